@@ -1,0 +1,136 @@
+"""Every setting of swell, defined once: its type, bounds, default and meaning.
+
+`Settings.load()` reads environment (`SWELL_<NAME>`) over file (`~/.swell.toml`) over default. Command-line help and the
+reference page are generated from the same table. This module must not know who reads a setting.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+from msgspec import Meta, Struct, ValidationError, convert, structs
+
+from swell.errors import InvalidError
+
+__all__ = ["Settings", "describe"]
+
+MIB = 1 << 20
+
+Count = Annotated[int, Meta(ge=0)]
+Seconds = Annotated[float, Meta(ge=0)]
+
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """All settings with their defaults. Field names are the environment names in lower case without `SWELL_`."""
+
+    # Admission limits
+    pending_sync_max: Annotated[Count, Meta(description="Inputs of remote() and map() that may wait per function.")] = 2_000
+    total_sync_max: Annotated[
+        Count, Meta(description="Inputs of remote() and map() that may wait or run per function.")
+    ] = 25_000
+    pending_async_max: Annotated[Count, Meta(description="Spawned inputs that may wait per function.")] = 1_000_000
+    map_outstanding_max: Annotated[
+        int, Meta(ge=1, description="Inputs one map may have sent and not yet finished.")
+    ] = 1_000
+    containers_max: Annotated[int, Meta(ge=1, description="Containers per function, whatever it asks for.")] = 4_000
+    retry_after_s: Annotated[Seconds, Meta(description="Advice sent with a refusal: try again after so many seconds.")] = 0.5
+    poison_crashes_max: Annotated[
+        int, Meta(ge=1, description="Containers one input may take down before it fails instead of being re-run.")
+    ] = 8
+    start_failures_max: Annotated[
+        int, Meta(ge=1, description="Consecutive failed starts after which an ephemeral app's pending inputs fail.")
+    ] = 3
+
+    # Scaling
+    cpu_overcommit: Annotated[
+        float, Meta(gt=0, description="Cores that may be requested for each core of the host.")
+    ] = 16.0
+    memory_overcommit: Annotated[
+        float, Meta(gt=0, description="Memory that may be requested for each byte of the host.")
+    ] = 1.0
+    default_scaledown_window: Annotated[
+        int, Meta(ge=1, description="Seconds an idle container is kept when the function does not say.")
+    ] = 60
+    run_ahead_ms: Annotated[
+        float, Meta(gt=0, description="Work one slot may hold beyond the input it executes, by measured service time.")
+    ] = 5.0
+    start_backoff_s: Annotated[Seconds, Meta(description="First pause after a failed start; doubles up to a minute.")] = 0.5
+    gpu_fallback: Annotated[
+        Literal["error", "cpu"],
+        Meta(description="What to do when no node can ever satisfy a GPU request: fail, or run on the CPU with a warning."),
+    ] = "error"
+
+    # Faults and time
+    retry_delay_min_s: Annotated[Seconds, Meta(description="Floor of every retry delay.")] = 1.0
+    cancel_grace_s: Annotated[
+        Seconds, Meta(description="How long user code may resist a cancellation before its container is killed.")
+    ] = 5.0
+    exit_grace_s: Annotated[Seconds, Meta(description="How long exit hooks and running inputs may take at a stop.")] = 30.0
+    result_retention_s: Annotated[Seconds, Meta(description="How long results of spawned calls are kept.")] = 7 * 86_400.0
+
+    # Bytes
+    payload_inline_max: Annotated[
+        int, Meta(ge=1_024, description="Larger arguments and results travel as files instead of inside messages.")
+    ] = 128 << 10
+    payload_max: Annotated[int, Meta(ge=1_024, description="Largest single argument or result.")] = 4 << 30
+    frame_max: Annotated[int, Meta(ge=65_536, description="Largest message accepted on a socket.")] = 64 * MIB
+    log_line_max: Annotated[int, Meta(ge=80, description="Longer output lines are split.")] = 16 << 10
+
+    # Places and behaviour of the client
+    server: Annotated[str, Meta(description="Address of the server to use, as unix:/path.")] = ""
+    token: Annotated[str, Meta(description="Secret that a container shows when it connects.")] = ""
+    data_dir: Annotated[str, Meta(description="Where a server that stays keeps its data.")] = ""
+    async_warnings: Annotated[bool, Meta(description="Warn when a blocking call is made inside an event loop.")] = True
+    traceback: Annotated[bool, Meta(description="Show raw tracebacks instead of an error panel.")] = False
+    logs_timeout_s: Annotated[Seconds, Meta(description="How long to wait for the last log lines at the end of a run.")] = 10.0
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None, file: Path | None = None) -> Settings:
+        """Read settings from the environment over `~/.swell.toml` over the defaults.
+
+        Raises:
+            InvalidError: a value has the wrong type or is out of bounds; names the setting, the value and the bound.
+        """
+        environ = os.environ if environ is None else environ
+        names = [f.name for f in structs.fields(cls)]
+        values: dict[str, Any] = _from_file(Path.home() / ".swell.toml" if file is None else file, set(names))
+        for name in names:
+            text = environ.get(f"SWELL_{name.upper()}")
+            if text is not None:
+                values[name] = text
+        hints = get_type_hints(cls, include_extras=True)
+        checked: dict[str, Any] = {}
+        for name, value in values.items():
+            try:
+                checked[name] = convert(value, hints[name], strict=False)
+            except ValidationError as error:
+                raise InvalidError(f"setting {name} (SWELL_{name.upper()}) = {value!r}: {error}") from None
+        return cls(**checked)
+
+
+def _from_file(path: Path, known: set[str]) -> dict[str, Any]:
+    try:
+        data = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise InvalidError(f"cannot read settings from {path}: {error}") from None
+    unknown = sorted(set(data) - known)
+    if unknown:
+        raise InvalidError(f"{path}: unknown setting {unknown[0]!r}; known ones are listed in the configuration reference")
+    return data
+
+
+def describe() -> list[tuple[str, str, str, str]]:
+    """Rows (name, environment variable, default, meaning) for help texts and the reference page."""
+    hints = get_type_hints(Settings, include_extras=True)
+    rows: list[tuple[str, str, str, str]] = []
+    for item in structs.fields(Settings):
+        meaning = next((m.description for m in hints[item.name].__metadata__ if isinstance(m, Meta) and m.description), "")
+        rows.append((item.name, f"SWELL_{item.name.upper()}", repr(item.default), meaning))
+    return rows

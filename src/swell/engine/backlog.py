@@ -1,0 +1,136 @@
+"""The inputs of one pool that wait: fair between calls, in order within a call, and those that wait for a retry's delay.
+
+Calls take turns, so that one input never waits behind a million of another call. This module must not know containers.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+
+from swell.engine.call import Call
+from swell.engine.span import Part, Span
+
+__all__ = ["Backlog"]
+
+
+class Backlog:
+    """Pending spans by call. `count` inputs may run now; `delayed_count` more wait for their time."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.delayed_count = 0
+        self._queues: dict[str, deque[Span]] = {}
+        self._turns: deque[Call] = deque()
+        self._delayed: list[tuple[float, int, Span]] = []
+        self._sequence = 0
+
+    def __len__(self) -> int:
+        return self.count + self.delayed_count
+
+    def add(self, span: Span) -> None:
+        """Queue new inputs behind those of the same call."""
+        self._queue(span.call).append(span)
+        self.count += len(span)
+
+    def put_back(self, span: Span) -> None:
+        """Queue inputs that had already left before all others of the same call."""
+        self._queue(span.call).appendleft(span)
+        self.count += len(span)
+
+    def delay(self, span: Span, until: float) -> None:
+        """Keep a span away until its time has come."""
+        self._sequence += 1
+        heapq.heappush(self._delayed, (until, self._sequence, span))
+        self.delayed_count += len(span)
+
+    @property
+    def delayed_until(self) -> float | None:
+        """When the first delayed span is due."""
+        return self._delayed[0][0] if self._delayed else None
+
+    def release(self, now: float) -> None:
+        """Queue the delayed spans whose time has come."""
+        while self._delayed and self._delayed[0][0] <= now:
+            _, _, span = heapq.heappop(self._delayed)
+            self.delayed_count -= len(span)
+            span.queued_at = now
+            self.put_back(span)
+
+    @property
+    def next_is_alone(self) -> bool:
+        """True if the input whose turn it is must have a container to itself."""
+        return bool(self._turns) and self._queues[self._turns[0].id][0].alone
+
+    @property
+    def oldest_at(self) -> float:
+        """When the longest-waiting input at the head of any call was queued; only meaningful if `count`."""
+        return min(self._queues[call.id][0].queued_at for call in self._turns)
+
+    def take(self, count: int, *, method: str | None = None) -> list[Part]:
+        """Remove up to `count` inputs, calls taking turns; an input that must be alone comes alone.
+
+        All inputs taken go to the same method (`method`, or that of the first).
+        """
+        parts: list[Part] = []
+        share = -(-count // len(self._turns)) if self._turns else 0
+        skipped = 0
+        while count and skipped < len(self._turns):
+            call = self._turns[0]
+            span = self._queues[call.id][0]
+            if (span.alone and parts) or (method is not None and call.method != method):
+                self._turns.rotate(-1)
+                skipped += 1
+                continue
+            part = span.take(1 if span.alone else min(count, share))
+            parts.append(part)
+            count -= part.count
+            self.count -= part.count
+            method = call.method
+            self._end_turn(call)
+            if span.alone:
+                break
+            skipped = 0
+        return parts
+
+    def remove(self, call: Call) -> list[Span]:
+        """Remove and return everything that waits of one call."""
+        spans: list[Span] = list(self._queues.pop(call.id, ()))
+        if spans:
+            self._turns.remove(call)
+            self.count -= sum(len(span) for span in spans)
+        mine = [entry for entry in self._delayed if entry[2].call is call]
+        if mine:
+            self._delayed = [entry for entry in self._delayed if entry[2].call is not call]
+            heapq.heapify(self._delayed)
+            self.delayed_count -= sum(len(entry[2]) for entry in mine)
+            spans.extend(entry[2] for entry in sorted(mine, key=lambda entry: entry[:2]))
+        return spans
+
+    def calls(self) -> list[Call]:
+        """Return the calls that have anything waiting here."""
+        seen = {call.id: call for call in self._turns}
+        seen.update((entry[2].call.id, entry[2].call) for entry in self._delayed)
+        return list(seen.values())
+
+    def spans(self) -> list[Span]:
+        """Return everything that waits, for inspection."""
+        return [span for queue in self._queues.values() for span in queue] + [entry[2] for entry in self._delayed]
+
+    def _queue(self, call: Call) -> deque[Span]:
+        queue = self._queues.get(call.id)
+        if queue is None:
+            queue = self._queues[call.id] = deque()
+            self._turns.append(call)
+        return queue
+
+    def _end_turn(self, call: Call) -> None:
+        """Pass the turn on; `call` is the one at the front."""
+        queue = self._queues[call.id]
+        if not len(queue[0]):
+            queue.popleft()
+        self._turns.popleft()
+        if queue:
+            self._turns.append(call)
+        else:
+            del self._queues[call.id]

@@ -1,0 +1,75 @@
+"""One invocation by a client and the bookkeeping of its inputs. This module must not know containers or scheduling."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from swell.model import CallKind
+
+if TYPE_CHECKING:
+    from swell.engine.pool import Pool
+
+__all__ = ["Call", "Watcher"]
+
+
+class Watcher:
+    """A client that wants the outputs of inputs first..last-1 as they come."""
+
+    __slots__ = ("client", "first", "last", "request")
+
+    def __init__(self, client: int, request: int, first: int, last: int) -> None:
+        self.client = client
+        self.request = request
+        self.first = first
+        self.last = last
+
+
+class Call:
+    """A call that is not finished. Its state is derived from four counts: accepted = pending + running + done.
+
+    An input's own failures are kept only for the few that have any.
+    """
+
+    __slots__ = (
+        "accepted",
+        "cancelled",
+        "client",
+        "crashes",
+        "done",
+        "failures",
+        "id",
+        "kind",
+        "method",
+        "opened_at",
+        "parent",
+        "pending",
+        "pool",
+        "running",
+        "sealed",
+        "watchers",
+    )
+
+    def __init__(
+        self, call_id: str, kind: CallKind, pool: Pool, method: str, client: int, *, parent: str, opened_at: float
+    ) -> None:
+        self.id = call_id
+        self.kind = kind
+        self.pool = pool
+        self.method = method
+        self.client = client
+        self.parent = parent
+        self.opened_at = opened_at
+        self.accepted = 0
+        self.pending = 0
+        self.running = 0
+        self.done = 0
+        self.sealed = False
+        self.cancelled = False
+        self.failures: dict[int, int] = {}  #: index -> failed attempts, for the retry policy
+        self.crashes: dict[int, int] = {}  #: index -> containers lost while it ran
+        self.watchers: list[Watcher] = []
+
+    @property
+    def finished(self) -> bool:
+        """True when nothing more can happen to it."""
+        return self.sealed and self.done == self.accepted

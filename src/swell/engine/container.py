@@ -1,0 +1,123 @@
+"""One container as the engine sees it, and the inputs it holds. This module must not know how inputs get there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from swell.engine.span import Part, Segment
+from swell.states import ContainerState, step
+
+if TYPE_CHECKING:
+    from swell.engine.call import Call
+    from swell.engine.pool import Pool
+    from swell.policy.placement import Place
+
+__all__ = ["Container", "Delivery"]
+
+
+class Delivery:
+    """Inputs handed to a container in one message. Its id fences: an answer for a delivery that is gone is ignored.
+
+    `open` holds the positions the container still has; those of them in `void` are settled already (cancelled, timed
+    out): their answer frees the slot and is otherwise ignored.
+    """
+
+    __slots__ = ("alone", "container", "id", "mode", "open", "parts", "since", "void")
+
+    def __init__(self, delivery_id: int, container: Container, mode: str, parts: list[Part], since: float) -> None:
+        self.id = delivery_id
+        self.container = container
+        self.mode = mode
+        self.parts = parts
+        self.open = set(range(sum(part.count for part in parts)))
+        self.void: set[int] = set()
+        self.since = since  #: when the input it executes (serial) or all inputs (otherwise) began
+        self.alone = False
+
+    def locate(self, position: int) -> tuple[Call, Segment, int]:
+        """Return the call, segment and index of the input at a position."""
+        for part in self.parts:
+            if position < part.count:
+                return part.call, part.segment, part.first + position
+            position -= part.count
+        raise IndexError(position)
+
+    def positions_of(self, call: Call) -> Iterator[int]:
+        """Iterate over the positions of a call's inputs, open or not."""
+        start = 0
+        for part in self.parts:
+            if part.call is call:
+                yield from range(start, start + part.count)
+            start += part.count
+
+
+class Container:
+    """A requested, starting, live or leaving container."""
+
+    __slots__ = (
+        "crash_expected",
+        "deliveries",
+        "drain_until",
+        "exclusive",
+        "id",
+        "idle_since",
+        "leaving",
+        "place",
+        "pool",
+        "ready_at",
+        "reclaiming",
+        "requested_at",
+        "resist_until",
+        "served",
+        "startup_failure",
+        "state",
+        "work_due",
+    )
+
+    def __init__(self, container_id: str, pool: Pool, place: Place, requested_at: float) -> None:
+        self.id = container_id
+        self.pool = pool
+        self.place = place
+        self.state = ContainerState.REQUESTED
+        self.requested_at = requested_at
+        self.ready_at = 0.0
+        self.idle_since = 0.0
+        self.deliveries: dict[int, Delivery] = {}
+        self.served = 0  #: inputs it has been given in its life
+        self.exclusive = False  #: holds an input that must be alone
+        self.leaving = False  #: takes no more inputs
+        self.reclaiming = False  #: a Reclaim is on its way
+        self.work_due = float("inf")  #: when what it holds should be done by the estimate
+        self.resist_until = float("inf")  #: when a cancelled input that still runs costs the container its life
+        self.drain_until = float("inf")
+        self.crash_expected = ""  #: why the engine had it killed, so that nobody else is blamed
+        self.startup_failure: tuple[str, bytes] | None = None
+
+    def become(self, state: ContainerState) -> None:
+        """Change state; raises IllegalStep where the table does not allow it."""
+        self.state = step(self.state, state)
+
+    @property
+    def holds(self) -> int:
+        """Inputs it has and has not answered."""
+        return sum(len(delivery.open) for delivery in self.deliveries.values())
+
+    @property
+    def slots_used(self) -> int:
+        """Slots that execute or are about to: a serial queue uses one, a batch one, parallel inputs one each."""
+        used = 0
+        serial = False
+        for delivery in self.deliveries.values():
+            if delivery.mode == "parallel":
+                used += len(delivery.open)
+            elif delivery.mode == "batch":
+                used += 1
+            else:
+                serial = True
+        return used + serial
+
+    @property
+    def takes_inputs(self) -> bool:
+        """True if it may be given inputs at all."""
+        return self.state is ContainerState.READY and not self.leaving and not self.exclusive

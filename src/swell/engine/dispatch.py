@@ -1,0 +1,192 @@
+"""Inputs to slots: which container gets which inputs now, and which must give some back.
+
+This module must not know how results are handled or how many containers there should be.
+"""
+
+from __future__ import annotations
+
+from swell.engine.container import Container, Delivery
+from swell.engine.ledger import Ledger
+from swell.engine.pool import Pool
+from swell.engine.span import Part
+from swell.policy.batching import batch_due_at, batch_size_now
+from swell.policy.sizing import learn_service, span_size
+from swell.wire.messages import Deliver, Reclaim
+
+__all__ = ["Dispatcher"]
+
+#: Work worth taking back from a busy container for an idle one; less is done sooner than it is moved.
+RECLAIM_WORTH_S = 0.002
+#: Slack before an estimate counts as wrong: a busy machine delays everyone by about this much.
+PATIENCE_S = 0.003
+
+
+class Dispatcher:
+    """Hands the backlog of a pool to its containers."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def dispatch(self, pool: Pool, now: float) -> None:
+        """Place as many waiting inputs as the pool's slots allow."""
+        pool.backlog.release(now)
+        if pool.backlog.delayed_until is not None:
+            pool.arm("retry", pool.backlog.delayed_until)
+        if pool.spec.batching is not None:
+            self._batches(pool, now)
+        elif pool.is_serial:
+            self._serial(pool, now)
+        else:
+            self._parallel(pool, now)
+        if pool.backlog.count and pool.running_total:
+            pool.arm("work", now + 2 * (pool.service_s or 0.0) + PATIENCE_S)
+
+    # ------------------------------------------------------------ one input at a time
+
+    def _serial(self, pool: Pool, now: float) -> None:
+        backlog = pool.backlog
+        if not backlog.count:
+            self._rebalance(pool, now)
+            return
+        for container in self._available(pool):
+            if not backlog.count:
+                return
+            if not container.deliveries:
+                size = span_size(
+                    backlog=backlog.count, slots=len(pool.ready), holds=0, hold_max=pool.hold_max
+                )
+                self._deliver(container, "serial", backlog.take(size), now)
+        if backlog.next_is_alone:
+            return
+        for container in self._available(pool):
+            holds = container.holds
+            size = span_size(
+                backlog=backlog.count, slots=len(pool.ready), holds=holds, hold_max=pool.hold_max
+            )
+            if not size or container.reclaiming:
+                continue
+            self._deliver(container, "serial", backlog.take(size), now)
+            if not backlog.count or backlog.next_is_alone:
+                return
+
+    def _rebalance(self, pool: Pool, now: float) -> None:
+        """When a slot is idle and nothing waits, take unstarted inputs back from the container that holds most."""
+        if pool.service_s is None or len(pool.ready) < 2 or all(c.deliveries for c in pool.ready.values()):
+            return
+        victim = max(pool.ready.values(), key=lambda container: container.holds)
+        if (victim.holds - 1) * pool.service_s > RECLAIM_WORTH_S:
+            self._reclaim(victim)
+
+    # ------------------------------------------------------------ several at a time
+
+    def _parallel(self, pool: Pool, now: float) -> None:
+        backlog, concurrency = pool.backlog, pool.spec.concurrency
+        limits = [concurrency.target_inputs]
+        if self._cannot_grow(pool) and concurrency.max_inputs > concurrency.target_inputs:
+            limits.append(concurrency.max_inputs)
+        for limit in limits:
+            for container in self._available(pool):
+                while backlog.count and not container.exclusive:
+                    if backlog.next_is_alone and container.deliveries:
+                        break
+                    room = (1 - container.served if pool.spec.single_use else limit) - container.slots_used
+                    if room <= 0:
+                        break
+                    self._deliver(container, "parallel", backlog.take(room), now)
+
+    def _batches(self, pool: Pool, now: float) -> None:
+        backlog, batching = pool.backlog, pool.spec.batching
+        assert batching is not None
+        limit = pool.spec.concurrency.max_inputs if self._cannot_grow(pool) else pool.spec.concurrency.target_inputs
+        for container in self._available(pool):
+            while backlog.count and not container.leaving and container.slots_used < limit and not container.exclusive:
+                oldest_at = backlog.oldest_at
+                size = batch_size_now(batching, queued=backlog.count, oldest_at=oldest_at, now=now)
+                if not size:
+                    pool.arm("batch", batch_due_at(batching, oldest_at))
+                    return
+                if backlog.next_is_alone and container.deliveries:
+                    break
+                self._deliver(container, "batch", backlog.take(size), now)
+
+    def _cannot_grow(self, pool: Pool) -> bool:
+        """True if waiting for another container is no alternative to a fuller one."""
+        return pool.live >= pool.plan.containers or bool(pool.held_back)
+
+    # ------------------------------------------------------------ deliveries
+
+    def _available(self, pool: Pool) -> list[Container]:
+        """Containers that may be given inputs, most recently used first, so that surplus ones grow idle."""
+        return [container for container in reversed(pool.ready.values()) if container.takes_inputs]
+
+    def _deliver(self, container: Container, mode: str, parts: list[Part], now: float) -> None:
+        ledger, pool = self._ledger, container.pool
+        delivery = Delivery(ledger.next_delivery(), container, mode, parts, now)
+        for part in parts:
+            part.call.pending -= part.count
+            part.call.running += part.count
+            pool.pending[part.call.kind.is_async] -= part.count
+            pool.running[part.call.kind.is_async] += part.count
+        container.deliveries[delivery.id] = delivery
+        container.served += len(delivery.open)
+        container.exclusive = parts[0].alone and mode != "serial"
+        pool.ready[container.id] = pool.ready.pop(container.id)
+        ledger.order(container, *_as_message(delivery))
+        pool.arm("timeout", now + pool.spec.timeout_s)
+        if mode == "serial" and pool.service_s is not None and container.holds > 1:
+            container.work_due = now + 2 * container.holds * pool.service_s + PATIENCE_S
+            pool.arm("work", container.work_due)
+        if pool.spec.single_use:
+            container.leaving = True
+
+    def check_work(self, pool: Pool, now: float) -> None:
+        """Look at what takes longer than estimated: believe it, and take back what waits behind it."""
+        backlog = pool.backlog
+        for container in pool.ready.values():
+            if not container.deliveries:
+                continue
+            oldest = next(iter(container.deliveries.values()))
+            elapsed = now - oldest.since
+            if elapsed > max(PATIENCE_S, 2 * (pool.service_s or 0.0)):
+                pool.service_s = learn_service(pool.service_s, elapsed)
+            if oldest.mode == "serial" and container.holds > 1:
+                if now >= container.work_due:
+                    self._reclaim(container)
+                else:
+                    pool.arm("work", container.work_due)
+        if backlog.count and pool.running_total:
+            pool.arm("work", now + 2 * (pool.service_s or 0.0) + PATIENCE_S)
+
+    def _reclaim(self, container: Container) -> None:
+        if container.reclaiming:
+            return
+        container.reclaiming = True
+        container.work_due = float("inf")
+        for delivery in container.deliveries.values():
+            self._ledger.order(container, Reclaim(delivery.id))
+
+
+def _as_message(delivery: Delivery) -> tuple[Deliver, bytes | memoryview]:
+    """Return the message and payload that carry a delivery; one part is sent on without being copied."""
+    if len(delivery.parts) == 1:
+        part = delivery.parts[0]
+        ends, base, payload = part.segment.cut(part.first, part.count)
+        blobs = part.segment.blobs
+        positions = [i for i in range(part.count) if part.first + i in blobs] if blobs else []
+        place = [(part.call.id, part.first, part.count)]
+        return Deliver(delivery.id, delivery.mode, part.call.method, place, ends, positions, base), payload
+    ends: list[int] = []
+    positions: list[int] = []
+    pieces: list[bytes | memoryview] = []
+    size = 0
+    for part in delivery.parts:
+        part_ends, base, payload = part.segment.cut(part.first, part.count)
+        if part.segment.blobs:
+            start = len(ends)
+            positions.extend(start + i for i in range(part.count) if part.first + i in part.segment.blobs)
+        ends.extend(end - base + size for end in part_ends)
+        pieces.append(payload)
+        size += len(payload)
+    places = [(part.call.id, part.first, part.count) for part in delivery.parts]
+    method = delivery.parts[0].call.method
+    return Deliver(delivery.id, delivery.mode, method, places, ends, positions), b"".join(pieces)

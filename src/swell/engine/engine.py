@@ -1,0 +1,227 @@
+"""The engine: events in, effects out, in one deterministic step each.
+
+`handle` and `tick` mutate only the engine and return what is to be done, in order. The same events at the same times give
+the same effects, byte for byte. Nothing here reads a clock, draws a random number or performs I/O.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+
+from swell.config import Settings
+from swell.engine.apps import Apps, why_waiting
+from swell.engine.check import check
+from swell.engine.dispatch import Dispatcher
+from swell.engine.events import (
+    ClientGone,
+    ClientSaid,
+    ContainerExited,
+    ContainerSaid,
+    ContainerStarted,
+    Effect,
+    Event,
+    NodesObserved,
+    ShutdownRequested,
+)
+from swell.engine.intake import Intake
+from swell.engine.ledger import Ledger
+from swell.engine.pool import Pool
+from swell.engine.scale import Scaler
+from swell.engine.settle import ProtocolError, Settler
+from swell.model import OutputStatus
+from swell.states import ContainerState
+from swell.wire import messages as m
+
+__all__ = ["Engine", "why_waiting"]
+
+
+class Engine:
+    """The owner of all truth about apps, calls, inputs and containers."""
+
+    def __init__(self, settings: Settings, seed: str = "") -> None:
+        self.ledger = Ledger(settings, seed)
+        self._settler = Settler(self.ledger)
+        self._scaler = Scaler(self.ledger, self._settler)
+        self._dispatcher = Dispatcher(self.ledger)
+        self._intake = Intake(self.ledger, self._settler)
+        self.apps = Apps(self.ledger, self._intake, self._scaler)
+        self._wakes: list[tuple[float, str]] = []
+        self._looks: dict[str, Callable[[Pool, float], None]] = {
+            "work": self._dispatcher.check_work,
+            "timeout": self._check_timeouts,
+            "start": self._scaler.check_starts,
+            "drain": self._scaler.check_drains,
+            "resist": self._check_resistance,
+            # The others only want the pool to be dispatched and scaled again, which follows every look.
+            "retry": lambda pool, now: None,
+            "batch": lambda pool, now: None,
+            "idle": lambda pool, now: None,
+            "grow": lambda pool, now: None,
+        }
+
+    # ------------------------------------------------------------ the interface
+
+    def handle(self, event: Event, now: float) -> list[Effect]:
+        """Take in what happened and return what to do about it."""
+        match event:
+            case ClientSaid():
+                self._client_said(event, now)
+            case ContainerSaid():
+                self._container_said(event, now)
+            case ContainerStarted():
+                container = self.ledger.containers.get(event.container_id)
+                if container is not None and container.state is ContainerState.REQUESTED:
+                    container.become(ContainerState.STARTING)
+            case ContainerExited():
+                container = self.ledger.containers.get(event.container_id)
+                if container is not None:
+                    self._scaler.gone(container, event.reason, now)
+                    self.apps.end_if_empty(container.pool.app)
+            case ClientGone():
+                self._intake.client_gone(event.client, now)
+                self.apps.client_gone(event.client, now)
+            case NodesObserved():
+                self._scaler.observed(event, now)
+            case ShutdownRequested():
+                for app in list(self.ledger.apps.values()):
+                    self.apps.stop(app, now, event.reason)
+        return self._finish(now)
+
+    def tick(self, now: float) -> list[Effect]:
+        """Do what is due by time."""
+        ledger, wakes = self.ledger, self._wakes
+        while wakes and wakes[0][0] <= now:
+            _, pool_id = heapq.heappop(wakes)
+            pool = ledger.pools.get(pool_id)
+            if pool is None:
+                continue
+            pool.wake_at = float("inf")
+            for kind in [kind for kind, at in pool.deadlines.items() if at <= now]:
+                del pool.deadlines[kind]
+                self._looks[kind](pool, now)
+            ledger.touch(pool)
+        self._scaler.look(now)
+        return self._finish(now)
+
+    def next_deadline(self) -> float:
+        """Return when `tick` has something to do; infinity if nothing is due by time alone."""
+        pools = self._wakes[0][0] if self._wakes else float("inf")
+        return min(pools, self._scaler.look_at)
+
+    def validate(self) -> None:
+        """Raise AssertionError if the engine's state contradicts itself. For tests and the simulator."""
+        check(self.ledger)
+
+    # ------------------------------------------------------------ messages
+
+    def _client_said(self, event: ClientSaid, now: float) -> None:
+        client, message = event.client, event.message
+        match message:
+            case m.OpenCall():
+                self._intake.open(client, message, event.payload, now)
+            case m.PutInputs():
+                self._intake.put(client, message, event.payload, now)
+            case m.CancelCall():
+                call = self.ledger.calls.get(message.call_id)
+                if call is not None:
+                    kill = message.terminate_containers
+                    self._intake.cancel(call, now, terminate_containers=kill, why="the call was cancelled")
+            case m.Watch():
+                self._intake.watch(client, message)
+            case m.Unwatch():
+                self._intake.unwatch(client, message)
+            case m.DescribeCall():
+                self._intake.describe(client, message)
+            case m.TakeItems():
+                self._intake.items_taken(message)
+            case m.OpenApp():
+                self.apps.open(client, message)
+            case m.CloseApp():
+                self.apps.close(client, message, now)
+            case m.BindFunction():
+                self.apps.bind(client, message)
+            case m.GetStats():
+                self.apps.stats(client, message)
+            case m.UpdateAutoscaler():
+                self.apps.update_autoscaler(client, message)
+            case _:
+                raise TypeError(f"a client does not say {type(message).__name__}")
+
+    def _container_said(self, event: ContainerSaid, now: float) -> None:
+        container, message = self.ledger.containers.get(event.container_id), event.message
+        if container is None:
+            return  # it is gone already; what it still had to say is void
+        try:
+            match message:
+                case m.Completed():
+                    self._settler.completed(container, message, event.payload, now)
+                case m.Yielded():
+                    self._settler.yielded(container, message, event.payload)
+                case m.GaveBack():
+                    self._settler.gave_back(container, message, now)
+                case m.Ready():
+                    self._scaler.ready(container, now)
+                case m.StartFailed():
+                    container.startup_failure = (message.text, event.payload)
+                case m.Leaving():
+                    container.leaving = True
+                    self.ledger.touch(container.pool)
+                case _:
+                    raise ProtocolError(f"a container does not say {type(message).__name__}")
+        except ProtocolError as error:
+            self._scaler.kill(container, str(error))
+        if container.leaving and not container.deliveries and container.state is ContainerState.READY:
+            self._scaler.drain(container, now)
+
+    # ------------------------------------------------------------ time
+
+    def _check_timeouts(self, pool: Pool, now: float) -> None:
+        limit = pool.spec.timeout_s
+        for container in list(pool.containers.values()):
+            for delivery in list(container.deliveries.values()):
+                expires = delivery.since + limit
+                running = sorted(delivery.open - delivery.void)
+                if not running:
+                    continue
+                if now < expires:
+                    pool.arm("timeout", expires)
+                    continue
+                if delivery.mode == "serial":
+                    if delivery is not next(iter(container.deliveries.values())):
+                        continue  # waits in the container's queue: its time has not begun
+                    running = running[:1]
+                text = f"ran longer than timeout = {limit:g} s"
+                self._settler.void(delivery, running, now=now)
+                for position in running:
+                    self._settler.fail_attempt(delivery, position, OutputStatus.TIMEOUT, text, now)
+                if not pool.spec.is_async:
+                    # Synchronous code cannot be unwound safely; what shares the container is re-run elsewhere.
+                    self._scaler.kill(container, text)
+
+    def _check_resistance(self, pool: Pool, now: float) -> None:
+        for container in list(pool.containers.values()):
+            if now >= container.resist_until:
+                container.resist_until = float("inf")
+                if any(delivery.void for delivery in container.deliveries.values()):
+                    self._scaler.kill(container, "a cancelled input would not stop")
+            elif container.resist_until < float("inf"):
+                pool.arm("resist", container.resist_until)
+
+    # ------------------------------------------------------------ after every step
+
+    def _finish(self, now: float) -> list[Effect]:
+        """Place inputs and adjust sizes wherever something changed, and note when to look again."""
+        ledger = self.ledger
+        while ledger.touched:
+            pools = list(ledger.touched.values())
+            ledger.touched.clear()
+            for pool in pools:
+                self._scaler.scale(pool, now)
+                self._dispatcher.dispatch(pool, now)
+                at = pool.next_deadline
+                if at < pool.wake_at:
+                    pool.wake_at = at
+                    heapq.heappush(self._wakes, (at, pool.id))
+        effects, ledger.outbox = ledger.outbox, []
+        return effects

@@ -1,0 +1,136 @@
+"""Everything the engine knows, and the effects it has decided on. Plain state with an outbox; the rules live elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+from swell.config import Settings
+from swell.engine.app import App
+from swell.engine.call import Call
+from swell.engine.container import Container
+from swell.engine.events import Effect, Order, Tell
+from swell.engine.pool import Pool
+from swell.model import Node
+from swell.policy.pace import Pace
+from swell.policy.placement import NodeRoom
+from swell.wire.messages import Message
+
+__all__ = ["KnownNode", "Ledger"]
+
+
+class KnownNode:
+    """A node, what of it is spoken for, and how fast it may be filled."""
+
+    __slots__ = ("busy_cores", "cpu_used", "gpus_used", "memory_used", "node", "pace")
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.cpu_used = 0.0
+        self.memory_used = 0
+        self.gpus_used: set[str] = set()
+        self.busy_cores = 0.0
+        self.pace: Pace | None = None
+
+
+class Ledger:
+    """The engine's state: apps, pools, calls, containers, nodes, and what is to be done next."""
+
+    def __init__(self, settings: Settings, seed: str) -> None:
+        self.settings = settings
+        self.apps: dict[str, App] = {}
+        self.pools: dict[str, Pool] = {}
+        self.calls: dict[str, Call] = {}
+        self.containers: dict[str, Container] = {}
+        self.nodes: dict[str, KnownNode] = {}
+        self.calls_of: dict[int, dict[str, Call]] = {}  #: client -> calls that end with it, or that it watches
+        self.outbox: list[Effect] = []
+        self.touched: dict[str, Pool] = {}  #: pools to dispatch and scale before `handle` returns
+        self.starved: dict[str, Pool] = {}  #: pools whose plan waits for room or for the node's pace
+        self._seed = seed
+        self._minted = 0
+        self._deliveries = 0
+
+    # ------------------------------------------------------------ effects
+
+    def emit(self, effect: Effect) -> None:
+        """Decide on an effect."""
+        self.outbox.append(effect)
+
+    def tell(self, client: int, message: Message, payload: bytes | memoryview = b"") -> None:
+        """Say something to a client."""
+        self.outbox.append(Tell(client, message, payload))
+
+    def order(self, container: Container, message: Message, payload: bytes | memoryview = b"") -> None:
+        """Say something to a container."""
+        self.outbox.append(Order(container.id, message, payload))
+
+    def touch(self, pool: Pool) -> None:
+        """Have the pool's inputs placed and its size reconsidered before this event is over."""
+        self.touched[pool.id] = pool
+
+    # ------------------------------------------------------------ ids
+
+    def mint_container_id(self) -> str:
+        """Return a new container id: `ta-` and 26 characters, unique under this engine's seed."""
+        self._minted += 1
+        digest = hashlib.sha256(f"{self._seed}/{self._minted}".encode()).digest()
+        return "ta-" + base64.b32encode(digest).decode()[:26].replace("=", "A")
+
+    def next_delivery(self) -> int:
+        """Return a new delivery number."""
+        self._deliveries += 1
+        return self._deliveries
+
+    @staticmethod
+    def function_id(app_id: str, key: str) -> str:
+        """Return the id of a function: the same for the same app and key, so that opening twice is harmless."""
+        digest = hashlib.sha256(f"{app_id}/{key}".encode()).digest()
+        return "fu-" + base64.b32encode(digest).decode()[:22]
+
+    # ------------------------------------------------------------ clients and their calls
+
+    def bind(self, client: int, call: Call) -> None:
+        """Note that a call concerns a client, so that the client's end is noticed."""
+        self.calls_of.setdefault(client, {})[call.id] = call
+
+    def unbind(self, call: Call) -> None:
+        """Forget a call that is over."""
+        self.calls.pop(call.id, None)
+        for client in {call.client, *(watcher.client for watcher in call.watchers)}:
+            mine = self.calls_of.get(client)
+            if mine is not None:
+                mine.pop(call.id, None)
+                if not mine:
+                    del self.calls_of[client]
+
+    # ------------------------------------------------------------ nodes
+
+    def rooms(self) -> list[NodeRoom]:
+        """Return the nodes with what is spoken for, for placement."""
+        return [
+            NodeRoom(
+                known.node,
+                known.node.cpu * self.settings.cpu_overcommit,
+                int(known.node.memory_bytes * self.settings.memory_overcommit),
+                known.cpu_used,
+                known.memory_used,
+                frozenset(known.gpus_used),
+            )
+            for known in self.nodes.values()
+        ]
+
+    def occupy(self, container: Container) -> None:
+        """Take a new container's resources from its node."""
+        known = self.nodes[container.place.node]
+        known.cpu_used += container.pool.spec.resources.cpu
+        known.memory_used += container.pool.spec.resources.memory_bytes
+        known.gpus_used.update(container.place.gpus)
+
+    def release(self, container: Container) -> None:
+        """Give a gone container's resources back to its node."""
+        known = self.nodes.get(container.place.node)
+        if known is not None:
+            known.cpu_used -= container.pool.spec.resources.cpu
+            known.memory_used -= container.pool.spec.resources.memory_bytes
+            known.gpus_used.difference_update(container.place.gpus)

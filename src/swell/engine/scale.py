@@ -1,0 +1,313 @@
+"""Containers to plans: starts and stops what the autoscaler wants, within what the nodes can hold and bear.
+
+This module must not know inputs one by one; what a lost container held is `settle`'s business.
+"""
+
+from __future__ import annotations
+
+from swell.engine.container import Container
+from swell.engine.events import KillContainer, LookAtNodes, NodesObserved, StartContainer
+from swell.engine.ledger import KnownNode, Ledger
+from swell.engine.pool import STARTING, Pool
+from swell.engine.settle import Settler
+from swell.model import OutputStatus
+from swell.policy import autoscale, pace
+from swell.policy.placement import Place, find_place
+from swell.states import ContainerState
+from swell.wire.messages import Drain
+
+__all__ = ["Scaler"]
+
+START_BACKOFF_MAX_S = 60.0
+
+
+class Scaler:
+    """Keeps the number of containers of each pool at its plan."""
+
+    def __init__(self, ledger: Ledger, settler: Settler) -> None:
+        self._ledger = ledger
+        self._settler = settler
+        self._look_due = 0.0
+        self._look_wanted = False
+
+    # ------------------------------------------------------------ towards the plan
+
+    def scale(self, pool: Pool, now: float) -> None:
+        """Reconsider the plan and start or stop containers accordingly."""
+        if pool.app.closing:
+            return
+        outstanding = pool.backlog.count + pool.running_total
+        if -(-outstanding // pool.capacity) == len(pool.ready) == pool.live and not self._has_bounds(pool):
+            # The common case on a warm pool: it is exactly as large as it needs to be, and no bound says otherwise.
+            pool.plan = autoscale.Plan(len(pool.ready), f"{outstanding} inputs fit the containers that are ready")
+            self._end_hunger(pool)
+            return
+        pool.plan = autoscale.decide(self._view(pool, now))
+        live = pool.live
+        if live < pool.plan.containers:
+            self._grow(pool, pool.plan.containers - live, now)
+        else:
+            self._end_hunger(pool)
+            self._shrink(pool, now)
+
+    def _has_bounds(self, pool: Pool) -> bool:
+        settings = pool.settings
+        return bool(settings.min_containers or settings.buffer_containers or settings.max_containers)
+
+    def _view(self, pool: Pool, now: float) -> autoscale.PoolView:
+        return autoscale.PoolView(
+            settings=pool.settings,
+            containers_max=self._ledger.settings.containers_max,
+            capacity=pool.capacity,
+            backlog=pool.backlog.count,
+            running=pool.running_total,
+            requested=pool.count(*STARTING),
+            observed=len(pool.ready),
+            service_s=pool.service_s,
+            start_s=pool.start_s,
+            single_use=pool.spec.single_use,
+        )
+
+    def _grow(self, pool: Pool, count: int, now: float) -> None:
+        ledger = self._ledger
+        pool.held_back = ""
+        if now < pool.start_not_before:
+            pool.held_back = f"starts pause after {pool.start_failures} failures in a row"
+            pool.arm("grow", pool.start_not_before)
+            return
+        floor = pool.settings.min_containers or 0
+        for _ in range(count):
+            live = pool.live
+            place = find_place(ledger.rooms(), pool.spec.resources)
+            if place is None:
+                if live == 0 and self._make_room(pool, now):
+                    pool.held_back = "room is being made by stopping idle containers of other functions"
+                else:
+                    pool.held_back = "the nodes are full" if ledger.nodes else "no node is known yet"
+                break
+            known = ledger.nodes[place.node]
+            pool.held_back = self._too_fast(known, is_demand=live >= max(1, floor))
+            if pool.held_back:
+                self._want_look(now)
+                break
+            self._start(pool, place, now)
+            if known.pace is not None and live >= max(1, floor):
+                known.pace = pace.started(known.pace)
+        if pool.held_back:
+            ledger.starved[pool.id] = pool
+        else:
+            ledger.starved.pop(pool.id, None)
+
+    def _end_hunger(self, pool: Pool) -> None:
+        pool.held_back = ""
+        self._ledger.starved.pop(pool.id, None)
+
+    def _too_fast(self, known: KnownNode, *, is_demand: bool) -> str:
+        """Return why the node should not start one more container at this moment; "" if it may."""
+        starting = sum(
+            container.state in STARTING and container.place.node == known.node.name
+            for container in self._ledger.containers.values()
+        )
+        cores = known.node.cpu
+        if is_demand:
+            if known.pace is None:
+                known.pace = pace.looked(None, busy_cores=0.0, cores=cores)
+            if pace.saturated(known.busy_cores, cores) and not known.pace.left:
+                return f"containers keep {known.busy_cores:.1f} of {cores:g} cores busy; more would share the same cores"
+            return "" if known.pace.left else "containers are started in growing bursts"
+        if starting >= pace.starting_max(cores) and pace.saturated(known.busy_cores, cores):
+            return f"{starting} containers are starting and keep {known.busy_cores:.1f} of {cores:g} cores busy"
+        if starting >= pace.starting_max(cores) * 4:
+            return f"{starting} containers are starting"
+        return ""
+
+    def _start(self, pool: Pool, place: Place, now: float) -> None:
+        ledger = self._ledger
+        container = Container(ledger.mint_container_id(), pool, place, now)
+        pool.containers[container.id] = container
+        ledger.containers[container.id] = container
+        ledger.occupy(container)
+        pool.arm("start", now + pool.spec.startup_timeout_s)
+        app = pool.app
+        ledger.emit(
+            StartContainer(
+                container.id,
+                app.id,
+                app.name,
+                pool.id,
+                app.function_ids,
+                pool.spec,
+                app.environment,
+                place.node,
+                place.gpus,
+            )
+        )
+
+    def _shrink(self, pool: Pool, now: float) -> None:
+        """Stop idle containers: at once what is over the ceiling, after the window what is over the plan."""
+        idle = pool.idle()
+        if not idle:
+            return
+        ceiling = pool.settings.max_containers or self._ledger.settings.containers_max
+        window = pool.settings.scaledown_window or 0
+        surplus = pool.live - pool.plan.containers
+        for container in idle:
+            if surplus <= 0:
+                return
+            expires = container.idle_since + window
+            if pool.live > ceiling or now >= expires:
+                self.drain(container, now)
+                surplus -= 1
+            else:
+                pool.arm("idle", expires)
+                return
+
+    def _make_room(self, pool: Pool, now: float) -> bool:
+        """Stop the longest idle container of another pool so that this one can have its first; True if one leaves."""
+        ledger = self._ledger
+        idle = [
+            container
+            for other in ledger.pools.values()
+            if other is not pool and other.live > (other.settings.min_containers or 0)
+            for container in other.idle()
+            if not container.leaving
+        ]
+        if any(container.state is ContainerState.DRAINING for container in ledger.containers.values()):
+            return True
+        if not idle:
+            return False
+        self.drain(min(idle, key=lambda container: (container.idle_since, container.id)), now)
+        return True
+
+    # ------------------------------------------------------------ one container's life
+
+    def ready(self, container: Container, now: float) -> None:
+        """A container has checked in."""
+        if container.state is ContainerState.REQUESTED:
+            container.become(ContainerState.STARTING)
+        if container.state is not ContainerState.STARTING:
+            return
+        container.become(ContainerState.READY)
+        container.ready_at = container.idle_since = now
+        pool = container.pool
+        took = now - container.requested_at
+        pool.start_s = took if pool.start_s is None else 0.5 * (pool.start_s + took)
+        pool.start_failures = 0
+        pool.start_not_before = 0.0
+        pool.ready[container.id] = container
+        self._ledger.touch(pool)
+        self._touch_starved()
+
+    def drain(self, container: Container, now: float) -> None:
+        """Let a container finish what it has started, run its exit hooks and leave."""
+        ledger = self._ledger
+        container.pool.ready.pop(container.id, None)
+        container.leaving = True
+        if container.state in STARTING:
+            # Nothing of the user's has run to the end: there is nothing to be graceful about.
+            self.kill(container, "stopped before it was ready")
+            return
+        if container.state is not ContainerState.READY:
+            return
+        container.become(ContainerState.DRAINING)
+        container.crash_expected = "the container was told to leave"
+        container.drain_until = now + ledger.settings.exit_grace_s
+        container.pool.arm("drain", container.drain_until)
+        ledger.order(container, Drain(ledger.settings.exit_grace_s))
+
+    def kill(self, container: Container, reason: str) -> None:
+        """Have a container killed; nobody is blamed for its death."""
+        if not container.crash_expected or container.state is ContainerState.DRAINING:
+            container.crash_expected = reason
+        container.leaving = True
+        container.pool.ready.pop(container.id, None)
+        self._ledger.emit(KillContainer(container.id, reason))
+
+    def gone(self, container: Container, reason: str, now: float) -> None:
+        """A container's process is over (or was never made): return what it took, count it if it failed to start."""
+        ledger, pool = self._ledger, container.pool
+        was = container.state
+        if was in STARTING:
+            container.become(ContainerState.STOPPED if container.crash_expected else ContainerState.FAILED)
+        else:
+            container.become(ContainerState.STOPPED if container.crash_expected else ContainerState.LOST)
+        self._settler.lost(container, reason, now)
+        del pool.containers[container.id]
+        pool.ready.pop(container.id, None)
+        del ledger.containers[container.id]
+        ledger.release(container)
+        if container.state is ContainerState.FAILED:
+            self._start_failed(pool, *(container.startup_failure or (f"the container ended: {reason}", b"")), now)
+        ledger.touch(pool)
+        self._touch_starved()
+
+    def _start_failed(self, pool: Pool, text: str, payload: bytes, now: float) -> None:
+        ledger = self._ledger
+        pool.start_failures += 1
+        pool.start_failure = (text, payload)
+        backoff = ledger.settings.start_backoff_s * 2 ** min(pool.start_failures - 1, 10)
+        pool.start_not_before = now + min(START_BACKOFF_MAX_S, backoff)
+        if pool.start_failures >= ledger.settings.start_failures_max and pool.app.client is not None:
+            # An ephemeral app's user is watching: tell them what is wrong instead of trying for ever.
+            self._settler.fail_pending(pool, OutputStatus.INIT_FAILURE, payload or text.encode())
+
+    # ------------------------------------------------------------ time
+
+    def check_starts(self, pool: Pool, now: float) -> None:
+        """Give up on containers that take longer than the startup timeout."""
+        limit = pool.spec.startup_timeout_s
+        for container in list(pool.containers.values()):
+            if container.state in STARTING and not container.crash_expected:
+                if now >= container.requested_at + limit:
+                    text = f"not ready within startup_timeout = {limit:g} s"
+                    container.startup_failure = container.startup_failure or (text, b"")
+                    self._ledger.emit(KillContainer(container.id, text))
+                    pool.arm("start", now + 1.0)
+                else:
+                    pool.arm("start", container.requested_at + limit)
+
+    def check_drains(self, pool: Pool, now: float) -> None:
+        """Kill what has not left within its grace."""
+        for container in list(pool.containers.values()):
+            if now >= container.drain_until:
+                container.drain_until = float("inf")
+                self.kill(container, "did not leave within its grace")
+            elif container.state is ContainerState.DRAINING:
+                pool.arm("drain", container.drain_until)
+
+    # ------------------------------------------------------------ nodes
+
+    def observed(self, event: NodesObserved, now: float) -> None:
+        """Nodes were looked at."""
+        known = self._ledger.nodes
+        seen = {view.node.name for view in event.nodes}
+        for name in [name for name in known if name not in seen]:
+            del known[name]
+        for view in event.nodes:
+            node = known.setdefault(view.node.name, KnownNode(view.node))
+            node.node = view.node
+            node.busy_cores = view.busy_cores
+            node.pace = pace.looked(node.pace, busy_cores=view.busy_cores, cores=view.node.cpu)
+        self._look_wanted = False
+        self._look_due = now + pace.LOOK_EVERY_S
+        self._touch_starved()
+
+    def _want_look(self, now: float) -> None:
+        if not self._look_wanted:
+            self._look_wanted = True
+            self._look_due = max(self._look_due, now)
+
+    @property
+    def look_at(self) -> float:
+        """When the nodes should be looked at again; infinity if nobody waits for that."""
+        return self._look_due if self._look_wanted else float("inf")
+
+    def look(self, now: float) -> None:
+        """Ask for a look at the nodes if it is time."""
+        if now >= self.look_at:
+            self._look_due = now + pace.LOOK_EVERY_S
+            self._ledger.emit(LookAtNodes())
+
+    def _touch_starved(self) -> None:
+        for pool in self._ledger.starved.values():
+            self._ledger.touch(pool)

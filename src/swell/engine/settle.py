@@ -1,0 +1,319 @@
+"""What becomes of inputs: results to whoever waits, failures to a retry or to the caller, lost inputs back in line.
+
+An input leaves a container in exactly one of these ways, and a result is decided exactly once: when its position leaves
+the delivery's open set, or is marked void in it. This module must not know how inputs are placed or containers scaled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from swell.engine.call import Call
+from swell.engine.container import Container, Delivery
+from swell.engine.events import DropBlobs, RecordCall, RecordOutputs
+from swell.engine.ledger import Ledger
+from swell.engine.pool import Pool
+from swell.engine.span import Segment, Span
+from swell.model import OutputStatus
+from swell.policy.retry import retry_delay
+from swell.policy.sizing import learn_service
+from swell.ports import StoredOutput
+from swell.wire.messages import Cancel, Completed, GaveBack, Items, Outputs, Yielded
+
+__all__ = ["Settler"]
+
+SUCCESS, FAILURE, TIMEOUT = OutputStatus.SUCCESS, OutputStatus.FAILURE, OutputStatus.TIMEOUT
+Settled = tuple[int, OutputStatus, bytes, bool]  #: index, status, payload, is the payload a reference to a blob
+
+
+class Settler:
+    """Ends inputs, or sends them round again."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    # ------------------------------------------------------------ what containers report
+
+    def completed(self, container: Container, message: Completed, payload: bytes, now: float) -> None:
+        """A container reports results."""
+        pool = container.pool
+        self._ledger.touch(pool)
+        self._learn(container, message, now)
+        if len(message.parts) == 1 and not message.failures:
+            delivery_id, position, count = message.parts[0]
+            delivery = container.deliveries.get(delivery_id)
+            if delivery is not None and len(delivery.parts) == 1 and not delivery.void:
+                self._all_succeeded(delivery, position, count, message, payload, now)
+                return
+        self._one_by_one(container, message, payload, now)
+
+    def _all_succeeded(
+        self, delivery: Delivery, position: int, count: int, message: Completed, payload: bytes, now: float
+    ) -> None:
+        """The common case, at the cost of one span: every input succeeded, none needs a second look."""
+        before = len(delivery.open)
+        delivery.open.difference_update(range(position, position + count))
+        if before - len(delivery.open) != count:
+            raise ProtocolError(f"delivery {delivery.id} has no open positions {position}..{position + count - 1}")
+        part = delivery.parts[0]
+        call, first = part.call, part.first + position
+        self._left_container(delivery, call, count, now)
+        if call.kind.is_async:
+            ends = message.ends
+            starts = [0, *ends[:-1]]
+            blobs = set(message.blobs)
+            settled = [
+                (first + i, SUCCESS, payload[starts[i] : ends[i]], i in blobs) for i in range(count)
+            ]
+            self._deliver_recorded(call, settled)
+        else:
+            self._ledger.tell(call.client, Outputs(call.id, [(first, count)], message.ends, [], message.blobs), payload)
+        self._done(call, part.segment, range(first, first + count))
+
+    def _one_by_one(self, container: Container, message: Completed, payload: bytes, now: float) -> None:
+        failures = dict(message.failures)
+        blobs = set(message.blobs)
+        settled: dict[str, tuple[Call, list[tuple[Segment, Settled]]]] = {}
+        item = start = 0
+        for delivery_id, first, count in message.parts:
+            delivery = container.deliveries.get(delivery_id)
+            for position in range(first, first + count):
+                end = message.ends[item]
+                status = OutputStatus(failures.get(item, SUCCESS))
+                if delivery is not None and position in delivery.open:
+                    delivery.open.discard(position)
+                    if position in delivery.void:
+                        delivery.void.discard(position)
+                    else:
+                        call, segment, index = delivery.locate(position)
+                        call.running -= 1
+                        call.pool.running[call.kind.is_async] -= 1
+                        if not self._retried(call, segment, index, status, now):
+                            entry = (segment, (index, status, payload[start:end], item in blobs))
+                            settled.setdefault(call.id, (call, []))[1].append(entry)
+                item, start = item + 1, end
+            if delivery is not None:
+                self._close_if_empty(delivery, now)
+        for call, entries in settled.values():
+            self._publish(call, [entry for _, entry in entries])
+            for segment, entry in entries:
+                self._done(call, segment, (entry[0],))
+
+    def yielded(self, container: Container, message: Yielded, payload: bytes) -> None:
+        """A generator produced values."""
+        delivery = container.deliveries.get(message.delivery)
+        if delivery is None or message.position not in delivery.open or message.position in delivery.void:
+            return
+        call, _, index = delivery.locate(message.position)
+        self._ledger.tell(call.client, Items(call.id, index, message.ends), payload)
+
+    def gave_back(self, container: Container, message: GaveBack, now: float) -> None:
+        """A container returns inputs that it never started: no attempt is counted."""
+        container.reclaiming = False
+        delivery = container.deliveries.get(message.delivery)
+        if delivery is not None:
+            self.requeue(delivery, [p for p in delivery.open if p >= message.position], now)
+        self._ledger.touch(container.pool)
+
+    # ------------------------------------------------------------ what the engine decides
+
+    def settle(self, call: Call, segment: Segment | None, settled: Sequence[Settled]) -> None:
+        """End inputs that no container holds (they were pending, or are void where they run)."""
+        self._publish(call, settled)
+        self._done(call, segment, [entry[0] for entry in settled])
+
+    def void(self, delivery: Delivery, positions: Sequence[int], *, now: float) -> None:
+        """Take running inputs away from their container, which is told to stop them and may take its time."""
+        ledger, container = self._ledger, delivery.container
+        for position in positions:
+            call, _, _ = delivery.locate(position)
+            call.running -= 1
+            container.pool.running[call.kind.is_async] -= 1
+        delivery.void.update(positions)
+        ledger.order(container, Cancel(delivery.id, list(positions)))
+        container.resist_until = min(container.resist_until, now + ledger.settings.cancel_grace_s)
+        container.pool.arm("resist", container.resist_until)
+
+    def fail_attempt(self, delivery: Delivery, position: int, status: OutputStatus, text: str, now: float) -> None:
+        """One attempt of a running input ended badly by the engine's own judgement: retry it or tell the caller."""
+        call, segment, index = delivery.locate(position)
+        if not self._retried(call, segment, index, status, now):
+            self.settle(call, segment, [(index, status, text.encode(), False)])
+
+    def fail_pending(self, pool: Pool, status: OutputStatus, payload: bytes) -> None:
+        """End everything that waits in a pool."""
+        for call in pool.backlog.calls():
+            self.end_pending(call, status, payload)
+
+    def end_pending(self, call: Call, status: OutputStatus, payload: bytes) -> None:
+        """End everything of a call that waits."""
+        for span in call.pool.backlog.remove(call):
+            count = len(span)
+            call.pending -= count
+            call.pool.pending[call.kind.is_async] -= count
+            self.settle(
+                call, span.segment, [(index, status, payload, False) for index in range(span.first, span.last)]
+            )
+        self._ledger.touch(call.pool)
+
+    def lost(self, container: Container, reason: str, now: float) -> None:
+        """A container is gone: what it had started is re-run or blamed, what it had not started is just requeued."""
+        limit = self._ledger.settings.poison_crashes_max
+        held = list(container.deliveries.values())
+        for delivery in reversed(held):
+            is_head = delivery is held[0]
+            positions = sorted(delivery.open - delivery.void)
+            blamed = [] if container.crash_expected else self._suspects(delivery, positions, is_head=is_head)
+            for position in blamed:
+                call, segment, index = delivery.locate(position)
+                crashes = call.crashes[index] = call.crashes.get(index, 0) + 1
+                if crashes >= limit:
+                    positions.remove(position)
+                    call.running -= 1
+                    container.pool.running[call.kind.is_async] -= 1
+                    text = (
+                        f"input {index} was running in {crashes} containers when they died (the last: {reason}); it is "
+                        f"not tried again (poison_crashes_max = {limit})"
+                    )
+                    self.settle(call, segment, [(index, OutputStatus.INTERNAL_FAILURE, text.encode(), False)])
+            suspicious = bool(blamed) or (is_head and not container.crash_expected)
+            self.requeue(delivery, positions, now, suspected=suspicious)
+        container.deliveries.clear()
+
+    @staticmethod
+    def _suspects(delivery: Delivery, positions: list[int], *, is_head: bool) -> list[int]:
+        """Return the running inputs that may have killed the container.
+
+        Of a serial queue only the first delivery has started, and within a longer one nobody knows how far it came: its
+        inputs are re-run alone, so that the next crash has one suspect. Parallel inputs and batches are all suspects.
+        """
+        if delivery.mode == "serial":
+            return list(positions) if is_head and len(positions) == 1 else []
+        return list(positions)
+
+    def requeue(self, delivery: Delivery, positions: Iterable[int], now: float, *, suspected: bool = False) -> None:
+        """Put inputs of a delivery back in front of their calls' queues, in order; it costs them no attempt."""
+        runs: list[Span] = []
+        for position in sorted(positions):
+            call, segment, index = delivery.locate(position)
+            delivery.open.discard(position)
+            call.running -= 1
+            call.pool.running[call.kind.is_async] -= 1
+            self._pend(call, 1)
+            alone = suspected and (delivery.mode == "serial" or call.crashes.get(index, 0) >= ALONE_AFTER)
+            last = runs[-1] if runs else None
+            if last is not None and last.segment is segment and last.last == index and not (alone or last.alone):
+                last.last += 1
+            else:
+                runs.append(Span(call, segment, index, index + 1, queued_at=now, alone=alone))
+        for span in reversed(runs):
+            span.call.pool.backlog.put_back(span)
+        self._close_if_empty(delivery, now)
+
+    # ------------------------------------------------------------ inside
+
+    def _learn(self, container: Container, message: Completed, now: float) -> None:
+        pool = container.pool
+        delivery = container.deliveries.get(message.parts[0][0]) if message.parts else None
+        if delivery is None:
+            return
+        observed = message.busy_s if delivery.mode == "batch" else message.busy_s / max(1, len(message.ends))
+        pool.service_s = learn_service(pool.service_s, observed)
+        if delivery.mode == "serial":
+            delivery.since = now  # what it executes next begins about now
+
+    def _retried(self, call: Call, segment: Segment, index: int, status: OutputStatus, now: float) -> bool:
+        """Send a failed input round again if its policy allows; True if so."""
+        if status not in (FAILURE, TIMEOUT) or call.cancelled or call.pool.app.closing:
+            return False
+        failures = call.failures[index] = call.failures.get(index, 0) + 1
+        delay = retry_delay(call.pool.spec.retry, failures, self._ledger.settings.retry_delay_min_s)
+        if delay is None:
+            del call.failures[index]
+            return False
+        span = Span(call, segment, index, index + 1, queued_at=now)
+        self._pend(call, 1)
+        call.pool.backlog.delay(span, now + delay)
+        call.pool.arm("retry", now + delay)
+        return True
+
+    def _pend(self, call: Call, count: int) -> None:
+        call.pending += count
+        call.pool.pending[call.kind.is_async] += count
+
+    def _left_container(self, delivery: Delivery, call: Call, count: int, now: float) -> None:
+        call.running -= count
+        call.pool.running[call.kind.is_async] -= count
+        self._close_if_empty(delivery, now)
+
+    def _close_if_empty(self, delivery: Delivery, now: float) -> None:
+        container = delivery.container
+        if delivery.open or delivery.id not in container.deliveries:
+            return
+        del container.deliveries[delivery.id]
+        following = next(iter(container.deliveries.values()), None)
+        if following is None:
+            container.idle_since = now
+            container.exclusive = False
+            container.resist_until = container.work_due = float("inf")
+        elif following.mode == "serial":
+            following.since = now
+
+    def _publish(self, call: Call, settled: Sequence[Settled]) -> None:
+        if call.kind.is_async:
+            self._deliver_recorded(call, settled)
+        else:
+            self._ledger.tell(call.client, *_as_outputs(call.id, settled))
+
+    def _deliver_recorded(self, call: Call, settled: Sequence[Settled]) -> None:
+        self._ledger.emit(RecordOutputs(call.id, [StoredOutput(*entry) for entry in settled]))
+        for watcher in call.watchers:
+            wanted = [entry for entry in settled if watcher.first <= entry[0] < watcher.last]
+            if wanted:
+                self._ledger.tell(watcher.client, *_as_outputs(call.id, wanted))
+
+    def _done(self, call: Call, segment: Segment | None, indexes: Sequence[int] | range) -> None:
+        count = len(indexes)
+        call.done += count
+        call.pool.done += count
+        if segment is not None and segment.blobs:
+            carried = [(call.id, index) for index in indexes if index in segment.blobs]
+            if carried:
+                self._ledger.emit(DropBlobs(carried))
+        if call.failures or call.crashes:
+            for index in indexes:
+                call.failures.pop(index, None)
+                call.crashes.pop(index, None)
+        self.end_if_finished(call)
+
+    def end_if_finished(self, call: Call) -> None:
+        """Forget a call to which nothing more can happen."""
+        if call.finished and call.id in self._ledger.calls:
+            if call.kind.is_async:
+                self._ledger.emit(RecordCall(call.id, call.pool.spec.name, call.accepted))
+            self._ledger.unbind(call)
+
+
+#: Parallel inputs share a container with many; only after so many crashes is one made to run alone.
+ALONE_AFTER = 3
+
+
+class ProtocolError(Exception):
+    """A container said something that cannot be: it must be closed."""
+
+
+def _as_outputs(call_id: str, settled: Sequence[Settled]) -> tuple[Outputs, bytes]:
+    """Return the message and payload that carry some results of one call."""
+    parts: list[tuple[int, int]] = []
+    ends: list[int] = []
+    size = 0
+    for index, _, payload, _ in settled:
+        if parts and parts[-1][0] + parts[-1][1] == index:
+            parts[-1] = (parts[-1][0], parts[-1][1] + 1)
+        else:
+            parts.append((index, 1))
+        size += len(payload)
+        ends.append(size)
+    failures = [(i, int(entry[1])) for i, entry in enumerate(settled) if entry[1] is not SUCCESS]
+    blobs = [i for i, entry in enumerate(settled) if entry[3]]
+    return Outputs(call_id, parts, ends, failures, blobs), b"".join(entry[2] for entry in settled)

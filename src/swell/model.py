@@ -1,0 +1,228 @@
+"""The nouns of swell as frozen values: what a Function is, what it may use, how its Pool scales.
+
+Values only. This module must not know time, processes, sockets, policies or the engine; everything here can be
+compared, hashed, sent over the wire and stored.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+from typing import Any
+
+from msgspec import UNSET, Struct, UnsetType, field
+
+__all__ = [
+    "AutoscalerChange",
+    "AutoscalerSettings",
+    "Batching",
+    "CallKind",
+    "ClassSpec",
+    "Concurrency",
+    "Environment",
+    "FunctionSpec",
+    "Gpu",
+    "GpuRequest",
+    "MethodSpec",
+    "Node",
+    "OutputStatus",
+    "ParameterSpec",
+    "Resources",
+    "RetryPolicy",
+    "Source",
+    "WebSpec",
+]
+
+
+class CallKind(IntEnum):
+    """Who waits for a Call and how: it decides limits, retention and what a lost client means."""
+
+    REMOTE = 1  #: one input, the caller waits for it
+    MAP = 2  #: many inputs, the caller consumes the results
+    SPAWN = 3  #: nobody waits; results are kept
+    WEB = 4  #: one HTTP exchange
+
+    @property
+    def is_async(self) -> bool:
+        """True when results must outlive the caller."""
+        return self is CallKind.SPAWN
+
+
+class OutputStatus(IntEnum):
+    """How one input ended, as clients see it."""
+
+    SUCCESS = 1
+    FAILURE = 2  #: the user's code raised; the payload is that exception
+    TERMINATED = 3  #: cancelled or killed on purpose
+    TIMEOUT = 4  #: one attempt ran longer than the Function's timeout, and no retry was left
+    INIT_FAILURE = 5  #: no container could start; the payload, if any, is the exception of the start
+    INTERNAL_FAILURE = 6  #: the platform lost it too often; the payload is empty
+    GENERATOR_DONE = 7  #: a generator is exhausted; the payload is the number of items it yielded
+
+
+class AutoscalerSettings(Struct, frozen=True, omit_defaults=True):
+    """One layer of autoscaler settings; None means "this layer says nothing"."""
+
+    min_containers: int | None = None
+    max_containers: int | None = None
+    buffer_containers: int | None = None
+    scaledown_window: int | None = None  #: seconds an idle container is kept
+
+    def merge(self, over: AutoscalerSettings) -> AutoscalerSettings:
+        """Return these settings with every field that `over` sets replaced by its value."""
+
+        def pick(low: int | None, high: int | None) -> int | None:
+            return low if high is None else high
+
+        return AutoscalerSettings(
+            pick(self.min_containers, over.min_containers),
+            pick(self.max_containers, over.max_containers),
+            pick(self.buffer_containers, over.buffer_containers),
+            pick(self.scaledown_window, over.scaledown_window),
+        )
+
+
+class AutoscalerChange(Struct, frozen=True, omit_defaults=True):
+    """A run-time update: an UNSET field is kept, None resets it to the platform's default, a number overrides it."""
+
+    min_containers: int | None | UnsetType = UNSET
+    max_containers: int | None | UnsetType = UNSET
+    buffer_containers: int | None | UnsetType = UNSET
+    scaledown_window: int | None | UnsetType = UNSET
+
+
+class Concurrency(Struct, frozen=True):
+    """How many inputs one container may run at once, and how many dispatch aims at."""
+
+    max_inputs: int = 1
+    target_inputs: int = 1
+
+
+class Batching(Struct, frozen=True):
+    """Form batches of up to `max_batch_size` inputs, waiting at most `wait_ms` after the first."""
+
+    max_batch_size: int
+    wait_ms: int
+
+
+class RetryPolicy(Struct, frozen=True):
+    """Delay before retry k (k = 1, 2, …) is `initial_delay_s * backoff_coefficient ** (k - 1)`, at most `max_delay_s`."""
+
+    max_retries: int
+    backoff_coefficient: float = 2.0
+    initial_delay_s: float = 1.0
+    max_delay_s: float = 60.0
+
+
+class GpuRequest(Struct, frozen=True):
+    """`count` GPUs of one kind for one container; kind "any" takes whatever there is."""
+
+    kind: str
+    count: int = 1
+
+
+class Gpu(Struct, frozen=True):
+    """One GPU of a node."""
+
+    uuid: str  #: what CUDA_VISIBLE_DEVICES gets
+    kind: str  #: upper-case family name, for example "H100"
+    memory_bytes: int = 0
+
+
+class Resources(Struct, frozen=True):
+    """What one container asks for. `gpu` is a ranked list: the first entry that fits wins."""
+
+    cpu: float = 0.125  #: cores
+    memory_bytes: int = 128 << 20
+    gpu: tuple[GpuRequest, ...] = ()
+    cpu_limit: float | None = None
+    memory_limit_bytes: int | None = None  #: enforced on the container's address space or cgroup where possible
+
+
+class Node(Struct, frozen=True):
+    """A machine as its backend describes it."""
+
+    name: str
+    cpu: float  #: cores present, before overcommit
+    memory_bytes: int  #: present, before overcommit
+    gpus: tuple[Gpu, ...] = ()
+
+
+class Environment(Struct, frozen=True):
+    """Where a client's code lives, so that containers can be started in the same surroundings."""
+
+    python: str  #: absolute path of the interpreter
+    cwd: str
+    sys_path: tuple[str, ...]
+    variables: dict[str, str] = {}
+
+
+class Source(Struct, frozen=True):
+    """How a container obtains the user's callable: by importing it, or by unpickling `pickled`.
+
+    `module` is the name the client knows the module by. "__main__" means the client ran `file` as a script; a container
+    then loads that file under another name, so that the main guard does not run, and aliases it as "__main__".
+    """
+
+    module: str
+    qualname: str
+    file: str | None = None  #: set when the module was loaded from a path that a plain import may not find
+    pickled: bytes = b""
+
+
+class MethodSpec(Struct, frozen=True):
+    """One remotely callable method of a class."""
+
+    name: str
+    is_async: bool = False
+    is_generator: bool = False
+
+
+class ParameterSpec(Struct, frozen=True):
+    """One `parameter()` of a class."""
+
+    name: str
+    kind: str  #: "str", "int", "bool" or "bytes"
+    default: str | int | bool | bytes | None = None
+    has_default: bool = False
+
+
+class ClassSpec(Struct, frozen=True):
+    """What makes a Function a Cls: its methods and its parameters."""
+
+    methods: tuple[MethodSpec, ...]
+    parameters: tuple[ParameterSpec, ...] = ()
+
+
+class WebSpec(Struct, frozen=True):
+    """How a web Function answers HTTP."""
+
+    kind: str  #: "asgi", "wsgi", "endpoint" or "server"
+    method: str = "GET"
+    label: str | None = None
+    docs: bool = False
+    requires_proxy_auth: bool = False
+    port: int = 0
+    startup_timeout_s: float = 5.0
+
+
+class FunctionSpec(Struct, frozen=True, omit_defaults=True):
+    """Everything the server and a container must know about one Function. Built once, by the SDK's decorators."""
+
+    name: str  #: the Function's tag in its App; "ClassName.*" for a Cls
+    source: Source
+    is_async: bool = False
+    is_generator: bool = False
+    autoscaler: AutoscalerSettings = AutoscalerSettings()
+    concurrency: Concurrency = Concurrency()
+    batching: Batching | None = None
+    retry: RetryPolicy | None = None
+    timeout_s: float = 300.0
+    startup_timeout_s: float = 300.0
+    resources: Resources = Resources()
+    single_use: bool = False
+    snapshot: bool = False
+    cls: ClassSpec | None = None
+    web: WebSpec | None = None
+    variables: dict[str, str] = {}  #: extra environment variables of the container
+    parameters: bytes = b""  #: msgpack map of class parameters: set on a variant, empty on the base
+    recorded: dict[str, Any] = field(default_factory=dict)  #: options accepted and shown, without effect here

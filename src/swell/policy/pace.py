@@ -1,0 +1,56 @@
+"""How fast a node may be filled with new containers.
+
+Demand for containers is judged from queues, but a host has only so many cores: once our containers keep them busy, one
+more makes everything slower. So starts come in bursts: a small one first, doubled after every look at the node that finds
+cores to spare, none while there are none. A burst of sleepers reaches a hundred containers in five looks; a burst of
+number crunchers stops at about twice the cores. Floors (`min_containers`) and a pool's first container do not wait for
+this. This module must not know pools or clocks.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+__all__ = ["LOOK_EVERY_S", "Pace", "looked", "saturated", "started", "starting_max"]
+
+LOOK_EVERY_S = 0.05  #: how soon to look again at a node while something waits for its answer
+BURST_MAX = 256
+
+
+class Pace(Struct, frozen=True):
+    """How many starts a node will take before it is looked at again."""
+
+    burst: int
+    left: int
+
+
+def first_burst(cores: float) -> int:
+    """Return the size of the first burst on a node: enough to keep its cores busy with starting."""
+    return max(4, round(2 * cores))
+
+
+def starting_max(cores: float) -> int:
+    """Return how many containers may be starting at once when nobody has looked at the node's load."""
+    return max(8, round(4 * cores))
+
+
+def saturated(busy_cores: float, cores: float) -> bool:
+    """Tell whether our containers use about all the cores there are."""
+    return busy_cores >= 0.85 * cores
+
+
+def looked(pace: Pace | None, *, busy_cores: float, cores: float) -> Pace:
+    """Return the pace after a look at the node."""
+    first = first_burst(cores)
+    if pace is None:
+        return Pace(first, first)
+    if saturated(busy_cores, cores):
+        return Pace(first, 0)
+    burst = min(BURST_MAX, pace.burst * 2) if pace.left == 0 else max(first, pace.burst // 2)
+    return Pace(burst, burst)
+
+
+def started(pace: Pace) -> Pace:
+    """Return the pace after one more start."""
+    return replace(pace, left=max(0, pace.left - 1))

@@ -1,0 +1,99 @@
+"""Where a container goes: the node with room for it, and which of the node's GPUs it gets.
+
+Requests are counted against what a node has, times a configured overcommit for cores and memory; GPUs are exclusive and
+never overcommitted. This module must not know how a container is started.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from swell.model import Gpu, GpuRequest, Node, Resources
+
+__all__ = ["NodeRoom", "Place", "find_place", "never_fits"]
+
+
+class NodeRoom(Struct, frozen=True):
+    """A node and what of it is spoken for."""
+
+    node: Node
+    cpu_capacity: float  #: cores times overcommit
+    memory_capacity: int
+    cpu_used: float
+    memory_used: int
+    gpus_used: frozenset[str]
+
+
+class Place(Struct, frozen=True):
+    """A container's node and its GPUs."""
+
+    node: str
+    gpus: tuple[str, ...] = ()
+
+
+def find_place(rooms: Sequence[NodeRoom], wants: Resources) -> Place | None:
+    """Return the place for a container, or None while every node is full.
+
+    The first entry of `wants.gpu` that fits anywhere wins; among nodes that fit, the one with most cores free, ties by
+    name.
+    """
+    fitting = [room for room in rooms if _has_room(room, wants)]
+    fitting.sort(key=lambda room: (room.cpu_used - room.cpu_capacity, room.node.name))
+    if not wants.gpu:
+        return Place(fitting[0].node.name) if fitting else None
+    for request in wants.gpu:
+        for room in fitting:
+            gpus = _pick([gpu for gpu in room.node.gpus if gpu.uuid not in room.gpus_used], request)
+            if gpus:
+                return Place(room.node.name, gpus)
+    return None
+
+
+def never_fits(rooms: Sequence[NodeRoom], wants: Resources) -> str:
+    """Return why no node could hold such a container even if it were empty, naming what there is; "" if one could."""
+    if not rooms:
+        return ""
+    empty = [
+        NodeRoom(room.node, room.cpu_capacity, room.memory_capacity, 0.0, 0, frozenset[str]()) for room in rooms
+    ]
+    if not any(_has_room(room, wants) for room in empty):
+        largest_cpu = max(room.cpu_capacity for room in empty)
+        largest_memory = max(room.memory_capacity for room in empty)
+        return (
+            f"a container of {wants.cpu:g} cores and {wants.memory_bytes >> 20} MiB fits on no node; the largest offers "
+            f"{largest_cpu:g} cores and {largest_memory >> 20} MiB (overcommit included). Ask for less"
+        )
+    if wants.gpu and find_place(empty, wants) is None:
+        asked = " or ".join(f"{request.kind}:{request.count}" for request in wants.gpu)
+        return f"no node has the GPUs asked for ({asked}); there {_describe(empty)}"
+    return ""
+
+
+def _has_room(room: NodeRoom, wants: Resources) -> bool:
+    slack = 1e-9  # sums of requests such as 0.1 are not exact
+    return (
+        room.cpu_used + wants.cpu <= room.cpu_capacity + slack
+        and room.memory_used + wants.memory_bytes <= room.memory_capacity
+    )
+
+
+def _pick(free: Sequence[Gpu], request: GpuRequest) -> tuple[str, ...]:
+    matching = [gpu.uuid for gpu in free if _matches(gpu, request.kind)]
+    return tuple(matching[: request.count]) if len(matching) >= request.count else ()
+
+
+def _matches(gpu: Gpu, kind: str) -> bool:
+    wanted = kind.upper().rstrip("!")
+    return wanted == "ANY" or gpu.kind.upper() == wanted
+
+
+def _describe(rooms: Sequence[NodeRoom]) -> str:
+    kinds: dict[str, int] = {}
+    for room in rooms:
+        for gpu in room.node.gpus:
+            kinds[gpu.kind] = kinds.get(gpu.kind, 0) + 1
+    if not kinds:
+        return "are no GPUs"
+    return "is " + ", ".join(f"{kind}:{count}" for kind, count in sorted(kinds.items()))

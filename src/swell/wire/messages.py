@@ -1,0 +1,426 @@
+"""Everything that is ever said on a socket: one struct per message, encoded as a msgpack array led by its tag.
+
+A message travels in one frame (see `codec`), followed by an opaque payload: user bytes that the server never looks
+into. Where a message carries many inputs or outputs, `ends[i]` is the offset in the payload just after item i, relative
+to `base` (0 if the message has none), so that any contiguous part of a span can be sent on by slicing.
+
+This module must not know sockets, files, or who handles a message.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+from swell.model import AutoscalerChange, AutoscalerSettings, CallKind, Environment, FunctionSpec
+
+PROTOCOL = 1  #: raised when a change makes older peers misunderstand
+
+
+class Message(Struct, array_like=True, frozen=True, gc=False):
+    """Base of all messages."""
+
+
+# ---------------------------------------------------------------- anyone -> server
+
+
+class Hello(Message, tag=1):
+    """First message on every connection."""
+
+    role: str  #: "client", "container" (the data channel of a container) or "control" (its second channel)
+    protocol: int
+    name: str  #: container id, or a label of the client
+    token: str = ""
+
+
+# ---------------------------------------------------------------- client -> server
+
+
+class OpenApp(Message, tag=10):
+    """Create an app and its functions; answered by AppOpened or Failed. Resending the same app_id is harmless."""
+
+    request: int
+    app_id: str  #: minted by the client
+    name: str
+    environment: Environment
+    functions: list[FunctionSpec]
+    watch: bool = False  #: also send Log and Progress of this app to this connection
+    detach: bool = False
+
+
+class CloseApp(Message, tag=11):
+    """Stop an app: its containers drain (exit hooks run), its calls end. Answered by Done once nothing of it is left."""
+
+    request: int
+    app_id: str
+    reason: str = ""
+
+
+class OpenCall(Message, tag=12):
+    """Begin a call with its first inputs, numbered from 0. Resending the same call_id is harmless."""
+
+    call_id: str
+    function_id: str
+    method: str  #: empty for a function
+    kind: CallKind
+    ends: list[int]
+    sealed: bool  #: no more inputs will follow
+    blobs: list[int] = []  #: indexes of inputs whose payload is a reference to a blob
+    parent: str = ""  #: input id of the caller, when a container calls
+
+
+class PutInputs(Message, tag=13):
+    """More inputs of a call, numbered from `first`, which must be the next free number."""
+
+    call_id: str
+    first: int
+    ends: list[int]
+    sealed: bool
+    blobs: list[int] = []
+
+
+class CancelCall(Message, tag=14):
+    """End every unfinished input of a call as TERMINATED. Unknown or finished calls are ignored."""
+
+    call_id: str
+    terminate_containers: bool = False
+
+
+class Watch(Message, tag=15):
+    """Send the outputs of inputs first..last-1 of a spawned call: recorded ones now, the others as they come."""
+
+    request: int
+    call_id: str
+    first: int
+    last: int
+
+
+class Unwatch(Message, tag=16):
+    """Stop a Watch. Outputs already on their way may still arrive."""
+
+    request: int
+    call_id: str
+
+
+class DescribeCall(Message, tag=17):
+    """Answered by CallDescription, or Failed when the call is not known."""
+
+    request: int
+    call_id: str
+
+
+class GetStats(Message, tag=18):
+    """Answered by Stats."""
+
+    request: int
+    function_id: str
+
+
+class UpdateAutoscaler(Message, tag=19):
+    """Answered by AutoscalerState with the settings in force; an empty change just reports."""
+
+    request: int
+    function_id: str
+    change: AutoscalerChange
+
+
+class BindFunction(Message, tag=20):
+    """Get the id of a variant of a function: same code, other parameters or options. Answered by Bound."""
+
+    request: int
+    function_id: str
+    spec: FunctionSpec  #: the variant's whole spec; equal specs give equal ids
+
+
+class TakeItems(Message, tag=21):
+    """The consumer of a generator has taken `count` items so far, so that more may be sent."""
+
+    call_id: str
+    index: int
+    count: int
+
+
+# ---------------------------------------------------------------- server -> client
+
+
+class Done(Message, tag=40):
+    """The request succeeded and has nothing to return."""
+
+    request: int
+
+
+class Failed(Message, tag=41):
+    """The request failed: `code` names the class of the error (see swell.errors), `text` says what to do."""
+
+    request: int
+    code: str
+    text: str
+    fields: dict[str, Any] = {}
+
+
+class AppOpened(Message, tag=42):
+    """The app lives; ids of its functions by name."""
+
+    request: int
+    app_id: str
+    function_ids: dict[str, str]
+
+
+class Accepted(Message, tag=43):
+    """Inputs of a spawned call below `upto` are accepted and will not be lost."""
+
+    call_id: str
+    upto: int
+
+
+class Refused(Message, tag=44):
+    """Inputs of a call from `first` on were not accepted. `retry_after_s` is None when trying again cannot help."""
+
+    call_id: str
+    first: int
+    code: str
+    text: str
+    fields: dict[str, Any] = {}
+    retry_after_s: float | None = None
+
+
+class Outputs(Message, tag=45):
+    """Results: `parts` lists (first index, count) runs, whose items stand in the payload one after another.
+
+    `failures` lists (position among all items, OutputStatus) for those that are not SUCCESS. `blobs` lists positions
+    whose payload is a reference to a blob.
+    """
+
+    call_id: str
+    parts: list[tuple[int, int]]
+    ends: list[int]
+    failures: list[tuple[int, int]] = []
+    blobs: list[int] = []
+    base: int = 0
+
+
+class Items(Message, tag=46):
+    """Values yielded by generator input `index`, in order."""
+
+    call_id: str
+    index: int
+    ends: list[int]
+
+
+class CallDescription(Message, tag=47):
+    """What is known of a call. `num_inputs` is None until the call is sealed."""
+
+    request: int
+    call_id: str
+    num_inputs: int | None
+    finished: int
+    function_name: str
+
+
+class Stats(Message, tag=48):
+    """Numbers of one pool at this moment."""
+
+    request: int
+    backlog: int
+    total_containers: int
+    running_inputs: int
+    input_headroom: int
+
+
+class AutoscalerState(Message, tag=49):
+    """The settings in force and their three layers."""
+
+    request: int
+    effective: AutoscalerSettings
+    static: AutoscalerSettings
+    override: AutoscalerSettings
+
+
+class Bound(Message, tag=50):
+    """Id of the variant asked for."""
+
+    request: int
+    function_id: str
+
+
+class Log(Message, tag=51):
+    """Whole lines that a container wrote, each ending in a newline; the payload is UTF-8 text."""
+
+    app_id: str
+    function_name: str
+    container_id: str
+    stream: str  #: "stdout", "stderr" or "system"
+
+
+class FunctionProgress(Struct, array_like=True, frozen=True, gc=False):
+    """One function's line in a live display."""
+
+    function_name: str
+    starting: int
+    running: int  #: containers that execute something
+    idle: int
+    backlog: int
+    running_inputs: int
+    done: int
+    total: int  #: inputs accepted so far
+    note: str = ""  #: why it waits, in words; empty when nothing waits
+
+
+class Progress(Message, tag=52):
+    """State of every function of an app; sent at most a few times a second, and only when something changed."""
+
+    app_id: str
+    functions: list[FunctionProgress]
+
+
+class Notice(Message, tag=53):
+    """A warning for the person who runs the app."""
+
+    app_id: str
+    text: str
+
+
+# ---------------------------------------------------------------- server -> container
+
+
+class Load(Message, tag=60):
+    """What this container is to run: sent on the data channel right after Hello."""
+
+    app_id: str
+    app_name: str
+    function_id: str
+    spec: FunctionSpec
+    environment: Environment
+    blob_dir: str
+    payload_inline_max: int
+    function_ids: dict[str, str]  #: the app's functions, so that they can call each other
+
+
+class Deliver(Message, tag=61):
+    """Run these inputs. Sent on the data channel.
+
+    `mode` says how: "serial", one after the other in one slot, reporting results as time allows; "parallel", each at
+    once in a slot of its own; "batch", all together in one slot, as one call of a batched function.
+    Items are counted 0..n-1 through all `parts`, each (call_id, first index, count).
+    """
+
+    delivery: int
+    mode: str
+    method: str
+    parts: list[tuple[str, int, int]]
+    ends: list[int]
+    blobs: list[int] = []  #: positions whose payload is a reference to a blob
+    base: int = 0
+
+
+class Cancel(Message, tag=62):
+    """Stop items of a delivery; those that run are interrupted, all are answered TERMINATED. Control channel."""
+
+    delivery: int
+    positions: list[int]
+
+
+class Reclaim(Message, tag=63):
+    """Report what is finished of a serial delivery, and give back what is not started. Control channel."""
+
+    delivery: int
+
+
+class Drain(Message, tag=64):
+    """Give back what is not started, finish the rest, run exit hooks, leave. Control channel."""
+
+    grace_s: float
+
+
+class ItemsTaken(Message, tag=65):
+    """The consumer of a generator has taken `count` items so far. Control channel."""
+
+    delivery: int
+    position: int
+    count: int
+
+
+# ---------------------------------------------------------------- container -> server (all on the data channel)
+
+
+class Ready(Message, tag=80):
+    """Imports and enter hooks are done; inputs may come."""
+
+    pid: int
+    startup_s: float
+
+
+class StartFailed(Message, tag=81):
+    """The user's module or enter hooks raised; the payload is that exception. The container leaves."""
+
+    text: str
+
+
+class Completed(Message, tag=82):
+    """Results: `parts` lists (delivery, first position, count) runs, whose items stand in the payload in that order."""
+
+    parts: list[tuple[int, int, int]]
+    ends: list[int]
+    failures: list[tuple[int, int]] = []
+    blobs: list[int] = []
+    busy_s: float = 0.0  #: time spent executing these inputs, summed
+
+
+class GaveBack(Message, tag=83):
+    """Items of a delivery from `position` to its end were never started and will not be."""
+
+    delivery: int
+    position: int
+
+
+class Yielded(Message, tag=84):
+    """Values yielded by the generator input at `position`, in order."""
+
+    delivery: int
+    position: int
+    ends: list[int]
+
+
+class Leaving(Message, tag=85):
+    """The container takes no more inputs (single use, or the user's code asked); it finishes what it has."""
+
+
+ToServer = (
+    Hello
+    | OpenApp
+    | CloseApp
+    | OpenCall
+    | PutInputs
+    | CancelCall
+    | Watch
+    | Unwatch
+    | DescribeCall
+    | GetStats
+    | UpdateAutoscaler
+    | BindFunction
+    | TakeItems
+    | Ready
+    | StartFailed
+    | Completed
+    | GaveBack
+    | Yielded
+    | Leaving
+)
+ToClient = (
+    Done
+    | Failed
+    | AppOpened
+    | Accepted
+    | Refused
+    | Outputs
+    | Items
+    | CallDescription
+    | Stats
+    | AutoscalerState
+    | Bound
+    | Log
+    | Progress
+    | Notice
+)
+ToContainer = Load | Deliver | Cancel | Reclaim | Drain | ItemsTaken
