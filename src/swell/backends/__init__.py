@@ -1,0 +1,1 @@
+"""What starts and stops containers, behind the port `swell.ports.Backend`."""

@@ -1,0 +1,5 @@
+"""Containers as processes of this machine, forked from templates."""
+
+from swell.backends.process.backend import ProcessBackend
+
+__all__ = ["ProcessBackend"]

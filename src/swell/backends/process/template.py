@@ -1,0 +1,129 @@
+"""Template: the server's handle on one template process: starts it, speaks to it, notices its end.
+
+The other end is `swell.runner.template`. This module must not know containers, orders or the engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping
+
+from msgspec import Struct
+
+from swell.backends.process.capture import Capture
+from swell.backends.process.channel import Channel
+from swell.model import Environment
+from swell.wire.template import Reply
+
+__all__ = ["Surroundings", "Template", "ending"]
+
+STDERR_LINES_MAX = 20  #: last lines of a template's stderr, kept to explain its end
+
+
+class Surroundings(Struct, frozen=True):
+    """What must be equal for two containers to come from one template: what a started interpreter cannot change."""
+
+    python: str
+    variables: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, environment: Environment) -> Surroundings:
+        """Pick from a client's environment what the interpreter and the dynamic linker read at their start."""
+        chosen = {name: value for name, value in environment.variables.items() if _shapes_start(name)}
+        path = chosen.get("PYTHONPATH")
+        if path is not None:  # relative entries mean the client's directory, not the template's
+            chosen["PYTHONPATH"] = os.pathsep.join(
+                os.path.join(environment.cwd, entry) for entry in path.split(os.pathsep)
+            )
+        return cls(environment.python, tuple(sorted(chosen.items())))
+
+    @classmethod
+    def own(cls, environ: Mapping[str, str]) -> Surroundings:
+        """Return those of this process: the ones a client started beside it will most likely have."""
+        return cls.of(Environment(sys.executable, os.getcwd(), (), dict(environ)))
+
+
+def _shapes_start(name: str) -> bool:
+    return name in ("HOME", "LANG") or name.startswith(("PYTHON", "LD_", "LC_"))
+
+
+class Template:
+    """One template process. Reports replies, and once, when nothing more can come, its end in words."""
+
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        directory: str,
+        program: str,
+        on_reply: Callable[[Template, Reply], None],
+        on_end: Callable[[Template, str], None],
+    ) -> None:
+        """Start the process; must be called on a running event loop.
+
+        Raises:
+            OSError: the interpreter cannot be started.
+        """
+        self.surroundings = surroundings
+        self.is_open = False  #: it has said that it is ready to fork
+        self._on_end = on_end
+        self._stderr: deque[str] = deque(maxlen=STDERR_LINES_MAX)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        read_end, write_end = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                [surroundings.python, "-P", "-m", "swell.runner.template", str(theirs.fileno()), directory, program],
+                env=dict(surroundings.variables),
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=write_end,
+                stderr=write_end,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,  # a Ctrl-C in the server's terminal is not meant for templates
+            )
+        except OSError:
+            os.close(read_end)
+            ours.close()
+            raise
+        finally:
+            os.close(write_end)
+            theirs.close()
+        self.channel = Channel(ours, lambda reply: on_reply(self, reply))
+        self._output = Capture(read_end, 1000, lambda text: self._stderr.extend(text.splitlines()))
+        self._pidfd = os.pidfd_open(self._process.pid)
+        self._ended = asyncio.Event()
+        asyncio.get_running_loop().add_reader(self._pidfd, self._process_ended)
+
+    async def stop(self, patience_s: float) -> None:
+        """Have the template kill everything it forked and end; kill it if that takes longer than `patience_s`."""
+        self.channel.finish_sending()
+        try:
+            await asyncio.wait_for(self._ended.wait(), patience_s)
+        except TimeoutError:
+            self._process.kill()
+            await self._ended.wait()
+
+    def _process_ended(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        status = self._process.wait()  # returns at once: the pidfd says that it has ended
+        self.channel.close()
+        self._output.finish()
+        self._ended.set()
+        said = "\n".join(self._stderr)
+        self._on_end(self, f"{ending(status)}: {said}" if said else ending(status))
+
+
+def ending(status: int) -> str:
+    """Say in words how a process ended; a negative status is the signal that killed it."""
+    if status >= 0:
+        return f"exited with code {status}"
+    try:
+        return f"killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"killed by signal {-status}"  # a real-time signal has no name

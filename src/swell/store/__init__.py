@@ -1,0 +1,1 @@
+"""Where results of spawned calls are kept, behind the port `swell.ports.Store`."""
