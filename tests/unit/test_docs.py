@@ -1,0 +1,39 @@
+"""The pages of docs/ that are generated say what the code says."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_generated_pages_are_up_to_date(repository: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, repository / "scripts/docs", "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_links_between_pages_lead_somewhere(repository: Path) -> None:
+    pages = [*repository.glob("*.md"), *repository.glob("docs/**/*.md")]
+    broken = [
+        f"{page.relative_to(repository)}: {target}"
+        for page in pages
+        for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text())
+        if not (page.parent / target).exists()
+    ]
+    assert not broken
+
+
+def test_commands_of_the_readme_exist(repository: Path) -> None:
+    readme = (repository / "README.md").read_text()
+    named = re.findall(r"^(?:swell run )?((?:scripts|examples)/[\w./]+)", readme, re.MULTILINE)
+    assert named
+    assert [name for name in named if not (repository / name).exists()] == []
+
+
+def test_every_example_is_in_the_guide(repository: Path) -> None:
+    guide = (repository / "docs/guide.md").read_text()
+    missing = [path.name for path in (repository / "examples").glob("*.py") if f"examples/{path.name}" not in guide]
+    assert not missing

@@ -1,0 +1,163 @@
+"""Style that no linter checks: what is always a mistake in this tree fails here, with the place and the reason."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SRC = ROOT / "src" / "swell"
+
+#: Names for a place without a purpose. Whatever is put there has a better home.
+HOMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "misc", "shared", "stuff", "lib"}
+
+#: The shells that may catch any Exception, and why. A file that no longer needs its entry must lose it.
+CATCH_ALL: dict[str, str] = {}
+
+#: The modules that may rebind a global, and why.
+REBIND: dict[str, str] = {}
+
+#: A docstring says what its module must not know.
+IGNORANCE = re.compile(r"\b(must|may) (not|never)\b|\b(must|may) know (nothing|no )|Nothing here may|knows nothing")
+
+
+@cache
+def modules() -> dict[str, ast.Module]:
+    """Every module of the package, by path relative to it."""
+    return {str(path.relative_to(SRC)): ast.parse(path.read_text()) for path in sorted(SRC.rglob("*.py"))}
+
+
+def nodes() -> Iterator[tuple[str, ast.AST]]:
+    for name, tree in modules().items():
+        for node in ast.walk(tree):
+            yield name, node
+
+
+def tracked_texts() -> Iterator[tuple[str, str]]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        path = ROOT / name
+        if path.is_file() and path.suffix not in {".png", ".json", ".csv"}:
+            yield name, path.read_text()
+
+
+def test_modules_say_what_they_are_and_must_not_know() -> None:
+    silent = []
+    for name, tree in modules().items():
+        says = ast.get_docstring(tree) or ""
+        only_docstring = len(tree.body) <= 1
+        if not says or not (only_docstring or IGNORANCE.search(" ".join(says.split()))):
+            silent.append(name)
+    assert not silent, "no docstring, or it does not say what the module must not know"
+
+
+def test_no_star_imports() -> None:
+    found = [
+        f"{name}:{node.lineno}"
+        for name, node in nodes()
+        if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names)
+    ]
+    assert not found
+
+
+def test_nobody_inside_imports_from_the_package_root() -> None:
+    found = [
+        f"{name}:{node.lineno}"
+        for name, node in nodes()
+        if (isinstance(node, ast.ImportFrom) and node.module == "swell")
+        or (isinstance(node, ast.Import) and any(alias.name == "swell" for alias in node.names))
+    ]
+    assert not found, "import the module that defines the name; the root only re-exports for users"
+
+
+def test_only_listed_shells_catch_everything() -> None:
+    catching = {
+        name
+        for name, node in nodes()
+        if isinstance(node, ast.ExceptHandler) and _is_broad(node) and not _reraises(node)
+    }
+    assert catching - CATCH_ALL.keys() == set(), "name the errors that are expected, or list the shell and its reason"
+    assert CATCH_ALL.keys() - catching == set(), "these need their entry no longer"
+
+
+def test_only_listed_modules_rebind_globals() -> None:
+    rebinding = {name for name, node in nodes() if isinstance(node, ast.Global)}
+    assert rebinding - REBIND.keys() == set(), "state lives in an object that somebody owns"
+    assert REBIND.keys() - rebinding == set(), "these need their entry no longer"
+
+
+def test_module_level_mutables_are_constants() -> None:
+    found = []
+    for name, tree in modules().items():
+        for node in tree.body:
+            target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+            value = getattr(node, "value", None)
+            if not isinstance(target, ast.Name) or not _is_mutable(value):
+                continue
+            if not target.id.strip("_").isupper() and target.id != "__all__":
+                found.append(f"{name}:{node.lineno} {target.id}")
+    assert not found, "a module-level list, dict or set is a constant in capitals, or lives in an object"
+
+
+def test_no_module_without_a_purpose() -> None:
+    homeless = [name for name in modules() if HOMELESS & set(Path(name).with_suffix("").parts)]
+    numbered = [name for name in modules() if re.search(r"(_?part)?_?\d$", Path(name).stem)]
+    assert not homeless + numbered
+
+
+def test_no_notes_to_self() -> None:
+    note = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "X" * 3, "HA" + "CK"]) + r")\b")
+    found = [
+        f"{name}:{number}"
+        for name, text in tracked_texts()
+        for number, line in enumerate(text.splitlines(), start=1)
+        if name != "LICENSE" and note.search(line)
+    ]
+    assert not found
+
+
+def test_no_private_places() -> None:
+    """A path on somebody's machine, or a ticket that only they can see, tells a reader nothing."""
+    private = re.compile(r"/(?:home|Users|root|work)/\w|\bissue [#\d]")
+    found = [
+        f"{name}:{number}: {line.strip()[:80]}"
+        for name, text in tracked_texts()
+        for number, line in enumerate(text.splitlines(), start=1)
+        if private.search(line)
+    ]
+    assert not found
+
+
+def test_scripts_can_be_run() -> None:
+    not_executable = [path.name for path in (ROOT / "scripts").iterdir() if not path.stat().st_mode & 0o100]
+    assert not not_executable
+
+
+def test_examples_stay_small() -> None:
+    long = {path.name: n for path in (ROOT / "examples").glob("*.py") if (n := len(path.read_text().splitlines())) > 40}
+    assert not long, "an example is read in a minute: 40 lines at most"
+
+
+def _is_broad(handler: ast.ExceptHandler) -> bool:
+    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return any(
+        kind is None or (isinstance(kind, ast.Name) and kind.id in {"Exception", "BaseException"}) for kind in kinds
+    )
+
+
+def _reraises(handler: ast.ExceptHandler) -> bool:
+    last = handler.body[-1]
+    return isinstance(last, ast.Raise)
+
+
+def _is_mutable(value: ast.AST | None) -> bool:
+    if isinstance(value, ast.List | ast.Dict | ast.Set | ast.ListComp | ast.DictComp | ast.SetComp):
+        return True
+    if not isinstance(value, ast.Call):
+        return False
+    made = value.func.value if isinstance(value.func, ast.Subscript) else value.func
+    return isinstance(made, ast.Name) and made.id in {"list", "dict", "set", "defaultdict", "deque", "Counter"}
