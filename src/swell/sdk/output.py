@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol, TextIO
 
@@ -106,7 +106,7 @@ class _Enabled:
 
 
 @contextmanager
-def enable_output(output: Output | None = None) -> Iterator[None]:
+def enable_output(output: Output | None = None) -> Generator[None]:
     """Show, inside the block, what the containers of running Apps print, and warnings about them.
 
     Args:
