@@ -29,7 +29,7 @@ def main():
     settings = list(itertools.product(COSTS, GAMMAS))
     started, best = time.perf_counter(), (0.0, settings[0])
     for done, (setting, accuracy) in enumerate(zip(settings, score.starmap(settings), strict=True), start=1):
-        best = max(best, (accuracy, setting))
+        best = max(best, (accuracy, setting), key=lambda pair: pair[0])
         print(f"{done:2}/{len(settings)}  C={setting[0]:<5} gamma={setting[1]:<7} accuracy {accuracy:.4f}")
     accuracy, (c, gamma) = best
     took = time.perf_counter() - started

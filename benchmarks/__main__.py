@@ -1,0 +1,72 @@
+"""Run cases: each contestant of each round in a fresh process, in turn, so that none inherits another's state."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.case import Case, Measured
+from benchmarks.cases import CASES
+from benchmarks.report import machine, print_table, save, summary
+
+LIMIT_S = 300  #: for one contestant in one round
+
+
+def main() -> int:
+    """Parse the command line and run what it asks for."""
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"cases to run (default: all): {', '.join(CASES)}")
+    parser.add_argument("--quick", action="store_true", help="less work and one round: a first look, not a figure")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON instead of a table")
+    parser.add_argument("--one", metavar="CONTESTANT", help=argparse.SUPPRESS)
+    wanted = parser.parse_args()
+    unknown = [name for name in wanted.names if name not in CASES]
+    if unknown:
+        parser.error(f"no case is named {unknown[0]!r}; there are {', '.join(CASES)}")
+    cases = [CASES[name] for name in wanted.names or CASES]
+    if wanted.one:
+        print(json.dumps(asdict(cases[0].contestants[wanted.one](wanted.quick))))
+        return 0
+
+    result = {**machine(), "quick": wanted.quick, "cases": [run(case, wanted.quick) for case in cases]}
+    path = save(result)
+    if wanted.json:
+        print(json.dumps(result, indent=1))
+    else:
+        print_table(result["cases"])
+        print(f"kept in {path.relative_to(Path.cwd())}" if path.is_relative_to(Path.cwd()) else f"kept in {path}")
+    return 0
+
+
+def run(case: Case, quick: bool) -> dict[str, object]:
+    """Let every contestant of a case have its turn, round after round."""
+    rounds: dict[str, list[Measured]] = {label: [] for label in case.contestants}
+    for number in range(1 if quick else case.rounds):
+        for label in case.contestants:
+            print(f"{case.name}, round {number + 1}: {label}", file=sys.stderr, flush=True)
+            measured = run_one(case.name, label, quick)
+            if measured:
+                rounds[label].append(measured)
+    return summary(case, rounds)
+
+
+def run_one(name: str, label: str, quick: bool) -> Measured | None:
+    """Measure one contestant in a process of its own; one that fails is reported and left out."""
+    command = [sys.executable, "-m", "benchmarks", name, "--one", label, *(["--quick"] if quick else [])]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=True)
+    except subprocess.TimeoutExpired:
+        print(f"  took more than {LIMIT_S} s: left out", file=sys.stderr)
+    except subprocess.CalledProcessError as error:
+        print(f"  failed, left out:\n{error.stderr}", file=sys.stderr)
+    else:
+        return Measured(**json.loads(done.stdout.splitlines()[-1]))
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+"""What a case is: work, contestants, one number for each. Cases live in benchmarks.cases; nothing here runs one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one contestant reached in one round."""
+
+    value: float
+    details: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A kind of work. `contestants` maps a label to a function that measures it, given whether to be quick."""
+
+    name: str
+    title: str
+    unit: str
+    contestants: dict[str, Callable[[bool], Measured]]
+    higher_is_better: bool = False
+    target: str = ""  #: what swell is to reach, in words
+    meets: Callable[[dict[str, float]], bool] | None = None  #: whether the values, by label, reach it
+    rounds: int = 3
+
+
+def percentile(times: Iterable[float], share: float) -> float:
+    """Return the value below which `share` of the times lie."""
+    ordered = sorted(times)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def timed(function: Callable[[], Any]) -> tuple[float, Any]:
+    """Return (seconds, result) of one call."""
+    started = time.perf_counter()
+    result = function()
+    return time.perf_counter() - started, result
+
+
+def latency(call: Callable[[], object], *, count: int, warm: int = 50) -> Measured:
+    """Call again and again; the value is the median in microseconds."""
+    for _ in range(warm):
+        call()
+    times = [timed(call)[0] * 1e6 for _ in range(count)]
+    return Measured(percentile(times, 0.5), {"p99": percentile(times, 0.99), "calls": count})
