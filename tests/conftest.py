@@ -13,7 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-MARK = "SWELL_TEST_RUN"  #: every process that a test starts inherits it, however far it wanders from its parent
+#: Every process that a test starts inherits it, however far it wanders from its parent. Templates inherit only what
+#: shapes an interpreter's start, which is what the name pretends to do.
+MARK = "PYTHON_SWELL_TEST_RUN"
 LEAVE_S = 5.0  #: how long after the last test swell's processes may take to go
 
 

@@ -267,10 +267,9 @@ def _leave(life: Life) -> NoReturn:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except BaseException:
         traceback.print_exc()
-    with contextlib.suppress(Exception):
-        atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]  as multiprocessing does in forked children
+    atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]  it prints what they raise
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # user code may have closed or replaced it
             stream.flush()
     os._exit(code)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from swell.backends.process.capture import Capture
 from swell.backends.process.host import BusyMeter, count_oom_kills, describe_host, raise_file_limit
+from swell.backends.process.orphans import MARK, kill_orphans
 from swell.backends.process.template import Surroundings, Template, ending
 from swell.ports import BackendListener, GpuProvider, LaunchOrder, NodeLoad
 from swell.wire.template import Exited, Interrupt, Kill, Launch, NotStarted, Opened, Reply, Started
@@ -155,12 +156,14 @@ class ProcessBackend:
         if is_wanted:
             del self._templates[template.surroundings]
         self._ending.discard(template)
-        lost = [name for name, container in self._containers.items() if container.template is template]
-        for name in lost:
-            pid = self._containers[name].pid
+        lost = {name: container.pid for name, container in self._containers.items() if container.template is template}
+        for pid in lost.values():
             if pid is not None:
                 _kill_group(pid)
-            self._bury(name, f"its template {how}")
+        if lost:
+            kill_orphans(lost.keys())
+        for name in lost:
+            self._bury(name, f"its template ended: {how}")
         if is_wanted and template.is_open and template.surroundings == self._own:
             self._template_for(self._own)  # somebody must be there to clean up when this server is killed
 
@@ -185,9 +188,10 @@ class ProcessBackend:
         return write_ends, captures
 
     def _imposed_variables(self, order: LaunchOrder) -> dict[str, str]:
-        if not self._node.gpus:
-            return {}
-        return {"CUDA_VISIBLE_DEVICES": ",".join(order.gpus)}  # empty: this container may use none
+        variables = {MARK: order.container_id}
+        if self._node.gpus:
+            variables["CUDA_VISIBLE_DEVICES"] = ",".join(order.gpus)  # empty: this container may use none
+        return variables
 
     def _bury(self, container_id: str, reason: str) -> None:
         container = self._containers.pop(container_id)

@@ -36,7 +36,7 @@ class LineSplitter:
     def finish(self) -> str:
         """Return what is left: a last line without its newline, or an empty text."""
         rest, self._rest = self._rest + self._decoder.decode(b"", final=True), ""
-        return rest
+        return self._split(rest)
 
     def _split(self, text: str) -> str:
         size = self._line_max

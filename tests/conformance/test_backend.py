@@ -1,0 +1,367 @@
+"""What every backend must do, whatever it starts containers on. A new backend joins `BACKENDS` and passes.
+
+A container here runs the code that its order carries as the token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+
+import psutil
+import pytest
+
+from swell.backends.process import ProcessBackend
+from swell.model import Environment, FunctionSpec, Gpu, Resources, Source
+from swell.ports import Backend, LaunchOrder
+
+PROGRAM = Path(__file__).with_name("program.py")
+GPUS = (Gpu("GPU-aaaa", "H100", 80 << 30), Gpu("GPU-bbbb", "H100", 80 << 30))
+
+
+class FakeGpuProvider:
+    """Finds the GPUs that a test says there are."""
+
+    def __init__(self, gpus: Sequence[Gpu] = ()) -> None:
+        self._gpus = gpus
+
+    def gpus(self) -> Sequence[Gpu]:
+        return self._gpus
+
+
+class Listener:
+    """Writes down everything it hears, and lets a test wait for it."""
+
+    def __init__(self) -> None:
+        self.started: dict[str, int] = {}
+        self.exited: dict[str, tuple[str, bool]] = {}
+        self.written: dict[tuple[str, str], list[str]] = defaultdict(list)
+        self._heard = asyncio.Event()
+
+    def container_started(self, container_id: str, pid: int) -> None:
+        assert container_id not in self.started
+        self.started[container_id] = pid
+        self._heard.set()
+
+    def container_exited(self, container_id: str, reason: str, started: bool) -> None:
+        assert container_id not in self.exited
+        self.exited[container_id] = (reason, started)
+        self._heard.set()
+
+    def container_wrote(self, container_id: str, stream: str, text: str) -> None:
+        assert container_id not in self.exited, "output after the end"
+        self.written[container_id, stream].append(text)
+        self._heard.set()
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        while not true():
+            self._heard.clear()
+            await self._heard.wait()
+
+    async def exit_of(self, container_id: str) -> tuple[str, bool]:
+        await self.until(lambda: container_id in self.exited)
+        return self.exited[container_id]
+
+    async def line_of(self, container_id: str) -> str:
+        """Wait until the container has written something to stdout, and return all of that."""
+        await self.until(lambda: bool(self.written[container_id, "stdout"]))
+        return self.text(container_id)
+
+    def text(self, container_id: str, stream: str = "stdout") -> str:
+        return "".join(self.written[container_id, stream])
+
+
+def make_process_backend(directory: Path, gpus: Sequence[Gpu], line_max: int) -> Backend:
+    return ProcessBackend(FakeGpuProvider(gpus), directory, line_max, program="program:run")
+
+
+BACKENDS: dict[str, Callable[[Path, Sequence[Gpu], int], Backend]] = {"process": make_process_backend}
+
+
+@pytest.fixture(params=BACKENDS)
+def make(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Backend]:
+    monkeypatch.setenv("PYTHONPATH", str(PROGRAM.parent))
+
+    def build(gpus: Sequence[Gpu] = (), line_max: int = 1000) -> Backend:
+        return BACKENDS[request.param](tmp_path / "run", gpus, line_max)
+
+    return build
+
+
+@pytest.fixture
+async def listener() -> Listener:
+    return Listener()
+
+
+@pytest.fixture
+async def backend(make: Callable[..., Backend], listener: Listener) -> AsyncIterator[Backend]:
+    backend = make()
+    await backend.start(listener, "unix:/nowhere")
+    yield backend
+    await backend.stop()
+
+
+def order(name: str, code: str, *, gpus: tuple[str, ...] = (), memory_limit: int | None = None) -> LaunchOrder:
+    return LaunchOrder(
+        container_id=name,
+        app_id="ap-1",
+        function_id="fu-1",
+        spec=FunctionSpec("f", Source("module", "f"), resources=Resources(memory_limit_bytes=memory_limit)),
+        environment=environment(),
+        node="local",
+        gpus=gpus,
+        token=code,
+    )
+
+
+def environment(python: str = sys.executable) -> Environment:
+    return Environment(python, os.getcwd(), (), dict(os.environ))
+
+
+async def gone(pid: int) -> None:
+    """Wait until a process is gone or only its corpse is left."""
+    while psutil.pid_exists(pid):
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return
+        except psutil.NoSuchProcess:
+            return
+        await asyncio.sleep(0.005)
+
+
+WAIT = "import signal\nwhile True: signal.pause()\n"
+
+
+# ---------------------------------------------------------------- starting and ending
+
+
+async def test_stop_is_safe_before_start_and_twice(make: Callable[..., Backend], listener: Listener) -> None:
+    backend = make()
+    await backend.stop()
+    await backend.start(listener, "unix:/nowhere")
+    await backend.stop()
+    await backend.stop()
+
+
+async def test_a_container_learns_its_name_and_where_the_server_is(backend: Backend, listener: Listener) -> None:
+    backend.launch(order("ta-1", "import os; print(address, container_id, os.getpid())"))
+    assert await listener.exit_of("ta-1") == ("exited with code 0", True)
+    assert listener.text("ta-1") == f"unix:/nowhere ta-1 {listener.started['ta-1']}\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("code = 3", "exited with code 3"),
+        ("raise SystemExit(4)", "exited with code 4"),
+        ("raise SystemExit('no')", "exited with code 1"),
+        ("1 / 0", "exited with code 1"),
+        ("import os; os._exit(5)", "exited with code 5"),
+        ("import os; os.kill(os.getpid(), 9)", "killed by SIGKILL"),
+        ("import ctypes; ctypes.string_at(0)", "killed by SIGSEGV"),
+        ("import os; os.kill(os.getpid(), 40)", "killed by signal 40"),
+    ],
+)
+async def test_the_reason_says_how_a_container_ended(
+    backend: Backend, listener: Listener, code: str, reason: str
+) -> None:
+    backend.launch(order("ta-1", code))
+    assert await listener.exit_of("ta-1") == (reason, True)
+
+
+async def test_an_uncaught_exception_is_shown(backend: Backend, listener: Listener) -> None:
+    backend.launch(order("ta-1", "1 / 0"))
+    await listener.exit_of("ta-1")
+    assert listener.text("ta-1", "stderr").endswith("ZeroDivisionError: division by zero\n")
+
+
+async def test_exit_functions_run_and_what_they_write_is_heard(backend: Backend, listener: Listener) -> None:
+    backend.launch(order("ta-1", "import atexit; atexit.register(print, 'bye')"))
+    await listener.exit_of("ta-1")
+    assert listener.text("ta-1") == "bye\n"
+
+
+async def test_a_missing_interpreter_is_reported_as_never_started(backend: Backend, listener: Listener) -> None:
+    wanted = order("ta-1", "")
+    backend.launch(LaunchOrder("ta-1", "ap", "fu", wanted.spec, environment("/nowhere/python"), "local", (), "token"))
+    assert not listener.exited, "reported from inside launch"
+    reason, started = await listener.exit_of("ta-1")
+    assert "/nowhere/python" in reason
+    assert not started
+
+
+async def test_a_hundred_containers_at_once(backend: Backend, listener: Listener) -> None:
+    for number in range(100):
+        backend.launch(order(f"ta-{number}", f"print({number})"))
+    await listener.until(lambda: len(listener.exited) == 100)
+    assert set(listener.exited.values()) == {("exited with code 0", True)}
+    assert [listener.text(f"ta-{number}") for number in range(100)] == [f"{number}\n" for number in range(100)]
+
+
+async def test_stop_kills_and_reports_what_still_runs(make: Callable[..., Backend], listener: Listener) -> None:
+    backend = make()
+    await backend.start(listener, "unix:/nowhere")
+    for number in range(3):
+        backend.launch(order(f"ta-{number}", WAIT))
+    await listener.until(lambda: len(listener.started) == 3)
+    await backend.stop()
+    assert set(listener.exited.values()) == {("killed by SIGKILL", True)}
+
+
+async def test_stop_right_after_launch_leaves_no_order_unanswered(
+    make: Callable[..., Backend], listener: Listener
+) -> None:
+    backend = make()
+    await backend.start(listener, "unix:/nowhere")
+    backend.launch(order("ta-1", WAIT))
+    await backend.stop()
+    assert "ta-1" in listener.exited
+
+
+# ---------------------------------------------------------------- signals
+
+
+async def test_kill_ends_a_container(backend: Backend, listener: Listener) -> None:
+    backend.launch(order("ta-1", WAIT))
+    await listener.until(lambda: "ta-1" in listener.started)
+    backend.kill("ta-1")
+    assert await listener.exit_of("ta-1") == ("killed by SIGKILL", True)
+
+
+async def test_kill_right_after_launch_is_not_lost(backend: Backend, listener: Listener) -> None:
+    backend.launch(order("ta-1", WAIT))
+    backend.kill("ta-1")
+    await listener.exit_of("ta-1")
+
+
+async def test_interrupt_raises_in_the_container_only(backend: Backend, listener: Listener) -> None:
+    code = "import signal\nprint('up')\ntry: signal.pause()\nexcept KeyboardInterrupt: code = 7"
+    backend.launch(order("ta-1", code))
+    backend.launch(order("ta-2", WAIT))
+    await listener.line_of("ta-1")
+    backend.interrupt("ta-1")
+    assert await listener.exit_of("ta-1") == ("exited with code 7", True)
+    assert "ta-2" not in listener.exited
+
+
+async def test_unknown_containers_are_ignored(backend: Backend, listener: Listener) -> None:
+    backend.kill("ta-none")
+    backend.interrupt("ta-none")
+    backend.launch(order("ta-1", "code = 0"))
+    await listener.exit_of("ta-1")
+    backend.kill("ta-1")
+    backend.launch(order("ta-2", "code = 0"))
+    assert await listener.exit_of("ta-2") == ("exited with code 0", True)
+
+
+@pytest.mark.parametrize("new_session", [False, True])
+@pytest.mark.parametrize("ends", ["killed", "by itself"])
+async def test_what_a_container_started_dies_with_it(
+    backend: Backend, listener: Listener, new_session: bool, ends: str
+) -> None:
+    code = f"""
+import subprocess
+child = subprocess.Popen(["sleep", "1000"], start_new_session={new_session})
+print(child.pid)
+"""
+    backend.launch(order("ta-1", code + (WAIT if ends == "killed" else "")))
+    grandchild = int(await listener.line_of("ta-1"))
+    backend.kill("ta-1")
+    await listener.exit_of("ta-1")
+    await gone(grandchild)
+
+
+async def test_a_daemon_of_a_living_container_lives(backend: Backend, listener: Listener) -> None:
+    code = """
+import os, subprocess
+pid = os.fork()
+if pid == 0:
+    os.setsid()
+    print(subprocess.Popen(["sleep", "1000"], start_new_session=True).pid)
+    os._exit(0)
+os.waitpid(pid, 0)
+"""
+    backend.launch(order("ta-1", code + WAIT))
+    daemon = int(await listener.line_of("ta-1"))
+    backend.launch(order("ta-2", "code = 0"))
+    await listener.exit_of("ta-2")  # the death of another makes the template look for orphans
+    assert psutil.pid_exists(daemon)
+    backend.kill("ta-1")
+    await gone(daemon)
+
+
+# ---------------------------------------------------------------- output
+
+
+async def test_output_comes_in_whole_lines_and_is_complete_before_the_end(backend: Backend, listener: Listener) -> None:
+    code = "import sys\nfor n in range(2000): print('line', n)\nsys.stdout.write('last')\nsys.stderr.write('é\\n')"
+    backend.launch(order("ta-1", code))
+    await listener.exit_of("ta-1")
+    assert listener.text("ta-1") == "".join(f"line {n}\n" for n in range(2000)) + "last"
+    assert all(text.endswith("\n") for text in listener.written["ta-1", "stdout"][:-1])
+    assert listener.text("ta-1", "stderr") == "é\n"
+
+
+async def test_output_of_a_killed_container_is_complete(backend: Backend, listener: Listener) -> None:
+    code = "import os\nos.write(1, b'x' * 20000 + b'\\n' + b'end')\nos.kill(os.getpid(), 9)"
+    backend.launch(order("ta-1", code))
+    await listener.exit_of("ta-1")
+    assert listener.text("ta-1").replace("\n", "") == "x" * 20000 + "end"
+
+
+async def test_long_lines_are_split(backend: Backend, listener: Listener) -> None:
+    backend.launch(order("ta-1", "print('x' * 2500)"))
+    await listener.exit_of("ta-1")
+    assert [len(line) for line in listener.text("ta-1").splitlines()] == [1000, 1000, 500]
+
+
+async def test_a_flood_does_not_starve_the_others(backend: Backend, listener: Listener) -> None:
+    backend.launch(order("ta-flood", "while True: print('x' * 500)"))
+    await listener.line_of("ta-flood")
+    for number in range(5):
+        backend.launch(order(f"ta-{number}", "print('here')"))
+        assert await listener.exit_of(f"ta-{number}") == ("exited with code 0", True)
+    backend.kill("ta-flood")
+    await listener.exit_of("ta-flood")
+
+
+# ---------------------------------------------------------------- resources
+
+
+async def test_memory_over_the_limit_is_a_memory_error(backend: Backend, listener: Listener) -> None:
+    code = "try: bytearray(400 << 20)\nexcept MemoryError: print('bounded')"
+    backend.launch(order("ta-1", code, memory_limit=300 << 20))
+    backend.launch(order("ta-2", "print(len(bytearray(400 << 20)) >> 20)"))
+    await listener.exit_of("ta-1")
+    await listener.exit_of("ta-2")
+    assert (listener.text("ta-1"), listener.text("ta-2")) == ("bounded\n", "400\n")
+
+
+async def test_a_container_sees_its_gpus_only(make: Callable[..., Backend], listener: Listener) -> None:
+    backend = make(gpus=GPUS)
+    await backend.start(listener, "unix:/nowhere")
+    show = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'])"
+    backend.launch(order("ta-0", show))
+    backend.launch(order("ta-1", show, gpus=("GPU-bbbb",)))
+    backend.launch(order("ta-2", show, gpus=("GPU-bbbb", "GPU-aaaa")))
+    await listener.until(lambda: len(listener.exited) == 3)
+    await backend.stop()
+    assert [listener.text(f"ta-{n}") for n in range(3)] == ["\n", "GPU-bbbb\n", "GPU-bbbb,GPU-aaaa\n"]
+    assert backend.observe()[0].node.gpus == GPUS
+
+
+async def test_the_node_is_this_machine_and_its_load_is_measured(backend: Backend, listener: Listener) -> None:
+    [before] = backend.observe()
+    assert before.node.cpu <= len(os.sched_getaffinity(0))
+    assert before.node.memory_bytes <= psutil.virtual_memory().total
+    assert before.busy_cores == 0
+    backend.launch(order("ta-1", "print('up')\nwhile True: pass"))
+    await listener.line_of("ta-1")
+    backend.observe()
+    await asyncio.sleep(0.1)  # the kernel counts processor time in ticks of 10 ms
+    [busy] = backend.observe()
+    assert 0 < busy.busy_cores < 2
