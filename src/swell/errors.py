@@ -28,6 +28,8 @@ __all__ = [
     "InternalError",
     "InternalFailure",
     "InvalidError",
+    "InvalidTypeError",
+    "InvalidValueError",
     "LogsFetchError",
     "MountUploadTimeoutError",
     "NotFoundError",
@@ -69,6 +71,14 @@ class InvalidError(Error):
     """The request or the declaration is wrong; the message says what to change."""
 
     code = "invalid"
+
+
+class InvalidValueError(InvalidError, ValueError):
+    """A number is out of range; also the builtin ValueError, for those who catch that."""
+
+
+class InvalidTypeError(InvalidError, TypeError):
+    """A value has the wrong type; also the builtin TypeError, for those who catch that."""
 
 
 class ConflictError(InvalidError):
@@ -312,7 +322,7 @@ class AsyncUsageWarning(UserWarning):
 
 
 class InputCancellation(BaseException):
-    """Raised inside user code when its input is cancelled. Not an Exception, so that `except Exception` lets it pass."""
+    """Raised inside user code when its input is cancelled. No Exception, so that `except Exception` lets it pass."""
 
 
 # ---------------------------------------------------------------- the wire
@@ -322,7 +332,7 @@ def _subclasses(cls: type[Error]) -> list[type[Error]]:
     return [cls, *(below for child in cls.__subclasses__() for below in _subclasses(child))]
 
 
-_BY_CODE: Final = {cls.code: cls for cls in _subclasses(Error)}
+_BY_CODE: Final = {cls.code: cls for cls in _subclasses(Error) if "code" in vars(cls)}
 
 
 def to_wire(exc: Error) -> tuple[str, str, dict[str, Any]]:

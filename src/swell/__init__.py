@@ -1,0 +1,113 @@
+"""swell: run Python functions in pools of containers that swell with demand and subside to zero.
+
+This page is the public surface. Names are loaded at first use, so that `import swell` costs nothing; nothing inside
+swell imports from here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from swell import exception, experimental, types
+    from swell.errors import Error
+    from swell.sdk.app import App
+    from swell.sdk.call import FunctionCall
+    from swell.sdk.client import Client
+    from swell.sdk.cls import Cls, Obj
+    from swell.sdk.function import Function
+    from swell.sdk.image import Image
+    from swell.sdk.marks import batched, concurrent, enter, exit, method
+    from swell.sdk.output import enable_output
+    from swell.sdk.parameters import parameter
+    from swell.sdk.retries import Retries
+    from swell.sdk.schedule import Cron, Period
+    from swell.sdk.secret import Secret
+    from swell.sdk.volume import Volume
+    from swell.sdk.web import asgi_app, fastapi_endpoint, web_endpoint, web_server, wsgi_app
+    from swell.wire.context import current_function_call_id, current_input_id, is_local
+
+    __version__: str
+
+__all__ = [  # noqa: RUF022 - grouped by noun, as a table of contents
+    # What a program declares
+    "App",
+    "Function",
+    "Cls",
+    "Obj",
+    "parameter",
+    # How its functions run
+    "method",
+    "enter",
+    "exit",
+    "concurrent",
+    "batched",
+    "Retries",
+    # What they answer besides calls
+    "asgi_app",
+    "fastapi_endpoint",
+    "web_endpoint",
+    "web_server",
+    "wsgi_app",
+    "Cron",
+    "Period",
+    # What they need
+    "Image",
+    "Secret",
+    "Volume",
+    # While it runs
+    "Client",
+    "FunctionCall",
+    "current_function_call_id",
+    "current_input_id",
+    "enable_output",
+    "is_local",
+    # The rest
+    "Error",
+    "exception",
+    "experimental",
+    "types",
+    "__version__",
+]
+
+_HOMES = {
+    "swell.errors": ("Error",),
+    "swell.sdk.app": ("App",),
+    "swell.sdk.call": ("FunctionCall",),
+    "swell.sdk.client": ("Client",),
+    "swell.sdk.cls": ("Cls", "Obj"),
+    "swell.sdk.function": ("Function",),
+    "swell.sdk.image": ("Image",),
+    "swell.sdk.marks": ("batched", "concurrent", "enter", "exit", "method"),
+    "swell.sdk.output": ("enable_output",),
+    "swell.sdk.parameters": ("parameter",),
+    "swell.sdk.retries": ("Retries",),
+    "swell.sdk.schedule": ("Cron", "Period"),
+    "swell.sdk.secret": ("Secret",),
+    "swell.sdk.volume": ("Volume",),
+    "swell.sdk.web": ("asgi_app", "fastapi_endpoint", "web_endpoint", "web_server", "wsgi_app"),
+    "swell.wire.context": ("current_function_call_id", "current_input_id", "is_local"),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+_MODULES = ("exception", "experimental", "types")
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name in _HOME:
+        value: Any = getattr(import_module(_HOME[name]), name)
+    elif name in _MODULES:
+        value = import_module(f"swell.{name}")
+    elif name == "__version__":
+        from importlib.metadata import version
+
+        value = version("swell")
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,153 @@
+"""Handles for classes: `Cls` stands in for the user's class, `Obj` for an instance with its parameters.
+
+This module must not know how parameters become pools, nor how a Function reaches one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, Unpack, cast
+
+from swell.model import FunctionSpec
+from swell.sdk.declare import marked_methods
+from swell.sdk.function import Function
+from swell.sdk.instance import Instance
+from swell.sdk.method import Method
+from swell.sdk.options import VariantOptions, with_batching, with_concurrency, with_options
+
+if TYPE_CHECKING:
+    from swell.sdk.app import App
+
+__all__ = ["Cls", "Obj", "install_methods"]
+
+T = TypeVar("T")
+
+_INTERFACES: Final = {"method", "batched", "web"}
+
+
+class Cls(Generic[T]):
+    """A class whose methods run remotely; made by `@app.cls()`.
+
+    Calling it gives an instance: `Model(size="large").predict.remote(x)`. Plain class attributes are readable on it.
+
+    Attributes:
+        service: The Function of the pool that instances with nothing but defaults use.
+    """
+
+    def __init__(self, service: Function[..., Any]) -> None:
+        self.service = service
+        raw = service.__swell_raw__
+        for name in ("__name__", "__qualname__", "__module__", "__doc__"):
+            if hasattr(raw, name):
+                setattr(self, name, getattr(raw, name))
+
+    @property
+    def spec(self) -> FunctionSpec:
+        """Spec of the pool that instances with nothing but defaults use."""
+        return self.service.spec
+
+    @property
+    def app(self) -> App | None:
+        """The App it is registered in."""
+        return self.service.app
+
+    @property
+    def __swell_raw__(self) -> type[T]:
+        return cast("type[T]", self.service.__swell_raw__)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> T:
+        """Return an instance with these parameters; they are checked when it is first used."""
+        return cast("T", Obj(Instance(self.service, args, kwargs)))
+
+    def with_options(self, **options: Unpack[VariantOptions]) -> Cls[T]:
+        """Return this class with other options: a variant has pools of its own.
+
+        What is not given stays; `secrets` and `volumes` replace the former ones as a whole; `min_containers` is not
+        inherited.
+
+        Raises:
+            InvalidError: as for `@app.cls`.
+        """
+        return self._variant(with_options(self.spec, options))
+
+    def with_concurrency(self, *, max_inputs: int, target_inputs: int | None = None) -> Cls[T]:
+        """Return this class with other concurrency; see `swell.concurrent`."""
+        return self._variant(with_concurrency(self.spec, max_inputs, target_inputs))
+
+    def with_batching(self, *, max_batch_size: int, wait_ms: int) -> Cls[T]:
+        """Return this class with other batching; see `swell.batched`."""
+        return self._variant(with_batching(self.spec, max_batch_size, wait_ms))
+
+    def _variant(self, spec: FunctionSpec) -> Cls[T]:
+        return Cls(self.service.variant(spec))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "service":
+            raise AttributeError(name)
+        if name in _interfaces(self.spec):
+            owner = self.spec.name.removesuffix(".*")
+            raise AttributeError(
+                f"{owner}.{name} needs an instance: did you forget to instantiate the class, as in {owner}().{name}?"
+            )
+        return getattr(self.__swell_raw__, name)
+
+    def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
+        return (self.__swell_raw__,)  # `class Child(Model)` derives from the plain class
+
+    def __repr__(self) -> str:
+        return f"<Cls {self.spec.name.removesuffix('.*')}>"
+
+
+class Obj:
+    """An instance of a `Cls` with its parameters; made by calling the Cls.
+
+    A method is a `Function`; any other attribute is that of a local object, made at first use, without enter hooks.
+    """
+
+    __slots__ = ("_instance",)
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+
+    @property
+    def autoscaler(self) -> Any:
+        """The autoscaler of this instance's pool; see `Function.autoscaler`."""
+        return self._instance.function().autoscaler
+
+    @property
+    def update_autoscaler(self) -> Any:
+        """Changes settings of this instance's pool; see `Function.update_autoscaler`."""
+        return self._instance.function().update_autoscaler
+
+    @property
+    def get_current_stats(self) -> Any:
+        """Numbers of this instance's pool; see `Function.get_current_stats`."""
+        return self._instance.function().get_current_stats
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(f"{self!r} has no attribute {name!r}")
+        if name in _interfaces(self._instance.service.spec):
+            return self._instance.function(name)
+        return getattr(self._instance.local(), name)
+
+    def __repr__(self) -> str:
+        instance = self._instance
+        given = [*map(repr, instance.args), *(f"{name}={value!r}" for name, value in instance.kwargs.items())]
+        return f"<Obj {instance.name}({', '.join(given)})>"
+
+
+def _interfaces(spec: FunctionSpec) -> set[str]:
+    methods = () if spec.cls is None else spec.cls.methods
+    return {method.name for method in methods} | set(spec.recorded.get("web_methods", ()))
+
+
+def install_methods(cls: Cls[Any]) -> None:
+    """Make the methods of the user's class give Functions, so that `self.other.remote(x)` works inside a method."""
+
+    def bind(live: object, name: str) -> Function[..., Any]:
+        return Instance.of(cls.service, live).function(name)
+
+    raw = cls.__swell_raw__
+    for name, (function, marks) in list(marked_methods(raw)):
+        if marks.keys() & _INTERFACES:
+            setattr(raw, name, Method(function, name, bind))

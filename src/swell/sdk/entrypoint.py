@@ -1,0 +1,49 @@
+"""A function that `swell run` calls on this machine, to drive the rest.
+
+A name around a plain function; how its command-line options are made is the CLI's affair. This module must not know
+how an App is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Generic, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from swell.sdk.app import App
+
+__all__ = ["LocalEntrypoint"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class LocalEntrypoint(Generic[P, R]):
+    """A function registered by `@app.local_entrypoint()`; calling it calls the function, here.
+
+    Attributes:
+        app: The App it belongs to.
+        name: Its name on the command line.
+    """
+
+    def __init__(self, app: App, raw: Callable[P, R], name: str) -> None:
+        self.app: Final = app
+        self.name: Final = name
+        self._raw = raw
+        self.__doc__ = raw.__doc__
+
+    @property
+    def __swell_raw__(self) -> Callable[P, R]:
+        return self._raw
+
+    @property
+    def raw(self) -> Callable[P, R]:
+        """The plain function."""
+        return self._raw
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function, on this machine."""
+        return self._raw(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<LocalEntrypoint {self.name}>"

@@ -1,0 +1,187 @@
+"""The environment a Function asks for, as a recorded recipe.
+
+Containers run in the client's own Python environment, so installing steps are recorded and shown, not carried out;
+`env` and `workdir` do take effect. This module must not know how a container is started.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Concatenate, Final, ParamSpec
+
+from swell.errors import InvalidError
+
+__all__ = ["Image"]
+
+P = ParamSpec("P")
+Step = tuple[str, tuple[Any, ...], dict[str, Any]]  #: name of the builder, its arguments
+
+
+class Image:
+    """A recipe for an environment. Every builder returns a new Image; none is ever changed.
+
+    Example:
+        `image = swell.Image.debian_slim().pip_install("numpy").env({"OMP_NUM_THREADS": "1"})`
+    """
+
+    def __init__(self) -> None:
+        self.steps: Final[list[Step]] = []
+
+    def _then(self, name: str, args: tuple[Any, ...], options: Mapping[str, Any]) -> Image:
+        image = Image()
+        image.steps.extend([*self.steps, (name, args, dict(options))])
+        return image
+
+    # ------------------------------------------------------------ starting points
+
+    @staticmethod
+    def debian_slim(python_version: str | None = None, **options: Any) -> Image:
+        """Start from Debian with Python."""
+        return Image()._then("debian_slim", () if python_version is None else (python_version,), options)
+
+    @staticmethod
+    def micromamba(python_version: str | None = None, **options: Any) -> Image:
+        """Start from a micromamba environment."""
+        return Image()._then("micromamba", () if python_version is None else (python_version,), options)
+
+    @staticmethod
+    def from_registry(tag: str, **options: Any) -> Image:
+        """Start from a public image."""
+        return Image()._then("from_registry", (tag,), options)
+
+    @staticmethod
+    def from_dockerfile(path: str, **options: Any) -> Image:
+        """Start from what a Dockerfile builds."""
+        return Image()._then("from_dockerfile", (str(path),), options)
+
+    # ------------------------------------------------------------ packages
+
+    def pip_install(self, *packages: str | list[str], **options: Any) -> Image:
+        """Add Python packages with pip."""
+        return self._then("pip_install", packages, options)
+
+    def uv_pip_install(self, *packages: str | list[str], **options: Any) -> Image:
+        """Add Python packages with uv."""
+        return self._then("uv_pip_install", packages, options)
+
+    def uv_sync(self, uv_project_dir: str = "./", **options: Any) -> Image:
+        """Add the locked packages of a uv project."""
+        return self._then("uv_sync", (uv_project_dir,), options)
+
+    def pip_install_from_requirements(self, requirements_txt: str, **options: Any) -> Image:
+        """Add the packages of a requirements file."""
+        return self._then("pip_install_from_requirements", (str(requirements_txt),), options)
+
+    def pip_install_from_pyproject(self, pyproject_toml: str, **options: Any) -> Image:
+        """Add the dependencies of a pyproject file."""
+        return self._then("pip_install_from_pyproject", (str(pyproject_toml),), options)
+
+    def micromamba_install(self, *packages: str | list[str], **options: Any) -> Image:
+        """Add conda packages."""
+        return self._then("micromamba_install", packages, options)
+
+    def apt_install(self, *packages: str | list[str], **options: Any) -> Image:
+        """Add Debian packages."""
+        return self._then("apt_install", packages, options)
+
+    # ------------------------------------------------------------ commands and files
+
+    def run_commands(self, *commands: str | list[str], **options: Any) -> Image:
+        """Run shell commands while building."""
+        return self._then("run_commands", commands, options)
+
+    def run_function(self, raw_f: Callable[..., Any], **options: Any) -> Image:
+        """Run a Python function while building."""
+        return self._then("run_function", (getattr(raw_f, "__qualname__", repr(raw_f)),), options)
+
+    def dockerfile_commands(self, *commands: str | list[str], **options: Any) -> Image:
+        """Add lines of a Dockerfile."""
+        return self._then("dockerfile_commands", commands, options)
+
+    def entrypoint(self, entrypoint_commands: list[str]) -> Image:
+        """Set the image's entrypoint."""
+        return self._then("entrypoint", (entrypoint_commands,), {})
+
+    def cmd(self, cmd: list[str]) -> Image:
+        """Set the image's default command."""
+        return self._then("cmd", (cmd,), {})
+
+    def shell(self, shell_commands: list[str]) -> Image:
+        """Set the shell of later commands."""
+        return self._then("shell", (shell_commands,), {})
+
+    def add_local_file(self, local_path: str, remote_path: str, **options: Any) -> Image:
+        """Add a file of this machine."""
+        return self._then("add_local_file", (str(local_path), str(remote_path)), options)
+
+    def add_local_dir(self, local_path: str, remote_path: str, **options: Any) -> Image:
+        """Add a directory of this machine."""
+        return self._then("add_local_dir", (str(local_path), str(remote_path)), options)
+
+    def add_local_python_source(self, *modules: str, **options: Any) -> Image:
+        """Add Python packages of this machine by name."""
+        return self._then("add_local_python_source", modules, options)
+
+    # ------------------------------------------------------------ what takes effect here
+
+    def env(self, vars: Mapping[str, str]) -> Image:
+        """Set environment variables of the container.
+
+        Raises:
+            InvalidError: not a mapping of str to str.
+        """
+        for key, value in vars.items():
+            if not isinstance(key, str) or not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise InvalidError(f"Image.env takes str keys and str values, not {key!r}: {value!r}")
+        return self._then("env", (dict(vars),), {})
+
+    def workdir(self, path: str) -> Image:
+        """Set the working directory of the container."""
+        return self._then("workdir", (str(path),), {})
+
+    def pipe(self, func: Callable[Concatenate[Image, P], Image], *args: P.args, **kwargs: P.kwargs) -> Image:
+        """Return `func(self, *args, **kwargs)`, so that a function of images reads as one more builder."""
+        return func(self, *args, **kwargs)
+
+    @contextmanager
+    def imports(self) -> Generator[None]:
+        """Let imports fail quietly on the client; in a container they raise as usual."""
+        from swell.wire.context import is_local
+
+        try:
+            yield
+        except ImportError:
+            if not is_local():
+                raise
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Environment variables set by `env`, later steps winning."""
+        return Image.variables_of(self.steps)
+
+    @staticmethod
+    def variables_of(steps: Sequence[Sequence[Any]]) -> dict[str, str]:
+        """Return the environment variables that a recipe, or its description, sets."""
+        merged: dict[str, str] = {}
+        for name, args, _ in steps:
+            if name == "env":
+                merged.update(args[0])
+        return merged
+
+    def describe(self) -> list[Any]:
+        """Return the recipe as plain values that can be sent and shown."""
+        return [
+            [name, [_plain(arg) for arg in args], {k: _plain(v) for k, v in o.items()}] for name, args, o in self.steps
+        ]
+
+
+def _plain(value: Any) -> Any:
+    """Return what msgpack can carry; anything else by its repr, which is enough to be shown."""
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return repr(value)

@@ -1,0 +1,123 @@
+"""One set of parameters of a class: the pool that belongs to it, the Functions of its methods, its local instance.
+
+Parameters are checked and encoded when the pool, or the local instance, is first needed. This module must not know how
+a Function reaches its pool.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from swell.model import FunctionSpec
+from swell.sdk.declare import marked_methods
+from swell.sdk.function import Function
+from swell.sdk.parameters import Value, check_parameters, encode_parameters, new_instance
+from swell.sdk.source import is_async
+
+__all__ = ["Instance"]
+
+
+class Instance:
+    """What is behind an `Obj`, and behind `self` inside a method.
+
+    Args:
+        service: The Function of the class's pool with nothing but defaults.
+        args: Positional arguments; an error, which is told at first use.
+        kwargs: The parameters that were given.
+        live: An object of the user's class that lives already, in a container, with its enter hooks run.
+    """
+
+    def __init__(
+        self, service: Function[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], live: Any = None
+    ) -> None:
+        self.service: Final = service
+        self.args: Final = args
+        self.kwargs: Final = kwargs
+        self._functions: dict[str, Function[..., Any]] = {}
+        self._pool_spec: FunctionSpec | None = None
+        self._live = live
+        self._entered = live is not None
+
+    @classmethod
+    def of(cls, service: Function[..., Any], live: Any) -> Instance:
+        """Return what is behind an object of the user's class; one that swell did not make has its enter hooks run."""
+        known: Instance | None = live.__dict__.get("__swell_instance__")
+        if known is None:
+            specs = () if service.spec.cls is None else service.spec.cls.parameters
+            known = cls(service, (), {spec.name: getattr(live, spec.name) for spec in specs}, live)
+            live.__dict__["__swell_instance__"] = known
+        return known
+
+    @property
+    def name(self) -> str:
+        """Name of the class."""
+        return self.service.spec.name.removesuffix(".*")
+
+    def pool_spec(self) -> FunctionSpec:
+        """Return the spec of its pool.
+
+        Raises:
+            InvalidError: positional arguments, a missing or unknown parameter, or too many bytes of them.
+            InvalidTypeError: a parameter has another type than declared.
+        """
+        if self._pool_spec is None:
+            spec = self.service.spec
+            encoded = encode_parameters(self.name, self._values())
+            if encoded != spec.parameters:
+                scaling = replace(spec.autoscaler, min_containers=None)
+                spec = replace(spec, parameters=encoded, autoscaler=scaling)
+            self._pool_spec = spec
+        return self._pool_spec
+
+    def _values(self) -> dict[str, Value]:
+        cls = self.service.spec.cls
+        return check_parameters(self.name, () if cls is None else cls.parameters, self.args, self.kwargs)
+
+    def function(self, method: str = "") -> Function[..., Any]:
+        """Return the Function of a method, or without a name that of the whole pool."""
+        function = self._functions.get(method)
+        if function is None:
+            service = self.service
+            raw = self._callable(method) if method else service.__swell_raw__
+            function = Function(service.app, service.spec, raw, method=method, obj=self)
+            self._functions[method] = function
+        return function
+
+    def local(self) -> Any:
+        """Return the local object of the user's class; made without running its enter hooks."""
+        if self._live is None:
+            self._live = new_instance(self.service.__swell_raw__, self._values())
+            self._live.__dict__["__swell_instance__"] = self
+        return self._live
+
+    def _callable(self, method: str) -> Callable[..., Any]:
+        """Return what `.local(…)` of a method calls: its function on the local object, which is entered first."""
+        raw = next(function for name, (function, _) in marked_methods(self.service.__swell_raw__) if name == method)
+        if self._entered:
+            return raw.__get__(self._live)
+
+        @functools.wraps(raw)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if not is_async(raw):
+                self._enter()
+            return raw(self.local(), *args, **kwargs)
+
+        return call
+
+    def _enter(self) -> None:
+        """Run the enter hooks, those for the snapshot first, unless they ran before."""
+        live = self.local()
+        if self._entered:
+            return
+        self._entered = True
+        hooks = [(marks["enter"], hook) for _, (hook, marks) in marked_methods(type(live)) if "enter" in marks]
+        for _, hook in sorted(hooks, key=lambda pair: not pair[0]["snap"]):
+            outcome = hook(live)
+            if is_async(hook):
+                import asyncio
+
+                asyncio.run(outcome)

@@ -1,0 +1,81 @@
+"""When a deployed Function runs by itself: `Cron` and `Period`.
+
+Declares only; nothing here computes a time. This module must not know functions or apps.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["Cron", "Period", "Schedule"]
+
+
+class Cron:
+    """Run at times given by a cron line.
+
+    Args:
+        cron_string: Five fields: minute, hour, day of month, month, day of week. Checked at deploy.
+        timezone: IANA name of the time zone the fields are read in.
+
+    Example:
+        `@app.function(schedule=swell.Cron("5 4 * * *"))` runs at 4:05 UTC every day.
+    """
+
+    def __init__(self, cron_string: str, timezone: str = "UTC") -> None:
+        self.cron_string = cron_string
+        self.timezone = timezone
+
+    def describe(self) -> dict[str, Any]:
+        """Return the schedule as plain values that can be sent and stored."""
+        return {"kind": "cron", "cron_string": self.cron_string, "timezone": self.timezone}
+
+    def __repr__(self) -> str:
+        return f"Cron({self.cron_string!r}, timezone={self.timezone!r})"
+
+
+class Period:
+    """Run again and again, counted from the deployment. `days=1` keeps the clock time: it is not always 86,400 s.
+
+    Args:
+        years: Calendar years between two runs.
+        months: Calendar months.
+        weeks: Weeks of seven calendar days.
+        days: Calendar days.
+        hours: Hours.
+        minutes: Minutes.
+        seconds: Seconds; the one unit that may be fractional.
+
+    Example:
+        `@app.function(schedule=swell.Period(hours=4, minutes=30))`
+    """
+
+    def __init__(
+        self,
+        *,
+        years: int = 0,
+        months: int = 0,
+        weeks: int = 0,
+        days: int = 0,
+        hours: int = 0,
+        minutes: int = 0,
+        seconds: float = 0,
+    ) -> None:
+        self.parts: dict[str, float] = {
+            "years": years,
+            "months": months,
+            "weeks": weeks,
+            "days": days,
+            "hours": hours,
+            "minutes": minutes,
+            "seconds": seconds,
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """Return the schedule as plain values that can be sent and stored."""
+        return {"kind": "period", **self.parts}
+
+    def __repr__(self) -> str:
+        return f"Period({', '.join(f'{unit}={n!r}' for unit, n in self.parts.items() if n)})"
+
+
+Schedule = Cron | Period

@@ -1,0 +1,111 @@
+"""Where a user's callable comes from, and what kind of callable it is.
+
+Reads attributes of functions and classes; imports and runs nothing of the user's. `finish_source` pickles what a
+container cannot import. This module must not know options or apps.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from swell.errors import InvalidError, SerializationError
+from swell.model import FunctionSpec, Source
+
+__all__ = ["finish_source", "is_async", "is_generator", "is_method", "source_of", "unwrap"]
+
+_CO_GENERATOR: Final = 0x20  # the flags of code objects; the inspect module has names for them but is slow to import
+_CO_COROUTINE: Final = 0x80
+_CO_ITERABLE_COROUTINE: Final = 0x100
+_CO_ASYNC_GENERATOR: Final = 0x200
+
+_PICKLED_WARN: Final = 256 << 10
+_PICKLED_MAX: Final = 16 << 20
+
+
+def unwrap(target: Any) -> Any:
+    """Return the user's own object behind a handle of swell, or the object itself."""
+    return getattr(target, "__swell_raw__", target)
+
+
+def _code_flags(function: Any) -> int:
+    while hasattr(function, "func") and not hasattr(function, "__code__"):  # functools.partial
+        function = function.func
+    code = getattr(function, "__code__", None) or getattr(getattr(function, "__call__", None), "__code__", None)  # noqa: B004
+    return 0 if code is None else code.co_flags
+
+
+def is_generator(function: Callable[..., Any]) -> bool:
+    """Tell whether a function contains `yield`, async or not."""
+    return bool(_code_flags(function) & (_CO_GENERATOR | _CO_ASYNC_GENERATOR))
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Tell whether a function is declared with `async def`, generator or not."""
+    return bool(_code_flags(function) & (_CO_COROUTINE | _CO_ITERABLE_COROUTINE | _CO_ASYNC_GENERATOR))
+
+
+def is_method(function: Any) -> bool:
+    """Tell whether a function was defined in the body of a class."""
+    return "." in getattr(function, "__qualname__", "").rpartition("<locals>.")[2]
+
+
+def is_importable(target: Any) -> bool:
+    """Tell whether a function or class stands at the top level of its module under its own name."""
+    qualname: str = target.__qualname__
+    return "<locals>" not in qualname and "<lambda>" not in qualname
+
+
+def source_of(target: Any) -> Source:
+    """Describe how a container can import a function or class: by its module's name, or as a script by its path."""
+    module = target.__module__ or "__main__"
+    if module == "__swell_main__":  # the name under which a container loads the client's script
+        module = "__main__"
+    loaded = sys.modules.get(target.__module__ or "__main__")
+    file: str | None = getattr(loaded, "__file__", None)
+    return Source(module, target.__qualname__, os.path.abspath(file) if file else None)
+
+
+def finish_source(spec: FunctionSpec, target: Any) -> FunctionSpec:
+    """Return the spec with the user's callable pickled into it, if a container could not import it.
+
+    That is so for `serialized=True`, and for everything defined in a notebook or at a prompt: there the module is
+    `__main__` without a file, so functions travel by value, without being asked to.
+
+    Args:
+        spec: What the decorator made.
+        target: The user's function or class.
+
+    Raises:
+        SerializationError: it refers to something that cannot be pickled.
+        InvalidError: the pickle is larger than 16 MiB.
+    """
+    interactive = spec.source.module == "__main__" and spec.source.file is None
+    if spec.source.pickled or not (interactive or spec.recorded.get("serialized")):
+        return spec
+    import cloudpickle  # pyright: ignore[reportMissingTypeStubs]
+
+    try:
+        pickled: bytes = cloudpickle.dumps(target)  # pyright: ignore[reportUnknownMemberType]
+    except Exception as error:
+        raise SerializationError(
+            f"{spec.name} cannot be serialized: {error}. Make it, or what it refers to, importable from a file"
+        ) from error
+    if len(pickled) > _PICKLED_MAX:
+        raise InvalidError(
+            f"{spec.name} serializes to {len(pickled):,} bytes; at most {_PICKLED_MAX:,} are accepted. "
+            "Pass large objects as arguments, or load them inside the function"
+        )
+    if len(pickled) > _PICKLED_WARN:
+        warnings.warn(
+            f"{spec.name} serializes to {len(pickled):,} bytes, which every container has to load. "
+            "Pass large objects as arguments, or load them inside the function",
+            UserWarning,
+            stacklevel=2,
+        )
+    return replace(spec, source=replace(spec.source, pickled=pickled))

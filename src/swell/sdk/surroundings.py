@@ -1,0 +1,112 @@
+"""What surrounds a Function's code in its container: image, secrets, volumes, environment variables.
+
+Reads the options, and says what they come to: variables to set, and facts to record. This module must not know how a
+container gets them.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+from swell.errors import InvalidError, NotFoundError
+from swell.model import FunctionSpec
+from swell.sdk.image import Image
+from swell.sdk.secret import Secret, check_variables
+from swell.sdk.volume import Volume
+
+__all__ = ["Surroundings", "check_surroundings", "surroundings"]
+
+
+class Surroundings(NamedTuple):
+    """Image, secrets and volumes: of an App for all its functions, of a function, or of a variant."""
+
+    image: Image | None = None
+    secrets: tuple[Secret, ...] = ()
+    volumes: Mapping[str, Volume] = {}
+
+    def under(self, own: Surroundings) -> Surroundings:
+        """Return what a function has whose App has these: its image, all secrets, its volumes over the App's."""
+        return Surroundings(own.image or self.image, (*self.secrets, *own.secrets), {**self.volumes, **own.volumes})
+
+    def variables(self) -> dict[str, str]:
+        """Return the environment variables to set; later secrets win, and all win over the image."""
+        merged = {} if self.image is None else self.image.variables
+        for secret in self.secrets:
+            merged.update(secret.variables)
+        return merged
+
+    def recorded(self) -> dict[str, Any]:
+        """Return what is recorded about them, as plain values; nothing about what there is not."""
+        facts: dict[str, Any] = {
+            "image": None if self.image is None else self.image.describe(),
+            "secrets": [secret.name for secret in self.secrets if secret.name],
+            "required_keys": sorted({key for secret in self.secrets for key in secret.required_keys}),
+            "volumes": {path: volume.name for path, volume in self.volumes.items()},
+        }
+        return {name: fact for name, fact in facts.items() if fact}
+
+
+def surroundings(
+    *, image: object = None, secrets: object = None, volumes: object = None, env: object = None
+) -> Surroundings:
+    """Return what was given, checked; `env` becomes one more secret at the end.
+
+    Raises:
+        InvalidError: not an Image, a list of Secret, a dict of Volume, or a dict of str.
+    """
+    if image is not None and not isinstance(image, Image):
+        raise InvalidError(f"image must be a swell.Image, not {image!r}")
+    extra = (Secret(check_variables(cast("Mapping[str, str | None]", env), "env")),) if env else ()
+    return Surroundings(image, (*_check_secrets(secrets), *extra), _check_volumes(volumes))
+
+
+def _check_secrets(secrets: object) -> tuple[Secret, ...]:
+    if secrets is None:
+        return ()
+    if not isinstance(secrets, (list, tuple)):
+        raise InvalidError(f"secrets must be a list of swell.Secret, not {secrets!r}")
+    for secret in cast("Sequence[object]", secrets):
+        if not isinstance(secret, Secret):
+            raise InvalidError(f"secrets must be a list of swell.Secret, and holds {secret!r}")
+    return tuple(cast("Sequence[Secret]", secrets))
+
+
+def _check_volumes(volumes: object) -> dict[str, Volume]:
+    if volumes is None:
+        return {}
+    if not isinstance(volumes, Mapping):
+        raise InvalidError(f"volumes must be a dict from path to swell.Volume, not {volumes!r}")
+    checked: dict[str, Volume] = {}
+    for path, volume in cast("Mapping[object, object]", volumes).items():
+        if not isinstance(path, (str, os.PathLike)) or not isinstance(volume, Volume):
+            raise InvalidError(f"volumes must be a dict from path to swell.Volume, and holds {path!r}: {volume!r}")
+        checked[os.fspath(cast("str", path))] = volume
+    return checked
+
+
+def check_surroundings(spec: FunctionSpec) -> None:
+    """Refuse what no container could be given; warn of what containers on this machine are not given.
+
+    Raises:
+        InvalidError: one Volume at two paths.
+        NotFoundError: an environment variable that a Secret requires is not set.
+    """
+    volumes: dict[str, str] = spec.recorded.get("volumes", {})
+    paths: dict[str, str] = {}
+    for path, name in volumes.items():
+        if name in paths:
+            raise InvalidError(f"{spec.name}: the Volume {name!r} cannot be at two paths, {paths[name]} and {path}")
+        paths[name] = path
+    for key in spec.recorded.get("required_keys", []):
+        if key not in os.environ and key not in spec.variables:
+            raise NotFoundError(f"{spec.name}: a Secret requires the environment variable {key}, which is not set")
+    if volumes:
+        warnings.warn(
+            f"{spec.name}: Volumes are recorded, not mounted; its containers see the directories of this machine at "
+            f"{', '.join(volumes)}",
+            UserWarning,
+            stacklevel=2,
+        )

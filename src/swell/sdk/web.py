@@ -1,0 +1,161 @@
+"""Decorators that make a function or method answer HTTP: endpoints, ASGI and WSGI apps, whole servers.
+
+They set the mark "web" and check the function's shape; serving is done in the container. This module must not know
+any web framework.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec, TypeVar, cast
+
+from swell.errors import DeprecationError, InvalidError
+from swell.sdk.marks import check_parentheses, mark
+from swell.sdk.method import Method
+from swell.sdk.source import is_async, is_generator, is_method
+
+__all__ = ["asgi_app", "fastapi_endpoint", "web_endpoint", "web_server", "wsgi_app"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def fastapi_endpoint(
+    _parentheses: None = None,
+    *,
+    method: str = "GET",
+    label: str | None = None,
+    custom_domains: Sequence[str] | None = None,
+    docs: bool = False,
+    requires_proxy_auth: bool = False,
+) -> Callable[[Callable[P, R]], Method[..., R]]:
+    """Serve a function as the single route of a FastAPI app; its arguments follow FastAPI's rules.
+
+    Args:
+        method: The HTTP method; others are answered 405.
+        label: Name in the URL. Default: made of the App's and the Function's names.
+        custom_domains: Accepted and recorded.
+        docs: Serve /docs, /redoc and /openapi.json.
+        requires_proxy_auth: Refuse requests without a token.
+
+    Raises:
+        InvalidError: the function is a generator, or is decorated for calls as well.
+    """
+    check_parentheses(_parentheses, "fastapi_endpoint")
+    values = {"kind": "endpoint", "method": method.upper(), "docs": docs}
+    return _web("fastapi_endpoint", values, label, custom_domains, requires_proxy_auth)
+
+
+def asgi_app(
+    _parentheses: None = None,
+    *,
+    label: str | None = None,
+    custom_domains: Sequence[str] | None = None,
+    requires_proxy_auth: bool = False,
+) -> Callable[[Callable[P, R]], Method[..., R]]:
+    """Serve the ASGI app (FastAPI, Starlette, …) that a function returns; it is called once per container.
+
+    Args:
+        label: Name in the URL. Default: made of the App's and the Function's names.
+        custom_domains: Accepted and recorded.
+        requires_proxy_auth: Refuse requests without a token.
+
+    Raises:
+        InvalidError: the function is async, a generator, or has parameters.
+    """
+    check_parentheses(_parentheses, "asgi_app")
+    return _web("asgi_app", {"kind": "asgi"}, label, custom_domains, requires_proxy_auth)
+
+
+def wsgi_app(
+    _parentheses: None = None,
+    *,
+    label: str | None = None,
+    custom_domains: Sequence[str] | None = None,
+    requires_proxy_auth: bool = False,
+) -> Callable[[Callable[P, R]], Method[..., R]]:
+    """Serve the WSGI app (Flask, Django, …) that a function returns; it is called once per container.
+
+    Args:
+        label: Name in the URL. Default: made of the App's and the Function's names.
+        custom_domains: Accepted and recorded.
+        requires_proxy_auth: Refuse requests without a token.
+
+    Raises:
+        InvalidError: the function is async, a generator, or has parameters.
+    """
+    check_parentheses(_parentheses, "wsgi_app")
+    return _web("wsgi_app", {"kind": "wsgi"}, label, custom_domains, requires_proxy_auth)
+
+
+def web_server(
+    port: int,
+    *,
+    startup_timeout: float = 5.0,
+    label: str | None = None,
+    custom_domains: Sequence[str] | None = None,
+    requires_proxy_auth: bool = False,
+) -> Callable[[Callable[P, R]], Method[..., R]]:
+    """Forward requests to a server that the function starts; the function returns once it is started.
+
+    Args:
+        port: Port the server listens on, 1 to 65535.
+        startup_timeout: Seconds the port may take to accept connections, more than 0.
+        label: Name in the URL. Default: made of the App's and the Function's names.
+        custom_domains: Accepted and recorded.
+        requires_proxy_auth: Refuse requests without a token.
+
+    Raises:
+        InvalidError: a number out of range, or the function is async, a generator, or has parameters.
+    """
+    if not isinstance(port, int) or isinstance(port, bool) or not 1 <= port <= 65_535:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidError(f"port must be an int from 1 to 65535, not {port!r}: write @swell.web_server(8000)")
+    if not isinstance(startup_timeout, (int, float)) or startup_timeout <= 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidError(f"startup_timeout must be more than 0 seconds, not {startup_timeout!r}")
+    values = {"kind": "server", "port": port, "startup_timeout_s": float(startup_timeout)}
+    return _web("web_server", values, label, custom_domains, requires_proxy_auth)
+
+
+def web_endpoint(*_args: object, **_options: object) -> Callable[[Callable[P, R]], Method[..., R]]:
+    """Gone: `fastapi_endpoint` has taken its place.
+
+    Raises:
+        DeprecationError: always.
+    """
+    raise DeprecationError("swell.web_endpoint is now called swell.fastapi_endpoint; its options are the same")
+
+
+def _web(
+    name: str,
+    values: dict[str, Any],
+    label: str | None,
+    custom_domains: Sequence[str] | None,
+    requires_proxy_auth: bool,
+) -> Callable[[Callable[P, R]], Method[..., R]]:
+    if isinstance(custom_domains, str):
+        raise AssertionError(f"custom_domains must be a list of str, not the str {custom_domains!r}")
+    values = {**values, "label": label, "requires_proxy_auth": requires_proxy_auth}
+    if custom_domains:
+        values["custom_domains"] = list(custom_domains)
+
+    def decorate(f: Callable[P, R]) -> Method[..., R]:
+        marked = mark(f, "web", values, name=name)
+        _check_shape(marked, name, takes_arguments=values["kind"] == "endpoint")
+        return cast("Method[..., R]", marked)
+
+    return decorate
+
+
+def _check_shape(function: Callable[..., Any], name: str, *, takes_arguments: bool) -> None:
+    qualname = getattr(function, "__qualname__", repr(function))
+    if is_generator(function):
+        raise InvalidError(f"@swell.{name}: {qualname} cannot be a generator; return a StreamingResponse instead")
+    if takes_arguments:
+        return
+    if is_async(function):
+        raise InvalidError(f"@swell.{name}: {qualname} cannot be an async function; it only builds or starts the app")
+    from inspect import signature
+
+    parameters = list(signature(function).parameters)[1 if is_method(function) else 0 :]
+    if parameters:
+        raise InvalidError(f"@swell.{name}: {qualname} can't have parameters, and has {', '.join(parameters)}")
