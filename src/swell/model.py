@@ -182,7 +182,7 @@ class ParameterSpec(Struct, frozen=True):
 
     name: str
     kind: str  #: "str", "int", "bool" or "bytes"
-    default: str | int | bool | bytes | None = None
+    default: Any = None  #: of that kind; no decoder can be built for a union of str and bytes
     has_default: bool = False
 
 
