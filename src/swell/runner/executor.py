@@ -1,0 +1,39 @@
+"""Which way of running inputs a container uses.
+
+This module must not know how any of them works.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from swell.runner.hooks import HookCaller
+from swell.runner.serial import SerialExecutor
+from swell.runner.slot import Workbench
+
+__all__ = ["Executor", "choose_executor"]
+
+
+class Executor(Protocol):
+    """Runs what is delivered."""
+
+    def run(self) -> None:
+        """Serve on the main thread until the container has drained, or is interrupted."""
+        ...
+
+    def wake(self) -> None:
+        """Make `run` notice that the container drains. Called from another thread."""
+        ...
+
+
+def choose_executor(bench: Workbench, hooks: HookCaller, *, is_async: bool, max_inputs: int) -> Executor:
+    """Return the executor for these callables: a loop if any is async, threads if several run at once."""
+    if is_async:
+        from swell.runner.tasks import LoopExecutor  # brings asyncio
+
+        return LoopExecutor(bench, hooks.loop, max_inputs)
+    if max_inputs > 1:
+        from swell.runner.threads import ThreadExecutor
+
+        return ThreadExecutor(bench, max_inputs)
+    return SerialExecutor(bench)

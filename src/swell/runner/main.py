@@ -1,0 +1,138 @@
+"""A container from beginning to end: connect, load, run inputs, leave.
+
+`run_container` is called in a process that was just forked, or by `python -m swell.runner.main ADDRESS CONTAINER_ID`
+with the token in SWELL_TOKEN. This module must not know who started the container.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from time import perf_counter
+
+from swell.config import Settings
+from swell.runner.channel import Channel, die
+from swell.runner.deliveries import Ledger
+from swell.runner.executor import Executor, choose_executor
+from swell.runner.hooks import HookCaller
+from swell.runner.leaving import limit_time, run_exit_hooks
+from swell.runner.lifecycle import Program, load_program
+from swell.runner.loader import enter_environment, reseed
+from swell.runner.orders import Orders
+from swell.runner.outcome import HIDDEN, Porter, print_exception
+from swell.runner.slot import Workbench
+from swell.wire import payload
+from swell.wire.codec import FrameError
+from swell.wire.context import enter_container
+from swell.wire.messages import Load, Ready, StartFailed
+
+__all__ = ["run_container"]
+
+
+def run_container(address: str, container_id: str, token: str) -> int:
+    """Be a container until told to leave, and return the exit code that the process shall have.
+
+    Args:
+        address: Of the server, as unix:/path.
+        container_id: Given by the server.
+        token: Proves to the server that this is the container it asked for.
+    """
+    _begin_process()
+    try:
+        return Container(address, container_id, token).serve()
+    except KeyboardInterrupt:  # during the start: nothing to finish, no exit hooks
+        return 0
+
+
+def _begin_process() -> None:
+    """Undo what a fork carries over."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)
+    signal.set_wakeup_fd(-1)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    reseed()
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(line_buffering=True, errors="backslashreplace")
+
+
+class Container:
+    """One container: its connections, its program and what runs it."""
+
+    def __init__(self, address: str, container_id: str, token: str) -> None:
+        self._began = perf_counter()
+        self._address = address
+        self._id = container_id
+        self._token = token
+        self._settings = Settings.load()
+        self._ledger = Ledger()
+        self._hooks = HookCaller()
+        self._channel = Channel.open(address, container_id, token, self._settings.frame_max)
+        self._orders = Orders(self._channel, self._ledger, self._settings.exit_grace_s)
+
+    def serve(self) -> int:
+        """Load, run inputs, leave; return the exit code."""
+        load = self._receive_load()
+        self._orders.start()
+        enter_container(self._orders.stop_fetching, load.function_ids)
+        try:
+            program = self._load(load)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            self._report_failed_start(error)
+            return 1
+        executor = self._executor(load, program)
+        self._orders.attach(executor.wake)
+        self._channel.send(Ready(os.getpid(), perf_counter() - self._began))
+        executor.run()
+        limit_time(self._orders.grace_s)
+        self._orders.return_unbegun()
+        return run_exit_hooks(program.exit, self._hooks.call)
+
+    def _receive_load(self) -> Load:
+        while True:
+            try:
+                frames = self._channel.data.receive()
+            except (FrameError, OSError):
+                die()
+            if frames is None:
+                die()
+            for message, _ in frames:
+                if not isinstance(message, Load):
+                    die()
+                return message
+
+    def _load(self, load: Load) -> Program:
+        spec = load.spec
+        own = {
+            "SWELL_SERVER": self._address,
+            "SWELL_TOKEN": self._token,
+            "SWELL_TASK_ID": self._id,
+            "SWELL_IS_REMOTE": "1",
+        }
+        enter_environment(load.environment, {**spec.variables, **own})
+        program = load_program(spec)
+        for hook in (*program.enter_snap, *program.enter):
+            self._hooks.call(hook)
+        return program
+
+    def _report_failed_start(self, error: BaseException) -> None:
+        print_exception(error)
+        text = payload.format_exception(error, hide=HIDDEN)
+        self._channel.send(StartFailed(text), payload.encode_exception(error, where=self._id, hide=HIDDEN))
+
+    def _executor(self, load: Load, program: Program) -> Executor:
+        porter = Porter(self._id, load.payload_inline_max, load.blob_dir, self._settings.payload_max)
+        bench = Workbench(self._channel, self._ledger, porter, program.entries)
+        return choose_executor(
+            bench, self._hooks, is_async=program.is_async, max_inputs=load.spec.concurrency.max_inputs
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(run_container(sys.argv[1], sys.argv[2], os.environ.get("SWELL_TOKEN", "")))

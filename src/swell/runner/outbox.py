@@ -1,0 +1,64 @@
+"""Results that are finished and not sent yet.
+
+Positions that follow each other become one run of a `Completed`. The caller holds the ledger's lock. This module must
+not know sockets, threads or what a result says.
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate
+
+from swell.model import OutputStatus
+from swell.wire.messages import Completed
+
+__all__ = ["Outbox"]
+
+SUCCESS = int(OutputStatus.SUCCESS)
+
+
+class Outbox:
+    """Collects outputs that leave as one message."""
+
+    __slots__ = ("_blobs", "_busy_s", "_chunks", "_delivery", "_failures", "_first", "_next", "_parts", "size")
+
+    def __init__(self) -> None:
+        self.size = 0  #: bytes waiting
+        self._parts: list[tuple[int, int, int]] = []
+        self._delivery = 0
+        self._first = 0
+        self._next = -1  # position that would continue the present run; -1 when there is no run
+        self._chunks: list[bytes] = []
+        self._failures: list[tuple[int, int]] = []
+        self._blobs: list[int] = []
+        self._busy_s = 0.0
+
+    def add(self, delivery: int, position: int, status: int, data: bytes, is_blob: bool, busy_s: float) -> None:
+        """Add the output of one input, which took `busy_s` seconds to execute."""
+        if position != self._next or delivery != self._delivery:
+            self._end_run()
+            self._delivery = delivery
+            self._first = position
+        self._next = position + 1
+        if status != SUCCESS:
+            self._failures.append((len(self._chunks), status))
+        if is_blob:
+            self._blobs.append(len(self._chunks))
+        self._chunks.append(data)
+        self.size += len(data)
+        self._busy_s += busy_s
+
+    def _end_run(self) -> None:
+        if self._next >= 0:
+            self._parts.append((self._delivery, self._first, self._next - self._first))
+
+    @property
+    def is_empty(self) -> bool:
+        """True when nothing waits."""
+        return self._next < 0
+
+    def message(self) -> tuple[Completed, bytes]:
+        """Return all that waits as a message with its payload. The outbox is spent then."""
+        self._end_run()
+        chunks = self._chunks
+        message = Completed(self._parts, list(accumulate(map(len, chunks))), self._failures, self._blobs, self._busy_s)
+        return message, b"".join(chunks)

@@ -1,0 +1,331 @@
+"""The container with anything async: one event loop on the main thread reads and runs, a task for each turn.
+
+Methods that are not async run beside it on threads if inputs may run side by side; if not, on the main thread while the
+loop pauses, so that they find no running loop. This module must not know what the server orders.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import signal
+import socket
+from collections import deque
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from types import FrameType
+from typing import Any, Final
+
+from swell.errors import InvalidError
+from swell.runner.batch import Batch
+from swell.runner.deliveries import Delivery, Turn
+from swell.runner.entry import Entry
+from swell.runner.generators import Stream, check_generator
+from swell.runner.inbox import Inbox
+from swell.runner.outcome import TERMINATED, Outcome
+from swell.runner.serial import MainSlot
+from swell.runner.slot import FLUSH_AFTER_S, FLUSH_BYTES, GENERATOR_DONE, Workbench
+from swell.runner.threads import Crew
+from swell.wire import payload
+from swell.wire.context import current
+
+__all__ = ["LoopExecutor"]
+
+FAREWELL_S: Final = 0.5  #: what tasks may take to clean up when the container is interrupted
+
+
+class LoopExecutor:
+    """Runs turns on an event loop, at most `max_inputs` at a time."""
+
+    def __init__(self, bench: Workbench, loop: asyncio.AbstractEventLoop, max_inputs: int) -> None:
+        self.loop = loop
+        self.bench = bench
+        self.is_interrupted = False
+        self._inbox = Inbox(bench)
+        self._max_inputs = max_inputs
+        self._free = max_inputs
+        self._waiting: deque[Turn] = deque()
+        self._paused_for: Turn | None = None  # to be run on the main thread while the loop is stopped
+        self._main_slot = MainSlot(bench)
+        self._crew = Crew(bench, max_inputs, self._on_thread_done)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._will_flush = False
+        self._is_ending = False
+
+    def wake(self) -> None:
+        """Make `run` notice that the container drains. Called from another thread."""
+        self.bench.channel.stop_reading()
+
+    # ------------------------------------------------------------ the loop
+
+    def run(self) -> None:
+        """Serve until the container has drained, or is interrupted."""
+        signal.signal(signal.SIGINT, self._on_interrupt)
+        self.loop.add_reader(self.bench.channel.data.connection.fileno(), self._on_readable)
+        while not (self.is_interrupted or self._is_over):
+            self.loop.run_forever()
+            if self._paused_for is not None:
+                self._run_paused(self._paused_for)
+        if self.is_interrupted:
+            self._abandon()
+
+    @property
+    def _is_over(self) -> bool:
+        return self._is_ending and self._free == self._max_inputs and not self._waiting
+
+    def interrupt(self) -> None:
+        """Make the container leave; what runs has no output."""
+        self.is_interrupted = True
+        self.loop.stop()
+
+    def _on_interrupt(self, _signal: int, _frame: FrameType | None) -> None:
+        self.is_interrupted = True
+        if self._main_slot.running:
+            self._main_slot.running = False
+            raise KeyboardInterrupt("the container was told to leave")
+        self.loop.call_soon_threadsafe(self.loop.stop)
+
+    def _abandon(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            self.loop.run_until_complete(asyncio.wait(self._tasks, timeout=FAREWELL_S))
+
+    def _on_readable(self) -> None:
+        turns = self._inbox.poll(socket.MSG_DONTWAIT)
+        if turns is None:
+            self.loop.remove_reader(self.bench.channel.data.connection.fileno())
+            self._is_ending = True
+        else:
+            self._waiting += turns
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Begin turns as long as slots are free; stop the loop when nothing is left to do."""
+        while self._waiting and self._free and self._paused_for is None:
+            self._free -= 1
+            self._begin(self._waiting.popleft())
+        if self._is_over:
+            self.loop.stop()
+
+    def _begin(self, turn: Turn) -> None:
+        entry = self.bench.entry(turn.delivery.method)
+        if entry.is_async:
+            slot = AsyncSlot(self, entry)
+            task = slot.task = self.loop.create_task(slot.run(turn))
+            self._tasks.add(task)
+            task.add_done_callback(self._on_task_done)
+        elif self._max_inputs > 1:
+            self._crew.submit(turn)
+        else:
+            self._paused_for = turn
+            self.loop.stop()
+
+    def _run_paused(self, turn: Turn) -> None:
+        self._paused_for = None
+        try:
+            self._main_slot.run(turn)
+        except KeyboardInterrupt:
+            self.is_interrupted = True
+            return
+        self._free += 1
+        self._go_on()
+
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._release()
+
+    def _on_thread_done(self) -> None:
+        self.loop.call_soon_threadsafe(self._release)
+
+    def _release(self) -> None:
+        self._free += 1
+        self._go_on()
+
+    def flush(self) -> None:
+        """Send finished results: at once if only one input runs at a time, else with all others of this round."""
+        if self._max_inputs == 1:
+            self.bench.flush()
+        elif not self._will_flush:
+            self._will_flush = True
+            self.loop.call_soon(self._flush_now)
+
+    def _flush_now(self) -> None:
+        self._will_flush = False
+        self.bench.flush()
+
+
+class AsyncSlot:
+    """Runs the items of one turn one after another in one task. All but `cancel` belongs to the loop's thread."""
+
+    def __init__(self, executor: LoopExecutor, entry: Entry) -> None:
+        self.task: asyncio.Task[None] | None = None
+        self._executor = executor
+        self._bench = executor.bench
+        self._ledger = executor.bench.ledger
+        self._porter = executor.bench.porter
+        self._entry = entry
+        self._cancelled = False
+        self._running = 0  # number of the item that runs, counted from 1; 0 between items
+        self._begun = 0
+        self._stream: AsyncStream | None = None
+
+    def cancel(self) -> None:
+        """Interrupt what runs. Called from another thread, which holds the ledger's lock."""
+        if not self._cancelled:
+            self._cancelled = True
+            self._executor.loop.call_soon_threadsafe(self._cancel_item, self._begun)
+
+    def _cancel_item(self, number: int) -> None:
+        if self._running == number and self.task is not None:
+            self.task.cancel("the call was cancelled")
+
+    async def run(self, turn: Turn) -> None:
+        """Run what is not begun of a turn, and report it."""
+        try:
+            if turn.is_batch:
+                await self._run_batch(turn)
+            else:
+                await self._run_items(turn)
+        finally:
+            with self._ledger.lock:
+                self._ledger.finish(turn)
+            self._executor.flush()
+
+    async def _guarded(
+        self, body: Callable[[Delivery, int], Awaitable[Outcome]], delivery: Delivery, position: int
+    ) -> Outcome | None:
+        """Run user code; whatever comes of it becomes an outcome, or None if the container is to leave without."""
+        outcome: Outcome | None
+        try:
+            self._running = self._begun
+            if self._cancelled:  # asked for before it could be interrupted
+                return TERMINATED
+            outcome = await body(delivery, position)
+        except BaseException as exc:
+            self._running = 0
+            outcome = self._after(exc)
+        self._running = 0
+        self._bench.leave_if_forked()
+        return TERMINATED if self._cancelled else outcome
+
+    def _after(self, exc: BaseException) -> Outcome | None:
+        if isinstance(exc, KeyboardInterrupt):
+            self._executor.interrupt()
+        if self._executor.is_interrupted:
+            return None
+        if isinstance(exc, asyncio.CancelledError) and self.task is not None:
+            while self.task.cancelling():  # the next item starts with a clean slate
+                self.task.uncancel()
+        return TERMINATED if self._cancelled else self._porter.failure(exc)
+
+    # ------------------------------------------------------------ items
+
+    async def _run_items(self, turn: Turn) -> None:
+        ledger, delivery = self._ledger, turn.delivery
+        body = self._iterate if self._entry.is_generator else self._call
+        sent_at = perf_counter()
+        while True:
+            with ledger.lock:
+                self._cancelled = False
+                self._begun += 1
+                position = ledger.claim(turn, self)
+                size = ledger.outbox.size
+            if position is None:
+                return
+            began = perf_counter()
+            if began - sent_at >= FLUSH_AFTER_S or size >= FLUSH_BYTES:
+                self._bench.flush()
+                await asyncio.sleep(0)  # inputs that never wait must not keep the loop from reading
+                began = sent_at = perf_counter()
+            outcome = await self._guarded(body, delivery, position)
+            if outcome is None:
+                return
+            with ledger.lock:
+                turn.runner = None
+                ledger.outbox.add(delivery.number, position, *outcome, perf_counter() - began)
+
+    async def _call(self, delivery: Delivery, position: int) -> Outcome:
+        value = self._start(delivery, position)
+        if not inspect.isawaitable(value):
+            raise InvalidError(
+                f"{self._entry.name or 'the function'} is declared async, but returned a {type(value).__qualname__} "
+                "instead of a coroutine"
+            )
+        return self._porter.success(await value, *delivery.input(position))
+
+    def _start(self, delivery: Delivery, position: int) -> Any:
+        current.set(delivery.input(position))
+        args, kwargs = self._porter.arguments(delivery.arguments(position), position in delivery.blobs)
+        return self._entry.call(*args, **kwargs)
+
+    # ------------------------------------------------------------ generators
+
+    async def _iterate(self, delivery: Delivery, position: int) -> Outcome:
+        stream = AsyncStream(self._bench, delivery, position, self._executor.loop)
+        self._bench.open_stream(stream)
+        try:
+            values = self._start(delivery, position)
+            check_generator(values, self._entry.name, "__anext__")
+            try:
+                async for value in values:
+                    stream.put(payload.dumps(value))
+                    await stream.room()
+            finally:
+                if inspect.isasyncgen(values):
+                    await values.aclose()
+        finally:
+            self._bench.close_stream(stream)
+        return Outcome(GENERATOR_DONE, payload.dumps(stream.count))
+
+    # ------------------------------------------------------------ batches
+
+    async def _run_batch(self, turn: Turn) -> None:
+        ledger, delivery = self._ledger, turn.delivery
+        with ledger.lock:
+            self._cancelled = False
+            self._begun += 1
+            positions = ledger.claim_all(turn, self)
+        if not positions:
+            return
+        batch = Batch(self._entry, self._porter, delivery, positions)
+
+        async def call(delivery: Delivery, first: int) -> Outcome:
+            current.set(delivery.input(first))
+            gathered = batch.gather()
+            if gathered is not None:
+                leading, columns = gathered
+                batch.spread(await self._entry.call(*leading, **columns))
+            return TERMINATED
+
+        began = perf_counter()
+        rest = await self._guarded(call, delivery, positions[0])
+        busy_s = perf_counter() - began
+        if rest is None:
+            return
+        with ledger.lock:
+            turn.runner = None
+            batch.report(ledger.outbox, TERMINATED if self._cancelled else None, rest, busy_s)
+
+
+class AsyncStream(Stream):
+    """A stream whose producer is a task."""
+
+    def __init__(self, bench: Workbench, delivery: Delivery, position: int, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(bench.channel, bench.late, delivery.number, position)
+        self._loop = loop
+        self._room = asyncio.Event()
+
+    async def room(self) -> None:
+        """Wait until the consumer has caught up."""
+        if self.has_room:
+            return
+        self.flush()
+        while not self.has_room:
+            self._room.clear()
+            if not self.has_room:
+                await self._room.wait()
+
+    def wake(self) -> None:
+        """Make `room` look again. Called from any thread."""
+        self._loop.call_soon_threadsafe(self._room.set)

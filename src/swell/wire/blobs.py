@@ -1,0 +1,189 @@
+"""Large values as files in a directory that both ends see, passed by name.
+
+    file = count of parts (u64, little endian) | size of each part (u64) | part 0: the pickle | the other parts, aligned
+
+The parts after the first are the pickle's out-of-band buffers: they are written from where they lie, and read by
+mapping the file privately, so that an array is neither copied on the way out nor on the way in and may be written to.
+This module must not know sockets, messages, or when a file is to be deleted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import pickle
+import re
+import struct
+import threading
+from collections.abc import Sequence
+from typing import Any, Final
+
+from swell.errors import DeserializationError, RequestSizeError, SerializationError
+from swell.wire import payload
+
+__all__ = [
+    "PAYLOAD_MAX",
+    "discard",
+    "input_name",
+    "output_name",
+    "pack",
+    "pack_arguments",
+    "unpack",
+    "unpack_arguments",
+]
+
+PAYLOAD_MAX: Final = 4 << 30  #: bytes of one value, unless the caller says otherwise
+PARTS_MAX: Final = 1 << 20  #: buffers of one value
+ALIGNMENT: Final = 64  #: of every part: what vector instructions like
+WRITEV_MAX: Final = 512  #: pieces handed to the system at once; Linux takes 1024
+
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}", re.ASCII)
+_SIZE = struct.Struct("<Q")
+
+
+def input_name(call_id: str, index: int) -> str:
+    """Return the name of the file that carries the arguments of an input."""
+    return f"{call_id}.{index}.in"
+
+
+def output_name(call_id: str, index: int) -> str:
+    """Return the name of the file that carries the result of an input."""
+    return f"{call_id}.{index}.out"
+
+
+def pack(
+    value: object, inline_max: int, directory: str, name: str, *, size_max: int = PAYLOAD_MAX
+) -> tuple[bytes, bool]:
+    """Return (pickle, False), or (name, True) after writing a file if the pickle is over `inline_max` bytes.
+
+    A file of that name is replaced at once, never changed: whoever reads the old one keeps it.
+
+    Raises:
+        SerializationError: the value cannot be pickled, or there is no room for the file.
+        RequestSizeError: the pickle is over `size_max` bytes.
+    """
+    found: list[pickle.PickleBuffer] = []
+    data = payload.dumps(value, found.append)
+    if not found and len(data) <= inline_max:
+        return data, False
+    buffers = [buffer.raw() for buffer in found]
+    if buffers and len(data) + sum(buffer.nbytes for buffer in buffers) <= inline_max:
+        return payload.dumps(value), False  # small arrays: pickling them again is cheaper than a file
+    parts = [memoryview(data), *buffers]
+    size = sum(part.nbytes for part in parts)
+    if size > size_max:
+        raise RequestSizeError(
+            f"a value of type {type(value).__qualname__} takes {size} bytes, over the limit of {size_max} "
+            "(payload_max): pass a path or split it"
+        )
+    _write(directory, name, parts)
+    return name.encode(), True
+
+
+def pack_arguments(
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    inline_max: int,
+    directory: str,
+    name: str,
+    *,
+    size_max: int = PAYLOAD_MAX,
+) -> tuple[bytes, bool]:
+    """As `pack`, for the arguments of one call."""
+    return pack((args, kwargs), inline_max, directory, name, size_max=size_max)
+
+
+def unpack(data: bytes, directory: str) -> Any:
+    """Return the value in the file that `data` names. The file may be deleted afterwards.
+
+    Raises:
+        DeserializationError: the name is not a plain one, the file is missing or damaged, or its pickle cannot be read.
+    """
+    parts = _read(directory, _checked_name(data))
+    return payload.loads(parts[0], parts[1:])
+
+
+def unpack_arguments(data: bytes, directory: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """As `unpack`, for the arguments of one call."""
+    return payload.checked_arguments(unpack(data, directory))
+
+
+def discard(data: bytes, directory: str) -> None:
+    """Delete the file that `data` names, if it is there.
+
+    Raises:
+        DeserializationError: the name is not a plain one.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(os.path.join(directory, _checked_name(data)))
+
+
+def _checked_name(data: bytes) -> str:
+    name = data.decode("utf-8", "replace")
+    if not _NAME.fullmatch(name):
+        raise DeserializationError(f"{name!r:.300} is not the name of a blob: letters, digits, '.', '_' and '-' only")
+    return name
+
+
+def _padding(size: int) -> int:
+    return -size % ALIGNMENT
+
+
+def _write(directory: str, name: str, parts: Sequence[memoryview]) -> None:
+    head = b"".join([_SIZE.pack(len(parts)), *(_SIZE.pack(part.nbytes) for part in parts)])
+    pieces: list[memoryview] = []
+    for part in (memoryview(head), *parts):
+        pieces.append(part)
+        pieces.append(memoryview(bytes(_padding(part.nbytes))))
+    path = os.path.join(directory, name)
+    draft = os.path.join(directory, f"~{name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            _write_all(fd, pieces)
+        finally:
+            os.close(fd)
+        os.replace(draft, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(draft)
+        size = sum(part.nbytes for part in parts)
+        raise SerializationError(f"cannot store a value of {size} bytes in {directory}: {error.strerror}") from error
+
+
+def _write_all(fd: int, pieces: list[memoryview]) -> None:
+    at = 0
+    while at < len(pieces):
+        written = os.writev(fd, pieces[at : at + WRITEV_MAX])
+        while at < len(pieces) and written >= pieces[at].nbytes:
+            written -= pieces[at].nbytes
+            at += 1
+        if written:
+            pieces[at] = pieces[at][written:]
+
+
+def _read(directory: str, name: str) -> list[memoryview]:
+    try:
+        fd = os.open(os.path.join(directory, name), os.O_RDONLY)
+        try:
+            mapped = mmap.mmap(fd, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+        finally:
+            os.close(fd)
+    except (OSError, ValueError) as error:  # ValueError: an empty file cannot be mapped
+        raise DeserializationError(f"cannot read blob {name} in {directory}: {error}") from error
+    whole = memoryview(mapped)
+    if whole.nbytes < _SIZE.size or not 1 <= (count := _SIZE.unpack_from(whole)[0]) <= PARTS_MAX:
+        raise DeserializationError(f"blob {name} is damaged: it does not begin with a count of parts")
+    end = _SIZE.size * (1 + count)
+    if whole.nbytes < end:
+        raise DeserializationError(f"blob {name} is damaged: its list of parts is cut off")
+    sizes: tuple[int, ...] = struct.unpack_from(f"<{count}Q", whole, _SIZE.size)
+    parts: list[memoryview] = []
+    for size in sizes:
+        end += _padding(end)
+        if whole.nbytes < end + size:
+            raise DeserializationError(f"blob {name} is damaged: it holds {whole.nbytes} bytes of {end + size} or more")
+        parts.append(whole[end : end + size])
+        end += size
+    return parts

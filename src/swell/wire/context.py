@@ -1,0 +1,100 @@
+"""Which input the present code works for, and whether this process is a container.
+
+Both the runner, which sets these, and the SDK, which reads them, stand above this module; it must know neither, nor
+any socket.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from typing import Final, NamedTuple
+
+__all__ = [
+    "current",
+    "current_function_call_id",
+    "current_input_id",
+    "enter_container",
+    "function_id_here",
+    "input_id",
+    "is_local",
+    "own_function_id",
+    "stop_fetching",
+]
+
+#: (call id, index) of the input that runs here; None outside an input. Local to a thread or an asyncio task.
+current: Final[ContextVar[tuple[str, int] | None]] = ContextVar("swell_input", default=None)
+
+
+class _Container(NamedTuple):
+    pid: int
+    stop_fetching: Callable[[], None]
+    function_ids: Mapping[str, str]
+
+
+class _Process:
+    """What this process is; a child of a container inherits it, and is recognised by its pid."""
+
+    container: _Container | None = None
+
+
+def enter_container(stop_fetching: Callable[[], None], function_ids: Mapping[str, str]) -> None:
+    """Declare this process a container.
+
+    Args:
+        stop_fetching: makes it take no more inputs.
+        function_ids: ids of the app's functions by name, so that the user's code can call them from here.
+        own_function_id: id of the pool that this container belongs to, which may be that of a variant.
+    """
+    _Process.container = _Container(os.getpid(), stop_fetching, function_ids)
+
+
+def _container_here() -> _Container | None:
+    container = _Process.container
+    return container if container is not None and container.pid == os.getpid() else None
+
+
+def function_id_here(name: str) -> str | None:
+    """Return the id of a function of the app that this container belongs to; None elsewhere."""
+    container = _container_here()
+    return None if container is None else container.function_ids.get(name)
+
+
+def own_function_id() -> str:
+    """Return the id of the pool that this container belongs to; "" elsewhere."""
+    return "" if is_local() else _Container.own_function_id
+
+
+def is_local() -> bool:
+    """Return False only in the process of a container; its child processes count as local."""
+    return _container_here() is None
+
+
+def input_id(call_id: str, index: int) -> str:
+    """Return the id of input `index` of a call."""
+    return f"{call_id.replace('fc-', 'in-', 1)}:{index}"
+
+
+def current_input_id() -> str | None:
+    """Return the id of the input that runs here; None outside an input. In a batch, the id of its first input."""
+    here = current.get()
+    return None if here is None else input_id(*here)
+
+
+def current_function_call_id() -> str | None:
+    """Return the id of the call whose input runs here; None outside an input."""
+    here = current.get()
+    return None if here is None else here[0]
+
+
+def stop_fetching() -> None:
+    """Make this container finish what it has and leave.
+
+    Raises:
+        RuntimeError: this process is not a container.
+    """
+    container = _container_here()
+    if container is None:
+        raise RuntimeError("stop_fetching_inputs() works only inside a container that runs a Function")
+    container.stop_fetching()

@@ -1,0 +1,232 @@
+"""A server that speaks to one real container, so that tests see exactly what a runner does on its sockets."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from swell.model import Environment, FunctionSpec, OutputStatus
+from swell.wire import blobs, codec, payload
+from swell.wire.messages import (
+    Cancel,
+    Completed,
+    Deliver,
+    Drain,
+    GaveBack,
+    Hello,
+    ItemsTaken,
+    Load,
+    Message,
+    Ready,
+    Reclaim,
+    ToServer,
+    Yielded,
+)
+
+FRAME_MAX = 64 << 20
+INLINE_MAX = 4096
+PATIENCE_S = 20.0
+
+M = TypeVar("M", bound=Message)
+
+
+class Connection:
+    """One end of a connection, as the server has it."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.socket = connection
+        self._decoder = codec.for_server(FRAME_MAX)
+        self._frames: list[tuple[ToServer, bytes]] = []
+
+    def read(self) -> tuple[ToServer, bytes] | None:
+        """Return the next frame; None at the end of the stream."""
+        while not self._frames:
+            data = self.socket.recv(1 << 16)
+            if not data:
+                return None
+            self._frames += self._decoder.feed(data)
+        return self._frames.pop(0)
+
+    def send(self, message: Message, data: bytes = b"") -> None:
+        self.socket.sendall(codec.encode(message, data))
+
+
+class Peer:
+    """The server's side of one container.
+
+    Attributes:
+        results: Every value reported so far, by (delivery, position): (status, value or exception).
+        yielded: Values of generators, by (delivery, position).
+        gave_back: (delivery, position) in order.
+    """
+
+    def __init__(self, directory: Path, spec: FunctionSpec, variables: dict[str, str]) -> None:
+        self.directory = directory
+        self.spec = spec
+        self.results: dict[tuple[int, int], tuple[OutputStatus, Any]] = {}
+        self.yielded: dict[tuple[int, int], list[Any]] = {}
+        self.gave_back: list[tuple[int, int]] = []
+        self.messages: list[Message] = []
+        self._deliveries = 0
+        self.blob_dir = directory / "blobs"
+        self.blob_dir.mkdir()
+        address = directory / "server"
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(address))
+        listener.listen()
+        listener.settimeout(PATIENCE_S)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "swell.runner.main", f"unix:{address}", "ta-1"],
+            start_new_session=True,
+            env={**os.environ, "SWELL_TOKEN": "secret", **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self.data, self.control = (self._accept(listener) for _ in range(2))
+        listener.close()
+        self.hellos = [self.data.read(), self.control.read()]
+        roles = [hello[0].role for hello in self.hellos if hello and isinstance(hello[0], Hello)]
+        assert roles == ["container", "control"]
+        environment = Environment(sys.executable, str(directory), (str(directory), *sys.path), {"FROM_CLIENT": "yes"})
+        self.data.send(
+            Load("ap-1", "app", "fu-1", spec, environment, str(self.blob_dir), INLINE_MAX, {"other": "fu-2"})
+        )
+
+    @staticmethod
+    def _accept(listener: socket.socket) -> Connection:
+        connection, _ = listener.accept()
+        connection.settimeout(PATIENCE_S)
+        return Connection(connection)
+
+    def deliver(
+        self,
+        *calls: tuple[Any, ...] | bytes,
+        mode: str = "serial",
+        method: str = "",
+        call_id: str = "fc-1",
+        blob_positions: list[int] | None = None,
+        base: int = 0,
+    ) -> int:
+        """Send arguments (or raw bytes) as one delivery; return its number."""
+        self._deliveries += 1
+        data, ends = b"", list[int]()
+        for call in calls:
+            data += call if isinstance(call, bytes) else payload.encode_arguments(call, {})
+            ends.append(base + len(data))
+        parts = [(call_id, 0, len(calls))]
+        self.data.send(Deliver(self._deliveries, mode, method, parts, ends, blob_positions or [], base), data)
+        return self._deliveries
+
+    def order(self, message: Cancel | Reclaim | Drain | ItemsTaken) -> None:
+        self.control.send(message)
+
+    def read_one(self) -> Message | None:
+        """Take in one message of the container; return it, None when it has hung up."""
+        frame = self.data.read()
+        if frame is None:
+            return None
+        message, data = frame
+        self.messages.append(message)
+        match message:
+            case Completed():
+                self._note(message, data)
+            case GaveBack(delivery, position):
+                self.gave_back.append((delivery, position))
+            case Yielded(delivery, position, ends):
+                starts = [0, *ends]
+                values = [payload.loads(data[a:b]) for a, b in zip(starts, ends, strict=False)]
+                self.yielded.setdefault((delivery, position), []).extend(values)
+            case _:
+                pass
+        return message
+
+    def _note(self, message: Completed, data: bytes) -> None:
+        failures = dict(message.failures)
+        starts = [0, *message.ends]
+        number = 0
+        for delivery, first, count in message.parts:
+            for position in range(first, first + count):
+                part = data[starts[number] : message.ends[number]]
+                status = OutputStatus(failures.get(number, OutputStatus.SUCCESS))
+                if status is OutputStatus.FAILURE:
+                    value = payload.decode_exception(part)
+                elif status is OutputStatus.TERMINATED:
+                    value = part
+                elif number in message.blobs:
+                    value = blobs.unpack(part, str(self.blob_dir))
+                else:
+                    value = payload.loads(part)
+                assert (delivery, position) not in self.results, "reported twice"
+                self.results[delivery, position] = status, value
+                number += 1
+
+    def ready(self) -> Ready:
+        message = self.read_one()
+        assert isinstance(message, Ready), message
+        return message
+
+    def results_of(self, delivery: int, count: int) -> list[tuple[OutputStatus, Any]]:
+        """Read until `count` items of a delivery are reported, and return them."""
+        self.read_until(lambda: all((delivery, i) in self.results for i in range(count)))
+        return [self.results[delivery, i] for i in range(count)]
+
+    def read_until(self, is_done: Callable[[], bool]) -> None:
+        while not is_done():
+            assert self.read_one() is not None, f"the container left: {self.process.communicate()}"
+
+    def run(self, *calls: tuple[Any, ...] | bytes, **options: Any) -> list[tuple[OutputStatus, Any]]:
+        return self.results_of(self.deliver(*calls, **options), len(calls))
+
+    def read_to_end(self) -> None:
+        while self.read_one() is not None:
+            pass
+
+    def end(self, grace_s: float = 10.0) -> tuple[int, str, str]:
+        """Drain the container; return its exit code and what it printed."""
+        self.order(Drain(grace_s))
+        return self.wait()
+
+    def wait(self) -> tuple[int, str, str]:
+        self.read_to_end()
+        out, err = self.process.communicate(timeout=PATIENCE_S)
+        return self.process.returncode, out.decode(), err.decode()
+
+    def interrupt(self) -> None:
+        self.process.send_signal(signal.SIGINT)
+
+    def mark(self, name: str) -> Path:
+        """A file through which user code and test tell each other how far they are."""
+        return self.directory / name
+
+    def close(self) -> None:
+        self.data.socket.close()
+        self.control.socket.close()
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.communicate(timeout=PATIENCE_S)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Peer]]:
+    """Start a container: `start(spec, code)` writes `code` to program.py, where `spec` finds it."""
+    peers: list[Peer] = []
+
+    def begin(spec: FunctionSpec, code: str = "", *, variables: dict[str, str] | None = None) -> Peer:
+        (tmp_path / "program.py").write_text(code)
+        peer = Peer(tmp_path, spec, variables or {})
+        peers.append(peer)
+        return peer
+
+    yield begin
+    for peer in peers:
+        peer.close()
