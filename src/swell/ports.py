@@ -12,7 +12,16 @@ from msgspec import Struct
 
 from swell.model import Environment, FunctionSpec, Gpu, Node, OutputStatus
 
-__all__ = ["Backend", "BackendListener", "GpuProvider", "LaunchOrder", "NodeLoad", "Store", "StoredOutput"]
+__all__ = [
+    "Backend",
+    "BackendListener",
+    "GpuProvider",
+    "LaunchOrder",
+    "NodeLoad",
+    "Store",
+    "StoredCall",
+    "StoredOutput",
+]
 
 
 class LaunchOrder(Struct, frozen=True):
@@ -96,6 +105,14 @@ class StoredOutput(Struct, frozen=True):
     has_blob: bool = False
 
 
+class StoredCall(Struct, frozen=True):
+    """What is kept of a spawned call that has finished."""
+
+    function_name: str
+    num_inputs: int
+    finished_at: float  #: seconds since the epoch
+
+
 class Store(Protocol):
     """The engine's log: what must survive, and what is read back. One writer: the control plane."""
 
@@ -107,8 +124,16 @@ class Store(Protocol):
         """Return the recorded results with first <= index < last, in index order."""
         ...
 
-    def forget_call(self, call_id: str) -> None:
-        """Drop all that is known of a call."""
+    def record_call(self, call_id: str, call: StoredCall) -> None:
+        """Note that a call has finished."""
+        ...
+
+    def read_call(self, call_id: str) -> StoredCall | None:
+        """Return what is kept of a finished call; None if it is not known, or expired so long ago that it is forgotten."""
+        ...
+
+    def expire(self, before: float) -> None:
+        """Drop the outputs of calls that finished before that time."""
         ...
 
     def commit(self, then: Callable[[], None]) -> None:

@@ -148,12 +148,6 @@ class AskStore(Struct, frozen=True):
     message: Watch | DescribeCall
 
 
-class ForgetCall(Struct, frozen=True):
-    """Drop what the store holds of a call."""
-
-    call_id: str
-
-
 class DropBlobs(Struct, frozen=True):
     """Delete the blobs that carried these inputs, (call id, index)."""
 
@@ -179,7 +173,6 @@ Effect = (
     | RecordCall
     | SendRecorded
     | AskStore
-    | ForgetCall
     | DropBlobs
     | LookAtNodes
     | AppEnded

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from swell.sdk.method import Method
     from swell.sdk.running import RunContext
     from swell.sdk.secret import Secret
+    from swell.sdk.session import Session
     from swell.sdk.volume import Volume
 
 __all__ = ["App"]
@@ -97,6 +98,8 @@ class App:
         self.include_source: Final = include_source
         #: Id of the run or deployment, kept after its end; set by what runs the App.
         self.app_id: str | None = None
+        #: The run it is in now, if any; set by what runs the App.
+        self.session: Session | None = None
 
     # ------------------------------------------------------------ what it is
 

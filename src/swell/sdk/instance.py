@@ -1,7 +1,7 @@
-"""One set of parameters of a class: the pool that belongs to it, the Functions of its methods, its local instance.
+"""One set of parameters of a class: the pool that belongs to it, the Functions of its methods, its local object.
 
-Parameters are checked and encoded when the pool, or the local instance, is first needed. This module must not know how
-a Function reaches its pool.
+Parameters are checked and encoded when the pool, or the local object, is first needed. This module must not know how a
+Function reaches its pool.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ from swell.sdk.declare import marked_methods
 from swell.sdk.function import Function
 from swell.sdk.parameters import Value, check_parameters, encode_parameters, new_instance
 from swell.sdk.source import is_async
+from swell.wire.context import own_function_id
 
 __all__ = ["Instance"]
+
+_KEY: Final = "__swell_instance__"  #: where an object of the user's class keeps what is behind it
 
 
 class Instance:
@@ -28,11 +31,15 @@ class Instance:
         service: The Function of the class's pool with nothing but defaults.
         args: Positional arguments; an error, which is told at first use.
         kwargs: The parameters that were given.
-        live: An object of the user's class that lives already, in a container, with its enter hooks run.
+        live: The object that a container runs methods on; its enter hooks have run.
     """
 
     def __init__(
-        self, service: Function[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], live: Any = None
+        self,
+        service: Function[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        live: Any = None,
     ) -> None:
         self.service: Final = service
         self.args: Final = args
@@ -44,13 +51,16 @@ class Instance:
 
     @classmethod
     def of(cls, service: Function[..., Any], live: Any) -> Instance:
-        """Return what is behind an object of the user's class; one that swell did not make has its enter hooks run."""
-        known: Instance | None = live.__dict__.get("__swell_instance__")
+        """Return what is behind an object of the user's class: the one it was made for, or, in a container, its pool."""
+        known: Instance | None = live.__dict__.get(_KEY)
         if known is None:
             specs = () if service.spec.cls is None else service.spec.cls.parameters
             known = cls(service, (), {spec.name: getattr(live, spec.name) for spec in specs}, live)
-            live.__dict__["__swell_instance__"] = known
+            live.__dict__[_KEY] = known
         return known
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Instance, (self.service, self.args, self.kwargs)
 
     @property
     def name(self) -> str:
@@ -81,22 +91,26 @@ class Instance:
         """Return the Function of a method, or without a name that of the whole pool."""
         function = self._functions.get(method)
         if function is None:
-            service = self.service
-            raw = self._callable(method) if method else service.__swell_raw__
-            function = Function(service.app, service.spec, raw, method=method, obj=self)
+            raw = self._callable(method) if method else self.service.__swell_raw__
+            # A container's own object answers for the pool it is in, whatever options made that pool.
+            own_id = own_function_id() if self._live is not None else ""
+            function = self.service.of_instance(method, raw, self.pool_spec, own_id)
             self._functions[method] = function
         return function
 
     def local(self) -> Any:
         """Return the local object of the user's class; made without running its enter hooks."""
         if self._live is None:
-            self._live = new_instance(self.service.__swell_raw__, self._values())
-            self._live.__dict__["__swell_instance__"] = self
+            self._live = new_instance(self.service.get_raw_f(), self._values())
+            self._live.__dict__[_KEY] = self
         return self._live
 
-    def _callable(self, method: str) -> Callable[..., Any]:
+    def _callable(self, method: str) -> Callable[..., Any] | None:
         """Return what `.local(…)` of a method calls: its function on the local object, which is entered first."""
-        raw = next(function for name, (function, _) in marked_methods(self.service.__swell_raw__) if name == method)
+        owner = self.service.__swell_raw__ if self._live is None else type(self._live)
+        if owner is None:
+            return None  # a handle out of a pickle
+        raw = next(function for name, (function, _) in marked_methods(owner) if name == method)
         if self._entered:
             return raw.__get__(self._live)
 

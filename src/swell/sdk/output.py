@@ -6,6 +6,7 @@ not know connections, terminals or how anything is run.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TextIO
 if TYPE_CHECKING:
     from swell.wire.messages import Log, Progress
 
-__all__ = ["Output", "PlainOutput", "current_output", "enable_output", "local_time", "log_mark"]
+__all__ = ["Output", "PlainOutput", "current_output", "enable_output", "has_colour", "marked_lines"]
 
 _SHORT_ID: Final = len("ta-") + 6  #: six of 32 characters tell any thousand containers apart, nearly always
 
@@ -50,7 +51,7 @@ class Output(Protocol):
 
 
 class PlainOutput:
-    """Prints lines and nothing that moves: for pipes, files and programs without a terminal.
+    """Prints lines and nothing that moves; coloured by stream where that is a terminal.
 
     Args:
         timestamps: Begin every line with the local time.
@@ -62,17 +63,18 @@ class PlainOutput:
 
     def log(self, message: Log, text: str) -> None:
         """Print a container's lines to the stream it wrote them to, each led by function and container."""
-        lead = f"{local_time()} {log_mark(message)}" if self._timestamps else log_mark(message)
-        marked = "".join(lead + line for line in text.splitlines(keepends=True))
-        self._write(sys.stdout if message.stream == "stdout" else sys.stderr, marked)
+        stream = self._stream(message.stream)
+        self._write(stream, marked_lines(message, text, timestamps=self._timestamps, colour=has_colour(stream)))
 
     def progress(self, message: Progress) -> None:
         """Show nothing: where nothing can be overwritten, a moving state would drown the logs."""
 
     def notice(self, text: str) -> None:
         """Print a warning to stderr."""
+        stream = self._stream("system")
         lead = f"{local_time()} " if self._timestamps else ""
-        self._write(sys.stderr, f"{lead}swell: {text}\n")
+        begin, end = (_COLOURS["system"], _RESET) if has_colour(stream) else ("", "")
+        self._write(stream, f"{lead}{begin}swell: {text}{end}\n")
 
     def map_started(self, map_id: str, function_name: str) -> None:
         """Show nothing."""
@@ -83,20 +85,40 @@ class PlainOutput:
     def map_ended(self, map_id: str) -> None:
         """Show nothing."""
 
+    def _stream(self, name: str) -> TextIO:
+        return sys.stdout if name == "stdout" else sys.stderr
+
     def _write(self, stream: TextIO, text: str) -> None:
         with self._lock:
             stream.write(text)
             stream.flush()
 
 
-def log_mark(message: Log) -> str:
-    """Return what leads a line of a container, such as "square ta-K7QF2M| "."""
-    return f"{message.function_name} {message.container_id[:_SHORT_ID]}| "
+_COLOURS: Final = {"stdout": "\x1b[34m", "stderr": "\x1b[31m", "system": "\x1b[33m"}
+_DIM: Final = "\x1b[2m"
+_RESET: Final = "\x1b[0m"
+
+
+def has_colour(stream: TextIO) -> bool:
+    """Tell whether a stream is a terminal that shows colours, and the user has not declined them (NO_COLOR)."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
+
+
+def marked_lines(message: Log, text: str, *, timestamps: bool = False, colour: bool = False) -> str:
+    """Return a container's lines, each led by function and container, as in "square ta-K7QF2M| hello"."""
+    lead = f"{message.function_name} {message.container_id[:_SHORT_ID]}|"
+    if timestamps:
+        lead = f"{local_time()} {lead}"
+    before, after = f"{lead} ", "\n"
+    if colour:
+        before, after = f"{_DIM}{lead}{_RESET} {_COLOURS[message.stream]}", f"{_RESET}\n"
+    return "".join(before + line + after for line in text.removesuffix("\n").split("\n"))
 
 
 def local_time() -> str:
-    """Return the time of day here, as in "2026-05-01 14:03:59+0200"."""
-    return time.strftime("%Y-%m-%d %H:%M:%S%z")
+    """Return the date and time of day here, as in "2026-05-01 14:03:59+02:00"."""
+    text = time.strftime("%Y-%m-%d %H:%M:%S%z")
+    return f"{text[:-2]}:{text[-2:]}"
 
 
 class _Enabled:

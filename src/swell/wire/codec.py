@@ -8,7 +8,8 @@ Sizes are checked before anything is allocated for them. This module must not kn
 from __future__ import annotations
 
 import struct
-from typing import Generic, TypeVar
+from functools import cache
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -88,16 +89,22 @@ class FrameDecoder(Generic[M]):
             raise FrameError(f"not a message of this protocol: {error}") from None
 
 
+# Made when first needed, and then shared: a decoder is immutable, and building one takes longer than a call.
+@cache
+def _decoder(kind: Any) -> msgspec.msgpack.Decoder[Any]:
+    return msgspec.msgpack.Decoder(kind)
+
+
 def for_server(frame_max: int) -> FrameDecoder[ToServer]:
     """A decoder for what reaches the server."""
-    return FrameDecoder(msgspec.msgpack.Decoder(ToServer), frame_max)
+    return FrameDecoder(_decoder(ToServer), frame_max)
 
 
 def for_client(frame_max: int) -> FrameDecoder[ToClient]:
     """A decoder for what reaches a client."""
-    return FrameDecoder(msgspec.msgpack.Decoder(ToClient), frame_max)
+    return FrameDecoder(_decoder(ToClient), frame_max)
 
 
 def for_container(frame_max: int) -> FrameDecoder[ToContainer]:
     """A decoder for what reaches a container."""
-    return FrameDecoder(msgspec.msgpack.Decoder(ToContainer), frame_max)
+    return FrameDecoder(_decoder(ToContainer), frame_max)

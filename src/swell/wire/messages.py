@@ -144,6 +144,14 @@ class TakeItems(Message, tag=21):
 # ---------------------------------------------------------------- server -> client
 
 
+class Welcome(Message, tag=39):
+    """Answers a client's Hello: what it needs to know to talk to this server."""
+
+    blob_dir: str
+    payload_inline_max: int
+    map_outstanding_max: int
+
+
 class Done(Message, tag=40):
     """The request succeeded and has nothing to return."""
 
@@ -408,7 +416,8 @@ ToServer = (
     | Leaving
 )
 ToClient = (
-    Done
+    Welcome
+    | Done
     | Failed
     | AppOpened
     | Accepted

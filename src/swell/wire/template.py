@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from swell.model import Environment, FunctionSpec
+
 __all__ = [
     "DATAGRAM_MAX",
     "FILES_MAX",
     "Exited",
+    "Grow",
     "Interrupt",
     "Kill",
     "Launch",
@@ -19,7 +22,9 @@ __all__ = [
     "Opened",
     "Reply",
     "Request",
+    "Seed",
     "Started",
+    "Unfit",
     "files_of",
 ]
 
@@ -34,11 +39,29 @@ class _Word(Struct, array_like=True, frozen=True, gc=False):
 class Launch(_Word, frozen=True, tag=1):
     """Fork a container. Files: the ends it shall write stdout and stderr to."""
 
-    container_id: str
+    child_id: str  #: the container's
     address: str  #: of the server
     token: str
     variables: dict[str, str]  #: environment that the user's code cannot choose, such as its GPUs
     memory_limit_bytes: int | None = None
+
+
+class Grow(_Word, frozen=True, tag=4):
+    """Fork a template of one function. Files: its end of a channel of its own, stdout, stderr, a file with a Seed.
+
+    It imports the function's code and runs the hooks that come before a snapshot; then it says Opened on its channel
+    and serves there as any template does, or it says Unfit and ends.
+    """
+
+    child_id: str
+
+
+class Seed(_Word, frozen=True):
+    """What a template of one function grows from; too long for a datagram when functions travel pickled."""
+
+    spec: FunctionSpec
+    environment: Environment
+    variables: dict[str, str]  #: environment that the user's code cannot choose
 
 
 class Interrupt(_Word, frozen=True, tag=2):
@@ -80,10 +103,22 @@ class Exited(_Word, frozen=True, tag=23):
     status: int
 
 
-Request = Launch | Interrupt | Kill
-Reply = Opened | Started | NotStarted | Exited
+class Unfit(_Word, frozen=True, tag=24):
+    """Containers of this function must be started without a snapshot; `text` says why. The template ends."""
+
+    text: str
+
+
+Request = Launch | Grow | Interrupt | Kill
+Reply = Opened | Started | NotStarted | Exited | Unfit
 
 
 def files_of(request: Request) -> int:
     """How many files travel with a request."""
-    return 2 if isinstance(request, Launch) else 0
+    match request:
+        case Launch():
+            return 2
+        case Grow():
+            return 4
+        case Interrupt() | Kill():
+            return 0

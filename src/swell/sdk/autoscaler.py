@@ -1,0 +1,132 @@
+"""Autoscaler settings and numbers of a running pool, as users see them. This module must not know how a pool scales."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from msgspec import UNSET
+
+from swell.errors import InvalidError
+from swell.model import AutoscalerChange
+from swell.sdk.client import Client
+from swell.sdk.dual import Dual
+from swell.sdk.link import Link
+from swell.sdk.target import Target
+from swell.wire.messages import AutoscalerState, UpdateAutoscaler
+
+__all__ = ["Autoscaler", "FunctionAutoscalerSettings", "FunctionStats"]
+
+
+@dataclass(frozen=True)
+class FunctionStats:
+    """Numbers of one pool at one moment."""
+
+    backlog: int  #: inputs that wait for a container
+    num_total_runners: int  #: containers, those that start included
+    num_running_inputs: int  #: inputs that containers have
+    input_headroom: int  #: free slots of ready containers
+
+
+@dataclass(frozen=True)
+class FunctionAutoscalerSettings:
+    """Settings in force. `max_containers` is None when there is no bound."""
+
+    min_containers: int | None
+    max_containers: int | None
+    scaledown_window: int | None  #: seconds
+    buffer_containers: int | None
+
+
+_OMITTED: Final[Any] = UNSET
+
+
+class Autoscaler:
+    """`Function.autoscaler`: reads and changes the settings of one pool at run time."""
+
+    def __init__(self, target: Callable[[Link], Awaitable[Target]], client: Callable[[], Client], name: str) -> None:
+        self._target = target
+        self._client = client
+        self._name = name
+
+    @property
+    def update(self):  # noqa: ANN201  (a Dual whose parameters are those of change)
+        """Change settings. An omitted field is kept; None resets it to the platform's default.
+
+        Raises:
+            InvalidError: the settings contradict each other; nothing is changed.
+        """
+        return Dual(self.change, self._client, f"{self._name}.autoscaler.update")
+
+    @property
+    def settings(self) -> Dual[[], FunctionAutoscalerSettings]:
+        """Return the settings in force."""
+        return Dual(self._settings, self._client, f"{self._name}.autoscaler.settings")
+
+    async def change(
+        self,
+        link: Link,
+        *,
+        min_containers: int | None = _OMITTED,
+        max_containers: int | None = _OMITTED,
+        buffer_containers: int | None = _OMITTED,
+        scaledown_window: int | None = _OMITTED,
+    ) -> FunctionAutoscalerSettings:
+        """Send a change in which None resets."""
+        given = {
+            "min_containers": min_containers,
+            "max_containers": max_containers,
+            "buffer_containers": buffer_containers,
+            "scaledown_window": scaledown_window,
+        }
+        for name, value in given.items():
+            _check(name, value)
+        return await self._send(link, AutoscalerChange(**given))
+
+    async def change_given(
+        self,
+        link: Link,
+        *,
+        min_containers: int | None = None,
+        max_containers: int | None = None,
+        buffer_containers: int | None = None,
+        scaledown_window: int | None = None,
+    ) -> FunctionAutoscalerSettings:
+        """Send a change in which None keeps."""
+        return await self.change(
+            link,
+            min_containers=_OMITTED if min_containers is None else min_containers,
+            max_containers=_OMITTED if max_containers is None else max_containers,
+            buffer_containers=_OMITTED if buffer_containers is None else buffer_containers,
+            scaledown_window=_OMITTED if scaledown_window is None else scaledown_window,
+        )
+
+    async def _settings(self, link: Link) -> FunctionAutoscalerSettings:
+        return await self._send(link, AutoscalerChange())
+
+    async def _send(self, link: Link, change: AutoscalerChange) -> FunctionAutoscalerSettings:
+        target, request = await self._target(link), link.next_request()
+        state, _ = await link.request(request, UpdateAutoscaler(request, target.function_id, change))
+        assert isinstance(state, AutoscalerState)
+        now = state.effective
+        return FunctionAutoscalerSettings(
+            now.min_containers, now.max_containers or None, now.scaledown_window, now.buffer_containers
+        )
+
+
+_BOUNDS: Final = {
+    "min_containers": (0, None),
+    "max_containers": (1, None),
+    "buffer_containers": (0, None),
+    "scaledown_window": (2, 3_600),
+}
+
+
+def _check(name: str, value: Any) -> None:
+    if value is UNSET or value is None:
+        return
+    low, high = _BOUNDS[name]
+    if type(value) is not int or value < low or (high is not None and value > high):
+        bound = f"at least {low}" if high is None else f"between {low} and {high} seconds"
+        raise InvalidError(f"{name} = {value!r} must be a whole number, {bound}; nothing was changed")

@@ -1,0 +1,51 @@
+"""Running coroutines without an event loop.
+
+A coroutine of the SDK never awaits anything but its link. Handed a `BlockingLink`, whose waits happen inside the call, it
+runs from start to end without suspending, in the caller's thread. This module must not know what is said over a link.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncGenerator, Coroutine, Generator
+from typing import Any, TypeVar
+
+__all__ = ["run_blocking", "run_chunks", "running_loop"]
+
+R = TypeVar("R")
+
+
+def running_loop() -> bool:
+    """Tell whether the caller is inside an event loop, without importing asyncio to find out."""
+    asyncio = sys.modules.get("asyncio")
+    return asyncio is not None and asyncio._get_running_loop() is not None
+
+
+def run_blocking(coroutine: Coroutine[Any, Any, R]) -> R:
+    """Run a coroutine that waits only for a BlockingLink."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value
+    coroutine.close()
+    raise AssertionError("a blocking call suspended: it awaited something other than its link")
+
+
+def run_chunks(chunks: AsyncGenerator[list[R], None]) -> Generator[R, None, None]:
+    """Iterate over what an async generator of lists yields, one item at a time, waiting only for a BlockingLink."""
+    try:
+        while True:
+            try:
+                chunks.__anext__().send(None)
+            except StopIteration as stop:
+                yield from stop.value
+            except StopAsyncIteration:
+                return
+            else:
+                raise AssertionError("a blocking iteration suspended: it awaited something other than its link")
+    finally:
+        run_blocking(_close(chunks))
+
+
+async def _close(chunks: AsyncGenerator[Any, None]) -> None:
+    await chunks.aclose()

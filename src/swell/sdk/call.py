@@ -1,0 +1,246 @@
+"""FunctionCall: the handle of a spawned call, usable from any process that reaches the same server.
+
+This module must not know functions.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, Final, Generic, TypeVar
+
+from swell.errors import InvalidError, from_wire
+from swell.sdk.client import Client
+from swell.sdk.dual import Dual, DualIterator
+from swell.sdk.link import Box, Link
+from swell.sdk.outcome import Failure, outcomes
+from swell.sdk.session import current_client
+from swell.wire.messages import CallDescription, CancelCall, DescribeCall, Failed, Outputs, Unwatch, Watch
+
+__all__ = ["FunctionCall"]
+
+R = TypeVar("R")
+
+AHEAD = 1_000  #: results that `iter` asks for at a time
+
+
+class _Gather:
+    """`FunctionCall.gather`: waits for several calls of one input and returns their results in the order given.
+
+    The first failure raises; the other calls go on.
+    """
+
+    def __call__(self, *function_calls: FunctionCall[Any]) -> list[Any]:
+        """Wait, blocking the thread."""
+        return Dual(_gather, _client_of(function_calls), "FunctionCall.gather")(*function_calls)
+
+    async def aio(self, *function_calls: FunctionCall[Any]) -> list[Any]:
+        """Wait without blocking the event loop."""
+        return await Dual(_gather, _client_of(function_calls), "FunctionCall.gather").aio(*function_calls)
+
+
+class FunctionCall(Generic[R]):
+    """A call that was spawned: its results stay for 7 days and can be fetched as often as you like.
+
+    Attributes:
+        object_id: Its id, `fc-…`; `FunctionCall.from_id` makes a handle of it anywhere.
+    """
+
+    gather: Final = _Gather()
+
+    def __init__(self, call_id: str, num_inputs: int | None = None, client: Client | None = None) -> None:
+        self.object_id = call_id
+        self._num_inputs = num_inputs
+        self._own_client = client
+
+    @classmethod
+    def from_id(cls, function_call_id: str, client: Client | None = None) -> FunctionCall[Any]:
+        """Return the handle of a call. Does not ask the server whether there is such a call.
+
+        Raises:
+            InvalidError: that is not the id of a call.
+        """
+        if not function_call_id.startswith("fc-"):
+            raise InvalidError(f"{function_call_id!r} is not the id of a call; those begin with fc-")
+        return FunctionCall(function_call_id, None, client)
+
+    def __repr__(self) -> str:
+        return f"<FunctionCall {self.object_id}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FunctionCall, (self.object_id, self._num_inputs)
+
+    def _client(self) -> Client:
+        return self._own_client or current_client()
+
+    # ------------------------------------------------------------ results
+
+    @property
+    def get(self):  # noqa: ANN201  (a Dual whose parameters are those of _get)
+        """Return the result of one input (the first, or `index`), waiting up to `timeout` seconds, None for ever.
+
+        Raises:
+            TimeoutError: (the builtin) it is not there yet; with timeout=0, it is not there now.
+            OutputExpiredError: it was there, but is no longer kept.
+            NotFoundError: the server does not know the call.
+            FunctionTimeoutError, RemoteError: it timed out, it was cancelled.
+            Exception: what the function raised.
+        """
+        return Dual(self._get, self._client, "FunctionCall.get")
+
+    async def _get(self, link: Link, timeout: float | None = None, *, index: int = 0) -> R:
+        if index:
+            await self._check_range(link, index, index + 1)
+        until = None if timeout is None else time.monotonic() + timeout
+        async with _Watching(link, self.object_id, index, index + 1, barrier=timeout == 0) as watching:
+            values = await watching.next(None if timeout == 0 else until)
+        value = values[index]
+        if type(value) is Failure:
+            raise value.exception
+        return value
+
+    @property
+    def iter(self):  # noqa: ANN201  (a DualIterator whose parameters are those of _chunks)
+        """Iterate over results in the order of the inputs, waiting for each; a failed input raises in its place.
+
+        `start` and `end` choose a part of them.
+
+        Raises:
+            ValueError: the range is not within 0..num_inputs.
+        """
+        return DualIterator(self._chunks, self._client, "FunctionCall.iter")
+
+    async def _chunks(self, link: Link, *, start: int = 0, end: int | None = None) -> AsyncGenerator[list[Any], None]:
+        end = await self._check_range(link, start, end)
+        for first in range(start, end, AHEAD):
+            last = min(end, first + AHEAD)
+            at = first
+            async with _Watching(link, self.object_id, first, last) as watching:
+                values: dict[int, Any] = {}
+                while at < last:
+                    values.update(await watching.next(None))
+                    ready: list[Any] = []
+                    while at in values and type(values[at]) is not Failure:
+                        ready.append(values.pop(at))
+                        at += 1
+                    if ready:
+                        yield ready
+                    if at in values:
+                        raise values[at].exception
+
+    # ------------------------------------------------------------ the call
+
+    @property
+    def num_inputs(self) -> Dual[[], int]:
+        """Return how many inputs it has."""
+        return Dual(self._count, self._client, "FunctionCall.num_inputs")
+
+    async def _count(self, link: Link) -> int:
+        if self._num_inputs is None:
+            request = link.next_request()
+            answer, _ = await link.request(request, DescribeCall(request, self.object_id))
+            assert isinstance(answer, CallDescription)
+            self._num_inputs = answer.num_inputs
+        return self._num_inputs or 0
+
+    @property
+    def cancel(self):  # noqa: ANN201  (a Dual whose parameters are those of _cancel)
+        """End what has not finished; `get` then raises RemoteError. Harmless if it has finished.
+
+        With `terminate_containers=True` the containers that run it are killed, too; other inputs in them are re-run.
+        """
+        return Dual(self._cancel, self._client, "FunctionCall.cancel")
+
+    async def _cancel(self, link: Link, terminate_containers: bool = False) -> None:
+        link.send(CancelCall(self.object_id, terminate_containers))
+        # An answer to any later question proves that the cancellation has been handled.
+        request = link.next_request()
+        box = link.open(request)
+        try:
+            link.send(DescribeCall(request, self.object_id))
+            await link.receive(box)
+        finally:
+            link.close(box)
+
+    async def _check_range(self, link: Link, start: int, end: int | None) -> int:
+        count = await self._count(link)
+        end = count if end is None else end
+        if start < 0 or end > count or start > end:
+            raise ValueError(f"results {start}..{end} are not within those of this call, which has {count} inputs")
+        return end
+
+
+def _client_of(calls: tuple[FunctionCall[Any], ...]) -> Callable[[], Client]:
+    return calls[0]._client if calls else current_client
+
+
+async def _gather(link: Link, *calls: FunctionCall[Any]) -> list[Any]:
+    box = link.open(*{call.object_id for call in calls})
+    results: dict[str, Any] = {}
+    requests: list[tuple[int, str]] = []
+    try:
+        for call in calls:
+            request = link.next_request()
+            requests.append((request, call.object_id))
+            link.add_key(box, request)
+            link.send(Watch(request, call.object_id, 0, 1))
+        while len(results) < len({call.object_id for call in calls}):
+            message, payload = await link.receive(box)
+            if isinstance(message, Failed):
+                raise from_wire(message.code, message.text, message.fields)
+            if isinstance(message, Outputs) and message.call_id not in results:
+                value = outcomes(message, payload, link.welcome.blob_dir, keep_blobs=True)[0]
+                if type(value) is Failure:
+                    raise value.exception
+                results[message.call_id] = value
+    finally:
+        link.close(box)
+        for request, call_id in requests:
+            if link.broken is None:
+                link.send(Unwatch(request, call_id))
+    return [results[call.object_id] for call in calls]
+
+
+class _Watching:
+    """The outputs of a range of a call's inputs, as they come."""
+
+    def __init__(self, link: Link, call_id: str, first: int, last: int, *, barrier: bool = False) -> None:
+        self._link = link
+        self._request = link.next_request()
+        self._watch = Watch(self._request, call_id, first, last)
+        self._barrier = barrier
+        self._box: Box | None = None
+
+    async def __aenter__(self) -> _Watching:
+        link, watch = self._link, self._watch
+        self._box = link.open(watch.call_id, self._request)
+        link.send(watch)
+        if self._barrier:
+            link.send(DescribeCall(self._request, watch.call_id))
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        if self._box is not None:
+            self._link.close(self._box)
+        if self._link.broken is None:
+            self._link.send(Unwatch(self._request, self._watch.call_id))
+
+    async def next(self, until: float | None) -> dict[int, Any]:
+        """Return the next outputs of the range by index, waiting until a time of `time.monotonic()`."""
+        assert self._box is not None
+        while True:
+            message, payload = await self._link.receive(self._box, until)
+            if isinstance(message, Failed):
+                raise from_wire(message.code, message.text, message.fields)
+            if isinstance(message, CallDescription):
+                raise TimeoutError(f"call {self._watch.call_id} has not finished yet")
+            if isinstance(message, Outputs):
+                values = outcomes(message, payload, self._link.welcome.blob_dir, keep_blobs=True)
+                indexes = [index for first, count in message.parts for index in range(first, first + count)]
+                found = {
+                    index: value
+                    for index, value in zip(indexes, values, strict=True)
+                    if self._watch.first <= index < self._watch.last
+                }
+                if found:
+                    return found

@@ -1,0 +1,110 @@
+"""The SDK's connection to one server: a link per thread, a link per event loop, and the ids it mints.
+
+This module must not know apps, functions or what is said over a link.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+import weakref
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from swell.config import Settings
+from swell.errors import ExecutionError
+from swell.sdk.blocking import run_blocking
+from swell.sdk.link import BlockingLink, Link
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from swell.sdk.loop_link import LoopLink
+
+__all__ = ["Client", "client_from_environment", "mint_id"]
+
+
+def mint_id(prefix: str) -> str:
+    """Return a new id such as "fc-…": the prefix and 22 characters, enough that none is ever drawn twice."""
+    return prefix + secrets.token_hex(11)
+
+
+class Client:
+    """Reaches one server. Safe to use from any thread and any event loop, also after a fork."""
+
+    def __init__(self, address: str, token: str = "", settings: Settings | None = None) -> None:
+        """Remember the address; connections are made when they are needed.
+
+        Args:
+            address: as in `unix:/path`.
+            token: what the server wants to see, if anything.
+            settings: how the SDK behaves; read from environment and file if not given.
+        """
+        self.address = address
+        self.settings = settings or Settings.load()
+        self._token = token
+        self._threads = threading.local()
+        self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Future[LoopLink]] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    def blocking_link(self) -> Link:
+        """Return this thread's link, connecting if there is none that works.
+
+        Raises:
+            ConnectionError: nobody listens at the address.
+        """
+        known: Any = self._threads.__dict__.get("link")
+        if known is not None and known[0] == os.getpid() and known[1].broken is None:
+            return known[1]
+        link = self.new_link()
+        self._threads.link = (os.getpid(), link)
+        return link
+
+    def new_link(self) -> BlockingLink:
+        """Return a new link of its own, for whoever must not share one."""
+        return run_blocking(BlockingLink.connect(self.address, self._token, self.settings.frame_max))
+
+    async def loop_link(self) -> LoopLink:
+        """Return the running event loop's link, connecting if there is none that works.
+
+        Raises:
+            ConnectionError: nobody listens at the address.
+        """
+        import asyncio
+
+        from swell.sdk.loop_link import LoopLink
+
+        loop = asyncio.get_running_loop()
+        known = self._loops.get(loop)
+        if known is None or (known.done() and (known.exception() is not None or known.result().broken is not None)):
+            connecting = LoopLink.connect(self.address, self._token, self.settings.frame_max)
+            known = self._loops[loop] = asyncio.ensure_future(connecting)
+        return await asyncio.shield(known)
+
+    def shut(self) -> None:
+        """Close this thread's link and those of event loops that still run."""
+        known: Any = self._threads.__dict__.pop("link", None)
+        if known is not None and known[0] == os.getpid():
+            known[1].shut()
+        for loop, connecting in list(self._loops.items()):
+            if not loop.is_closed() and connecting.done() and connecting.exception() is None:
+                loop.call_soon_threadsafe(connecting.result().shut)
+
+
+@lru_cache(maxsize=1)
+def _container_client(address: str, token: str, pid: int) -> Client:
+    return Client(address, token)
+
+
+def client_from_environment() -> Client:
+    """Return the client of the server that SWELL_SERVER names: inside a container, the one it belongs to.
+
+    Raises:
+        ExecutionError: no server is named.
+    """
+    address = os.environ.get("SWELL_SERVER", "")
+    if not address:
+        raise ExecutionError("no server is known here: call this inside `with app.run():`, or set SWELL_SERVER")
+    return _container_client(address, os.environ.get("SWELL_TOKEN", ""), os.getpid())

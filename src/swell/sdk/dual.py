@@ -1,0 +1,103 @@
+"""One implementation, two forms: a coroutine that talks through a Link is also a blocking function.
+
+This module must not know what is said over a link.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from contextlib import aclosing
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+
+from swell.config import Settings
+from swell.errors import AsyncUsageWarning, InvalidError
+from swell.sdk.blocking import run_blocking, run_chunks, running_loop
+from swell.sdk.client import Client
+from swell.sdk.link import Link
+
+__all__ = ["Dual", "DualIterator", "check_loop"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Dual(Generic[P, R]):
+    """A callable with an `.aio` form. `f(…)` blocks; `await f.aio(…)` does the same on the caller's event loop."""
+
+    __slots__ = ("_client", "_implementation", "_name", "_refuse")
+
+    def __init__(
+        self,
+        implementation: Callable[Concatenate[Link, P], Coroutine[Any, Any, R]],
+        client: Callable[[], Client],
+        name: str,
+        *,
+        refuse: bool = False,
+    ) -> None:
+        """Bind.
+
+        Args:
+            implementation: the coroutine function, which gets the link to talk through first.
+            client: finds the client when the call is made.
+            name: for messages, such as "square.remote".
+            refuse: raise, instead of warning, when the blocking form is called inside an event loop.
+        """
+        self._implementation = implementation
+        self._client = client
+        self._name = name
+        self._refuse = refuse
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Do it and wait for the result."""
+        if running_loop():
+            check_loop(self._name, refuse=self._refuse)
+        client = self._client()
+        return run_blocking(self._implementation(client.blocking_link(), *args, **kwargs))
+
+    async def aio(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Do it without blocking the event loop."""
+        return await self._implementation(await self._client().loop_link(), *args, **kwargs)
+
+
+class DualIterator(Generic[P, R]):
+    """As `Dual`, for something that yields: `for x in f(…)`, `async for x in f.aio(…)`.
+
+    The implementation yields lists; both forms give their items one by one.
+    """
+
+    __slots__ = ("_chunks", "_client", "_name")
+
+    def __init__(
+        self, chunks: Callable[..., AsyncGenerator[list[R], None]], client: Callable[[], Client], name: str
+    ) -> None:
+        """Bind; the arguments are those of `Dual`."""
+        self._chunks = chunks
+        self._client = client
+        self._name = name
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
+        """Iterate, blocking the thread while waiting."""
+        if running_loop():
+            check_loop(self._name, refuse=False)
+        return run_chunks(self._chunks(self._client().blocking_link(), *args, **kwargs))
+
+    async def aio(self, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[R, None]:
+        """Iterate without blocking the event loop."""
+        async with aclosing(self._chunks(await self._client().loop_link(), *args, **kwargs)) as chunks:
+            async for chunk in chunks:
+                for item in chunk:
+                    yield item
+
+
+def check_loop(name: str, *, refuse: bool) -> None:
+    """Complain about a blocking call inside an event loop.
+
+    Raises:
+        InvalidError: if `refuse`; otherwise it is a warning.
+    """
+    advice = f"{name}() blocks the event loop it is called from; use {name}.aio(…) there"
+    if refuse:
+        raise InvalidError(advice)
+    if Settings.load().async_warnings:
+        warnings.warn(f"{advice} (SWELL_ASYNC_WARNINGS=0 turns this warning off)", AsyncUsageWarning, stacklevel=3)

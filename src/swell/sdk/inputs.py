@@ -1,0 +1,156 @@
+"""The inputs of a map as they are produced by the user's iterables: one tuple of arguments at a time.
+
+Iterables are consumed in the caller's thread or loop, never ahead of what may be sent. This module must not know calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from swell.errors import InvalidError
+from swell.sdk.blocking import running_loop
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from swell.sdk.link import Box
+
+__all__ = ["NOT_YET", "AsyncInputs", "Inputs", "starred", "zipped"]
+
+Arguments = tuple[Any, ...]
+
+#: What `take` returns while an asynchronous iterable has nothing ready.
+NOT_YET: Final = object()
+
+
+def zipped(iterables: tuple[Any, ...], name: str) -> Iterator[Arguments] | AsyncIterator[Arguments]:
+    """Return the argument tuples of `map(*iterables)`, ending with the shortest.
+
+    Raises:
+        InvalidError: there is no iterable.
+        TypeError: something is not iterable; names its position.
+    """
+    if not iterables:
+        raise InvalidError(f"{name}() needs at least one iterable of inputs; without one it would never end")
+    for position, iterable in enumerate(iterables):
+        if not isinstance(iterable, (Iterable, AsyncIterable)) and not hasattr(iterable, "__getitem__"):
+            raise TypeError(
+                f"{name}() argument {position + 1} is a {type(iterable).__name__}, which is not iterable; "
+                "constant arguments go into kwargs={…}"
+            )
+    if any(isinstance(iterable, AsyncIterable) for iterable in iterables):
+        return _zip_async(iterables)
+    return zip(*iterables, strict=False)
+
+
+def starred(iterable: Any) -> Iterator[Arguments] | AsyncIterator[Arguments]:
+    """Return the argument tuples of `starmap(iterable)`; an item that is no sequence fails where it is called."""
+    if isinstance(iterable, AsyncIterable):
+        return (_star(item) async for item in iterable)
+    if not isinstance(iterable, Iterable) and not hasattr(iterable, "__getitem__"):
+        raise TypeError(f"starmap() argument is a {type(iterable).__name__}, which is not iterable")
+    return map(_star, iterable)
+
+
+class Unsplattable:
+    """Arguments that are none: unpacking them raises in the container, so that only this input fails."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def __iter__(self) -> Iterator[Any]:
+        raise TypeError(f"starmap() needs a sequence of arguments for each call, but got {self.kind}")
+
+
+def _star(item: Any) -> Any:
+    return tuple(item) if isinstance(item, Iterable) else Unsplattable(type(item).__name__)
+
+
+async def _zip_async(iterables: tuple[Any, ...]) -> AsyncIterator[Arguments]:
+    iterators = [it.__aiter__() if isinstance(it, AsyncIterable) else iter(it) for it in iterables]
+    end = object()
+    while True:
+        values: list[Any] = []
+        for iterator in iterators:
+            value = await anext(iterator, end) if isinstance(iterator, AsyncIterator) else next(iterator, end)
+            if value is end:
+                return
+            values.append(value)
+        yield tuple(values)
+
+
+class Inputs:
+    """A plain iterator of arguments, or an asynchronous one driven by a loop of its own for a blocking caller."""
+
+    def __init__(self, source: Iterator[Arguments] | AsyncIterator[Arguments]) -> None:
+        self._source = source
+        self._runner: asyncio.Runner | None = None
+        self.take = self._start()
+
+    def _start(self) -> Any:
+        """Return the function that gives the next arguments, or raises StopIteration."""
+        if isinstance(self._source, AsyncIterator):
+            import asyncio
+
+            self._runner = asyncio.Runner()
+            return self._take_async
+        return self._source.__next__
+
+    def _take_async(self) -> Arguments:
+        runner, source = self._runner, self._source
+        assert runner is not None and isinstance(source, AsyncIterator)
+        end: Any = object()
+        value = runner.run(_next(source, end))
+        if value is end:
+            raise StopIteration
+        return value
+
+    def close(self) -> None:
+        """Let a generator's `finally` run."""
+        if self._runner is not None:
+            self._runner.close()
+        close = getattr(self._source, "close", None)
+        if close is not None and not running_loop():
+            close()
+
+
+async def _next(source: AsyncIterator[Any], end: Any) -> Any:
+    return await anext(source, end)
+
+
+class AsyncInputs:
+    """An asynchronous iterator of arguments beside a map on the same event loop: fills up while the map waits."""
+
+    AHEAD = 64  #: inputs produced before the map has asked for them
+
+    def __init__(self, source: AsyncIterator[Arguments], wake: Callable[[Box], None], box: Box) -> None:
+        import asyncio
+
+        self._ready: asyncio.Queue[Arguments] = asyncio.Queue(self.AHEAD)
+        self._wake = lambda: wake(box)
+        self._feeder = asyncio.ensure_future(self._feed(source))
+
+    async def _feed(self, source: AsyncIterator[Arguments]) -> None:
+        try:
+            async for arguments in source:
+                await self._ready.put(arguments)
+                self._wake()
+        finally:
+            self._wake()
+            close = getattr(source, "aclose", None)
+            if close is not None:
+                await close()
+
+    def take(self) -> Any:
+        """Return the next arguments, NOT_YET, or raise StopIteration or what the iterable raised."""
+        if not self._ready.empty():
+            return self._ready.get_nowait()
+        if not self._feeder.done():
+            return NOT_YET
+        self._feeder.result()
+        raise StopIteration
+
+    def close(self) -> None:
+        """Stop producing."""
+        self._feeder.cancel()

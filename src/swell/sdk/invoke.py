@@ -1,0 +1,169 @@
+"""Single calls: one input, waited for (`remote`), iterated over (`remote_gen`) or left alone (`spawn`).
+
+This module must not know how functions are declared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from typing import Any
+
+from swell.errors import ExecutionError, from_wire
+from swell.model import CallKind, OutputStatus
+from swell.sdk.client import mint_id
+from swell.sdk.inputs import Arguments
+from swell.sdk.link import Link
+from swell.sdk.mapping import Feed, open_inputs
+from swell.sdk.outcome import Failure, outcomes
+from swell.sdk.target import Target
+from swell.wire import blobs
+from swell.wire.messages import Accepted, Items, OpenCall, Outputs, Refused, TakeItems
+from swell.wire.payload import loads
+
+__all__ = ["remote", "remote_items", "spawn", "spawn_many"]
+
+ITEMS_PER_ACK = 256  #: how often the container hears that a generator's items are being taken
+SPAWN_AHEAD = 8_192  #: inputs sent before the server has accepted earlier ones
+
+
+def _open(link: Link, target: Target, kind: CallKind, args: Arguments, kwargs: dict[str, Any], call_id: str) -> None:
+    welcome = link.welcome
+    data, is_blob = blobs.pack_arguments(
+        args,
+        kwargs,
+        inline_max=welcome.payload_inline_max,
+        directory=welcome.blob_dir,
+        name=blobs.input_name(call_id, 0),
+    )
+    message = OpenCall(
+        call_id,
+        target.function_id,
+        target.method,
+        kind,
+        [len(data)],
+        True,
+        [0] if is_blob else [],
+        target.parent(),
+    )
+    link.send(message, data)
+
+
+async def remote(link: Link, target: Target, args: Arguments, kwargs: dict[str, Any]) -> Any:
+    """Run one input and return its result, or raise what it raised."""
+    call_id = mint_id("fc-")
+    box = link.open(call_id)
+    finished = False
+    try:
+        _open(link, target, CallKind.REMOTE, args, kwargs, call_id)
+        message, payload = await link.receive(box)
+        finished = True
+    finally:
+        link.close(box)
+        if not finished:
+            link.abandon(call_id)
+    if isinstance(message, Outputs):
+        value = outcomes(message, payload, link.welcome.blob_dir, keep_blobs=False)[0]
+        if type(value) is Failure:
+            raise value.exception
+        return value
+    raise _refusal(message)
+
+
+async def remote_items(
+    link: Link, target: Target, args: Arguments, kwargs: dict[str, Any]
+) -> AsyncGenerator[list[Any], None]:
+    """Run one input of a generator function; yield its items in lists, as they come."""
+    call_id = mint_id("fc-")
+    box = link.open(call_id)
+    taken = acknowledged = 0
+    finished = False
+    try:
+        _open(link, target, CallKind.REMOTE, args, kwargs, call_id)
+        while True:
+            message, payload = await link.receive(box)
+            if isinstance(message, Items):
+                items = _items(message, payload)
+                yield items
+                taken += len(items)
+                if taken - acknowledged >= ITEMS_PER_ACK:
+                    acknowledged = taken
+                    link.send(TakeItems(call_id, 0, taken))
+                continue
+            finished = True
+            if not isinstance(message, Outputs):
+                raise _refusal(message)
+            if message.failures and message.failures[0][1] == OutputStatus.GENERATOR_DONE:
+                return
+            value = outcomes(message, payload, link.welcome.blob_dir, keep_blobs=False)[0]
+            if type(value) is Failure:
+                raise value.exception
+            raise ExecutionError(f"{target.name} was called as a generator but returned {type(value).__name__}")
+    finally:
+        link.close(box)
+        if not finished:
+            link.abandon(call_id)
+
+
+def _items(message: Items, payload: bytes) -> list[Any]:
+    items: list[Any] = []
+    start = 0
+    for end in message.ends:
+        items.append(loads(payload[start:end]))
+        start = end
+    return items
+
+
+async def spawn(link: Link, target: Target, args: Arguments, kwargs: dict[str, Any]) -> str:
+    """Leave one input with the server; return the call's id once it is accepted."""
+    call_id = mint_id("fc-")
+    box = link.open(call_id)
+    try:
+        _open(link, target, CallKind.SPAWN, args, kwargs, call_id)
+        message, _ = await link.receive(box)
+    finally:
+        link.close(box)
+    if not isinstance(message, Accepted):
+        raise _refusal(message)
+    return call_id
+
+
+async def spawn_many(
+    link: Link, target: Target, source: Iterator[Arguments] | AsyncIterator[Arguments], kwargs: dict[str, Any]
+) -> tuple[str, int]:
+    """Leave many inputs with the server as one call; return its id and their number once all are accepted."""
+    call_id = mint_id("fc-")
+    box = link.open(call_id)
+    inputs = open_inputs(link, box, source)
+    feed = Feed(link, target, CallKind.SPAWN, inputs, kwargs, call_id)
+    accepted = 0
+    try:
+        while not (feed.exhausted and feed.complete and accepted == feed.sent):
+            while feed.sent - accepted < SPAWN_AHEAD and feed.push(SPAWN_AHEAD):
+                link.poll()
+                if box.messages:
+                    break
+            if not feed.complete:
+                feed.push(0)
+            if feed.exhausted and feed.complete and accepted == feed.sent:
+                break
+            await link.changed(box, feed.retry_at)
+            while box.messages:
+                message, _ = box.messages.popleft()
+                if isinstance(message, Refused):
+                    feed.refused(message)
+                elif isinstance(message, Accepted):
+                    accepted = max(accepted, message.upto)
+                    feed.confirm(accepted)
+    except BaseException:
+        link.abandon(call_id)
+        raise
+    finally:
+        inputs.close()
+        link.close(box)
+    return call_id, accepted
+
+
+def _refusal(message: object) -> Exception:
+    if isinstance(message, Refused):
+        return from_wire(message.code, message.text, message.fields)
+    return ExecutionError(f"the server answered a call with {type(message).__name__}")

@@ -1,0 +1,241 @@
+"""A connection to the server as the SDK uses it: send, and receive what concerns one call or request.
+
+What arrives is sorted into boxes by call id or request number, so that several calls can share a link: a `remote()` in
+the body of a loop over `map()`, or a thousand coroutines. The blocking kind is here, the kind for event loops is in
+`loop_link`, so that a program without asyncio does not load it. This module must not know what messages mean.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import select
+import socket
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from typing import ClassVar
+
+from swell.errors import ConnectionError, Error, from_wire
+from swell.wire import codec
+from swell.wire.messages import PROTOCOL, Accepted, CancelCall, Failed, Hello, Items, Message, Outputs, Refused, Welcome
+
+__all__ = ["ANNOUNCED", "BlockingLink", "Box", "Link", "Said"]
+
+Said = tuple[Message, bytes]
+Key = str | int
+
+ANNOUNCED = ""  #: key of what the server says unasked: its Welcome, and what concerns a whole app
+_BY_CALL = (Outputs, Items, Accepted, Refused)
+_CHUNK = 256 << 10
+
+
+class Box:
+    """Where messages for one call or request wait to be taken. Registered with a link from `open` to `close`."""
+
+    __slots__ = ("keys", "messages")
+
+    def __init__(self) -> None:
+        self.keys: list[Key] = []
+        self.messages: deque[Said] = deque()
+
+
+class Link(ABC):
+    """A connection to the server. `receive` is the only thing to wait for."""
+
+    _requests: ClassVar[itertools.count[int]] = itertools.count(1)
+
+    def __init__(self, frame_max: int) -> None:
+        self._decoder = codec.for_client(frame_max)
+        self._boxes: dict[Key, list[Box]] = {}
+        self.broken: Error | None = None  #: why this link is of no more use
+        self.welcome = Welcome("", 0, 0)  #: what the server said when it let us in
+        self.announcements = self.open(ANNOUNCED)
+
+    def next_request(self) -> int:
+        """Return a number for a request, unique in this process."""
+        return next(self._requests)
+
+    def open(self, *keys: Key) -> Box:
+        """Start collecting what concerns these call ids or request numbers."""
+        box = Box()
+        for key in keys:
+            self.add_key(box, key)
+        return box
+
+    def add_key(self, box: Box, key: Key) -> None:
+        """Collect one thing more in a box."""
+        box.keys.append(key)
+        self._boxes.setdefault(key, []).append(box)
+
+    def close(self, box: Box) -> None:
+        """Stop collecting; what still arrives for the box is dropped."""
+        for key in box.keys:
+            boxes = self._boxes.get(key, [])
+            if box in boxes:
+                boxes.remove(box)
+            if not boxes:
+                self._boxes.pop(key, None)
+
+    async def request(self, number: int, message: Message) -> Said:
+        """Send a request and return its answer.
+
+        Raises:
+            Error: the server refused; the exception is the one it named.
+        """
+        box = self.open(number)
+        try:
+            self.send(message)
+            said = await self.receive(box)
+        finally:
+            self.close(box)
+        if isinstance(said[0], Failed):
+            raise from_wire(said[0].code, said[0].text, said[0].fields)
+        return said
+
+    def abandon(self, call_id: str) -> None:
+        """Cancel a call whose results nobody wants any more, if the server is still there to hear it."""
+        if self.broken is None:
+            with contextlib.suppress(Error):  # it has gone this moment, and the call with it
+                self.send(CancelCall(call_id))
+
+    async def changed(self, box: Box, until: float | None = None) -> None:
+        """Return when there is a message in the box, or after `wake`, or at a time of `time.monotonic()`."""
+        try:
+            said = await self.receive(box, until)
+        except TimeoutError:
+            return
+        box.messages.appendleft(said)
+
+    def wake(self, box: Box) -> None:
+        """Make `changed` return, for a caller that waits for something else as well."""
+
+    async def _greet(self, token: str) -> None:
+        self.send(Hello("client", PROTOCOL, "", token))
+        welcome, _ = await self.receive(self.announcements)
+        assert isinstance(welcome, Welcome)
+        self.welcome = welcome
+
+    @abstractmethod
+    def send(self, message: Message, payload: bytes | memoryview = b"") -> None:
+        """Send a message. Raises ConnectionError if the server is gone."""
+
+    @abstractmethod
+    async def receive(self, box: Box, until: float | None = None) -> Said:
+        """Return the next message in a box, waiting for it until a time of `time.monotonic()`.
+
+        Raises:
+            TimeoutError: (the builtin) nothing came in time.
+            ConnectionError: the server is gone.
+        """
+
+    @abstractmethod
+    def poll(self) -> None:
+        """Sort what has arrived into boxes, without waiting."""
+
+    def _sort(self, data: bytes) -> list[Box]:
+        """Put what arrived into boxes; return those that got something."""
+        served: list[Box] = []
+        try:
+            frames = self._decoder.feed(data)
+        except codec.FrameError as error:
+            raise self._break(f"the server sent something that is not understood here: {error}") from None
+        for said in frames:
+            message = said[0]
+            key = message.call_id if isinstance(message, _BY_CALL) else getattr(message, "request", ANNOUNCED)
+            if key == 0 and isinstance(message, Failed):  # not an answer: the server closes this connection
+                self.broken = from_wire(message.code, message.text, message.fields)
+                raise self.broken
+            for box in self._boxes.get(key, ()):
+                box.messages.append(said)
+                served.append(box)
+        return served
+
+    def _break(self, why: str) -> Error:
+        if self.broken is None:
+            self.broken = ConnectionError(why)
+        return self.broken
+
+
+class BlockingLink(Link):
+    """A link for one thread. Sending may also happen from others (a generator that is collected elsewhere)."""
+
+    def __init__(self, address: str, frame_max: int) -> None:
+        super().__init__(frame_max)
+        self._lock = threading.Lock()
+        self._socket = connect(address)
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
+
+    @classmethod
+    async def connect(cls, address: str, token: str, frame_max: int) -> BlockingLink:
+        """Connect to a server; blocks the thread, so `run_blocking` runs it.
+
+        Raises:
+            ConnectionError: nobody listens there.
+            AuthError: the server does not let us in.
+        """
+        link = cls(address, frame_max)
+        await link._greet(token)
+        return link
+
+    def send(self, message: Message, payload: bytes | memoryview = b"") -> None:
+        """Send a message, waiting until the kernel has taken it."""
+        if self.broken is not None:
+            raise self.broken
+        try:
+            with self._lock:
+                self._socket.sendall(codec.encode(message, payload))
+        except OSError as error:
+            raise self._break(f"the connection to the server broke: {error.strerror}") from None
+
+    async def receive(self, box: Box, until: float | None = None) -> Said:
+        """Return the next message in a box; blocks the thread."""
+        while not box.messages:
+            if self.broken is not None:
+                raise self.broken
+            if until is not None and not self._wait(until):
+                raise TimeoutError
+            self._read()
+        return box.messages.popleft()
+
+    def poll(self) -> None:
+        """Sort what has arrived into boxes, without waiting."""
+        while self.broken is None and self._poll.poll(0):
+            self._read()
+
+    def shut(self) -> None:
+        """Close the connection."""
+        self._break("the connection was closed on this side")
+        self._socket.close()
+
+    def _wait(self, until: float) -> bool:
+        return bool(self._poll.poll(max(0.0, (until - time.monotonic()) * 1_000)))
+
+    def _read(self) -> None:
+        try:
+            data = self._socket.recv(_CHUNK)
+        except OSError as error:
+            raise self._break(f"the connection to the server broke: {error.strerror}") from None
+        if not data:
+            raise self._break("the server is gone")
+        self._sort(data)
+
+
+def connect(address: str) -> socket.socket:
+    """Connect to a server's address.
+
+    Raises:
+        ConnectionError: nobody listens there, or the address is of no known kind.
+    """
+    kind, _, path = address.partition(":")
+    if kind != "unix" or not path:
+        raise ConnectionError(f"{address!r} is not the address of a server; expected unix:/path/to/socket")
+    endpoint = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        endpoint.connect(path)
+    except OSError as error:
+        endpoint.close()
+        raise ConnectionError(f"no server listens at {address}: {error.strerror}") from None
+    return endpoint

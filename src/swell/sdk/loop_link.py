@@ -1,0 +1,112 @@
+"""A link for one event loop: any number of coroutines share it. This module must not know what messages mean."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import cast
+
+from swell.errors import Error
+from swell.sdk.link import Box, Link, Said, connect
+from swell.wire import codec
+from swell.wire.messages import Message
+
+__all__ = ["LoopLink"]
+
+
+class LoopLink(Link, asyncio.Protocol):
+    """A link whose waits suspend the coroutine. Made by `connect`."""
+
+    def __init__(self, frame_max: int) -> None:
+        super().__init__(frame_max)
+        self._transport: asyncio.Transport | None = None
+        self._waiting: dict[Box, asyncio.Future[None]] = {}
+
+    @classmethod
+    async def connect(cls, address: str, token: str, frame_max: int) -> LoopLink:
+        """Connect to a server from the running event loop.
+
+        Raises:
+            ConnectionError: nobody listens there.
+        """
+        endpoint = connect(address)
+        endpoint.setblocking(False)
+        loop = asyncio.get_running_loop()
+        _, link = await loop.create_unix_connection(lambda: cls(frame_max), sock=endpoint)
+        await link._greet(token)
+        return link
+
+    def send(self, message: Message, payload: bytes | memoryview = b"") -> None:
+        """Send a message; what the kernel does not take at once is kept and sent when it does."""
+        if self.broken is not None or self._transport is None:
+            raise self._break("the server is gone")
+        self._transport.write(codec.encode(message, payload))
+
+    async def receive(self, box: Box, until: float | None = None) -> Said:
+        """Return the next message in a box."""
+        while not box.messages:
+            if self.broken is not None:
+                raise self.broken
+            await self._wait(box, until)
+        return box.messages.popleft()
+
+    def wake(self, box: Box) -> None:
+        """Make `receive` look again, for a caller that waits for something else as well."""
+        future = self._waiting.get(box)
+        if future is not None and not future.done():
+            future.set_result(None)
+
+    async def changed(self, box: Box, until: float | None = None) -> None:
+        """Return when a message is in the box, or after `wake`, or at a time of `time.monotonic()`."""
+        if not box.messages and self.broken is None:
+            try:
+                await self._wait(box, until)
+            except TimeoutError:
+                return
+
+    def poll(self) -> None:
+        """Nothing to do: the event loop reads."""
+
+    def shut(self) -> None:
+        """Close the connection."""
+        self._break("the connection was closed on this side")
+        if self._transport is not None:
+            self._transport.close()
+
+    # ------------------------------------------------------------ asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's own kind is no subclass
+
+    def data_received(self, data: bytes) -> None:
+        """Sort what came and wake those who wait for it."""
+        try:
+            served = self._sort(data)
+        except Error:
+            self._wake(list(self._waiting))  # `broken` says why
+            self.shut()
+        else:
+            self._wake(served)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Fail everyone who waits."""
+        self._break("the server is gone" if exc is None else f"the connection to the server broke: {exc}")
+        self._wake(list(self._waiting))
+
+    # ------------------------------------------------------------ inside
+
+    def _wake(self, boxes: list[Box]) -> None:
+        for box in boxes:
+            self.wake(box)
+
+    async def _wait(self, box: Box, until: float | None) -> None:
+        future = self._waiting[box] = asyncio.get_running_loop().create_future()
+        try:
+            if until is None:
+                await future
+            else:
+                async with asyncio.timeout(max(0.0, until - time.monotonic())):
+                    await future
+        finally:
+            del self._waiting[box]

@@ -1,0 +1,314 @@
+"""The map family: many inputs as one call, fed in spans and consumed as results arrive.
+
+One coroutine serves blocking and asynchronous callers alike. At most `map_outstanding_max` inputs are sent and not yet
+finished, so neither inputs nor results pile up; what the server refuses is offered again later. This module must not
+know how functions are declared.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from typing import Any
+
+from swell.errors import ServerWarning, from_wire
+from swell.model import CallKind
+from swell.sdk.client import mint_id
+from swell.sdk.inputs import NOT_YET, Arguments, AsyncInputs, Inputs
+from swell.sdk.link import BlockingLink, Box, Link
+from swell.sdk.outcome import Failure, outcomes
+from swell.sdk.output import current_output
+from swell.sdk.target import Target
+from swell.wire import blobs
+from swell.wire.messages import Message, OpenCall, Outputs, PutInputs, Refused
+
+__all__ = ["Feed", "map_chunks", "open_inputs"]
+
+SPAN_MAX = 256  #: inputs in one message
+SPAN_BYTES_MAX = 1 << 20
+SPAN_WAIT_S = 0.001  #: how long the first input of a span may wait for others
+BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.1, 15.0
+WARN_EVERY = 8  #: refusals between two warnings
+
+
+class _Span:
+    """Inputs sent together, kept until the server is known to have them."""
+
+    __slots__ = ("blobs", "ends", "first", "payload")
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self.ends: list[int] = []
+        self.blobs: list[int] = []
+        self.payload = b""
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self.ends)
+
+    def after(self, index: int) -> _Span:
+        """Return the part from input `index` on."""
+        skip = max(0, index - self.first)
+        if not skip:
+            return self
+        rest = _Span(self.first + skip)
+        base = self.ends[skip - 1]
+        rest.ends = [end - base for end in self.ends[skip:]]
+        rest.blobs = [index for index in self.blobs if index >= rest.first]
+        rest.payload = self.payload[base:]
+        return rest
+
+
+class Feed:
+    """The sending half of a call of many inputs: pulls, pickles, sends in spans, and offers again what was refused."""
+
+    def __init__(
+        self,
+        link: Link,
+        target: Target,
+        kind: CallKind,
+        inputs: Inputs | AsyncInputs,
+        kwargs: dict[str, Any],
+        call_id: str,
+    ) -> None:
+        self.call_id = call_id
+        self.sent = 0
+        self.exhausted = False
+        self._link = link
+        self._target = target
+        self._kind = kind
+        self._inputs = inputs
+        self._kwargs = kwargs
+        self._opened = False
+        self._sealed = False
+        self._unconfirmed: deque[_Span] = deque()
+        self._refused: deque[_Span] = deque()
+        self._refusals = 0
+        self.retry_at: float | None = None
+
+    @property
+    def complete(self) -> bool:
+        """True once every input has been sent and the server has been told that there are no more."""
+        return self._sealed and not self._refused
+
+    def push(self, room: int) -> bool:
+        """Send up to `room` inputs, as far as they are ready; False if there was nothing to send."""
+        if self._refused:
+            return self._offer_again()
+        if self.exhausted:
+            if not self._sealed:
+                self._send(_Span(self.sent))
+            return False
+        span = self._collect(min(room, SPAN_MAX))
+        if span.ends or (self.exhausted and self._opened):
+            self._send(span)
+        elif self.exhausted:
+            self._sealed = True  # there never was an input: the server need not hear of it
+        return bool(span.ends)
+
+    def confirm(self, below: int) -> None:
+        """Note that the server has the inputs below an index."""
+        unconfirmed = self._unconfirmed
+        while unconfirmed and unconfirmed[0].last <= below:
+            unconfirmed.popleft()
+
+    def refused(self, message: Refused) -> None:
+        """Inputs from some index on were not accepted: keep them for later, or raise if that cannot help."""
+        error = from_wire(message.code, message.text, message.fields)
+        if message.retry_after_s is None:
+            raise error
+        again = [span.after(message.first) for span in self._unconfirmed if span.last > message.first]
+        self._unconfirmed = deque(span for span in self._unconfirmed if span.last <= message.first)
+        self._refused.extendleft(reversed(again))
+        self._opened = message.first > 0
+        self._sealed = False
+        pause = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** min(self._refusals, 10))
+        self.retry_at = time.monotonic() + max(pause, message.retry_after_s if self._refusals else 0.0)
+        self._refusals += 1
+        if self._refusals % WARN_EVERY == 0:
+            warnings.warn(
+                f"{self._target.name}: progress is limited, {self._refusals} times so far: {error}",
+                ServerWarning,
+                stacklevel=2,
+            )
+
+    def _offer_again(self) -> bool:
+        if self.retry_at is not None and time.monotonic() < self.retry_at:
+            return False
+        self.retry_at = None
+        while self._refused:
+            self._send(self._refused.popleft())
+        return True
+
+    def _collect(self, room: int) -> _Span:
+        """Pull and pickle inputs until the span is long, large or old enough, or nothing is ready."""
+        span = _Span(self.sent)
+        pieces: list[bytes] = []
+        welcome, name, kwargs, take = self._link.welcome, blobs.input_name, self._kwargs, self._inputs.take
+        call_id, inline_max, directory = self.call_id, welcome.payload_inline_max, welcome.blob_dir
+        pack = blobs.pack_arguments
+        size, deadline = 0, 0.0
+        for index in range(self.sent, self.sent + room):
+            try:
+                arguments: Any = take()
+            except StopIteration:
+                self.exhausted = True
+                break
+            if arguments is NOT_YET:
+                break
+            data, is_blob = pack(arguments, kwargs, inline_max=inline_max, directory=directory, name=name(call_id, index))
+            if is_blob:
+                span.blobs.append(index)
+            pieces.append(data)
+            size += len(data)
+            span.ends.append(size)
+            now = time.perf_counter()
+            if not deadline:
+                deadline = now + SPAN_WAIT_S
+            elif now > deadline or size > SPAN_BYTES_MAX:
+                break
+        span.payload = b"".join(pieces)
+        self.sent += len(span.ends)
+        return span
+
+    def _send(self, span: _Span) -> None:
+        sealed = self.exhausted and span.last == self.sent
+        message: Message
+        if self._opened:
+            message = PutInputs(self.call_id, span.first, span.ends, sealed, span.blobs)
+        else:
+            parent = self._target.parent()
+            message = OpenCall(
+                self.call_id,
+                self._target.function_id,
+                self._target.method,
+                self._kind,
+                span.ends,
+                sealed,
+                span.blobs,
+                parent,
+            )
+            self._opened = True
+        self._sealed = sealed
+        if span.ends:
+            self._unconfirmed.append(span)
+        self._link.send(message, span.payload)
+
+
+async def map_chunks(
+    link: Link,
+    target: Target,
+    source: Iterator[Arguments] | AsyncIterator[Arguments],
+    *,
+    kwargs: dict[str, Any],
+    order_outputs: bool,
+    return_exceptions: bool,
+) -> AsyncGenerator[list[Any], None]:
+    """Run a map; yield lists of results as they become available."""
+    call_id = mint_id("fc-")
+    box = link.open(call_id)
+    inputs = open_inputs(link, box, source)
+    feed = Feed(link, target, CallKind.MAP, inputs, kwargs, call_id)
+    results = _Ordered() if order_outputs else _Unordered()
+    window = link.welcome.map_outstanding_max
+    output = current_output()
+    if output is not None:
+        output.map_started(feed.call_id, target.name)
+    done = 0
+    try:
+        while True:
+            while feed.sent - done < window - (window >> 3) and feed.push(window - (feed.sent - done)):
+                link.poll()
+                if box.messages:
+                    break
+            if not feed.complete:
+                feed.push(0)
+            if feed.exhausted and feed.complete and done == feed.sent:
+                return
+            if not box.messages:
+                await link.changed(box, feed.retry_at)
+            while box.messages:
+                message, payload = box.messages.popleft()
+                if isinstance(message, Refused):
+                    feed.refused(message)
+                elif isinstance(message, Outputs):
+                    values = outcomes(message, payload, link.welcome.blob_dir, keep_blobs=False)
+                    done += len(values)
+                    feed.confirm(min(first for first, _ in message.parts) + 1)
+                    failure = results.add(message.parts, values, return_exceptions=return_exceptions)
+                    if failure is not None:
+                        if ready := results.take():
+                            yield ready
+                        raise failure
+            if output is not None:
+                output.map_advanced(feed.call_id, done, feed.sent, feed.sent if feed.exhausted else None)
+            if ready := results.take():
+                yield ready
+    finally:
+        inputs.close()
+        link.close(box)
+        if (feed.sent and not feed.complete) or done < feed.sent:
+            link.abandon(feed.call_id)
+        if output is not None:
+            output.map_ended(feed.call_id)
+
+
+def open_inputs(
+    link: Link, box: Box, source: Iterator[Arguments] | AsyncIterator[Arguments]
+) -> Inputs | AsyncInputs:
+    """Return the inputs in the form that suits the link; they wake `box` when one becomes ready."""
+    if isinstance(source, AsyncIterator) and not isinstance(link, BlockingLink):
+        return AsyncInputs(source, link.wake, box)
+    return Inputs(source)
+
+
+class _Ordered:
+    """Results in the order of their inputs; later ones are held until their turn."""
+
+    def __init__(self) -> None:
+        self._next = 0
+        self._held: dict[int, Any] = {}
+        self._ready: list[Any] = []
+
+    def add(self, parts: list[tuple[int, int]], values: list[Any], *, return_exceptions: bool) -> BaseException | None:
+        """Take results in; return the exception to raise, if one of them is to be raised."""
+        start = 0
+        for first, count in parts:
+            for offset in range(count):
+                value = values[start + offset]
+                if type(value) is Failure:
+                    if not (return_exceptions and isinstance(value.exception, Exception)):
+                        return value.exception
+                    value = value.exception
+                index = first + offset
+                if index == self._next:
+                    self._ready.append(value)
+                    self._next += 1
+                else:
+                    self._held[index] = value
+            start += count
+        while self._held and self._next in self._held:
+            self._ready.append(self._held.pop(self._next))
+            self._next += 1
+        return None
+
+    def take(self) -> list[Any]:
+        """Return the results whose turn has come."""
+        ready, self._ready = self._ready, []
+        return ready
+
+
+class _Unordered(_Ordered):
+    """Results as they come."""
+
+    def add(self, parts: list[tuple[int, int]], values: list[Any], *, return_exceptions: bool) -> BaseException | None:
+        """Take results in; return the exception to raise, if one of them is to be raised."""
+        for value in values:
+            if type(value) is Failure:
+                if not (return_exceptions and isinstance(value.exception, Exception)):
+                    return value.exception
+                value = value.exception
+            self._ready.append(value)
+        return None

@@ -1,0 +1,80 @@
+"""The result of one input: from its bytes to a value or an exception. This module must not know calls or links."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from swell.errors import DeserializationError, Error, ExecutionError, FunctionTimeoutError, InternalFailure, RemoteError
+from swell.model import OutputStatus
+from swell.wire import blobs
+from swell.wire.messages import Outputs
+from swell.wire.payload import decode_exception, loads
+
+__all__ = ["Failure", "outcomes"]
+
+_ENCODED_EXCEPTION = 0x93  #: first byte of what `encode_exception` writes; no UTF-8 text begins with it
+
+
+class Failure:
+    """Marks an exception as raised by an input, as distinct from one that it returned."""
+
+    __slots__ = ("exception",)
+
+    def __init__(self, exception: BaseException) -> None:
+        self.exception = exception
+
+
+def outcomes(message: Outputs, payload: bytes, blob_dir: str, *, keep_blobs: bool) -> list[Any]:
+    """Return the values of a message's outputs in order, with a Failure in place of each that did not succeed."""
+    base, start = message.base, 0
+    values: list[Any] = []
+    if not message.failures and not message.blobs:
+        for end in message.ends:
+            end -= base
+            values.append(_value(payload[start:end]))
+            start = end
+        return values
+    statuses = dict(message.failures)
+    in_blobs = set(message.blobs)
+    for position, end in enumerate(message.ends):
+        data = payload[start : end - base]
+        start = end - base
+        if position in statuses:
+            values.append(Failure(_exception(OutputStatus(statuses[position]), data)))
+        elif position in in_blobs:
+            values.append(_from_blob(data, blob_dir, keep=keep_blobs))
+        else:
+            values.append(_value(data))
+    return values
+
+
+def _value(data: bytes) -> Any:
+    try:
+        return loads(data)
+    except DeserializationError as error:
+        return Failure(ExecutionError(f"the result cannot be read by the caller: {error}"))
+
+
+def _from_blob(data: bytes, blob_dir: str, *, keep: bool) -> Any:
+    try:
+        value = blobs.unpack(data, blob_dir)
+    except Error as error:
+        value = Failure(ExecutionError(f"the result cannot be read by the caller: {error}"))
+    if not keep:
+        blobs.discard(data, blob_dir)
+    return value
+
+
+def _exception(status: OutputStatus, data: bytes) -> BaseException:
+    if data[:1] and data[0] == _ENCODED_EXCEPTION:
+        return decode_exception(data)
+    text = data.decode(errors="replace")
+    match status:
+        case OutputStatus.TIMEOUT:
+            return FunctionTimeoutError(text)
+        case OutputStatus.INTERNAL_FAILURE:
+            return InternalFailure(text)
+        case OutputStatus.INIT_FAILURE:
+            return RemoteError(f"no container could be started: {text}")
+        case _:
+            return RemoteError(text)

@@ -1,0 +1,205 @@
+"""Running an App: find or start a server, open the App there, and close it at the end, come what may.
+
+This module must not know how calls are made.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from swell.errors import Error, InvalidError
+from swell.model import Environment, FunctionSpec
+from swell.sdk.blocking import run_blocking
+from swell.sdk.client import Client, mint_id
+from swell.sdk.link import ANNOUNCED, BlockingLink, Box
+from swell.sdk.options import check_at_load
+from swell.sdk.output import Output, current_output
+from swell.sdk.private_server import PrivateServer
+from swell.sdk.session import Session
+from swell.sdk.source import finish_source
+from swell.wire.context import current_input_id, is_local
+from swell.wire.messages import AppOpened, CloseApp, Done, Log, Notice, OpenApp, Progress
+
+if TYPE_CHECKING:
+    from swell.sdk.app import App
+
+__all__ = ["RunContext", "run_app"]
+
+#: Variables that belong to a place, not to the user's environment.
+_OWN_VARIABLES = ("SWELL_SERVER", "SWELL_TOKEN", "SWELL_TASK_ID", "SWELL_IS_REMOTE")
+
+
+def run_app(app: App, *, name: str | None = None, detach: bool = False, interactive: bool = False) -> RunContext:
+    """Prepare a run of an App.
+
+    Raises:
+        InvalidError: the App runs already, a container imports the module that does this, or `interactive` without output.
+    """
+    if app.session is not None:
+        raise InvalidError(f"{app.description} is already running; use it, or end that run first")
+    if not is_local() and current_input_id() is None:
+        raise InvalidError(
+            "app.run() was called in global scope while a container imported the module; put it under "
+            '`if __name__ == "__main__":`'
+        )
+    if interactive and current_output() is None:
+        raise InvalidError("interactive=True needs enabled output: put the run inside `with swell.enable_output():`")
+    return RunContext(app, name, detach=detach)
+
+
+class RunContext:
+    """One run of an App, for `with` or `async with`; gives the App."""
+
+    def __init__(self, app: App, name: str | None, *, detach: bool) -> None:
+        self._app = app
+        self._name = name
+        self._detach = detach
+        self._server: PrivateServer | None = None
+        self._client: Client | None = None
+        self._link: BlockingLink | None = None
+        self._close_request = 0
+        self._listener: threading.Thread | None = None
+
+    # ------------------------------------------------------------ begin
+
+    def __enter__(self) -> App:
+        app = self._app
+        if app.session is not None:
+            raise InvalidError(f"{app.description} is already running")
+        # What a script defines pickles as part of __main__; containers know that module by this name.
+        sys.modules.setdefault("__swell_main__", sys.modules["__main__"])
+        specs = _specs(app)
+        try:
+            client = self._client = Client(self._find_server())
+            link = self._link = client.new_link()
+            opened = self._open(client, link, specs)
+        except BaseException:
+            self._release()
+            raise
+        app.app_id = opened.app_id
+        app.session = Session(client, opened.app_id, opened.function_ids)
+        app.session.begin()
+        return app
+
+    def _find_server(self) -> str:
+        address = os.environ.get("SWELL_SERVER", "")
+        if not address:
+            self._server = PrivateServer()
+            self._server.start()
+            address = self._server.address
+        return address
+
+    def _open(self, client: Client, link: BlockingLink, specs: list[FunctionSpec]) -> AppOpened:
+        output = current_output()
+        request, self._close_request = link.next_request(), link.next_request()
+        message = OpenApp(
+            request,
+            mint_id("ap-"),
+            self._name or self._app.description,
+            _environment(),
+            specs,
+            watch=output is not None,
+            detach=self._detach,
+        )
+        opened, _ = run_blocking(link.request(request, message))
+        assert isinstance(opened, AppOpened)
+        if output is not None:
+            box = link.open(ANNOUNCED, self._close_request)
+            link.close(link.announcements)
+            self._listener = threading.Thread(target=_listen, args=(link, box, output), name="swell-output", daemon=True)
+            self._listener.start()
+        return opened
+
+    # ------------------------------------------------------------ end
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        app, session = self._app, self._app.session
+        try:
+            if session is not None and self._link is not None:
+                session.end()
+                self._close(self._link, session.app_id, "" if exc is None else f"{exc!r}"[:1_000])
+        finally:
+            app.session = None
+            self._release()
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            output = current_output()
+            if output is not None:
+                output.notice("App aborted")
+            else:
+                sys.stderr.write("App aborted\n")
+            return True
+        return False
+
+    def _close(self, link: BlockingLink, app_id: str, reason: str) -> None:
+        """Stop the App and wait until nothing of it is left."""
+        if self._detach or link.broken is not None:
+            return
+        message = CloseApp(self._close_request, app_id, reason)
+        if self._listener is None:
+            run_blocking(link.request(self._close_request, message))
+        else:
+            link.send(message)
+            self._listener.join()
+
+    def _release(self) -> None:
+        if self._link is not None:
+            self._link.shut()
+        if self._client is not None:
+            self._client.shut()
+        if self._server is not None:
+            self._server.stop()
+
+    # ------------------------------------------------------------ async form
+
+    async def __aenter__(self) -> App:
+        import asyncio
+
+        return await asyncio.to_thread(self.__enter__)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        import asyncio
+
+        return await asyncio.to_thread(self.__exit__, kind, exc, traceback)
+
+
+def _specs(app: App) -> list[FunctionSpec]:
+    """Return the specs of everything the App has, complete and checked."""
+    specs: list[FunctionSpec] = []
+    handles = [*app.registered_functions.values(), *(cls.service for cls in app.registered_classes.values())]
+    for function in handles:
+        check_at_load(function.spec)
+        specs.append(finish_source(function.spec, function.__swell_raw__))
+    return specs
+
+
+def _environment() -> Environment:
+    variables = {name: value for name, value in os.environ.items() if name not in _OWN_VARIABLES}
+    return Environment(sys.executable, os.getcwd(), tuple(sys.path), variables)
+
+
+def _listen(link: BlockingLink, box: Box, output: Output) -> None:
+    """Show what the server says about the App, until it says that the App is closed or is gone itself."""
+    while True:
+        try:
+            message, payload = run_blocking(link.receive(box))
+        except Error:
+            return  # whoever waits for results hears of it in its own words
+        match message:
+            case Log():
+                output.log(message, payload.decode(errors="replace"))
+            case Progress():
+                output.progress(message)
+            case Notice():
+                output.notice(message.text)
+            case Done():
+                return
+            case _:
+                pass

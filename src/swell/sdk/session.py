@@ -1,0 +1,56 @@
+"""The apps that run in this process, and the server each of them runs on.
+
+This module must not know how an app is started or what its functions are.
+"""
+
+from __future__ import annotations
+
+from swell.errors import ExecutionError
+from swell.sdk.client import Client, client_from_environment
+
+__all__ = ["Session", "current_client", "require_running"]
+
+
+class Session:
+    """One run of one App: where it runs, and its functions' ids there."""
+
+    _running: list[Session] = []  # noqa: RUF012  (shared on purpose: the runs of this process, the latest last)
+
+    def __init__(self, client: Client, app_id: str, function_ids: dict[str, str]) -> None:
+        self.client = client
+        self.app_id = app_id
+        self.function_ids = function_ids
+
+    def begin(self) -> None:
+        """Make this the session that calls without an App of their own go through."""
+        self._running.append(self)
+
+    def end(self) -> None:
+        """Undo `begin`. Safe to call twice."""
+        if self in self._running:
+            self._running.remove(self)
+
+    @classmethod
+    def latest(cls) -> Session | None:
+        """Return the session begun last and not ended."""
+        return cls._running[-1] if cls._running else None
+
+
+def current_client() -> Client:
+    """Return the client of the App that runs here, or of the server this container or environment belongs to.
+
+    Raises:
+        ExecutionError: there is none.
+    """
+    session = Session.latest()
+    if session is not None:
+        return session.client
+    return client_from_environment()
+
+
+def require_running(name: str) -> ExecutionError:
+    """Return the error for a live method of a Function whose App does not run."""
+    return ExecutionError(
+        f"{name} has not been hydrated: it has no server to run on, because its App is not running. Call it inside "
+        "`with app.run():`, or run the file with `swell run`; `.local()` calls the plain function"
+    )

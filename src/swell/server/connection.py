@@ -1,0 +1,114 @@
+"""One socket of the server: frames in, frames out, and who is on the other end.
+
+A connection that breaks the protocol is closed with one line in the log; nobody else notices. This module must not know
+what messages mean, beyond the Hello that opens a connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Protocol, cast
+
+from swell.wire import codec
+from swell.wire.messages import PROTOCOL, Failed, Hello, Message
+
+__all__ = ["Connection", "Switchboard"]
+
+log = logging.getLogger("swell.server")
+
+HELLO_PATIENCE_S = 10.0  #: how long a peer may be connected without saying who it is
+
+
+class Switchboard(Protocol):
+    """What a connection reports to."""
+
+    def connected(self, connection: Connection, hello: Hello) -> str:
+        """A peer said who it is; return "" to let it in, or why not."""
+        ...
+
+    def received(self, connection: Connection, message: Message, payload: bytes) -> None:
+        """A peer said something."""
+        ...
+
+    def disconnected(self, connection: Connection) -> None:
+        """A peer that was let in is gone."""
+        ...
+
+
+class Connection(asyncio.Protocol):
+    """Server side of one connection: a client, or one of the two channels of a container."""
+
+    def __init__(self, switchboard: Switchboard, number: int, frame_max: int) -> None:
+        self.number = number  #: unique in this server
+        self.role = ""  #: from Hello, empty until then
+        self.name = ""
+        self._switchboard = switchboard
+        self._decoder = codec.for_server(frame_max)
+        self._transport: asyncio.Transport | None = None
+        self._patience: asyncio.TimerHandle | None = None
+
+    def send(self, message: Message, payload: bytes | memoryview = b"") -> None:
+        """Send a message; silently nothing once the peer is gone, which `disconnected` has told or will tell."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(codec.encode(message, payload))
+
+    def close(self) -> None:
+        """Send what is waiting, then close."""
+        if self._transport is not None:
+            self._transport.close()
+
+    # ------------------------------------------------------------ asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for Hello, but not for ever."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's own kind is no subclass
+        self._transport.set_write_buffer_limits(high=codec.HEADER_MAX)
+        loop = asyncio.get_running_loop()
+        self._patience = loop.call_later(HELLO_PATIENCE_S, self._reject, "it did not say who it is")
+
+    def data_received(self, data: bytes) -> None:
+        """Pass on the messages that are complete."""
+        try:
+            for message, payload in self._decoder.feed(data):
+                if self.role:
+                    self._switchboard.received(self, message, payload)
+                else:
+                    self._greet(message)
+        except codec.FrameError as error:
+            self._reject(str(error))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the switchboard, if the peer had been let in."""
+        self._transport = None
+        self._be_patient()
+        if self.role:
+            self._switchboard.disconnected(self)
+
+    # ------------------------------------------------------------ inside
+
+    def _greet(self, message: Message) -> None:
+        self._be_patient()
+        if not isinstance(message, Hello):
+            raise codec.FrameError(f"the first message must be Hello, not {type(message).__name__}")
+        if message.protocol != PROTOCOL:
+            why = (
+                f"protocol {message.protocol} is spoken by the peer, {PROTOCOL} by this server: use the same version of "
+                "swell on both sides"
+            )
+        else:
+            why = self._switchboard.connected(self, message)
+        if why:
+            self.send(Failed(0, "version" if message.protocol != PROTOCOL else "auth", why))
+            raise codec.FrameError(why)
+        self.role, self.name = message.role, message.name
+
+    def _be_patient(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _reject(self, why: str) -> None:
+        if self._transport is not None:
+            log.warning("closing connection %d (%s): %s", self.number, self.role or "unknown peer", why)
+            self._transport.close()

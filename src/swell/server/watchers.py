@@ -1,0 +1,73 @@
+"""What people see of running apps: log lines as they appear, and progress a few times a second.
+
+This module must not know the engine's state beyond what it is handed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from swell.server.connection import Connection
+from swell.wire.messages import FunctionProgress, Log, Notice, Progress
+
+__all__ = ["Watchers"]
+
+PROGRESS_EVERY_S = 0.1
+
+
+class Watchers:
+    """The connections that follow an app."""
+
+    def __init__(self, describe: Callable[[str], list[FunctionProgress]]) -> None:
+        """`describe` returns the present state of an app's functions, nothing if it is gone."""
+        self._describe = describe
+        self._following: dict[str, dict[int, Connection]] = {}
+        self._last: dict[str, list[FunctionProgress]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def follow(self, app_id: str, connection: Connection) -> None:
+        """Send a connection everything there is to see of an app."""
+        self._following.setdefault(app_id, {})[connection.number] = connection
+
+    def leave(self, connection: Connection) -> None:
+        """Stop sending to a connection."""
+        for app_id, followers in list(self._following.items()):
+            followers.pop(connection.number, None)
+            if not followers:
+                self.ended(app_id)
+
+    def ended(self, app_id: str) -> None:
+        """Forget an app."""
+        self._following.pop(app_id, None)
+        self._last.pop(app_id, None)
+
+    def log(self, app_id: str, function_name: str, container_id: str, stream: str, text: str) -> None:
+        """Pass on lines that a container wrote."""
+        followers = self._following.get(app_id)
+        if followers:
+            message, payload = Log(app_id, function_name, container_id, stream), text.encode()
+            for connection in followers.values():
+                connection.send(message, payload)
+
+    def notice(self, app_id: str, text: str) -> None:
+        """Pass on a warning."""
+        for connection in self._following.get(app_id, {}).values():
+            connection.send(Notice(app_id, text))
+
+    def something_changed(self) -> None:
+        """See to it that progress is sent soon."""
+        if self._following and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(PROGRESS_EVERY_S, self.send_progress)
+
+    def send_progress(self) -> None:
+        """Send the progress of every followed app that has changed."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for app_id, followers in self._following.items():
+            functions = self._describe(app_id)
+            if functions and functions != self._last.get(app_id):
+                self._last[app_id] = functions
+                for connection in followers.values():
+                    connection.send(Progress(app_id, functions))
