@@ -1,7 +1,7 @@
 """swell: run Python functions in pools of containers that swell with demand and subside to zero.
 
 This page is the public surface. Names are loaded at first use, so that `import swell` costs nothing; nothing inside
-swell imports from here.
+swell may import from here, and this module must not know more than where each name lives.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from swell import exception, experimental, types
+    import swell.exception as exception
+    import swell.experimental as experimental
+    import swell.types as types
     from swell.errors import Error
     from swell.sdk.app import App
     from swell.sdk.call import FunctionCall
@@ -67,7 +69,6 @@ __all__ = [  # noqa: RUF022 - grouped by noun, as a table of contents
     "exception",
     "experimental",
     "types",
-    "__version__",
 ]
 
 _HOMES = {

@@ -342,7 +342,7 @@ def to_wire(exc: Error) -> tuple[str, str, dict[str, Any]]:
 
 def from_wire(code: str, text: str, fields: dict[str, Any]) -> Error:
     """Rebuild an error; fields this version does not know are dropped, an unknown code gives a plain Error."""
-    cls = _BY_CODE.get(code)
+    cls: Any = _BY_CODE.get(code)
     if cls is None:
         return Error(f"{code}: {text}")
     known = {name: fields[name] for name in cls.wire_fields if name in fields}

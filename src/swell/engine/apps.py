@@ -99,11 +99,13 @@ class Apps:
         if base is None or base.app.closing:
             self._fail(client, message.request, NotFoundError(f"function {message.function_id} does not exist"))
             return
-        key = f"{message.spec.name}/{hashlib.sha256(_spec_encoder.encode(message.spec)).hexdigest()}"
+        # The same code: a client that binds may have it unpickled, or under another path.
+        variant = replace(message.spec, source=base.spec.source)
+        key = f"{variant.name}/{hashlib.sha256(_spec_encoder.encode(variant)).hexdigest()}"
         pool_id = self._ledger.function_id(base.app.id, key)
         if pool_id not in self._ledger.pools:
             try:
-                spec = self._checked(base.app, message.spec, client)
+                spec = self._checked(base.app, variant, client)
             except Error as error:
                 self._fail(client, message.request, error)
                 return

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from time import perf_counter
+from typing import Final
 
 from swell.config import Settings
 from swell.runner.channel import Channel, die
@@ -29,18 +30,22 @@ from swell.wire.messages import Load, Ready, StartFailed
 
 __all__ = ["run_container"]
 
+#: Variables that, when this process was started with them, neither the client's environment nor the function's changes.
+IMPOSED: Final = ("CUDA_VISIBLE_DEVICES",)
 
-def run_container(address: str, container_id: str, token: str) -> int:
+
+def run_container(address: str, container_id: str, token: str, program: Program | None = None) -> int:
     """Be a container until told to leave, and return the exit code that the process shall have.
 
     Args:
         address: Of the server, as unix:/path.
         container_id: Given by the server.
         token: Proves to the server that this is the container it asked for.
+        program: The user's code, if this process inherited it from a snapshot: loaded, its early hooks run.
     """
     _begin_process()
     try:
-        return Container(address, container_id, token).serve()
+        return Container(address, container_id, token, program).serve()
     except KeyboardInterrupt:  # during the start: nothing to finish, no exit hooks
         return 0
 
@@ -63,11 +68,12 @@ def _begin_process() -> None:
 class Container:
     """One container: its connections, its program and what runs it."""
 
-    def __init__(self, address: str, container_id: str, token: str) -> None:
+    def __init__(self, address: str, container_id: str, token: str, inherited: Program | None) -> None:
         self._began = perf_counter()
         self._address = address
         self._id = container_id
         self._token = token
+        self._inherited = inherited
         self._settings = Settings.load()
         self._ledger = Ledger()
         self._hooks = HookCaller()
@@ -78,7 +84,7 @@ class Container:
         """Load, run inputs, leave; return the exit code."""
         load = self._receive_load()
         self._orders.start()
-        enter_container(self._orders.stop_fetching, load.function_ids)
+        enter_container(self._orders.stop_fetching, load.function_ids, load.function_id)
         try:
             program = self._load(load)
         except KeyboardInterrupt:
@@ -115,9 +121,16 @@ class Container:
             "SWELL_TASK_ID": self._id,
             "SWELL_IS_REMOTE": "1",
         }
-        enter_environment(load.environment, {**spec.variables, **own})
-        program = load_program(spec)
-        for hook in (*program.enter_snap, *program.enter):
+        if self._inherited is not None:
+            os.environ.update(own)
+            program = self._inherited
+        else:
+            imposed = {name: os.environ[name] for name in IMPOSED if name in os.environ}
+            enter_environment(load.environment, {**spec.variables, **own, **imposed})
+            program = load_program(spec)
+            for hook in program.enter_snap:
+                self._hooks.call(hook)
+        for hook in program.enter:
             self._hooks.call(hook)
         return program
 

@@ -98,8 +98,8 @@ class App:
         self.include_source: Final = include_source
         #: Id of the run or deployment, kept after its end; set by what runs the App.
         self.app_id: str | None = None
-        #: The run it is in now, if any; set by what runs the App.
-        self.session: Session | None = None
+        self._session: Session | None = None
+        self._included_in: list[App] = []
 
     # ------------------------------------------------------------ what it is
 
@@ -152,6 +152,15 @@ class App:
         """Names of its Functions that answer HTTP."""
         return [name for name, function in self._functions.items() if function.spec.web is not None]
 
+    @property
+    def session(self) -> Session | None:
+        """The run it is in now, its own or that of an App that includes it; set by what runs the App."""
+        return self._session or next((app.session for app in self._included_in if app.session is not None), None)
+
+    @session.setter
+    def session(self, session: Session | None) -> None:
+        self._session = session
+
     def __repr__(self) -> str:
         return f"<App {self.description}>"
 
@@ -175,7 +184,7 @@ class App:
         _check_parentheses(_parentheses, "function")
 
         def decorate(f: Callable[..., Any]) -> Function[..., Any]:
-            function = Function(self, function_spec(f, options, self._defaults), f)
+            function = Function[..., Any](self, function_spec(f, options, self._defaults), f)
             self._add(self._functions, function.spec.name, function)
             return function
 
@@ -244,6 +253,7 @@ class App:
             self._add(self._functions, name, function)
         for name, cls in other_app._classes.items():
             self._add(self._classes, name, cls)
+        other_app._included_in.append(self)
         if inherit_tags:
             self._tags = {**other_app._tags, **self._tags}
         return self

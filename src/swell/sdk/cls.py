@@ -40,6 +40,9 @@ class Cls(Generic[T]):
             if hasattr(raw, name):
                 setattr(self, name, getattr(raw, name))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Cls, (self.service,)
+
     @property
     def spec(self) -> FunctionSpec:
         """Spec of the pool that instances with nothing but defaults use."""
@@ -88,7 +91,7 @@ class Cls(Generic[T]):
             raise AttributeError(
                 f"{owner}.{name} needs an instance: did you forget to instantiate the class, as in {owner}().{name}?"
             )
-        return getattr(self.__swell_raw__, name)
+        return getattr(self.service.get_raw_f(), name)
 
     def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
         return (self.__swell_raw__,)  # `class Child(Model)` derives from the plain class
@@ -143,11 +146,25 @@ def _interfaces(spec: FunctionSpec) -> set[str]:
 
 def install_methods(cls: Cls[Any]) -> None:
     """Make the methods of the user's class give Functions, so that `self.other.remote(x)` works inside a method."""
-
-    def bind(live: object, name: str) -> Function[..., Any]:
-        return Instance.of(cls.service, live).function(name)
-
     raw = cls.__swell_raw__
+    binding = _Binding(cls.service)
     for name, (function, marks) in list(marked_methods(raw)):
         if marks.keys() & _INTERFACES:
-            setattr(raw, name, Method(function, name, bind))
+            setattr(raw, name, Method(function, name, binding))
+
+
+class _Binding:
+    """Makes the Functions of an object's methods. A class sent by value takes it along, but not the App."""
+
+    def __init__(self, service: Function[..., Any]) -> None:
+        self._service = service
+
+    def __call__(self, live: object, name: str) -> Function[..., Any]:
+        return Instance.of(self._service, live).function(name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _binding_elsewhere, (self._service.spec,)
+
+
+def _binding_elsewhere(spec: FunctionSpec) -> _Binding:
+    return _Binding(Function(None, spec, None))

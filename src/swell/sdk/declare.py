@@ -17,7 +17,7 @@ from swell.sdk.marks import Marks, check_batchable, marks_of
 from swell.sdk.options import ClassOptions, FunctionOptions, check_names, concurrency, pool_spec
 from swell.sdk.parameters import check_parameters, encode_parameters, has_required, parameters_of
 from swell.sdk.schedule import Schedule
-from swell.sdk.source import is_async, is_generator, is_importable, is_method, source_of, unwrap
+from swell.sdk.source import is_async, is_generator, is_handle, is_importable, is_method, source_of, unwrap
 from swell.sdk.surroundings import Surroundings
 
 __all__ = ["class_spec", "function_spec", "marked_methods"]
@@ -48,7 +48,7 @@ def function_spec(f: Callable[..., Any], options: FunctionOptions, defaults: Sur
 
 
 def _check_target(f: Any, marks: Marks, *, serialized: bool) -> None:
-    if hasattr(type(f), "__swell_raw__"):
+    if is_handle(f):
         raise InvalidError(f"{unwrap(f).__qualname__} is registered already: decorate the plain function")
     if isinstance(f, type):
         raise TypeError(f"@app.function() takes functions; for the class {f.__qualname__} use @app.cls()")
@@ -172,18 +172,22 @@ def class_spec(cls: type, options: ClassOptions, defaults: Surroundings) -> Func
 def marked_methods(cls: type) -> Iterator[tuple[str, tuple[Callable[..., Any], Marks]]]:
     """Yield (name, (plain function, marks)) of a class's marked methods, those of bases first, in order of definition.
 
-    The definition that Python would call decides: a method that overrides a marked one must be marked itself.
+    The function is the one that Python would call, the marks are those set last: a method that overrides a marked one
+    takes its place, and need not be marked again.
     """
-    names = dict.fromkeys(name for base in reversed(cls.__mro__) for name in vars(base))
-    for name in names:
-        owner = next(base for base in cls.__mro__ if name in vars(base))
-        function = unwrap(vars(owner)[name])
-        if marks := marks_of(function) if callable(function) and not isinstance(function, type) else {}:
-            yield name, (function, marks)
+    found: dict[str, Marks] = {}
+    for base in reversed(cls.__mro__):
+        for name, attribute in vars(base).items():
+            function = unwrap(attribute)
+            if not isinstance(function, type) and (marks := marks_of(function)):
+                found[name] = marks
+    for name, marks in found.items():
+        called = next(vars(base)[name] for base in cls.__mro__ if name in vars(base))
+        yield name, (unwrap(called), marks)
 
 
 def _check_class(cls: Any, *, serialized: bool) -> None:
-    if hasattr(type(cls), "__swell_raw__"):
+    if is_handle(cls):
         raise InvalidError(f"{unwrap(cls).__qualname__} is registered already: apply @app.cls() to the plain class")
     if not isinstance(cls, type):
         raise TypeError(f"@app.cls() takes classes, not {cls!r}; for functions use @app.function()")

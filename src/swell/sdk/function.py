@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, Unpack, cast
+
+from msgspec.msgpack import encode
 
 from swell.errors import ExecutionError, InvalidError
 from swell.model import FunctionSpec, MethodSpec
@@ -20,7 +22,7 @@ from swell.sdk.dual import Dual, DualIterator
 from swell.sdk.inputs import Arguments, starred, zipped
 from swell.sdk.link import Link
 from swell.sdk.mapping import map_chunks
-from swell.sdk.options import VariantOptions, with_batching, with_concurrency, with_options
+from swell.sdk.options import VariantOptions, check_at_load, with_batching, with_concurrency, with_options
 from swell.sdk.results import Results
 from swell.sdk.session import Session, current_client, require_running
 from swell.sdk.target import Target
@@ -34,6 +36,8 @@ __all__ = ["Function"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+VARIANTS_KEPT: Final = 32  #: variants whose ids a Function remembers; others are asked for again
 
 
 class Function(Generic[P, R]):
@@ -73,7 +77,8 @@ class Function(Generic[P, R]):
         self._pool_spec = pool_spec
         self._base = base
         self._fixed_id = function_id
-        self._bound: dict[str, str] = {}  # base id -> id of this variant
+        self._bound = ("", "")  # id of the base, id of this variant
+        self._variants: dict[tuple[str, bytes], str] = {}  # ids of variants by id of this base and encoded spec
 
     @property
     def __swell_raw__(self) -> Any:
@@ -319,6 +324,24 @@ class Function(Generic[P, R]):
             self.app, spec, self._raw, method=self._method, base=base, function_id=base._fixed_id
         )
 
+    def of_instance(
+        self, method: str, raw: Callable[..., Any] | None, pool_spec: Callable[[], FunctionSpec], own_id: str = ""
+    ) -> Function[..., Any]:
+        """Return the handle of a method of one instance of this class; without a name, that of the instance's pool.
+
+        Args:
+            method: its name.
+            raw: what `.local` calls.
+            pool_spec: gives the spec of the instance's pool; called when it is first used.
+            own_id: id of the pool, for an instance that knows it.
+        """
+        if own_id:
+            return Function[..., Any](self.app, self.spec, raw, method=method, function_id=own_id)
+        base, known = self._base or self, self._fixed_id
+        return Function[..., Any](
+            self.app, self.spec, raw, method=method, pool_spec=pool_spec, base=base, function_id=known
+        )
+
     # ------------------------------------------------------------ finding the server
 
     def _session(self) -> Session | None:
@@ -355,12 +378,20 @@ class Function(Generic[P, R]):
         return self.spec if self._pool_spec is None else self._pool_spec()
 
     async def _bind(self, link: Link, base_id: str, spec: FunctionSpec) -> str:
-        known = self._bound.get(base_id)
+        if self._bound[0] == base_id:
+            return self._bound[1]
+        variants = (self._base or self)._variants
+        key = (base_id, encode(spec))
+        known = variants.get(key)
         if known is None:
+            check_at_load(spec)
             request = link.next_request()
             bound, _ = await link.request(request, BindFunction(request, base_id, spec))
             assert isinstance(bound, Bound)
-            known = self._bound[base_id] = bound.function_id
+            if len(variants) >= VARIANTS_KEPT:
+                del variants[next(iter(variants))]
+            known = variants[key] = bound.function_id
+        self._bound = (base_id, known)
         return known
 
     # ------------------------------------------------------------ checks

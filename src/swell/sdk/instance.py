@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from msgspec.structs import replace
 
@@ -46,12 +46,12 @@ class Instance:
         self.kwargs: Final = kwargs
         self._functions: dict[str, Function[..., Any]] = {}
         self._pool_spec: FunctionSpec | None = None
-        self._live = live
+        self._live: Any = live
         self._entered = live is not None
 
     @classmethod
     def of(cls, service: Function[..., Any], live: Any) -> Instance:
-        """Return what is behind an object of the user's class: the one it was made for, or, in a container, its pool."""
+        """Return what is behind an object of the user's class; in a container, that is the pool it is in."""
         known: Instance | None = live.__dict__.get(_KEY)
         if known is None:
             specs = () if service.spec.cls is None else service.spec.cls.parameters
@@ -101,13 +101,13 @@ class Instance:
     def local(self) -> Any:
         """Return the local object of the user's class; made without running its enter hooks."""
         if self._live is None:
-            self._live = new_instance(self.service.get_raw_f(), self._values())
+            self._live = new_instance(cast("type[Any]", self.service.get_raw_f()), self._values())
             self._live.__dict__[_KEY] = self
         return self._live
 
     def _callable(self, method: str) -> Callable[..., Any] | None:
         """Return what `.local(…)` of a method calls: its function on the local object, which is entered first."""
-        owner = self.service.__swell_raw__ if self._live is None else type(self._live)
+        owner = cast("type | None", self.service.__swell_raw__ if self._live is None else type(self._live))
         if owner is None:
             return None  # a handle out of a pickle
         raw = next(function for name, (function, _) in marked_methods(owner) if name == method)
@@ -124,7 +124,7 @@ class Instance:
 
     def _enter(self) -> None:
         """Run the enter hooks, those for the snapshot first, unless they ran before."""
-        live = self.local()
+        live: object = self.local()
         if self._entered:
             return
         self._entered = True

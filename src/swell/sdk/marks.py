@@ -13,7 +13,7 @@ from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, cast, 
 from swell.errors import InvalidError
 from swell.sdk.method import Method
 from swell.sdk.source import is_generator as contains_yield
-from swell.sdk.source import is_method
+from swell.sdk.source import is_handle, is_method
 
 __all__ = ["MARKS", "batched", "check_parentheses", "concurrent", "enter", "exit", "mark", "marks_of", "method"]
 
@@ -50,7 +50,7 @@ def mark(target: T, key: str, values: dict[str, Any], *, name: str) -> T:
     Raises:
         InvalidError: the target is no function, was decorated by an App already, or has a mark that excludes this one.
     """
-    if hasattr(type(target), "__swell_raw__"):
+    if is_handle(target):
         raise InvalidError(
             f"@swell.{name} must stand below @app.function or @app.cls, next to the function: swap the order"
         )
@@ -230,7 +230,7 @@ def check_batchable(function: Callable[..., Any]) -> None:
     """Refuse a function whose inputs cannot be handed over as lists.
 
     Raises:
-        InvalidError: it is a generator, or has default, variable or positional-only parameters.
+        InvalidError: it is a generator, or has default or variable arguments.
     """
     from inspect import Parameter, signature
 
@@ -241,10 +241,8 @@ def check_batchable(function: Callable[..., Any]) -> None:
     for parameter in parameters[1:] if is_method(function) else parameters:
         if parameter.default is not Parameter.empty:
             raise InvalidError(f"a batched function cannot have default arguments: {name} has {parameter}")
-        if parameter.kind not in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY):
-            raise InvalidError(
-                f"a batched function gets its lists by parameter name: {parameter} in {name} must be a plain parameter"
-            )
+        if parameter.kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD):
+            raise InvalidError(f"a batched function gets one list per parameter: {name} cannot have {parameter}")
 
 
 def _check_whole(name: str, value: object, low: int, high: int) -> None:

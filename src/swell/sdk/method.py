@@ -24,13 +24,10 @@ class Method(Generic[P, R]):
     Args:
         raw: The plain function.
         name: Its name in the class.
-        bind: Makes the Function for an instance; None in a class that was unpickled and does not belong to an App yet,
-            where the descriptor gives the plain method.
+        bind: Makes the Function for an instance, given that and the name.
     """
 
-    def __init__(
-        self, raw: Callable[..., Any], name: str, bind: Callable[[object, str], Function[..., Any]] | None = None
-    ) -> None:
+    def __init__(self, raw: Callable[..., Any], name: str, bind: Callable[[object, str], Function[..., Any]]) -> None:
         self._raw = raw
         self._name = name
         self._bind = bind
@@ -47,9 +44,7 @@ class Method(Generic[P, R]):
     def __get__(self, instance: object | None, owner: type[Any], /) -> Any:
         if instance is None:
             return self
-        if self._bind is None:
-            return self._raw.__get__(instance, owner)
         return self._bind(instance, self._name)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Method, (self._raw, self._name)
+        return Method, (self._raw, self._name, self._bind)

@@ -17,7 +17,16 @@ from msgspec.structs import replace
 from swell.errors import InvalidError, SerializationError
 from swell.model import FunctionSpec, Source
 
-__all__ = ["finish_source", "is_async", "is_generator", "is_method", "source_of", "unwrap"]
+__all__ = [
+    "finish_source",
+    "is_async",
+    "is_generator",
+    "is_handle",
+    "is_importable",
+    "is_method",
+    "source_of",
+    "unwrap",
+]
 
 _CO_GENERATOR: Final = 0x20  # the flags of code objects; the inspect module has names for them but is slow to import
 _CO_COROUTINE: Final = 0x80
@@ -28,9 +37,14 @@ _PICKLED_WARN: Final = 256 << 10
 _PICKLED_MAX: Final = 16 << 20
 
 
+def is_handle(target: object) -> bool:
+    """Tell whether a decorator of an App made this."""
+    return hasattr(type(target), "__swell_raw__")
+
+
 def unwrap(target: Any) -> Any:
     """Return the user's own object behind a handle of swell, or the object itself."""
-    return getattr(target, "__swell_raw__", target)
+    return target.__swell_raw__ if is_handle(target) else target
 
 
 def _code_flags(function: Any) -> int:

@@ -31,6 +31,7 @@ class _Container(NamedTuple):
     pid: int
     stop_fetching: Callable[[], None]
     function_ids: Mapping[str, str]
+    own_function_id: str
 
 
 class _Process:
@@ -39,7 +40,9 @@ class _Process:
     container: _Container | None = None
 
 
-def enter_container(stop_fetching: Callable[[], None], function_ids: Mapping[str, str]) -> None:
+def enter_container(
+    stop_fetching: Callable[[], None], function_ids: Mapping[str, str], own_function_id: str = ""
+) -> None:
     """Declare this process a container.
 
     Args:
@@ -47,7 +50,7 @@ def enter_container(stop_fetching: Callable[[], None], function_ids: Mapping[str
         function_ids: ids of the app's functions by name, so that the user's code can call them from here.
         own_function_id: id of the pool that this container belongs to, which may be that of a variant.
     """
-    _Process.container = _Container(os.getpid(), stop_fetching, function_ids)
+    _Process.container = _Container(os.getpid(), stop_fetching, function_ids, own_function_id)
 
 
 def _container_here() -> _Container | None:
@@ -63,7 +66,8 @@ def function_id_here(name: str) -> str | None:
 
 def own_function_id() -> str:
     """Return the id of the pool that this container belongs to; "" elsewhere."""
-    return "" if is_local() else _Container.own_function_id
+    container = _container_here()
+    return "" if container is None else container.own_function_id
 
 
 def is_local() -> bool:
