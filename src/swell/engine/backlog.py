@@ -34,8 +34,12 @@ class Backlog:
         self.count += len(span)
 
     def put_back(self, span: Span) -> None:
-        """Queue inputs that had already left before all others of the same call."""
-        self._queue(span.call).appendleft(span)
+        """Queue inputs that had already left where they were: a call's inputs leave in the order of their indexes."""
+        queue = self._queue(span.call)
+        place = 0
+        while place < len(queue) and queue[place].first < span.first:
+            place += 1
+        queue.insert(place, span)
         self.count += len(span)
 
     def delay(self, span: Span, until: float) -> None:

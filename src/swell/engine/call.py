@@ -8,6 +8,7 @@ from swell.model import CallKind
 
 if TYPE_CHECKING:
     from swell.engine.pool import Pool
+    from swell.engine.stream import Stream
 
 __all__ = ["Call", "Watcher"]
 
@@ -46,6 +47,7 @@ class Call:
         "pool",
         "running",
         "sealed",
+        "streams",
         "watchers",
     )
 
@@ -67,6 +69,7 @@ class Call:
         self.cancelled = False
         self.failures: dict[int, int] = {}  #: index -> failed attempts, for the retry policy
         self.crashes: dict[int, int] = {}  #: index -> containers lost while it ran
+        self.streams: dict[int, Stream] = {}  #: index -> what a generator has yielded
         self.watchers: list[Watcher] = []
 
     @property

@@ -62,6 +62,7 @@ class Container:
         "exclusive",
         "id",
         "idle_since",
+        "killed",
         "leaving",
         "place",
         "pool",
@@ -91,6 +92,7 @@ class Container:
         self.work_due = float("inf")  #: when what it holds should be done by the estimate
         self.resist_until = float("inf")  #: when a cancelled input that still runs costs the container its life
         self.drain_until = float("inf")
+        self.killed = False  #: it was ordered to be killed, and is not gone yet
         self.crash_expected = ""  #: why the engine had it killed, so that nobody else is blamed
         self.startup_failure: tuple[str, bytes] | None = None
 

@@ -10,15 +10,15 @@ from swell.engine.ledger import Ledger
 from swell.engine.pool import Pool
 from swell.engine.span import Part
 from swell.policy.batching import batch_due_at, batch_size_now
-from swell.policy.sizing import learn_service, span_size
+from swell.policy.sizing import span_size
 from swell.wire.messages import Deliver, Reclaim
 
 __all__ = ["Dispatcher"]
 
 #: Work worth taking back from a busy container for an idle one; less is done sooner than it is moved.
 RECLAIM_WORTH_S = 0.002
-#: Slack before an estimate counts as wrong: a busy machine delays everyone by about this much.
-PATIENCE_S = 0.003
+#: Slack before an estimate counts as wrong: a busy host keeps a process waiting for this long now and then.
+PATIENCE_S = 0.010
 
 
 class Dispatcher:
@@ -140,22 +140,23 @@ class Dispatcher:
             container.leaving = True
 
     def check_work(self, pool: Pool, now: float) -> None:
-        """Look at what takes longer than estimated: believe it, and take back what waits behind it."""
-        backlog = pool.backlog
+        """Look at what takes longer than estimated: note by how much, and take back what waits behind it."""
+        pool.slowest_s = 0.0
+        expected = 2 * (pool.service_s or 0.0) + PATIENCE_S
         for container in pool.ready.values():
             if not container.deliveries:
                 continue
             oldest = next(iter(container.deliveries.values()))
-            elapsed = now - oldest.since
-            if elapsed > max(PATIENCE_S, 2 * (pool.service_s or 0.0)):
-                pool.service_s = learn_service(pool.service_s, elapsed)
-            if oldest.mode == "serial" and container.holds > 1:
-                if now >= container.work_due:
-                    self._reclaim(container)
-                else:
-                    pool.arm("work", container.work_due)
-        if backlog.count and pool.running_total:
-            pool.arm("work", now + 2 * (pool.service_s or 0.0) + PATIENCE_S)
+            queued = container.holds > 1 and oldest.mode == "serial"
+            if queued and now < container.work_due:
+                pool.arm("work", container.work_due)
+                continue
+            if queued:
+                self._reclaim(container)
+            if now - oldest.since > expected:
+                pool.slowest_s = max(pool.slowest_s, now - oldest.since)
+        if pool.backlog.count and pool.running_total:
+            pool.arm("work", now + max(expected, pool.slowest_s))
 
     def _reclaim(self, container: Container) -> None:
         if container.reclaiming:

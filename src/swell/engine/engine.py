@@ -12,6 +12,7 @@ from collections.abc import Callable
 from swell.config import Settings
 from swell.engine.apps import Apps, why_waiting
 from swell.engine.check import check
+from swell.engine.container import Container, Delivery
 from swell.engine.dispatch import Dispatcher
 from swell.engine.events import (
     ClientGone,
@@ -134,7 +135,7 @@ class Engine:
             case m.DescribeCall():
                 self._intake.describe(client, message)
             case m.TakeItems():
-                self._intake.items_taken(message)
+                self._settler.items_taken(message)
             case m.OpenApp():
                 self.apps.open(client, message)
             case m.CloseApp():
@@ -170,7 +171,7 @@ class Engine:
                 case _:
                     raise ProtocolError(f"a container does not say {type(message).__name__}")
         except ProtocolError as error:
-            self._scaler.kill(container, str(error))
+            self._scaler.kill(container, str(error), its_fault=True)
         if container.leaving and not container.deliveries and container.state is ContainerState.READY:
             self._scaler.drain(container, now)
 
@@ -179,25 +180,33 @@ class Engine:
     def _check_timeouts(self, pool: Pool, now: float) -> None:
         limit = pool.spec.timeout_s
         for container in list(pool.containers.values()):
+            if container.killed:
+                continue
             for delivery in list(container.deliveries.values()):
                 expires = delivery.since + limit
-                running = sorted(delivery.open - delivery.void)
-                if not running:
-                    continue
                 if now < expires:
                     pool.arm("timeout", expires)
-                    continue
+                else:
+                    # What is left of it afterwards (the rest of a serial queue) begins now and has its own time.
+                    pool.arm("timeout", now + limit)
+                    self._time_out(container, delivery, now)
                 if delivery.mode == "serial":
-                    if delivery is not next(iter(container.deliveries.values())):
-                        continue  # waits in the container's queue: its time has not begun
-                    running = running[:1]
-                text = f"ran longer than timeout = {limit:g} s"
-                self._settler.void(delivery, running, now=now)
-                for position in running:
-                    self._settler.fail_attempt(delivery, position, OutputStatus.TIMEOUT, text, now)
-                if not pool.spec.is_async:
-                    # Synchronous code cannot be unwound safely; what shares the container is re-run elsewhere.
-                    self._scaler.kill(container, text)
+                    break  # the others wait in the container's queue: their time has not begun
+
+    def _time_out(self, container: Container, delivery: Delivery, now: float) -> None:
+        """End the attempts that a delivery has executed for as long as it may."""
+        spec = container.pool.spec
+        running = [min(delivery.open)] if delivery.mode == "serial" else sorted(delivery.open)
+        running = [position for position in running if position not in delivery.void]
+        if not running:
+            return
+        text = f"ran longer than timeout = {spec.timeout_s:g} s"
+        self._settler.void(delivery, running, now=now)
+        for position in running:
+            self._settler.fail_attempt(delivery, position, OutputStatus.TIMEOUT, text, now)
+        if not spec.is_async:
+            # Synchronous code cannot be unwound safely; what shares the container is re-run elsewhere.
+            self._scaler.kill(container, text)
 
     def _check_resistance(self, pool: Pool, now: float) -> None:
         for container in list(pool.containers.values()):

@@ -21,11 +21,9 @@ from swell.wire.messages import (
     CancelCall,
     DescribeCall,
     Failed,
-    ItemsTaken,
     OpenCall,
     PutInputs,
     Refused,
-    TakeItems,
     Unwatch,
     Watch,
 )
@@ -97,7 +95,10 @@ class Intake:
         )
         count = admitted.count
         if count:
-            segment = Segment(first, ends[:count] if count < offered else ends, payload, frozenset(blobs))
+            if count < offered:
+                ends = ends[:count]
+                payload = payload[: ends[-1]]
+            segment = Segment(first, ends, payload, frozenset(blobs))
             pool.backlog.add(Span(call, segment, first, first + count, queued_at=now))
             call.accepted += count
             call.pending += count
@@ -151,17 +152,6 @@ class Intake:
         total = call.accepted if call.sealed else None
         name = call.pool.spec.name
         self._ledger.tell(client, CallDescription(message.request, call.id, total, call.done, name))
-
-    def items_taken(self, message: TakeItems) -> None:
-        """Pass on how far the consumer of a generator has come."""
-        call = self._ledger.calls.get(message.call_id)
-        if call is None:
-            return
-        for container in call.pool.containers.values():
-            for delivery in container.deliveries.values():
-                for position in delivery.positions_of(call):
-                    if position in delivery.open and delivery.locate(position)[2] == message.index:
-                        self._ledger.order(container, ItemsTaken(delivery.id, position, message.count))
 
     # ------------------------------------------------------------ ending
 

@@ -127,6 +127,14 @@ class Ledger:
         known.memory_used += container.pool.spec.resources.memory_bytes
         known.gpus_used.update(container.place.gpus)
 
+    def occupy_again(self, known: KnownNode) -> None:
+        """Count what is left on a node that had vanished and is back before its containers are gone."""
+        for container in self.containers.values():
+            if container.place.node == known.node.name:
+                known.cpu_used += container.pool.spec.resources.cpu
+                known.memory_used += container.pool.spec.resources.memory_bytes
+                known.gpus_used.update(container.place.gpus)
+
     def release(self, container: Container) -> None:
         """Give a gone container's resources back to its node."""
         known = self.nodes.get(container.place.node)

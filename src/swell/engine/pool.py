@@ -37,6 +37,7 @@ class Pool:
         self.accepted = 0
         self.done = 0
         self.service_s: float | None = None  #: time an input keeps a slot, learned
+        self.slowest_s = 0.0  #: for how long inputs that are overdue have been running, when last looked at
         self.start_s: float | None = None  #: time from request to ready, learned
         self.start_failures = 0  #: in a row
         self.start_failure: tuple[str, bytes] = ("", b"")
@@ -89,7 +90,9 @@ class Pool:
     @property
     def live(self) -> int:
         """Containers that count against max_containers: requested, starting or taking inputs."""
-        return sum(c.state in LIVE and not c.leaving for c in self.containers.values())
+        return sum(
+            c.state in STARTING or (c.state is ContainerState.READY and not c.leaving) for c in self.containers.values()
+        )
 
     @property
     def running_total(self) -> int:

@@ -63,7 +63,7 @@ class Scaler:
             running=pool.running_total,
             requested=pool.count(*STARTING),
             observed=len(pool.ready),
-            service_s=pool.service_s,
+            service_s=None if pool.service_s is None else max(pool.service_s, pool.slowest_s),
             start_s=pool.start_s,
             single_use=pool.spec.single_use,
         )
@@ -185,7 +185,7 @@ class Scaler:
         """A container has checked in."""
         if container.state is ContainerState.REQUESTED:
             container.become(ContainerState.STARTING)
-        if container.state is not ContainerState.STARTING:
+        if container.state is not ContainerState.STARTING or container.killed:
             return
         container.become(ContainerState.READY)
         container.ready_at = container.idle_since = now
@@ -203,6 +203,8 @@ class Scaler:
         ledger = self._ledger
         container.pool.ready.pop(container.id, None)
         container.leaving = True
+        if container.killed:
+            return
         if container.state in STARTING:
             # Nothing of the user's has run to the end: there is nothing to be graceful about.
             self.kill(container, "stopped before it was ready")
@@ -215,9 +217,12 @@ class Scaler:
         container.pool.arm("drain", container.drain_until)
         ledger.order(container, Drain(ledger.settings.exit_grace_s))
 
-    def kill(self, container: Container, reason: str) -> None:
-        """Have a container killed; nobody is blamed for its death."""
-        if not container.crash_expected or container.state is ContainerState.DRAINING:
+    def kill(self, container: Container, reason: str, *, its_fault: bool = False) -> None:
+        """Have a container killed. Nobody is blamed for its death, unless it is its own fault."""
+        if container.killed:
+            return
+        container.killed = True
+        if not its_fault:
             container.crash_expected = reason
         container.leaving = True
         container.pool.ready.pop(container.id, None)
@@ -257,12 +262,11 @@ class Scaler:
         """Give up on containers that take longer than the startup timeout."""
         limit = pool.spec.startup_timeout_s
         for container in list(pool.containers.values()):
-            if container.state in STARTING and not container.crash_expected:
+            if container.state in STARTING and not container.killed:
                 if now >= container.requested_at + limit:
                     text = f"not ready within startup_timeout = {limit:g} s"
                     container.startup_failure = container.startup_failure or (text, b"")
-                    self._ledger.emit(KillContainer(container.id, text))
-                    pool.arm("start", now + 1.0)
+                    self.kill(container, text, its_fault=True)
                 else:
                     pool.arm("start", container.requested_at + limit)
 
@@ -284,7 +288,10 @@ class Scaler:
         for name in [name for name in known if name not in seen]:
             del known[name]
         for view in event.nodes:
-            node = known.setdefault(view.node.name, KnownNode(view.node))
+            node = known.get(view.node.name)
+            if node is None:
+                node = known[view.node.name] = KnownNode(view.node)
+                self._ledger.occupy_again(node)
             node.node = view.node
             node.busy_cores = view.busy_cores
             node.pace = pace.looked(node.pace, busy_cores=view.busy_cores, cores=view.node.cpu)

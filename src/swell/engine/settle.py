@@ -14,15 +14,18 @@ from swell.engine.events import DropBlobs, RecordCall, RecordOutputs
 from swell.engine.ledger import Ledger
 from swell.engine.pool import Pool
 from swell.engine.span import Segment, Span
+from swell.engine.stream import Stream
 from swell.model import OutputStatus
 from swell.policy.retry import retry_delay
 from swell.policy.sizing import learn_service
 from swell.ports import StoredOutput
-from swell.wire.messages import Cancel, Completed, GaveBack, Items, Outputs, Yielded
+from swell.wire.messages import Cancel, Completed, GaveBack, Items, ItemsTaken, Outputs, TakeItems, Yielded
 
 __all__ = ["Settler"]
 
 SUCCESS, FAILURE, TIMEOUT = OutputStatus.SUCCESS, OutputStatus.FAILURE, OutputStatus.TIMEOUT
+TERMINATED = OutputStatus.TERMINATED
+STATUSES = frozenset(int(status) for status in OutputStatus)
 Settled = tuple[int, OutputStatus, bytes, bool]  #: index, status, payload, is the payload a reference to a blob
 
 
@@ -38,23 +41,22 @@ class Settler:
         """A container reports results."""
         pool = container.pool
         self._ledger.touch(pool)
+        _check_shape(message, payload)
         self._learn(container, message, now)
         if len(message.parts) == 1 and not message.failures:
             delivery_id, position, count = message.parts[0]
             delivery = container.deliveries.get(delivery_id)
             if delivery is not None and len(delivery.parts) == 1 and not delivery.void:
-                self._all_succeeded(delivery, position, count, message, payload, now)
-                return
+                if delivery.open.issuperset(range(position, position + count)):
+                    self._all_succeeded(delivery, position, count, message, payload, now)
+                    return
         self._one_by_one(container, message, payload, now)
 
     def _all_succeeded(
         self, delivery: Delivery, position: int, count: int, message: Completed, payload: bytes, now: float
     ) -> None:
         """The common case, at the cost of one span: every input succeeded, none needs a second look."""
-        before = len(delivery.open)
         delivery.open.difference_update(range(position, position + count))
-        if before - len(delivery.open) != count:
-            raise ProtocolError(f"delivery {delivery.id} has no open positions {position}..{position + count - 1}")
         part = delivery.parts[0]
         call, first = part.call, part.first + position
         self._left_container(delivery, call, count, now)
@@ -71,20 +73,25 @@ class Settler:
         self._done(call, part.segment, range(first, first + count))
 
     def _one_by_one(self, container: Container, message: Completed, payload: bytes, now: float) -> None:
+        """The general case. Positions that are not open have been answered before, or were never there: ignored."""
         failures = dict(message.failures)
         blobs = set(message.blobs)
         settled: dict[str, tuple[Call, list[tuple[Segment, Settled]]]] = {}
         item = start = 0
         for delivery_id, first, count in message.parts:
             delivery = container.deliveries.get(delivery_id)
+            unasked: list[int] = []
             for position in range(first, first + count):
                 end = message.ends[item]
                 status = OutputStatus(failures.get(item, SUCCESS))
                 if delivery is not None and position in delivery.open:
-                    delivery.open.discard(position)
                     if position in delivery.void:
+                        delivery.open.discard(position)
                         delivery.void.discard(position)
+                    elif status is TERMINATED and self._counts_as_lost(delivery, position):
+                        unasked.append(position)
                     else:
+                        delivery.open.discard(position)
                         call, segment, index = delivery.locate(position)
                         call.running -= 1
                         call.pool.running[call.kind.is_async] -= 1
@@ -93,19 +100,50 @@ class Settler:
                             settled.setdefault(call.id, (call, []))[1].append(entry)
                 item, start = item + 1, end
             if delivery is not None:
-                self._close_if_empty(delivery, now)
+                self.requeue(delivery, unasked, now)
         for call, entries in settled.values():
             self._publish(call, [entry for _, entry in entries])
             for segment, entry in entries:
                 self._done(call, segment, (entry[0],))
 
+    def _counts_as_lost(self, delivery: Delivery, position: int) -> bool:
+        """Judge an input that was stopped though nobody asked for it: as part of a batch, or with its container.
+
+        It goes round again as if its container had died, and as often; True if so.
+        """
+        call, _, index = delivery.locate(position)
+        crashes = call.crashes[index] = call.crashes.get(index, 0) + 1
+        return crashes < self._ledger.settings.poison_crashes_max
+
     def yielded(self, container: Container, message: Yielded, payload: bytes) -> None:
-        """A generator produced values."""
+        """A generator produced values: pass on those that its consumer does not have from an earlier attempt."""
+        if not message.ends or message.ends[-1] > len(payload):
+            raise ProtocolError(f"{len(message.ends)} values do not fit a payload of {len(payload)} bytes")
         delivery = container.deliveries.get(message.delivery)
         if delivery is None or message.position not in delivery.open or message.position in delivery.void:
             return
         call, _, index = delivery.locate(message.position)
-        self._ledger.tell(call.client, Items(call.id, index, message.ends), payload)
+        stream = call.streams.get(index)
+        if stream is None:
+            stream = call.streams[index] = Stream()
+        known = stream.extend(delivery, message.position, len(message.ends))
+        if known == len(message.ends):
+            # Its consumer has taken these already and will not say so again.
+            self._ledger.order(container, ItemsTaken(delivery.id, message.position, stream.produced))
+            return
+        ends = message.ends
+        if known:
+            base = ends[known - 1]
+            ends, payload = [end - base for end in ends[known:]], payload[base:]
+        self._ledger.tell(call.client, Items(call.id, index, ends), payload)
+
+    def items_taken(self, message: TakeItems) -> None:
+        """Pass on how far the consumer of a generator has come."""
+        call = self._ledger.calls.get(message.call_id)
+        stream = call.streams.get(message.index) if call is not None else None
+        if stream is not None and stream.delivery is not None and stream.position in stream.delivery.open:
+            taken = ItemsTaken(stream.delivery.id, stream.position, message.count)
+            self._ledger.order(stream.delivery.container, taken)
 
     def gave_back(self, container: Container, message: GaveBack, now: float) -> None:
         """A container returns inputs that it never started: no attempt is counted."""
@@ -167,7 +205,8 @@ class Settler:
             for position in blamed:
                 call, segment, index = delivery.locate(position)
                 crashes = call.crashes[index] = call.crashes.get(index, 0) + 1
-                if crashes >= limit:
+                # Only an input that was alone when its container died is known to have done it.
+                if crashes >= limit and sum(len(other.open) for other in held) == 1:
                     positions.remove(position)
                     call.running -= 1
                     container.pool.running[call.kind.is_async] -= 1
@@ -194,13 +233,14 @@ class Settler:
     def requeue(self, delivery: Delivery, positions: Iterable[int], now: float, *, suspected: bool = False) -> None:
         """Put inputs of a delivery back in front of their calls' queues, in order; it costs them no attempt."""
         runs: list[Span] = []
+        alone_after = min(ALONE_AFTER, self._ledger.settings.poison_crashes_max)
         for position in sorted(positions):
             call, segment, index = delivery.locate(position)
             delivery.open.discard(position)
             call.running -= 1
             call.pool.running[call.kind.is_async] -= 1
             self._pend(call, 1)
-            alone = suspected and (delivery.mode == "serial" or call.crashes.get(index, 0) >= ALONE_AFTER)
+            alone = suspected and (delivery.mode == "serial" or call.crashes.get(index, 0) >= alone_after)
             last = runs[-1] if runs else None
             if last is not None and last.segment is segment and last.last == index and not (alone or last.alone):
                 last.last += 1
@@ -217,10 +257,12 @@ class Settler:
         delivery = container.deliveries.get(message.parts[0][0]) if message.parts else None
         if delivery is None:
             return
-        observed = message.busy_s if delivery.mode == "batch" else message.busy_s / max(1, len(message.ends))
-        pool.service_s = learn_service(pool.service_s, observed)
         if delivery.mode == "serial":
             delivery.since = now  # what it executes next begins about now
+        if not message.busy_s:
+            return  # nothing was executed: cancelled before it began
+        count = 1 if delivery.mode == "batch" else max(1, len(message.ends))
+        pool.service_s = learn_service(pool.service_s, message.busy_s / count, count)
 
     def _retried(self, call: Call, segment: Segment, index: int, status: OutputStatus, now: float) -> bool:
         """Send a failed input round again if its policy allows; True if so."""
@@ -254,7 +296,7 @@ class Settler:
         following = next(iter(container.deliveries.values()), None)
         if following is None:
             container.idle_since = now
-            container.exclusive = False
+            container.exclusive = container.reclaiming = False
             container.resist_until = container.work_due = float("inf")
         elif following.mode == "serial":
             following.since = now
@@ -280,10 +322,11 @@ class Settler:
             carried = [(call.id, index) for index in indexes if index in segment.blobs]
             if carried:
                 self._ledger.emit(DropBlobs(carried))
-        if call.failures or call.crashes:
+        if call.failures or call.crashes or call.streams:
             for index in indexes:
                 call.failures.pop(index, None)
                 call.crashes.pop(index, None)
+                call.streams.pop(index, None)
         self.end_if_finished(call)
 
     def end_if_finished(self, call: Call) -> None:
@@ -300,6 +343,15 @@ ALONE_AFTER = 3
 
 class ProtocolError(Exception):
     """A container said something that cannot be: it must be closed."""
+
+
+def _check_shape(message: Completed, payload: bytes) -> None:
+    ends, counted = message.ends, sum(part[2] for part in message.parts)
+    if len(ends) != counted or not ends or ends[-1] > len(payload):
+        raise ProtocolError(f"{counted} results with {len(ends)} offsets do not fit a payload of {len(payload)} bytes")
+    for _, code in message.failures:
+        if code not in STATUSES:
+            raise ProtocolError(f"{code} is no status of an output")
 
 
 def _as_outputs(call_id: str, settled: Sequence[Settled]) -> tuple[Outputs, bytes]:

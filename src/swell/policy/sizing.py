@@ -14,15 +14,17 @@ SPAN_MAX = 1_000  #: inputs in one delivery; bounds the size of a message and of
 SERVICE_MIN_S = 1e-6  #: faster than any Python call, keeps divisions finite
 
 
-def learn_service(estimate_s: float | None, observed_s: float) -> float:
-    """Fold one observed service time into the estimate: quick to believe that work is slow, slow to believe it is fast.
+def learn_service(estimate_s: float | None, observed_s: float, count: int) -> float:
+    """Fold the mean service time of `count` inputs into the estimate: the more inputs, the more it weighs.
 
-    Holding too few inputs costs a round trip; holding too many makes others wait for as long as they last.
+    A single input says little (a busy host stalls one now and then), but one that takes a thousand times as long as
+    expected still moves the estimate far enough to stop running ahead.
     """
     observed_s = max(observed_s, SERVICE_MIN_S)
-    if estimate_s is None or observed_s > estimate_s:
+    if estimate_s is None:
         return observed_s
-    return 0.75 * estimate_s + 0.25 * observed_s
+    weight = 0.2 if count < 16 else 0.5
+    return (1 - weight) * estimate_s + weight * observed_s
 
 
 def run_ahead(service_s: float | None, run_ahead_s: float) -> int:
