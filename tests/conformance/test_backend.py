@@ -105,12 +105,19 @@ async def backend(make: Callable[..., Backend], listener: Listener) -> AsyncIter
     await backend.stop()
 
 
-def order(name: str, code: str, *, gpus: tuple[str, ...] = (), memory_limit: int | None = None) -> LaunchOrder:
+def order(
+    name: str, code: str, *, gpus: tuple[str, ...] = (), memory_limit: int | None = None, snapshot_of: Path | None = None
+) -> LaunchOrder:
     return LaunchOrder(
         container_id=name,
         app_id="ap-1",
         function_id="fu-1",
-        spec=FunctionSpec("f", Source("module", "f"), resources=Resources(memory_limit_bytes=memory_limit)),
+        spec=FunctionSpec(
+            "f",
+            Source("module_of_user", "f", None if snapshot_of is None else str(snapshot_of)),
+            resources=Resources(memory_limit_bytes=memory_limit),
+            snapshot=snapshot_of is not None,
+        ),
         environment=environment(),
         node="local",
         gpus=gpus,
@@ -365,3 +372,142 @@ async def test_the_node_is_this_machine_and_its_load_is_measured(backend: Backen
     await asyncio.sleep(0.1)  # the kernel counts processor time in ticks of 10 ms
     [busy] = backend.observe()
     assert 0 < busy.busy_cores < 2
+
+
+# ---------------------------------------------------------------- snapshots
+
+#: Prints whether the user's code was there before the container was.
+SHOW = "print(program.entries[''].call() if program else 'plain')"
+BODY = "def f(): return 'inherited'\n"
+
+
+@pytest.fixture
+def code_of_user(tmp_path: Path) -> Callable[[str], Path]:
+    def write(text: str) -> Path:
+        file = tmp_path / "module_of_user.py"
+        file.write_text(text + BODY)
+        return file
+
+    return write
+
+
+async def shown(backend: Backend, listener: Listener, file: Path, *names: str) -> list[str]:
+    for name in names:
+        backend.launch(order(name, SHOW, snapshot_of=file))
+    for name in names:
+        assert await listener.exit_of(name) == ("exited with code 0", True)
+    return [listener.text(name) for name in names]
+
+
+async def test_containers_inherit_code_that_was_loaded_once(
+    backend: Backend, listener: Listener, code_of_user: Callable[[str], Path], tmp_path: Path
+) -> None:
+    file = code_of_user(f"open({str(tmp_path / 'loads')!r}, 'a').write('once')\nprint('loading')\n")
+    first, second = await shown(backend, listener, file, "ta-1", "ta-2")
+    assert (first, second) == ("loading\ninherited\n", "inherited\n")
+    assert await shown(backend, listener, file, "ta-3") == ["inherited\n"]
+    assert (tmp_path / "loads").read_text() == "once"
+
+
+async def test_what_the_code_holds_is_not_copied(
+    backend: Backend, listener: Listener, code_of_user: Callable[[str], Path]
+) -> None:
+    file = code_of_user("data = bytearray(200 << 20)\nrest = [object() for _ in range(100_000)]\n")
+    measure = """
+import gc
+gc.collect()
+lines = [line.split() for line in open("/proc/self/smaps_rollup")]
+print(sum(int(line[1]) for line in lines if line[0].startswith("Private_")))
+"""
+    backend.launch(order("ta-1", measure, snapshot_of=file))
+    await listener.exit_of("ta-1")
+    assert int(listener.text("ta-1")) < 10_000
+
+
+async def test_threads_that_stop_before_a_fork_are_no_obstacle(
+    backend: Backend, listener: Listener, code_of_user: Callable[[str], Path]
+) -> None:
+    pytest.importorskip("numpy")
+    file = code_of_user("import numpy\n(numpy.ones((300, 300)) @ numpy.ones((300, 300))).sum()\n")
+    assert await shown(backend, listener, file, "ta-1") == ["inherited\n"]
+    assert not listener.written["ta-1", "system"]
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        (
+            "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True, name='pump').start()\n",
+            "after loading the code there is a running thread (pump)",
+        ),
+        ("import asyncio\nloop = asyncio.new_event_loop()\n", "after loading the code there is an open event loop"),
+        ("import subprocess\nchild = subprocess.Popen(['sleep', '1000'])\n", "there is a child process"),
+        ("raise ValueError('not now')\n", "loading the code raised ValueError: not now"),
+        ("import os\nos._exit(3)\n", "loading its code ended: exited with code 3"),
+        ("import os\nos.kill(os.getpid(), 11)\n", "loading its code ended: killed by SIGSEGV"),
+    ],
+)
+async def test_what_cannot_be_inherited_is_named_once_and_containers_start_plainly(
+    backend: Backend, listener: Listener, code_of_user: Callable[[str], Path], code: str, found: str
+) -> None:
+    file = code_of_user(code)
+    assert await shown(backend, listener, file, "ta-1", "ta-2") == ["plain\n", "plain\n"]
+    assert await shown(backend, listener, file, "ta-3") == ["plain\n"]
+    warnings = [listener.text(name, "system") for name in ("ta-1", "ta-2", "ta-3")]
+    assert found in warnings[0]
+    assert warnings[0].endswith("\n")
+    assert warnings[1:] == ["", ""]
+
+
+async def test_other_code_is_another_snapshot(
+    backend: Backend, listener: Listener, code_of_user: Callable[[str], Path], tmp_path: Path
+) -> None:
+    assert await shown(backend, listener, code_of_user(""), "ta-1") == ["inherited\n"]
+    other = tmp_path / "other.py"
+    other.write_text("def f(): return 'other'\n")
+    assert await shown(backend, listener, other, "ta-2") == ["other\n"]
+
+
+async def test_a_container_killed_while_its_code_loads_never_starts(
+    backend: Backend, listener: Listener, code_of_user: Callable[[str], Path], tmp_path: Path
+) -> None:
+    file = code_of_user(f"import time\nopen({str(tmp_path / 'began')!r}, 'w')\ntime.sleep(1000)\n")
+    backend.launch(order("ta-1", SHOW, snapshot_of=file))
+    while not (tmp_path / "began").exists():
+        await asyncio.sleep(0.005)
+    backend.kill("ta-1")
+    assert await listener.exit_of("ta-1") == ("killed before it was forked", False)
+    code_of_user("")
+    assert await shown(backend, listener, file, "ta-2") == ["inherited\n"]
+
+
+async def test_stop_while_code_loads_answers_every_order(
+    make: Callable[..., Backend], listener: Listener, code_of_user: Callable[[str], Path]
+) -> None:
+    backend = make()
+    await backend.start(listener, "unix:/nowhere")
+    backend.launch(order("ta-1", SHOW, snapshot_of=code_of_user("import time\ntime.sleep(1000)\n")))
+    backend.launch(order("ta-2", WAIT))
+    await listener.until(lambda: "ta-2" in listener.started)
+    await backend.stop()
+    assert set(listener.exited) == {"ta-1", "ta-2"}
+
+
+async def test_containers_of_a_snapshot_die_as_others_do(
+    backend: Backend, listener: Listener, code_of_user: Callable[[str], Path]
+) -> None:
+    file = code_of_user("")
+    code = "import subprocess\nprint(subprocess.Popen(['sleep', '1000'], start_new_session=True).pid)\n"
+    backend.launch(order("ta-1", code + WAIT, snapshot_of=file))
+    backend.launch(order("ta-2", code + WAIT, snapshot_of=file))
+    grandchildren = [int(await listener.line_of(name)) for name in ("ta-1", "ta-2")]
+    backend.kill("ta-1")
+    assert await listener.exit_of("ta-1") == ("killed by SIGKILL", True)
+    await gone(grandchildren[0])
+    snapshot = psutil.Process(listener.started["ta-2"]).parent()
+    assert snapshot is not None
+    snapshot.kill()
+    assert await listener.exit_of("ta-2") == ("its template ended: killed by SIGKILL", True)
+    await gone(listener.started["ta-2"])
+    await gone(grandchildren[1])
+    assert await shown(backend, listener, file, "ta-3") == ["inherited\n"]

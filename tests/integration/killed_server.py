@@ -15,7 +15,7 @@ from swell.model import Environment, FunctionSpec, Source
 from swell.ports import LaunchOrder
 
 
-def run(address: str, container_id: str, token: str) -> None:
+def run(address: str, container_id: str, token: str, program: object) -> None:
     """Be a container with a child in its group, one in a session of its own, and a daemon."""
     import signal
     import subprocess

@@ -17,7 +17,7 @@ HOMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "misc", "
 
 #: The shells that may catch any Exception, and why. A file that no longer needs its entry must lose it.
 CATCH_ALL: dict[str, str] = {
-    "runner/template.py": "what ends a container's program, whatever it is, belongs on the container's stderr",
+    "runner/child.py": "what ends a container's program, whatever it is, belongs on the container's stderr",
 }
 
 #: The modules that may rebind a global, and why.

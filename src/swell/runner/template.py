@@ -12,7 +12,6 @@ loop, since forking is safe only without them.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import gc
 import importlib
@@ -23,19 +22,19 @@ import signal
 import socket
 import sys
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
-from io import TextIOWrapper
-from typing import NoReturn
+from typing import Protocol
 
 import msgspec
 
-from swell.runner import linux
+from swell.runner import child, linux, snapshot
+from swell.runner.lifecycle import Program
 from swell.wire.template import (
     DATAGRAM_MAX,
     FILES_MAX,
     Exited,
+    Grow,
     Interrupt,
     Kill,
     Launch,
@@ -43,30 +42,41 @@ from swell.wire.template import (
     Opened,
     Reply,
     Request,
+    Seed,
     Started,
+    Unfit,
     files_of,
 )
 
-__all__ = ["Program", "Template", "main"]
+__all__ = ["Run", "Template", "main"]
 
-Program = Callable[[str, str, str], int | None]  #: (server address, container id, token) -> exit code
-Life = Callable[[], int | None]  #: what a forked child does with itself; returns its exit code
+
+class Run(Protocol):
+    """Is a container: `program` is the user's code if a snapshot holds it already. Returns the exit code."""
+
+    def __call__(self, address: str, container_id: str, token: str, program: Program | None, /) -> int | None:
+        """Run until the container is to end."""
+        ...
+
 
 #: What the template itself must not use but many containers need: imported here once, in 50 ms, and shared by all.
 _PREIMPORTED = ("asyncio", "cloudpickle", "uvloop")
 _REPLIES_MAX = 256  #: replies in one datagram, so that it stays below DATAGRAM_MAX
+_TEXT_MAX = 2_000  #: characters of an explanation
 _END_MAX_S = 3.0  #: how long the template waits at its end for killed processes to be gone
 
 _decode_requests = msgspec.msgpack.Decoder(list[Request]).decode
+_decode_seed = msgspec.msgpack.Decoder(Seed).decode
 _encode_replies = msgspec.msgpack.Encoder().encode
 
 
 class Template:
     """Forks children on request, tells the server what becomes of them, and leaves nothing of them behind."""
 
-    def __init__(self, channel: socket.socket, directory: str, program: Program) -> None:
+    def __init__(self, channel: socket.socket, directory: str, run: Run, program: Program | None = None) -> None:
         self._channel = channel
         self._directory = directory
+        self._run = run
         self._program = program
         self._ids: dict[int, str] = {}
         self._pids: dict[str, int] = {}
@@ -74,7 +84,7 @@ class Template:
         self._has_server = True
         self._wake, self._waker = socket.socketpair()
 
-    def serve(self) -> Life | None:
+    def serve(self) -> child.Life | None:
         """Serve until the server is gone, then clean up and return None. In a forked child, return what it shall do."""
         linux.adopt_orphans()
         self._wake.setblocking(False)
@@ -100,7 +110,7 @@ class Template:
 
     # ------------------------------------------------------------ the server's requests
 
-    def _receive(self) -> Life | None:
+    def _receive(self) -> child.Life | None:
         try:
             data, files, _, _ = socket.recv_fds(self._channel, DATAGRAM_MAX, FILES_MAX, socket.MSG_CMSG_CLOEXEC)
         except BlockingIOError:
@@ -113,39 +123,56 @@ class Template:
         for request in _decode_requests(data):
             count = files_of(request)
             own, files = files[:count], files[count:]
+            life = None
             match request:
+                case Launch() | Grow() if len(own) < count:  # the kernel drops those that would exceed RLIMIT_NOFILE
+                    self._refuse(request.child_id, own, "too many open files in the template")
                 case Launch():
-                    life = self._launch(request, own, files)
-                    if life is not None:
-                        return life
+                    life = self._fork(request.child_id, own, files, partial(self._be_container, request, own))
+                case Grow():
+                    life = self._fork(request.child_id, own, files, partial(self._be_template, own))
                 case Interrupt():
-                    if request.child_id in self._pids:
-                        os.kill(self._pids[request.child_id], signal.SIGINT)
+                    self._signal(request.child_id, signal.SIGINT)
                 case Kill():
-                    if request.child_id in self._pids:
-                        linux.kill_group(self._pids[request.child_id])
+                    self._signal(request.child_id, signal.SIGKILL)
+            if life is not None:
+                return life
         return None
 
-    def _launch(self, launch: Launch, own: Sequence[int], others: Sequence[int]) -> Life | None:
-        if len(own) < files_of(launch):  # the kernel drops descriptors that would exceed RLIMIT_NOFILE
-            self._replies.append(NotStarted(launch.container_id, "too many open files in the template"))
-            return None
+    def _fork(
+        self, child_id: str, own: Sequence[int], others: Sequence[int], life: Callable[[int], int | None]
+    ) -> child.Life | None:
+        """Fork; in the child return what it shall do. `own` are the files meant for it, `others` those for siblings."""
         template = os.getpid()
         try:
             pid = os.fork()
         except OSError as error:
-            pid = -1
-            self._replies.append(NotStarted(launch.container_id, f"cannot fork: {error.strerror}"))
+            self._refuse(child_id, own, f"cannot fork: {error.strerror}")
+            return None
         if pid == 0:
-            return partial(self._live, launch, template, own, others)
+            self._leave_template(others)
+            return partial(life, template)
         for fd in own:
             os.close(fd)
-        if pid > 0:
-            self._ids[pid] = launch.container_id
-            self._pids[launch.container_id] = pid
-            self._replies.append(Started(launch.container_id, pid))
-            self._send_replies()  # at once, so that a busy template does not hide that the first ones exist
+        self._ids[pid] = child_id
+        self._pids[child_id] = pid
+        self._replies.append(Started(child_id, pid))
+        self._send_replies()  # at once, so that a busy template does not hide that the first ones exist
         return None
+
+    def _refuse(self, child_id: str, own: Sequence[int], why: str) -> None:
+        for fd in own:
+            os.close(fd)
+        self._replies.append(NotStarted(child_id, why))
+
+    def _signal(self, child_id: str, number: signal.Signals) -> None:
+        pid = self._pids.get(child_id)
+        if pid is None:
+            return
+        if number == signal.SIGKILL:
+            linux.kill_group(pid)
+        else:
+            os.kill(pid, number)
 
     def _send_replies(self) -> None:
         while self._replies:
@@ -161,17 +188,6 @@ class Template:
 
     # ------------------------------------------------------------ in the child
 
-    def _live(self, launch: Launch, template: int, own: Sequence[int], others: Sequence[int]) -> int | None:
-        os.setsid()
-        linux.die_with_parent(template)
-        linux.adopt_orphans()  # so that what reaches the template is an orphan of a container that is dead
-        self._leave_template(others)
-        _redirect(*own)
-        os.environ.update(launch.variables)
-        if launch.memory_limit_bytes is not None:
-            _limit_memory(launch.memory_limit_bytes)
-        return self._program(launch.address, launch.container_id, launch.token)
-
     def _leave_template(self, others: Sequence[int]) -> None:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -179,6 +195,26 @@ class Template:
             own.close()
         for fd in others:
             os.close(fd)
+
+    def _be_container(self, launch: Launch, own: Sequence[int], parent: int) -> int | None:
+        child.begin(parent, own[0], own[1], launch.variables)
+        if launch.memory_limit_bytes is not None:
+            child.limit_memory(launch.memory_limit_bytes)
+        return self._run(launch.address, launch.child_id, launch.token, self._program)
+
+    def _be_template(self, own: Sequence[int], parent: int) -> int | None:
+        channel, stdout, stderr, seed = socket.socket(fileno=own[0]), own[1], own[2], own[3]
+        with open(seed, "rb") as file:
+            grown = _decode_seed(file.read())
+        child.begin(parent, stdout, stderr, grown.variables)
+        try:
+            program = snapshot.take(grown.spec, grown.environment)
+        except snapshot.UnfitError as error:
+            channel.send(_encode_replies([Unfit(str(error)[:_TEXT_MAX])]))
+            return 0
+        _freeze()
+        life = Template(channel, "", self._run, program).serve()
+        return None if life is None else child.live(life)
 
     # ------------------------------------------------------------ the dead
 
@@ -235,57 +271,23 @@ def _ended_child() -> int | None:
     return None if ended is None else ended.si_pid
 
 
-def _redirect(stdout: int, stderr: int) -> None:
-    null = os.open(os.devnull, os.O_RDONLY)
-    for fd, target in ((null, 0), (stdout, 1), (stderr, 2)):
-        os.dup2(fd, target)
-        os.close(fd)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
-
-
-def _limit_memory(size: int) -> None:
-    """Bound the container's writable private memory, so that Python raises MemoryError in the code that wants more.
-
-    Not RLIMIT_AS: that counts address space, of which CUDA, memory-mapped arguments and every thread's malloc arena
-    reserve far more than they ever use.
-    """
-    import resource
-
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    bound = size if hard == resource.RLIM_INFINITY else min(size, hard)
-    resource.setrlimit(resource.RLIMIT_DATA, (bound, bound))
-
-
-def _leave(life: Life) -> NoReturn:
-    """Live a child's life, then leave without tearing down the frozen heap, which would only copy it page by page."""
-    code = 1
-    try:
-        code = life() or 0
-    except SystemExit as leaving:
-        code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
-    except BaseException:
-        traceback.print_exc()
-    atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]  it prints what they raise
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError, AttributeError):  # user code may have closed or replaced it
-            stream.flush()
-    os._exit(code)
+def _freeze() -> None:
+    """Make what is here now invisible to the garbage collector, so that no child's collector ever writes to it."""
+    gc.collect()
+    gc.freeze()
 
 
 def main(channel: str, directory: str, program: str) -> None:
     """Be a template: `channel` is a descriptor, `program` names the container's function as module:name."""
     module, _, name = program.partition(":")
-    run: Program = getattr(importlib.import_module(module), name)
+    run: Run = getattr(importlib.import_module(module), name)
     for name in _PREIMPORTED:
         with contextlib.suppress(ModuleNotFoundError):  # uvloop is not everywhere; who needs it will notice
             importlib.import_module(name)
-    gc.collect()
-    gc.freeze()  # what is here now is never collected, hence never written to by the collector of a child
+    _freeze()
     life = Template(socket.socket(fileno=int(channel)), directory, run).serve()
     if life is not None:
-        _leave(life)
+        child.live(life)
 
 
 if __name__ == "__main__":

@@ -37,9 +37,11 @@ class Channel:
         self._loop.add_reader(sock, self._readable)
 
     def send(self, request: Request, files: Sequence[int] = ()) -> None:
-        """Send a request soon, in order; `files` are closed here once they have left."""
+        """Send a request soon, in order; `files` are closed here once they have left, or cannot leave any more."""
         self._waiting.append((request, files))
-        if not self._is_flushing:
+        if not self._is_open:
+            self._drop_waiting()
+        elif not self._is_flushing:
             self._is_flushing = True
             self._loop.call_soon(self._flush)
 

@@ -1,0 +1,155 @@
+"""Containers: every container that was ordered and is not yet reported gone, with its output and its end.
+
+This module must not know how templates come about, or which of them a container should be forked from.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Protocol
+
+from swell.backends.process.capture import Capture
+from swell.backends.process.channel import Channel
+from swell.backends.process.host import count_oom_kills
+from swell.backends.process.orphans import MARK, kill_orphans
+from swell.backends.process.template import ending
+from swell.ports import BackendListener, LaunchOrder
+from swell.wire.template import Exited, Interrupt, Kill, Launch, NotStarted, Started
+
+__all__ = ["Containers", "Parent"]
+
+
+class Parent(Protocol):
+    """What containers are forked from."""
+
+    channel: Channel
+
+
+class _Container:
+    def __init__(self, parent: Parent, captures: Sequence[Capture]) -> None:
+        self.parent = parent
+        self.captures = captures
+        self.pid: int | None = None
+
+
+class Containers:
+    """Asks parents to fork containers, and tells the listener what becomes of them."""
+
+    def __init__(self, listener: BackendListener, server_address: str, has_gpus: bool, log_line_max: int) -> None:
+        """Begin with none.
+
+        Args:
+            listener: hears everything.
+            server_address: where containers are to connect.
+            has_gpus: whether this machine has GPUs, so that containers must be told which are theirs.
+            log_line_max: characters after which a line of output is split.
+        """
+        self._listener = listener
+        self._address = server_address
+        self._has_gpus = has_gpus
+        self._log_line_max = log_line_max
+        self._containers: dict[str, _Container] = {}
+        self._oom_kills = count_oom_kills()
+
+    def fork(self, order: LaunchOrder, parent: Parent) -> None:
+        """Ask `parent` for a container. Without the files for its output, it is reported as never started."""
+        try:
+            files, captures = self._make_pipes(order.container_id)
+        except OSError as error:
+            self.report_never_started(order.container_id, f"cannot read the output of a container: {error.strerror}")
+            return
+        self._containers[order.container_id] = _Container(parent, captures)
+        variables = {MARK: order.container_id, **self.gpu_variables(order.gpus)}
+        limit = order.spec.resources.memory_limit_bytes
+        parent.channel.send(Launch(order.container_id, self._address, order.token, variables, limit), files)
+
+    def gpu_variables(self, gpus: Sequence[str]) -> dict[str, str]:
+        """Return the environment that restricts a process to these GPUs, which may be none."""
+        return {"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if self._has_gpus else {}
+
+    def interrupt(self, container_id: str) -> None:
+        """Have the parent send SIGINT. Unknown ids are ignored."""
+        container = self._containers.get(container_id)
+        if container is not None:
+            container.parent.channel.send(Interrupt(container_id))
+
+    def kill(self, container_id: str) -> None:
+        """Have the parent kill the group: only it knows that a process id still means its child."""
+        container = self._containers.get(container_id)
+        if container is not None:
+            container.parent.channel.send(Kill(container_id))
+
+    def hear(self, reply: Started | NotStarted | Exited) -> None:
+        """Take in what a parent says of a container."""
+        match reply:
+            case Started(container_id, pid):
+                self._containers[container_id].pid = pid
+                self._listener.container_started(container_id, pid)
+            case NotStarted(container_id, text):
+                self._bury(container_id, text)
+            case Exited(container_id, status):
+                self._bury(container_id, self._explain(status))
+
+    def parent_ended(self, parent: Parent, how: str) -> None:
+        """Report its containers gone: the kernel has killed them. What is left of their groups is killed here."""
+        lost = {name: container.pid for name, container in self._containers.items() if container.parent is parent}
+        for pid in lost.values():
+            if pid is not None:
+                _kill_group(pid)
+        if lost:
+            kill_orphans(lost.keys())
+        for name in lost:
+            self._bury(name, f"its template ended: {how}")
+
+    def report_never_started(self, container_id: str, why: str) -> None:
+        """Tell the listener that an order came to nothing."""
+        self._listener.container_exited(container_id, why, False)
+
+    def parents(self) -> set[Parent]:
+        """Return whatever has containers."""
+        return {container.parent for container in self._containers.values()}
+
+    def pids(self) -> Iterable[int]:
+        """Return the process ids of those that have been forked."""
+        return [container.pid for container in self._containers.values() if container.pid is not None]
+
+    def _make_pipes(self, container_id: str) -> tuple[list[int], list[Capture]]:
+        """Return the ends for the container to write stdout and stderr to, and what reads the other ends."""
+        write_ends: list[int] = []
+        captures: list[Capture] = []
+        try:
+            for stream in ("stdout", "stderr"):
+                read_end, write_end = os.pipe()
+                write_ends.append(write_end)
+                sink = partial(self._listener.container_wrote, container_id, stream)
+                captures.append(Capture(read_end, self._log_line_max, sink))
+        except OSError:  # too many open files
+            for fd in write_ends:
+                os.close(fd)
+            for capture in captures:
+                capture.finish()
+            raise
+        return write_ends, captures
+
+    def _bury(self, container_id: str, reason: str) -> None:
+        container = self._containers.pop(container_id)
+        for capture in container.captures:
+            capture.finish()  # all it wrote is heard before its end is
+        self._listener.container_exited(container_id, reason, container.pid is not None)
+
+    def _explain(self, status: int) -> str:
+        reason = ending(status)
+        if status != -signal.SIGKILL:
+            return reason
+        kills, self._oom_kills = self._oom_kills, count_oom_kills()
+        return f"{reason}: the kernel ran out of memory" if self._oom_kills > kills else reason
+
+
+def _kill_group(pid: int) -> None:
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return  # all of it is gone

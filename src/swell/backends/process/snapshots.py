@@ -1,0 +1,140 @@
+"""Snapshots: which function has a template of its own, which orders wait for one, and which functions cannot have one.
+
+This module must not know how containers are forked, or what reaches the listener otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from itertools import count
+
+from swell.backends.process.containers import Parent
+from swell.backends.process.snapshot import Snapshot, SnapshotState
+from swell.backends.process.template import Template
+from swell.ports import LaunchOrder
+from swell.wire.template import Reply
+
+__all__ = ["Snapshots"]
+
+SNAPSHOTS_MAX = 16  #: kept at once; each holds the memory of one function's code
+IDLE_S = 300.0  #: how long one is kept that has no container
+
+
+class Snapshots:
+    """The templates of single functions."""
+
+    def __init__(
+        self,
+        log_line_max: int,
+        on_reply: Callable[[Snapshot, Reply], None],
+        on_output: Callable[[str, str, str], None],
+        parents: Callable[[], set[Parent]],
+    ) -> None:
+        """Begin with none.
+
+        Args:
+            log_line_max: characters after which a line of output is split.
+            on_reply: hears what snapshots say.
+            on_output: hears (container id, stream, text) of what is written on behalf of a waiting container.
+            parents: tells what has containers now.
+        """
+        self._log_line_max = log_line_max
+        self._on_reply = on_reply
+        self._on_output = on_output
+        self._parents = parents
+        self._by_function: dict[str, Snapshot] = {}  # the one unused longest first
+        self._by_id: dict[str, Snapshot] = {}  # also those that are on their way out
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._numbers = count(1)
+
+    def parent_for(self, order: LaunchOrder, base: Template, variables: Mapping[str, str]) -> Parent | None:
+        """Return what to fork this container from; None when the order waits here until that is known.
+
+        Raises:
+            OSError: too many open files.
+        """
+        snapshot = self._by_function.pop(order.function_id, None)
+        if snapshot is not None and not snapshot.fits(order):
+            self._dismiss(snapshot)
+            snapshot = None
+        if snapshot is None:
+            self._make_room()
+            name = f"snapshot-{next(self._numbers)}"
+            snapshot = Snapshot(name, order, base, variables, self._log_line_max, self._on_reply, self._on_output)
+            self._by_id[name] = snapshot
+        self._by_function[order.function_id] = snapshot
+        self._watch(snapshot)
+        match snapshot.state:
+            case SnapshotState.OPEN:
+                return snapshot
+            case SnapshotState.UNFIT:
+                return base
+            case SnapshotState.LOADING:
+                snapshot.waiting[order.container_id] = order
+                return None
+
+    def get(self, child_id: str) -> Snapshot | None:
+        """Return the snapshot of that name."""
+        return self._by_id.get(child_id)
+
+    def of(self, base: Template) -> list[Snapshot]:
+        """Return the snapshots that were forked from a template."""
+        return [snapshot for snapshot in self._by_id.values() if snapshot.base is base]
+
+    def withdraw(self, container_id: str) -> bool:
+        """Forget an order that waits here; return False if none of that name does."""
+        for snapshot in self._by_id.values():
+            if snapshot.waiting.pop(container_id, None) is not None:
+                if not snapshot.waiting:
+                    self._dismiss(snapshot)  # nobody wants it, and it may be stuck in the user's code for ever
+                return True
+        return False
+
+    def settle(self, snapshot: Snapshot, state: SnapshotState) -> list[LaunchOrder]:
+        """Note what became of a snapshot that was loading; return the orders that waited for that."""
+        snapshot.finish_output()
+        snapshot.state = state
+        orders = list(snapshot.waiting.values())
+        snapshot.waiting.clear()
+        return orders
+
+    def forget(self, snapshot: Snapshot) -> None:
+        """Note that its process is gone. That a function is unfit is remembered."""
+        self._by_id.pop(snapshot.id, None)
+        if snapshot.state is not SnapshotState.UNFIT and self._by_function.get(snapshot.function_id) is snapshot:
+            del self._by_function[snapshot.function_id]
+
+    def close(self) -> None:
+        """Look after nothing any more."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
+    def _watch(self, snapshot: Snapshot) -> None:
+        """Look at it again when it may have been idle for long."""
+        timer = self._timers.pop(snapshot.id, None)
+        if timer is not None:
+            timer.cancel()
+        self._timers[snapshot.id] = asyncio.get_running_loop().call_later(IDLE_S, self._look, snapshot)
+
+    def _look(self, snapshot: Snapshot) -> None:
+        if snapshot in self._parents():
+            self._watch(snapshot)
+        else:
+            self._dismiss(snapshot)
+
+    def _make_room(self) -> None:
+        busy = self._parents()
+        for snapshot in list(self._by_function.values()):
+            if len(self._by_function) < SNAPSHOTS_MAX:
+                return
+            if snapshot not in busy and not snapshot.waiting:
+                self._dismiss(snapshot)
+
+    def _dismiss(self, snapshot: Snapshot) -> None:
+        """Use it for nothing new, and end it unless it has containers: then it is looked at again."""
+        if self._by_function.get(snapshot.function_id) is snapshot:
+            del self._by_function[snapshot.function_id]
+        if snapshot not in self._parents():
+            snapshot.kill()
