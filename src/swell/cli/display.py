@@ -1,0 +1,115 @@
+"""What `swell run` shows while it runs: log lines, and below them on a terminal a board that is redrawn.
+
+The board appears only once a run has lasted a moment, so that a quick one never pays for loading rich. Where it cannot
+be redrawn, a line now and then says how far things are. This module must not know what is on the board.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self, TextIO
+
+from swell.cli.board import FRAMES_PER_S, Board
+from swell.sdk.output import PlainOutput, has_colour
+
+if TYPE_CHECKING:
+    from rich.live import Live
+
+    from swell.wire.messages import Progress
+
+__all__ = ["Display"]
+
+BOARD_AFTER_S: Final = 0.3
+LINES_EVERY_S: Final = 10.0
+
+
+class Display(PlainOutput):
+    """An Output for the command line; a context manager, so that the terminal is always left as it was.
+
+    The board goes to stderr, so that stdout holds only what the program and its containers print.
+
+    Args:
+        title: What runs.
+        quiet: Show logs and warnings only.
+        timestamps: Begin every log line with the local time.
+    """
+
+    def __init__(self, title: str, *, quiet: bool = False, timestamps: bool = False) -> None:
+        super().__init__(timestamps=timestamps)
+        self.board: Final = Board(title, time.monotonic)
+        # Remembered because the board, while it is shown, stands in for both.
+        self._streams: Final = {"stdout": sys.stdout, "stderr": sys.stderr}
+        self._live: Live | None = None
+        self._ended = threading.Event()
+        watch = None if quiet else self._watch_terminal if has_colour(sys.stderr) else self._watch_file
+        self._watcher = None if watch is None else threading.Thread(target=watch, name="swell-display", daemon=True)
+
+    def __enter__(self) -> Self:
+        if self._watcher is not None:
+            self._watcher.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        if self._watcher is not None:
+            self._watcher.join()
+
+    def progress(self, message: Progress) -> None:
+        """Show the state of every function."""
+        self.board.progress(message)
+
+    def map_started(self, map_id: str, function_name: str) -> None:
+        """Begin to show a map."""
+        self.board.map_started(map_id, function_name)
+
+    def map_advanced(self, map_id: str, done: int, sent: int, total: int | None) -> None:
+        """Show how far a map is."""
+        self.board.map_advanced(map_id, done, sent, total)
+
+    def map_ended(self, map_id: str) -> None:
+        """Stop showing a map."""
+        self.board.map_ended(map_id)
+
+    def _stream(self, name: str) -> TextIO:
+        return self._streams["stdout" if name == "stdout" else "stderr"]
+
+    def _write(self, stream: TextIO, text: str) -> None:
+        with self._lock:
+            if self._live is not None and stream.isatty():
+                self._live.console.out(text, end="", highlight=False)  # above the board
+            else:
+                stream.write(text)
+                stream.flush()
+
+    # ------------------------------------------------------------ the watcher thread
+
+    def _watch_terminal(self) -> None:
+        if self._ended.wait(BOARD_AFTER_S):
+            return
+        from rich.console import Console
+        from rich.live import Live
+
+        live = Live(
+            console=Console(file=self._streams["stderr"]),
+            get_renderable=self.board.table,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=self._streams["stdout"].isatty(),
+        )
+        with live:
+            with self._lock:
+                self._live = live
+            while not self._ended.wait(1 / FRAMES_PER_S):
+                live.refresh()
+            with self._lock:
+                self._live = None
+
+    def _watch_file(self) -> None:
+        while not self._ended.wait(LINES_EVERY_S):
+            for line in self.board.lines():
+                self._write(self._streams["stderr"], f"{line}\n")

@@ -1,0 +1,137 @@
+"""How an error is told to the person at the terminal: what happened, from the first line of their own code on.
+
+Frames of swell and of the machinery below it say nothing to them and are left out; those of a container stand behind a
+divider with its name. SWELL_TRACEBACK=1 shows everything. This module must not know commands.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import sysconfig
+import traceback
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Final
+
+from swell.config import Settings
+from swell.errors import Error, InvalidError
+from swell.sdk.output import has_colour
+
+__all__ = ["describe", "report"]
+
+_REMOTE: Final = re.compile(r"<(ta-[^>]*)>:(.*)", re.DOTALL)
+_HERE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_STANDARD: Final = tuple({sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib")})
+_PACKAGES: Final = ("site-packages", "dist-packages")
+
+RULE: Final = 72  #: characters of a divider
+
+
+def report(error: BaseException) -> None:
+    """Print an error to stderr: in a red panel on a terminal, as plain lines elsewhere."""
+    if _raw_wanted():
+        traceback.print_exception(error)
+        return
+    text = describe(error)
+    if not has_colour(sys.stderr):
+        lead = "" if text.startswith(("Traceback", " ")) else "Error: "  # a SyntaxError begins with its indented place
+        sys.stderr.write(f"{lead}{text}\n")
+        return
+    from rich.console import Console
+    from rich.panel import Panel
+    from rich.text import Text
+
+    body = Text(text)
+    body.highlight_regex(r"(?m)^── .*", "yellow")
+    body.highlight_regex(r'(?m)^ +File "[^"]*", line \d+.*$', "cyan")
+    Console(stderr=True).print(Panel(body, title="Error", title_align="left", border_style="red"))
+
+
+def describe(error: BaseException) -> str:
+    """Return the text of an error: its message, after the traceback from the user's code on, if it came by there."""
+    return "\n".join(_told(error, traceback.TracebackException.from_exception(error, compact=True)))
+
+
+def _raw_wanted() -> bool:
+    try:
+        return Settings.load().traceback
+    except InvalidError:  # perhaps the very error to be told
+        return False
+
+
+def _told(error: BaseException | None, told: traceback.TracebackException) -> Iterator[str]:
+    """Yield the text of an error and of those that led to it; `told` is what the standard library makes of it."""
+    if told.__cause__ is not None:
+        yield from _told(error and error.__cause__, told.__cause__)
+        yield "\nThe above exception was the direct cause of the following exception:\n"
+    elif told.__context__ is not None and not told.__suppress_context__:
+        yield from _told(error and error.__context__, told.__context__)
+        yield "\nDuring handling of the above exception, another exception occurred:\n"
+    frames = _users_part(told.stack, is_ours=isinstance(error, Error))
+    if frames:
+        yield "Traceback (most recent call last):"
+        yield from _sections(frames)
+    if isinstance(error, Error) and not frames:
+        yield str(error) or type(error).__name__
+    else:
+        yield "".join(told.format_exception_only()).rstrip("\n")
+    inner_errors: Sequence[BaseException] = getattr(error, "exceptions", ()) if told.exceptions else ()
+    for number, (inner_error, inner) in enumerate(zip(inner_errors, told.exceptions or (), strict=False), start=1):
+        yield f"  ── exception {number} of {len(inner_errors)} ──"
+        yield from (f"  {line}" for text in _told(inner_error, inner) for line in text.splitlines())
+
+
+def _users_part(stack: traceback.StackSummary, *, is_ours: bool) -> list[traceback.FrameSummary]:
+    """Return the frames from the first one of the user's code on, without those of swell in between.
+
+    An error that swell itself did not mean to raise keeps all its frames when it begins or ends inside swell: it is
+    a defect, and they are what it can be found by.
+    """
+    begun = list(stack)
+    while begun and _is_machinery(begun[0].filename):
+        del begun[0]
+    if is_ours:
+        return [frame for frame in begun if not _is_swell(frame.filename)]
+    if begun and not _is_swell(begun[-1].filename):
+        return [frame for frame in begun if not _is_swell(frame.filename)]
+    return list(stack)
+
+
+def _is_swell(filename: str) -> bool:
+    return filename.startswith(_HERE)
+
+
+def _is_machinery(filename: str) -> bool:
+    if filename.startswith("<frozen ") or _is_swell(filename):
+        return True
+    parts = filename.split(os.sep)
+    if any(name in parts for name in _PACKAGES):
+        return "click" in parts
+    return filename.startswith(_STANDARD)
+
+
+def _sections(frames: list[traceback.FrameSummary]) -> Iterator[str]:
+    """Yield the text of frames, with a divider wherever a container's begin or end."""
+    was_away = False
+    for container, group in groupby(frames, key=lambda frame: _place(frame)[0]):
+        if container or was_away:
+            yield f"── {f'in container {container}' if container else 'here'} ".ljust(RULE, "─")
+        was_away = bool(container)
+        summary = traceback.StackSummary.from_list([_at_home(frame) for frame in group])
+        yield "".join(summary.format()).rstrip("\n")
+
+
+def _place(frame: traceback.FrameSummary) -> tuple[str, str]:
+    """Return the container ("" for this machine) and the file of a frame."""
+    found = _REMOTE.match(frame.filename)
+    return (found[1], found[2]) if found else ("", frame.filename)
+
+
+def _at_home(frame: traceback.FrameSummary) -> traceback.FrameSummary:
+    """Return the frame with its file as the container saw it, its source line kept."""
+    container, file = _place(frame)
+    if not container:
+        return frame
+    return traceback.FrameSummary(file, frame.lineno, frame.name, lookup_line=False, line=frame.line)

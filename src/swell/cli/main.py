@@ -1,0 +1,92 @@
+"""The `swell` command: finds the subcommand, runs it, and turns whatever ends it into a message and an exit code.
+
+Subcommands are loaded when they are used. This module must not know what any of them does.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Final
+
+import click
+
+from swell.errors import InvalidError
+
+__all__ = ["main", "swell"]
+
+#: Subcommand -> module under swell.cli that defines a click command of this name.
+COMMANDS: Final = {"config": "config", "run": "run"}
+
+EXIT_ERROR: Final = 1
+EXIT_INTERRUPTED: Final = 130  #: what shells report for a program that Ctrl-C ended
+
+
+class _Commands(click.Group):
+    """A group that imports a subcommand when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = COMMANDS.get(cmd_name)
+        return None if module is None else getattr(import_module(f"swell.cli.{module}"), cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS and (name.endswith(".py") or "::" in name):
+            raise InvalidError(f"{name!r} is not a command; to run it, write: swell run {' '.join(args)}")
+        self.commands = dict.fromkeys(COMMANDS, click.Command(None))  # what click searches for a near miss
+        return super().resolve_command(ctx, args)
+
+
+def _show_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        click.echo(f"swell {version('swell')}")
+        ctx.exit()
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Start here: swell run examples/hello.py",
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."
+)
+def swell() -> None:
+    """Run Python functions in pools of containers that swell with demand and subside to zero."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command line and leave the process.
+
+    Exit codes: 0 success, 1 an error, 2 a command line that cannot be understood, 130 Ctrl-C; a program that calls
+    `sys.exit` decides for itself.
+
+    Args:
+        arguments: Those after `swell`; by default the process's own.
+    """
+    # Not click's own main(): that one would swallow an EOFError or a broken pipe of the user's program.
+    try:
+        with swell.make_context("swell", list(sys.argv[1:] if arguments is None else arguments)) as ctx:
+            swell.invoke(ctx)
+    except click.exceptions.Exit as leaving:
+        sys.exit(leaving.exit_code)
+    except click.ClickException as misuse:
+        misuse.show()
+        sys.exit(misuse.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        sys.stderr.write("\nAborted\n")
+        sys.exit(EXIT_INTERRUPTED)
+    except SystemExit:
+        raise
+    except BaseException as error:
+        from swell.cli.failure import report
+
+        report(error)
+        sys.exit(EXIT_ERROR)
