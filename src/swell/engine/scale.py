@@ -86,7 +86,10 @@ class Scaler:
                     pool.held_back = "the nodes are full" if ledger.nodes else "no node is known yet"
                 break
             known = ledger.nodes[place.node]
-            pool.held_back = self._too_fast(known, is_demand=live >= max(1, floor))
+            is_demand = live >= max(1, floor)
+            pool.held_back = self._too_fast(known, is_demand=is_demand) or (
+                self._too_early(pool, known, now) if is_demand else ""
+            )
             if pool.held_back:
                 self._want_look(now)
                 break
@@ -120,6 +123,16 @@ class Scaler:
         if starting >= pace.starting_max(cores) * 4:
             return f"{starting} containers are starting"
         return ""
+
+    @staticmethod
+    def _too_early(pool: Pool, known: KnownNode, now: float) -> str:
+        """Return why to wait for a pool's first containers: nobody knows yet how long starts and inputs take."""
+        if pool.start_s is not None:
+            return ""
+        starting = [container.requested_at for container in pool.containers.values() if container.state in STARTING]
+        if len(starting) < pace.first_burst(known.node.cpu) or now > min(starting) + pace.FIRST_PATIENCE_S:
+            return ""
+        return "waiting to see how long the first containers take to start"
 
     def _start(self, pool: Pool, place: Place, now: float) -> None:
         ledger = self._ledger

@@ -12,8 +12,10 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-__all__ = ["LOOK_EVERY_S", "Pace", "looked", "saturated", "started", "starting_max"]
+__all__ = ["FIRST_PATIENCE_S", "LOOK_EVERY_S", "Pace", "first_burst", "looked", "saturated", "started", "starting_max"]
 
+#: How long the very first containers of a pool may take before more are started without having seen one ready.
+FIRST_PATIENCE_S = 0.5
 LOOK_EVERY_S = 0.05  #: how soon to look again at a node while something waits for its answer
 BURST_MAX = 256
 

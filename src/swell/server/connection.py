@@ -10,6 +10,7 @@ import asyncio
 import logging
 from typing import Protocol, cast
 
+from swell.errors import AuthError, Error, VersionError, to_wire
 from swell.wire import codec
 from swell.wire.messages import PROTOCOL, Failed, Hello, Message
 
@@ -92,23 +93,26 @@ class Connection(asyncio.Protocol):
         if not isinstance(message, Hello):
             raise codec.FrameError(f"the first message must be Hello, not {type(message).__name__}")
         if message.protocol != PROTOCOL:
-            why = (
-                f"protocol {message.protocol} is spoken by the peer, {PROTOCOL} by this server: use the same version of "
-                "swell on both sides"
+            error: Error = VersionError(
+                f"the peer speaks protocol {message.protocol}, this server {PROTOCOL}: use the same version of swell on "
+                "both sides"
             )
         else:
             why = self._switchboard.connected(self, message)
-        if why:
-            self.send(Failed(0, "version" if message.protocol != PROTOCOL else "auth", why))
-            raise codec.FrameError(why)
-        self.role, self.name = message.role, message.name
+            if not why:
+                self.role, self.name = message.role, message.name
+                return
+            error = AuthError(why)
+        self.send(Failed(0, *to_wire(error)))
+        # A container may be killed while it connects: nothing to worry anybody with.
+        self._reject(str(error), logging.WARNING if message.role == "client" else logging.INFO)
 
     def _be_patient(self) -> None:
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
 
-    def _reject(self, why: str) -> None:
+    def _reject(self, why: str, level: int = logging.WARNING) -> None:
         if self._transport is not None:
-            log.warning("closing connection %d (%s): %s", self.number, self.role or "unknown peer", why)
+            log.log(level, "closing connection %d (%s): %s", self.number, self.role or "unknown peer", why)
             self._transport.close()
