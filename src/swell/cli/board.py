@@ -110,7 +110,8 @@ class Board:
             body.add_row(f"  {known.function_name} map", _bar(known, now), Text(known.text(now), "green"))
         whole = Table.grid()
         whole.add_row(self._head(now, running=bool(functions)))
-        whole.add_row(body)
+        if body.row_count:
+            whole.add_row(body)
         return whole
 
     def _head(self, now: float, *, running: bool) -> Text:

@@ -82,9 +82,8 @@ class Display(PlainOutput):
         with self._lock:
             if self._live is not None and stream.isatty():
                 self._live.console.out(text, end="", highlight=False)  # above the board
-            else:
-                stream.write(text)
-                stream.flush()
+                return
+        super()._write(stream, text)
 
     # ------------------------------------------------------------ the watcher thread
 

@@ -12,7 +12,7 @@ import sys
 import sysconfig
 import traceback
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import dropwhile, groupby
 from typing import Final
 
 from swell.config import Settings
@@ -69,11 +69,8 @@ def _told(error: BaseException | None, told: traceback.TracebackException) -> It
     elif told.__context__ is not None and not told.__suppress_context__:
         yield from _told(error and error.__context__, told.__context__)
         yield "\nDuring handling of the above exception, another exception occurred:\n"
-    frames = _users_part(told.stack, is_ours=isinstance(error, Error))
-    if frames:
-        yield "Traceback (most recent call last):"
-        yield from _sections(frames)
-    if isinstance(error, Error) and not frames:
+    yield from _traced(error, told.stack)
+    if isinstance(error, Error) and not _users_part(told.stack):
         yield str(error) or type(error).__name__
     else:
         yield "".join(told.format_exception_only()).rstrip("\n")
@@ -83,20 +80,24 @@ def _told(error: BaseException | None, told: traceback.TracebackException) -> It
         yield from (f"  {line}" for text in _told(inner_error, inner) for line in text.splitlines())
 
 
-def _users_part(stack: traceback.StackSummary, *, is_ours: bool) -> list[traceback.FrameSummary]:
-    """Return the frames from the first one of the user's code on, without those of swell in between.
+def _traced(error: BaseException | None, stack: traceback.StackSummary) -> Iterator[str]:
+    """Yield the traceback that says something: the user's part, or for a defect of swell, all there is."""
+    frames = _users_part(stack)
+    is_meant = isinstance(error, Error | SyntaxError)  # the text of a SyntaxError tells its place
+    if not frames and not is_meant:
+        frames = list(stack)
+    if not frames:
+        return
+    yield "Traceback (most recent call last):"
+    yield from _sections(frames)
+    if _is_swell(stack[-1].filename) and not is_meant and frames[-1] is not stack[-1]:
+        yield "  (SWELL_TRACEBACK=1 shows the frames of swell, too)"
 
-    An error that swell itself did not mean to raise keeps all its frames when it begins or ends inside swell: it is
-    a defect, and they are what it can be found by.
-    """
-    begun = list(stack)
-    while begun and _is_machinery(begun[0].filename):
-        del begun[0]
-    if is_ours:
-        return [frame for frame in begun if not _is_swell(frame.filename)]
-    if begun and not _is_swell(begun[-1].filename):
-        return [frame for frame in begun if not _is_swell(frame.filename)]
-    return list(stack)
+
+def _users_part(stack: traceback.StackSummary) -> list[traceback.FrameSummary]:
+    """Return the frames from the first one of the user's code on, without those of swell in between."""
+    users = dropwhile(lambda frame: _is_machinery(frame.filename), stack)
+    return [frame for frame in users if not _is_swell(frame.filename)]
 
 
 def _is_swell(filename: str) -> bool:

@@ -5,6 +5,8 @@ Subcommands are loaded when they are used. This module must not know what any of
 
 from __future__ import annotations
 
+import os
+import select
 import sys
 from importlib import import_module
 from typing import Final
@@ -17,6 +19,8 @@ __all__ = ["main", "swell"]
 
 #: Subcommand -> module under swell.cli that defines a click command of this name.
 COMMANDS: Final = {"config": "config", "run": "run"}
+
+STDOUT: Final = 1  #: file descriptor
 
 EXIT_ERROR: Final = 1
 EXIT_INTERRUPTED: Final = 130  #: what shells report for a program that Ctrl-C ended
@@ -75,6 +79,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         with swell.make_context("swell", list(sys.argv[1:] if arguments is None else arguments)) as ctx:
             swell.invoke(ctx)
+        if _reader_left():
+            sys.exit(EXIT_ERROR)
     except click.exceptions.Exit as leaving:
         sys.exit(leaving.exit_code)
     except click.ClickException as misuse:
@@ -86,7 +92,19 @@ def main(arguments: list[str] | None = None) -> None:
     except SystemExit:
         raise
     except BaseException as error:
+        if isinstance(error, BrokenPipeError) and _reader_left():
+            sys.exit(EXIT_ERROR)
         from swell.cli.failure import report
 
         report(error)
         sys.exit(EXIT_ERROR)
+
+
+def _reader_left() -> bool:
+    """Tell whether nobody reads our stdout any more, as in `swell run … | head`, and then write to it no further."""
+    poll = select.poll()
+    poll.register(STDOUT, 0)
+    if not any(events & select.POLLERR for _, events in poll.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)  # or Python would complain at its exit
+    return True

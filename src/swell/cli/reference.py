@@ -72,20 +72,20 @@ def _check_path(path: str, text: str) -> None:
             raise InvalidError(f"there is no file {path!r}: did you mean {path}.py?")
         if all(part.isidentifier() for part in path.split(".")):
             raise InvalidError(f"{path!r} is not a file; if it is a module, write: swell run -m {text}")
-    scripts = [name for name in _listed(folder or ".") if name.endswith(".py")]
-    raise InvalidError(f"there is no file {path!r}{near(file, scripts, folder)}")
+    scripts = [name.removesuffix(".py") for name in _listed(folder or ".") if name.endswith(".py")]
+    raise InvalidError(f"there is no file {path!r}{near(file.removesuffix('.py'), scripts, folder, '.py')}")
 
 
 def _listed(folder: str) -> list[str]:
     return os.listdir(folder) if os.path.isdir(folder) else []
 
 
-def near(name: str, known: Iterable[str], folder: str = "") -> str:
-    """Return "; did you mean …?" if one of the known names (in a folder) is nearly this one, else ""."""
+def near(name: str, known: Iterable[str], folder: str = "", suffix: str = "") -> str:
+    """Return "; did you mean …?" if one of the known names is nearly this one, else ""."""
     from difflib import get_close_matches
 
     close = get_close_matches(name, list(known), 1)
-    return f"; did you mean {os.path.join(folder, close[0])}?" if close else ""
+    return f"; did you mean {os.path.join(folder, close[0])}{suffix}?" if close else ""
 
 
 # ---------------------------------------------------------------- the user's module
@@ -144,5 +144,5 @@ def _load_script(path: str) -> ModuleType:
         raise InvalidError(
             f"{os.path.basename(path)} imports relative to its package, which a script does not have: "
             "run it as a module, swell run -m package.module"
-        ) from error
+        ) from None
     return module

@@ -153,13 +153,12 @@ def _call(target: Target, given: Arguments, *, detach: bool) -> Any:
 
 
 def _write(path: Path, result: object) -> None:
-    match result:
-        case str():
-            path.write_text(result, encoding="utf-8")
-        case bytes():
-            path.write_bytes(result)
-        case _:
-            raise InvalidError(
-                f"--write-result writes a str or bytes, and the function returned {type(result).__name__}; "
-                "convert it in the function"
-            )
+    if not isinstance(result, str | bytes):
+        raise InvalidError(
+            f"--write-result writes a str or bytes, and the function returned {type(result).__name__}; "
+            "convert it in the function"
+        )
+    try:
+        path.write_bytes(result.encode() if isinstance(result, str) else result)
+    except OSError as error:
+        raise InvalidError(f"the result cannot be written to {path}: {error.strerror}") from None

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, Protocol, TextIO
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class PlainOutput:
         return sys.stdout if name == "stdout" else sys.stderr
 
     def _write(self, stream: TextIO, text: str) -> None:
-        with self._lock:
+        with self._lock, suppress(BrokenPipeError):  # who stops reading the logs does not stop the run
             stream.write(text)
             stream.flush()
 
