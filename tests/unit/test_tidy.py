@@ -17,14 +17,26 @@ HOMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "misc", "
 
 #: The shells that may catch any Exception, and why. A file that no longer needs its entry must lose it.
 CATCH_ALL: dict[str, str] = {
-    "runner/child.py": "what ends a container's program, whatever it is, belongs on the container's stderr",
+    "cli/main.py": "the end of a program: everything becomes a message and an exit status",
+    "runner/batch.py": "reading an argument and pickling a result run the user's code",
+    "runner/child.py": "the last frame of a forked process: nothing above it could report",
+    "runner/leaving.py": "an exit hook that fails must not keep the others from running",
+    "runner/main.py": "whatever importing the user's code raises is why the start failed",
+    "runner/slot.py": "whatever an input raises is its outcome",
+    "runner/tasks.py": "whatever an input raises is its outcome",
+    "wire/payload.py": "pickling, and the text of an exception, run the user's code",
 }
 
 #: The modules that may rebind a global, and why.
 REBIND: dict[str, str] = {}
 
+#: Mutable state at module level, and why it is not in an object.
+MODULE_STATE = {
+    "wire/payload.py _remembered": "what was put into linecache, which is a global of the standard library",
+}
+
 #: A docstring says what its module must not know.
-IGNORANCE = re.compile(r"\b(must|may) (not|never)\b|\b(must|may) know (nothing|no )|Nothing here\b|knows nothing")
+IGNORANCE = re.compile(r"\b(must|may) (not|never|know)\b|Nothing here\b|knows nothing")
 
 
 @cache
@@ -101,8 +113,10 @@ def test_module_level_mutables_are_constants() -> None:
             if not isinstance(target, ast.Name) or not _is_mutable(value):
                 continue
             if not target.id.strip("_").isupper() and target.id != "__all__":
-                found.append(f"{name}:{node.lineno} {target.id}")
-    assert not found, "a module-level list, dict or set is a constant in capitals, or lives in an object"
+                found.append(f"{name} {target.id}")
+    assert set(found) == MODULE_STATE.keys(), (
+        "a module-level list, dict or set is a constant in capitals, or lives in an object"
+    )
 
 
 def test_no_module_without_a_purpose() -> None:

@@ -1,4 +1,7 @@
-"""The engine's invariants, checked from outside. Raises AssertionError; used by tests and after every simulated event."""
+"""The engine's invariants, checked from outside: what does not hold raises AssertionError.
+
+Used by tests, and after every simulated event. Nothing here may change the engine.
+"""
 
 from __future__ import annotations
 

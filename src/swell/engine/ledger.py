@@ -1,4 +1,7 @@
-"""Everything the engine knows, and the effects it has decided on. Plain state with an outbox; the rules live elsewhere."""
+"""Everything the engine knows, and the effects it has decided on: plain state with an outbox.
+
+This module must not know a rule; those live in the modules that change it.
+"""
 
 from __future__ import annotations
 
