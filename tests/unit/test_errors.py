@@ -33,12 +33,30 @@ PARENTS = {
     "InputCancellation": "BaseException",
 }
 
-BASE_ERRORS = """
-    AlreadyExistsError AuthError InternalError InvalidError DataLossError NotFoundError PermissionDeniedError
-    ResourceExhaustedError ServiceError UnimplementedError TimeoutError RemoteError ExecutionError DeserializationError
-    SerializationError RequestSizeError ConnectionError VersionError InternalFailure ClientClosed LogsFetchError
-    WorkspaceManagementError
-""".split()
+BASE_ERRORS = [
+    "AlreadyExistsError",
+    "AuthError",
+    "InternalError",
+    "InvalidError",
+    "DataLossError",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "ResourceExhaustedError",
+    "ServiceError",
+    "UnimplementedError",
+    "TimeoutError",
+    "RemoteError",
+    "ExecutionError",
+    "DeserializationError",
+    "SerializationError",
+    "RequestSizeError",
+    "ConnectionError",
+    "VersionError",
+    "InternalFailure",
+    "ClientClosed",
+    "LogsFetchError",
+    "WorkspaceManagementError",
+]
 
 
 @pytest.mark.parametrize(("name", "parent"), [*PARENTS.items(), *((name, "Error") for name in BASE_ERRORS)])

@@ -1,4 +1,4 @@
-"""Decorators under `@app.function` and `@app.cls`: what they note, in which company, and on what they refuse to stand."""
+"""Decorators under `@app.function` and `@app.cls`: what they note, and where they refuse to stand."""
 
 from __future__ import annotations
 
@@ -270,7 +270,9 @@ def test_bounds_of_a_batch(size: Any, wait: Any, message: str) -> None:
 
 @pytest.mark.parametrize(("size", "wait"), [(1, 0), (1000, 600_000)])
 def test_the_bounds_of_a_batch_belong_to_it(size: int, wait: int) -> None:
-    assert App().function()(batched(max_batch_size=size, wait_ms=wait)(fresh(lists))).spec.batching == Batching(size, wait)
+    assert App().function()(batched(max_batch_size=size, wait_ms=wait)(fresh(lists))).spec.batching == Batching(
+        size, wait
+    )
 
 
 def generator(xs: list[int]) -> Iterator[int]:

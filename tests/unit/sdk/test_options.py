@@ -191,7 +191,7 @@ def test_a_scheduled_function_needs_no_arguments(schedule: Any) -> None:
 
 
 def test_a_schedule_is_a_schedule() -> None:
-    with pytest.raises(InvalidError, match="must be swell.Cron"):
+    with pytest.raises(InvalidError, match=r"must be swell\.Cron"):
         spec(schedule="5 4 * * *")
 
 
@@ -235,15 +235,19 @@ def test_a_limit_below_its_request_is_told_at_load(option: str, value: tuple[int
 
 
 def test_later_secrets_win_and_env_wins_over_all() -> None:
-    app = App(secrets=[Secret.from_dict({"A": "app", "B": "app", "C": "app"})], image=Image.debian_slim().env({"D": "i"}))
+    app = App(
+        secrets=[Secret.from_dict({"A": "app", "B": "app", "C": "app"})], image=Image.debian_slim().env({"D": "image"})
+    )
     declared = app.function(secrets=[Secret.from_dict({"B": "own", "C": "own"})], env={"C": "env"})(plain).spec
-    assert declared.variables == {"A": "app", "B": "own", "C": "env", "D": "i"}
+    assert declared.variables == {"A": "app", "B": "own", "C": "env", "D": "image"}
 
 
 def test_a_functions_image_replaces_the_apps() -> None:
     app = App(image=Image.debian_slim().env({"FROM": "app"}))
     assert app.function()(plain).spec.variables == {"FROM": "app"}
-    assert app.function(name="own", image=Image.debian_slim().env({"ITS": "own"}))(plain).spec.variables == {"ITS": "own"}
+    assert app.function(name="own", image=Image.debian_slim().env({"ITS": "own"}))(plain).spec.variables == {
+        "ITS": "own"
+    }
 
 
 def test_a_functions_volumes_win_over_the_apps() -> None:
@@ -296,7 +300,12 @@ def test_surroundings_have_their_types(options: dict[str, Any], message: str) ->
 
 def test_options_without_effect_are_recorded() -> None:
     declared = spec(
-        cloud="aws", region="eu", nonpreemptible=True, block_network=True, experimental_options={"flash": 1}, proxy=object
+        cloud="aws",
+        region="eu",
+        nonpreemptible=True,
+        block_network=True,
+        experimental_options={"flash": 1},
+        proxy=object,
     )
     assert declared.recorded["cloud"] == "aws"
     assert declared.recorded["region"] == "eu"
@@ -315,7 +324,7 @@ def test_every_option_of_the_reference_is_accepted() -> None:
 def test_an_unknown_option_is_a_type_error_with_a_hint() -> None:
     with pytest.raises(TypeError, match="unexpected keyword argument 'max_container'; did you mean 'max_containers'"):
         spec(max_container=1)
-    with pytest.raises(TypeError, match="unexpected keyword argument 'zzz'$"):
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'zzz'$"):
         spec(zzz=1)
 
 
@@ -364,5 +373,5 @@ def test_max_inputs_of_one_is_the_old_spelling_of_single_use() -> None:
 
 @pytest.mark.parametrize("value", [0, 2, 1.0, True])
 def test_other_values_of_max_inputs_are_refused(value: Any) -> None:
-    with pytest.raises(InvalidError, match="swell.concurrent"), warnings.catch_warnings():
+    with pytest.raises(InvalidError, match=r"swell\.concurrent"), warnings.catch_warnings():
         spec(max_inputs=value)

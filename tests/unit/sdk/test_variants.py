@@ -116,7 +116,7 @@ def test_concurrency_is_checked_when_given(max_inputs: int, target_inputs: int |
 
 @pytest.mark.parametrize(("max_batch_size", "wait_ms"), [(0, 0), (1001, 0), (1, -1), (1, 600_001)])
 def test_batching_is_checked_when_given(max_batch_size: int, wait_ms: int) -> None:
-    with pytest.raises(InvalidError, match="max_batch_size|wait_ms"):
+    with pytest.raises(InvalidError, match=r"max_batch_size|wait_ms"):
         BASE.with_batching(max_batch_size=max_batch_size, wait_ms=wait_ms)
 
 
