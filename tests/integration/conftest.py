@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -209,10 +210,8 @@ class Peer:
     def close(self) -> None:
         self.data.socket.close()
         self.control.socket.close()
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.communicate(timeout=PATIENCE_S)
 
 

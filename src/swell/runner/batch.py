@@ -40,9 +40,8 @@ class Batch:
         rows: list[dict[str, Any]] = []
         good: list[int] = []
         for position in self._waiting:
-            data, is_blob = self._delivery.arguments(position), position in self._delivery.blobs
             try:
-                args, kwargs = self._porter.arguments(data, is_blob)
+                args, kwargs = self._porter.arguments(*self._delivery.arguments(position))
                 rows.append(_row(self._entry.name or "the function", parameters, args, kwargs))
                 good.append(position)
             except Exception as error:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Final, Protocol
 
 from swell.model import OutputStatus
 from swell.runner.generators import Stream
@@ -19,8 +19,9 @@ from swell.wire.messages import Completed, Deliver, GaveBack
 
 __all__ = ["Delivery", "Ledger", "Running", "Turn"]
 
-FINISHED_MAX = 1024  #: finished deliveries that are remembered, so that a late word about them is recognised
-TERMINATED = int(OutputStatus.TERMINATED)
+FINISHED_MAX: Final = 1024  #: finished deliveries that are remembered, so that a late word about them is recognised
+NO_BLOBS: Final[frozenset[int]] = frozenset()
+TERMINATED: Final = int(OutputStatus.TERMINATED)
 
 
 class Running(Protocol):
@@ -34,12 +35,12 @@ class Running(Protocol):
 class Delivery:
     """One `Deliver` message with its payload."""
 
-    __slots__ = ("_base", "_ends", "_parts", "_payload", "blobs", "count", "method", "number", "open_turns", "turns")
+    __slots__ = ("_base", "_blobs", "_ends", "_parts", "_payload", "count", "method", "number", "open_turns", "turns")
 
     def __init__(self, message: Deliver, payload: bytes) -> None:
         self.number = message.delivery
         self.method = message.method
-        self.blobs = frozenset(message.blobs)
+        self._blobs = frozenset(message.blobs) if message.blobs else NO_BLOBS
         self.count = len(message.ends)
         self._parts = message.parts
         self._ends = message.ends
@@ -59,11 +60,11 @@ class Delivery:
             position -= count
         raise IndexError(f"delivery {self.number} has {self.count} items")
 
-    def arguments(self, position: int) -> bytes:
-        """Return the item's bytes: its pickled arguments, or the name of a blob."""
+    def arguments(self, position: int) -> tuple[bytes, bool]:
+        """Return the item's bytes, and whether they are the name of a blob instead of pickled arguments."""
         ends, base = self._ends, self._base
         begin = ends[position - 1] - base if position else 0
-        return self._payload[begin : ends[position] - base]
+        return self._payload[begin : ends[position] - base], position in self._blobs
 
     def turn_of(self, position: int) -> Turn | None:
         """Return the turn that a position belongs to, if there is such a position."""
@@ -162,6 +163,7 @@ class Ledger:
 
     def finish(self, turn: Turn) -> None:
         """A slot is done with a turn."""
+        turn.runner = None
         delivery = turn.delivery
         delivery.open_turns -= 1
         if delivery.open_turns == 0 and self._open.pop(delivery.number, None) is not None:

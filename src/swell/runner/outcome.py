@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import swell.wire
 from swell.errors import InvalidError, SerializationError
@@ -24,15 +24,11 @@ SUCCESS: Final = int(OutputStatus.SUCCESS)
 FAILURE: Final = int(OutputStatus.FAILURE)
 
 
-class Outcome(NamedTuple):
-    """What is reported of one input."""
+#: What is reported of one input: its status, its bytes, and whether these name a blob. A bare tuple: one is made for
+#: every input.
+Outcome = tuple[int, bytes, bool]
 
-    status: int
-    data: bytes
-    is_blob: bool = False
-
-
-TERMINATED: Final = Outcome(int(OutputStatus.TERMINATED), b"")
+TERMINATED: Final[Outcome] = (int(OutputStatus.TERMINATED), b"", False)
 
 
 def check_plain(value: object, name: str) -> None:
@@ -65,7 +61,7 @@ class Porter:
     """
 
     def __init__(self, container_id: str, inline_max: int, blob_dir: str, size_max: int) -> None:
-        self.inline_max = inline_max
+        self._inline_max = inline_max
         self._container_id = container_id
         self._blob_dir = blob_dir
         self._size_max = size_max
@@ -76,7 +72,9 @@ class Porter:
         Raises:
             DeserializationError: they cannot be read here.
         """
-        return blobs.unpack_arguments(data, self._blob_dir) if is_blob else payload.decode_arguments(data)
+        if is_blob:
+            return blobs.unpack_arguments(data, self._blob_dir)
+        return payload.decode_arguments(data)
 
     def success(self, value: object, call_id: str, index: int) -> Outcome:
         """Pack the value that an input returned.
@@ -87,17 +85,19 @@ class Porter:
             RequestSizeError: it is too large.
         """
         try:
-            name = blobs.output_name(call_id, index)
-            data, is_blob = blobs.pack(value, self.inline_max, self._blob_dir, name, size_max=self._size_max)
+            packed = blobs.pickled(value, self._inline_max)
         except SerializationError:
             check_plain(value, "the function")
             raise
-        return Outcome(SUCCESS, data, is_blob)
+        if type(packed) is bytes:
+            return SUCCESS, packed, False
+        name = blobs.output_name(call_id, index)
+        return SUCCESS, blobs.store(packed, self._blob_dir, name, size_max=self._size_max), True
 
     def failure(self, exc: BaseException) -> Outcome:
         """Pack an exception, and print it where the container's log goes."""
         print_exception(exc)
-        return Outcome(FAILURE, payload.encode_exception(exc, where=self._container_id, hide=HIDDEN))
+        return FAILURE, payload.encode_exception(exc, where=self._container_id, hide=HIDDEN), False
 
 
 def print_exception(exc: BaseException) -> None:

@@ -127,7 +127,9 @@ class Slot:
         """Run user code; whatever it does to this thread becomes an outcome, except KeyboardInterrupt."""
         try:
             try:
-                self._resume()
+                self.running = True
+                if self.cancelled:  # asked for before it could appear
+                    return TERMINATED
                 outcome = body(entry, delivery, position)
                 self._settle()
                 return outcome
@@ -146,7 +148,8 @@ class Slot:
         """Run what is not begun of a turn, and report it.
 
         Raises:
-            KeyboardInterrupt: the container is to leave, or user code raised it. The item has no output.
+            KeyboardInterrupt: the container is to leave, or user code raised it. The item has no output, and what
+                follows it is still there to be given back.
         """
         entry = self._bench.entry(turn.delivery.method)
         try:
@@ -154,10 +157,9 @@ class Slot:
                 self._run_batch(turn, entry)
             else:
                 self._run_items(turn, entry)
-        finally:
             with self._ledger.lock:
-                turn.runner = None
                 self._ledger.finish(turn)
+        finally:
             current.set(None)
             self._bench.flush()
 
@@ -192,7 +194,7 @@ class Slot:
     def _call(self, entry: Entry, delivery: Delivery, position: int) -> Outcome:
         call_id, index = here = delivery.input(position)
         current.set(here)
-        args, kwargs = self._porter.arguments(delivery.arguments(position), position in delivery.blobs)
+        args, kwargs = self._porter.arguments(*delivery.arguments(position))
         return self._porter.success(entry.call(*args, **kwargs), call_id, index)
 
     # ------------------------------------------------------------ generators
@@ -211,14 +213,14 @@ class Slot:
         stream = self._stream
         assert stream is not None
         current.set(delivery.input(position))
-        args, kwargs = self._porter.arguments(delivery.arguments(position), position in delivery.blobs)
+        args, kwargs = self._porter.arguments(*delivery.arguments(position))
         for value in values_of(entry.call(*args, **kwargs), entry.name):
             data = payload.dumps(value)
             self._settle()
             stream.put(data)
             stream.wait_for_room(lambda: self.cancelled)
             self._resume()
-        return Outcome(GENERATOR_DONE, payload.dumps(stream.count))
+        return GENERATOR_DONE, payload.dumps(stream.count), False
 
     # ------------------------------------------------------------ batches
 

@@ -182,15 +182,11 @@ class AsyncSlot:
 
     async def run(self, turn: Turn) -> None:
         """Run what is not begun of a turn, and report it."""
-        try:
-            if turn.is_batch:
-                await self._run_batch(turn)
-            else:
-                await self._run_items(turn)
-        finally:
+        is_done = await (self._run_batch(turn) if turn.is_batch else self._run_items(turn))
+        if is_done:  # else the container leaves, and what follows is still there to be given back
             with self._ledger.lock:
                 self._ledger.finish(turn)
-            self._executor.flush()
+        self._executor.flush()
 
     async def _guarded(
         self, body: Callable[[Delivery, int], Awaitable[Outcome]], delivery: Delivery, position: int
@@ -221,7 +217,7 @@ class AsyncSlot:
 
     # ------------------------------------------------------------ items
 
-    async def _run_items(self, turn: Turn) -> None:
+    async def _run_items(self, turn: Turn) -> bool:
         ledger, delivery = self._ledger, turn.delivery
         body = self._iterate if self._entry.is_generator else self._call
         sent_at = perf_counter()
@@ -232,7 +228,7 @@ class AsyncSlot:
                 position = ledger.claim(turn, self)
                 size = ledger.outbox.size
             if position is None:
-                return
+                return True
             began = perf_counter()
             if began - sent_at >= FLUSH_AFTER_S or size >= FLUSH_BYTES:
                 self._bench.flush()
@@ -240,7 +236,7 @@ class AsyncSlot:
                 began = sent_at = perf_counter()
             outcome = await self._guarded(body, delivery, position)
             if outcome is None:
-                return
+                return False
             with ledger.lock:
                 turn.runner = None
                 ledger.outbox.add(delivery.number, position, *outcome, perf_counter() - began)
@@ -256,7 +252,7 @@ class AsyncSlot:
 
     def _start(self, delivery: Delivery, position: int) -> Any:
         current.set(delivery.input(position))
-        args, kwargs = self._porter.arguments(delivery.arguments(position), position in delivery.blobs)
+        args, kwargs = self._porter.arguments(*delivery.arguments(position))
         return self._entry.call(*args, **kwargs)
 
     # ------------------------------------------------------------ generators
@@ -276,18 +272,18 @@ class AsyncSlot:
                     await values.aclose()
         finally:
             self._bench.close_stream(stream)
-        return Outcome(GENERATOR_DONE, payload.dumps(stream.count))
+        return GENERATOR_DONE, payload.dumps(stream.count), False
 
     # ------------------------------------------------------------ batches
 
-    async def _run_batch(self, turn: Turn) -> None:
+    async def _run_batch(self, turn: Turn) -> bool:
         ledger, delivery = self._ledger, turn.delivery
         with ledger.lock:
             self._cancelled = False
             self._begun += 1
             positions = ledger.claim_all(turn, self)
         if not positions:
-            return
+            return True
         batch = Batch(self._entry, self._porter, delivery, positions)
 
         async def call(delivery: Delivery, first: int) -> Outcome:
@@ -302,10 +298,10 @@ class AsyncSlot:
         rest = await self._guarded(call, delivery, positions[0])
         busy_s = perf_counter() - began
         if rest is None:
-            return
+            return False
         with ledger.lock:
-            turn.runner = None
             batch.report(ledger.outbox, TERMINATED if self._cancelled else None, rest, busy_s)
+        return True
 
 
 class AsyncStream(Stream):

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-import pickle
 import re
 import struct
 import threading
@@ -29,6 +28,8 @@ __all__ = [
     "output_name",
     "pack",
     "pack_arguments",
+    "pickled",
+    "store",
     "unpack",
     "unpack_arguments",
 ]
@@ -63,22 +64,43 @@ def pack(
         SerializationError: the value cannot be pickled, or there is no room for the file.
         RequestSizeError: the pickle is over `size_max` bytes.
     """
-    found: list[pickle.PickleBuffer] = []
-    data = payload.dumps(value, found.append)
+    packed = pickled(value, inline_max)
+    if type(packed) is bytes:
+        return packed, False
+    return store(packed, directory, name, size_max=size_max), True
+
+
+def pickled(value: object, inline_max: int) -> bytes | list[memoryview]:
+    """Return a value's pickle or, if that is over `inline_max` bytes, the parts to `store`.
+
+    Raises:
+        SerializationError: the value cannot be pickled.
+    """
+    if type(value) in payload.FLAT and len(data := payload.dumps(value)) <= inline_max:
+        return data
+    data, found = payload.dumps_apart(value)
     if not found and len(data) <= inline_max:
-        return data, False
+        return data
     buffers = [buffer.raw() for buffer in found]
     if buffers and len(data) + sum(buffer.nbytes for buffer in buffers) <= inline_max:
-        return payload.dumps(value), False  # small arrays: pickling them again is cheaper than a file
-    parts = [memoryview(data), *buffers]
+        return payload.dumps(value)  # small arrays: pickling them again is cheaper than a file
+    return [memoryview(data), *buffers]
+
+
+def store(parts: Sequence[memoryview], directory: str, name: str, *, size_max: int = PAYLOAD_MAX) -> bytes:
+    """Write the parts of a pickled value as a file; return its name as it travels.
+
+    Raises:
+        SerializationError: there is no room for the file.
+        RequestSizeError: it would be over `size_max` bytes.
+    """
     size = sum(part.nbytes for part in parts)
     if size > size_max:
         raise RequestSizeError(
-            f"a value of type {type(value).__qualname__} takes {size} bytes, over the limit of {size_max} "
-            "(payload_max): pass a path or split it"
+            f"a value takes {size} bytes, over the limit of {size_max} (payload_max): pass a path, or split it"
         )
     _write(directory, name, parts)
-    return name.encode(), True
+    return name.encode()
 
 
 def pack_arguments(
@@ -106,7 +128,8 @@ def unpack(data: bytes, directory: str) -> Any:
 
 def unpack_arguments(data: bytes, directory: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """As `unpack`, for the arguments of one call."""
-    return payload.checked_arguments(unpack(data, directory))
+    parts = _read(directory, _checked_name(data))
+    return payload.decode_arguments(parts[0], parts[1:])
 
 
 def discard(data: bytes, directory: str) -> None:

@@ -26,6 +26,7 @@ __all__ = [
     "decode_arguments",
     "decode_exception",
     "dumps",
+    "dumps_apart",
     "encode_arguments",
     "encode_exception",
     "loads",
@@ -37,7 +38,10 @@ EXCEPTION_BYTES_MAX: Final = 8 << 20  #: a pickled exception above this travels 
 FRAMES_MAX: Final = 256  #: frames of a traceback that travel: half from either end
 SOURCES_MAX: Final = 512  #: remote files of which source lines are kept for printing
 
-BufferCallback = Callable[[pickle.PickleBuffer], Any]
+#: Types of which every value can be pickled, without buffers.
+FLAT: Final = frozenset({type(None), bool, int, float, str})
+
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 _pickle_dumps = pickle.dumps
 _pickle_loads = pickle.loads
@@ -46,19 +50,38 @@ _pickle_loads = pickle.loads
 # ---------------------------------------------------------------- values
 
 
-def dumps(value: object, buffer_callback: BufferCallback | None = None) -> bytes:
-    """Pickle a value; `buffer_callback` as in `pickle.dumps`.
+def dumps(value: object) -> bytes:
+    """Pickle a value.
 
     Raises:
         SerializationError: neither pickle nor cloudpickle can do it; names the type and why.
     """
+    if type(value) in FLAT:
+        return _pickle_dumps(value, PROTOCOL)
     try:
-        data = _pickle_dumps(value, PROTOCOL, buffer_callback=buffer_callback)
+        data = _pickle_dumps(value, PROTOCOL)
     except Exception:
-        return _dumps_by_value(value, buffer_callback)
+        return _dumps_by_value(value)
     if _main_is_unimportable() and b"__main__" in data:
-        return _dumps_by_value(value, buffer_callback)
+        return _dumps_by_value(value)
     return data
+
+
+def dumps_apart(value: object) -> tuple[bytes, list[pickle.PickleBuffer]]:
+    """Pickle a value, but leave the buffers that it offers (arrays, mostly) out of the pickle.
+
+    Raises:
+        SerializationError: as `dumps`.
+    """
+    buffers: list[pickle.PickleBuffer] = []
+    try:
+        data = _pickle_dumps(value, PROTOCOL, buffer_callback=buffers.append)
+    except Exception:
+        data = None
+    if data is None or (_main_is_unimportable() and b"__main__" in data):
+        buffers = []  # not those of the first attempt
+        data = _dumps_by_value(value, buffers.append)
+    return data, buffers
 
 
 def _main_is_unimportable() -> bool:
@@ -66,10 +89,10 @@ def _main_is_unimportable() -> bool:
     return not hasattr(sys.modules["__main__"], "__file__")
 
 
-def _dumps_by_value(value: object, buffer_callback: BufferCallback | None) -> bytes:
+def _dumps_by_value(value: object, buffer_callback: Callable[[pickle.PickleBuffer], Any] | None = None) -> bytes:
     import cloudpickle  # pyright: ignore[reportMissingTypeStubs]
 
-    by_value: Callable[..., bytes] = cloudpickle.dumps  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    by_value = cast("Callable[..., bytes]", cloudpickle.dumps)  # pyright: ignore[reportUnknownMemberType]
     try:
         return by_value(value, protocol=PROTOCOL, buffer_callback=buffer_callback)
     except Exception as error:
@@ -79,21 +102,25 @@ def _dumps_by_value(value: object, buffer_callback: BufferCallback | None) -> by
         ) from error
 
 
-def loads(data: bytes | memoryview, buffers: Sequence[memoryview] | None = None) -> Any:
-    """Unpickle a value.
+def loads(data: bytes | memoryview, buffers: Sequence[memoryview] = ()) -> Any:
+    """Unpickle a value; `buffers` are those that `dumps_apart` left out.
 
     Raises:
         DeserializationError: the data cannot be read here; says why.
     """
     try:
-        return _pickle_loads(data) if buffers is None else _pickle_loads(data, buffers=buffers)
+        return _pickle_loads(data, buffers=buffers) if buffers else _pickle_loads(data)
     except Exception as error:
-        hint = ""
-        if isinstance(error, ImportError):
-            hint = "; the module must be installed and importable on this side, too"
-        elif isinstance(error, AttributeError):
-            hint = "; the name must exist at the top level of the module on this side, too"
-        raise DeserializationError(f"cannot unpickle: {type(error).__name__}: {_text_of(error)}{hint}") from error
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: Exception) -> DeserializationError:
+    hint = ""
+    if isinstance(error, ImportError):
+        hint = "; the module must be installed and importable on this side, too"
+    elif isinstance(error, AttributeError):
+        hint = "; the name must exist at the top level of the module on this side, too"
+    return DeserializationError(f"cannot unpickle: {type(error).__name__}: {_text_of(error)}{hint}")
 
 
 def encode_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
@@ -105,31 +132,22 @@ def encode_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
     return dumps((args, kwargs))
 
 
-def decode_arguments(data: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def decode_arguments(data: bytes | memoryview, buffers: Sequence[memoryview] = ()) -> Arguments:
     """Read what `encode_arguments` wrote.
 
     Raises:
         DeserializationError: the data cannot be read here, or is something else.
     """
-    return checked_arguments(loads(data))
-
-
-def checked_arguments(value: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return `value` if it is (args, kwargs).
-
-    Raises:
-        DeserializationError: it is not.
-    """
     try:
-        args, kwargs = value
-    except (TypeError, ValueError):
-        args = kwargs = None
-    if type(args) is not tuple or type(kwargs) is not dict:
-        raise DeserializationError("expected the arguments of a call as (args, kwargs), but got something else")
-    return value
+        value = _pickle_loads(data, buffers=buffers) if buffers else _pickle_loads(data)
+    except Exception as error:
+        raise _unreadable(error) from error
+    if type(value) is tuple and len(value) == 2 and type(value[0]) is tuple and type(value[1]) is dict:
+        return value
+    raise DeserializationError("expected the arguments of a call as (args, kwargs), but got something else")
 
 
-def _name_of(cls: type) -> str:
+def _name_of(cls: type[Any]) -> str:
     return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
 
 
