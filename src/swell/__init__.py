@@ -93,21 +93,23 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 _MODULES = ("exception", "experimental", "types")
 
 
-def __getattr__(name: str) -> Any:
-    from importlib import import_module
+if not TYPE_CHECKING:  # a type checker must not think that every name is there
 
-    if name in _HOME:
-        value: Any = getattr(import_module(_HOME[name]), name)
-    elif name in _MODULES:
-        value = import_module(f"swell.{name}")
-    elif name == "__version__":
-        from importlib.metadata import version
+    def __getattr__(name: str) -> Any:
+        from importlib import import_module
 
-        value = version("swell")
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value
-    return value
+        if name in _HOME:
+            value: Any = getattr(import_module(_HOME[name]), name)
+        elif name in _MODULES:
+            value = import_module(f"swell.{name}")
+        elif name == "__version__":
+            from importlib.metadata import version
+
+            value = version("swell")
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

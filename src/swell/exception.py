@@ -96,9 +96,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "simulate_preemption":  # the one name here that needs signals and threads
-        from swell.sdk.preemption import simulate_preemption
+if not TYPE_CHECKING:  # a type checker must not think that every name is there
 
-        return simulate_preemption
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        if name == "simulate_preemption":  # the one name here that needs signals and threads
+            from swell.sdk.preemption import simulate_preemption
+
+            return simulate_preemption
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,17 +17,8 @@ SNIPPETS = Path(__file__).parent / "snippets"
 def diagnostics() -> list[dict[str, Any]]:
     """Return what the type checker has against the snippets."""
     pytest.importorskip("basedpyright", reason="the type checker is not installed")
-    command = [
-        sys.executable,
-        "-m",
-        "basedpyright",
-        "--outputjson",
-        "--pythonpath",
-        sys.executable,
-        "-p",
-        str(SNIPPETS),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    checker = [sys.executable, "-m", "basedpyright", "--outputjson", "--pythonpath", sys.executable]
+    done = subprocess.run([*checker, "-p", str(SNIPPETS)], capture_output=True, text=True, check=False)
     return json.loads(done.stdout)["generalDiagnostics"]
 
 

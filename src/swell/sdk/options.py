@@ -65,7 +65,7 @@ class VariantOptions(TypedDict, total=False):
     max_containers: int | None  #: most containers at a time; default: no bound
     buffer_containers: int | None  #: extra idle containers while there is work; default 0
     scaledown_window: int | None  #: seconds an idle container is kept, 2 to 3600; default 60
-    timeout: float | None  #: seconds one attempt may take, 1 to 86400; default 300
+    timeout: float  #: seconds one attempt may take, 1 to 86400; default 300
     retries: int | Retries | None  #: retries of a failed input: so many, one second apart, or a policy
     cpu: CpuOption | None  #: cores, or (request, limit); default 0.125
     memory: MemoryOption | None  #: MiB, or (request, limit); default 128

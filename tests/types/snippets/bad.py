@@ -20,7 +20,7 @@ swell.concurrent(max_inputs="3")  # wrong
 swell.Retries(3)  # wrong
 swell.Retries()  # wrong
 swell.web_server("8000")  # wrong
-swell.nonsense  # wrong
+_ = swell.nonsense  # wrong
 
 
 @app.function
@@ -63,8 +63,8 @@ square.remote(3).upper()  # wrong
 fetch.remote("u").upper().encode()  # wrong
 Model().predict(3)  # wrong
 Model().predict.remote("3")  # wrong
-Model().predict.remote(3).real  # wrong
-Model().nothing  # wrong
+_ = Model().predict.remote(3).real  # wrong
+_ = Model().nothing  # wrong
 
 
 async def use() -> None:
