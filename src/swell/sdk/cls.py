@@ -111,6 +111,9 @@ class Obj:
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Obj, (self._instance,)
+
     @property
     def autoscaler(self) -> Any:
         """The autoscaler of this instance's pool; see `Function.autoscaler`."""
