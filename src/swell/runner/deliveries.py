@@ -116,13 +116,12 @@ class Ledger:
         number = delivery.number
         with self.lock:
             answered = self._cancelled.pop(number, None)
-            if number in self._refused:
+            is_refused = number in self._refused
+            if is_refused or self.is_draining or not delivery.turns:
                 self._refused.discard(number)
-                return []
-            if self.is_draining:
-                return GaveBack(number, 0)
-            if delivery.turns:
-                self._open[number] = delivery
+                self._finished.append(number)
+                return [] if is_refused or not delivery.turns else GaveBack(number, 0)
+            self._open[number] = delivery
             if answered:
                 self._apply_early_cancel(delivery, answered)
             return delivery.turns

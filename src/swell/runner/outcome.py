@@ -89,7 +89,7 @@ class Porter:
         except SerializationError:
             check_plain(value, "the function")
             raise
-        if type(packed) is bytes:
+        if isinstance(packed, bytes):
             return SUCCESS, packed, False
         name = blobs.output_name(call_id, index)
         return SUCCESS, blobs.store(packed, self._blob_dir, name, size_max=self._size_max), True

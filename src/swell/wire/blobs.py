@@ -65,7 +65,7 @@ def pack(
         RequestSizeError: the pickle is over `size_max` bytes.
     """
     packed = pickled(value, inline_max)
-    if type(packed) is bytes:
+    if isinstance(packed, bytes):
         return packed, False
     return store(packed, directory, name, size_max=size_max), True
 

@@ -92,7 +92,7 @@ def _main_is_unimportable() -> bool:
 def _dumps_by_value(value: object, buffer_callback: Callable[[pickle.PickleBuffer], Any] | None = None) -> bytes:
     import cloudpickle  # pyright: ignore[reportMissingTypeStubs]
 
-    by_value = cast("Callable[..., bytes]", cloudpickle.dumps)  # pyright: ignore[reportUnknownMemberType]
+    by_value = cast("Callable[..., bytes]", cloudpickle.dumps)
     try:
         return by_value(value, protocol=PROTOCOL, buffer_callback=buffer_callback)
     except Exception as error:
@@ -142,7 +142,7 @@ def decode_arguments(data: bytes | memoryview, buffers: Sequence[memoryview] = (
         value = _pickle_loads(data, buffers=buffers) if buffers else _pickle_loads(data)
     except Exception as error:
         raise _unreadable(error) from error
-    if type(value) is tuple and len(value) == 2 and type(value[0]) is tuple and type(value[1]) is dict:
+    if value.__class__ is tuple and len(value) == 2 and value[0].__class__ is tuple and value[1].__class__ is dict:
         return value
     raise DeserializationError("expected the arguments of a call as (args, kwargs), but got something else")
 

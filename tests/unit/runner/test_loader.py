@@ -1,0 +1,128 @@
+"""The user's code is found where the client found it, under the name the client knows."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy
+import pytest
+
+from swell.errors import InvalidError
+from swell.model import Environment, Source
+from swell.runner import loader
+
+
+@pytest.fixture(autouse=True)
+def untouched_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    modules, path, cwd, environ = dict(sys.modules), list(sys.path), os.getcwd(), dict(os.environ)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    yield
+    for name in set(sys.modules) - set(modules):
+        del sys.modules[name]
+    sys.modules.update(modules)
+    sys.path[:] = path
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(environ)
+
+
+def test_environment_is_entered(tmp_path: Path) -> None:
+    before = list(sys.path)
+    environment = Environment(
+        sys.executable, str(tmp_path), (str(tmp_path), before[-1]), {"A": "client", "B": "client"}
+    )
+    loader.enter_environment(environment, {"B": "spec"})
+    assert (os.environ["A"], os.environ["B"]) == ("client", "spec")
+    assert os.getcwd() == str(tmp_path)
+    assert sys.path[:2] == [str(tmp_path), before[-1]]
+    assert set(before) <= set(sys.path)
+    assert len(sys.path) == len(before) + 1
+
+
+def test_missing_working_directory_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InvalidError, match=r"working directory .*gone"):
+        loader.enter_environment(Environment(sys.executable, str(tmp_path / "gone"), ()), {})
+
+
+def test_plain_import_and_nested_names() -> None:
+    assert loader.find(Source("os.path", "join")) is os.path.join
+    assert loader.find(Source("pathlib", "Path.exists")) is Path.exists
+
+
+def test_missing_name_tells_what_to_do() -> None:
+    with pytest.raises(InvalidError, match=r"has no 'nothing'.*serialized=True"):
+        loader.find(Source("os", "nothing"))
+    with pytest.raises(InvalidError, match=r"has no 'f.<locals>.g'"):
+        loader.find(Source("os", "f.<locals>.g"))
+
+
+def test_file_wins_over_another_module_of_that_name(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a" / "same_name.py").write_text("where = 'a'")
+    (tmp_path / "b" / "same_name.py").write_text("where = 'b'")
+    sys.path.insert(0, str(tmp_path / "a"))
+    source = Source("same_name", "where", str(tmp_path / "b" / "same_name.py"))
+    assert loader.find(source) == "b"
+    assert sys.modules["same_name"].__file__ == str(tmp_path / "b" / "same_name.py")
+
+
+def test_importable_file_is_imported_with_its_package(tmp_path: Path) -> None:
+    package = tmp_path / "some_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "near.py").write_text("value = 5")
+    (package / "module.py").write_text("from .near import value")
+    sys.path.insert(0, str(tmp_path))
+    assert loader.find(Source("some_package.module", "value", str(package / "module.py"))) == 5
+
+
+def test_script_is_main_for_pickle_and_loaded_once(tmp_path: Path) -> None:
+    file = tmp_path / "script.py"
+    file.write_text("class C: pass\nname = __name__\nspec = __spec__\n")
+    found = loader.find(Source("__main__", "C", str(file)))
+    assert found.__module__ == loader.MAIN
+    assert sys.modules["__main__"] is sys.modules[loader.MAIN]
+    assert sys.modules["__main__"].__spec__ is None
+    assert loader.find(Source("__main__", "C", str(file))) is found
+
+
+def test_script_that_fails_leaves_main_alone(tmp_path: Path) -> None:
+    before = sys.modules["__main__"]
+    file = tmp_path / "script.py"
+    file.write_text("1 / 0")
+    with pytest.raises(ZeroDivisionError):
+        loader.find(Source("__main__", "f", str(file)))
+    assert sys.modules["__main__"] is before
+    assert loader.MAIN not in sys.modules
+
+
+def test_main_without_a_file_must_be_pickled() -> None:
+    with pytest.raises(InvalidError, match="serialized=True"):
+        loader.find(Source("__main__", "f"))
+
+
+def test_pickled_source_and_wrapped_objects() -> None:
+    import cloudpickle
+
+    class Wrapped:
+        def __init__(self, raw: object) -> None:
+            self.__swell_raw__ = raw
+
+    assert loader.find(Source("m", "f", pickled=cloudpickle.dumps(lambda: 5)))() == 5
+    assert loader.find(Source("m", "f", pickled=cloudpickle.dumps(Wrapped("raw")))) == "raw"
+
+
+def test_reseeding_leaves_the_common_sequence() -> None:
+    random.seed(1)
+    numpy.random.seed(1)
+    expected = random.random(), numpy.random.random()
+    random.seed(1)
+    numpy.random.seed(1)
+    loader.reseed()
+    assert random.random() != expected[0]
+    assert numpy.random.random() != expected[1]

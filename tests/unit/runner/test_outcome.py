@@ -1,0 +1,60 @@
+"""What an input came to, as it is reported."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from swell.errors import DeserializationError, InvalidError, RequestSizeError, SerializationError
+from swell.model import OutputStatus
+from swell.runner.outcome import Porter, check_plain, print_exception
+from swell.wire import blobs, payload
+
+
+@pytest.fixture
+def porter(tmp_path: Path) -> Porter:
+    return Porter("ta-0", 1000, str(tmp_path), 5000)
+
+
+def test_values(porter: Porter, tmp_path: Path) -> None:
+    status, data, is_blob = porter.success([1], "fc-1", 2)
+    assert (status, payload.loads(data), is_blob) == (OutputStatus.SUCCESS, [1], False)
+    assert porter.success(b"x" * 2000, "fc-1", 2) == (OutputStatus.SUCCESS, b"fc-1.2.out", True)
+    assert blobs.unpack(b"fc-1.2.out", str(tmp_path)) == b"x" * 2000
+    with pytest.raises(RequestSizeError):
+        porter.success(b"x" * 6000, "fc-1", 2)
+
+
+def test_arguments(porter: Porter, tmp_path: Path) -> None:
+    assert porter.arguments(payload.encode_arguments((1,), {}), False) == ((1,), {})
+    data, _ = blobs.pack_arguments((b"x" * 2000,), {}, 1000, str(tmp_path), "a.in")
+    assert porter.arguments(data, True) == ((b"x" * 2000,), {})
+    with pytest.raises(DeserializationError):
+        porter.arguments(b"b.in", True)
+
+
+def test_mistaken_returns_are_explained(porter: Porter) -> None:
+    async def coroutine() -> None: ...
+
+    with pytest.raises(InvalidError, match=r"a coroutine.*is_generator=True"):
+        porter.success(coroutine(), "fc-1", 0)
+    with pytest.raises(InvalidError, match=r"a generator.*is_generator=True"):
+        porter.success((i for i in range(3)), "fc-1", 0)
+    with pytest.raises(SerializationError):
+        porter.success(sys._getframe(), "fc-1", 0)
+    check_plain([1], "f")
+
+
+def test_failures_are_packed_and_printed(porter: Porter, capsys: pytest.CaptureFixture[str]) -> None:
+    status, data, is_blob = porter.failure(KeyError("k"))
+    assert (status, is_blob) == (OutputStatus.FAILURE, False)
+    assert isinstance(payload.decode_exception(data), KeyError)
+    assert capsys.readouterr().err == "KeyError: 'k'\n"
+
+
+@pytest.mark.parametrize("stream", [None, open(__file__)], ids=["none", "unwritable"])  # noqa: SIM115
+def test_printing_survives_what_user_code_did_to_stderr(monkeypatch: pytest.MonkeyPatch, stream: object) -> None:
+    monkeypatch.setattr(sys, "stderr", stream)
+    print_exception(ValueError("unseen"))
