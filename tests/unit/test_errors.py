@@ -138,7 +138,7 @@ def test_what_a_newer_peer_says_is_still_an_error() -> None:
 @pytest.mark.parametrize("cls", WIRE_CLASSES, ids=lambda cls: cls.__name__)
 def test_every_class_survives_a_pickle_with_its_attributes(cls: type[Error]) -> None:
     error = cls("text")
-    error.note = "kept"  # pyright: ignore[reportAttributeAccessIssue]
+    error.note = "kept"
     arrived = pickle.loads(pickle.dumps(error))
     assert type(arrived) is cls
     assert (arrived.args, arrived.note) == (("text",), "kept")

@@ -98,7 +98,7 @@ def test_the_image_can_be_set_later() -> None:
     app.image = Image.debian_slim().env({"A": "1"})
     assert app.function()(plain).spec.variables == {"A": "1"}
     with pytest.raises(InvalidError, match="image must be"):
-        app.image = "debian"  # pyright: ignore[reportAttributeAccessIssue]
+        app.image = "debian"
 
 
 def test_an_app_has_no_attributes_but_its_own() -> None:
@@ -165,7 +165,7 @@ def test_an_app_can_have_several_entrypoints_of_different_names() -> None:
 
 def test_the_name_of_an_entrypoint_is_text() -> None:
     with pytest.raises(InvalidError, match="name must be a str"):
-        App().local_entrypoint(name=3)  # pyright: ignore[reportArgumentType]
+        App().local_entrypoint(name=3)
 
 
 # ---------------------------------------------------------------- inclusion

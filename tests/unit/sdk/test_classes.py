@@ -28,7 +28,7 @@ def register(cls: type, **options: Any) -> Cls[Any]:
 
 def pool_of(obj: Any) -> FunctionSpec:
     assert isinstance(obj, Obj)
-    return obj._instance.pool_spec()  # pyright: ignore[reportPrivateUsage]
+    return obj._instance.pool_spec()
 
 
 class Model:
@@ -422,7 +422,7 @@ def test_methods_and_hooks_keep_the_place_of_the_base() -> None:
 
 
 def test_a_class_can_derive_from_a_registered_one() -> None:
-    class Child(MODEL):  # pyright: ignore[reportGeneralTypeIssues, reportUntypedBaseClass]
+    class Child(MODEL):
         def plain(self) -> str:
             return "child"
 

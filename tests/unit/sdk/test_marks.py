@@ -193,9 +193,9 @@ def test_forgotten_parentheses_are_pointed_out(decorator: Any) -> None:
 
 def test_forgotten_arguments_are_pointed_out() -> None:
     with pytest.raises(TypeError, match="max_batch_size"):
-        batched(fresh(lists))  # pyright: ignore[reportCallIssue, reportArgumentType]
+        batched(fresh(lists))
     with pytest.raises(InvalidError, match="port must be an int"):
-        web_server(fresh(nothing))  # pyright: ignore[reportArgumentType]
+        web_server(fresh(nothing))
 
 
 @pytest.mark.parametrize("name", ["method", "enter", "exit"])
@@ -246,9 +246,9 @@ def test_a_missing_maximum_is_told_by_the_app() -> None:
 
 def test_both_arguments_of_batched_are_required() -> None:
     with pytest.raises(TypeError, match="wait_ms"):
-        batched(max_batch_size=3)  # pyright: ignore[reportCallIssue]
+        batched(max_batch_size=3)
     with pytest.raises(TypeError, match="max_batch_size"):
-        batched(wait_ms=3)  # pyright: ignore[reportCallIssue]
+        batched(wait_ms=3)
 
 
 @pytest.mark.parametrize(

@@ -343,7 +343,7 @@ def test_what_only_functions_have_is_unknown_to_classes(name: str) -> None:
 def test_what_variants_cannot_change_is_unknown_to_them() -> None:
     assert VariantOptions.__optional_keys__ < ClassOptions.__optional_keys__ < FunctionOptions.__optional_keys__
     with pytest.raises(TypeError, match="min_containers"):
-        App().function()(plain).with_options(min_containers=1)  # pyright: ignore[reportCallIssue]
+        App().function()(plain).with_options(min_containers=1)
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_retries_in_range(options: dict[str, Any]) -> None:
 
 def test_retries_need_their_number() -> None:
     with pytest.raises(TypeError, match="max_retries"):
-        Retries()  # pyright: ignore[reportCallIssue]
+        Retries()
 
 
 @pytest.mark.parametrize(("value", "count"), [(0, 0), (3, 3), (True, 1)])
@@ -172,15 +172,15 @@ def test_a_description_is_made_of_plain_values() -> None:
 
 def test_the_environment_of_an_image_is_text() -> None:
     with pytest.raises(InvalidError, match="str keys and str values"):
-        Image.debian_slim().env({"A": 1})  # pyright: ignore[reportArgumentType]
+        Image.debian_slim().env({"A": 1})
 
 
 def test_imports_may_fail_on_the_client_only(monkeypatch: pytest.MonkeyPatch) -> None:
     with Image.debian_slim().imports():
-        import no_such_module_anywhere  # pyright: ignore[reportMissingImports, reportUnusedImport]
+        import no_such_module_anywhere
     monkeypatch.setattr(context, "is_local", lambda: False)
     with pytest.raises(ImportError), Image.debian_slim().imports():
-        import no_such_module_anywhere  # noqa: F401  # pyright: ignore[reportMissingImports, reportUnusedImport]
+        import no_such_module_anywhere  # noqa: F401
 
 
 def test_other_errors_of_imports_are_raised() -> None:
@@ -213,7 +213,7 @@ def test_secrets_have_bounds() -> None:
 def test_a_value_is_never_shown() -> None:
     assert "hidden" not in repr(Secret.from_dict({"K": "hidden"}))
     with pytest.raises(InvalidError) as caught:
-        Secret.from_dict({"K": ["hidden"]})  # pyright: ignore[reportArgumentType]
+        Secret.from_dict({"K": ["hidden"]})
     assert "hidden" not in str(caught.value)
 
 

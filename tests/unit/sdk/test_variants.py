@@ -97,7 +97,7 @@ def test_places_are_recorded() -> None:
 )
 def test_values_are_checked_when_given(options: dict[str, object], message: str) -> None:
     with pytest.raises(InvalidError, match=message):
-        BASE.with_options(**options)  # pyright: ignore[reportArgumentType]
+        BASE.with_options(**options)
 
 
 def test_concurrency_and_batching_are_variants_too() -> None:
