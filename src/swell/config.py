@@ -24,12 +24,13 @@ Count = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[float, Meta(ge=0)]
 
 
-
 class Settings(Struct, frozen=True, kw_only=True):
     """All settings with their defaults. Field names are the environment names in lower case without `SWELL_`."""
 
     # Admission limits
-    pending_sync_max: Annotated[Count, Meta(description="Inputs of remote() and map() that may wait per function.")] = 2_000
+    pending_sync_max: Annotated[Count, Meta(description="Inputs of remote() and map() that may wait per function.")] = (
+        2_000
+    )
     total_sync_max: Annotated[
         Count, Meta(description="Inputs of remote() and map() that may wait or run per function.")
     ] = 25_000
@@ -38,7 +39,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         int, Meta(ge=1, description="Inputs one map may have sent and not yet finished.")
     ] = 1_000
     containers_max: Annotated[int, Meta(ge=1, description="Containers per function, whatever it asks for.")] = 4_000
-    retry_after_s: Annotated[Seconds, Meta(description="Advice sent with a refusal: try again after so many seconds.")] = 0.5
+    retry_after_s: Annotated[
+        Seconds, Meta(description="Advice sent with a refusal: try again after so many seconds.")
+    ] = 0.5
     poison_crashes_max: Annotated[
         int, Meta(ge=1, description="Containers one input may take down before it fails instead of being re-run.")
     ] = 8
@@ -59,10 +62,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     run_ahead_ms: Annotated[
         float, Meta(gt=0, description="Work one slot may hold beyond the input it executes, by measured service time.")
     ] = 5.0
-    start_backoff_s: Annotated[Seconds, Meta(description="First pause after a failed start; doubles up to a minute.")] = 0.5
+    start_backoff_s: Annotated[
+        Seconds, Meta(description="First pause after a failed start; doubles up to a minute.")
+    ] = 0.5
     gpu_fallback: Annotated[
         Literal["error", "cpu"],
-        Meta(description="What to do when no node can ever satisfy a GPU request: fail, or run on the CPU with a warning."),
+        Meta(description="What to do when no node can ever satisfy a GPU request: fail, or warn and run on the CPU."),
     ] = "error"
 
     # Faults and time
@@ -70,8 +75,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     cancel_grace_s: Annotated[
         Seconds, Meta(description="How long user code may resist a cancellation before its container is killed.")
     ] = 5.0
-    exit_grace_s: Annotated[Seconds, Meta(description="How long exit hooks and running inputs may take at a stop.")] = 30.0
-    result_retention_s: Annotated[Seconds, Meta(description="How long results of spawned calls are kept.")] = 7 * 86_400.0
+    exit_grace_s: Annotated[Seconds, Meta(description="How long exit hooks and running inputs may take at a stop.")] = (
+        30.0
+    )
+    result_retention_s: Annotated[Seconds, Meta(description="How long results of spawned calls are kept.")] = (
+        7 * 86_400.0
+    )
 
     # Bytes
     payload_inline_max: Annotated[
@@ -87,7 +96,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     data_dir: Annotated[str, Meta(description="Where a server that stays keeps its data.")] = ""
     async_warnings: Annotated[bool, Meta(description="Warn when a blocking call is made inside an event loop.")] = True
     traceback: Annotated[bool, Meta(description="Show raw tracebacks instead of an error panel.")] = False
-    logs_timeout_s: Annotated[Seconds, Meta(description="How long to wait for the last log lines at the end of a run.")] = 10.0
+    logs_timeout_s: Annotated[
+        Seconds, Meta(description="How long to wait for the last log lines at the end of a run.")
+    ] = 10.0
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, file: Path | None = None) -> Settings:
@@ -122,7 +133,9 @@ def _from_file(path: Path, known: set[str]) -> dict[str, Any]:
         raise InvalidError(f"cannot read settings from {path}: {error}") from None
     unknown = sorted(set(data) - known)
     if unknown:
-        raise InvalidError(f"{path}: unknown setting {unknown[0]!r}; known ones are listed in the configuration reference")
+        raise InvalidError(
+            f"{path}: unknown setting {unknown[0]!r}; known ones are listed in the configuration reference"
+        )
     return data
 
 
@@ -131,6 +144,8 @@ def describe() -> list[tuple[str, str, str, str]]:
     hints = get_type_hints(Settings, include_extras=True)
     rows: list[tuple[str, str, str, str]] = []
     for item in structs.fields(Settings):
-        meaning = next((m.description for m in hints[item.name].__metadata__ if isinstance(m, Meta) and m.description), "")
+        meaning = next(
+            (m.description for m in hints[item.name].__metadata__ if isinstance(m, Meta) and m.description), ""
+        )
         rows.append((item.name, f"SWELL_{item.name.upper()}", repr(item.default), meaning))
     return rows

@@ -6,7 +6,7 @@ compared, hashed, sent over the wire and stored.
 
 from __future__ import annotations
 
-from enum import IntEnum, StrEnum
+from enum import IntEnum
 from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType, field
@@ -84,10 +84,10 @@ class AutoscalerSettings(Struct, frozen=True, omit_defaults=True):
 class AutoscalerChange(Struct, frozen=True, omit_defaults=True):
     """A run-time update: an UNSET field is kept, None resets it to the platform's default, a number overrides it."""
 
-    min_containers: int | None | UnsetType = UNSET
-    max_containers: int | None | UnsetType = UNSET
-    buffer_containers: int | None | UnsetType = UNSET
-    scaledown_window: int | None | UnsetType = UNSET
+    min_containers: int | UnsetType | None = UNSET
+    max_containers: int | UnsetType | None = UNSET
+    buffer_containers: int | UnsetType | None = UNSET
+    scaledown_window: int | UnsetType | None = UNSET
 
 
 class Concurrency(Struct, frozen=True):
@@ -105,7 +105,7 @@ class Batching(Struct, frozen=True):
 
 
 class RetryPolicy(Struct, frozen=True):
-    """Delay before retry k (k = 1, 2, …) is `initial_delay_s * backoff_coefficient ** (k - 1)`, at most `max_delay_s`."""
+    """Retry k = 1, 2, … waits `initial_delay_s * backoff_coefficient ** (k - 1)`, at most `max_delay_s`."""
 
     max_retries: int
     backoff_coefficient: float = 2.0

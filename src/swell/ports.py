@@ -129,7 +129,7 @@ class Store(Protocol):
         ...
 
     def read_call(self, call_id: str) -> StoredCall | None:
-        """Return what is kept of a finished call; None if it is not known, or expired so long ago that it is forgotten."""
+        """Return what is kept of a finished call; None if it is not known."""
         ...
 
     def expire(self, before: float) -> None:

@@ -1,1 +1,1 @@
-"""The deterministic core: what happened goes in, what to do comes out. No clock, I/O, randomness, asyncio or logging."""
+"""The deterministic core: events in, effects out. No clock, I/O, randomness, asyncio or logging."""

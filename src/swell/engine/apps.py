@@ -74,16 +74,18 @@ class Apps:
         if not 1 <= spec.timeout_s <= 86_400:
             raise InvalidError(f"{spec.name}: timeout = {spec.timeout_s:g} s is outside 1 s to 86,400 s")
         if not 1 <= spec.startup_timeout_s <= 86_400:
-            raise InvalidError(f"{spec.name}: startup_timeout = {spec.startup_timeout_s:g} s is outside 1 s to 86,400 s")
+            raise InvalidError(
+                f"{spec.name}: startup_timeout = {spec.startup_timeout_s:g} s is outside 1 s to 86,400 s"
+            )
         why = never_fits(self._ledger.rooms(), spec.resources)
         if not why:
             return spec
         on_cpu = replace(spec, resources=replace(spec.resources, gpu=()))
-        if spec.resources.gpu and self._ledger.settings.gpu_fallback == "cpu":
-            if not never_fits(self._ledger.rooms(), on_cpu.resources):
-                text = f"{spec.name}: {why}; running on the CPU instead (gpu_fallback = cpu)"
-                self._ledger.tell(client, Notice(app.id, text))
-                return on_cpu
+        may_fall_back = spec.resources.gpu and self._ledger.settings.gpu_fallback == "cpu"
+        if may_fall_back and not never_fits(self._ledger.rooms(), on_cpu.resources):
+            text = f"{spec.name}: {why}; running on the CPU instead (gpu_fallback = cpu)"
+            self._ledger.tell(client, Notice(app.id, text))
+            return on_cpu
         hint = ", or set gpu_fallback = cpu to run without" if spec.resources.gpu else ""
         raise InvalidError(f"{spec.name}: {why}{hint}")
 

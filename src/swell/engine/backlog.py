@@ -1,4 +1,4 @@
-"""The inputs of one pool that wait: fair between calls, in order within a call, and those that wait for a retry's delay.
+"""The inputs of one pool that wait: fair between calls, in order within a call, some for a retry's delay.
 
 Calls take turns, so that one input never waits behind a million of another call. This module must not know containers.
 """

@@ -71,6 +71,7 @@ class Container:
         "requested_at",
         "resist_until",
         "served",
+        "stalled",
         "startup_failure",
         "state",
         "work_due",
@@ -89,6 +90,7 @@ class Container:
         self.exclusive = False  #: holds an input that must be alone
         self.leaving = False  #: takes no more inputs
         self.reclaiming = False  #: a Reclaim is on its way
+        self.stalled = False  #: was overdue, and has reported nothing since: it gets no work ahead
         self.work_due = float("inf")  #: when what it holds should be done by the estimate
         self.resist_until = float("inf")  #: when a cancelled input that still runs costs the container its life
         self.drain_until = float("inf")

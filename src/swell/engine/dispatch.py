@@ -38,7 +38,7 @@ class Dispatcher:
             self._serial(pool, now)
         else:
             self._parallel(pool, now)
-        if pool.backlog.count and pool.running_total:
+        if pool.backlog.count and pool.running_total and "work" not in pool.deadlines:
             pool.arm("work", now + 2 * (pool.service_s or 0.0) + PATIENCE_S)
 
     # ------------------------------------------------------------ one input at a time
@@ -52,18 +52,14 @@ class Dispatcher:
             if not backlog.count:
                 return
             if not container.deliveries:
-                size = span_size(
-                    backlog=backlog.count, slots=len(pool.ready), holds=0, hold_max=pool.hold_max
-                )
+                size = span_size(backlog=backlog.count, slots=len(pool.ready), holds=0, hold_max=pool.hold_max)
                 self._deliver(container, "serial", backlog.take(size), now)
         if backlog.next_is_alone:
             return
         for container in self._available(pool):
             holds = container.holds
-            size = span_size(
-                backlog=backlog.count, slots=len(pool.ready), holds=holds, hold_max=pool.hold_max
-            )
-            if not size or container.reclaiming:
+            size = span_size(backlog=backlog.count, slots=len(pool.ready), holds=holds, hold_max=pool.hold_max)
+            if not size or container.reclaiming or container.stalled:
                 continue
             self._deliver(container, "serial", backlog.take(size), now)
             if not backlog.count or backlog.next_is_alone:
@@ -152,6 +148,7 @@ class Dispatcher:
                 pool.arm("work", container.work_due)
                 continue
             if queued:
+                container.stalled = True
                 self._reclaim(container)
             if now - oldest.since > expected:
                 pool.slowest_s = max(pool.slowest_s, now - oldest.since)

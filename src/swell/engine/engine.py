@@ -1,7 +1,7 @@
 """The engine: events in, effects out, in one deterministic step each.
 
-`handle` and `tick` mutate only the engine and return what is to be done, in order. The same events at the same times give
-the same effects, byte for byte. Nothing here reads a clock, draws a random number or performs I/O.
+`handle` and `tick` mutate only the engine and return what is to be done, in order. The same events at the same times
+give the same effects, byte for byte. Nothing here reads a clock, draws a random number or performs I/O.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What can happen to the engine, and what it can ask for.
 
 Events carry everything the engine may not find out by itself: time comes beside them, ids and observations inside them.
-Peers are addressed by an opaque number (clients) or by their container id; what is said to or by them is a wire message,
-which the engine neither encodes nor decodes. This module must not know how any of it is carried out.
+Peers are addressed by an opaque number (clients) or by their container id; what is said to or by them is a wire
+message, which the engine neither encodes nor decodes. This module must not know how any of it is carried out.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class SendRecorded(Struct, frozen=True):
 
 
 class AskStore(Struct, frozen=True):
-    """The engine no longer knows (or never knew) the call a client asks about: answer from the store, or with Failed."""
+    """The engine no longer knows the call a client asks about, or never did: answer from the store."""
 
     client: int
     message: Watch | DescribeCall

@@ -9,7 +9,6 @@ from swell.engine.call import Call, Watcher
 from swell.engine.container import Delivery
 from swell.engine.events import AskStore, SendRecorded
 from swell.engine.ledger import Ledger
-from swell.engine.pool import Pool
 from swell.engine.settle import Settler
 from swell.engine.span import Segment, Span
 from swell.errors import Error, NotFoundError, ResourceExhausted, to_wire
@@ -18,7 +17,6 @@ from swell.policy.admission import admit
 from swell.wire.messages import (
     Accepted,
     CallDescription,
-    CancelCall,
     DescribeCall,
     Failed,
     OpenCall,
@@ -114,9 +112,7 @@ class Intake:
     def _accept(self, call: Call, client: int) -> None:
         self._ledger.tell(client, Accepted(call.id, call.accepted))
 
-    def _refuse(
-        self, client: int, call_id: str, first: int, error: Error, retry_after_s: float | None = None
-    ) -> None:
+    def _refuse(self, client: int, call_id: str, first: int, error: Error, retry_after_s: float | None = None) -> None:
         code, text, fields = to_wire(error)
         self._ledger.tell(client, Refused(call_id, first, code, text, fields, retry_after_s))
 

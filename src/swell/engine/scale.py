@@ -116,7 +116,9 @@ class Scaler:
             if known.pace is None:
                 known.pace = pace.looked(None, busy_cores=0.0, cores=cores)
             if pace.saturated(known.busy_cores, cores) and not known.pace.left:
-                return f"containers keep {known.busy_cores:.1f} of {cores:g} cores busy; more would share the same cores"
+                return (
+                    f"containers keep {known.busy_cores:.1f} of {cores:g} cores busy; more would share the same cores"
+                )
             return "" if known.pace.left else "containers are started in growing bursts"
         if starting >= pace.starting_max(cores) and pace.saturated(known.busy_cores, cores):
             return f"{starting} containers are starting and keep {known.busy_cores:.1f} of {cores:g} cores busy"

@@ -46,10 +46,10 @@ class Settler:
         if len(message.parts) == 1 and not message.failures:
             delivery_id, position, count = message.parts[0]
             delivery = container.deliveries.get(delivery_id)
-            if delivery is not None and len(delivery.parts) == 1 and not delivery.void:
-                if delivery.open.issuperset(range(position, position + count)):
-                    self._all_succeeded(delivery, position, count, message, payload, now)
-                    return
+            plain = delivery is not None and len(delivery.parts) == 1 and not delivery.void
+            if delivery is not None and plain and delivery.open.issuperset(range(position, position + count)):
+                self._all_succeeded(delivery, position, count, message, payload, now)
+                return
         self._one_by_one(container, message, payload, now)
 
     def _all_succeeded(
@@ -64,9 +64,7 @@ class Settler:
             ends = message.ends
             starts = [0, *ends[:-1]]
             blobs = set(message.blobs)
-            settled = [
-                (first + i, SUCCESS, payload[starts[i] : ends[i]], i in blobs) for i in range(count)
-            ]
+            settled = [(first + i, SUCCESS, payload[starts[i] : ends[i]], i in blobs) for i in range(count)]
             self._deliver_recorded(call, settled)
         else:
             self._ledger.tell(call.client, Outputs(call.id, [(first, count)], message.ends, [], message.blobs), payload)
@@ -189,15 +187,14 @@ class Settler:
             count = len(span)
             call.pending -= count
             call.pool.pending[call.kind.is_async] -= count
-            self.settle(
-                call, span.segment, [(index, status, payload, False) for index in range(span.first, span.last)]
-            )
+            self.settle(call, span.segment, [(index, status, payload, False) for index in range(span.first, span.last)])
         self._ledger.touch(call.pool)
 
     def lost(self, container: Container, reason: str, now: float) -> None:
         """A container is gone: what it had started is re-run or blamed, what it had not started is just requeued."""
         limit = self._ledger.settings.poison_crashes_max
         held = list(container.deliveries.values())
+        was_alone = sum(len(delivery.open) for delivery in held) == 1
         for delivery in reversed(held):
             is_head = delivery is held[0]
             positions = sorted(delivery.open - delivery.void)
@@ -206,7 +203,7 @@ class Settler:
                 call, segment, index = delivery.locate(position)
                 crashes = call.crashes[index] = call.crashes.get(index, 0) + 1
                 # Only an input that was alone when its container died is known to have done it.
-                if crashes >= limit and sum(len(other.open) for other in held) == 1:
+                if crashes >= limit and was_alone:
                     positions.remove(position)
                     call.running -= 1
                     container.pool.running[call.kind.is_async] -= 1
@@ -259,6 +256,7 @@ class Settler:
             return
         if delivery.mode == "serial":
             delivery.since = now  # what it executes next begins about now
+            container.stalled = container.stalled and container.reclaiming  # a mere answer to that is no progress
         if not message.busy_s:
             return  # nothing was executed: cancelled before it began
         count = 1 if delivery.mode == "batch" else max(1, len(message.ends))
@@ -296,7 +294,7 @@ class Settler:
         following = next(iter(container.deliveries.values()), None)
         if following is None:
             container.idle_since = now
-            container.exclusive = container.reclaiming = False
+            container.exclusive = container.reclaiming = container.stalled = False
             container.resist_until = container.work_due = float("inf")
         elif following.mode == "serial":
             following.since = now

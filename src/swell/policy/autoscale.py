@@ -1,8 +1,8 @@
 """How many containers a pool should have, and why.
 
-Three counts, never confused: the *plan* is what is wanted, *requested* is what the backend has been asked for and has not
-yet checked in, *observed* is what has checked in. This module returns the plan; it must not know which container is which,
-nor how one is started.
+Three counts, never confused: the *plan* is what is wanted, *requested* is what the backend has been asked for and has
+not yet checked in, *observed* is what has checked in. This module returns the plan; it must not know which container is
+which, nor how one is started.
 """
 
 from __future__ import annotations
@@ -77,8 +77,9 @@ def _useful(view: PoolView) -> int | None:
     """Return how many containers can still shorten the work, None if that cannot be told.
 
     A container is worth starting only if it finds at least its own start time's worth of work left. With W seconds of
-    work and k containers present, the work left when a new one is ready is W - k * start; n containers share it usefully
-    while each gets at least one start time's worth: n <= W / start. What is present is never counted as useless.
+    work and k containers present, the work left when a new one is ready is W - k * start; n containers share it
+    usefully while each gets at least one start time's worth: n <= W / start. What is present is never counted as
+    useless.
     """
     if view.single_use or view.service_s is None or view.start_s is None or view.observed == 0:
         return None

@@ -1,10 +1,10 @@
 """How fast a node may be filled with new containers.
 
 Demand for containers is judged from queues, but a host has only so many cores: once our containers keep them busy, one
-more makes everything slower. So starts come in bursts: a small one first, doubled after every look at the node that finds
-cores to spare, none while there are none. A burst of sleepers reaches a hundred containers in five looks; a burst of
-number crunchers stops at about twice the cores. Floors (`min_containers`) and a pool's first container do not wait for
-this. This module must not know pools or clocks.
+more makes everything slower. So starts come in bursts: a small one first, doubled after every look at the node that
+finds cores to spare, none while there are none. A burst of sleepers reaches a hundred containers in five looks; a burst
+of number crunchers stops at about twice the cores. Floors (`min_containers`) and a pool's first container do not wait
+for this. This module must not know pools or clocks.
 """
 
 from __future__ import annotations

@@ -55,15 +55,13 @@ def never_fits(rooms: Sequence[NodeRoom], wants: Resources) -> str:
     """Return why no node could hold such a container even if it were empty, naming what there is; "" if one could."""
     if not rooms:
         return ""
-    empty = [
-        NodeRoom(room.node, room.cpu_capacity, room.memory_capacity, 0.0, 0, frozenset[str]()) for room in rooms
-    ]
+    empty = [NodeRoom(room.node, room.cpu_capacity, room.memory_capacity, 0.0, 0, frozenset[str]()) for room in rooms]
     if not any(_has_room(room, wants) for room in empty):
         largest_cpu = max(room.cpu_capacity for room in empty)
         largest_memory = max(room.memory_capacity for room in empty)
         return (
-            f"a container of {wants.cpu:g} cores and {wants.memory_bytes >> 20} MiB fits on no node; the largest offers "
-            f"{largest_cpu:g} cores and {largest_memory >> 20} MiB (overcommit included). Ask for less"
+            f"a container of {wants.cpu:g} cores and {wants.memory_bytes >> 20} MiB fits on no node; the largest "
+            f"offers {largest_cpu:g} cores and {largest_memory >> 20} MiB (overcommit included). Ask for less"
         )
     if wants.gpu and find_place(empty, wants) is None:
         asked = " or ".join(f"{request.kind}:{request.count}" for request in wants.gpu)

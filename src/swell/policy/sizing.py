@@ -1,9 +1,9 @@
 """How many inputs a slot may hold: run-ahead, by guided self-scheduling under a bound on time.
 
-A slot that holds only the input it executes idles for a round trip after each; one that holds too many makes others wait
-behind it. The compromise: as many inputs as are worth a few milliseconds of work by the measured service time, and never
-more than a fair share of what is left (Polychronopoulos and Kuck, "Guided self-scheduling", 1987). While the service
-time is unknown a slot gets one input. This module must not know containers, calls or payloads.
+A slot that holds only the input it executes idles for a round trip after each; one that holds too many makes others
+wait behind it. The compromise: as many inputs as are worth a few milliseconds of work by the measured service time, and
+never more than a fair share of what is left (Polychronopoulos and Kuck, "Guided self-scheduling", 1987). While the
+service time is unknown a slot gets one input. This module must not know containers, calls or payloads.
 """
 
 from __future__ import annotations

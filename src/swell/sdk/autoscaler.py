@@ -51,7 +51,7 @@ class Autoscaler:
         self._name = name
 
     @property
-    def update(self):  # noqa: ANN201  (a Dual whose parameters are those of change)
+    def update(self):
         """Change settings. An omitted field is kept; None resets it to the platform's default.
 
         Raises:

@@ -1,7 +1,8 @@
 """Running coroutines without an event loop.
 
-A coroutine of the SDK never awaits anything but its link. Handed a `BlockingLink`, whose waits happen inside the call, it
-runs from start to end without suspending, in the caller's thread. This module must not know what is said over a link.
+A coroutine of the SDK never awaits anything but its link. Handed a `BlockingLink`, whose waits happen inside the call,
+it runs from start to end without suspending, in the caller's thread. This module must not know what is said over a
+link.
 """
 
 from __future__ import annotations

@@ -70,13 +70,14 @@ class FunctionCall(Generic[R]):
     def __reduce__(self) -> tuple[Any, ...]:
         return FunctionCall, (self.object_id, self._num_inputs)
 
-    def _client(self) -> Client:
+    def client(self) -> Client:
+        """Return the client that reaches its server."""
         return self._own_client or current_client()
 
     # ------------------------------------------------------------ results
 
     @property
-    def get(self):  # noqa: ANN201  (a Dual whose parameters are those of _get)
+    def get(self):
         """Return the result of one input (the first, or `index`), waiting up to `timeout` seconds, None for ever.
 
         Raises:
@@ -86,9 +87,9 @@ class FunctionCall(Generic[R]):
             FunctionTimeoutError, RemoteError: it timed out, it was cancelled.
             Exception: what the function raised.
         """
-        return Dual(self._get, self._client, "FunctionCall.get")
+        return Dual(self._get, self.client, "FunctionCall.get")
 
-    async def _get(self, link: Link, timeout: float | None = None, *, index: int = 0) -> R:
+    async def _get(self, link: Link, timeout: float | None = None, *, index: int = 0) -> R:  # noqa: ASYNC109
         if index:
             await self._check_range(link, index, index + 1)
         until = None if timeout is None else time.monotonic() + timeout
@@ -100,7 +101,7 @@ class FunctionCall(Generic[R]):
         return value
 
     @property
-    def iter(self):  # noqa: ANN201  (a DualIterator whose parameters are those of _chunks)
+    def iter(self):
         """Iterate over results in the order of the inputs, waiting for each; a failed input raises in its place.
 
         `start` and `end` choose a part of them.
@@ -108,7 +109,7 @@ class FunctionCall(Generic[R]):
         Raises:
             ValueError: the range is not within 0..num_inputs.
         """
-        return DualIterator(self._chunks, self._client, "FunctionCall.iter")
+        return DualIterator(self._chunks, self.client, "FunctionCall.iter")
 
     async def _chunks(self, link: Link, *, start: int = 0, end: int | None = None) -> AsyncGenerator[list[Any], None]:
         end = await self._check_range(link, start, end)
@@ -133,7 +134,7 @@ class FunctionCall(Generic[R]):
     @property
     def num_inputs(self) -> Dual[[], int]:
         """Return how many inputs it has."""
-        return Dual(self._count, self._client, "FunctionCall.num_inputs")
+        return Dual(self._count, self.client, "FunctionCall.num_inputs")
 
     async def _count(self, link: Link) -> int:
         if self._num_inputs is None:
@@ -144,12 +145,12 @@ class FunctionCall(Generic[R]):
         return self._num_inputs or 0
 
     @property
-    def cancel(self):  # noqa: ANN201  (a Dual whose parameters are those of _cancel)
+    def cancel(self):
         """End what has not finished; `get` then raises RemoteError. Harmless if it has finished.
 
         With `terminate_containers=True` the containers that run it are killed, too; other inputs in them are re-run.
         """
-        return Dual(self._cancel, self._client, "FunctionCall.cancel")
+        return Dual(self._cancel, self.client, "FunctionCall.cancel")
 
     async def _cancel(self, link: Link, terminate_containers: bool = False) -> None:
         link.send(CancelCall(self.object_id, terminate_containers))
@@ -171,7 +172,7 @@ class FunctionCall(Generic[R]):
 
 
 def _client_of(calls: tuple[FunctionCall[Any], ...]) -> Callable[[], Client]:
-    return calls[0]._client if calls else current_client
+    return calls[0].client if calls else current_client
 
 
 async def _gather(link: Link, *calls: FunctionCall[Any]) -> list[Any]:

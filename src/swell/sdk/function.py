@@ -1,12 +1,12 @@
 """The handle of a Function: everything a user can do with it, each in a blocking and an `.aio` form.
 
-A handle is lazy: it learns its id when it is first used. This module must not know how decorators build specs, nor how a
-call travels.
+A handle is lazy: it learns its id when it is first used. This module must not know how decorators build specs, nor how
+a call travels.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, Unpack, cast
 
@@ -19,11 +19,11 @@ from swell.sdk.autoscaler import Autoscaler, FunctionStats
 from swell.sdk.call import FunctionCall
 from swell.sdk.client import Client, client_from_environment
 from swell.sdk.dual import Dual, DualIterator
-from swell.sdk.inputs import Arguments, starred, zipped
+from swell.sdk.inputs import Source, starred, zipped
 from swell.sdk.link import Link
 from swell.sdk.mapping import map_chunks
 from swell.sdk.options import VariantOptions, check_at_load, with_batching, with_concurrency, with_options
-from swell.sdk.results import Results
+from swell.sdk.results import MapForm
 from swell.sdk.session import Session, current_client, require_running
 from swell.sdk.target import Target
 from swell.wire.context import function_id_here, is_local
@@ -120,15 +120,21 @@ class Function(Generic[P, R]):
             raise ExecutionError(f"the code of {self.name} is not known here; only calls with .remote() are possible")
         return self._raw
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        raise TypeError(f"{self.name} is not callable: use {self.name}.remote(…), or {self.name}.local(…) to run it here")
+    if not TYPE_CHECKING:  # a type checker is to refuse the call
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            """Refuse: where it is to run must be said."""
+            name = self.name
+            raise TypeError(f"{name} is not callable: use {name}.remote(…), or {name}.local(…) to run it here")
 
     def __repr__(self) -> str:
         return f"<Function {self.name}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         if not self.is_hydrated:
-            raise InvalidError(f"{self.name} hasn't been hydrated, so it cannot be sent anywhere: its App is not running")
+            raise InvalidError(
+                f"{self.name} hasn't been hydrated, so it cannot be sent anywhere: its App is not running"
+            )
         return _unpickled, (self.object_id, (self._base or self).spec, self._own_spec(), self._method)
 
     # ------------------------------------------------------------ calling
@@ -160,7 +166,9 @@ class Function(Generic[P, R]):
         """
         self._refuse_web("remote_gen")
         if not self.is_generator:
-            raise InvalidError(f"{self.name} is not a generator function: use {self.name}.remote(…), not .remote_gen(…)")
+            raise InvalidError(
+                f"{self.name} is not a generator function: use {self.name}.remote(…), not .remote_gen(…)"
+            )
         return DualIterator(self._items, self._client, f"{self.name}.remote_gen")
 
     async def _items(self, link: Link, *args: Any, **kwargs: Any) -> AsyncGenerator[list[Any], None]:
@@ -199,7 +207,7 @@ class Function(Generic[P, R]):
     # ------------------------------------------------------------ calling with many inputs
 
     @property
-    def map(self) -> _Map[R]:
+    def map(self) -> MapForm[R]:
         """Run it for each item, or for each tuple of items of several iterables, and iterate over the results.
 
         Results come in the order of the inputs, or as they are ready with `order_outputs=False`. The first failure
@@ -209,15 +217,15 @@ class Function(Generic[P, R]):
         Example:
             `for y in square.map(range(10_000)): …`
         """
-        return _Map(self, "map")
+        return MapForm(self._chunks, self._client, f"{self.name}.map", zipped)
 
     @property
-    def starmap(self) -> _Starmap[R]:
+    def starmap(self) -> MapForm[R]:
         """As `map`, for one iterable whose items are sequences of arguments."""
-        return _Starmap(self, "starmap")
+        return MapForm(self._chunks, self._client, f"{self.name}.starmap", starred)
 
     @property
-    def for_each(self):  # noqa: ANN201  (a Dual whose parameters are those of _for_each)
+    def for_each(self):
         """Run it for each item and drop the results; `ignore_exceptions=True` ignores failures, too."""
         return Dual(self._for_each, self._client, f"{self.name}.for_each", refuse=True)
 
@@ -231,7 +239,7 @@ class Function(Generic[P, R]):
                 pass
 
     @property
-    def spawn_map(self):  # noqa: ANN201  (a Dual whose parameters are those of _spawn_map)
+    def spawn_map(self):
         """Start it for each item and return, once all are accepted, one FunctionCall for all the results."""
         return Dual(self._spawn_map, self._client, f"{self.name}.spawn_map", refuse=True)
 
@@ -248,7 +256,7 @@ class Function(Generic[P, R]):
     async def _chunks(
         self,
         link: Link,
-        source: Iterator[Arguments] | AsyncIterator[Arguments],
+        source: Source,
         kwargs: dict[str, Any],
         *,
         order_outputs: bool,
@@ -294,7 +302,7 @@ class Function(Generic[P, R]):
         return Autoscaler(self._target, self._client, self.name)
 
     @property
-    def update_autoscaler(self):  # noqa: ANN201  (a Dual whose parameters are those of Autoscaler.change_given)
+    def update_autoscaler(self):
         """Change autoscaler settings while it runs; what is not given, or None, is kept. Returns those in force.
 
         Raises:
@@ -320,9 +328,7 @@ class Function(Generic[P, R]):
     def variant(self, spec: FunctionSpec) -> Function[P, R]:
         """Return a handle for the same code under another spec."""
         base = self._base or self
-        return Function[P, R](
-            self.app, spec, self._raw, method=self._method, base=base, function_id=base._fixed_id
-        )
+        return Function[P, R](self.app, spec, self._raw, method=self._method, base=base, function_id=base._fixed_id)
 
     def of_instance(
         self, method: str, raw: Callable[..., Any] | None, pool_spec: Callable[[], FunctionSpec], own_id: str = ""
@@ -417,78 +423,3 @@ def _unpickled(function_id: str, base: FunctionSpec, spec: FunctionSpec, method:
         return known
     spec = base if spec == base else spec
     return Function[..., Any](None, spec, None, method=method, base=known, function_id=function_id)
-
-
-class _Map(Generic[R]):
-    """`Function.map`."""
-
-    __slots__ = ("_function", "_how")
-
-    def __init__(self, function: Function[..., R], how: str) -> None:
-        self._function = function
-        self._how = how
-
-    def __call__(
-        self,
-        *input_iterators: Any,
-        kwargs: dict[str, Any] | None = None,
-        order_outputs: bool = True,
-        return_exceptions: bool = False,
-        wrap_returned_exceptions: bool | None = None,
-    ) -> Results[R]:
-        """Return the results, to be iterated over."""
-        if wrap_returned_exceptions is not None:
-            _warn_wrap()
-
-        def chunks(link: Link) -> AsyncGenerator[list[Any], None]:
-            return self._function._chunks(
-                link,
-                self._source(input_iterators),
-                kwargs or {},
-                order_outputs=order_outputs,
-                return_exceptions=return_exceptions,
-            )
-
-        return Results(chunks, self._function._client, f"{self._function.name}.{self._how}")
-
-    async def aio(
-        self,
-        *input_iterators: Any,
-        kwargs: dict[str, Any] | None = None,
-        order_outputs: bool = True,
-        return_exceptions: bool = False,
-        wrap_returned_exceptions: bool | None = None,
-    ) -> AsyncGenerator[R, None]:
-        """Iterate over the results without blocking the event loop."""
-        results = self(
-            *input_iterators,
-            kwargs=kwargs,
-            order_outputs=order_outputs,
-            return_exceptions=return_exceptions,
-            wrap_returned_exceptions=wrap_returned_exceptions,
-        )
-        async with aclosing(cast("AsyncGenerator[R, None]", results.__aiter__())) as values:
-            async for value in values:
-                yield value
-
-    def _source(self, input_iterators: tuple[Any, ...]) -> Iterator[Arguments] | AsyncIterator[Arguments]:
-        return zipped(input_iterators, f"{self._function.name}.{self._how}")
-
-
-class _Starmap(_Map[R]):
-    """`Function.starmap`."""
-
-    def _source(self, input_iterators: tuple[Any, ...]) -> Iterator[Arguments] | AsyncIterator[Arguments]:
-        if len(input_iterators) != 1:
-            raise TypeError(f"starmap() takes one iterable of argument sequences, not {len(input_iterators)}")
-        return starred(input_iterators[0])
-
-
-def _warn_wrap() -> None:
-    import warnings
-
-    from swell.errors import DeprecationError
-
-    warnings.warn(
-        "wrap_returned_exceptions has no effect: exceptions are returned as they are", DeprecationError, stacklevel=3
-    )

@@ -6,7 +6,7 @@ Iterables are consumed in the caller's thread or loop, never ahead of what may b
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from swell.errors import InvalidError
 from swell.sdk.blocking import running_loop
@@ -16,15 +16,16 @@ if TYPE_CHECKING:
 
     from swell.sdk.link import Box
 
-__all__ = ["NOT_YET", "AsyncInputs", "Inputs", "starred", "zipped"]
+__all__ = ["NOT_YET", "Arguments", "AsyncInputs", "Inputs", "Source", "starred", "zipped"]
 
 Arguments = tuple[Any, ...]
+Source = Iterator[Arguments] | AsyncIterator[Arguments]
 
 #: What `take` returns while an asynchronous iterable has nothing ready.
 NOT_YET: Final = object()
 
 
-def zipped(iterables: tuple[Any, ...], name: str) -> Iterator[Arguments] | AsyncIterator[Arguments]:
+def zipped(iterables: tuple[Any, ...], name: str) -> Source:
     """Return the argument tuples of `map(*iterables)`, ending with the shortest.
 
     Raises:
@@ -44,13 +45,20 @@ def zipped(iterables: tuple[Any, ...], name: str) -> Iterator[Arguments] | Async
     return zip(*iterables, strict=False)
 
 
-def starred(iterable: Any) -> Iterator[Arguments] | AsyncIterator[Arguments]:
-    """Return the argument tuples of `starmap(iterable)`; an item that is no sequence fails where it is called."""
+def starred(iterables: tuple[Any, ...], name: str) -> Source:
+    """Return the argument tuples of `starmap(iterable)`; an item that is no sequence fails where it is called.
+
+    Raises:
+        TypeError: there is not exactly one iterable.
+    """
+    if len(iterables) != 1:
+        raise TypeError(f"{name}() takes one iterable of argument sequences, not {len(iterables)}")
+    iterable = iterables[0]
     if isinstance(iterable, AsyncIterable):
-        return (_star(item) async for item in iterable)
+        return (_star(item) async for item in cast("AsyncIterable[Any]", iterable))
     if not isinstance(iterable, Iterable) and not hasattr(iterable, "__getitem__"):
-        raise TypeError(f"starmap() argument is a {type(iterable).__name__}, which is not iterable")
-    return map(_star, iterable)
+        raise TypeError(f"{name}() argument is a {type(iterable).__name__}, which is not iterable")
+    return map(_star, cast("Iterable[Any]", iterable))
 
 
 class Unsplattable:
@@ -64,16 +72,16 @@ class Unsplattable:
 
 
 def _star(item: Any) -> Any:
-    return tuple(item) if isinstance(item, Iterable) else Unsplattable(type(item).__name__)
+    return tuple(cast("Iterable[Any]", item)) if isinstance(item, Iterable) else Unsplattable(type(item).__name__)
 
 
 async def _zip_async(iterables: tuple[Any, ...]) -> AsyncIterator[Arguments]:
-    iterators = [it.__aiter__() if isinstance(it, AsyncIterable) else iter(it) for it in iterables]
+    iterators: list[Any] = [it.__aiter__() if isinstance(it, AsyncIterable) else iter(it) for it in iterables]
     end = object()
     while True:
         values: list[Any] = []
         for iterator in iterators:
-            value = await anext(iterator, end) if isinstance(iterator, AsyncIterator) else next(iterator, end)
+            value: Any = await anext(iterator, end) if isinstance(iterator, AsyncIterator) else next(iterator, end)
             if value is end:
                 return
             values.append(value)

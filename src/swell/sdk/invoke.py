@@ -5,13 +5,13 @@ This module must not know how functions are declared.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from swell.errors import ExecutionError, from_wire
 from swell.model import CallKind, OutputStatus
 from swell.sdk.client import mint_id
-from swell.sdk.inputs import Arguments
+from swell.sdk.inputs import Arguments, Source
 from swell.sdk.link import Link
 from swell.sdk.mapping import Feed, open_inputs
 from swell.sdk.outcome import Failure, outcomes
@@ -127,9 +127,7 @@ async def spawn(link: Link, target: Target, args: Arguments, kwargs: dict[str, A
     return call_id
 
 
-async def spawn_many(
-    link: Link, target: Target, source: Iterator[Arguments] | AsyncIterator[Arguments], kwargs: dict[str, Any]
-) -> tuple[str, int]:
+async def spawn_many(link: Link, target: Target, source: Source, kwargs: dict[str, Any]) -> tuple[str, int]:
     """Leave many inputs with the server as one call; return its id and their number once all are accepted."""
     call_id = mint_id("fc-")
     box = link.open(call_id)

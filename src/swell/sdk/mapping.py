@@ -10,13 +10,13 @@ from __future__ import annotations
 import time
 import warnings
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 from swell.errors import ServerWarning, from_wire
 from swell.model import CallKind
 from swell.sdk.client import mint_id
-from swell.sdk.inputs import NOT_YET, Arguments, AsyncInputs, Inputs
+from swell.sdk.inputs import NOT_YET, AsyncInputs, Inputs, Source
 from swell.sdk.link import BlockingLink, Box, Link
 from swell.sdk.outcome import Failure, outcomes
 from swell.sdk.output import current_output
@@ -158,7 +158,9 @@ class Feed:
                 break
             if arguments is NOT_YET:
                 break
-            data, is_blob = pack(arguments, kwargs, inline_max=inline_max, directory=directory, name=name(call_id, index))
+            data, is_blob = pack(
+                arguments, kwargs, inline_max=inline_max, directory=directory, name=name(call_id, index)
+            )
             if is_blob:
                 span.blobs.append(index)
             pieces.append(data)
@@ -200,7 +202,7 @@ class Feed:
 async def map_chunks(
     link: Link,
     target: Target,
-    source: Iterator[Arguments] | AsyncIterator[Arguments],
+    source: Source,
     *,
     kwargs: dict[str, Any],
     order_outputs: bool,
@@ -255,9 +257,7 @@ async def map_chunks(
             output.map_ended(feed.call_id)
 
 
-def open_inputs(
-    link: Link, box: Box, source: Iterator[Arguments] | AsyncIterator[Arguments]
-) -> Inputs | AsyncInputs:
+def open_inputs(link: Link, box: Box, source: Source) -> Inputs | AsyncInputs:
     """Return the inputs in the form that suits the link; they wake `box` when one becomes ready."""
     if isinstance(source, AsyncIterator) and not isinstance(link, BlockingLink):
         return AsyncInputs(source, link.wake, box)

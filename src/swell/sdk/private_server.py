@@ -79,5 +79,5 @@ class PrivateServer:
 
 
 def _fast_directory() -> str | None:
-    """Return where files live in memory, if there is such a place; arguments and results too large for messages go there."""
+    """Return where files live in memory, if there is such a place: large arguments and results go there."""
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None

@@ -1,4 +1,4 @@
-"""What `map` and `starmap` return: results that are not asked for until they are iterated over.
+"""`map` and `starmap`, and what they return: results that are not asked for until they are iterated over.
 
 This module must not know how inputs are sent.
 """
@@ -6,20 +6,32 @@ This module must not know how inputs are sent.
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
+from swell.errors import DeprecationError
 from swell.sdk.blocking import run_chunks, running_loop
 from swell.sdk.client import Client
 from swell.sdk.dual import check_loop
+from swell.sdk.inputs import Source
 from swell.sdk.link import Link
 
-__all__ = ["Results"]
+__all__ = ["MapForm", "Results"]
 
 R = TypeVar("R")
 
 Chunks = Callable[[Link], AsyncGenerator[list[Any], None]]
+ReadInputs = Callable[[tuple[Any, ...], str], Source]
+
+
+class MakeChunks(Protocol):
+    """Makes a call of many inputs and yields its results in lists."""
+
+    def __call__(
+        self, link: Link, source: Source, kwargs: dict[str, Any], *, order_outputs: bool, return_exceptions: bool
+    ) -> AsyncGenerator[list[Any], None]: ...
 
 
 class Results(Generic[R]):
@@ -50,7 +62,11 @@ class Results(Generic[R]):
     def __next__(self) -> R:
         return next(iter(self))
 
-    async def __aiter__(self) -> AsyncIterator[R]:
+    def __aiter__(self) -> AsyncIterator[R]:
+        return self.stream()
+
+    async def stream(self) -> AsyncGenerator[R, None]:
+        """Iterate on the running event loop."""
         if self._started:
             return
         self._started = True
@@ -70,3 +86,54 @@ class Results(Generic[R]):
                 "the results of %s() were not consumed, so nothing was run: iterate over them, or use .for_each()",
                 self._name,
             )
+
+
+class MapForm(Generic[R]):
+    """`Function.map` or `Function.starmap`: `for y in f.map(xs)`, or `async for y in f.map.aio(xs)`."""
+
+    __slots__ = ("_chunks", "_client", "_name", "_read")
+
+    def __init__(self, chunks: MakeChunks, client: Callable[[], Client], name: str, read: ReadInputs) -> None:
+        """Prepare.
+
+        Args:
+            chunks: makes the call and yields its results in lists.
+            client: finds the client when iteration begins.
+            name: for messages, such as "square.map".
+            read: turns the user's iterables into argument tuples.
+        """
+        self._chunks = chunks
+        self._client = client
+        self._name = name
+        self._read = read
+
+    def __call__(
+        self,
+        *input_iterators: Any,
+        kwargs: dict[str, Any] | None = None,
+        order_outputs: bool = True,
+        return_exceptions: bool = False,
+        wrap_returned_exceptions: bool | None = None,
+    ) -> Results[R]:
+        """Return the results, to be iterated over."""
+        if wrap_returned_exceptions is not None:
+            text = "wrap_returned_exceptions has no effect: exceptions are returned as they are"
+            warnings.warn(text, DeprecationError, stacklevel=2)
+
+        def chunks(link: Link) -> AsyncGenerator[list[Any], None]:
+            return self._chunks(
+                link,
+                self._read(input_iterators, self._name),
+                kwargs or {},
+                order_outputs=order_outputs,
+                return_exceptions=return_exceptions,
+            )
+
+        return Results(chunks, self._client, self._name)
+
+    async def aio(self, *input_iterators: Any, **options: Any) -> AsyncGenerator[R, None]:
+        """Iterate over the results without blocking the event loop; the arguments are those of the blocking form."""
+        results: Results[R] = self(*input_iterators, **options)
+        async with aclosing(results.stream()) as values:
+            async for value in values:
+                yield value

@@ -37,7 +37,8 @@ def run_app(app: App, *, name: str | None = None, detach: bool = False, interact
     """Prepare a run of an App.
 
     Raises:
-        InvalidError: the App runs already, a container imports the module that does this, or `interactive` without output.
+        InvalidError: the App runs already, a container imports the module that does this, or `interactive` without
+        output.
     """
     if app.session is not None:
         raise InvalidError(f"{app.description} is already running; use it, or end that run first")
@@ -110,7 +111,9 @@ class RunContext:
         if output is not None:
             box = link.open(ANNOUNCED, self._close_request)
             link.close(link.announcements)
-            self._listener = threading.Thread(target=_listen, args=(link, box, output), name="swell-output", daemon=True)
+            self._listener = threading.Thread(
+                target=_listen, args=(link, box, output), name="swell-output", daemon=True
+            )
             self._listener.start()
         return opened
 

@@ -94,8 +94,8 @@ class Connection(asyncio.Protocol):
             raise codec.FrameError(f"the first message must be Hello, not {type(message).__name__}")
         if message.protocol != PROTOCOL:
             error: Error = VersionError(
-                f"the peer speaks protocol {message.protocol}, this server {PROTOCOL}: use the same version of swell on "
-                "both sides"
+                f"the peer speaks protocol {message.protocol}, this server {PROTOCOL}: use the same version of "
+                "swell on both sides"
             )
         else:
             why = self._switchboard.connected(self, message)

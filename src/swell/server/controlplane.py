@@ -25,8 +25,8 @@ from swell.server.connection import Connection
 from swell.server.watchers import Watchers
 from swell.wire.messages import (
     CallDescription,
-    DescribeCall,
     Deliver,
+    DescribeCall,
     Failed,
     FunctionProgress,
     Hello,
@@ -126,9 +126,8 @@ class ControlPlane:
     def connected(self, connection: Connection, hello: Hello) -> str:
         """Let a peer in, or say why not."""
         if hello.role == "client":
-            if self._settings.token and not secrets.compare_digest(hello.token, self._settings.token):
-                if not any(secrets.compare_digest(hello.token, c.order.token) for c in self._containers.values()):
-                    return "the token is not this server's"
+            if self._settings.token and not self._knows(hello.token):
+                return "the token is not this server's"
             self._clients[connection.number] = connection
             settings = self._settings
             connection.send(Welcome(str(self._blob_dir), settings.payload_inline_max, settings.map_outstanding_max))
@@ -144,6 +143,11 @@ class ControlPlane:
             known.data = connection
             connection.send(self._load(known))
         return ""
+
+    def _knows(self, token: str) -> bool:
+        """Tell whether a token is the server's, or that of one of its containers, whose code may make calls."""
+        known = [self._settings.token, *(channels.order.token for channels in self._containers.values())]
+        return any([secrets.compare_digest(token, one) for one in known])
 
     def received(self, connection: Connection, message: Message, payload: bytes) -> None:
         """A peer said something."""
@@ -228,7 +232,7 @@ class ControlPlane:
             kind = type(effect)
             if kind is e.Tell and recorded:
                 # Write before speak: nobody hears of what a crash could still undo.
-                self._store.commit(partial(self._tell, effect))
+                self._store.commit(partial(self._carry_out[kind], effect))
                 continue
             recorded |= kind is e.RecordOutputs
             self._carry_out[kind](effect)
@@ -247,7 +251,7 @@ class ControlPlane:
         self._watchers.something_changed()
 
     def _rearm(self) -> None:
-        """Have the engine ticked at its next deadline. A timer that fires too early does no harm, so it is left alone."""
+        """Have the engine ticked at its next deadline. A timer that fires too early does no harm."""
         at = self.engine.next_deadline()
         if at >= self._armed_at:
             return

@@ -25,7 +25,7 @@ class Message(Struct, array_like=True, frozen=True, gc=False):
 # ---------------------------------------------------------------- anyone -> server
 
 
-class Hello(Message, tag=1):
+class Hello(Message, frozen=True, tag=1):
     """First message on every connection."""
 
     role: str  #: "client", "container" (the data channel of a container) or "control" (its second channel)
@@ -37,7 +37,7 @@ class Hello(Message, tag=1):
 # ---------------------------------------------------------------- client -> server
 
 
-class OpenApp(Message, tag=10):
+class OpenApp(Message, frozen=True, tag=10):
     """Create an app and its functions; answered by AppOpened or Failed. Resending the same app_id is harmless."""
 
     request: int
@@ -49,15 +49,15 @@ class OpenApp(Message, tag=10):
     detach: bool = False
 
 
-class CloseApp(Message, tag=11):
-    """Stop an app: its containers drain (exit hooks run), its calls end. Answered by Done once nothing of it is left."""
+class CloseApp(Message, frozen=True, tag=11):
+    """Stop an app: its containers drain (exit hooks run), its calls end. Answered by Done at the very end."""
 
     request: int
     app_id: str
     reason: str = ""
 
 
-class OpenCall(Message, tag=12):
+class OpenCall(Message, frozen=True, tag=12):
     """Begin a call with its first inputs, numbered from 0. Resending the same call_id is harmless."""
 
     call_id: str
@@ -70,7 +70,7 @@ class OpenCall(Message, tag=12):
     parent: str = ""  #: input id of the caller, when a container calls
 
 
-class PutInputs(Message, tag=13):
+class PutInputs(Message, frozen=True, tag=13):
     """More inputs of a call, numbered from `first`, which must be the next free number."""
 
     call_id: str
@@ -80,14 +80,14 @@ class PutInputs(Message, tag=13):
     blobs: list[int] = []
 
 
-class CancelCall(Message, tag=14):
+class CancelCall(Message, frozen=True, tag=14):
     """End every unfinished input of a call as TERMINATED. Unknown or finished calls are ignored."""
 
     call_id: str
     terminate_containers: bool = False
 
 
-class Watch(Message, tag=15):
+class Watch(Message, frozen=True, tag=15):
     """Send the outputs of inputs first..last-1 of a spawned call: recorded ones now, the others as they come."""
 
     request: int
@@ -96,28 +96,28 @@ class Watch(Message, tag=15):
     last: int
 
 
-class Unwatch(Message, tag=16):
+class Unwatch(Message, frozen=True, tag=16):
     """Stop a Watch. Outputs already on their way may still arrive."""
 
     request: int
     call_id: str
 
 
-class DescribeCall(Message, tag=17):
+class DescribeCall(Message, frozen=True, tag=17):
     """Answered by CallDescription, or Failed when the call is not known."""
 
     request: int
     call_id: str
 
 
-class GetStats(Message, tag=18):
+class GetStats(Message, frozen=True, tag=18):
     """Answered by Stats."""
 
     request: int
     function_id: str
 
 
-class UpdateAutoscaler(Message, tag=19):
+class UpdateAutoscaler(Message, frozen=True, tag=19):
     """Answered by AutoscalerState with the settings in force; an empty change just reports."""
 
     request: int
@@ -125,7 +125,7 @@ class UpdateAutoscaler(Message, tag=19):
     change: AutoscalerChange
 
 
-class BindFunction(Message, tag=20):
+class BindFunction(Message, frozen=True, tag=20):
     """Get the id of a variant of a function: same code, other parameters or options. Answered by Bound."""
 
     request: int
@@ -133,7 +133,7 @@ class BindFunction(Message, tag=20):
     spec: FunctionSpec  #: the variant's whole spec; equal specs give equal ids
 
 
-class TakeItems(Message, tag=21):
+class TakeItems(Message, frozen=True, tag=21):
     """The consumer of a generator has taken `count` items so far, so that more may be sent."""
 
     call_id: str
@@ -144,7 +144,7 @@ class TakeItems(Message, tag=21):
 # ---------------------------------------------------------------- server -> client
 
 
-class Welcome(Message, tag=39):
+class Welcome(Message, frozen=True, tag=39):
     """Answers a client's Hello: what it needs to know to talk to this server."""
 
     blob_dir: str
@@ -152,13 +152,13 @@ class Welcome(Message, tag=39):
     map_outstanding_max: int
 
 
-class Done(Message, tag=40):
+class Done(Message, frozen=True, tag=40):
     """The request succeeded and has nothing to return."""
 
     request: int
 
 
-class Failed(Message, tag=41):
+class Failed(Message, frozen=True, tag=41):
     """The request failed: `code` names the class of the error (see swell.errors), `text` says what to do."""
 
     request: int
@@ -167,7 +167,7 @@ class Failed(Message, tag=41):
     fields: dict[str, Any] = {}
 
 
-class AppOpened(Message, tag=42):
+class AppOpened(Message, frozen=True, tag=42):
     """The app lives; ids of its functions by name."""
 
     request: int
@@ -175,14 +175,14 @@ class AppOpened(Message, tag=42):
     function_ids: dict[str, str]
 
 
-class Accepted(Message, tag=43):
+class Accepted(Message, frozen=True, tag=43):
     """Inputs of a spawned call below `upto` are accepted and will not be lost."""
 
     call_id: str
     upto: int
 
 
-class Refused(Message, tag=44):
+class Refused(Message, frozen=True, tag=44):
     """Inputs of a call from `first` on were not accepted. `retry_after_s` is None when trying again cannot help."""
 
     call_id: str
@@ -193,7 +193,7 @@ class Refused(Message, tag=44):
     retry_after_s: float | None = None
 
 
-class Outputs(Message, tag=45):
+class Outputs(Message, frozen=True, tag=45):
     """Results: `parts` lists (first index, count) runs, whose items stand in the payload one after another.
 
     `failures` lists (position among all items, OutputStatus) for those that are not SUCCESS. `blobs` lists positions
@@ -208,7 +208,7 @@ class Outputs(Message, tag=45):
     base: int = 0
 
 
-class Items(Message, tag=46):
+class Items(Message, frozen=True, tag=46):
     """Values yielded by generator input `index`, in order."""
 
     call_id: str
@@ -216,7 +216,7 @@ class Items(Message, tag=46):
     ends: list[int]
 
 
-class CallDescription(Message, tag=47):
+class CallDescription(Message, frozen=True, tag=47):
     """What is known of a call. `num_inputs` is None until the call is sealed."""
 
     request: int
@@ -226,7 +226,7 @@ class CallDescription(Message, tag=47):
     function_name: str
 
 
-class Stats(Message, tag=48):
+class Stats(Message, frozen=True, tag=48):
     """Numbers of one pool at this moment."""
 
     request: int
@@ -236,7 +236,7 @@ class Stats(Message, tag=48):
     input_headroom: int
 
 
-class AutoscalerState(Message, tag=49):
+class AutoscalerState(Message, frozen=True, tag=49):
     """The settings in force and their three layers."""
 
     request: int
@@ -245,14 +245,14 @@ class AutoscalerState(Message, tag=49):
     override: AutoscalerSettings
 
 
-class Bound(Message, tag=50):
+class Bound(Message, frozen=True, tag=50):
     """Id of the variant asked for."""
 
     request: int
     function_id: str
 
 
-class Log(Message, tag=51):
+class Log(Message, frozen=True, tag=51):
     """Whole lines that a container wrote, each ending in a newline; the payload is UTF-8 text."""
 
     app_id: str
@@ -275,14 +275,14 @@ class FunctionProgress(Struct, array_like=True, frozen=True, gc=False):
     note: str = ""  #: why it waits, in words; empty when nothing waits
 
 
-class Progress(Message, tag=52):
+class Progress(Message, frozen=True, tag=52):
     """State of every function of an app; sent at most a few times a second, and only when something changed."""
 
     app_id: str
     functions: list[FunctionProgress]
 
 
-class Notice(Message, tag=53):
+class Notice(Message, frozen=True, tag=53):
     """A warning for the person who runs the app."""
 
     app_id: str
@@ -292,7 +292,7 @@ class Notice(Message, tag=53):
 # ---------------------------------------------------------------- server -> container
 
 
-class Load(Message, tag=60):
+class Load(Message, frozen=True, tag=60):
     """What this container is to run: sent on the data channel right after Hello."""
 
     app_id: str
@@ -305,7 +305,7 @@ class Load(Message, tag=60):
     function_ids: dict[str, str]  #: the app's functions, so that they can call each other
 
 
-class Deliver(Message, tag=61):
+class Deliver(Message, frozen=True, tag=61):
     """Run these inputs. Sent on the data channel.
 
     `mode` says how: "serial", one after the other in one slot, reporting results as time allows; "parallel", each at
@@ -322,26 +322,26 @@ class Deliver(Message, tag=61):
     base: int = 0
 
 
-class Cancel(Message, tag=62):
+class Cancel(Message, frozen=True, tag=62):
     """Stop items of a delivery; those that run are interrupted, all are answered TERMINATED. Control channel."""
 
     delivery: int
     positions: list[int]
 
 
-class Reclaim(Message, tag=63):
+class Reclaim(Message, frozen=True, tag=63):
     """Report what is finished of a serial delivery, and give back what is not started. Control channel."""
 
     delivery: int
 
 
-class Drain(Message, tag=64):
+class Drain(Message, frozen=True, tag=64):
     """Give back what is not started, finish the rest, run exit hooks, leave. Control channel."""
 
     grace_s: float
 
 
-class ItemsTaken(Message, tag=65):
+class ItemsTaken(Message, frozen=True, tag=65):
     """The consumer of a generator has taken `count` items so far. Control channel."""
 
     delivery: int
@@ -352,20 +352,20 @@ class ItemsTaken(Message, tag=65):
 # ---------------------------------------------------------------- container -> server (all on the data channel)
 
 
-class Ready(Message, tag=80):
+class Ready(Message, frozen=True, tag=80):
     """Imports and enter hooks are done; inputs may come."""
 
     pid: int
     startup_s: float
 
 
-class StartFailed(Message, tag=81):
+class StartFailed(Message, frozen=True, tag=81):
     """The user's module or enter hooks raised; the payload is that exception. The container leaves."""
 
     text: str
 
 
-class Completed(Message, tag=82):
+class Completed(Message, frozen=True, tag=82):
     """Results: `parts` lists (delivery, first position, count) runs, whose items stand in the payload in that order."""
 
     parts: list[tuple[int, int, int]]
@@ -375,14 +375,14 @@ class Completed(Message, tag=82):
     busy_s: float = 0.0  #: time spent executing these inputs, summed
 
 
-class GaveBack(Message, tag=83):
+class GaveBack(Message, frozen=True, tag=83):
     """Items of a delivery from `position` to its end were never started and will not be."""
 
     delivery: int
     position: int
 
 
-class Yielded(Message, tag=84):
+class Yielded(Message, frozen=True, tag=84):
     """Values yielded by the generator input at `position`, in order."""
 
     delivery: int
@@ -390,7 +390,7 @@ class Yielded(Message, tag=84):
     ends: list[int]
 
 
-class Leaving(Message, tag=85):
+class Leaving(Message, frozen=True, tag=85):
     """The container takes no more inputs (single use, or the user's code asked); it finishes what it has."""
 
 

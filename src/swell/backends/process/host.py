@@ -75,10 +75,14 @@ class BusyMeter:
         self._tick_s = 1 / os.sysconf("SC_CLK_TCK")
 
     def busy_cores(self, pids: Iterable[int]) -> float:
-        """Return the cores busy since the last look; processes first seen now count from their beginning."""
+        """Return the cores busy since the last look.
+
+        A process first seen now does not count yet: what it used was for its start, which is over or will be seen next
+        time.
+        """
         now = time.monotonic()
         ticks = {pid: used for pid in pids if (used := _ticks_used(pid)) is not None}
-        spent = sum(max(0, used - self._ticks.get(pid, 0)) for pid, used in ticks.items())
+        spent = sum(max(0, used - self._ticks.get(pid, used)) for pid, used in ticks.items())
         elapsed = max(now - self._looked_at, self._tick_s)
         self._ticks, self._looked_at = ticks, now
         return spent * self._tick_s / elapsed
