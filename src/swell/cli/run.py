@@ -15,6 +15,7 @@ import click
 
 from swell.cli import reference
 from swell.cli.display import Display
+from swell.cli.main import EXIT_INTERRUPTED
 from swell.errors import InvalidError
 from swell.sdk.output import enable_output
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from swell.cli.target import Target
 
 __all__ = ["run"]
-
-EXIT_INTERRUPTED: Final = 130
 
 EXAMPLES: Final = """\b
 Examples:
