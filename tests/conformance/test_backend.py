@@ -106,7 +106,12 @@ async def backend(make: Callable[..., Backend], listener: Listener) -> AsyncIter
 
 
 def order(
-    name: str, code: str, *, gpus: tuple[str, ...] = (), memory_limit: int | None = None, snapshot_of: Path | None = None
+    name: str,
+    code: str,
+    *,
+    gpus: tuple[str, ...] = (),
+    memory_limit: int | None = None,
+    snapshot_of: Path | None = None,
 ) -> LaunchOrder:
     return LaunchOrder(
         container_id=name,
@@ -469,12 +474,11 @@ async def test_other_code_is_another_snapshot(
 
 
 async def test_a_container_killed_while_its_code_loads_never_starts(
-    backend: Backend, listener: Listener, code_of_user: Callable[[str], Path], tmp_path: Path
+    backend: Backend, listener: Listener, code_of_user: Callable[[str], Path]
 ) -> None:
-    file = code_of_user(f"import time\nopen({str(tmp_path / 'began')!r}, 'w')\ntime.sleep(1000)\n")
+    file = code_of_user("import time\nprint('began')\ntime.sleep(1000)\n")
     backend.launch(order("ta-1", SHOW, snapshot_of=file))
-    while not (tmp_path / "began").exists():
-        await asyncio.sleep(0.005)
+    await listener.line_of("ta-1")
     backend.kill("ta-1")
     assert await listener.exit_of("ta-1") == ("killed before it was forked", False)
     code_of_user("")

@@ -119,22 +119,25 @@ class Snapshots:
         self._timers[snapshot.id] = asyncio.get_running_loop().call_later(IDLE_S, self._look, snapshot)
 
     def _look(self, snapshot: Snapshot) -> None:
-        if snapshot in self._parents():
+        del self._timers[snapshot.id]
+        if self._is_used(snapshot):
             self._watch(snapshot)
         else:
             self._dismiss(snapshot)
 
+    def _is_used(self, snapshot: Snapshot) -> bool:
+        return bool(snapshot.waiting) or snapshot in self._parents()
+
     def _make_room(self) -> None:
-        busy = self._parents()
         for snapshot in list(self._by_function.values()):
             if len(self._by_function) < SNAPSHOTS_MAX:
                 return
-            if snapshot not in busy and not snapshot.waiting:
+            if not self._is_used(snapshot):
                 self._dismiss(snapshot)
 
     def _dismiss(self, snapshot: Snapshot) -> None:
-        """Use it for nothing new, and end it unless it has containers: then it is looked at again."""
+        """Use it for nothing new, and end it unless it is used: then it is looked at again."""
         if self._by_function.get(snapshot.function_id) is snapshot:
             del self._by_function[snapshot.function_id]
-        if snapshot not in self._parents():
+        if not self._is_used(snapshot):
             snapshot.kill()
