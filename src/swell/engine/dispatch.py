@@ -125,7 +125,7 @@ class Dispatcher:
             pool.running[part.call.kind.is_async] += part.count
         container.deliveries[delivery.id] = delivery
         container.served += len(delivery.open)
-        container.exclusive = parts[0].alone and mode != "serial"
+        container.exclusive = parts[0].alone
         pool.ready[container.id] = pool.ready.pop(container.id)
         ledger.order(container, *_as_message(delivery))
         pool.arm("timeout", now + pool.spec.timeout_s)
