@@ -930,11 +930,19 @@ def f(i):
     assert peer.run((3,), (4,), mode="parallel") == [(SUCCESS, 3), (SUCCESS, 4)]
 
 
-def test_cancelling_many_times_under_load_loses_and_mixes_nothing(start: Start) -> None:
-    peer = start(function(), "def f(i):\n    for _ in range(200): pass\n    return i")
+@pytest.mark.parametrize(
+    ("is_async", "max_inputs", "mode"),
+    [(False, 1, "serial"), (False, 4, "parallel"), (False, 4, "serial"), (True, 1, "serial"), (True, 4, "parallel")],
+)
+def test_cancelling_many_times_under_load_loses_and_mixes_nothing(
+    start: Start, is_async: bool, max_inputs: int, mode: str
+) -> None:
+    pause = "await asyncio.sleep(0)" if is_async else "pass"
+    code = f"import asyncio\n{'async ' if is_async else ''}def f(i):\n    for _ in range(100): {pause}\n    return i"
+    peer = start(concurrent(max_inputs=max_inputs, is_async=is_async), code)
     peer.ready()
-    for _ in range(30):
-        delivery = peer.deliver(*[(i,) for i in range(200)])
+    for _ in range(20):
+        delivery = peer.deliver(*[(i,) for i in range(200)], mode=mode)
         for position in range(0, 200, 10):
             peer.order(Cancel(delivery, [position]))
         for i, (status, value) in enumerate(peer.results_of(delivery, 200)):

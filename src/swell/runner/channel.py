@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import threading
+import traceback
 from collections.abc import Callable
 from typing import Final, NoReturn
 
@@ -17,7 +18,7 @@ from swell.errors import InvalidError
 from swell.wire import codec
 from swell.wire.messages import PROTOCOL, Hello, Message, ToContainer
 
-__all__ = ["Channel", "Receiver", "connect", "die"]
+__all__ = ["Channel", "Receiver", "connect", "die", "die_if_raises"]
 
 READ_SIZE: Final = 256 << 10
 
@@ -42,6 +43,15 @@ def die() -> NoReturn:
     if os.getpgrp() == os.getpid():  # never the group of whoever started us by hand
         os.killpg(0, signal.SIGKILL)
     os._exit(1)
+
+
+def die_if_raises(body: Callable[[], None]) -> None:
+    """Run the body of a thread that the container cannot do without: better no container than a deaf one."""
+    try:
+        body()
+    except BaseException:
+        traceback.print_exc()
+        die()
 
 
 class Receiver:

@@ -15,7 +15,7 @@ from time import perf_counter, sleep
 from typing import Any, Final
 
 from swell.errors import InvalidError, SerializationError
-from swell.runner.channel import Channel
+from swell.runner.channel import Channel, die_if_raises
 from swell.wire.messages import Yielded
 
 __all__ = ["AHEAD_MAX", "LateFlush", "Stream", "check_generator", "values_of"]
@@ -143,7 +143,9 @@ class LateFlush:
         self._armed.put(stream)
         with self._lock:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="swell-late-flush", daemon=True)
+                self._thread = threading.Thread(
+                    target=die_if_raises, args=(self._run,), name="swell-late-flush", daemon=True
+                )
                 self._thread.start()
 
     def _run(self) -> None:

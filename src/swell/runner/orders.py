@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from swell.runner.channel import Channel, die
+from swell.runner.channel import Channel, die, die_if_raises
 from swell.runner.deliveries import Ledger
 from swell.wire.codec import FrameError
 from swell.wire.messages import Cancel, Drain, ItemsTaken, Leaving, Reclaim, ToContainer
@@ -32,7 +32,7 @@ class Orders:
 
     def start(self) -> None:
         """Begin to listen, on a thread of its own."""
-        threading.Thread(target=self._listen, name="swell-orders", daemon=True).start()
+        threading.Thread(target=die_if_raises, args=(self._listen,), name="swell-orders", daemon=True).start()
 
     def attach(self, wake: Callable[[], None]) -> None:
         """`wake` makes the executor notice that the container drains."""

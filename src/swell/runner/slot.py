@@ -22,6 +22,7 @@ from swell.runner.generators import LateFlush, Stream, values_of
 from swell.runner.outcome import TERMINATED, Outcome, Porter
 from swell.wire import payload
 from swell.wire.context import current
+from swell.wire.payload import decode_arguments
 
 __all__ = ["FLUSH_AFTER_S", "FLUSH_BYTES", "GENERATOR_DONE", "Slot", "Workbench"]
 
@@ -194,7 +195,8 @@ class Slot:
     def _call(self, entry: Entry, delivery: Delivery, position: int) -> Outcome:
         call_id, index = here = delivery.input(position)
         current.set(here)
-        args, kwargs = self._porter.arguments(*delivery.arguments(position))
+        data, is_blob = delivery.arguments(position)
+        args, kwargs = self._porter.arguments(data, True) if is_blob else decode_arguments(data)
         return self._porter.success(entry.call(*args, **kwargs), call_id, index)
 
     # ------------------------------------------------------------ generators

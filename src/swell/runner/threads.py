@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 
 from swell.errors import InputCancellation
+from swell.runner.channel import die_if_raises
 from swell.runner.deliveries import Turn
 from swell.runner.inbox import Inbox
 from swell.runner.slot import Slot, Workbench
@@ -62,7 +63,8 @@ class Crew:
             self._threads += wants_thread
         self._waiting.put(turn)
         if wants_thread:
-            threading.Thread(target=self._work, name=f"swell-slot-{self._threads}", daemon=True).start()
+            name = f"swell-slot-{self._threads}"
+            threading.Thread(target=die_if_raises, args=(self._work,), name=name, daemon=True).start()
 
     def _work(self) -> None:
         slot = ThreadSlot(self._bench)

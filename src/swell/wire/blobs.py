@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import pickle
 import re
 import struct
 import threading
@@ -76,8 +77,8 @@ def pickled(value: object, inline_max: int) -> bytes | list[memoryview]:
     Raises:
         SerializationError: the value cannot be pickled.
     """
-    if type(value) in payload.FLAT and len(data := payload.dumps(value)) <= inline_max:
-        return data
+    if type(value) in payload.FLAT and len(data := pickle.dumps(value, payload.PROTOCOL)) <= inline_max:
+        return data  # what most results are: nothing to look after
     data, found = payload.dumps_apart(value)
     if not found and len(data) <= inline_max:
         return data
