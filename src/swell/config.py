@@ -7,9 +7,7 @@ reference page are generated from the same table. This module must not know who 
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
 from msgspec import Meta, Struct, ValidationError, convert, structs
@@ -101,20 +99,20 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = 10.0
 
     @classmethod
-    def load(cls, environ: Mapping[str, str] | None = None, file: Path | None = None) -> Settings:
+    def load(cls, environ: Mapping[str, str] | None = None, file: str | None = None) -> Settings:
         """Read settings from the environment over `~/.swell.toml` over the defaults.
 
         Raises:
             InvalidError: a value has the wrong type or is out of bounds; names the setting, the value and the bound.
         """
         environ = os.environ if environ is None else environ
-        names = [f.name for f in structs.fields(cls)]
-        values: dict[str, Any] = _from_file(Path.home() / ".swell.toml" if file is None else file, set(names))
+        names = cls.__struct_fields__
+        values: dict[str, Any] = _from_file(os.path.expanduser("~/.swell.toml") if file is None else file, set(names))
         for name in names:
             text = environ.get(f"SWELL_{name.upper()}")
             if text is not None:
                 values[name] = text
-        hints = get_type_hints(cls, include_extras=True)
+        hints = get_type_hints(cls, include_extras=True) if values else {}  # a millisecond that most can save
         checked: dict[str, Any] = {}
         for name, value in values.items():
             try:
@@ -124,11 +122,14 @@ class Settings(Struct, frozen=True, kw_only=True):
         return cls(**checked)
 
 
-def _from_file(path: Path, known: set[str]) -> dict[str, Any]:
-    try:
-        data = tomllib.loads(path.read_text())
-    except FileNotFoundError:
+def _from_file(path: str, known: set[str]) -> dict[str, Any]:
+    if not os.path.exists(path):
         return {}
+    import tomllib  # slow to import, and most people have no such file
+
+    try:
+        with open(path, "rb") as file:
+            data = tomllib.load(file)
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise InvalidError(f"cannot read settings from {path}: {error}") from None
     unknown = sorted(set(data) - known)

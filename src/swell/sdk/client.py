@@ -6,7 +6,6 @@ This module must not know apps, functions or what is said over a link.
 from __future__ import annotations
 
 import os
-import secrets
 import threading
 import weakref
 from functools import lru_cache
@@ -27,7 +26,7 @@ __all__ = ["Client", "client_from_environment", "mint_id"]
 
 def mint_id(prefix: str) -> str:
     """Return a new id such as "fc-…": the prefix and 22 characters, enough that none is ever drawn twice."""
-    return prefix + secrets.token_hex(11)
+    return prefix + os.urandom(11).hex()
 
 
 class Client:

@@ -15,7 +15,6 @@ from msgspec.msgpack import encode
 from swell.errors import ExecutionError, InvalidError
 from swell.model import FunctionSpec, MethodSpec
 from swell.sdk import invoke
-from swell.sdk.autoscaler import Autoscaler, FunctionStats
 from swell.sdk.call import FunctionCall
 from swell.sdk.client import Client, client_from_environment
 from swell.sdk.dual import Dual, DualIterator
@@ -31,6 +30,7 @@ from swell.wire.messages import BindFunction, Bound, GetStats, Stats
 
 if TYPE_CHECKING:
     from swell.sdk.app import App
+    from swell.sdk.autoscaler import Autoscaler, FunctionStats
 
 __all__ = ["Function"]
 
@@ -286,6 +286,8 @@ class Function(Generic[P, R]):
         target, request = await self._target(link), link.next_request()
         stats, _ = await link.request(request, GetStats(request, target.function_id))
         assert isinstance(stats, Stats)
+        from swell.sdk.autoscaler import FunctionStats  # seldom needed, and dataclasses are slow to import
+
         return FunctionStats(stats.backlog, stats.total_containers, stats.running_inputs, stats.input_headroom)
 
     @property
@@ -299,6 +301,8 @@ class Function(Generic[P, R]):
             raise InvalidError(
                 f"{self.name} is a method and has no pool of its own: use update_autoscaler() of the instance"
             )
+        from swell.sdk.autoscaler import Autoscaler
+
         return Autoscaler(self._target, self._client, self.name)
 
     @property

@@ -6,14 +6,10 @@ end of a pipe, the lifeline: however the client ends, the kernel closes it. This
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
 __all__ = ["PrivateServer"]
 
@@ -27,15 +23,16 @@ class PrivateServer:
         self.address = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._lifeline = -1
-        self._run_dir: Path | None = None
+        self._run_dir = ""
 
     def start(self) -> None:
         """Start the server without waiting for it: connections made from now on are answered when it is up."""
-        self._run_dir = run_dir = Path(tempfile.mkdtemp(prefix=f"swell-{os.getuid()}-", dir=_fast_directory()))
-        path = run_dir / "server.sock"
+        self._run_dir = run_dir = os.path.join(_fast_directory(), f"swell-{os.getuid()}-{os.urandom(8).hex()}")
+        os.mkdir(run_dir, 0o700)
+        path = os.path.join(run_dir, "server.sock")
         hold, self._lifeline = os.pipe()
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-            listener.bind(str(path))
+            listener.bind(path)
             os.chmod(path, 0o600)
             listener.listen(4_096)
             try:
@@ -73,11 +70,16 @@ class PrivateServer:
             process.wait()
             raise
         finally:
-            if self._run_dir is not None:
-                with contextlib.suppress(OSError):
-                    shutil.rmtree(self._run_dir)
+            if os.path.exists(self._run_dir):  # only if the server was killed, and its template with it
+                import shutil
+
+                shutil.rmtree(self._run_dir, ignore_errors=True)
 
 
-def _fast_directory() -> str | None:
+def _fast_directory() -> str:
     """Return where files live in memory, if there is such a place: large arguments and results go there."""
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    if os.access("/dev/shm", os.W_OK):
+        return "/dev/shm"
+    import tempfile
+
+    return tempfile.gettempdir()

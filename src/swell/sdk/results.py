@@ -5,7 +5,6 @@ This module must not know how inputs are sent.
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing
@@ -82,6 +81,8 @@ class Results(Generic[R]):
 
     def __del__(self) -> None:
         if not self._started:
+            import logging
+
             logging.getLogger("swell").warning(
                 "the results of %s() were not consumed, so nothing was run: iterate over them, or use .for_each()",
                 self._name,
