@@ -1,0 +1,215 @@
+"""A fake container: speaks the container's side of the protocol as the runner does, and executes nothing.
+
+This module must not know the engine or its state; it sees only what a container sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from random import Random
+
+from msgspec import Struct
+
+from swell.model import FunctionSpec, OutputStatus
+from swell.sim.clock import Clock
+from swell.sim.slots import BatchSlots, Held, ParallelSlots, Result, SerialSlot, Slots
+from swell.sim.witness import Witness
+from swell.sim.work import Work, input_bytes
+from swell.wire import messages as m
+
+__all__ = ["FakeContainer", "Manners"]
+
+
+class Manners(Struct, frozen=True):
+    """How a container behaves apart from its inputs."""
+
+    start_s: float = 0.002  #: from its process to Ready
+    exit_s: float = 0.001  #: exit hooks
+    interrupt_s: float = 0.0005  #: how long user code takes to notice a cancellation
+    items_ahead_max: int = 1_024
+    fails_start: bool = False  #: an import or enter hook raises
+    hangs_start: bool = False
+    hangs_exit: bool = False
+    leaves_after: int | None = None  #: says Leaving after so many inputs
+
+
+class FakeContainer:
+    """One container from the moment its process exists."""
+
+    def __init__(
+        self,
+        container_id: str,
+        spec: FunctionSpec,
+        clock: Clock,
+        manners: Manners,
+        witness: Witness,
+        *,
+        say: Callable[[m.Message, bytes], None],
+        exit: Callable[[str, bool], None],
+    ) -> None:
+        self.id = container_id
+        self.clock = clock
+        self.interrupt_s = manners.interrupt_s
+        self.items_ahead_max = manners.items_ahead_max
+        self.alive = True
+        self._manners = manners
+        self._witness = witness
+        self._say = say
+        self._exit = exit
+        self._draining = False
+        self._leaving = False
+        self._served = 0
+        self._last_read = 0
+        self._refused: set[int] = set()
+        self._cancelled: dict[int, set[int]] = {}
+        self._slots = _slots(self, spec)
+        clock.after(manners.start_s, self._started)
+
+    @property
+    def is_busy(self) -> bool:
+        """True while it executes something, or starts."""
+        return self.alive and (not self._slots.is_idle)
+
+    # ------------------------------------------------------------ its life
+
+    def _started(self) -> None:
+        if not self.alive or self._manners.hangs_start:
+            return
+        if self._manners.fails_start:
+            self.say(m.StartFailed("enter hook raised"), b"the exception of the start")
+            self._end("exited with status 1")
+        else:
+            self.say(m.Ready(1, self._manners.start_s))
+
+    def kill(self) -> None:
+        """Die at once; nothing more is said."""
+        if self.alive:
+            self.alive = False
+            self._slots.stop()
+
+    def _end(self, reason: str) -> None:
+        """Leave in order: all that was said arrives before the end is seen."""
+        if self.alive:
+            self.alive = False
+            self._slots.stop()
+            self._exit(reason, True)
+
+    def _leave_when_idle(self) -> None:
+        if self._draining and self._slots.is_idle and not self._manners.hangs_exit:
+            self.clock.after(self._manners.exit_s, lambda: self._end("exited with status 0"))
+
+    # ------------------------------------------------------------ what it hears
+
+    def hear_data(self, message: m.Message, payload: bytes) -> None:
+        """A message arrived on the data channel."""
+        if not self.alive or not isinstance(message, m.Deliver):
+            return
+        self._last_read = message.delivery
+        inputs = _inputs(message, payload)
+        if message.delivery in self._refused:
+            return
+        if self._draining:
+            self.say(m.GaveBack(message.delivery, 0))
+            return
+        held = Held(message.delivery, inputs)
+        held.answered = self._cancelled.pop(message.delivery, set())
+        self._slots.deliver(held)
+
+    def hear_control(self, message: m.Message, payload: bytes) -> None:
+        """A message arrived on the control channel; it may have overtaken the data channel."""
+        if not self.alive:
+            return
+        match message:
+            case m.Cancel():
+                if not self._slots.cancel(message.delivery, message.positions) and self._is_unread(message.delivery):
+                    fresh = [p for p in message.positions if p not in self._cancelled.get(message.delivery, set())]
+                    self._cancelled.setdefault(message.delivery, set()).update(fresh)
+                    self.report([(message.delivery, p, OutputStatus.TERMINATED, b"", 0.0) for p in fresh])
+            case m.Reclaim():
+                self._reclaim(message.delivery)
+            case m.Drain():
+                self._draining = True
+                if isinstance(self._slots, SerialSlot):
+                    for number in self._slots.numbers():
+                        self._slots.reclaim(number)
+                self._leave_when_idle()
+            case m.ItemsTaken():
+                self._slots.items_taken(message.delivery, message.position, message.count)
+            case _:
+                raise AssertionError(f"a container is not told {type(message).__name__}")
+
+    def _is_unread(self, delivery: int) -> bool:
+        return delivery > self._last_read and delivery not in self._refused
+
+    def _reclaim(self, delivery: int) -> None:
+        if not self._slots.reclaim(delivery) and self._is_unread(delivery):
+            self._refused.add(delivery)
+            self.say(m.GaveBack(delivery, 0))
+
+    # ------------------------------------------------------------ what it says
+
+    def say(self, message: m.Message, payload: bytes = b"") -> None:
+        """Send something on the data channel."""
+        if self.alive:
+            self._say(message, payload)
+
+    def give_back(self, delivery: int, position: int) -> None:
+        """Send back what is not begun."""
+        self.say(m.GaveBack(delivery, position))
+
+    def report(self, results: Sequence[Result]) -> None:
+        """Send results, runs of positions together."""
+        parts: list[tuple[int, int, int]] = []
+        ends: list[int] = []
+        size = 0
+        for delivery, position, _, payload, _ in results:
+            if parts and parts[-1][0] == delivery and parts[-1][1] + parts[-1][2] == position:
+                parts[-1] = (delivery, parts[-1][1], parts[-1][2] + 1)
+            else:
+                parts.append((delivery, position, 1))
+            size += len(payload)
+            ends.append(size)
+        failures = [(i, int(r[2])) for i, r in enumerate(results) if r[2] is not OutputStatus.SUCCESS]
+        busy_s = sum(result[4] for result in results)
+        self.say(m.Completed(parts, ends, failures, [], busy_s), b"".join(result[3] for result in results))
+        self._served += len(results)
+        if self._manners.leaves_after is not None and not self._leaving and self._served >= self._manners.leaves_after:
+            self._leaving = True
+            self.say(m.Leaving())
+        self.clock.after(0.0, self._leave_when_idle)
+
+    # ------------------------------------------------------------ what its inputs are
+
+    def work(self, call_id: str, index: int) -> tuple[Work, int]:
+        """Return what an input does, and how many mishaps are behind it."""
+        return self._witness.work(call_id, index)
+
+    def began(self, delivery: int, call_id: str, index: int, at: float) -> None:
+        """Note that an input begins to execute."""
+        self._witness.began(delivery, call_id, index, at)
+
+    def die_of(self, delivery: int, call_id: str, index: int) -> None:
+        """Die of an input."""
+        self._witness.killed(delivery, call_id, index)
+        self.kill()
+        self._exit("killed by SIGSEGV", True)
+
+
+def _slots(container: FakeContainer, spec: FunctionSpec) -> Slots:
+    if spec.batching is not None:
+        return BatchSlots(container, spec.concurrency.max_inputs, spec.batching.max_batch_size)
+    if spec.concurrency.max_inputs > 1:
+        return ParallelSlots(container, spec.concurrency.max_inputs)
+    return SerialSlot(container)
+
+
+def _inputs(message: m.Deliver, payload: bytes) -> list[tuple[str, int]]:
+    """Return (call, index) of every item, having checked that each got its own bytes."""
+    inputs = [(call_id, first + i) for call_id, first, count in message.parts for i in range(count)]
+    assert len(inputs) == len(message.ends), "items and offsets differ in number"
+    start = 0
+    for of, end in zip(inputs, message.ends, strict=True):
+        data = payload[start : end - message.base]
+        assert data == input_bytes(*of), f"{of} got the bytes {data!r}"
+        start = end - message.base
+    return inputs

@@ -1,0 +1,403 @@
+"""An independent account of every input, kept from what passes between the engine and the world, and held against it.
+
+The engine counts spans; the witness writes down each input by itself, plainly, and complains with an AssertionError as
+soon as something happens that the rules forbid: an input in two places, an attempt miscounted, a result given twice or
+to the wrong client, an order to a container that was told to leave. It must not read the engine's state.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from swell.config import Settings
+from swell.engine.events import (
+    ClientGone,
+    ClientSaid,
+    ContainerExited,
+    ContainerSaid,
+    Effect,
+    Event,
+    KillContainer,
+    Order,
+    RecordOutputs,
+    ShutdownRequested,
+    StartContainer,
+    Tell,
+)
+from swell.model import CallKind, FunctionSpec, OutputStatus
+from swell.policy.retry import retry_delay
+from swell.sim.work import Mishap, Work
+from swell.wire import messages as m
+
+__all__ = ["Account", "Witness"]
+
+EPSILON = 1e-9
+ENDS_WELL = (OutputStatus.SUCCESS, OutputStatus.GENERATOR_DONE)
+COUNTED = (OutputStatus.FAILURE, OutputStatus.TIMEOUT)
+
+
+class Where(Enum):
+    """Where the witness last saw an input."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    ANSWERED = "answered"  #: within one event: what comes of it is not said yet
+    ENDED = "ended"
+
+
+class Account:
+    """What is known of one input."""
+
+    __slots__ = ("alone", "answer", "began_at", "crashes", "delivery", "failures", "not_before", "steps", "where")
+
+    def __init__(self) -> None:
+        self.where = Where.PENDING
+        self.answer: OutputStatus | None = None
+        self.delivery = 0
+        self.began_at: float | None = None  #: when its container began to execute it, in this attempt
+        self.failures = 0
+        self.crashes = 0  #: containers lost while it was executed
+        self.alone = False  #: in the last of them it was the only one
+        self.steps = 0  #: mishaps behind it
+        self.not_before = 0.0
+
+
+class CallAccount:
+    """What is known of one call."""
+
+    def __init__(self, client: int, message: m.OpenCall, spec: FunctionSpec, works: tuple[Work, ...]) -> None:
+        self.id = message.call_id
+        self.client = client
+        self.kind = message.kind
+        self.function_id = message.function_id
+        self.spec = spec
+        self.works = works
+        self.inputs: list[Account] = []  #: accepted, as far as is known
+        self.frontier = 0  #: first index that never left for a container
+        self.returned: set[int] = set()  #: below the frontier, and pending again
+        self.doomed = False  #: cancelled, or its client or app is gone
+        self.ended = 0
+
+
+class Held:
+    """One delivery."""
+
+    def __init__(self, container_id: str, mode: str, inputs: list[tuple[CallAccount, int]]) -> None:
+        self.container_id = container_id
+        self.mode = mode
+        self.inputs = inputs
+        self.live = set(range(len(inputs)))
+
+
+class Witness:
+    """Watches events and effects, in order, and knows what may follow what."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.calls: dict[str, CallAccount] = {}
+        self.works: dict[str, tuple[Work, ...]] = {}
+        self.expect_innocent_survival = True  #: False while containers are lost at random
+        self.slack_s = EPSILON  #: by how much a time limit may be missed
+        self._specs: dict[str, FunctionSpec] = {}
+        self._apps: dict[str, tuple[int, bool, list[FunctionSpec]]] = {}  #: client, lives on, functions
+        self._app_of: dict[str, str] = {}
+        self._held: dict[int, Held] = {}
+        self._held_by: dict[str, dict[int, Held]] = {}
+        self._no_more: dict[str, str] = {}  #: containers that must not be given inputs, and why
+        self._limbo: dict[tuple[str, int], CallAccount] = {}
+        self._recorded: set[tuple[str, int]] = set()
+
+    # ------------------------------------------------------------ what containers ask and tell
+
+    def work(self, call_id: str, index: int) -> tuple[Work, int]:
+        """Return the behaviour of an input and the number of mishaps behind it."""
+        call = self.calls[call_id]
+        return call.works[index], call.inputs[index].steps
+
+    def began(self, delivery: int, call_id: str, index: int, at: float) -> None:
+        """A container begins to execute an input."""
+        account = self.calls[call_id].inputs[index]
+        if account.where is Where.RUNNING and account.delivery == delivery:
+            account.began_at = at
+
+    def killed(self, delivery: int, call_id: str, index: int) -> None:
+        """An input takes its container down."""
+        account = self.calls[call_id].inputs[index]
+        if account.where is Where.RUNNING and account.delivery == delivery:
+            account.steps += 1
+
+    # ------------------------------------------------------------ events, before the engine sees them
+
+    def happened(self, event: Event, now: float) -> None:
+        """Note an event that the engine is about to handle."""
+        match event:
+            case ClientSaid():
+                self._client_said(event.client, event.message)
+            case ContainerSaid():
+                self._container_said(event.container_id, event.message)
+            case ContainerExited():
+                self._exited(event.container_id)
+            case ClientGone():
+                for call in self.calls.values():
+                    if call.client == event.client and call.kind is not CallKind.SPAWN:
+                        call.doomed = True
+                for app_id, (client, lives_on, _) in self._apps.items():
+                    if client == event.client and not lives_on:
+                        self._close(app_id)
+            case ShutdownRequested():
+                for app_id in self._apps:
+                    self._close(app_id)
+            case _:
+                pass
+
+    def _client_said(self, client: int, message: m.Message) -> None:
+        match message:
+            case m.OpenApp():
+                self._apps.setdefault(message.app_id, (client, message.detach, message.functions))
+            case m.OpenCall() if message.call_id not in self.calls and message.function_id in self._specs:
+                spec = self._specs[message.function_id]
+                call = CallAccount(client, message, spec, self.works[message.call_id])
+                self.calls[call.id] = call
+                call.inputs = [Account() for _ in message.ends]
+            case m.PutInputs():
+                call = self.calls.get(message.call_id)
+                if call is not None and not call.doomed and message.first == len(call.inputs):
+                    call.inputs.extend(Account() for _ in message.ends)
+            case m.CancelCall():
+                call = self.calls.get(message.call_id)
+                if call is not None:
+                    call.doomed = True
+            case m.CloseApp():
+                self._close(message.app_id)
+            case _:
+                pass
+
+    def _close(self, app_id: str) -> None:
+        for call in self.calls.values():
+            if self._app_of.get(call.function_id) == app_id:
+                call.doomed = True
+
+    def _container_said(self, container_id: str, message: m.Message) -> None:
+        mine = self._held_by.get(container_id, {})
+        match message:
+            case m.Completed():
+                failures, item = dict(message.failures), 0
+                for number, first, count in message.parts:
+                    held = mine.get(number)
+                    for position in range(first, first + count):
+                        if held is not None and position in held.live:
+                            self._answered(held, position, OutputStatus(failures.get(item, 1)))
+                        item += 1
+            case m.GaveBack():
+                held = mine.get(message.delivery)
+                if held is not None:
+                    for position in [p for p in sorted(held.live) if p >= message.position]:
+                        assert held.inputs[position][0].inputs[held.inputs[position][1]].began_at is None, (
+                            "gave back an input that it had begun"
+                        )
+                        self._return(held, position, 0.0)
+            case m.Leaving():
+                self._no_more.setdefault(container_id, "said that it is leaving")
+            case _:
+                pass
+
+    def _answered(self, held: Held, position: int, status: OutputStatus) -> None:
+        held.live.discard(position)
+        call, index = held.inputs[position]
+        account = call.inputs[index]
+        account.where = Where.ANSWERED
+        account.answer = status
+        if status in COUNTED:
+            account.failures += 1
+            account.steps += 1
+        elif status is OutputStatus.TERMINATED:
+            account.crashes += 1  # stopped with its batch, though nobody asked for it
+        self._limbo[call.id, index] = call
+
+    def _exited(self, container_id: str) -> None:
+        mine = self._held_by.pop(container_id, {})
+        left = sum(len(held.live) for held in mine.values())
+        for number, held in mine.items():
+            self._held.pop(number, None)
+            for position in sorted(held.live):
+                call, index = held.inputs[position]
+                account = call.inputs[index]
+                # The engine cannot know whether it had begun: the delivery may not have been read.
+                account.crashes += 1
+                account.alone = left == 1
+                self._return(held, position, 0.0)
+        self._no_more[container_id] = "is gone"
+
+    def _return(self, held: Held, position: int, not_before: float) -> None:
+        held.live.discard(position)
+        call, index = held.inputs[position]
+        self._pend(call, index, not_before)
+
+    @staticmethod
+    def _pend(call: CallAccount, index: int, not_before: float) -> None:
+        account = call.inputs[index]
+        account.where = Where.PENDING
+        account.answer = None
+        account.began_at = None
+        account.not_before = not_before
+        call.returned.add(index)
+
+    # ------------------------------------------------------------ effects, in order
+
+    def decided(self, effect: Effect, now: float) -> None:
+        """Check one effect of the event that happened last."""
+        match effect:
+            case Order(container_id=container_id, message=m.Deliver() as message):
+                self._delivered(container_id, message, now)
+            case Order(container_id=container_id, message=m.Cancel() as message):
+                self._cancelled(container_id, message, now)
+            case Order(container_id=container_id, message=m.Drain()):
+                assert container_id not in self._no_more or "leaving" in self._no_more[container_id], (
+                    f"{container_id} {self._no_more[container_id]} and is told to leave"
+                )
+                self._no_more[container_id] = "was told to leave"
+            case KillContainer():
+                self._no_more[effect.container_id] = "is being killed"
+            case StartContainer():
+                self._held_by[effect.container_id] = {}
+            case Tell(message=m.AppOpened() as message):
+                for spec in self._apps[message.app_id][2]:
+                    self._specs[message.function_ids[spec.name]] = spec
+                    self._app_of[message.function_ids[spec.name]] = message.app_id
+            case Tell(message=m.Refused() as message):
+                self._refused(message)
+            case Tell(client=client, message=m.Outputs() as message):
+                self._told(client, message)
+            case RecordOutputs():
+                call = self.calls[effect.call_id]
+                assert call.kind is CallKind.SPAWN, f"{call.id}: recorded, but nobody will ask for it"
+                for output in effect.outputs:
+                    assert (call.id, output.index) not in self._recorded, f"{call.id}/{output.index}: recorded twice"
+                    self._recorded.add((call.id, output.index))
+                    self._end(call, output.index, output.status)
+            case _:
+                pass
+
+    def _delivered(self, container_id: str, message: m.Deliver, now: float) -> None:
+        why = self._no_more.get(container_id)
+        assert why is None, f"{container_id} {why} and is given inputs"
+        inputs: list[tuple[CallAccount, int]] = []
+        for call_id, first, count in message.parts:
+            call = self.calls[call_id]
+            self._check_order(call, first, now)
+            for index in range(first, first + count):
+                account = call.inputs[index]
+                if account.where is Where.ANSWERED:
+                    self._retry(call, index, now)
+                    del self._limbo[call.id, index]
+                assert account.where is Where.PENDING, f"{call_id}/{index} is {account.where.value} and leaves again"
+                assert now >= account.not_before - EPSILON, f"{call_id}/{index} leaves before its retry is due"
+                account.where = Where.RUNNING
+                account.delivery = message.delivery
+                if index == call.frontier:
+                    call.frontier += 1
+                else:
+                    call.returned.remove(index)
+                inputs.append((call, index))
+        held = self._held[message.delivery] = Held(container_id, message.mode, inputs)
+        self._held_by[container_id][message.delivery] = held
+
+    @staticmethod
+    def _check_order(call: CallAccount, first: int, now: float) -> None:
+        assert first <= call.frontier, f"{call.id}/{first} overtakes {call.frontier}"
+        ahead = [i for i in call.returned if i < first and call.inputs[i].not_before <= now - EPSILON]
+        assert not ahead, f"{call.id}/{first} overtakes {min(ahead)}, which waits, too"
+
+    def _cancelled(self, container_id: str, message: m.Cancel, now: float) -> None:
+        held = self._held[message.delivery]
+        for position in message.positions:
+            assert position in held.live, f"{container_id}: cancels what it does not run"
+            call, index = held.inputs[position]
+            account = call.inputs[index]
+            if call.doomed:
+                held.live.discard(position)
+                account.where = Where.ANSWERED
+                account.answer = OutputStatus.TERMINATED
+                self._limbo[call.id, index] = call
+                continue
+            began, limit = account.began_at, call.spec.timeout_s
+            assert began is not None, f"{call.id}/{index} timed out in {container_id} before it began"
+            assert now - began >= limit - self.slack_s, f"{call.id}/{index} timed out after {now - began} s of {limit} s"
+            self._answered(held, position, OutputStatus.TIMEOUT)
+
+    def _refused(self, message: m.Refused) -> None:
+        call = self.calls.get(message.call_id)
+        if call is None or message.first >= len(call.inputs):
+            return
+        assert call.frontier <= message.first, f"{call.id}: refused what already left"
+        del call.inputs[message.first :]
+        if not call.inputs:
+            del self.calls[call.id]
+
+    def _told(self, client: int, message: m.Outputs) -> None:
+        call = self.calls[message.call_id]
+        if call.kind is CallKind.SPAWN:
+            return  # what counts is the record; watchers check what they get themselves
+        assert client == call.client, f"{call.id}: results go to client {client} instead of {call.client}"
+        failures, item = dict(message.failures), 0
+        for first, count in message.parts:
+            for index in range(first, first + count):
+                self._end(call, index, OutputStatus(failures.get(item, 1)))
+                item += 1
+
+    def _end(self, call: CallAccount, index: int, status: OutputStatus) -> None:
+        account, name = call.inputs[index], f"{call.id}/{index}"
+        assert account.where is not Where.ENDED, f"{name} ends twice"
+        attempts = 1 + (call.spec.retry.max_retries if call.spec.retry else 0)
+        match status:
+            case OutputStatus.SUCCESS | OutputStatus.GENERATOR_DONE:
+                assert account.answer is status, f"{name} ends as {status.name}, but nobody said so"
+            case OutputStatus.FAILURE | OutputStatus.TIMEOUT:
+                assert account.answer is status, f"{name} ends as {status.name}, but nobody said so"
+                assert account.failures == attempts or call.doomed, f"{name}: {account.failures} of {attempts} attempts"
+            case OutputStatus.TERMINATED:
+                asked = call.doomed or account.crashes >= self.settings.poison_crashes_max
+                assert asked, f"{name} is terminated, but nobody asked for it"
+            case OutputStatus.INIT_FAILURE:
+                assert account.where is Where.PENDING, f"{name} was running: a start cannot have failed it"
+            case OutputStatus.INTERNAL_FAILURE:
+                limit = self.settings.poison_crashes_max
+                assert account.crashes >= limit, f"{name} is blamed for {account.crashes} of {limit} crashes"
+                guilty = call.works[index].always_kills or Mishap.KILL in call.works[index].mishaps
+                assert guilty or not self.expect_innocent_survival, f"{name} is innocent"
+        assert account.where is not Where.RUNNING, f"{name} ends while it runs"
+        if account.where is Where.ANSWERED:
+            del self._limbo[call.id, index]
+        elif index == call.frontier:
+            call.frontier += 1
+        call.returned.discard(index)
+        account.where = Where.ENDED
+        call.ended += 1
+
+    # ------------------------------------------------------------ after the effects
+
+    def settled(self, now: float) -> None:
+        """All effects of an event are known: what was answered and did not end goes round again."""
+        for (_, index), call in self._limbo.items():
+            self._retry(call, index, now)
+        self._limbo.clear()
+
+    def _retry(self, call: CallAccount, index: int, now: float) -> None:
+        account, name = call.inputs[index], f"{call.id}/{index}"
+        assert account.answer not in ENDS_WELL, f"{name}: the result is lost"
+        assert not call.doomed, f"{name} was cancelled and goes on"
+        not_before = 0.0
+        if account.answer in COUNTED:
+            delay = retry_delay(call.spec.retry, account.failures, self.settings.retry_delay_min_s)
+            assert delay is not None, f"{name}: tried again after {account.failures} failures"
+            not_before = now + delay
+        self._pend(call, index, not_before)
+
+    def unfinished(self) -> list[str]:
+        """Return what has not ended, in words."""
+        return [
+            f"{call.id}/{index} {account.where.value}"
+            for call in self.calls.values()
+            for index, account in enumerate(call.inputs)
+            if account.where is not Where.ENDED
+        ]

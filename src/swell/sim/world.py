@@ -1,0 +1,298 @@
+"""The world around the engine: carries out its effects, lets time pass, and misbehaves as a scenario says.
+
+Everything is deterministic: one seed, one history. After every event the engine is validated and the witness asked. This
+module must not decide anything that the engine should.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from random import Random
+
+from swell.engine.engine import Engine
+from swell.engine.events import (
+    AskStore,
+    ClientGone,
+    ClientSaid,
+    ContainerExited,
+    ContainerSaid,
+    ContainerStarted,
+    Effect,
+    Event,
+    KillContainer,
+    LookAtNodes,
+    NodesObserved,
+    NodeView,
+    Order,
+    RecordOutputs,
+    SendRecorded,
+    StartContainer,
+    Tell,
+)
+from swell.ports import StoredOutput
+from swell.sim.client import AppPlan, FakeClient
+from swell.sim.clock import Clock
+from swell.sim.container import FakeContainer, Manners
+from swell.sim.link import Link
+from swell.sim.swarm import Scenario
+from swell.sim.witness import Witness
+from swell.wire import codec
+from swell.wire import messages as m
+
+__all__ = ["World"]
+
+EPSILON = 1e-9
+FRAME_MAX = 64 << 20
+SPIN_MAX = 1_000  #: ticks at one moment; more means that the engine asks to be woken for nothing
+
+
+class World:
+    """One simulation."""
+
+    def __init__(self, scenario: Scenario, seed: int = 0, *, check_every: int = 1) -> None:
+        self.clock = Clock()
+        self.random = Random(seed)
+        self.scenario = scenario
+        self.engine = Engine(scenario.settings, f"sim-{seed}")
+        self.witness = Witness(scenario.settings)
+        self.witness.expect_innocent_survival = not scenario.faults.lost_per_s and not scenario.faults.nodes_per_s
+        self.witness.slack_s = 4 * scenario.latency_s + EPSILON  # the engine's clocks start when it sends
+        self.clients: dict[int, FakeClient] = {}
+        self.containers: dict[str, FakeContainer] = {}
+        self.events = 0
+        self.listeners: list[Callable[[Event | None, list[Effect]], None]] = []
+        self._check_every = check_every
+        self._nodes = {node.name: node for node in scenario.nodes}
+        self._node_of: dict[str, str] = {}
+        self._to_client: dict[int, Link[m.ToClient]] = {}
+        self._to_container: dict[str, tuple[Link[m.ToContainer], Link[m.ToContainer]]] = {}
+        self._records: dict[str, dict[int, StoredOutput]] = {}
+        self._recorded_by: dict[str, int] = {}
+        self._ticks_here = 0
+        self.clock.at(0.0, self._observe)
+        for number, plan in enumerate(scenario.apps, start=1):
+            self.connect(number, plan)
+        self._plan_faults()
+
+    # ------------------------------------------------------------ time
+
+    def run(self, until: float = float("inf"), *, done: Callable[[], bool] | None = None) -> None:
+        """Let things happen until a time, until `done` says so, or until nothing is left to happen."""
+        while not (done is not None and done()):
+            if not self._step(until):
+                return
+
+    def _step(self, until: float) -> bool:
+        late = self.scenario.tick_late_s
+        tick_at = self.engine.next_deadline()
+        if late and tick_at > self.clock.now:
+            tick_at += late * self.random.random()
+        if min(tick_at, self.clock.next_at) > until:
+            self.clock.now = max(self.clock.now, min(until, 1e12))
+            return False
+        if tick_at <= self.clock.next_at:
+            if tick_at == float("inf"):
+                return False
+            self._ticks_here = self._ticks_here + 1 if tick_at <= self.clock.now else 0
+            assert self._ticks_here < SPIN_MAX, f"the engine wants to be woken for ever at {self.clock.now}"
+            self.clock.now = max(self.clock.now, tick_at)
+            self._carry_out(None, self.engine.tick(self.clock.now))
+        else:
+            self._ticks_here = 0
+            self.clock.take()()
+        return True
+
+    def feed(self, event: Event) -> None:
+        """Let the engine handle an event, check what comes of it, and do it."""
+        self.witness.happened(event, self.clock.now)
+        self._carry_out(event, self.engine.handle(event, self.clock.now))
+
+    def _carry_out(self, event: Event | None, effects: list[Effect]) -> None:
+        self.events += 1
+        for listener in self.listeners:
+            listener(event, effects)
+        for effect in effects:
+            self.witness.decided(effect, self.clock.now)
+        self.witness.settled(self.clock.now)
+        if self.events % self._check_every == 0:
+            self.engine.validate()
+        for effect in effects:
+            self._do(effect)
+
+    # ------------------------------------------------------------ effects
+
+    def _do(self, effect: Effect) -> None:
+        match effect:
+            case Tell():
+                if effect.client in self._to_client:
+                    self._to_client[effect.client].send(effect.message, effect.payload)
+            case Order():
+                data, control = self._to_container[effect.container_id]
+                link = data if isinstance(effect.message, m.Deliver) else control
+                link.send(effect.message, effect.payload)
+            case StartContainer():
+                self._start(effect)
+            case KillContainer():
+                delay = self.scenario.latency_s * self.random.uniform(0, 4)
+                self.clock.after(delay, lambda: self._kill(effect.container_id, f"killed: {effect.reason}"))
+            case RecordOutputs():
+                kept = self._records.setdefault(effect.call_id, {})
+                kept.update((output.index, output) for output in effect.outputs)
+            case SendRecorded():
+                self._send_recorded(effect)
+            case AskStore():
+                if isinstance(effect.message, m.Watch):
+                    watch = effect.message
+                    self._send_recorded(SendRecorded(effect.client, watch.call_id, watch.first, watch.last))
+            case LookAtNodes():
+                self.clock.after(self.scenario.latency_s, self._observe)
+            case _:
+                pass
+
+    def _send_recorded(self, effect: SendRecorded) -> None:
+        kept = self._records.get(effect.call_id, {})
+        for index in sorted(kept):
+            if effect.first <= index < effect.last and effect.client in self._to_client:
+                output = kept[index]
+                failures = [] if output.status == 1 else [(0, int(output.status))]
+                answer = m.Outputs(effect.call_id, [(index, 1)], [len(output.payload)], failures)
+                self._to_client[effect.client].send(answer, output.payload)
+
+    # ------------------------------------------------------------ clients
+
+    def connect(self, number: int, plan: AppPlan) -> FakeClient:
+        """Bring in a client, which follows its plan."""
+        for call in plan.calls:
+            self.witness.works[call.call_id] = call.works
+        to_server = self._link(codec.for_server, lambda message, data: self.feed(ClientSaid(number, message, data)))
+        client = self.clients[number] = FakeClient(number, plan, self.clock, to_server.send)
+        self._to_client[number] = self._link(codec.for_client, client.hear)
+
+        def vanish() -> None:
+            client.is_gone = True
+            self._to_client.pop(number).cut()
+            to_server.close(lambda: self.feed(ClientGone(number)))
+
+        if plan.gone_at is not None:
+            self.clock.at(plan.gone_at, vanish)
+        return client
+
+    def _link(
+        self, decoder: Callable[[int], codec.FrameDecoder[m.ToServer]] | Callable[[int], codec.FrameDecoder[m.ToClient]] | Callable[[int], codec.FrameDecoder[m.ToContainer]], arrive: Callable[[m.Message, bytes], None]
+    ) -> Link:
+        return Link(self.clock, self.random, self.scenario.latency_s, decoder(FRAME_MAX), arrive)
+
+    # ------------------------------------------------------------ containers
+
+    def _start(self, effect: StartContainer) -> None:
+        container_id, faults, random = effect.container_id, self.scenario.faults, self.random
+        self._node_of[container_id] = effect.node
+        troubled = self.clock.now < faults.until
+        self._to_container[container_id] = (
+            self._link(codec.for_container, lambda _message, _data: None),
+            self._link(codec.for_container, lambda _message, _data: None),
+        )
+        if effect.node not in self._nodes or (troubled and random.random() < faults.start_refused):
+            self.clock.after(0.001, partial(self._gone, container_id, "fork failed", started=False))
+            return
+        manners = Manners(
+            start_s=self.scenario.start_s * random.uniform(0.5, 2) + troubled * faults.start_slow_s * random.random(),
+            exit_s=0.001,
+            items_ahead_max=self.scenario.items_ahead_max,
+            fails_start=troubled and random.random() < faults.start_fails,
+            hangs_start=troubled and random.random() < faults.start_hangs,
+            hangs_exit=troubled and random.random() < faults.exit_hangs,
+            leaves_after=random.randint(1, 20) if troubled and random.random() < faults.leaves else None,
+        )
+        self.clock.after(0.0005, lambda: self._make(effect, manners))
+
+    def _make(self, effect: StartContainer, manners: Manners) -> None:
+        container_id = effect.container_id
+        if container_id not in self._node_of:
+            return  # killed, or its node vanished, before the process existed
+        self.feed(ContainerStarted(container_id))
+        to_server = self._link(codec.for_server, partial(self._heard, container_id))
+        container = self.containers[container_id] = FakeContainer(
+            container_id,
+            effect.spec,
+            self.clock,
+            manners,
+            self.witness,
+            say=to_server.send,
+            exit=lambda reason, in_order: self._exits(to_server, container_id, reason, in_order=in_order),
+        )
+        self._to_container[container_id] = (
+            self._link(codec.for_container, container.hear_data),
+            self._link(codec.for_container, container.hear_control),
+        )
+
+    def _heard(self, container_id: str, message: m.Message, payload: bytes) -> None:
+        event = ContainerSaid(container_id, message, payload)
+        self.feed(event)
+        faults = self.scenario.faults
+        if faults.repeated and self.clock.now < faults.until and isinstance(message, m.Completed | m.GaveBack):
+            if self.random.random() < faults.repeated:
+                self.clock.after(self.random.choice((0.0, 0.01, 5.0)), lambda: self.feed(event))
+
+    def _exits(self, to_server: Link[m.ToServer], container_id: str, reason: str, *, in_order: bool) -> None:
+        if in_order:
+            to_server.close(lambda: self._gone(container_id, reason))
+        else:
+            self.clock.after(self.scenario.latency_s, partial(self._gone, container_id, reason))
+
+    def _kill(self, container_id: str, reason: str) -> None:
+        """Kill a container from outside: what it said last may arrive before or after the news of its end."""
+        container = self.containers.get(container_id)
+        if container is not None:
+            container.kill()
+        self.clock.after(self.scenario.latency_s * self.random.uniform(0, 2), partial(self._gone, container_id, reason))
+
+    def _gone(self, container_id: str, reason: str, *, started: bool = True) -> None:
+        if self._node_of.pop(container_id, None) is None:
+            return
+        self.containers.pop(container_id, None)
+        self.feed(ContainerExited(container_id, reason, started))
+        data, control = self._to_container[container_id]
+        data.cut()
+        control.cut()
+
+    # ------------------------------------------------------------ nodes and faults
+
+    def _observe(self) -> None:
+        busy: dict[str, float] = dict.fromkeys(self._nodes, 0.0)
+        for container_id, container in self.containers.items():
+            node = self._node_of.get(container_id)
+            if node in busy and container.is_busy:
+                busy[node] += 1.0
+        views = [NodeView(node, min(busy[name], node.cpu)) for name, node in self._nodes.items()]
+        self.feed(NodesObserved(views))
+
+    def _plan_faults(self) -> None:
+        faults = self.scenario.faults
+        for rate, strike in ((faults.lost_per_s, self._lose_one), (faults.nodes_per_s, self._lose_node)):
+            at = 0.0
+            while rate and (at := at + self.random.expovariate(rate)) < faults.until:
+                self.clock.at(at, strike)
+
+    def _lose_one(self) -> None:
+        living = [container_id for container_id, container in self.containers.items() if container.alive]
+        if living:
+            self._kill(self.random.choice(living), "out of memory")
+
+    def _lose_node(self) -> None:
+        if not self._nodes:
+            return
+        node = self._nodes.pop(self.random.choice(list(self._nodes)))
+        lost = [container_id for container_id, name in self._node_of.items() if name == node.name]
+        strikes: list[Callable[[], None]] = [partial(self._kill, name, "its node is gone") for name in lost]
+        strikes.append(self._observe)
+        self.random.shuffle(strikes)
+        for strike in strikes:
+            self.clock.after(self.random.uniform(0, 0.01), strike)
+
+        def back() -> None:
+            self._nodes[node.name] = node
+            self._observe()
+
+        self.clock.after(self.random.choice((0.005, 1.0, 10.0)), back)
