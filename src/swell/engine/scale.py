@@ -230,6 +230,7 @@ class Scaler:
         container.crash_expected = "the container was told to leave"
         container.drain_until = now + ledger.settings.exit_grace_s
         container.pool.arm("drain", container.drain_until)
+        ledger.touch(container.pool)
         ledger.order(container, Drain(ledger.settings.exit_grace_s))
 
     def kill(self, container: Container, reason: str, *, its_fault: bool = False) -> None:

@@ -47,11 +47,11 @@ def decide(view: PoolView) -> Plan:
 
     Examples, with capacity 1: nothing to do and min 0 plan 0; 5 inputs plan 5; 5 inputs, buffer 2, max 6 plan 6.
     """
-    low = view.settings.min_containers or 0
     high = min(view.containers_max, view.settings.max_containers or view.containers_max)
+    low = min(high, view.settings.min_containers or 0)
     outstanding = view.backlog + view.running
     if not outstanding:
-        return Plan(min(low, high), f"idle: the floor is {low}" if low else "idle")
+        return Plan(low, f"idle: the floor is {low}" if low else "idle")
 
     needed = -(-outstanding // view.capacity)
     reason = f"{outstanding} inputs at {view.capacity} per container"
