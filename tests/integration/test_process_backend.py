@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import psutil
 import pytest
 import uvloop
 
@@ -156,3 +157,19 @@ def test_it_works_on_uvloop(tmp_path: Path) -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(scenario())
+
+
+async def test_the_template_of_real_containers_is_safe_to_fork(tmp_path: Path) -> None:
+    ends = Ends()
+    ends.container_wrote = lambda container_id, stream, text: None
+    made = ProcessBackend(NoGpus(), tmp_path / "run", 1000)
+    await made.start(ends, f"unix:{tmp_path}/no-server")
+    made.launch(order("ta-1"))
+    while "ta-1" not in ends.exited:
+        ends.heard.clear()
+        await ends.heard.wait()
+    [template] = [child for child in psutil.Process().children() if "swell.runner.template" in child.cmdline()]
+    assert template.num_threads() == 1
+    links = [os.readlink(entry.path) for entry in os.scandir(f"/proc/{template.pid}/fd")]
+    assert not [link for link in links if "eventpoll" in link]
+    await made.stop()

@@ -6,6 +6,7 @@ know what messages mean or how inputs are run.
 
 from __future__ import annotations
 
+import mmap
 import os
 import signal
 import socket
@@ -60,7 +61,8 @@ class Receiver:
     def __init__(self, connection: socket.socket, frame_max: int) -> None:
         self.connection = connection
         self._decoder = codec.for_container(frame_max)
-        self._view = memoryview(bytearray(READ_SIZE))
+        # Mapped, not allocated: its pages take memory only once they are used, and most of them never are.
+        self._view = memoryview(mmap.mmap(-1, READ_SIZE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
 
     def receive(self, flags: int = 0) -> list[tuple[ToContainer, bytes]] | None:
         """Read once and return the frames that are now complete; None at the end of the stream."""

@@ -30,6 +30,7 @@ import msgspec
 
 from swell.runner import child, linux, snapshot
 from swell.runner.lifecycle import Program
+from swell.wire import codec
 from swell.wire.template import (
     DATAGRAM_MAX,
     FILES_MAX,
@@ -59,8 +60,8 @@ class Run(Protocol):
         ...
 
 
-#: What the template itself must not use but many containers need: imported here once, in 50 ms, and shared by all.
-_PREIMPORTED = ("asyncio", "cloudpickle", "uvloop")
+#: What the template must not use but containers need, the user's code above all: imported here once, shared by all.
+_PREIMPORTED = ("asyncio", "cloudpickle", "uvloop", "swell.sdk.app", "swell.sdk.cls")
 _REPLIES_MAX = 256  #: replies in one datagram, so that it stays below DATAGRAM_MAX
 _TEXT_MAX = 2_000  #: characters of an explanation
 _END_MAX_S = 3.0  #: how long the template waits at its end for killed processes to be gone
@@ -284,6 +285,7 @@ def main(channel: str, directory: str, program: str) -> None:
     for name in _PREIMPORTED:
         with contextlib.suppress(ModuleNotFoundError):  # uvloop is not everywhere; who needs it will notice
             importlib.import_module(name)
+    codec.for_container(frame_max=0)  # builds what every decoder of these messages shares: 1 ms and 1 MB each
     _freeze()
     life = Template(socket.socket(fileno=int(channel)), directory, run).serve()
     if life is not None:
