@@ -55,6 +55,40 @@ def test_gpus_are_part_of_it(tmp_path: Path, own: Path) -> None:
     assert describe_host([gpu], tmp_path, own).gpus == (gpu,)
 
 
+def process(proc: Path, pid: int, *, ticks: int, waited_ns: int | None) -> None:
+    """Write what the kernel would tell of a process called "a (b) c"."""
+    user, system = ticks // 2, ticks - ticks // 2
+    fields = " ".join(["S", *["0"] * 10, str(user), str(system), *["0"] * 5])
+    group(proc, str(pid), stat=f"{pid} (a (b) c) {fields}\n")
+    if waited_ns is not None:
+        group(proc, str(pid), schedstat=f"{ticks * 10_000_000} {waited_ns} 5\n")
+
+
 def test_a_process_that_is_gone_keeps_nothing_busy() -> None:
-    meter = BusyMeter()
-    assert meter.busy_cores([2**22 + 1]) == 0.0
+    assert BusyMeter(2.0).busy_cores([2**22 + 1]) == 0.0
+
+
+def test_what_a_process_used_before_the_first_look_does_not_count(tmp_path: Path) -> None:
+    meter = BusyMeter(2.0, tmp_path)
+    process(tmp_path, 7, ticks=500, waited_ns=10**9)
+    assert meter.busy_cores([7]) == 0.0
+    assert meter.busy_cores([7]) == 0.0
+
+
+@pytest.mark.parametrize(("ticks", "waited_ns"), [(10**6, 0), (10**6, None)])
+def test_computing_keeps_cores_busy_and_never_more_than_there_are(
+    tmp_path: Path, ticks: int, waited_ns: int | None
+) -> None:
+    meter = BusyMeter(2.0, tmp_path)
+    process(tmp_path, 7, ticks=0, waited_ns=waited_ns)
+    meter.busy_cores([7])
+    process(tmp_path, 7, ticks=ticks, waited_ns=waited_ns)
+    assert meter.busy_cores([7]) == 2.0
+
+
+def test_a_core_that_is_waited_for_is_not_free(tmp_path: Path) -> None:
+    meter = BusyMeter(2.0, tmp_path)
+    process(tmp_path, 7, ticks=0, waited_ns=0)
+    meter.busy_cores([7])
+    process(tmp_path, 7, ticks=0, waited_ns=10**15)
+    assert meter.busy_cores([7]) == 2.0

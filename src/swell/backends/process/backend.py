@@ -43,7 +43,7 @@ class ProcessBackend:
         self._log_line_max = log_line_max
         self._program = program
         self._own = Surroundings.own(os.environ)
-        self._meter = BusyMeter()
+        self._meter = BusyMeter(self._node.cpu)
         self._listener: BackendListener
         self._containers: Containers
         self._snapshots: Snapshots

@@ -16,6 +16,7 @@ from swell.model import Gpu, Node
 __all__ = ["BusyMeter", "count_oom_kills", "describe_host", "raise_file_limit"]
 
 _CGROUPS = Path("/sys/fs/cgroup")
+_PROC = Path("/proc")
 
 
 def describe_host(gpus: Sequence[Gpu], cgroups: Path = _CGROUPS, own: Path = Path("/proc/self/cgroup")) -> Node:
@@ -67,34 +68,48 @@ def _memory_allowed(directory: Path) -> float:
 
 
 class BusyMeter:
-    """Measures how many cores a changing set of processes kept busy between two looks."""
+    """Measures how many cores a changing set of processes kept busy, or waited for, between two looks.
 
-    def __init__(self) -> None:
-        self._ticks: dict[int, int] = {}
+    Waiting counts because a core that somebody else uses is not free: on a machine with other work, processes that
+    compute never look busy by the time they get, and ever more of them would be started.
+    """
+
+    def __init__(self, cores: float, proc: Path = _PROC) -> None:
+        self._cores = cores
+        self._proc = proc
+        self._used: dict[int, float] = {}
         self._looked_at = time.monotonic()
         self._tick_s = 1 / os.sysconf("SC_CLK_TCK")
 
     def busy_cores(self, pids: Iterable[int]) -> float:
-        """Return the cores busy since the last look.
+        """Return the cores used or waited for since the last look, at most as many as there are.
 
         A process first seen now does not count yet: what it used was for its start, which is over or will be seen next
         time.
         """
         now = time.monotonic()
-        ticks = {pid: used for pid in pids if (used := _ticks_used(pid)) is not None}
-        spent = sum(max(0, used - self._ticks.get(pid, used)) for pid, used in ticks.items())
+        used = {pid: seconds for pid in pids if (seconds := self._seconds(pid)) is not None}
+        spent = sum(max(0.0, seconds - self._used.get(pid, seconds)) for pid, seconds in used.items())
         elapsed = max(now - self._looked_at, self._tick_s)
-        self._ticks, self._looked_at = ticks, now
-        return spent * self._tick_s / elapsed
+        self._used, self._looked_at = used, now
+        return min(self._cores, spent / elapsed)
 
+    def _seconds(self, pid: int) -> float | None:
+        """Return how long a process has computed so far, and its main thread waited for a core; None if it is gone."""
+        stat = self._read(pid, "stat")
+        if stat is None:
+            return None
+        ticks = stat.rpartition(b")")[2].split(None, 13)
+        schedstat = self._read(pid, "schedstat")  # not there if the kernel was built without CONFIG_SCHED_INFO
+        waited_ns = int(schedstat.split()[1]) if schedstat else 0
+        return (int(ticks[11]) + int(ticks[12])) * self._tick_s + waited_ns / 1e9
 
-def _ticks_used(pid: int) -> int | None:
-    try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
-            fields = file.read(512).rpartition(b")")[2].split(None, 13)
-    except (FileNotFoundError, ProcessLookupError):
-        return None  # it has just ended
-    return int(fields[11]) + int(fields[12])
+    def _read(self, pid: int, name: str) -> bytes | None:
+        try:
+            with open(f"{self._proc}/{pid}/{name}", "rb", buffering=0) as file:
+                return file.read(512)
+        except (FileNotFoundError, ProcessLookupError):
+            return None
 
 
 def count_oom_kills() -> int:
