@@ -16,7 +16,7 @@ from swell.engine.app import App
 from swell.engine.events import AppEnded
 from swell.engine.intake import Intake
 from swell.engine.ledger import Ledger
-from swell.engine.pool import STARTING, Pool
+from swell.engine.pool import Pool
 from swell.engine.scale import Scaler
 from swell.errors import Error, InvalidError, NotFoundError, to_wire
 from swell.model import AutoscalerChange, AutoscalerSettings, FunctionSpec
@@ -191,7 +191,7 @@ class Apps:
             busy = sum(bool(container.deliveries) for container in pool.ready.values())
             yield FunctionProgress(
                 pool.spec.name,
-                pool.count(*STARTING),
+                len(pool.starting),
                 busy,
                 len(pool.ready) - busy,
                 len(pool.backlog),

@@ -61,7 +61,7 @@ def _check_pool(ledger: Ledger, pool: Pool) -> None:
     assert running == pool.running_total, f"{pool.id}: running count is off"
     assert pool.wake_at <= pool.next_deadline, f"{pool.id}: nobody will wake for {pool.deadlines}"
     ceiling = min(pool.settings.max_containers or 10**9, ledger.settings.containers_max)
-    idle_surplus = [c for c in pool.idle() if pool.live > ceiling and not c.leaving]
+    idle_surplus = [c for c in pool.idle.values() if pool.live > ceiling and not c.leaving]
     assert not idle_surplus or pool.app.closing, f"{pool.id}: idle containers above the ceiling"
 
 

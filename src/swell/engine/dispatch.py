@@ -27,11 +27,16 @@ class Dispatcher:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
+    def release(self, pool: Pool, now: float) -> None:
+        """Queue the inputs whose retry is due. Before the pool is scaled: it may have no container."""
+        backlog = pool.backlog
+        if backlog.delayed_until is not None:
+            backlog.release(now)
+            if backlog.delayed_until is not None:
+                pool.arm("retry", backlog.delayed_until)
+
     def dispatch(self, pool: Pool, now: float) -> None:
         """Place as many waiting inputs as the pool's slots allow."""
-        pool.backlog.release(now)
-        if pool.backlog.delayed_until is not None:
-            pool.arm("retry", pool.backlog.delayed_until)
         if pool.spec.batching is not None:
             self._batches(pool, now)
         elif pool.is_serial:
@@ -48,26 +53,28 @@ class Dispatcher:
         if not backlog.count:
             self._rebalance(pool, now)
             return
-        for container in self._available(pool):
+        slots, hold_max = len(pool.ready), pool.hold_max
+        # The most recently used first, so that surplus containers grow idle.
+        for container in list(reversed(pool.idle.values())):
+            size = span_size(backlog=backlog.count, slots=slots, holds=0, hold_max=hold_max)
+            self._deliver(container, "serial", backlog.take(size), now)
             if not backlog.count:
                 return
-            if not container.deliveries:
-                size = span_size(backlog=backlog.count, slots=len(pool.ready), holds=0, hold_max=pool.hold_max)
-                self._deliver(container, "serial", backlog.take(size), now)
-        if backlog.next_is_alone:
+        if hold_max == 1:
             return
         for container in self._available(pool):
-            holds = container.holds
-            size = span_size(backlog=backlog.count, slots=len(pool.ready), holds=holds, hold_max=pool.hold_max)
+            if backlog.next_is_alone:
+                return
+            size = span_size(backlog=backlog.count, slots=slots, holds=container.holds, hold_max=hold_max)
             if not size or container.reclaiming or container.stalled:
                 continue
             self._deliver(container, "serial", backlog.take(size), now)
-            if not backlog.count or backlog.next_is_alone:
+            if not backlog.count:
                 return
 
     def _rebalance(self, pool: Pool, now: float) -> None:
         """When a slot is idle and nothing waits, take unstarted inputs back from the container that holds most."""
-        if pool.service_s is None or len(pool.ready) < 2 or all(c.deliveries for c in pool.ready.values()):
+        if pool.hold_max == 1 or pool.service_s is None or not 0 < len(pool.idle) < len(pool.ready):
             return
         victim = max(pool.ready.values(), key=lambda container: container.holds)
         if (victim.holds - 1) * pool.service_s > RECLAIM_WORTH_S:
@@ -126,7 +133,7 @@ class Dispatcher:
         container.deliveries[delivery.id] = delivery
         container.served += len(delivery.open)
         container.exclusive = parts[0].alone
-        pool.ready[container.id] = pool.ready.pop(container.id)
+        pool.has_work(container)
         ledger.order(container, *_as_message(delivery))
         pool.arm("timeout", now + pool.spec.timeout_s)
         if mode == "serial" and pool.service_s is not None and container.holds > 1:

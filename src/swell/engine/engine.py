@@ -166,7 +166,7 @@ class Engine:
                 case m.StartFailed():
                     container.startup_failure = (message.text, event.payload)
                 case m.Leaving():
-                    container.leaving = True
+                    container.pool.retire(container)
                     self.ledger.touch(container.pool)
                 case _:
                     raise ProtocolError(f"a container does not say {type(message).__name__}")
@@ -226,6 +226,7 @@ class Engine:
             pools = list(ledger.touched.values())
             ledger.touched.clear()
             for pool in pools:
+                self._dispatcher.release(pool, now)
                 self._scaler.scale(pool, now)
                 self._dispatcher.dispatch(pool, now)
                 at = pool.next_deadline

@@ -31,7 +31,9 @@ class Pool:
         self.override = AutoscalerSettings()
         self.backlog = Backlog()
         self.containers: dict[str, Container] = {}  #: not yet gone, whatever their state
-        self.ready: dict[str, Container] = {}  #: take inputs; most recently used last
+        self.starting: dict[str, Container] = {}  #: of these, those that have not checked in
+        self.ready: dict[str, Container] = {}  #: those that are there for inputs; most recently used last
+        self.idle: dict[str, Container] = {}  #: of the ready ones, those that hold nothing; longest idle first
         self.pending = {True: 0, False: 0}  #: inputs waiting, by "is asynchronous"
         self.running = {True: 0, False: 0}  #: inputs in containers, likewise
         self.accepted = 0
@@ -83,27 +85,47 @@ class Pool:
 
     # ------------------------------------------------------------ counts
 
-    def count(self, *states: ContainerState) -> int:
-        """Containers in any of these states."""
-        return sum(container.state in states for container in self.containers.values())
-
     @property
     def live(self) -> int:
-        """Containers that count against max_containers: requested, starting or taking inputs."""
-        return sum(
-            c.state in STARTING or (c.state is ContainerState.READY and not c.leaving) for c in self.containers.values()
-        )
+        """Containers that count against max_containers: those that start or are there for inputs."""
+        return len(self.starting) + len(self.ready)
 
     @property
     def running_total(self) -> int:
         """Inputs in containers."""
         return self.running[True] + self.running[False]
 
-    def idle(self) -> list[Container]:
-        """Ready containers that hold nothing, longest idle first."""
-        idle = [container for container in self.ready.values() if not container.deliveries]
-        idle.sort(key=lambda container: (container.idle_since, container.id))
-        return idle
+    # ------------------------------------------------------------ containers
+
+    def requested(self, container: Container) -> None:
+        """Count a container that has been asked for."""
+        self.containers[container.id] = self.starting[container.id] = container
+
+    def checked_in(self, container: Container) -> None:
+        """Note that a container is ready for inputs."""
+        del self.starting[container.id]
+        self.ready[container.id] = self.idle[container.id] = container
+
+    def has_work(self, container: Container) -> None:
+        """Note that a container was given inputs, and is the most recently used."""
+        self.idle.pop(container.id, None)
+        self.ready[container.id] = self.ready.pop(container.id)
+
+    def has_none(self, container: Container) -> None:
+        """Note that a container holds no inputs any more."""
+        if container.id in self.ready:
+            self.idle[container.id] = container
+
+    def retire(self, container: Container) -> None:
+        """Note that a container takes no more inputs; what it holds it may finish."""
+        container.leaving = True
+        for group in (self.starting, self.ready, self.idle):
+            group.pop(container.id, None)
+
+    def gone(self, container: Container) -> None:
+        """Forget a container that is no more."""
+        self.retire(container)
+        del self.containers[container.id]
 
     # ------------------------------------------------------------ deadlines
 

@@ -61,7 +61,7 @@ class Scaler:
             capacity=pool.capacity,
             backlog=pool.backlog.count,
             running=pool.running_total,
-            requested=pool.count(*STARTING),
+            requested=len(pool.starting),
             observed=len(pool.ready),
             service_s=None if pool.service_s is None else max(pool.service_s, pool.slowest_s),
             start_s=pool.start_s,
@@ -139,7 +139,7 @@ class Scaler:
     def _start(self, pool: Pool, place: Place, now: float) -> None:
         ledger = self._ledger
         container = Container(ledger.mint_container_id(), pool, place, now)
-        pool.containers[container.id] = container
+        pool.requested(container)
         ledger.containers[container.id] = container
         ledger.occupy(container)
         pool.arm("start", now + pool.spec.startup_timeout_s)
@@ -160,7 +160,7 @@ class Scaler:
 
     def _shrink(self, pool: Pool, now: float) -> None:
         """Stop idle containers: at once what is over the ceiling, after the window what is over the plan."""
-        idle = pool.idle()
+        idle = list(pool.idle.values())
         if not idle:
             return
         ceiling = pool.settings.max_containers or self._ledger.settings.containers_max
@@ -183,9 +183,8 @@ class Scaler:
         idle = [
             container
             for other in ledger.pools.values()
-            if other is not pool and other.live > (other.settings.min_containers or 0)
-            for container in other.idle()
-            if not container.leaving
+            if other is not pool and not other.backlog.count and other.live > (other.settings.min_containers or 0)
+            for container in other.idle.values()
         ]
         if any(container.state is ContainerState.DRAINING for container in ledger.containers.values()):
             return True
@@ -209,15 +208,14 @@ class Scaler:
         pool.start_s = took if pool.start_s is None else 0.5 * (pool.start_s + took)
         pool.start_failures = 0
         pool.start_not_before = 0.0
-        pool.ready[container.id] = container
+        pool.checked_in(container)
         self._ledger.touch(pool)
         self._touch_starved()
 
     def drain(self, container: Container, now: float) -> None:
         """Let a container finish what it has started, run its exit hooks and leave."""
         ledger = self._ledger
-        container.pool.ready.pop(container.id, None)
-        container.leaving = True
+        container.pool.retire(container)
         if container.killed:
             return
         if container.state in STARTING:
@@ -240,8 +238,7 @@ class Scaler:
         container.killed = True
         if not its_fault:
             container.crash_expected = reason
-        container.leaving = True
-        container.pool.ready.pop(container.id, None)
+        container.pool.retire(container)
         self._ledger.emit(KillContainer(container.id, reason))
 
     def gone(self, container: Container, reason: str, now: float) -> None:
@@ -253,8 +250,7 @@ class Scaler:
         else:
             container.become(ContainerState.STOPPED if container.crash_expected else ContainerState.LOST)
         self._settler.lost(container, reason, now)
-        del pool.containers[container.id]
-        pool.ready.pop(container.id, None)
+        pool.gone(container)
         del ledger.containers[container.id]
         ledger.release(container)
         if container.state is ContainerState.FAILED:

@@ -294,6 +294,7 @@ class Settler:
         following = next(iter(container.deliveries.values()), None)
         if following is None:
             container.idle_since = now
+            container.pool.has_none(container)
             container.exclusive = container.reclaiming = container.stalled = False
             container.resist_until = container.work_due = float("inf")
         elif following.mode == "serial":
