@@ -5,6 +5,8 @@ This module must not know inputs one by one; what a lost container held is `sett
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from swell.engine.container import Container
 from swell.engine.events import KillContainer, LookAtNodes, NodesObserved, StartContainer
 from swell.engine.ledger import KnownNode, Ledger
@@ -29,6 +31,8 @@ class Scaler:
         self._settler = settler
         self._look_due = 0.0
         self._look_wanted = False
+        self._look_every = pace.LOOK_EVERY_S
+        self._looked_in_vain = False  #: nothing was started since the last look
 
     # ------------------------------------------------------------ towards the plan
 
@@ -55,15 +59,19 @@ class Scaler:
         return bool(settings.min_containers or settings.buffer_containers or settings.max_containers)
 
     def _view(self, pool: Pool, now: float) -> autoscale.PoolView:
+        settings = pool.settings
+        if settings.buffer_containers and any(not other.live for other in self._ledger.starved.values()):
+            # Room is being made for a function that has no container at all: nothing may be started just in reserve.
+            settings = replace(settings, buffer_containers=0)
         return autoscale.PoolView(
-            settings=pool.settings,
+            settings=settings,
             containers_max=self._ledger.settings.containers_max,
             capacity=pool.capacity,
             backlog=pool.backlog.count,
             running=pool.running_total,
             requested=len(pool.starting),
             observed=len(pool.ready),
-            service_s=None if pool.service_s is None else max(pool.service_s, pool.slowest_s),
+            service_s=None if pool.service_s is None else max(pool.service_s, pool.overdue_s),
             start_s=pool.start_s,
             single_use=pool.spec.single_use,
         )
@@ -140,6 +148,7 @@ class Scaler:
         ledger = self._ledger
         container = Container(ledger.mint_container_id(), pool, place, now)
         pool.requested(container)
+        self._looked_in_vain = False
         ledger.containers[container.id] = container
         ledger.occupy(container)
         pool.arm("start", now + pool.spec.startup_timeout_s)
@@ -255,8 +264,8 @@ class Scaler:
         ledger.release(container)
         if container.state is ContainerState.FAILED:
             self._start_failed(pool, *(container.startup_failure or (f"the container ended: {reason}", b"")), now)
+        self._touch_starved()  # first: the room may have been made for one of them
         ledger.touch(pool)
-        self._touch_starved()
 
     def _start_failed(self, pool: Pool, text: str, payload: bytes, now: float) -> None:
         ledger = self._ledger
@@ -308,7 +317,9 @@ class Scaler:
             node.busy_cores = view.busy_cores
             node.pace = pace.looked(node.pace, busy_cores=view.busy_cores, cores=view.node.cpu)
         self._look_wanted = False
-        self._look_due = now + pace.LOOK_EVERY_S
+        self._look_every = pace.next_look(self._look_every, in_vain=self._looked_in_vain)
+        self._looked_in_vain = True
+        self._look_due = now + self._look_every
         self._touch_starved()
 
     def _want_look(self, now: float) -> None:
@@ -324,9 +335,10 @@ class Scaler:
     def look(self, now: float) -> None:
         """Ask for a look at the nodes if it is time."""
         if now >= self.look_at:
-            self._look_due = now + pace.LOOK_EVERY_S
+            self._look_due = now + self._look_every
             self._ledger.emit(LookAtNodes())
 
     def _touch_starved(self) -> None:
-        for pool in self._ledger.starved.values():
+        """Reconsider the pools that could not grow, first those that have nothing."""
+        for pool in sorted(self._ledger.starved.values(), key=lambda pool: pool.live > 0):
             self._ledger.touch(pool)

@@ -12,11 +12,22 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-__all__ = ["FIRST_PATIENCE_S", "LOOK_EVERY_S", "Pace", "first_burst", "looked", "saturated", "started", "starting_max"]
+__all__ = [
+    "FIRST_PATIENCE_S",
+    "LOOK_EVERY_S",
+    "Pace",
+    "first_burst",
+    "looked",
+    "next_look",
+    "saturated",
+    "started",
+    "starting_max",
+]
 
 #: How long the very first containers of a pool may take before more are started without having seen one ready.
 FIRST_PATIENCE_S = 0.5
 LOOK_EVERY_S = 0.05  #: how soon to look again at a node while something waits for its answer
+LOOK_EVERY_MAX_S = 0.5  #: the same, while looking does not help: a host may be busy for hours
 BURST_MAX = 256
 
 
@@ -51,6 +62,11 @@ def looked(pace: Pace | None, *, busy_cores: float, cores: float) -> Pace:
         return Pace(first, 0)
     burst = min(BURST_MAX, pace.burst * 2) if pace.left == 0 else max(first, pace.burst // 2)
     return Pace(burst, burst)
+
+
+def next_look(every_s: float, *, in_vain: bool) -> float:
+    """Return how long to wait before the next look, given how long it was before this one."""
+    return min(LOOK_EVERY_MAX_S, 2 * every_s) if in_vain else LOOK_EVERY_S
 
 
 def started(pace: Pace) -> Pace:
