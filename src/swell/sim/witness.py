@@ -322,7 +322,9 @@ class Witness:
                 continue
             began, limit = account.began_at, call.spec.timeout_s
             assert began is not None, f"{call.id}/{index} timed out in {container_id} before it began"
-            assert now - began >= limit - self.slack_s, f"{call.id}/{index} timed out after {now - began} s of {limit} s"
+            assert now - began >= limit - self.slack_s, (
+                f"{call.id}/{index} timed out after {now - began} s of {limit} s"
+            )
             self._answered(held, position, OutputStatus.TIMEOUT)
 
     def _refused(self, message: m.Refused) -> None:

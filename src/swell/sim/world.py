@@ -179,7 +179,11 @@ class World:
         return client
 
     def _link(
-        self, decoder: Callable[[int], codec.FrameDecoder[m.ToServer]] | Callable[[int], codec.FrameDecoder[m.ToClient]] | Callable[[int], codec.FrameDecoder[m.ToContainer]], arrive: Callable[[m.Message, bytes], None]
+        self,
+        decoder: Callable[[int], codec.FrameDecoder[m.ToServer]]
+        | Callable[[int], codec.FrameDecoder[m.ToClient]]
+        | Callable[[int], codec.FrameDecoder[m.ToContainer]],
+        arrive: Callable[[m.Message, bytes], None],
     ) -> Link:
         return Link(self.clock, self.random, self.scenario.latency_s, decoder(FRAME_MAX), arrive)
 
