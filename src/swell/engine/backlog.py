@@ -39,6 +39,9 @@ class Backlog:
         place = 0
         while place < len(queue) and queue[place].first < span.first:
             place += 1
+        if place < len(queue):
+            # Whoever is in front has waited longest, or a batch would wait for the clock of an input that came back.
+            span.queued_at = min(span.queued_at, queue[place].queued_at)
         queue.insert(place, span)
         self.count += len(span)
 
@@ -117,9 +120,13 @@ class Backlog:
         seen.update((entry[2].call.id, entry[2].call) for entry in self._delayed)
         return list(seen.values())
 
+    def due(self) -> list[Span]:
+        """Return everything that may run now, for inspection."""
+        return [span for queue in self._queues.values() for span in queue]
+
     def spans(self) -> list[Span]:
         """Return everything that waits, for inspection."""
-        return [span for queue in self._queues.values() for span in queue] + [entry[2] for entry in self._delayed]
+        return self.due() + [entry[2] for entry in self._delayed]
 
     def _queue(self, call: Call) -> deque[Span]:
         queue = self._queues.get(call.id)

@@ -53,24 +53,33 @@ class Dispatcher:
         if not backlog.count:
             self._rebalance(pool, now)
             return
-        slots, hold_max = len(pool.ready), pool.hold_max
         # The most recently used first, so that surplus containers grow idle.
         for container in list(reversed(pool.idle.values())):
-            size = span_size(backlog=backlog.count, slots=slots, holds=0, hold_max=hold_max)
+            size = self._span_size(pool, 0)
             self._deliver(container, "serial", backlog.take(size), now)
             if not backlog.count:
                 return
-        if hold_max == 1:
+        if pool.hold_max == 1:
             return
         for container in self._available(pool):
             if backlog.next_is_alone:
                 return
-            size = span_size(backlog=backlog.count, slots=slots, holds=container.holds, hold_max=hold_max)
+            size = self._span_size(pool, container.holds)
             if not size or container.reclaiming or container.stalled:
                 continue
             self._deliver(container, "serial", backlog.take(size), now)
             if not backlog.count:
                 return
+
+    @staticmethod
+    def _span_size(pool: Pool, holds: int) -> int:
+        return span_size(
+            backlog=pool.backlog.count,
+            slots=len(pool.ready),
+            holds=holds,
+            hold_max=pool.hold_max,
+            service_s=pool.service_s,
+        )
 
     def _rebalance(self, pool: Pool, now: float) -> None:
         """When a slot is idle and nothing waits, take unstarted inputs back from the container that holds most."""
@@ -143,24 +152,27 @@ class Dispatcher:
             container.leaving = True
 
     def check_work(self, pool: Pool, now: float) -> None:
-        """Look at what takes longer than estimated: note by how much, and take back what waits behind it."""
-        pool.slowest_s = 0.0
-        expected = 2 * (pool.service_s or 0.0) + PATIENCE_S
+        """Look at what takes longer than estimated: take back what waits behind it, and note how long it takes.
+
+        One container that is late says little on a busy host. When most are, the work has changed.
+        """
+        ages: list[float] = []
         for container in pool.ready.values():
-            if not container.deliveries:
+            oldest = next(iter(container.deliveries.values()), None)
+            if oldest is None:
                 continue
-            oldest = next(iter(container.deliveries.values()))
-            queued = container.holds > 1 and oldest.mode == "serial"
-            if queued and now < container.work_due:
-                pool.arm("work", container.work_due)
-                continue
-            if queued:
-                container.stalled = True
-                self._reclaim(container)
-            if now - oldest.since > expected:
-                pool.slowest_s = max(pool.slowest_s, now - oldest.since)
+            ages.append(now - oldest.since)
+            if container.holds > 1 and oldest.mode == "serial":
+                if now >= container.work_due:
+                    container.stalled = True
+                    self._reclaim(container)
+                else:
+                    pool.arm("work", container.work_due)
+        expected = 2 * (pool.service_s or 0.0) + PATIENCE_S
+        median = sorted(ages)[len(ages) // 2] if ages else 0.0
+        pool.overdue_s = median if median > expected else 0.0
         if pool.backlog.count and pool.running_total:
-            pool.arm("work", now + max(expected, pool.slowest_s))
+            pool.arm("work", now + max(expected, pool.overdue_s))
 
     def _reclaim(self, container: Container) -> None:
         if container.reclaiming:

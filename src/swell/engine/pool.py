@@ -39,7 +39,7 @@ class Pool:
         self.accepted = 0
         self.done = 0
         self.service_s: float | None = None  #: time an input keeps a slot, learned
-        self.slowest_s = 0.0  #: for how long inputs that are overdue have been running, when last looked at
+        self.overdue_s = 0.0  #: for how long most containers have been at their input, if longer than estimated
         self.start_s: float | None = None  #: time from request to ready, learned
         self.start_failures = 0  #: in a row
         self.start_failure: tuple[str, bytes] = ("", b"")

@@ -11,20 +11,22 @@ from __future__ import annotations
 __all__ = ["SPAN_MAX", "learn_service", "run_ahead", "span_size"]
 
 SPAN_MAX = 1_000  #: inputs in one delivery; bounds the size of a message and of what one loss puts at stake
+GRAIN_S = 0.001  #: work worth a message there and back
 SERVICE_MIN_S = 1e-6  #: faster than any Python call, keeps divisions finite
 
 
 def learn_service(estimate_s: float | None, observed_s: float, count: int) -> float:
-    """Fold the mean service time of `count` inputs into the estimate: the more inputs, the more it weighs.
+    """Fold the mean service time of `count` inputs into the estimate, on a scale of ratios.
 
-    A single input says little (a busy host stalls one now and then), but one that takes a thousand times as long as
-    expected still moves the estimate far enough to stop running ahead.
+    A busy host makes one quick input in a few hundred look a thousand times slower: as one factor among many it shifts
+    a geometric mean by little, where an arithmetic one would follow it. Work that has really become slow moves the
+    estimate from 10 µs past 5 ms, where nothing is run ahead any more, within five inputs.
     """
     observed_s = max(observed_s, SERVICE_MIN_S)
     if estimate_s is None:
         return observed_s
     weight = 0.2 if count < 16 else 0.5
-    return (1 - weight) * estimate_s + weight * observed_s
+    return estimate_s ** (1 - weight) * observed_s**weight
 
 
 def run_ahead(service_s: float | None, run_ahead_s: float) -> int:
@@ -34,15 +36,22 @@ def run_ahead(service_s: float | None, run_ahead_s: float) -> int:
     return max(1, min(SPAN_MAX, int(run_ahead_s / max(service_s, SERVICE_MIN_S))))
 
 
-def span_size(*, backlog: int, slots: int, holds: int, hold_max: int) -> int:
+def span_size(*, backlog: int, slots: int, holds: int, hold_max: int, service_s: float | None) -> int:
     """Return how many inputs to hand now to a slot that `holds` some already; 0 if it is better to wait.
 
-    Example: 500 inputs wait, 2 slots, an empty slot may hold 1,000: it gets ceil(500 / 4) = 125.
-    A slot that still holds more than half of what it may is left alone, so that spans stay long.
+    A fair share of the backlog, but at least what is worth the trip: spread thinly over many slots, quick inputs would
+    cost more to carry than to execute.
+
+    Examples: 500 inputs of 10 µs wait, 2 slots, an empty slot may hold 500: it gets ceil(500 / 4) = 125. With 50 slots
+    the fair share is 5, but 1 ms of work is 100 inputs, so five slots get 100 each and the others none.
+    A slot that still holds more than half of what it may is left alone, and so is one for which there is but little:
+    inputs that come in a trickle would otherwise go out in ever smaller pieces.
     """
-    if holds and holds > hold_max // 2:
-        return 0
-    if holds and hold_max <= 1:
+    if holds and (hold_max <= 1 or holds > hold_max // 2):
         return 0
     fair = -(-backlog // (2 * max(1, slots)))
-    return max(1 if not holds else 0, min(hold_max - holds, fair))
+    grain = int(GRAIN_S / max(service_s, SERVICE_MIN_S)) if service_s is not None else 1
+    size = min(hold_max - holds, max(fair, grain), backlog)
+    if not holds:
+        return max(1, size)
+    return size if size > grain // 2 else 0
