@@ -146,11 +146,16 @@ class Feed:
         """Pull and pickle inputs until the span is long, large or old enough, or nothing is ready."""
         span = _Span(self.sent)
         pieces: list[bytes] = []
-        welcome, name, kwargs, take = self._link.welcome, blobs.input_name, self._kwargs, self._inputs.take
-        call_id, inline_max, directory = self.call_id, welcome.payload_inline_max, welcome.blob_dir
-        pack = blobs.pack_arguments
+        ends, kwargs, take, pickled, clock = (
+            span.ends,
+            self._kwargs,
+            self._inputs.take,
+            blobs.pickled,
+            time.perf_counter,
+        )
+        inline_max = self._link.welcome.payload_inline_max
         size, deadline = 0, 0.0
-        for index in range(self.sent, self.sent + room):
+        for _ in range(room):
             try:
                 arguments: Any = take()
             except StopIteration:
@@ -158,15 +163,13 @@ class Feed:
                 break
             if arguments is NOT_YET:
                 break
-            data, is_blob = pack(
-                arguments, kwargs, inline_max=inline_max, directory=directory, name=name(call_id, index)
-            )
-            if is_blob:
-                span.blobs.append(index)
+            data = pickled((arguments, kwargs), inline_max)
+            if not isinstance(data, bytes):
+                data = self._store(data, span)
             pieces.append(data)
             size += len(data)
-            span.ends.append(size)
-            now = time.perf_counter()
+            ends.append(size)
+            now = clock()
             if not deadline:
                 deadline = now + SPAN_WAIT_S
             elif now > deadline or size > SPAN_BYTES_MAX:
@@ -174,6 +177,11 @@ class Feed:
         span.payload = b"".join(pieces)
         self.sent += len(span.ends)
         return span
+
+    def _store(self, parts: list[memoryview], span: _Span) -> bytes:
+        """Write arguments that are too large for a message to a file; return its name."""
+        span.blobs.append(span.last)
+        return blobs.store(parts, self._link.welcome.blob_dir, blobs.input_name(self.call_id, span.last))
 
     def _send(self, span: _Span) -> None:
         sealed = self.exhausted and span.last == self.sent
