@@ -10,10 +10,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
 import pytest
 
+import swell
 from swell.model import Environment, FunctionSpec, OutputStatus
 from swell.wire import blobs, codec, payload
 from swell.wire.messages import (
@@ -37,6 +39,8 @@ INLINE_MAX = 4096
 PATIENCE_S = 20.0
 
 M = TypeVar("M", bound=Message)
+
+sys.path.append(str(Path(__file__).parent / "apps"))  # small programs, which containers import by the same path
 
 
 class Connection:
@@ -229,3 +233,27 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Peer]]:
     yield begin
     for peer in peers:
         peer.close()
+
+
+@pytest.fixture(scope="module")
+def run_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., swell.App]]:
+    """Run an App until the module's last test is over: `run_app(app, retry_delay_min_s=0.1)` sets settings, too."""
+    with contextlib.ExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setenv("BOARD", str(tmp_path_factory.mktemp("board")))
+
+        def begin(app: swell.App, **settings: object) -> swell.App:
+            for name, value in settings.items():
+                patch.setenv(f"SWELL_{name.upper()}", str(value))
+            return stack.enter_context(app.run())
+
+        yield begin
+
+
+@pytest.fixture
+def board(run_app: Callable[..., swell.App]) -> ModuleType:
+    """The clean board of the App that runs; without one that runs, that of the module."""
+    import board
+
+    board.wipe()
+    return board

@@ -1,0 +1,268 @@
+"""Functions that do little, to be called in every way there is."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import board
+
+import swell
+
+app = swell.App("calls")
+
+
+# ---------------------------------------------------------------- plain
+
+
+@app.function()
+def square(x: int) -> int:
+    return x * x
+
+
+@app.function()
+async def double(x: int) -> int:
+    await asyncio.sleep(0)
+    return 2 * x
+
+
+@app.function()
+def show(*args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    return args, kwargs
+
+
+@app.function()
+def here() -> dict[str, Any]:
+    """Tell where this runs."""
+    try:
+        asyncio.get_running_loop()
+        loop = True
+    except RuntimeError:
+        loop = False
+    return {
+        "pid": os.getpid(),
+        "main thread": threading.current_thread() is threading.main_thread(),
+        "loop": loop,
+        "local": swell.is_local(),
+        "input": swell.current_input_id(),
+        "call": swell.current_function_call_id(),
+        "container": os.environ["SWELL_TASK_ID"],
+    }
+
+
+@app.function(max_containers=1)
+def count_up(state: dict[str, int] = {"n": 0}) -> tuple[int, int]:  # noqa: B006  (it is to last)
+    state["n"] += 1
+    return os.getpid(), state["n"]
+
+
+@app.function()
+def wait(name: str) -> str:
+    """Say that it runs, and go on when told to."""
+    board.note("begin", name)
+    board.wait_for(name)
+    board.note("end", name)
+    return name
+
+
+@app.function()
+async def async_wait(name: str) -> str:
+    board.note("begin", name)
+    while not board.given(name):
+        await asyncio.sleep(0.002)
+    board.note("end", name)
+    return name
+
+
+# ---------------------------------------------------------------- generators
+
+
+@app.function()
+def numbers(n: int, fail_at: int = -1) -> Iterator[int]:
+    for i in range(n):
+        if i == fail_at:
+            raise ValueError("no more than", i)
+        yield i
+
+
+@app.function()
+async def async_numbers(n: int) -> AsyncIterator[int]:
+    for i in range(n):
+        await asyncio.sleep(0)
+        yield i
+
+
+@app.function(is_generator=True)
+def returned_numbers(n: int) -> Any:
+    return (i for i in range(n))
+
+
+@app.function()
+def endless() -> Iterator[int]:
+    board.note("generator begins")
+    i = 0
+    try:
+        while True:
+            board.note("item") if i % 100 == 0 else None
+            yield i
+            i += 1
+    finally:
+        board.note("generator ends")
+
+
+@app.function()
+def paced() -> Iterator[str]:
+    """Yield one value for each signal."""
+    for name in ("a", "b", "c"):
+        board.wait_for(name)
+        yield name
+
+
+# ---------------------------------------------------------------- functions that call functions
+
+
+@app.function()
+def calls_square(x: int) -> int:
+    return square.remote(x) + 1
+
+
+@app.function()
+def maps_square(n: int) -> list[int]:
+    return list(square.map(range(n)))
+
+
+@app.function()
+async def calls_async(x: int) -> list[int]:
+    several = await asyncio.gather(square.remote.aio(x), double.remote.aio(x))
+    return [*several, *[y async for y in square.map.aio(range(3))]]
+
+
+@app.function()
+def spawns(x: int) -> swell.FunctionCall[int]:
+    return square.spawn(x)
+
+
+@app.function()
+def streams(n: int) -> list[int]:
+    return list(numbers.remote_gen(n))
+
+
+@app.function()
+def uses(function: Any, x: int) -> int:
+    return function.remote(x)
+
+
+@app.function()
+def gets(call: Any) -> Any:
+    return call.get()
+
+
+@app.function()
+def factorial(n: int) -> int:
+    return 1 if n <= 1 else n * factorial.remote(n - 1)
+
+
+@app.function()
+def grows(function_call_id: str) -> None:
+    square.update_autoscaler(buffer_containers=1)
+
+
+# ---------------------------------------------------------------- apps in containers
+
+
+inner = swell.App("inner")
+
+
+@inner.function()
+def triple(x: int) -> int:
+    return 3 * x
+
+
+@app.function()
+def runs_an_app(x: int) -> int:
+    with inner.run():
+        return triple.remote(x)
+
+
+# ---------------------------------------------------------------- ends of containers
+
+
+@app.function()
+def dies_once(how: str) -> str:
+    """Take the container down the first time; return the second."""
+    if board.count_up(f"dies-{how}") == 0:
+        match how:
+            case "exit":
+                os._exit(3)
+            case "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "segfault":
+                import ctypes
+
+                ctypes.string_at(0)
+            case "abort":
+                os.abort()
+            case "group":
+                os.killpg(0, signal.SIGKILL)
+            case _:
+                raise AssertionError(how)
+    return how
+
+
+@app.function()
+def dies_at(x: int, bad: int) -> int:
+    if x == bad and board.count_up(f"dies-at-{bad}") == 0:
+        os._exit(1)
+    return x
+
+
+@app.function()
+def always_dies() -> None:
+    os._exit(7)
+
+
+@app.function()
+def leaves_children() -> list[int]:
+    """Start processes that would live on, in every way that a user may."""
+    pids = [subprocess.Popen(["sleep", "1000"], start_new_session=new).pid for new in (False, True)]
+    pid = os.fork()
+    if pid == 0:
+        while True:
+            signal.pause()
+    return [*pids, pid]
+
+
+@app.function()
+def forks() -> int:
+    """Return what a forked child says, which itself returns from user code."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.write(write, b"from the child")
+        os._exit(0)
+    os.waitpid(pid, 0)
+    return len(os.read(read, 100))
+
+
+# ---------------------------------------------------------------- what containers say
+
+
+@app.function()
+def says(*words: str) -> None:
+    print(*words, flush=True)
+
+
+@app.function()
+def floods(lines: int) -> int:
+    for i in range(lines):
+        print("x" * 100, i)
+    return lines
+
+
+number: contextvars.ContextVar[int] = contextvars.ContextVar("number")
