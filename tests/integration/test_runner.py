@@ -289,12 +289,11 @@ def f(i):
         if i == 0: return "child"
         if i == 1: sys.exit(3)
         if i == 2: raise ValueError
-    os.waitpid(child, 0)
-    return "parent"
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 """
     peer = start(function(), code)
     peer.ready()
-    assert peer.run((0,), (1,), (2,)) == [(SUCCESS, "parent")] * 3
+    assert peer.run((0,), (1,), (2,)) == [(SUCCESS, 0), (SUCCESS, 3), (SUCCESS, 1)]
     assert peer.end()[0] == 0
 
 

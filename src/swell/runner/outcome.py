@@ -15,7 +15,7 @@ from swell.errors import InvalidError, SerializationError
 from swell.model import OutputStatus
 from swell.wire import blobs, payload
 
-__all__ = ["HIDDEN", "TERMINATED", "Outcome", "Porter", "check_plain"]
+__all__ = ["HIDDEN", "TERMINATED", "Outcome", "Porter", "check_plain", "print_exception"]
 
 #: File names of frames that users need not see at the top of a traceback.
 HIDDEN: Final = (os.path.dirname(os.path.dirname(swell.wire.__file__)) + os.sep, "<frozen importlib")

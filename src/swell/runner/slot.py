@@ -6,8 +6,10 @@ never the case while a frame is written or the ledger is changed. This module mu
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Any, Final
@@ -19,7 +21,7 @@ from swell.runner.channel import Channel
 from swell.runner.deliveries import Delivery, Ledger, Turn
 from swell.runner.entry import Entry
 from swell.runner.generators import LateFlush, Stream, values_of
-from swell.runner.outcome import TERMINATED, Outcome, Porter
+from swell.runner.outcome import TERMINATED, Outcome, Porter, print_exception
 from swell.wire import payload
 from swell.wire.context import current
 from swell.wire.payload import decode_arguments
@@ -66,14 +68,25 @@ class Workbench:
         with self.ledger.lock:
             del self.ledger.streams[stream.key]
 
-    def leave_if_forked(self) -> None:
-        """End here if this is a child that user code forked: it returned into what is the container's own."""
-        if self.channel.is_forked:
+    def leave_if_forked(self, exc: BaseException | None = None) -> None:
+        """End here if this is a child that user code forked: it came back to what is the container's own.
+
+        Args:
+            exc: What it came back with; decides the exit code as at the end of a program.
+        """
+        if not self.channel.is_forked:
+            return
+        code = 0 if exc is None else 1
+        if isinstance(exc, SystemExit):
+            code = exc.code if isinstance(exc.code, int) else int(exc.code is not None)
+        elif exc is not None:
+            print_exception(exc)
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # user code may have closed or replaced it
             sys.stdout.flush()
-            os._exit(0)
+        os._exit(code)
 
 
-class Slot:
+class Slot(ABC):
     """One place where inputs run. `run` belongs to one thread, `cancel` to any other.
 
     Attributes:
@@ -102,9 +115,9 @@ class Slot:
             self._stream.wake()
         self._interrupt()
 
+    @abstractmethod
     def _interrupt(self) -> None:
         """Make InputCancellation appear in this slot's thread, if `running`."""
-        raise NotImplementedError
 
     def _settle(self) -> None:
         """User code is over: from here on no interruption appears. May be called again."""
@@ -130,11 +143,13 @@ class Slot:
             try:
                 self.running = True
                 if self.cancelled:  # asked for before it could appear
+                    self._settle()
                     return TERMINATED
                 outcome = body(entry, delivery, position)
                 self._settle()
                 return outcome
             except BaseException as exc:
+                self._bench.leave_if_forked(exc)
                 self._settle()
                 if isinstance(exc, KeyboardInterrupt):
                     raise

@@ -200,6 +200,7 @@ class AsyncSlot:
             outcome = await body(delivery, position)
         except BaseException as exc:
             self._running = 0
+            self._bench.leave_if_forked(exc)
             outcome = self._after(exc)
         self._running = 0
         self._bench.leave_if_forked()

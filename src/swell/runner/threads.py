@@ -29,6 +29,7 @@ class ThreadSlot(Slot):
             self._put(ctypes.py_object(InputCancellation))
 
     def _settle(self) -> None:
+        self._bench.leave_if_forked()  # a child has the lock as it was
         with self._ledger.lock:  # as `cancel` holds it, no exception can be on its way once this is over
             super()._settle()
             if self.cancelled:
