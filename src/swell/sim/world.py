@@ -27,6 +27,7 @@ from swell.engine.events import (
     Order,
     RecordOutputs,
     SendRecorded,
+    ShutdownRequested,
     StartContainer,
     Tell,
 )
@@ -35,6 +36,7 @@ from swell.sim.client import AppPlan, FakeClient
 from swell.sim.clock import Clock
 from swell.sim.container import FakeContainer, Manners
 from swell.sim.link import Link
+from swell.sim.rules import check_drains, check_empty, check_promptness
 from swell.sim.swarm import Scenario
 from swell.sim.witness import Witness
 from swell.wire import codec
@@ -69,6 +71,7 @@ class World:
         self._to_container: dict[str, tuple[Link[m.ToContainer], Link[m.ToContainer]]] = {}
         self._records: dict[str, dict[int, StoredOutput]] = {}
         self._recorded_by: dict[str, int] = {}
+        self._leavers: set[str] = set()
         self._ticks_here = 0
         self.clock.at(0.0, self._observe)
         for number, plan in enumerate(scenario.apps, start=1):
@@ -82,6 +85,22 @@ class World:
         while not (done is not None and done()):
             if not self._step(until):
                 return
+
+    def finish(self, within_s: float = 50_000.0) -> None:
+        """Let every client come to its end, close what outlives them, and assert that all is done and nothing is left.
+
+        Raises:
+            AssertionError: an input has not ended, or something is kept of what is gone.
+        """
+        limit = self.clock.now + within_s
+        self.run(limit, done=lambda: all(client.is_over for client in self.clients.values()))
+        waiting = [number for number, client in self.clients.items() if not client.is_over]
+        assert not waiting, f"clients {waiting} wait for ever; unfinished: {self.witness.unfinished()[:5]}"
+        self.run(limit, done=lambda: not self.witness.unfinished())
+        assert not self.witness.unfinished(), f"inputs wait for ever: {self.witness.unfinished()[:5]}"
+        self.feed(ShutdownRequested("the simulation is over"))
+        self.run(limit, done=lambda: not self.engine.ledger.apps)
+        check_empty(self.engine.ledger)
 
     def _step(self, until: float) -> bool:
         late = self.scenario.tick_late_s
@@ -117,6 +136,9 @@ class World:
         self.witness.settled(self.clock.now)
         if self.events % self._check_every == 0:
             self.engine.validate()
+            ledger, now = self.engine.ledger, self.clock.now
+            check_promptness(ledger, now, self.scenario.tick_late_s + EPSILON)
+            check_drains(ledger, effects, self._leavers, now)
         for effect in effects:
             self._do(effect)
 
@@ -232,6 +254,8 @@ class World:
         )
 
     def _heard(self, container_id: str, message: m.Message, payload: bytes) -> None:
+        if isinstance(message, m.Leaving):
+            self._leavers.add(container_id)
         event = ContainerSaid(container_id, message, payload)
         self.feed(event)
         faults = self.scenario.faults

@@ -1,0 +1,98 @@
+"""What must hold of the engine's decisions at every moment, beyond the consistency that `engine.validate` checks.
+
+Reads the engine's state; the witness, which does not, checks what becomes of inputs. This module must not know the world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+from swell.engine.container import Container
+from swell.engine.events import Effect, Order
+from swell.engine.ledger import Ledger
+from swell.engine.pool import Pool
+from swell.wire.messages import Drain
+
+__all__ = ["check_drains", "check_empty", "check_promptness"]
+
+EPSILON = 1e-6  #: of a float that counts seconds
+
+
+def check_promptness(ledger: Ledger, now: float, slack_s: float) -> None:
+    """Assert that nothing waits without a reason, and nothing is kept without one."""
+    for pool in ledger.pools.values():
+        if pool.app.closing:
+            continue
+        free = [container for container in pool.ready.values() if container.takes_inputs]
+        if pool.spec.batching is not None:
+            _check_batches(pool, free, now, slack_s)
+        elif pool.backlog.count:
+            idle = [container.id for container in free if not container.deliveries]
+            assert not idle, f"{pool.backlog.count} inputs wait though {idle[0]} is idle"
+        if pool.backlog.count and not pool.live:
+            assert pool.held_back, f"{pool.id}: inputs wait, and nothing is started, for no reason"
+        _check_size(pool, now, slack_s)
+
+
+def _check_batches(pool: Pool, free: list[Container], now: float, slack_s: float) -> None:
+    batching = pool.spec.batching
+    assert batching is not None
+    limit = pool.spec.concurrency.target_inputs
+    if not any(container.slots_used < limit for container in free):
+        return
+    due = pool.backlog.due()
+    if any(span.alone for span in due):
+        return  # a suspect waits for a container of its own, and others may have to wait with it
+    waiting = sum(len(span) for span in due)
+    assert waiting < batching.max_batch_size, f"{waiting} inputs wait though a slot is free for a full batch"
+    oldest = min((span.queued_at for span in due), default=now)
+    late = now - oldest - batching.wait_ms / 1_000
+    assert late <= slack_s, f"a batch is {late} s late though a slot is free"
+
+
+def _check_size(pool: Pool, now: float, slack_s: float) -> None:
+    settings = pool.settings
+    floor = min(settings.min_containers or 0, pool.plan.containers)
+    assert pool.live >= floor or pool.held_back, f"{pool.id}: {pool.live} containers, the floor is {floor}"
+    if pool.live <= pool.plan.containers:
+        return
+    window = settings.scaledown_window or 0
+    over = [c.id for c in pool.idle.values() if not c.leaving and now - c.idle_since > window + slack_s]
+    assert not over, f"{over[0]} is idle and not needed for longer than {window} s"
+
+
+def check_drains(ledger: Ledger, effects: list[Effect], asked: Set[str], now: float) -> None:
+    """Assert that only what may leave is told to leave; `asked` are the containers that said they want to."""
+    for effect in effects:
+        if not isinstance(effect, Order) or not isinstance(effect.message, Drain):
+            continue
+        container = ledger.containers[effect.container_id]
+        pool = container.pool
+        if pool.app.closing or container.id in asked or pool.spec.single_use:
+            continue
+        assert not container.deliveries, f"{container.id} is busy and told to leave"
+        floor = min(pool.settings.min_containers or 0, pool.plan.containers)
+        idle_s = now - container.idle_since + EPSILON
+        ceiling = pool.settings.max_containers or ledger.settings.containers_max
+        may = (
+            idle_s >= (pool.settings.scaledown_window or 0)
+            or pool.live >= ceiling
+            or any(not other.live for other in ledger.starved.values())
+        )
+        assert may, f"{container.id} is told to leave after {idle_s} s of idleness"
+        assert pool.live >= floor, f"{container.id} was needed for the floor of {floor}"
+
+
+def check_empty(ledger: Ledger) -> None:
+    """Assert that nothing is kept of apps that are gone."""
+    left = {
+        "apps": list(ledger.apps),
+        "pools": list(ledger.pools),
+        "calls": list(ledger.calls),
+        "containers": list(ledger.containers),
+        "clients": list(ledger.calls_of),
+        "starved": list(ledger.starved),
+        "effects": ledger.outbox,
+        "nodes": [known.node.name for known in ledger.nodes.values() if known.gpus_used or known.memory_used],
+    }
+    assert not any(left.values()), f"left behind: { {name: ids for name, ids in left.items() if ids} }"
