@@ -13,6 +13,7 @@ import select
 import socket
 import threading
 import time
+import weakref
 from abc import ABC, abstractmethod
 from collections import deque
 from typing import ClassVar
@@ -165,6 +166,7 @@ class BlockingLink(Link):
         super().__init__(frame_max)
         self._lock = threading.Lock()
         self._socket = connect(address)
+        weakref.finalize(self, self._socket.close)  # its thread has ended
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
 

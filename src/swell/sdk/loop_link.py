@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncGenerator
 from typing import cast
 
 from swell.errors import Error
@@ -21,6 +22,7 @@ class LoopLink(Link, asyncio.Protocol):
         super().__init__(frame_max)
         self._transport: asyncio.Transport | None = None
         self._waiting: dict[Box, asyncio.Future[None]] = {}
+        self._end_of_loop = self._shut_with_loop()
 
     @classmethod
     async def connect(cls, address: str, token: str, frame_max: int) -> LoopLink:
@@ -33,8 +35,16 @@ class LoopLink(Link, asyncio.Protocol):
         endpoint.setblocking(False)
         loop = asyncio.get_running_loop()
         _, link = await loop.create_unix_connection(lambda: cls(frame_max), sock=endpoint)
+        await anext(link._end_of_loop)
         await link._greet(token)
         return link
+
+    async def _shut_with_loop(self) -> AsyncGenerator[None, None]:
+        """Wait for ever: a loop that ends closes the generators that wait in it, and this one the connection."""
+        try:
+            yield
+        finally:
+            self.shut()
 
     def send(self, message: Message, payload: bytes | memoryview = b"") -> None:
         """Send a message; what the kernel does not take at once is kept and sent when it does."""

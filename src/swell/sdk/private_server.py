@@ -1,7 +1,8 @@
 """A server of one's own: started by a client that finds none running, and gone when the client is.
 
 The client makes the socket, so it can connect before the server is up. The server lives as long as the client holds its
-end of a pipe, the lifeline: however the client ends, the kernel closes it. This module must not know what is run there.
+end of a pipe, the lifeline: however the client ends, the kernel closes it. Apps that a process runs at the same time
+share its server. This module must not know what is run there.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+from typing import ClassVar
 
 __all__ = ["PrivateServer"]
 
@@ -17,16 +20,56 @@ STOP_PATIENCE_S = 40.0  #: longer than the grace that containers get
 
 
 class PrivateServer:
-    """A server process that belongs to this one. `start` it, use its `address`, `stop` it."""
+    """A server process that belongs to this one. `join` it, use its `address`, `leave` it."""
+
+    _current: ClassVar[PrivateServer | None] = None
+    _guard: ClassVar[threading.Lock] = threading.Lock()
 
     def __init__(self) -> None:
         self.address = ""
         self._process: subprocess.Popen[bytes] | None = None
+        self._users = 0
         self._lifeline = -1
         self._run_dir = ""
 
-    def start(self) -> None:
-        """Start the server without waiting for it: connections made from now on are answered when it is up."""
+    @classmethod
+    def join(cls) -> PrivateServer:
+        """Return this process's server; if it has none, one is started without waiting for it.
+
+        Connections made from now on are answered when it is up.
+        """
+        with cls._guard:
+            server = cls._current
+            if server is None or not server._usable():
+                server = PrivateServer()
+                server._start()
+                cls._current = server
+            server._users += 1
+            return server
+
+    def leave(self) -> None:
+        """Let go of the server. The last to do so waits until it is gone, with everything that it started."""
+        with self._guard:
+            self._users -= 1
+            if self._users:
+                return
+            if PrivateServer._current is self:
+                PrivateServer._current = None
+        self._stop()
+
+    def _usable(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @classmethod
+    def _forget(cls) -> None:
+        """In a forked child: the server is the parent's, and must not outlive it because of the child."""
+        cls._guard = threading.Lock()
+        server, cls._current = cls._current, None
+        if server is not None and server._lifeline >= 0:
+            os.close(server._lifeline)
+            server._lifeline = -1
+
+    def _start(self) -> None:
         self._run_dir = run_dir = os.path.join(_fast_directory(), f"swell-{os.getuid()}-{os.urandom(8).hex()}")
         os.mkdir(run_dir, 0o700)
         path = os.path.join(run_dir, "server.sock")
@@ -55,8 +98,7 @@ class PrivateServer:
                 os.close(hold)
         self.address = f"unix:{path}"
 
-    def stop(self) -> None:
-        """Let go of the server and wait until it is gone, with everything it started. Safe to call twice."""
+    def _stop(self) -> None:
         if self._lifeline >= 0:
             os.close(self._lifeline)
             self._lifeline = -1
@@ -74,6 +116,9 @@ class PrivateServer:
                 import shutil
 
                 shutil.rmtree(self._run_dir, ignore_errors=True)
+
+
+os.register_at_fork(after_in_child=PrivateServer._forget)  # pyright: ignore[reportPrivateUsage]
 
 
 def _fast_directory() -> str:

@@ -64,6 +64,7 @@ class RunContext:
         self._link: BlockingLink | None = None
         self._close_request = 0
         self._listener: threading.Thread | None = None
+        self._owner = 0  #: pid of the process whose run it is
 
     # ------------------------------------------------------------ begin
 
@@ -71,6 +72,7 @@ class RunContext:
         app = self._app
         if app.session is not None:
             raise InvalidError(f"{app.description} is already running")
+        self._owner = os.getpid()
         # What a script defines pickles as part of __main__; containers know that module by this name.
         sys.modules.setdefault("__swell_main__", sys.modules["__main__"])
         specs = _specs(app)
@@ -89,8 +91,7 @@ class RunContext:
     def _find_server(self) -> str:
         address = os.environ.get("SWELL_SERVER", "")
         if not address:
-            self._server = PrivateServer()
-            self._server.start()
+            self._server = PrivateServer.join()
             address = self._server.address
         return address
 
@@ -122,6 +123,8 @@ class RunContext:
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> bool:
+        if self._owner != os.getpid():
+            return False  # a forked child leaves the block: the run is its parent's, and goes on
         app, session = self._app, self._app.session
         try:
             if session is not None and self._link is not None:
@@ -155,8 +158,9 @@ class RunContext:
             self._link.shut()
         if self._client is not None:
             self._client.shut()
-        if self._server is not None:
-            self._server.stop()
+        server, self._server = self._server, None
+        if server is not None:
+            server.leave()
 
     # ------------------------------------------------------------ async form
 
