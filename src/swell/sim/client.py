@@ -9,12 +9,13 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from swell.model import AutoscalerChange, CallKind, Environment, FunctionSpec, OutputStatus
+from swell.model import AutoscalerChange, Environment, FunctionSpec
 from swell.sim.clock import Clock
-from swell.sim.work import CallPlan, input_bytes, item_bytes, result_bytes
+from swell.sim.following import Following
+from swell.sim.work import CallPlan
 from swell.wire import messages as m
 
-__all__ = ["AppPlan", "FakeClient", "Following"]
+__all__ = ["AppPlan", "FakeClient"]
 
 ENVIRONMENT = Environment("/usr/bin/python3", "/", ())
 
@@ -33,156 +34,6 @@ class AppPlan(Struct, frozen=True):
     take_items_every: int = 1
 
 
-class Following:
-    """One call as its client sees it."""
-
-    def __init__(
-        self,
-        plan: CallPlan,
-        function_id: str,
-        clock: Clock,
-        say: Callable[[m.Message, bytes], None],
-        ended: Callable[[], None],
-    ) -> None:
-        self.plan = plan
-        self.statuses: dict[int, OutputStatus] = {}
-        self.finished_at: float | None = None
-        self.opened_at = clock.now
-        self.cancelled = False
-        self.refusals = 0
-        self._say = say
-        self._ended = ended
-        self._clock = clock
-        self._function_id = function_id
-        self._opened = False
-        self._sealed = False
-        self._sent = 0
-        self._window = plan.window  #: shrinks to what a refusal left of it, and grows with every answer
-        self._accepted = 0  #: of a spawned call
-        self._recorded: set[int] = set()
-        self._items: dict[int, int] = {}
-        self._pausing = False
-
-    @property
-    def is_over(self) -> bool:
-        """True when nothing more is expected."""
-        return self.finished_at is not None
-
-    # ------------------------------------------------------------ sending
-
-    def pump(self) -> None:
-        """Send what the window allows."""
-        plan, total = self.plan, len(self.plan.works)
-        if plan.cancels_after_s is not None and not self._opened:
-            self._clock.after(plan.cancels_after_s, self.cancel)
-        while not (self._sealed or self._pausing or self.cancelled or self.is_over):
-            done = self._accepted if plan.kind is CallKind.SPAWN else len(self.statuses)
-            room = self._window - (self._sent - done)
-            count = min(plan.span_max, room, total - self._sent)
-            if count <= 0 and self._opened:
-                return
-            ends: list[int] = []
-            pieces: list[bytes] = []
-            size = 0
-            for index in range(self._sent, self._sent + count):
-                pieces.append(input_bytes(plan.call_id, index))
-                size += len(pieces[-1])
-                ends.append(size)
-            first, self._sent = self._sent, self._sent + count
-            self._sealed = self._sent == total
-            if self._opened:
-                self._say(m.PutInputs(plan.call_id, first, ends, self._sealed), b"".join(pieces))
-            else:
-                self._opened = True
-                opening = m.OpenCall(plan.call_id, self._function_id, "", plan.kind, ends, self._sealed)
-                self._say(opening, b"".join(pieces))
-                self._check_over()
-                if plan.watches:
-                    self._say(m.Watch(1, plan.call_id, 0, total), b"")
-
-    def cancel(self) -> None:
-        """Cancel the call, unless it is over."""
-        if not self.is_over and not self.cancelled:
-            self.cancelled = True
-            self._say(m.CancelCall(self.plan.call_id, self.plan.terminates), b"")
-            # What is cancelled is answered at once, and a client that cancels waits for no answer.
-            self._clock.after(1.0, self._finish)
-
-    def _finish(self) -> None:
-        if self.finished_at is None:
-            self.finished_at = self._clock.now
-            self._ended()
-
-    # ------------------------------------------------------------ hearing
-
-    def refused(self, message: m.Refused) -> None:
-        """Go back to the first refused input, and offer it again later."""
-        if message.first >= self._sent or self.cancelled:
-            return  # an older word about what was already offered again
-        self.refusals += 1
-        if message.retry_after_s is None:
-            self.cancelled = True
-            self._finish()
-            return
-        done = self._accepted if self.plan.kind is CallKind.SPAWN else len(self.statuses)
-        self._window = max(1, message.first - done)
-        self._sent = message.first
-        self._opened = self._opened and message.first > 0
-        self._sealed = False
-        self._pausing = True
-        self._clock.after(message.retry_after_s, self._resume)
-
-    def _resume(self) -> None:
-        self._pausing = False
-        self.pump()
-
-    def accepted(self, message: m.Accepted) -> None:
-        """Inputs of a spawned call are safe."""
-        self._accepted = max(self._accepted, message.upto)
-        self.pump()
-        self._check_over()
-
-    def outputs(self, message: m.Outputs, payload: bytes) -> None:
-        """Results arrived: each is checked to be the right one, and the only one."""
-        self._window = min(self.plan.window, 2 * self._window)
-        failures, item, start = dict(message.failures), 0, 0
-        for first, count in message.parts:
-            for index in range(first, first + count):
-                end = message.ends[item]
-                self._output(index, OutputStatus(failures.get(item, 1)), payload[start:end])
-                item, start = item + 1, end
-        self.pump()
-        self._check_over()
-
-    def _output(self, index: int, status: OutputStatus, data: bytes) -> None:
-        name = f"{self.plan.call_id}/{index}"
-        assert index not in self.statuses, f"{name}: two results reached the client"
-        if status is OutputStatus.SUCCESS:
-            assert data == result_bytes(self.plan.call_id, index), f"{name}: result {data!r}"
-        elif status is OutputStatus.GENERATOR_DONE:
-            assert self._items.get(index, 0) == int(data), f"{name}: {self._items.get(index, 0)} of {int(data)} items"
-        self.statuses[index] = status
-
-    def items(self, message: m.Items, payload: bytes) -> int:
-        """Values of a generator arrived; return how many there are by now."""
-        start = 0
-        for end in message.ends:
-            number = self._items.get(message.index, 0)
-            wanted = item_bytes(self.plan.call_id, message.index, number)
-            assert payload[start:end] == wanted, f"item {payload[start:end]!r} instead of {wanted!r}"
-            self._items[message.index] = number + 1
-            start = end
-        return self._items[message.index]
-
-    def _check_over(self) -> None:
-        total = len(self.plan.works)
-        if self.plan.kind is CallKind.SPAWN and not self.plan.watches:
-            if self._accepted == total:
-                self._finish()
-        elif len(self.statuses) == total:
-            self._finish()
-
-
 class FakeClient:
     """One client with its app."""
 
@@ -198,6 +49,7 @@ class FakeClient:
         self._say = say
         self._functions: dict[str, str] = {}
         self._closing = False
+        self._closes_when_done = plan.closes_at is None
         self._finish = lambda: None
         clock.at(plan.opens_at, self._open)
 
@@ -263,18 +115,22 @@ class FakeClient:
             self._clock.at(self.plan.closes_at, self.close)
         self._close_if_done()
 
-    def call(self, plan: CallPlan, function_id: str) -> Following | None:
-        """Make a call now."""
+    def call(self, plan: CallPlan, function_id: str) -> None:
+        """Make a call now, unless it is too late."""
         if self.is_gone or self._closing:
-            return None
+            return
         call = self.calls[plan.call_id] = Following(plan, function_id, self._clock, self.say, self._close_if_done)
         call.pump()
-        return call
+
+    def close_when_done(self) -> None:
+        """Close the app as soon as all calls are over, whatever the plan says."""
+        self._closes_when_done = True
+        self._close_if_done()
 
     def _close_if_done(self) -> None:
-        if self.plan.closes_at is None and len(self.calls) == len(self.plan.calls):
-            if all(call.is_over for call in self.calls.values()):
-                self.close()
+        all_made = len(self.calls) == len(self.plan.calls)
+        if self._closes_when_done and all_made and all(call.is_over for call in self.calls.values()):
+            self.close()
 
     def close(self) -> None:
         """Close the app."""

@@ -6,13 +6,14 @@ This module must not know the engine or its state; it sees only what a container
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from random import Random
 
 from msgspec import Struct
 
 from swell.model import FunctionSpec, OutputStatus
 from swell.sim.clock import Clock
-from swell.sim.slots import BatchSlots, Held, ParallelSlots, Result, SerialSlot, Slots
+from swell.sim.serial import SerialSlot
+from swell.sim.slots import Held, Result, Slots
+from swell.sim.together import BatchSlots, ParallelSlots
 from swell.sim.witness import Witness
 from swell.sim.work import Work, input_bytes
 from swell.wire import messages as m

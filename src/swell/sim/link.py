@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from typing import Generic, TypeVar
+from typing import Any
 
 from swell.sim.clock import Clock
 from swell.wire.codec import FrameDecoder, encode
@@ -15,10 +15,8 @@ from swell.wire.messages import Message
 
 __all__ = ["Link"]
 
-M = TypeVar("M")
 
-
-class Link(Generic[M]):
+class Link:
     """Carries frames to `arrive`, none before the one sent before it."""
 
     def __init__(
@@ -26,8 +24,8 @@ class Link(Generic[M]):
         clock: Clock,
         random: Random,
         latency_s: float,
-        decoder: FrameDecoder[M],
-        arrive: Callable[[M, bytes], None],
+        decoder: FrameDecoder[Any],
+        arrive: Callable[[Message, bytes], None],
     ) -> None:
         self._clock = clock
         self._random = random
@@ -54,8 +52,12 @@ class Link(Generic[M]):
     def cut(self) -> None:
         """The receiver is gone: what is on its way arrives nowhere."""
         self._closed = True
-        self._arrive = lambda _message, _payload: None
+        self._arrive = _nowhere
 
     def _feed(self, frame: bytes) -> None:
         for message, payload in self._decoder.feed(frame):
             self._arrive(message, payload)
+
+
+def _nowhere(message: Message, payload: bytes) -> None:
+    """Where the frames of a cut link arrive."""

@@ -1,6 +1,7 @@
 """What must hold of the engine's decisions at every moment, beyond the consistency that `engine.validate` checks.
 
-Reads the engine's state; the witness, which does not, checks what becomes of inputs. This module must not know the world.
+Reads the engine's state; the witness, which does not, checks what becomes of inputs. This module must not know the
+world.
 """
 
 from __future__ import annotations

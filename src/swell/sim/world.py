@@ -1,7 +1,7 @@
 """The world around the engine: carries out its effects, lets time pass, and misbehaves as a scenario says.
 
-Everything is deterministic: one seed, one history. After every event the engine is validated and the witness asked. This
-module must not decide anything that the engine should.
+Everything is deterministic: one seed, one history. After every event the engine is validated and the witness asked.
+This module must not decide anything that the engine should.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from random import Random
+from typing import Any
 
 from swell.engine.engine import Engine
 from swell.engine.events import (
@@ -67,8 +68,8 @@ class World:
         self._check_every = check_every
         self._nodes = {node.name: node for node in scenario.nodes}
         self._node_of: dict[str, str] = {}
-        self._to_client: dict[int, Link[m.ToClient]] = {}
-        self._to_container: dict[str, tuple[Link[m.ToContainer], Link[m.ToContainer]]] = {}
+        self._to_client: dict[int, Link] = {}
+        self._to_container: dict[str, tuple[Link, Link]] = {}
         self._records: dict[str, dict[int, StoredOutput]] = {}
         self._recorded_by: dict[str, int] = {}
         self._leavers: set[str] = set()
@@ -187,9 +188,11 @@ class World:
         """Bring in a client, which follows its plan."""
         for call in plan.calls:
             self.witness.works[call.call_id] = call.works
-        to_server = self._link(codec.for_server, lambda message, data: self.feed(ClientSaid(number, message, data)))
+        to_server = self._link(
+            codec.for_server(FRAME_MAX), lambda message, data: self.feed(ClientSaid(number, message, data))
+        )
         client = self.clients[number] = FakeClient(number, plan, self.clock, to_server.send)
-        self._to_client[number] = self._link(codec.for_client, client.hear)
+        self._to_client[number] = self._link(codec.for_client(FRAME_MAX), client.hear)
 
         def vanish() -> None:
             client.is_gone = True
@@ -200,14 +203,8 @@ class World:
             self.clock.at(plan.gone_at, vanish)
         return client
 
-    def _link(
-        self,
-        decoder: Callable[[int], codec.FrameDecoder[m.ToServer]]
-        | Callable[[int], codec.FrameDecoder[m.ToClient]]
-        | Callable[[int], codec.FrameDecoder[m.ToContainer]],
-        arrive: Callable[[m.Message, bytes], None],
-    ) -> Link:
-        return Link(self.clock, self.random, self.scenario.latency_s, decoder(FRAME_MAX), arrive)
+    def _link(self, decoder: codec.FrameDecoder[Any], arrive: Callable[[m.Message, bytes], None]) -> Link:
+        return Link(self.clock, self.random, self.scenario.latency_s, decoder, arrive)
 
     # ------------------------------------------------------------ containers
 
@@ -216,8 +213,8 @@ class World:
         self._node_of[container_id] = effect.node
         troubled = self.clock.now < faults.until
         self._to_container[container_id] = (
-            self._link(codec.for_container, lambda _message, _data: None),
-            self._link(codec.for_container, lambda _message, _data: None),
+            self._link(codec.for_container(FRAME_MAX), lambda _message, _data: None),
+            self._link(codec.for_container(FRAME_MAX), lambda _message, _data: None),
         )
         if effect.node not in self._nodes or (troubled and random.random() < faults.start_refused):
             self.clock.after(0.001, partial(self._gone, container_id, "fork failed", started=False))
@@ -238,7 +235,7 @@ class World:
         if container_id not in self._node_of:
             return  # killed, or its node vanished, before the process existed
         self.feed(ContainerStarted(container_id))
-        to_server = self._link(codec.for_server, partial(self._heard, container_id))
+        to_server = self._link(codec.for_server(FRAME_MAX), partial(self._heard, container_id))
         container = self.containers[container_id] = FakeContainer(
             container_id,
             effect.spec,
@@ -249,8 +246,8 @@ class World:
             exit=lambda reason, in_order: self._exits(to_server, container_id, reason, in_order=in_order),
         )
         self._to_container[container_id] = (
-            self._link(codec.for_container, container.hear_data),
-            self._link(codec.for_container, container.hear_control),
+            self._link(codec.for_container(FRAME_MAX), container.hear_data),
+            self._link(codec.for_container(FRAME_MAX), container.hear_control),
         )
 
     def _heard(self, container_id: str, message: m.Message, payload: bytes) -> None:
@@ -259,11 +256,11 @@ class World:
         event = ContainerSaid(container_id, message, payload)
         self.feed(event)
         faults = self.scenario.faults
-        if faults.repeated and self.clock.now < faults.until and isinstance(message, m.Completed | m.GaveBack):
-            if self.random.random() < faults.repeated:
-                self.clock.after(self.random.choice((0.0, 0.01, 5.0)), lambda: self.feed(event))
+        may_repeat = self.clock.now < faults.until and isinstance(message, m.Completed | m.GaveBack)
+        if may_repeat and self.random.random() < faults.repeated:
+            self.clock.after(self.random.choice((0.0, 0.01, 5.0)), lambda: self.feed(event))
 
-    def _exits(self, to_server: Link[m.ToServer], container_id: str, reason: str, *, in_order: bool) -> None:
+    def _exits(self, to_server: Link, container_id: str, reason: str, *, in_order: bool) -> None:
         if in_order:
             to_server.close(lambda: self._gone(container_id, reason))
         else:

@@ -1,0 +1,89 @@
+"""Runs simulations from the command line: `python -m swell.sim seeds 0 200`, `story 17`, `replay trace.csv`.
+
+This module must not know how a simulation works.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from swell.engine.events import Effect, Event
+from swell.sim.replay import Costs, read_trace, replay
+from swell.sim.swarm import draw
+from swell.sim.transcript import Transcript
+from swell.sim.world import World
+
+
+@click.group()
+def main() -> None:
+    """Run the real engine in virtual time."""
+
+
+@main.command()
+@click.argument("first", type=int)
+@click.argument("count", type=int, default=1)
+@click.option("--digest", is_flag=True, help="Print a fingerprint of each history.")
+def seeds(first: int, count: int, digest: bool) -> None:
+    """Run COUNT seeds from FIRST on; stop at the first that breaks a rule."""
+    for seed in range(first, first + count):
+        world, transcript = World(draw(seed), seed), Transcript()
+        if digest:
+            world.listeners.append(lambda event, effects, w=world, t=transcript: t.write(w.clock.now, event, effects))
+        try:
+            world.finish()
+        except AssertionError as error:
+            raise click.ClickException(f"seed {seed} at {world.clock.now:.6f} s: {error}") from error
+        if digest:
+            click.echo(f"{seed} {transcript.digest}")
+    click.echo(f"{count} seeds from {first} on: every rule held")
+
+
+@main.command()
+@click.argument("seed", type=int)
+@click.option("--about", default="", help="Only what mentions this.")
+def story(seed: int, about: str) -> None:
+    """Tell everything that happens in SEED."""
+    world = World(draw(seed), seed)
+
+    def tell(event: Event | None, effects: list[Effect]) -> None:
+        lines = [f"{world.clock.now:.6f} {event or 'tick'}", *(f"    -> {effect}" for effect in effects)]
+        if any(about in line for line in lines):
+            click.echo("\n".join(line[:400] for line in lines))
+
+    world.listeners.append(tell)
+    world.finish()
+
+
+@main.command(name="replay")
+@click.argument("trace", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--limit", type=int, default=None, help="Only so many requests.")
+@click.option("--max-inputs", type=int, default=1, show_default=True)
+@click.option("--target-inputs", type=int, default=1, show_default=True)
+@click.option("--start-s", type=float, default=1.0, show_default=True, help="Seconds a container takes to start.")
+@click.option("--scaledown-window", type=int, default=60, show_default=True)
+@click.option("--buffer-containers", type=int, default=0, show_default=True)
+def replay_command(
+    trace: Path,
+    limit: int | None,
+    max_inputs: int,
+    target_inputs: int,
+    start_s: float,
+    scaledown_window: int,
+    buffer_containers: int,
+) -> None:
+    """Let the autoscaler serve the requests of a recorded TRACE, and say what it cost."""
+    report = replay(
+        read_trace(trace, Costs(), limit=limit),
+        start_s=start_s,
+        max_inputs=max_inputs,
+        target_inputs=target_inputs,
+        scaledown_window=scaledown_window,
+        buffer_containers=buffer_containers,
+    )
+    click.echo(str(report))
+
+
+if __name__ == "__main__":
+    main()
