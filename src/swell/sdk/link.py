@@ -109,6 +109,7 @@ class Link(ABC):
             return
         box.messages.appendleft(said)
 
+    @abstractmethod
     def wake(self, box: Box) -> None:
         """Make `changed` return, for a caller that waits for something else as well."""
 
@@ -206,6 +207,9 @@ class BlockingLink(Link):
         """Sort what has arrived into boxes, without waiting."""
         while self.broken is None and self._poll.poll(0):
             self._read()
+
+    def wake(self, box: Box) -> None:
+        """Nobody can be waiting: the thread that would is the one that calls this."""
 
     def shut(self) -> None:
         """Close the connection."""

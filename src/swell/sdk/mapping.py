@@ -28,7 +28,7 @@ __all__ = ["Feed", "map_chunks", "open_inputs"]
 
 SPAN_MAX = 256  #: inputs in one message
 SPAN_BYTES_MAX = 1 << 20
-SPAN_WAIT_S = 0.001  #: how long the first input of a span may wait for others
+SPAN_WAIT_S = 0.001  #: a span that took longer to collect is sent as it is, and the next is shorter
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.1, 15.0
 WARN_EVERY = 8  #: refusals between two warnings
 
@@ -86,6 +86,8 @@ class Feed:
         self._unconfirmed: deque[_Span] = deque()
         self._refused: deque[_Span] = deque()
         self._refusals = 0
+        # An input must not wait long for the next to be made: spans grow while inputs are quick.
+        self._span_max = 1
         self.retry_at: float | None = None
 
     @property
@@ -101,7 +103,7 @@ class Feed:
             if not self._sealed:
                 self._send(_Span(self.sent))
             return False
-        span = self._collect(min(room, SPAN_MAX))
+        span = self._collect(min(room, self._span_max))
         if span.ends or (self.exhausted and self._opened):
             self._send(span)
         elif self.exhausted:
@@ -154,7 +156,7 @@ class Feed:
             time.perf_counter,
         )
         inline_max = self._link.welcome.payload_inline_max
-        size, deadline = 0, 0.0
+        size, deadline = 0, time.perf_counter() + SPAN_WAIT_S
         for _ in range(room):
             try:
                 arguments: Any = take()
@@ -227,9 +229,13 @@ async def map_chunks(
     if output is not None:
         output.map_started(feed.call_id, target.name)
     done = 0
+    filling = True
     try:
         while True:
-            while feed.sent - done < window - (window >> 3) and feed.push(window - (feed.sent - done)):
+            # Once the window is full, let it empty a little: else inputs would leave one by one, as results come.
+            filling = filling or feed.sent - done <= window - (window >> 3)
+            while filling and feed.push(window - (feed.sent - done)):
+                filling = feed.sent - done < window
                 link.poll()
                 if box.messages:
                     break
