@@ -56,6 +56,14 @@ def wait_for_note(*lines: str) -> None:
         time.sleep(0.002)
 
 
+def wait_for_count(topic: str, count: int = 1) -> None:
+    """Wait until so many lines are noted on a topic."""
+    deadline = time.monotonic() + PATIENCE_S
+    while len(notes(topic)) < count:
+        assert time.monotonic() < deadline, f"fewer than {count} notes on {topic!r}; noted so far: {notes()}"
+        time.sleep(0.002)
+
+
 def count_up(counter: str) -> int:
     """Add one to a counter that all processes share; return what it was before."""
     number = 0

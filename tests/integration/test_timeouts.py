@@ -1,0 +1,96 @@
+"""Timeouts: what time counts, what happens to whom when it is up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+
+import pytest
+from faults_app import (
+    NeverReady,
+    always_too_slow,
+    app,
+    async_sleeps,
+    endless,
+    in_line,
+    side_by_side,
+    sleeps,
+    slow_batch,
+    too_slow_at_first,
+)
+
+import swell
+from swell.exception import FunctionTimeoutError
+
+
+@pytest.fixture(scope="module", autouse=True)
+def running(run_app: Callable[..., swell.App]) -> None:
+    run_app(app, retry_delay_min_s=0.05, start_failures_max=1)
+
+
+def test_an_input_that_takes_too_long_ends_with_its_own_error(board: ModuleType) -> None:
+    call = sleeps.spawn(20)
+    with pytest.raises(FunctionTimeoutError, match="timeout = 1 s"):
+        call.get()
+    assert not issubclass(FunctionTimeoutError, TimeoutError)  # that one means: not ready yet
+    assert issubclass(FunctionTimeoutError, swell.exception.TimeoutError)
+    with pytest.raises(FunctionTimeoutError):  # and stays so
+        call.get()
+
+
+def test_sync_code_loses_its_container(board: ModuleType) -> None:
+    before = sleeps.remote(0)
+    with pytest.raises(FunctionTimeoutError):
+        sleeps.remote(20)
+    assert sleeps.remote(0) != before
+
+
+def test_async_code_is_unwound_and_keeps_its_container(board: ModuleType) -> None:
+    before = async_sleeps.remote(0)
+    with pytest.raises(FunctionTimeoutError):
+        async_sleeps.remote(20)
+    board.wait_for_note("unwound 20")
+    assert async_sleeps.remote(0) == before
+
+
+def test_waiting_in_line_does_not_count() -> None:
+    assert list(in_line.map(range(4))) == [0, 1, 2, 3]
+
+
+def test_time_begins_anew_with_every_attempt(board: ModuleType) -> None:
+    assert too_slow_at_first.remote(1) == 1
+    assert len(board.notes("attempt-1")) == 2
+
+
+def test_when_retries_are_used_up_it_is_a_timeout(board: ModuleType) -> None:
+    with pytest.raises(FunctionTimeoutError):
+        always_too_slow.remote(1)
+    assert len(board.notes("attempt-1")) == 2
+
+
+def test_what_shares_the_container_runs_again_elsewhere_at_no_cost(board: ModuleType) -> None:
+    slow = side_by_side.spawn(0, 20)
+    board.wait_for_count("attempt-0")
+    with pytest.raises(TimeoutError):
+        slow.get(timeout=1.2)
+    others = [side_by_side.spawn(x, 1.2) for x in (1, 2)]  # still running when the slow one's time is up
+    with pytest.raises(FunctionTimeoutError):
+        slow.get()
+    assert [call.get() for call in others] == [(1, 1), (2, 1)]  # each began twice, though it has no retries
+
+
+def test_a_generator_has_the_same_time_for_all_it_yields() -> None:
+    values = endless.remote_gen()
+    assert next(values) == 1
+    with pytest.raises(FunctionTimeoutError):
+        next(values)
+
+
+def test_a_batch_that_takes_too_long_fails_every_input_of_it() -> None:
+    results = list(slow_batch.map(range(2), return_exceptions=True))
+    assert [type(result) for result in results] == [FunctionTimeoutError] * 2
+
+
+def test_a_container_that_is_not_ready_in_time_is_a_failed_start() -> None:
+    with pytest.raises(swell.exception.RemoteError, match="startup_timeout = 1 s"):
+        NeverReady().run.remote()
