@@ -120,6 +120,10 @@ class Backlog:
         seen.update((entry[2].call.id, entry[2].call) for entry in self._delayed)
         return list(seen.values())
 
+    def due_by_call(self) -> list[list[Span]]:
+        """Return everything that may run now, call by call, for inspection."""
+        return [list(queue) for queue in self._queues.values()]
+
     def due(self) -> list[Span]:
         """Return everything that may run now, for inspection."""
         return [span for queue in self._queues.values() for span in queue]

@@ -6,76 +6,117 @@ Used by tests, and after every simulated event. Nothing here may change the engi
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise, repeat
 
 from swell.engine.call import Call
-from swell.engine.ledger import Ledger
+from swell.engine.container import Container
+from swell.engine.ledger import KnownNode, Ledger
 from swell.engine.pool import Pool
 from swell.states import ContainerState
 
 __all__ = ["check"]
 
+Places = set[tuple[str, int]]  #: inputs that are somewhere, as (call id, index)
+
 
 def check(ledger: Ledger) -> None:
     """Assert everything that must hold between two events."""
+    assert not ledger.touched, f"never looked at again: {list(ledger.touched)}"
+    assert not ledger.outbox, "effects were decided on and not returned"
+    somewhere: Places = set()
     for pool in ledger.pools.values():
+        if pool.containers or len(pool.backlog):
+            _check_places(ledger, pool, somewhere)
         _check_pool(ledger, pool)
     for call in ledger.calls.values():
-        _check_call(call)
+        _check_call(ledger, call, somewhere)
     for known in ledger.nodes.values():
-        here = [c for c in ledger.containers.values() if c.place.node == known.node.name]
-        gpus = Counter(gpu for container in here for gpu in container.place.gpus)
-        assert all(count == 1 for count in gpus.values()), f"a GPU of {known.node.name} is given twice"
-        assert set(gpus) == known.gpus_used, f"GPU accounting of {known.node.name} is off"
-        cpu = sum(container.pool.spec.resources.cpu for container in here)
-        assert abs(cpu - known.cpu_used) < 1e-6, f"cpu accounting of {known.node.name} is off"
-        assert cpu <= known.node.cpu * ledger.settings.cpu_overcommit + 1e-6, f"{known.node.name} is overfull"
+        _check_node(ledger, known)
+    assert len(ledger.containers) == sum(len(pool.containers) for pool in ledger.pools.values()), "a stray container"
+    for pool in ledger.starved.values():
+        assert pool.id in ledger.pools, f"{pool.id}: gone, and said to starve"
+        assert pool.held_back, f"{pool.id}: starves for no reason"
 
 
-def _check_call(call: Call) -> None:
+def _check_call(ledger: Ledger, call: Call, somewhere: Places) -> None:
     assert call.accepted == call.pending + call.running + call.done, f"{call.id}: inputs lost or counted twice"
     assert min(call.pending, call.running, call.done) >= 0, f"{call.id}: negative count"
     assert not call.finished, f"{call.id}: finished but not forgotten"
+    assert call.pool.id in ledger.pools, f"{call.id}: its function is gone"
+    remembered = {*call.failures, *call.crashes, *call.streams}
+    assert all((call.id, index) in somewhere for index in remembered), f"{call.id}: remembers inputs that have ended"
 
 
-def _check_pool(ledger: Ledger, pool: Pool) -> None:
-    where: Counter[tuple[str, int]] = Counter()
-    spans = pool.backlog.spans()
-    for span in spans:
-        assert len(span), f"{pool.id}: empty span"
-        where.update((span.call.id, index) for index in range(span.first, span.last))
-    assert len(pool.backlog) == sum(len(span) for span in spans), f"{pool.id}: backlog count is off"
-    assert sum(pool.pending.values()) == len(pool.backlog), f"{pool.id}: pending count is off"
-    running = 0
+def _check_places(ledger: Ledger, pool: Pool, somewhere: Places) -> None:
+    """Assert that every input is in exactly one place, and that the counts say so."""
+    before, counted = len(somewhere), 0
+    for spans in pool.backlog.due_by_call():
+        for span, following in pairwise(spans):
+            assert span.last <= following.first, f"{span.call.id}/{following.first} waits behind what comes after it"
+            assert span.queued_at <= following.queued_at, f"{span.call.id}/{span.first} waits behind older ones"
+    for span in pool.backlog.spans():
+        assert span.first < span.last, f"{pool.id}: empty span"
+        somewhere.update(zip(repeat(span.call.id), range(span.first, span.last), strict=False))
+        counted += span.last - span.first
+    assert counted == len(pool.backlog), f"{pool.id}: backlog count is off"
     for container in pool.containers.values():
-        _check_container(pool, container.id)
         for delivery in container.deliveries.values():
             assert delivery.open, f"{container.id}: empty delivery kept"
             assert delivery.void <= delivery.open, f"{container.id}: void position is not open"
-            live = delivery.open - delivery.void
-            running += len(live)
-            for position in live:
+            for position in delivery.open - delivery.void:
                 call, _, index = delivery.locate(position)
-                where[call.id, index] += 1
+                somewhere.add((call.id, index))
+                counted += 1
                 assert call.id in ledger.calls, f"{call.id}: runs but is forgotten"
-    assert all(count == 1 for count in where.values()), f"{pool.id}: an input is in two places"
-    assert running == pool.running_total, f"{pool.id}: running count is off"
+    assert len(somewhere) - before == counted, f"{pool.id}: an input is in two places"
+    assert counted == len(pool.backlog) + pool.running_total, f"{pool.id}: running count is off"
+
+
+def _check_pool(ledger: Ledger, pool: Pool) -> None:
+    assert sum(pool.pending.values()) == len(pool.backlog), f"{pool.id}: pending count is off"
     assert pool.wake_at <= pool.next_deadline, f"{pool.id}: nobody will wake for {pool.deadlines}"
-    ceiling = min(pool.settings.max_containers or 10**9, ledger.settings.containers_max)
-    idle_surplus = [c for c in pool.idle.values() if pool.live > ceiling and not c.leaving]
-    assert not idle_surplus or pool.app.closing, f"{pool.id}: idle containers above the ceiling"
+    for container in pool.containers.values():
+        assert ledger.containers[container.id] is container, f"{container.id}: not the one that is known"
+        _check_container(pool, container)
+    grouped = {**pool.starting, **pool.ready}
+    assert grouped.keys() <= pool.containers.keys(), f"{pool.id}: a container that is gone is still counted"
+    assert pool.idle.keys() <= pool.ready.keys(), f"{pool.id}: idle, but not ready"
+    if not pool.app.closing:
+        ceiling = min(pool.settings.max_containers or 10**9, ledger.settings.containers_max)
+        surplus = [c.id for c in pool.idle.values() if pool.live > ceiling and not c.leaving]
+        assert not surplus, f"{pool.id}: idle containers above the ceiling"
 
 
-def _check_container(pool: Pool, container_id: str) -> None:
-    container = pool.containers[container_id]
-    assert (container.state is ContainerState.READY and container_id in pool.ready) or (
-        container_id not in pool.ready
-    ), f"{container_id}: listed ready but {container.state}"
-    concurrency = pool.spec.concurrency
-    # Inputs that are void but still run may briefly share a container with their successors' deliveries, never a slot.
-    assert container.slots_used <= max(concurrency.max_inputs, 1), f"{container_id}: slots overspent"
+def _check_container(pool: Pool, container: Container) -> None:
+    state, name = container.state, container.id
+    if name in pool.starting:
+        assert state in (ContainerState.REQUESTED, ContainerState.STARTING), f"{name}: starts, but is {state}"
+    if name in pool.ready:
+        assert state is ContainerState.READY, f"{name}: listed ready, but is {state}"
+        assert not container.killed, f"{name}: listed ready, but is being killed"
+        assert (name in pool.idle) is (not container.deliveries), f"{name}: idle or not?"
+    # Inputs that are void but still run keep their slot until the container answers.
+    assert container.slots_used <= pool.spec.concurrency.max_inputs, f"{name}: slots overspent"
+    if container.exclusive:
+        inputs = sum(len(delivery.open) - len(delivery.void) for delivery in container.deliveries.values())
+        assert inputs <= 1, f"{name}: a suspect has company"
     if pool.spec.batching:
         for delivery in container.deliveries.values():
             size = sum(part.count for part in delivery.parts)
-            assert size <= pool.spec.batching.max_batch_size, f"{container_id}: batch over size"
+            assert size <= pool.spec.batching.max_batch_size, f"{name}: batch over size"
     if pool.spec.single_use:
-        assert container.served <= pool.batch_size, f"{container_id}: used twice"
+        assert container.served <= pool.batch_size, f"{name}: used twice"
+
+
+def _check_node(ledger: Ledger, known: KnownNode) -> None:
+    name = known.node.name
+    here = [c for c in ledger.containers.values() if c.place.node == name]
+    gpus = Counter(gpu for container in here for gpu in container.place.gpus)
+    assert all(count == 1 for count in gpus.values()), f"a GPU of {name} is given twice"
+    assert set(gpus) == known.gpus_used, f"GPU accounting of {name} is off"
+    cpu = sum(container.pool.spec.resources.cpu for container in here)
+    assert abs(cpu - known.cpu_used) < 1e-6, f"cpu accounting of {name} is off"
+    assert cpu <= known.node.cpu * ledger.settings.cpu_overcommit + 1e-6, f"{name} is overfull"
+    memory = sum(container.pool.spec.resources.memory_bytes for container in here)
+    assert memory == known.memory_used, f"memory accounting of {name} is off"
+    assert memory <= known.node.memory_bytes * ledger.settings.memory_overcommit, f"{name}: memory is overfull"
