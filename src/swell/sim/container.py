@@ -62,6 +62,7 @@ class FakeContainer:
         self._served = 0
         self._last_read = 0
         self._refused: set[int] = set()
+        self._inputs: dict[int, list[tuple[str, int]]] = {}
         self._cancelled: dict[int, set[int]] = {}
         self._slots = _slots(self, spec)
         clock.after(manners.start_s, self._started)
@@ -107,6 +108,9 @@ class FakeContainer:
             return
         self._last_read = message.delivery
         inputs = _inputs(message, payload)
+        carried = [position for position, of in enumerate(inputs) if self.work(*of)[0].is_blob]
+        assert message.blobs == carried, f"blobs at {message.blobs} instead of {carried}"
+        self._inputs[message.delivery] = inputs
         if message.delivery in self._refused:
             return
         if self._draining:
@@ -171,13 +175,17 @@ class FakeContainer:
             size += len(payload)
             ends.append(size)
         failures = [(i, int(r[2])) for i, r in enumerate(results) if r[2] is not OutputStatus.SUCCESS]
+        blobs = [i for i, r in enumerate(results) if r[2] is OutputStatus.SUCCESS and self._is_blob(r[0], r[1])]
         busy_s = sum(result[4] for result in results)
-        self.say(m.Completed(parts, ends, failures, [], busy_s), b"".join(result[3] for result in results))
+        self.say(m.Completed(parts, ends, failures, blobs, busy_s), b"".join(result[3] for result in results))
         self._served += len(results)
         if self._manners.leaves_after is not None and not self._leaving and self._served >= self._manners.leaves_after:
             self._leaving = True
             self.say(m.Leaving())
         self.clock.after(0.0, self._leave_when_idle)
+
+    def _is_blob(self, delivery: int, position: int) -> bool:
+        return self.work(*self._inputs[delivery][position])[0].is_blob
 
     # ------------------------------------------------------------ what its inputs are
 

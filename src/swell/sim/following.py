@@ -70,14 +70,17 @@ class Following:
                 pieces.append(input_bytes(plan.call_id, index))
                 size += len(pieces[-1])
                 ends.append(size)
+            blobs = [i for i in range(self._sent, self._sent + count) if plan.works[i].is_blob]
             first, self._sent = self._sent, self._sent + count
             self._sealed = self._sent == total
             if self._opened:
-                self._say(m.PutInputs(plan.call_id, first, ends, self._sealed), b"".join(pieces))
+                self._say(m.PutInputs(plan.call_id, first, ends, self._sealed, blobs), b"".join(pieces))
             else:
                 self._opened = True
-                opening = m.OpenCall(plan.call_id, self._function_id, "", plan.kind, ends, self._sealed)
-                self._say(opening, b"".join(pieces))
+                call_id, function_id, sealed = plan.call_id, self._function_id, self._sealed
+                self._say(
+                    m.OpenCall(call_id, function_id, plan.method, plan.kind, ends, sealed, blobs), b"".join(pieces)
+                )
                 self._check_over()
                 if plan.watches:
                     self._say(m.Watch(1, plan.call_id, 0, total), b"")
@@ -131,16 +134,17 @@ class Following:
         for first, count in message.parts:
             for index in range(first, first + count):
                 end = message.ends[item]
-                self._output(index, OutputStatus(failures.get(item, 1)), payload[start:end])
+                self._output(index, OutputStatus(failures.get(item, 1)), payload[start:end], item in message.blobs)
                 item, start = item + 1, end
         self.pump()
         self._check_over()
 
-    def _output(self, index: int, status: OutputStatus, data: bytes) -> None:
+    def _output(self, index: int, status: OutputStatus, data: bytes, is_blob: bool) -> None:
         name = f"{self.plan.call_id}/{index}"
         assert index not in self.statuses, f"{name}: two results reached the client"
         if status is OutputStatus.SUCCESS:
             assert data == result_bytes(self.plan.call_id, index), f"{name}: result {data!r}"
+            assert is_blob is self.plan.works[index].is_blob, f"{name}: taken for a blob, or not for one"
         elif status is OutputStatus.GENERATOR_DONE:
             assert self._items.get(index, 0) == int(data), f"{name}: {self._items.get(index, 0)} of {int(data)} items"
         self.statuses[index] = status

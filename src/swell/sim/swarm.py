@@ -15,10 +15,12 @@ from swell.model import (
     AutoscalerSettings,
     Batching,
     CallKind,
+    ClassSpec,
     Concurrency,
     FunctionSpec,
     Gpu,
     GpuRequest,
+    MethodSpec,
     Node,
     Resources,
     RetryPolicy,
@@ -184,6 +186,7 @@ def _function(random: Random, name: str, *, with_gpus: bool) -> FunctionSpec:
             gpu=(GpuRequest("H100", 2), GpuRequest("any", 1)) if with_gpus else (),
         ),
         single_use=random.random() < 0.1,
+        cls=ClassSpec((MethodSpec("a"), MethodSpec("b"))) if batching is None and random.random() < 0.2 else None,
     )
 
 
@@ -211,6 +214,7 @@ def _call(random: Random, call_id: str, function: FunctionSpec, opens_at: float)
         kind,
         tuple(_work(random, function, scale, trouble) for _ in range(count)),
         opens_at + random.choice((0.0, random.uniform(0, 10))),
+        random.choice(function.cls.methods).name if function.cls else "",
         span_max=random.choice((1, 7, 100)),
         window=random.choice((5, 100, 1_000)),
         cancels_after_s=random.choice((0.0, random.uniform(0, 3))) if cancels else None,
@@ -231,4 +235,5 @@ def _work(random: Random, function: FunctionSpec, scale: float, trouble: float) 
         always_kills=random.random() < trouble * 0.05,
         items=random.choice((1, 3, 20)) if function.is_generator else 0,
         resists=random.random() < 0.2,
+        is_blob=random.random() < 0.1,
     )

@@ -15,6 +15,7 @@ from swell.engine.events import (
     ClientSaid,
     ContainerExited,
     ContainerSaid,
+    DropBlobs,
     Effect,
     Event,
     KillContainer,
@@ -69,6 +70,7 @@ class CallAccount:
         self.id = message.call_id
         self.client = client
         self.kind = message.kind
+        self.method = message.method
         self.function_id = message.function_id
         self.spec = spec
         self.works = works
@@ -106,6 +108,7 @@ class Witness:
         self._no_more: dict[str, str] = {}  #: containers that must not be given inputs, and why
         self._limbo: dict[tuple[str, int], CallAccount] = {}
         self._recorded: set[tuple[str, int]] = set()
+        self._dropped: set[tuple[str, int]] = set()
 
     # ------------------------------------------------------------ what containers ask and tell
 
@@ -268,6 +271,12 @@ class Witness:
                 self._refused(message)
             case Tell(client=client, message=m.Outputs() as message):
                 self._told(client, message)
+            case DropBlobs():
+                for call_id, index in effect.inputs:
+                    account = self.calls[call_id].inputs[index]
+                    assert account.where is Where.ENDED, f"{call_id}/{index}: its blob is dropped before its end"
+                    assert (call_id, index) not in self._dropped, f"{call_id}/{index}: its blob is dropped twice"
+                    self._dropped.add((call_id, index))
             case RecordOutputs():
                 call = self.calls[effect.call_id]
                 assert call.kind is CallKind.SPAWN, f"{call.id}: recorded, but nobody will ask for it"
@@ -284,6 +293,7 @@ class Witness:
         inputs: list[tuple[CallAccount, int]] = []
         for call_id, first, count in message.parts:
             call = self.calls[call_id]
+            assert call.method == message.method, f"{call_id} goes to {message.method!r} instead of {call.method!r}"
             self._check_order(call, first, now)
             for index in range(first, first + count):
                 account = call.inputs[index]
@@ -402,4 +412,13 @@ class Witness:
             for call in self.calls.values()
             for index, account in enumerate(call.inputs)
             if account.where is not Where.ENDED
+        ]
+
+    def left_blobs(self) -> list[str]:
+        """Return the inputs that have ended and whose blobs are still there."""
+        return [
+            f"{call.id}/{index}"
+            for call in self.calls.values()
+            for index in range(len(call.inputs))
+            if call.works[index].is_blob and (call.id, index) not in self._dropped
         ]

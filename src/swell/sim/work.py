@@ -30,6 +30,7 @@ class Work(Struct, frozen=True):
     always_kills: bool = False
     items: int = 0  #: values it yields, if it is a generator's
     resists: bool = False  #: does not stop when it is cancelled
+    is_blob: bool = False  #: its argument and its result travel as references
 
     def mishap(self, steps: int) -> Mishap | None:
         """Return what goes wrong in the attempt that follows `steps` mishaps, None if nothing does."""
@@ -46,6 +47,7 @@ class CallPlan(Struct, frozen=True):
     kind: CallKind
     works: tuple[Work, ...]
     opens_at: float
+    method: str = ""
     span_max: int = 100  #: inputs sent in one message
     window: int = 1_000  #: inputs sent and not answered
     cancels_after_s: float | None = None

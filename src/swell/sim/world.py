@@ -99,6 +99,7 @@ class World:
         assert not waiting, f"clients {waiting} wait for ever; unfinished: {self.witness.unfinished()[:5]}"
         self.run(limit, done=lambda: not self.witness.unfinished())
         assert not self.witness.unfinished(), f"inputs wait for ever: {self.witness.unfinished()[:5]}"
+        assert not self.witness.left_blobs(), f"blobs are left: {self.witness.left_blobs()[:5]}"
         self.feed(ShutdownRequested("the simulation is over"))
         self.run(limit, done=lambda: not self.engine.ledger.apps)
         check_empty(self.engine.ledger)
