@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
 import subprocess
 import sys
 from dataclasses import asdict
@@ -13,7 +15,7 @@ from benchmarks.case import Case, Measured
 from benchmarks.cases import CASES
 from benchmarks.report import machine, print_table, save, summary
 
-LIMIT_S = 300  #: for one contestant in one round
+LIMIT_S = 120  #: for one contestant in one round
 
 
 def main() -> int:
@@ -60,15 +62,20 @@ def run(case: Case, quick: bool) -> dict[str, object]:
 def run_one(name: str, label: str, quick: bool) -> Measured | None:
     """Measure one contestant in a process of its own; one that fails is reported and left out."""
     command = [sys.executable, "-m", "benchmarks", name, "--one", label, *(["--quick"] if quick else [])]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=True)
+        output, errors = process.communicate(timeout=LIMIT_S)
     except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)  # with all that it started
+        process.communicate()
         print(f"  took more than {LIMIT_S} s: left out", file=sys.stderr)
-    except subprocess.CalledProcessError as error:
-        print(f"  failed, left out:\n{error.stderr}", file=sys.stderr)
-    else:
-        return Measured(**json.loads(done.stdout.splitlines()[-1]))
-    return None
+        return None
+    if process.returncode:
+        print(f"  failed, left out:\n{errors}", file=sys.stderr)
+        return None
+    return Measured(**json.loads(output.splitlines()[-1]))
 
 
 if __name__ == "__main__":

@@ -43,9 +43,12 @@ def timed(function: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - started, result
 
 
-def latency(call: Callable[[], object], *, count: int, warm: int = 50) -> Measured:
-    """Call again and again; the value is the median in microseconds."""
-    for _ in range(warm):
+def latency(call: Callable[[], object], *, count: int, seconds: float = 5.0) -> Measured:
+    """Call again and again, at most `count` times and about so many seconds; the value is the median in microseconds."""
+    for _ in range(min(50, count)):
         call()
-    times = [timed(call)[0] * 1e6 for _ in range(count)]
-    return Measured(percentile(times, 0.5), {"p99": percentile(times, 0.99), "calls": count})
+    times: list[float] = []
+    until = time.perf_counter() + seconds
+    while len(times) < count and time.perf_counter() < until:
+        times.append(timed(call)[0] * 1e6)
+    return Measured(percentile(times, 0.5), {"p99": percentile(times, 0.99), "calls": len(times)})
