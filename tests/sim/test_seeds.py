@@ -1,4 +1,4 @@
-"""Two hundred simulated histories, each with settings, workload and faults of its own; every rule holds after every event.
+"""Two hundred simulated histories, each with its own settings, workload and faults; the rules hold after every event.
 
 SIM_FIRST=5000 SIM_COUNT=3000 pytest tests/sim/test_seeds.py     other seeds, and more
 python -m swell.sim story SEED                                    what happens in one

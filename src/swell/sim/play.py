@@ -146,6 +146,16 @@ class Play:
         """The present, in seconds since the beginning."""
         return self.world.clock.now
 
+    @property
+    def calls(self) -> list[str]:
+        """The calls that were made so far."""
+        return list(self._client.calls)
+
+    def backlog(self, function: str) -> int:
+        """Return how many inputs of a function wait."""
+        pools = self.world.engine.ledger.pools.values()
+        return sum(len(pool.backlog) for pool in pools if pool.spec.name == function)
+
     def of(self, call_id: str) -> Following:
         """Return what the client knows of a call."""
         return self._client.calls[call_id]

@@ -183,6 +183,10 @@ class World:
                 answer = m.Outputs(effect.call_id, [(index, 1)], [len(output.payload)], failures)
                 self._to_client[effect.client].send(answer, output.payload)
 
+    def recorded(self, call_id: str) -> dict[int, StoredOutput]:
+        """Return what the store holds of a call, by index."""
+        return self._records.get(call_id, {})
+
     # ------------------------------------------------------------ clients
 
     def connect(self, number: int, plan: AppPlan) -> FakeClient:
@@ -296,7 +300,7 @@ class World:
 
     def _plan_faults(self) -> None:
         faults = self.scenario.faults
-        for rate, strike in ((faults.lost_per_s, self._lose_one), (faults.nodes_per_s, self._lose_node)):
+        for rate, strike in ((faults.lost_per_s, self._lose_one), (faults.nodes_per_s, self._lose_some_node)):
             at = 0.0
             while rate and (at := at + self.random.expovariate(rate)) < faults.until:
                 self.clock.at(at, strike)
@@ -306,10 +310,13 @@ class World:
         if living:
             self._kill(self.random.choice(living), "out of memory")
 
-    def _lose_node(self) -> None:
-        if not self._nodes:
-            return
-        node = self._nodes.pop(self.random.choice(list(self._nodes)))
+    def _lose_some_node(self) -> None:
+        if self._nodes:
+            self.lose_node(self.random.choice(list(self._nodes)))
+
+    def lose_node(self, name: str) -> None:
+        """Let a node vanish, with its containers, and come back some time later."""
+        node = self._nodes.pop(name)
         lost = [container_id for container_id, name in self._node_of.items() if name == node.name]
         strikes: list[Callable[[], None]] = [partial(self._kill, name, "its node is gone") for name in lost]
         strikes.append(self._observe)
