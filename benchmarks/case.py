@@ -44,7 +44,7 @@ def timed(function: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def latency(call: Callable[[], object], *, count: int, seconds: float = 5.0) -> Measured:
-    """Call again and again, at most `count` times and about so many seconds; the value is the median in microseconds."""
+    """Call up to `count` times, for about so many seconds; the value is the median in microseconds."""
     for _ in range(min(50, count)):
         call()
     times: list[float] = []
