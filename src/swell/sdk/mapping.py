@@ -171,11 +171,13 @@ class Feed:
             pieces.append(data)
             size += len(data)
             ends.append(size)
-            now = clock()
-            if not deadline:
-                deadline = now + SPAN_WAIT_S
-            elif now > deadline or size > SPAN_BYTES_MAX:
+            if size > SPAN_BYTES_MAX:
                 break
+            if clock() > deadline:
+                self._span_max = max(1, len(ends) // 2)
+                break
+        else:
+            self._span_max = min(SPAN_MAX, 2 * self._span_max)
         span.payload = b"".join(pieces)
         self.sent += len(span.ends)
         return span
