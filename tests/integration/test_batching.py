@@ -41,7 +41,6 @@ def test_full_batches_leave_at_once_and_the_rest_when_its_time_is_up() -> None:
     results = list(batch_of_four.map(range(10)))
     assert [x for x, _ in results] == list(range(10))
     assert sorted(Counter(batch for _, batch in results).values()) == [2, 4, 4]
-    assert all(size == Counter(batch for _, batch in results)[batch] for _, batch in results for size in batch[1:2])
 
 
 def test_a_batch_that_fills_up_does_not_wait() -> None:
@@ -66,28 +65,18 @@ def test_inputs_of_maps_and_single_calls_share_a_batch() -> None:
     assert [call.get()[0] for call in spawned] == [0, 1]
 
 
-def test_the_clock_starts_with_the_first_input(board: ModuleType) -> None:
-    short_wait.remote(0)  # a container is there
+def test_the_clock_starts_with_the_first_input() -> None:
     first = short_wait.spawn(0)
-    later = []
-    with pytest.raises(TimeoutError):
-        while True:  # each of these would put the end off for ever if it started the clock again
-            later.append(short_wait.spawn(1))
-            assert len(later) < 1_000
-            first_is_done(first, later)
-    size, _ = first.get()
-    assert 1 < size <= 8
+    others = []
+    while not is_done(first, within_s=0.1):
+        others.append(short_wait.spawn(1))
+    assert first.get() < 8  # had each newcomer started the clock again, the batch would only have left when full
+    assert [call.get() for call in others]
 
 
-def first_is_done(first: swell.FunctionCall[object], later: list[object]) -> None:
-    if len(later) == 7 or later and first_ready(first):
-        raise TimeoutError
-    first_ready(first)
-
-
-def first_ready(call: swell.FunctionCall[object]) -> bool:
+def is_done(call: swell.FunctionCall[object], within_s: float) -> bool:
     try:
-        call.get(timeout=0.1)
+        call.get(timeout=within_s)
     except TimeoutError:
         return False
     return True
@@ -117,11 +106,9 @@ def test_a_slot_holds_a_batch(board: ModuleType) -> None:
 
 
 def test_a_single_use_container_takes_one_batch() -> None:
-    results = list(batch_once.map(range(6)))
-    assert Counter(results).values() == Counter({0: 2, 1: 2, 2: 2}).values() or sorted(
-        Counter(results).values()
-    ) == [2, 2, 2]
-    assert len({pid for pid, _, _ in results}) == 3
+    batches = list(batch_once.map(range(6)))
+    assert sorted(Counter(batches).values()) == [2, 2, 2]
+    assert len({pid for pid, _, _ in batches}) == 3
 
 
 # ---------------------------------------------------------------- arguments

@@ -162,9 +162,8 @@ class Apps:
         pool = self._pool(client, message.request, message.function_id)
         if pool is None:
             return
-        slots = sum(
-            max(0, pool.spec.concurrency.max_inputs - container.slots_used) for container in pool.ready.values()
-        )
+        max_inputs = pool.spec.concurrency.max_inputs
+        slots = sum(max(0, (c.own_slots or max_inputs) - c.slots_used) for c in pool.ready.values())
         waiting = pool.pending[True] + pool.pending[False]
         stats = Stats(message.request, waiting, len(pool.containers), pool.running_total, slots * pool.batch_size)
         self._ledger.tell(client, stats)

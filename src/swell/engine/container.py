@@ -64,6 +64,7 @@ class Container:
         "idle_since",
         "killed",
         "leaving",
+        "own_slots",
         "place",
         "pool",
         "ready_at",
@@ -89,6 +90,7 @@ class Container:
         self.served = 0  #: inputs it has been given in its life
         self.exclusive = False  #: holds an input that must be alone
         self.leaving = False  #: takes no more inputs
+        self.own_slots: int | None = None  #: how many slots its own code wants used, whatever the spec aims at
         self.reclaiming = False  #: a Reclaim is on its way
         self.stalled = False  #: was overdue, and has reported nothing since: it gets no work ahead
         self.work_due = float("inf")  #: when what it holds should be done by the estimate

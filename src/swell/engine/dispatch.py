@@ -5,6 +5,8 @@ This module must not know how results are handled or how many containers there s
 
 from __future__ import annotations
 
+import math
+
 from swell.engine.container import Container, Delivery
 from swell.engine.ledger import Ledger
 from swell.engine.pool import Pool
@@ -19,6 +21,8 @@ __all__ = ["Dispatcher"]
 RECLAIM_WORTH_S = 0.002
 #: Slack before an estimate counts as wrong: a busy host keeps a process waiting for this long now and then.
 PATIENCE_S = 0.010
+#: How long inputs wait for a container that is starting rather than fill those that are there beyond their target.
+START_PATIENCE_S = 1.0
 
 
 class Dispatcher:
@@ -92,16 +96,14 @@ class Dispatcher:
     # ------------------------------------------------------------ several at a time
 
     def _parallel(self, pool: Pool, now: float) -> None:
-        backlog, concurrency = pool.backlog, pool.spec.concurrency
-        limits = [concurrency.target_inputs]
-        if self._cannot_grow(pool) and concurrency.max_inputs > concurrency.target_inputs:
-            limits.append(concurrency.max_inputs)
-        for limit in limits:
+        backlog = pool.backlog
+        for limit in self._limits(pool, now):
             for container in self._available(pool):
                 while backlog.count and not container.exclusive:
                     if backlog.next_is_alone and container.deliveries:
                         break
-                    room = (1 - container.served if pool.spec.single_use else limit) - container.slots_used
+                    slots = container.own_slots or limit
+                    room = (1 - container.served if pool.spec.single_use else slots) - container.slots_used
                     if room <= 0:
                         break
                     self._deliver(container, "parallel", backlog.take(room), now)
@@ -109,21 +111,38 @@ class Dispatcher:
     def _batches(self, pool: Pool, now: float) -> None:
         backlog, batching = pool.backlog, pool.spec.batching
         assert batching is not None
-        limit = pool.spec.concurrency.max_inputs if self._cannot_grow(pool) else pool.spec.concurrency.target_inputs
-        for container in self._available(pool):
-            while backlog.count and not container.leaving and container.slots_used < limit and not container.exclusive:
-                oldest_at = backlog.oldest_at
-                size = batch_size_now(batching, queued=backlog.count, oldest_at=oldest_at, now=now)
-                if not size:
-                    pool.arm("batch", batch_due_at(batching, oldest_at))
-                    return
-                if backlog.next_is_alone and container.deliveries:
-                    break
-                self._deliver(container, "batch", backlog.take(size), now)
+        for limit in self._limits(pool, now):
+            for container in self._available(pool):
+                slots = container.own_slots or limit
+                while (
+                    backlog.count and not container.leaving and container.slots_used < slots and not container.exclusive
+                ):
+                    oldest_at = backlog.oldest_at
+                    size = batch_size_now(batching, queued=backlog.count, oldest_at=oldest_at, now=now)
+                    if not size:
+                        pool.arm("batch", batch_due_at(batching, oldest_at))
+                        return
+                    if backlog.next_is_alone and container.deliveries:
+                        break
+                    self._deliver(container, "batch", backlog.take(size), now)
 
-    def _cannot_grow(self, pool: Pool) -> bool:
-        """True if waiting for another container is no alternative to a fuller one."""
-        return pool.live >= pool.plan.containers or bool(pool.held_back)
+    def _limits(self, pool: Pool, now: float) -> tuple[int, ...]:
+        """Return how many slots of each container to use: what dispatch aims at, then the most if the pool cannot grow.
+
+        A pool that is growing is waited for, but only as long as a start should take: a fuller container is better than
+        one that is not ready for a minute.
+        """
+        concurrency = pool.spec.concurrency
+        target, most = concurrency.target_inputs, concurrency.max_inputs
+        if target == most:
+            return (target,)
+        waited_for = min((container.requested_at for container in pool.starting.values()), default=-math.inf)
+        if now < waited_for + START_PATIENCE_S:
+            pool.arm("burst", waited_for + START_PATIENCE_S)
+            return (target,)
+        if pool.live >= pool.plan.containers or pool.held_back:
+            return (target, most)
+        return (target,)
 
     # ------------------------------------------------------------ deliveries
 

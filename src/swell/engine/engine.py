@@ -57,6 +57,7 @@ class Engine:
             # The others only want the pool to be dispatched and scaled again, which follows every look.
             "retry": lambda pool, now: None,
             "batch": lambda pool, now: None,
+            "burst": lambda pool, now: None,
             "idle": lambda pool, now: None,
             "grow": lambda pool, now: None,
         }
@@ -165,6 +166,8 @@ class Engine:
                     self._scaler.ready(container, now)
                 case m.StartFailed():
                     container.startup_failure = (message.text, event.payload)
+                case m.Resize():
+                    self._resize(container, message.slots)
                 case m.Leaving():
                     container.pool.retire(container)
                     self.ledger.touch(container.pool)
@@ -174,6 +177,14 @@ class Engine:
             self._scaler.kill(container, str(error), its_fault=True)
         if container.leaving and not container.deliveries and container.state is ContainerState.READY:
             self._scaler.drain(container, now)
+
+    def _resize(self, container: Container, slots: int) -> None:
+        """Use so many slots of a container from now on, because its own code says so."""
+        most = container.pool.spec.concurrency.max_inputs
+        if not 1 <= slots <= most:
+            raise ProtocolError(f"a container with {most} slots asked to have {slots}")
+        container.own_slots = slots
+        self.ledger.touch(container.pool)
 
     # ------------------------------------------------------------ time
 

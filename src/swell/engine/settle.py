@@ -243,7 +243,7 @@ class Settler:
                 last.last += 1
             else:
                 runs.append(Span(call, segment, index, index + 1, queued_at=now, alone=alone))
-        for span in reversed(runs):
+        for span in runs:
             span.call.pool.backlog.put_back(span)
         self._close_if_empty(delivery, now)
 

@@ -110,6 +110,11 @@ class Ledger:
         """True when nothing is left to run."""
         return not self._open
 
+    @property
+    def running(self) -> int:
+        """How many slots are in use."""
+        return sum(turn.runner is not None for delivery in self._open.values() for turn in delivery.turns)
+
     def accept(self, message: Deliver, payload: bytes) -> list[Turn] | GaveBack:
         """Enter a delivery; return its turns, or the message that gives it back."""
         delivery = Delivery(message, payload)

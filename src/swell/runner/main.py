@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import Final
 
 from swell.config import Settings
+from swell.runner.allotment import Allotment
 from swell.runner.channel import Channel, die
 from swell.runner.deliveries import Ledger
 from swell.runner.executor import Executor, choose_executor
@@ -84,7 +85,8 @@ class Container:
         """Load, run inputs, leave; return the exit code."""
         load = self._receive_load()
         self._orders.start()
-        enter_container(self._orders.stop_fetching, load.function_ids, load.function_id)
+        slots = Allotment(self._channel, self._ledger, load.spec.concurrency)
+        enter_container(self._orders.stop_fetching, load.function_ids, load.function_id, slots)
         try:
             program = self._load(load)
         except KeyboardInterrupt:

@@ -55,7 +55,8 @@ class Results(Generic[R]):
             self._started = True
             check_loop(self._name, refuse=True)
         if self._iterator is None:
-            self._iterator = self._blocking()
+            self._iterator = iter(()) if self._started else _iterate(self._chunks, self._client)
+            self._started = True
         return self._iterator
 
     def __next__(self) -> R:
@@ -74,11 +75,6 @@ class Results(Generic[R]):
                 for value in chunk:
                     yield cast("R", value)
 
-    def _blocking(self) -> Iterator[R]:
-        if not self._started:
-            self._started = True
-            yield from run_chunks(self._chunks(self._client().blocking_link()))
-
     def __del__(self) -> None:
         if not self._started:
             import logging
@@ -87,6 +83,11 @@ class Results(Generic[R]):
                 "the results of %s() were not consumed, so nothing was run: iterate over them, or use .for_each()",
                 self._name,
             )
+
+
+def _iterate(chunks: Chunks, client: Callable[[], Client]) -> Iterator[Any]:
+    # Not a method: were `self` in its frame, both would live on after a `break`, and with them the call.
+    yield from run_chunks(chunks(client().blocking_link()))
 
 
 class MapForm(Generic[R]):

@@ -9,17 +9,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 __all__ = [
+    "Slots",
     "current",
     "current_function_call_id",
     "current_input_id",
     "enter_container",
     "function_id_here",
+    "input_concurrency",
     "input_id",
     "is_local",
     "own_function_id",
+    "set_input_concurrency",
     "stop_fetching",
 ]
 
@@ -27,11 +30,24 @@ __all__ = [
 current: Final[ContextVar[tuple[str, int] | None]] = ContextVar("swell_input", default=None)
 
 
+class Slots(Protocol):
+    """How many inputs a container runs at once."""
+
+    def count(self) -> int:
+        """Return how many it may run, or does if these are more."""
+        ...
+
+    def resize(self, count: int) -> None:
+        """Have it run so many from now on; what runs is not interrupted."""
+        ...
+
+
 class _Container(NamedTuple):
     pid: int
     stop_fetching: Callable[[], None]
     function_ids: Mapping[str, str]
     own_function_id: str
+    slots: Slots | None
 
 
 class _Process:
@@ -41,7 +57,10 @@ class _Process:
 
 
 def enter_container(
-    stop_fetching: Callable[[], None], function_ids: Mapping[str, str], own_function_id: str = ""
+    stop_fetching: Callable[[], None],
+    function_ids: Mapping[str, str],
+    own_function_id: str = "",
+    slots: Slots | None = None,
 ) -> None:
     """Declare this process a container.
 
@@ -49,8 +68,9 @@ def enter_container(
         stop_fetching: makes it take no more inputs.
         function_ids: ids of the app's functions by name, so that the user's code can call them from here.
         own_function_id: id of the pool that this container belongs to, which may be that of a variant.
+        slots: tells and changes how many inputs it runs at once; None while it cannot get any.
     """
-    _Process.container = _Container(os.getpid(), stop_fetching, function_ids, own_function_id)
+    _Process.container = _Container(os.getpid(), stop_fetching, function_ids, own_function_id, slots)
 
 
 def _container_here() -> _Container | None:
@@ -102,3 +122,32 @@ def stop_fetching() -> None:
     if container is None:
         raise RuntimeError("stop_fetching_inputs() works only inside a container that runs a Function")
     container.stop_fetching()
+
+
+def input_concurrency() -> int:
+    """Return how many inputs this container may run at once, or does if these are more.
+
+    Raises:
+        RuntimeError: this process is not a container.
+    """
+    return _slots("get_local_input_concurrency").count()
+
+
+def set_input_concurrency(concurrency: int) -> None:
+    """Have this container run so many inputs at once, however its pool is doing; what runs is not interrupted.
+
+    Args:
+        concurrency: at least 1; more than the Function's `max_inputs` means `max_inputs`.
+
+    Raises:
+        RuntimeError: this process is not a container.
+        InvalidError: `concurrency` is not an int of at least 1.
+    """
+    _slots("set_local_input_concurrency").resize(concurrency)
+
+
+def _slots(asked: str) -> Slots:
+    container = _container_here()
+    if container is None or container.slots is None:
+        raise RuntimeError(f"{asked}() works only inside a container that runs a Function")
+    return container.slots

@@ -394,6 +394,12 @@ class Leaving(Message, frozen=True, tag=85):
     """The container takes no more inputs (single use, or the user's code asked); it finishes what it has."""
 
 
+class Resize(Message, frozen=True, tag=86):
+    """The user's code asked that this container get so many inputs (or batches) at once, from 1 to `max_inputs`."""
+
+    slots: int
+
+
 ToServer = (
     Hello
     | OpenApp
@@ -414,6 +420,7 @@ ToServer = (
     | GaveBack
     | Yielded
     | Leaving
+    | Resize
 )
 ToClient = (
     Welcome

@@ -296,5 +296,5 @@ def plain_list(xs: int) -> list[int]:
 
 @app.function(max_containers=1)
 @swell.batched(max_batch_size=8, wait_ms=400)
-def short_wait(xs: list[int]) -> list[tuple[int, float]]:
-    return [(len(xs), time.time()) for _ in xs]
+def short_wait(xs: list[int]) -> list[int]:
+    return [len(xs)] * len(xs)
