@@ -148,7 +148,11 @@ class Settler:
         container.reclaiming = False
         delivery = container.deliveries.get(message.delivery)
         if delivery is not None:
-            self.requeue(delivery, [p for p in delivery.open if p >= message.position], now)
+            back = {position for position in delivery.open if position >= message.position}
+            ended = back & delivery.void  # cancelled while the container was giving them back
+            delivery.open -= ended
+            delivery.void -= ended
+            self.requeue(delivery, back - ended, now)
         self._ledger.touch(container.pool)
 
     # ------------------------------------------------------------ what the engine decides
