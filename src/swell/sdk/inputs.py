@@ -124,7 +124,8 @@ class Inputs:
 
 
 async def _next(source: AsyncIterator[Any], end: Any) -> Any:
-    return await anext(source, end)
+    value: Any = await anext(source, end)
+    return value
 
 
 class AsyncInputs:
