@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -78,6 +78,49 @@ async def async_wait(name: str) -> str:
         await asyncio.sleep(0.002)
     board.note("end", name)
     return name
+
+
+@app.function()
+def echo(value: Any) -> Any:
+    return value
+
+
+@app.function()
+def show_or_fail(x: str) -> str:
+    if x == "bad":
+        raise KeyError(x)
+    return x
+
+
+@app.function()
+def wait_or_fail(x: str) -> str:
+    if x == "bad":
+        raise KeyError(x)
+    board.wait_for(x)
+    return x
+
+
+@app.function()
+def maybe_waits(name: str) -> str:
+    if name != "quick":
+        board.wait_for(name)
+    return name
+
+
+@app.function(timeout=1)
+def ends(how: str) -> Any:
+    """End in one of the ways in which an input can."""
+    match how:
+        case "raise":
+            raise ValueError(how)
+        case "exit":
+            raise SystemExit(3)
+        case "time":
+            time.sleep(100)
+        case "unpicklable":
+            return threading.Lock()
+        case _:
+            return how
 
 
 # ---------------------------------------------------------------- generators
@@ -263,6 +306,3 @@ def floods(lines: int) -> int:
     for i in range(lines):
         print("x" * 100, i)
     return lines
-
-
-number: contextvars.ContextVar[int] = contextvars.ContextVar("number")
