@@ -1,0 +1,90 @@
+"""Classes and functions whose containers are forked from a snapshot, or cannot be. Loading this module takes a while."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import threading
+import time
+from pathlib import Path
+
+import board
+
+import swell
+
+LOADING_S = 0.4
+
+if not swell.is_local():
+    board.note("import", os.getpid())
+    time.sleep(LOADING_S)
+    LARGE = b"\1" * (200 << 20)
+
+app = swell.App("snapshots")
+
+
+def private_bytes() -> int:
+    """Memory that this process shares with no other."""
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Private_"))
+
+
+@app.function(enable_memory_snapshot=True, single_use_containers=True)
+def forked() -> tuple[int, int, float]:
+    return os.getpid(), private_bytes(), random.random()
+
+
+@app.cls(enable_memory_snapshot=True, single_use_containers=True)
+class Snapped:
+    size: str = swell.parameter(default="small")
+
+    @swell.enter()
+    def after(self) -> None:
+        board.note("hook", "after", self.size, os.getpid())
+
+    @swell.enter(snap=True)
+    def before(self) -> None:
+        self.loaded_in = os.getpid()
+        board.note("hook", "before", self.size, self.loaded_in)
+
+    @swell.method()
+    def run(self) -> tuple[int, int]:
+        return self.loaded_in, os.getpid()
+
+    @swell.exit()
+    def close(self) -> None:
+        board.note("exit", os.getpid())
+
+
+@app.cls(enable_memory_snapshot=True, single_use_containers=True)
+class WithThread:
+    @swell.enter(snap=True)
+    def before(self) -> None:
+        self.loaded_in = os.getpid()
+        threading.Thread(target=threading.Event().wait, name="in-the-background", daemon=True).start()
+
+    @swell.method()
+    def run(self) -> bool:
+        return self.loaded_in == os.getpid()
+
+
+@app.cls(enable_memory_snapshot=True, single_use_containers=True)
+class WithLoop:
+    @swell.enter(snap=True)
+    def before(self) -> None:
+        self.loaded_in = os.getpid()
+        self.loop = asyncio.new_event_loop()
+
+    @swell.method()
+    def run(self) -> bool:
+        return self.loaded_in == os.getpid()
+
+
+@app.cls(enable_memory_snapshot=True)
+class Broken:
+    @swell.enter(snap=True)
+    def before(self) -> None:
+        raise LookupError("no weights", 3)
+
+    @swell.method()
+    def run(self) -> None: ...

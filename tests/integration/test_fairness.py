@@ -1,0 +1,53 @@
+"""Fairness: calls to one function take turns, whatever their sizes and whoever came first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import pytest
+from fair_app import app, quick, work, work_in_batches, work_on_threads
+
+import swell
+
+
+@pytest.fixture(scope="module", autouse=True)
+def running(run_app: Callable[..., swell.App]) -> None:
+    run_app(app)
+
+
+EVERY_WAY = pytest.mark.parametrize(
+    "function", [work, work_on_threads, work_in_batches, quick], ids=["serial", "concurrent", "batched", "quick"]
+)
+
+
+def fill(function: swell.Function[..., Any], caller: str, count: int, seconds: float = 0.01) -> swell.FunctionCall[Any]:
+    return function.spawn_map([caller] * count, [seconds] * count)
+
+
+@EVERY_WAY
+def test_a_single_call_does_not_wait_behind_a_large_one(board: ModuleType, function: swell.Function[..., Any]) -> None:
+    count = 20_000 if function is quick else 200
+    large = fill(function, "large", count)
+    board.wait_for_count("served", 1)
+    assert function.remote("single", 0.0) == "single"
+    before = board.notes("served").index("single")
+    assert before < count / 2
+    large.cancel()
+
+
+@EVERY_WAY
+def test_two_calls_share_what_there_is(board: ModuleType, function: swell.Function[..., Any]) -> None:
+    count = 2_000 if function is quick else 60
+    calls = [fill(function, caller, count, 0.005) for caller in ("one", "two")]
+    for call in calls:
+        assert len(list(call.iter())) == count
+    served = board.notes("served")
+    last_of_first = min(len(served) - 1 - served[::-1].index(caller) for caller in ("one", "two"))
+    assert last_of_first > len(served) * 0.6  # one after the other, it would be the middle
+
+
+def test_a_call_is_served_in_the_order_of_its_inputs(board: ModuleType) -> None:
+    list(work.map([str(x) for x in range(40)], [0.001] * 40))
+    assert board.notes("served") == [str(x) for x in range(40)]

@@ -1,0 +1,108 @@
+"""Memory snapshots: code loaded once and inherited, and what happens where that is impossible."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import pytest
+from snapshot_app import LOADING_S, Broken, Snapped, WithLoop, WithThread, app, forked
+
+import swell
+from swell.sdk.output import PlainOutput
+from swell.wire.messages import Log
+
+
+class Heard(PlainOutput):
+    """What a person would read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def log(self, message: Log, text: str) -> None:
+        self.lines += text.splitlines()
+
+    def about(self, what: str) -> list[str]:
+        return [line for line in self.lines if what in line]
+
+
+@pytest.fixture(scope="module")
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def running(run_app: Callable[..., swell.App], heard: Heard) -> Iterator[None]:
+    with swell.enable_output(heard):
+        run_app(app, start_backoff_s=0.05, start_failures_max=2)
+        yield
+
+
+def timed(function: Callable[[], Any]) -> tuple[Any, float]:
+    began = time.monotonic()
+    return function(), time.monotonic() - began
+
+
+def test_code_is_loaded_once_for_all_containers(board: ModuleType) -> None:
+    results = [timed(forked.remote) for _ in range(4)]
+    assert len({pid for (pid, _, _), _ in results}) == 4
+    assert len(board.notes("import")) <= 1  # none, if another test came first
+    assert all(took < LOADING_S / 2 for _, took in results[1:])
+
+
+def test_containers_share_the_memory_of_what_was_loaded() -> None:
+    forked.remote()
+    _, private, _ = forked.remote()
+    assert private < 10 << 20  # of a module with 200 MiB
+
+
+def test_containers_do_not_share_their_randomness() -> None:
+    assert len({forked.remote()[2] for _ in range(3)}) == 3
+
+
+def test_early_hooks_run_in_the_snapshot_and_the_others_in_each_container(board: ModuleType) -> None:
+    model = Snapped(size="large")
+    (first_loader, first), (second_loader, second) = model.run.remote(), model.run.remote()
+    assert first_loader == second_loader
+    assert len({first_loader, first, second}) == 3
+    assert board.notes("hook") == [
+        f"before large {first_loader}",
+        f"after large {first}",
+        f"after large {second}",
+    ]
+    board.wait_for_note(f"exit {first}", f"exit {second}")
+
+
+def test_each_set_of_parameters_has_a_snapshot(board: ModuleType) -> None:
+    assert Snapped(size="one").run.remote()[0] != Snapped(size="two").run.remote()[0]
+
+
+@pytest.mark.parametrize(
+    ("cls", "found"), [(WithThread, "in-the-background"), (WithLoop, "event loop")], ids=["thread", "event loop"]
+)
+def test_what_cannot_be_forked_starts_plainly_with_one_warning(cls: Any, found: str, heard: Heard) -> None:
+    assert cls().run.remote()
+    assert cls().run.remote()
+    sys.stdout.flush()
+    warnings = heard.about(f"{cls.__name__}.* start without a memory snapshot")
+    assert len(warnings) == 1
+    assert found in warnings[0]
+
+
+def test_a_hook_that_raises_fails_the_start_with_its_own_exception() -> None:
+    with pytest.raises(LookupError) as caught:
+        Broken().run.remote()
+    assert caught.value.args == ("no weights", 3)
+
+
+def test_early_hooks_want_the_option() -> None:
+    with pytest.raises(swell.exception.InvalidError, match="enable_memory_snapshot"):
+
+        @swell.App().cls(serialized=True)
+        class Unasked:
+            @swell.enter(snap=True)
+            def before(self) -> None: ...
