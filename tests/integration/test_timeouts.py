@@ -8,6 +8,7 @@ from types import ModuleType
 import pytest
 from faults_app import (
     NeverReady,
+    Sleeps,
     always_too_slow,
     app,
     async_sleeps,
@@ -16,7 +17,9 @@ from faults_app import (
     side_by_side,
     sleeps,
     slow_batch,
+    tasks_side_by_side,
     too_slow_at_first,
+    will_not_stop,
 )
 
 import swell
@@ -25,7 +28,7 @@ from swell.exception import FunctionTimeoutError
 
 @pytest.fixture(scope="module", autouse=True)
 def running(run_app: Callable[..., swell.App]) -> None:
-    run_app(app, retry_delay_min_s=0.05, start_failures_max=1)
+    run_app(app, retry_delay_min_s=0.05, start_failures_max=1, cancel_grace_s=0.3)
 
 
 def test_an_input_that_takes_too_long_ends_with_its_own_error(board: ModuleType) -> None:
@@ -51,6 +54,36 @@ def test_async_code_is_unwound_and_keeps_its_container(board: ModuleType) -> Non
         async_sleeps.remote(20)
     board.wait_for_note("unwound 20")
     assert async_sleeps.remote(0) == before
+
+
+def test_an_async_method_is_unwound_and_a_plain_one_loses_its_container(board: ModuleType) -> None:
+    before = Sleeps().plain.remote(0)
+    with pytest.raises(FunctionTimeoutError):
+        Sleeps().tasked.remote(20)
+    assert Sleeps().plain.remote(0) == before
+    with pytest.raises(FunctionTimeoutError):
+        Sleeps().plain.remote(20)
+    assert Sleeps().plain.remote(0) != before
+
+
+def test_tasks_beside_one_whose_time_is_up_go_on(board: ModuleType) -> None:
+    slow = tasks_side_by_side.spawn(20)
+    board.wait_for_note("begin 20")
+    with pytest.raises(TimeoutError):
+        slow.get(timeout=0.5)
+    other = tasks_side_by_side.spawn(0.9)
+    with pytest.raises(FunctionTimeoutError):
+        slow.get()
+    assert other.get() == tasks_side_by_side.remote(0)
+    assert board.notes("begin") == ["20", "0.9", "0"]
+
+
+def test_async_code_that_will_not_stop_loses_its_container(board: ModuleType) -> None:
+    before = will_not_stop.remote(0)
+    with pytest.raises(FunctionTimeoutError):
+        will_not_stop.remote(-1)
+    assert will_not_stop.remote(0) != before
+    assert board.notes("swallowed")
 
 
 def test_waiting_in_line_does_not_count() -> None:

@@ -206,16 +206,16 @@ class Engine:
 
     def _time_out(self, container: Container, delivery: Delivery, now: float) -> None:
         """End the attempts that a delivery has executed for as long as it may."""
-        spec = container.pool.spec
+        pool = container.pool
         running = [min(delivery.open)] if delivery.mode == "serial" else sorted(delivery.open)
         running = [position for position in running if position not in delivery.void]
         if not running:
             return
-        text = f"ran longer than timeout = {spec.timeout_s:g} s"
+        text = f"ran longer than timeout = {pool.spec.timeout_s:g} s"
         self._settler.void(delivery, running, now=now)
         for position in running:
             self._settler.fail_attempt(delivery, position, OutputStatus.TIMEOUT, text, now)
-        if not spec.is_async:
+        if not pool.is_async(delivery.parts[0].call.method):
             # Synchronous code cannot be unwound safely; what shares the container is re-run elsewhere.
             self._scaler.kill(container, text)
 

@@ -78,6 +78,12 @@ class Pool:
         """True if a container runs one input at a time, so that more may be queued to it ahead."""
         return self.spec.concurrency.max_inputs == 1 and self.spec.batching is None
 
+    def is_async(self, method: str) -> bool:
+        """Tell whether inputs of a method, or of the function for "", run on an event loop."""
+        if self.spec.cls is None:
+            return self.spec.is_async
+        return any(each.is_async for each in self.spec.cls.methods if each.name == method)
+
     @property
     def hold_max(self) -> int:
         """Inputs one serial slot may hold, by the measured service time."""

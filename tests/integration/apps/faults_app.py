@@ -105,6 +105,37 @@ async def async_sleeps(seconds: float) -> int:
     return os.getpid()
 
 
+@app.cls(timeout=1)
+class Sleeps:
+    @swell.method()
+    async def tasked(self, seconds: float) -> int:
+        await asyncio.sleep(seconds)
+        return os.getpid()
+
+    @swell.method()
+    def plain(self, seconds: float) -> int:
+        time.sleep(seconds)
+        return os.getpid()
+
+
+@app.function(timeout=1, max_containers=1)
+@swell.concurrent(max_inputs=4)
+async def tasks_side_by_side(seconds: float) -> int:
+    board.note("begin", seconds)
+    await asyncio.sleep(seconds)
+    return os.getpid()
+
+
+@app.function(timeout=1)
+async def will_not_stop(x: int) -> int:
+    while x < 0:
+        try:
+            await asyncio.sleep(20)
+        except asyncio.CancelledError:
+            board.note("swallowed")
+    return os.getpid()
+
+
 @app.function(timeout=1, retries=swell.Retries(max_retries=1, initial_delay=0.05))
 def too_slow_at_first(x: int) -> int:
     time.sleep(20 if attempt(x) < 1 else 0)

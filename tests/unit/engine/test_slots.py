@@ -26,9 +26,11 @@ from swell.model import (
     AutoscalerSettings,
     Batching,
     CallKind,
+    ClassSpec,
     Concurrency,
     Environment,
     FunctionSpec,
+    MethodSpec,
     Node,
     OutputStatus,
     Source,
@@ -65,11 +67,11 @@ class Pool:
             self.engine.validate()
         self.now = end
 
-    def call(self, count: int = 1) -> str:
+    def call(self, count: int = 1, method: str = "") -> str:
         self._calls += 1
         call_id = f"fc-{self._calls}"
         ends = list(range(1, count + 1))
-        message = m.OpenCall(call_id, self.function_id, "", CallKind.MAP, ends, sealed=True)
+        message = m.OpenCall(call_id, self.function_id, method, CallKind.MAP, ends, sealed=True)
         self.feed(ClientSaid(1, message, b"x" * count))
         return call_id
 
@@ -170,3 +172,15 @@ def test_a_batch_that_was_stopped_for_one_call_is_run_again_for_the_others() -> 
     pool.say(container_id, m.Completed([(batch.delivery, 0, 3)], [0, 0, 0], terminated))
     again = pool.delivered(container_id)[1:]
     assert [call_id for batch in again for call_id, _, _ in batch.parts] == calls[1:]
+
+
+@pytest.mark.parametrize(("method", "is_killed"), [("plain", True), ("tasked", False)])
+def test_only_methods_that_cannot_be_unwound_cost_the_container_when_their_time_is_up(
+    method: str, is_killed: bool
+) -> None:
+    methods = (MethodSpec("plain"), MethodSpec("tasked", is_async=True))
+    pool = Pool(cls=ClassSpec(methods), timeout_s=5.0)
+    pool.call(method=method)
+    container_id = pool.ready(0)
+    pool.wait(5.0)
+    assert [kill.container_id for kill in pool.all(KillContainer)] == [container_id] * is_killed
