@@ -230,11 +230,14 @@ class _Watching:
         """Return the next outputs of the range by index, waiting until a time of `time.monotonic()`."""
         assert self._box is not None
         while True:
-            message, payload = await self._link.receive(self._box, until)
+            try:
+                message, payload = await self._link.receive(self._box, until)
+            except TimeoutError:
+                raise self._not_finished() from None
             if isinstance(message, Failed):
                 raise from_wire(message.code, message.text, message.fields)
             if isinstance(message, CallDescription):
-                raise TimeoutError(f"call {self._watch.call_id} has not finished yet")
+                raise self._not_finished()
             if isinstance(message, Outputs):
                 values = outcomes(message, payload, self._link.welcome.blob_dir, keep_blobs=True)
                 indexes = [index for first, count in message.parts for index in range(first, first + count)]
@@ -245,3 +248,6 @@ class _Watching:
                 }
                 if found:
                     return found
+
+    def _not_finished(self) -> TimeoutError:
+        return TimeoutError(f"call {self._watch.call_id} has not finished yet")

@@ -61,18 +61,8 @@ def starred(iterables: tuple[Any, ...], name: str) -> Source:
     return map(_star, cast("Iterable[Any]", iterable))
 
 
-class Unsplattable:
-    """Arguments that are none: unpacking them raises in the container, so that only this input fails."""
-
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-
-    def __iter__(self) -> Iterator[Any]:
-        raise TypeError(f"starmap() needs a sequence of arguments for each call, but got {self.kind}")
-
-
 def _star(item: Any) -> Any:
-    return tuple(cast("Iterable[Any]", item)) if isinstance(item, Iterable) else Unsplattable(type(item).__name__)
+    return tuple(cast("Iterable[Any]", item)) if isinstance(item, Iterable) else item  # its call fails, and no other
 
 
 async def _zip_async(iterables: tuple[Any, ...]) -> AsyncIterator[Arguments]:

@@ -137,6 +137,7 @@ def decode_arguments(data: bytes | memoryview, buffers: Sequence[memoryview] = (
 
     Raises:
         DeserializationError: the data cannot be read here, or is something else.
+        TypeError: the caller gave something else than a sequence of arguments.
     """
     try:
         value = _pickle_loads(data, buffers=buffers) if buffers else _pickle_loads(data)
@@ -144,6 +145,8 @@ def decode_arguments(data: bytes | memoryview, buffers: Sequence[memoryview] = (
         raise _unreadable(error) from error
     if value.__class__ is tuple and len(value) == 2 and value[0].__class__ is tuple and value[1].__class__ is dict:
         return value
+    if value.__class__ is tuple and len(value) == 2 and value[1].__class__ is dict:
+        raise TypeError(f"expected a sequence of arguments for each call, but got {_name_of(value[0].__class__)}")
     raise DeserializationError("expected the arguments of a call as (args, kwargs), but got something else")
 
 
@@ -309,14 +312,15 @@ def _traceback_of(frames: Sequence[_Frame]) -> TracebackType | None:
     return tb
 
 
-def _without_positions(code: CodeType) -> CodeType:
-    # One location entry of kind 15, "no line and no columns", for each eight code units: nothing to underline.
+def _without_columns(code: CodeType) -> CodeType:
+    # One location entry of kind 13, "the line it was on, and no columns", for each eight code units: everything is on the
+    # first line, which notebooks ask the frame for, and there is nothing to underline.
     units = len(code.co_code) // 2
-    table = bytes(0x80 | 15 << 3 | min(8, units - at) - 1 for at in range(0, units, 8))
+    table = b"".join(bytes((0x80 | 13 << 3 | min(8, units - at) - 1, 0)) for at in range(0, units, 8))
     return code.replace(co_linetable=table)
 
 
-_raising: Final = _without_positions(compile("1 / 0", "<remote>", "exec"))
+_raising: Final = _without_columns(compile("1 / 0", "<remote>", "exec"))
 
 
 def _remember_source(lines: dict[tuple[str, int], str]) -> None:

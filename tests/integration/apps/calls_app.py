@@ -107,6 +107,14 @@ def maybe_waits(name: str) -> str:
     return name
 
 
+@app.function(max_containers=1)
+def one_at_a_time(name: str) -> str:
+    board.note("begin", name)
+    if name != "pass":
+        board.wait_for(name)
+    return name
+
+
 @app.function(timeout=1)
 def ends(how: str) -> Any:
     """End in one of the ways in which an input can."""
@@ -121,6 +129,14 @@ def ends(how: str) -> Any:
             return threading.Lock()
         case _:
             return how
+
+
+@app.function(max_containers=1)
+@swell.concurrent(max_inputs=2)
+def wait_in_pair(name: str) -> str:
+    board.note("begin", name)
+    board.wait_for(name)
+    return name
 
 
 # ---------------------------------------------------------------- generators
@@ -157,6 +173,15 @@ def endless() -> Iterator[int]:
             i += 1
     finally:
         board.note("generator ends")
+
+
+@app.function()
+def dying_numbers(n: int, dies_at: int) -> Iterator[int]:
+    first_time = board.count_up("dying-numbers") == 0
+    for i in range(n):
+        if i == dies_at and first_time:
+            os._exit(1)
+        yield i
 
 
 @app.function()

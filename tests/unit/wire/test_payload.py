@@ -85,10 +85,16 @@ def test_arguments() -> None:
     assert payload.decode_arguments(data) == ((1, "two"), {"three": 3})
 
 
-@pytest.mark.parametrize("value", [3, (1,), ([], {}), ((), []), [(), {}], ((), {}, 1)])
+@pytest.mark.parametrize("value", [3, (1,), ((), []), [(), {}], ((), {}, 1)])
 def test_what_is_no_arguments_is_refused(value: Any) -> None:
     with pytest.raises(DeserializationError, match="the arguments of a call"):
         payload.decode_arguments(payload.dumps(value))
+
+
+@pytest.mark.parametrize("arguments", [[1], 5, None])
+def test_arguments_that_are_no_sequence_are_the_callers_type_error(arguments: Any) -> None:
+    with pytest.raises(TypeError, match=f"sequence of arguments.* got {type(arguments).__name__}"):
+        payload.decode_arguments(payload.dumps((arguments, {})))
 
 
 def test_arguments_of_one_input_share_objects() -> None:
