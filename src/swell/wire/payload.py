@@ -303,9 +303,10 @@ def _traceback_of(frames: Sequence[_Frame]) -> TracebackType | None:
     """Build a traceback whose entries carry the names and lines of remote frames."""
     tb: TracebackType | None = None
     for frame in reversed(frames):
-        code = _raising.replace(co_filename=frame.file, co_name=frame.function, co_firstlineno=frame.line)
+        name = frame.function
+        code = _raising.replace(co_filename=frame.file, co_name=name, co_qualname=name, co_firstlineno=frame.line)
         try:
-            exec(code, {"__name__": frame.function, "__file__": frame.file})
+            exec(code, {"__name__": name, "__file__": frame.file})
         except ZeroDivisionError as error:
             here = cast(TracebackType, cast(TracebackType, error.__traceback__).tb_next)
             tb = TracebackType(tb, here.tb_frame, here.tb_lasti, frame.line)

@@ -272,6 +272,18 @@ def test_frames_are_transplanted_with_lines_and_source() -> None:
     assert "^" not in printed  # no markers: columns did not travel
 
 
+def test_frames_know_their_own_line() -> None:
+    """Notebooks ask the frame and its code for line and name, not the traceback around it."""
+    try:
+        deep(1)
+    except ValueError as error:
+        back = travel(error)
+    told = traceback.extract_tb(back.__traceback__)
+    frames = [frame for frame, _ in traceback.walk_tb(back.__traceback__)]
+    assert [frame.f_lineno for frame in frames] == [entry.lineno for entry in told]
+    assert [frame.f_code.co_qualname for frame in frames] == [entry.name for entry in told]
+
+
 def test_leading_frames_are_hidden_later_ones_are_not() -> None:
     try:
         deep(1)
