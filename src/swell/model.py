@@ -224,5 +224,6 @@ class FunctionSpec(Struct, frozen=True, omit_defaults=True):
     cls: ClassSpec | None = None
     web: WebSpec | None = None
     variables: dict[str, str] = {}  #: extra environment variables of the container
+    workdir: str = ""  #: working directory of the container, from the client's own on
     parameters: bytes = b""  #: msgpack map of class parameters: set on a variant, empty on the base
     recorded: dict[str, Any] = field(default_factory=dict)  #: options accepted and shown, without effect here

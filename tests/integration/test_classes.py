@@ -12,7 +12,7 @@ from types import ModuleType
 
 import order_app
 import pytest
-from classes_app import AsyncHooked, Counter, Ends, Leaves, Once, app, ending
+from classes_app import AsyncHooked, Counter, Ends, Leaves, Once, app, ending, nowhere, surroundings
 from order_app import Hooked
 
 import swell
@@ -20,7 +20,7 @@ import swell
 
 @pytest.fixture(scope="module", autouse=True)
 def running(run_app: Callable[..., swell.App]) -> None:
-    run_app(app, exit_grace_s=3)
+    run_app(app, exit_grace_s=3, start_backoff_s=0.05)
 
 
 # ---------------------------------------------------------------- order
@@ -110,6 +110,16 @@ def test_variants_have_pools_of_their_own() -> None:
         assert pid != base[0]
         assert count == 1
     assert Counter(start=0).up.remote() == (base[0], base[1] + 1)
+
+
+def test_an_image_gives_variables_and_a_working_directory() -> None:
+    assert surroundings.remote() == ("/tmp", "yes")
+    assert surroundings.with_options(timeout=9).remote() == ("/tmp", "yes")
+
+
+def test_a_working_directory_must_exist() -> None:
+    with pytest.raises(swell.exception.InvalidError, match="/no/such/place.*must exist"):
+        nowhere.remote()
 
 
 # ---------------------------------------------------------------- here, without a container

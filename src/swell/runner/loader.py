@@ -26,8 +26,13 @@ __all__ = ["MAIN", "enter_environment", "find", "reseed"]
 MAIN: Final = "__swell_main__"  #: name under which a client's script is loaded, so that its main guard does not run
 
 
-def enter_environment(environment: Environment, variables: Mapping[str, str]) -> None:
-    """Take on a client's environment variables, working directory and import path. `variables` win over its own.
+def enter_environment(environment: Environment, variables: Mapping[str, str], workdir: str = "") -> None:
+    """Take on a client's environment variables, working directory and import path.
+
+    Args:
+        environment: The client's.
+        variables: More environment variables, which win over the client's own.
+        workdir: Another working directory; may be relative to the client's.
 
     Raises:
         InvalidError: the working directory cannot be entered.
@@ -35,10 +40,12 @@ def enter_environment(environment: Environment, variables: Mapping[str, str]) ->
     os.environ.update(environment.variables)
     os.environ.update(variables)
     time.tzset()
+    directory = os.path.join(environment.cwd, workdir)
     try:
-        os.chdir(environment.cwd)
+        os.chdir(directory)
     except OSError as error:
-        raise InvalidError(f"cannot enter the working directory {environment.cwd}: {error.strerror}") from error
+        hint = "; Image.workdir names a directory of this machine, which must exist" if workdir else ""
+        raise InvalidError(f"cannot enter the working directory {directory}: {error.strerror}{hint}") from error
     ours = [path for path in sys.path if path not in environment.sys_path]
     sys.path[:] = [*environment.sys_path, *ours]
     importlib.invalidate_caches()

@@ -128,7 +128,7 @@ class Container:
             program = self._inherited
         else:
             imposed = {name: os.environ[name] for name in IMPOSED if name in os.environ}
-            enter_environment(load.environment, {**spec.variables, **own, **imposed})
+            enter_environment(load.environment, {**spec.variables, **own, **imposed}, spec.workdir)
             program = load_program(spec)
             for hook in program.enter_snap:
                 self._hooks.call(hook)

@@ -137,7 +137,7 @@ class Image:
         return self._then("env", (dict(vars),), {})
 
     def workdir(self, path: str) -> Image:
-        """Set the working directory of the container."""
+        """Set the working directory of the container: it must exist, and may be relative to the client's own."""
         return self._then("workdir", (str(path),), {})
 
     def pipe(self, func: Callable[Concatenate[Image, P], Image], *args: P.args, **kwargs: P.kwargs) -> Image:
@@ -159,6 +159,11 @@ class Image:
     def variables(self) -> dict[str, str]:
         """Environment variables set by `env`, later steps winning."""
         return Image.variables_of(self.steps)
+
+    @property
+    def working_directory(self) -> str:
+        """Working directory set by the last `workdir`; "" if there is none."""
+        return next((args[0] for name, args, _ in reversed(self.steps) if name == "workdir"), "")
 
     @staticmethod
     def variables_of(steps: Sequence[Sequence[Any]]) -> dict[str, str]:

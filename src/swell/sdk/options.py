@@ -162,6 +162,7 @@ def pool_spec(name: str, source: Source, options: ClassOptions, defaults: Surrou
         single_use=_single_use(options),
         snapshot=bool(options.get("enable_memory_snapshot")),
         variables=around.variables(),
+        workdir=around.image.working_directory if around.image is not None else "",
         recorded={**_recorded(options), **around.recorded()},
     )
 

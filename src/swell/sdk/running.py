@@ -189,7 +189,7 @@ def _specs(app: App) -> list[FunctionSpec]:
 
 def _environment() -> Environment:
     variables = {name: value for name, value in os.environ.items() if name not in _OWN_VARIABLES}
-    return Environment(sys.executable, os.getcwd(), tuple(sys.path), variables)
+    return Environment(sys.executable, os.getcwd(), tuple(map(os.path.abspath, sys.path)), variables)
 
 
 def _listen(link: BlockingLink, box: Box, output: Output) -> None:

@@ -85,8 +85,7 @@ async def tasks(x: int) -> int:
     board.note("begin", x)
     if x < 0:
         await asyncio.sleep(20)
-    while not board.given("go"):
-        await asyncio.sleep(0.002)
+    await asyncio.to_thread(board.wait_for, "go")
     return os.getpid()
 
 

@@ -147,6 +147,15 @@ class Once:
         board.note("exit", os.getpid())
 
 
+@app.function(image=swell.Image.debian_slim().workdir("/").workdir("/tmp").env({"FROM_IMAGE": "yes"}))
+def surroundings() -> tuple[str, str | None]:
+    return os.getcwd(), os.environ.get("FROM_IMAGE")
+
+
+@app.function(image=swell.Image.debian_slim().workdir("/no/such/place"))
+def nowhere() -> None: ...
+
+
 ending = swell.App("ending")
 
 

@@ -1,4 +1,4 @@
-"""Classes and functions whose containers are forked from a snapshot, or cannot be. Loading this module takes a while."""
+"""Classes and functions whose containers are forked from a snapshot, or cannot be. Loading this takes a while."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, TypeVar
 
 import pytest
@@ -38,7 +37,6 @@ from swell.model import (
 from swell.wire import messages as m
 
 E = TypeVar("E")
-
 
 
 class Pool:
