@@ -244,5 +244,5 @@ def _problem(settings: AutoscalerSettings) -> str:
     if high and low > high:
         return f"min_containers = {low} cannot be greater than max_containers = {high}"
     if window is not None and not 1 <= window <= 3_600:
-        return f"scaledown_window = {window} s is outside 2 s to 3,600 s"
+        return f"scaledown_window = {window} s is outside 1 s to 3,600 s"
     return ""

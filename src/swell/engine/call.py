@@ -28,7 +28,8 @@ class Watcher:
 class Call:
     """A call that is not finished. Its state is derived from four counts: accepted = pending + running + done.
 
-    An input's own failures are kept only for the few that have any.
+    Its pool has the same counts over all its calls: they change together, and only here. An input's own failures are
+    kept only for the few that have any.
     """
 
     __slots__ = (
@@ -41,7 +42,6 @@ class Call:
         "id",
         "kind",
         "method",
-        "opened_at",
         "parent",
         "pending",
         "pool",
@@ -51,16 +51,13 @@ class Call:
         "watchers",
     )
 
-    def __init__(
-        self, call_id: str, kind: CallKind, pool: Pool, method: str, client: int, *, parent: str, opened_at: float
-    ) -> None:
+    def __init__(self, call_id: str, kind: CallKind, pool: Pool, method: str, client: int, *, parent: str) -> None:
         self.id = call_id
         self.kind = kind
         self.pool = pool
         self.method = method
         self.client = client
         self.parent = parent
-        self.opened_at = opened_at
         self.accepted = 0
         self.pending = 0
         self.running = 0
@@ -71,6 +68,26 @@ class Call:
         self.crashes: dict[int, int] = {}  #: index -> containers lost while it ran
         self.streams: dict[int, Stream] = {}  #: index -> what a generator has yielded
         self.watchers: list[Watcher] = []
+
+    def add_accepted(self, count: int) -> None:
+        """Count inputs that were let in."""
+        self.accepted += count
+        self.pool.accepted += count
+
+    def add_pending(self, change: int) -> None:
+        """Count inputs that wait from now on or, with a negative `change`, wait no longer."""
+        self.pending += change
+        self.pool.pending[self.kind.is_async] += change
+
+    def add_running(self, change: int) -> None:
+        """Count inputs that containers hold from now on or, with a negative `change`, hold no longer."""
+        self.running += change
+        self.pool.running[self.kind.is_async] += change
+
+    def add_done(self, count: int) -> None:
+        """Count inputs to which nothing more can happen."""
+        self.done += count
+        self.pool.done += count
 
     @property
     def finished(self) -> bool:

@@ -11,7 +11,7 @@ from itertools import pairwise, repeat
 from swell.engine.call import Call
 from swell.engine.container import Container
 from swell.engine.ledger import KnownNode, Ledger
-from swell.engine.pool import Pool
+from swell.engine.pool import STARTING, Pool
 from swell.states import ContainerState
 
 __all__ = ["check"]
@@ -90,7 +90,7 @@ def _check_pool(ledger: Ledger, pool: Pool) -> None:
 def _check_container(pool: Pool, container: Container) -> None:
     state, name = container.state, container.id
     if name in pool.starting:
-        assert state in (ContainerState.REQUESTED, ContainerState.STARTING), f"{name}: starts, but is {state}"
+        assert state in STARTING, f"{name}: starts, but is {state}"
     if name in pool.ready:
         assert state is ContainerState.READY, f"{name}: listed ready, but is {state}"
         assert not container.killed, f"{name}: listed ready, but is being killed"

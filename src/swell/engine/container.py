@@ -23,7 +23,7 @@ class Delivery:
     out): their answer frees the slot and is otherwise ignored.
     """
 
-    __slots__ = ("alone", "container", "id", "mode", "open", "parts", "since", "void")
+    __slots__ = ("container", "id", "mode", "open", "parts", "since", "void")
 
     def __init__(self, delivery_id: int, container: Container, mode: str, parts: list[Part], since: float) -> None:
         self.id = delivery_id
@@ -33,7 +33,6 @@ class Delivery:
         self.open = set(range(sum(part.count for part in parts)))
         self.void: set[int] = set()
         self.since = since  #: when the input it executes (serial) or all inputs (otherwise) began
-        self.alone = False
 
     def locate(self, position: int) -> tuple[Call, Segment, int]:
         """Return the call, segment and index of the input at a position."""
@@ -67,7 +66,6 @@ class Container:
         "own_slots",
         "place",
         "pool",
-        "ready_at",
         "reclaiming",
         "requested_at",
         "resist_until",
@@ -84,7 +82,6 @@ class Container:
         self.place = place
         self.state = ContainerState.REQUESTED
         self.requested_at = requested_at
-        self.ready_at = 0.0
         self.idle_since = 0.0
         self.deliveries: dict[int, Delivery] = {}
         self.served = 0  #: inputs it has been given in its life

@@ -33,11 +33,9 @@ class Dispatcher:
 
     def release(self, pool: Pool, now: float) -> None:
         """Queue the inputs whose retry is due. Before the pool is scaled: it may have no container."""
-        backlog = pool.backlog
-        if backlog.delayed_until is not None:
-            backlog.release(now)
-            if backlog.delayed_until is not None:
-                pool.arm("retry", backlog.delayed_until)
+        pool.backlog.release(now)
+        if pool.backlog.delayed_until is not None:
+            pool.arm("retry", pool.backlog.delayed_until)
 
     def dispatch(self, pool: Pool, now: float) -> None:
         """Place as many waiting inputs as the pool's slots allow."""
@@ -154,10 +152,8 @@ class Dispatcher:
         ledger, pool = self._ledger, container.pool
         delivery = Delivery(ledger.next_delivery(), container, mode, parts, now)
         for part in parts:
-            part.call.pending -= part.count
-            part.call.running += part.count
-            pool.pending[part.call.kind.is_async] -= part.count
-            pool.running[part.call.kind.is_async] += part.count
+            part.call.add_pending(-part.count)
+            part.call.add_running(part.count)
         container.deliveries[delivery.id] = delivery
         container.served += len(delivery.open)
         container.exclusive = parts[0].alone

@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Callable
 
 from swell.config import Settings
-from swell.engine.apps import Apps, why_waiting
+from swell.engine.apps import Apps
 from swell.engine.check import check
 from swell.engine.container import Container, Delivery
 from swell.engine.dispatch import Dispatcher
@@ -34,7 +34,7 @@ from swell.model import OutputStatus
 from swell.states import ContainerState
 from swell.wire import messages as m
 
-__all__ = ["Engine", "why_waiting"]
+__all__ = ["Engine"]
 
 
 class Engine:

@@ -52,24 +52,25 @@ class Intake:
             text = f"function {message.function_id} {what}; is its app running?"
             self._refuse(client, message.call_id, 0, NotFoundError(text))
             return
-        call = Call(message.call_id, message.kind, pool, message.method, client, parent=message.parent, opened_at=now)
+        call = Call(message.call_id, message.kind, pool, message.method, client, parent=message.parent)
         taken = self._take(call, client, 0, message.ends, message.blobs, payload, now)
-        if taken < len(message.ends) and not taken:
+        if message.ends and not taken:
             return  # nothing of it is in: as if it had never been offered
         ledger.calls[call.id] = call
         ledger.bind(client, call)
         call.sealed = message.sealed and taken == len(message.ends)
         if call.kind is CallKind.SPAWN:
-            ledger.tell(client, Accepted(call.id, call.accepted))
+            self._accept(call, client)
         self._settler.end_if_finished(call)
 
     def put(self, client: int, message: PutInputs, payload: bytes, now: float) -> None:
         """Take more inputs of a call."""
         call = self._ledger.calls.get(message.call_id)
-        if call is None or call.cancelled:
-            if call is None:
-                text = f"call {message.call_id} is not open; its app may have stopped"
-                self._refuse(client, message.call_id, message.first, NotFoundError(text))
+        if call is None:
+            text = f"call {message.call_id} is not open; its app may have stopped"
+            self._refuse(client, message.call_id, message.first, NotFoundError(text))
+            return
+        if call.cancelled:
             return
         if message.first != call.accepted:
             return  # sent before the client heard that earlier inputs were refused; it will offer them again
@@ -98,10 +99,8 @@ class Intake:
                 payload = payload[: ends[-1]]
             segment = Segment(first, ends, payload, frozenset(blobs))
             pool.backlog.add(Span(call, segment, first, first + count, queued_at=now))
-            call.accepted += count
-            call.pending += count
-            pool.pending[is_async] += count
-            pool.accepted += count
+            call.add_accepted(count)
+            call.add_pending(count)
             self._ledger.touch(pool)
         if count < offered:
             retry_after_s = self._ledger.settings.retry_after_s

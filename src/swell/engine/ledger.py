@@ -35,6 +35,18 @@ class KnownNode:
         self.busy_cores = 0.0
         self.pace: Pace | None = None
 
+    def occupy(self, container: Container) -> None:
+        """Take what a container asks for."""
+        self.cpu_used += container.pool.spec.resources.cpu
+        self.memory_used += container.pool.spec.resources.memory_bytes
+        self.gpus_used.update(container.place.gpus)
+
+    def release(self, container: Container) -> None:
+        """Give back what a container had."""
+        self.cpu_used -= container.pool.spec.resources.cpu
+        self.memory_used -= container.pool.spec.resources.memory_bytes
+        self.gpus_used.difference_update(container.place.gpus)
+
 
 class Ledger:
     """The engine's state: apps, pools, calls, containers, nodes, and what is to be done next."""
@@ -125,23 +137,16 @@ class Ledger:
 
     def occupy(self, container: Container) -> None:
         """Take a new container's resources from its node."""
-        known = self.nodes[container.place.node]
-        known.cpu_used += container.pool.spec.resources.cpu
-        known.memory_used += container.pool.spec.resources.memory_bytes
-        known.gpus_used.update(container.place.gpus)
+        self.nodes[container.place.node].occupy(container)
 
     def occupy_again(self, known: KnownNode) -> None:
         """Count what is left on a node that had vanished and is back before its containers are gone."""
         for container in self.containers.values():
             if container.place.node == known.node.name:
-                known.cpu_used += container.pool.spec.resources.cpu
-                known.memory_used += container.pool.spec.resources.memory_bytes
-                known.gpus_used.update(container.place.gpus)
+                known.occupy(container)
 
     def release(self, container: Container) -> None:
         """Give a gone container's resources back to its node."""
         known = self.nodes.get(container.place.node)
         if known is not None:
-            known.cpu_used -= container.pool.spec.resources.cpu
-            known.memory_used -= container.pool.spec.resources.memory_bytes
-            known.gpus_used.difference_update(container.place.gpus)
+            known.release(container)

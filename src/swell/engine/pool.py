@@ -15,10 +15,9 @@ from swell.states import ContainerState
 if TYPE_CHECKING:
     from swell.engine.app import App
 
-__all__ = ["LIVE", "STARTING", "Pool"]
+__all__ = ["STARTING", "Pool"]
 
 STARTING = (ContainerState.REQUESTED, ContainerState.STARTING)
-LIVE = (*STARTING, ContainerState.READY)
 
 
 class Pool:
@@ -42,7 +41,6 @@ class Pool:
         self.overdue_s = 0.0  #: for how long most containers have been at their input, if longer than estimated
         self.start_s: float | None = None  #: time from request to ready, learned
         self.start_failures = 0  #: in a row
-        self.start_failure: tuple[str, bytes] = ("", b"")
         self.start_not_before = 0.0
         self.plan = autoscale.Plan(0, "idle")
         self.held_back = ""  #: why the plan is not carried out, in words

@@ -102,7 +102,7 @@ class Scaler:
                 self._want_look(now)
                 break
             self._start(pool, place, now)
-            if known.pace is not None and live >= max(1, floor):
+            if known.pace is not None and is_demand:
                 known.pace = pace.started(known.pace)
         if pool.held_back:
             ledger.starved[pool.id] = pool
@@ -211,7 +211,7 @@ class Scaler:
         if container.state is not ContainerState.STARTING or container.killed:
             return
         container.become(ContainerState.READY)
-        container.ready_at = container.idle_since = now
+        container.idle_since = now
         pool = container.pool
         took = now - container.requested_at
         pool.start_s = took if pool.start_s is None else 0.5 * (pool.start_s + took)
@@ -270,7 +270,6 @@ class Scaler:
     def _start_failed(self, pool: Pool, text: str, payload: bytes, now: float) -> None:
         ledger = self._ledger
         pool.start_failures += 1
-        pool.start_failure = (text, payload)
         backoff = ledger.settings.start_backoff_s * 2 ** min(pool.start_failures - 1, 10)
         pool.start_not_before = now + min(START_BACKOFF_MAX_S, backoff)
         if pool.start_failures >= ledger.settings.start_failures_max and pool.app.client is not None:

@@ -21,12 +21,18 @@ from swell.policy.sizing import learn_service
 from swell.ports import StoredOutput
 from swell.wire.messages import Cancel, Completed, GaveBack, Items, ItemsTaken, Outputs, TakeItems, Yielded
 
-__all__ = ["Settler"]
+__all__ = ["ProtocolError", "Settler"]
 
 SUCCESS, FAILURE, TIMEOUT = OutputStatus.SUCCESS, OutputStatus.FAILURE, OutputStatus.TIMEOUT
 TERMINATED = OutputStatus.TERMINATED
 STATUSES = frozenset(int(status) for status in OutputStatus)
+#: Parallel inputs share a container with many; only after so many crashes is one made to run alone.
+ALONE_AFTER = 3
 Settled = tuple[int, OutputStatus, bytes, bool]  #: index, status, payload, is the payload a reference to a blob
+
+
+class ProtocolError(Exception):
+    """A container said something that cannot be: it must be closed."""
 
 
 class Settler:
@@ -59,7 +65,8 @@ class Settler:
         delivery.open.difference_update(range(position, position + count))
         part = delivery.parts[0]
         call, first = part.call, part.first + position
-        self._left_container(delivery, call, count, now)
+        call.add_running(-count)
+        self._close_if_empty(delivery, now)
         if call.kind.is_async:
             ends = message.ends
             starts = [0, *ends[:-1]]
@@ -91,8 +98,7 @@ class Settler:
                     else:
                         delivery.open.discard(position)
                         call, segment, index = delivery.locate(position)
-                        call.running -= 1
-                        call.pool.running[call.kind.is_async] -= 1
+                        call.add_running(-1)
                         if not self._retried(call, segment, index, status, now):
                             entry = (segment, (index, status, payload[start:end], item in blobs))
                             settled.setdefault(call.id, (call, []))[1].append(entry)
@@ -167,8 +173,7 @@ class Settler:
         ledger, container = self._ledger, delivery.container
         for position in positions:
             call, _, _ = delivery.locate(position)
-            call.running -= 1
-            container.pool.running[call.kind.is_async] -= 1
+            call.add_running(-1)
         delivery.void.update(positions)
         ledger.order(container, Cancel(delivery.id, list(positions)))
         container.resist_until = min(container.resist_until, now + ledger.settings.cancel_grace_s)
@@ -188,9 +193,7 @@ class Settler:
     def end_pending(self, call: Call, status: OutputStatus, payload: bytes) -> None:
         """End everything of a call that waits."""
         for span in call.pool.backlog.remove(call):
-            count = len(span)
-            call.pending -= count
-            call.pool.pending[call.kind.is_async] -= count
+            call.add_pending(-len(span))
             self.settle(call, span.segment, [(index, status, payload, False) for index in range(span.first, span.last)])
         self._ledger.touch(call.pool)
 
@@ -209,8 +212,7 @@ class Settler:
                 # Only an input that was alone when its container died is known to have done it.
                 if crashes >= limit and was_alone:
                     positions.remove(position)
-                    call.running -= 1
-                    container.pool.running[call.kind.is_async] -= 1
+                    call.add_running(-1)
                     text = (
                         f"input {index} was running in {crashes} containers when they died (the last: {reason}); it is "
                         f"not tried again (poison_crashes_max = {limit})"
@@ -238,9 +240,8 @@ class Settler:
         for position in sorted(positions):
             call, segment, index = delivery.locate(position)
             delivery.open.discard(position)
-            call.running -= 1
-            call.pool.running[call.kind.is_async] -= 1
-            self._pend(call, 1)
+            call.add_running(-1)
+            call.add_pending(1)
             alone = suspected and (delivery.mode == "serial" or call.crashes.get(index, 0) >= alone_after)
             last = runs[-1] if runs else None
             if last is not None and last.segment is segment and last.last == index and not (alone or last.alone):
@@ -276,19 +277,10 @@ class Settler:
             del call.failures[index]
             return False
         span = Span(call, segment, index, index + 1, queued_at=now)
-        self._pend(call, 1)
+        call.add_pending(1)
         call.pool.backlog.delay(span, now + delay)
         call.pool.arm("retry", now + delay)
         return True
-
-    def _pend(self, call: Call, count: int) -> None:
-        call.pending += count
-        call.pool.pending[call.kind.is_async] += count
-
-    def _left_container(self, delivery: Delivery, call: Call, count: int, now: float) -> None:
-        call.running -= count
-        call.pool.running[call.kind.is_async] -= count
-        self._close_if_empty(delivery, now)
 
     def _close_if_empty(self, delivery: Delivery, now: float) -> None:
         container = delivery.container
@@ -318,9 +310,7 @@ class Settler:
                 self._ledger.tell(watcher.client, *_as_outputs(call.id, wanted))
 
     def _done(self, call: Call, segment: Segment | None, indexes: Sequence[int] | range) -> None:
-        count = len(indexes)
-        call.done += count
-        call.pool.done += count
+        call.add_done(len(indexes))
         if segment is not None and segment.blobs:
             carried = [(call.id, index) for index in indexes if index in segment.blobs]
             if carried:
@@ -338,14 +328,6 @@ class Settler:
             if call.kind.is_async:
                 self._ledger.emit(RecordCall(call.id, call.pool.spec.name, call.accepted))
             self._ledger.unbind(call)
-
-
-#: Parallel inputs share a container with many; only after so many crashes is one made to run alone.
-ALONE_AFTER = 3
-
-
-class ProtocolError(Exception):
-    """A container said something that cannot be: it must be closed."""
 
 
 def _check_shape(message: Completed, payload: bytes) -> None:
