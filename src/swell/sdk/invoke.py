@@ -34,6 +34,7 @@ def _open(link: Link, target: Target, kind: CallKind, args: Arguments, kwargs: d
         inline_max=welcome.payload_inline_max,
         directory=welcome.blob_dir,
         name=blobs.input_name(call_id, 0),
+        size_max=welcome.payload_max,
     )
     message = OpenCall(
         call_id,

@@ -185,7 +185,8 @@ class Feed:
     def _store(self, parts: list[memoryview], span: _Span) -> bytes:
         """Write arguments that are too large for a message to a file; return its name."""
         span.blobs.append(span.last)
-        return blobs.store(parts, self._link.welcome.blob_dir, blobs.input_name(self.call_id, span.last))
+        welcome, name = self._link.welcome, blobs.input_name(self.call_id, span.last)
+        return blobs.store(parts, welcome.blob_dir, name, size_max=welcome.payload_max)
 
     def _send(self, span: _Span) -> None:
         sealed = self.exhausted and span.last == self.sent

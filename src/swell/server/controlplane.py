@@ -130,7 +130,10 @@ class ControlPlane:
                 return "the token is not this server's"
             self._clients[connection.number] = connection
             settings = self._settings
-            connection.send(Welcome(str(self._blob_dir), settings.payload_inline_max, settings.map_outstanding_max))
+            welcome = Welcome(
+                str(self._blob_dir), settings.payload_inline_max, settings.map_outstanding_max, settings.payload_max
+            )
+            connection.send(welcome)
             return ""
         known = self._containers.get(hello.name)
         if hello.role not in ("container", "control") or known is None:

@@ -150,6 +150,7 @@ class Welcome(Message, frozen=True, tag=39):
     blob_dir: str
     payload_inline_max: int
     map_outstanding_max: int
+    payload_max: int = 4 << 30
 
 
 class Done(Message, frozen=True, tag=40):
