@@ -180,6 +180,7 @@ def test_help_shows_the_options_of_the_entrypoint_and_runs_nothing(folder: Path)
         (["job.py::count"], 1, "generator functions"),
         (["job.py::main", "--mood", "odd"], 2, "'odd' is not one of 'good', 'bad'"),
         (["job.py::main", "--nmae", "x"], 2, "--name"),
+        (["job.py::main", "-q"], 2, "write it before job.py::main"),
         (["job.py::greet"], 2, "Missing option '--name'"),
         (["-w", "out.txt", "job.py::nap", "--seconds", "0"], 1, "returned float"),
     ],

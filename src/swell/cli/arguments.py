@@ -92,7 +92,13 @@ def command_for(
             {known: value for known, value in values.items() if known in class_names},
         )
 
-    return click.Command(name, params=list[click.Parameter](options), callback=collect, help=inspect.getdoc(function))
+    return click.Command(
+        name,
+        params=list[click.Parameter](options),
+        callback=collect,
+        help=inspect.getdoc(function),
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
 
 
 class _Verbatim(click.Command):

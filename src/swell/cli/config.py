@@ -18,7 +18,7 @@ __all__ = ["config"]
 SECRETS: Final = ("token",)
 
 
-@click.command(epilog="Example: SWELL_SCALEDOWN_WINDOW=10 swell config --json")
+@click.command(epilog="Example: SWELL_DEFAULT_SCALEDOWN_WINDOW=10 swell config --json")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def config(as_json: bool) -> None:
     """List all settings. The environment goes before ~/.swell.toml, and that before the defaults."""

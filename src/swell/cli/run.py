@@ -95,8 +95,14 @@ def run(*, func_ref: str, arguments: tuple[str, ...], is_module: bool, write_res
         is_method=bool(target.method),
         of_class=target.class_parameters,
     )
-    with command.make_context(command.name, list(arguments)) as context:
-        given = command.invoke(context)
+    try:
+        with command.make_context(command.name, list(arguments)) as context:
+            given = command.invoke(context)
+    except click.NoSuchOption as unknown:
+        if not any(unknown.option_name in option.opts for option in run.params):
+            raise
+        hint = f"{unknown.option_name} is an option of swell run: write it before {func_ref}."
+        raise click.UsageError(f"{unknown.format_message()} {hint}", unknown.ctx) from None
     target.app.set_description(" ".join((func_ref, *arguments)))
     result = _run(target, given, _How(**how))
     if write_result is not None:

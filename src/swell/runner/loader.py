@@ -12,7 +12,7 @@ import random
 import sys
 import time
 from collections.abc import Mapping
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import ModuleType
 from typing import Any, Final
 
@@ -117,8 +117,9 @@ def _load_main(file: str) -> ModuleType:
 def _load_file(name: str, file: str, alias: str | None = None) -> ModuleType:
     """Run a file as module `name`; while it runs, and after, `alias` names it, too."""
     spec: ModuleSpec | None = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise InvalidError(f"{file} is not a Python file: cannot load module {name} from it")
+    if spec is None:  # a script need not be called .py
+        spec = importlib.util.spec_from_file_location(name, file, loader=SourceFileLoader(name, file))
+    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     if alias is not None:

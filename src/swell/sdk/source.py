@@ -82,14 +82,16 @@ def source_of(target: Any) -> Source:
         module = "__main__"
     loaded = sys.modules.get(target.__module__ or "__main__")
     file: str | None = getattr(loaded, "__file__", None)
+    if file == "<stdin>":  # what Python calls the file of a program that is piped into it
+        file = None
     return Source(module, target.__qualname__, os.path.abspath(file) if file else None)
 
 
 def finish_source(spec: FunctionSpec, target: Any) -> FunctionSpec:
     """Return the spec with the user's callable pickled into it, if a container could not import it.
 
-    That is so for `serialized=True`, and for everything defined in a notebook or at a prompt: there the module is
-    `__main__` without a file, so functions travel by value, without being asked to.
+    That is so for `serialized=True`, and for everything defined in a notebook, at a prompt or on stdin: there the
+    module is `__main__` without a file, so functions travel by value, without being asked to.
 
     Args:
         spec: What the decorator made.

@@ -314,7 +314,7 @@ def _traceback_of(frames: Sequence[_Frame]) -> TracebackType | None:
 
 
 def _without_columns(code: CodeType) -> CodeType:
-    # One location entry of kind 13, "the line it was on, and no columns", for each eight code units: everything is on the
+    # One location entry of kind 13, "still on that line, and no columns", for each eight code units: all is on the
     # first line, which notebooks ask the frame for, and there is nothing to underline.
     units = len(code.co_code) // 2
     table = b"".join(bytes((0x80 | 13 << 3 | min(8, units - at) - 1, 0)) for at in range(0, units, 8))

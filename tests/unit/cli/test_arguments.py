@@ -122,6 +122,14 @@ def test_annotations_that_cannot_be_evaluated() -> None:
         command_for("job", function)
 
 
+def test_help_answers_to_both_names_beside_a_parameter_that_looks_like_one() -> None:
+    def function(h: int = 1): ...
+
+    assert "--h INTEGER" in help_of(function)
+    assert CliRunner().invoke(command_for("swell run job.py", function), ["-h"]).output == help_of(function)
+    assert parsed(function, "--h 2").named == {"h": 2}
+
+
 def test_a_lone_variadic_gets_every_token_as_it_stands() -> None:
     def function(*args): ...
 

@@ -91,6 +91,12 @@ def test_script_is_main_for_pickle_and_loaded_once(tmp_path: Path) -> None:
     assert loader.find(Source("__main__", "C", str(file))) is found
 
 
+def test_script_need_not_be_called_py(tmp_path: Path) -> None:
+    file = tmp_path / "command"
+    file.write_text("#!/usr/bin/env python3\nvalue = 5\n")
+    assert loader.find(Source("__main__", "value", str(file))) == 5
+
+
 def test_script_that_fails_leaves_main_alone(tmp_path: Path) -> None:
     before = sys.modules["__main__"]
     file = tmp_path / "script.py"

@@ -142,8 +142,10 @@ def test_serialized_functions_are_pickled_when_the_app_is_opened() -> None:
     assert finish_source(finished, function) is finished
 
 
-def test_what_is_typed_at_a_prompt_is_pickled_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("names", [{}, {"__file__": "<stdin>"}], ids=["prompt", "stdin"])
+def test_what_stands_in_no_file_is_pickled_unasked(monkeypatch: pytest.MonkeyPatch, names: dict[str, str]) -> None:
     prompt = type(sys)("__main__")
+    prompt.__dict__.update(names)
     monkeypatch.setitem(sys.modules, "__main__", prompt)
     function: Any = type(plain)(plain.__code__, {"__name__": "__main__"}, "plain")
     prompt.__dict__["plain"] = function
