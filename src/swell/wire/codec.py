@@ -85,7 +85,7 @@ class FrameDecoder(Generic[M]):
     def _decode(self, header: memoryview) -> M:
         try:
             return self._kind.decode(header)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise FrameError(f"not a message of this protocol: {error}") from None
 
 

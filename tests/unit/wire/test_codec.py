@@ -1,0 +1,228 @@
+"""Frames: what is sent arrives, however the bytes are cut; what is not a frame is an error, and never anything else."""
+
+from __future__ import annotations
+
+import struct
+from itertools import combinations
+from typing import get_args
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from swell.model import AutoscalerChange, CallKind, Environment, FunctionSpec, Source
+from swell.wire import codec
+from swell.wire import messages as m
+
+FRAME_MAX = 1 << 20
+
+CALL = m.OpenCall("fc-1", "fu-1", "", CallKind.MAP, [3, 5], sealed=True, blobs=[1])
+CLIENT_SAYS = [
+    (m.Hello("client", m.PROTOCOL, "a label"), b""),
+    (CALL, b"abcde"),
+    (m.PutInputs("fc-1", 2, [], sealed=True), b""),
+    (m.UpdateAutoscaler(7, "fu-1", AutoscalerChange(min_containers=None, max_containers=3)), b""),
+    (
+        m.OpenApp(
+            1, "ap-1", "app", Environment("/py", "/", ("/lib",), {"A": "1"}), [FunctionSpec("f", Source("m", "f"))]
+        ),
+        b"",
+    ),
+    (m.Completed([(1, 0, 2), (3, 4, 1)], [1, 2, 3], [(1, 2)], [0], 0.25), b"xyz"),
+    (m.Leaving(), b""),
+]
+STREAM = b"".join(codec.encode(message, payload) for message, payload in CLIENT_SAYS)
+
+
+def read(data: bytes, *cuts: int, frame_max: int = FRAME_MAX) -> list[tuple[m.Message, bytes]]:
+    """Feed a server's decoder with data cut at these places."""
+    decoder = codec.for_server(frame_max)
+    frames: list[tuple[m.Message, bytes]] = []
+    for start, end in zip((0, *cuts), (*cuts, len(data)), strict=True):
+        frames += decoder.feed(data[start:end])
+    return frames
+
+
+# ---------------------------------------------------------------- what is sent arrives
+
+
+def test_all_in_one_piece() -> None:
+    assert read(STREAM) == CLIENT_SAYS
+
+
+def test_split_at_every_boundary() -> None:
+    for cut in range(len(STREAM) + 1):
+        assert read(STREAM, cut) == CLIENT_SAYS
+
+
+def test_split_at_every_two_boundaries_of_two_frames() -> None:
+    data = codec.encode(CALL, b"abcde") + codec.encode(m.Leaving())
+    for cuts in combinations(range(len(data) + 1), 2):
+        assert read(data, *cuts) == [(CALL, b"abcde"), (m.Leaving(), b"")]
+
+
+def test_byte_by_byte() -> None:
+    assert read(STREAM, *range(1, len(STREAM))) == CLIENT_SAYS
+
+
+def test_every_frame_comes_out_as_soon_as_its_last_byte_is_in() -> None:
+    decoder, frame = codec.for_server(FRAME_MAX), codec.encode(CALL, b"abcde")
+    assert decoder.feed(frame[:-1]) == []
+    assert decoder.feed(frame[-1:]) == [(CALL, b"abcde")]
+
+
+@given(st.binary(max_size=2_000), st.lists(st.integers(0, 3_000)))
+def test_any_payload_at_any_cuts(payload: bytes, places: list[int]) -> None:
+    data = codec.encode(CALL, payload) * 3
+    cuts = sorted(place for place in places if place <= len(data))
+    assert read(data, *cuts) == [(CALL, payload)] * 3
+
+
+def test_a_payload_may_be_a_view_and_what_arrives_is_a_copy() -> None:
+    source = bytearray(b"0123456789")
+    ((_, payload),) = read(codec.encode(m.Leaving(), memoryview(source)[2:5]))
+    source[:] = bytes(10)
+    assert payload == b"234"
+
+
+def test_what_was_fed_may_be_reused() -> None:
+    """A socket reads into the same buffer again and again."""
+    decoder, frames = codec.for_server(FRAME_MAX), []
+    buffer = bytearray(16)
+    for start in range(0, len(STREAM), 16):
+        piece = STREAM[start : start + 16]
+        buffer[: len(piece)] = piece
+        frames += decoder.feed(memoryview(buffer)[: len(piece)])
+    assert frames == CLIENT_SAYS
+
+
+def test_payloads_up_to_the_limit() -> None:
+    assert read(codec.encode(m.Leaving(), bytes(100)), frame_max=100) == [(m.Leaving(), bytes(100))]
+
+
+# ---------------------------------------------------------------- what is not a frame
+
+
+def test_nothing_and_half_a_frame_are_no_frame() -> None:
+    frame = codec.encode(CALL, b"abcde")
+    for end in range(len(frame)):
+        assert read(frame[:end]) == []
+
+
+@pytest.mark.parametrize(
+    ("header_size", "payload_size", "text"),
+    [
+        (codec.HEADER_MAX + 1, 0, f"header of {codec.HEADER_MAX + 1} bytes is over the limit of {codec.HEADER_MAX}"),
+        (2**32 - 1, 0, "header of 4294967295 bytes"),
+        (4, FRAME_MAX + 1, rf"payload of {FRAME_MAX + 1} bytes is over the limit of {FRAME_MAX} \(frame_max\)"),
+        (4, 2**32 - 1, "payload of 4294967295 bytes"),
+    ],
+)
+def test_a_size_over_its_bound_is_refused_before_the_bytes_come(header_size: int, payload_size: int, text: str) -> None:
+    with pytest.raises(codec.FrameError, match=text):
+        read(struct.pack("<II", header_size, payload_size))
+
+
+def test_frames_before_a_bad_one_are_not_given_out_with_it() -> None:
+    """The connection is closed: what came with garbage is not trusted."""
+    with pytest.raises(codec.FrameError):
+        read(codec.encode(m.Leaving()) + struct.pack("<II", 2**32 - 1, 0))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"",
+        b"\xc1",  # never used in msgpack
+        b"\x91",  # an array that is cut off
+        msgspec.msgpack.encode([]),
+        msgspec.msgpack.encode([9_999]),
+        msgspec.msgpack.encode(["text"]),
+        msgspec.msgpack.encode([12, "fc-1"]),  # too few fields
+        msgspec.msgpack.encode([12, "fc-1", "fu-1", "", 77, [], True]),  # no such kind of call
+        msgspec.msgpack.encode([12, "fc-1", "fu-1", "", 1, ["x"], True]),
+        msgspec.msgpack.encode({"a": 1}),
+        b"\x91" * 100_000,  # deep nesting
+        msgspec.msgpack.encode([14, "fc-1"])[:-1] + b"\xff",  # not UTF-8
+        codec.encode(m.Leaving())[8:] + b"more",
+    ],
+)
+def test_a_header_that_is_no_message_is_named_so(header: bytes) -> None:
+    with pytest.raises(codec.FrameError, match="not a message of this protocol"):
+        read(struct.pack("<II", len(header), 0) + header)
+
+
+def test_a_message_for_somebody_else_is_no_message() -> None:
+    with pytest.raises(codec.FrameError):
+        codec.for_client(FRAME_MAX).feed(codec.encode(CALL))
+    with pytest.raises(codec.FrameError):
+        codec.for_container(FRAME_MAX).feed(codec.encode(CALL))
+
+
+def chew(data: bytes, sizes: list[int]) -> None:
+    """Feed data in pieces until it ends or is refused; anything but a FrameError fails the test."""
+    decoder, start = codec.for_server(FRAME_MAX), 0
+    try:
+        for size in [*sizes, len(data)]:
+            decoder.feed(data[start : start + size])
+            start += size
+    except codec.FrameError:
+        pass
+
+
+@given(st.binary(max_size=4_000), st.lists(st.integers(1, 200), max_size=20))
+def test_arbitrary_bytes(data: bytes, sizes: list[int]) -> None:
+    chew(data, sizes)
+
+
+@given(st.binary(max_size=300), st.integers(0, 100), st.lists(st.integers(1, 50), max_size=5))
+def test_arbitrary_headers_of_the_right_size(header: bytes, payload_size: int, sizes: list[int]) -> None:
+    chew(struct.pack("<II", len(header), payload_size) + header + bytes(payload_size), sizes)
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats()
+    | st.text(max_size=20)
+    | st.binary(max_size=20),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=20,
+)
+TAGS = [10, 12, 13, 14, 15, 19, 80, 82, 83, 84]
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(TAGS), st.lists(VALUES, max_size=9))
+def test_known_tags_with_arbitrary_fields(tag: int, fields: list[object]) -> None:
+    header = msgspec.msgpack.encode([tag, *fields])
+    chew(struct.pack("<II", len(header), 0) + header, [])
+
+
+@settings(max_examples=300)
+@given(st.integers(0, len(STREAM) - 1), st.integers(1, 255))
+def test_one_wrong_byte_anywhere(place: int, change: int) -> None:
+    data = bytearray(STREAM)
+    data[place] ^= change
+    chew(bytes(data), [])
+
+
+# ---------------------------------------------------------------- the protocol as a whole
+
+
+def all_messages() -> list[type[m.Message]]:
+    return m.Message.__subclasses__()
+
+
+def test_every_message_has_a_receiver_and_a_tag_of_its_own() -> None:
+    received = {*get_args(m.ToServer), *get_args(m.ToClient), *get_args(m.ToContainer)}
+    assert received == set(all_messages())
+    tags = [kind.__struct_config__.tag for kind in all_messages()]
+    assert len(set(tags)) == len(tags)
+
+
+def test_a_frame_costs_eight_bytes_beside_header_and_payload() -> None:
+    header = msgspec.msgpack.encode(m.Leaving())
+    assert len(codec.encode(m.Leaving(), b"abc")) == 8 + len(header) + 3
