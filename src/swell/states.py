@@ -1,14 +1,28 @@
 """Lifecycles as tables: the states an Input and a Container pass through, and which steps are legal.
 
 Two rules. Everything not in a table is a bug of the caller, named `IllegalStep`. What can be derived is not a state: a
-Call's state follows from its Inputs and is stored nowhere. This module must not know why a step is taken.
+Call's state follows from its Inputs and is stored nowhere. An Input's follows from where it is, since inputs travel by
+the thousand: in a backlog, in a delivery, or in an output. The simulator's witness keeps it for each one, and takes it
+through this table; the engine keeps the Containers'. This module must not know why a step is taken.
 """
 
 from __future__ import annotations
 
 from enum import Enum
+from typing import TypeVar
 
-__all__ = ["CONTAINER_STEPS", "INPUT_STEPS", "ContainerState", "IllegalStep", "InputState", "step"]
+from swell.model import OutputStatus
+
+__all__ = [
+    "CONTAINER_STEPS",
+    "ENDS_AS",
+    "INPUT_STEPS",
+    "ContainerState",
+    "IllegalStep",
+    "InputState",
+    "is_final",
+    "step",
+]
 
 
 class InputState(Enum):
@@ -59,9 +73,32 @@ CONTAINER_STEPS: dict[ContainerState, frozenset[ContainerState]] = {
     _C.LOST: frozenset(),
 }
 
+#: The state in which an Input ends whose output has that status.
+ENDS_AS: dict[OutputStatus, InputState] = {
+    OutputStatus.SUCCESS: _I.SUCCEEDED,
+    OutputStatus.GENERATOR_DONE: _I.SUCCEEDED,
+    OutputStatus.FAILURE: _I.FAILED,
+    OutputStatus.INIT_FAILURE: _I.FAILED,
+    OutputStatus.INTERNAL_FAILURE: _I.FAILED,
+    OutputStatus.TIMEOUT: _I.TIMED_OUT,
+    OutputStatus.TERMINATED: _I.CANCELLED,
+}
 
-def step(now: ContainerState, then: ContainerState) -> ContainerState:
-    """Return `then` if a Container may go there from `now`; raise IllegalStep otherwise."""
-    if then not in CONTAINER_STEPS[now]:
-        raise IllegalStep(f"a container cannot go from {now.value} to {then.value}")
+S = TypeVar("S", InputState, ContainerState)
+
+
+def step(now: S, then: S) -> S:
+    """Return `then` if an Input or a Container may go there from `now`; raise IllegalStep otherwise."""
+    if then not in _steps(now):
+        what = "an input" if isinstance(now, InputState) else "a container"
+        raise IllegalStep(f"{what} cannot go from {now.value} to {then.value}")
     return then
+
+
+def is_final(state: InputState | ContainerState) -> bool:
+    """Tell whether nothing follows a state."""
+    return not _steps(state)
+
+
+def _steps(state: InputState | ContainerState) -> frozenset[InputState] | frozenset[ContainerState]:
+    return INPUT_STEPS[state] if isinstance(state, InputState) else CONTAINER_STEPS[state]

@@ -7,7 +7,17 @@ from itertools import product
 
 import pytest
 
-from swell.states import CONTAINER_STEPS, INPUT_STEPS, ContainerState, IllegalStep, InputState, step
+from swell.model import OutputStatus
+from swell.states import (
+    CONTAINER_STEPS,
+    ENDS_AS,
+    INPUT_STEPS,
+    ContainerState,
+    IllegalStep,
+    InputState,
+    is_final,
+    step,
+)
 
 ENDS = {ContainerState.STOPPED, ContainerState.FAILED, ContainerState.LOST}
 
@@ -53,6 +63,13 @@ def test_a_usual_life() -> None:
 def test_an_illegal_step_says_which() -> None:
     with pytest.raises(IllegalStep, match="a container cannot go from draining to ready"):
         step(ContainerState.DRAINING, ContainerState.READY)
+    with pytest.raises(IllegalStep, match="an input cannot go from failed to pending"):
+        step(InputState.FAILED, InputState.PENDING)
+
+
+def test_every_output_ends_its_input() -> None:
+    assert set(ENDS_AS) == set(OutputStatus)
+    assert all(is_final(state) for state in ENDS_AS.values())
 
 
 def test_an_input_is_tried_again_only_from_running() -> None:

@@ -7,8 +7,6 @@ to the wrong client, an order to a container that was told to leave. It must not
 
 from __future__ import annotations
 
-from enum import Enum
-
 from swell.config import Settings
 from swell.engine.events import (
     ClientGone,
@@ -28,6 +26,7 @@ from swell.engine.events import (
 from swell.model import CallKind, FunctionSpec, OutputStatus
 from swell.policy.retry import retry_delay
 from swell.sim.work import Mishap, Work
+from swell.states import ENDS_AS, InputState, is_final, step
 from swell.wire import messages as m
 
 __all__ = ["Account", "Witness"]
@@ -37,22 +36,13 @@ ENDS_WELL = (OutputStatus.SUCCESS, OutputStatus.GENERATOR_DONE)
 COUNTED = (OutputStatus.FAILURE, OutputStatus.TIMEOUT)
 
 
-class Where(Enum):
-    """Where the witness last saw an input."""
-
-    PENDING = "pending"
-    RUNNING = "running"
-    ANSWERED = "answered"  #: within one event: what comes of it is not said yet
-    ENDED = "ended"
-
-
 class Account:
     """What is known of one input."""
 
-    __slots__ = ("alone", "answer", "began_at", "crashes", "delivery", "failures", "not_before", "steps", "where")
+    __slots__ = ("alone", "answer", "began_at", "crashes", "delivery", "failures", "not_before", "state", "steps")
 
     def __init__(self) -> None:
-        self.where = Where.PENDING
+        self.state = InputState.PENDING
         self.answer: OutputStatus | None = None
         self.delivery = 0
         self.began_at: float | None = None  #: when its container began to execute it, in this attempt
@@ -106,7 +96,7 @@ class Witness:
         self._held: dict[int, Held] = {}
         self._held_by: dict[str, dict[int, Held]] = {}
         self._no_more: dict[str, str] = {}  #: containers that must not be given inputs, and why
-        self._limbo: dict[tuple[str, int], CallAccount] = {}
+        self._limbo: dict[tuple[str, int], CallAccount] = {}  #: answered just now; what comes of it is unsaid
         self._recorded: set[tuple[str, int]] = set()
         self._dropped: set[tuple[str, int]] = set()
 
@@ -120,13 +110,13 @@ class Witness:
     def began(self, delivery: int, call_id: str, index: int, at: float) -> None:
         """A container begins to execute an input."""
         account = self.calls[call_id].inputs[index]
-        if account.where is Where.RUNNING and account.delivery == delivery:
+        if account.state is InputState.RUNNING and account.delivery == delivery:
             account.began_at = at
 
     def killed(self, delivery: int, call_id: str, index: int) -> None:
         """An input takes its container down."""
         account = self.calls[call_id].inputs[index]
-        if account.where is Where.RUNNING and account.delivery == delivery:
+        if account.state is InputState.RUNNING and account.delivery == delivery:
             account.steps += 1
 
     # ------------------------------------------------------------ events, before the engine sees them
@@ -208,7 +198,6 @@ class Witness:
         held.live.discard(position)
         call, index = held.inputs[position]
         account = call.inputs[index]
-        account.where = Where.ANSWERED
         account.answer = status
         if status in COUNTED:
             account.failures += 1
@@ -239,7 +228,7 @@ class Witness:
     @staticmethod
     def _pend(call: CallAccount, index: int, not_before: float) -> None:
         account = call.inputs[index]
-        account.where = Where.PENDING
+        account.state = step(account.state, InputState.PENDING)
         account.answer = None
         account.began_at = None
         account.not_before = not_before
@@ -274,7 +263,7 @@ class Witness:
             case DropBlobs():
                 for call_id, index in effect.inputs:
                     account = self.calls[call_id].inputs[index]
-                    assert account.where is Where.ENDED, f"{call_id}/{index}: its blob is dropped before its end"
+                    assert is_final(account.state), f"{call_id}/{index}: its blob is dropped before its end"
                     assert (call_id, index) not in self._dropped, f"{call_id}/{index}: its blob is dropped twice"
                     self._dropped.add((call_id, index))
             case RecordOutputs():
@@ -297,12 +286,12 @@ class Witness:
             self._check_order(call, first, now)
             for index in range(first, first + count):
                 account = call.inputs[index]
-                if account.where is Where.ANSWERED:
+                if self._limbo.pop((call_id, index), None) is not None:
                     self._retry(call, index, now)
-                    del self._limbo[call.id, index]
-                assert account.where is Where.PENDING, f"{call_id}/{index} is {account.where.value} and leaves again"
+                state = account.state
+                assert state is InputState.PENDING, f"{call_id}/{index} is {state.value} and leaves again"
                 assert now >= account.not_before - EPSILON, f"{call_id}/{index} leaves before its retry is due"
-                account.where = Where.RUNNING
+                account.state = step(state, InputState.RUNNING)
                 account.delivery = message.delivery
                 if index == call.frontier:
                     call.frontier += 1
@@ -326,7 +315,6 @@ class Witness:
             account = call.inputs[index]
             if call.doomed:
                 held.live.discard(position)
-                account.where = Where.ANSWERED
                 account.answer = OutputStatus.TERMINATED
                 self._limbo[call.id, index] = call
                 continue
@@ -359,7 +347,7 @@ class Witness:
 
     def _end(self, call: CallAccount, index: int, status: OutputStatus) -> None:
         account, name = call.inputs[index], f"{call.id}/{index}"
-        assert account.where is not Where.ENDED, f"{name} ends twice"
+        assert not is_final(account.state), f"{name} ends twice"
         attempts = 1 + (call.spec.retry.max_retries if call.spec.retry else 0)
         match status:
             case OutputStatus.SUCCESS | OutputStatus.GENERATOR_DONE:
@@ -371,19 +359,18 @@ class Witness:
                 asked = call.doomed or account.crashes >= self.settings.poison_crashes_max
                 assert asked, f"{name} is terminated, but nobody asked for it"
             case OutputStatus.INIT_FAILURE:
-                assert account.where is Where.PENDING, f"{name} was running: a start cannot have failed it"
+                assert account.state is InputState.PENDING, f"{name} was running: a start cannot have failed it"
             case OutputStatus.INTERNAL_FAILURE:
                 limit = self.settings.poison_crashes_max
                 assert account.crashes >= limit, f"{name} is blamed for {account.crashes} of {limit} crashes"
                 guilty = call.works[index].always_kills or Mishap.KILL in call.works[index].mishaps
                 assert guilty or not self.expect_innocent_survival, f"{name} is innocent"
-        assert account.where is not Where.RUNNING, f"{name} ends while it runs"
-        if account.where is Where.ANSWERED:
-            del self._limbo[call.id, index]
-        elif index == call.frontier:
+        is_answered = self._limbo.pop((call.id, index), None) is not None
+        assert is_answered or account.state is not InputState.RUNNING, f"{name} ends while it runs"
+        if not is_answered and index == call.frontier:
             call.frontier += 1
         call.returned.discard(index)
-        account.where = Where.ENDED
+        account.state = step(account.state, ENDS_AS[status])
         call.ended += 1
 
     # ------------------------------------------------------------ after the effects
@@ -408,10 +395,10 @@ class Witness:
     def unfinished(self) -> list[str]:
         """Return what has not ended, in words."""
         return [
-            f"{call.id}/{index} {account.where.value}"
+            f"{call.id}/{index} {account.state.value}"
             for call in self.calls.values()
             for index, account in enumerate(call.inputs)
-            if account.where is not Where.ENDED
+            if not is_final(account.state)
         ]
 
     def left_blobs(self) -> list[str]:
