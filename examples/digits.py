@@ -1,6 +1,6 @@
 """A real job: find the best support vector classifier for scikit-learn's 1,797 handwritten digits, by grid search.
 
-Every input is one setting, judged by 5-fold cross-validation. Needs scikit-learn: `pip install 'swell[digits]'`.
+Every input is one setting, judged by 5-fold cross-validation. Needs scikit-learn: `pip install '.[digits]'`.
 """
 
 import itertools

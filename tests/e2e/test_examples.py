@@ -91,7 +91,7 @@ def test_every_example_has_a_promise() -> None:
 def test_example_with_swell_run(name: str) -> None:
     package = NEEDS.get(name)
     if package and importlib.util.find_spec(package) is None:
-        pytest.skip(f"{package} is not installed: pip install 'swell[{Path(name).stem}]'")
+        pytest.skip(f"{package} is not installed: pip install '.[{Path(name).stem}]'")
     done = run([SWELL, "run", EXAMPLES / name])
     assert done.returncode == 0, done.stdout + done.stderr
     assert_prints(done.stdout, PROMISES[name])

@@ -243,5 +243,7 @@ def connect(address: str) -> socket.socket:
         endpoint.connect(path)
     except OSError as error:
         endpoint.close()
-        raise ConnectionError(f"no server listens at {address}: {error.strerror}") from None
+        raise ConnectionError(
+            f"no server listens at {address}: {error.strerror}; one that a run started ended with it"
+        ) from None
     return endpoint
