@@ -88,15 +88,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     frame_max: Annotated[int, Meta(ge=65_536, description="Largest message accepted on a socket.")] = 64 * MIB
     log_line_max: Annotated[int, Meta(ge=80, description="Longer output lines are split.")] = 16 << 10
 
-    # Places and behaviour of the client
+    # The way to the server, and behaviour of the client
     server: Annotated[str, Meta(description="Address of the server to use, as unix:/path.")] = ""
-    token: Annotated[str, Meta(description="Secret that a container shows when it connects.")] = ""
-    data_dir: Annotated[str, Meta(description="Where a server that stays keeps its data.")] = ""
+    token: Annotated[str, Meta(description="Secret that clients show to a server which has one.")] = ""
     async_warnings: Annotated[bool, Meta(description="Warn when a blocking call is made inside an event loop.")] = True
     traceback: Annotated[bool, Meta(description="Show raw tracebacks instead of an error panel.")] = False
-    logs_timeout_s: Annotated[
-        Seconds, Meta(description="How long to wait for the last log lines at the end of a run.")
-    ] = 10.0
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, file: str | None = None) -> Settings:

@@ -36,6 +36,7 @@ from swell.wire.messages import (
 
 FRAME_MAX = 64 << 20
 INLINE_MAX = 4096
+PAYLOAD_MAX = 64 << 20
 PATIENCE_S = 20.0
 
 M = TypeVar("M", bound=Message)
@@ -73,7 +74,7 @@ class Peer:
         gave_back: (delivery, position) in order.
     """
 
-    def __init__(self, directory: Path, spec: FunctionSpec, variables: dict[str, str]) -> None:
+    def __init__(self, directory: Path, spec: FunctionSpec, payload_max: int) -> None:
         self.directory = directory
         self.spec = spec
         self.results: dict[tuple[int, int], tuple[OutputStatus, Any]] = {}
@@ -91,7 +92,7 @@ class Peer:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "swell.runner.main", f"unix:{address}", "ta-1"],
             start_new_session=True,
-            env={**os.environ, "SWELL_TOKEN": "secret", **variables},
+            env={**os.environ, "SWELL_TOKEN": "secret"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
@@ -101,9 +102,18 @@ class Peer:
         roles = [hello[0].role for hello in self.hellos if hello and isinstance(hello[0], Hello)]
         assert roles == ["container", "control"]
         environment = Environment(sys.executable, str(directory), (str(directory), *sys.path), {"FROM_CLIENT": "yes"})
-        self.data.send(
-            Load("ap-1", "app", "fu-1", spec, environment, str(self.blob_dir), INLINE_MAX, {"other": "fu-2"})
+        load = Load(
+            "fu-1",
+            spec,
+            environment,
+            {"other": "fu-2"},
+            blob_dir=str(self.blob_dir),
+            payload_inline_max=INLINE_MAX,
+            payload_max=payload_max,
+            frame_max=FRAME_MAX,
+            exit_grace_s=30.0,
         )
+        self.data.send(load)
 
     @staticmethod
     def _accept(listener: socket.socket) -> Connection:
@@ -224,9 +234,9 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Peer]]:
     """Start a container: `start(spec, code)` writes `code` to program.py, where `spec` finds it."""
     peers: list[Peer] = []
 
-    def begin(spec: FunctionSpec, code: str = "", *, variables: dict[str, str] | None = None) -> Peer:
+    def begin(spec: FunctionSpec, code: str = "", *, payload_max: int = PAYLOAD_MAX) -> Peer:
         (tmp_path / "program.py").write_text(code)
-        peer = Peer(tmp_path, spec, variables or {})
+        peer = Peer(tmp_path, spec, payload_max)
         peers.append(peer)
         return peer
 

@@ -351,7 +351,7 @@ def test_a_blob_that_is_not_there_or_not_a_name_fails_its_input(start: Start) ->
 
 
 def test_result_over_the_largest_size_is_refused(start: Start) -> None:
-    peer = start(function(), "def f(n): return bytes(n)", variables={"SWELL_PAYLOAD_MAX": "100000"})
+    peer = start(function(), "def f(n): return bytes(n)", payload_max=100_000)
     peer.ready()
     (_, error), fine = peer.run((200_000,), (50_000,))
     assert "payload_max" in str(error)

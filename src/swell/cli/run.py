@@ -6,7 +6,6 @@ This module must not know how a reference is resolved, options are parsed, or a 
 from __future__ import annotations
 
 import inspect
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -16,6 +15,7 @@ import click
 from swell.cli import reference
 from swell.cli.display import Display
 from swell.cli.main import EXIT_INTERRUPTED
+from swell.config import Settings
 from swell.errors import InvalidError
 from swell.sdk.output import enable_output
 
@@ -135,7 +135,7 @@ def _run(target: Target, given: Arguments, how: _How) -> Any:
 def _warn_of_detaching(target: Target, how: _How, display: Display) -> None:
     if not how.detach:
         return
-    if not os.environ.get("SWELL_SERVER"):
+    if not Settings.load().server:
         display.notice("--detach has no effect: this run has a server of its own; set SWELL_SERVER to one that stays")
     elif target.is_local:
         display.notice("--detach: when this command ends, only the last call that the local entrypoint made goes on")

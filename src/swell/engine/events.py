@@ -101,7 +101,6 @@ class StartContainer(Struct, frozen=True):
 
     container_id: str
     app_id: str
-    app_name: str
     function_id: str
     function_ids: dict[str, str]  #: all functions of the app, so that they can call each other
     spec: FunctionSpec

@@ -157,7 +157,6 @@ class Scaler:
             StartContainer(
                 container.id,
                 app.id,
-                app.name,
                 pool.id,
                 app.function_ids,
                 pool.spec,

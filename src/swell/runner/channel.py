@@ -60,14 +60,14 @@ class Receiver:
 
     def __init__(self, connection: socket.socket, frame_max: int) -> None:
         self.connection = connection
-        self._decoder = codec.for_container(frame_max)
+        self.decoder = codec.for_container(frame_max)
         # Mapped, not allocated: its pages take memory only once they are used, and most of them never are.
         self._view = memoryview(mmap.mmap(-1, READ_SIZE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
 
     def receive(self, flags: int = 0) -> list[tuple[ToContainer, bytes]] | None:
         """Read once and return the frames that are now complete; None at the end of the stream."""
         size = self.connection.recv_into(self._view, 0, flags)
-        return self._decoder.feed(self._view[:size]) if size else None
+        return self.decoder.feed(self._view[:size]) if size else None
 
 
 class Channel:
@@ -89,8 +89,8 @@ class Channel:
         os.register_at_fork(after_in_child=self._leave_to_parent)
 
     @classmethod
-    def open(cls, address: str, container_id: str, token: str, frame_max: int) -> Channel:
-        """Connect twice, and introduce this container.
+    def open(cls, address: str, container_id: str, token: str) -> Channel:
+        """Connect twice, and introduce this container. Messages may carry nothing until `allow` says how much.
 
         Raises:
             InvalidError: the address is not of the form unix:/path.
@@ -99,7 +99,11 @@ class Channel:
         data, control = connect(address), connect(address)
         data.sendall(codec.encode(Hello("container", PROTOCOL, container_id, token)))
         control.sendall(codec.encode(Hello("control", PROTOCOL, container_id, token)))
-        return cls(data, control, frame_max)
+        return cls(data, control, frame_max=0)
+
+    def allow(self, frame_max: int) -> None:
+        """Let one message carry so many bytes from now on."""
+        self.frame_max = self.data.decoder.frame_max = self.orders.decoder.frame_max = frame_max
 
     def _leave_to_parent(self) -> None:
         # The child must neither speak for the container nor keep its connections open.

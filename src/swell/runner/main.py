@@ -12,7 +12,6 @@ import sys
 from time import perf_counter
 from typing import Final
 
-from swell.config import Settings
 from swell.runner.allotment import Allotment
 from swell.runner.channel import Channel, die
 from swell.runner.deliveries import Ledger
@@ -75,18 +74,18 @@ class Container:
         self._id = container_id
         self._token = token
         self._inherited = inherited
-        self._settings = Settings.load()
         self._ledger = Ledger()
         self._hooks = HookCaller()
-        self._channel = Channel.open(address, container_id, token, self._settings.frame_max)
-        self._orders = Orders(self._channel, self._ledger, self._settings.exit_grace_s)
+        self._channel = Channel.open(address, container_id, token)
 
     def serve(self) -> int:
         """Load, run inputs, leave; return the exit code."""
         load = self._receive_load()
-        self._orders.start()
+        self._channel.allow(load.frame_max)
+        orders = Orders(self._channel, self._ledger, load.exit_grace_s)
+        orders.start()
         slots = Allotment(self._channel, self._ledger, load.spec.concurrency)
-        enter_container(self._orders.stop_fetching, load.function_ids, load.function_id, slots)
+        enter_container(orders.stop_fetching, load.function_ids, load.function_id, slots)
         try:
             program = self._load(load)
         except KeyboardInterrupt:
@@ -95,11 +94,11 @@ class Container:
             self._report_failed_start(error)
             return 1
         executor = self._executor(load, program)
-        self._orders.attach(executor.wake)
+        orders.attach(executor.wake)
         self._channel.send(Ready(os.getpid(), perf_counter() - self._began))
         executor.run()
-        limit_time(self._orders.grace_s)
-        self._orders.return_unbegun()
+        limit_time(orders.grace_s)
+        orders.return_unbegun()
         return run_exit_hooks(program.exit, self._hooks.call)
 
     def _receive_load(self) -> Load:
@@ -142,7 +141,7 @@ class Container:
         self._channel.send(StartFailed(text), payload.encode_exception(error, where=self._id, hide=HIDDEN))
 
     def _executor(self, load: Load, program: Program) -> Executor:
-        porter = Porter(self._id, load.payload_inline_max, load.blob_dir, self._settings.payload_max)
+        porter = Porter(self._id, load.payload_inline_max, load.blob_dir, load.payload_max)
         bench = Workbench(self._channel, self._ledger, porter, program.entries)
         return choose_executor(
             bench, self._hooks, is_async=program.is_async, max_inputs=load.spec.concurrency.max_inputs

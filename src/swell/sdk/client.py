@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from swell.sdk.loop_link import LoopLink
 
-__all__ = ["Client", "client_from_environment", "mint_id"]
+__all__ = ["Client", "client_from_settings", "mint_id"]
 
 
 def mint_id(prefix: str) -> str:
@@ -92,18 +92,19 @@ class Client:
                 loop.call_soon_threadsafe(connecting.result().shut)
 
 
-@lru_cache(maxsize=1)
-def _container_client(address: str, token: str, pid: int) -> Client:
-    return Client(address, token)
-
-
-def client_from_environment() -> Client:
-    """Return the client of the server that SWELL_SERVER names: inside a container, the one it belongs to.
+def client_from_settings() -> Client:
+    """Return the client of the server that the settings name: inside a container, the one it belongs to.
 
     Raises:
         ExecutionError: no server is named.
     """
-    address = os.environ.get("SWELL_SERVER", "")
-    if not address:
+    return _client(os.environ.get("SWELL_SERVER"), os.environ.get("SWELL_TOKEN"), os.getpid())
+
+
+@lru_cache(maxsize=1)
+def _client(server: str | None, token: str | None, pid: int) -> Client:
+    """Read the settings anew when what leads to a server has changed, or this is a forked child."""
+    settings = Settings.load()
+    if not settings.server:
         raise ExecutionError("no server is known here: call this inside `with app.run():`, or set SWELL_SERVER")
-    return _container_client(address, os.environ.get("SWELL_TOKEN", ""), os.getpid())
+    return Client(settings.server, settings.token, settings)

@@ -16,7 +16,7 @@ from swell.errors import ExecutionError, InvalidError
 from swell.model import FunctionSpec, MethodSpec
 from swell.sdk import invoke
 from swell.sdk.call import FunctionCall
-from swell.sdk.client import Client, client_from_environment
+from swell.sdk.client import Client, client_from_settings
 from swell.sdk.dual import Dual, DualIterator
 from swell.sdk.inputs import Source, starred, zipped
 from swell.sdk.link import Link
@@ -362,7 +362,7 @@ class Function(Generic[P, R]):
         if session is not None:
             return session.client
         if not is_local():
-            return client_from_environment()
+            return client_from_settings()
         if self._fixed_id:
             return current_client()
         raise require_running(self.name)

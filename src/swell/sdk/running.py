@@ -11,6 +11,7 @@ import threading
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from swell.config import Settings
 from swell.errors import Error, InvalidError
 from swell.model import Environment, FunctionSpec
 from swell.sdk.blocking import run_blocking
@@ -77,7 +78,8 @@ class RunContext:
         sys.modules.setdefault("__swell_main__", sys.modules["__main__"])
         specs = _specs(app)
         try:
-            client = self._client = Client(self._find_server())
+            settings = Settings.load()
+            client = self._client = Client(settings.server or self._private_address(), settings.token, settings)
             link = self._link = client.new_link()
             opened = self._open(client, link, specs)
         except BaseException:
@@ -88,12 +90,9 @@ class RunContext:
         app.session.begin()
         return app
 
-    def _find_server(self) -> str:
-        address = os.environ.get("SWELL_SERVER", "")
-        if not address:
-            self._server = PrivateServer.join()
-            address = self._server.address
-        return address
+    def _private_address(self) -> str:
+        self._server = PrivateServer.join()
+        return self._server.address
 
     def _open(self, client: Client, link: BlockingLink, specs: list[FunctionSpec]) -> AppOpened:
         output = current_output()

@@ -6,7 +6,7 @@ This module must not know how an app is started or what its functions are.
 from __future__ import annotations
 
 from swell.errors import ExecutionError
-from swell.sdk.client import Client, client_from_environment
+from swell.sdk.client import Client, client_from_settings
 
 __all__ = ["Session", "current_client", "require_running"]
 
@@ -45,7 +45,7 @@ def current_client() -> Client:
     session = Session.latest()
     if session is not None:
         return session.client
-    return client_from_environment()
+    return client_from_settings()
 
 
 def require_running(name: str) -> ExecutionError:

@@ -150,7 +150,8 @@ class ControlPlane:
     def _knows(self, token: str) -> bool:
         """Tell whether a token is the server's, or that of one of its containers, whose code may make calls."""
         known = [self._settings.token, *(channels.order.token for channels in self._containers.values())]
-        return any([secrets.compare_digest(token, one) for one in known])
+        matches = [secrets.compare_digest(token, one) for one in known]  # all of them: the time taken tells nothing
+        return any(matches)
 
     def received(self, connection: Connection, message: Message, payload: bytes) -> None:
         """A peer said something."""
@@ -293,17 +294,17 @@ class ControlPlane:
         self._backend.launch(order)
 
     def _load(self, known: _Channels) -> Load:
-        order = known.order
-        app = self.engine.ledger.apps.get(order.app_id)
+        order, settings = known.order, self._settings
         return Load(
-            order.app_id,
-            app.name if app is not None else "",
             order.function_id,
             order.spec,
             order.environment,
-            str(self._blob_dir),
-            self._settings.payload_inline_max,
             known.function_ids,
+            blob_dir=str(self._blob_dir),
+            payload_inline_max=settings.payload_inline_max,
+            payload_max=settings.payload_max,
+            frame_max=settings.frame_max,
+            exit_grace_s=settings.exit_grace_s,
         )
 
     def _kill_container(self, effect: e.KillContainer) -> None:

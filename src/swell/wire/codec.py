@@ -43,7 +43,7 @@ class FrameDecoder(Generic[M]):
 
     def __init__(self, kind: msgspec.msgpack.Decoder[M], frame_max: int) -> None:
         self._kind = kind
-        self._frame_max = frame_max
+        self.frame_max = frame_max  #: bytes that the payload of one frame may have
         self._buffer = bytearray()
         self._need = PREFIX.size
 
@@ -79,8 +79,8 @@ class FrameDecoder(Generic[M]):
     def _check(self, header_size: int, payload_size: int) -> None:
         if header_size > HEADER_MAX:
             raise FrameError(f"header of {header_size} bytes is over the limit of {HEADER_MAX}")
-        if payload_size > self._frame_max:
-            raise FrameError(f"payload of {payload_size} bytes is over the limit of {self._frame_max} (frame_max)")
+        if payload_size > self.frame_max:
+            raise FrameError(f"payload of {payload_size} bytes is over the limit of {self.frame_max} (frame_max)")
 
     def _decode(self, header: memoryview) -> M:
         try:

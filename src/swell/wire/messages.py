@@ -296,14 +296,15 @@ class Notice(Message, frozen=True, tag=53):
 class Load(Message, frozen=True, tag=60):
     """What this container is to run: sent on the data channel right after Hello."""
 
-    app_id: str
-    app_name: str
     function_id: str
     spec: FunctionSpec
     environment: Environment
+    function_ids: dict[str, str]  #: the app's functions, so that they can call each other
     blob_dir: str
     payload_inline_max: int
-    function_ids: dict[str, str]  #: the app's functions, so that they can call each other
+    payload_max: int
+    frame_max: int
+    exit_grace_s: float  #: how long it may take to leave when nobody drains it
 
 
 class Deliver(Message, frozen=True, tag=61):
