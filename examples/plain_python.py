@@ -1,4 +1,7 @@
-"""Without the command line: a Python program opens its app with `app.run()`. Run it with `python plain_python.py`."""
+"""Without the command line: a Python program opens its app with `app.run()`. Run it with `python plain_python.py`.
+
+What containers print is shown inside `with modal.enable_output():`, and nowhere else.
+"""
 
 import os
 
