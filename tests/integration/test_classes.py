@@ -118,7 +118,7 @@ def test_an_image_gives_variables_and_a_working_directory() -> None:
 
 
 def test_a_working_directory_must_exist() -> None:
-    with pytest.raises(swell.exception.InvalidError, match="/no/such/place.*must exist"):
+    with pytest.raises(swell.exception.InvalidError, match=r"/no/such/place.*must exist"):
         nowhere.remote()
 
 
