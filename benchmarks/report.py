@@ -106,8 +106,18 @@ def _short(value: float) -> str:
 
 
 def save(result: dict[str, Any], *, as_reference: bool) -> Path:
-    """Write a run to benchmarks/results and return the file; the reference run is the one that the docs quote."""
+    """Write a run to benchmarks/results and return the file; the reference run is the one that the docs quote.
+
+    In the reference, the cases of this run take the place of their predecessors, and other cases stay: contestants are
+    compared within a case, never across.
+    """
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / ("reference.json" if as_reference else f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json")
+    path = RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
+    if as_reference:
+        path = RESULTS / "reference.json"
+        if path.exists():
+            new = {case["name"]: case for case in result["cases"]}
+            old = {case["name"]: case for case in json.loads(path.read_text())["cases"]}
+            result = {**result, "cases": list({**old, **new}.values())}
     path.write_text(json.dumps(result, indent=1) + "\n")
     return path

@@ -36,3 +36,8 @@ async def nap(seconds: float) -> float:
 def batch_sizes(x: list[int]) -> list[int]:
     """Answer each input of a batch with the size of the batch it came in."""
     return [len(x)] * len(x)
+
+
+def exhaust_map(function: Any, count: int) -> int:
+    """Be the caller of a long map: run a Function over so many inputs and return how many results there were."""
+    return sum(1 for _ in function.map(range(count)))
