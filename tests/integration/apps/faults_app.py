@@ -47,7 +47,7 @@ def numbered_failure(x: int) -> None:
     raise Odd("attempt", attempt(x))
 
 
-@app.function(retries=swell.Retries(max_retries=3, initial_delay=0.1, backoff_coefficient=3.0, max_delay=1.0))
+@app.function(retries=swell.Retries(max_retries=3, initial_delay=0.1, backoff_coefficient=10.0, max_delay=1.0))
 def backs_off(x: int) -> None:
     attempt(x)
     raise ValueError(x)
@@ -277,6 +277,8 @@ def preempted(x: int) -> int:
 
 @app.cls()
 class FailsToEnter:
+    pool: str = swell.parameter()
+
     @swell.enter()
     def open(self) -> None:
         attempt("enter")
