@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any
 
-from msgspec import UNSET, Struct, UnsetType, field
+from msgspec import UNSET, Struct, UnsetType
 
 __all__ = [
     "AutoscalerChange",
@@ -226,4 +226,4 @@ class FunctionSpec(Struct, frozen=True, omit_defaults=True):
     variables: dict[str, str] = {}  #: extra environment variables of the container
     workdir: str = ""  #: working directory of the container, from the client's own on
     parameters: bytes = b""  #: msgpack map of class parameters: set on a variant, empty on the base
-    recorded: dict[str, Any] = field(default_factory=dict)  #: options accepted and shown, without effect here
+    recorded: dict[str, Any] = {}  #: options accepted and shown, without effect here

@@ -25,7 +25,7 @@ __all__ = [
 
 
 class LaunchOrder(Struct, frozen=True):
-    """Start one container. The backend may not fail later than by `launch_failed` or `container_exited`."""
+    """Start one container. Whatever becomes of it, the backend ends by reporting `container_exited`."""
 
     container_id: str
     app_id: str

@@ -14,6 +14,7 @@ import swell.wire
 from swell.errors import InvalidError, SerializationError
 from swell.model import OutputStatus
 from swell.wire import blobs, payload
+from swell.wire.blob_names import output_name
 
 __all__ = ["HIDDEN", "TERMINATED", "Outcome", "Porter", "check_plain", "print_exception"]
 
@@ -91,7 +92,7 @@ class Porter:
             raise
         if isinstance(packed, bytes):
             return SUCCESS, packed, False
-        name = blobs.output_name(call_id, index)
+        name = output_name(call_id, index)
         return SUCCESS, blobs.store(packed, self._blob_dir, name, size_max=self._size_max), True
 
     def failure(self, exc: BaseException) -> Outcome:

@@ -17,6 +17,7 @@ from swell.sdk.mapping import Feed, open_inputs
 from swell.sdk.outcome import Failure, outcomes
 from swell.sdk.target import Target
 from swell.wire import blobs
+from swell.wire.blob_names import input_name
 from swell.wire.messages import Accepted, Items, OpenCall, Outputs, Refused, TakeItems
 from swell.wire.payload import loads
 
@@ -33,7 +34,7 @@ def _open(link: Link, target: Target, kind: CallKind, args: Arguments, kwargs: d
         kwargs,
         inline_max=welcome.payload_inline_max,
         directory=welcome.blob_dir,
-        name=blobs.input_name(call_id, 0),
+        name=input_name(call_id, 0),
         size_max=welcome.payload_max,
     )
     message = OpenCall(

@@ -22,6 +22,7 @@ from swell.sdk.outcome import Failure, outcomes
 from swell.sdk.output import current_output
 from swell.sdk.target import Target
 from swell.wire import blobs
+from swell.wire.blob_names import input_name
 from swell.wire.messages import Message, OpenCall, Outputs, PutInputs, Refused
 
 __all__ = ["Feed", "map_chunks", "open_inputs"]
@@ -185,7 +186,7 @@ class Feed:
     def _store(self, parts: list[memoryview], span: _Span) -> bytes:
         """Write arguments that are too large for a message to a file; return its name."""
         span.blobs.append(span.last)
-        welcome, name = self._link.welcome, blobs.input_name(self.call_id, span.last)
+        welcome, name = self._link.welcome, input_name(self.call_id, span.last)
         return blobs.store(parts, welcome.blob_dir, name, size_max=welcome.payload_max)
 
     def _send(self, span: _Span) -> None:

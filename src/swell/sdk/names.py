@@ -11,12 +11,11 @@ from typing import Final
 
 from swell.errors import InvalidError
 
-__all__ = ["check_deployment_tag", "check_object_name", "check_tags"]
+__all__ = ["check_object_name", "check_tags"]
 
 _OBJECT_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _APP_ID: Final = re.compile(r"ap-[A-Za-z0-9]{22}")
 _TAG_PART: Final = re.compile(r"[A-Za-z0-9._-]{1,63}")
-_DEPLOYMENT_TAG: Final = re.compile(r"[A-Za-z0-9._-]{0,50}")
 
 
 def check_object_name(name: str, kind: str) -> None:
@@ -50,15 +49,3 @@ def check_tags(tags: Mapping[str, str]) -> dict[str, str]:
                 f"Invalid tag {part!r}: keys and values are 1 to 63 letters, digits, dashes, dots and underscores"
             )
     return dict(tags)
-
-
-def check_deployment_tag(tag: str) -> None:
-    """Refuse a `tag` of a deployment that is too long or has other characters.
-
-    Raises:
-        InvalidError: more than 50 characters, or characters other than letters, digits, dash, dot and underscore.
-    """
-    if not _DEPLOYMENT_TAG.fullmatch(tag):
-        raise InvalidError(
-            f"Invalid deployment tag: {tag!r}. Use at most 50 letters, digits, dashes, dots and underscores"
-        )

@@ -23,6 +23,7 @@ from swell.model import OutputStatus
 from swell.ports import Backend, LaunchOrder, Store, StoredCall, StoredOutput
 from swell.server.connection import Connection
 from swell.server.watchers import Watchers
+from swell.wire.blob_names import input_name
 from swell.wire.messages import (
     CallDescription,
     Deliver,
@@ -322,7 +323,7 @@ class ControlPlane:
 
     def _drop_blobs(self, effect: e.DropBlobs) -> None:
         for call_id, index in effect.inputs:
-            (self._blob_dir / f"{call_id}.{index}.in").unlink(missing_ok=True)
+            (self._blob_dir / input_name(call_id, index)).unlink(missing_ok=True)
 
     # ------------------------------------------------------------ store
 

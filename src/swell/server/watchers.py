@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 
 from swell.server.connection import Connection
-from swell.wire.messages import FunctionProgress, Log, Notice, Progress
+from swell.wire.messages import FunctionProgress, Log, Progress
 
 __all__ = ["Watchers"]
 
@@ -49,11 +49,6 @@ class Watchers:
             message, payload = Log(app_id, function_name, container_id, stream), text.encode()
             for connection in followers.values():
                 connection.send(message, payload)
-
-    def notice(self, app_id: str, text: str) -> None:
-        """Pass on a warning."""
-        for connection in self._following.get(app_id, {}).values():
-            connection.send(Notice(app_id, text))
 
     def something_changed(self) -> None:
         """See to it that progress is sent soon."""

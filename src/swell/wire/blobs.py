@@ -25,8 +25,6 @@ from swell.wire import payload
 __all__ = [
     "PAYLOAD_MAX",
     "discard",
-    "input_name",
-    "output_name",
     "pack",
     "pack_arguments",
     "pickled",
@@ -42,16 +40,6 @@ WRITEV_MAX: Final = 512  #: pieces handed to the system at once; Linux takes 102
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}", re.ASCII)
 _SIZE = struct.Struct("<Q")
-
-
-def input_name(call_id: str, index: int) -> str:
-    """Return the name of the file that carries the arguments of an input."""
-    return f"{call_id}.{index}.in"
-
-
-def output_name(call_id: str, index: int) -> str:
-    """Return the name of the file that carries the result of an input."""
-    return f"{call_id}.{index}.out"
 
 
 def pack(

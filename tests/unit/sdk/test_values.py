@@ -12,7 +12,7 @@ import pytest
 from swell.errors import InvalidError
 from swell.model import GpuRequest, RetryPolicy
 from swell.sdk.image import Image
-from swell.sdk.names import check_deployment_tag, check_object_name
+from swell.sdk.names import check_object_name
 from swell.sdk.resources import parse_gpu
 from swell.sdk.retries import Retries, retry_policy
 from swell.sdk.schedule import Cron, Period
@@ -271,14 +271,6 @@ def test_names_that_are_not_allowed(name: str) -> None:
 @pytest.mark.parametrize("name", ["a", "A.b_c-9", "x" * 64, "ap-short", "ap-" + "a" * 23], ids=str)
 def test_names_that_are_allowed(name: str) -> None:
     check_object_name(name, "App")
-
-
-def test_deployment_tags() -> None:
-    check_deployment_tag("")
-    check_deployment_tag("v1.2_3-" + "x" * 43)
-    for bad in ("x" * 51, "a b"):
-        with pytest.raises(InvalidError, match="deployment tag"):
-            check_deployment_tag(bad)
 
 
 def test_secrets_do_not_leak_into_the_environment_of_this_process() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from swell.errors import DeserializationError, RequestSizeError, SerializationError
 from swell.wire import blobs, payload
+from swell.wire.blob_names import input_name, output_name
 
 INLINE_MAX = 1000
 
@@ -95,11 +96,11 @@ def test_a_file_is_replaced_and_never_changed(tmp_path: Path) -> None:
 
 
 def test_arguments(tmp_path: Path) -> None:
-    name = blobs.input_name("fc-9", 4)
+    name = input_name("fc-9", 4)
     assert name == "fc-9.4.in"
     data, _ = blobs.pack_arguments((b"x" * 5000,), {"k": 1}, INLINE_MAX, str(tmp_path), name)
     assert blobs.unpack_arguments(data, str(tmp_path)) == ((b"x" * 5000,), {"k": 1})
-    data, _ = pack(b"x" * 5000, tmp_path, blobs.output_name("fc-9", 4))
+    data, _ = pack(b"x" * 5000, tmp_path, output_name("fc-9", 4))
     with pytest.raises(DeserializationError, match="arguments of a call"):
         blobs.unpack_arguments(data, str(tmp_path))
 
