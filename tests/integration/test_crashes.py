@@ -107,17 +107,17 @@ def test_a_start_that_fails_now_and_then_costs_no_input_anything(board: ModuleTy
 
 def test_starts_that_keep_failing_end_with_the_original_exception(board: ModuleType) -> None:
     with pytest.raises(Odd, match="cannot enter") as caught:
-        FailsToEnter().run.remote()
+        FailsToEnter(pool="one").run.remote()
     assert caught.value.number == 7
     assert len(board.notes("attempt-enter")) == 3
     assert "exit" not in board.notes()
 
 
 def test_all_inputs_that_wait_hear_of_it(board: ModuleType) -> None:
-    results = list(FailsToEnter().run.starmap([()] * 5, return_exceptions=True))
+    results = list(FailsToEnter(pool="two").run.starmap([()] * 5, return_exceptions=True))
     assert [type(result) for result in results] == [Odd] * 5
 
 
 def test_a_container_that_dies_at_its_start_is_a_failed_start(board: ModuleType) -> None:
-    with pytest.raises(swell.exception.RemoteError, match="exit code 5"):
+    with pytest.raises(swell.exception.RemoteError, match="exited with code 5"):
         DiesInEnter().run.remote()
