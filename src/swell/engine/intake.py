@@ -160,7 +160,8 @@ class Intake:
         self._settler.end_pending(call, OutputStatus.TERMINATED, text)
         for container in list(call.pool.containers.values()):
             hit = False
-            for delivery in list(container.deliveries.values()):
+            # What it runs comes last: what is queued behind that must not begin because of it.
+            for delivery in reversed(list(container.deliveries.values())):
                 hit |= self._cancel_running(call, delivery, text, now)
             if hit and terminate_containers:
                 container.resist_until = now

@@ -160,6 +160,20 @@ def test_calls_whose_batch_is_lost_come_back_in_their_order() -> None:
     assert [call_id for batch in pool.delivered(second) for call_id, _, _ in batch.parts] == calls
 
 
+def test_what_is_queued_in_a_container_is_cancelled_before_what_runs_there() -> None:
+    pool = Pool(autoscaler=AutoscalerSettings(max_containers=1))
+    pool.call()
+    container_id = pool.ready(0)
+    (first,) = pool.delivered(container_id)
+    pool.say(container_id, m.Completed([(first.delivery, 0, 1)], [1], busy_s=1e-5), b"x")
+    call_id = pool.call(200)  # quick work: it is sent ahead
+    queued = [delivery.delivery for delivery in pool.delivered(container_id)[1:]]
+    assert len(queued) > 1
+    pool.feed(ClientSaid(1, m.CancelCall(call_id)))
+    cancelled = [order.message.delivery for order in pool.all(Order) if isinstance(order.message, m.Cancel)]
+    assert cancelled == queued[::-1]
+
+
 def test_a_batch_that_was_stopped_for_one_call_is_run_again_for_the_others() -> None:
     pool = Pool(batching=Batching(max_batch_size=3, wait_ms=0), autoscaler=AutoscalerSettings(max_containers=1))
     calls = [pool.call() for _ in range(3)]
