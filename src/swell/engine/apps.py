@@ -21,6 +21,7 @@ from swell.engine.scale import Scaler
 from swell.errors import Error, InvalidError, NotFoundError, to_wire
 from swell.model import AutoscalerChange, AutoscalerSettings, FunctionSpec
 from swell.policy.placement import never_fits
+from swell.policy.soundness import settings_unsoundness, unsoundness
 from swell.wire.messages import (
     AppOpened,
     AutoscalerState,
@@ -60,6 +61,7 @@ class Apps:
             app = App(message.app_id, message.name, None if message.detach else client, message.environment)
             try:
                 specs = [self._checked(app, spec, client) for spec in message.functions]
+                _check_names(specs)
             except Error as error:
                 self._fail(client, message.request, error)
                 return
@@ -71,12 +73,9 @@ class Apps:
 
     def _checked(self, app: App, spec: FunctionSpec, client: int) -> FunctionSpec:
         """Return the spec as it will be run, or raise what makes it impossible."""
-        if not 1 <= spec.timeout_s <= 86_400:
-            raise InvalidError(f"{spec.name}: timeout = {spec.timeout_s:g} s is outside 1 s to 86,400 s")
-        if not 1 <= spec.startup_timeout_s <= 86_400:
-            raise InvalidError(
-                f"{spec.name}: startup_timeout = {spec.startup_timeout_s:g} s is outside 1 s to 86,400 s"
-            )
+        unsound = unsoundness(spec)
+        if unsound:
+            raise InvalidError(f"{spec.name}: {unsound}")
         why = never_fits(self._ledger.rooms(), spec.resources)
         if not why:
             return spec
@@ -175,7 +174,7 @@ class Apps:
             return
         before = pool.override
         pool.set_override(_changed(before, message.change))
-        problem = _problem(pool.settings)
+        problem = settings_unsoundness(pool.settings)
         if problem:
             pool.set_override(before)
             self._fail(client, message.request, InvalidError(f"{pool.spec.name}: {problem}; nothing was changed"))
@@ -222,6 +221,13 @@ def why_waiting(pool: Pool) -> str:
     return "" if pool.ready else "waiting for a container to start"
 
 
+def _check_names(specs: list[FunctionSpec]) -> None:
+    names = [spec.name for spec in specs]
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidError(f"{name}: two functions of one app have this name; rename one of them")
+
+
 #: What None resets a field to; also the platform's defaults.
 _RESET = AutoscalerSettings(min_containers=0, max_containers=0, buffer_containers=0)
 
@@ -233,16 +239,3 @@ def _changed(override: AutoscalerSettings, change: AutoscalerChange) -> Autoscal
         if (value := getattr(change, name)) is not UNSET
     }
     return replace(override, **values)
-
-
-def _problem(settings: AutoscalerSettings) -> str:
-    """Return what is wrong with settings that would be in force; "" if nothing. max_containers 0 means no limit."""
-    low, high = settings.min_containers or 0, settings.max_containers or 0
-    buffer, window = settings.buffer_containers or 0, settings.scaledown_window
-    if low < 0 or high < 0 or buffer < 0:
-        return f"min_containers = {low}, max_containers = {high}, buffer_containers = {buffer}: none may be negative"
-    if high and low > high:
-        return f"min_containers = {low} cannot be greater than max_containers = {high}"
-    if window is not None and not 1 <= window <= 3_600:
-        return f"scaledown_window = {window} s is outside 1 s to 3,600 s"
-    return ""

@@ -27,9 +27,10 @@ from swell.engine.events import (
 )
 from swell.engine.intake import Intake
 from swell.engine.ledger import Ledger
-from swell.engine.pool import Pool
+from swell.engine.pool import STARTING, Pool
 from swell.engine.scale import Scaler
 from swell.engine.settle import ProtocolError, Settler
+from swell.errors import InvalidError, to_wire
 from swell.model import OutputStatus
 from swell.states import ContainerState
 from swell.wire import messages as m
@@ -148,7 +149,8 @@ class Engine:
             case m.UpdateAutoscaler():
                 self.apps.update_autoscaler(client, message)
             case _:
-                raise TypeError(f"a client does not say {type(message).__name__}")
+                error = InvalidError(f"a client does not say {type(message).__name__}")
+                self.ledger.tell(client, m.Failed(0, *to_wire(error)))
 
     def _container_said(self, event: ContainerSaid, now: float) -> None:
         container, message = self.ledger.containers.get(event.container_id), event.message
@@ -169,6 +171,8 @@ class Engine:
                 case m.Resize():
                     self._resize(container, message.slots)
                 case m.Leaving():
+                    if container.state in STARTING:
+                        raise ProtocolError("it wants to leave before it is ready for its first input")
                     container.pool.retire(container)
                     self.ledger.touch(container.pool)
                 case _:

@@ -11,7 +11,7 @@ from swell.engine.events import AskStore, SendRecorded
 from swell.engine.ledger import Ledger
 from swell.engine.settle import Settler
 from swell.engine.span import Segment, Span
-from swell.errors import Error, NotFoundError, ResourceExhausted, to_wire
+from swell.errors import Error, InvalidError, NotFoundError, ResourceExhausted, to_wire
 from swell.model import CallKind, OutputStatus
 from swell.policy.admission import admit
 from swell.wire.messages import (
@@ -52,6 +52,10 @@ class Intake:
             text = f"function {message.function_id} {what}; is its app running?"
             self._refuse(client, message.call_id, 0, NotFoundError(text))
             return
+        problem = _problem(message.ends, payload)
+        if problem:
+            self._refuse(client, message.call_id, 0, InvalidError(problem))
+            return
         call = Call(message.call_id, message.kind, pool, message.method, client, parent=message.parent)
         taken = self._take(call, client, 0, message.ends, message.blobs, payload, now)
         if message.ends and not taken:
@@ -74,6 +78,10 @@ class Intake:
             return
         if message.first != call.accepted:
             return  # sent before the client heard that earlier inputs were refused; it will offer them again
+        problem = _problem(message.ends, payload)
+        if problem:
+            self._refuse(client, call.id, message.first, InvalidError(problem))
+            return
         taken = self._take(call, client, message.first, message.ends, message.blobs, payload, now)
         call.sealed = message.sealed and taken == len(message.ends)
         if call.kind is CallKind.SPAWN:
@@ -185,3 +193,12 @@ class Intake:
             call.watchers = [watcher for watcher in call.watchers if watcher.client != client]
             if call.client == client and not call.kind.is_async:
                 self.cancel(call, now, why="the caller is gone")
+
+
+def _problem(ends: list[int], payload: bytes) -> str:
+    """Return why inputs cannot be told apart; "" if they can."""
+    if (ends[-1] if ends else 0) != len(payload):
+        return f"{len(ends)} inputs end at byte {ends[-1] if ends else 0} of a payload of {len(payload)} bytes"
+    if ends and (ends[0] < 0 or ends != sorted(ends)):
+        return f"the ends of {len(ends)} inputs are not in order"
+    return ""

@@ -332,8 +332,10 @@ class Settler:
 
 def _check_shape(message: Completed, payload: bytes) -> None:
     ends, counted = message.ends, sum(part[2] for part in message.parts)
-    if len(ends) != counted or not ends or ends[-1] > len(payload):
+    if len(ends) != counted or not ends or ends[-1] > len(payload) or min(part[2] for part in message.parts) < 1:
         raise ProtocolError(f"{counted} results with {len(ends)} offsets do not fit a payload of {len(payload)} bytes")
+    if not 0 <= message.busy_s < float("inf"):
+        raise ProtocolError(f"{message.busy_s} is no time that inputs can take")
     for _, code in message.failures:
         if code not in STATUSES:
             raise ProtocolError(f"{code} is no status of an output")

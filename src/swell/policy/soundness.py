@@ -1,0 +1,56 @@
+"""Whether a function's spec and settings make sense at all, whoever sent them: bounds that everything else relies on.
+
+The decorators check the same where the user writes, with the user's words; this is for what reaches the server by other
+ways. This module must not know where a spec comes from, or what nodes there are.
+"""
+
+from __future__ import annotations
+
+from swell.model import AutoscalerSettings, FunctionSpec
+
+__all__ = ["settings_unsoundness", "unsoundness"]
+
+SECONDS_MAX = 86_400
+INPUTS_MAX = 1_000
+CORES_MAX = 1_000_000
+
+
+def unsoundness(spec: FunctionSpec) -> str:
+    """Return what is wrong with a spec, naming the value and its bounds; "" if nothing."""
+    concurrency, batching, retry, resources = spec.concurrency, spec.batching, spec.retry, spec.resources
+    # Each row: name, value, least and largest. A comparison with what is not a number is false, and so refused.
+    rows: list[tuple[str, float, float, float]] = [
+        ("timeout", spec.timeout_s, 1, SECONDS_MAX),
+        ("startup_timeout", spec.startup_timeout_s, 1, SECONDS_MAX),
+        ("max_inputs", concurrency.max_inputs, 1, INPUTS_MAX),
+        ("target_inputs", concurrency.target_inputs, 1, concurrency.max_inputs),
+        ("cpu", resources.cpu, 0, CORES_MAX),
+        ("memory", resources.memory_bytes, 0, float("inf")),
+        *(("number of GPUs", request.count, 1, INPUTS_MAX) for request in resources.gpu),
+    ]
+    if batching is not None:
+        rows += [("max_batch_size", batching.max_batch_size, 1, INPUTS_MAX), ("wait_ms", batching.wait_ms, 0, 600_000)]
+    if retry is not None:
+        rows += [
+            ("max_retries", retry.max_retries, 0, float("inf")),
+            ("backoff_coefficient", retry.backoff_coefficient, 1, INPUTS_MAX),
+            ("initial_delay", retry.initial_delay_s, 0, SECONDS_MAX),
+            ("max_delay", retry.max_delay_s, 0, SECONDS_MAX),
+        ]
+    for name, value, least, largest in rows:
+        if not least <= value <= largest:
+            return f"{name} = {value:g} is outside {least:,g} to {largest:,g}"
+    return settings_unsoundness(spec.autoscaler)
+
+
+def settings_unsoundness(settings: AutoscalerSettings) -> str:
+    """Return what is wrong with settings that would be in force; "" if nothing. max_containers 0 means no limit."""
+    low, high = settings.min_containers or 0, settings.max_containers or 0
+    buffer, window = settings.buffer_containers or 0, settings.scaledown_window
+    if low < 0 or high < 0 or buffer < 0:
+        return f"min_containers = {low}, max_containers = {high}, buffer_containers = {buffer}: none may be negative"
+    if high and low > high:
+        return f"min_containers = {low} cannot be greater than max_containers = {high}"
+    if window is not None and not 1 <= window <= 3_600:
+        return f"scaledown_window = {window} s is outside 1 s to 3,600 s"
+    return ""

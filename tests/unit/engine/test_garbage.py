@@ -1,0 +1,159 @@
+"""Whatever clients and containers say, in whatever order: the engine lives on, and its books balance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any, get_args
+
+import pytest
+
+from swell.config import Settings
+from swell.engine.engine import Engine
+from swell.engine.events import ClientGone, ClientSaid, ContainerExited, ContainerSaid, Event, NodesObserved, NodeView
+from swell.model import (
+    AutoscalerChange,
+    AutoscalerSettings,
+    Batching,
+    CallKind,
+    Concurrency,
+    Environment,
+    FunctionSpec,
+    Gpu,
+    GpuRequest,
+    Node,
+    Resources,
+    RetryPolicy,
+    Source,
+)
+from swell.wire import messages as m
+
+ENVIRONMENT = Environment("/py", "/", ())
+SOURCE = Source("m", "f")
+NAN = float("nan")
+
+
+class Babble:
+    """Draws messages to the server: right types, any values, and names that are often of something that exists."""
+
+    def __init__(self, seed: int, engine: Engine) -> None:
+        self.random = Random(seed)
+        self._engine = engine
+
+    def number(self) -> int:
+        return self.random.choice((-3, -1, 0, 0, 1, 1, 2, 3, 5, 2**31))
+
+    def numbers(self) -> list[int]:
+        count = self.random.randint(0, 5)
+        return list(range(1, count + 1)) if self.random.random() < 0.7 else [self.number() for _ in range(count)]
+
+    def seconds(self) -> float:
+        return self.random.choice((0.0, 0.1, 1.0, 60.0, -1.0, NAN, float("inf")))
+
+    def spec(self) -> FunctionSpec:
+        maybe = self.random.random
+        odd = maybe() < 0.5
+        return FunctionSpec(
+            self.random.choice("fgh"),
+            SOURCE,
+            is_async=maybe() < 0.5,
+            is_generator=maybe() < 0.2,
+            autoscaler=self.settings() if maybe() < 0.5 else AutoscalerSettings(),
+            concurrency=Concurrency(self.number(), self.number()) if odd else Concurrency(),
+            batching=Batching(self.number(), self.number()) if maybe() < 0.3 else None,
+            retry=RetryPolicy(self.number(), self.seconds(), self.seconds(), self.seconds()) if odd else None,
+            timeout_s=self.seconds() if maybe() < 0.3 else 300.0,
+            startup_timeout_s=self.seconds() if maybe() < 0.3 else 300.0,
+            resources=Resources(self.seconds(), self.number(), (GpuRequest("L4", self.number()),))
+            if odd
+            else Resources(),
+            single_use=maybe() < 0.2,
+        )
+
+    def settings(self) -> AutoscalerSettings:
+        return AutoscalerSettings(*(self.random.choice((None, self.number())) for _ in range(4)))
+
+    def field(self, name: str) -> Any:
+        ledger, pick = self._engine.ledger, self.random.choice
+        draw: dict[str, Callable[[], Any]] = {
+            "app_id": lambda: pick([*ledger.apps, "ap-new"]),
+            "blobs": self.numbers,
+            "busy_s": self.seconds,
+            "call_id": lambda: pick([*ledger.calls, "fc-new", f"fc-{self.random.random()}"]),
+            "change": lambda: AutoscalerChange(*(pick((None, self.number())) for _ in range(4))),
+            "count": self.number,
+            "delivery": lambda: pick([*(d for c in ledger.containers.values() for d in c.deliveries), 0, 77]),
+            "detach": lambda: self.random.random() < 0.5,
+            "ends": self.numbers,
+            "environment": lambda: ENVIRONMENT,
+            "failures": lambda: [(self.number(), self.number()) for _ in range(pick((0, 0, 1, 3)))],
+            "function_id": lambda: pick([*ledger.pools, "fu-unknown"]),
+            "functions": lambda: [self.spec() for _ in range(pick((0, 1, 3)))],
+            "kind": lambda: pick(list(CallKind)),
+            "method": lambda: pick(("", "a")),
+            "parts": lambda: [
+                (self.field("delivery"), self.number(), self.number()) for _ in range(pick((0, 1, 1, 2)))
+            ],
+            "sealed": lambda: self.random.random() < 0.7,
+            "slots": self.number,
+            "spec": self.spec,
+            "startup_s": self.seconds,
+            "terminate_containers": lambda: self.random.random() < 0.5,
+            "watch": lambda: True,
+        }
+        texts = {"name", "parent", "reason", "role", "text", "token"}
+        return "text" if name in texts else draw.get(name, self.number)()
+
+    def message(self) -> tuple[m.Message, bytes]:
+        kind = self.random.choice(get_args(m.ToServer))
+        message = kind(**{name: self.field(name) for name in kind.__struct_fields__})
+        ends = getattr(message, "ends", None)
+        fits = ends and 0 <= ends[-1] < 100 and self.random.random() < 0.9
+        return message, b"x" * (ends[-1] if fits else self.random.randint(0, 3))
+
+    def event(self) -> Event:
+        container_id = self.random.choice([*self._engine.ledger.containers, "ta-gone"])
+        client = self.random.choice((1, 1, 1, 2))
+        what = self.random.random()
+        if what < 0.45:
+            return ClientSaid(client, *self.message())
+        if what < 0.9:
+            return ContainerSaid(container_id, *self.message())
+        return ContainerExited(container_id, "gone") if what < 0.97 else ClientGone(client)
+
+
+def opened() -> Engine:
+    """An engine with a node, and an app of four functions, half of whose first containers are ready."""
+    engine = Engine(Settings(pending_sync_max=20, poison_crashes_max=2, start_failures_max=2))
+    engine.handle(NodesObserved([NodeView(Node("n", 64, 1 << 40, (Gpu("g", "L4"),)))]), 0.0)
+    functions = [
+        FunctionSpec("f", SOURCE, retry=RetryPolicy(1)),
+        FunctionSpec("g", SOURCE, is_async=True, concurrency=Concurrency(3, 2)),
+        FunctionSpec("h", SOURCE, batching=Batching(2, 10), concurrency=Concurrency(2, 2)),
+        FunctionSpec("i", SOURCE, is_generator=True, single_use=True),
+    ]
+    engine.handle(ClientSaid(1, m.OpenApp(1, "ap-1", "app", ENVIRONMENT, functions, detach=True)), 0.0)
+    for number, function_id in enumerate(engine.ledger.pools):
+        call = m.OpenCall(f"fc-{number}", function_id, "", CallKind.MAP, [1, 2, 3], sealed=False)
+        engine.handle(ClientSaid(1, call, b"abc"), 0.0)
+    for container_id in list(engine.ledger.containers)[::2]:
+        engine.handle(ContainerSaid(container_id, m.Ready(1, 0.0)), 0.1)
+    engine.validate()
+    return engine
+
+
+@pytest.mark.parametrize("first", range(0, 300, 50))
+def test_anything_from_anybody_at_any_time(first: int) -> None:
+    for seed in range(first, first + 50):
+        engine, now = opened(), 0.1
+        babble = Babble(seed, engine)
+        for _ in range(60):
+            now += babble.random.choice((0.0, 0.0, 0.01, 1.0, 1.0, 400.0))
+            engine.handle(babble.event(), now)
+            engine.validate()
+            for _ in range(50):
+                if engine.next_deadline() > now:
+                    break
+                engine.tick(now)
+                engine.validate()
+            assert engine.next_deadline() > now, "it wants to be woken for ever"
