@@ -138,19 +138,18 @@ async def spawn_many(link: Link, target: Target, source: Source, kwargs: dict[st
     accepted = 0
     try:
         while not (feed.exhausted and feed.complete and accepted == feed.sent):
-            while feed.sent - accepted < SPAWN_AHEAD and feed.push(SPAWN_AHEAD):
+            while feed.push(SPAWN_AHEAD, accepted):
                 link.poll()
                 if box.messages:
                     break
-            if not feed.complete:
-                feed.push(0)
+            feed.seal()
             if feed.exhausted and feed.complete and accepted == feed.sent:
                 break
             await link.changed(box, feed.retry_at)
             while box.messages:
                 message, _ = box.messages.popleft()
                 if isinstance(message, Refused):
-                    feed.refused(message)
+                    feed.refused(message, accepted)
                 elif isinstance(message, Accepted):
                     accepted = max(accepted, message.upto)
                     feed.confirm(accepted)

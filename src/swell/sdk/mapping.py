@@ -8,13 +8,13 @@ know how functions are declared.
 from __future__ import annotations
 
 import time
-import warnings
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
-from swell.errors import ServerWarning, from_wire
+from swell.errors import from_wire
 from swell.model import CallKind
+from swell.sdk.allowance import Allowance
 from swell.sdk.client import mint_id
 from swell.sdk.inputs import NOT_YET, AsyncInputs, Inputs, Source
 from swell.sdk.link import BlockingLink, Box, Link
@@ -30,8 +30,6 @@ __all__ = ["Feed", "map_chunks", "open_inputs"]
 SPAN_MAX = 256  #: inputs in one message
 SPAN_BYTES_MAX = 1 << 20
 SPAN_WAIT_S = 0.001  #: a span that took longer to collect is sent as it is, and the next is shorter
-BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.1, 15.0
-WARN_EVERY = 8  #: refusals between two warnings
 
 
 class _Span:
@@ -61,6 +59,14 @@ class _Span:
         rest.payload = self.payload[base:]
         return rest
 
+    def before(self, index: int) -> _Span:
+        """Return the part below input `index`."""
+        part = _Span(self.first)
+        part.ends = self.ends[: index - self.first]
+        part.blobs = [blob for blob in self.blobs if blob < index]
+        part.payload = self.payload[: part.ends[-1]]
+        return part
+
 
 class Feed:
     """The sending half of a call of many inputs: pulls, pickles, sends in spans, and offers again what was refused."""
@@ -86,30 +92,53 @@ class Feed:
         self._sealed = False
         self._unconfirmed: deque[_Span] = deque()
         self._refused: deque[_Span] = deque()
-        self._refusals = 0
+        self._allowance = Allowance(target.name)
+        self._since_opening = 0  #: messages sent after the one that opened the call
+        self._unheard = 0  #: of those, how many the server will answer with not knowing the call, as it refused to open it
         # An input must not wait long for the next to be made: spans grow while inputs are quick.
         self._span_max = 1
-        self.retry_at: float | None = None
+
+    @property
+    def retry_at(self) -> float | None:
+        """When more may be sent than now, as a time of `time.monotonic()`."""
+        return self._allowance.retry_at
+
+    @property
+    def held_back(self) -> int:
+        """How many inputs were refused and wait to be offered again."""
+        return sum(len(span.ends) for span in self._refused)
 
     @property
     def complete(self) -> bool:
         """True once every input has been sent and the server has been told that there are no more."""
         return self._sealed and not self._refused
 
-    def push(self, room: int) -> bool:
-        """Send up to `room` inputs, as far as they are ready; False if there was nothing to send."""
+    def push(self, window: int, finished: int) -> bool:
+        """Send inputs, as far as they are ready and the server lets us; False if there was nothing to send.
+
+        Args:
+            window: how many may be sent and not finished.
+            finished: how many are.
+        """
+        room = self._allowance.room(self.sent - self.held_back - finished, window)
+        if room <= 0:
+            return False
         if self._refused:
-            return self._offer_again()
+            self._offer_again(room)
+            return True
         if self.exhausted:
-            if not self._sealed:
-                self._send(_Span(self.sent))
             return False
         span = self._collect(min(room, self._span_max))
-        if span.ends or (self.exhausted and self._opened):
+        if span.ends:
             self._send(span)
-        elif self.exhausted:
-            self._sealed = True  # there never was an input: the server need not hear of it
         return bool(span.ends)
+
+    def seal(self) -> None:
+        """Tell the server that there are no more inputs, once that is so."""
+        if self.exhausted and not self._sealed and not self._refused:
+            if self._opened:
+                self._send(_Span(self.sent))
+            self._sealed = True  # if there never was an input, the server need not hear of it
 
     def confirm(self, below: int) -> None:
         """Note that the server has the inputs below an index."""
@@ -117,33 +146,32 @@ class Feed:
         while unconfirmed and unconfirmed[0].last <= below:
             unconfirmed.popleft()
 
-    def refused(self, message: Refused) -> None:
+    def refused(self, message: Refused, finished: int) -> None:
         """Inputs from some index on were not accepted: keep them for later, or raise if that cannot help."""
         error = from_wire(message.code, message.text, message.fields)
         if message.retry_after_s is None:
-            raise error
+            if not self._unheard:
+                raise error
+            self._unheard -= 1
+            return
         again = [span.after(message.first) for span in self._unconfirmed if span.last > message.first]
         self._unconfirmed = deque(span for span in self._unconfirmed if span.last <= message.first)
         self._refused.extendleft(reversed(again))
-        self._opened = message.first > 0
         self._sealed = False
-        pause = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** min(self._refusals, 10))
-        self.retry_at = time.monotonic() + max(pause, message.retry_after_s if self._refusals else 0.0)
-        self._refusals += 1
-        if self._refusals % WARN_EVERY == 0:
-            warnings.warn(
-                f"{self._target.name}: progress is limited, {self._refusals} times so far: {error}",
-                ServerWarning,
-                stacklevel=2,
-            )
+        if not message.first:
+            self._opened = False
+            self._unheard = self._since_opening
+        accepted = self.sent - self.held_back - finished
+        self._allowance.refused(message.first, accepted, error, message.retry_after_s)
 
-    def _offer_again(self) -> bool:
-        if self.retry_at is not None and time.monotonic() < self.retry_at:
-            return False
-        self.retry_at = None
-        while self._refused:
-            self._send(self._refused.popleft())
-        return True
+    def _offer_again(self, room: int) -> None:
+        while self._refused and room > 0:
+            span = self._refused.popleft()
+            if len(span.ends) > room:
+                self._refused.appendleft(span.after(span.first + room))
+                span = span.before(span.first + room)
+            room -= len(span.ends)
+            self._send(span)
 
     def _collect(self, room: int) -> _Span:
         """Pull and pickle inputs until the span is long, large or old enough, or nothing is ready."""
@@ -193,6 +221,7 @@ class Feed:
         sealed = self.exhausted and span.last == self.sent
         message: Message
         if self._opened:
+            self._since_opening += 1
             message = PutInputs(self.call_id, span.first, span.ends, sealed, span.blobs)
         else:
             parent = self._target.parent()
@@ -207,6 +236,7 @@ class Feed:
                 parent,
             )
             self._opened = True
+            self._since_opening = 0
         self._sealed = sealed
         if span.ends:
             self._unconfirmed.append(span)
@@ -232,47 +262,51 @@ async def map_chunks(
     output = current_output()
     if output is not None:
         output.map_started(feed.call_id, target.name)
-    done = 0
     filling = True
     try:
         while True:
             # Once the window is full, let it empty a little: else inputs would leave one by one, as results come.
-            filling = filling or feed.sent - done <= window - (window >> 3)
-            while filling and feed.push(window - (feed.sent - done)):
-                filling = feed.sent - done < window
+            filling = filling or feed.sent - results.done <= window - (window >> 3)
+            while (filling or feed.retry_at) and feed.push(window, results.done):
+                filling = feed.sent - results.done < window
                 link.poll()
                 if box.messages:
                     break
-            if not feed.complete:
-                feed.push(0)
-            if feed.exhausted and feed.complete and done == feed.sent:
+            feed.seal()
+            if feed.exhausted and feed.complete and results.done == feed.sent:
                 return
             if not box.messages:
                 await link.changed(box, feed.retry_at)
-            while box.messages:
-                message, payload = box.messages.popleft()
-                if isinstance(message, Refused):
-                    feed.refused(message)
-                elif isinstance(message, Outputs):
-                    values = outcomes(message, payload, link.welcome.blob_dir, keep_blobs=False)
-                    done += len(values)
-                    feed.confirm(min(first for first, _ in message.parts) + 1)
-                    failure = results.add(message.parts, values, return_exceptions=return_exceptions)
-                    if failure is not None:
-                        if ready := results.take():
-                            yield ready
-                        raise failure
+            failure = _hear(box, feed, results, link.welcome.blob_dir, return_exceptions=return_exceptions)
             if output is not None:
-                output.map_advanced(feed.call_id, done, feed.sent, feed.sent if feed.exhausted else None)
+                output.map_advanced(feed.call_id, results.done, feed.sent, feed.sent if feed.exhausted else None)
             if ready := results.take():
                 yield ready
+            if failure is not None:
+                raise failure
     finally:
         inputs.close()
         link.close(box)
-        if (feed.sent and not feed.complete) or done < feed.sent:
+        if (feed.sent and not feed.complete) or results.done < feed.sent:
             link.abandon(feed.call_id)
         if output is not None:
             output.map_ended(feed.call_id)
+
+
+def _hear(box: Box, feed: Feed, results: _Ordered, blob_dir: str, *, return_exceptions: bool) -> BaseException | None:
+    """Take in what has arrived; return the exception to raise, if one of the results is to be raised."""
+    while box.messages:
+        message, payload = box.messages.popleft()
+        if isinstance(message, Refused):
+            feed.refused(message, results.done)
+        elif isinstance(message, Outputs):
+            values = outcomes(message, payload, blob_dir, keep_blobs=False)
+            results.done += len(values)
+            feed.confirm(max(first for first, _ in message.parts))
+            failure = results.add(message.parts, values, return_exceptions=return_exceptions)
+            if failure is not None:
+                return failure
+    return None
 
 
 def open_inputs(link: Link, box: Box, source: Source) -> Inputs | AsyncInputs:
@@ -286,6 +320,7 @@ class _Ordered:
     """Results in the order of their inputs; later ones are held until their turn."""
 
     def __init__(self) -> None:
+        self.done = 0  #: results that have come
         self._next = 0
         self._held: dict[int, Any] = {}
         self._ready: list[Any] = []
