@@ -39,7 +39,6 @@ class CallKind(IntEnum):
     REMOTE = 1  #: one input, the caller waits for it
     MAP = 2  #: many inputs, the caller consumes the results
     SPAWN = 3  #: nobody waits; results are kept
-    WEB = 4  #: one HTTP exchange
 
     @property
     def is_async(self) -> bool:

@@ -1,6 +1,6 @@
 """An App: the named set of Functions and classes that one program declares.
 
-Holds declarations; running and deploying them is done elsewhere. This module must not know how an option is checked or
+Holds declarations; running them is done elsewhere. This module must not know how an option is checked or
 what a server is.
 """
 
@@ -50,7 +50,7 @@ class App:
     """A named set of Functions and classes.
 
     Args:
-        name: Its name; needed to deploy it. The characters are checked then: letters, digits, dash, dot, underscore.
+        name: Its name, by which runs are shown.
         tags: Labels, from str to str.
         image: Image of all functions that name none.
         secrets: Secrets of all functions, before their own.
@@ -96,7 +96,7 @@ class App:
         self._classes: dict[str, Cls[Any]] = {}
         self._entrypoints: dict[str, LocalEntrypoint[..., Any]] = {}
         self.include_source: Final = include_source
-        #: Id of the run or deployment, kept after its end; set by what runs the App.
+        #: Id of the run, kept after its end; set by what runs the App.
         self.app_id: str | None = None
         self._session: Session | None = None
         self._included_in: list[App] = []

@@ -71,7 +71,10 @@ async def _zip_async(iterables: tuple[Any, ...]) -> AsyncIterator[Arguments]:
     while True:
         values: list[Any] = []
         for iterator in iterators:
-            value: Any = await anext(iterator, end) if isinstance(iterator, AsyncIterator) else next(iterator, end)
+            if isinstance(iterator, AsyncIterator):
+                value: Any = await anext(cast("AsyncIterator[Any]", iterator), end)
+            else:
+                value = next(iterator, end)
             if value is end:
                 return
             values.append(value)
