@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import secrets
 import time
 from collections import deque
@@ -45,6 +46,8 @@ log = logging.getLogger("swell.server")
 
 #: How long a dead container's last words may take to be read; they are in the socket's buffer already.
 LAST_WORDS_S = 1.0
+
+EXIT_DEFECT = 70  #: as sysexits.h has it: an internal software error
 
 
 class _Channels:
@@ -218,16 +221,25 @@ class ControlPlane:
         return self._epoch + time.monotonic()
 
     def _feed(self, event: e.Event) -> None:
-        """Hand an event to the engine and carry out what it decides; events that this causes wait their turn."""
+        """Hand an event to the engine; events that its effects cause wait their turn."""
         self._events.append(event)
-        if self._busy:
-            return
+        if not self._busy:
+            self._work()
+
+    def _work(self, *, tick: bool = False) -> None:
+        """Have the engine handle what waits, and carry out what it decides."""
         self._busy = True
         try:
+            if tick:
+                self._carry(self.engine.tick(self._now()))
             while self._events:
                 self._carry(self.engine.handle(self._events.popleft(), self._now()))
-        finally:
-            self._busy = False
+        except Exception:
+            # What the engine believes is in doubt now, and callers would wait for ever. They hear of the end by their
+            # connections; the template sees it, too, and ends what the server has started.
+            log.critical("a defect in the server; it ends", exc_info=True)
+            os._exit(EXIT_DEFECT)
+        self._busy = False
         self._rearm()
         self._watchers.something_changed()
 
@@ -245,15 +257,7 @@ class ControlPlane:
     def _tick(self) -> None:
         self._timer = None
         self._armed_at = float("inf")
-        self._busy = True
-        try:
-            self._carry(self.engine.tick(self._now()))
-        finally:
-            self._busy = False
-        if self._events:
-            self._feed(self._events.popleft())
-        self._rearm()
-        self._watchers.something_changed()
+        self._work(tick=True)
 
     def _rearm(self) -> None:
         """Have the engine ticked at its next deadline. A timer that fires too early does no harm."""
