@@ -1,4 +1,4 @@
-"""How the process backend keeps its templates: one for each surroundings, few at once, and none for ever."""
+"""How the process backend keeps its templates: one for each interpreter, few at once, and none for ever."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ async def ended(pid: int) -> None:
     os.close(fd)
 
 
-async def test_equal_surroundings_share_a_template(process_backend: ProcessBackend, ends: Ends) -> None:
+async def test_equal_interpreters_share_a_template(process_backend: ProcessBackend, ends: Ends) -> None:
     for name, variables in (("ta-1", {}), ("ta-2", {"COLOR": "red"}), ("ta-3", {"PYTHONHASHSEED": "1"})):
         process_backend.launch(order(name, **variables))
     first, second, other = [await ends.parent_of(name) for name in ("ta-1", "ta-2", "ta-3")]

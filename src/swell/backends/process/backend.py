@@ -15,7 +15,7 @@ from swell.backends.process.containers import Containers, Parent
 from swell.backends.process.host import BusyMeter, describe_host, raise_file_limit
 from swell.backends.process.snapshot import Snapshot, SnapshotState
 from swell.backends.process.snapshots import Snapshots
-from swell.backends.process.template import Surroundings, Template, ending
+from swell.backends.process.template import Interpreter, Template, ending
 from swell.ports import BackendListener, GpuProvider, LaunchOrder, NodeLoad
 from swell.wire.template import Exited, NotStarted, Opened, Reply, Started, Unfit
 
@@ -42,12 +42,12 @@ class ProcessBackend:
         self._directory = directory
         self._log_line_max = log_line_max
         self._program = program
-        self._own = Surroundings.own(os.environ)
+        self._own = Interpreter.own(os.environ)
         self._meter = BusyMeter(self._node.cpu)
         self._listener: BackendListener
         self._containers: Containers
         self._snapshots: Snapshots
-        self._templates: dict[Surroundings, Template] = {}  # the one unused longest first
+        self._templates: dict[Interpreter, Template] = {}  # the one unused longest first
         self._ending: set[Template] = set()
         self._is_started = False
 
@@ -107,35 +107,35 @@ class ProcessBackend:
 
     def _parent_for(self, order: LaunchOrder) -> Parent | None:
         """Return what to fork a container from; None if that is not known yet and the order waits."""
-        template = self._template_for(Surroundings.of(order.environment))
+        template = self._template_for(Interpreter.of(order.environment))
         if not order.spec.snapshot:
             return template
         # A function that asks for no GPU must not touch one; what another finds is for its containers to restrict.
         variables = {} if order.gpus else self._containers.gpu_variables(())
         return self._snapshots.parent_for(order, template, variables)
 
-    def _template_for(self, surroundings: Surroundings) -> Template:
-        template = self._templates.pop(surroundings, None)
+    def _template_for(self, interpreter: Interpreter) -> Template:
+        template = self._templates.pop(interpreter, None)
         if template is None:
             self._make_room()
-            template = Template(surroundings, str(self._directory), self._program, self._said, self._template_ended)
-        self._templates[surroundings] = template
+            template = Template(interpreter, str(self._directory), self._program, self._said, self._template_ended)
+        self._templates[interpreter] = template
         return template
 
     def _make_room(self) -> None:
         busy = self._containers.parents()
-        for surroundings, template in list(self._templates.items()):
+        for interpreter, template in list(self._templates.items()):
             if len(self._templates) < TEMPLATES_MAX:
                 return
-            if template not in busy and surroundings != self._own and not self._snapshots.of(template):
-                del self._templates[surroundings]
+            if template not in busy and interpreter != self._own and not self._snapshots.of(template):
+                del self._templates[interpreter]
                 self._ending.add(template)
                 template.channel.finish_sending()
 
     def _template_ended(self, template: Template, how: str) -> None:
-        is_wanted = self._templates.get(template.surroundings) is template
+        is_wanted = self._templates.get(template.interpreter) is template
         if is_wanted:
-            del self._templates[template.surroundings]
+            del self._templates[template.interpreter]
         self._ending.discard(template)
         self._containers.parent_ended(template, how)
         for snapshot in self._snapshots.of(template):
@@ -143,7 +143,7 @@ class ProcessBackend:
                 self._snapshots.withdraw(container_id)
                 self._containers.report_never_started(container_id, f"its template ended: {how}")
             self._snapshot_ended(snapshot, how)
-        if is_wanted and template.is_open and template.surroundings == self._own:
+        if is_wanted and template.is_open and template.interpreter == self._own:
             self._template_for(self._own)  # somebody must be there to clean up when this server is killed
 
     # ------------------------------------------------------------ what templates and snapshots say

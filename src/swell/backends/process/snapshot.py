@@ -48,7 +48,7 @@ class Snapshot:
         Args:
             snapshot_id: its name as a child of `base`.
             order: the first order that wants it.
-            base: the template of the same surroundings.
+            base: the template of the same interpreter.
             variables: environment that the user's code cannot choose.
             log_line_max: characters after which a line of output is split.
             on_reply: hears what the snapshot says.

@@ -21,19 +21,19 @@ from swell.backends.process.channel import Channel
 from swell.model import Environment
 from swell.wire.template import Reply
 
-__all__ = ["Surroundings", "Template", "ending"]
+__all__ = ["Interpreter", "Template", "ending"]
 
 STDERR_LINES_MAX = 20  #: last lines of a template's stderr, kept to explain its end
 
 
-class Surroundings(Struct, frozen=True):
-    """What must be equal for two containers to come from one template: what a started interpreter cannot change."""
+class Interpreter(Struct, frozen=True):
+    """A Python and what shapes its start: what must be equal for two containers to come from one template."""
 
     python: str
     variables: tuple[tuple[str, str], ...]
 
     @classmethod
-    def of(cls, environment: Environment) -> Surroundings:
+    def of(cls, environment: Environment) -> Interpreter:
         """Pick from a client's environment what the interpreter and the dynamic linker read at their start."""
         chosen = {name: value for name, value in environment.variables.items() if _shapes_start(name)}
         path = chosen.get("PYTHONPATH")
@@ -44,8 +44,8 @@ class Surroundings(Struct, frozen=True):
         return cls(environment.python, tuple(sorted(chosen.items())))
 
     @classmethod
-    def own(cls, environ: Mapping[str, str]) -> Surroundings:
-        """Return those of this process: the ones a client started beside it will most likely have."""
+    def own(cls, environ: Mapping[str, str]) -> Interpreter:
+        """Return this process's own: the one that a client beside it most likely has, too."""
         return cls.of(Environment(sys.executable, os.getcwd(), (), dict(environ)))
 
 
@@ -58,7 +58,7 @@ class Template:
 
     def __init__(
         self,
-        surroundings: Surroundings,
+        interpreter: Interpreter,
         directory: str,
         program: str,
         on_reply: Callable[[Template, Reply], None],
@@ -69,7 +69,7 @@ class Template:
         Raises:
             OSError: the interpreter cannot be started.
         """
-        self.surroundings = surroundings
+        self.interpreter = interpreter
         self.is_open = False  #: it has said that it is ready to fork
         self._on_end = on_end
         self._stderr: deque[str] = deque(maxlen=STDERR_LINES_MAX)
@@ -77,8 +77,8 @@ class Template:
         read_end, write_end = os.pipe()
         try:
             self._process = subprocess.Popen(
-                [surroundings.python, "-P", "-m", "swell.runner.template", str(theirs.fileno()), directory, program],
-                env=dict(surroundings.variables),
+                [interpreter.python, "-P", "-m", "swell.runner.template", str(theirs.fileno()), directory, program],
+                env=dict(interpreter.variables),
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=write_end,

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from swell.backends.process.template import Surroundings, ending
+from swell.backends.process.template import Interpreter, ending
 from swell.model import Environment
 
 
-def surroundings(cwd: str = "/here", **variables: str) -> Surroundings:
-    return Surroundings.of(Environment("/bin/python3", cwd, (), variables))
+def interpreter(cwd: str = "/here", **variables: str) -> Interpreter:
+    return Interpreter.of(Environment("/bin/python3", cwd, (), variables))
 
 
 def test_ordinary_variables_and_the_directory_do_not_matter() -> None:
-    assert surroundings("/a", COLOR="red", TOKEN="x") == surroundings("/b", TOKEN="y")
+    assert interpreter("/a", COLOR="red", TOKEN="x") == interpreter("/b", TOKEN="y")
 
 
 def test_what_shapes_the_start_of_an_interpreter_matters() -> None:
-    base = surroundings()
+    base = interpreter()
     for name in ("PYTHONHASHSEED", "LD_PRELOAD", "LC_ALL", "LANG", "HOME"):
-        assert surroundings(**{name: "1"}) != base
-    assert Surroundings.of(Environment("/bin/python4", "/here", (), {})) != base
+        assert interpreter(**{name: "1"}) != base
+    assert Interpreter.of(Environment("/bin/python4", "/here", (), {})) != base
 
 
 def test_a_relative_python_path_means_the_clients_directory() -> None:
-    assert dict(surroundings("/a", PYTHONPATH="src:/lib").variables)["PYTHONPATH"] == "/a/src:/lib"
-    assert surroundings("/a", PYTHONPATH="src") != surroundings("/b", PYTHONPATH="src")
+    assert dict(interpreter("/a", PYTHONPATH="src:/lib").variables)["PYTHONPATH"] == "/a/src:/lib"
+    assert interpreter("/a", PYTHONPATH="src") != interpreter("/b", PYTHONPATH="src")
 
 
 def test_endings_in_words() -> None:
