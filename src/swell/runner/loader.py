@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from swell.errors import InvalidError
-from swell.model import Environment, Source
+from swell.model import Environment, FunctionSpec, Source
 from swell.runner.entry import raw
 from swell.wire import payload
 
@@ -26,25 +26,30 @@ __all__ = ["MAIN", "enter_environment", "find", "reseed"]
 MAIN: Final = "__swell_main__"  #: name under which a client's script is loaded, so that its main guard does not run
 
 
-def enter_environment(environment: Environment, variables: Mapping[str, str], workdir: str = "") -> None:
-    """Take on a client's environment variables, working directory and import path.
+def enter_environment(environment: Environment, spec: FunctionSpec, variables: Mapping[str, str]) -> None:
+    """Take on a client's environment variables, working directory and import path, and what a Function adds to them.
+
+    Numerical libraries start a thread for every core of the host in each process, and those of several containers get
+    in each other's way: unless the user says otherwise, they may start as many as the container asks for cores.
 
     Args:
         environment: The client's.
-        variables: More environment variables, which win over the client's own.
-        workdir: Another working directory; may be relative to the client's.
+        spec: Its variables win over the client's, and so does its working directory, which may be relative to it.
+        variables: More environment variables, which win over both.
 
     Raises:
         InvalidError: the working directory cannot be entered.
     """
     os.environ.update(environment.variables)
+    os.environ.update(spec.variables)
     os.environ.update(variables)
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, round(spec.resources.cpu))))
     time.tzset()
-    directory = os.path.join(environment.cwd, workdir)
+    directory = os.path.join(environment.cwd, spec.workdir)
     try:
         os.chdir(directory)
     except OSError as error:
-        hint = "; Image.workdir names a directory of this machine, which must exist" if workdir else ""
+        hint = "; Image.workdir names a directory of this machine, which must exist" if spec.workdir else ""
         raise InvalidError(f"cannot enter the working directory {directory}: {error.strerror}{hint}") from error
     ours = [path for path in sys.path if path not in environment.sys_path]
     sys.path[:] = [*environment.sys_path, *ours]

@@ -127,7 +127,7 @@ class Container:
             program = self._inherited
         else:
             imposed = {name: os.environ[name] for name in IMPOSED if name in os.environ}
-            enter_environment(load.environment, {**spec.variables, **own, **imposed}, spec.workdir)
+            enter_environment(load.environment, spec, {**own, **imposed})
             program = load_program(spec)
             for hook in program.enter_snap:
                 self._hooks.call(hook)

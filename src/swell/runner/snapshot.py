@@ -32,7 +32,7 @@ def take(spec: FunctionSpec, environment: Environment) -> Program:
     Raises:
         UnfitError: that failed, or left something behind that would be broken in a forked process.
     """
-    enter_environment(environment, {**spec.variables, "SWELL_IS_REMOTE": "1"}, spec.workdir)
+    enter_environment(environment, spec, {"SWELL_IS_REMOTE": "1"})
     enter_container(lambda: None, {})  # for the user's code this is the container already
     try:
         program = load_program(spec)

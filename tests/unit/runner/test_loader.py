@@ -7,12 +7,13 @@ import random
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
 
 from swell.errors import InvalidError
-from swell.model import Environment, Source
+from swell.model import Environment, FunctionSpec, Resources, Source
 from swell.runner import loader
 
 
@@ -30,13 +31,17 @@ def untouched_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterat
     os.environ.update(environ)
 
 
+def spec(**fields: Any) -> FunctionSpec:
+    return FunctionSpec("f", Source("os", "getcwd"), **fields)
+
+
 def test_environment_is_entered(tmp_path: Path) -> None:
     before = list(sys.path)
     environment = Environment(
         sys.executable, str(tmp_path), (str(tmp_path), before[-1]), {"A": "client", "B": "client"}
     )
-    loader.enter_environment(environment, {"B": "spec"})
-    assert (os.environ["A"], os.environ["B"]) == ("client", "spec")
+    loader.enter_environment(environment, spec(variables={"B": "spec", "C": "spec"}), {"C": "container"})
+    assert (os.environ["A"], os.environ["B"], os.environ["C"]) == ("client", "spec", "container")
     assert os.getcwd() == str(tmp_path)
     assert sys.path[:2] == [str(tmp_path), before[-1]]
     assert set(before) <= set(sys.path)
@@ -45,7 +50,18 @@ def test_environment_is_entered(tmp_path: Path) -> None:
 
 def test_missing_working_directory_is_told(tmp_path: Path) -> None:
     with pytest.raises(InvalidError, match=r"working directory .*gone"):
-        loader.enter_environment(Environment(sys.executable, str(tmp_path / "gone"), ()), {})
+        loader.enter_environment(Environment(sys.executable, str(tmp_path / "gone"), ()), spec(), {})
+
+
+@pytest.mark.parametrize(("cpu", "given", "threads"), [(0.125, None, "1"), (2.0, None, "2"), (2.0, "7", "7")])
+def test_libraries_may_start_as_many_threads_as_cores_are_asked_for(
+    tmp_path: Path, cpu: float, given: str | None, threads: str
+) -> None:
+    os.environ.pop("OMP_NUM_THREADS", None)
+    variables = {"OMP_NUM_THREADS": given} if given else {}
+    environment = Environment(sys.executable, str(tmp_path), (), variables)
+    loader.enter_environment(environment, spec(resources=Resources(cpu=cpu)), {})
+    assert os.environ["OMP_NUM_THREADS"] == threads
 
 
 def test_plain_import_and_nested_names() -> None:
