@@ -25,6 +25,7 @@ CATCH_ALL: dict[str, str] = {
     "runner/main.py": "whatever importing the user's code raises is why the start failed",
     "runner/slot.py": "whatever an input raises is its outcome",
     "runner/tasks.py": "whatever an input raises is its outcome",
+    "server/controlplane.py": "a defect in the engine: the server ends, rather than leave its callers to wait for ever",
     "wire/payload.py": "pickling, and the text of an exception, run the user's code",
 }
 
