@@ -31,6 +31,7 @@ class Manners(Struct, frozen=True):
     fails_start: bool = False  #: an import or enter hook raises
     hangs_start: bool = False
     hangs_exit: bool = False
+    resizes_to: tuple[int, ...] = ()  #: sets its own number of slots, one after each result
     leaves_after: int | None = None  #: says Leaving after so many inputs
 
 
@@ -59,6 +60,7 @@ class FakeContainer:
         self._exit = exit
         self._draining = False
         self._leaving = False
+        self._resizes = list(manners.resizes_to)
         self._served = 0
         self._last_read = 0
         self._refused: set[int] = set()
@@ -179,6 +181,8 @@ class FakeContainer:
         busy_s = sum(result[4] for result in results)
         self.say(m.Completed(parts, ends, failures, blobs, busy_s), b"".join(result[3] for result in results))
         self._served += len(results)
+        if self._resizes:
+            self.say(m.Resize(self._resizes.pop()))
         if self._manners.leaves_after is not None and not self._leaving and self._served >= self._manners.leaves_after:
             self._leaving = True
             self.say(m.Leaving())

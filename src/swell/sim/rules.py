@@ -39,7 +39,7 @@ def _check_batches(pool: Pool, free: list[Container], now: float, slack_s: float
     batching = pool.spec.batching
     assert batching is not None
     limit = pool.spec.concurrency.target_inputs
-    if not any(container.slots_used < limit for container in free):
+    if not any(container.slots_used < (container.own_slots or limit) for container in free):
         return
     due = pool.backlog.due()
     if any(span.alone for span in due):

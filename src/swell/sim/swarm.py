@@ -45,6 +45,7 @@ class Faults(Struct, frozen=True):
     start_slow_s: float = 0.0  #: added to a start, at most
     exit_hangs: float = 0.0
     leaves: float = 0.0  #: probability that a container leaves by itself
+    resizes: float = 0.0  #: probability that a container sets its own number of slots
     repeated: float = 0.0  #: probability that what a container says is heard again, later
     nodes_per_s: float = 0.0  #: nodes that vanish, each second; they come back
 
@@ -98,6 +99,7 @@ def _faults(random: Random) -> Faults:
         start_slow_s=_some(random, 0.3, 0.1, 3.0),
         exit_hangs=_some(random, 0.2, 0.2, 1.0),
         leaves=_some(random, 0.2, 0.2, 1.0),
+        resizes=_some(random, 0.2, 0.5),
         repeated=_some(random, 0.4, 0.05, 0.5),
         nodes_per_s=_some(random, 0.25, 0.05, 0.5),
     )
@@ -114,7 +116,7 @@ def _settings(random: Random) -> Settings:
         start_failures_max=random.choice((1, 3)),
         default_scaledown_window=random.choice((1, 5, 60)),
         run_ahead_ms=random.choice((1.0, 5.0, 50.0)),
-        start_backoff_s=random.choice((0.0, 0.1, 0.5)),
+        start_backoff_s=random.choice((0.05, 0.1, 0.5)),
         retry_delay_min_s=random.choice((0.0, 0.1, 1.0)),
         cancel_grace_s=random.choice((0.1, 5.0)),
         exit_grace_s=random.choice((0.5, 30.0)),

@@ -18,6 +18,7 @@ from swell.engine.events import (
     Event,
     KillContainer,
     Order,
+    RecordCall,
     RecordOutputs,
     ShutdownRequested,
     StartContainer,
@@ -69,6 +70,7 @@ class CallAccount:
         self.returned: set[int] = set()  #: below the frontier, and pending again
         self.doomed = False  #: cancelled, or its client or app is gone
         self.ended = 0
+        self.is_sealed = message.sealed
 
 
 class Held:
@@ -98,6 +100,7 @@ class Witness:
         self._no_more: dict[str, str] = {}  #: containers that must not be given inputs, and why
         self._limbo: dict[tuple[str, int], CallAccount] = {}  #: answered just now; what comes of it is unsaid
         self._recorded: set[tuple[str, int]] = set()
+        self._finished: set[str] = set()
         self._dropped: set[tuple[str, int]] = set()
 
     # ------------------------------------------------------------ what containers ask and tell
@@ -155,6 +158,7 @@ class Witness:
             case m.PutInputs():
                 call = self.calls.get(message.call_id)
                 if call is not None and not call.doomed and message.first == len(call.inputs):
+                    call.is_sealed = message.sealed
                     call.inputs.extend(Account() for _ in message.ends)
             case m.CancelCall():
                 call = self.calls.get(message.call_id)
@@ -249,6 +253,9 @@ class Witness:
                 )
                 self._no_more[container_id] = "was told to leave"
             case KillContainer():
+                assert self._no_more.get(effect.container_id) != "is being killed", (
+                    f"{effect.container_id}: killed twice"
+                )
                 self._no_more[effect.container_id] = "is being killed"
             case StartContainer():
                 self._held_by[effect.container_id] = {}
@@ -266,6 +273,11 @@ class Witness:
                     assert is_final(account.state), f"{call_id}/{index}: its blob is dropped before its end"
                     assert (call_id, index) not in self._dropped, f"{call_id}/{index}: its blob is dropped twice"
                     self._dropped.add((call_id, index))
+            case RecordCall():
+                call = self.calls[effect.call_id]
+                assert call.id not in self._finished, f"{call.id}: finished twice"
+                assert call.ended == len(call.inputs) == effect.num_inputs, f"{call.id}: finished before all has ended"
+                self._finished.add(call.id)
             case RecordOutputs():
                 call = self.calls[effect.call_id]
                 assert call.kind is CallKind.SPAWN, f"{call.id}: recorded, but nobody will ask for it"
@@ -331,6 +343,7 @@ class Witness:
             return
         assert call.frontier <= message.first, f"{call.id}: refused what already left"
         del call.inputs[message.first :]
+        call.is_sealed = False
         if not call.inputs:
             del self.calls[call.id]
 
@@ -399,6 +412,14 @@ class Witness:
             for call in self.calls.values()
             for index, account in enumerate(call.inputs)
             if not is_final(account.state)
+        ]
+
+    def unrecorded(self) -> list[str]:
+        """Return the spawned calls whose end the store was not told."""
+        return [
+            call.id
+            for call in self.calls.values()
+            if call.kind is CallKind.SPAWN and (call.is_sealed or call.doomed) and call.id not in self._finished
         ]
 
     def left_blobs(self) -> list[str]:

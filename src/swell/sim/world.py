@@ -32,6 +32,7 @@ from swell.engine.events import (
     StartContainer,
     Tell,
 )
+from swell.model import FunctionSpec
 from swell.ports import StoredOutput
 from swell.sim.client import AppPlan, FakeClient
 from swell.sim.clock import Clock
@@ -99,6 +100,7 @@ class World:
         assert not waiting, f"clients {waiting} wait for ever; unfinished: {self.witness.unfinished()[:5]}"
         self.run(limit, done=lambda: not self.witness.unfinished())
         assert not self.witness.unfinished(), f"inputs wait for ever: {self.witness.unfinished()[:5]}"
+        assert not self.witness.unrecorded(), f"calls have ended and were not recorded: {self.witness.unrecorded()[:5]}"
         assert not self.witness.left_blobs(), f"blobs are left: {self.witness.left_blobs()[:5]}"
         self.feed(ShutdownRequested("the simulation is over"))
         self.run(limit, done=lambda: not self.engine.ledger.apps)
@@ -231,9 +233,13 @@ class World:
             fails_start=troubled and random.random() < faults.start_fails,
             hangs_start=troubled and random.random() < faults.start_hangs,
             hangs_exit=troubled and random.random() < faults.exit_hangs,
+            resizes_to=self._sizes(effect.spec) if troubled and random.random() < faults.resizes else (),
             leaves_after=random.randint(1, 20) if troubled and random.random() < faults.leaves else None,
         )
         self.clock.after(0.0005, lambda: self._make(effect, manners))
+
+    def _sizes(self, spec: FunctionSpec) -> tuple[int, ...]:
+        return tuple(self.random.randint(1, spec.concurrency.max_inputs) for _ in range(5))
 
     def _make(self, effect: StartContainer, manners: Manners) -> None:
         container_id = effect.container_id
