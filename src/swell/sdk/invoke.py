@@ -11,9 +11,9 @@ from typing import Any
 from swell.errors import ExecutionError, from_wire
 from swell.model import CallKind, OutputStatus
 from swell.sdk.client import mint_id
+from swell.sdk.feed import Feed, open_inputs
 from swell.sdk.inputs import Arguments, Source
 from swell.sdk.link import Link
-from swell.sdk.mapping import Feed, open_inputs
 from swell.sdk.outcome import Failure, outcomes
 from swell.sdk.target import Target
 from swell.wire import blobs

@@ -1,0 +1,247 @@
+"""The sending half of a call of many inputs: pulls them from the user's iterables and sends them in spans.
+
+What the server refuses is kept and offered again. This module must not know results, nor how functions are declared.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any
+
+from swell.errors import from_wire
+from swell.model import CallKind
+from swell.sdk.allowance import Allowance
+from swell.sdk.inputs import NOT_YET, AsyncInputs, Inputs, Source
+from swell.sdk.link import BlockingLink, Box, Link
+from swell.sdk.target import Target
+from swell.wire import blobs
+from swell.wire.blob_names import input_name
+from swell.wire.messages import Message, OpenCall, PutInputs, Refused
+
+__all__ = ["Feed", "open_inputs"]
+
+SPAN_MAX = 256  #: inputs in one message
+SPAN_BYTES_MAX = 1 << 20
+SPAN_WAIT_S = 0.001  #: a span that took longer to collect is sent as it is, and the next is shorter
+
+
+class _Span:
+    """Inputs sent together, kept until the server is known to have them."""
+
+    __slots__ = ("blobs", "ends", "first", "payload")
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self.ends: list[int] = []
+        self.blobs: list[int] = []
+        self.payload = b""
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self.ends)
+
+    def after(self, index: int) -> _Span:
+        """Return the part from input `index` on."""
+        skip = max(0, index - self.first)
+        if not skip:
+            return self
+        rest = _Span(self.first + skip)
+        base = self.ends[skip - 1]
+        rest.ends = [end - base for end in self.ends[skip:]]
+        rest.blobs = [index for index in self.blobs if index >= rest.first]
+        rest.payload = self.payload[base:]
+        return rest
+
+    def before(self, index: int) -> _Span:
+        """Return the part below input `index`."""
+        part = _Span(self.first)
+        part.ends = self.ends[: index - self.first]
+        part.blobs = [blob for blob in self.blobs if blob < index]
+        part.payload = self.payload[: part.ends[-1]]
+        return part
+
+
+class Feed:
+    """The sending half of a call of many inputs: pulls, pickles, sends in spans, and offers again what was refused."""
+
+    def __init__(
+        self,
+        link: Link,
+        target: Target,
+        kind: CallKind,
+        inputs: Inputs | AsyncInputs,
+        kwargs: dict[str, Any],
+        call_id: str,
+    ) -> None:
+        self.call_id = call_id
+        self.sent = 0
+        self.exhausted = False
+        self._link = link
+        self._target = target
+        self._kind = kind
+        self._inputs = inputs
+        self._kwargs = kwargs
+        self._opened = False
+        self._sealed = False
+        self._unconfirmed: deque[_Span] = deque()
+        self._refused: deque[_Span] = deque()
+        self._allowance = Allowance(target.name)
+        self._since_opening = 0  #: messages sent after the one that opened the call
+        self._unheard = (
+            0  #: of those, how many the server will answer with not knowing the call, as it refused to open it
+        )
+        # An input must not wait long for the next to be made: spans grow while inputs are quick.
+        self._span_max = 1
+
+    @property
+    def retry_at(self) -> float | None:
+        """When more may be sent than now, as a time of `time.monotonic()`."""
+        return self._allowance.retry_at
+
+    @property
+    def held_back(self) -> int:
+        """How many inputs were refused and wait to be offered again."""
+        return sum(len(span.ends) for span in self._refused)
+
+    @property
+    def complete(self) -> bool:
+        """True once every input has been sent and the server has been told that there are no more."""
+        return self._sealed and not self._refused
+
+    def push(self, window: int, finished: int) -> bool:
+        """Send inputs, as far as they are ready and the server lets us; False if there was nothing to send.
+
+        Args:
+            window: how many may be sent and not finished.
+            finished: how many are.
+        """
+        room = self._allowance.room(self.sent - self.held_back - finished, window)
+        if room <= 0:
+            return False
+        if self._refused:
+            self._offer_again(room)
+            return True
+        if self.exhausted:
+            return False
+        span = self._collect(min(room, self._span_max))
+        if span.ends:
+            self._send(span)
+        return bool(span.ends)
+
+    def seal(self) -> None:
+        """Tell the server that there are no more inputs, once that is so."""
+        if self.exhausted and not self._sealed and not self._refused:
+            if self._opened:
+                self._send(_Span(self.sent))
+            self._sealed = True  # if there never was an input, the server need not hear of it
+
+    def confirm(self, below: int) -> None:
+        """Note that the server has the inputs below an index."""
+        unconfirmed = self._unconfirmed
+        while unconfirmed and unconfirmed[0].last <= below:
+            unconfirmed.popleft()
+
+    def refused(self, message: Refused, finished: int) -> None:
+        """Inputs from some index on were not accepted: keep them for later, or raise if that cannot help."""
+        error = from_wire(message.code, message.text, message.fields)
+        if message.retry_after_s is None:
+            if not self._unheard:
+                raise error
+            self._unheard -= 1
+            return
+        again = [span.after(message.first) for span in self._unconfirmed if span.last > message.first]
+        self._unconfirmed = deque(span for span in self._unconfirmed if span.last <= message.first)
+        self._refused.extendleft(reversed(again))
+        self._sealed = False
+        if not message.first:
+            self._opened = False
+            self._unheard = self._since_opening
+        accepted = self.sent - self.held_back - finished
+        self._allowance.refused(message.first, accepted, error, message.retry_after_s)
+
+    def _offer_again(self, room: int) -> None:
+        while self._refused and room > 0:
+            span = self._refused.popleft()
+            if len(span.ends) > room:
+                self._refused.appendleft(span.after(span.first + room))
+                span = span.before(span.first + room)
+            room -= len(span.ends)
+            self._send(span)
+
+    def _collect(self, room: int) -> _Span:
+        """Pull and pickle inputs until the span is long, large or old enough, or nothing is ready."""
+        span = _Span(self.sent)
+        pieces: list[bytes] = []
+        ends, kwargs, take, pickled, clock = (
+            span.ends,
+            self._kwargs,
+            self._inputs.take,
+            blobs.pickled,
+            time.perf_counter,
+        )
+        inline_max = self._link.welcome.payload_inline_max
+        size, deadline = 0, time.perf_counter() + SPAN_WAIT_S
+        for _ in range(room):
+            try:
+                arguments: Any = take()
+            except StopIteration:
+                self.exhausted = True
+                break
+            if arguments is NOT_YET:
+                break
+            data = pickled((arguments, kwargs), inline_max)
+            if not isinstance(data, bytes):
+                data = self._store(data, span)
+            pieces.append(data)
+            size += len(data)
+            ends.append(size)
+            if size > SPAN_BYTES_MAX:
+                break
+            if clock() > deadline:
+                self._span_max = max(1, len(ends) // 2)
+                break
+        else:
+            self._span_max = min(SPAN_MAX, 2 * self._span_max)
+        span.payload = b"".join(pieces)
+        self.sent += len(span.ends)
+        return span
+
+    def _store(self, parts: list[memoryview], span: _Span) -> bytes:
+        """Write arguments that are too large for a message to a file; return its name."""
+        span.blobs.append(span.last)
+        welcome, name = self._link.welcome, input_name(self.call_id, span.last)
+        return blobs.store(parts, welcome.blob_dir, name, size_max=welcome.payload_max)
+
+    def _send(self, span: _Span) -> None:
+        sealed = self.exhausted and span.last == self.sent
+        message: Message
+        if self._opened:
+            self._since_opening += 1
+            message = PutInputs(self.call_id, span.first, span.ends, sealed, span.blobs)
+        else:
+            parent = self._target.parent()
+            message = OpenCall(
+                self.call_id,
+                self._target.function_id,
+                self._target.method,
+                self._kind,
+                span.ends,
+                sealed,
+                span.blobs,
+                parent,
+            )
+            self._opened = True
+            self._since_opening = 0
+        self._sealed = sealed
+        if span.ends:
+            self._unconfirmed.append(span)
+        self._link.send(message, span.payload)
+
+
+def open_inputs(link: Link, box: Box, source: Source) -> Inputs | AsyncInputs:
+    """Return the inputs in the form that suits the link; they wake `box` when one becomes ready."""
+    if isinstance(source, AsyncIterator) and not isinstance(link, BlockingLink):
+        return AsyncInputs(source, link.wake, box)
+    return Inputs(source)
