@@ -56,6 +56,5 @@ class Allowance:
         self.retry_at = time.monotonic() + max(pause, retry_after_s if self._in_vain else 0.0)
         self._refusals += 1
         if self._refusals % WARN_EVERY == 0:
-            warnings.warn(
-                f"{self._name}: progress is limited, {self._refusals} times so far: {error}", ServerWarning, stacklevel=2
-            )
+            text = f"{self._name}: progress is limited, {self._refusals} times so far: {error}"
+            warnings.warn(text, ServerWarning, stacklevel=2)
