@@ -5,6 +5,8 @@ This module must not know how inputs are placed or containers scaled.
 
 from __future__ import annotations
 
+import re
+
 from swell.engine.call import Call, Watcher
 from swell.engine.container import Delivery
 from swell.engine.events import AskStore, SendRecorded
@@ -27,6 +29,8 @@ from swell.wire.messages import (
 )
 
 __all__ = ["Intake"]
+
+_CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)  #: files are named after it
 
 
 class Intake:
@@ -53,6 +57,8 @@ class Intake:
             self._refuse(client, message.call_id, 0, NotFoundError(text))
             return
         problem = _problem(message.ends, payload)
+        if not _CALL_ID.fullmatch(message.call_id):
+            problem = f"{message.call_id!r:.200} is not the id of a call: 1 to 100 letters, digits, '-' and '_'"
         if problem:
             self._refuse(client, message.call_id, 0, InvalidError(problem))
             return

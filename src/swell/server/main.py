@@ -63,7 +63,7 @@ async def serve(listener: socket.socket, run_dir: Path, lifeline: int, settings:
     await plane.start()
     numbers = iter(range(1, sys.maxsize))
     server = await loop.create_unix_server(
-        lambda: Connection(plane, next(numbers), settings.frame_max), sock=listener, start_serving=True
+        lambda: Connection(plane, next(numbers), settings.frame_max), sock=listener, start_serving=True, backlog=4_096
     )
     # What is here now stays for good: keep the collector from walking it again and again.
     gc.collect()
