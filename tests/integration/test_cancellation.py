@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from cancel_app import (
+    Blocked,
     Cleaned,
     app,
     batch,
@@ -151,6 +152,14 @@ def test_a_thread_that_is_blocked_costs_the_container_and_siblings_run_elsewhere
     board.wait_for_note("begin 1 1")  # again, though it has no retries
     board.give("go")
     assert sibling.get()[1] == 1
+
+
+def test_such_a_container_runs_its_exit_hooks(board: ModuleType) -> None:
+    call = Blocked().run.spawn(-1)
+    board.wait_for_note("begin -1")
+    assert cancelled(call)
+    assert Blocked().run.remote(1) == 1
+    board.wait_for_count("exit", 1)
 
 
 def test_containers_can_be_ended_at_once_and_siblings_run_elsewhere(board: ModuleType) -> None:

@@ -228,9 +228,19 @@ class Engine:
             if now >= container.resist_until:
                 container.resist_until = float("inf")
                 if any(delivery.void for delivery in container.deliveries.values()):
-                    self._scaler.kill(container, "a cancelled input would not stop")
+                    self._expel(container, "a cancelled input would not stop", now)
             elif container.resist_until < float("inf"):
                 pool.arm("resist", container.resist_until)
+
+    def _expel(self, container: Container, reason: str, now: float) -> None:
+        """Get rid of a container whose user code does not stop."""
+        pool = container.pool
+        method = next(iter(container.deliveries.values())).parts[0].call.method
+        if pool.spec.concurrency.max_inputs == 1 and not pool.is_async(method):
+            # That code has the main thread, where exit hooks would have to run.
+            self._scaler.kill(container, reason)
+        else:
+            self._scaler.interrupt(container, reason, now)
 
     # ------------------------------------------------------------ after every step
 

@@ -16,7 +16,7 @@ from swell.model import OutputStatus
 from swell.policy import autoscale, pace
 from swell.policy.placement import Place, find_place
 from swell.states import ContainerState
-from swell.wire.messages import Drain
+from swell.wire.messages import Drain, Interrupt
 
 __all__ = ["Scaler"]
 
@@ -40,7 +40,7 @@ class Scaler:
         """Reconsider the plan and start or stop containers accordingly."""
         if pool.app.closing:
             return
-        outstanding = pool.backlog.count + pool.running_total
+        outstanding = pool.backlog.count + pool.needing
         if -(-outstanding // pool.capacity) == len(pool.ready) == pool.live and not self._has_bounds(pool):
             # The common case on a warm pool: it is exactly as large as it needs to be, and no bound says otherwise.
             pool.plan = autoscale.Plan(len(pool.ready), f"{outstanding} inputs fit the containers that are ready")
@@ -68,7 +68,7 @@ class Scaler:
             containers_max=self._ledger.settings.containers_max,
             capacity=pool.capacity,
             backlog=pool.backlog.count,
-            running=pool.running_total,
+            running=pool.needing,
             requested=len(pool.starting),
             observed=len(pool.ready),
             service_s=None if pool.service_s is None else max(pool.service_s, pool.overdue_s),
@@ -239,6 +239,20 @@ class Scaler:
         ledger.touch(container.pool)
         ledger.order(container, Drain(ledger.settings.exit_grace_s))
 
+    def interrupt(self, container: Container, reason: str, now: float) -> None:
+        """Have a container leave at once, but for its exit hooks; what it runs is run again elsewhere."""
+        container.pool.retire(container)
+        if container.killed:
+            return
+        if container.state is ContainerState.READY:
+            container.become(ContainerState.DRAINING)
+        container.crash_expected = reason
+        grace_s = self._ledger.settings.exit_grace_s
+        container.drain_until = min(container.drain_until, now + grace_s)
+        container.pool.arm("drain", container.drain_until)
+        self._ledger.touch(container.pool)
+        self._ledger.order(container, Interrupt(grace_s))
+
     def kill(self, container: Container, reason: str, *, its_fault: bool = False) -> None:
         """Have a container killed. Nobody is blamed for its death, unless it is its own fault."""
         if container.killed:
@@ -246,7 +260,8 @@ class Scaler:
         container.killed = True
         if not its_fault:
             container.crash_expected = reason
-        container.pool.retire(container)
+        if container.state not in STARTING:
+            container.pool.retire(container)  # a start that is given up counts until it is gone, and failed
         self._ledger.emit(KillContainer(container.id, reason))
 
     def gone(self, container: Container, reason: str, now: float) -> None:

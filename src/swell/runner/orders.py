@@ -1,17 +1,18 @@
-"""The thread that listens to the server's orders while inputs run: cancel, give back, drain, items taken.
+"""The thread that listens to the server's orders while inputs run: cancel, give back, drain, leave.
 
 This module must not know how inputs are run.
 """
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable
 
 from swell.runner.channel import Channel, die, die_if_raises
 from swell.runner.deliveries import Ledger
 from swell.wire.codec import FrameError
-from swell.wire.messages import Cancel, Drain, ItemsTaken, Leaving, Reclaim, ToContainer
+from swell.wire.messages import Cancel, Drain, Interrupt, ItemsTaken, Leaving, Reclaim, ToContainer
 
 __all__ = ["Orders"]
 
@@ -72,6 +73,11 @@ class Orders:
             case Drain(grace_s):
                 self.grace_s = grace_s
                 self.drain()
+            case Interrupt(grace_s):
+                self.grace_s = grace_s
+                self.return_unbegun()
+                # To the main thread, whatever system call it is in.
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
             case _:
                 die()  # Load and Deliver have no place here
 

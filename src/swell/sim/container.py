@@ -140,6 +140,11 @@ class FakeContainer:
                     for number in self._slots.numbers():
                         self._slots.reclaim(number)
                 self._leave_when_idle()
+            case m.Interrupt():
+                self._draining = True
+                self._slots.stop()
+                if not self._manners.hangs_exit:
+                    self.clock.after(self._manners.exit_s, lambda: self._end("exited with status 0"))
             case m.ItemsTaken():
                 self._slots.items_taken(message.delivery, message.position, message.count)
             case _:

@@ -343,6 +343,12 @@ class Drain(Message, frozen=True, tag=64):
     grace_s: float
 
 
+class Interrupt(Message, frozen=True, tag=66):
+    """Leave at once: what runs has no output, exit hooks do run. What SIGINT does, too. Control channel."""
+
+    grace_s: float
+
+
 class ItemsTaken(Message, frozen=True, tag=65):
     """The consumer of a generator has taken `count` items so far. Control channel."""
 
@@ -441,4 +447,4 @@ ToClient = (
     | Progress
     | Notice
 )
-ToContainer = Load | Deliver | Cancel | Reclaim | Drain | ItemsTaken
+ToContainer = Load | Deliver | Cancel | Reclaim | Drain | Interrupt | ItemsTaken

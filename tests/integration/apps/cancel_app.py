@@ -152,6 +152,21 @@ def slow(x: int) -> int:
 
 
 @app.cls(max_containers=1)
+@swell.concurrent(max_inputs=4)
+class Blocked:
+    @swell.method()
+    def run(self, x: int) -> int:
+        board.note("begin", x)
+        if x < 0:
+            threading.Event().wait(20)
+        return x
+
+    @swell.exit()
+    def close(self) -> None:
+        board.note("exit", os.getpid())
+
+
+@app.cls(max_containers=1)
 class Cleaned:
     @swell.method()
     def run(self) -> int:

@@ -174,6 +174,30 @@ def test_what_is_queued_in_a_container_is_cancelled_before_what_runs_there() -> 
     assert cancelled == queued[::-1]
 
 
+def test_a_container_whose_threads_do_not_stop_is_interrupted_then_killed_and_siblings_run_elsewhere() -> None:
+    pool = Pool(**concurrent(4, 4, max_containers=1))
+    stuck, sibling = pool.call(), pool.call()
+    container_id = pool.ready(0)
+    pool.feed(ClientSaid(1, m.CancelCall(stuck)))
+    pool.wait(Settings().cancel_grace_s)
+    assert [order.container_id for order in pool.all(Order) if isinstance(order.message, m.Interrupt)] == [container_id]
+    assert not pool.all(KillContainer)
+    pool.wait(Settings().exit_grace_s)
+    assert [kill.container_id for kill in pool.all(KillContainer)] == [container_id]
+    pool.feed(ContainerExited(container_id, "killed"))
+    (again,) = pool.delivered(pool.ready(1))
+    assert [call_id for call_id, _, _ in again.parts] == [sibling]
+
+
+def test_a_container_whose_main_thread_does_not_stop_is_killed() -> None:
+    pool = Pool()
+    stuck = pool.call()
+    container_id = pool.ready(0)
+    pool.feed(ClientSaid(1, m.CancelCall(stuck)))
+    pool.wait(Settings().cancel_grace_s)
+    assert [kill.container_id for kill in pool.all(KillContainer)] == [container_id]
+
+
 def test_a_batch_that_was_stopped_for_one_call_is_run_again_for_the_others() -> None:
     pool = Pool(batching=Batching(max_batch_size=3, wait_ms=0), autoscaler=AutoscalerSettings(max_containers=1))
     calls = [pool.call() for _ in range(3)]
