@@ -107,6 +107,11 @@ class Container:
         return sum(len(delivery.open) for delivery in self.deliveries.values())
 
     @property
+    def executing(self) -> int:
+        """Inputs it has that are still wanted."""
+        return sum(len(delivery.open) - len(delivery.void) for delivery in self.deliveries.values())
+
+    @property
     def slots_used(self) -> int:
         """Slots that execute or are about to: a serial queue uses one, a batch one, parallel inputs one each."""
         used = 0

@@ -99,6 +99,14 @@ class Pool:
         """Inputs in containers."""
         return self.running[True] + self.running[False]
 
+    @property
+    def needing(self) -> int:
+        """Inputs in containers, without those that a container on its way out will finish by itself."""
+        if len(self.containers) == self.live:
+            return self.running_total
+        finishing = (c for c in self.containers.values() if c.leaving and not c.killed and c.id not in self.ready)
+        return self.running_total - sum(c.executing for c in finishing)
+
     # ------------------------------------------------------------ containers
 
     def requested(self, container: Container) -> None:
