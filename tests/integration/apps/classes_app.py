@@ -136,6 +136,13 @@ class Leaves:
         board.note("second exit", os.getpid())
 
 
+@app.function(single_use_containers=True)
+@swell.concurrent(max_inputs=4)
+def once_beside_others(x: int) -> int:
+    time.sleep(0.02)
+    return os.getpid()
+
+
 @app.cls(single_use_containers=True)
 class Once:
     @swell.method()
@@ -171,6 +178,11 @@ class Ends:
     def busy(self) -> None:
         board.note("busy")
         time.sleep(20)
+
+    @swell.method()
+    async def busy_async(self) -> None:
+        board.note("busy")
+        await asyncio.sleep(20)
 
     @swell.exit()
     def close(self) -> None:
