@@ -191,7 +191,7 @@ class BlockingLink(Link):
             with self._lock:
                 self._socket.sendall(codec.encode(message, payload))
         except OSError as error:
-            raise self._break(f"the connection to the server broke: {error.strerror}") from None
+            raise self._break(how_it_broke(error)) from None
 
     async def receive(self, box: Box, until: float | None = None) -> Said:
         """Return the next message in a box; blocks the thread."""
@@ -223,10 +223,17 @@ class BlockingLink(Link):
         try:
             data = self._socket.recv(_CHUNK)
         except OSError as error:
-            raise self._break(f"the connection to the server broke: {error.strerror}") from None
+            raise self._break(how_it_broke(error)) from None
         if not data:
             raise self._break("the server is gone")
         self._sort(data)
+
+
+def how_it_broke(error: OSError) -> str:
+    """Return what an error of a connection means to the user."""
+    if isinstance(error, (ConnectionResetError, BrokenPipeError)):
+        return "the server is gone"
+    return f"the connection to the server broke: {error.strerror}"
 
 
 def connect(address: str) -> socket.socket:

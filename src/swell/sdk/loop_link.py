@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from typing import cast
 
 from swell.errors import Error
-from swell.sdk.link import Box, Link, Said, connect
+from swell.sdk.link import Box, Link, Said, connect, how_it_broke
 from swell.wire import codec
 from swell.wire.messages import Message
 
@@ -101,7 +101,7 @@ class LoopLink(Link, asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail everyone who waits."""
-        self._break("the server is gone" if exc is None else f"the connection to the server broke: {exc}")
+        self._break(how_it_broke(exc) if isinstance(exc, OSError) else "the server is gone")
         self._wake(list(self._waiting))
 
     # ------------------------------------------------------------ inside
