@@ -66,7 +66,8 @@ def busy(board: ModuleType) -> Iterator[Callable[[], None]]:
 
 def test_remote_is_refused_at_once_and_told_limit_value_and_when_to_try_again(busy: Callable[[], None]) -> None:
     for _ in range(3):
-        with pytest.raises(ResourceExhausted, match=r"Resource Exhausted.*pending_sync_max = 5.*try again in") as caught:
+        told = r"Resource Exhausted.*pending_sync_max = 5.*try again in"
+        with pytest.raises(ResourceExhausted, match=told) as caught:
             a.hold.remote("refused")
         assert (caught.value.limit, caught.value.value) == ("pending_sync_max", PENDING_SYNC)
         assert caught.value.retry_after_s == RETRY_AFTER_S
@@ -142,11 +143,11 @@ async def test_a_map_on_a_loop_finishes_without_an_error() -> None:
 def test_a_map_that_is_refused_from_the_first_input_on_waits_for_its_turn(busy: Callable[[], None]) -> None:
     """Every eighth refusal is told, as a warning; the map then finishes."""
     results = iter(a.hold.map(["go"] * 20))
-    with pytest.warns(ServerWarning, match="hold: progress is limited, 8 times") as caught:
-        with ThreadPoolExecutor(1) as threads:
-            ended = threads.submit(_end_after_a_warning, caught, busy)
-            assert list(results) == ["go"] * 20
-            ended.result()
+    told_so = pytest.warns(ServerWarning, match="hold: progress is limited, 8 times")
+    with told_so as caught, ThreadPoolExecutor(1) as threads:
+        ended = threads.submit(_end_after_a_warning, caught, busy)
+        assert list(results) == ["go"] * 20
+        ended.result()
     told = [warning for warning in caught if warning.category is ServerWarning]
     assert f"pending_sync_max = {PENDING_SYNC}" in str(told[0].message)
 

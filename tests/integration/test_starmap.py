@@ -79,9 +79,7 @@ def test_iterables_may_be_asynchronous_or_endless() -> None:
 
     assert list(c.square.starmap(later((1,), (2,)))) == [1, 4]
     assert asyncio.run(in_a_loop()) == [1, 4]
-    assert [y for y, _ in zip(c.square.starmap(endless()), range(1_500), strict=False)] == [
-        i * i for i in range(1_500)
-    ]
+    assert [y for y, _ in zip(c.square.starmap(endless()), range(1_500), strict=False)] == [i * i for i in range(1_500)]
 
 
 async def test_inside_a_loop_the_error_names_the_aio_form() -> None:
