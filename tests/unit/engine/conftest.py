@@ -162,6 +162,11 @@ class Diary:
     def exits(self, name: str, reason: str = "killed by signal 9") -> list[str]:
         return self.feed(ContainerExited(self.id(name), reason))
 
+    def deliveries(self, name: str) -> dict[int, int]:
+        """Return the deliveries that a container has, and how many inputs each had."""
+        held = self.engine.ledger.containers[self.id(name)].deliveries
+        return {number: sum(part.count for part in delivery.parts) for number, delivery in held.items()}
+
     def id(self, name: str) -> str:
         return next(container_id for container_id, known in self._names.items() if known == name)
 
