@@ -1,4 +1,4 @@
-"""A program whose containers start processes in every way there is; run as: python leaving.py HOW, which says how to end.
+"""A program whose containers start processes in every way there is. Run as: python leaving.py HOW (to end).
 
 It tells what it started through the board.
 """
