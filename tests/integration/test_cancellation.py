@@ -168,6 +168,7 @@ def test_containers_can_be_ended_at_once_and_siblings_run_elsewhere(board: Modul
     call.cancel(terminate_containers=True)
     with pytest.raises(RemoteError):
         call.get()
+    board.wait_for_note("begin 1 1")
     board.give("go")
     assert sibling.get()[1] == 1
 
