@@ -21,6 +21,7 @@ from swell.sdk.dual import Dual, DualIterator
 from swell.sdk.inputs import Source, starred, zipped
 from swell.sdk.link import Link
 from swell.sdk.mapping import map_chunks
+from swell.sdk.notices import show_notices
 from swell.sdk.options import VariantOptions, check_at_load, with_batching, with_concurrency, with_options
 from swell.sdk.results import MapForm
 from swell.sdk.session import Session, current_client, require_running
@@ -398,6 +399,7 @@ class Function(Generic[P, R]):
             request = link.next_request()
             bound, _ = await link.request(request, BindFunction(request, base_id, spec))
             assert isinstance(bound, Bound)
+            show_notices(link)
             if len(variants) >= VARIANTS_KEPT:
                 del variants[next(iter(variants))]
             known = variants[key] = bound.function_id

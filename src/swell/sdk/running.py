@@ -17,6 +17,7 @@ from swell.model import Environment, FunctionSpec
 from swell.sdk.blocking import run_blocking
 from swell.sdk.client import Client, mint_id
 from swell.sdk.link import ANNOUNCED, BlockingLink, Box
+from swell.sdk.notices import show_notices
 from swell.sdk.options import check_at_load
 from swell.sdk.output import Output, current_output
 from swell.sdk.private_server import PrivateServer
@@ -108,6 +109,7 @@ class RunContext:
         )
         opened, _ = run_blocking(link.request(request, message))
         assert isinstance(opened, AppOpened)
+        show_notices(link)
         if output is not None:
             box = link.open(ANNOUNCED, self._close_request)
             link.close(link.announcements)

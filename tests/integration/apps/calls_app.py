@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -236,11 +236,6 @@ def factorial(n: int) -> int:
     return 1 if n <= 1 else n * factorial.remote(n - 1)
 
 
-@app.function()
-def grows(function_call_id: str) -> None:
-    square.update_autoscaler(buffer_containers=1)
-
-
 # ---------------------------------------------------------------- apps in containers
 
 
@@ -262,60 +257,10 @@ def runs_an_app(x: int) -> int:
 
 
 @app.function()
-def dies_once(how: str) -> str:
-    """Take the container down the first time; return the second."""
-    if board.count_up(f"dies-{how}") == 0:
-        match how:
-            case "exit":
-                os._exit(3)
-            case "kill":
-                os.kill(os.getpid(), signal.SIGKILL)
-            case "segfault":
-                import ctypes
-
-                ctypes.string_at(0)
-            case "abort":
-                os.abort()
-            case "group":
-                os.killpg(0, signal.SIGKILL)
-            case _:
-                raise AssertionError(how)
-    return how
-
-
-@app.function()
 def dies_at(x: int, bad: int) -> int:
     if x == bad and board.count_up(f"dies-at-{bad}") == 0:
         os._exit(1)
     return x
-
-
-@app.function()
-def always_dies() -> None:
-    os._exit(7)
-
-
-@app.function()
-def leaves_children() -> list[int]:
-    """Start processes that would live on, in every way that a user may."""
-    pids = [subprocess.Popen(["sleep", "1000"], start_new_session=new).pid for new in (False, True)]
-    pid = os.fork()
-    if pid == 0:
-        while True:
-            signal.pause()
-    return [*pids, pid]
-
-
-@app.function()
-def forks() -> int:
-    """Return what a forked child says, which itself returns from user code."""
-    read, write = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.write(write, b"from the child")
-        os._exit(0)
-    os.waitpid(pid, 0)
-    return len(os.read(read, 100))
 
 
 # ---------------------------------------------------------------- what containers say
@@ -327,7 +272,32 @@ def says(*words: str) -> None:
 
 
 @app.function()
-def floods(lines: int) -> int:
+def floods(name: str, lines: int) -> int:
     for i in range(lines):
-        print("x" * 100, i)
+        print(name, i)
     return lines
+
+
+@app.function()
+def forks_and_says() -> int:
+    """Fork, let the child print, and return its exit code."""
+    pid = os.fork()
+    if pid == 0:
+        print("child speaks", flush=True)
+        os._exit(5)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@app.function()
+def says_both_ways() -> None:
+    print("to stdout")
+    print("to stderr", file=sys.stderr)
+    subprocess.run(["echo", "from a child"], check=True)
+    sys.stdout.write("no newline at the end")
+
+
+@app.function()
+def says_and_waits(name: str) -> None:
+    print(name, flush=True)
+    board.wait_for(name)
+    print("done")

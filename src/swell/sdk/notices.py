@@ -1,0 +1,28 @@
+"""What the server tells the user beside the answer to a request: shown where output is shown, else a Python warning.
+
+This module must not know what was requested.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+from swell.errors import ServerWarning
+from swell.sdk.link import Link
+from swell.sdk.output import current_output
+from swell.wire.messages import Notice
+
+__all__ = ["show_notices"]
+
+
+def show_notices(link: Link) -> None:
+    """Show the notices that came before the answer just received."""
+    output, messages = current_output(), link.announcements.messages
+    while messages:
+        message, _ = messages.popleft()
+        if not isinstance(message, Notice):
+            continue
+        if output is not None:
+            output.notice(message.text)
+        else:
+            warnings.warn(message.text, ServerWarning, stacklevel=2)
