@@ -98,7 +98,7 @@ def test_a_request_that_nothing_can_satisfy_fails_at_once_and_names_what_there_i
         pass
     app = swell.App("needs much")
     app.function(serialized=True, name="huge", memory=1 << 30)(lambda: 1)
-    with pytest.raises(InvalidError, match="huge.*MiB"), app.run():
+    with pytest.raises(InvalidError, match=r"huge.*MiB"), app.run():
         pass
 
 
