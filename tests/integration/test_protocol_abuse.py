@@ -211,6 +211,29 @@ def test_somebody_who_does_not_read_keeps_nobody_waiting() -> None:
             assert another.is_served()
 
 
+def test_somebody_with_much_to_say_keeps_nobody_waiting() -> None:
+    questions = 30_000
+    with abuser() as one, abuser() as another:
+        flood = b"".join(codec.encode(m.GetStats(i, function_id())) for i in range(1, questions + 1))
+        answered: list[int] = []
+
+        def listen() -> None:
+            while len(answered) < questions and (heard := one.hear()) is not None:
+                assert isinstance(heard[0], m.Stats)
+                answered.append(heard[0].request)
+
+        threads = [threading.Thread(target=one.write, args=(flood,)), threading.Thread(target=listen)]
+        for thread in threads:
+            thread.start()
+        while not answered:
+            time.sleep(0.001)
+        assert another.is_served()
+        assert len(answered) < questions  # the other did not have to wait for all of this
+        for thread in threads:
+            thread.join()
+        assert answered == list(range(1, questions + 1))
+
+
 # ---------------------------------------------------------------- words
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections import deque
 from typing import Protocol, cast
 
 from swell.errors import AuthError, Error, VersionError, to_wire
@@ -18,6 +20,7 @@ __all__ = ["Connection", "Switchboard"]
 
 log = logging.getLogger("swell.server")
 
+SLICE_S = 0.002  #: how long what one peer said may keep the others from being heard
 HELLO_PATIENCE_S = 10.0  #: how long a peer may be connected without saying who it is
 
 
@@ -46,6 +49,8 @@ class Connection(asyncio.Protocol):
         self.name = ""
         self._switchboard = switchboard
         self._decoder = codec.for_server(frame_max)
+        self._heard: deque[tuple[Message, bytes]] = deque()  # and not yet passed on
+        self._resting = False  #: what was heard is passed on later, and nothing is read until then
         self._transport: asyncio.Transport | None = None
         self._patience: asyncio.TimerHandle | None = None
 
@@ -71,22 +76,49 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Pass on the messages that are complete."""
         try:
-            for message, payload in self._decoder.feed(data):
-                if self.role:
-                    self._switchboard.received(self, message, payload)
-                else:
-                    self._greet(message)
+            self._heard += self._decoder.feed(data)
         except codec.FrameError as error:
             self._reject(str(error))
+            return
+        if not self._resting:
+            self._pass_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the switchboard, if the peer had been let in."""
+        if self._resting:
+            self._pass_on(for_s=float("inf"))  # a peer's last words count, though it is gone
         self._transport = None
         self._be_patient()
         if self.role:
             self._switchboard.disconnected(self)
 
     # ------------------------------------------------------------ inside
+
+    def _pass_on(self, for_s: float = SLICE_S) -> None:
+        """Pass on what was heard, for a while; the rest after others have been heard, too."""
+        heard, until = self._heard, time.perf_counter() + for_s
+        try:
+            while heard:
+                message, payload = heard.popleft()
+                if self.role:
+                    self._switchboard.received(self, message, payload)
+                else:
+                    self._greet(message)
+                if heard and time.perf_counter() > until:
+                    self._rest()
+                    return
+        except codec.FrameError as error:
+            self._reject(str(error))
+        if self._resting:
+            self._resting = False
+            if self._transport is not None and not self._transport.is_closing():
+                self._transport.resume_reading()
+
+    def _rest(self) -> None:
+        if self._transport is not None and not self._resting:
+            self._resting = True
+            self._transport.pause_reading()
+        asyncio.get_running_loop().call_soon(self._pass_on)
 
     def _greet(self, message: Message) -> None:
         self._be_patient()
@@ -115,4 +147,5 @@ class Connection(asyncio.Protocol):
     def _reject(self, why: str, level: int = logging.WARNING) -> None:
         if self._transport is not None:
             log.log(level, "closing connection %d (%s): %s", self.number, self.role or "unknown peer", why)
+            self._heard.clear()
             self._transport.close()
