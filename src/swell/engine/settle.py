@@ -293,6 +293,9 @@ class Settler:
             container.pool.has_none(container)
             container.exclusive = container.reclaiming = container.stalled = False
             container.resist_until = container.work_due = float("inf")
+            for pool in self._ledger.starved.values():
+                if not pool.live:
+                    self._ledger.touch(pool)  # what is idle now may make room for it
         elif following.mode == "serial":
             following.since = now
 

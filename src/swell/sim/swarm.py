@@ -209,17 +209,17 @@ def _call(random: Random, call_id: str, function: FunctionSpec, opens_at: float)
     count = 1 if kind is CallKind.REMOTE else many
     scale = random.choice((0.00001, 0.0005, 0.01, 0.3))
     trouble = random.choice((0.0, 0.0, 0.02, 0.3))
-    cancels = random.random() < 0.15
+    cancels = random.random() < 0.2
     return CallPlan(
         call_id,
         function.name,
         kind,
         tuple(_work(random, function, scale, trouble) for _ in range(count)),
-        opens_at + random.choice((0.0, random.uniform(0, 10))),
+        opens_at + random.choice((0.0, 0.0, random.uniform(0, 10))),
         random.choice(function.cls.methods).name if function.cls else "",
         span_max=random.choice((1, 7, 100)),
         window=random.choice((5, 100, 1_000)),
-        cancels_after_s=random.choice((0.0, random.uniform(0, 3))) if cancels else None,
+        cancels_after_s=random.choice((0.0, random.uniform(0, 0.2), random.uniform(0, 3))) if cancels else None,
         terminates=random.random() < 0.3,
         watches=kind is CallKind.SPAWN and random.random() < 0.7,
     )

@@ -139,6 +139,19 @@ def test_room_is_made_for_a_function_that_has_nothing(diary) -> None:
     assert diary.exits("c1", "exited with status 0") == ["start c2"]
 
 
+def test_nothing_is_started_in_reserve_while_another_function_has_nothing(diary) -> None:
+    diary.observes(Node("small", 64, 2 << 30))
+    diary.opens("f", app="one", resources=Resources(memory_bytes=1 << 30), buffer_containers=1)
+    assert diary.calls("fc-1", function="f") == ["start c1", "start c2"]
+    diary.ready("c1")
+    diary.ready("c2")
+    diary.opens("g", app="two", resources=Resources(memory_bytes=2 << 30))
+    assert diary.calls("fc-2", function="g") == ["drain c2"]
+    assert diary.exits("c2", "exited with status 0") == [], "there is room for a reserve, and no reserve"
+    assert diary.completes("c1", 1, 0) == ["tell 1: fc-1[0]", "drain c1"]
+    assert diary.exits("c1", "exited with status 0") == ["start c3"]
+
+
 def test_nobody_who_has_work_waiting_makes_room(diary) -> None:
     diary.observes(Node("small", 64, 1 << 30))
     diary.opens("f", "g", resources=Resources(memory_bytes=1 << 30))

@@ -214,6 +214,7 @@ def test_a_timeout_ends_the_attempt_and_in_synchronous_code_the_container(diary,
     assert diary.at(9.9).meanwhile == []
     kill = [] if is_async else ["kill c1: ran longer than timeout = 10 s"]
     assert diary.at(10.1).meanwhile == ["cancel #1[0] in c1", "tell 1: fc-1[0] TIMEOUT", *kill]
+    assert sum(line.startswith("kill") for line in diary.at(60.0).meanwhile) == len(kill) ^ 1, "nobody is killed twice"
 
 
 def test_only_the_input_that_runs_times_out_and_the_next_has_its_own_time(diary) -> None:
