@@ -210,6 +210,7 @@ def test_cancel_may_take_the_container_with_it_and_its_neighbours_run_again(boar
     goes.cancel(terminate_containers=True)
     with pytest.raises(RemoteError):
         goes.get()
+    board.wait_for_count("begin", 3)  # in another container, before it is let go
     board.give("stays")
     assert stays.get() == "stays"
     assert board.notes().count("begin stays") == 2

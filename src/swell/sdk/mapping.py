@@ -46,9 +46,10 @@ async def map_chunks(
     try:
         while True:
             # Once the window is full, let it empty a little: else inputs would leave one by one, as results come.
-            filling = filling or feed.sent - results.done <= window - (window >> 3)
-            while (filling or feed.retry_at) and feed.push(window, results.done):
-                filling = feed.sent - results.done < window
+            released = results.released(window)
+            filling = filling or feed.sent - released <= window - (window >> 3)
+            while (filling or feed.retry_at) and feed.push(window, released):
+                filling = feed.sent - released < window
                 link.poll()
                 if box.messages:
                     break
@@ -94,6 +95,7 @@ class _Ordered:
 
     def __init__(self) -> None:
         self.done = 0  #: results that have come
+        self._taken = 0
         self._next = 0
         self._held: dict[int, Any] = {}
         self._ready: list[Any] = []
@@ -123,7 +125,15 @@ class _Ordered:
     def take(self) -> list[Any]:
         """Return the results whose turn has come."""
         ready, self._ready = self._ready, []
+        self._taken += len(ready)
         return ready
+
+    def released(self, window: int) -> int:
+        """Return how many results have made room for further inputs: those that came, unless too many of them are held.
+
+        One slow input at the front must not let the results behind it pile up.
+        """
+        return min(self.done, self._taken + window)
 
 
 class _Unordered(_Ordered):
