@@ -37,7 +37,7 @@ def test_every_rule_holds(first: int) -> None:
 
 def regressions() -> list[int]:
     lines = [line.split("#")[0].strip() for line in REGRESSIONS.read_text().splitlines()]
-    return [int(line.split()[0]) for line in lines if line]
+    return sorted({int(line.split()[0]) for line in lines if line})
 
 
 @pytest.mark.parametrize("seed", regressions())
