@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import re
+import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import ModuleType
 
 import calls_app as c
@@ -33,6 +37,15 @@ def test_remote_returns_the_result() -> None:
 def test_arguments_arrive_as_they_were_given() -> None:
     assert c.show.remote(1, "two", three=[3], four={"5": None}) == ((1, "two"), {"three": [3], "four": {"5": None}})
     assert c.show.remote() == ((), {})
+
+
+def test_any_name_may_be_that_of_an_argument() -> None:
+    names = {"self": 1, "link": 2, "args": 3, "kwargs": 4, "timeout": 5, "client": 6}
+    assert c.show.remote(**names) == ((), names)
+    assert c.show.spawn(**names).get() == ((), names)
+    assert c.show.local(**names) == ((), names)
+    assert asyncio.run(c.show.remote.aio(**names)) == ((), names)
+    assert list(c.show.map([1], kwargs={"link": 2})) == [((1,), {"link": 2})]
 
 
 def test_local_runs_here_a_coroutine_for_an_async_function() -> None:
@@ -192,6 +205,42 @@ def test_a_container_may_run_another_app() -> None:
     assert c.runs_an_app.remote(7) == 21
 
 
+def test_a_container_that_imports_may_not_run_an_app() -> None:
+    """A script without a main guard is told to have one."""
+    script = Path(__file__).parent / "apps" / "runs_itself_app.py"
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert re.search(r"global scope.*__main__", done.stderr.splitlines()[-1])
+
+
+async def test_a_run_has_an_async_form() -> None:
+    app = swell.App("async")
+    function = app.function(serialized=True, name="one")(lambda: 1)
+    async with app.run() as running:
+        assert running is app
+        assert await function.remote.aio() == 1
+    assert not function.is_hydrated
+
+
+def test_web_functions_take_requests_not_calls() -> None:
+    app = swell.App("web")
+
+    @app.function(serialized=True, name="page")
+    @swell.asgi_app()
+    def page() -> None: ...
+
+    with app.run():
+        for use in (
+            page.remote,
+            page.spawn,
+            lambda: page.remote_gen(),
+            lambda: list(page.map([1])),
+            lambda: page.for_each([1]),
+        ):
+            with pytest.raises(InvalidError, match="webhook"):
+                use()
+
+
 # ---------------------------------------------------------------- from threads and processes
 
 
@@ -204,6 +253,20 @@ def test_fifty_threads_call_at_once() -> None:
 
     with ThreadPoolExecutor(50) as threads:
         assert list(threads.map(call, range(50))) == [[i * i] * 5 for i in range(50)]
+
+
+def test_an_iteration_may_move_to_another_thread_while_this_one_calls() -> None:
+    """As frameworks do that hand every step of an iteration to whichever thread is free."""
+    results, values = c.square.map(range(3_000)), c.numbers.remote_gen(3_000)
+    assert (next(results), next(values)) == (0, 0)
+    with ThreadPoolExecutor(2) as threads:
+        rest = threads.submit(list, results), threads.submit(list, values)
+        calls = 0
+        while not all(one.done() for one in rest):
+            assert c.double.remote(calls) == 2 * calls
+            calls += 1
+    assert rest[0].result() == [i * i for i in range(1, 3_000)]
+    assert rest[1].result() == list(range(1, 3_000))
 
 
 def test_a_forked_client_has_connections_of_its_own() -> None:

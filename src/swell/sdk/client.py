@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from collections.abc import Generator
+from contextlib import contextmanager
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 from swell.config import Settings
 from swell.errors import ExecutionError
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from swell.sdk.loop_link import LoopLink
 
 __all__ = ["Client", "client_from_settings", "mint_id"]
+
+IDLE_LINKS_MAX: Final = 4  #: links a thread keeps for its next iterations and calls
 
 
 def mint_id(prefix: str) -> str:
@@ -54,12 +58,38 @@ class Client:
         Raises:
             ConnectionError: nobody listens at the address.
         """
-        known: Any = self._threads.__dict__.get("link")
-        if known is not None and known[0] == os.getpid() and known[1].broken is None:
-            return known[1]
-        link = self.new_link()
-        self._threads.link = (os.getpid(), link)
-        return link
+        idle = self._idle_links()
+        while idle:
+            if idle[-1].broken is None:
+                return idle[-1]
+            idle.pop()
+        idle.append(self.new_link())
+        return idle[-1]
+
+    @contextmanager
+    def lent_link(self) -> Generator[Link]:
+        """Take a link away from this thread, for an iteration: that may move to other threads while this one calls.
+
+        Raises:
+            ConnectionError: nobody listens at the address.
+        """
+        pid, link = os.getpid(), self.blocking_link()
+        self._idle_links().remove(link)
+        try:
+            yield link
+        finally:
+            idle = self._idle_links()
+            if pid == os.getpid() and link.broken is None and len(idle) < IDLE_LINKS_MAX:
+                idle.append(link)
+            else:
+                link.shut()
+
+    def _idle_links(self) -> list[Link]:
+        """Return this thread's links that no iteration uses. Those from before a fork are the parent's."""
+        mine = self._threads.__dict__
+        if mine.get("pid") != os.getpid():
+            mine["pid"], mine["idle"] = os.getpid(), []
+        return mine["idle"]
 
     def new_link(self) -> BlockingLink:
         """Return a new link of its own, for whoever must not share one."""
@@ -83,10 +113,10 @@ class Client:
         return await asyncio.shield(known)
 
     def shut(self) -> None:
-        """Close this thread's link and those of event loops that still run."""
-        known: Any = self._threads.__dict__.pop("link", None)
-        if known is not None and known[0] == os.getpid():
-            known[1].shut()
+        """Close this thread's links and those of event loops that still run."""
+        idle = self._idle_links()
+        while idle:
+            idle.pop().shut()
         for loop, connecting in list(self._loops.items()):
             if not loop.is_closed() and connecting.done() and connecting.exception() is None:
                 loop.call_soon_threadsafe(connecting.result().shut)

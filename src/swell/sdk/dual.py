@@ -16,7 +16,7 @@ from swell.sdk.blocking import run_blocking, run_chunks, running_loop
 from swell.sdk.client import Client
 from swell.sdk.link import Link
 
-__all__ = ["Dual", "DualIterator", "check_loop"]
+__all__ = ["Dual", "DualIterator", "check_loop", "iterate"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -48,14 +48,14 @@ class Dual(Generic[P, R]):
         self._name = name
         self._refuse = refuse
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Do it and wait for the result."""
         if running_loop():
             check_loop(self._name, refuse=self._refuse)
         client = self._client()
         return run_blocking(self._implementation(client.blocking_link(), *args, **kwargs))
 
-    async def aio(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def aio(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Do it without blocking the event loop."""
         return await self._implementation(await self._client().loop_link(), *args, **kwargs)
 
@@ -76,18 +76,24 @@ class DualIterator(Generic[P, R]):
         self._client = client
         self._name = name
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
         """Iterate, blocking the thread while waiting."""
         if running_loop():
             check_loop(self._name, refuse=False)
-        return run_chunks(self._chunks(self._client().blocking_link(), *args, **kwargs))
+        return iterate(self._client(), lambda link: self._chunks(link, *args, **kwargs))
 
-    async def aio(self, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[R, None]:
+    async def aio(self, /, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[R, None]:
         """Iterate without blocking the event loop."""
         async with aclosing(self._chunks(await self._client().loop_link(), *args, **kwargs)) as chunks:
             async for chunk in chunks:
                 for item in chunk:
                     yield item
+
+
+def iterate(client: Client, chunks: Callable[[Link], AsyncGenerator[list[R], None]]) -> Iterator[R]:
+    """Iterate over what a coroutine yields in lists, blocking the thread while waiting; any thread may go on with it."""
+    with client.lent_link() as link:
+        yield from run_chunks(chunks(link))
 
 
 def check_loop(name: str, *, refuse: bool) -> None:

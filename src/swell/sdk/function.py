@@ -152,7 +152,7 @@ class Function(Generic[P, R]):
         """
         return cast("Dual[P, R]", Dual(self._remote, self._client, f"{self.name}.remote"))
 
-    async def _remote(self, link: Link, *args: Any, **kwargs: Any) -> Any:
+    async def _remote(self, link: Link, /, *args: Any, **kwargs: Any) -> Any:
         self._refuse_web("remote")
         if self.is_generator:
             raise InvalidError(f"{self.name} is a generator function: iterate over {self.name}.remote_gen(…) instead")
@@ -172,13 +172,13 @@ class Function(Generic[P, R]):
             )
         return DualIterator(self._items, self._client, f"{self.name}.remote_gen")
 
-    async def _items(self, link: Link, *args: Any, **kwargs: Any) -> AsyncGenerator[list[Any], None]:
+    async def _items(self, link: Link, /, *args: Any, **kwargs: Any) -> AsyncGenerator[list[Any], None]:
         chunks = invoke.remote_items(link, await self._target(link), args, kwargs)
         async with aclosing(chunks):
             async for chunk in chunks:
                 yield chunk
 
-    def local(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def local(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run it here, in this process: a plain call, a coroutine for an async function. No option applies.
 
         Raises:
@@ -200,7 +200,7 @@ class Function(Generic[P, R]):
         """
         return cast("Dual[P, FunctionCall[R]]", Dual(self._spawn, self._client, f"{self.name}.spawn"))
 
-    async def _spawn(self, link: Link, *args: Any, **kwargs: Any) -> FunctionCall[R]:
+    async def _spawn(self, link: Link, /, *args: Any, **kwargs: Any) -> FunctionCall[R]:
         self._check_many("spawn")
         call_id = await invoke.spawn(link, await self._target(link), args, kwargs)
         return FunctionCall(call_id, 1, self._client())

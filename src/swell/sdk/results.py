@@ -11,9 +11,9 @@ from contextlib import aclosing
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from swell.errors import DeprecationError
-from swell.sdk.blocking import run_chunks, running_loop
+from swell.sdk.blocking import running_loop
 from swell.sdk.client import Client
-from swell.sdk.dual import check_loop
+from swell.sdk.dual import check_loop, iterate
 from swell.sdk.inputs import Source
 from swell.sdk.link import Link
 
@@ -87,7 +87,7 @@ class Results(Generic[R]):
 
 def _iterate(chunks: Chunks, client: Callable[[], Client]) -> Iterator[Any]:
     # Not a method: were `self` in its frame, both would live on after a `break`, and with them the call.
-    yield from run_chunks(chunks(client().blocking_link()))
+    yield from iterate(client(), chunks)
 
 
 class MapForm(Generic[R]):
