@@ -11,12 +11,12 @@ import weakref
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from swell.config import Settings
 from swell.errors import ExecutionError
 from swell.sdk.blocking import run_blocking
-from swell.sdk.link import BlockingLink, Link
+from swell.sdk.link import BlockingLink
 
 if TYPE_CHECKING:
     import asyncio
@@ -52,7 +52,7 @@ class Client:
             weakref.WeakKeyDictionary()
         )
 
-    def blocking_link(self) -> Link:
+    def blocking_link(self) -> BlockingLink:
         """Return this thread's link, connecting if there is none that works.
 
         Raises:
@@ -67,7 +67,7 @@ class Client:
         return idle[-1]
 
     @contextmanager
-    def lent_link(self) -> Generator[Link]:
+    def lent_link(self) -> Generator[BlockingLink]:
         """Take a link away from this thread, for an iteration: that may move to other threads while this one calls.
 
         Raises:
@@ -84,9 +84,9 @@ class Client:
             else:
                 link.shut()
 
-    def _idle_links(self) -> list[Link]:
+    def _idle_links(self) -> list[BlockingLink]:
         """Return this thread's links that no iteration uses. Those from before a fork are the parent's."""
-        mine = self._threads.__dict__
+        mine: dict[str, Any] = self._threads.__dict__
         if mine.get("pid") != os.getpid():
             mine["pid"], mine["idle"] = os.getpid(), []
         return mine["idle"]

@@ -91,7 +91,7 @@ class DualIterator(Generic[P, R]):
 
 
 def iterate(client: Client, chunks: Callable[[Link], AsyncGenerator[list[R], None]]) -> Iterator[R]:
-    """Iterate over what a coroutine yields in lists, blocking the thread while waiting; any thread may go on with it."""
+    """Iterate over what is yielded in lists, blocking the thread while waiting; any thread may go on with it."""
     with client.lent_link() as link:
         yield from run_chunks(chunks(link))
 
