@@ -88,8 +88,10 @@ class Client:
         """Return this thread's links that no iteration uses. Those from before a fork are the parent's."""
         mine: dict[str, Any] = self._threads.__dict__
         if mine.get("pid") != os.getpid():
-            mine["pid"], mine["idle"] = os.getpid(), []
-        return mine["idle"]
+            mine["pid"] = os.getpid()
+            mine["idle"] = []
+        idle: list[BlockingLink] = mine["idle"]
+        return idle
 
     def new_link(self) -> BlockingLink:
         """Return a new link of its own, for whoever must not share one."""
