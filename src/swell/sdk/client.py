@@ -88,10 +88,8 @@ class Client:
         """Return this thread's links that no iteration uses. Those from before a fork are the parent's."""
         mine: dict[str, Any] = self._threads.__dict__
         if mine.get("pid") != os.getpid():
-            mine["pid"] = os.getpid()
-            mine["idle"] = []
-        idle: list[BlockingLink] = mine["idle"]
-        return idle
+            mine.update(pid=os.getpid(), idle=[])
+        return mine["idle"]
 
     def new_link(self) -> BlockingLink:
         """Return a new link of its own, for whoever must not share one."""
