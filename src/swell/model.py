@@ -12,12 +12,14 @@ from typing import Any
 from msgspec import UNSET, Struct, UnsetType
 
 __all__ = [
+    "AppKind",
     "AutoscalerChange",
     "AutoscalerSettings",
     "Batching",
     "CallKind",
     "ClassSpec",
     "Concurrency",
+    "Deployment",
     "Environment",
     "FunctionSpec",
     "Gpu",
@@ -26,9 +28,12 @@ __all__ = [
     "Node",
     "OutputStatus",
     "ParameterSpec",
+    "Provenance",
     "Resources",
     "RetryPolicy",
+    "ScheduleSpec",
     "Source",
+    "Strategy",
     "WebSpec",
 ]
 
@@ -44,6 +49,26 @@ class CallKind(IntEnum):
     def is_async(self) -> bool:
         """True when results must outlive the caller."""
         return self is CallKind.SPAWN
+
+
+class AppKind(IntEnum):
+    """What an App's life depends on."""
+
+    EPHEMERAL = 1  #: ends with the client that runs it
+    DETACHED = 2  #: goes on without its client until its calls have ended
+    DEPLOYED = 3  #: stays until it is stopped, and is found by its name
+
+    @property
+    def is_lasting(self) -> bool:
+        """True when it outlives its clients, and the server."""
+        return self is not AppKind.EPHEMERAL
+
+
+class Strategy(IntEnum):
+    """How a new version takes over from the containers of an old one."""
+
+    ROLLING = 1  #: they go on until replacements are ready, then finish what they have
+    RECREATE = 2  #: they are interrupted at once; what they ran is run again by new ones
 
 
 class OutputStatus(IntEnum):
@@ -153,6 +178,8 @@ class Environment(Struct, frozen=True):
     cwd: str
     sys_path: tuple[str, ...]
     variables: dict[str, str] = {}
+    bundle: str = ""  #: digest of the source files that travel with the code, "" if it is read where it lies
+    bundle_dir: str = ""  #: where they are unpacked; known to the server only
 
 
 class Source(Struct, frozen=True):
@@ -164,7 +191,8 @@ class Source(Struct, frozen=True):
 
     module: str
     qualname: str
-    file: str | None = None  #: set when the module was loaded from a path that a plain import may not find
+    file: str | None = None  #: set when the module was loaded from a path that a plain import may not find; if it is
+    #: relative, the file is in the environment's bundle
     pickled: bytes = b""
 
 
@@ -174,6 +202,7 @@ class MethodSpec(Struct, frozen=True):
     name: str
     is_async: bool = False
     is_generator: bool = False
+    web: WebSpec | None = None  #: it answers HTTP instead of calls
 
 
 class ParameterSpec(Struct, frozen=True):
@@ -204,6 +233,21 @@ class WebSpec(Struct, frozen=True):
     startup_timeout_s: float = 5.0
 
 
+class ScheduleSpec(Struct, frozen=True, omit_defaults=True):
+    """When a Function runs by itself: at times given by a cron line, or again and again after a period."""
+
+    kind: str  #: "cron" or "period"
+    cron_string: str = ""
+    timezone: str = "UTC"  #: IANA name of the zone in which a cron line is read
+    years: int = 0
+    months: int = 0
+    weeks: int = 0
+    days: int = 0
+    hours: int = 0
+    minutes: int = 0
+    seconds: float = 0
+
+
 class FunctionSpec(Struct, frozen=True, omit_defaults=True):
     """Everything the server and a container must know about one Function. Built once, by the SDK's decorators."""
 
@@ -222,7 +266,28 @@ class FunctionSpec(Struct, frozen=True, omit_defaults=True):
     snapshot: bool = False
     cls: ClassSpec | None = None
     web: WebSpec | None = None
+    schedule: ScheduleSpec | None = None
     variables: dict[str, str] = {}  #: extra environment variables of the container
     workdir: str = ""  #: working directory of the container, from the client's own on
     parameters: bytes = b""  #: msgpack map of class parameters: set on a variant, empty on the base
     recorded: dict[str, Any] = {}  #: options accepted and shown, without effect here
+
+
+class Provenance(Struct, frozen=True, omit_defaults=True):
+    """Where a version came from, for people."""
+
+    deployed_by: str = ""
+    client: str = ""  #: version of the SDK
+    commit: str = ""  #: of the user's repository: 7 characters, and `*` if it was changed since
+
+
+class Deployment(Struct, frozen=True):
+    """One version of an App: immutable."""
+
+    app_id: str
+    version: int
+    functions: tuple[FunctionSpec, ...]
+    environment: Environment
+    deployed_at: float = 0.0  #: seconds since the epoch
+    tag: str = ""
+    provenance: Provenance = Provenance()

@@ -10,7 +10,19 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from swell.model import Environment, FunctionSpec, Gpu, Node, OutputStatus
+from swell.model import Deployment, Environment, FunctionSpec, Gpu, Node
+from swell.records import (
+    AppRecord,
+    ContainerRecord,
+    LoadedCall,
+    LoadedSpans,
+    Record,
+    Restored,
+    StoredCall,
+    StoredOutput,
+    Trace,
+    Window,
+)
 
 __all__ = [
     "Backend",
@@ -19,8 +31,7 @@ __all__ = [
     "LaunchOrder",
     "NodeLoad",
     "Store",
-    "StoredCall",
-    "StoredOutput",
+    "StoreBroken",
 ]
 
 
@@ -96,48 +107,100 @@ class GpuProvider(Protocol):
         ...
 
 
-class StoredOutput(Struct, frozen=True):
-    """The recorded result of one input of a spawned call."""
-
-    index: int
-    status: OutputStatus
-    payload: bytes
-    has_blob: bool = False
-
-
-class StoredCall(Struct, frozen=True):
-    """What is kept of a spawned call that has finished."""
-
-    function_name: str
-    num_inputs: int
-    finished_at: float  #: seconds since the epoch
+class StoreBroken(Exception):
+    """A store cannot be opened, read or written; says which, why, and what to do. What was committed is safe."""
 
 
 class Store(Protocol):
-    """The engine's log: what must survive, and what is read back. One writer: the control plane."""
+    """The engine's log: what must survive, and what is read back. One writer: the control plane.
 
-    def record_outputs(self, call_id: str, outputs: Sequence[StoredOutput]) -> None:
-        """Keep results; the first record of an (input) wins, later ones are ignored."""
+    Everything happens in the order in which it was asked for, so that what is read includes all that was recorded
+    before. Methods that take `then` return at once and never call it themselves: it is called on the event loop.
+    """
+
+    def restore(self) -> Restored:
+        """Return what there is at the start; the one method that waits.
+
+        Raises:
+            StoreBroken: it cannot be read.
+        """
         ...
 
-    def read_outputs(self, call_id: str, first: int, last: int) -> list[StoredOutput]:
-        """Return the recorded results with first <= index < last, in index order."""
-        ...
-
-    def record_call(self, call_id: str, call: StoredCall) -> None:
-        """Note that a call has finished."""
-        ...
-
-    def read_call(self, call_id: str) -> StoredCall | None:
-        """Return what is kept of a finished call; None if it is not known."""
-        ...
-
-    def expire(self, before: float) -> None:
-        """Drop the outputs of calls that finished before that time."""
+    def append(self, record: Record) -> None:
+        """Take a record. It is durable, together with all before it, when a later `commit` is answered."""
         ...
 
     def commit(self, then: Callable[[], None]) -> None:
-        """Call `then` on the event loop once everything recorded so far is durable."""
+        """Call `then` once everything recorded so far is durable."""
+        ...
+
+    # ------------------------------------------------------------ calls
+
+    def read_call(self, call_id: str, then: Callable[[StoredCall | None], None]) -> None:
+        """Read what is kept of a call; None if it is not known."""
+        ...
+
+    def read_outputs(self, call_id: str, first: int, last: int, then: Callable[[list[StoredOutput]], None]) -> None:
+        """Read the results that inputs first..last-1 have, in order; those that CallsCancelled gave included."""
+        ...
+
+    def read_trace(self, call_id: str, index: int, then: Callable[[Trace | None], None]) -> None:
+        """Read the trace of an input that has a result; None if there is none."""
+        ...
+
+    def load_call(self, call_id: str, window: Window, then: Callable[[LoadedCall | StoredCall | None], None]) -> None:
+        """Read a call that has not ended, to go on with it; a StoredCall if it has ended, None if it is not known."""
+        ...
+
+    def load_calls(
+        self,
+        function_id: str,
+        after: int,
+        calls_max: int,
+        window: Window,
+        then: Callable[[list[LoadedCall]], None],
+    ) -> None:
+        """Read up to `calls_max` calls of a function that have not ended, by sequence, from beyond `after` on.
+
+        The window is for all of them together: calls beyond it are left out, but for the first.
+        """
+        ...
+
+    def load_spans(self, call_id: str, first: int, window: Window, then: Callable[[LoadedSpans], None]) -> None:
+        """Read spans of a call that begin at input `first` or later, within a window."""
+        ...
+
+    def expire(self, ended_before: float, forget_before: float, then: Callable[[list[str]], None]) -> None:
+        """Drop results of calls that ended before a time, and all memory of those that ended before an earlier one.
+
+        `then` gets the names of the blobs that carried dropped results.
+        """
+        ...
+
+    # ------------------------------------------------------------ apps
+
+    def read_apps(self, then: Callable[[list[AppRecord]], None]) -> None:
+        """Read all lasting apps, stopped ones too, the latest first."""
+        ...
+
+    def read_deployments(self, app_id: str, then: Callable[[list[Deployment]], None]) -> None:
+        """Read the versions of an app, the latest first."""
+        ...
+
+    def read_deployment(self, app_id: str, version: int, then: Callable[[Deployment | None], None]) -> None:
+        """Read one version of an app."""
+        ...
+
+    def read_bundle(self, digest: str, then: Callable[[bytes | None], None]) -> None:
+        """Read source files by their digest."""
+        ...
+
+    def read_containers(self, app_id: str, latest: int, then: Callable[[list[ContainerRecord]], None]) -> None:
+        """Read the containers of an app that are no more, or with "" of all apps: so many, the latest ended first."""
+        ...
+
+    def read_container(self, container_id: str, then: Callable[[ContainerRecord | None], None]) -> None:
+        """Read one container that is no more."""
         ...
 
     def close(self) -> None:

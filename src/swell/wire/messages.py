@@ -14,12 +14,10 @@ from typing import Any
 from msgspec import Struct
 
 from swell.model import AutoscalerChange, AutoscalerSettings, CallKind, Environment, FunctionSpec
+from swell.wire import apps, inquiries
+from swell.wire.message import Message
 
-PROTOCOL = 1  #: raised when a change makes older peers misunderstand
-
-
-class Message(Struct, array_like=True, frozen=True, gc=False):
-    """Base of all messages."""
+PROTOCOL = 2  #: raised when a change makes older peers misunderstand
 
 
 # ---------------------------------------------------------------- anyone -> server
@@ -68,6 +66,7 @@ class OpenCall(Message, frozen=True, tag=12):
     sealed: bool  #: no more inputs will follow
     blobs: list[int] = []  #: indexes of inputs whose payload is a reference to a blob
     parent: str = ""  #: input id of the caller, when a container calls
+    resent: bool = False  #: it may be known already: the connection broke before it was answered
 
 
 class PutInputs(Message, frozen=True, tag=13):
@@ -151,6 +150,7 @@ class Welcome(Message, frozen=True, tag=39):
     payload_inline_max: int
     map_outstanding_max: int
     payload_max: int = 4 << 30
+    keeps: bool = False  #: what is spawned outlives this server: its blobs go where `blob_names.kept` says
 
 
 class Done(Message, frozen=True, tag=40):
@@ -322,6 +322,7 @@ class Deliver(Message, frozen=True, tag=61):
     ends: list[int]
     blobs: list[int] = []  #: positions whose payload is a reference to a blob
     base: int = 0
+    kept: list[str] = []  #: calls whose results outlive this server: their blobs go where `blob_names.kept` says
 
 
 class Cancel(Message, frozen=True, tag=62):
@@ -422,6 +423,22 @@ ToServer = (
     | UpdateAutoscaler
     | BindFunction
     | TakeItems
+    | apps.DeployApp
+    | apps.RedeployApp
+    | apps.StopApp
+    | apps.FindApp
+    | apps.FindFunction
+    | apps.TagApp
+    | inquiries.GetStatus
+    | inquiries.ListApps
+    | inquiries.DescribeApp
+    | inquiries.ListVersions
+    | inquiries.ListContainers
+    | inquiries.DescribeContainer
+    | inquiries.StopContainer
+    | inquiries.InspectCall
+    | inquiries.AskStory
+    | inquiries.ReadLogs
     | Ready
     | StartFailed
     | Completed
@@ -446,5 +463,17 @@ ToClient = (
     | Log
     | Progress
     | Notice
+    | apps.Deployed
+    | apps.AppFound
+    | apps.FunctionFound
+    | inquiries.Status
+    | inquiries.AppList
+    | inquiries.AppDescription
+    | inquiries.VersionList
+    | inquiries.ContainerList
+    | inquiries.ContainerDescription
+    | inquiries.CallReport
+    | inquiries.Story
+    | inquiries.LogEntry
 )
 ToContainer = Load | Deliver | Cancel | Reclaim | Drain | Interrupt | ItemsTaken

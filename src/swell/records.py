@@ -1,0 +1,272 @@
+"""What a store keeps: the records that the engine has written, and what they are read back as.
+
+A record is a fact, written once and in order; `Record` lists all kinds. Whatever can be derived from them is not
+written. This module must not know a store, SQL, or who decides what is written.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from swell.model import AppKind, AutoscalerSettings, Deployment, FunctionSpec, OutputStatus
+
+__all__ = [
+    "AppRecord",
+    "AttemptRecord",
+    "BundleRecord",
+    "CallEnded",
+    "CallGrown",
+    "CallRecord",
+    "CallsCancelled",
+    "ContainerRecord",
+    "FunctionGone",
+    "FunctionRecord",
+    "LoadedCall",
+    "LoadedSpans",
+    "OutputsRecord",
+    "Record",
+    "Restored",
+    "SpanRecord",
+    "SpansDone",
+    "StoredCall",
+    "StoredOutput",
+    "Trace",
+    "Waiting",
+    "Window",
+]
+
+# ---------------------------------------------------------------- apps and functions
+
+
+class AppRecord(Struct, frozen=True):
+    """An app that outlives its clients. Replaces what was recorded of it."""
+
+    app_id: str
+    name: str
+    kind: AppKind
+    created_at: float  #: this and all times: seconds since the epoch
+    version: int = 0  #: the live one; 0 before the first deploy
+    stopped_at: float | None = None
+    tags: dict[str, str] = {}
+
+
+class BundleRecord(Struct, frozen=True):
+    """The source files of a version, by the digest of their content. Recording it again changes nothing."""
+
+    digest: str
+    data: bytes
+
+
+class FunctionRecord(Struct, frozen=True):
+    """A pool of an app that outlives its clients. Replaces what was recorded of it."""
+
+    function_id: str
+    app_id: str
+    version: int  #: of its code
+    spec: FunctionSpec
+    changes: bytes = b""  #: for a variant: what it changes of its base, encoded by the engine
+    is_pinned: bool = False  #: belongs to that version for good
+    is_retired: bool = False  #: the live version has no such function; it finishes what it has
+    override: AutoscalerSettings = AutoscalerSettings()
+    next_run: float | None = None  #: when its schedule is due
+
+
+class FunctionGone(Struct, frozen=True):
+    """A pool of which nothing is left."""
+
+    function_id: str
+
+
+class ContainerRecord(Struct, frozen=True):
+    """A container of a lasting app that is no more."""
+
+    container_id: str
+    app_id: str
+    function_id: str
+    function_name: str
+    requested_at: float
+    ended_at: float
+    reason: str  #: why it ended
+    ready_at: float | None = None  #: None if it never was
+    served: int = 0  #: inputs it was given
+
+
+# ---------------------------------------------------------------- calls
+
+
+class CallRecord(Struct, frozen=True):
+    """A spawned call begins. `sequence` numbers the calls in the order in which they came."""
+
+    call_id: str
+    sequence: int
+    function_id: str
+    function_name: str
+    method: str
+    parent: str
+    opened_at: float
+
+
+class CallGrown(Struct, frozen=True):
+    """So many inputs of a call are accepted in all; `sealed` says that there will be no more."""
+
+    call_id: str
+    accepted: int
+    sealed: bool
+
+
+class SpanRecord(Struct, frozen=True):
+    """Inputs first..first+len(ends)-1 of a call; `ends[i]` is the offset in the payload just after input first + i."""
+
+    call_id: str
+    first: int
+    ends: list[int]
+    payload: bytes
+    blobs: list[int] = []  #: indexes of inputs whose bytes name a blob
+
+
+class SpansDone(Struct, frozen=True):
+    """Every input of these spans of a call has its result: the spans, named by their first input, are not needed."""
+
+    call_id: str
+    firsts: list[int]
+
+
+class Trace(Struct, frozen=True, array_like=True):
+    """When inputs that ended together came, left for a container and ended, and which container it was."""
+
+    queued_at: float
+    delivered_at: float | None = None  #: None: they never left
+    ended_at: float = 0.0
+    container_id: str = ""
+
+
+class OutputsRecord(Struct, frozen=True):
+    """Results of inputs first..first+count-1 of a call. Each input gets one such result, ever.
+
+    With `ends` empty they all have the same payload; otherwise `ends[i]` is the offset just after result first + i.
+    """
+
+    call_id: str
+    first: int
+    count: int
+    ends: list[int]
+    payload: bytes
+    failures: list[tuple[int, int]] = []  #: (i, OutputStatus) of results first + i that are not SUCCESS
+    blobs: list[int] = []  #: positions i of results first + i whose bytes name a blob
+    trace: Trace | None = None
+
+
+class AttemptRecord(Struct, frozen=True):
+    """What is behind an input that has not ended: failed attempts, containers lost, and when it may run again."""
+
+    call_id: str
+    index: int
+    failures: int
+    crashes: int
+    not_before: float
+
+
+class CallEnded(Struct, frozen=True):
+    """Every input of a call has its result. Its spans and attempts are not needed any more."""
+
+    call_id: str
+    num_inputs: int
+    ended_at: float
+
+
+class CallsCancelled(Struct, frozen=True):
+    """Calls end that have not: inputs without a result have, from now on, status TERMINATED and this text.
+
+    `function_ids` says whose calls; None means those of functions that are not recorded (any more).
+    """
+
+    function_ids: tuple[str, ...] | None
+    text: str
+    ended_at: float
+
+
+Record = (
+    AppRecord
+    | Deployment
+    | BundleRecord
+    | FunctionRecord
+    | FunctionGone
+    | ContainerRecord
+    | CallRecord
+    | CallGrown
+    | SpanRecord
+    | SpansDone
+    | OutputsRecord
+    | AttemptRecord
+    | CallEnded
+    | CallsCancelled
+)
+
+# ---------------------------------------------------------------- what is read back
+
+
+class Window(Struct, frozen=True):
+    """How much to read at once: spans are read until either bound is passed, at least one."""
+
+    inputs_max: int
+    bytes_max: int
+
+
+class StoredOutput(Struct, frozen=True):
+    """The recorded result of one input."""
+
+    index: int
+    status: OutputStatus
+    payload: bytes
+    has_blob: bool = False
+
+
+class StoredCall(Struct, frozen=True):
+    """A spawned call as its records tell."""
+
+    call_id: str
+    sequence: int
+    function_id: str
+    function_name: str
+    method: str
+    parent: str
+    opened_at: float
+    accepted: int
+    sealed: bool
+    done: int = 0  #: inputs with a result; only counted for calls that have not ended
+    ended_at: float | None = None
+    expired: bool = False  #: its results are no longer kept
+
+
+class LoadedSpans(Struct, frozen=True):
+    """Spans of a call from some input on, without gaps, and which of their inputs have results."""
+
+    call_id: str
+    spans: list[SpanRecord]
+    done: list[tuple[int, int]]  #: (first, count) runs, in order; may reach beyond the spans
+    upto: int  #: the first input that is not covered; `accepted` when there are no more
+
+
+class LoadedCall(Struct, frozen=True):
+    """A call that has not ended, with the first of its inputs that have no result, within a window."""
+
+    call: StoredCall
+    spans: LoadedSpans
+    attempts: list[AttemptRecord] = []
+
+
+class Waiting(Struct, frozen=True):
+    """What waits of a function: calls that have not ended, and their inputs without a result."""
+
+    calls: int
+    inputs: int
+
+
+class Restored(Struct, frozen=True):
+    """Everything that a server must know when it starts, but for the calls themselves."""
+
+    apps: tuple[AppRecord, ...] = ()  #: not stopped
+    deployments: tuple[Deployment, ...] = ()  #: versions that a function below has, or that are live
+    functions: tuple[FunctionRecord, ...] = ()  #: not gone
+    waiting: dict[str, Waiting] = {}  #: by function, of those functions that have any
+    sequence: int = 0  #: the highest ever given to a call

@@ -1,0 +1,11 @@
+"""The base of everything that is said on a socket. This module must not know what is said."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+__all__ = ["Message"]
+
+
+class Message(Struct, array_like=True, frozen=True, gc=False):
+    """Base of all messages: a msgpack array led by its tag."""
