@@ -95,7 +95,7 @@ class ContainerRecord(Struct, frozen=True):
 
 
 class CallRecord(Struct, frozen=True):
-    """A spawned call begins. `sequence` numbers the calls in the order in which they came."""
+    """A spawned call begins, with so many inputs. `sequence` numbers the calls in the order in which they came."""
 
     call_id: str
     sequence: int
@@ -104,6 +104,8 @@ class CallRecord(Struct, frozen=True):
     method: str
     parent: str
     opened_at: float
+    accepted: int = 0
+    sealed: bool = False
 
 
 class CallGrown(Struct, frozen=True):
