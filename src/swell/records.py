@@ -145,7 +145,8 @@ class Trace(Struct, frozen=True, array_like=True):
 class OutputsRecord(Struct, frozen=True):
     """Results of inputs first..first+count-1 of a call. Each input gets one such result, ever.
 
-    With `ends` empty they all have the same payload; otherwise `ends[i]` is the offset just after result first + i.
+    `ends[i]` is the offset just after result first + i. With `ends` empty they all have the same payload and the same
+    status, that of `failures[0]` (SUCCESS without one): a million cancelled inputs are one small record.
     """
 
     call_id: str
