@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import calls_app as c
 import pytest
@@ -229,16 +230,22 @@ def test_web_functions_take_requests_not_calls() -> None:
     @swell.asgi_app()
     def page() -> None: ...
 
+    class Site:
+        @swell.asgi_app()
+        def pages(self) -> None: ...
+
+    site: Any = app.cls(serialized=True)(Site)
     with app.run():
-        for use in (
-            page.remote,
-            page.spawn,
-            lambda: page.remote_gen(),
-            lambda: list(page.map([1])),
-            lambda: page.for_each([1]),
-        ):
-            with pytest.raises(InvalidError, match="webhook"):
-                use()
+        for handle, name in ((page, "page"), (site().pages, r"Site\.pages")):
+            for use in (
+                handle.remote,
+                handle.spawn,
+                lambda handle=handle: handle.remote_gen(),
+                lambda handle=handle: list(handle.map([1])),
+                lambda handle=handle: handle.for_each([1]),
+            ):
+                with pytest.raises(InvalidError, match=f"{name} is a webhook"):
+                    use()
 
 
 # ---------------------------------------------------------------- from threads and processes

@@ -19,7 +19,7 @@ from swell.sdk.entrypoint import LocalEntrypoint
 from swell.sdk.function import Function
 
 if TYPE_CHECKING:
-    from swell.model import ClassSpec, ParameterSpec
+    from swell.model import ClassSpec, MethodSpec, ParameterSpec
 
     Handle = LocalEntrypoint[..., Any] | Function[..., Any] | Cls[Any]
 
@@ -71,7 +71,13 @@ class Target(NamedTuple):
     @property
     def is_web(self) -> bool:
         """True if it answers HTTP."""
-        return isinstance(self.handle, Function) and self.handle.spec.web is not None
+        match self.handle:
+            case Function():
+                return self.handle.is_web
+            case Cls():
+                return any(method.web is not None for method in self._methods if method.name == self.method)
+            case _:
+                return False
 
     @property
     def is_generator(self) -> bool:
@@ -80,10 +86,13 @@ class Target(NamedTuple):
             case LocalEntrypoint():
                 return False
             case Cls():
-                methods = self.handle.spec.cls.methods if self.handle.spec.cls else ()
-                return any(method.is_generator for method in methods if method.name == self.method)
+                return any(method.is_generator for method in self._methods if method.name == self.method)
             case _:
                 return self.handle.is_generator
+
+    @property
+    def _methods(self) -> tuple[MethodSpec, ...]:
+        return self.handle.spec.cls.methods if isinstance(self.handle, Cls) and self.handle.spec.cls else ()
 
 
 def choose(reference: Reference, module: ModuleType) -> Target:

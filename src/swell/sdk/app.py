@@ -149,8 +149,15 @@ class App:
 
     @property
     def registered_web_endpoints(self) -> list[str]:
-        """Names of its Functions that answer HTTP."""
-        return [name for name, function in self._functions.items() if function.spec.web is not None]
+        """Names of its Functions that answer HTTP, and of such methods as "Class.method"."""
+        functions = [name for name, function in self._functions.items() if function.is_web]
+        methods = [
+            f"{name}.{method.name}"
+            for name, cls in self._classes.items()
+            for method in (() if cls.spec.cls is None else cls.spec.cls.methods)
+            if method.web is not None
+        ]
+        return functions + methods
 
     @property
     def session(self) -> Session | None:

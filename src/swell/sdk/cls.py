@@ -144,7 +144,7 @@ class Obj:
 
 def _interfaces(spec: FunctionSpec) -> set[str]:
     methods = () if spec.cls is None else spec.cls.methods
-    return {method.name for method in methods} | set(spec.recorded.get("web_methods", ()))
+    return {method.name for method in methods}
 
 
 def install_methods(cls: Cls[Any]) -> None:

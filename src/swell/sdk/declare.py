@@ -158,13 +158,17 @@ def class_spec(cls: type, options: ClassOptions, defaults: Surroundings) -> Func
     else:
         encoded = encode_parameters(cls.__name__, check_parameters(cls.__name__, parameters, (), {}))
     batched = next((marks["batched"] for _, marks in marked.values() if "batched" in marks), None)
-    web = {name: marks["web"] for name, (_, marks) in marked.items() if "web" in marks}
+    domains = {
+        name: marks["web"]["custom_domains"]
+        for name, (_, marks) in marked.items()
+        if "custom_domains" in marks.get("web", {})
+    }
     return replace(
         spec,
         autoscaler=scaling,
         parameters=encoded,
         cls=ClassSpec(tuple(_methods(marked)), parameters),
-        recorded={**spec.recorded, **({"web_methods": web} if web else {})},
+        recorded={**spec.recorded, **({"custom_domains": domains} if domains else {})},
         **_inputs(marks_of(cls).get("concurrent"), batched),
     )
 
@@ -225,3 +229,5 @@ def _methods(marked: dict[str, tuple[Callable[..., Any], Marks]]) -> Iterator[Me
         if "method" in marks or "batched" in marks:
             declared = cast("bool | None", marks.get("method", {}).get("is_generator"))
             yield MethodSpec(name, is_async(function), is_generator(function) if declared is None else declared)
+        elif "web" in marks:
+            yield MethodSpec(name, is_async(function), web=_web(marks["web"]))

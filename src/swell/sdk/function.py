@@ -99,6 +99,12 @@ class Function(Generic[P, R]):
         return method.is_generator if method is not None else self.spec.is_generator
 
     @property
+    def is_web(self) -> bool:
+        """True if it answers HTTP instead of calls."""
+        method = self._method_spec()
+        return (self.spec.web if method is None else method.web) is not None
+
+    @property
     def is_hydrated(self) -> bool:
         """True if its id is known: its App runs, or this is a container of that App."""
         return bool(self._find_id())
@@ -414,7 +420,7 @@ class Function(Generic[P, R]):
         return next((method for method in self.spec.cls.methods if method.name == self._method), None)
 
     def _refuse_web(self, how: str) -> None:
-        if self.spec.web is not None:
+        if self.is_web:
             raise InvalidError(f"{self.name} is a webhook: .{how}() is not possible, send it HTTP requests instead")
 
     def _check_many(self, how: str) -> None:

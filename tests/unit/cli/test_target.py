@@ -21,6 +21,7 @@ MODEL = (
 )
 SECOND_METHOD = "    @swell.method()\n    def explain(self, text: str): ...\n"
 WEB = "@app.function()\n@swell.fastapi_endpoint()\ndef page(): ...\n"
+WEB_METHOD = "@app.cls()\nclass Site:\n    @swell.asgi_app()\n    def pages(self): ...\n"
 GENERATOR = "@app.function()\ndef count():\n    yield 1\n"
 
 
@@ -43,6 +44,7 @@ def chosen(name: str, *parts: str) -> Target:
         ((FUNCTION, OTHER_FUNCTION, ENTRYPOINT), "main"),
         ((MODEL,), "Model.predict"),
         ((FUNCTION, WEB), "square"),
+        ((FUNCTION, WEB_METHOD), "square"),
         ((ENTRYPOINT, "del main\n", FUNCTION), "square"),
         ((ENTRYPOINT, FUNCTION, "del main, square\n"), "app.main"),
         ((FUNCTION, "del square\n"), "app.square"),
@@ -112,6 +114,8 @@ def test_functions_of_an_included_app_can_be_run_with_the_one_that_includes_it()
         ("plain", (FUNCTION, "def plain(): ...\n"), "put @app.function"),
         ("page", (WEB,), "web function"),
         ("", (WEB,), "nothing to run"),
+        ("Site.pages", (WEB_METHOD,), "Site.pages is a web function"),
+        ("", (WEB_METHOD,), "nothing to run"),
         ("count", (GENERATOR,), "generator functions"),
         ("", (GENERATOR,), "generator functions"),
         ("", (), "nothing to run in jobs.py"),

@@ -37,6 +37,11 @@ class Model:
         return x
 
 
+class Pages:
+    @asgi_app()
+    def show(self) -> None: ...
+
+
 # ---------------------------------------------------------------- constructor
 
 
@@ -125,7 +130,9 @@ def test_web_functions_are_listed() -> None:
     app = App()
     app.function(name="site", serialized=True)(asgi_app()(lambda: None))
     app.function()(plain)
-    assert app.registered_web_endpoints == ["site"]
+    app.cls()(Model)
+    app.cls()(Pages)
+    assert app.registered_web_endpoints == ["site", "Pages.show"]
 
 
 def test_a_second_object_of_one_name_wins_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from swell.errors import ExecutionError, InvalidError
-from swell.model import Batching, ClassSpec, Concurrency, FunctionSpec, MethodSpec, ParameterSpec
+from swell.model import Batching, ClassSpec, Concurrency, FunctionSpec, MethodSpec, ParameterSpec, WebSpec
 from swell.sdk.app import App
 from swell.sdk.cls import Cls, Obj
 from swell.sdk.declare import marked_methods
@@ -19,7 +19,7 @@ from swell.sdk.function import Function
 from swell.sdk.instance import Instance
 from swell.sdk.marks import batched, concurrent, enter, exit, method
 from swell.sdk.parameters import parameter
-from swell.sdk.web import asgi_app
+from swell.sdk.web import asgi_app, fastapi_endpoint
 
 
 def register(cls: type, **options: Any) -> Cls[Any]:
@@ -123,6 +123,45 @@ def test_concurrency_and_batching_come_from_marks() -> None:
 
 def test_a_class_may_have_generators_and_retries() -> None:
     assert register(type("M", (Model,), {}), retries=3, enable_memory_snapshot=True).spec.retry is not None
+
+
+class Site:
+    @asgi_app(label="site", custom_domains=["a.example"])
+    def pages(self) -> str:
+        return f"pages of {self.read()}"
+
+    @fastapi_endpoint(method="POST", docs=True)
+    async def score(self, text: str) -> float:
+        return float(len(text))
+
+    @method()
+    def warm(self) -> None: ...
+
+    def read(self) -> str:
+        return "disk"
+
+
+SITE = App().cls()(Site)
+
+
+def test_web_methods_are_methods_that_answer_http() -> None:
+    assert SITE.spec.cls is not None
+    assert SITE.spec.cls.methods == (
+        MethodSpec("pages", web=WebSpec("asgi", label="site")),
+        MethodSpec("score", is_async=True, web=WebSpec("endpoint", "POST", docs=True)),
+        MethodSpec("warm"),
+    )
+    assert SITE.spec.web is None
+    assert SITE.spec.recorded == {"custom_domains": {"pages": ["a.example"]}}
+
+
+def test_a_web_method_is_reached_through_an_instance_and_run_here() -> None:
+    obj: Any = SITE()
+    assert [obj.pages.is_web, obj.score.is_web, obj.warm.is_web] == [True, True, False]
+    assert obj.pages.local() == "pages of disk"
+    assert asyncio.run(obj.score.local("abc")) == 3.0
+    with pytest.raises(AttributeError, match=r"forget to instantiate the class, as in Site\(\)\.pages"):
+        _ = SITE.pages
 
 
 def two_batched() -> type:
