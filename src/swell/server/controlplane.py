@@ -67,7 +67,15 @@ class ControlPlane:
     """Connects engine, backend, store and connections. Everything runs on one event loop."""
 
     def __init__(
-        self, *, settings: Settings, backend: Backend, store: Store, address: str, blob_dir: Path, seed: str
+        self,
+        *,
+        settings: Settings,
+        backend: Backend,
+        store: Store,
+        address: str,
+        blob_dir: Path,
+        web_dir: Path,
+        seed: str,
     ) -> None:
         self.engine = Engine(settings, seed)
         self._settings = settings
@@ -75,6 +83,7 @@ class ControlPlane:
         self._store = store
         self._address = address
         self._blob_dir = blob_dir
+        self._web_dir = web_dir
         self._clients: dict[int, Connection] = {}
         self._containers: dict[str, _Channels] = {}
         self._watchers = Watchers(self._describe_app)
@@ -310,6 +319,7 @@ class ControlPlane:
             payload_max=settings.payload_max,
             frame_max=settings.frame_max,
             exit_grace_s=settings.exit_grace_s,
+            web_dir=str(self._web_dir),
         )
 
     def _kill_container(self, effect: e.KillContainer) -> None:

@@ -52,12 +52,15 @@ async def serve(listener: socket.socket, run_dir: Path, lifeline: int, settings:
 
     blob_dir = run_dir / "blobs"
     blob_dir.mkdir(mode=0o700, exist_ok=True)
+    web_dir = run_dir / "web"
+    web_dir.mkdir(mode=0o700, exist_ok=True)
     plane = ControlPlane(
         settings=settings,
         backend=ProcessBackend(NvmlProvider(), run_dir, settings.log_line_max),
         store=MemoryStore(),
         address=f"unix:{listener.getsockname()}",
         blob_dir=blob_dir,
+        web_dir=web_dir,
         seed=secrets.token_hex(16),
     )
     await plane.start()

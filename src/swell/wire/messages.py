@@ -305,6 +305,7 @@ class Load(Message, frozen=True, tag=60):
     payload_max: int
     frame_max: int
     exit_grace_s: float  #: how long it may take to leave when nobody drains it
+    web_dir: str = ""  #: where it makes the sockets of its web functions, named as `web_names` says
 
 
 class Deliver(Message, frozen=True, tag=61):

@@ -1,0 +1,40 @@
+"""Where a container answers HTTP: the path of the Unix socket of each of its web functions.
+
+The container makes the sockets, the edge connects to them; both find them by this rule. This module must not know what
+is said there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import Final
+
+from swell.errors import InvalidError
+
+__all__ = ["PATH_MAX", "socket_path"]
+
+PATH_MAX: Final = 107  #: bytes that the path of a Unix socket may have on Linux
+
+
+def socket_path(web_dir: str, container_id: str, method: str) -> str:
+    """Return the path of the socket of one web function.
+
+    Args:
+        web_dir: Directory of the sockets of one server.
+        container_id: Of the container that serves it.
+        method: Name of the method, for a class; "" for a function.
+
+    Raises:
+        InvalidError: the path is longer than the system takes.
+    """
+    # Names of methods have any length and may hold any letter; a part of their digest has neither.
+    name = f"{container_id}.{hashlib.sha256(method.encode()).hexdigest()[:8]}" if method else container_id
+    path = os.path.join(web_dir, name)
+    size = len(os.fsencode(path))
+    if size > PATH_MAX:
+        raise InvalidError(
+            f"the path of a Unix socket may have {PATH_MAX} bytes, and {path} has {size}: "
+            "let the server run in a directory with a shorter name"
+        )
+    return path
