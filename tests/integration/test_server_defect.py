@@ -19,7 +19,13 @@ class NoBackend:
 
 async def main():
     plane = ControlPlane(
-        settings=Settings(), backend=NoBackend(), store=MemoryStore(), address="unix:/x", blob_dir=Path("/tmp"), seed=""
+        settings=Settings(),
+        backend=NoBackend(),
+        store=MemoryStore(),
+        address="unix:/x",
+        blob_dir=Path("/tmp"),
+        web_dir=Path("/tmp"),
+        seed="",
     )
     await plane.start()
     def fail(event, now): raise KeyError("lost")
