@@ -194,6 +194,7 @@ class Source(Struct, frozen=True):
     file: str | None = None  #: set when the module was loaded from a path that a plain import may not find; if it is
     #: relative, the file is in the environment's bundle
     pickled: bytes = b""
+    package: str = ""  #: that "__main__" belongs to, if it was run as `python -m package.module`
 
 
 class MethodSpec(Struct, frozen=True):

@@ -53,14 +53,18 @@ class Program:
                 self.exit.append(_without_arguments(_bound(instance, name)))
 
 
-def load_program(spec: FunctionSpec) -> Program:
+def load_program(spec: FunctionSpec, bundle_dir: str = "") -> Program:
     """Import the user's code and build what a container calls. Hooks are not run.
+
+    Args:
+        spec: What is to be called.
+        bundle_dir: Where the source files lie that travel with the code, if there are any.
 
     Raises:
         InvalidError: the code is not what the spec says.
         BaseException: whatever the user's module raises.
     """
-    target = find(spec.source)
+    target = find(spec.source, bundle_dir)
     if spec.cls is None:
         if not callable(target):
             raise InvalidError(f"{_name(spec)} is a {type(target).__name__}, not a function")

@@ -11,12 +11,12 @@ import os
 import random
 import sys
 import time
-from collections.abc import Mapping
-from importlib.machinery import ModuleSpec, SourceFileLoader
+from collections.abc import Mapping, Sequence
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 from typing import Any, Final
 
-from swell.errors import InvalidError
+from swell.errors import DeserializationError, InvalidError
 from swell.model import Environment, FunctionSpec, Source
 from swell.runner.entry import raw
 from swell.wire import payload
@@ -28,6 +28,9 @@ MAIN: Final = "__swell_main__"  #: name under which a client's script is loaded,
 
 def enter_environment(environment: Environment, spec: FunctionSpec, variables: Mapping[str, str]) -> None:
     """Take on a client's environment variables, working directory and import path, and what a Function adds to them.
+
+    Source files that travel with the code come before everything else on the import path and, where the client had a
+    PYTHONPATH, in that of the programs that the code starts.
 
     Numerical libraries start a thread for every core of the host in each process, and those of several containers get
     in each other's way: unless the user says otherwise, they may start as many as the container asks for cores.
@@ -41,6 +44,9 @@ def enter_environment(environment: Environment, spec: FunctionSpec, variables: M
         InvalidError: the working directory cannot be entered.
     """
     os.environ.update(environment.variables)
+    bundled = [environment.bundle_dir] if environment.bundle_dir else []
+    if bundled and "PYTHONPATH" in environment.variables:
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (*bundled, environment.variables["PYTHONPATH"])))
     os.environ.update(spec.variables)
     os.environ.update(variables)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, round(spec.resources.cpu))))
@@ -51,9 +57,25 @@ def enter_environment(environment: Environment, spec: FunctionSpec, variables: M
     except OSError as error:
         hint = "; Image.workdir names a directory of this machine, which must exist" if spec.workdir else ""
         raise InvalidError(f"cannot enter the working directory {directory}: {error.strerror}{hint}") from error
+    if bundled:
+        sys.meta_path.insert(sys.meta_path.index(PathFinder), _BundleFirst(bundled))
     ours = [path for path in sys.path if path not in environment.sys_path]
-    sys.path[:] = [*environment.sys_path, *ours]
+    sys.path[:] = [*bundled, *environment.sys_path, *ours]
     importlib.invalidate_caches()
+
+
+class _BundleFirst:
+    """Finds what is in the bundle there, whatever the code puts before it on `sys.path`, as `insert(0, ".")` would.
+
+    Namespaces, which may have portions elsewhere, are left to `sys.path`.
+    """
+
+    def __init__(self, path: Sequence[str]) -> None:
+        self._path = path
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> Any:
+        spec = None if path is not None else PathFinder.find_spec(name, self._path, target)
+        return spec if spec is not None and spec.origin is not None else None
 
 
 def reseed() -> None:
@@ -64,16 +86,31 @@ def reseed() -> None:
         numpy.random.seed()
 
 
-def find(source: Source) -> Any:
+def find(source: Source, bundle_dir: str = "") -> Any:
     """Return the user's function or class.
+
+    Args:
+        source: Where it is.
+        bundle_dir: Where the source files lie that travel with the code, if there are any.
 
     Raises:
         InvalidError: the module has no such name.
         BaseException: whatever importing the module raises.
     """
-    if source.pickled:
-        return raw(payload.loads(source.pickled))
-    module = _module(source)
+    try:
+        return raw(payload.loads(source.pickled) if source.pickled else _named(source, bundle_dir))
+    except (ModuleNotFoundError, DeserializationError) as error:
+        missing = error if isinstance(error, ModuleNotFoundError) else error.__cause__
+        if bundle_dir and isinstance(missing, ModuleNotFoundError) and missing.name:
+            error.add_note(
+                "A deployed version has the local modules that its code imports by name; one that is found in another "
+                f"way must be added: Image.add_local_python_source({missing.name.partition('.')[0]!r})"
+            )
+        raise
+
+
+def _named(source: Source, bundle_dir: str) -> Any:
+    module = _module(source, _place(source, bundle_dir))
     found: Any = module
     for name in source.qualname.split("."):
         try:
@@ -83,17 +120,25 @@ def find(source: Source) -> Any:
                 f"module {source.module} has no {source.qualname!r} in a container: functions must be defined in "
                 "global scope, unconditionally, or be declared with serialized=True"
             ) from None
-    return raw(found)
+    return found
 
 
-def _module(source: Source) -> ModuleType:
+def _place(source: Source, bundle_dir: str) -> str | None:
+    if source.file is None or os.path.isabs(source.file):
+        return source.file
+    if not bundle_dir:
+        raise InvalidError(f"{source.file}, where {source.qualname} is defined, is in no bundle: deploy the app again")
+    return os.path.join(bundle_dir, source.file)
+
+
+def _module(source: Source, file: str | None) -> ModuleType:
     if source.module == "__main__":
-        if source.file is None:
+        if file is None:
             raise InvalidError(f"{source.qualname} was defined in no file: declare it with serialized=True")
-        return _load_main(source.file)
-    if source.file is None or source.module in sys.modules or _is_importable(source.module, source.file):
+        return _load_main(file, source.package)
+    if file is None or source.module in sys.modules or _is_importable(source.module, file):
         return importlib.import_module(source.module)
-    return _load_file(source.module, source.file)
+    return _load_file(source.module, file)
 
 
 def _is_importable(module: str, file: str) -> bool:
@@ -105,30 +150,32 @@ def _is_importable(module: str, file: str) -> bool:
     return spec is not None and spec.origin is not None and os.path.realpath(spec.origin) == os.path.realpath(file)
 
 
-def _load_main(file: str) -> ModuleType:
+def _load_main(file: str, package: str) -> ModuleType:
     present = sys.modules.get(MAIN)
     if present is not None:
         return present
+    if package:  # `python -m` imports it first, and imports relative to it need it
+        importlib.import_module(package)
     before = sys.modules["__main__"]
     try:
-        module = _load_file(MAIN, file, "__main__")
+        return _load_file(MAIN, file, is_main=True, package=package)
     except BaseException:
         sys.modules["__main__"] = before
         raise
-    module.__spec__ = None  # as in a script: else multiprocessing would try to import it by name
-    return module
 
 
-def _load_file(name: str, file: str, alias: str | None = None) -> ModuleType:
-    """Run a file as module `name`; while it runs, and after, `alias` names it, too."""
+def _load_file(name: str, file: str, *, is_main: bool = False, package: str = "") -> ModuleType:
+    """Run a file as module `name`; `__main__` names it, too, while it runs and after, if it `is_main`."""
     spec: ModuleSpec | None = importlib.util.spec_from_file_location(name, file)
     if spec is None:  # a script need not be called .py
         spec = importlib.util.spec_from_file_location(name, file, loader=SourceFileLoader(name, file))
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    if alias is not None:
-        sys.modules[alias] = module
+    if is_main:
+        sys.modules["__main__"] = module
+        module.__spec__ = None  # as in a script: else multiprocessing would try to import it by name
+        module.__package__ = package or None
     try:
         spec.loader.exec_module(module)
     except BaseException:

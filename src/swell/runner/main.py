@@ -128,7 +128,7 @@ class Container:
         else:
             imposed = {name: os.environ[name] for name in IMPOSED if name in os.environ}
             enter_environment(load.environment, spec, {**own, **imposed})
-            program = load_program(spec)
+            program = load_program(spec, load.environment.bundle_dir)
             for hook in program.enter_snap:
                 self._hooks.call(hook)
         for hook in program.enter:

@@ -35,7 +35,7 @@ def take(spec: FunctionSpec, environment: Environment) -> Program:
     enter_environment(environment, spec, {"SWELL_IS_REMOTE": "1"})
     enter_container(lambda: None, {})  # for the user's code this is the container already
     try:
-        program = load_program(spec)
+        program = load_program(spec, environment.bundle_dir)
         hooks = HookCaller()
         for hook in program.enter_snap:
             hooks.call(hook)

@@ -84,7 +84,8 @@ def source_of(target: Any) -> Source:
     file: str | None = getattr(loaded, "__file__", None)
     if file == "<stdin>":  # what Python calls the file of a program that is piped into it
         file = None
-    return Source(module, target.__qualname__, os.path.abspath(file) if file else None)
+    package: str = (getattr(loaded, "__package__", None) or "") if module == "__main__" else ""
+    return Source(module, target.__qualname__, os.path.abspath(file) if file else None, package=package)
 
 
 def finish_source(spec: FunctionSpec, target: Any) -> FunctionSpec:

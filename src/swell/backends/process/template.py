@@ -36,8 +36,8 @@ class Interpreter(Struct, frozen=True):
     def of(cls, environment: Environment) -> Interpreter:
         """Pick from a client's environment what the interpreter and the dynamic linker read at their start."""
         chosen = {name: value for name, value in environment.variables.items() if _shapes_start(name)}
-        path = chosen.get("PYTHONPATH")
-        if path is not None:  # relative entries mean the client's directory, not the template's
+        path = chosen.pop("PYTHONPATH", "")
+        if path:  # relative entries mean the client's directory, not the template's
             chosen["PYTHONPATH"] = os.pathsep.join(
                 os.path.join(environment.cwd, entry) for entry in path.split(os.pathsep)
             )
