@@ -1,16 +1,20 @@
 """The environment a Function asks for, as a recorded recipe.
 
-Containers run in the client's own Python environment, so installing steps are recorded and shown, not carried out;
-`env` and `workdir` do take effect. This module must not know how a container is started.
+Containers run in the client's own Python environment, so installing steps are recorded and shown, not carried out.
+`env` and `workdir` do take effect, and so do, in deployed versions, the files that `add_local_…` names. This module
+must not know how a container is started.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from os import PathLike
 from typing import Any, Concatenate, Final, ParamSpec
 
 from swell.errors import InvalidError
+from swell.sdk.ignore import Ignore
 
 __all__ = ["Image"]
 
@@ -111,16 +115,56 @@ class Image:
         """Set the shell of later commands."""
         return self._then("shell", (shell_commands,), {})
 
-    def add_local_file(self, local_path: str, remote_path: str, **options: Any) -> Image:
-        """Add a file of this machine."""
-        return self._then("add_local_file", (str(local_path), str(remote_path)), options)
+    def add_local_file(self, local_path: str | PathLike[str], remote_path: str, **options: Any) -> Image:
+        """Have a file of this machine travel with deployed versions.
 
-    def add_local_dir(self, local_path: str, remote_path: str, **options: Any) -> Image:
-        """Add a directory of this machine."""
-        return self._then("add_local_dir", (str(local_path), str(remote_path)), options)
+        Runs of `app.run()` copy nothing: give a file the place beside the code that it has here, and read it by a path
+        relative to `__file__`; then both find it.
+
+        Args:
+            local_path: The file, when the App is deployed.
+            remote_path: Where it is to be, relative to the top directory of the bundle, where scripts and top-level
+                modules lie; with a `/` at the end, the directory. Absolute paths are refused when the App is deployed:
+                containers run on this machine.
+            **options: Recorded.
+        """
+        return self._then("add_local_file", (os.fspath(local_path), str(remote_path)), options)
+
+    def add_local_dir(self, local_path: str | PathLike[str], remote_path: str, **options: Any) -> Image:
+        """Have a directory of this machine travel with deployed versions; see `add_local_file`.
+
+        Hidden files, byte code and virtual environments are left out.
+
+        Args:
+            local_path: The directory, when the App is deployed.
+            remote_path: Where it is to be, relative to the top directory of the bundle; "." is that itself.
+            **options: `ignore`: patterns of files to leave out, relative to the directory, as in `.dockerignore`:
+                `["*.bin", "**/test_*.py", "data"]`. Others are recorded.
+
+        Raises:
+            InvalidError: `ignore` is not a list of str.
+        """
+        Ignore(options.get("ignore", ()))
+        return self._then("add_local_dir", (os.fspath(local_path), str(remote_path)), options)
 
     def add_local_python_source(self, *modules: str, **options: Any) -> Image:
-        """Add Python packages of this machine by name."""
+        """Have modules and packages travel with deployed versions, beyond those that the App's code imports by name.
+
+        For what is imported by a name that is only known at run time, for an installed module of which a version is
+        to keep the present state, and for leaving out a part of a package.
+
+        Args:
+            *modules: Names of modules; one inside a package brings the whole top-level package.
+            **options: `ignore`: patterns of files to leave out of a package, as for `add_local_dir`. Others are
+                recorded.
+
+        Raises:
+            InvalidError: a name is not a str, or `ignore` is not a list of str.
+        """
+        for module in modules:
+            if not isinstance(module, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise InvalidError(f"Image.add_local_python_source takes names of modules, not {module!r}")
+        Ignore(options.get("ignore", ()))
         return self._then("add_local_python_source", modules, options)
 
     # ------------------------------------------------------------ what takes effect here

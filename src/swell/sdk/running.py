@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 
 from swell.config import Settings
 from swell.errors import Error, InvalidError
-from swell.model import Environment, FunctionSpec
+from swell.model import FunctionSpec
 from swell.sdk.blocking import run_blocking
 from swell.sdk.client import Client, mint_id
+from swell.sdk.environment import present_environment
 from swell.sdk.link import ANNOUNCED, BlockingLink, Box
 from swell.sdk.notices import show_notices
-from swell.sdk.options import check_at_load
 from swell.sdk.output import Output, current_output
 from swell.sdk.private_server import PrivateServer
 from swell.sdk.session import Session
-from swell.sdk.source import finish_source
+from swell.sdk.specs import specs_of
 from swell.wire.context import current_input_id, is_local
 from swell.wire.messages import AppOpened, CloseApp, Done, Log, Notice, OpenApp, Progress
 
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from swell.sdk.app import App
 
 __all__ = ["RunContext", "run_app"]
-
-#: Variables that belong to a place, not to the user's environment.
-_OWN_VARIABLES = ("SWELL_SERVER", "SWELL_TOKEN", "SWELL_TASK_ID", "SWELL_IS_REMOTE")
 
 
 def run_app(app: App, *, name: str | None = None, detach: bool = False, interactive: bool = False) -> RunContext:
@@ -77,7 +74,7 @@ class RunContext:
         self._owner = os.getpid()
         # What a script defines pickles as part of __main__; containers know that module by this name.
         sys.modules.setdefault("__swell_main__", sys.modules["__main__"])
-        specs = _specs(app)
+        specs = specs_of(app)
         try:
             settings = Settings.load()
             client = self._client = Client(settings.server or self._private_address(), settings.token, settings)
@@ -102,7 +99,7 @@ class RunContext:
             request,
             mint_id("ap-"),
             self._name or self._app.description,
-            _environment(),
+            present_environment(),
             specs,
             watch=output is not None,
             detach=self._detach,
@@ -176,21 +173,6 @@ class RunContext:
         import asyncio
 
         return await asyncio.to_thread(self.__exit__, kind, exc, traceback)
-
-
-def _specs(app: App) -> list[FunctionSpec]:
-    """Return the specs of everything the App has, complete and checked."""
-    specs: list[FunctionSpec] = []
-    handles = [*app.registered_functions.values(), *(cls.service for cls in app.registered_classes.values())]
-    for function in handles:
-        check_at_load(function.spec)
-        specs.append(finish_source(function.spec, function.__swell_raw__))
-    return specs
-
-
-def _environment() -> Environment:
-    variables = {name: value for name, value in os.environ.items() if name not in _OWN_VARIABLES}
-    return Environment(sys.executable, os.getcwd(), tuple(map(os.path.abspath, sys.path)), variables)
 
 
 def _listen(link: BlockingLink, box: Box, output: Output) -> None:

@@ -1,0 +1,171 @@
+"""Files of this machine on their way into a bundle: which they are, where they will be, and what they come to.
+
+Collects names and sizes first and reads last, so that a directory that is far too large is told without being read.
+This module must not know modules, apps or archives.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+from swell.errors import InvalidError
+from swell.sdk.ignore import Ignore
+
+__all__ = ["Files"]
+
+SHOWN: Final = 5  #: files that a message names
+_MIB: Final = 1 << 20
+_BYTE_CODE: Final = (".pyc", ".pyo")
+
+
+class Files:
+    """Files by their path in the bundle.
+
+    Args:
+        files_max: How many there may be.
+        size_max: How many bytes they may have together.
+    """
+
+    def __init__(self, files_max: int, size_max: int) -> None:
+        self._files_max = files_max
+        self._size_max = size_max
+        self._files: dict[str, str] = {}  # in the bundle -> here
+        self._sizes: dict[str, int] = {}
+        self._asked: set[str] = set()
+        self._total = 0
+        self._contents: dict[str, bytes] = {}
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._files
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def put(self, path: str, file: str, *, asked: bool = False) -> None:
+        """Have a file at a path of the bundle.
+
+        Args:
+            path: In the bundle.
+            file: Where it is now.
+            asked: The user named it: it takes precedence over what comes to this path later without being named.
+
+        Raises:
+            InvalidError: it cannot be read, another file is there already, or there are too many or too large ones.
+        """
+        self._add(path, file, asked=asked)
+        self._check()
+
+    def put_tree(self, path: str, directory: str, ignore: Ignore, *, asked: bool = False) -> None:
+        """Have all files of a directory below a path of the bundle, "" for its top.
+
+        Left out are hidden files, byte code and its caches, virtual environments, and what `ignore` says. Where a file
+        is already, it stays, unless both are `asked` for.
+
+        Raises:
+            InvalidError: as `put`.
+        """
+        for below in _walk(directory, ignore):
+            self._add(os.path.join(path, below), os.path.join(directory, below), asked=asked, yields=not asked)
+        self._check()
+
+    def contents(self, path: str) -> bytes:
+        """Return what is in a file of the bundle.
+
+        Raises:
+            InvalidError: it cannot be read.
+        """
+        if path not in self._contents:
+            file = self._files[path]
+            try:
+                with open(file, "rb") as opened:
+                    self._contents[path] = opened.read()
+            except OSError as error:
+                raise _unreadable(file, error) from error
+        return self._contents[path]
+
+    def _add(self, path: str, file: str, *, asked: bool, yields: bool = False) -> None:
+        known = self._files.get(path)
+        if known is not None:
+            is_settled = yields or (path in self._asked and not asked)
+            if not is_settled and os.path.realpath(known) != os.path.realpath(file):
+                raise InvalidError(f"{known} and {file} would both be {path} in a container: rename one of them")
+            return
+        try:
+            status = os.stat(file)
+        except OSError as error:
+            raise _unreadable(file, error) from error
+        if not stat.S_ISREG(status.st_mode):
+            raise InvalidError(f"{file} belongs to the app, and is no regular file: leave it out")
+        self._files[path] = file
+        self._sizes[path] = status.st_size
+        self._total += status.st_size
+        if asked:
+            self._asked.add(path)
+        if len(self._files) > self._files_max:  # at once: a directory may have millions
+            self._check()
+
+    def _check(self) -> None:
+        if len(self._files) > self._files_max:
+            crowds = Counter(os.path.dirname(file) for file in self._files.values()).most_common(SHOWN)
+            where = ", ".join(f"{folder} ({count:,})" for folder, count in crowds)
+            raise InvalidError(
+                f"the app has more than {self._files_max:,} source files. Most are in {where}. {_advice()}"
+            )
+        if self._total > self._size_max:
+            largest = sorted(self._sizes, key=lambda path: (-self._sizes[path], path))[:SHOWN]
+            which = ", ".join(f"{self._files[path]} ({self._sizes[path] / _MIB:.1f} MiB)" for path in largest)
+            raise InvalidError(
+                f"the app's source files have {self._total / _MIB:.1f} MiB, over the limit of "
+                f"{self._size_max / _MIB:g} MiB. The largest: {which}. {_advice()}"
+            )
+
+
+def _advice() -> str:
+    return (
+        "Leave files out: keep data outside of packages and pass its path, install the package with pip, or name what "
+        "is not needed, as in Image.add_local_python_source('package', ignore=['data'])"
+    )
+
+
+def _unreadable(file: str, error: OSError) -> InvalidError:
+    return InvalidError(f"{file} belongs to the app, and cannot be read: {error.strerror}")
+
+
+def _walk(
+    directory: str, ignore: Ignore, below: str = "", above: frozenset[tuple[int, int]] = frozenset()
+) -> Iterator[str]:
+    """Yield the paths, relative to a directory, of the files that travel; `above` are the directories walked into."""
+    folder = os.path.join(directory, below)
+    try:
+        status, names = os.stat(folder), sorted(os.listdir(folder))
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    identity = (status.st_dev, status.st_ino)
+    if identity in above:  # a link to one of them: it would never end
+        return
+    for name in names:
+        path = os.path.join(below, name)
+        if name.startswith("."):
+            continue
+        if os.path.isdir(os.path.join(directory, path)):
+            if not _is_left_out(os.path.join(directory, path)) and not ignore.closes(path):
+                yield from _walk(directory, ignore, path, above | {identity})
+        elif not name.endswith(_BYTE_CODE) and not ignore(path) and not _is_channel(os.path.join(directory, path)):
+            yield path
+
+
+def _is_left_out(folder: str) -> bool:
+    return os.path.basename(folder) == "__pycache__" or os.path.exists(os.path.join(folder, "pyvenv.cfg"))
+
+
+def _is_channel(file: str) -> bool:
+    """Tell whether it is a socket or a pipe, which has no contents; what cannot be looked at is told later."""
+    try:
+        mode = os.stat(file).st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode)

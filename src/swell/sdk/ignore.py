@@ -1,0 +1,61 @@
+"""Patterns that leave files out: those of `.dockerignore` files, as `ignore=` takes them.
+
+Text only. This module must not know files, or what they are left out of.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import cast
+
+from swell.errors import InvalidError
+
+__all__ = ["Ignore"]
+
+_WILD = re.compile(r"\*\*/|\*\*|\*|\?")
+_MEANING = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+
+
+class Ignore:
+    """Tells which paths of a directory are left out.
+
+    A pattern matches a whole path, relative to the directory, or a directory above it: `data` and `data/*.bin` are at
+    its top, `**/*.bin` anywhere. `*` and `?` stand for characters but `/`, `**` for any number of directories. A
+    pattern that begins with `!` takes back what an earlier one left out.
+    """
+
+    def __init__(self, patterns: object = ()) -> None:
+        """Prepare.
+
+        Raises:
+            InvalidError: not a list of str.
+        """
+        if not isinstance(patterns, (list, tuple)) or not all(
+            isinstance(pattern, str) for pattern in cast("Sequence[object]", patterns)
+        ):
+            raise InvalidError(f"ignore takes a list of patterns, as in ignore=['**/*.bin'], not {patterns!r}")
+        self._rules = [_rule(pattern) for pattern in cast("Sequence[str]", patterns)]
+
+    def __call__(self, path: str) -> bool:
+        """Tell whether a path is left out."""
+        ignored = False
+        for expression, is_ignored in self._rules:
+            if expression.fullmatch(path):
+                ignored = is_ignored
+        return ignored
+
+    def closes(self, directory: str) -> bool:
+        """Tell whether all that is in a directory is left out."""
+        return self(directory) and all(is_ignored for _, is_ignored in self._rules)
+
+
+def _rule(pattern: str) -> tuple[re.Pattern[str], bool]:
+    plain = pattern.removeprefix("!").strip("/")
+    parts: list[str] = []
+    at = 0
+    for wild in _WILD.finditer(plain):
+        parts += [re.escape(plain[at : wild.start()]), _MEANING[wild[0]]]
+        at = wild.end()
+    parts.append(re.escape(plain[at:]))
+    return re.compile(f"{''.join(parts)}(?:/.*)?", re.DOTALL), not pattern.startswith("!")
