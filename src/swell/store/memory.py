@@ -1,57 +1,154 @@
-"""MemoryStore: results of spawned calls, kept as long as the process lives. Touches no disk.
+"""MemoryStore: what is recorded, for as long as the process lives. Touches no disk.
 
-This module must not know the engine, or when results are forgotten.
+This module must not know the engine, an event loop or a clock.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
-from swell.ports import StoredCall, StoredOutput
+from swell.model import Deployment
+from swell.records import (
+    AppRecord,
+    BundleRecord,
+    CallsCancelled,
+    ContainerRecord,
+    FunctionGone,
+    FunctionRecord,
+    LoadedCall,
+    LoadedSpans,
+    Record,
+    Restored,
+    StoredCall,
+    StoredOutput,
+    Trace,
+    Window,
+)
+from swell.store.kept_apps import KeptApps
+from swell.store.kept_calls import KeptCalls
+from swell.store.window import Allowance
 
 __all__ = ["MemoryStore"]
 
+T = TypeVar("T")
+
 
 class MemoryStore:
-    """Implements `swell.ports.Store` with dictionaries: what is recorded is at once as durable as it will ever be."""
+    """Implements `swell.ports.Store` with dictionaries: what is recorded is at once as durable as it will ever be.
 
-    def __init__(self) -> None:
-        self._outputs: dict[str, dict[int, StoredOutput]] = {}
-        self._calls: dict[str, StoredCall] = {}  # in the order in which they finished
+    Args:
+        soon: calls functions in order, in a moment and never at once: an event loop's `call_soon`.
+    """
 
-    def record_outputs(self, call_id: str, outputs: Sequence[StoredOutput]) -> None:
-        """Keep results; the first record of an input wins."""
-        recorded = self._outputs.setdefault(call_id, {})
-        for output in outputs:
-            recorded.setdefault(output.index, output)
+    def __init__(self, soon: Callable[[Callable[[], None]], object]) -> None:
+        self._soon = soon
+        self._calls = KeptCalls()
+        self._apps = KeptApps()
 
-    def read_outputs(self, call_id: str, first: int, last: int) -> list[StoredOutput]:
-        """Return the recorded results with first <= index < last, in index order."""
-        recorded = self._outputs.get(call_id, {})
-        if last - first <= len(recorded):
-            return [recorded[index] for index in range(first, last) if index in recorded]
-        return [recorded[index] for index in sorted(recorded) if first <= index < last]
+    def restore(self) -> Restored:
+        """Return what there is: nothing, in a new process."""
+        apps, deployments = self._apps.going_on()
+        functions = tuple(self._apps.functions.values())
+        return Restored(tuple(apps), tuple(deployments), functions, self._calls.waiting(), self._calls.sequence)
 
-    def record_call(self, call_id: str, call: StoredCall) -> None:
-        """Note that a call has finished."""
-        self._calls[call_id] = call
-
-    def read_call(self, call_id: str) -> StoredCall | None:
-        """Return what is kept of a finished call."""
-        return self._calls.get(call_id)
-
-    def expire(self, before: float) -> None:
-        """Drop the outputs of calls that finished before that time; that they existed is remembered."""
-        for call_id, call in self._calls.items():
-            if call.finished_at >= before:
-                return
-            self._outputs.pop(call_id, None)
+    def append(self, record: Record) -> None:
+        """Take a record."""
+        match record:
+            case CallsCancelled():
+                self._calls.cancel(record, self._apps.functions.keys())
+            case AppRecord() | Deployment() | BundleRecord() | FunctionRecord() | FunctionGone() | ContainerRecord():
+                self._apps.take(record)
+            case _:
+                self._calls.take(record)
 
     def commit(self, then: Callable[[], None]) -> None:
-        """Call `then` in the next turn of the event loop: never inside commit, as with a store that must wait."""
-        asyncio.get_running_loop().call_soon(then)
+        """Call `then` soon: never inside commit, as with a store that must wait."""
+        self._soon(then)
+
+    # ------------------------------------------------------------ calls
+
+    def read_call(self, call_id: str, then: Callable[[StoredCall | None], None]) -> None:
+        """Read what is kept of a call."""
+        call = self._calls.get(call_id)
+        self._answer(then, call.stored() if call is not None else None)
+
+    def read_outputs(self, call_id: str, first: int, last: int, then: Callable[[list[StoredOutput]], None]) -> None:
+        """Read results."""
+        call = self._calls.get(call_id)
+        self._answer(then, list(call.outputs(first, last)) if call is not None else [])
+
+    def read_trace(self, call_id: str, index: int, then: Callable[[Trace | None], None]) -> None:
+        """Read the trace of an input."""
+        call = self._calls.get(call_id)
+        self._answer(then, call.trace(index) if call is not None else None)
+
+    def load_call(self, call_id: str, window: Window, then: Callable[[LoadedCall | StoredCall | None], None]) -> None:
+        """Read a call, to go on with it."""
+        call = self._calls.get(call_id)
+        if call is None:
+            self._answer(then, None)
+        else:
+            self._answer(then, call.load(Allowance(window)) if call.ended_at is None else call.stored())
+
+    def load_calls(
+        self,
+        function_id: str,
+        after: int,
+        calls_max: int,
+        window: Window,
+        then: Callable[[list[LoadedCall]], None],
+    ) -> None:
+        """Read calls of a function, to go on with them."""
+        allowance, loaded = Allowance(window), list[LoadedCall]()
+        for call in self._calls.going_on(function_id, after):
+            if len(loaded) == calls_max or (loaded and allowance.is_spent):
+                break
+            loaded.append(call.load(allowance))
+        self._answer(then, loaded)
+
+    def load_spans(self, call_id: str, first: int, window: Window, then: Callable[[LoadedSpans], None]) -> None:
+        """Read more spans of a call."""
+        call = self._calls.get(call_id)
+        nothing = LoadedSpans(call_id, [], [], first)
+        self._answer(then, call.load_spans(first, Allowance(window)) if call is not None else nothing)
+
+    def expire(self, ended_before: float, forget_before: float, then: Callable[[list[str]], None]) -> None:
+        """Drop old results, and all memory of what is older still."""
+        names = self._calls.expire(max(ended_before, forget_before))
+        self._calls.forget(forget_before)
+        self._apps.forget(forget_before)
+        self._answer(then, names)
+
+    # ------------------------------------------------------------ apps
+
+    def read_apps(self, then: Callable[[list[AppRecord]], None]) -> None:
+        """Read all apps, the latest first."""
+        self._answer(then, self._apps.latest_apps())
+
+    def read_deployments(self, app_id: str, then: Callable[[list[Deployment]], None]) -> None:
+        """Read the versions of an app, the latest first."""
+        self._answer(then, self._apps.deployments(app_id))
+
+    def read_deployment(self, app_id: str, version: int, then: Callable[[Deployment | None], None]) -> None:
+        """Read one version of an app."""
+        self._answer(then, self._apps.deployment(app_id, version))
+
+    def read_bundle(self, digest: str, then: Callable[[bytes | None], None]) -> None:
+        """Read source files."""
+        self._answer(then, self._apps.bundles.get(digest))
+
+    def read_containers(self, app_id: str, latest: int, then: Callable[[list[ContainerRecord]], None]) -> None:
+        """Read containers that are no more, the latest first."""
+        self._answer(then, self._apps.latest_containers(app_id, latest))
+
+    def read_container(self, container_id: str, then: Callable[[ContainerRecord | None], None]) -> None:
+        """Read one container that is no more."""
+        self._answer(then, self._apps.containers.get(container_id))
 
     def close(self) -> None:
-        """Release the memory."""
-        self._outputs.clear()
+        """Nothing is held but memory."""
+
+    def _answer(self, then: Callable[[T], None], value: T) -> None:
+        self._soon(partial(then, value))

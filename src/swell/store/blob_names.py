@@ -1,0 +1,28 @@
+"""Which blobs the bytes of inputs and results name.
+
+This module must not know where blobs are, or who deletes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from swell.records import SpanRecord
+from swell.store.runs import Run
+
+__all__ = ["names_in_run", "names_in_span"]
+
+
+def names_in_span(span: SpanRecord) -> Iterator[str]:
+    """Yield the names of the blobs that carry inputs of a span."""
+    for index in span.blobs:
+        i = index - span.first
+        yield str(span.payload[span.ends[i - 1] if i else 0 : span.ends[i]], "utf-8")
+
+
+def names_in_run(run: Run) -> Iterator[str]:
+    """Yield the names of the blobs that carry results of a run."""
+    if run.blobs:
+        for output in run.outputs(run.first, run.last):
+            if output.has_blob:
+                yield str(output.payload, "utf-8")

@@ -1,0 +1,165 @@
+"""One spawned call as the memory store keeps it.
+
+This module must not know other calls, or when anything is forgotten.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from itertools import chain
+
+from swell.model import OutputStatus
+from swell.records import (
+    AttemptRecord,
+    CallRecord,
+    LoadedCall,
+    LoadedSpans,
+    OutputsRecord,
+    SpanRecord,
+    StoredCall,
+    StoredOutput,
+    Trace,
+)
+from swell.store.blob_names import names_in_run, names_in_span
+from swell.store.runs import Results, Run
+from swell.store.window import Allowance, read_window
+
+__all__ = ["KeptCall"]
+
+
+class KeptCall:
+    """What is recorded of a call."""
+
+    __slots__ = (
+        "_attempts",
+        "_firsts",
+        "_results",
+        "_spans",
+        "accepted",
+        "ended_at",
+        "expired",
+        "record",
+        "sealed",
+        "terminated",
+    )
+
+    def __init__(self, record: CallRecord) -> None:
+        self.record = record
+        self.accepted = record.accepted
+        self.sealed = record.sealed
+        self.ended_at: float | None = None
+        self.terminated: str | None = None  #: what inputs without a result have instead, once the call was cancelled
+        self.expired = False
+        self._spans: dict[int, SpanRecord] = {}  # by first input
+        self._firsts: list[int] = []  # of the spans, in order; of some that were dropped, too
+        self._attempts: dict[int, AttemptRecord] = {}
+        self._results = Results()
+
+    # ------------------------------------------------------------ what is recorded
+
+    def add_span(self, span: SpanRecord) -> None:
+        """Keep inputs."""
+        if span.first not in self._spans:
+            self._spans[span.first] = span
+            self._firsts.insert(bisect_left(self._firsts, span.first), span.first)  # at the end, nearly always
+
+    def drop_spans(self, firsts: list[int]) -> None:
+        """Forget inputs that have results."""
+        for first in firsts:
+            span = self._spans.pop(first, None)
+            if span is not None and self._attempts:
+                for index in self._attempts.keys() & range(first, first + len(span.ends)):
+                    del self._attempts[index]
+        if len(self._firsts) > 2 * len(self._spans) + 8:
+            self._firsts = [first for first in self._firsts if first in self._spans]
+
+    def add_outputs(self, record: OutputsRecord) -> None:
+        """Keep results; where there is one already, that one."""
+        self._results.add(Run.of(record))
+
+    def note_attempt(self, attempt: AttemptRecord) -> None:
+        """Keep what is behind an input."""
+        self._attempts[attempt.index] = attempt
+
+    def end(self, num_inputs: int, ended_at: float, terminated: str | None = None) -> list[str]:
+        """Note that no more will happen, and return the names of blobs that carry inputs which are not needed now."""
+        self.accepted, self.sealed, self.ended_at, self.terminated = num_inputs, True, ended_at, terminated
+        spans, self._spans, self._firsts, self._attempts = self._spans, {}, [], {}
+        return [name for span in spans.values() for name in names_in_span(span)]
+
+    def expire(self) -> list[str]:
+        """Drop the results, and return the names of the blobs that carried them."""
+        names = [name for run in self._results for name in names_in_run(run)]
+        self._results = Results()
+        self.expired = True
+        return names
+
+    # ------------------------------------------------------------ what is read
+
+    @property
+    def waiting(self) -> int:
+        """Inputs without a result."""
+        return self.accepted - self._results.count
+
+    def stored(self) -> StoredCall:
+        """Return the call as its records tell."""
+        record = self.record
+        return StoredCall(
+            record.call_id,
+            record.sequence,
+            record.function_id,
+            record.function_name,
+            record.method,
+            record.parent,
+            record.opened_at,
+            self.accepted,
+            self.sealed,
+            self._results.count if self.ended_at is None else 0,
+            self.ended_at,
+            self.expired,
+        )
+
+    def outputs(self, first: int, last: int) -> Iterator[StoredOutput]:
+        """Yield the results of inputs first..last-1."""
+        at = first
+        for run in self._results.within(first, last):
+            yield from self._terminated(at, run.first)
+            yield from run.outputs(first, last)
+            at = run.last
+        yield from self._terminated(at, min(last, self.accepted))
+
+    def _terminated(self, first: int, last: int) -> Iterator[StoredOutput]:
+        if self.terminated is not None and not self.expired:
+            payload = self.terminated.encode()
+            for index in range(first, last):
+                yield StoredOutput(index, OutputStatus.TERMINATED, payload)
+
+    def trace(self, index: int) -> Trace | None:
+        """Return the trace of an input with a result."""
+        return next((run.trace(index) for run in self._results.within(index, index + 1)), None)
+
+    def load(self, allowance: Allowance) -> LoadedCall:
+        """Return what is needed to go on with the call."""
+        spans = self.load_spans(0, allowance)
+        attempts = [
+            attempt
+            for index, attempt in sorted(self._attempts.items())
+            if not any(self._results.within(index, index + 1))
+        ]
+        return LoadedCall(self.stored(), spans, attempts)
+
+    def load_spans(self, first: int, allowance: Allowance) -> LoadedSpans:
+        """Return spans that begin at input `first` or later."""
+        spans = self._spans_from(first)
+        head = next(spans, None)
+        start = head.first if head is not None else self.accepted
+        runs = ((run.first, run.count) for run in self._results.within(start, self.accepted))
+        ahead = chain([head] if head is not None else [], spans)
+        return read_window(self.record.call_id, first, self.accepted, allowance, ahead, runs)
+
+    def _spans_from(self, first: int) -> Iterator[SpanRecord]:
+        for at in range(bisect_left(self._firsts, first), len(self._firsts)):
+            span = self._spans.get(self._firsts[at])
+            if span is not None:
+                yield span

@@ -1,0 +1,204 @@
+"""Results of one call, in runs of consecutive inputs: cutting, joining, and which of two results of an input counts.
+
+Cost is per run, whatever its length. This module must not know where runs are kept, or SQL.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+
+from msgspec import Struct
+
+from swell.model import OutputStatus
+from swell.records import OutputsRecord, StoredOutput, Trace
+
+__all__ = ["Results", "Run", "gaps", "join"]
+
+#: Bounds of what `join` makes of many short runs: to read one result, the whole run is read.
+JOINED_INPUTS_MAX = 1_024
+JOINED_BYTES_MAX = 64 << 10
+
+
+class Run(Struct, frozen=True):
+    """Results of inputs first..first+count-1: as an OutputsRecord has them, and the traces of several such."""
+
+    first: int
+    count: int
+    ends: list[int]  #: empty if all are alike
+    payload: bytes
+    failures: list[tuple[int, int]] = []
+    blobs: list[int] = []
+    traces: list[tuple[int, Trace | None]] = []  #: how many inputs in a row share a trace, and the trace
+
+    @classmethod
+    def of(cls, record: OutputsRecord) -> Run:
+        """Return the run that a record tells of."""
+        traces = [(record.count, record.trace)]
+        return cls(record.first, record.count, record.ends, record.payload, record.failures, record.blobs, traces)
+
+    @property
+    def last(self) -> int:
+        """The input just after the run."""
+        return self.first + self.count
+
+    def cut(self, first: int, last: int) -> Run:
+        """Return the part that falls on inputs first..last-1, all of which are in the run."""
+        if first == self.first and last == self.last:
+            return self
+        start, stop = first - self.first, last - self.first
+        traces = _cut_traces(self.traces, start, stop)
+        if not self.ends:
+            return Run(first, last - first, [], self.payload, self.failures, self.blobs, traces)
+        base = self.ends[start - 1] if start else 0
+        return Run(
+            first,
+            last - first,
+            [end - base for end in self.ends[start:stop]],
+            self.payload[base : self.ends[stop - 1]],
+            [(i - start, status) for i, status in self.failures if start <= i < stop],
+            [i - start for i in self.blobs if start <= i < stop],
+            traces,
+        )
+
+    def outputs(self, first: int, last: int) -> Iterator[StoredOutput]:
+        """Yield those of the results that belong to inputs first..last-1."""
+        start, stop = max(first, self.first) - self.first, min(last, self.last) - self.first
+        if not self.ends:
+            status = OutputStatus(self.failures[0][1]) if self.failures else OutputStatus.SUCCESS
+            for i in range(start, stop):
+                yield StoredOutput(self.first + i, status, self.payload, bool(self.blobs))
+            return
+        failures, blobs = dict(self.failures), set(self.blobs)
+        base = self.ends[start - 1] if start else 0
+        for i in range(start, stop):
+            end = self.ends[i]
+            status = OutputStatus(failures.get(i, OutputStatus.SUCCESS))
+            yield StoredOutput(self.first + i, status, self.payload[base:end], i in blobs)
+            base = end
+
+    def trace(self, index: int) -> Trace | None:
+        """Return the trace of an input in the run."""
+        left = index - self.first
+        for count, trace in self.traces:
+            if left < count:
+                return trace
+            left -= count
+        return None
+
+
+class Results:
+    """The results of one call, in order and without overlap: the first result of an input stays."""
+
+    __slots__ = ("_firsts", "_runs", "count")
+
+    def __init__(self) -> None:
+        self._firsts: list[int] = []
+        self._runs: list[Run] = []
+        self.count = 0  #: inputs that have a result
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self._runs)
+
+    def add(self, run: Run) -> None:
+        """Take those results of a run whose inputs have none yet."""
+        if not self._runs or run.first >= self._runs[-1].last:  # nearly always
+            self._firsts.append(run.first)
+            self._runs.append(run)
+            self.count += run.count
+            return
+        known = [(one.first, one.count) for one in self.within(run.first, run.last)]
+        for first, last in gaps(known, run.first, run.last):
+            at = bisect_left(self._firsts, first)
+            self._firsts.insert(at, first)
+            self._runs.insert(at, run.cut(first, last))
+            self.count += last - first
+
+    def within(self, first: int, last: int) -> Iterator[Run]:
+        """Yield the runs that have to do with inputs first..last-1, in order."""
+        at = max(bisect_right(self._firsts, first) - 1, 0)
+        while at < len(self._runs) and self._runs[at].first < last:
+            if self._runs[at].last > first:
+                yield self._runs[at]
+            at += 1
+
+
+def gaps(runs: Iterable[tuple[int, int]], first: int, last: int) -> Iterator[tuple[int, int]]:
+    """Yield (first, last) of what runs (first, count), in order, leave uncovered of inputs first..last-1."""
+    for start, count in runs:
+        if start > first:
+            yield first, min(start, last)
+        first = max(first, start + count)
+    if first < last:
+        yield first, last
+
+
+def join(runs: Sequence[Run]) -> Iterator[Run]:
+    """Yield the same results in fewer runs, where neighbours can be told as one; `runs` are in order.
+
+    A row costs about the same whether it holds one result or a hundred, and results of short inputs come in twos and
+    threes from each container.
+    """
+    alike: list[Run] = []
+    size = count = 0
+    for run in runs:
+        fits = count + run.count <= JOINED_INPUTS_MAX and size + len(run.payload) <= JOINED_BYTES_MAX
+        if alike and not (fits and _can_join(alike[-1], run)):
+            yield _joined(alike)
+            alike, size, count = [], 0, 0
+        alike.append(run)
+        size += len(run.payload)
+        count += run.count
+    if alike:
+        yield _joined(alike)
+
+
+def _can_join(run: Run, after: Run) -> bool:
+    if run.last != after.first or bool(run.ends) != bool(after.ends):
+        return False
+    return bool(run.ends) or (
+        run.payload == after.payload and run.failures == after.failures and not run.blobs and not after.blobs
+    )
+
+
+def _joined(runs: Sequence[Run]) -> Run:
+    first = runs[0]
+    if len(runs) == 1:
+        return first
+    count = sum(run.count for run in runs)
+    traces = _joined_traces(runs)
+    if not first.ends:
+        return Run(first.first, count, [], first.payload, first.failures, [], traces)
+    ends: list[int] = []
+    failures: list[tuple[int, int]] = []
+    blobs: list[int] = []
+    size = 0
+    for run in runs:
+        at = len(ends)
+        ends += [size + end for end in run.ends] if size else run.ends
+        failures += [(at + i, status) for i, status in run.failures]
+        blobs += [at + i for i in run.blobs]
+        size = ends[-1]
+    return Run(first.first, count, ends, b"".join(run.payload for run in runs), failures, blobs, traces)
+
+
+def _joined_traces(runs: Sequence[Run]) -> list[tuple[int, Trace | None]]:
+    traces: list[tuple[int, Trace | None]] = []
+    for run in runs:
+        for count, trace in run.traces:
+            if traces and traces[-1][1] == trace:
+                traces[-1] = (traces[-1][0] + count, trace)
+            else:
+                traces.append((count, trace))
+    return traces
+
+
+def _cut_traces(traces: Sequence[tuple[int, Trace | None]], start: int, stop: int) -> list[tuple[int, Trace | None]]:
+    kept: list[tuple[int, Trace | None]] = []
+    at = 0
+    for count, trace in traces:
+        inside = min(at + count, stop) - max(at, start)
+        if inside > 0:
+            kept.append((inside, trace))
+        at += count
+    return kept

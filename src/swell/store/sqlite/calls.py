@@ -1,0 +1,170 @@
+"""What is read of spawned calls.
+
+This module must not know how rows come to be, or threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain, groupby
+from operator import itemgetter
+from typing import Any, Final
+
+from msgspec import json, msgpack
+
+from swell.model import OutputStatus
+from swell.records import (
+    AttemptRecord,
+    LoadedCall,
+    LoadedSpans,
+    SpanRecord,
+    StoredCall,
+    StoredOutput,
+    Trace,
+    Waiting,
+    Window,
+)
+from swell.store.runs import Run, gaps
+from swell.store.sqlite.database import Database
+from swell.store.window import Allowance, read_window
+
+__all__ = [
+    "as_run",
+    "as_span",
+    "load_call",
+    "load_calls",
+    "load_spans",
+    "read_call",
+    "read_last_sequence",
+    "read_outputs",
+    "read_trace",
+    "read_waiting",
+]
+
+NUMBERS: Final = msgpack.Decoder(list[int])
+SHAPE: Final = msgpack.Decoder(tuple[list[int], list[tuple[int, int]], list[tuple[int, Trace | None]]])
+
+
+def read_call(database: Database, call_id: str) -> StoredCall | None:
+    """Read what is kept of a call."""
+    row = database.row("call", call_id=call_id)
+    return _as_call(row) if row is not None else None
+
+
+def read_outputs(database: Database, call_id: str, first: int, last: int) -> list[StoredOutput]:
+    """Read the results of inputs first..last-1: of a cancelled call, also those that it was given by that."""
+    place = database.row("call_place", call_id=call_id)
+    if place is None:
+        return []
+    call, accepted, terminated, expired = place
+    runs = [run for run in _runs(database, call, first, last) if run.last > first]
+    found = [output for run in runs for output in run.outputs(first, last)]
+    if terminated is not None and not expired:
+        payload = terminated.encode()
+        missing = gaps([(run.first, run.count) for run in runs], first, min(last, accepted))
+        found += [
+            StoredOutput(i, OutputStatus.TERMINATED, payload) for start, end in missing for i in range(start, end)
+        ]
+        found.sort(key=lambda output: output.index)
+    return found
+
+
+def read_trace(database: Database, call_id: str, index: int) -> Trace | None:
+    """Read the trace of an input with a result."""
+    place = database.row("call_place", call_id=call_id)
+    runs = _runs(database, place[0], index, index + 1) if place is not None else ()
+    return next((run.trace(index) for run in runs if run.last > index), None)
+
+
+def load_call(database: Database, call_id: str, window: Window) -> LoadedCall | StoredCall | None:
+    """Read a call, to go on with it if it has not ended."""
+    call = read_call(database, call_id)
+    if call is None or call.ended_at is not None:
+        return call
+    spans = _read_window(database, call_id, call.sequence, 0, call.accepted, Allowance(window))
+    return LoadedCall(call, spans, _attempts(database, [call.sequence]).get(call_id, []))
+
+
+def load_calls(database: Database, function_id: str, after: int, calls_max: int, window: Window) -> list[LoadedCall]:
+    """Read calls of a function that have not ended, by sequence, from beyond `after` on."""
+    allowance = Allowance(window)
+    loaded: list[tuple[StoredCall, LoadedSpans]] = []
+    is_more = True
+    while is_more:
+        # One query for all, since most have a single span. It is left where a call has results: of that one, very many
+        # spans may be done.
+        is_more = False
+        rows = database.rows("calls_going_on", function_id=function_id, after=after)
+        for _, of_call in groupby(rows, itemgetter(1)):
+            row = next(of_call)
+            call = _as_call((*row[:10], None, False))
+            if call.done:
+                spans = _read_window(database, call.call_id, call.sequence, 0, call.accepted, allowance)
+            else:
+                own = (as_span(call.call_id, *one[10:]) for one in chain([row], of_call) if one[10] is not None)
+                spans = read_window(call.call_id, 0, call.accepted, allowance, own, iter(()))
+            loaded.append((call, spans))
+            after = call.sequence
+            is_more = call.done > 0
+            if is_more or len(loaded) == calls_max or allowance.is_spent:
+                break
+        if len(loaded) == calls_max or allowance.is_spent:
+            break
+    attempts = _attempts(database, [call.sequence for call, _ in loaded])
+    return [LoadedCall(call, spans, attempts.get(call.call_id, [])) for call, spans in loaded]
+
+
+def load_spans(database: Database, call_id: str, first: int, window: Window) -> LoadedSpans:
+    """Read spans of a call that begin at input `first` or later."""
+    place = database.row("call_place", call_id=call_id)
+    if place is None:
+        return LoadedSpans(call_id, [], [], first)
+    return _read_window(database, call_id, place[0], first, place[1], Allowance(window))
+
+
+def read_waiting(database: Database) -> dict[str, Waiting]:
+    """Read what waits, by function."""
+    return {function_id: Waiting(calls, inputs) for function_id, calls, inputs in database.rows("waiting")}
+
+
+def read_last_sequence(database: Database) -> int:
+    """Read the highest sequence ever given to a call."""
+    return database.row("last_sequence")[0]
+
+
+# ---------------------------------------------------------------- rows
+
+
+def as_run(first: int, count: int, shape: bytes, blobs: bytes | None, payload: bytes) -> Run:
+    """Return the run that a row of `outputs` holds."""
+    ends, failures, traces = SHAPE.decode(shape)
+    return Run(first, count, ends, payload, failures, NUMBERS.decode(blobs) if blobs else [], traces)
+
+
+def as_span(call_id: str, first: int, ends: bytes, blobs: bytes | None, payload: bytes) -> SpanRecord:
+    """Return the span that a row of `spans` holds."""
+    return SpanRecord(call_id, first, NUMBERS.decode(ends), payload, NUMBERS.decode(blobs) if blobs else [])
+
+
+def _as_call(row: tuple[Any, ...]) -> StoredCall:
+    values = list(row)
+    values[8], values[11] = bool(row[8]), bool(row[11])  # sealed and expired: SQL has numbers only
+    return StoredCall(*values)
+
+
+def _runs(database: Database, call: int, first: int, last: int) -> Iterator[Run]:
+    return (as_run(*row) for row in database.rows("outputs", call=call, first=first, last=last))
+
+
+def _read_window(
+    database: Database, call_id: str, call: int, first: int, accepted: int, allowance: Allowance
+) -> LoadedSpans:
+    spans = (as_span(call_id, *row) for row in database.rows("spans", call=call, first=first))
+    runs = database.rows("runs", call=call, first=first)
+    return read_window(call_id, first, accepted, allowance, spans, runs)
+
+
+def _attempts(database: Database, sequences: list[int]) -> dict[str, list[AttemptRecord]]:
+    """Read what is behind inputs of calls that have no result, by call."""
+    rows = database.rows("attempts", sequences=json.encode(sequences).decode())
+    return {call_id: [AttemptRecord(*row) for row in of_call] for call_id, of_call in groupby(rows, itemgetter(0))}

@@ -1,0 +1,197 @@
+"""The thread that owns the database: it takes jobs in order, writes what came together in one transaction, and answers.
+
+This module must not know what records mean or how they are read; and it decides nothing but when to commit, and when
+there is time to tidy up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Any, Final
+
+import apsw
+from msgspec import MsgspecError
+
+from swell.ports import StoreBroken
+from swell.records import Record
+from swell.store.sqlite.database import Database
+from swell.store.sqlite.recorder import Recorder
+
+__all__ = ["Job", "Writer"]
+
+Soon = Callable[[Callable[[], None]], object]
+
+#: One transaction takes no more than this; then those who wait for it are answered first.
+GROUP_BYTES_MAX: Final = 32 << 20
+GROUP_JOBS_MAX: Final = 10_000
+#: A log of so many pages of 4 KiB is checkpointed at once, a shorter one when nothing was to do for a while.
+LOG_PAGES_MAX: Final = 4_096
+LOG_PAGES_IDLE: Final = 256
+IDLE_S: Final = 0.5
+#: Unused pages given back at a time when idle: 4 MiB.
+SHRINK_PAGES: Final = 1_024
+
+
+class Job:
+    """Something to do: write records, then read something if asked, then answer when all is durable."""
+
+    __slots__ = ("answer", "future", "read", "records")
+
+    def __init__(
+        self,
+        records: list[Record],
+        answer: Callable[..., None],
+        read: Callable[[Database], Any] | None = None,
+        future: Future[Any] | None = None,
+    ) -> None:
+        self.records = records
+        self.answer = answer  #: called on the event loop: with what was read, without an argument if nothing was
+        self.read = read
+        self.future = future  #: gets what was read, in place of `answer`, for one who does not return to the event loop
+
+
+class Writer:
+    """Does jobs in a thread of its own.
+
+    Args:
+        open_database: called in the thread, which is where the database will be used.
+        soon: has something called on the event loop; may be called from any thread.
+        on_broken: called on the event loop, once, if nothing more can be written.
+    """
+
+    def __init__(
+        self, open_database: Callable[[], Database], soon: Soon, on_broken: Callable[[StoreBroken], None]
+    ) -> None:
+        self._open_database = open_database
+        self._soon = soon
+        self._on_broken = on_broken
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()  # None: there will be no more
+        self._broken: StoreBroken | None = None
+        self._thread: threading.Thread | None = None
+        self._untidy = False
+
+    # ------------------------------------------------------------ any thread
+
+    def start(self) -> None:
+        """Start the thread, if it has not been started."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._main, name="swell-store", daemon=True)
+            self._thread.start()
+
+    def post(self, job: Job) -> None:
+        """Have a job done after all others."""
+        self._jobs.put(job)
+
+    def close(self) -> None:
+        """Have the jobs done, and end the thread. Safe to call twice."""
+        if self._thread is not None:
+            self._jobs.put(None)
+            self._thread.join()
+
+    # ------------------------------------------------------------ the thread
+
+    def _main(self) -> None:
+        group: list[Job | None] = []
+        try:
+            database = self._open_database()
+        except StoreBroken as broken:
+            self._broken = broken
+        else:
+            self._broken = self._serve(database, group)
+            database.close(as_is=self._broken is not None)
+            if self._broken is not None and not any(job is not None and job.future for job in group):
+                self._call_soon(partial(self._on_broken, self._broken))
+        if self._broken is not None:
+            self._refuse(group, self._broken)
+
+    def _serve(self, database: Database, group: list[Job | None]) -> StoreBroken | None:
+        """Do jobs until there are no more; return why, if it is because no more can be done. `group` had to be left."""
+        recorder = Recorder(database)
+        try:
+            while self._do_group(self._wait(database), recorder, database, group):
+                if database.log_pages >= LOG_PAGES_MAX:
+                    database.checkpoint()
+            return None
+        except apsw.Error as error:
+            return database.explain(error)
+        except MsgspecError as error:
+            return StoreBroken(f"{database.path} is damaged: a row in it cannot be read ({error}). Restore a copy")
+        except Exception as error:
+            broken = StoreBroken(f"{database.path}: a defect in the store ({error!r}). What was committed is safe")
+            broken.__cause__ = error
+            return broken
+
+    def _wait(self, database: Database) -> Job | None:
+        """Return the next job; use the time until it comes to tidy up."""
+        while self._untidy:
+            try:
+                return self._jobs.get(timeout=IDLE_S)
+            except Empty:
+                self._untidy = self._tidy(database)
+        return self._jobs.get()
+
+    def _tidy(self, database: Database) -> bool:
+        """Do one of the chores; False if there are no more."""
+        if database.log_pages >= LOG_PAGES_IDLE:
+            database.checkpoint()
+            return True
+        return database.shrink(SHRINK_PAGES)
+
+    def _do_group(self, job: Job | None, recorder: Recorder, database: Database, group: list[Job | None]) -> bool:
+        """Do a job and those that wait behind it, together. False if there will be no more."""
+        answers: deque[Callable[[], None]] = deque()
+        results: list[tuple[Future[Any], Any]] = []
+        left = min(self._jobs.qsize(), GROUP_JOBS_MAX)
+        group.append(job)
+        while job is not None:
+            for record in job.records:
+                recorder.take(record)
+            if job.read is None:
+                answers.append(job.answer)
+            else:
+                recorder.write()
+                found = job.read(database)
+                if job.future is not None:
+                    results.append((job.future, found))
+                else:
+                    answers.append(partial(job.answer, found))
+            if not left or recorder.size_bytes > GROUP_BYTES_MAX:
+                break
+            job, left = self._jobs.get(), left - 1
+            group.append(job)
+        self._untidy = True
+        recorder.commit()
+        group.clear()
+        for future, found in results:
+            future.set_result(found)
+        if answers:
+            self._call_soon(partial(_call_all, answers))
+        return job is not None
+
+    def _refuse(self, group: list[Job | None], broken: StoreBroken) -> None:
+        """Answer nobody any more, but those who wait for an answer or an error."""
+        jobs = deque(group)
+        while (job := jobs.popleft() if jobs else self._jobs.get()) is not None:
+            if job.future is not None:
+                job.future.set_exception(broken)
+
+    def _call_soon(self, action: Callable[[], None]) -> None:
+        # The event loop is closed: nobody is left to be told.
+        with contextlib.suppress(RuntimeError):
+            self._soon(action)
+
+
+def _call_all(answers: deque[Callable[[], None]]) -> None:
+    """Call all in order; one that fails does not leave those after it waiting for ever."""
+    try:
+        while answers:
+            answers.popleft()()
+    finally:
+        if answers:
+            _call_all(answers)
