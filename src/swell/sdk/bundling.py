@@ -10,7 +10,7 @@ A bundle holds
 
 Files are where an import looks for them: the bundle's directory takes the place of all local roots. Data files that lie
 beside a script belong to no package, and are only taken if an image asks for them. What is installed stays where it is,
-unless it is asked for by name.
+unless it is asked for by name; a warning names editable installs that the code imports.
 
 This module must not know how an archive is made, or how a server keeps it.
 """
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -71,6 +72,8 @@ def bundle(app: App) -> Bundled:
                 gathering.ask(*step)
     specs = [replace(spec, source=gathering.place(spec)) for spec in specs]
     gathering.follow_imports()
+    if gathering.editable:
+        warnings.warn(_editable(gathering.editable), UserWarning, stacklevel=2)
     files = {path: gathering.files.contents(path) for path in gathering.files}
     digest, archive = pack(files) if files else ("", b"")
     return Bundled(specs, deployed_environment(gathering.roots, digest), archive)
@@ -82,6 +85,7 @@ class _Gathering:
     def __init__(self, roots: Roots) -> None:
         self.roots = roots
         self.files = Files(FILES_MAX, SIZE_MAX)
+        self.editable: dict[str, str] = {}  # installed top-level modules that may still be edited, and where
         self._tops: set[str] = set()  # top-level modules in the bundle
         self._names: set[str] = set()  # dotted names that were looked for
         self._scripts: set[str] = set()  # Python, though they need not be called .py
@@ -155,6 +159,7 @@ class _Gathering:
         elif found.is_local:
             self._add_top(name.partition(".")[0], found)
         else:
+            self._leave(name, found)
             return False
         return True
 
@@ -179,6 +184,12 @@ class _Gathering:
         found = self.roots.find(name)
         if found is not None and found.is_local:
             self._add_top(top, found)
+        elif found is not None:
+            self._leave(name, found)
+
+    def _leave(self, name: str, found: Found) -> None:
+        if self.roots.is_editable(found.file):
+            self.editable[name.partition(".")[0]] = found.directories[0] if found.directories else found.file
 
     def _add_top(self, top: str, found: Found, ignore: Ignore = _EVERYTHING, *, asked: bool = False) -> None:
         self._tops.add(top)
@@ -186,6 +197,14 @@ class _Gathering:
             self.files.put_tree(top, directory, ignore, asked=asked)
         if not found.directories:
             self.files.put(_path_of(top, found.file), found.file, asked=asked)
+
+
+def _editable(modules: dict[str, str]) -> str:
+    found = ", ".join(f"{top} ({modules[top]})" for top in sorted(modules))
+    return (
+        f"installed as editable, and so not part of the version that is deployed: {found}. Editing it later will change "
+        f"what runs, unless it is taken along: Image.add_local_python_source({', '.join(map(repr, sorted(modules)))})"
+    )
 
 
 def _import_name(source: Source) -> str:

@@ -139,7 +139,7 @@ def _walk(
     directory: str, ignore: Ignore, below: str = "", above: frozenset[tuple[int, int]] = frozenset()
 ) -> Iterator[str]:
     """Yield the paths, relative to a directory, of the files that travel; `above` are the directories walked into."""
-    folder = os.path.join(directory, below)
+    folder = os.path.join(directory, below) if below else directory
     try:
         status, names = os.stat(folder), sorted(os.listdir(folder))
     except OSError as error:

@@ -29,7 +29,7 @@ def imported_by(text: bytes) -> set[str]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on escapes in strings, say: the user hears of them when it is run
             tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two: nested too deep, for imports, too
         return set()
     return {name for node in ast.walk(tree) for name in _imported(node)}
 

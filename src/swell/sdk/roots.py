@@ -102,6 +102,11 @@ class Roots:
         return not max(above, key=lambda place: (len(os.path.realpath(place.directory)), place.is_local)).is_local
 
     @staticmethod
+    def is_editable(file: str) -> bool:
+        """Tell whether an installed file lies where somebody works on it."""
+        return not (_is_site(file) or _is_python(file) or os.path.realpath(file).startswith(_SWELL + os.sep))
+
+    @staticmethod
     def staying_in(pythonpath: str) -> str:
         """Return a PYTHONPATH without its local entries."""
         entries = [os.path.abspath(entry) for entry in pythonpath.split(os.pathsep) if entry]
