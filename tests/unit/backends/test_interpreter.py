@@ -26,6 +26,11 @@ def test_a_relative_python_path_means_the_clients_directory() -> None:
     assert interpreter("/a", PYTHONPATH="src") != interpreter("/b", PYTHONPATH="src")
 
 
+def test_an_empty_python_path_is_none() -> None:
+    """Python ignores it; joined to the client's directory, it would be that directory."""
+    assert interpreter("/a", PYTHONPATH="") == interpreter("/a")
+
+
 def test_endings_in_words() -> None:
     assert [ending(status) for status in (0, 3, -9, -11, -64, -40)] == [
         "exited with code 0",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy
 import pytest
 
-from swell.errors import InvalidError
+from swell.errors import DeserializationError, InvalidError
 from swell.model import Environment, FunctionSpec, Resources, Source
 from swell.runner import loader
 
@@ -20,12 +20,14 @@ from swell.runner import loader
 @pytest.fixture(autouse=True)
 def untouched_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     modules, path, cwd, environ = dict(sys.modules), list(sys.path), os.getcwd(), dict(os.environ)
+    finders = list(sys.meta_path)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     yield
     for name in set(sys.modules) - set(modules):
         del sys.modules[name]
     sys.modules.update(modules)
     sys.path[:] = path
+    sys.meta_path[:] = finders
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environ)
@@ -137,6 +139,93 @@ def test_pickled_source_and_wrapped_objects() -> None:
 
     assert loader.find(Source("m", "f", pickled=cloudpickle.dumps(lambda: 5)))() == 5
     assert loader.find(Source("m", "f", pickled=cloudpickle.dumps(Wrapped("raw")))) == "raw"
+
+
+def test_a_script_that_was_run_as_a_module_knows_its_package(tmp_path: Path) -> None:
+    package = tmp_path / "run_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "near.py").write_text("value = 5")
+    (package / "__main__.py").write_text("from .near import value\nname = __name__")
+    sys.path.insert(0, str(tmp_path))
+    source = Source("__main__", "value", str(package / "__main__.py"), package="run_package")
+    assert loader.find(source) == 5
+    assert sys.modules["__main__"].__package__ == "run_package"
+
+
+# ---------------------------------------------------------------- bundles
+
+
+def entered(tmp_path: Path, **variables: str) -> str:
+    """Enter an environment with a bundle that holds bundled_module.py; return its directory."""
+    bundle_dir = tmp_path / "bundle"
+    bundle_dir.mkdir()
+    (bundle_dir / "bundled_module.py").write_text("value = 'bundled'")
+    environment = Environment(sys.executable, str(tmp_path), ("/installed",), variables, "digest", str(bundle_dir))
+    loader.enter_environment(environment, spec(), {})
+    return str(bundle_dir)
+
+
+def test_a_bundle_comes_first(tmp_path: Path) -> None:
+    before = list(sys.path)
+    bundle_dir = entered(tmp_path)
+    assert sys.path == [bundle_dir, "/installed", *before]
+
+
+@pytest.mark.parametrize(("given", "after"), [("", ""), ("/installed/site-packages", ":/installed/site-packages")])
+def test_a_bundle_comes_first_for_programs_where_there_was_a_pythonpath(tmp_path: Path, given: str, after: str) -> None:
+    assert f"{entered(tmp_path, PYTHONPATH=given)}{after}" == os.environ["PYTHONPATH"]
+
+
+def test_a_bundle_is_for_no_program_where_there_was_no_pythonpath(tmp_path: Path) -> None:
+    os.environ.pop("PYTHONPATH", None)
+    entered(tmp_path)
+    assert "PYTHONPATH" not in os.environ
+
+
+def test_a_bundle_is_read_whatever_is_put_before_it(tmp_path: Path) -> None:
+    bundle_dir = entered(tmp_path)
+    (tmp_path / "live").mkdir()
+    for name in ("bundled_module", "live_module"):
+        (tmp_path / "live" / f"{name}.py").write_text("value = 'live'")
+    (Path(bundle_dir) / "job.py").write_text(
+        "import sys\nsys.path.insert(0, 'live')\nimport bundled_module, live_module\n"
+    )
+    assert loader.find(Source("job", "bundled_module.value", "job.py"), bundle_dir) == "bundled"
+    assert loader.find(Source("job", "live_module.value", "job.py"), bundle_dir) == "live"
+
+
+def test_a_namespace_in_a_bundle_leaves_other_portions_to_the_path(tmp_path: Path) -> None:
+    bundle_dir = entered(tmp_path)
+    for place in (Path(bundle_dir), tmp_path / "other"):
+        (place / "name_space").mkdir(parents=True)
+        (place / "name_space" / f"in_{place.name}.py").write_text(f"where = '{place.name}'")
+    sys.path.append(str(tmp_path / "other"))
+    assert loader.find(Source("name_space.in_bundle", "where", "name_space/in_bundle.py"), bundle_dir) == "bundle"
+    assert loader.find(Source("name_space.in_other", "where")) == "other"
+
+
+def test_a_relative_file_is_in_the_bundle(tmp_path: Path) -> None:
+    bundle_dir = entered(tmp_path)
+    (Path(bundle_dir) / "script").write_text("import bundled_module as near\nfile = __file__")
+    assert loader.find(Source("bundled_module", "value", "bundled_module.py"), bundle_dir) == "bundled"
+    assert loader.find(Source("__main__", "file", "script"), bundle_dir) == f"{bundle_dir}/script"
+    assert loader.find(Source("__main__", "near.value", "script"), bundle_dir) == "bundled"
+
+
+def test_a_relative_file_without_a_bundle_is_told() -> None:
+    with pytest.raises(InvalidError, match=r"job\.py, where f is defined, is in no bundle"):
+        loader.find(Source("job", "f", "job.py"))
+
+
+@pytest.mark.parametrize("by_value", [False, True])
+def test_a_module_that_the_bundle_lacks_is_told_with_the_remedy(tmp_path: Path, by_value: bool) -> None:
+    bundle_dir = entered(tmp_path)
+    (Path(bundle_dir) / "wanting.py").write_text("import absent_package.module")
+    pickled = b"cabsent_package.module\nf\n." if by_value else b""
+    with pytest.raises((ModuleNotFoundError, DeserializationError)) as told:
+        loader.find(Source("wanting", "f", "wanting.py", pickled), bundle_dir)
+    assert "Image.add_local_python_source('absent_package')" in told.value.__notes__[0]
 
 
 def test_reseeding_leaves_the_common_sequence() -> None:

@@ -154,7 +154,7 @@ def test_every_builder_is_there() -> None:
         .shell(["sh"])
         .add_local_file("a", "/a")
         .add_local_dir("b", "/b")
-        .add_local_python_source("c")
+        .add_local_python_source("c", ignore=["*.bin"])
         .pipe(lambda image, name: image.pip_install(name), "d")
     )
     assert image.steps[-1] == ("pip_install", ("d",), {})
@@ -173,6 +173,15 @@ def test_a_description_is_made_of_plain_values() -> None:
 def test_the_environment_of_an_image_is_text() -> None:
     with pytest.raises(InvalidError, match="str keys and str values"):
         Image.debian_slim().env({"A": 1})
+
+
+def test_what_an_image_adds_is_named_by_text() -> None:
+    with pytest.raises(InvalidError, match=r"takes names of modules, not \['a'\]"):
+        Image().add_local_python_source(["a"])
+    for builder in (Image().add_local_python_source, Image().add_local_dir):
+        with pytest.raises(InvalidError, match="ignore takes a list of patterns"):
+            builder("a", "b", ignore=lambda path: True)
+    assert Image().add_local_file(Path("a"), "b").describe() == [["add_local_file", ["a", "b"], {}]]
 
 
 def test_imports_may_fail_on_the_client_only(monkeypatch: pytest.MonkeyPatch) -> None:
