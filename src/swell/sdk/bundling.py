@@ -202,7 +202,7 @@ class _Gathering:
 def _editable(modules: dict[str, str]) -> str:
     found = ", ".join(f"{top} ({modules[top]})" for top in sorted(modules))
     return (
-        f"installed as editable, and so not part of the version that is deployed: {found}. Editing it later will change "
+        f"installed as editable, and so not part of the version that is deployed: {found}. Editing it later changes "
         f"what runs, unless it is taken along: Image.add_local_python_source({', '.join(map(repr, sorted(modules)))})"
     )
 
