@@ -80,13 +80,50 @@ class Settings(Struct, frozen=True, kw_only=True):
         7 * 86_400.0
     )
 
+    # What is spawned
+    backlog_inputs_max: Annotated[
+        int,
+        Meta(ge=2, description="Waiting inputs of one spawned call that are kept in memory; others stay in the store."),
+    ] = 4_096
+    backlog_calls_max: Annotated[
+        int, Meta(ge=2, description="Spawned calls of one function that are kept in memory; others stay in the store.")
+    ] = 8_192
+    backlog_bytes_max: Annotated[
+        int, Meta(ge=1_024, description="Bytes of the spawned inputs of one function that are kept in memory.")
+    ] = 64 * MIB
+    timezone: Annotated[
+        str,
+        Meta(description="Zone in which days, weeks, months and years of a Period are counted; empty: this machine's."),
+    ] = ""
+
     # Bytes
     payload_inline_max: Annotated[
         int, Meta(ge=1_024, description="Larger arguments and results travel as files instead of inside messages.")
     ] = 128 << 10
     payload_max: Annotated[int, Meta(ge=1_024, description="Largest single argument or result.")] = 4 << 30
     frame_max: Annotated[int, Meta(ge=65_536, description="Largest message accepted on a socket.")] = 64 * MIB
+    log_bytes_max: Annotated[
+        int, Meta(ge=4_096, description="Bytes of container output that are kept for each app; the oldest go first.")
+    ] = 64 * MIB
+    disk_reserve_bytes: Annotated[
+        Count, Meta(description="Free bytes of the data directory's disk below which nothing more can be spawned.")
+    ] = 64 * MIB
     log_line_max: Annotated[int, Meta(ge=80, description="Longer output lines are split.")] = 16 << 10
+
+    # The server that stays
+    data_dir: Annotated[
+        str,
+        Meta(
+            description="What the server that stays keeps is in this directory; empty: swell in the user's data directory."
+        ),
+    ] = ""
+    store_sync: Annotated[
+        Literal["full", "normal"],
+        Meta(
+            description="What a spawned call survives once it is accepted: with full a loss of power, with normal, "
+            "which is faster, a crash of the server only."
+        ),
+    ] = "full"
 
     # The way to the server, and behaviour of the client
     server: Annotated[str, Meta(description="Address of the server to use, as unix:/path.")] = ""

@@ -273,6 +273,13 @@ class FunctionSpec(Struct, frozen=True, omit_defaults=True):
     parameters: bytes = b""  #: msgpack map of class parameters: set on a variant, empty on the base
     recorded: dict[str, Any] = {}  #: options accepted and shown, without effect here
 
+    @property
+    def web_methods(self) -> dict[str, WebSpec]:
+        """What answers HTTP, by name of the method; that of a function is empty."""
+        if self.cls is None:
+            return {} if self.web is None else {"": self.web}
+        return {method.name: method.web for method in self.cls.methods if method.web is not None}
+
 
 class Provenance(Struct, frozen=True, omit_defaults=True):
     """Where a version came from, for people."""

@@ -89,6 +89,8 @@ class ContainerRecord(Struct, frozen=True):
     reason: str  #: why it ended
     ready_at: float | None = None  #: None if it never was
     served: int = 0  #: inputs it was given
+    state: str = "stopped"  #: its last, as in swell.states
+    version: int = 0  #: of the code it ran
 
 
 # ---------------------------------------------------------------- calls

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from swell.model import Environment
+from swell.model import AppKind, Deployment
+from swell.records import AppRecord
 
 if TYPE_CHECKING:
     from swell.engine.pool import Pool
@@ -13,14 +14,23 @@ __all__ = ["App"]
 
 
 class App:
-    """A named set of pools, owned by a client unless detached."""
+    """A named set of pools, in one live version."""
 
-    def __init__(self, app_id: str, name: str, client: int | None, environment: Environment) -> None:
-        self.id = app_id
+    def __init__(self, name: str, kind: AppKind, owner: int | None, deployment: Deployment, created_at: float) -> None:
+        self.id = deployment.app_id
         self.name = name
-        self.client = client  #: whose end is the app's end; None for an app that outlives its clients
-        self.environment = environment
+        self.kind = kind
+        self.owner = owner  #: the client that runs it, while that is there
+        self.deployment = deployment  #: its live version
+        self.created_at = created_at
+        self.tags: dict[str, str] = {}
         self.pools: dict[str, Pool] = {}
-        self.function_ids: dict[str, str] = {}
+        self.function_ids: dict[str, str] = {}  #: of the live version, by name
         self.closing = False
+        self.suspended = False  #: closing because the server stops: what it has not finished, it will go on with
         self.closers: list[tuple[int, int]] = []  #: (client, request) to answer when nothing is left
+
+    def record(self, stopped_at: float | None = None) -> AppRecord:
+        """Return what is kept of a lasting app."""
+        version = self.deployment.version
+        return AppRecord(self.id, self.name, self.kind, self.created_at, version, stopped_at, self.tags)

@@ -1,14 +1,12 @@
-"""Apps and their functions: opening, closing, variants, settings and questions about them.
+"""Apps that run as long as somebody wants them to: opening, closing, variants, settings, and their end.
 
-This module must not know inputs or slots.
+This module must not know inputs or slots, nor how one version of an app follows another.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 
-import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
@@ -19,9 +17,11 @@ from swell.engine.ledger import Ledger
 from swell.engine.pool import Pool
 from swell.engine.scale import Scaler
 from swell.errors import Error, InvalidError, NotFoundError, to_wire
-from swell.model import AutoscalerChange, AutoscalerSettings, FunctionSpec
+from swell.model import AppKind, AutoscalerChange, AutoscalerSettings, Deployment, FunctionSpec
 from swell.policy.placement import never_fits
+from swell.policy.schedule import next_run, schedule_unsoundness
 from swell.policy.soundness import settings_unsoundness, unsoundness
+from swell.records import CallsCancelled, FunctionGone
 from swell.wire.messages import (
     AppOpened,
     AutoscalerState,
@@ -30,17 +30,15 @@ from swell.wire.messages import (
     CloseApp,
     Done,
     Failed,
-    FunctionProgress,
     GetStats,
     Notice,
     OpenApp,
     Stats,
     UpdateAutoscaler,
 )
+from swell.wire.variant import apply_changes
 
 __all__ = ["Apps"]
-
-_spec_encoder = msgspec.msgpack.Encoder(order="deterministic")
 
 
 class Apps:
@@ -51,29 +49,39 @@ class Apps:
         self._intake = intake
         self._scaler = scaler
 
-    # ------------------------------------------------------------ opening and closing
+    # ------------------------------------------------------------ opening
 
-    def open(self, client: int, message: OpenApp) -> None:
+    def open(self, client: int, message: OpenApp, now: float) -> None:
         """Create an app and its pools, or fail without a trace."""
         ledger = self._ledger
         app = ledger.apps.get(message.app_id)
         if app is None:
-            app = App(message.app_id, message.name, None if message.detach else client, message.environment)
             try:
-                specs = [self._checked(app, spec, client) for spec in message.functions]
-                _check_names(specs)
+                specs = self.checked(message.functions, message.app_id, client, now)
             except Error as error:
-                self._fail(client, message.request, error)
+                self.fail(client, message.request, error)
                 return
+            kind = AppKind.DETACHED if message.detach else AppKind.EPHEMERAL
+            deployment = Deployment(message.app_id, int(kind.is_lasting), tuple(specs), message.environment, now)
+            app = App(message.name, kind, client, deployment, now)
             ledger.apps[app.id] = app
+            if kind.is_lasting:
+                ledger.persist(app.record())
+                ledger.persist(deployment)
             for spec in specs:
-                self._add_pool(app, spec, key=spec.name)
+                self.add_pool(app, spec, deployment, key=spec.name)
                 app.function_ids[spec.name] = ledger.function_id(app.id, spec.name)
         ledger.tell(client, AppOpened(message.request, app.id, dict(app.function_ids)))
 
-    def _checked(self, app: App, spec: FunctionSpec, client: int) -> FunctionSpec:
-        """Return the spec as it will be run, or raise what makes it impossible."""
-        unsound = unsoundness(spec)
+    def checked(self, specs: list[FunctionSpec], app_id: str, client: int, now: float) -> list[FunctionSpec]:
+        """Return specs as they will be run, or raise what makes one impossible."""
+        for name in (names := [spec.name for spec in specs]):
+            if names.count(name) > 1:
+                raise InvalidError(f"{name}: two functions of one app have this name; rename one of them")
+        return [self._checked(spec, app_id, client, now) for spec in specs]
+
+    def _checked(self, spec: FunctionSpec, app_id: str, client: int, now: float) -> FunctionSpec:
+        unsound = unsoundness(spec) or (schedule_unsoundness(spec.schedule, now) if spec.schedule else "")
         if unsound:
             raise InvalidError(f"{spec.name}: {unsound}")
         why = never_fits(self._ledger.rooms(), spec.resources)
@@ -83,35 +91,63 @@ class Apps:
         may_fall_back = spec.resources.gpu and self._ledger.settings.gpu_fallback == "cpu"
         if may_fall_back and not never_fits(self._ledger.rooms(), on_cpu.resources):
             text = f"{spec.name}: {why}; running on the CPU instead (gpu_fallback = cpu)"
-            self._ledger.tell(client, Notice(app.id, text))
+            self._ledger.tell(client, Notice(app_id, text))
             return on_cpu
         hint = ", or set gpu_fallback = cpu to run without" if spec.resources.gpu else ""
         raise InvalidError(f"{spec.name}: {why}{hint}")
 
-    def _add_pool(self, app: App, spec: FunctionSpec, *, key: str) -> Pool:
-        pool_id = self._ledger.function_id(app.id, key)
-        pool = app.pools[pool_id] = self._ledger.pools[pool_id] = Pool(pool_id, app, spec, self._ledger.settings)
-        self._ledger.touch(pool)
+    def add_pool(
+        self,
+        app: App,
+        spec: FunctionSpec,
+        deployment: Deployment,
+        *,
+        key: str,
+        changes: bytes = b"",
+        is_pinned: bool = False,
+    ) -> Pool:
+        """Give a function its pool. `key` tells it from the others of its app."""
+        ledger = self._ledger
+        pool_id = ledger.function_id(app.id, key)
+        pool = app.pools[pool_id] = ledger.pools[pool_id] = Pool(pool_id, app, spec, ledger.settings, deployment)
+        pool.changes, pool.is_pinned = changes, is_pinned
+        self.schedule(pool, now=deployment.deployed_at)
+        self._keep(pool)
+        ledger.touch(pool)
         return pool
 
-    def bind(self, client: int, message: BindFunction) -> None:
+    def schedule(self, pool: Pool, *, now: float) -> None:
+        """Have a function run by itself from now on, if it is to."""
+        schedule = pool.spec.schedule
+        pool.next_run = None if schedule is None else next_run(schedule, now, self._ledger.settings.timezone)
+        if pool.next_run is not None:
+            pool.arm("schedule", pool.next_run)
+
+    def _keep(self, pool: Pool) -> None:
+        if pool.app.kind.is_lasting:
+            self._ledger.persist(pool.record())
+
+    def bind(self, client: int, message: BindFunction, now: float) -> None:
         """Answer with the pool of a variant, which is made the first time it is asked for."""
-        base = self._ledger.pools.get(message.function_id)
-        if base is None or base.app.closing:
-            self._fail(client, message.request, NotFoundError(f"function {message.function_id} does not exist"))
+        ledger = self._ledger
+        base = ledger.pools.get(message.function_id)
+        if base is None or base.app.closing or base.is_retired:
+            self.fail(client, message.request, NotFoundError(f"function {message.function_id} does not exist"))
             return
-        # The same code: a client that binds may have it unpickled, or under another path.
-        variant = replace(message.spec, source=base.spec.source)
-        key = f"{variant.name}/{hashlib.sha256(_spec_encoder.encode(variant)).hexdigest()}"
-        pool_id = self._ledger.function_id(base.app.id, key)
-        if pool_id not in self._ledger.pools:
+        version = f"@{base.version}" if base.is_pinned else ""
+        key = f"{base.spec.name}{version}/{hashlib.sha256(message.changes).hexdigest()}"
+        pool_id = ledger.function_id(base.app.id, key)
+        if pool_id not in ledger.pools:
             try:
-                spec = self._checked(base.app, variant, client)
+                spec = self._checked(apply_changes(base.spec, message.changes), base.app.id, client, now)
             except Error as error:
-                self._fail(client, message.request, error)
+                self.fail(client, message.request, error)
                 return
-            self._add_pool(base.app, spec, key=key)
-        self._ledger.tell(client, Bound(message.request, pool_id))
+            deployment = replace(base.app.deployment, version=base.version, environment=base.environment)
+            self.add_pool(base.app, spec, deployment, key=key, changes=message.changes, is_pinned=base.is_pinned)
+        ledger.tell(client, Bound(message.request, pool_id))
+
+    # ------------------------------------------------------------ closing
 
     def close(self, client: int, message: CloseApp, now: float) -> None:
         """Stop an app; the client hears when nothing of it is left."""
@@ -126,13 +162,33 @@ class Apps:
         """End an app's calls and let its containers leave."""
         if not app.closing:
             app.closing = True
+            if self._ledger.app_names.get(app.name) == app.id:
+                del self._ledger.app_names[app.name]
             for call in [call for call in self._ledger.calls.values() if call.pool.app is app]:
                 self._intake.cancel(call, now, why=why)
-            for pool in app.pools.values():
-                self._ledger.starved.pop(pool.id, None)
-                for container in list(pool.containers.values()):
-                    self._scaler.drain(container, now)
+            stored = tuple(pool.id for pool in app.pools.values() if pool.stored_calls)
+            if stored:
+                self._ledger.persist(CallsCancelled(stored, why, now))
+            if app.kind.is_lasting:
+                self._ledger.persist(app.record(stopped_at=now))
+            self._let_go(app, now)
         self.end_if_empty(app)
+
+    def suspend(self, app: App, now: float, why: str) -> None:
+        """Let an app's containers leave; its spawned calls go on with the next server, its other calls end."""
+        if not app.closing:
+            app.closing = app.suspended = True
+            for call in [call for call in self._ledger.calls.values() if call.pool.app is app]:
+                if not call.kind.is_async:
+                    self._intake.cancel(call, now, why=why)
+            self._let_go(app, now)
+        self.end_if_empty(app)
+
+    def _let_go(self, app: App, now: float) -> None:
+        for pool in app.pools.values():
+            self._ledger.starved.pop(pool.id, None)
+            for container in list(pool.containers.values()):
+                self._scaler.drain(container, now)
 
     def end_if_empty(self, app: App) -> None:
         """Forget a closing app once its last container is gone."""
@@ -140,9 +196,12 @@ class Apps:
         if not app.closing or app.id not in ledger.apps or any(pool.containers for pool in app.pools.values()):
             return
         del ledger.apps[app.id]
-        for pool_id in app.pools:
-            ledger.pools.pop(pool_id, None)
-            ledger.touched.pop(pool_id, None)
+        for pool in app.pools.values():
+            for call in list(pool.spawned.values()):  # of a suspended app: the store has it
+                ledger.unbind(call)
+            ledger.forget(pool)
+            if app.kind.is_lasting and not app.suspended:
+                ledger.persist(FunctionGone(pool.id))
         for client, request in app.closers:
             ledger.tell(client, Done(request))
         ledger.emit(AppEnded(app.id))
@@ -151,8 +210,18 @@ class Apps:
         """A client's connection ended: so do the apps that live as long as it does."""
         for app in list(self._ledger.apps.values()):
             app.closers = [closer for closer in app.closers if closer[0] != client]
-            if app.client == client:
+            if app.owner != client:
+                continue
+            app.owner = None
+            if app.kind is AppKind.EPHEMERAL:
                 self.stop(app, now, "the client that ran the app is gone")
+            else:
+                self.end_if_idle(app, now)
+
+    def end_if_idle(self, app: App, now: float) -> None:
+        """Stop a detached app whose client is gone when its last call has ended: nobody can call it any more."""
+        if app.kind is AppKind.DETACHED and app.owner is None and all(pool.is_empty for pool in app.pools.values()):
+            self.stop(app, now, "its client is gone, and its calls have ended")
 
     # ------------------------------------------------------------ questions and settings
 
@@ -161,7 +230,7 @@ class Apps:
         pool = self._pool(client, message.request, message.function_id)
         if pool is None:
             return
-        max_inputs = pool.spec.concurrency.max_inputs
+        max_inputs = pool.serving.concurrency.max_inputs
         slots = sum(max(0, (c.own_slots or max_inputs) - c.slots_used) for c in pool.ready.values())
         waiting = pool.pending[True] + pool.pending[False]
         stats = Stats(message.request, waiting, len(pool.containers), pool.running_total, slots * pool.batch_size)
@@ -177,55 +246,24 @@ class Apps:
         problem = settings_unsoundness(pool.settings)
         if problem:
             pool.set_override(before)
-            self._fail(client, message.request, InvalidError(f"{pool.spec.name}: {problem}; nothing was changed"))
+            self.fail(client, message.request, InvalidError(f"{pool.spec.name}: {problem}; nothing was changed"))
             return
+        if pool.override != before:
+            self._keep(pool)
         self._ledger.touch(pool)
         state = AutoscalerState(message.request, pool.settings, pool.spec.autoscaler, pool.override)
         self._ledger.tell(client, state)
-
-    def progress(self, app: App) -> Iterator[FunctionProgress]:
-        """Describe every function of an app, for a live display."""
-        for pool in app.pools.values():
-            busy = sum(bool(container.deliveries) for container in pool.ready.values())
-            yield FunctionProgress(
-                pool.spec.name,
-                len(pool.starting),
-                busy,
-                len(pool.ready) - busy,
-                len(pool.backlog),
-                pool.running_total,
-                pool.done,
-                pool.accepted,
-                why_waiting(pool),
-            )
 
     def _pool(self, client: int, request: int, function_id: str) -> Pool | None:
         pool = self._ledger.pools.get(function_id)
         if pool is None:
             text = f"function {function_id} does not exist; is its app running?"
-            self._fail(client, request, NotFoundError(text))
+            self.fail(client, request, NotFoundError(text))
         return pool
 
-    def _fail(self, client: int, request: int, error: Error) -> None:
+    def fail(self, client: int, request: int, error: Error) -> None:
+        """Tell a client why its request cannot be met."""
         self._ledger.tell(client, Failed(request, *to_wire(error)))
-
-
-def why_waiting(pool: Pool) -> str:
-    """Return why inputs of a pool wait, in words; "" if none does, or if they only wait for their turn."""
-    if not len(pool.backlog):
-        return ""
-    if pool.held_back:
-        return pool.held_back
-    if not pool.backlog.count:
-        return "waiting for a retry's delay"
-    return "" if pool.ready else "waiting for a container to start"
-
-
-def _check_names(specs: list[FunctionSpec]) -> None:
-    names = [spec.name for spec in specs]
-    for name in names:
-        if names.count(name) > 1:
-            raise InvalidError(f"{name}: two functions of one app have this name; rename one of them")
 
 
 #: What None resets a field to; also the platform's defaults.

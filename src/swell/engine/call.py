@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from swell.engine.diary import CallDiary
 from swell.model import CallKind
 
 if TYPE_CHECKING:
@@ -30,34 +31,44 @@ class Call:
 
     Its pool has the same counts over all its calls: they change together, and only here. An input's own failures are
     kept only for the few that have any.
+
+    A spawned call is written down as it goes, and the tail of a long one is in the store alone: `stored` of the pending
+    inputs are, and those from index `tail` on that are pending are among them.
     """
 
     __slots__ = (
         "accepted",
+        "ahead",
         "cancelled",
         "client",
         "crashes",
+        "diary",
         "done",
         "failures",
+        "held_until",
         "id",
         "kind",
+        "loading",
         "method",
-        "parent",
         "pending",
         "pool",
         "running",
         "sealed",
+        "sequence",
+        "stored",
         "streams",
+        "tail",
         "watchers",
     )
 
-    def __init__(self, call_id: str, kind: CallKind, pool: Pool, method: str, client: int, *, parent: str) -> None:
+    def __init__(
+        self, call_id: str, kind: CallKind, pool: Pool, method: str, client: int, *, parent: str, opened_at: float
+    ) -> None:
         self.id = call_id
         self.kind = kind
         self.pool = pool
         self.method = method
         self.client = client
-        self.parent = parent
         self.accepted = 0
         self.pending = 0
         self.running = 0
@@ -68,6 +79,13 @@ class Call:
         self.crashes: dict[int, int] = {}  #: index -> containers lost while it ran
         self.streams: dict[int, Stream] = {}  #: index -> what a generator has yielded
         self.watchers: list[Watcher] = []
+        self.diary = CallDiary(call_id, pool.label, kind, parent, opened_at)
+        self.sequence = 0  #: of a spawned call: its place among them
+        self.stored = 0  #: inputs that wait and are not in memory
+        self.tail = 0  #: no input from this index on is in memory
+        self.ahead: list[tuple[int, int]] = []  #: (first, count) of those from there on that have ended nevertheless
+        self.held_until: dict[int, float] = {}  #: when some of them may run again
+        self.loading = False  #: some of those have been asked for
 
     def add_accepted(self, count: int) -> None:
         """Count inputs that were let in."""
@@ -88,6 +106,11 @@ class Call:
         """Count inputs to which nothing more can happen."""
         self.done += count
         self.pool.done += count
+
+    @property
+    def at_hand(self) -> int:
+        """How many of the inputs that wait are in memory."""
+        return self.pending - self.stored
 
     @property
     def finished(self) -> bool:

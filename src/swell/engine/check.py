@@ -12,6 +12,7 @@ from swell.engine.call import Call
 from swell.engine.container import Container
 from swell.engine.ledger import KnownNode, Ledger
 from swell.engine.pool import STARTING, Pool
+from swell.engine.span import Segment
 from swell.states import ContainerState
 
 __all__ = ["check"]
@@ -43,8 +44,13 @@ def _check_call(ledger: Ledger, call: Call, somewhere: Places) -> None:
     assert min(call.pending, call.running, call.done) >= 0, f"{call.id}: negative count"
     assert not call.finished, f"{call.id}: finished but not forgotten"
     assert call.pool.id in ledger.pools, f"{call.id}: its function is gone"
-    remembered = {*call.failures, *call.crashes, *call.streams}
+    assert 0 <= call.stored <= call.pending, f"{call.id}: {call.stored} of {call.pending} inputs are in the store"
+    assert not call.stored or call.tail < call.accepted, f"{call.id}: there is no tail, and inputs in it"
+    remembered = {*call.failures, *call.crashes, *call.streams} - call.held_until.keys()
     assert all((call.id, index) in somewhere for index in remembered), f"{call.id}: remembers inputs that have ended"
+    assert all(index >= call.tail for index in call.held_until), f"{call.id}: inputs at hand have times of the tail"
+    if call.kind.is_async:
+        assert call.pool.spawned.get(call.id) is call, f"{call.id}: its pool does not know it"
 
 
 def _check_places(ledger: Ledger, pool: Pool, somewhere: Places) -> None:
@@ -73,18 +79,44 @@ def _check_places(ledger: Ledger, pool: Pool, somewhere: Places) -> None:
 
 
 def _check_pool(ledger: Ledger, pool: Pool) -> None:
-    assert sum(pool.pending.values()) == len(pool.backlog), f"{pool.id}: pending count is off"
+    in_store = pool.stored_inputs + sum(call.stored for call in pool.spawned.values())
+    assert sum(pool.pending.values()) == len(pool.backlog) + in_store, f"{pool.id}: pending count is off"
+    assert min(pool.stored_calls, pool.stored_inputs) >= 0, f"{pool.id}: negative count of what is in the store"
+    for call in pool.spawned.values():
+        assert ledger.calls.get(call.id) is call, f"{call.id}: spawned, in memory, and forgotten"
+        thin = call.stored and call.at_hand < ledger.settings.backlog_inputs_max // 2
+        assert not thin or call.id in pool.thin, f"{call.id}: nobody reads on"
+    _check_bytes(pool)
     assert pool.wake_at <= pool.next_deadline, f"{pool.id}: nobody will wake for {pool.deadlines}"
     for container in pool.containers.values():
         assert ledger.containers[container.id] is container, f"{container.id}: not the one that is known"
         _check_container(pool, container)
-    grouped = {**pool.starting, **pool.ready}
+    grouped = {**pool.starting, **pool.ready, **pool.relief}
+    assert not pool.relief or pool.is_rolling, f"{pool.id}: containers wait to take over from nobody"
+    versions = {container.version for container in pool.ready.values()}
+    assert versions <= {pool.serving_version}, f"{pool.id}: versions {versions} serve together"
     assert grouped.keys() <= pool.containers.keys(), f"{pool.id}: a container that is gone is still counted"
     assert pool.idle.keys() <= pool.ready.keys(), f"{pool.id}: idle, but not ready"
-    if not pool.app.closing:
+    if not pool.app.closing and not pool.is_rolling:
         ceiling = min(pool.settings.max_containers or 10**9, ledger.settings.containers_max)
         surplus = [c.id for c in pool.idle.values() if pool.live > ceiling and not c.leaving]
         assert not surplus, f"{pool.id}: idle containers above the ceiling"
+
+
+def _check_bytes(pool: Pool) -> None:
+    """Assert that the payload of spawned calls in memory is counted."""
+    segments: dict[int, Segment] = {}
+    for span in pool.backlog.spans():
+        if span.call.kind.is_async:
+            segments[id(span.segment)] = span.segment
+    for container in pool.containers.values():
+        for delivery in container.deliveries.values():
+            for position in delivery.open - delivery.void:
+                call, segment, _ = delivery.locate(position)
+                if call.kind.is_async:
+                    segments[id(segment)] = segment
+    size = sum(len(segment.payload) for segment in segments.values())
+    assert pool.bytes_at_hand == size, f"{pool.id}: {pool.bytes_at_hand} bytes at hand, counted as {size}"
 
 
 def _check_container(pool: Pool, container: Container) -> None:
@@ -96,16 +128,18 @@ def _check_container(pool: Pool, container: Container) -> None:
         assert not container.killed, f"{name}: listed ready, but is being killed"
         assert (name in pool.idle) is (not container.deliveries), f"{name}: idle or not?"
     # Inputs that are void but still run keep their slot until the container answers.
-    assert container.slots_used <= pool.spec.concurrency.max_inputs, f"{name}: slots overspent"
+    assert container.slots_used <= container.spec.concurrency.max_inputs, f"{name}: slots overspent"
     if container.exclusive:
         inputs = sum(len(delivery.open) - len(delivery.void) for delivery in container.deliveries.values())
         assert inputs <= 1, f"{name}: a suspect has company"
-    if pool.spec.batching:
+    if container.spec.batching:
         for delivery in container.deliveries.values():
             size = sum(part.count for part in delivery.parts)
-            assert size <= pool.spec.batching.max_batch_size, f"{name}: batch over size"
-    if pool.spec.single_use:
-        assert container.served <= pool.batch_size, f"{name}: used twice"
+            assert size <= container.spec.batching.max_batch_size, f"{name}: batch over size"
+    if container.spec.single_use:
+        assert container.served <= (container.spec.batching.max_batch_size if container.spec.batching else 1), (
+            f"{name}: used twice"
+        )
 
 
 def _check_node(ledger: Ledger, known: KnownNode) -> None:
@@ -114,9 +148,9 @@ def _check_node(ledger: Ledger, known: KnownNode) -> None:
     gpus = Counter(gpu for container in here for gpu in container.place.gpus)
     assert all(count == 1 for count in gpus.values()), f"a GPU of {name} is given twice"
     assert set(gpus) == known.gpus_used, f"GPU accounting of {name} is off"
-    cpu = sum(container.pool.spec.resources.cpu for container in here)
+    cpu = sum(container.spec.resources.cpu for container in here)
     assert abs(cpu - known.cpu_used) < 1e-6, f"cpu accounting of {name} is off"
     assert cpu <= known.node.cpu * ledger.settings.cpu_overcommit + 1e-6, f"{name} is overfull"
-    memory = sum(container.pool.spec.resources.memory_bytes for container in here)
+    memory = sum(container.spec.resources.memory_bytes for container in here)
     assert memory == known.memory_used, f"memory accounting of {name} is off"
     assert memory <= known.node.memory_bytes * ledger.settings.memory_overcommit, f"{name}: memory is overfull"

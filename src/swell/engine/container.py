@@ -23,7 +23,7 @@ class Delivery:
     out): their answer frees the slot and is otherwise ignored.
     """
 
-    __slots__ = ("container", "id", "mode", "open", "parts", "since", "void")
+    __slots__ = ("at", "container", "id", "mode", "open", "parts", "since", "void")
 
     def __init__(self, delivery_id: int, container: Container, mode: str, parts: list[Part], since: float) -> None:
         self.id = delivery_id
@@ -32,6 +32,7 @@ class Delivery:
         self.parts = parts
         self.open = set(range(sum(part.count for part in parts)))
         self.void: set[int] = set()
+        self.at = since  #: when it was sent
         self.since = since  #: when the input it executes (serial) or all inputs (otherwise) began
 
     def locate(self, position: int) -> tuple[Call, Segment, int]:
@@ -66,22 +67,30 @@ class Container:
         "own_slots",
         "place",
         "pool",
+        "ready_at",
+        "reason",
         "reclaiming",
         "requested_at",
         "resist_until",
         "served",
+        "spec",
         "stalled",
         "startup_failure",
         "state",
+        "version",
         "work_due",
     )
 
     def __init__(self, container_id: str, pool: Pool, place: Place, requested_at: float) -> None:
         self.id = container_id
         self.pool = pool
+        self.spec = pool.spec  #: what it runs, whatever its pool has become since
+        self.version = pool.version
         self.place = place
         self.state = ContainerState.REQUESTED
         self.requested_at = requested_at
+        self.reason = pool.plan.reason  #: why it was wanted
+        self.ready_at: float | None = None
         self.idle_since = 0.0
         self.deliveries: dict[int, Delivery] = {}
         self.served = 0  #: inputs it has been given in its life
@@ -100,6 +109,12 @@ class Container:
     def become(self, state: ContainerState) -> None:
         """Change state; raises IllegalStep where the table does not allow it."""
         self.state = step(self.state, state)
+
+    def is_async(self, method: str) -> bool:
+        """Tell whether inputs of a method, or of the function for "", run on its event loop."""
+        if self.spec.cls is None:
+            return self.spec.is_async
+        return any(each.is_async for each in self.spec.cls.methods if each.name == method)
 
     @property
     def holds(self) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 from swell.engine.container import Container, Delivery
+from swell.engine.diary import What
 from swell.engine.ledger import Ledger
 from swell.engine.pool import Pool
 from swell.engine.span import Part
@@ -39,7 +40,7 @@ class Dispatcher:
 
     def dispatch(self, pool: Pool, now: float) -> None:
         """Place as many waiting inputs as the pool's slots allow."""
-        if pool.spec.batching is not None:
+        if pool.serving.batching is not None:
             self._batches(pool, now)
         elif pool.is_serial:
             self._serial(pool, now)
@@ -101,13 +102,13 @@ class Dispatcher:
                     if backlog.next_is_alone and container.deliveries:
                         break
                     slots = container.own_slots or limit
-                    room = (1 - container.served if pool.spec.single_use else slots) - container.slots_used
+                    room = (1 - container.served if pool.serving.single_use else slots) - container.slots_used
                     if room <= 0:
                         break
                     self._deliver(container, "parallel", backlog.take(room), now)
 
     def _batches(self, pool: Pool, now: float) -> None:
-        backlog, batching = pool.backlog, pool.spec.batching
+        backlog, batching = pool.backlog, pool.serving.batching
         assert batching is not None
         for limit in self._limits(pool, now):
             for container in self._available(pool):
@@ -130,7 +131,7 @@ class Dispatcher:
         A pool that is growing is waited for, but only as long as a start should take: a fuller container is better than
         one that is not ready for a minute.
         """
-        concurrency = pool.spec.concurrency
+        concurrency = pool.serving.concurrency
         target, most = concurrency.target_inputs, concurrency.max_inputs
         if target == most:
             return (target,)
@@ -152,18 +153,22 @@ class Dispatcher:
         ledger, pool = self._ledger, container.pool
         delivery = Delivery(ledger.next_delivery(), container, mode, parts, now)
         for part in parts:
-            part.call.add_pending(-part.count)
-            part.call.add_running(part.count)
+            call = part.call
+            call.add_pending(-part.count)
+            call.add_running(part.count)
+            call.diary.note(now, What.DELIVERED, part.first, part.count, container.id)
+            if call.stored and call.at_hand < ledger.settings.backlog_inputs_max // 2:
+                pool.thin[call.id] = call
         container.deliveries[delivery.id] = delivery
         container.served += len(delivery.open)
         container.exclusive = parts[0].alone
         pool.has_work(container)
         ledger.order(container, *_as_message(delivery))
-        pool.arm("timeout", now + pool.spec.timeout_s)
+        pool.arm("timeout", now + container.spec.timeout_s)
         if mode == "serial" and pool.service_s is not None and container.holds > 1:
             container.work_due = now + 2 * container.holds * pool.service_s + PATIENCE_S
             pool.arm("work", container.work_due)
-        if pool.spec.single_use:
+        if pool.serving.single_use:
             container.leaving = True
 
     def check_work(self, pool: Pool, now: float) -> None:
@@ -200,13 +205,14 @@ class Dispatcher:
 
 def _as_message(delivery: Delivery) -> tuple[Deliver, bytes | memoryview]:
     """Return the message and payload that carry a delivery; one part is sent on without being copied."""
+    kept = list(dict.fromkeys(part.call.id for part in delivery.parts if part.call.kind.is_async))
     if len(delivery.parts) == 1:
         part = delivery.parts[0]
         ends, base, payload = part.segment.cut(part.first, part.count)
         blobs = part.segment.blobs
         positions = [i for i in range(part.count) if part.first + i in blobs] if blobs else []
         place = [(part.call.id, part.first, part.count)]
-        return Deliver(delivery.id, delivery.mode, part.call.method, place, ends, positions, base), payload
+        return Deliver(delivery.id, delivery.mode, part.call.method, place, ends, positions, base, kept), payload
     ends: list[int] = []
     positions: list[int] = []
     pieces: list[bytes | memoryview] = []
@@ -221,4 +227,4 @@ def _as_message(delivery: Delivery) -> tuple[Deliver, bytes | memoryview]:
         size += len(payload)
     places = [(part.call.id, part.first, part.count) for part in delivery.parts]
     method = delivery.parts[0].call.method
-    return Deliver(delivery.id, delivery.mode, method, places, ends, positions), b"".join(pieces)
+    return Deliver(delivery.id, delivery.mode, method, places, ends, positions, 0, kept), b"".join(pieces)

@@ -9,31 +9,48 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from swell.config import Settings
 from swell.engine.apps import Apps
+from swell.engine.census import Census
 from swell.engine.check import check
 from swell.engine.container import Container, Delivery
+from swell.engine.deployments import Deployments
 from swell.engine.dispatch import Dispatcher
 from swell.engine.events import (
+    CallLoaded,
+    CallsLoaded,
     ClientGone,
     ClientSaid,
     ContainerExited,
     ContainerSaid,
     ContainerStarted,
+    DeploymentRead,
     Effect,
     Event,
     NodesObserved,
     ShutdownRequested,
+    SpansLoaded,
+    StateRestored,
+    StoreTroubled,
+    TraceRead,
 )
 from swell.engine.intake import Intake
 from swell.engine.ledger import Ledger
+from swell.engine.paging import Pager
 from swell.engine.pool import STARTING, Pool
+from swell.engine.results import Results
 from swell.engine.scale import Scaler
+from swell.engine.schedules import Schedules
 from swell.engine.settle import ProtocolError, Settler
-from swell.errors import InvalidError, to_wire
-from swell.model import OutputStatus
+from swell.engine.stories import Stories, call_and_index
+from swell.errors import InvalidError, NotFoundError, to_wire
+from swell.model import AppKind, OutputStatus
 from swell.states import ContainerState
 from swell.wire import messages as m
+from swell.wire.apps import DeployApp, FindApp, FindFunction, RedeployApp, StopApp, TagApp
+from swell.wire.inquiries import AskStory, InspectCall, StopContainer
 
 __all__ = ["Engine"]
 
@@ -43,11 +60,17 @@ class Engine:
 
     def __init__(self, settings: Settings, seed: str = "") -> None:
         self.ledger = Ledger(settings, seed)
-        self._settler = Settler(self.ledger)
-        self._scaler = Scaler(self.ledger, self._settler)
+        results = Results(self.ledger)
+        self._settler = Settler(self.ledger, results)
+        self._scaler = Scaler(self.ledger, self._settler, results)
         self._dispatcher = Dispatcher(self.ledger)
-        self._intake = Intake(self.ledger, self._settler)
-        self.apps = Apps(self.ledger, self._intake, self._scaler)
+        self._pager = Pager(self.ledger, results)
+        self._intake = Intake(self.ledger, self._settler, results, self._pager)
+        self._apps = Apps(self.ledger, self._intake, self._scaler)
+        self._deployments = Deployments(self.ledger, self._apps, self._scaler)
+        self._schedules = Schedules(self.ledger, self._intake)
+        self._stories = Stories(self.ledger)
+        self.census = Census(self.ledger)
         self._wakes: list[tuple[float, str]] = []
         self._looks: dict[str, Callable[[Pool, float], None]] = {
             "work": self._dispatcher.check_work,
@@ -55,6 +78,7 @@ class Engine:
             "start": self._scaler.check_starts,
             "drain": self._scaler.check_drains,
             "resist": self._check_resistance,
+            "schedule": self._schedules.check,
             # The others only want the pool to be dispatched and scaled again, which follows every look.
             "retry": lambda pool, now: None,
             "batch": lambda pool, now: None,
@@ -69,7 +93,7 @@ class Engine:
         """Take in what happened and return what to do about it."""
         match event:
             case ClientSaid():
-                self._client_said(event, now)
+                self._client_said(event.client, event.message, event.payload, now)
             case ContainerSaid():
                 self._container_said(event, now)
             case ContainerStarted():
@@ -80,16 +104,39 @@ class Engine:
                 container = self.ledger.containers.get(event.container_id)
                 if container is not None:
                     self._scaler.gone(container, event.reason, now)
-                    self.apps.end_if_empty(container.pool.app)
+                    self._apps.end_if_empty(container.pool.app)
             case ClientGone():
                 self._intake.client_gone(event.client, now)
-                self.apps.client_gone(event.client, now)
+                self._apps.client_gone(event.client, now)
             case NodesObserved():
                 self._scaler.observed(event, now)
             case ShutdownRequested():
                 for app in list(self.ledger.apps.values()):
-                    self.apps.stop(app, now, event.reason)
+                    end = self._apps.suspend if app.kind.is_lasting else self._apps.stop
+                    end(app, now, event.reason)
+            case _:
+                self._store_said(event, now)
         return self._finish(now)
+
+    def _store_said(self, event: Event, now: float) -> None:
+        match event:
+            case StateRestored():
+                self._deployments.restore(event.state, now)
+            case CallLoaded():
+                self._pager.answer(event, self._client_said, self._begin, now)
+            case CallsLoaded():
+                self._pager.calls_loaded(event, now)
+            case SpansLoaded():
+                self._pager.spans_loaded(event, now)
+            case DeploymentRead():
+                self._deployments.read(event, now)
+            case TraceRead():
+                story = Stories.from_store(event.request, event.call, event.index, event.trace)
+                self.ledger.tell(event.client, story)
+            case StoreTroubled():
+                self.ledger.store_trouble = event.why
+            case _:
+                raise AssertionError(f"nobody handles {type(event).__name__}")
 
     def tick(self, now: float) -> list[Effect]:
         """Do what is due by time."""
@@ -118,18 +165,14 @@ class Engine:
 
     # ------------------------------------------------------------ messages
 
-    def _client_said(self, event: ClientSaid, now: float) -> None:
-        client, message = event.client, event.message
+    def _client_said(self, client: int, message: m.Message, payload: bytes, now: float) -> None:
         match message:
             case m.OpenCall():
-                self._intake.open(client, message, event.payload, now)
+                self._intake.open(client, message, payload, now)
             case m.PutInputs():
-                self._intake.put(client, message, event.payload, now)
+                self._intake.put(client, message, payload, now)
             case m.CancelCall():
-                call = self.ledger.calls.get(message.call_id)
-                if call is not None:
-                    kill = message.terminate_containers
-                    self._intake.cancel(call, now, terminate_containers=kill, why="the call was cancelled")
+                self._cancel_call(client, message, now)
             case m.Watch():
                 self._intake.watch(client, message)
             case m.Unwatch():
@@ -138,19 +181,97 @@ class Engine:
                 self._intake.describe(client, message)
             case m.TakeItems():
                 self._settler.items_taken(message)
-            case m.OpenApp():
-                self.apps.open(client, message)
-            case m.CloseApp():
-                self.apps.close(client, message, now)
-            case m.BindFunction():
-                self.apps.bind(client, message)
             case m.GetStats():
-                self.apps.stats(client, message)
+                self._apps.stats(client, message)
+            case _:
+                self._said_of_apps(client, message, payload, now)
+
+    def _said_of_apps(self, client: int, message: m.Message, payload: bytes, now: float) -> None:
+        apps, deployments = self._apps, self._deployments
+        match message:
+            case m.OpenApp():
+                apps.open(client, message, now)
+            case m.CloseApp():
+                apps.close(client, message, now)
+            case m.BindFunction():
+                apps.bind(client, message, now)
             case m.UpdateAutoscaler():
-                self.apps.update_autoscaler(client, message)
+                apps.update_autoscaler(client, message)
+            case DeployApp():
+                deployments.deploy(client, message, payload, now)
+            case RedeployApp():
+                deployments.redeploy(client, message, now)
+            case StopApp():
+                deployments.stop(client, message, now)
+            case FindApp():
+                deployments.find_app(client, message, now)
+            case FindFunction():
+                deployments.find_function(client, message)
+            case TagApp():
+                deployments.tag(client, message)
+            case _:
+                self._asked(client, message, now)
+
+    def _asked(self, client: int, message: m.Message, now: float) -> None:
+        """Answer people."""
+        ledger = self.ledger
+        match message:
+            case InspectCall():
+                report = self.census.call(message.request, message.call_id)
+                if report is None:
+                    self._pager.ask(message.call_id, client, message)
+                else:
+                    ledger.tell(client, report)
+            case AskStory():
+                self._tell_story(client, message, now)
+            case StopContainer():
+                self._stop_container(client, message, now)
             case _:
                 error = InvalidError(f"a client does not say {type(message).__name__}")
-                self.ledger.tell(client, m.Failed(0, *to_wire(error)))
+                ledger.tell(client, m.Failed(getattr(message, "request", 0), *to_wire(error)))
+
+    def _tell_story(self, client: int, message: AskStory, now: float) -> None:
+        ledger, about = self.ledger, message.about
+        story = self._stories.tell(message.request, about, now)
+        if story is not None:
+            ledger.tell(client, story)
+            return
+        if about.startswith(("fc-", "in-")):
+            call_id, _ = call_and_index(about)
+            if call_id not in ledger.calls and ledger.diaries.call(call_id) is None:
+                self._pager.ask(call_id, client, message)
+                return
+        text = (
+            f"nothing is known of {about!r}: name an input (in-…), a call (fc-…), a container (ta-…), or a function as "
+            "app.function; of what has ended only the latest is remembered"
+        )
+        ledger.tell(client, m.Failed(message.request, *to_wire(NotFoundError(text))))
+
+    def _stop_container(self, client: int, message: StopContainer, now: float) -> None:
+        container = self.ledger.containers.get(message.container_id)
+        if container is None or container.leaving:
+            text = f"container {message.container_id} does not run, or is leaving already"
+            self.ledger.tell(client, m.Failed(message.request, *to_wire(NotFoundError(text))))
+            return
+        if message.graceful or container.state in STARTING:
+            self._scaler.drain(container, now)
+        else:
+            self._scaler.interrupt(container, "it was stopped by hand", now)
+        self.ledger.tell(client, m.Done(message.request))
+
+    def _cancel_call(self, client: int, message: m.CancelCall, now: float) -> None:
+        call = self.ledger.calls.get(message.call_id)
+        if call is None:
+            if self.ledger.diaries.call(message.call_id) is None:  # else it has just ended
+                self._pager.ask(message.call_id, client, message)
+            return
+        kill = message.terminate_containers
+        self._intake.cancel(call, now, terminate_containers=kill, why="the call was cancelled")
+
+    def _begin(self, client: int, message: m.Message, payload: bytes, now: float) -> None:
+        """Begin a call that might have been known from before, and is not."""
+        assert isinstance(message, m.OpenCall)
+        self._intake.open(client, replace(message, resent=False), payload, now)
 
     def _container_said(self, event: ContainerSaid, now: float) -> None:
         container, message = self.ledger.containers.get(event.container_id), event.message
@@ -184,7 +305,7 @@ class Engine:
 
     def _resize(self, container: Container, slots: int) -> None:
         """Use so many slots of a container from now on, because its own code says so."""
-        most = container.pool.spec.concurrency.max_inputs
+        most = container.spec.concurrency.max_inputs
         if not 1 <= slots <= most:
             raise ProtocolError(f"a container with {most} slots asked to have {slots}")
         container.own_slots = slots
@@ -193,8 +314,8 @@ class Engine:
     # ------------------------------------------------------------ time
 
     def _check_timeouts(self, pool: Pool, now: float) -> None:
-        limit = pool.spec.timeout_s
         for container in list(pool.containers.values()):
+            limit = container.spec.timeout_s
             if container.killed:
                 continue
             for delivery in list(container.deliveries.values()):
@@ -210,16 +331,15 @@ class Engine:
 
     def _time_out(self, container: Container, delivery: Delivery, now: float) -> None:
         """End the attempts that a delivery has executed for as long as it may."""
-        pool = container.pool
         running = [min(delivery.open)] if delivery.mode == "serial" else sorted(delivery.open)
         running = [position for position in running if position not in delivery.void]
         if not running:
             return
-        text = f"ran longer than timeout = {pool.spec.timeout_s:g} s"
+        text = f"ran longer than timeout = {container.spec.timeout_s:g} s"
         self._settler.void(delivery, running, now=now)
         for position in running:
             self._settler.fail_attempt(delivery, position, OutputStatus.TIMEOUT, text, now)
-        if not pool.is_async(delivery.parts[0].call.method):
+        if not container.is_async(delivery.parts[0].call.method):
             # Synchronous code cannot be unwound safely; what shares the container is re-run elsewhere.
             self._scaler.kill(container, text)
 
@@ -234,9 +354,8 @@ class Engine:
 
     def _expel(self, container: Container, reason: str, now: float) -> None:
         """Get rid of a container whose user code does not stop."""
-        pool = container.pool
         method = next(iter(container.deliveries.values())).parts[0].call.method
-        if pool.spec.concurrency.max_inputs == 1 and not pool.is_async(method):
+        if container.spec.concurrency.max_inputs == 1 and not container.is_async(method):
             # That code has the main thread, where exit hooks would have to run.
             self._scaler.kill(container, reason)
         else:
@@ -254,6 +373,12 @@ class Engine:
                 self._dispatcher.release(pool, now)
                 self._scaler.scale(pool, now)
                 self._dispatcher.dispatch(pool, now)
+                if pool.thin or pool.stored_calls:
+                    self._pager.refill(pool)
+                if pool.is_retired:
+                    self._deployments.wither(pool, now)
+                elif pool.app.kind is AppKind.DETACHED:
+                    self._apps.end_if_idle(pool.app, now)
                 at = pool.next_deadline
                 if at < pool.wake_at:
                     pool.wake_at = at

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from swell.model import Environment, FunctionSpec, Node
-from swell.ports import StoredOutput
-from swell.wire.messages import DescribeCall, Message, Watch
+from swell.model import Deployment, Environment, FunctionSpec, Node
+from swell.records import LoadedCall, LoadedSpans, Record, Restored, StoredCall, Trace, Window
+from swell.wire.messages import Message
 
 
 class NodeView(Struct, frozen=True):
@@ -69,12 +69,77 @@ class NodesObserved(Struct, frozen=True):
 
 
 class ShutdownRequested(Struct, frozen=True):
-    """The server is to end: stop every app."""
+    """The server is to end: stop every app. Lasting ones go on with the next server."""
 
     reason: str
 
 
-Event = ClientSaid | ClientGone | ContainerStarted | ContainerSaid | ContainerExited | NodesObserved | ShutdownRequested
+class StateRestored(Struct, frozen=True):
+    """What a former server has left in the store. The first event, if there is any."""
+
+    state: Restored
+
+
+class CallLoaded(Struct, frozen=True):
+    """Answers LoadCall."""
+
+    call_id: str
+    found: LoadedCall | StoredCall | None
+
+
+class CallsLoaded(Struct, frozen=True):
+    """Answers LoadCalls."""
+
+    function_id: str
+    calls: Sequence[LoadedCall]
+
+
+class SpansLoaded(Struct, frozen=True):
+    """Answers LoadSpans."""
+
+    spans: LoadedSpans
+
+
+class DeploymentRead(Struct, frozen=True):
+    """Answers ReadDeployment."""
+
+    app_id: str
+    version: int
+    deployment: Deployment | None
+
+
+class TraceRead(Struct, frozen=True):
+    """Answers ReadTrace."""
+
+    client: int
+    request: int
+    call: StoredCall
+    index: int
+    trace: Trace | None
+
+
+class StoreTroubled(Struct, frozen=True):
+    """There is hardly room for more in the store; with "" there is again."""
+
+    why: str
+
+
+Event = (
+    ClientSaid
+    | ClientGone
+    | ContainerStarted
+    | ContainerSaid
+    | ContainerExited
+    | NodesObserved
+    | ShutdownRequested
+    | StateRestored
+    | CallLoaded
+    | CallsLoaded
+    | SpansLoaded
+    | DeploymentRead
+    | TraceRead
+    | StoreTroubled
+)
 
 
 # ---------------------------------------------------------------- effects
@@ -105,6 +170,7 @@ class StartContainer(Struct, frozen=True):
     function_ids: dict[str, str]  #: all functions of the app, so that they can call each other
     spec: FunctionSpec
     environment: Environment
+    version: int
     node: str
     gpus: tuple[str, ...] = ()
 
@@ -116,45 +182,85 @@ class KillContainer(Struct, frozen=True):
     reason: str
 
 
-class RecordOutputs(Struct, frozen=True, gc=False):
-    """Keep results of a spawned call."""
+class Persist(Struct, frozen=True, gc=False):
+    """Write a record.
 
-    call_id: str
-    outputs: Sequence[StoredOutput]
+    Whatever the same event has the engine say after it, to clients or to containers, is said once it is durable.
+    """
 
-
-class RecordCall(Struct, frozen=True):
-    """A spawned call is finished: keep what is needed to answer questions about it."""
-
-    call_id: str
-    function_name: str
-    num_inputs: int
+    record: Record
 
 
 class SendRecorded(Struct, frozen=True):
-    """Read recorded results first..last-1 of a call from the store and Tell them to the client as Outputs."""
+    """Read recorded results first..last-1 of a call from the store and Tell them to the client as Outputs.
+
+    Of an ended call all must be there: `must_have` is the request to fail with OutputExpiredError if they are not.
+    """
 
     client: int
     call_id: str
     first: int
     last: int
+    must_have: int | None = None
 
 
-class AskStore(Struct, frozen=True):
-    """The engine no longer knows the call a client asks about, or never did: answer from the store."""
+class LoadCall(Struct, frozen=True):
+    """Read a call that is not in memory."""
+
+    call_id: str
+    window: Window
+
+
+class LoadCalls(Struct, frozen=True):
+    """Read calls of a function that are not in memory, by sequence, from beyond `after` on."""
+
+    function_id: str
+    after: int
+    calls_max: int
+    window: Window
+
+
+class LoadSpans(Struct, frozen=True):
+    """Read inputs of a call that are not in memory, from an index on."""
+
+    call_id: str
+    first: int
+    window: Window
+
+
+class ReadDeployment(Struct, frozen=True):
+    """Read a version of an app."""
+
+    app_id: str
+    version: int
+
+
+class ReadTrace(Struct, frozen=True):
+    """Read when an input of a call that has ended came, left and ended."""
 
     client: int
-    message: Watch | DescribeCall
+    request: int
+    call: StoredCall
+    index: int
 
 
 class DropBlobs(Struct, frozen=True):
-    """Delete the blobs that carried these inputs, (call id, index)."""
+    """Delete the blobs that carried these inputs, (call id, index); `are_kept` if they were to outlive the server."""
 
     inputs: Sequence[tuple[str, int]]
+    are_kept: bool = False
 
 
 class LookAtNodes(Struct, frozen=True):
     """Observe the nodes and report NodesObserved: something waits to know how busy they are."""
+
+
+class Remark(Struct, frozen=True):
+    """Say something to whoever reads the log of a function."""
+
+    app_id: str
+    function_name: str
+    text: str
 
 
 class AppEnded(Struct, frozen=True):
@@ -168,11 +274,15 @@ Effect = (
     | Order
     | StartContainer
     | KillContainer
-    | RecordOutputs
-    | RecordCall
+    | Persist
     | SendRecorded
-    | AskStore
+    | LoadCall
+    | LoadCalls
+    | LoadSpans
+    | ReadDeployment
+    | ReadTrace
     | DropBlobs
     | LookAtNodes
+    | Remark
     | AppEnded
 )

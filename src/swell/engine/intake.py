@@ -9,13 +9,18 @@ import re
 
 from swell.engine.call import Call, Watcher
 from swell.engine.container import Delivery
-from swell.engine.events import AskStore, SendRecorded
+from swell.engine.diary import What
+from swell.engine.events import SendRecorded
 from swell.engine.ledger import Ledger
+from swell.engine.paging import Pager
+from swell.engine.pool import Pool
+from swell.engine.results import Results
 from swell.engine.settle import Settler
 from swell.engine.span import Segment, Span
-from swell.errors import Error, InvalidError, NotFoundError, ResourceExhausted, to_wire
-from swell.model import CallKind, OutputStatus
+from swell.errors import Error, InvalidError, NotFoundError, ResourceExhausted, ServiceError, to_wire
+from swell.model import OutputStatus
 from swell.policy.admission import admit
+from swell.records import CallGrown, CallRecord, SpanRecord
 from swell.wire.messages import (
     Accepted,
     CallDescription,
@@ -36,9 +41,11 @@ _CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)  #: files are named aft
 class Intake:
     """Takes calls in and lets clients follow them."""
 
-    def __init__(self, ledger: Ledger, settler: Settler) -> None:
+    def __init__(self, ledger: Ledger, settler: Settler, results: Results, pager: Pager) -> None:
         self._ledger = ledger
         self._settler = settler
+        self._results = results
+        self._pager = pager
 
     # ------------------------------------------------------------ inputs
 
@@ -51,27 +58,70 @@ class Intake:
             self._accept(known, client)
             return
         pool = ledger.pools.get(message.function_id)
-        if pool is None or pool.app.closing:
-            what = "does not exist" if pool is None else "belongs to an app that is stopping"
-            text = f"function {message.function_id} {what}; is its app running?"
-            self._refuse(client, message.call_id, 0, NotFoundError(text))
+        problem = self._why_not(message, payload, pool)
+        if pool is None or problem is not None:
+            assert problem is not None
+            self._refuse(client, message.call_id, 0, problem)
             return
-        problem = _problem(message.ends, payload)
-        if not _CALL_ID.fullmatch(message.call_id):
-            problem = f"{message.call_id!r:.200} is not the id of a call: 1 to 100 letters, digits, '-' and '_'"
-        if problem:
-            self._refuse(client, message.call_id, 0, InvalidError(problem))
+        if message.resent and message.kind.is_async:
+            self._pager.ask(message.call_id, client, message, payload)
             return
-        call = Call(message.call_id, message.kind, pool, message.method, client, parent=message.parent)
-        taken = self._take(call, client, 0, message.ends, message.blobs, payload, now)
-        if message.ends and not taken:
-            return  # nothing of it is in: as if it had never been offered
+        self.begin(pool, client, message, payload, now)
+
+    def begin(self, pool: Pool, client: int, message: OpenCall, payload: bytes, now: float) -> bool:
+        """Begin a call that nobody knows yet; False if the limits allow nothing of it."""
+        ledger = self._ledger
+        call = Call(message.call_id, message.kind, pool, message.method, client, parent=message.parent, opened_at=now)
+        offered = len(message.ends)
+        count = self._admit(call, client, 0, offered)
+        if offered and not count:
+            return False  # nothing of it is in: as if it had never been offered
+        call.sealed = message.sealed and count == offered
+        if call.kind.is_async:
+            call.sequence = ledger.next_sequence()
+            ledger.persist(
+                CallRecord(
+                    call.id,
+                    call.sequence,
+                    pool.id,
+                    pool.spec.name,
+                    call.method,
+                    message.parent,
+                    now,
+                    count,
+                    call.sealed,
+                )
+            )
+            if call.sealed and pool.is_full:
+                self._leave_to_store(call, count, message, payload)
+                ledger.tell(client, Accepted(call.id, count))
+                return True
+            pool.spawned[call.id] = call
         ledger.calls[call.id] = call
         ledger.bind(client, call)
-        call.sealed = message.sealed and taken == len(message.ends)
-        if call.kind is CallKind.SPAWN:
+        self._take(call, 0, count, message.ends, message.blobs, payload, now)
+        if call.kind.is_async:
             self._accept(call, client)
-        self._settler.end_if_finished(call)
+        self._results.end_if_finished(call, now)
+        return True
+
+    def _why_not(self, message: OpenCall, payload: bytes, pool: Pool | None) -> Error | None:
+        """Return why a call cannot begin."""
+        if pool is None or pool.app.closing or pool.is_retired:
+            what = "does not exist" if pool is None else "belongs to an app that is stopping"
+            if pool is not None and pool.is_retired:
+                what = "is not in the live version of its app any more"
+            return NotFoundError(f"function {message.function_id} {what}; is its app running?")
+        if not _CALL_ID.fullmatch(message.call_id):
+            return InvalidError(
+                f"{message.call_id!r:.200} is not the id of a call: 1 to 100 letters, digits, '-' and '_'"
+            )
+        problem = _problem(message.ends, payload)
+        if problem:
+            return InvalidError(problem)
+        if message.kind.is_async and self._ledger.store_trouble:
+            return ServiceError(f"nothing can be spawned: {self._ledger.store_trouble}")
+        return None
 
     def put(self, client: int, message: PutInputs, payload: bytes, now: float) -> None:
         """Take more inputs of a call."""
@@ -82,45 +132,76 @@ class Intake:
             return
         if call.cancelled:
             return
-        if message.first != call.accepted:
+        if message.first != call.accepted or call.sealed:
             return  # sent before the client heard that earlier inputs were refused; it will offer them again
         problem = _problem(message.ends, payload)
         if problem:
             self._refuse(client, call.id, message.first, InvalidError(problem))
             return
-        taken = self._take(call, client, message.first, message.ends, message.blobs, payload, now)
-        call.sealed = message.sealed and taken == len(message.ends)
-        if call.kind is CallKind.SPAWN:
+        offered = len(message.ends)
+        count = self._admit(call, client, message.first, offered)
+        call.sealed = message.sealed and count == offered
+        self._take(call, message.first, count, message.ends, message.blobs, payload, now)
+        if call.kind.is_async:
+            if count or call.sealed:
+                self._ledger.persist(CallGrown(call.id, call.accepted, call.sealed))
             self._accept(call, client)
-        self._settler.end_if_finished(call)
+        self._results.end_if_finished(call, now)
 
-    def _take(
-        self, call: Call, client: int, first: int, ends: list[int], blobs: list[int], payload: bytes, now: float
-    ) -> int:
-        """Queue what the limits allow of some inputs, refuse the rest, and return how many were queued."""
-        pool, offered, is_async = call.pool, len(ends), call.kind.is_async
+    def _admit(self, call: Call, client: int, first: int, offered: int) -> int:
+        """Return how many of some inputs the limits allow, and refuse the rest."""
+        pool, is_async, settings = call.pool, call.kind.is_async, self._ledger.settings
         admitted = admit(
-            self._ledger.settings,
+            settings,
             is_async=is_async,
             offered=offered,
             pending=pool.pending[is_async],
             running=pool.running[is_async],
         )
-        count = admitted.count
-        if count:
-            if count < offered:
-                ends = ends[:count]
-                payload = payload[: ends[-1]]
-            segment = Segment(first, ends, payload, frozenset(blobs))
-            pool.backlog.add(Span(call, segment, first, first + count, queued_at=now))
-            call.add_accepted(count)
-            call.add_pending(count)
-            self._ledger.touch(pool)
-        if count < offered:
-            retry_after_s = self._ledger.settings.retry_after_s
-            error = ResourceExhausted(admitted.limit, admitted.value, retry_after_s)
-            self._refuse(client, call.id, first + count, error, retry_after_s)
-        return count
+        if admitted.count < offered:
+            error = ResourceExhausted(admitted.limit, admitted.value, settings.retry_after_s)
+            self._refuse(client, call.id, first + admitted.count, error, settings.retry_after_s)
+        return admitted.count
+
+    def _take(
+        self, call: Call, first: int, count: int, ends: list[int], blobs: list[int], payload: bytes, now: float
+    ) -> None:
+        """Queue some inputs; those of a spawned call are written down, and left at that if enough are in memory."""
+        if not count:
+            return
+        if count < len(ends):
+            ends = ends[:count]
+            payload = payload[: ends[-1]]
+            blobs = [index for index in blobs if index < first + count]
+        call.add_accepted(count)
+        call.add_pending(count)
+        pool = call.pool
+        if call.kind.is_async:
+            self._ledger.persist(SpanRecord(call.id, first, ends, payload, blobs))
+            at_hand = call.at_hand - count
+            settings = self._ledger.settings
+            if call.stored or (
+                at_hand and (at_hand >= settings.backlog_inputs_max or pool.bytes_at_hand >= settings.backlog_bytes_max)
+            ):
+                call.stored += count
+                call.diary.note(now, What.STORED, first, count)
+                return
+            pool.bytes_at_hand += len(payload)
+            call.tail = first + count
+        segment = Segment(first, ends, payload, frozenset(blobs))
+        pool.backlog.add(Span(call, segment, first, first + count, queued_at=now))
+        call.diary.note(now, What.ACCEPTED, first, count)
+        self._ledger.touch(pool)
+
+    def _leave_to_store(self, call: Call, count: int, message: OpenCall, payload: bytes) -> None:
+        """Write a whole call down and forget it: there are enough in memory, and its turn will come."""
+        pool = call.pool
+        ends = message.ends[:count]
+        self._ledger.persist(SpanRecord(call.id, 0, ends, payload[: ends[-1]], message.blobs))
+        pool.stored_calls += 1
+        pool.stored_inputs += count
+        pool.pending[True] += count
+        pool.accepted += count
 
     def _accept(self, call: Call, client: int) -> None:
         self._ledger.tell(client, Accepted(call.id, call.accepted))
@@ -136,7 +217,7 @@ class Intake:
         ledger = self._ledger
         call = ledger.calls.get(message.call_id)
         if call is None:
-            ledger.emit(AskStore(client, message))
+            self._pager.ask(message.call_id, client, message)
             return
         if not call.kind.is_async:
             text = f"call {call.id} is not a spawned call: its results go to its caller alone"
@@ -156,7 +237,7 @@ class Intake:
         """Tell what is known of a call."""
         call = self._ledger.calls.get(message.call_id)
         if call is None:
-            self._ledger.emit(AskStore(client, message))
+            self._pager.ask(message.call_id, client, message)
             return
         total = call.accepted if call.sealed else None
         name = call.pool.spec.name
@@ -171,7 +252,7 @@ class Intake:
         call.cancelled = True
         call.sealed = True
         text = why.encode()
-        self._settler.end_pending(call, OutputStatus.TERMINATED, text)
+        self._results.end_pending(call, OutputStatus.TERMINATED, text, now)
         for container in list(call.pool.containers.values()):
             hit = False
             # What it runs comes last: what is queued behind that must not begin because of it.
@@ -180,7 +261,7 @@ class Intake:
             if hit and terminate_containers:
                 container.resist_until = now
                 call.pool.arm("resist", now)
-        self._settler.end_if_finished(call)
+        self._results.end_if_finished(call, now)
         self._ledger.touch(call.pool)
 
     def _cancel_running(self, call: Call, delivery: Delivery, text: bytes, now: float) -> bool:
@@ -190,15 +271,22 @@ class Intake:
         indexes = [delivery.locate(position)[1:] for position in positions]
         self._settler.void(delivery, positions, now=now)
         for segment, index in indexes:
-            self._settler.settle(call, segment, [(index, OutputStatus.TERMINATED, text, False)])
+            self._results.settle(call, segment, [(index, OutputStatus.TERMINATED, text, False)], now)
         return True
 
     def client_gone(self, client: int, now: float) -> None:
         """A client's connection ended: its synchronous calls end with it, what it watched goes on unwatched."""
         for call in list(self._ledger.calls_of.pop(client, {}).values()):
             call.watchers = [watcher for watcher in call.watchers if watcher.client != client]
-            if call.client == client and not call.kind.is_async:
+            if call.client != client:
+                continue
+            if not call.kind.is_async:
                 self.cancel(call, now, why="the caller is gone")
+            elif not call.sealed:
+                # What was accepted is done; more will not come.
+                call.sealed = True
+                self._ledger.persist(CallGrown(call.id, call.accepted, sealed=True))
+                self._results.end_if_finished(call, now)
 
 
 def _problem(ends: list[int], payload: bytes) -> str:

@@ -12,11 +12,13 @@ from swell.config import Settings
 from swell.engine.app import App
 from swell.engine.call import Call
 from swell.engine.container import Container
-from swell.engine.events import Effect, Order, Tell
+from swell.engine.diary import Diaries
+from swell.engine.events import Effect, Order, Persist, Tell
 from swell.engine.pool import Pool
 from swell.model import Node
 from swell.policy.pace import Pace
 from swell.policy.placement import NodeRoom
+from swell.records import Record
 from swell.wire.messages import Message
 
 __all__ = ["KnownNode", "Ledger"]
@@ -37,14 +39,14 @@ class KnownNode:
 
     def occupy(self, container: Container) -> None:
         """Take what a container asks for."""
-        self.cpu_used += container.pool.spec.resources.cpu
-        self.memory_used += container.pool.spec.resources.memory_bytes
+        self.cpu_used += container.spec.resources.cpu
+        self.memory_used += container.spec.resources.memory_bytes
         self.gpus_used.update(container.place.gpus)
 
     def release(self, container: Container) -> None:
         """Give back what a container had."""
-        self.cpu_used -= container.pool.spec.resources.cpu
-        self.memory_used -= container.pool.spec.resources.memory_bytes
+        self.cpu_used -= container.spec.resources.cpu
+        self.memory_used -= container.spec.resources.memory_bytes
         self.gpus_used.difference_update(container.place.gpus)
 
 
@@ -59,12 +61,17 @@ class Ledger:
         self.containers: dict[str, Container] = {}
         self.nodes: dict[str, KnownNode] = {}
         self.calls_of: dict[int, dict[str, Call]] = {}  #: client -> calls that end with it, or that it watches
+        self.app_names: dict[str, str] = {}  #: ids of deployed apps by name
+        self.diaries = Diaries()
+        self.ended = 0  #: inputs that have ended in pools that are gone
+        self.store_trouble = ""  #: why nothing more can be written down
         self.outbox: list[Effect] = []
         self.touched: dict[str, Pool] = {}  #: pools to dispatch and scale before `handle` returns
         self.starved: dict[str, Pool] = {}  #: pools whose plan waits for room or for the node's pace
         self._seed = seed
         self._minted = 0
         self._deliveries = 0
+        self._sequence = 0
 
     # ------------------------------------------------------------ effects
 
@@ -79,6 +86,10 @@ class Ledger:
     def order(self, container: Container, message: Message, payload: bytes | memoryview = b"") -> None:
         """Say something to a container."""
         self.outbox.append(Order(container.id, message, payload))
+
+    def persist(self, record: Record) -> None:
+        """Write something down. What is said after it, to anyone, is said when it is durable."""
+        self.outbox.append(Persist(record))
 
     def touch(self, pool: Pool) -> None:
         """Have the pool's inputs placed and its size reconsidered before this event is over."""
@@ -97,6 +108,15 @@ class Ledger:
         self._deliveries += 1
         return self._deliveries
 
+    def next_sequence(self) -> int:
+        """Return the place of a new spawned call among all there ever were."""
+        self._sequence += 1
+        return self._sequence
+
+    def resume_sequence(self, after: int) -> None:
+        """Go on counting spawned calls where a former server has stopped."""
+        self._sequence = max(self._sequence, after)
+
     @staticmethod
     def function_id(app_id: str, key: str) -> str:
         """Return the id of a function: the same for the same app and key, so that opening twice is harmless."""
@@ -110,14 +130,25 @@ class Ledger:
         self.calls_of.setdefault(client, {})[call.id] = call
 
     def unbind(self, call: Call) -> None:
-        """Forget a call that is over."""
+        """Forget a call that is over, or that is left to the store."""
         self.calls.pop(call.id, None)
+        call.pool.spawned.pop(call.id, None)
+        call.pool.thin.pop(call.id, None)
         for client in {call.client, *(watcher.client for watcher in call.watchers)}:
             mine = self.calls_of.get(client)
             if mine is not None:
                 mine.pop(call.id, None)
                 if not mine:
                     del self.calls_of[client]
+
+    # ------------------------------------------------------------ pools
+
+    def forget(self, pool: Pool) -> None:
+        """Forget a pool of which nothing is left."""
+        self.pools.pop(pool.id, None)
+        self.touched.pop(pool.id, None)
+        self.starved.pop(pool.id, None)
+        self.ended += pool.done
 
     # ------------------------------------------------------------ nodes
 

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 from swell.config import Settings
 from swell.engine.backlog import Backlog
 from swell.engine.container import Container
-from swell.model import AutoscalerSettings, FunctionSpec
+from swell.engine.diary import Decision, decisions
+from swell.model import AutoscalerSettings, Deployment, FunctionSpec
 from swell.policy import autoscale
 from swell.policy.sizing import run_ahead
+from swell.records import FunctionRecord
 from swell.states import ContainerState
 
 if TYPE_CHECKING:
     from swell.engine.app import App
+    from swell.engine.call import Call
 
 __all__ = ["STARTING", "Pool"]
 
@@ -21,20 +24,42 @@ STARTING = (ContainerState.REQUESTED, ContainerState.STARTING)
 
 
 class Pool:
-    """Everything the engine knows about one Function (or one variant of it)."""
+    """Everything the engine knows about one Function (or one variant of it).
 
-    def __init__(self, function_id: str, app: App, spec: FunctionSpec, settings: Settings) -> None:
+    A new version changes `spec`: containers started from then on run it. Those that are there go on with the former
+    one, `serving`, until enough of the new ones wait in `relief` to take over. So all in `ready` run the same code.
+    """
+
+    def __init__(
+        self, function_id: str, app: App, spec: FunctionSpec, settings: Settings, deployment: Deployment
+    ) -> None:
         self.id = function_id
         self.app = app
         self.spec = spec
+        self.version = deployment.version
+        self.environment = deployment.environment
+        self.serving = spec
+        self.serving_version = self.version
+        self.changes = b""  #: what it changes of its base, for a variant
+        self.is_pinned = False  #: keeps its version for good
+        self.is_retired = False  #: takes no calls any more
         self.override = AutoscalerSettings()
+        self.next_run: float | None = None  #: when its schedule is due
         self.backlog = Backlog()
         self.containers: dict[str, Container] = {}  #: not yet gone, whatever their state
         self.starting: dict[str, Container] = {}  #: of these, those that have not checked in
         self.ready: dict[str, Container] = {}  #: those that are there for inputs; most recently used last
         self.idle: dict[str, Container] = {}  #: of the ready ones, those that hold nothing; longest idle first
+        self.relief: dict[str, Container] = {}  #: those of a new version that wait to take over
         self.pending = {True: 0, False: 0}  #: inputs waiting, by "is asynchronous"
         self.running = {True: 0, False: 0}  #: inputs in containers, likewise
+        self.spawned: dict[str, Call] = {}  #: spawned calls that are in memory
+        self.thin: dict[str, Call] = {}  #: of these, those of which more should be in memory
+        self.stored_calls = 0  #: spawned calls that are in the store alone
+        self.stored_inputs = 0  #: their inputs that wait
+        self.loaded_upto = 0  #: sequence of the last one that was read back
+        self.loading = False  #: some have been asked for
+        self.bytes_at_hand = 0  #: payload of spawned calls in memory
         self.accepted = 0
         self.done = 0
         self.service_s: float | None = None  #: time an input keeps a slot, learned
@@ -44,6 +69,7 @@ class Pool:
         self.start_not_before = 0.0
         self.plan = autoscale.Plan(0, "idle")
         self.held_back = ""  #: why the plan is not carried out, in words
+        self.decisions = decisions()
         self.deadlines: dict[str, float] = {}  #: kind -> when to look; a lower bound, looking is cheap
         self.wake_at = float("inf")
         self._settings = settings
@@ -59,40 +85,84 @@ class Pool:
         self.override = override
         self._refresh()
 
-    # ------------------------------------------------------------ what the spec says
+    def become(self, spec: FunctionSpec, deployment: Deployment) -> None:
+        """Run another version from now on. Its settings are those it declares; what was learned of its code is void."""
+        self.spec, self.version, self.environment = spec, deployment.version, deployment.environment
+        if not self.ready:
+            self._serve(spec, self.version)
+        self.override = AutoscalerSettings()
+        self.service_s = self.start_s = None
+        self.overdue_s = self.start_not_before = 0.0
+        self.start_failures = 0
+        self._refresh()
+
+    def record(self) -> FunctionRecord:
+        """Return what is kept of a pool of a lasting app."""
+        return FunctionRecord(
+            self.id,
+            self.app.id,
+            self.version,
+            self.spec,
+            self.changes,
+            self.is_pinned,
+            self.is_retired,
+            self.override,
+            self.next_run,
+        )
+
+    # ------------------------------------------------------------ what the specs say
+
+    @property
+    def label(self) -> str:
+        """Its name for people: "app.function"."""
+        return f"{self.app.name}.{self.spec.name.removesuffix('.*')}"
+
+    @property
+    def capacity(self) -> int:
+        """Inputs one new container should work on at once."""
+        return self.spec.concurrency.target_inputs * (self.spec.batching.max_batch_size if self.spec.batching else 1)
 
     @property
     def batch_size(self) -> int:
         """Inputs that share one slot."""
-        return self.spec.batching.max_batch_size if self.spec.batching else 1
-
-    @property
-    def capacity(self) -> int:
-        """Inputs one container should work on at once."""
-        return self.spec.concurrency.target_inputs * self.batch_size
+        return self.serving.batching.max_batch_size if self.serving.batching else 1
 
     @property
     def is_serial(self) -> bool:
         """True if a container runs one input at a time, so that more may be queued to it ahead."""
-        return self.spec.concurrency.max_inputs == 1 and self.spec.batching is None
-
-    def is_async(self, method: str) -> bool:
-        """Tell whether inputs of a method, or of the function for "", run on an event loop."""
-        if self.spec.cls is None:
-            return self.spec.is_async
-        return any(each.is_async for each in self.spec.cls.methods if each.name == method)
+        return self.serving.concurrency.max_inputs == 1 and self.serving.batching is None
 
     @property
     def hold_max(self) -> int:
         """Inputs one serial slot may hold, by the measured service time."""
-        return 1 if self.spec.single_use else run_ahead(self.service_s, self._settings.run_ahead_ms / 1_000)
+        return 1 if self.serving.single_use else run_ahead(self.service_s, self._settings.run_ahead_ms / 1_000)
 
     # ------------------------------------------------------------ counts
 
     @property
     def live(self) -> int:
         """Containers that count against max_containers: those that start or are there for inputs."""
-        return len(self.starting) + len(self.ready)
+        return len(self.starting) + len(self.ready) + len(self.relief)
+
+    @property
+    def is_rolling(self) -> bool:
+        """True while containers of a former version serve."""
+        return self.serving_version != self.version and bool(self.ready)
+
+    @property
+    def is_empty(self) -> bool:
+        """True when it has no inputs left, in memory or in the store."""
+        return not (self.pending[True] or self.pending[False] or self.running[True] or self.running[False])
+
+    @property
+    def is_full(self) -> bool:
+        """True when as many spawned calls are in memory as should be: further ones are left to the store."""
+        settings = self._settings
+        return (
+            self.stored_calls > 0
+            or len(self.spawned) >= settings.backlog_calls_max
+            or self.bytes_at_hand >= settings.backlog_bytes_max
+        )
 
     @property
     def running_total(self) -> int:
@@ -114,9 +184,25 @@ class Pool:
         self.containers[container.id] = self.starting[container.id] = container
 
     def checked_in(self, container: Container) -> None:
-        """Note that a container is ready for inputs."""
+        """Note that a container is ready for inputs. One of a new version waits until it is time to take over."""
         del self.starting[container.id]
-        self.ready[container.id] = self.idle[container.id] = container
+        if not self.ready:
+            self._serve(container.spec, container.version)
+        if container.version == self.serving_version:
+            self.ready[container.id] = self.idle[container.id] = container
+        else:
+            self.relief[container.id] = container
+
+    def take_over(self) -> list[Container]:
+        """Let the containers of the new version serve; return those that are relieved."""
+        relieved = list(self.ready.values())
+        self.ready, self.relief = self.relief, {}
+        self.idle = dict(self.ready)
+        self._serve(self.spec, self.version)
+        return relieved
+
+    def _serve(self, spec: FunctionSpec, version: int) -> None:
+        self.serving, self.serving_version = spec, version
 
     def has_work(self, container: Container) -> None:
         """Note that a container was given inputs, and is the most recently used."""
@@ -131,13 +217,21 @@ class Pool:
     def retire(self, container: Container) -> None:
         """Note that a container takes no more inputs; what it holds it may finish."""
         container.leaving = True
-        for group in (self.starting, self.ready, self.idle):
+        for group in (self.starting, self.ready, self.idle, self.relief):
             group.pop(container.id, None)
 
     def gone(self, container: Container) -> None:
         """Forget a container that is no more."""
         self.retire(container)
         del self.containers[container.id]
+
+    # ------------------------------------------------------------ decisions
+
+    def note_decision(self, now: float) -> None:
+        """Keep what was decided about its size, if that is not what was decided before."""
+        plan, before = self.plan, self.decisions[-1] if self.decisions else None
+        if before is None or (before.plan, before.held_back) != (plan.containers, self.held_back):
+            self.decisions.append(Decision(now, plan.containers, self.live, plan.reason, self.held_back))
 
     # ------------------------------------------------------------ deadlines
 

@@ -11,10 +11,12 @@ from swell.engine.container import Container
 from swell.engine.events import KillContainer, LookAtNodes, NodesObserved, StartContainer
 from swell.engine.ledger import KnownNode, Ledger
 from swell.engine.pool import STARTING, Pool
+from swell.engine.results import Results
 from swell.engine.settle import Settler
 from swell.model import OutputStatus
 from swell.policy import autoscale, pace
 from swell.policy.placement import Place, find_place
+from swell.records import ContainerRecord
 from swell.states import ContainerState
 from swell.wire.messages import Drain, Interrupt
 
@@ -26,9 +28,10 @@ START_BACKOFF_MAX_S = 60.0
 class Scaler:
     """Keeps the number of containers of each pool at its plan."""
 
-    def __init__(self, ledger: Ledger, settler: Settler) -> None:
+    def __init__(self, ledger: Ledger, settler: Settler, results: Results) -> None:
         self._ledger = ledger
         self._settler = settler
+        self._results = results
         self._look_due = 0.0
         self._look_wanted = False
         self._look_every = pace.LOOK_EVERY_S
@@ -40,13 +43,22 @@ class Scaler:
         """Reconsider the plan and start or stop containers accordingly."""
         if pool.app.closing:
             return
+        if pool.relief and not pool.ready:
+            pool.take_over()
+        if pool.is_rolling:
+            self._roll(pool, now)
+        else:
+            self._settle_size(pool, now)
+        pool.note_decision(now)
+
+    def _settle_size(self, pool: Pool, now: float) -> None:
         outstanding = pool.backlog.count + pool.needing
         if -(-outstanding // pool.capacity) == len(pool.ready) == pool.live and not self._has_bounds(pool):
             # The common case on a warm pool: it is exactly as large as it needs to be, and no bound says otherwise.
             pool.plan = autoscale.Plan(len(pool.ready), f"{outstanding} inputs fit the containers that are ready")
             self._end_hunger(pool)
             return
-        pool.plan = autoscale.decide(self._view(pool, now))
+        pool.plan = autoscale.decide(self._view(pool, len(pool.ready)))
         live = pool.live
         if live < pool.plan.containers:
             self._grow(pool, pool.plan.containers - live, now)
@@ -54,11 +66,43 @@ class Scaler:
             self._end_hunger(pool)
             self._shrink(pool, now)
 
+    def _roll(self, pool: Pool, now: float) -> None:
+        """Bring up containers of the new version; when there are enough of them, they take over together."""
+        plan = autoscale.decide(self._view(pool, len(pool.relief)))
+        pool.plan = autoscale.Plan(plan.containers, f"version {pool.version} takes over: {plan.reason}")
+        missing = plan.containers - len(pool.starting) - len(pool.relief)
+        if missing > 0:
+            self._grow(pool, min(missing, self._ceiling(pool) - pool.live), now, replacing=True)
+            if not pool.starting and not pool.relief and self._must_make_place(pool):
+                # No replacement fits beside what is there: one of these makes place for it.
+                self.drain(next(iter(pool.idle.values() or pool.ready.values())), now)
+                self._ledger.touch(pool)
+                return
+        else:
+            self._end_hunger(pool)
+        enough = min(plan.containers, len(pool.ready))
+        if pool.held_back and not pool.starting:
+            enough = min(enough, len(pool.relief) or 1)  # no more are coming for now
+        if len(pool.relief) >= enough:
+            for container in pool.take_over():
+                self.drain(container, now)
+            self._ledger.touch(pool)
+
+    def _must_make_place(self, pool: Pool) -> bool:
+        """Tell whether a replacement can only come when one of the former containers has gone."""
+        if any(container.state is ContainerState.DRAINING for container in pool.containers.values()):
+            return False  # one is leaving
+        is_capped = pool.live >= self._ceiling(pool)
+        return is_capped or (bool(self._ledger.nodes) and not find_place(self._ledger.rooms(), pool.spec.resources))
+
+    def _ceiling(self, pool: Pool) -> int:
+        return pool.settings.max_containers or self._ledger.settings.containers_max
+
     def _has_bounds(self, pool: Pool) -> bool:
         settings = pool.settings
         return bool(settings.min_containers or settings.buffer_containers or settings.max_containers)
 
-    def _view(self, pool: Pool, now: float) -> autoscale.PoolView:
+    def _view(self, pool: Pool, observed: int) -> autoscale.PoolView:
         settings = pool.settings
         if settings.buffer_containers and any(not other.live for other in self._ledger.starved.values()):
             # Room is being made for a function that has no container at all: nothing may be started just in reserve.
@@ -70,13 +114,13 @@ class Scaler:
             backlog=pool.backlog.count,
             running=pool.needing,
             requested=len(pool.starting),
-            observed=len(pool.ready),
+            observed=observed,
             service_s=None if pool.service_s is None else max(pool.service_s, pool.overdue_s),
             start_s=pool.start_s,
             single_use=pool.spec.single_use,
         )
 
-    def _grow(self, pool: Pool, count: int, now: float) -> None:
+    def _grow(self, pool: Pool, count: int, now: float, *, replacing: bool = False) -> None:
         ledger = self._ledger
         pool.held_back = ""
         if now < pool.start_not_before:
@@ -94,7 +138,7 @@ class Scaler:
                     pool.held_back = "the nodes are full" if ledger.nodes else "no node is known yet"
                 break
             known = ledger.nodes[place.node]
-            is_demand = live >= max(1, floor)
+            is_demand = live >= max(1, floor) and not replacing
             pool.held_back = self._too_fast(known, is_demand=is_demand) or (
                 self._too_early(pool, known, now) if is_demand else ""
             )
@@ -158,20 +202,29 @@ class Scaler:
                 container.id,
                 app.id,
                 pool.id,
-                app.function_ids,
+                app.function_ids if not pool.is_pinned else self._pinned_ids(pool),
                 pool.spec,
-                app.environment,
+                pool.environment,
+                pool.version,
                 place.node,
                 place.gpus,
             )
         )
+
+    def _pinned_ids(self, pool: Pool) -> dict[str, str]:
+        """Return the ids of the functions of a pinned pool's own version: its code calls those."""
+        return {
+            other.spec.name: other.id
+            for other in pool.app.pools.values()
+            if other.is_pinned and other.version == pool.version and not other.changes
+        }
 
     def _shrink(self, pool: Pool, now: float) -> None:
         """Stop idle containers: at once what is over the ceiling, after the window what is over the plan."""
         idle = list(pool.idle.values())
         if not idle:
             return
-        ceiling = pool.settings.max_containers or self._ledger.settings.containers_max
+        ceiling = self._ceiling(pool)
         window = pool.settings.scaledown_window or 0
         surplus = pool.live - pool.plan.containers
         for container in idle:
@@ -210,7 +263,7 @@ class Scaler:
         if container.state is not ContainerState.STARTING or container.killed:
             return
         container.become(ContainerState.READY)
-        container.idle_since = now
+        container.ready_at = container.idle_since = now
         pool = container.pool
         took = now - container.requested_at
         pool.start_s = took if pool.start_s is None else 0.5 * (pool.start_s + took)
@@ -276,19 +329,39 @@ class Scaler:
         pool.gone(container)
         del ledger.containers[container.id]
         ledger.release(container)
+        self._remember(container, container.crash_expected or reason, now)
         if container.state is ContainerState.FAILED:
             self._start_failed(pool, *(container.startup_failure or (f"the container ended: {reason}", b"")), now)
         self._touch_starved()  # first: the room may have been made for one of them
         ledger.touch(pool)
+
+    def _remember(self, container: Container, reason: str, now: float) -> None:
+        pool = container.pool
+        record = ContainerRecord(
+            container.id,
+            pool.app.id,
+            pool.id,
+            pool.spec.name,
+            container.requested_at,
+            now,
+            reason,
+            container.ready_at,
+            container.served,
+            container.state.value,
+            container.version,
+        )
+        self._ledger.diaries.keep_container(record)
+        if pool.app.kind.is_lasting:
+            self._ledger.persist(record)
 
     def _start_failed(self, pool: Pool, text: str, payload: bytes, now: float) -> None:
         ledger = self._ledger
         pool.start_failures += 1
         backoff = ledger.settings.start_backoff_s * 2 ** min(pool.start_failures - 1, 10)
         pool.start_not_before = now + min(START_BACKOFF_MAX_S, backoff)
-        if pool.start_failures >= ledger.settings.start_failures_max and pool.app.client is not None:
+        if pool.start_failures >= ledger.settings.start_failures_max and not pool.app.kind.is_lasting:
             # An ephemeral app's user is watching: tell them what is wrong instead of trying for ever.
-            self._settler.fail_pending(pool, OutputStatus.INIT_FAILURE, payload or text.encode())
+            self._results.fail_pending(pool, OutputStatus.INIT_FAILURE, payload or text.encode(), now)
 
     # ------------------------------------------------------------ time
 

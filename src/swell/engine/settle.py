@@ -1,4 +1,4 @@
-"""What becomes of inputs: results to whoever waits, failures to a retry or to the caller, lost inputs back in line.
+"""What becomes of inputs in containers: results are ends, failures go round again or are ends, lost ones back in line.
 
 An input leaves a container in exactly one of these ways, and a result is decided exactly once: when its position leaves
 the delivery's open set, or is marked void in it. This module must not know how inputs are placed or containers scaled.
@@ -10,15 +10,15 @@ from collections.abc import Iterable, Sequence
 
 from swell.engine.call import Call
 from swell.engine.container import Container, Delivery
-from swell.engine.events import DropBlobs, RecordCall, RecordOutputs
+from swell.engine.diary import What
 from swell.engine.ledger import Ledger
-from swell.engine.pool import Pool
+from swell.engine.results import Results, Settled
 from swell.engine.span import Segment, Span
 from swell.engine.stream import Stream
 from swell.model import OutputStatus
 from swell.policy.retry import retry_delay
 from swell.policy.sizing import learn_service
-from swell.ports import StoredOutput
+from swell.records import AttemptRecord, Trace
 from swell.wire.messages import Cancel, Completed, GaveBack, Items, ItemsTaken, Outputs, TakeItems, Yielded
 
 __all__ = ["ProtocolError", "Settler"]
@@ -28,7 +28,6 @@ TERMINATED = OutputStatus.TERMINATED
 STATUSES = frozenset(int(status) for status in OutputStatus)
 #: Parallel inputs share a container with many; only after so many crashes is one made to run alone.
 ALONE_AFTER = 3
-Settled = tuple[int, OutputStatus, bytes, bool]  #: index, status, payload, is the payload a reference to a blob
 
 
 class ProtocolError(Exception):
@@ -38,8 +37,9 @@ class ProtocolError(Exception):
 class Settler:
     """Ends inputs, or sends them round again."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, results: Results) -> None:
         self._ledger = ledger
+        self._results = results
 
     # ------------------------------------------------------------ what containers report
 
@@ -67,15 +67,8 @@ class Settler:
         call, first = part.call, part.first + position
         call.add_running(-count)
         self._close_if_empty(delivery, now)
-        if call.kind.is_async:
-            ends = message.ends
-            starts = [0, *ends[:-1]]
-            blobs = set(message.blobs)
-            settled = [(first + i, SUCCESS, payload[starts[i] : ends[i]], i in blobs) for i in range(count)]
-            self._deliver_recorded(call, settled)
-        else:
-            self._ledger.tell(call.client, Outputs(call.id, [(first, count)], message.ends, [], message.blobs), payload)
-        self._done(call, part.segment, range(first, first + count))
+        outputs = Outputs(call.id, [(first, count)], message.ends, [], message.blobs)
+        self._results.succeeded(call, part.segment, first, outputs, payload, _trace(delivery, now))
 
     def _one_by_one(self, container: Container, message: Completed, payload: bytes, now: float) -> None:
         """The general case. Positions that are not open have been answered before, or were never there: ignored."""
@@ -106,9 +99,9 @@ class Settler:
             if delivery is not None:
                 self.requeue(delivery, unasked, now)
         for call, entries in settled.values():
-            self._publish(call, [entry for _, entry in entries])
+            self._results.publish(call, [entry for _, entry in entries], now, container.id)
             for segment, entry in entries:
-                self._done(call, segment, (entry[0],))
+                self._results.done(call, segment, (entry[0],), now)
 
     def _counts_as_lost(self, delivery: Delivery, position: int) -> bool:
         """Judge an input that was stopped though nobody asked for it: as part of a batch, or with its container.
@@ -163,11 +156,6 @@ class Settler:
 
     # ------------------------------------------------------------ what the engine decides
 
-    def settle(self, call: Call, segment: Segment | None, settled: Sequence[Settled]) -> None:
-        """End inputs that no container holds (they were pending, or are void where they run)."""
-        self._publish(call, settled)
-        self._done(call, segment, [entry[0] for entry in settled])
-
     def void(self, delivery: Delivery, positions: Sequence[int], *, now: float) -> None:
         """Take running inputs away from their container, which is told to stop them and may take its time."""
         ledger, container = self._ledger, delivery.container
@@ -183,19 +171,7 @@ class Settler:
         """One attempt of a running input ended badly by the engine's own judgement: retry it or tell the caller."""
         call, segment, index = delivery.locate(position)
         if not self._retried(call, segment, index, status, now):
-            self.settle(call, segment, [(index, status, text.encode(), False)])
-
-    def fail_pending(self, pool: Pool, status: OutputStatus, payload: bytes) -> None:
-        """End everything that waits in a pool."""
-        for call in pool.backlog.calls():
-            self.end_pending(call, status, payload)
-
-    def end_pending(self, call: Call, status: OutputStatus, payload: bytes) -> None:
-        """End everything of a call that waits."""
-        for span in call.pool.backlog.remove(call):
-            call.add_pending(-len(span))
-            self.settle(call, span.segment, [(index, status, payload, False) for index in range(span.first, span.last)])
-        self._ledger.touch(call.pool)
+            self._results.settle(call, segment, [(index, status, text.encode(), False)], now)
 
     def lost(self, container: Container, reason: str, now: float) -> None:
         """A container is gone: what it had started is re-run or blamed, what it had not started is just requeued."""
@@ -209,6 +185,7 @@ class Settler:
             for position in blamed:
                 call, segment, index = delivery.locate(position)
                 crashes = call.crashes[index] = call.crashes.get(index, 0) + 1
+                self._record_attempt(call, index, 0.0)
                 # Only an input that was alone when its container died is known to have done it.
                 if crashes >= limit and was_alone:
                     positions.remove(position)
@@ -217,9 +194,11 @@ class Settler:
                         f"input {index} was running in {crashes} containers when they died (the last: {reason}); it is "
                         f"not tried again (poison_crashes_max = {limit})"
                     )
-                    self.settle(call, segment, [(index, OutputStatus.INTERNAL_FAILURE, text.encode(), False)])
+                    self._results.settle(
+                        call, segment, [(index, OutputStatus.INTERNAL_FAILURE, text.encode(), False)], now
+                    )
             suspicious = bool(blamed) or (is_head and not container.crash_expected)
-            self.requeue(delivery, positions, now, suspected=suspicious)
+            self.requeue(delivery, positions, now, suspected=suspicious, lost=reason)
         container.deliveries.clear()
 
     @staticmethod
@@ -233,8 +212,18 @@ class Settler:
             return list(positions) if is_head and len(positions) == 1 else []
         return list(positions)
 
-    def requeue(self, delivery: Delivery, positions: Iterable[int], now: float, *, suspected: bool = False) -> None:
-        """Put inputs of a delivery back in front of their calls' queues, in order; it costs them no attempt."""
+    def requeue(
+        self, delivery: Delivery, positions: Iterable[int], now: float, *, suspected: bool = False, lost: str = ""
+    ) -> None:
+        """Put inputs of a delivery back in front of their calls' queues, in order; it costs them no attempt.
+
+        Args:
+            delivery: which has them.
+            positions: which of them.
+            now: the time.
+            suspected: one of them may have killed its container.
+            lost: what became of the container, if it is gone; otherwise it has given them back.
+        """
         runs: list[Span] = []
         alone_after = min(ALONE_AFTER, self._ledger.settings.poison_crashes_max)
         for position in sorted(positions):
@@ -248,8 +237,10 @@ class Settler:
                 last.last += 1
             else:
                 runs.append(Span(call, segment, index, index + 1, queued_at=now, alone=alone))
+        what = What.LOST if lost else What.RECLAIMED
         for span in runs:
             span.call.pool.backlog.put_back(span)
+            span.call.diary.note(now, what, span.first, len(span), delivery.container.id, lost)
         self._close_if_empty(delivery, now)
 
     # ------------------------------------------------------------ inside
@@ -280,7 +271,15 @@ class Settler:
         call.add_pending(1)
         call.pool.backlog.delay(span, now + delay)
         call.pool.arm("retry", now + delay)
+        call.diary.note(now, What.RETRIED, index, 1, "", now + delay)
+        self._record_attempt(call, index, now + delay)
         return True
+
+    def _record_attempt(self, call: Call, index: int, not_before: float) -> None:
+        """Write down what is behind an input of a spawned call that goes round again."""
+        if call.kind.is_async:
+            failures, crashes = call.failures.get(index, 0), call.crashes.get(index, 0)
+            self._ledger.persist(AttemptRecord(call.id, index, failures, crashes, not_before))
 
     def _close_if_empty(self, delivery: Delivery, now: float) -> None:
         container = delivery.container
@@ -299,39 +298,6 @@ class Settler:
         elif following.mode == "serial":
             following.since = now
 
-    def _publish(self, call: Call, settled: Sequence[Settled]) -> None:
-        if call.kind.is_async:
-            self._deliver_recorded(call, settled)
-        else:
-            self._ledger.tell(call.client, *_as_outputs(call.id, settled))
-
-    def _deliver_recorded(self, call: Call, settled: Sequence[Settled]) -> None:
-        self._ledger.emit(RecordOutputs(call.id, [StoredOutput(*entry) for entry in settled]))
-        for watcher in call.watchers:
-            wanted = [entry for entry in settled if watcher.first <= entry[0] < watcher.last]
-            if wanted:
-                self._ledger.tell(watcher.client, *_as_outputs(call.id, wanted))
-
-    def _done(self, call: Call, segment: Segment | None, indexes: Sequence[int] | range) -> None:
-        call.add_done(len(indexes))
-        if segment is not None and segment.blobs:
-            carried = [(call.id, index) for index in indexes if index in segment.blobs]
-            if carried:
-                self._ledger.emit(DropBlobs(carried))
-        if call.failures or call.crashes or call.streams:
-            for index in indexes:
-                call.failures.pop(index, None)
-                call.crashes.pop(index, None)
-                call.streams.pop(index, None)
-        self.end_if_finished(call)
-
-    def end_if_finished(self, call: Call) -> None:
-        """Forget a call to which nothing more can happen."""
-        if call.finished and call.id in self._ledger.calls:
-            if call.kind.is_async:
-                self._ledger.emit(RecordCall(call.id, call.pool.spec.name, call.accepted))
-            self._ledger.unbind(call)
-
 
 def _check_shape(message: Completed, payload: bytes) -> None:
     ends, counted = message.ends, sum(part[2] for part in message.parts)
@@ -344,18 +310,6 @@ def _check_shape(message: Completed, payload: bytes) -> None:
             raise ProtocolError(f"{code} is no status of an output")
 
 
-def _as_outputs(call_id: str, settled: Sequence[Settled]) -> tuple[Outputs, bytes]:
-    """Return the message and payload that carry some results of one call."""
-    parts: list[tuple[int, int]] = []
-    ends: list[int] = []
-    size = 0
-    for index, _, payload, _ in settled:
-        if parts and parts[-1][0] + parts[-1][1] == index:
-            parts[-1] = (parts[-1][0], parts[-1][1] + 1)
-        else:
-            parts.append((index, 1))
-        size += len(payload)
-        ends.append(size)
-    failures = [(i, int(entry[1])) for i, entry in enumerate(settled) if entry[1] is not SUCCESS]
-    blobs = [i for i, entry in enumerate(settled) if entry[3]]
-    return Outputs(call_id, parts, ends, failures, blobs), b"".join(entry[2] for entry in settled)
+def _trace(delivery: Delivery, now: float) -> Trace:
+    opened_at = delivery.parts[0].call.diary.opened_at
+    return Trace(opened_at, delivery.at, now, delivery.container.id)

@@ -14,15 +14,16 @@ __all__ = ["Part", "Segment", "Span"]
 
 
 class Segment:
-    """The payload of inputs first..first+len(ends)-1 of one call, as the client sent it. Never changes."""
+    """The payload of inputs first..first+len(ends)-1 of one call, as the client sent it. Only `left` ever changes."""
 
-    __slots__ = ("blobs", "ends", "first", "payload")
+    __slots__ = ("blobs", "ends", "first", "left", "payload")
 
     def __init__(self, first: int, ends: list[int], payload: bytes, blobs: frozenset[int] = frozenset()) -> None:
         self.first = first
         self.ends = ends  #: ends[i] is the offset just after input first + i
         self.payload = payload
         self.blobs = blobs  #: inputs whose bytes are a reference to a blob
+        self.left = len(ends)  #: inputs without a result; with the last, nobody needs the payload any more
 
     def cut(self, first: int, count: int) -> tuple[list[int], int, bytes | memoryview]:
         """Return (ends, base, payload) of `count` inputs from `first` on; ends count from `base` = 0 of the segment."""

@@ -211,7 +211,8 @@ class Feed:
     def _store(self, parts: list[memoryview], span: _Span) -> bytes:
         """Write arguments that are too large for a message to a file; return its name."""
         span.blobs.append(span.last)
-        welcome, name = self._link.welcome, input_name(self.call_id, span.last)
+        welcome = self._link.welcome
+        name = input_name(self.call_id, span.last, is_kept=self._kind.is_async)
         return blobs.store(parts, welcome.blob_dir, name, size_max=welcome.payload_max)
 
     def _send(self, span: _Span) -> None:

@@ -10,8 +10,6 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, Unpack, cast
 
-from msgspec.msgpack import encode
-
 from swell.errors import ExecutionError, InvalidError
 from swell.model import FunctionSpec, MethodSpec
 from swell.sdk import invoke
@@ -28,6 +26,7 @@ from swell.sdk.session import Session, current_client, require_running
 from swell.sdk.target import Target
 from swell.wire.context import function_id_here, is_local
 from swell.wire.messages import BindFunction, Bound, GetStats, Stats
+from swell.wire.variant import changes_between
 
 if TYPE_CHECKING:
     from swell.sdk.app import App
@@ -79,7 +78,7 @@ class Function(Generic[P, R]):
         self._base = base
         self._fixed_id = function_id
         self._bound = ("", "")  # id of the base, id of this variant
-        self._variants: dict[tuple[str, bytes], str] = {}  # ids of variants by id of this base and encoded spec
+        self._variants: dict[tuple[str, bytes], str] = {}  # ids of variants by id of this base and what they change
 
     @property
     def __swell_raw__(self) -> Any:
@@ -397,13 +396,14 @@ class Function(Generic[P, R]):
     async def _bind(self, link: Link, base_id: str, spec: FunctionSpec) -> str:
         if self._bound[0] == base_id:
             return self._bound[1]
-        variants = (self._base or self)._variants
-        key = (base_id, encode(spec))
+        base = self._base or self
+        variants, changes = base._variants, changes_between(base.spec, spec)
+        key = (base_id, changes)
         known = variants.get(key)
         if known is None:
             check_at_load(spec)
             request = link.next_request()
-            bound, _ = await link.request(request, BindFunction(request, base_id, spec))
+            bound, _ = await link.request(request, BindFunction(request, base_id, changes))
             assert isinstance(bound, Bound)
             show_notices(link)
             if len(variants) >= VARIANTS_KEPT:

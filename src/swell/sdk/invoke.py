@@ -34,7 +34,7 @@ def _open(link: Link, target: Target, kind: CallKind, args: Arguments, kwargs: d
         kwargs,
         inline_max=welcome.payload_inline_max,
         directory=welcome.blob_dir,
-        name=input_name(call_id, 0),
+        name=input_name(call_id, 0, is_kept=kind.is_async),
         size_max=welcome.payload_max,
     )
     message = OpenCall(

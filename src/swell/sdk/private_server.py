@@ -14,6 +14,8 @@ import sys
 import threading
 from typing import ClassVar
 
+from swell.home import new_run_dir
+
 __all__ = ["PrivateServer"]
 
 STOP_PATIENCE_S = 40.0  #: longer than the grace that containers get
@@ -70,7 +72,7 @@ class PrivateServer:
             server._lifeline = -1
 
     def _start(self) -> None:
-        self._run_dir = run_dir = os.path.join(_fast_directory(), f"swell-{os.getuid()}-{os.urandom(8).hex()}")
+        self._run_dir = run_dir = new_run_dir()
         os.mkdir(run_dir, 0o700)
         path = os.path.join(run_dir, "server.sock")
         hold, self._lifeline = os.pipe()
@@ -119,12 +121,3 @@ class PrivateServer:
 
 
 os.register_at_fork(after_in_child=PrivateServer._forget)  # pyright: ignore[reportPrivateUsage]
-
-
-def _fast_directory() -> str:
-    """Return where files live in memory, if there is such a place: large arguments and results go there."""
-    if os.access("/dev/shm", os.W_OK):
-        return "/dev/shm"
-    import tempfile
-
-    return tempfile.gettempdir()

@@ -1,7 +1,9 @@
 """The server process: the one place where engine, backend, store and sockets are chosen and put together.
 
-Started by a client for itself (private: it lives as long as the client's end of the lifeline), with a socket that
-already listens, so that the client need not wait for it. This module must not decide anything about work.
+There are two kinds. A private one is started by a client for itself, with a socket that already listens, so that the
+client need not wait for it; it lives as long as the client's end of the lifeline, and keeps nothing. One that stays has
+a data directory, in which it keeps what must survive, and is found there. This module must not decide anything about
+work.
 """
 
 from __future__ import annotations
@@ -17,64 +19,84 @@ import shutil
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from swell.backends.gpu import NvmlProvider
 from swell.backends.process.backend import ProcessBackend
 from swell.config import Settings
-from swell.errors import Error
+from swell.errors import Error, InvalidError
+from swell.ports import Store, StoreBroken
 from swell.server.connection import Connection
 from swell.server.controlplane import ControlPlane
+from swell.server.places import Places
 from swell.store.memory import MemoryStore
 
-__all__ = ["main"]
+if TYPE_CHECKING:
+    from swell.server.residence import Residence
+
+__all__ = ["main", "stay"]
+
+log = logging.getLogger("swell.server")
+
+EXIT_STORE = 74  #: as sysexits.h has it: an input or output error
+LAST_SAYING_S = 0.2  #: how long clients are given to read why the server ends
 
 
-async def serve(listener: socket.socket, run_dir: Path, lifeline: int, settings: Settings) -> None:
-    """Run a server until its lifeline closes or it is told to stop.
+class Life:
+    """What ends a server: a signal, its lifeline, or its store."""
 
-    Args:
-        listener: a listening socket.
-        run_dir: private directory of this server; removed at the end.
-        lifeline: file descriptor whose end of file is the order to stop.
-        settings: what the server runs under.
-    """
-    loop = asyncio.get_running_loop()
-    stop: asyncio.Future[str] = loop.create_future()
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop: asyncio.Future[str] = self._loop.create_future()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self.end, f"the server got {number.name}")
 
-    def order_stop(reason: str) -> None:
-        if not stop.done():
-            stop.set_result(reason)
+    def end(self, reason: str) -> None:
+        """Order the end."""
+        if not self._stop.done():
+            self._stop.set_result(reason)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, order_stop, f"the server got {number.name}")
-    loop.add_reader(lifeline, order_stop, "the client is gone")
+    async def run(
+        self, plane: ControlPlane, listener: socket.socket, settings: Settings, up: Callable[[], None]
+    ) -> None:
+        """Serve until the end is ordered; `up` is called when clients are heard."""
+        await plane.start()
+        numbers = iter(range(1, sys.maxsize))
+        server = await self._loop.create_unix_server(
+            lambda: Connection(plane, next(numbers), settings.frame_max),
+            sock=listener,
+            start_serving=True,
+            backlog=4_096,
+        )
+        up()
+        # What is here now stays for good: keep the collector from walking it again and again.
+        gc.collect()
+        gc.freeze()
+        reason = await self._stop
+        server.close()
+        await plane.stop(reason)
 
-    blob_dir = run_dir / "blobs"
-    blob_dir.mkdir(mode=0o700, exist_ok=True)
-    web_dir = run_dir / "web"
-    web_dir.mkdir(mode=0o700, exist_ok=True)
-    plane = ControlPlane(
-        settings=settings,
-        backend=ProcessBackend(NvmlProvider(), run_dir, settings.log_line_max),
-        store=MemoryStore(),
-        address=f"unix:{listener.getsockname()}",
-        blob_dir=blob_dir,
-        web_dir=web_dir,
-        seed=secrets.token_hex(16),
-    )
-    await plane.start()
-    numbers = iter(range(1, sys.maxsize))
-    server = await loop.create_unix_server(
-        lambda: Connection(plane, next(numbers), settings.frame_max), sock=listener, start_serving=True, backlog=4_096
-    )
-    # What is here now stays for good: keep the collector from walking it again and again.
-    gc.collect()
-    gc.freeze()
-    reason = await stop
+
+def _plane(settings: Settings, store: Store, places: Places) -> ControlPlane:
+    places.make()
+    backend = ProcessBackend(NvmlProvider(), places.run_dir, settings.log_line_max)
+    return ControlPlane(settings=settings, backend=backend, store=store, places=places, seed=secrets.token_hex(16))
+
+
+# ---------------------------------------------------------------- a private server
+
+
+async def _serve_client(listener: socket.socket, run_dir: Path, lifeline: int, settings: Settings) -> None:
+    """Serve until the lifeline closes, or the server is told to stop."""
+    life, loop = Life(), asyncio.get_running_loop()
+    loop.add_reader(lifeline, life.end, "the client is gone")
+    plane = _plane(settings, MemoryStore(loop.call_soon), Places(f"unix:{listener.getsockname()}", run_dir))
+    await life.run(plane, listener, settings, up=lambda: None)
     loop.remove_reader(lifeline)
-    server.close()
-    await plane.stop(reason)
 
 
 def main() -> None:
@@ -95,9 +117,77 @@ def main() -> None:
     listener.setblocking(False)
     try:
         with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=_new_loop) as runner:
-            runner.run(serve(listener, options.run_dir, options.lifeline_fd, settings))
+            runner.run(_serve_client(listener, options.run_dir, options.lifeline_fd, settings))
     finally:
         shutil.rmtree(options.run_dir, ignore_errors=True)
+
+
+# ---------------------------------------------------------------- a server that stays
+
+
+def stay(data_dir: Path, settings: Settings, up: Callable[[], None]) -> None:
+    """Run a server on a data directory until it is told to stop by SIGTERM or SIGINT.
+
+    Args:
+        data_dir: what it keeps is there.
+        settings: what it runs under.
+        up: called when clients are heard.
+
+    Raises:
+        ConflictError: another server has the directory.
+        InvalidError: the directory cannot be written to, or what is in it cannot be read.
+    """
+    from swell.server.residence import Residence
+
+    residence = Residence(data_dir)
+    residence.enter()
+    try:
+        with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=_new_loop) as runner:
+            runner.run(_serve_all(residence, _with_timezone(settings), up))
+    finally:
+        residence.leave()
+
+
+async def _serve_all(residence: Residence, settings: Settings, up: Callable[[], None]) -> None:
+    from swell.store.sqlite import SqliteStore  # the driver of its database; a private server does without
+
+    life = Life()
+    places = Places(f"unix:{residence.run_dir / 'server.sock'}", residence.run_dir, residence.data_dir)
+    planes: list[ControlPlane] = []
+
+    def broken(error: StoreBroken) -> None:
+        # Nothing more can be promised. Whoever waits is told why; what was accepted is safe, and goes on with the next
+        # server. Not an orderly stop: that would want to write.
+        log.critical("%s", error)
+        for plane in planes:
+            plane.break_down(error)
+        asyncio.get_running_loop().call_later(LAST_SAYING_S, os._exit, EXIT_STORE)
+
+    store = SqliteStore(
+        str(residence.data_dir / "swell.db"),
+        soon=asyncio.get_running_loop().call_soon_threadsafe,
+        on_broken=broken,
+        synchronous=settings.store_sync,
+    )
+    planes.append(_plane(settings, store, places))
+    listener = residence.listen()
+
+    def announce() -> None:
+        residence.announce(places.address)
+        up()
+
+    try:
+        await life.run(planes[0], listener, settings, announce)
+    except StoreBroken as error:  # as it was opened
+        raise InvalidError(str(error)) from None
+
+
+def _with_timezone(settings: Settings) -> Settings:
+    if settings.timezone:
+        return settings
+    from tzlocal import get_localzone_name
+
+    return replace(settings, timezone=get_localzone_name())
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

@@ -14,6 +14,8 @@ from swell.wire import messages as m
 
 __all__ = ["Following"]
 
+WATCH = 4  #: number of the request
+
 
 class Following:
     """One call as its client sees it."""
@@ -44,6 +46,7 @@ class Following:
         self._recorded: set[int] = set()
         self._items: dict[int, int] = {}
         self._pausing = False
+        self._watching = False
 
     @property
     def is_over(self) -> bool:
@@ -82,8 +85,6 @@ class Following:
                     m.OpenCall(call_id, function_id, plan.method, plan.kind, ends, sealed, blobs), b"".join(pieces)
                 )
                 self._check_over()
-                if plan.watches:
-                    self._say(m.Watch(1, plan.call_id, 0, total), b"")
 
     def cancel(self) -> None:
         """Cancel the call, unless it is over."""
@@ -124,6 +125,9 @@ class Following:
     def accepted(self, message: m.Accepted) -> None:
         """Inputs of a spawned call are safe."""
         self._accepted = max(self._accepted, message.upto)
+        if self.plan.watches and not self._watching:
+            self._watching = True
+            self._say(m.Watch(WATCH, self.plan.call_id, 0, len(self.plan.works)), b"")
         self.pump()
         self._check_over()
 

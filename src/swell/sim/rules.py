@@ -25,7 +25,7 @@ def check_promptness(ledger: Ledger, now: float, slack_s: float) -> None:
         if pool.app.closing:
             continue
         free = [container for container in pool.ready.values() if container.takes_inputs]
-        if pool.spec.batching is not None:
+        if pool.serving.batching is not None:
             _check_batches(pool, free, now, slack_s)
         elif pool.backlog.count:
             idle = [container.id for container in free if not container.deliveries]
@@ -36,9 +36,9 @@ def check_promptness(ledger: Ledger, now: float, slack_s: float) -> None:
 
 
 def _check_batches(pool: Pool, free: list[Container], now: float, slack_s: float) -> None:
-    batching = pool.spec.batching
+    batching = pool.serving.batching
     assert batching is not None
-    limit = pool.spec.concurrency.target_inputs
+    limit = pool.serving.concurrency.target_inputs
     if not any(container.slots_used < (container.own_slots or limit) for container in free):
         return
     due = pool.backlog.due()
@@ -69,7 +69,7 @@ def check_drains(ledger: Ledger, effects: list[Effect], asked: Set[str], now: fl
             continue
         container = ledger.containers[effect.container_id]
         pool = container.pool
-        if pool.app.closing or container.id in asked or pool.spec.single_use:
+        if pool.app.closing or container.id in asked or container.spec.single_use:
             continue
         assert not container.deliveries, f"{container.id} is busy and told to leave"
         floor = min(pool.settings.min_containers or 0, pool.plan.containers)

@@ -61,6 +61,7 @@ class Scenario(Struct, frozen=True):
     tick_late_s: float = 0.0  #: how late the shell may call `tick`, at most
     start_s: float = 0.002
     items_ahead_max: int = 1_024
+    commit_s: float = 0.0005  #: how long the store takes to make something durable
 
 
 def draw(seed: int) -> Scenario:

@@ -18,14 +18,14 @@ from swell.engine.events import (
     Event,
     KillContainer,
     Order,
-    RecordCall,
-    RecordOutputs,
+    Persist,
     ShutdownRequested,
     StartContainer,
     Tell,
 )
 from swell.model import CallKind, FunctionSpec, OutputStatus
 from swell.policy.retry import retry_delay
+from swell.records import CallEnded, OutputsRecord, Record
 from swell.sim.work import Mishap, Work
 from swell.states import ENDS_AS, InputState, is_final, step
 from swell.wire import messages as m
@@ -273,18 +273,27 @@ class Witness:
                     assert is_final(account.state), f"{call_id}/{index}: its blob is dropped before its end"
                     assert (call_id, index) not in self._dropped, f"{call_id}/{index}: its blob is dropped twice"
                     self._dropped.add((call_id, index))
-            case RecordCall():
-                call = self.calls[effect.call_id]
-                assert call.id not in self._finished, f"{call.id}: finished twice"
-                assert call.ended == len(call.inputs) == effect.num_inputs, f"{call.id}: finished before all has ended"
-                self._finished.add(call.id)
-            case RecordOutputs():
-                call = self.calls[effect.call_id]
+            case Persist():
+                self._recorded_now(effect.record)
+            case _:
+                pass
+
+    def _recorded_now(self, record: Record) -> None:
+        match record:
+            case OutputsRecord():
+                call = self.calls[record.call_id]
                 assert call.kind is CallKind.SPAWN, f"{call.id}: recorded, but nobody will ask for it"
-                for output in effect.outputs:
-                    assert (call.id, output.index) not in self._recorded, f"{call.id}/{output.index}: recorded twice"
-                    self._recorded.add((call.id, output.index))
-                    self._end(call, output.index, output.status)
+                failures = dict(record.failures)
+                for position in range(record.count):
+                    index = record.first + position
+                    assert (call.id, index) not in self._recorded, f"{call.id}/{index}: recorded twice"
+                    self._recorded.add((call.id, index))
+                    self._end(call, index, OutputStatus(failures.get(position if record.ends else 0, 1)))
+            case CallEnded():
+                call = self.calls[record.call_id]
+                assert call.id not in self._finished, f"{call.id}: finished twice"
+                assert call.ended == len(call.inputs) == record.num_inputs, f"{call.id}: finished before all has ended"
+                self._finished.add(call.id)
             case _:
                 pass
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 from swell.engine.engine import Engine
 from swell.engine.events import (
-    AskStore,
     ClientGone,
     ClientSaid,
     ContainerExited,
@@ -26,19 +25,21 @@ from swell.engine.events import (
     NodesObserved,
     NodeView,
     Order,
-    RecordOutputs,
     SendRecorded,
     ShutdownRequested,
     StartContainer,
     Tell,
 )
+from swell.engine.gate import Gate
 from swell.model import FunctionSpec
-from swell.ports import StoredOutput
+from swell.ports import Store
+from swell.records import StoredOutput
 from swell.sim.client import AppPlan, FakeClient
 from swell.sim.clock import Clock
 from swell.sim.container import FakeContainer, Manners
 from swell.sim.link import Link
 from swell.sim.rules import check_drains, check_empty, check_promptness
+from swell.sim.store import DurableStore
 from swell.sim.swarm import Scenario
 from swell.sim.witness import Witness
 from swell.wire import codec
@@ -61,7 +62,8 @@ class World:
         self.engine = Engine(scenario.settings, f"sim-{seed}")
         self.witness = Witness(scenario.settings)
         self.witness.expect_innocent_survival = not scenario.faults.lost_per_s and not scenario.faults.nodes_per_s
-        self.witness.slack_s = 4 * scenario.latency_s + EPSILON  # the engine's clocks start when it sends
+        # The engine's clocks start when it decides to send, and what it sends may wait for a commit.
+        self.witness.slack_s = 4 * scenario.latency_s + 2 * scenario.commit_s + EPSILON
         self.clients: dict[int, FakeClient] = {}
         self.containers: dict[str, FakeContainer] = {}
         self.events = 0
@@ -71,8 +73,8 @@ class World:
         self._node_of: dict[str, str] = {}
         self._to_client: dict[int, Link] = {}
         self._to_container: dict[str, tuple[Link, Link]] = {}
-        self._records: dict[str, dict[int, StoredOutput]] = {}
-        self._recorded_by: dict[str, int] = {}
+        self.store = DurableStore(self.clock, Random(seed), scenario.commit_s)
+        self._gate = Gate(cast("Store", self.store), self._do, self.feed)
         self._leavers: set[str] = set()
         self._ticks_here = 0
         self.clock.at(0.0, self._observe)
@@ -143,8 +145,7 @@ class World:
             ledger, now = self.engine.ledger, self.clock.now
             check_promptness(ledger, now, self.scenario.tick_late_s + EPSILON)
             check_drains(ledger, effects, self._leavers, now)
-        for effect in effects:
-            self._do(effect)
+        self._gate.carry_out(effects)
 
     # ------------------------------------------------------------ effects
 
@@ -162,32 +163,20 @@ class World:
             case KillContainer():
                 delay = self.scenario.latency_s * self.random.uniform(0, 4)
                 self.clock.after(delay, lambda: self._kill(effect.container_id, f"killed: {effect.reason}"))
-            case RecordOutputs():
-                kept = self._records.setdefault(effect.call_id, {})
-                kept.update((output.index, output) for output in effect.outputs)
-            case SendRecorded():
-                self._send_recorded(effect)
-            case AskStore():
-                if isinstance(effect.message, m.Watch):
-                    watch = effect.message
-                    self._send_recorded(SendRecorded(effect.client, watch.call_id, watch.first, watch.last))
+            case SendRecorded(_, call_id, first, last):
+                self.store.read_outputs(call_id, first, last, partial(self._send_recorded, effect))
             case LookAtNodes():
                 self.clock.after(self.scenario.latency_s, self._observe)
             case _:
                 pass
 
-    def _send_recorded(self, effect: SendRecorded) -> None:
-        kept = self._records.get(effect.call_id, {})
-        for index in sorted(kept):
-            if effect.first <= index < effect.last and effect.client in self._to_client:
-                output = kept[index]
+    def _send_recorded(self, effect: SendRecorded, kept: list[StoredOutput]) -> None:
+        for output in kept:
+            if effect.client in self._to_client:
                 failures = [] if output.status == 1 else [(0, int(output.status))]
-                answer = m.Outputs(effect.call_id, [(index, 1)], [len(output.payload)], failures)
+                blobs = [0] if output.has_blob else []
+                answer = m.Outputs(effect.call_id, [(output.index, 1)], [len(output.payload)], failures, blobs)
                 self._to_client[effect.client].send(answer, output.payload)
-
-    def recorded(self, call_id: str) -> dict[int, StoredOutput]:
-        """Return what the store holds of a call, by index."""
-        return self._records.get(call_id, {})
 
     # ------------------------------------------------------------ clients
 

@@ -1,19 +1,32 @@
 """How the files that carry large values are called.
 
+They lie in a directory in memory, which ends with its server; what must outlive that, in KEPT below it, which leads to
+the server's data directory.
+
 Apart from `blobs`, so that the server, which deletes them and never looks into one, does not load pickle. This module
 must not know where the files are.
 """
 
 from __future__ import annotations
 
-__all__ = ["input_name", "output_name"]
+from typing import Final
+
+__all__ = ["INPUT_SUFFIX", "KEPT", "call_of", "input_name", "output_name"]
+
+KEPT: Final = "kept/"
+INPUT_SUFFIX: Final = ".in"
 
 
-def input_name(call_id: str, index: int) -> str:
+def input_name(call_id: str, index: int, *, is_kept: bool = False) -> str:
     """Return the name of the file that carries the arguments of an input."""
-    return f"{call_id}.{index}.in"
+    return f"{KEPT if is_kept else ''}{call_id}.{index}{INPUT_SUFFIX}"
 
 
-def output_name(call_id: str, index: int) -> str:
+def output_name(call_id: str, index: int, *, is_kept: bool = False) -> str:
     """Return the name of the file that carries the result of an input."""
-    return f"{call_id}.{index}.out"
+    return f"{KEPT if is_kept else ''}{call_id}.{index}.out"
+
+
+def call_of(name: str) -> str:
+    """Return the id of the call that a file belongs to, by its name; "" for a draft that was never finished."""
+    return "" if name.startswith("~") else name.removeprefix(KEPT).rsplit(".", 2)[0]

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from swell.errors import DeserializationError, RequestSizeError, SerializationError
 from swell.wire import payload
+from swell.wire.blob_names import KEPT
 
 __all__ = [
     "PAYLOAD_MAX",
@@ -38,7 +39,7 @@ PARTS_MAX: Final = 1 << 20  #: buffers of one value
 ALIGNMENT: Final = 64  #: of every part: what vector instructions like
 WRITEV_MAX: Final = 512  #: pieces handed to the system at once; Linux takes 1024
 
-_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}", re.ASCII)
+_NAME = re.compile(rf"(?:{KEPT})?[A-Za-z0-9_-][A-Za-z0-9_.-]{{0,199}}", re.ASCII)
 _SIZE = struct.Struct("<Q")
 
 
@@ -78,6 +79,8 @@ def pickled(value: object, inline_max: int) -> bytes | list[memoryview]:
 
 def store(parts: Sequence[memoryview], directory: str, name: str, *, size_max: int = PAYLOAD_MAX) -> bytes:
     """Write the parts of a pickled value as a file; return its name as it travels.
+
+    One that is to be kept is on the disk when this returns.
 
     Raises:
         SerializationError: there is no room for the file.
@@ -149,19 +152,33 @@ def _write(directory: str, name: str, parts: Sequence[memoryview]) -> None:
         pieces.append(part)
         pieces.append(memoryview(bytes(_padding(part.nbytes))))
     path = os.path.join(directory, name)
-    draft = os.path.join(directory, f"~{name}.{os.getpid()}.{threading.get_ident()}")
+    folder, base = os.path.split(path)
+    draft = os.path.join(folder, f"~{base}.{os.getpid()}.{threading.get_ident()}")
     try:
         fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             _write_all(fd, pieces)
+            if name.startswith(KEPT):
+                os.fsync(fd)
         finally:
             os.close(fd)
         os.replace(draft, path)
+        if name.startswith(KEPT):
+            _sync_folder(folder)
     except OSError as error:
         with contextlib.suppress(OSError):
             os.unlink(draft)
         size = sum(part.nbytes for part in parts)
         raise SerializationError(f"cannot store a value of {size} bytes in {directory}: {error.strerror}") from error
+
+
+def _sync_folder(folder: str) -> None:
+    """Have the names in a folder survive a power failure, too."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _write_all(fd: int, pieces: list[memoryview]) -> None:

@@ -129,7 +129,7 @@ class BindFunction(Message, frozen=True, tag=20):
 
     request: int
     function_id: str
-    spec: FunctionSpec  #: the variant's whole spec; equal specs give equal ids
+    changes: bytes  #: what it changes of its base, as `swell.wire.variant` encodes it; equal changes give equal ids
 
 
 class TakeItems(Message, frozen=True, tag=21):
@@ -150,7 +150,6 @@ class Welcome(Message, frozen=True, tag=39):
     payload_inline_max: int
     map_outstanding_max: int
     payload_max: int = 4 << 30
-    keeps: bool = False  #: what is spawned outlives this server: its blobs go where `blob_names.kept` says
 
 
 class Done(Message, frozen=True, tag=40):
@@ -323,7 +322,7 @@ class Deliver(Message, frozen=True, tag=61):
     ends: list[int]
     blobs: list[int] = []  #: positions whose payload is a reference to a blob
     base: int = 0
-    kept: list[str] = []  #: calls whose results outlive this server: their blobs go where `blob_names.kept` says
+    kept: list[str] = []  #: calls whose results are kept: their blobs lie in KEPT (see `blob_names`)
 
 
 class Cancel(Message, frozen=True, tag=62):

@@ -19,7 +19,6 @@ from swell.config import Settings
 from swell.engine.engine import Engine
 from swell.engine.events import (
     AppEnded,
-    AskStore,
     ClientGone,
     ClientSaid,
     ContainerExited,
@@ -29,18 +28,47 @@ from swell.engine.events import (
     Effect,
     Event,
     KillContainer,
+    LoadCall,
+    LoadCalls,
+    LoadSpans,
     LookAtNodes,
     NodesObserved,
     NodeView,
     Order,
-    RecordCall,
-    RecordOutputs,
+    Persist,
+    ReadDeployment,
+    ReadTrace,
+    Remark,
     SendRecorded,
     ShutdownRequested,
     StartContainer,
     Tell,
 )
-from swell.model import AutoscalerSettings, CallKind, Environment, FunctionSpec, Gpu, Node, OutputStatus, Source
+from swell.model import (
+    AutoscalerSettings,
+    CallKind,
+    Deployment,
+    Environment,
+    FunctionSpec,
+    Gpu,
+    Node,
+    OutputStatus,
+    Source,
+)
+from swell.records import (
+    AppRecord,
+    AttemptRecord,
+    CallEnded,
+    CallGrown,
+    CallRecord,
+    CallsCancelled,
+    ContainerRecord,
+    FunctionRecord,
+    OutputsRecord,
+    Record,
+    SpanRecord,
+    SpansDone,
+)
 from swell.wire import messages as m
 
 SETTINGS = frozenset(AutoscalerSettings.__struct_fields__)
@@ -186,20 +214,63 @@ class Diary:
                 return self._order(self._names[effect.container_id], effect.message)
             case Tell():
                 return self._told(effect)
-            case RecordOutputs():
-                return f"record {effect.call_id}{[output.index for output in effect.outputs]}"
-            case RecordCall():
-                return f"record {effect.call_id} as finished"
+            case Persist():
+                return self._record(effect.record)
             case SendRecorded():
                 return f"send what is recorded of {effect.call_id}[{effect.first}:{effect.last}] to {effect.client}"
-            case AskStore():
-                return f"ask the store about {effect.message.call_id}"
+            case LoadCall():
+                return f"load {effect.call_id}"
+            case LoadCalls():
+                return f"load {effect.calls_max} calls after {effect.after}"
+            case LoadSpans():
+                return f"load {effect.window.inputs_max} inputs of {effect.call_id} from {effect.first} on"
+            case ReadDeployment():
+                return f"read version {effect.version} of {effect.app_id}"
+            case ReadTrace():
+                return f"read the trace of {effect.call.call_id}[{effect.index}]"
+            case Remark():
+                return f"remark on {effect.function_name}: {effect.text}"
             case DropBlobs():
                 return "drop blobs of " + ", ".join(f"{call_id}[{index}]" for call_id, index in effect.inputs)
             case LookAtNodes():
                 return "look at the nodes"
             case AppEnded():
                 return f"{effect.app_id} ended"
+
+    def _record(self, record: Record) -> str:
+        match record:
+            case CallRecord():
+                sealed = "" if record.sealed else ", more may come"
+                return f"record call {record.call_id} with {record.accepted} inputs{sealed}"
+            case CallGrown():
+                return f"record that {record.call_id} has {record.accepted} inputs" + ", all" * record.sealed
+            case SpanRecord():
+                return f"record inputs {span(record.call_id, record.first, len(record.ends))}"
+            case OutputsRecord():
+                statuses = {OutputStatus(status).name for _, status in record.failures}
+                alike = "" if record.ends else " alike"
+                told = f"record {span(record.call_id, record.first, record.count)}{alike}"
+                return told + (f" {'/'.join(sorted(statuses))}" if statuses else "")
+            case CallEnded():
+                return f"record {record.call_id} as ended"
+            case SpansDone():
+                return f"record spans {record.firsts} of {record.call_id} as done"
+            case AttemptRecord():
+                return f"record {record.failures} failures and {record.crashes} crashes of {record.call_id}[{record.index}]"
+            case ContainerRecord():
+                return f"record the end of {self._names[record.container_id]}"
+            case CallsCancelled():
+                which = "unknown functions" if record.function_ids is None else f"{len(record.function_ids)} functions"
+                return f"record calls of {which} as cancelled"
+            case Deployment():
+                return f"record version {record.version}"
+            case AppRecord():
+                return f"record app {record.name} at version {record.version}" + ", stopped" * bool(record.stopped_at)
+            case FunctionRecord():
+                how = ", retired" * record.is_retired + ", pinned" * record.is_pinned
+                return f"record function {record.spec.name} at version {record.version}{how}"
+            case _:
+                return f"record {type(record).__name__}"
 
     @staticmethod
     def _order(name: str, message: m.Message) -> str:

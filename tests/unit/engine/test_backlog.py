@@ -8,13 +8,15 @@ from swell.engine.backlog import Backlog
 from swell.engine.call import Call
 from swell.engine.pool import Pool
 from swell.engine.span import Part, Segment, Span
-from swell.model import CallKind, Environment, FunctionSpec, Source
+from swell.model import AppKind, CallKind, Deployment, Environment, FunctionSpec, Source
 
-POOL = Pool("fu", App("ap", "ap", 1, Environment("/py", "/", ())), FunctionSpec("f", Source("m", "f")), Settings())
+VERSION = Deployment("ap", 0, (), Environment("/py", "/", ()))
+APP = App("ap", AppKind.EPHEMERAL, 1, VERSION, 0.0)
+POOL = Pool("fu", APP, FunctionSpec("f", Source("m", "f")), Settings(), VERSION)
 
 
 def call(name: str, method: str = "") -> Call:
-    return Call(name, CallKind.MAP, POOL, method, 1, parent="")
+    return Call(name, CallKind.MAP, POOL, method, 1, parent="", opened_at=0.0)
 
 
 def span(of: Call, first: int, last: int, *, at: float = 0.0, alone: bool = False) -> Span:

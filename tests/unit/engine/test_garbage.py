@@ -22,9 +22,11 @@ from swell.model import (
     Gpu,
     GpuRequest,
     Node,
+    Provenance,
     Resources,
     RetryPolicy,
     Source,
+    Strategy,
 )
 from swell.wire import messages as m
 
@@ -76,32 +78,43 @@ class Babble:
     def field(self, name: str) -> Any:
         ledger, pick = self._engine.ledger, self.random.choice
         draw: dict[str, Callable[[], Any]] = {
+            "about": lambda: pick([*ledger.calls, *ledger.containers, *ledger.pools, "in-1:0", "app.f", ""]),
+            "app": lambda: pick([*ledger.apps, *ledger.app_names, "none"]),
             "app_id": lambda: pick([*ledger.apps, "ap-new"]),
             "blobs": self.numbers,
             "busy_s": self.seconds,
             "call_id": lambda: pick([*ledger.calls, "fc-new", f"fc-{self.random.random()}"]),
+            "changes": lambda: pick((b"", b"\x80", b"\x81\xa9timeout_s\x05", b"\x81\xa5batch\x01", b"\xff")),
             "change": lambda: AutoscalerChange(*(pick((None, self.number())) for _ in range(4))),
+            "container_id": lambda: pick([*ledger.containers, "ta-none"]),
             "count": self.number,
+            "create_as": lambda: pick(("", f"ap-{self.random.random()}")),
             "delivery": lambda: pick([*(d for c in ledger.containers.values() for d in c.deliveries), 0, 77]),
             "detach": lambda: self.random.random() < 0.5,
             "ends": self.numbers,
             "environment": lambda: ENVIRONMENT,
             "failures": lambda: [(self.number(), self.number()) for _ in range(pick((0, 0, 1, 3)))],
             "function_id": lambda: pick([*ledger.pools, "fu-unknown"]),
+            "graceful": lambda: self.random.random() < 0.5,
+            "is_rollover": lambda: self.random.random() < 0.3,
             "functions": lambda: [self.spec() for _ in range(pick((0, 1, 3)))],
             "kind": lambda: pick(list(CallKind)),
             "method": lambda: pick(("", "a")),
+            "provenance": Provenance,
             "parts": lambda: [
                 (self.field("delivery"), self.number(), self.number()) for _ in range(pick((0, 1, 1, 2)))
             ],
+            "resent": lambda: self.random.random() < 0.2,
             "sealed": lambda: self.random.random() < 0.7,
             "slots": self.number,
             "spec": self.spec,
             "startup_s": self.seconds,
+            "strategy": lambda: pick(list(Strategy)),
+            "tags": lambda: {"a": "b"},
             "terminate_containers": lambda: self.random.random() < 0.5,
             "watch": lambda: True,
         }
-        texts = {"name", "parent", "reason", "role", "text", "token"}
+        texts = {"tag", "name", "parent", "reason", "role", "text", "token"}
         return "text" if name in texts else draw.get(name, self.number)()
 
     def message(self) -> tuple[m.Message, bytes]:

@@ -101,7 +101,7 @@ def test_inputs_that_cannot_be_told_apart(diary) -> None:
 
 def test_a_watch_of_a_call_that_is_unknown_is_the_stores_business(diary) -> None:
     diary.opens()
-    assert diary.says(m.Watch(1, "fc-old", 0, 5)) == ["ask the store about fc-old"]
+    assert diary.says(m.Watch(1, "fc-old", 0, 5)) == ["load fc-old"]
 
 
 def test_results_of_a_call_that_somebody_waits_for_are_not_for_others(diary) -> None:

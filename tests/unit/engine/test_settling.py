@@ -70,14 +70,19 @@ def test_what_a_container_says_after_its_end_is_void(diary) -> None:
 
 def test_spawned_results_are_recorded_and_sent_to_who_watches(diary) -> None:
     diary.opens(max_containers=1)
-    assert diary.calls("fc-1", 2, kind=CallKind.SPAWN) == ["accept fc-1 up to 2", "start c1"]
+    assert diary.calls("fc-1", 2, kind=CallKind.SPAWN) == [
+        "record call fc-1 with 2 inputs",
+        "record inputs fc-1[0:2]",
+        "accept fc-1 up to 2",
+        "start c1",
+    ]
     diary.ready("c1")
     assert diary.completes("c1", 1, 0, busy_s=1.0)[:1] == ["record fc-1[0]"]
     watch = diary.says(m.Watch(5, "fc-1", 0, 2), client=2)
     assert watch == ["send what is recorded of fc-1[0:2] to 2"]
     done = diary.completes("c1", 2, 0)
-    assert done == ["record fc-1[1]", "tell 2: fc-1[1]", "record fc-1 as finished"]
-    assert diary.says(m.DescribeCall(6, "fc-1")) == ["ask the store about fc-1"]
+    assert done == ["record fc-1[1]", "tell 2: fc-1[1]", "record fc-1 as ended"]
+    assert diary.says(m.DescribeCall(6, "fc-1")) == ["load fc-1"]
 
 
 def test_who_stopped_watching_is_told_nothing(diary) -> None:

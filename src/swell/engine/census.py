@@ -1,0 +1,238 @@
+"""What there is at this moment, in rows for people: apps, functions, containers, calls.
+
+Nothing here changes anything. This module must not know who asks, or how rows are shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from swell.engine.app import App
+from swell.engine.container import Container
+from swell.engine.ledger import Ledger
+from swell.engine.pool import Pool
+from swell.model import AppKind
+from swell.policy.schedule import schedule_text
+from swell.records import AppRecord, ContainerRecord
+from swell.wire.inquiries import AppRow, CallReport, ContainerRow, FunctionRow
+from swell.wire.messages import FunctionProgress
+
+__all__ = ["Census", "gone_row", "stopped_row", "why_waiting"]
+
+_STATES = {
+    AppKind.EPHEMERAL: "ephemeral",
+    AppKind.DETACHED: "ephemeral (detached)",
+    AppKind.DEPLOYED: "deployed",
+}
+
+
+class Census:
+    """Counts and describes."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def app(self, name: str) -> App | None:
+        """Return the app of a name or an id, if it runs."""
+        ledger = self._ledger
+        return ledger.apps.get(ledger.app_names.get(name, name))
+
+    def apps(self) -> list[AppRow]:
+        """Describe all apps, the latest first."""
+        rows = [self.app_row(app) for app in self._ledger.apps.values()]
+        return sorted(rows, key=lambda row: -row.created_at)
+
+    def app_row(self, app: App) -> AppRow:
+        """Describe an app."""
+        pools = app.pools.values()
+        return AppRow(
+            app.id,
+            app.name,
+            "stopping…" if app.closing else _STATES[app.kind],
+            sum(len(pool.containers) for pool in pools),
+            sum(sum(pool.pending.values()) for pool in pools),
+            sum(pool.running_total for pool in pools),
+            app.created_at,
+            app.deployment.version,
+        )
+
+    def functions(self, app: App) -> list[FunctionRow]:
+        """Describe the functions of an app."""
+        return [_function_row(pool) for pool in app.pools.values()]
+
+    def progress(self, app_id: str) -> Iterator[FunctionProgress]:
+        """Describe every function of an app, for a live display; nothing if there is no such app."""
+        app = self._ledger.apps.get(app_id)
+        for pool in () if app is None else app.pools.values():
+            busy = _busy(pool)
+            yield FunctionProgress(
+                pool.spec.name,
+                len(pool.starting),
+                busy,
+                len(pool.ready) - busy,
+                sum(pool.pending.values()),
+                pool.running_total,
+                pool.done,
+                pool.accepted,
+                why_waiting(pool),
+            )
+
+    def containers(self, app_id: str = "") -> list[ContainerRow]:
+        """Describe the containers of an app, or all, the latest first."""
+        rows = [
+            container_row(container)
+            for container in self._ledger.containers.values()
+            if not app_id or container.pool.app.id == app_id
+        ]
+        return sorted(rows, key=lambda row: (-row.requested_at, row.container_id))
+
+    def container(self, container_id: str) -> ContainerRow | None:
+        """Describe a container that is there, or was lately."""
+        container = self._ledger.containers.get(container_id)
+        if container is not None:
+            return container_row(container)
+        record = self._ledger.diaries.container(container_id)
+        return None if record is None else gone_row(record, self.app_name(record.app_id))
+
+    def app_name(self, app_id: str) -> str:
+        """Return the name of an app that runs, "" of another."""
+        app = self._ledger.apps.get(app_id)
+        return "" if app is None else app.name
+
+    def calls_in(self, container_id: str) -> tuple[str, ...]:
+        """Return the calls whose inputs a container executes now."""
+        container = self._ledger.containers.get(container_id)
+        if container is None or not container.deliveries:
+            return ()
+        deliveries = list(container.deliveries.values())
+        if deliveries[0].mode == "serial":
+            deliveries = deliveries[:1]
+        return tuple(dict.fromkeys(part.call.id for delivery in deliveries for part in delivery.parts))
+
+    def call(self, request: int, call_id: str) -> CallReport | None:
+        """Describe a call that goes on, or ended lately."""
+        call = self._ledger.calls.get(call_id)
+        if call is not None:
+            diary, pool = call.diary, call.pool
+            total = call.accepted if call.sealed else None
+            return CallReport(
+                request,
+                call.id,
+                pool.app.name,
+                pool.spec.name,
+                call.kind.name.lower(),
+                diary.opened_at,
+                total,
+                call.pending,
+                call.running,
+                call.done,
+                None,
+                diary.parent,
+            )
+        diary = self._ledger.diaries.call(call_id)
+        if diary is None:
+            return None
+        app_name, _, function_name = diary.function.rpartition(".")
+        return CallReport(
+            request,
+            call_id,
+            app_name,
+            function_name,
+            diary.kind.name.lower(),
+            diary.opened_at,
+            diary.num_inputs,
+            0,
+            0,
+            diary.num_inputs,
+            diary.ended_at,
+            diary.parent,
+        )
+
+    def inputs(self) -> tuple[int, int, int]:
+        """Return how many inputs wait, run, and have ended since the server started."""
+        pools = self._ledger.pools.values()
+        return (
+            sum(sum(pool.pending.values()) for pool in pools),
+            sum(pool.running_total for pool in pools),
+            self._ledger.ended + sum(pool.done for pool in pools),
+        )
+
+
+def _busy(pool: Pool) -> int:
+    return sum(bool(container.deliveries) for container in pool.ready.values())
+
+
+def _function_row(pool: Pool) -> FunctionRow:
+    busy, schedule = _busy(pool), pool.spec.schedule
+    return FunctionRow(
+        pool.spec.name,
+        pool.id,
+        pool.version,
+        pool.settings,
+        len(pool.starting),
+        busy,
+        len(pool.ready) + len(pool.relief) - busy,
+        sum(pool.pending.values()),
+        pool.running_total,
+        pool.done,
+        pool.plan.containers,
+        pool.plan.reason,
+        pool.held_back,
+        schedule_text(schedule) if schedule is not None else "",
+        pool.next_run,
+        pool.is_retired,
+    )
+
+
+def container_row(container: Container) -> ContainerRow:
+    """Describe a container."""
+    pool = container.pool
+    return ContainerRow(
+        container.id,
+        pool.app.id,
+        pool.app.name,
+        pool.spec.name,
+        container.state.value,
+        container.version,
+        container.requested_at,
+        container.ready_at,
+        None,
+        container.executing,
+        container.served,
+    )
+
+
+def gone_row(record: ContainerRecord, app_name: str) -> ContainerRow:
+    """Describe a container that is no more."""
+    return ContainerRow(
+        record.container_id,
+        record.app_id,
+        app_name,
+        record.function_name,
+        record.state,
+        record.version,
+        record.requested_at,
+        record.ready_at,
+        record.ended_at,
+        0,
+        record.served,
+        record.reason,
+    )
+
+
+def stopped_row(record: AppRecord) -> AppRow:
+    """Describe an app that is no more."""
+    return AppRow(record.app_id, record.name, "stopped", 0, 0, 0, record.created_at, record.version, record.stopped_at)
+
+
+def why_waiting(pool: Pool) -> str:
+    """Return why inputs of a pool wait, in words; "" if none does, or if they only wait for their turn."""
+    if not sum(pool.pending.values()):
+        return ""
+    if pool.held_back:
+        return pool.held_back
+    if not len(pool.backlog):
+        return "being read from the store"
+    if not pool.backlog.count:
+        return "waiting for a retry's delay"
+    return "" if pool.ready else "waiting for a container to start"

@@ -1,0 +1,388 @@
+"""Apps that stay: one version following another, going back to a former one, found by name, taken over after a restart.
+
+A version is immutable. Making one live changes what the pools of an app run; how the containers of the former one are
+relieved is the scaler's business. This module must not know inputs, or where versions are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from msgspec.structs import replace
+
+from swell.engine.app import App
+from swell.engine.apps import Apps
+from swell.engine.events import DeploymentRead, ReadDeployment, Remark
+from swell.engine.ledger import Ledger
+from swell.engine.pool import Pool
+from swell.engine.scale import Scaler
+from swell.errors import ConflictError, Error, InvalidError, NotFoundError
+from swell.model import AppKind, AutoscalerSettings, Deployment, Environment, FunctionSpec, Strategy
+from swell.policy.schedule import missed_runs
+from swell.policy.soundness import unsoundness
+from swell.records import BundleRecord, CallsCancelled, FunctionGone, FunctionRecord, Restored
+from swell.wire.apps import (
+    AppFound,
+    DeployApp,
+    Deployed,
+    FindApp,
+    FindFunction,
+    FunctionFound,
+    RedeployApp,
+    StopApp,
+    TagApp,
+)
+from swell.wire.messages import Done
+from swell.wire.variant import apply_changes
+
+__all__ = ["Deployments"]
+
+NO_ENVIRONMENT = Environment("", "", ())
+
+
+class Deployments:
+    """Makes versions live, and finds what is."""
+
+    def __init__(self, ledger: Ledger, apps: Apps, scaler: Scaler) -> None:
+        self._ledger = ledger
+        self._apps = apps
+        self._scaler = scaler
+        self._waiting: dict[tuple[str, int], list[tuple[int, RedeployApp | FindFunction]]] = {}  # for a version
+
+    # ------------------------------------------------------------ a new version
+
+    def deploy(self, client: int, message: DeployApp, bundle: bytes, now: float) -> None:
+        """Make a version of an app live, unless it is so already."""
+        app = self._deployed(message.name)
+        app_id = message.app_id if app is None else app.id
+        try:
+            if app is None:
+                self._check_new(app_id)
+            specs = self._apps.checked(message.functions, app_id, client, now)
+        except Error as error:
+            self._apps.fail(client, message.request, error)
+            return
+        version = 1 if app is None else app.deployment.version + 1
+        deployment = Deployment(
+            app_id, version, tuple(specs), message.environment, now, message.tag, message.provenance
+        )
+        if app is None:
+            app = self._create(message.name, deployment, now)
+        elif _is_same(app.deployment, deployment) and app.tags == message.tags:
+            self._drop_overrides(app)
+            ids = dict(app.function_ids)
+            self._ledger.tell(client, Deployed(message.request, app.id, app.deployment.version, ids, 0.0))
+            return
+        app.tags = message.tags
+        if bundle:
+            self._ledger.persist(BundleRecord(message.environment.bundle, bundle))
+        self._publish(client, message.request, app, deployment, message.strategy, now)
+
+    def _drop_overrides(self, app: App) -> None:
+        """Return to the settings that the functions declare, as every deploy does, even one that changes nothing."""
+        for pool in app.pools.values():
+            if pool.override != AutoscalerSettings():
+                pool.set_override(AutoscalerSettings())
+                self._ledger.persist(pool.record())
+                self._ledger.touch(pool)
+
+    def _check_new(self, app_id: str) -> None:
+        if app_id in self._ledger.apps:
+            raise ConflictError(f"{app_id} is the id of another app: mint a new one")
+
+    def _create(self, name: str, deployment: Deployment, now: float) -> App:
+        app = App(name, AppKind.DEPLOYED, None, deployment, now)
+        self._ledger.apps[app.id] = app
+        self._ledger.app_names[name] = app.id
+        return app
+
+    def _publish(
+        self, client: int, request: int, app: App, deployment: Deployment, strategy: Strategy, now: float
+    ) -> None:
+        ledger = self._ledger
+        app.deployment = deployment
+        ledger.persist(deployment)
+        ledger.persist(app.record())
+        specs = {spec.name: spec for spec in deployment.functions}
+        app.function_ids = {name: ledger.function_id(app.id, name) for name in specs}
+        for pool in list(app.pools.values()):
+            spec = None if pool.is_pinned else self._renewed(pool, specs)
+            if spec is not None:
+                self._renew(pool, spec, deployment, strategy, now)
+            elif not pool.is_pinned:
+                self._retire(pool)
+        for name, pool_id in app.function_ids.items():
+            if pool_id not in app.pools:
+                self._apps.add_pool(app, specs[name], deployment, key=name)
+        ids = dict(app.function_ids)
+        ledger.tell(client, Deployed(request, app.id, deployment.version, ids, deployment.deployed_at))
+
+    @staticmethod
+    def _renewed(pool: Pool, specs: dict[str, FunctionSpec]) -> FunctionSpec | None:
+        """Return what a pool runs in a new version; None if that has nothing for it."""
+        base = specs.get(pool.spec.name)
+        if base is None or not pool.changes:
+            return base
+        try:
+            spec = apply_changes(base, pool.changes)
+        except InvalidError:
+            return None
+        return None if unsoundness(spec) else spec
+
+    def _renew(self, pool: Pool, spec: FunctionSpec, deployment: Deployment, strategy: Strategy, now: float) -> None:
+        """Have a pool run another version; containers that have not served yet do not begin with the former one."""
+        for container in [*pool.starting.values(), *pool.relief.values()]:
+            self._scaler.drain(container, now)
+        pool.become(spec, deployment)
+        pool.is_retired = False
+        if strategy is Strategy.RECREATE:
+            for container in list(pool.ready.values()):
+                self._scaler.interrupt(container, f"version {deployment.version} replaces it", now)
+            pool.become(spec, deployment)
+        self._apps.schedule(pool, now=now)
+        self._ledger.persist(pool.record())
+        self._ledger.touch(pool)
+
+    def _retire(self, pool: Pool) -> None:
+        """Let a pool that the live version does not have finish what it has."""
+        if not pool.is_retired:
+            pool.is_retired = True
+            pool.next_run = None
+            self._ledger.persist(pool.record())
+            self._ledger.touch(pool)
+
+    def wither(self, pool: Pool, now: float) -> None:
+        """Forget a retired pool once it has nothing left to do."""
+        if not pool.is_empty or pool.app.closing:
+            return
+        for container in list(pool.containers.values()):
+            self._scaler.drain(container, now)
+        if not pool.containers:
+            del pool.app.pools[pool.id]
+            self._ledger.forget(pool)
+            self._ledger.persist(FunctionGone(pool.id))
+
+    # ------------------------------------------------------------ a former version
+
+    def redeploy(self, client: int, message: RedeployApp, now: float) -> None:
+        """Make a former version, or the live one, live anew."""
+        app = self._find(client, message.request, message.app)
+        if app is None:
+            return
+        live = app.deployment.version
+        version = live if message.is_rollover else message.version or live - 1
+        if message.is_rollover:
+            self._publish_again(client, message, app, app.deployment, now)
+        elif version == live:
+            text = f"version {live} of {app.name} is live already; a rollover gives it fresh containers"
+            self._apps.fail(client, message.request, InvalidError(text))
+        elif not 1 <= version < live:
+            text = f"{app.name} has no version {version}; there are 1 to {live}, and {live} is live"
+            self._apps.fail(client, message.request, NotFoundError(text))
+        else:
+            self._read(app, version, client, message)
+
+    def _read(self, app: App, version: int, client: int, message: RedeployApp | FindFunction) -> None:
+        waiting = self._waiting.setdefault((app.id, version), [])
+        waiting.append((client, message))
+        if len(waiting) == 1:
+            self._ledger.emit(ReadDeployment(app.id, version))
+
+    def read(self, event: DeploymentRead, now: float) -> None:
+        """Go on with what waited for a version to be read."""
+        for client, message in self._waiting.pop((event.app_id, event.version), []):
+            app, found = self._ledger.apps.get(event.app_id), event.deployment
+            if app is None or app.closing or found is None:
+                text = f"version {event.version} of {message.app} is not kept"
+                self._apps.fail(client, message.request, NotFoundError(text))
+            elif isinstance(message, RedeployApp):
+                self._publish_again(client, message, app, found, now)
+            else:
+                self._pin(app, found)
+                self._tell_pinned(client, message, app)
+
+    def _publish_again(self, client: int, message: RedeployApp, app: App, former: Deployment, now: float) -> None:
+        try:
+            specs = self._apps.checked(list(former.functions), app.id, client, now)
+        except Error as error:
+            self._apps.fail(client, message.request, error)
+            return
+        deployment = replace(
+            former,
+            version=app.deployment.version + 1,
+            functions=tuple(specs),
+            deployed_at=now,
+            provenance=message.provenance,
+        )
+        self._publish(client, message.request, app, deployment, message.strategy, now)
+
+    # ------------------------------------------------------------ finding
+
+    def _deployed(self, name: str) -> App | None:
+        return self._ledger.apps.get(self._ledger.app_names.get(name, ""))
+
+    def _find(self, client: int, request: int, name: str) -> App | None:
+        """Return the deployed app of a name or id; None after telling the client that there is none."""
+        app = self._deployed(name) or self._ledger.apps.get(name)
+        if app is not None and app.kind is AppKind.DEPLOYED and not app.closing:
+            return app
+        error = NotFoundError(f"No App with name {name!r} is deployed{_near(name, self._ledger.app_names)}")
+        self._apps.fail(client, request, error)
+        return None
+
+    def find_app(self, client: int, message: FindApp, now: float) -> None:
+        """Tell a client which app a name stands for, making an empty one if it wants that."""
+        app = self._deployed(message.app)
+        if app is None and message.create_as:
+            try:
+                self._check_new(message.create_as)
+            except ConflictError as error:
+                self._apps.fail(client, message.request, error)
+                return
+            app = self._create(message.app, Deployment(message.create_as, 0, (), NO_ENVIRONMENT, now), now)
+            self._ledger.persist(app.record())
+        app = app or self._find(client, message.request, message.app)
+        if app is not None:
+            self._ledger.tell(client, AppFound(message.request, app.id, app.name, app.deployment.version, app.tags))
+
+    def find_function(self, client: int, message: FindFunction) -> None:
+        """Tell a client the id of a function of a deployed app."""
+        app = self._deployed(message.app)
+        kind, name = _kind_of(message.name)
+        if app is None or app.closing:
+            near = _near(message.app, self._ledger.app_names)
+            text = f"Lookup failed for {kind} {name!r}: no App with name {message.app!r} is deployed{near}"
+            self._apps.fail(client, message.request, NotFoundError(text))
+        elif not message.version:
+            self._tell_found(client, message, app.pools.get(app.function_ids.get(message.name, "")), app)
+        elif any(pool.is_pinned and pool.version == message.version for pool in app.pools.values()):
+            self._tell_pinned(client, message, app)
+        elif message.version == app.deployment.version:
+            self._pin(app, app.deployment)
+            self._tell_pinned(client, message, app)
+        else:
+            self._read(app, message.version, client, message)
+
+    def _pin(self, app: App, deployment: Deployment) -> None:
+        """Give every function of a version a pool that keeps that version."""
+        for spec in deployment.functions:
+            key = _pinned_key(spec.name, deployment.version)
+            if self._ledger.function_id(app.id, key) not in app.pools:
+                alone = replace(spec, autoscaler=replace(spec.autoscaler, min_containers=None), schedule=None)
+                self._apps.add_pool(app, alone, deployment, key=key, is_pinned=True)
+
+    def _tell_pinned(self, client: int, message: FindFunction, app: App) -> None:
+        pool_id = self._ledger.function_id(app.id, _pinned_key(message.name, message.version))
+        self._tell_found(client, message, app.pools.get(pool_id), app)
+
+    def _tell_found(self, client: int, message: FindFunction, pool: Pool | None, app: App) -> None:
+        if pool is None:
+            error = NotFoundError(_lookup_failure(message, app))
+            self._apps.fail(client, message.request, error)
+            return
+        spec = replace(pool.spec, source=replace(pool.spec.source, pickled=b""))
+        self._ledger.tell(client, FunctionFound(message.request, app.id, pool.id, pool.version, spec))
+
+    # ------------------------------------------------------------ the rest of an app's life
+
+    def stop(self, client: int, message: StopApp, now: float) -> None:
+        """Stop an app for good; the client hears when nothing of it is left."""
+        app = self._deployed(message.app) or self._ledger.apps.get(message.app)
+        if app is None:
+            near = _near(message.app, self._ledger.app_names)
+            text = f"No App with name {message.app!r} runs here; it may be stopped already{near}"
+            self._apps.fail(client, message.request, NotFoundError(text))
+            return
+        app.closers.append((client, message.request))
+        self._apps.stop(app, now, "the app was stopped")
+
+    def tag(self, client: int, message: TagApp) -> None:
+        """Replace the tags of an app."""
+        app = self._find(client, message.request, message.app)
+        if app is not None:
+            app.tags = message.tags
+            self._ledger.persist(app.record())
+            self._ledger.tell(client, Done(message.request))
+
+    def restore(self, state: Restored, now: float) -> None:
+        """Go on with what a former server has left."""
+        ledger = self._ledger
+        ledger.resume_sequence(state.sequence)
+        versions = {(each.app_id, each.version): each for each in state.deployments}
+        for record in state.apps:
+            deployment = versions.get((record.app_id, record.version))
+            deployment = deployment or Deployment(record.app_id, record.version, (), NO_ENVIRONMENT)
+            app = App(record.name, record.kind, None, deployment, record.created_at)
+            app.tags = record.tags
+            ledger.apps[app.id] = app
+            if app.kind is AppKind.DEPLOYED:
+                ledger.app_names[app.name] = app.id
+        for function in state.functions:
+            app = ledger.apps.get(function.app_id)
+            if app is not None:
+                self._restore_pool(app, function, versions[app.id, function.version], state, now)
+        # What ran for clients that ran an app themselves ended with the former server.
+        ledger.persist(CallsCancelled(None, "its app ended with the server that ran it", now))
+        for app in list(ledger.apps.values()):
+            self._apps.end_if_idle(app, now)
+
+    def _restore_pool(
+        self, app: App, record: FunctionRecord, deployment: Deployment, state: Restored, now: float
+    ) -> None:
+        ledger = self._ledger
+        pool = Pool(record.function_id, app, record.spec, ledger.settings, deployment)
+        pool.changes, pool.is_pinned, pool.is_retired = record.changes, record.is_pinned, record.is_retired
+        pool.set_override(record.override)
+        app.pools[pool.id] = ledger.pools[pool.id] = pool
+        if ledger.function_id(app.id, pool.spec.name) == pool.id and not pool.is_retired:
+            app.function_ids[pool.spec.name] = pool.id
+        waiting = state.waiting.get(pool.id)
+        if waiting is not None:
+            pool.stored_calls, pool.stored_inputs = waiting.calls, waiting.inputs
+            pool.pending[True] = pool.accepted = waiting.inputs
+        if record.next_run is not None and pool.spec.schedule is not None:
+            self._resume_schedule(pool, record.next_run, now)
+        ledger.touch(pool)
+
+    def _resume_schedule(self, pool: Pool, due: float, now: float) -> None:
+        schedule, timezone = pool.spec.schedule, self._ledger.settings.timezone
+        assert schedule is not None
+        missed, pool.next_run = missed_runs(schedule, due, now, timezone)
+        if missed:
+            runs = "1 scheduled run was" if missed == 1 else f"{missed} scheduled runs were"
+            text = f"{runs} missed while the server was down, and skipped"
+            self._ledger.emit(Remark(pool.app.id, pool.spec.name, text))
+            self._ledger.persist(pool.record())
+        if pool.next_run is not None:
+            pool.arm("schedule", pool.next_run)
+
+
+def _is_same(live: Deployment, new: Deployment) -> bool:
+    return live.functions == new.functions and live.environment == new.environment and live.tag == new.tag
+
+
+def _pinned_key(name: str, version: int) -> str:
+    return f"{name}@{version}"
+
+
+def _kind_of(name: str) -> tuple[str, str]:
+    return ("Cls", name.removesuffix(".*")) if name.endswith(".*") else ("Function", name)
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    close = get_close_matches(name, list(known), 1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _lookup_failure(message: FindFunction, app: App) -> str:
+    """Return why a name was not found in an app, with what may have been meant."""
+    kind, name = _kind_of(message.name)
+    names = [spec.name for spec in app.deployment.functions]
+    hint = _near(message.name, names)
+    if kind == "Function" and f"{name}.*" in names:
+        hint = f"; it is a class: use Cls.from_name({message.app!r}, {name!r})"
+    elif kind == "Cls" and name in names:
+        hint = f"; it is a function: use Function.from_name({message.app!r}, {name!r})"
+    version = f" version {message.version}" if message.version else ""
+    return f"Lookup failed for {kind} {name!r}: App {message.app!r}{version} has none of that name{hint}"

@@ -1,0 +1,115 @@
+"""What happened to the inputs of a call, to a container, to a pool: kept while it is recent, so that it can be told.
+
+Entries are made on hot paths, one per span and not per input: bare tuples, put into words only when somebody asks.
+This module must not know why anything happened, or how a story is told.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import IntEnum
+from typing import NamedTuple
+
+from swell.model import CallKind
+from swell.records import ContainerRecord
+
+__all__ = ["CallDiary", "Decision", "Diaries", "Entry", "What", "decisions"]
+
+ENTRIES_MAX = 512  #: of one call; of very many, those in the middle are given up
+DECISIONS_MAX = 100  #: of one pool
+ENDED_MAX = 2_000  #: calls, and containers, that have ended and are remembered
+
+
+class What(IntEnum):
+    """What can happen to inputs."""
+
+    ACCEPTED = 1
+    STORED = 2  #: accepted, and left to the store until their turn comes
+    LOADED = 3  #: read back from it
+    DELIVERED = 4
+    SUCCEEDED = 5
+    FAILED = 6  #: ended in another way; the detail is the status
+    RETRIED = 7  #: the detail is when it may run again
+    RECLAIMED = 8  #: given back by a container that had not begun it
+    LOST = 9  #: the detail is what became of its container
+
+
+class Entry(NamedTuple):
+    """Something happened to inputs first..first+many-1."""
+
+    at: float
+    what: What
+    first: int
+    many: int
+    container_id: str = ""
+    detail: object = None
+
+
+class CallDiary:
+    """What happened to the inputs of one call."""
+
+    __slots__ = ("call_id", "ended_at", "entries", "function", "kind", "num_inputs", "opened_at", "parent")
+
+    def __init__(self, call_id: str, function: str, kind: CallKind, parent: str, opened_at: float) -> None:
+        self.call_id = call_id
+        self.function = function  #: "app.function"
+        self.kind = kind
+        self.parent = parent
+        self.opened_at = opened_at
+        self.ended_at: float | None = None
+        self.num_inputs = 0  #: known at the end
+        self.entries: list[Entry] = []
+
+    def note(self, at: float, what: What, first: int, many: int, container_id: str = "", detail: object = None) -> None:
+        """Write down that something happened."""
+        entries = self.entries
+        entries.append(Entry(at, what, first, many, container_id, detail))
+        if len(entries) > ENTRIES_MAX:
+            del entries[ENTRIES_MAX // 2 : ENTRIES_MAX * 3 // 4]
+
+
+class Decision(NamedTuple):
+    """What the autoscaler wanted from some moment on, and why."""
+
+    at: float
+    plan: int
+    live: int  #: containers there were, those that start included
+    reason: str
+    held_back: str  #: why there are not as many, "" if there are
+
+
+def decisions() -> deque[Decision]:
+    """Return an empty record of decisions, which keeps the latest."""
+    return deque(maxlen=DECISIONS_MAX)
+
+
+class Diaries:
+    """What has ended lately."""
+
+    def __init__(self) -> None:
+        self._calls: dict[str, CallDiary] = {}  # the longest ended first, and so below
+        self._containers: dict[str, ContainerRecord] = {}
+
+    def keep_call(self, diary: CallDiary) -> None:
+        """Remember a call that has ended, for a while."""
+        self._calls[diary.call_id] = diary
+        if len(self._calls) > ENDED_MAX:
+            del self._calls[next(iter(self._calls))]
+
+    def keep_container(self, container: ContainerRecord) -> None:
+        """Remember a container that is no more, for a while."""
+        self._containers[container.container_id] = container
+        if len(self._containers) > ENDED_MAX:
+            del self._containers[next(iter(self._containers))]
+
+    def call(self, call_id: str) -> CallDiary | None:
+        """Return the diary of a call that has ended, if it is still kept."""
+        return self._calls.get(call_id)
+
+    def container(self, container_id: str) -> ContainerRecord | None:
+        """Return a container that is no more, if it is still remembered."""
+        return self._containers.get(container_id)
+
+    def containers(self) -> list[ContainerRecord]:
+        """Return the containers that are no more and still remembered, the latest ended first."""
+        return list(reversed(self._containers.values()))

@@ -1,0 +1,120 @@
+"""Between the engine and the world: what is decided is written down, asked of the store, and then done.
+
+Write before speak: what the engine says because of something that it has written down leaves when that is durable. What
+is said later to the same peer waits behind it, so that nobody hears things out of order; everybody else is spoken to at
+once. This module must not know messages, or how anything is written or done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from swell.engine.events import (
+    CallLoaded,
+    CallsLoaded,
+    DeploymentRead,
+    DropBlobs,
+    Effect,
+    Event,
+    LoadCall,
+    LoadCalls,
+    LoadSpans,
+    Order,
+    Persist,
+    ReadDeployment,
+    ReadTrace,
+    SpansLoaded,
+    Tell,
+    TraceRead,
+)
+from swell.ports import Store
+
+__all__ = ["Gate"]
+
+Peer = int | str  #: a client's number, a container's id
+
+
+class Gate:
+    """Carries out effects in order, and holds what must wait for a commit.
+
+    Args:
+        store: where the engine writes, and asks.
+        do: carries out any other effect.
+        feed: hands the store's answers to the engine.
+    """
+
+    def __init__(self, store: Store, do: Callable[[Effect], None], feed: Callable[[Event], None]) -> None:
+        self._store = store
+        self._do = do
+        self._feed = feed
+        self._held: dict[Peer, int] = {}  # how many effects wait that concern a peer
+
+    def carry_out(self, effects: Sequence[Effect]) -> None:
+        """Carry out what was decided on one event."""
+        recorded = False
+        waiting: list[Effect] = []
+        for effect in effects:
+            if isinstance(effect, Persist):
+                self._store.append(effect.record)
+                recorded = True
+            elif (recorded or self._held) and self._must_wait(effect, recorded=recorded):
+                waiting.append(effect)
+                for peer in _peers(effect):
+                    self._held[peer] = self._held.get(peer, 0) + 1
+            elif not self._ask(effect):
+                self._do(effect)
+        if waiting:
+            self._store.commit(lambda: self._release(waiting))
+        elif recorded:
+            self._store.commit(_nothing)  # nobody waits for it, and yet it is to be durable soon
+
+    def _must_wait(self, effect: Effect, *, recorded: bool) -> bool:
+        if recorded and isinstance(effect, Tell | Order | DropBlobs):
+            return True
+        return any(peer in self._held for peer in _peers(effect))
+
+    def _release(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            for peer in _peers(effect):
+                left = self._held[peer] - 1
+                if left:
+                    self._held[peer] = left
+                else:
+                    del self._held[peer]
+            self._do(effect)
+
+    def _ask(self, effect: Effect) -> bool:
+        """Put a question of the engine to the store; False if the effect is none."""
+        store, feed = self._store, self._feed
+        match effect:
+            case LoadCall(call_id, window):
+                store.load_call(call_id, window, lambda found: feed(CallLoaded(call_id, found)))
+            case LoadCalls(function_id, after, calls_max, window):
+                store.load_calls(
+                    function_id, after, calls_max, window, lambda calls: feed(CallsLoaded(function_id, calls))
+                )
+            case LoadSpans(call_id, first, window):
+                store.load_spans(call_id, first, window, lambda spans: feed(SpansLoaded(spans)))
+            case ReadDeployment(app_id, version):
+                store.read_deployment(app_id, version, lambda found: feed(DeploymentRead(app_id, version, found)))
+            case ReadTrace(client, request, call, index):
+                store.read_trace(
+                    call.call_id, index, lambda trace: feed(TraceRead(client, request, call, index, trace))
+                )
+            case _:
+                return False
+        return True
+
+
+def _peers(effect: Effect) -> tuple[Peer, ...]:
+    match effect:
+        case Tell():
+            return (effect.client,)
+        case Order():
+            return (effect.container_id,)
+        case _:
+            return ()
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,268 @@
+"""What of the spawned calls is in memory, and what in the store alone: reading it back in time, or when somebody asks.
+
+Of a long call only a window is in memory, and of very many calls only the first. Nothing that waits is ever passed over
+because of that: as the window empties, the next inputs are read. This module must not know how inputs are placed, nor
+how the store is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from swell.engine.call import Call
+from swell.engine.diary import What
+from swell.engine.events import (
+    CallLoaded,
+    CallsLoaded,
+    LoadCall,
+    LoadCalls,
+    LoadSpans,
+    ReadTrace,
+    SendRecorded,
+    SpansLoaded,
+)
+from swell.engine.ledger import Ledger
+from swell.engine.pool import Pool
+from swell.engine.results import Results
+from swell.engine.span import Segment, Span
+from swell.engine.stories import Stories, call_and_index
+from swell.errors import NotFoundError, ServiceError, to_wire
+from swell.model import CallKind
+from swell.records import CallGrown, LoadedCall, LoadedSpans, SpanRecord, StoredCall, Window
+from swell.wire.inquiries import AskStory, CallReport, InspectCall
+from swell.wire.messages import Accepted, CallDescription, DescribeCall, Failed, Message, OpenCall, Watch
+
+__all__ = ["Pager"]
+
+Hear = Callable[[int, Message, bytes, float], None]  #: handles what a client said: client, message, payload, now
+
+
+class Pager:
+    """Keeps the window of each pool filled, and fetches what clients ask about."""
+
+    def __init__(self, ledger: Ledger, results: Results) -> None:
+        self._ledger = ledger
+        self._results = results
+        self._questions: dict[str, list[tuple[int, Message, bytes]]] = {}  # by call
+
+    # ------------------------------------------------------------ the window
+
+    def refill(self, pool: Pool) -> None:
+        """Ask for what should be in memory by now."""
+        settings = self._ledger.settings
+        if pool.app.closing:
+            return
+        few = len(pool.spawned) <= settings.backlog_calls_max // 2
+        if pool.stored_calls and few and not pool.loading and pool.bytes_at_hand <= settings.backlog_bytes_max // 2:
+            pool.loading = True
+            count = settings.backlog_calls_max - len(pool.spawned)
+            self._ledger.emit(LoadCalls(pool.id, pool.loaded_upto, count, self._window(settings.backlog_inputs_max)))
+        for call in list(pool.thin.values()):
+            if not call.loading:
+                call.loading = True
+                window = self._window(settings.backlog_inputs_max - call.at_hand)
+                self._ledger.emit(LoadSpans(call.id, call.tail, window))
+
+    def _window(self, inputs_max: int) -> Window:
+        settings = self._ledger.settings
+        return Window(inputs_max, settings.backlog_bytes_max // 2)
+
+    def calls_loaded(self, event: CallsLoaded, now: float) -> None:
+        """Calls that were in the store alone go on."""
+        pool = self._ledger.pools.get(event.function_id)
+        if pool is None or pool.app.closing:
+            return
+        pool.loading = False
+        for loaded in event.calls:
+            pool.loaded_upto = max(pool.loaded_upto, loaded.call.sequence)
+            self._adopt(pool, loaded, now)
+        if not event.calls and pool.stored_calls:
+            raise AssertionError(f"{pool.id}: the store has none of {pool.stored_calls} calls that wait in it")
+        self._ledger.touch(pool)
+
+    def spans_loaded(self, event: SpansLoaded, now: float) -> None:
+        """More inputs of a long call are in memory."""
+        loaded = event.spans
+        call = self._ledger.calls.get(loaded.call_id)
+        if call is None:
+            return  # it was cancelled in the meantime
+        call.loading = False
+        if not call.stored:
+            return  # they have ended while they were read
+        before = call.tail
+        self._queue(call, loaded, now)
+        if call.tail <= before and call.stored:
+            raise AssertionError(f"{call.id}: the store has none of {call.stored} inputs from {before} on")
+        self._ledger.touch(call.pool)
+
+    # ------------------------------------------------------------ one call
+
+    def _adopt(self, pool: Pool, loaded: LoadedCall, now: float) -> None:
+        """Take a call back into memory, with the first of its inputs that have not ended."""
+        ledger, stored = self._ledger, loaded.call
+        if stored.call_id in ledger.calls:
+            return
+        call = Call(
+            stored.call_id, CallKind.SPAWN, pool, stored.method, 0, parent=stored.parent, opened_at=stored.opened_at
+        )
+        call.sequence = stored.sequence
+        call.accepted, call.done = stored.accepted, stored.done
+        call.pending = stored.accepted - stored.done
+        call.sealed = True
+        pool.stored_calls -= 1
+        pool.stored_inputs -= call.pending
+        pool.spawned[call.id] = ledger.calls[call.id] = call
+        call.diary.note(stored.opened_at, What.STORED, 0, stored.accepted)
+        if not stored.sealed:
+            # Whoever fed it is gone with a former server; what was accepted is all there will be.
+            ledger.persist(CallGrown(call.id, call.accepted, sealed=True))
+        for attempt in loaded.attempts:
+            if any(first <= attempt.index < first + count for first, count in loaded.spans.done):
+                continue
+            if attempt.failures:
+                call.failures[attempt.index] = attempt.failures
+            if attempt.crashes:
+                call.crashes[attempt.index] = attempt.crashes
+            call.held_until[attempt.index] = attempt.not_before
+        call.stored = call.pending
+        self._queue(call, loaded.spans, now)
+        self._results.end_if_finished(call, now)
+
+    def _queue(self, call: Call, loaded: LoadedSpans, now: float) -> None:
+        """Queue the inputs of some spans that have no result."""
+        runs = iter([*loaded.done, (1 << 62, 0)])
+        done = next(runs)
+        for record in loaded.spans:
+            waiting: list[tuple[int, int]] = []
+            first, last = record.first, record.first + len(record.ends)
+            while first < last:
+                while done[0] + done[1] <= first:
+                    done = next(runs)
+                until = min(last, max(first, done[0]))
+                if until > first:
+                    waiting.append((first, until))
+                first = max(until, min(last, done[0] + done[1]))
+            call.stored -= self._queue_waiting(call, record, waiting, now)
+        call.tail = loaded.upto
+        call.ahead = [(first, count) for first, count in loaded.done if first + count > loaded.upto]
+        call.pool.thin.pop(call.id, None)
+        if call.stored and call.at_hand < self._ledger.settings.backlog_inputs_max // 2:
+            call.pool.thin[call.id] = call
+
+    def _queue_waiting(self, call: Call, record: SpanRecord, waiting: list[tuple[int, int]], now: float) -> int:
+        segment = Segment(record.first, record.ends, record.payload, frozenset(record.blobs))
+        segment.left = sum(last - first for first, last in waiting)
+        if not segment.left:
+            return 0
+        pool = call.pool
+        pool.bytes_at_hand += len(record.payload)
+        for first, last in waiting:
+            for start, stop, until in _pieces(first, last, call.held_until):
+                span = Span(call, segment, start, stop, queued_at=now)
+                call.diary.note(now, What.LOADED, start, stop - start)
+                if until > now:
+                    pool.backlog.delay(span, until)
+                    pool.arm("retry", until)
+                else:
+                    pool.backlog.add(span)
+        return segment.left
+
+    # ------------------------------------------------------------ questions about what is not in memory
+
+    def ask(self, call_id: str, client: int, message: Message, payload: bytes = b"") -> None:
+        """Have the store looked up for a call that a client asks about; `answer` follows."""
+        waiting = self._questions.setdefault(call_id, [])
+        waiting.append((client, message, payload))
+        if len(waiting) == 1:
+            self._ledger.emit(LoadCall(call_id, self._window(self._ledger.settings.backlog_inputs_max)))
+
+    def answer(self, event: CallLoaded, hear: Hear, begin: Hear, now: float) -> None:
+        """Answer those who asked about a call: from memory, if it goes on there, or from what is kept of its end.
+
+        Args:
+            event: what the store has.
+            hear: handles a message about a call that is in memory now.
+            begin: handles an OpenCall of a call that nobody knows.
+            now: the time.
+        """
+        found = event.found
+        if isinstance(found, LoadedCall):
+            pool = self._ledger.pools.get(found.call.function_id)
+            if pool is not None and not pool.app.closing:
+                self._adopt(pool, found, now)
+                self._ledger.touch(pool)
+        for client, message, payload in self._questions.pop(event.call_id, []):
+            if event.call_id in self._ledger.calls:
+                hear(client, message, payload, now)
+            elif isinstance(found, StoredCall):
+                self._answer_ended(client, message, found)
+            elif isinstance(found, LoadedCall) and not self._is_left_alone(found.call):
+                # It has ended a moment ago, or its app is stopping: the store knows by now how it ended.
+                self.ask(event.call_id, client, message, payload)
+            elif isinstance(message, OpenCall):
+                begin(client, message, payload, now)
+            elif isinstance(message, Watch | DescribeCall | InspectCall | AskStory):
+                error = (
+                    ServiceError("the server is stopping")
+                    if found
+                    else NotFoundError(f"no call {event.call_id} is known here")
+                )
+                self._ledger.tell(client, Failed(message.request, *to_wire(error)))
+
+    def _is_left_alone(self, call: StoredCall) -> bool:
+        """Tell whether nothing will happen to a call any more while this server lives."""
+        pool = self._ledger.pools.get(call.function_id)
+        return pool is None or pool.app.suspended
+
+    def _answer_ended(self, client: int, message: Message, call: StoredCall) -> None:
+        tell = self._ledger.tell
+        match message:
+            case Watch():
+                request, first, last = message.request, message.first, message.last
+                self._ledger.emit(SendRecorded(client, call.call_id, first, last, must_have=request))
+            case DescribeCall():
+                name = call.function_name
+                tell(client, CallDescription(message.request, call.call_id, call.accepted, call.accepted, name))
+            case InspectCall():
+                tell(client, _report(message.request, call))
+            case AskStory():
+                self._tell_story(client, message, call)
+            case OpenCall():
+                tell(client, Accepted(call.call_id, call.accepted))
+            case _:
+                pass  # a cancellation of what has ended
+
+    def _tell_story(self, client: int, message: AskStory, call: StoredCall) -> None:
+        _, index = call_and_index(message.about)
+        if index is None:
+            self._ledger.tell(client, Stories.from_store(message.request, call, None, None))
+        else:
+            self._ledger.emit(ReadTrace(client, message.request, call, index))
+
+
+def _pieces(first: int, last: int, held_until: dict[int, float]) -> Iterator[tuple[int, int, float]]:
+    """Split a run of inputs so that one with a time of its own stands alone: (first, last, not before)."""
+    for index in sorted(index for index in held_until if first <= index < last):
+        if index > first:
+            yield first, index, 0.0
+        yield index, index + 1, held_until.pop(index)
+        first = index + 1
+    if first < last:
+        yield first, last, 0.0
+
+
+def _report(request: int, call: StoredCall) -> CallReport:
+    return CallReport(
+        request,
+        call.call_id,
+        "",
+        call.function_name,
+        CallKind.SPAWN.name.lower(),
+        call.opened_at,
+        call.accepted,
+        0,
+        0,
+        call.accepted,
+        call.ended_at,
+        call.parent,
+    )

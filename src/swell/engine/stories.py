@@ -1,0 +1,261 @@
+"""Why something is where it is: what happened to an input, a call, a container or a function, put into words.
+
+Told from diaries while they are kept. The parts of a story follow each other without a gap, so that they add up to the
+whole. Nothing here changes anything; this module must not know how a story is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from swell.engine.diary import CallDiary, Decision, Entry, What
+from swell.engine.ledger import Ledger
+from swell.engine.pool import Pool
+from swell.model import OutputStatus
+from swell.records import StoredCall, Trace
+from swell.wire.inquiries import Story, StoryLine, StoryPart
+
+__all__ = ["Stories", "call_and_index"]
+
+LINES_MAX = 200  #: of one story; of very many the first and the last are told
+
+_ENDS = (What.SUCCEEDED, What.FAILED)
+
+
+class Stories:
+    """Tells what has happened."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def tell(self, request: int, about: str, now: float) -> Story | None:
+        """Return the story of an input ("in-…"), a call ("fc-…"), a container ("ta-…") or a function, if known."""
+        if about.startswith("ta-"):
+            return self._container(request, about, now)
+        if about.startswith(("fc-", "in-")):
+            call_id, index = call_and_index(about)
+            diary = self._diary(call_id)
+            if diary is None:
+                return None
+            return self._call(request, diary, now) if index is None else self._input(request, diary, index, now)
+        pool = self._pool(about)
+        return None if pool is None else _function(request, pool, now)
+
+    def _diary(self, call_id: str) -> CallDiary | None:
+        call = self._ledger.calls.get(call_id)
+        return self._ledger.diaries.call(call_id) if call is None else call.diary
+
+    def _pool(self, about: str) -> Pool | None:
+        found = self._ledger.pools.get(about)
+        if found is not None:
+            return found
+        named = [pool for pool in self._ledger.pools.values() if pool.label == about]
+        return min(named, key=lambda pool: (pool.is_pinned, bool(pool.changes)), default=None)
+
+    # ------------------------------------------------------------ an input
+
+    def _input(self, request: int, diary: CallDiary, index: int, now: float) -> Story | None:
+        entries = [entry for entry in diary.entries if entry.first <= index < entry.first + entry.many]
+        if not entries:
+            return None
+        ended = entries[-1].what in _ENDS
+        until = entries[-1].at if ended else now
+        parts: list[StoryPart] = []
+        for entry, following in zip(entries, [*entries[1:], None], strict=True):
+            if entry.what not in _ENDS:
+                parts += self._stretch(diary, entry, until if following is None else following.at)
+        lines = [StoryLine(entry.at, self._words(entry)) for entry in entries]
+        lines += self._decisions(diary.function, entries[0].at, until)
+        lines.sort(key=lambda line: line.at)
+        title = f"input {index} of call {diary.call_id} ({diary.function})"
+        return Story(request, title, _state(entries[-1]), _joined(parts), lines)
+
+    def _stretch(self, diary: CallDiary, entry: Entry, until: float) -> Iterator[StoryPart]:
+        """Name what an input did from an entry on, until the next."""
+        begun = entry.at
+        match entry.what:
+            case What.STORED:
+                yield StoryPart("waited in the store", until - begun)
+                return
+            case What.DELIVERED:
+                yield StoryPart("ran", until - begun)
+                return
+            case What.RETRIED if isinstance(entry.detail, float):
+                due = min(max(entry.detail, begun), until)
+                yield StoryPart("waited for its retry", due - begun)
+                begun = due
+            case _:
+                pass
+        ready_at = self._first_ready(diary, begun, until)
+        if ready_at is not None:
+            yield StoryPart("waited for a container to start", ready_at - begun)
+            begun = ready_at
+        pool = self._pool(diary.function)
+        batched = pool is not None and pool.spec.batching is not None
+        yield StoryPart("waited for its batch" if batched else "waited for its turn", until - begun)
+
+    def _first_ready(self, diary: CallDiary, begun: float, until: float) -> float | None:
+        """Return when the container became ready for which an input waited, if it had to wait for one to start."""
+        delivered = next((e for e in diary.entries if e.what is What.DELIVERED and e.at >= until), None)
+        if delivered is None:
+            pool = next((pool for pool in self._ledger.pools.values() if pool.label == diary.function), None)
+            return until if pool is not None and not pool.ready and until > begun else None
+        ready_at = self._ready_at(delivered.container_id)
+        return ready_at if ready_at is not None and begun < ready_at <= until else None
+
+    def _ready_at(self, container_id: str) -> float | None:
+        container = self._ledger.containers.get(container_id) or self._ledger.diaries.container(container_id)
+        return None if container is None else container.ready_at
+
+    def _words(self, entry: Entry) -> str:
+        others = f", with {entry.many - 1:,} others" if entry.many > 1 else ""
+        match entry.what:
+            case What.ACCEPTED:
+                return f"accepted{others}"
+            case What.STORED:
+                return f"accepted and left to the store{others}: enough of this function is in memory"
+            case What.LOADED:
+                return f"read back from the store{others}"
+            case What.DELIVERED:
+                return f"given to container {entry.container_id}{others}"
+            case What.SUCCEEDED:
+                return f"succeeded{others}"
+            case What.FAILED:
+                status = entry.detail if isinstance(entry.detail, OutputStatus) else OutputStatus.FAILURE
+                return f"ended: {_status(status)}{others}"
+            case What.RETRIED:
+                wait_s = entry.detail - entry.at if isinstance(entry.detail, float) else 0.0
+                return f"failed, and is tried again in {wait_s:.3g} s"
+            case What.RECLAIMED:
+                return f"given back by container {entry.container_id}, which had not begun it{others}"
+            case What.LOST:
+                return f"container {entry.container_id} is gone ({entry.detail}): to be run again{others}"
+
+    def _decisions(self, function: str, since: float, until: float) -> Iterator[StoryLine]:
+        """Tell what the autoscaler decided meanwhile, and what was in force when it began."""
+        pool = self._pool(function)
+        if pool is None:
+            return
+        before: Decision | None = None
+        for decision in pool.decisions:
+            if decision.at < since:
+                before = decision
+            elif decision.at <= until:
+                yield StoryLine(decision.at, _decided(decision))
+        if before is not None:
+            yield StoryLine(since, f"until then, {_decided(before)}")
+
+    # ------------------------------------------------------------ a call
+
+    def _call(self, request: int, diary: CallDiary, now: float) -> Story:
+        entries, begun = diary.entries, diary.opened_at
+        until = now if diary.ended_at is None else diary.ended_at
+        left = next((entry.at for entry in entries if entry.what is What.DELIVERED), until)
+        parts = [StoryPart("waited until its first input left", left - begun), StoryPart("ran", until - left)]
+        lines = [StoryLine(begun, f"opened{f' by input {diary.parent}' if diary.parent else ''}")]
+        lines += [StoryLine(entry.at, f"{_which(entry)}: {self._words(entry)}") for entry in entries]
+        if diary.ended_at is not None:
+            lines.append(StoryLine(diary.ended_at, f"ended, with {diary.num_inputs:,} inputs"))
+        state = "ended" if diary.ended_at is not None else "running" if left < until else "pending"
+        title = f"{diary.kind.name.lower()} call {diary.call_id} of {diary.function}"
+        return Story(request, title, state, _joined(parts), _some(lines))
+
+    @staticmethod
+    def from_store(request: int, call: StoredCall, index: int | None, trace: Trace | None) -> Story:
+        """Return the story of what ended long ago, as far as it is kept."""
+        title = f"call {call.call_id} of {call.function_name}"
+        ended_at = call.ended_at or call.opened_at
+        if index is None or trace is None:
+            lines = [
+                StoryLine(call.opened_at, f"opened, with {call.accepted:,} inputs"),
+                StoryLine(ended_at, "ended"),
+            ]
+            return Story(request, title, "ended", [StoryPart("took", ended_at - call.opened_at)], lines)
+        lines = [StoryLine(trace.queued_at, "accepted")]
+        left = trace.ended_at if trace.delivered_at is None else trace.delivered_at
+        parts = [StoryPart("waited", left - trace.queued_at), StoryPart("ran", trace.ended_at - left)]
+        if trace.container_id:
+            lines.append(StoryLine(left, f"given to container {trace.container_id}"))
+        lines.append(StoryLine(trace.ended_at, "ended"))
+        return Story(request, f"input {index} of {title}", "ended", _joined(parts), lines)
+
+    # ------------------------------------------------------------ a container
+
+    def _container(self, request: int, container_id: str, now: float) -> Story | None:
+        container = self._ledger.containers.get(container_id)
+        if container is not None:
+            lines = [StoryLine(container.requested_at, f"requested: {container.reason}")]
+            state, name, served = container.state.value, container.pool.label, container.served
+            requested_at, ready_at, ended_at = container.requested_at, container.ready_at, None
+        else:
+            record = self._ledger.diaries.container(container_id)
+            if record is None:
+                return None
+            lines = [StoryLine(record.requested_at, "requested")]
+            state, name, served = record.state, record.function_name, record.served
+            requested_at, ready_at, ended_at = record.requested_at, record.ready_at, record.ended_at
+            lines.append(StoryLine(record.ended_at, f"gone: {record.reason}"))
+        until = now if ended_at is None else ended_at
+        ready = until if ready_at is None else ready_at
+        parts = [StoryPart("started", ready - requested_at), StoryPart("was there for inputs", until - ready)]
+        if ready_at is not None:
+            lines.append(StoryLine(ready_at, f"ready; it was given {served:,} inputs in all"))
+        if container is not None and container.deliveries:
+            lines.append(StoryLine(now, f"has {container.holds:,} inputs"))
+        lines.sort(key=lambda line: line.at)
+        return Story(request, f"container {container_id} of {name}", state, _joined(parts), lines)
+
+
+def call_and_index(about: str) -> tuple[str, int | None]:
+    """Return the call that an id of a call ("fc-…") or of an input ("in-…:7") means, and the input's index."""
+    call_id, _, index = about.partition(":")
+    return f"fc-{call_id[3:]}", int(index) if index.isdigit() else None
+
+
+def _function(request: int, pool: Pool, now: float) -> Story:
+    lines = [StoryLine(decision.at, _decided(decision)) for decision in pool.decisions]
+    plan = Decision(now, pool.plan.containers, pool.live, pool.plan.reason, pool.held_back)
+    lines.append(StoryLine(now, f"now, {_decided(plan)}"))
+    waiting = pool.pending[True] + pool.pending[False]
+    state = f"{waiting:,} inputs wait, {pool.running_total:,} run, {len(pool.containers)} containers"
+    return Story(request, f"function {pool.label}", state, [], lines)
+
+
+def _decided(decision: Decision) -> str:
+    held_back = f", held back: {decision.held_back}" if decision.held_back else ""
+    return f"{decision.plan} containers are wanted ({decision.reason}) and {decision.live} are there{held_back}"
+
+
+def _which(entry: Entry) -> str:
+    if entry.many == 1:
+        return f"input {entry.first}"
+    return f"inputs {entry.first:,} to {entry.first + entry.many - 1:,}"
+
+
+def _state(entry: Entry) -> str:
+    match entry.what:
+        case What.SUCCEEDED:
+            return "succeeded"
+        case What.FAILED:
+            return _status(entry.detail) if isinstance(entry.detail, OutputStatus) else "failed"
+        case What.DELIVERED:
+            return "running"
+        case _:
+            return "pending"
+
+
+def _status(status: OutputStatus) -> str:
+    return status.name.lower().replace("_", " ")
+
+
+def _joined(parts: Iterable[StoryPart]) -> list[StoryPart]:
+    """Leave out parts that took no time."""
+    return [part for part in parts if part.seconds > 0]
+
+
+def _some(lines: list[StoryLine]) -> list[StoryLine]:
+    if len(lines) <= LINES_MAX:
+        return lines
+    half = LINES_MAX // 2
+    skipped = len(lines) - 2 * half
+    return [*lines[:half], StoryLine(lines[half].at, f"… and {skipped:,} more …"), *lines[-half:]]

@@ -1,0 +1,150 @@
+"""Keeping house in the store: results are sent to who asks, kept as long as they should be, and have room on the disk.
+
+This module must not know which store it has, or decide what is kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from swell.config import Settings
+from swell.engine import events as e
+from swell.errors import OutputExpiredError
+from swell.model import OutputStatus
+from swell.ports import Store
+from swell.records import StoredCall, StoredOutput
+from swell.server.places import Places
+from swell.wire.blob_names import INPUT_SUFFIX, KEPT, call_of
+from swell.wire.messages import Failed, Outputs
+
+__all__ = ["Archive"]
+
+log = logging.getLogger("swell.server")
+
+SWEEP_EVERY_S = 600.0  #: how often results that have been kept long enough are looked for, at most
+FORGET_AFTER = (
+    4  #: a call itself is remembered for so many times the retention of its results, to say that they expired
+)
+LOOK_AT_DISK_EVERY_S = 5.0
+MIB = 1 << 20
+
+
+class Archive:
+    """Looks after what is kept.
+
+    Args:
+        store: where everything is written.
+        settings: how long results are kept, and how much room must be left.
+        places: where blobs are, and whose disk must have room.
+        feed: hands an event to the engine.
+        tell: carries a Tell out.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        places: Places,
+        feed: Callable[[e.Event], None],
+        tell: Callable[[e.Effect], None],
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._blob_dir = places.blob_dir
+        self._data_dir = places.data_dir
+        self._feed = feed
+        self._tell = tell
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._trouble = ""
+
+    def start(self, now: Callable[[], float]) -> None:
+        """Tell the engine what there is, and begin to look after time and room."""
+        self._feed(e.StateRestored(self._store.restore()))
+        self._tidy_blobs()
+        self._sweep(now)
+        if self._data_dir is not None:
+            self._look_at_disk(self._data_dir)
+
+    def stop(self) -> None:
+        """Look after nothing any more, and finish writing. Safe to call twice."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        self._store.close()
+
+    # ------------------------------------------------------------ results
+
+    def send(self, effect: e.SendRecorded) -> None:
+        """Send a client what is recorded."""
+        self._store.read_outputs(effect.call_id, effect.first, effect.last, partial(self._send, effect))
+
+    def _send(self, effect: e.SendRecorded, stored: list[StoredOutput]) -> None:
+        if stored:
+            self._tell(e.Tell(effect.client, *_as_outputs(effect.call_id, stored)))
+        if effect.must_have is not None and len(stored) < effect.last - effect.first:
+            text = f"results of call {effect.call_id} are no longer kept (result_retention_s)"
+            self._tell(e.Tell(effect.client, Failed(effect.must_have, OutputExpiredError.code, text)))
+
+    # ------------------------------------------------------------ time and room
+
+    def _sweep(self, now: Callable[[], float]) -> None:
+        """Drop what has been kept long enough, now and again."""
+        retention_s = self._settings.result_retention_s
+        ended_before = now() - retention_s
+        self._store.expire(ended_before, now() - FORGET_AFTER * retention_s, self._drop_blobs)
+        every_s = max(1.0, min(SWEEP_EVERY_S, retention_s / 4))
+        self._later("sweep", every_s, partial(self._sweep, now))
+
+    def _drop_blobs(self, names: Sequence[str]) -> None:
+        for name in names:
+            (self._blob_dir / name).unlink(missing_ok=True)
+
+    def _tidy_blobs(self) -> None:
+        """Delete what a former server was about to delete, and what its clients wrote and never came to offer."""
+        by_call: dict[str, list[Path]] = {}
+        for path in (self._blob_dir / KEPT).iterdir():
+            by_call.setdefault(call_of(path.name), []).append(path)
+        for call_id, paths in by_call.items():
+            self._store.read_call(call_id, partial(_delete_unneeded, paths))
+
+    def _look_at_disk(self, data_dir: Path) -> None:
+        """Refuse new work in time, so that there is room left for the results of what was accepted."""
+        disk, reserve = os.statvfs(data_dir), self._settings.disk_reserve_bytes
+        free = disk.f_bavail * disk.f_frsize
+        trouble = ""
+        if free < reserve:
+            trouble = (
+                f"only {free // MIB} MiB are free on the disk of {data_dir}, and {reserve // MIB} MiB are kept for results "
+                "(disk_reserve_bytes): free some space"
+            )
+        if bool(trouble) != bool(self._trouble):
+            log.warning("%s", trouble or f"there is room again on the disk of {data_dir}")
+            self._feed(e.StoreTroubled(trouble))
+        self._trouble = trouble
+        self._later("disk", LOOK_AT_DISK_EVERY_S, partial(self._look_at_disk, data_dir))
+
+    def _later(self, name: str, delay_s: float, action: Callable[[], None]) -> None:
+        self._timers[name] = asyncio.get_running_loop().call_later(delay_s, action)
+
+
+def _delete_unneeded(paths: Sequence[Path], call: StoredCall | None) -> None:
+    for path in paths:
+        if call is None or (call.ended_at is not None and path.suffix == INPUT_SUFFIX):
+            path.unlink(missing_ok=True)
+
+
+def _as_outputs(call_id: str, stored: Sequence[StoredOutput]) -> tuple[Outputs, bytes]:
+    ends: list[int] = []
+    size = 0
+    for output in stored:
+        size += len(output.payload)
+        ends.append(size)
+    failures = [(i, int(o.status)) for i, o in enumerate(stored) if o.status is not OutputStatus.SUCCESS]
+    blobs = [i for i, output in enumerate(stored) if output.has_blob]
+    parts = [(output.index, 1) for output in stored]
+    return Outputs(call_id, parts, ends, failures, blobs), b"".join(output.payload for output in stored)

@@ -1,0 +1,71 @@
+"""Source bundles on this machine: each is laid out once, in a directory named by its digest, before containers need it.
+
+This module must not know which app a bundle belongs to, or what is in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from swell.errors import InvalidError
+from swell.ports import Store
+from swell.wire import bundle
+
+__all__ = ["Bundles"]
+
+Ready = Callable[[str, str], None]  #: gets the directory of a bundle, or "" and why there is none
+
+
+class Bundles:
+    """Lays bundles out, and finds them.
+
+    Args:
+        directory: where; None for a server that keeps nothing, and so has none.
+        store: which has what is not laid out.
+    """
+
+    def __init__(self, directory: Path | None, store: Store) -> None:
+        self._directory = directory
+        self._store = store
+        self._waiting: dict[str, list[Ready]] = {}  # by digest
+
+    async def take_in(self, digest: str, archive: bytes) -> str:
+        """Lay out a bundle that a client sent; return why that cannot be, "" if it is done."""
+        return await asyncio.to_thread(self._lay_out, digest, archive)
+
+    def fetch(self, digest: str, ready: Ready) -> None:
+        """Call `ready` when a bundle is laid out, at once if it is."""
+        path = self._path(digest)
+        if path is not None and path.is_dir():
+            ready(str(path), "")
+            return
+        waiting = self._waiting.setdefault(digest, [])
+        waiting.append(ready)
+        if len(waiting) == 1:
+            self._store.read_bundle(digest, lambda archive: self._read(digest, archive))
+
+    def _read(self, digest: str, archive: bytes | None) -> None:
+        why = f"bundle {digest} is not kept" if archive is None else self._lay_out(digest, archive)
+        directory = "" if why else str(self._path(digest))
+        for ready in self._waiting.pop(digest, []):
+            ready(directory, why)
+
+    def _lay_out(self, digest: str, archive: bytes) -> str:
+        path = self._path(digest)
+        if path is None:
+            return "this server keeps no bundles"
+        try:
+            files = bundle.unpack(archive)
+            if bundle.digest_of(files) != digest:
+                return f"the bundle is not what its digest {digest} says"
+            bundle.write(files, str(path))
+        except (InvalidError, OSError) as error:
+            return f"the source files cannot be laid out: {error}"
+        return ""
+
+    def _path(self, digest: str) -> Path | None:
+        if self._directory is None or not (digest.isalnum() and digest.isascii()):
+            return None
+        return self._directory / digest

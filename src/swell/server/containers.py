@@ -1,0 +1,198 @@
+"""The containers that this server has started: their orders, their two connections each, and their last words.
+
+This module must not know what is said to a container, or why one is started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Iterator
+
+from msgspec.structs import replace
+
+from swell.config import Settings
+from swell.engine import events as e
+from swell.ports import Backend, LaunchOrder
+from swell.server.bundles import Bundles
+from swell.server.connection import Connection
+from swell.server.places import Places
+from swell.wire.messages import Deliver, Hello, Load
+
+__all__ = ["Containers"]
+
+log = logging.getLogger("swell.server")
+
+#: How long a dead container's last words may take to be read; they are in the socket's buffer already.
+LAST_WORDS_S = 1.0
+
+
+class Channels:
+    """What the shell keeps of one container: its order and its two connections."""
+
+    __slots__ = ("control", "data", "end", "function_ids", "order", "pid", "was_killed")
+
+    def __init__(self, order: LaunchOrder, function_ids: dict[str, str]) -> None:
+        self.order = order
+        self.function_ids = function_ids
+        self.pid = 0
+        self.data: Connection | None = None
+        self.control: Connection | None = None
+        self.end: e.ContainerExited | None = None  #: it has exited, but its last words are not read yet
+        self.was_killed = False  #: before it was launched
+
+
+class Containers:
+    """Launches containers, knows them by their connections, and reports their ends."""
+
+    def __init__(
+        self, backend: Backend, settings: Settings, places: Places, bundles: Bundles, feed: Callable[[e.Event], None]
+    ) -> None:
+        self._backend = backend
+        self._settings = settings
+        self._places = places
+        self._bundles = bundles
+        self._feed = feed
+        self._known: dict[str, Channels] = {}
+
+    # ------------------------------------------------------------ effects
+
+    def launch(self, effect: e.StartContainer) -> None:
+        """Start a container, as soon as its source files are in place."""
+        order = LaunchOrder(
+            effect.container_id,
+            effect.app_id,
+            effect.function_id,
+            effect.spec,
+            effect.environment,
+            effect.node,
+            effect.gpus,
+            secrets.token_hex(16),
+        )
+        known = self._known[order.container_id] = Channels(order, effect.function_ids)
+        digest = effect.environment.bundle
+        if digest:
+            self._bundles.fetch(digest, lambda directory, why: self._launch_in(known, directory, why))
+        else:
+            self._backend.launch(order)
+
+    def _launch_in(self, known: Channels, directory: str, why: str) -> None:
+        order = known.order
+        if known.was_killed or why:
+            reason = why or "killed before it was launched"
+            self.exited(order.container_id, reason, started=False)
+            return
+        known.order = replace(order, environment=replace(order.environment, bundle_dir=directory))
+        self._backend.launch(known.order)
+
+    def say(self, effect: e.Order) -> None:
+        """Send an order to a container: deliveries on its data channel, everything else on its control channel."""
+        known = self._known.get(effect.container_id)
+        if known is None:
+            return
+        connection = known.data if isinstance(effect.message, Deliver) else known.control
+        if connection is not None:
+            connection.send(effect.message, effect.payload)
+
+    def kill(self, effect: e.KillContainer) -> None:
+        """Have a container killed."""
+        log.info("killing container %s: %s", effect.container_id, effect.reason)
+        known = self._known.get(effect.container_id)
+        if known is not None:
+            known.was_killed = True
+        self._backend.kill(effect.container_id)
+
+    # ------------------------------------------------------------ connections
+
+    def connected(self, connection: Connection, hello: Hello) -> str:
+        """Let a container in, or say why not."""
+        known = self._known.get(hello.name)
+        if hello.role not in ("container", "control") or known is None:
+            return f"no container {hello.name!r} with role {hello.role!r} is expected"
+        if not secrets.compare_digest(hello.token, known.order.token):
+            return f"the token is not that of container {hello.name}"
+        if hello.role == "control":
+            known.control = connection
+        else:
+            known.data = connection
+            connection.send(self._load(known))
+        return ""
+
+    def disconnected(self, connection: Connection) -> None:
+        """One of a container's connections is gone."""
+        known = self._known.get(connection.name)
+        if known is None or known.data is not connection:
+            return
+        known.data = None
+        if known.end is not None:
+            self._report_end(known)
+        else:
+            self._backend.kill(connection.name)  # without its channel it is of no use; its exit is reported next
+
+    def tokens(self) -> Iterator[str]:
+        """The secrets by which containers, and the code in them, are known."""
+        return (known.order.token for known in self._known.values())
+
+    def close(self) -> None:
+        """Close all connections."""
+        for known in self._known.values():
+            for connection in (known.data, known.control):
+                if connection is not None:
+                    connection.close()
+
+    def _load(self, known: Channels) -> Load:
+        order, settings = known.order, self._settings
+        return Load(
+            order.function_id,
+            order.spec,
+            order.environment,
+            known.function_ids,
+            blob_dir=str(self._places.blob_dir),
+            payload_inline_max=settings.payload_inline_max,
+            payload_max=settings.payload_max,
+            frame_max=settings.frame_max,
+            exit_grace_s=settings.exit_grace_s,
+            web_dir=str(self._places.web_dir),
+        )
+
+    # ------------------------------------------------------------ what the backend reports
+
+    def started(self, container_id: str, pid: int) -> None:
+        """The process exists."""
+        known = self._known.get(container_id)
+        if known is not None:
+            known.pid = pid
+        self._feed(e.ContainerStarted(container_id))
+
+    def exited(self, container_id: str, reason: str, started: bool) -> None:
+        """The process is gone; what it sent before counts, so its channel is read to the end first."""
+        known = self._known.get(container_id)
+        if known is None:
+            return
+        known.end = e.ContainerExited(container_id, reason, started)
+        if known.data is None:
+            self._report_end(known)
+        else:
+            asyncio.get_running_loop().call_later(LAST_WORDS_S, self._report_end, known)
+
+    def _report_end(self, known: Channels) -> None:
+        container_id = known.order.container_id
+        if known.end is None or self._known.pop(container_id, None) is None:
+            return
+        for connection in (known.data, known.control):
+            if connection is not None:
+                connection.close()
+        self._feed(known.end)
+
+    # ------------------------------------------------------------ questions
+
+    def order_of(self, container_id: str) -> LaunchOrder | None:
+        """Return what was ordered of a container that is not gone."""
+        known = self._known.get(container_id)
+        return None if known is None else known.order
+
+    def pid_of(self, container_id: str) -> int:
+        """Return the pid of a container's first process; 0 if it has none, or none yet."""
+        known = self._known.get(container_id)
+        return 0 if known is None else known.pid

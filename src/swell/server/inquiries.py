@@ -1,0 +1,297 @@
+"""Answers what people ask: what there is, how it is doing, what was written. Reads, and changes nothing.
+
+What needs the engine to look something up, as a story or a call does, goes to the engine as other messages do. This module
+must not know how anything is decided.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+from swell.engine.app import App
+from swell.engine.census import Census, gone_row, stopped_row
+from swell.errors import InvalidError, NotFoundError, to_wire
+from swell.model import Deployment
+from swell.ports import Store
+from swell.records import AppRecord, ContainerRecord
+from swell.server.connection import Connection
+from swell.server.containers import Containers
+from swell.server.logbook import Entry, Logbook, Wanted
+from swell.server.places import Places
+from swell.wire.inquiries import (
+    AppDescription,
+    AppList,
+    ContainerDescription,
+    ContainerList,
+    DescribeApp,
+    DescribeContainer,
+    GetStatus,
+    ListApps,
+    ListContainers,
+    ListVersions,
+    LogEntry,
+    ReadLogs,
+    Status,
+    VersionList,
+    VersionRow,
+)
+from swell.wire.messages import Done, Failed, Message
+
+__all__ = ["Inquiries"]
+
+
+class Inquiries:
+    """Answers on the connection that asked.
+
+    Args:
+        census: what the engine has.
+        store: what has ended.
+        containers: processes.
+        logbook: what was written.
+        places: of this server.
+        now: the time.
+    """
+
+    def __init__(
+        self,
+        census: Census,
+        store: Store,
+        containers: Containers,
+        logbook: Logbook,
+        places: Places,
+        now: Callable[[], float],
+    ) -> None:
+        self._census = census
+        self._store = store
+        self._containers = containers
+        self._logbook = logbook
+        self._places = places
+        self._started_at = now()
+        self._reading: set[asyncio.Task[None]] = set()
+
+    def answer(self, to: Connection, message: Message) -> bool:
+        """Answer a message; False if it is none for here."""
+        match message:
+            case GetStatus():
+                to.send(self._status(message.request))
+            case ListApps():
+                self._store.read_apps(lambda stopped: to.send(self._apps(message.request, stopped)))
+            case DescribeApp():
+                self._describe_app(to, message)
+            case ListVersions():
+                self._with_id(to, message.request, message.app, lambda app_id: self._versions(to, message, app_id))
+            case ListContainers():
+                self._list_containers(to, message)
+            case DescribeContainer():
+                self._describe_container(to, message)
+            case ReadLogs():
+                self._read_logs(to, message)
+            case _:
+                return False
+        return True
+
+    def leave(self, connection: Connection) -> None:
+        """Forget a reader that is gone."""
+        self._logbook.leave(connection.number)
+
+    # ------------------------------------------------------------ the server
+
+    def _status(self, request: int) -> Status:
+        pending, running, done = self._census.inputs()
+        places = self._places
+        return Status(
+            request,
+            os.getpid(),
+            _version(),
+            self._started_at,
+            "" if places.data_dir is None else str(places.data_dir),
+            places.address,
+            len(self._census.apps()),
+            len(self._census.containers()),
+            pending,
+            running,
+            done,
+        )
+
+    # ------------------------------------------------------------ apps
+
+    def _apps(self, request: int, recorded: list[AppRecord]) -> AppList:
+        live = self._census.apps()
+        known = {row.app_id for row in live}
+        gone = [stopped_row(record) for record in recorded if record.stopped_at and record.app_id not in known]
+        return AppList(request, [*live, *gone])
+
+    def _describe_app(self, to: Connection, message: DescribeApp) -> None:
+        app = self._census.app(message.app)
+        if app is not None:
+            row, functions = self._census.app_row(app), self._census.functions(app)
+            to.send(AppDescription(message.request, row, functions, app.tags))
+            return
+
+        def answer(recorded: list[AppRecord]) -> None:
+            record = _named(recorded, message.app)
+            if record is None:
+                _no_such_app(to, message.request, message.app)
+            else:
+                to.send(AppDescription(message.request, stopped_row(record), [], record.tags))
+
+        self._store.read_apps(answer)
+
+    def _with_id(self, to: Connection, request: int, name: str, then: Callable[[str], None]) -> None:
+        """Call `then` with the id of an app that runs, or ran, under a name or id."""
+        app = self._census.app(name)
+        if app is not None:
+            then(app.id)
+            return
+
+        def found(recorded: list[AppRecord]) -> None:
+            record = _named(recorded, name)
+            if record is None:
+                _no_such_app(to, request, name)
+            else:
+                then(record.app_id)
+
+        self._store.read_apps(found)
+
+    def _versions(self, to: Connection, message: ListVersions, app_id: str) -> None:
+        def answer(deployments: list[Deployment]) -> None:
+            app: App | None = self._census.app(app_id)
+            live = 0 if app is None else app.deployment.version
+            rows = [
+                VersionRow(each.version, each.deployed_at, each.provenance, each.tag, each.version == live)
+                for each in deployments
+            ]
+            to.send(VersionList(message.request, app_id, rows))
+
+        self._store.read_deployments(app_id, answer)
+
+    # ------------------------------------------------------------ containers
+
+    def _list_containers(self, to: Connection, message: ListContainers) -> None:
+        def answer(app_id: str) -> None:
+            live = self._census.containers(app_id)
+            if not message.gone:
+                to.send(ContainerList(message.request, live))
+                return
+
+            def with_gone(records: list[ContainerRecord]) -> None:
+                rows = [gone_row(record, self._census.app_name(record.app_id)) for record in records]
+                to.send(ContainerList(message.request, [*live, *rows]))
+
+            self._store.read_containers(app_id, message.gone, with_gone)
+
+        if message.app:
+            self._with_id(to, message.request, message.app, answer)
+        else:
+            answer("")
+
+    def _describe_container(self, to: Connection, message: DescribeContainer) -> None:
+        row, order = self._census.container(message.container_id), self._containers.order_of(message.container_id)
+        if row is None or order is None:
+            text = f"container {message.container_id!r} does not run here"
+            to.send(Failed(message.request, *to_wire(NotFoundError(text))))
+            return
+        to.send(
+            ContainerDescription(
+                message.request,
+                row,
+                self._containers.pid_of(message.container_id),
+                order.environment,
+                order.spec.variables,
+                order.spec.workdir,
+            )
+        )
+
+    # ------------------------------------------------------------ logs
+
+    def _read_logs(self, to: Connection, message: ReadLogs) -> None:
+        if message.tail is not None and message.tail < 1:
+            error = InvalidError(f"tail = {message.tail} must be at least 1")
+            to.send(Failed(message.request, *to_wire(error)))
+        elif message.app:
+            self._with_id(to, message.request, message.app, lambda app_id: self._read(to, message, app_id))
+        else:
+            self._find_container(to, message)
+
+    def _find_container(self, to: Connection, message: ReadLogs) -> None:
+        row = self._census.container(message.container_id)
+        if row is not None:
+            self._read(to, message, row.app_id)
+            return
+
+        def found(record: ContainerRecord | None) -> None:
+            if record is None:
+                text = f"no container {message.container_id!r} is known here"
+                to.send(Failed(message.request, *to_wire(NotFoundError(text))))
+            else:
+                self._read(to, message, record.app_id)
+
+        self._store.read_container(message.container_id, found)
+
+    def _read(self, to: Connection, message: ReadLogs, app_id: str) -> None:
+        wanted = Wanted(
+            app_id,
+            message.container_id,
+            message.function,
+            message.call_id,
+            message.stream,
+            message.search,
+            message.since,
+            message.until,
+            message.tail,
+        )
+        self._in_background(self._send(to, message, wanted))
+
+    async def _send(self, to: Connection, message: ReadLogs, wanted: Wanted) -> None:
+        """Send what was written, and then, if asked, what is written from now on, without a gap or a repetition."""
+        fresh: list[Entry] = []
+        if message.follow:
+            self._logbook.follow(to.number, wanted, fresh.append)
+        kept = await self._logbook.read(wanted)
+        known = set(kept)
+        for entry in kept:
+            to.send(*_as_message(message.request, entry))
+        if not message.follow:
+            to.send(Done(message.request))
+            return
+        for entry in fresh:
+            if entry not in known:
+                to.send(*_as_message(message.request, entry))
+        self._logbook.follow(to.number, wanted, lambda entry: to.send(*_as_message(message.request, entry)))
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._reading.add(task)  # or it might be collected while it runs
+        task.add_done_callback(self._reading.discard)
+
+
+@cache
+def _version() -> str:
+    return version("swell")
+
+
+def _named(recorded: list[AppRecord], name: str) -> AppRecord | None:
+    """Return the app of a name or id, the latest of that name."""
+    return next((record for record in recorded if name in (record.name, record.app_id)), None)
+
+
+def _no_such_app(to: Connection, request: int, name: str) -> None:
+    to.send(Failed(request, *to_wire(NotFoundError(f"No App with name {name!r}: `swell app list` shows all"))))
+
+
+def _as_message(request: int, entry: Entry) -> tuple[LogEntry, bytes]:
+    message = LogEntry(
+        request,
+        entry.at,
+        entry.app_id,
+        entry.function,
+        entry.container_id,
+        entry.stream,
+        list(entry.call_ids),
+    )
+    return message, entry.text.encode()

@@ -1,0 +1,157 @@
+"""What containers wrote, kept in files: one pair for each app, of which the older is dropped when the newer is full.
+
+A line of a file is one JSON object with what was written at once. Reading happens in a thread, so that a search through
+a large file keeps nobody waiting. This module must not know who reads, or why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+from msgspec import Struct, field
+
+__all__ = ["Entry", "Logbook", "Wanted"]
+
+log = logging.getLogger("swell.server")
+
+OPEN_MAX = 64  #: files kept open
+TAIL_MAX = 1_000_000  #: entries of one reading: more than anyone reads, and a bound on memory
+
+
+class Entry(Struct, frozen=True, omit_defaults=True):
+    """Lines that a container wrote at one moment."""
+
+    at: float = field(name="t")
+    app_id: str = field(name="a")
+    function: str = field(name="f")
+    container_id: str = field(name="c")
+    stream: str = field(name="s")
+    text: str = field(name="x")
+    call_ids: tuple[str, ...] = field(name="i", default=())
+
+
+class Wanted(Struct, frozen=True):
+    """Which entries somebody wants to read. Empty fields say nothing."""
+
+    app_id: str
+    container_id: str = ""
+    function: str = ""
+    call_id: str = ""
+    stream: str = ""
+    search: str = ""
+    since: float | None = None
+    until: float | None = None
+    tail: int | None = None
+
+    def has(self, entry: Entry) -> bool:
+        """Tell whether an entry is wanted."""
+        return (
+            (not self.container_id or entry.container_id == self.container_id)
+            and (not self.function or entry.function.removesuffix(".*") == self.function)
+            and (not self.call_id or self.call_id in entry.call_ids)
+            and (not self.stream or entry.stream == self.stream)
+            and (not self.search or self.search in entry.text)
+            and (self.since is None or entry.at >= self.since)
+            and (self.until is None or entry.at <= self.until)
+        )
+
+
+_encoder = msgspec.json.Encoder()
+_decode = msgspec.json.Decoder(Entry).decode
+
+
+class Logbook:
+    """Writes what containers say, and reads it back.
+
+    Args:
+        directory: where the files are; None for a server that keeps nothing.
+        bytes_max: bytes of one app's files together.
+    """
+
+    def __init__(self, directory: Path | None, bytes_max: int) -> None:
+        self._directory = directory
+        self._half = bytes_max // 2
+        self._files: dict[str, BinaryIO] = {}  # by app, the one unused longest first
+        self._followers: dict[int, tuple[Wanted, Callable[[Entry], None]]] = {}
+        self._failed = False
+
+    def write(self, entry: Entry) -> None:
+        """Keep an entry, and show it to those who follow."""
+        for wanted, show in list(self._followers.values()):
+            if wanted.app_id == entry.app_id and wanted.has(entry):
+                show(entry)
+        if self._directory is None:
+            return
+        try:
+            file = self._file(entry.app_id)
+            file.write(_encoder.encode(entry) + b"\n")
+            file.flush()
+            if file.tell() > self._half:
+                self._turn(entry.app_id)
+            self._failed = False
+        except OSError as error:
+            if not self._failed:  # once: a full disk fails every line
+                log.warning("what containers write cannot be kept in %s: %s", self._directory, error)
+            self._failed = True
+
+    def _file(self, app_id: str) -> BinaryIO:
+        file = self._files.pop(app_id, None)
+        if file is None:
+            if len(self._files) >= OPEN_MAX:
+                self._files.pop(next(iter(self._files))).close()
+            file = self._path(app_id).open("ab")
+        self._files[app_id] = file
+        return file
+
+    def _turn(self, app_id: str) -> None:
+        """Begin a new file; the one before the last is dropped."""
+        self._files.pop(app_id).close()
+        self._path(app_id).rename(self._older(app_id))
+
+    def _path(self, app_id: str) -> Path:
+        assert self._directory is not None
+        return self._directory / f"{app_id}.jsonl"
+
+    def _older(self, app_id: str) -> Path:
+        return self._path(app_id).with_suffix(".old.jsonl")
+
+    # ------------------------------------------------------------ reading
+
+    async def read(self, wanted: Wanted) -> list[Entry]:
+        """Return the entries that are wanted, in order of time."""
+        return [] if self._directory is None else await asyncio.to_thread(self._read, wanted)
+
+    def _read(self, wanted: Wanted) -> list[Entry]:
+        most = TAIL_MAX if wanted.tail is None else min(wanted.tail, TAIL_MAX)
+        return list(deque((entry for entry in self._entries(wanted.app_id) if wanted.has(entry)), most))
+
+    def _entries(self, app_id: str) -> Iterator[Entry]:
+        for path in (self._older(app_id), self._path(app_id)):
+            if not path.exists():
+                continue
+            with path.open("rb") as file:
+                for line in file:
+                    try:
+                        yield _decode(line)
+                    except msgspec.DecodeError:
+                        continue  # cut off when a server was killed, or not written yet
+
+    def follow(self, number: int, wanted: Wanted, show: Callable[[Entry], None]) -> None:
+        """Show new entries that are wanted from now on; `number` names this reader."""
+        self._followers[number] = (wanted, show)
+
+    def leave(self, number: int) -> None:
+        """Show a reader nothing more."""
+        self._followers.pop(number, None)
+
+    def close(self) -> None:
+        """Release the files. Safe to call twice."""
+        for file in self._files.values():
+            file.close()
+        self._files.clear()

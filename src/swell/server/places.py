@@ -1,0 +1,39 @@
+"""Where a server has what: its address, and its directories. This module must not know what is put there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msgspec import Struct
+
+__all__ = ["Places"]
+
+
+class Places(Struct, frozen=True):
+    """The address and the directories of one server."""
+
+    address: str  #: as in unix:/path
+    run_dir: Path  #: private, in memory if possible; gone with the server
+    data_dir: Path | None = None  #: what outlives the server; None for one that keeps nothing
+
+    @property
+    def blob_dir(self) -> Path:
+        """Large arguments and results, on their way."""
+        return self.run_dir / "blobs"
+
+    @property
+    def web_dir(self) -> Path:
+        """Sockets of containers that answer HTTP."""
+        return self.run_dir / "web"
+
+    def make(self) -> None:
+        """Make the directories that are not there yet."""
+        for directory in (self.run_dir, self.blob_dir, self.web_dir):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        kept = self.blob_dir / "kept"
+        if self.data_dir is None:
+            kept.mkdir(mode=0o700, exist_ok=True)
+            return
+        for name in ("blobs", "bundles", "logs"):
+            (self.data_dir / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        kept.symlink_to(self.data_dir / "blobs")

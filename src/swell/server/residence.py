@@ -1,0 +1,87 @@
+"""The data directory of a server that stays: one server at a time has it, and announces there where it listens.
+
+This module must not know what is kept in the directory, or what is served.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import socket
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+
+from swell.errors import ConflictError, InvalidError
+from swell.home import Announcement, announced, announcement_path, new_run_dir
+
+__all__ = ["Residence"]
+
+BACKLOG = 4_096  #: connections that wait to be accepted
+
+
+class Residence:
+    """Holds a data directory from `enter` to `leave`."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        self.run_dir = Path(new_run_dir())
+        self._lock = -1
+
+    def enter(self) -> None:
+        """Take the directory, making it if it is not there.
+
+        Raises:
+            ConflictError: another server has it.
+            InvalidError: it cannot be made, or not be written to.
+        """
+        try:
+            self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(self.data_dir / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise InvalidError(
+                f"cannot write to the data directory {self.data_dir}: {error.strerror}; SWELL_DATA_DIR names another"
+            ) from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            other = announced(str(self.data_dir))
+            who = "" if other is None else f" (pid {other.pid})"
+            raise ConflictError(
+                f"a server{who} has the data directory {self.data_dir} already: `swell stop` ends it, and "
+                "SWELL_DATA_DIR names another directory"
+            ) from None
+        former = announced(str(self.data_dir))
+        if former is not None and former.run_dir:  # it was killed, and its template with it
+            shutil.rmtree(former.run_dir, ignore_errors=True)
+
+    def listen(self) -> socket.socket:
+        """Return a listening socket that only this user can connect to. Needs the run directory to be there."""
+        path = self.run_dir / "server.sock"
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(str(path))
+        path.chmod(0o600)
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+        return listener
+
+    def announce(self, address: str) -> None:
+        """Let clients find the server."""
+        said = Announcement(address, os.getpid(), time.time(), version("swell"), str(self.run_dir))
+        path = announcement_path(str(self.data_dir))
+        draft = f"{path}~"
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(msgspec.json.encode(said))
+        os.replace(draft, path)
+
+    def leave(self) -> None:
+        """Take the announcement back, and let go of the directory. Safe to call twice."""
+        if self._lock < 0:
+            return
+        Path(announcement_path(str(self.data_dir))).unlink(missing_ok=True)
+        shutil.rmtree(self.run_dir, ignore_errors=True)
+        os.close(self._lock)  # last: who has the lock finds nothing of us
+        self._lock = -1

@@ -1,0 +1,80 @@
+"""A store that keeps only what was committed: what a crash leaves is what a real one would have on its disk.
+
+Built on the memory store, which is held to be right by the conformance suite. This module must not know the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+from swell.records import Record, Restored
+from swell.sim.clock import Clock
+from swell.store.memory import MemoryStore
+
+__all__ = ["DurableStore"]
+
+
+class DurableStore:
+    """Implements `swell.ports.Store` in virtual time; `crash` forgets what is not committed.
+
+    Everything asked of it waits in one line, and is done some time later, all at once: as a group commit, whose answers
+    are heard when it is over.
+    """
+
+    def __init__(self, clock: Clock, random: Random, commit_s: float) -> None:
+        self._clock = clock
+        self._random = random
+        self._commit_s = commit_s
+        self._waiting: list[Record | Callable[[], None]] = []
+        self._answers: list[Callable[[], None]] = []
+        self._is_writing = False
+        self._life = 0
+        self.committed = MemoryStore(lambda answer: self._answers.append(answer))  #: what a crash would leave
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        """Return a reading method: it waits for its turn, and then asks what is committed by then."""
+        read: Callable[..., None] = getattr(self.committed, name)
+        return lambda *asked: self._line_up(lambda: read(*asked))
+
+    def restore(self) -> Restored:
+        """Return what there is at the start."""
+        return self.committed.restore()
+
+    def append(self, record: Record) -> None:
+        """Take a record; written with the next commit."""
+        self._waiting.append(record)
+
+    def commit(self, then: Callable[[], None]) -> None:
+        """Write what was taken, and say so."""
+        self._line_up(lambda: self._answers.append(then))
+
+    def close(self) -> None:
+        """Write what was taken."""
+        self._write()
+
+    def crash(self) -> None:
+        """The process that wrote is killed: nobody hears answers any more, and what is not committed never was."""
+        self._waiting, self._answers = [], []
+        self._is_writing = False
+        self._life += 1
+
+    def _line_up(self, turn: Callable[[], None]) -> None:
+        self._waiting.append(turn)
+        if not self._is_writing:
+            self._is_writing = True
+            life, delay_s = self._life, self._commit_s * self._random.uniform(0.5, 2)
+            self._clock.after(delay_s, lambda: self._write() if life == self._life else None)
+
+    def _write(self) -> None:
+        self._is_writing = False
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            if callable(each):
+                each()
+            else:
+                self.committed.append(each)
+        answers, self._answers, life = self._answers, [], self._life
+        for answer in answers:
+            if life == self._life:  # one of them may bring the server down
+                answer()

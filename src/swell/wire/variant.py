@@ -1,0 +1,59 @@
+"""What a variant changes of its base: a function with other parameters or options, told apart from what it inherits.
+
+Only the changes travel and are kept, so that a new version of the base reaches its variants. This module must not know
+handles, pools, or which changes make sense.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import asdict, replace
+
+from swell.errors import InvalidError
+from swell.model import FunctionSpec
+
+__all__ = ["apply_changes", "changes_between"]
+
+#: Parts of a spec that a variant changes field by field.
+_PARTS: Final = ("autoscaler", "resources")
+#: What a variant has in common with its base, or does without, whatever is said of it.
+_FIXED: Final = ("name", "source", "schedule")
+
+_encoder = msgspec.msgpack.Encoder(order="deterministic")
+_decode = msgspec.msgpack.Decoder(dict[str, Any]).decode
+
+
+def changes_between(base: FunctionSpec, variant: FunctionSpec) -> bytes:
+    """Return the fields in which a variant differs from its base, encoded: equal changes give equal bytes."""
+    changed = _differences(base, variant)
+    for name in _FIXED:
+        changed.pop(name, None)
+    for name in changed.keys() & set(_PARTS):
+        changed[name] = _differences(getattr(base, name), getattr(variant, name))
+    return _encoder.encode(changed)
+
+
+def apply_changes(base: FunctionSpec, changes: bytes) -> FunctionSpec:
+    """Return the variant of a base, which may be of another version than that the changes were taken from.
+
+    Raises:
+        InvalidError: these are no changes of a function.
+    """
+    try:
+        changed = _decode(changes)
+        whole = _decode(_encoder.encode(base))
+        for name in _PARTS:
+            if name in changed:
+                changed[name] = {**whole.get(name, {}), **changed[name]}
+        variant = msgspec.msgpack.decode(_encoder.encode({**whole, **changed}), type=FunctionSpec)
+    except (msgspec.MsgspecError, TypeError, UnicodeDecodeError) as error:
+        raise InvalidError(f"{base.name}: these are not the options of a variant: {error}") from None
+    return replace(variant, name=base.name, source=base.source, schedule=None)
+
+
+def _differences(base: Struct, variant: Struct) -> dict[str, Any]:
+    before = asdict(base)
+    return {name: value for name, value in asdict(variant).items() if value != before[name]}
