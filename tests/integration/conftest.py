@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -33,6 +35,7 @@ from swell.wire.messages import (
     ToServer,
     Yielded,
 )
+from swell.wire.web_names import socket_path
 
 FRAME_MAX = 64 << 20
 INLINE_MAX = 4096
@@ -84,6 +87,8 @@ class Peer:
         self._deliveries = 0
         self.blob_dir = directory / "blobs"
         self.blob_dir.mkdir()
+        # Short, because the path of a Unix socket may have 107 bytes at most.
+        self.web_dir = tempfile.mkdtemp(prefix="swell-w-", dir="/tmp")
         address = directory / "server"
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(address))
@@ -112,6 +117,7 @@ class Peer:
             payload_max=payload_max,
             frame_max=FRAME_MAX,
             exit_grace_s=30.0,
+            web_dir=self.web_dir,
         )
         self.data.send(load)
 
@@ -217,6 +223,10 @@ class Peer:
     def interrupt(self) -> None:
         self.process.send_signal(signal.SIGINT)
 
+    def socket_path(self, method: str = "") -> str:
+        """Where the container answers HTTP."""
+        return socket_path(self.web_dir, "ta-1", method)
+
     def mark(self, name: str) -> Path:
         """A file through which user code and test tell each other how far they are."""
         return self.directory / name
@@ -227,16 +237,22 @@ class Peer:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.communicate(timeout=PATIENCE_S)
+        shutil.rmtree(self.web_dir)
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Peer]]:
-    """Start a container: `start(spec, code)` writes `code` to program.py, where `spec` finds it."""
+    """Start a container: `start(spec, code)` writes `code` to program.py, where `spec` finds it.
+
+    A second container of one test needs a directory of its own: `start(spec, code, name="second")`.
+    """
     peers: list[Peer] = []
 
-    def begin(spec: FunctionSpec, code: str = "", *, payload_max: int = PAYLOAD_MAX) -> Peer:
-        (tmp_path / "program.py").write_text(code)
-        peer = Peer(tmp_path, spec, payload_max)
+    def begin(spec: FunctionSpec, code: str = "", *, payload_max: int = PAYLOAD_MAX, name: str = "") -> Peer:
+        directory = tmp_path / name
+        directory.mkdir(exist_ok=True)
+        (directory / "program.py").write_text(code)
+        peer = Peer(directory, spec, payload_max)
         peers.append(peer)
         return peer
 

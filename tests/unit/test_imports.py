@@ -15,6 +15,7 @@ HEAVY = {
     "click",
     "cyclopts",
     "fastapi",
+    "httptools",
     "importlib.metadata",
     "numpy",
     "pkg_resources",
@@ -30,6 +31,7 @@ HEAVY = {
     "typer",
     "uvicorn",
     "uvloop",
+    "websockets",
 }
 
 

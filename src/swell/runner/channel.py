@@ -85,6 +85,7 @@ class Channel:
         self.data = Receiver(data, frame_max)
         self.orders = Receiver(control, frame_max)
         self.is_forked = False
+        self._is_handed_down = False  # the child that is being forked is to have the connections
         self._lock = threading.Lock()  # held while a frame is written
         os.register_at_fork(after_in_child=self._leave_to_parent)
 
@@ -105,9 +106,22 @@ class Channel:
         """Let one message carry so many bytes from now on."""
         self.frame_max = self.data.decoder.frame_max = self.orders.decoder.frame_max = frame_max
 
+    def hand_down(self) -> int:
+        """Fork, and let the child be the container from now on; return what `os.fork` does."""
+        self._is_handed_down = True
+        pid = os.fork()
+        self._is_handed_down = False
+        if pid:
+            self._hang_up()
+        return pid
+
     def _leave_to_parent(self) -> None:
         # The child must neither speak for the container nor keep its connections open.
-        self.is_forked = True
+        if not self._is_handed_down:
+            self.is_forked = True
+            self._hang_up()
+
+    def _hang_up(self) -> None:
         self.data.connection.close()
         self.orders.connection.close()
 

@@ -6,7 +6,7 @@ This module must not know the server, or when to enter and leave.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, cast
 
 import msgspec
@@ -26,13 +26,15 @@ class Program:
 
     Attributes:
         entries: What can be called, by method name; a function has the empty name.
+        web: What answers HTTP instead, or makes what does, by the same names.
         enter_snap: Hooks to run before a snapshot, in order.
         enter: Hooks to run after it, in order.
         exit: Hooks to run at the end, in order.
     """
 
-    def __init__(self, entries: dict[str, Entry], instance: object | None = None) -> None:
-        self.entries = entries
+    def __init__(self, entries: dict[str, Entry], web: Collection[str], instance: object | None = None) -> None:
+        self.entries = {name: entry for name, entry in entries.items() if name not in web}
+        self.web = {name: entry for name, entry in entries.items() if name in web}
         self.enter_snap: list[Hook] = []
         self.enter: list[Hook] = []
         self.exit: list[Hook] = []
@@ -41,8 +43,8 @@ class Program:
 
     @property
     def is_async(self) -> bool:
-        """True if anything callable needs an event loop."""
-        return any(entry.is_async for entry in self.entries.values())
+        """True if anything needs an event loop."""
+        return bool(self.web) or any(entry.is_async for entry in self.entries.values())
 
     def _find_hooks(self, instance: object) -> None:
         for name, marks in _marked(type(instance)).items():
@@ -68,7 +70,7 @@ def load_program(spec: FunctionSpec, bundle_dir: str = "") -> Program:
     if spec.cls is None:
         if not callable(target):
             raise InvalidError(f"{_name(spec)} is a {type(target).__name__}, not a function")
-        return Program({"": Entry("", target, spec.is_async, spec.is_generator)})
+        return Program({"": Entry("", target, spec.is_async, spec.is_generator)}, spec.web_methods)
     if not isinstance(target, type):
         raise InvalidError(f"{_name(spec)} is a {type(target).__name__}, not a class")
     instance: object = object.__new__(cast("type[object]", target))
@@ -78,7 +80,7 @@ def load_program(spec: FunctionSpec, bundle_dir: str = "") -> Program:
         method.name: Entry(method.name, _bound(instance, method.name), method.is_async, method.is_generator)
         for method in spec.cls.methods
     }
-    return Program(entries, instance)
+    return Program(entries, spec.web_methods, instance)
 
 
 def _name(spec: FunctionSpec) -> str:

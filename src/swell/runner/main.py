@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from time import perf_counter
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from swell.runner.allotment import Allotment
 from swell.runner.channel import Channel, die
@@ -27,6 +27,10 @@ from swell.wire import payload
 from swell.wire.codec import FrameError
 from swell.wire.context import enter_container
 from swell.wire.messages import Load, Ready, StartFailed
+
+if TYPE_CHECKING:
+    from swell.runner.web.front import Front
+    from swell.runner.web.ports import Ports
 
 __all__ = ["run_container"]
 
@@ -83,23 +87,26 @@ class Container:
         load = self._receive_load()
         self._channel.allow(load.frame_max)
         orders = Orders(self._channel, self._ledger, load.exit_grace_s)
-        orders.start()
-        slots = Allotment(self._channel, self._ledger, load.spec.concurrency)
-        enter_container(orders.stop_fetching, load.function_ids, load.function_id, slots)
         try:
+            ports = self._keep_ports(load)  # first: it may fork, and there is one thread yet
+            orders.start()
+            slots = Allotment(self._channel, self._ledger, load.spec.concurrency)
+            enter_container(orders.stop_fetching, load.function_ids, load.function_id, slots)
             program = self._load(load)
+            front = self._open_front(load, program, ports, orders)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
             self._report_failed_start(error)
             return 1
-        executor = self._executor(load, program)
+        executor = self._executor(load, program, front)
         orders.attach(executor.wake)
         self._channel.send(Ready(os.getpid(), perf_counter() - self._began))
         executor.run()
         limit_time(orders.grace_s)
         orders.return_unbegun()
-        return run_exit_hooks(program.exit, self._hooks.call)
+        last = [] if front is None else front.stops
+        return run_exit_hooks([*last, *program.exit], self._hooks.call)
 
     def _receive_load(self) -> Load:
         while True:
@@ -113,6 +120,14 @@ class Container:
                 if not isinstance(message, Load):
                     die()
                 return message
+
+    def _keep_ports(self, load: Load) -> Ports | None:
+        ports = {web.port for web in load.spec.web_methods.values() if web.kind == "server"}
+        if not ports:
+            return None
+        from swell.runner.web.keeper import keep_ports
+
+        return keep_ports(ports, self._channel)
 
     def _load(self, load: Load) -> Program:
         spec = load.spec
@@ -135,16 +150,25 @@ class Container:
             self._hooks.call(hook)
         return program
 
+    def _open_front(self, load: Load, program: Program, ports: Ports | None, orders: Orders) -> Front | None:
+        if not program.web:
+            return None
+        from swell.runner.web.front import Front
+
+        front = Front(self._hooks, lambda: orders.grace_s)
+        front.open(load.spec, program.web, load.web_dir, self._id, ports)
+        return front
+
     def _report_failed_start(self, error: BaseException) -> None:
         print_exception(error)
         text = payload.format_exception(error, hide=HIDDEN)
         self._channel.send(StartFailed(text), payload.encode_exception(error, where=self._id, hide=HIDDEN))
 
-    def _executor(self, load: Load, program: Program) -> Executor:
+    def _executor(self, load: Load, program: Program, front: Front | None) -> Executor:
         porter = Porter(self._id, load.payload_inline_max, load.blob_dir, load.payload_max)
         bench = Workbench(self._channel, self._ledger, porter, program.entries)
         return choose_executor(
-            bench, self._hooks, is_async=program.is_async, max_inputs=load.spec.concurrency.max_inputs
+            bench, self._hooks, is_async=program.is_async, max_inputs=load.spec.concurrency.max_inputs, web=front
         )
 
 

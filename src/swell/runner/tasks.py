@@ -1,7 +1,8 @@
 """The container with anything async: one event loop on the main thread reads and runs, a task for each turn.
 
 Methods that are not async run beside it on threads if inputs may run side by side; if not, on the main thread while the
-loop pauses, so that they find no running loop. This module must not know what the server orders.
+loop pauses, so that they find no running loop. What answers HTTP is served on the same loop. This module must not know
+HTTP, or what the server orders.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from swell.errors import InvalidError
 from swell.runner.batch import Batch
@@ -34,13 +35,46 @@ __all__ = ["LoopExecutor"]
 FAREWELL_S: Final = 0.5  #: what tasks may take to clean up when the container is interrupted
 
 
-class LoopExecutor:
-    """Runs turns on an event loop, at most `max_inputs` at a time."""
+class Web(Protocol):
+    """Where the container answers HTTP."""
 
-    def __init__(self, bench: Workbench, loop: asyncio.AbstractEventLoop, max_inputs: int) -> None:
+    @property
+    def is_closed(self) -> bool:
+        """True once no requests are accepted, and all that were accepted are done."""
+        ...
+
+    def attach(self, interrupt: Callable[[], None]) -> None:
+        """`interrupt` makes the container leave, as when user code raises KeyboardInterrupt."""
+        ...
+
+    def close(self, on_closed: Callable[[], None]) -> None:
+        """Accept no more requests; call `on_closed` when those that were accepted are done, or take too long."""
+        ...
+
+    def abandon(self) -> None:
+        """Break off all requests: none gets an answer."""
+        ...
+
+
+class LoopExecutor:
+    """Runs turns on an event loop, at most `max_inputs` at a time.
+
+    Args:
+        bench: What turns need.
+        loop: To run on.
+        max_inputs: Turns at a time; requests are not counted here.
+        web: Where requests come in, if the container answers any.
+    """
+
+    def __init__(
+        self, bench: Workbench, loop: asyncio.AbstractEventLoop, max_inputs: int, web: Web | None = None
+    ) -> None:
         self.loop = loop
         self.bench = bench
         self.is_interrupted = False
+        self._web = web
+        if web is not None:
+            web.attach(self.interrupt)
         self._inbox = Inbox(bench)
         self._max_inputs = max_inputs
         self._free = max_inputs
@@ -51,6 +85,7 @@ class LoopExecutor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._will_flush = False
         self._is_ending = False
+        self._halted = asyncio.Event()  # to make the loop stop
 
     def wake(self) -> None:
         """Make `run` notice that the container drains. Called from another thread."""
@@ -63,7 +98,9 @@ class LoopExecutor:
         signal.signal(signal.SIGINT, self._on_interrupt)
         self.loop.add_reader(self.bench.channel.data.connection.fileno(), self._on_readable)
         while not (self.is_interrupted or self._is_over):
-            self.loop.run_forever()
+            self._halted.clear()
+            # A task, and not run_forever: anyio keeps the threads of sync handlers for as long as such a task lives.
+            self.loop.run_until_complete(self._halted.wait())
             if self._paused_for is not None:
                 self._run_paused(self._paused_for)
         if self.is_interrupted:
@@ -71,31 +108,36 @@ class LoopExecutor:
 
     @property
     def _is_over(self) -> bool:
-        return self._is_ending and self._free == self._max_inputs and not self._waiting
+        is_idle = self._free == self._max_inputs and not self._waiting
+        return self._is_ending and is_idle and (self._web is None or self._web.is_closed)
 
     def interrupt(self) -> None:
         """Make the container leave; what runs has no output."""
         self.is_interrupted = True
-        self.loop.stop()
+        self._halted.set()
 
     def _on_interrupt(self, _signal: int, _frame: FrameType | None) -> None:
         self.is_interrupted = True
         if self._main_slot.running:
             self._main_slot.running = False
             raise KeyboardInterrupt("the container was told to leave")
-        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.loop.call_soon_threadsafe(self._halted.set)
 
     def _abandon(self) -> None:
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             self.loop.run_until_complete(asyncio.wait(self._tasks, timeout=FAREWELL_S))
+        if self._web is not None:
+            self._web.abandon()
 
     def _on_readable(self) -> None:
         turns = self._inbox.poll(socket.MSG_DONTWAIT)
         if turns is None:
             self.loop.remove_reader(self.bench.channel.data.connection.fileno())
             self._is_ending = True
+            if self._web is not None:
+                self._web.close(self._go_on)
         else:
             self._waiting += turns
         self._go_on()
@@ -106,7 +148,7 @@ class LoopExecutor:
             self._free -= 1
             self._begin(self._waiting.popleft())
         if self._is_over:
-            self.loop.stop()
+            self._halted.set()
 
     def _begin(self, turn: Turn) -> None:
         entry = self.bench.entry(turn.delivery.method)
@@ -119,7 +161,7 @@ class LoopExecutor:
             self._crew.submit(turn)
         else:
             self._paused_for = turn
-            self.loop.stop()
+            self._halted.set()
 
     def _run_paused(self, turn: Turn) -> None:
         self._paused_for = None

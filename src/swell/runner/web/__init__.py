@@ -1,0 +1,1 @@
+"""How a container answers HTTP: what it serves, on which socket, and how a server of the user's keeps its port."""

@@ -1,0 +1,152 @@
+"""A site that runs an ASGI app in this process, by uvicorn's protocols.
+
+Of uvicorn the protocols are used and not the server: that looks at the clock ten times a second, is ended by signals,
+and closes WebSockets as soon as it is to leave. This module must not know where the app came from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable
+from email.utils import formatdate
+from time import time
+from typing import Any, Final, cast
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from swell.runner.web.intake import AsgiApp, Intake
+from swell.runner.web.lifespan import Lifespan
+from swell.runner.web.site import Crowd, Site
+
+__all__ = ["AppSite"]
+
+_MESSAGE_MAX: Final = 2 << 20  #: bytes of one message of a WebSocket
+_KEEP_ALIVE_S: Final = 75  #: how long an idle connection is kept; longer than the edge keeps it
+_TOLD_ALREADY: Final = "Exception in ASGI application"
+
+Protocol = HttpToolsProtocol | WebSocketsSansIOProtocol
+
+
+class AppSite(Site):
+    """Serves an app.
+
+    Args:
+        path: Of the socket.
+        app: To serve.
+        max_inputs: How many requests may run at once.
+        interrupt: Makes the container leave: called when the app raises KeyboardInterrupt.
+    """
+
+    def __init__(self, path: str, app: AsgiApp, max_inputs: int, interrupt: Callable[[], None]) -> None:
+        super().__init__(path)
+        self._max_inputs = max_inputs
+        self._lifespan = Lifespan(app)
+        self._traffic = _Traffic()
+        self._config = uvicorn.Config(
+            cast("Any", Intake(app, interrupt)),
+            http="httptools",
+            ws="websockets-sansio",
+            ws_max_size=_MESSAGE_MAX,
+            ws_per_message_deflate=False,
+            ws_ping_timeout=None,  # a handler that blocks the loop must not cost its own connection
+            lifespan="off",  # ours tells why it failed
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            workers=1,
+            proxy_headers=False,  # the intake reads them
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+        )
+        logger = logging.getLogger("uvicorn.error")
+        logger.setLevel(logging.WARNING)
+        logger.addFilter(_is_news)
+
+    async def start(self) -> None:
+        """Load uvicorn, and have the app start.
+
+        Raises:
+            ExecutionError: the app failed to.
+        """
+        self._config.load()
+        await self._widen_threads()
+        await self._lifespan.start()
+
+    async def _widen_threads(self) -> None:
+        """Let as many sync handlers run as inputs may: Starlette's threads are 40, unless somebody says otherwise."""
+        if "anyio" not in sys.modules:
+            return
+        from anyio.to_thread import current_default_thread_limiter
+
+        limiter = current_default_thread_limiter()
+        limiter.total_tokens = max(limiter.total_tokens, self._max_inputs)
+
+    def _connection(self) -> asyncio.BaseProtocol:
+        return HttpToolsProtocol(
+            config=self._config,
+            server_state=cast("Any", self._traffic),
+            app_state=self._lifespan.state,
+            _loop=asyncio.get_running_loop(),
+        )
+
+    def _end_idle(self) -> None:
+        for connection in list(self._traffic.connections):
+            if isinstance(connection, HttpToolsProtocol):
+                connection.shutdown()  # one that is busy closes after its answer
+
+    async def wait(self) -> None:
+        """Wait until no connection is left, and no handler runs."""
+        traffic = self._traffic
+        while traffic.connections or traffic.tasks:
+            await traffic.connections.wait()
+            await traffic.tasks.wait()
+
+    def hurry(self) -> None:
+        """Close WebSockets, as by a service that restarts."""
+        for connection in list(self._traffic.connections):
+            if isinstance(connection, WebSocketsSansIOProtocol):
+                connection.shutdown()
+
+    def cut(self) -> None:
+        """Break every connection, then cancel the handlers: nobody hears what they come to."""
+        for connection in list(self._traffic.connections):
+            connection.transport.abort()
+        for task in list(self._traffic.tasks):
+            task.cancel("the container leaves")
+
+    async def stop(self) -> None:
+        """Have the app stop.
+
+        Raises:
+            ExecutionError: the app failed to.
+        """
+        await self._lifespan.stop()
+
+
+class _Traffic:
+    """What uvicorn's protocols keep together, in place of its own `ServerState`."""
+
+    def __init__(self) -> None:
+        self.connections: Crowd[Protocol] = Crowd()
+        self.tasks: Crowd[asyncio.Task[None]] = Crowd()
+        self.total_requests = 0
+        self._second = 0
+        self._date: list[tuple[bytes, bytes]] = []
+
+    @property
+    def default_headers(self) -> list[tuple[bytes, bytes]]:
+        """Headers of every answer."""
+        second = int(time())
+        if second != self._second:
+            self._second = second
+            self._date = [(b"date", formatdate(second, usegmt=True).encode())]
+        return self._date
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Return whether a line of uvicorn's log says something that the intake has not printed."""
+    return not str(record.msg).startswith(_TOLD_ALREADY)

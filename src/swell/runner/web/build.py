@@ -1,0 +1,69 @@
+"""From a user's web function to the site that serves it.
+
+The function is called here, once, unless it is what answers each request. Frameworks and servers are imported only if
+they are needed. This module must not know when sites open and close.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
+
+from swell.errors import InvalidError
+from swell.model import WebSpec
+from swell.runner.entry import Entry
+from swell.runner.outcome import check_plain
+from swell.runner.web.ports import Ports
+from swell.runner.web.site import Site
+from swell.wire.context import stop_fetching
+
+__all__ = ["Ground", "build_site"]
+
+
+class Ground(NamedTuple):
+    """What a site is built on."""
+
+    path: str  #: of its socket
+    title: str  #: of the function, for people
+    max_inputs: int
+    ports: Ports | None  #: where servers of the user's are, if there are any
+    interrupt: Callable[[], None]  #: makes the container leave
+
+
+def build_site(entry: Entry, web: WebSpec, ground: Ground) -> Site:
+    """Return the site of one web function.
+
+    Raises:
+        InvalidError: what the function returned cannot be served.
+        BaseException: whatever the function raises.
+    """
+    if web.kind == "server":
+        from swell.runner.web.relay import RelaySite
+
+        assert ground.ports is not None
+        server = entry.call()
+        addresses = ground.ports.addresses(web.port)
+        return RelaySite(ground.path, addresses, web.startup_timeout_s, stop_fetching, keep=server)
+    from swell.runner.web.app_site import AppSite  # brings uvicorn
+
+    return AppSite(ground.path, _app(entry, web, ground), ground.max_inputs, ground.interrupt)
+
+
+def _app(entry: Entry, web: WebSpec, ground: Ground) -> Any:
+    """Return the ASGI app of a web function."""
+    if web.kind == "endpoint":
+        from swell.runner.web.endpoint import endpoint_app
+
+        return endpoint_app(entry, web, ground.title)
+    app: object = entry.call()
+    check_plain(app, ground.title)
+    if not callable(app):
+        wanted = "an ASGI app" if web.kind == "asgi" else "a WSGI app"
+        raise InvalidError(
+            f"{ground.title} is under @swell.{web.kind}_app and must return {wanted}, not a {type(app).__qualname__}"
+        )
+    if web.kind == "asgi":
+        return app
+    from swell.runner.web.wsgi import WsgiApp, WsgiBridge
+
+    return WsgiBridge(cast("WsgiApp", app), ground.max_inputs)

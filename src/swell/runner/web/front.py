@@ -1,0 +1,132 @@
+"""The front: all sites of a container, from before it is ready until after its last request.
+
+This module must not know what a site says to its clients, or why the container leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from swell.model import FunctionSpec
+from swell.runner.entry import Entry
+from swell.runner.hooks import HookCaller
+from swell.runner.web.build import Ground, build_site
+from swell.runner.web.ports import Ports
+from swell.runner.web.site import Site
+from swell.wire.web_names import socket_path
+
+__all__ = ["Front"]
+
+_SHARE: Final = 0.8  #: of its grace that a leaving container gives to requests; the rest is for what comes after them
+_FAREWELL_S: Final = 0.5  #: what handlers may take to clean up once their requests are cut off
+
+
+class Front:
+    """Where a container answers HTTP.
+
+    Args:
+        hooks: Owner of the loop on which everything is served.
+        grace_s: Tells how long the container may take to leave; asked when it is to.
+
+    Attributes:
+        is_closed: True once no site accepts requests, and all that were accepted are done.
+    """
+
+    def __init__(self, hooks: HookCaller, grace_s: Callable[[], float]) -> None:
+        self.is_closed = False
+        self._hooks = hooks
+        self._grace_s = grace_s
+        self._interrupt: Callable[[], None] | None = None
+        self._sites: list[Site] = []
+        self._closing: asyncio.Task[None] | None = None
+
+    def open(
+        self, spec: FunctionSpec, entries: dict[str, Entry], web_dir: str, container_id: str, ports: Ports | None
+    ) -> None:
+        """Build every site, wait until what answers there is ready, then accept connections.
+
+        Args:
+            spec: Of the function.
+            entries: What answers, or makes what does, by method name.
+            web_dir: Directory of the sockets.
+            container_id: They are named after it.
+            ports: Where servers of the user's are, if there are any.
+
+        Raises:
+            InvalidError: something cannot be served; says what to change.
+            BaseException: whatever the user's code raises.
+        """
+        for method, web in spec.web_methods.items():
+            ground = Ground(
+                path=socket_path(web_dir, container_id, method),
+                title=f"{spec.name.removesuffix('.*')}.{method}" if method else spec.name,
+                max_inputs=spec.concurrency.max_inputs,
+                ports=ports,
+                interrupt=self._leave,
+            )
+            self._sites.append(build_site(entries[method], web, ground))
+        for site in self._sites:
+            self._hooks.call(site.start)
+        for site in self._sites:
+            self._hooks.call(site.open)
+
+    def attach(self, interrupt: Callable[[], None]) -> None:
+        """`interrupt` makes the container leave, when the user's code raises KeyboardInterrupt."""
+        self._interrupt = interrupt
+
+    def _leave(self) -> None:
+        if self._interrupt is not None:
+            self._interrupt()
+
+    # ------------------------------------------------------------ closing
+
+    def close(self, on_closed: Callable[[], None]) -> None:
+        """Accept no more; finish what was accepted within the grace, then call `on_closed`."""
+        if self._closing is None:
+            self._closing = self._hooks.loop.create_task(self._close(on_closed))
+
+    async def _close(self, on_closed: Callable[[], None]) -> None:
+        await asyncio.gather(*(site.close() for site in self._sites))
+        try:
+            async with asyncio.timeout(self._grace_s() * _SHARE):
+                await self._wait()
+        except TimeoutError:
+            await self._end_by_force()
+        self.is_closed = True
+        on_closed()
+
+    async def _wait(self) -> None:
+        await asyncio.gather(*(site.wait() for site in self._sites))
+
+    async def _end_by_force(self) -> None:
+        for end in (Site.hurry, Site.cut):
+            for site in self._sites:
+                end(site)
+            try:
+                async with asyncio.timeout(_FAREWELL_S):
+                    return await self._wait()
+            except TimeoutError:
+                continue
+
+    def abandon(self) -> None:
+        """Break off everything: what runs has no answer. For a container that was told to leave at once."""
+        if self._closing is not None:
+            self._closing.cancel()
+        self._hooks.call(self._abandon)
+
+    async def _abandon(self) -> None:
+        await asyncio.gather(*(site.close() for site in self._sites))
+        for site in self._sites:
+            site.cut()
+        try:
+            async with asyncio.timeout(_FAREWELL_S):
+                await self._wait()
+        except TimeoutError:
+            return  # a handler does not mind being cancelled
+
+    @property
+    def stops(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+        """What is to be called when all is closed: the apps' last words. To be called like exit hooks, before them."""
+        return [site.stop for site in self._sites]

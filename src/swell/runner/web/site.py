@@ -1,0 +1,113 @@
+"""A site: one web function of a container, on a Unix socket of its own.
+
+This module must not know what is said on the socket, or when a site opens and closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from abc import ABC, abstractmethod
+from typing import Final, Generic, TypeVar, cast
+
+__all__ = ["Crowd", "Site"]
+
+T = TypeVar("T")
+
+_BACKLOG: Final = 2048
+_ROUNDS: Final = 3  #: of the loop: in one it accepts what has connected, in the next it reads what they have sent
+
+
+class Crowd(set[T], Generic[T]):
+    """A set that can be waited for to become empty."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def add(self, element: T, /) -> None:
+        """Let one in."""
+        super().add(element)
+        self._empty.clear()
+
+    def discard(self, element: object, /) -> None:
+        """Let one out, if it is in."""
+        super().discard(cast("T", element))
+        if not self:
+            self._empty.set()
+
+    def remove(self, element: T, /) -> None:
+        """Let one out."""
+        super().remove(element)
+        if not self:
+            self._empty.set()
+
+    async def wait(self) -> None:
+        """Wait until nobody is in."""
+        await self._empty.wait()
+
+
+class Site(ABC):
+    """What listens on one socket.
+
+    Args:
+        path: Of the socket; the file is made when the site opens, and readable and writable for this user only.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._server: asyncio.AbstractServer | None = None
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Get what answers ready; connections come later.
+
+        Raises:
+            Exception: it cannot be had; that is why the container does not start.
+        """
+
+    async def open(self) -> None:
+        """Accept connections from now on."""
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(self._path)
+        os.chmod(self._path, 0o600)
+        self._server = await asyncio.get_running_loop().create_unix_server(
+            self._connection, sock=listener, backlog=_BACKLOG
+        )
+
+    async def close(self) -> None:
+        """Accept no more connections, and end those that are idle; the others end with what they are at."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path)
+        for _ in range(_ROUNDS):  # who had connected before that is served
+            await asyncio.sleep(0)
+        if self._server is not None:
+            self._server.close()
+        self._end_idle()
+
+    @abstractmethod
+    async def wait(self) -> None:
+        """Wait until no connection is left, and nothing works for any."""
+
+    @abstractmethod
+    def hurry(self) -> None:
+        """End what does not end by itself, in a way that its peer understands."""
+
+    @abstractmethod
+    def cut(self) -> None:
+        """End every connection at once, without an answer."""
+
+    @abstractmethod
+    async def stop(self) -> None:
+        """Release what `start` got ready."""
+
+    @abstractmethod
+    def _connection(self) -> asyncio.BaseProtocol:
+        """Return what handles one more connection."""
+
+    @abstractmethod
+    def _end_idle(self) -> None:
+        """End the connections of which nothing is awaited."""
