@@ -42,15 +42,17 @@ app = module.app
 CONTAINER = """
 import json, sys, msgspec
 from swell.model import Environment, FunctionSpec
-from swell.runner.lifecycle import load_program
-from swell.runner.loader import enter_environment
+from swell.runner import lifecycle, loader, snapshot
 
 environment, specs = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=tuple[Environment, list[FunctionSpec]])
 said = {}
 for number, spec in enumerate(specs):
-    if not number:
-        enter_environment(environment, spec, {})
-    for name, entry in load_program(spec, environment.bundle_dir).entries.items():
+    if sys.argv[1] == "snapshot":
+        program = snapshot.take(spec, environment)
+    else:
+        loader.enter_environment(environment, spec, {})
+        program = lifecycle.load_program(spec, environment.bundle_dir)
+    for name, entry in program.entries.items():
         said[spec.name.replace("*", name)] = entry.call()
 json.dump(said, sys.stdout)
 """
@@ -72,14 +74,14 @@ def deploy(home: Path, *command: str, **variables: str) -> Version:
     return msgspec.msgpack.decode(out.read_bytes(), type=Version)
 
 
-def run(version: Version, directory: Path) -> dict[str, Any]:
+def run(version: Version, directory: Path, how: str = "plain") -> dict[str, Any]:
     """Lay out the bundle as a server does, and call everything in a process that is started as a template is."""
     place = str(directory / version.environment.bundle)
     bundle.write(bundle.unpack(version.archive), place)
     environment = msgspec.structs.replace(version.environment, bundle_dir=place)
     interpreter = Interpreter.of(environment)
     done = subprocess.run(
-        [interpreter.python, "-P", "-c", CONTAINER],
+        [interpreter.python, "-P", "-c", CONTAINER, how],
         cwd="/",
         env=dict(interpreter.variables),
         input=msgspec.msgpack.encode((environment, version.specs)),
@@ -161,11 +163,12 @@ INSIDE = SCRIPT.replace("from package.inner import", "from .inner import")
 NAMES = ["near", "late", "deep", "data"]
 
 
-def test_a_script_that_deploys_itself(home: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["plain", "snapshot"])
+def test_a_script_that_deploys_itself(home: Path, tmp_path: Path, how: str) -> None:
     write(home, {**PARTS, "app.py": SCRIPT + DEPLOY})
     version = deploy(home, "app.py")
     forget(home)
-    assert run(version, tmp_path) == {
+    assert run(version, tmp_path, how) == {
         "everything": [*NAMES, "app.py"],
         "Model.who": ["near", "__swell_main__"],
     }
