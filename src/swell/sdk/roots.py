@@ -75,7 +75,8 @@ class Roots:
         for part in name.split("."):
             at, places, here = _look(part, places)
             portions = places if portions is None else portions
-            file, is_local = (at, is_local if file else here) if at else (file, is_local)
+            if at:
+                file, is_local = at, is_local if file else here
             if not places:
                 break
         if not file:
@@ -167,7 +168,11 @@ def _lines_of_pth(site: str) -> Iterator[str]:
     for name in os.listdir(site):
         if not name.endswith(".pth"):
             continue
-        with open(os.path.join(site, name), encoding="utf-8", errors="replace") as file:
-            for line in file:
-                if line.strip() and not line.startswith(("#", "import ", "import\t")):
-                    yield os.path.realpath(os.path.join(site, line.strip()))
+        try:
+            with open(os.path.join(site, name), encoding="utf-8", errors="replace") as file:
+                lines = file.readlines()
+        except OSError:
+            continue  # as Python does
+        for line in lines:
+            if line.strip() and not line.startswith(("#", "import ", "import\t")):
+                yield os.path.realpath(os.path.join(site, line.strip()))
