@@ -126,7 +126,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = "full"
 
     # The way to the server, and behaviour of the client
-    server: Annotated[str, Meta(description="Address of the server to use, as unix:/path.")] = ""
+    server: Annotated[
+        str,
+        Meta(
+            description="Address of the server to use, as unix:/path; private: each run starts its own; empty: the one "
+            "that stays, if it runs, else a private one."
+        ),
+    ] = ""
     token: Annotated[str, Meta(description="Secret that clients show to a server which has one.")] = ""
     async_warnings: Annotated[bool, Meta(description="Warn when a blocking call is made inside an event loop.")] = True
     traceback: Annotated[bool, Meta(description="Show raw tracebacks instead of an error panel.")] = False

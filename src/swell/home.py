@@ -14,9 +14,10 @@ from msgspec import Struct
 
 from swell.config import Settings
 
-__all__ = ["Announcement", "announced", "announcement_path", "data_dir", "new_run_dir"]
+__all__ = ["Announcement", "announced", "announcement_path", "data_dir", "new_run_dir", "socket_path"]
 
 _FILE: Final = "server.json"
+_SOCKET_PATH_MAX: Final = 100  #: bytes; the system's own bound is 107
 
 
 class Announcement(Struct, frozen=True):
@@ -40,6 +41,18 @@ def data_dir(settings: Settings) -> str:
 def announcement_path(directory: str) -> str:
     """Return the path of the file in which the server of a data directory announces itself."""
     return os.path.join(directory, _FILE)
+
+
+def socket_path(directory: str) -> str:
+    """Return the path of the socket at which the server of a data directory listens, always the same."""
+    path = os.path.join(directory, "server.sock")
+    if len(os.fsencode(path)) <= _SOCKET_PATH_MAX:
+        return path
+    import hashlib
+    import tempfile
+
+    digest = hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
+    return os.path.join(tempfile.gettempdir(), f"swell-{os.getuid()}-{digest}.sock")
 
 
 def announced(directory: str) -> Announcement | None:

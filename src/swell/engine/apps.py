@@ -21,7 +21,7 @@ from swell.model import AppKind, AutoscalerChange, AutoscalerSettings, Deploymen
 from swell.policy.placement import never_fits
 from swell.policy.schedule import next_run, schedule_unsoundness
 from swell.policy.soundness import settings_unsoundness, unsoundness
-from swell.records import CallsCancelled, FunctionGone
+from swell.records import BundleRecord, CallsCancelled, FunctionGone
 from swell.wire.messages import (
     AppOpened,
     AutoscalerState,
@@ -51,7 +51,7 @@ class Apps:
 
     # ------------------------------------------------------------ opening
 
-    def open(self, client: int, message: OpenApp, now: float) -> None:
+    def open(self, client: int, message: OpenApp, bundle: bytes, now: float) -> None:
         """Create an app and its pools, or fail without a trace."""
         ledger = self._ledger
         app = ledger.apps.get(message.app_id)
@@ -68,6 +68,8 @@ class Apps:
             if kind.is_lasting:
                 ledger.persist(app.record())
                 ledger.persist(deployment)
+                if bundle:
+                    ledger.persist(BundleRecord(message.environment.bundle, bundle))
             for spec in specs:
                 self.add_pool(app, spec, deployment, key=spec.name)
                 app.function_ids[spec.name] = ledger.function_id(app.id, spec.name)

@@ -190,7 +190,7 @@ class Engine:
         apps, deployments = self._apps, self._deployments
         match message:
             case m.OpenApp():
-                apps.open(client, message, now)
+                apps.open(client, message, payload, now)
             case m.CloseApp():
                 apps.close(client, message, now)
             case m.BindFunction():

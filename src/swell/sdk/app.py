@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Final, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
 
 from swell.errors import InvalidError
 from swell.sdk.cls import Cls, install_methods
@@ -22,11 +22,13 @@ from swell.sdk.surroundings import surroundings
 
 if TYPE_CHECKING:
     from swell.sdk.client import Client
+    from swell.sdk.dual import Dual
     from swell.sdk.method import Method
     from swell.sdk.running import RunContext
     from swell.sdk.secret import Secret
     from swell.sdk.session import Session
     from swell.sdk.volume import Volume
+    from swell.wire.apps import AppFound
 
 __all__ = ["App"]
 
@@ -306,6 +308,139 @@ class App:
         from swell.sdk.running import run_app
 
         return run_app(self, name=name, detach=detach, interactive=interactive)
+
+    @property
+    def deploy(self) -> DeployForm:
+        """Make the App as it is now the live version of its name on the server that stays; returns the App.
+
+        Its source files are taken along, so that editing them later changes nothing. Deploying again without a change
+        makes no version; settings changed at run time return to those declared in any case. `app_id`, and the ids of
+        functions that both versions have, stay.
+
+        Args:
+            name: Name to deploy it under; default: its own.
+            environment_name: Accepted for compatibility.
+            tag: A label of the version, at most 50 characters.
+            client: How to reach the server; default: the one that stays, on this machine.
+            strategy: "rolling": containers of the former version take inputs until replacements are ready, then finish
+                what they have. "recreate": they are interrupted at once, and what they ran is run again by new ones.
+
+        Raises:
+            InvalidError: it has no name, an argument or a function is not as it must be.
+            ConnectionError: no server that stays runs; `swell start` starts one.
+        """
+        return DeployForm(self)
+
+    lookup: ClassVar[LookupForm]  # below
+
+    @property
+    def set_tags(self) -> Dual[[Mapping[str, str]], None]:
+        """Replace the tags of a deployed App.
+
+        Raises:
+            InvalidError: it has no id, because it was neither deployed nor looked up; or a tag is not as it must be.
+        """
+        from swell.sdk.deployed import set_tags
+
+        return set_tags(self)
+
+    @property
+    def get_tags(self) -> Dual[[], dict[str, str]]:
+        """Return the tags of a deployed App.
+
+        Raises:
+            InvalidError: it has no id, because it was neither deployed nor looked up.
+        """
+        from swell.sdk.deployed import get_tags
+
+        return get_tags(self)
+
+
+class DeployForm:
+    """`App.deploy`: `app.deploy()`, or `await app.deploy.aio()`."""
+
+    __slots__ = ("_app",)
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    def __call__(
+        self,
+        *,
+        name: str | None = None,
+        environment_name: str | None = None,
+        tag: str = "",
+        client: Client | None = None,
+        strategy: str = "rolling",
+    ) -> App:
+        """Deploy, blocking the thread."""
+        from swell.sdk.deployed import deploy
+
+        return deploy(self._app, client)(name=name, tag=tag, strategy=strategy)
+
+    async def aio(
+        self,
+        *,
+        name: str | None = None,
+        environment_name: str | None = None,
+        tag: str = "",
+        client: Client | None = None,
+        strategy: str = "rolling",
+    ) -> App:
+        """Deploy without blocking the event loop."""
+        from swell.sdk.deployed import deploy
+
+        return await deploy(self._app, client).aio(name=name, tag=tag, strategy=strategy)
+
+
+class LookupForm:
+    """`App.lookup`: a handle of a deployed App, without its functions; see `Function.from_name` for those.
+
+    Args:
+        name: Its name.
+        client: How to reach the server; default: the one that stays, on this machine.
+        environment_name: Accepted for compatibility.
+        create_if_missing: Make an empty App of that name if there is none.
+
+    Raises:
+        NotFoundError: no App of that name is deployed.
+        InvalidError: that is no name of an App.
+    """
+
+    def __call__(
+        self,
+        name: str,
+        *,
+        client: Client | None = None,
+        environment_name: str | None = None,
+        create_if_missing: bool = False,
+    ) -> App:
+        """Look up, blocking the thread."""
+        from swell.sdk.deployed import find
+
+        return _found(find(name, client, create_if_missing=create_if_missing)())
+
+    async def aio(
+        self,
+        name: str,
+        *,
+        client: Client | None = None,
+        environment_name: str | None = None,
+        create_if_missing: bool = False,
+    ) -> App:
+        """Look up without blocking the event loop."""
+        from swell.sdk.deployed import find
+
+        return _found(await find(name, client, create_if_missing=create_if_missing).aio())
+
+
+App.lookup = LookupForm()
+
+
+def _found(found: AppFound) -> App:
+    app = App(found.name, tags=found.tags)
+    app.app_id = found.app_id
+    return app
 
 
 def _check_parentheses(value: object, name: str) -> None:

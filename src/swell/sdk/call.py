@@ -5,13 +5,13 @@ This module must not know functions.
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final, Generic, TypeVar
 
 from swell.errors import InvalidError, from_wire
 from swell.sdk.client import Client
 from swell.sdk.dual import Dual, DualIterator
+from swell.sdk.effort import Effort, Persistent
 from swell.sdk.link import Box, Link
 from swell.sdk.outcome import Failure, outcomes
 from swell.sdk.session import current_client
@@ -87,12 +87,19 @@ class FunctionCall(Generic[R]):
             FunctionTimeoutError, RemoteError: it timed out, it was cancelled.
             Exception: what the function raised.
         """
-        return Dual(self._get, self.client, "FunctionCall.get")
+        return Persistent(self._get, self.client, "FunctionCall.get")
 
-    async def _get(self, link: Link, timeout: float | None = None, *, index: int = 0) -> R:  # noqa: ASYNC109
+    async def _get(
+        self,
+        link: Link,
+        effort: Effort,
+        timeout: float | None = None,  # noqa: ASYNC109
+        *,
+        index: int = 0,
+    ) -> R:
         if index:
             await self._check_range(link, index, index + 1)
-        until = None if timeout is None else time.monotonic() + timeout
+        until = None if timeout is None else effort.began + timeout
         async with _Watching(link, self.object_id, index, index + 1, barrier=timeout == 0) as watching:
             values = await watching.next(None if timeout == 0 else until)
         value = values[index]

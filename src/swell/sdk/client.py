@@ -14,18 +14,23 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from swell.config import Settings
-from swell.errors import ExecutionError
+from swell.errors import ConnectionError, ExecutionError
+from swell.home import announced, data_dir, socket_path
 from swell.sdk.blocking import run_blocking
-from swell.sdk.link import BlockingLink
+from swell.sdk.link import BlockingLink, connect
 
 if TYPE_CHECKING:
     import asyncio
 
     from swell.sdk.loop_link import LoopLink
 
-__all__ = ["Client", "client_from_settings", "mint_id"]
+__all__ = ["PRIVATE", "Client", "client_from_settings", "lasting_address", "lasting_client", "mint_id"]
 
+PRIVATE: Final = "private"  #: as the setting `server`: every run starts a server of its own
 IDLE_LINKS_MAX: Final = 4  #: links a thread keeps for its next iterations and calls
+
+
+_LEADING: Final = ("SWELL_SERVER", "SWELL_TOKEN", "SWELL_DATA_DIR", "XDG_DATA_HOME", "HOME")
 
 
 def mint_id(prefix: str) -> str:
@@ -112,6 +117,11 @@ class Client:
             known = self._loops[loop] = asyncio.ensure_future(connecting)
         return await asyncio.shield(known)
 
+    @property
+    def stays(self) -> bool:
+        """True if the server is one that comes back: a call that lost its connection may be made again."""
+        return self.address == f"unix:{socket_path(data_dir(self.settings))}"
+
     def shut(self) -> None:
         """Close this thread's links and those of event loops that still run."""
         idle = self._idle_links()
@@ -123,18 +133,50 @@ class Client:
 
 
 def client_from_settings() -> Client:
-    """Return the client of the server that the settings name: inside a container, the one it belongs to.
+    """Return the client of the server that belongs to this place: inside a container, the one that started it.
+
+    Elsewhere it is the one that the settings name, or the one that stays on this machine.
 
     Raises:
-        ExecutionError: no server is named.
+        ExecutionError: there is none.
     """
-    return _client(os.environ.get("SWELL_SERVER"), os.environ.get("SWELL_TOKEN"), os.getpid())
+    try:
+        return lasting_client()
+    except ConnectionError as error:
+        raise ExecutionError(
+            f"no server is known here: call this inside `with app.run():`, or set SWELL_SERVER; {error}"
+        ) from None
+
+
+def lasting_client() -> Client:
+    """Return the client of the server that the settings name, or of the one that stays: deployed Apps live there.
+
+    Raises:
+        ConnectionError: it does not run.
+    """
+    return _found(os.getpid(), *(os.environ.get(name) for name in _LEADING))
 
 
 @lru_cache(maxsize=1)
-def _client(server: str | None, token: str | None, pid: int) -> Client:
-    """Read the settings anew when what leads to a server has changed, or this is a forked child."""
+def _found(_pid: int, *_leading: str | None) -> Client:
+    """Look anew only when what leads to a server has changed, or this is a forked child."""
     settings = Settings.load()
-    if not settings.server:
-        raise ExecutionError("no server is known here: call this inside `with app.run():`, or set SWELL_SERVER")
-    return Client(settings.server, settings.token, settings)
+    address = settings.server if settings.server not in ("", PRIVATE) else lasting_address(settings)
+    if not address:
+        raise ConnectionError(
+            f"no server that stays runs on the data directory {data_dir(settings)}: `swell start` starts one"
+        )
+    return Client(address, settings.token, settings)
+
+
+def lasting_address(settings: Settings) -> str:
+    """Return the address of the server that stays on this machine; "" if none answers there."""
+    directory = data_dir(settings)
+    if announced(directory) is None:
+        return ""
+    address = f"unix:{socket_path(directory)}"
+    try:
+        connect(address).close()
+    except ConnectionError:
+        return ""  # it was killed
+    return address

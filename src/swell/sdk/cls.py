@@ -5,17 +5,20 @@ This module must not know how parameters become pools, nor how a Function reache
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, Unpack, cast
 
 from swell.model import FunctionSpec
 from swell.sdk.declare import marked_methods
 from swell.sdk.function import Function
+from swell.sdk.handle import Lookup, check_version
 from swell.sdk.instance import Instance
 from swell.sdk.method import Method
 from swell.sdk.options import VariantOptions, with_batching, with_concurrency, with_options
 
 if TYPE_CHECKING:
     from swell.sdk.app import App
+    from swell.sdk.client import Client
 
 __all__ = ["Cls", "Obj", "install_methods"]
 
@@ -39,6 +42,36 @@ class Cls(Generic[T]):
         for name in ("__name__", "__qualname__", "__module__", "__doc__"):
             if hasattr(raw, name):
                 setattr(self, name, getattr(raw, name))
+
+    @classmethod
+    def from_name(
+        cls,
+        app_name: str,
+        name: str,
+        *,
+        version: int | None = None,
+        environment_name: str | None = None,
+        client: Client | None = None,
+    ) -> Cls[Any]:
+        """Return a handle of a class of a deployed App. Asks the server when it is first used.
+
+        Args:
+            app_name: Name of the App.
+            name: Name of the class.
+            version: Keep to this version of the App, in pools of its own; by default, whichever is live.
+            environment_name: Accepted for compatibility.
+            client: How to reach the server; by default the one that stays, on this machine.
+
+        Raises:
+            InvalidError: the version is no number of one.
+        """
+        lookup = Lookup(app_name, f"{name}.*", check_version(version), client)
+        return Cls(Function[..., Any](None, None, None, lookup=lookup))
+
+    @property
+    def hydrate(self) -> Any:
+        """Find out what it is, if that is not known yet; see `Function.hydrate`."""
+        return self.service.hydrate
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Cls, (self.service,)
@@ -70,22 +103,26 @@ class Cls(Generic[T]):
         Raises:
             InvalidError: as for `@app.cls`.
         """
-        return self._variant(with_options(self.spec, options))
+        return self._variant(lambda spec: with_options(spec, options))
 
     def with_concurrency(self, *, max_inputs: int, target_inputs: int | None = None) -> Cls[T]:
         """Return this class with other concurrency; see `swell.concurrent`."""
-        return self._variant(with_concurrency(self.spec, max_inputs, target_inputs))
+        return self._variant(lambda spec: with_concurrency(spec, max_inputs, target_inputs))
 
     def with_batching(self, *, max_batch_size: int, wait_ms: int) -> Cls[T]:
         """Return this class with other batching; see `swell.batched`."""
-        return self._variant(with_batching(self.spec, max_batch_size, wait_ms))
+        return self._variant(lambda spec: with_batching(spec, max_batch_size, wait_ms))
 
-    def _variant(self, spec: FunctionSpec) -> Cls[T]:
-        return Cls(self.service.variant(spec))
+    def _variant(self, derive: Callable[[FunctionSpec], FunctionSpec]) -> Cls[T]:
+        return Cls(self.service.variant(derive))
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "service":
             raise AttributeError(name)
+        if not self.service.is_known:
+            raise AttributeError(
+                f"{self!r} was looked up by name: make an instance, as in {self.service.name}().{name}"
+            )
         if name in _interfaces(self.spec):
             owner = self.spec.name.removesuffix(".*")
             raise AttributeError(
@@ -97,7 +134,7 @@ class Cls(Generic[T]):
         return (self.__swell_raw__,)  # `class Child(Model)` derives from the plain class
 
     def __repr__(self) -> str:
-        return f"<Cls {self.spec.name.removesuffix('.*')}>"
+        return f"<Cls {self.service.name}>"
 
 
 class Obj:
@@ -132,6 +169,8 @@ class Obj:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(f"{self!r} has no attribute {name!r}")
+        if not self._instance.service.is_known:
+            return self._instance.function(name)  # whether there is such a method turns out at first use
         if name in _interfaces(self._instance.service.spec):
             return self._instance.function(name)
         return getattr(self._instance.local(), name)

@@ -12,7 +12,7 @@ from typing import Any, cast
 from msgspec.structs import replace
 
 from swell.errors import InvalidError
-from swell.model import Batching, ClassSpec, FunctionSpec, MethodSpec, WebSpec
+from swell.model import Batching, ClassSpec, FunctionSpec, MethodSpec, ScheduleSpec, WebSpec
 from swell.sdk.marks import Marks, check_batchable, marks_of
 from swell.sdk.options import ClassOptions, FunctionOptions, check_names, concurrency, pool_spec
 from swell.sdk.parameters import check_parameters, encode_parameters, has_required, parameters_of
@@ -42,7 +42,8 @@ def function_spec(f: Callable[..., Any], options: FunctionOptions, defaults: Sur
         is_async=is_async(f),
         is_generator=generator,
         web=_web(marks["web"]) if "web" in marks else None,
-        recorded={**spec.recorded, **_schedule(f, options.get("schedule")), **_domains(marks.get("web", {}))},
+        schedule=_schedule(f, options.get("schedule")),
+        recorded={**spec.recorded, **_domains(marks.get("web", {}))},
         **_inputs(marks.get("concurrent"), marks.get("batched")),
     )
 
@@ -108,9 +109,9 @@ def _domains(values: dict[str, Any]) -> dict[str, Any]:
     return {key: values[key] for key in ("custom_domains",) if key in values}
 
 
-def _schedule(f: Callable[..., Any], schedule: object) -> dict[str, Any]:
+def _schedule(f: Callable[..., Any], schedule: object) -> ScheduleSpec | None:
     if schedule is None:
-        return {}
+        return None
     if not isinstance(schedule, Schedule):
         raise InvalidError(f"schedule must be swell.Cron(...) or swell.Period(...), not {schedule!r}")
     from inspect import signature
@@ -121,7 +122,7 @@ def _schedule(f: Callable[..., Any], schedule: object) -> dict[str, Any]:
         raise InvalidError(
             f"{f.__qualname__} has a schedule, so it is called without arguments: give its parameters defaults"
         ) from None
-    return {"schedule": schedule.describe()}
+    return schedule.spec()
 
 
 def _inputs(concurrent: dict[str, Any] | None, batched: dict[str, Any] | None) -> dict[str, Any]:

@@ -8,25 +8,23 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Self, TypeVar, Unpack, cast
 
 from swell.errors import ExecutionError, InvalidError
-from swell.model import FunctionSpec, MethodSpec
+from swell.model import FunctionSpec
+from swell.model import Source as CodeSource
 from swell.sdk import invoke
 from swell.sdk.call import FunctionCall
-from swell.sdk.client import Client, client_from_settings
+from swell.sdk.client import Client
 from swell.sdk.dual import Dual, DualIterator
+from swell.sdk.effort import Effort, Persistent
+from swell.sdk.handle import Handle, Lookup, Where, check_version
 from swell.sdk.inputs import Source, starred, zipped
 from swell.sdk.link import Link
 from swell.sdk.mapping import map_chunks
-from swell.sdk.notices import show_notices
-from swell.sdk.options import VariantOptions, check_at_load, with_batching, with_concurrency, with_options
+from swell.sdk.options import VariantOptions, with_batching, with_concurrency, with_options
 from swell.sdk.results import MapForm
-from swell.sdk.session import Session, current_client, require_running
-from swell.sdk.target import Target
-from swell.wire.context import function_id_here, is_local
-from swell.wire.messages import BindFunction, Bound, GetStats, Stats
-from swell.wire.variant import changes_between
+from swell.wire.messages import GetStats, Stats
 
 if TYPE_CHECKING:
     from swell.sdk.app import App
@@ -37,84 +35,75 @@ __all__ = ["Function"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
-VARIANTS_KEPT: Final = 32  #: variants whose ids a Function remembers; others are asked for again
+#: Stands in for the spec of a function that was not looked up yet, to check options against.
+NOT_KNOWN_YET: Final = FunctionSpec("", CodeSource("", ""))
 
 
-class Function(Generic[P, R]):
+class Function(Handle, Generic[P, R]):
     """A function that runs in containers; made by `@app.function()`. Not callable itself: say `.remote` or `.local`.
 
     Attributes:
-        app: The App it is registered in; None for a handle that came out of a pickle.
-        spec: What it is, as declared.
+        app: The App it is registered in; None for a handle that came out of a pickle, or was looked up.
     """
 
     def __init__(
-        self,
-        app: App | None,
-        spec: FunctionSpec,
-        raw: Callable[..., Any] | None,
-        *,
-        method: str = "",
-        pool_spec: Callable[[], FunctionSpec] | None = None,
-        base: Function[..., Any] | None = None,
-        function_id: str = "",
+        self, app: App | None, spec: FunctionSpec | None, raw: Callable[..., Any] | None, **where: Unpack[Where]
     ) -> None:
-        """Make a handle; users get theirs from decorators.
+        """Make a handle; users get theirs from decorators, or from `from_name`.
 
         Args:
             app: the App it belongs to.
-            spec: what it is.
+            spec: what it is; None where that is found out later.
             raw: the user's callable; None where it is not known.
-            method: name of the method, for a method of a class.
-            pool_spec: gives the spec of the pool of an instance whose method it is; called when it is first used.
-            base: the Function it is a variant of.
-            function_id: id of its pool, where that is known already.
+            **where: how it is found; see `Handle`.
         """
-        self.app = app
-        self.spec = spec
+        super().__init__(app, spec, **where)
         self._raw = raw
-        self._method = method
-        self._pool_spec = pool_spec
-        self._base = base
-        self._fixed_id = function_id
-        self._bound = ("", "")  # id of the base, id of this variant
-        self._variants: dict[tuple[str, bytes], str] = {}  # ids of variants by id of this base and what they change
+
+    @classmethod
+    def from_name(
+        cls,
+        app_name: str,
+        name: str,
+        *,
+        version: int | None = None,
+        environment_name: str | None = None,
+        client: Client | None = None,
+    ) -> Function[..., Any]:
+        """Return a handle of a function of a deployed App. Asks the server when it is first used.
+
+        Args:
+            app_name: Name of the App.
+            name: Name of the function.
+            version: Keep to this version of the App, in a pool of its own; by default, whichever is live.
+            environment_name: Accepted for compatibility.
+            client: How to reach the server; by default the one that stays, on this machine.
+
+        Raises:
+            InvalidError: the name is that of a method, or the version is no number of one.
+        """
+        if "." in name:
+            owner, _, method = name.rpartition(".")
+            raise InvalidError(f"{name!r} is a method: use Cls.from_name({app_name!r}, {owner!r})().{method}")
+        lookup = Lookup(app_name, name, check_version(version), client)
+        return Function[..., Any](None, None, None, lookup=lookup)
 
     @property
     def __swell_raw__(self) -> Any:
         return self._raw
 
-    # ------------------------------------------------------------ what it is
-
     @property
-    def name(self) -> str:
-        """Its name, for people: "square", or "Model.predict"."""
-        return f"{self.spec.name.removesuffix('.*')}.{self._method}" if self._method else self.spec.name
+    def hydrate(self) -> Dual[[], Self]:
+        """Find out its id and what it is, if that is not known yet; returns the handle itself.
 
-    @property
-    def is_generator(self) -> bool:
-        """True if it yields values."""
-        method = self._method_spec()
-        return method.is_generator if method is not None else self.spec.is_generator
+        Raises:
+            NotFoundError: no deployed App has such a function.
+        """
+        return Dual(self._hydrate, self._client, f"{self.name}.hydrate")
 
-    @property
-    def is_web(self) -> bool:
-        """True if it answers HTTP instead of calls."""
-        method = self._method_spec()
-        return (self.spec.web if method is None else method.web) is not None
-
-    @property
-    def is_hydrated(self) -> bool:
-        """True if its id is known: its App runs, or this is a container of that App."""
-        return bool(self._find_id())
-
-    @property
-    def object_id(self) -> str:
-        """Its id on the server. Raises AttributeError while its App does not run."""
-        found = self._find_id()
-        if not found:
-            raise AttributeError(f"{self.name} has no object_id: it has not been hydrated, its App is not running")
-        return found
+    async def _hydrate(self, link: Link) -> Self:
+        await self._target(link)
+        return self
 
     def get_raw_f(self) -> Callable[P, R]:
         """Return the user's function.
@@ -141,7 +130,7 @@ class Function(Generic[P, R]):
             raise InvalidError(
                 f"{self.name} hasn't been hydrated, so it cannot be sent anywhere: its App is not running"
             )
-        return _unpickled, (self.object_id, (self._base or self).spec, self._own_spec(), self._method)
+        return _unpickled, (self.object_id, self._root.spec, self._pool_spec(), self._method)
 
     # ------------------------------------------------------------ calling
 
@@ -158,6 +147,7 @@ class Function(Generic[P, R]):
         return cast("Dual[P, R]", Dual(self._remote, self._client, f"{self.name}.remote"))
 
     async def _remote(self, link: Link, /, *args: Any, **kwargs: Any) -> Any:
+        await self._find(link)
         self._refuse_web("remote")
         if self.is_generator:
             raise InvalidError(f"{self.name} is a generator function: iterate over {self.name}.remote_gen(…) instead")
@@ -170,14 +160,20 @@ class Function(Generic[P, R]):
         Raises:
             InvalidError: it is not a generator function.
         """
+        if self.is_known:
+            self._check_generator()
+        return DualIterator(self._items, self._client, f"{self.name}.remote_gen")
+
+    def _check_generator(self) -> None:
         self._refuse_web("remote_gen")
         if not self.is_generator:
             raise InvalidError(
                 f"{self.name} is not a generator function: use {self.name}.remote(…), not .remote_gen(…)"
             )
-        return DualIterator(self._items, self._client, f"{self.name}.remote_gen")
 
     async def _items(self, link: Link, /, *args: Any, **kwargs: Any) -> AsyncGenerator[list[Any], None]:
+        await self._find(link)
+        self._check_generator()
         chunks = invoke.remote_items(link, await self._target(link), args, kwargs)
         async with aclosing(chunks):
             async for chunk in chunks:
@@ -197,17 +193,21 @@ class Function(Generic[P, R]):
 
     @property
     def spawn(self) -> Dual[P, FunctionCall[R]]:
-        """Start it and return at once, with a FunctionCall to get the result from later.
+        """Start it and return once it is accepted, with a FunctionCall to get the result from later.
+
+        On a server that stays, what is accepted is written down: it survives this program, and a crash of the server.
 
         Raises:
             InvalidError: it is a generator or a web function.
             ResourceExhausted: too many inputs wait already.
         """
-        return cast("Dual[P, FunctionCall[R]]", Dual(self._spawn, self._client, f"{self.name}.spawn"))
+        return cast("Dual[P, FunctionCall[R]]", Persistent(self._spawn, self._client, f"{self.name}.spawn"))
 
-    async def _spawn(self, link: Link, /, *args: Any, **kwargs: Any) -> FunctionCall[R]:
+    async def _spawn(self, link: Link, effort: Effort, /, *args: Any, **kwargs: Any) -> FunctionCall[R]:
+        await self._find(link)
         self._check_many("spawn")
-        call_id = await invoke.spawn(link, await self._target(link), args, kwargs)
+        target, call_id = await self._target(link), effort.mint()
+        await invoke.spawn(link, target, args, kwargs, call_id, resent=effort.attempts > 0)
         return FunctionCall(call_id, 1, self._client())
 
     # ------------------------------------------------------------ calling with many inputs
@@ -254,6 +254,7 @@ class Function(Generic[P, R]):
     async def _spawn_map(
         self, link: Link, *input_iterators: Any, kwargs: dict[str, Any] | None = None
     ) -> FunctionCall[R]:
+        await self._find(link)
         self._check_many("spawn_map")
         source = zipped(input_iterators, f"{self.name}.spawn_map")
         call_id, count = await invoke.spawn_many(link, await self._target(link), source, kwargs or {})
@@ -268,6 +269,7 @@ class Function(Generic[P, R]):
         order_outputs: bool,
         return_exceptions: bool,
     ) -> AsyncGenerator[list[Any], None]:
+        await self._find(link)
         self._check_many("map")
         chunks = map_chunks(
             link,
@@ -325,20 +327,31 @@ class Function(Generic[P, R]):
 
     def with_options(self, **options: Unpack[VariantOptions]) -> Function[P, R]:
         """Return a variant with other options, which has a pool of its own."""
-        return self.variant(with_options(self.spec, options))
+        return self.variant(lambda spec: with_options(spec, options))
 
     def with_concurrency(self, *, max_inputs: int, target_inputs: int | None = None) -> Function[P, R]:
         """Return a variant with other concurrency; see `swell.concurrent`."""
-        return self.variant(with_concurrency(self.spec, max_inputs, target_inputs))
+        return self.variant(lambda spec: with_concurrency(spec, max_inputs, target_inputs))
 
     def with_batching(self, *, max_batch_size: int, wait_ms: int) -> Function[P, R]:
         """Return a variant with other batching; see `swell.batched`."""
-        return self.variant(with_batching(self.spec, max_batch_size, wait_ms))
+        return self.variant(lambda spec: with_batching(spec, max_batch_size, wait_ms))
 
-    def variant(self, spec: FunctionSpec) -> Function[P, R]:
-        """Return a handle for the same code under another spec."""
-        base = self._base or self
-        return Function[P, R](self.app, spec, self._raw, method=self._method, base=base, function_id=base._fixed_id)
+    def variant(self, derive: Callable[[FunctionSpec], FunctionSpec]) -> Function[P, R]:
+        """Return a handle for the same code under the spec that `derive` makes of this one's.
+
+        What the user asks for is checked now, even where the spec is only known later.
+        """
+        known = self._spec
+        spec = derive(NOT_KNOWN_YET if known is None else known)
+        return Function[P, R](
+            self.app,
+            None if known is None else spec,
+            self._raw,
+            method=self._method,
+            find_spec=lambda: derive(self.spec),
+            base=self._root,
+        )
 
     def of_instance(
         self, method: str, raw: Callable[..., Any] | None, pool_spec: Callable[[], FunctionSpec], own_id: str = ""
@@ -353,71 +366,17 @@ class Function(Generic[P, R]):
         """
         if own_id:
             return Function[..., Any](self.app, self.spec, raw, method=method, function_id=own_id)
-        base, known = self._base or self, self._fixed_id
         return Function[..., Any](
-            self.app, self.spec, raw, method=method, pool_spec=pool_spec, base=base, function_id=known
+            self.app,
+            self._spec,
+            raw,
+            method=method,
+            find_spec=lambda: self.spec,
+            pool_spec=pool_spec,
+            base=self._root,
         )
 
-    # ------------------------------------------------------------ finding the server
-
-    def _session(self) -> Session | None:
-        return self.app.session if self.app is not None else None
-
-    def _client(self) -> Client:
-        session = self._session()
-        if session is not None:
-            return session.client
-        if not is_local():
-            return client_from_settings()
-        if self._fixed_id:
-            return current_client()
-        raise require_running(self.name)
-
-    def _find_id(self) -> str:
-        if self._fixed_id:
-            return self._fixed_id
-        session = self._session()
-        if session is not None:
-            return session.function_ids.get(self.spec.name, "")
-        return function_id_here(self.spec.name) or ""
-
-    async def _target(self, link: Link) -> Target:
-        function_id = self._find_id()
-        if not function_id:
-            raise require_running(self.name)
-        spec = self._own_spec()
-        if spec is not (self._base or self).spec:
-            function_id = await self._bind(link, function_id, spec)
-        return Target(function_id, self.name, self._method)
-
-    def _own_spec(self) -> FunctionSpec:
-        return self.spec if self._pool_spec is None else self._pool_spec()
-
-    async def _bind(self, link: Link, base_id: str, spec: FunctionSpec) -> str:
-        if self._bound[0] == base_id:
-            return self._bound[1]
-        base = self._base or self
-        variants, changes = base._variants, changes_between(base.spec, spec)
-        key = (base_id, changes)
-        known = variants.get(key)
-        if known is None:
-            check_at_load(spec)
-            request = link.next_request()
-            bound, _ = await link.request(request, BindFunction(request, base_id, changes))
-            assert isinstance(bound, Bound)
-            show_notices(link)
-            if len(variants) >= VARIANTS_KEPT:
-                del variants[next(iter(variants))]
-            known = variants[key] = bound.function_id
-        self._bound = (base_id, known)
-        return known
-
     # ------------------------------------------------------------ checks
-
-    def _method_spec(self) -> MethodSpec | None:
-        if not self._method or self.spec.cls is None:
-            return None
-        return next((method for method in self.spec.cls.methods if method.name == self._method), None)
 
     def _refuse_web(self, how: str) -> None:
         if self.is_web:

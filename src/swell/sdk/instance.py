@@ -65,7 +65,7 @@ class Instance:
     @property
     def name(self) -> str:
         """Name of the class."""
-        return self.service.spec.name.removesuffix(".*")
+        return self.service.name
 
     def pool_spec(self) -> FunctionSpec:
         """Return the spec of its pool.

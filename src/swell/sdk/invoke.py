@@ -27,7 +27,16 @@ ITEMS_PER_ACK = 256  #: how often the container hears that a generator's items a
 SPAWN_AHEAD = 8_192  #: inputs sent before the server has accepted earlier ones
 
 
-def _open(link: Link, target: Target, kind: CallKind, args: Arguments, kwargs: dict[str, Any], call_id: str) -> None:
+def _open(
+    link: Link,
+    target: Target,
+    kind: CallKind,
+    args: Arguments,
+    kwargs: dict[str, Any],
+    call_id: str,
+    *,
+    resent: bool = False,
+) -> None:
     welcome = link.welcome
     data, is_blob = blobs.pack_arguments(
         args,
@@ -46,6 +55,7 @@ def _open(link: Link, target: Target, kind: CallKind, args: Arguments, kwargs: d
         True,
         [0] if is_blob else [],
         target.parent(),
+        resent,
     )
     link.send(message, data)
 
@@ -115,18 +125,18 @@ def _items(message: Items, payload: bytes) -> list[Any]:
     return items
 
 
-async def spawn(link: Link, target: Target, args: Arguments, kwargs: dict[str, Any]) -> str:
-    """Leave one input with the server; return the call's id once it is accepted."""
-    call_id = mint_id("fc-")
+async def spawn(
+    link: Link, target: Target, args: Arguments, kwargs: dict[str, Any], call_id: str, *, resent: bool
+) -> None:
+    """Leave one input with the server; returns once it is accepted. `resent`: the server may know the call already."""
     box = link.open(call_id)
     try:
-        _open(link, target, CallKind.SPAWN, args, kwargs, call_id)
+        _open(link, target, CallKind.SPAWN, args, kwargs, call_id, resent=resent)
         message, _ = await link.receive(box)
     finally:
         link.close(box)
     if not isinstance(message, Accepted):
         raise _refusal(message)
-    return call_id
 
 
 async def spawn_many(link: Link, target: Target, source: Source, kwargs: dict[str, Any]) -> tuple[str, int]:

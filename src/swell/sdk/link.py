@@ -79,7 +79,7 @@ class Link(ABC):
             if not boxes:
                 self._boxes.pop(key, None)
 
-    async def request(self, number: int, message: Message) -> Said:
+    async def request(self, number: int, message: Message, payload: bytes = b"") -> Said:
         """Send a request and return its answer.
 
         Raises:
@@ -87,7 +87,7 @@ class Link(ABC):
         """
         box = self.open(number)
         try:
-            self.send(message)
+            self.send(message, payload)
             said = await self.receive(box)
         finally:
             self.close(box)

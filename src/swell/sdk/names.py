@@ -11,10 +11,11 @@ from typing import Final
 
 from swell.errors import InvalidError
 
-__all__ = ["check_object_name", "check_tags"]
+__all__ = ["check_object_name", "check_tag", "check_tags"]
 
 _OBJECT_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _APP_ID: Final = re.compile(r"ap-[A-Za-z0-9]{22}")
+_VERSION_TAG: Final = re.compile(r"[A-Za-z0-9._-]{0,50}")
 _TAG_PART: Final = re.compile(r"[A-Za-z0-9._-]{1,63}")
 
 
@@ -32,6 +33,18 @@ def check_object_name(name: str, kind: str) -> None:
         raise InvalidError(
             f"Invalid {kind} name: {name!r}. Use 1 to 64 letters, digits, dashes, dots and underscores, "
             "and nothing that looks like an App id (ap-…)"
+        )
+
+
+def check_tag(tag: object) -> None:
+    """Refuse a tag that a version may not have.
+
+    Raises:
+        InvalidError: no str, longer than 50, or with other characters.
+    """
+    if not isinstance(tag, str) or not _VERSION_TAG.fullmatch(tag):
+        raise InvalidError(
+            f"Invalid tag {tag!r}: a version's tag is at most 50 letters, digits, dashes, dots and underscores"
         )
 
 

@@ -15,7 +15,7 @@ from swell.config import Settings
 from swell.errors import Error, InvalidError
 from swell.model import FunctionSpec
 from swell.sdk.blocking import run_blocking
-from swell.sdk.client import Client, mint_id
+from swell.sdk.client import PRIVATE, Client, lasting_address, mint_id
 from swell.sdk.environment import present_environment
 from swell.sdk.link import ANNOUNCED, BlockingLink, Box
 from swell.sdk.notices import show_notices
@@ -77,9 +77,9 @@ class RunContext:
         specs = specs_of(app)
         try:
             settings = Settings.load()
-            client = self._client = Client(settings.server or self._private_address(), settings.token, settings)
+            client = self._client = Client(self._address(settings), settings.token, settings)
             link = self._link = client.new_link()
-            opened = self._open(client, link, specs)
+            opened = self._open(link, specs)
         except BaseException:
             self._release()
             raise
@@ -88,23 +88,35 @@ class RunContext:
         app.session.begin()
         return app
 
-    def _private_address(self) -> str:
+    def _address(self, settings: Settings) -> str:
+        """Return where to run: the server that is named, or the one that stays, or one of its own."""
+        if settings.server not in ("", PRIVATE):
+            return settings.server
+        found = "" if settings.server == PRIVATE else lasting_address(settings)
+        if found:
+            return found
         self._server = PrivateServer.join()
         return self._server.address
 
-    def _open(self, client: Client, link: BlockingLink, specs: list[FunctionSpec]) -> AppOpened:
+    def _open(self, link: BlockingLink, specs: list[FunctionSpec]) -> AppOpened:
         output = current_output()
+        environment, archive = present_environment(), b""
+        if self._detach and self._server is None:
+            # It goes on when this program is over, and must not notice when its files are edited then.
+            from swell.sdk.bundling import bundle
+
+            specs, environment, archive = bundle(self._app)
         request, self._close_request = link.next_request(), link.next_request()
         message = OpenApp(
             request,
             mint_id("ap-"),
             self._name or self._app.description,
-            present_environment(),
+            environment,
             specs,
             watch=output is not None,
             detach=self._detach,
         )
-        opened, _ = run_blocking(link.request(request, message))
+        opened, _ = run_blocking(link.request(request, message, archive))
         assert isinstance(opened, AppOpened)
         show_notices(link)
         if output is not None:

@@ -5,7 +5,10 @@ Declares only; nothing here computes a time. This module must not know functions
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
+
+from swell.errors import InvalidError
+from swell.model import ScheduleSpec
 
 __all__ = ["Cron", "Period", "Schedule"]
 
@@ -25,9 +28,15 @@ class Cron:
         self.cron_string = cron_string
         self.timezone = timezone
 
-    def describe(self) -> dict[str, Any]:
-        """Return the schedule as plain values that can be sent and stored."""
-        return {"kind": "cron", "cron_string": self.cron_string, "timezone": self.timezone}
+    def spec(self) -> ScheduleSpec:
+        """Return the schedule as it is sent and stored.
+
+        Raises:
+            InvalidError: an argument is no str.
+        """
+        if not isinstance(self.cron_string, str) or not isinstance(self.timezone, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidError(f"{self!r}: both arguments must be str")
+        return ScheduleSpec("cron", self.cron_string, self.timezone)
 
     def __repr__(self) -> str:
         return f"Cron({self.cron_string!r}, timezone={self.timezone!r})"
@@ -70,9 +79,16 @@ class Period:
             "seconds": seconds,
         }
 
-    def describe(self) -> dict[str, Any]:
-        """Return the schedule as plain values that can be sent and stored."""
-        return {"kind": "period", **self.parts}
+    def spec(self) -> ScheduleSpec:
+        """Return the schedule as it is sent and stored.
+
+        Raises:
+            InvalidError: an argument is no number, or a unit that must be whole is not.
+        """
+        for unit, value in self.parts.items():
+            if type(value) is not int and not (unit == "seconds" and type(value) is float):
+                raise InvalidError(f"{self!r}: {unit} must be a whole number")
+        return ScheduleSpec("period", **cast("dict[str, Any]", self.parts))
 
     def __repr__(self) -> str:
         return f"Period({', '.join(f'{unit}={n!r}' for unit, n in self.parts.items() if n)})"

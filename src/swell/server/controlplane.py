@@ -146,12 +146,12 @@ class ControlPlane:
                 return
             if isinstance(message, OpenApp) and message.watch:
                 self._watchers.follow(message.app_id, connection)
-            if isinstance(message, DeployApp):
-                self._in_background(self._take_in_deployment(connection, message, payload))
+            if isinstance(message, DeployApp) or (isinstance(message, OpenApp) and message.environment.bundle):
+                self._in_background(self._take_in_version(connection, message, payload))
             else:
                 self._feed(e.ClientSaid(connection.number, message, payload))
 
-    async def _take_in_deployment(self, connection: Connection, message: DeployApp, archive: bytes) -> None:
+    async def _take_in_version(self, connection: Connection, message: DeployApp | OpenApp, archive: bytes) -> None:
         """Lay out the source files of a version, before anyone could want to run them."""
         why = "" if self._places.data_dir else PRIVATE
         if not why and message.environment.bundle:

@@ -149,10 +149,10 @@ def stay(data_dir: Path, settings: Settings, up: Callable[[], None]) -> None:
 
 
 async def _serve_all(residence: Residence, settings: Settings, up: Callable[[], None]) -> None:
-    from swell.store.sqlite import SqliteStore  # the driver of its database; a private server does without
+    from swell.store.sqlite.store import SqliteStore  # the driver of its database; a private server does without
 
     life = Life()
-    places = Places(f"unix:{residence.run_dir / 'server.sock'}", residence.run_dir, residence.data_dir)
+    places = Places(f"unix:{residence.socket_path}", residence.run_dir, residence.data_dir)
     planes: list[ControlPlane] = []
 
     def broken(error: StoreBroken) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from swell.errors import ConflictError, InvalidError
-from swell.home import Announcement, announced, announcement_path, new_run_dir
+from swell.home import Announcement, announced, announcement_path, new_run_dir, socket_path
 
 __all__ = ["Residence"]
 
@@ -58,12 +58,21 @@ class Residence:
         if former is not None and former.run_dir:  # it was killed, and its template with it
             shutil.rmtree(former.run_dir, ignore_errors=True)
 
+    @property
+    def socket_path(self) -> Path:
+        """Where clients connect."""
+        return Path(socket_path(str(self.data_dir)))
+
     def listen(self) -> socket.socket:
-        """Return a listening socket that only this user can connect to. Needs the run directory to be there."""
-        path = self.run_dir / "server.sock"
+        """Return a listening socket that only this user can connect to."""
+        path = self.socket_path
+        path.unlink(missing_ok=True)  # of a server that was killed
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind(str(path))
-        path.chmod(0o600)
+        before = os.umask(0o177)
+        try:
+            listener.bind(str(path))
+        finally:
+            os.umask(before)
         listener.listen(BACKLOG)
         listener.setblocking(False)
         return listener
@@ -82,6 +91,7 @@ class Residence:
         if self._lock < 0:
             return
         Path(announcement_path(str(self.data_dir))).unlink(missing_ok=True)
+        self.socket_path.unlink(missing_ok=True)
         shutil.rmtree(self.run_dir, ignore_errors=True)
         os.close(self._lock)  # last: who has the lock finds nothing of us
         self._lock = -1

@@ -187,7 +187,7 @@ def test_a_plain_function_can_be_declared_a_generator() -> None:
 def test_a_scheduled_function_needs_no_arguments(schedule: Any) -> None:
     with pytest.raises(InvalidError, match="called without arguments"):
         App().function(schedule=schedule)(needs_argument)
-    assert spec(schedule=schedule).recorded["schedule"] == schedule.describe()
+    assert spec(schedule=schedule).schedule == schedule.spec()
 
 
 def test_a_schedule_is_a_schedule() -> None:

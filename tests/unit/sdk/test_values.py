@@ -82,13 +82,14 @@ def test_a_negative_number_of_retries() -> None:
 
 
 def test_schedules_are_described_by_plain_values() -> None:
-    assert Cron("5 4 * * *", timezone="Europe/Berlin").describe() == {
-        "kind": "cron",
-        "cron_string": "5 4 * * *",
-        "timezone": "Europe/Berlin",
-    }
-    described = Period(days=1, seconds=1.5).describe()
-    assert (described["kind"], described["days"], described["seconds"], described["hours"]) == ("period", 1, 1.5, 0)
+    assert Cron("5 4 * * *", timezone="Europe/Berlin").spec() == ScheduleSpec("cron", "5 4 * * *", "Europe/Berlin")
+    assert Period(days=1, seconds=1.5).spec() == ScheduleSpec("period", days=1, seconds=1.5)
+
+
+@pytest.mark.parametrize("schedule", [Period(days=1.5), Period(hours="2"), Cron(5), Period(seconds=True)])  # type: ignore[arg-type]
+def test_a_schedule_of_wrong_types_is_refused(schedule: Cron | Period) -> None:
+    with pytest.raises(InvalidError, match="must be"):
+        schedule.spec()
 
 
 def test_a_cron_line_is_not_read_before_deploy() -> None:

@@ -1,0 +1,105 @@
+"""Deploying an App: its version goes to the server that stays, with the source files it consists of.
+
+This module must not know how files are found, or what the server does with a version.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import warnings
+from getpass import getuser
+from typing import TYPE_CHECKING, Any, Final
+
+from swell.errors import InvalidError, ServerWarning
+from swell.model import Provenance, Strategy
+from swell.sdk.bundling import bundle
+from swell.sdk.client import mint_id
+from swell.sdk.link import Link
+from swell.sdk.names import check_object_name, check_tag
+from swell.sdk.notices import show_notices
+from swell.wire.apps import DeployApp, Deployed
+
+if TYPE_CHECKING:
+    from swell.sdk.app import App
+
+__all__ = ["deploy", "provenance", "strategy_named"]
+
+_STRATEGIES: Final = {"rolling": Strategy.ROLLING, "recreate": Strategy.RECREATE}
+_GIT_PATIENCE_S: Final = 5.0
+
+
+async def deploy(
+    link: Link, app: App, *, name: str | None = None, tag: str = "", strategy: str = "rolling"
+) -> Deployed:
+    """Make the App as it is now the live version under its name, and return what the server says."""
+    wanted = name or app.name
+    if not wanted:
+        raise InvalidError("an App needs a name to be deployed: write swell.App('name'), or give one to deploy")
+    check_object_name(wanted, "App")
+    check_tag(tag)
+    how = strategy_named(strategy)
+    # What a script defines pickles as part of __main__; containers know that module by this name.
+    sys.modules.setdefault("__swell_main__", sys.modules["__main__"])
+    specs, environment, archive = bundle(app)
+    request = link.next_request()
+    message = DeployApp(
+        request,
+        mint_id("ap-"),
+        wanted,
+        environment,
+        specs,
+        how,
+        tag,
+        provenance(),
+        app.tags,
+    )
+    deployed, _ = await link.request(request, message, archive)
+    assert isinstance(deployed, Deployed)
+    show_notices(link)
+    for text in deployed.warnings:
+        warnings.warn(text, ServerWarning, stacklevel=2)
+    return deployed
+
+
+def strategy_named(strategy: object) -> Strategy:
+    """Return the strategy of a name.
+
+    Raises:
+        InvalidError: there is none of that name.
+    """
+    found = _STRATEGIES.get(strategy) if isinstance(strategy, str) else None
+    if found is None:
+        raise InvalidError(f"strategy must be 'rolling' or 'recreate', not {strategy!r}")
+    return found
+
+
+def provenance() -> Provenance:
+    """Return who deploys, with what, and from which commit, as far as that can be told."""
+    from importlib.metadata import version
+
+    return Provenance(_user(), f"swell {version('swell')}", _commit(os.getcwd()))
+
+
+def _user() -> str:
+    try:
+        return getuser()
+    except (KeyError, OSError):  # a user id without a name
+        return str(os.getuid())
+
+
+def _commit(directory: str) -> str:
+    """Return the commit of a git work tree, with a star if files were changed since; "" if it is none."""
+    status = _git(directory, "status", "--porcelain", "--untracked-files=no")
+    commit = _git(directory, "rev-parse", "HEAD")
+    return "" if status is None or not commit else commit[:7] + "*" * bool(status)
+
+
+def _git(directory: str, *arguments: str) -> str | None:
+    command: list[Any] = ["git", "-C", directory, *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_GIT_PATIENCE_S, check=True)
+    except (OSError, subprocess.SubprocessError):  # no git, or no work tree
+        return None
+    return done.stdout.strip()

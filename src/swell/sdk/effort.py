@@ -1,0 +1,92 @@
+"""Doing something again when the server went away in the middle of it and comes back.
+
+Only for what may be done twice without harm: asking, and spawning under an id that stays the same. A server that does
+not come back is not waited for long, and a private one not at all. This module must not know what is done.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar
+
+from swell.errors import ConnectionError
+from swell.sdk.blocking import run_blocking, running_loop
+from swell.sdk.client import Client, mint_id
+from swell.sdk.dual import check_loop
+from swell.sdk.link import Link
+
+__all__ = ["Effort", "Persistent"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+PAUSES_S: Final = (0.05, 0.1, 0.2, 0.4, 0.8, *(1.0,) * 8)  #: ten seconds: more than a restart takes
+
+
+class Effort:
+    """One thing that is done, perhaps in several attempts."""
+
+    __slots__ = ("attempts", "began", "call_id")
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.attempts = 0  #: that failed before this one
+        self.call_id = ""
+
+    def mint(self) -> str:
+        """Return the id of the call that it makes, the same in every attempt."""
+        self.call_id = self.call_id or mint_id("fc-")
+        return self.call_id
+
+    def pause_s(self, client: Client) -> float | None:
+        """Return how long to wait before the next attempt; None if there is to be none."""
+        if not client.stays or self.attempts >= len(PAUSES_S):
+            return None
+        self.attempts += 1
+        return PAUSES_S[self.attempts - 1]
+
+
+class Persistent(Generic[P, R]):
+    """As `Dual`, for an implementation that gets an `Effort` after its link, and may be called again."""
+
+    __slots__ = ("_client", "_implementation", "_name")
+
+    def __init__(
+        self,
+        implementation: Callable[Concatenate[Link, Effort, P], Coroutine[Any, Any, R]],
+        client: Callable[[], Client],
+        name: str,
+    ) -> None:
+        """Bind; the arguments are those of `Dual`."""
+        self._implementation = implementation
+        self._client = client
+        self._name = name
+
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Do it and wait for the result."""
+        if running_loop():
+            check_loop(self._name, refuse=False)
+        client, effort = self._client(), Effort()
+        while True:
+            try:
+                return run_blocking(self._implementation(client.blocking_link(), effort, *args, **kwargs))
+            except ConnectionError:
+                pause_s = effort.pause_s(client)
+                if pause_s is None:
+                    raise
+            time.sleep(pause_s)
+
+    async def aio(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Do it without blocking the event loop."""
+        import asyncio
+
+        client, effort = self._client(), Effort()
+        while True:
+            try:
+                return await self._implementation(await client.loop_link(), effort, *args, **kwargs)
+            except ConnectionError:
+                pause_s = effort.pause_s(client)
+                if pause_s is None:
+                    raise
+            await asyncio.sleep(pause_s)

@@ -1,0 +1,235 @@
+"""Where the function behind a handle is on the server, and what it is: known, or found out when first needed.
+
+A handle is one of four kinds: of an App of this program, which has an id while the App runs; looked up by name among
+deployed Apps; out of a pickle, with its id; or derived from one of these, as a variant or a method of an instance. This
+module must not know how a function is called, or how its handle is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, TypedDict, Unpack
+
+from swell.errors import ExecutionError, InvalidError, NotFoundError
+from swell.model import FunctionSpec, MethodSpec
+from swell.sdk.client import Client, client_from_settings, lasting_client
+from swell.sdk.link import Link
+from swell.sdk.notices import show_notices
+from swell.sdk.options import check_at_load
+from swell.sdk.session import Session, current_client, require_running
+from swell.sdk.target import Target
+from swell.wire.apps import FindFunction, FunctionFound
+from swell.wire.context import function_id_here, is_local
+from swell.wire.messages import BindFunction, Bound
+from swell.wire.variant import changes_between
+
+if TYPE_CHECKING:
+    from swell.sdk.app import App
+
+__all__ = ["Handle", "Lookup", "Where", "check_version"]
+
+VARIANTS_KEPT: Final = 32  #: variants whose ids a handle remembers; others are asked for again
+
+FindSpec = Callable[[], FunctionSpec]
+
+
+class Lookup:
+    """By what name a handle is to be found."""
+
+    __slots__ = ("app_name", "client", "name", "version")
+
+    def __init__(self, app_name: str, name: str, version: int, client: Client | None) -> None:
+        self.app_name = app_name
+        self.name = name  #: of a function, or "Name.*" of a class
+        self.version = version  #: 0: the live one
+        self.client = client
+
+
+class Where(TypedDict, total=False):
+    """How the function behind a handle is found."""
+
+    method: str  #: name of the method, for a method of a class
+    find_spec: FindSpec  #: tells what it is, once its base is hydrated
+    pool_spec: FindSpec  #: tells the spec of the pool of the instance whose method it is; called at first use
+    base: Handle  #: what it is a variant, or a method, of
+    function_id: str  #: of its pool, where that is known already
+    lookup: Lookup  #: by what name
+
+
+def check_version(version: object) -> int:
+    """Return a version as it is asked for; 0 for None, the live one.
+
+    Raises:
+        InvalidError: it is no number of a version.
+    """
+    if version is None:
+        return 0
+    if type(version) is not int or version < 1:
+        raise InvalidError(
+            f"version = {version!r} must be the number of a version, at least 1, as app history tells it"
+        )
+    return version
+
+
+class Handle:
+    """What a Function and its variants know of themselves."""
+
+    def __init__(self, app: App | None, spec: FunctionSpec | None, **where: Unpack[Where]) -> None:
+        """Make a handle.
+
+        Args:
+            app: the App it belongs to.
+            spec: what it is; None where that is found out later.
+            **where: how it is found.
+        """
+        self.app = app
+        self._spec = spec
+        self._method = where.get("method", "")
+        self._find_spec = where.get("find_spec")
+        self._instance_spec = where.get("pool_spec")
+        self._base = where.get("base")
+        self._fixed_id = where.get("function_id", "")
+        self._lookup = where.get("lookup")
+        self._bound = ("", "")  # id of the base, id of this variant
+        self._variants: dict[tuple[str, bytes], str] = {}  # ids of variants by id of this base and what they change
+
+    # ------------------------------------------------------------ what it is
+
+    @property
+    def spec(self) -> FunctionSpec:
+        """What it is. A handle that was looked up by name knows it once it is hydrated.
+
+        Raises:
+            ExecutionError: it is not hydrated yet.
+        """
+        if self._spec is None:
+            if self._find_spec is None:
+                raise ExecutionError(f"{self.name} has not been hydrated: call it, or .hydrate(), first")
+            self._spec = self._find_spec()
+        return self._spec
+
+    @property
+    def is_known(self) -> bool:
+        """True if `spec` can be told without asking the server."""
+        return self._spec is not None or (self._base is not None and self._base.is_known)
+
+    @property
+    def name(self) -> str:
+        """Its name, for people: "square", or "Model.predict"."""
+        owner = self._owner.removesuffix(".*")
+        return f"{owner}.{self._method}" if self._method else owner
+
+    @property
+    def _owner(self) -> str:
+        if self._spec is not None:
+            return self._spec.name
+        return self._base._owner if self._base is not None else self._lookup.name if self._lookup is not None else ""
+
+    @property
+    def is_generator(self) -> bool:
+        """True if it yields values."""
+        method = self._method_spec()
+        return method.is_generator if method is not None else self.spec.is_generator
+
+    @property
+    def is_web(self) -> bool:
+        """True if it answers HTTP instead of calls."""
+        method = self._method_spec()
+        return (self.spec.web if method is None else method.web) is not None
+
+    def _method_spec(self) -> MethodSpec | None:
+        if not self._method or self.spec.cls is None:
+            return None
+        return next((method for method in self.spec.cls.methods if method.name == self._method), None)
+
+    @property
+    def is_hydrated(self) -> bool:
+        """True if its id is known: its App runs, or it was found, or this is a container of that App."""
+        return bool(self._find_id())
+
+    @property
+    def object_id(self) -> str:
+        """Its id on the server. Raises AttributeError while it is not hydrated."""
+        found = self._find_id()
+        if not found:
+            raise AttributeError(f"{self.name} has no object_id: it has not been hydrated, its App is not running")
+        return found
+
+    # ------------------------------------------------------------ finding the server
+
+    @property
+    def _root(self) -> Handle:
+        return self._base or self
+
+    def _session(self) -> Session | None:
+        return self.app.session if self.app is not None else None
+
+    def _client(self) -> Client:
+        session = self._session()
+        if session is not None:
+            return session.client
+        if not is_local():
+            return client_from_settings()
+        lookup = self._root._lookup
+        if lookup is not None:
+            return lookup.client or lasting_client()
+        if self._fixed_id or self._root._fixed_id:
+            return current_client()
+        raise require_running(self.name)
+
+    def _find_id(self) -> str:
+        known = self._fixed_id or self._root._fixed_id
+        if known or self._root._lookup is not None:
+            return known
+        session = self._session()
+        if session is not None:
+            return session.function_ids.get(self.spec.name, "")
+        return function_id_here(self.spec.name) or ""
+
+    async def _find(self, link: Link) -> None:
+        """Look it up by its name, if that is how it is to be found and has not been."""
+        root = self._root
+        lookup = root._lookup
+        if lookup is None or root._fixed_id:
+            return
+        request = link.next_request()
+        found, _ = await link.request(request, FindFunction(request, lookup.app_name, lookup.name, lookup.version))
+        assert isinstance(found, FunctionFound)
+        root._spec, root._fixed_id = found.spec, found.function_id
+
+    async def _target(self, link: Link) -> Target:
+        await self._find(link)
+        function_id = self._find_id()
+        if not function_id:
+            raise require_running(self.name)
+        if self._method and self._method_spec() is None:
+            known = ", ".join(method.name for method in self.spec.cls.methods) if self.spec.cls else ""
+            owner = self.name.rpartition(".")[0]
+            raise NotFoundError(f"{owner} has no method {self._method!r}; it has {known or 'none'}")
+        spec = self._pool_spec()
+        if spec is not self._root.spec:
+            function_id = await self._bind(link, function_id, spec)
+        return Target(function_id, self.name, self._method)
+
+    def _pool_spec(self) -> FunctionSpec:
+        """Return the spec of the pool that calls go to."""
+        return self.spec if self._instance_spec is None else self._instance_spec()
+
+    async def _bind(self, link: Link, base_id: str, spec: FunctionSpec) -> str:
+        if self._bound[0] == base_id:
+            return self._bound[1]
+        root = self._root
+        variants, changes = root._variants, changes_between(root.spec, spec)
+        key = (base_id, changes)
+        known = variants.get(key)
+        if known is None:
+            check_at_load(spec)
+            request = link.next_request()
+            bound, _ = await link.request(request, BindFunction(request, base_id, changes))
+            assert isinstance(bound, Bound)
+            show_notices(link)
+            if len(variants) >= VARIANTS_KEPT:
+                del variants[next(iter(variants))]
+            known = variants[key] = bound.function_id
+        self._bound = (base_id, known)
+        return known
