@@ -70,7 +70,7 @@ class Batch:
             )
         for position, result in zip(self._waiting, results, strict=True):
             try:
-                outcome = self._porter.success(result, *self._delivery.input(position))
+                outcome = self._porter.success(result, *self._delivery.input(position), self._delivery.kept)
             except Exception as error:
                 outcome = self._porter.failure(error)
             self.outcomes[position] = outcome

@@ -21,6 +21,7 @@ __all__ = ["Delivery", "Ledger", "Running", "Turn"]
 
 FINISHED_MAX: Final = 1024  #: finished deliveries that are remembered, so that a late word about them is recognised
 NO_BLOBS: Final[frozenset[int]] = frozenset()
+NO_CALLS: Final[frozenset[str]] = frozenset()
 TERMINATED: Final = int(OutputStatus.TERMINATED)
 
 
@@ -35,12 +36,25 @@ class Running(Protocol):
 class Delivery:
     """One `Deliver` message with its payload."""
 
-    __slots__ = ("_base", "_blobs", "_ends", "_parts", "_payload", "count", "method", "number", "open_turns", "turns")
+    __slots__ = (
+        "_base",
+        "_blobs",
+        "_ends",
+        "_parts",
+        "_payload",
+        "count",
+        "kept",
+        "method",
+        "number",
+        "open_turns",
+        "turns",
+    )
 
     def __init__(self, message: Deliver, payload: bytes) -> None:
         self.number = message.delivery
         self.method = message.method
         self._blobs = frozenset(message.blobs) if message.blobs else NO_BLOBS
+        self.kept = frozenset(message.kept) if message.kept else NO_CALLS  #: calls whose results outlive the server
         self.count = len(message.ends)
         self._parts = message.parts
         self._ends = message.ends

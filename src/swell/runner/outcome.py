@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+from collections.abc import Set
 from typing import Any, Final
 
 import swell.wire
@@ -77,8 +78,8 @@ class Porter:
             return blobs.unpack_arguments(data, self._blob_dir)
         return payload.decode_arguments(data)
 
-    def success(self, value: object, call_id: str, index: int) -> Outcome:
-        """Pack the value that an input returned.
+    def success(self, value: object, call_id: str, index: int, kept: Set[str]) -> Outcome:
+        """Pack the value that an input returned; `kept` are the calls whose results outlive the server.
 
         Raises:
             InvalidError: it is a coroutine or a generator.
@@ -92,7 +93,7 @@ class Porter:
             raise
         if isinstance(packed, bytes):
             return SUCCESS, packed, False
-        name = output_name(call_id, index)
+        name = output_name(call_id, index, is_kept=call_id in kept)
         return SUCCESS, blobs.store(packed, self._blob_dir, name, size_max=self._size_max), True
 
     def failure(self, exc: BaseException) -> Outcome:

@@ -212,7 +212,7 @@ class Slot(ABC):
         current.set(here)
         data, is_blob = delivery.arguments(position)
         args, kwargs = self._porter.arguments(data, True) if is_blob else decode_arguments(data)
-        return self._porter.success(entry.call(*args, **kwargs), call_id, index)
+        return self._porter.success(entry.call(*args, **kwargs), call_id, index, delivery.kept)
 
     # ------------------------------------------------------------ generators
 
