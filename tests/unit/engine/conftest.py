@@ -6,24 +6,35 @@
 
 Containers are c1, c2, … in the order in which they were asked for. `at` lets time pass and ticks the engine whenever it
 asks for it; what it decides on the way is in `meanwhile`.
+
+What is recorded is kept by a real store, and so is there after `restarts`. What the engine asks of the store is read at
+once, as a store reads in order, and answered when the diary says `reads`: what happens before that, happens while the
+answer is on its way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from swell.config import Settings
 from swell.engine.engine import Engine
 from swell.engine.events import (
     AppEnded,
+    CallLoaded,
+    CallsLoaded,
     ClientGone,
     ClientSaid,
     ContainerExited,
     ContainerSaid,
     ContainerStarted,
+    DeploymentRead,
     DropBlobs,
     Effect,
     Event,
@@ -41,10 +52,16 @@ from swell.engine.events import (
     Remark,
     SendRecorded,
     ShutdownRequested,
+    SpansLoaded,
     StartContainer,
+    StateRestored,
+    StoreTroubled,
     Tell,
+    TraceRead,
 )
+from swell.engine.pool import Pool
 from swell.model import (
+    AutoscalerChange,
     AutoscalerSettings,
     CallKind,
     Deployment,
@@ -54,6 +71,7 @@ from swell.model import (
     Node,
     OutputStatus,
     Source,
+    Strategy,
 )
 from swell.records import (
     AppRecord,
@@ -63,25 +81,39 @@ from swell.records import (
     CallRecord,
     CallsCancelled,
     ContainerRecord,
+    FunctionGone,
     FunctionRecord,
     OutputsRecord,
     Record,
     SpanRecord,
     SpansDone,
+    StoredOutput,
 )
+from swell.store.memory import MemoryStore
+from swell.wire import apps as a
+from swell.wire import inquiries as q
 from swell.wire import messages as m
+from swell.wire.variant import changes_between
 
 SETTINGS = frozenset(AutoscalerSettings.__struct_fields__)
+ENVIRONMENT = Environment("/py", "/", ())
 
 
 class Diary:
     """One engine, one app, and everything that is said."""
 
     def __init__(self, **settings: Any) -> None:
-        self.engine = Engine(Settings(**settings))
+        self.settings = Settings(**{"timezone": "UTC"} | settings)
+        self.engine = Engine(self.settings)
         self.now = 0.0
         self.meanwhile: list[str] = []
+        self.last: list[Effect] = []  #: what was decided on the last event, as it is
+        self.unread: deque[Callable[[], list[str]]] = deque()  #: what the store has read, and not told
+        self._soon: list[Callable[[], None]] = []
+        self._store = MemoryStore(self._soon.append)
         self._names: dict[str, str] = {}
+        self._ids = itertools.count(1)
+        self._lives = 1
         self.observes()
 
     # ------------------------------------------------------------ time
@@ -97,9 +129,15 @@ class Diary:
         return self
 
     def feed(self, event: Event) -> list[str]:
-        decided = self._carry(self.engine.handle(event, self.now))
+        self.last = self.engine.handle(event, self.now)
+        decided = self._carry(self.last)
         self.engine.validate()
         return decided
+
+    @staticmethod
+    def aloud(decided: Iterable[str]) -> list[str]:
+        """Leave out what is only recorded."""
+        return [line for line in decided if not line.startswith("record ")]
 
     # ------------------------------------------------------------ surroundings
 
@@ -110,16 +148,40 @@ class Diary:
     def shuts_down(self) -> list[str]:
         return self.feed(ShutdownRequested("bye"))
 
+    def restarts(self) -> list[str]:
+        """Go on with a new engine and what was recorded: the former one was killed, and its containers with it."""
+        self._lives += 1
+        self.engine = Engine(self.settings, seed=str(self._lives))
+        self.unread.clear()
+        restored = self.feed(StateRestored(self._store.restore()))
+        return restored + self.observes()
+
+    def reads(self, count: int | None = None) -> list[str]:
+        """Let the store answer what it was asked, and what it is asked because of that; or so many questions only."""
+        decided: list[str] = []
+        while self.unread and count != 0:
+            decided += self.unread.popleft()()
+            count = None if count is None else count - 1
+        return decided
+
+    def troubles(self, why: str) -> list[str]:
+        return self.feed(StoreTroubled(why))
+
     # ------------------------------------------------------------ clients
 
     def opens(self, *names: str, client: int = 1, app: str = "ap", detach: bool = False, **options: Any) -> list[str]:
         """Open an app with functions that all have these options."""
-        autoscaler = AutoscalerSettings(**{key: options.pop(key) for key in list(options) if key in SETTINGS})
-        specs = [FunctionSpec(name, Source("m", name), autoscaler=autoscaler, **options) for name in names or ("f",)]
-        return self.says(m.OpenApp(1, app, app, Environment("/py", "/", ()), specs, detach=detach), client=client)
+        message = m.OpenApp(1, app, app, ENVIRONMENT, functions(*names or ("f",), **options), detach=detach)
+        return self.says(message, client=client)
 
-    def function(self, name: str = "f") -> str:
-        return next(pool.id for pool in self.engine.ledger.pools.values() if pool.spec.name == name)
+    def function(self, name: str = "f", *, version: int = 0) -> str:
+        """Return the id of a function; with a version, of the pool that is pinned to it."""
+        pools = self.engine.ledger.pools.values()
+        found = (pool for pool in pools if pool.spec.name == name and not pool.changes)
+        return next(pool.id for pool in found if (pool.is_pinned and pool.version == version) or not version)
+
+    def pool(self, name: str = "f", *, version: int = 0) -> Pool:
+        return self.engine.ledger.pools[self.function(name, version=version)]
 
     def calls(
         self,
@@ -148,11 +210,69 @@ class Diary:
     def closes(self, app: str = "ap", *, client: int = 1) -> list[str]:
         return self.says(m.CloseApp(9, app), client=client)
 
+    def spawns(self, call_id: str, count: int = 1, **how: Any) -> list[str]:
+        return self.calls(call_id, count, kind=CallKind.SPAWN, **how)
+
+    def watches(self, call_id: str, first: int = 0, last: int = 1, *, request: int = 5, client: int = 2) -> list[str]:
+        return self.says(m.Watch(request, call_id, first, last), client=client)
+
     def vanishes(self, client: int = 1) -> list[str]:
         return self.feed(ClientGone(client))
 
     def says(self, message: m.Message, payload: bytes = b"", *, client: int = 1) -> list[str]:
         return self.feed(ClientSaid(client, message, payload))
+
+    # ------------------------------------------------------------ apps that stay
+
+    def deploys(
+        self,
+        *names: str,
+        app: str = "shop",
+        strategy: Strategy = Strategy.ROLLING,
+        code: str = "one",
+        tag: str = "",
+        tags: dict[str, str] | None = None,
+        bundle: bytes = b"",
+        client: int = 1,
+        **options: Any,
+    ) -> list[str]:
+        """Deploy an app with functions that all have these options; another `code` is another version of it."""
+        environment = replace(ENVIRONMENT, bundle=code)
+        specs = functions(*names or ("f",), **options)
+        app_id = f"ap-{app}-{next(self._ids)}"
+        message = a.DeployApp(2, app_id, app, environment, specs, strategy, tag, tags=tags or {})
+        return self.says(message, bundle, client=client)
+
+    def redeploys(self, app: str = "shop", version: int = 0, *, is_rollover: bool = False, **how: Any) -> list[str]:
+        return self.says(a.RedeployApp(3, app, version, is_rollover, **how))
+
+    def stops(self, app: str = "shop") -> list[str]:
+        return self.says(a.StopApp(4, app))
+
+    def finds(self, name: str = "f", app: str = "shop", *, version: int = 0) -> list[str]:
+        return self.says(a.FindFunction(6, app, name, version))
+
+    def finds_app(self, app: str = "shop", *, create_as: str = "") -> list[str]:
+        return self.says(a.FindApp(6, app, create_as))
+
+    def binds(self, name: str = "f", *, version: int = 0, **changes: Any) -> str:
+        """Ask for a variant of a function with some fields of its spec changed; return its id, or why there is none."""
+        base = self.pool(name, version=version)
+        autoscaler = AutoscalerSettings(**{key: changes.pop(key) for key in list(changes) if key in SETTINGS})
+        variant = replace(base.spec, autoscaler=base.spec.autoscaler.merge(autoscaler), **changes)
+        self.says(m.BindFunction(7, base.id, changes_between(base.spec, variant)))
+        answer = next(effect.message for effect in self.last if isinstance(effect, Tell))
+        return answer.text if isinstance(answer, m.Failed) else answer.function_id
+
+    def updates(self, name: str = "f", *, version: int = 0, **change: Any) -> list[str]:
+        function_id = self.function(name, version=version)
+        return self.says(m.UpdateAutoscaler(8, function_id, AutoscalerChange(**change)))
+
+    def story(self, about: str) -> q.Story:
+        """Return the story of something; one that only the store can tell follows `reads`."""
+        self.says(q.AskStory(10, about))
+        self.reads()
+        return next(effect.message for effect in self.last if isinstance(effect, Tell))
 
     # ------------------------------------------------------------ containers
 
@@ -203,11 +323,51 @@ class Diary:
     def _carry(self, effects: Iterable[Effect]) -> list[str]:
         return [line for effect in effects if (line := self._line(effect))]
 
+    def _ask(self, effect: Effect) -> None:
+        """Put a question of the engine to the store."""
+        store = self._store
+        match effect:
+            case LoadCall(call_id, window):
+                store.load_call(call_id, window, lambda found: self._answer(CallLoaded(call_id, found)))
+            case LoadCalls(function_id, after, calls_max, window):
+                answer = partial(CallsLoaded, function_id)
+                store.load_calls(function_id, after, calls_max, window, lambda calls: self._answer(answer(calls)))
+            case LoadSpans(call_id, first, window):
+                store.load_spans(call_id, first, window, lambda spans: self._answer(SpansLoaded(spans)))
+            case ReadDeployment(app_id, version):
+                answer = partial(DeploymentRead, app_id, version)
+                store.read_deployment(app_id, version, lambda found: self._answer(answer(found)))
+            case ReadTrace(client, request, call, index):
+                answer = partial(TraceRead, client, request, call, index)
+                store.read_trace(call.call_id, index, lambda trace: self._answer(answer(trace)))
+            case SendRecorded():
+                say = partial(self._sent, effect)
+                store.read_outputs(effect.call_id, effect.first, effect.last, lambda found: self._say(say(found)))
+            case _:
+                return
+        for answer in self._soon:
+            answer()
+        self._soon.clear()
+
+    def _answer(self, event: Event) -> None:
+        self.unread.append(lambda: self.feed(event))
+
+    def _say(self, line: str) -> None:
+        self.unread.append(lambda: [line])
+
+    @staticmethod
+    def _sent(effect: SendRecorded, found: Sequence[StoredOutput]) -> str:
+        told = ", ".join(f"{output.index} {output.status.name}" for output in found) or "nothing"
+        lacks = effect.must_have is not None and len(found) < effect.last - effect.first
+        return f"{effect.client} gets {told} of {effect.call_id}" + ", and hears that it expired" * lacks
+
     def _line(self, effect: Effect) -> str:
+        self._ask(effect)
         match effect:
             case StartContainer():
                 name = self._names[effect.container_id] = f"c{len(self._names) + 1}"
-                return f"start {name}" + (f" on {', '.join(effect.gpus)}" if effect.gpus else "")
+                version = f" of version {effect.version}" if effect.version > 1 else ""
+                return f"start {name}{version}" + (f" on {', '.join(effect.gpus)}" if effect.gpus else "")
             case KillContainer():
                 return f"kill {self._names[effect.container_id]}: {effect.reason}"
             case Order():
@@ -215,6 +375,7 @@ class Diary:
             case Tell():
                 return self._told(effect)
             case Persist():
+                self._store.append(effect.record)
                 return self._record(effect.record)
             case SendRecorded():
                 return f"send what is recorded of {effect.call_id}[{effect.first}:{effect.last}] to {effect.client}"
@@ -256,7 +417,8 @@ class Diary:
             case SpansDone():
                 return f"record spans {record.firsts} of {record.call_id} as done"
             case AttemptRecord():
-                return f"record {record.failures} failures and {record.crashes} crashes of {record.call_id}[{record.index}]"
+                what = f"{record.failures} failures and {record.crashes} crashes"
+                return f"record {what} of {record.call_id}[{record.index}]"
             case ContainerRecord():
                 return f"record the end of {self._names[record.container_id]}"
             case CallsCancelled():
@@ -267,8 +429,14 @@ class Diary:
             case AppRecord():
                 return f"record app {record.name} at version {record.version}" + ", stopped" * bool(record.stopped_at)
             case FunctionRecord():
-                how = ", retired" * record.is_retired + ", pinned" * record.is_pinned
+                how = (
+                    ", retired" * record.is_retired
+                    + ", pinned" * record.is_pinned
+                    + ", a variant" * bool(record.changes)
+                )
                 return f"record function {record.spec.name} at version {record.version}{how}"
+            case FunctionGone():
+                return "record that a function is gone"
             case _:
                 return f"record {type(record).__name__}"
 
@@ -308,8 +476,19 @@ class Diary:
                 return f"items of {message.call_id}[{message.index}]: {bytes(effect.payload).decode()}"
             case m.AppOpened():
                 return ""
+            case a.Deployed() as message:
+                return f"version {message.version} is live" + ("" if message.deployed_at else " already")
+            case a.FunctionFound() as message:
+                return f"found {message.spec.name} at version {message.version}"
+            case a.AppFound() as message:
+                return f"found {message.name} at version {message.version}"
             case message:
                 return f"tell {effect.client}: {type(message).__name__}"
+
+
+def functions(*names: str, **options: Any) -> list[FunctionSpec]:
+    autoscaler = AutoscalerSettings(**{key: options.pop(key) for key in list(options) if key in SETTINGS})
+    return [FunctionSpec(name, Source("m", name), autoscaler=autoscaler, **options) for name in names]
 
 
 def span(call_id: str, first: int, count: int) -> str:
