@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import shutil
 import signal
@@ -10,7 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -68,6 +69,19 @@ class Connection:
         self.socket.sendall(codec.encode(message, data))
 
 
+class UnixHttp(http.client.HTTPConnection):
+    """A client of HTTP on a Unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("site.example", timeout=PATIENCE_S)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(PATIENCE_S)
+        self.sock.connect(self._path)
+
+
 class Peer:
     """The server's side of one container.
 
@@ -77,7 +91,7 @@ class Peer:
         gave_back: (delivery, position) in order.
     """
 
-    def __init__(self, directory: Path, spec: FunctionSpec, payload_max: int) -> None:
+    def __init__(self, directory: Path, spec: FunctionSpec, payload_max: int, through: Sequence[str]) -> None:
         self.directory = directory
         self.spec = spec
         self.results: dict[tuple[int, int], tuple[OutputStatus, Any]] = {}
@@ -95,7 +109,7 @@ class Peer:
         listener.listen()
         listener.settimeout(PATIENCE_S)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "swell.runner.main", f"unix:{address}", "ta-1"],
+            [*through, sys.executable, "-m", "swell.runner.main", f"unix:{address}", "ta-1"],
             start_new_session=True,
             env={**os.environ, "SWELL_TOKEN": "secret"},
             stdout=subprocess.PIPE,
@@ -227,6 +241,20 @@ class Peer:
         """Where the container answers HTTP."""
         return socket_path(self.web_dir, "ta-1", method)
 
+    def http(self, method: str = "") -> UnixHttp:
+        """A connection to the container's web function of that name, as a client of HTTP."""
+        return UnixHttp(self.socket_path(method))
+
+    def ask(
+        self, verb: str = "GET", path: str = "/", body: bytes = b"", *, method: str = "", **headers: str
+    ) -> tuple[int, bytes]:
+        """Make one request on a connection of its own; return the status and the body of the answer."""
+        with contextlib.closing(self.http(method)) as connection:
+            given = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(verb, path, body or None, given)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+
     def mark(self, name: str) -> Path:
         """A file through which user code and test tell each other how far they are."""
         return self.directory / name
@@ -244,15 +272,23 @@ class Peer:
 def start(tmp_path: Path) -> Iterator[Callable[..., Peer]]:
     """Start a container: `start(spec, code)` writes `code` to program.py, where `spec` finds it.
 
-    A second container of one test needs a directory of its own: `start(spec, code, name="second")`.
+    A second container of one test needs a directory of its own: `start(spec, code, name="second")`. `through` is a
+    command that runs the container as its own last words.
     """
     peers: list[Peer] = []
 
-    def begin(spec: FunctionSpec, code: str = "", *, payload_max: int = PAYLOAD_MAX, name: str = "") -> Peer:
+    def begin(
+        spec: FunctionSpec,
+        code: str = "",
+        *,
+        payload_max: int = PAYLOAD_MAX,
+        name: str = "",
+        through: Sequence[str] = (),
+    ) -> Peer:
         directory = tmp_path / name
         directory.mkdir(exist_ok=True)
         (directory / "program.py").write_text(code)
-        peer = Peer(directory, spec, payload_max)
+        peer = Peer(directory, spec, payload_max, through)
         peers.append(peer)
         return peer
 

@@ -101,14 +101,23 @@ class Front:
         await asyncio.gather(*(site.wait() for site in self._sites))
 
     async def _end_by_force(self) -> None:
-        for end in (Site.hurry, Site.cut):
-            for site in self._sites:
-                end(site)
-            try:
-                async with asyncio.timeout(_FAREWELL_S):
-                    return await self._wait()
-            except TimeoutError:
-                continue
+        for site in self._sites:
+            site.hurry()
+        if not await self._are_done():
+            await self._cut()
+
+    async def _cut(self) -> None:
+        for site in self._sites:
+            site.cut()
+        await self._are_done()  # if not, a handler does not mind being cancelled
+
+    async def _are_done(self) -> bool:
+        try:
+            async with asyncio.timeout(_FAREWELL_S):
+                await self._wait()
+        except TimeoutError:
+            return False
+        return True
 
     def abandon(self) -> None:
         """Break off everything: what runs has no answer. For a container that was told to leave at once."""
@@ -118,13 +127,7 @@ class Front:
 
     async def _abandon(self) -> None:
         await asyncio.gather(*(site.close() for site in self._sites))
-        for site in self._sites:
-            site.cut()
-        try:
-            async with asyncio.timeout(_FAREWELL_S):
-                await self._wait()
-        except TimeoutError:
-            return  # a handler does not mind being cancelled
+        await self._cut()
 
     @property
     def stops(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:

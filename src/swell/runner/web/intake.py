@@ -25,6 +25,7 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 _PRIVATE: Final = b"x-swell-"
 _INPUT: Final = b"x-swell-input"  #: id of the call whose only input the request is
 _SCHEMES: Final = {b"http": ("http", "ws"), b"https": ("https", "wss")}
+_TURN: Final = 8  #: messages of an answer that may be sent in one go
 _SOMEBODY: Final = ("127.0.0.1", 0)  #: who makes a request that names nobody: someone on this machine
 
 
@@ -44,7 +45,7 @@ class Intake:
         """Run the app for one request, as the input that it is."""
         current.set(_taken_in(scope))
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, _Courteous(send))
         except KeyboardInterrupt:
             self._interrupt()
             await asyncio.Future[None]()  # there is to be no answer; the container cuts the connection
@@ -53,6 +54,26 @@ class Intake:
         except BaseException as error:
             print_exception(error)
             raise  # what is around us answers 500, if that can still be done
+
+
+class _Courteous:
+    """A `send` that lets others have their turn, however much is sent.
+
+    One that never waits, because the client reads fast or is no longer there, would keep the loop from everything else;
+    even from hearing that the client has gone.
+    """
+
+    __slots__ = ("_count", "_send")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._count = 0
+
+    async def __call__(self, message: MutableMapping[str, Any]) -> None:
+        self._count += 1
+        if self._count % _TURN == 0:
+            await asyncio.sleep(0)
+        await self._send(message)
 
 
 def _taken_in(scope: Scope) -> tuple[str, int] | None:

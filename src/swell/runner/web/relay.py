@@ -177,9 +177,9 @@ class _End(asyncio.Protocol):
         """Pass on that no more will come; the answer may still do."""
         self.is_at_end = True
         other = self.other
-        if other is None or other.transport is None or other.is_at_end or _has_hung_up(self.transport):
+        if _has_hung_up(self.transport) or (other is not None and (other.is_at_end or other.transport is None)):
             self._relay.end()
-        elif other.transport.can_write_eof():
+        elif other is not None and other.transport is not None:
             other.transport.write_eof()
         return True
 
@@ -208,7 +208,6 @@ class _Relay:
     def begin(self, near: asyncio.Transport) -> None:
         """Somebody has connected to the site."""
         self._relays.add(self)
-        near.pause_reading()  # until there is a place for what comes
         self._joining = asyncio.get_running_loop().create_task(self._join(near))
 
     async def _join(self, near: asyncio.Transport) -> None:
@@ -223,11 +222,10 @@ class _Relay:
             near.close()
             return
         await asyncio.get_running_loop().create_connection(lambda: self._far, sock=connection)
-        self.near.other, self._far.other = self._far, self.near
+        self._far.other = self.near
+        self.near.join(self._far)
         if near.is_closing():
             self.end()
-        else:
-            near.resume_reading()
 
     def end(self) -> None:
         """Close both ends, when they have sent what waits."""
@@ -251,7 +249,31 @@ class _Relay:
 
 
 class _NearEnd(_End):
-    """The end at the site."""
+    """The end at the site. It is there before the other one is."""
+
+    def __init__(self, relay: _Relay) -> None:
+        super().__init__(relay)
+        self._early: list[bytes] = []
+
+    def data_received(self, data: bytes) -> None:
+        """Pass it on, or keep it while there is nowhere to pass it on to, and receive no more."""
+        if self.other is not None:
+            super().data_received(data)
+            return
+        self._early.append(data)
+        if self.transport is not None:
+            self.transport.pause_reading()
+
+    def join(self, other: _End) -> None:
+        """The other end is there."""
+        self.other = other
+        if self.transport is not None and self._early:
+            self.transport.resume_reading()
+        for data in self._early:
+            super().data_received(data)
+        self._early.clear()
+        if self.is_at_end and other.transport is not None:
+            other.transport.write_eof()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the relay."""

@@ -17,7 +17,7 @@ __all__ = ["Crowd", "Site"]
 T = TypeVar("T")
 
 _BACKLOG: Final = 2048
-_ROUNDS: Final = 3  #: of the loop: in one it accepts what has connected, in the next it reads what they have sent
+_ROUNDS: Final = 2  #: of the loop, in which it reads what has been sent to it
 
 
 class Crowd(set[T], Generic[T]):
@@ -60,6 +60,7 @@ class Site(ABC):
     def __init__(self, path: str) -> None:
         self._path = path
         self._server: asyncio.AbstractServer | None = None
+        self._listener: socket.socket | None = None  # the same as the server's
 
     @abstractmethod
     async def start(self) -> None:
@@ -72,21 +73,35 @@ class Site(ABC):
     async def open(self) -> None:
         """Accept connections from now on."""
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.setblocking(False)
         listener.bind(self._path)
         os.chmod(self._path, 0o600)
+        self._listener = listener.dup()
         self._server = await asyncio.get_running_loop().create_unix_server(
             self._connection, sock=listener, backlog=_BACKLOG
         )
 
     async def close(self) -> None:
         """Accept no more connections, and end those that are idle; the others end with what they are at."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._path)
-        for _ in range(_ROUNDS):  # who had connected before that is served
-            await asyncio.sleep(0)
-        if self._server is not None:
+        if self._server is not None and self._listener is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path)
             self._server.close()
+            with self._listener as listener:
+                self._listener = None
+                await self._accept_all(listener)
+        for _ in range(_ROUNDS):
+            await asyncio.sleep(0)
         self._end_idle()
+
+    async def _accept_all(self, listener: socket.socket) -> None:
+        """Accept who had connected before the socket was gone."""
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                connection, _ = listener.accept()
+                connection.setblocking(False)
+                await loop.connect_accepted_socket(self._connection, connection)
 
     @abstractmethod
     async def wait(self) -> None:
