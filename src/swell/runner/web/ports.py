@@ -60,7 +60,7 @@ class Home(NamedTuple):
 
 
 class PrivatePorts:
-    """Ports at an address that no other process on this machine gets, as long as this object lives."""
+    """Ports at addresses that no other process on this machine gets, until this is closed or its process is gone."""
 
     def __init__(self) -> None:
         self.home, self._claim = self._settle()
@@ -76,6 +76,10 @@ class PrivatePorts:
     def addresses(self, port: int) -> list[tuple[str, int]]:
         """Return the addresses at which a server that bound `port` can be reached."""
         return [(socket.inet_ntoa(host), port) for host in self.home]
+
+    def close(self) -> None:
+        """Let others have the addresses."""
+        self._claim.close()
 
 
 def moved(
@@ -118,7 +122,7 @@ def _is_here(host: bytes) -> bool:
 
 
 class SharedPorts:
-    """Ports of the machine, of which this container has claimed some, as long as this object lives.
+    """Ports of the machine that this container has claimed, until this is closed or its process is gone.
 
     Args:
         ports: Those to claim.
@@ -151,6 +155,11 @@ class SharedPorts:
     def addresses(self, port: int) -> list[tuple[str, int]]:
         """Return the addresses at which a server that bound `port` can be reached."""
         return [("127.0.0.1", port), ("::1", port)]
+
+    def close(self) -> None:
+        """Let others have the ports."""
+        for claim in self._claims:
+            claim.close()
 
 
 def _answers(family: socket.AddressFamily, address: tuple[str, int]) -> bool:
