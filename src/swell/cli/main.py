@@ -17,8 +17,20 @@ from swell.errors import InvalidError
 
 __all__ = ["main", "swell"]
 
-#: Subcommand -> module under swell.cli that defines a click command of this name.
-COMMANDS: Final = {"config": "config", "run": "run"}
+#: Subcommands, each in the module of its name.
+COMMANDS: Final = (
+    "app",
+    "call",
+    "config",
+    "container",
+    "deploy",
+    "restart",
+    "run",
+    "start",
+    "status",
+    "stop",
+    "why",
+)
 
 STDOUT: Final = 1  #: file descriptor
 
@@ -30,11 +42,10 @@ class _Commands(click.Group):
     """A group that imports a subcommand when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        module = COMMANDS.get(cmd_name)
-        return None if module is None else getattr(import_module(f"swell.cli.{module}"), cmd_name)
+        return getattr(import_module(f"swell.cli.{cmd_name}"), cmd_name) if cmd_name in COMMANDS else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -1,6 +1,6 @@
-"""FUNC_REF, what `swell run` is told to run: how it is spelled, and the user's module that it names.
+"""What a command is told to run or deploy, FUNC_REF or APP_REF: how it is spelled, and the user's module it names.
 
-This module must not know what can be run in a module, or how.
+This module must not know what can be meant in a module, or what is done with it.
 """
 
 from __future__ import annotations
@@ -20,41 +20,45 @@ __all__ = ["Reference", "load", "near", "parse"]
 
 
 class Reference(NamedTuple):
-    """A FUNC_REF taken apart."""
+    """A reference taken apart."""
 
     source: str  #: path of a script, or dotted name of a module
-    name: str  #: of the target; "" to infer it
+    name: str  #: of what is meant in it; "" to infer it
     is_module: bool
+    command: str = "swell run"  #: whose it is, for advice
 
     def naming(self, name: str) -> str:
-        """Return the FUNC_REF, as a user would write it, of a name in the same source."""
-        return f"{'-m ' if self.is_module else ''}{self.source}::{name}"
+        """Return the command, as a user would write it, for a name in the same source."""
+        return f"{self.command} {'-m ' if self.is_module else ''}{self.source}::{name}"
 
 
-def parse(text: str, *, is_module: bool) -> Reference:
-    """Take a FUNC_REF apart.
+def parse(text: str, *, is_module: bool, command: str = "swell run") -> Reference:
+    """Take a reference apart.
 
     Args:
         text: `path.py` or `path.py::name`; with `is_module`, `pkg.mod` or `pkg.mod::name`.
         is_module: The user gave `-m`.
+        command: Whose it is.
 
     Raises:
         InvalidError: it is spelled in another way, or there is no such script; says what to write instead.
     """
     source, colons, name = text.partition("::")
     if not colons and ":" in source:
-        raise InvalidError(f"{text!r}: write two colons, {source.replace(':', '::', 1)}, to name what to run in a file")
+        raise InvalidError(
+            f"{text!r}: write two colons, {source.replace(':', '::', 1)}, to name what is meant in a file"
+        )
     if not source or (colons and not name):
         raise InvalidError(f"{text!r} is not complete: write path.py, path.py::name, or -m package.module::name")
     if is_module:
         if source.endswith(".py") or os.sep in source:
             raise InvalidError(f"{source!r} is a path, and -m takes the dotted name of a module: leave out -m")
     else:
-        _check_path(source, text)
-    return Reference(source, name, is_module)
+        _check_path(source, text, command)
+    return Reference(source, name, is_module, command)
 
 
-def _check_path(path: str, text: str) -> None:
+def _check_path(path: str, text: str, command: str) -> None:
     folder, file = os.path.split(path)
     if os.path.isfile(path):
         if not file.endswith(".py"):
@@ -66,12 +70,12 @@ def _check_path(path: str, text: str) -> None:
             )
         return
     if os.path.isdir(path):
-        raise InvalidError(f"{path!r} is a directory: name a file in it, or a module by `swell run -m package.module`")
+        raise InvalidError(f"{path!r} is a directory: name a file in it, or a module by `{command} -m package.module`")
     if not folder and not file.endswith(".py"):
         if os.path.isfile(f"{path}.py"):
             raise InvalidError(f"there is no file {path!r}: did you mean {path}.py?")
         if all(part.isidentifier() for part in path.split(".")):
-            raise InvalidError(f"{path!r} is not a file; if it is a module, write: swell run -m {text}")
+            raise InvalidError(f"{path!r} is not a file; if it is a module, write: {command} -m {text}")
     scripts = [name.removesuffix(".py") for name in _listed(folder or ".") if name.endswith(".py")]
     raise InvalidError(f"there is no file {path!r}{near(file.removesuffix('.py'), scripts, folder, '.py')}")
 
@@ -110,7 +114,7 @@ def load(reference: Reference) -> ModuleType:
     """
     _put_first("" if reference.is_module else os.path.dirname(os.path.abspath(reference.source)))
     if not reference.is_module:
-        return _load_script(os.path.abspath(reference.source))
+        return _load_script(os.path.abspath(reference.source), reference.command)
     try:
         return importlib.import_module(reference.source)
     except ModuleNotFoundError as error:
@@ -129,10 +133,12 @@ def _put_first(folder: str) -> None:
         sys.path.insert(0, path)
 
 
-def _load_script(path: str) -> ModuleType:
+def _load_script(path: str, command: str) -> ModuleType:
     name = os.path.basename(path).removesuffix(".py")
     if name in sys.modules:
-        raise InvalidError(f"{name}.py cannot be run under this name: the module {name!r} is in use already; rename it")
+        raise InvalidError(
+            f"{name}.py cannot be loaded under this name: the module {name!r} is in use already; rename it"
+        )
     spec = spec_from_file_location(name, path, loader=_ScriptLoader(name, path))
     assert isinstance(spec, ModuleSpec) and spec.loader is not None
     module = sys.modules[name] = module_from_spec(spec)
@@ -143,6 +149,6 @@ def _load_script(path: str) -> ModuleType:
             raise
         raise InvalidError(
             f"{os.path.basename(path)} imports relative to its package, which a script does not have: "
-            "run it as a module, swell run -m package.module"
+            f"name it as a module, {command} -m package.module"
         ) from None
     return module

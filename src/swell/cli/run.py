@@ -17,6 +17,7 @@ from swell.cli.display import Display
 from swell.cli.main import EXIT_INTERRUPTED
 from swell.config import Settings
 from swell.errors import InvalidError
+from swell.sdk.client import PRIVATE, lasting_address
 from swell.sdk.output import enable_output
 
 if TYPE_CHECKING:
@@ -135,10 +136,17 @@ def _run(target: Target, given: Arguments, how: _How) -> Any:
 def _warn_of_detaching(target: Target, how: _How, display: Display) -> None:
     if not how.detach:
         return
-    if not Settings.load().server:
-        display.notice("--detach has no effect: this run has a server of its own; set SWELL_SERVER to one that stays")
+    settings = Settings.load()
+    if settings.server == PRIVATE or not (settings.server or lasting_address(settings)):
+        display.notice(
+            "--detach has no effect: this run has a server of its own, which ends with it; `swell start` starts one "
+            "that stays"
+        )
     elif target.is_local:
-        display.notice("--detach: when this command ends, only the last call that the local entrypoint made goes on")
+        display.notice(
+            "--detach: when this command ends, what the local entrypoint has spawned goes on; what it waits for, by "
+            "remote() or map(), ends"
+        )
 
 
 def _call(target: Target, given: Arguments, *, detach: bool) -> Any:

@@ -142,7 +142,7 @@ def _runnable(target: Target) -> Target:
 
 
 def _listing(reference: Reference, targets: list[Target]) -> str:
-    return "\n".join(f"  swell run {reference.naming(target.names[0])}  ({target.kind})" for target in targets)
+    return "\n".join(f"  {reference.naming(target.names[0])}  ({target.kind})" for target in targets)
 
 
 # ---------------------------------------------------------------- finding them

@@ -17,7 +17,16 @@ from typing import TYPE_CHECKING, Final, Protocol, TextIO
 if TYPE_CHECKING:
     from swell.wire.messages import Log, Progress
 
-__all__ = ["Output", "PlainOutput", "current_output", "enable_output", "has_colour", "marked_lines"]
+__all__ = [
+    "Output",
+    "PlainOutput",
+    "current_output",
+    "enable_output",
+    "has_colour",
+    "led_lines",
+    "log_lead",
+    "marked_lines",
+]
 
 _SHORT_ID: Final = len("ta-") + 6  #: six of 32 characters tell any thousand containers apart, nearly always
 
@@ -106,12 +115,20 @@ def has_colour(stream: TextIO) -> bool:
 
 def marked_lines(message: Log, text: str, *, timestamps: bool = False, colour: bool = False) -> str:
     """Return a container's lines, each led by function and container, as in "square ta-K7QF2M| hello"."""
-    lead = f"{message.function_name} {message.container_id[:_SHORT_ID]}|"
-    if timestamps:
-        lead = f"{local_time()} {lead}"
+    lead = log_lead(message.function_name, message.container_id)
+    return led_lines(f"{local_time()} {lead}" if timestamps else lead, message.stream, text, colour=colour)
+
+
+def log_lead(function_name: str, container_id: str) -> str:
+    """Return what leads the lines of a container, "square ta-K7QF2M|"; for what no container wrote, "square|"."""
+    return f"{function_name} {container_id[:_SHORT_ID]}".rstrip() + "|"
+
+
+def led_lines(lead: str, stream: str, text: str, *, colour: bool) -> str:
+    """Return lines, each with a lead before it, and in the colour of its stream if there are colours."""
     before, after = f"{lead} ", "\n"
     if colour:
-        before, after = f"{_DIM}{lead}{_RESET} {_COLOURS[message.stream]}", f"{_RESET}\n"
+        before, after = f"{_DIM}{lead}{_RESET} {_COLOURS[stream]}", f"{_RESET}\n"
     return "".join(before + line + after for line in text.removesuffix("\n").split("\n"))
 
 

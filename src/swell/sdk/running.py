@@ -136,6 +136,7 @@ class RunContext:
         if self._owner != os.getpid():
             return False  # a forked child leaves the block: the run is its parent's, and goes on
         app, session = self._app, self._app.session
+        parting = self._parting()
         try:
             if session is not None and self._link is not None:
                 session.end()
@@ -146,11 +147,21 @@ class RunContext:
         if kind is not None and issubclass(kind, KeyboardInterrupt):
             output = current_output()
             if output is not None:
-                output.notice("App aborted")
+                output.notice(parting)
             else:
-                sys.stderr.write("App aborted\n")
+                sys.stderr.write(f"{parting}\n")
             return True
         return False
+
+    def _parting(self) -> str:
+        """Return what to tell who ends the run by Ctrl-C."""
+        if not self._detach or self._server is not None:
+            return "App aborted"
+        app_id = self._app.app_id
+        return (
+            "Shutting down. The App goes on until the calls that were spawned have ended: "
+            f"`swell app logs -f {app_id}` shows what it prints, `swell app stop {app_id}` stops it"
+        )
 
     def _close(self, link: BlockingLink, app_id: str, reason: str) -> None:
         """Stop the App and wait until nothing of it is left."""

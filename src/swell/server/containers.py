@@ -192,6 +192,11 @@ class Containers:
         known = self._known.get(container_id)
         return None if known is None else known.order
 
+    def has_exited(self, container_id: str) -> bool:
+        """Tell whether a container writes nothing any more."""
+        known = self._known.get(container_id)
+        return known is None or known.end is not None
+
     def pid_of(self, container_id: str) -> int:
         """Return the pid of a container's first process; 0 if it has none, or none yet."""
         known = self._known.get(container_id)

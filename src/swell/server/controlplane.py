@@ -38,6 +38,7 @@ log = logging.getLogger("swell.server")
 
 SHUTDOWN_SLACK_S = 1.0  #: beyond the grace of containers
 PRIVATE = "this server ends with the program that started it, and keeps no apps; `swell start` starts one that stays"
+LAZY_COMMIT_S = 0.005  #: what nobody waits for is durable after so long
 EXIT_DEFECT = 70  #: as sysexits.h has it: an internal software error
 
 
@@ -65,7 +66,7 @@ class ControlPlane:
         self._containers = Containers(backend, settings, places, self._bundles, self._feed)
         self._watchers = Watchers(lambda app_id: list(self.engine.census.progress(app_id)))
         self._archive = Archive(store, settings, places, self._feed, self._do)
-        self._gate = Gate(store, self._do, self._feed)
+        self._gate = Gate(store, self._do, self._feed, self._later)
         self._inquiries = Inquiries(self.engine.census, store, self._containers, self._logbook, places, self._clock.now)
         self._carry_out: dict[type, Callable[[Any], None]] = {
             e.Tell: self._tell,
@@ -184,7 +185,10 @@ class ControlPlane:
 
     def container_exited(self, container_id: str, reason: str, started: bool) -> None:
         """The process is gone."""
+        order = self._containers.order_of(container_id)
         self._containers.exited(container_id, reason, started)
+        if order is not None:
+            self._logbook.ended(order.app_id, container_id)
 
     def container_wrote(self, container_id: str, stream: str, text: str) -> None:
         """The container printed something."""
@@ -222,6 +226,10 @@ class ControlPlane:
         self._busy = False
         self._rearm()
         self._watchers.something_changed()
+
+    @staticmethod
+    def _later(action: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_later(LAZY_COMMIT_S, action)
 
     def _do(self, effect: e.Effect) -> None:
         self._carry_out[type(effect)](effect)
@@ -261,6 +269,7 @@ class ControlPlane:
 
     def _app_ended(self, effect: e.AppEnded) -> None:
         self._watchers.ended(effect.app_id)
+        self._logbook.ended(effect.app_id)
         if not self.engine.ledger.apps:
             self._apps_ended.set()
 

@@ -1,7 +1,7 @@
 """Answers what people ask: what there is, how it is doing, what was written. Reads, and changes nothing.
 
-What needs the engine to look something up, as a story or a call does, goes to the engine as other messages do. This module
-must not know how anything is decided.
+What needs the engine to look something up, as a story or a call does, goes to the engine as other messages do. This
+module must not know how anything is decided.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from swell.ports import Store
 from swell.records import AppRecord, ContainerRecord
 from swell.server.connection import Connection
 from swell.server.containers import Containers
-from swell.server.logbook import Entry, Logbook, Wanted
+from swell.server.logbook import Entry, Follower, Logbook, Wanted
 from swell.server.places import Places
 from swell.wire.inquiries import (
     AppDescription,
@@ -130,7 +130,8 @@ class Inquiries:
         app = self._census.app(message.app)
         if app is not None:
             row, functions = self._census.app_row(app), self._census.functions(app)
-            to.send(AppDescription(message.request, row, functions, app.tags))
+            live = _version_row(app.deployment, app.deployment.version) if app.deployment.functions else None
+            to.send(AppDescription(message.request, row, functions, app.tags, live))
             return
 
         def answer(recorded: list[AppRecord]) -> None:
@@ -162,10 +163,7 @@ class Inquiries:
         def answer(deployments: list[Deployment]) -> None:
             app: App | None = self._census.app(app_id)
             live = 0 if app is None else app.deployment.version
-            rows = [
-                VersionRow(each.version, each.deployed_at, each.provenance, each.tag, each.version == live)
-                for each in deployments
-            ]
+            rows = [_version_row(each, live) for each in deployments]
             to.send(VersionList(message.request, app_id, rows))
 
         self._store.read_deployments(app_id, answer)
@@ -204,6 +202,7 @@ class Inquiries:
                 order.environment,
                 order.spec.variables,
                 order.spec.workdir,
+                list(order.gpus),
             )
         )
 
@@ -249,20 +248,31 @@ class Inquiries:
 
     async def _send(self, to: Connection, message: ReadLogs, wanted: Wanted) -> None:
         """Send what was written, and then, if asked, what is written from now on, without a gap or a repetition."""
+
+        def show(entry: Entry) -> None:
+            to.send(*_as_message(message.request, entry))
+
+        def end() -> None:
+            to.send(Done(message.request))
+
         fresh: list[Entry] = []
         if message.follow:
-            self._logbook.follow(to.number, wanted, fresh.append)
+            self._logbook.follow(to.number, Follower(wanted, fresh.append, lambda: None))
         kept = await self._logbook.read(wanted)
         known = set(kept)
-        for entry in kept:
-            to.send(*_as_message(message.request, entry))
-        if not message.follow:
-            to.send(Done(message.request))
-            return
-        for entry in fresh:
-            if entry not in known:
-                to.send(*_as_message(message.request, entry))
-        self._logbook.follow(to.number, wanted, lambda entry: to.send(*_as_message(message.request, entry)))
+        for entry in [*kept, *(entry for entry in fresh if entry not in known)]:
+            show(entry)
+        if not message.follow or self._is_over(wanted):
+            self._logbook.leave(to.number)
+            end()
+        elif self._logbook.has_follower(to.number):  # else it is gone
+            self._logbook.follow(to.number, Follower(wanted, show, end))
+
+    def _is_over(self, wanted: Wanted) -> bool:
+        """Tell whether nothing can be written any more that is wanted."""
+        if wanted.container_id:
+            return self._containers.has_exited(wanted.container_id)
+        return self._census.app(wanted.app_id) is None
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
@@ -273,6 +283,11 @@ class Inquiries:
 @cache
 def _version() -> str:
     return version("swell")
+
+
+def _version_row(deployment: Deployment, live: int) -> VersionRow:
+    version = deployment.version
+    return VersionRow(version, deployment.deployed_at, deployment.provenance, deployment.tag, version == live)
 
 
 def _named(recorded: list[AppRecord], name: str) -> AppRecord | None:

@@ -11,12 +11,12 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 from msgspec import Struct, field
 
-__all__ = ["Entry", "Logbook", "Wanted"]
+__all__ = ["Entry", "Follower", "Logbook", "Wanted"]
 
 log = logging.getLogger("swell.server")
 
@@ -62,6 +62,14 @@ class Wanted(Struct, frozen=True):
         )
 
 
+class Follower(NamedTuple):
+    """Somebody who wants to see entries as they are written."""
+
+    wanted: Wanted
+    show: Callable[[Entry], None]
+    end: Callable[[], None]  #: called once, when nothing more can come
+
+
 _encoder = msgspec.json.Encoder()
 _decode = msgspec.json.Decoder(Entry).decode
 
@@ -78,14 +86,14 @@ class Logbook:
         self._directory = directory
         self._half = bytes_max // 2
         self._files: dict[str, BinaryIO] = {}  # by app, the one unused longest first
-        self._followers: dict[int, tuple[Wanted, Callable[[Entry], None]]] = {}
+        self._followers: dict[int, Follower] = {}
         self._failed = False
 
     def write(self, entry: Entry) -> None:
         """Keep an entry, and show it to those who follow."""
-        for wanted, show in list(self._followers.values()):
-            if wanted.app_id == entry.app_id and wanted.has(entry):
-                show(entry)
+        for follower in list(self._followers.values()):
+            if follower.wanted.app_id == entry.app_id and follower.wanted.has(entry):
+                follower.show(entry)
         if self._directory is None:
             return
         try:
@@ -142,13 +150,25 @@ class Logbook:
                     except msgspec.DecodeError:
                         continue  # cut off when a server was killed, or not written yet
 
-    def follow(self, number: int, wanted: Wanted, show: Callable[[Entry], None]) -> None:
-        """Show new entries that are wanted from now on; `number` names this reader."""
-        self._followers[number] = (wanted, show)
+    def follow(self, number: int, follower: Follower) -> None:
+        """Show new entries from now on; `number` names this reader, who follows one thing at a time."""
+        self._followers[number] = follower
+
+    def has_follower(self, number: int) -> bool:
+        """Tell whether a reader still follows."""
+        return number in self._followers
 
     def leave(self, number: int) -> None:
         """Show a reader nothing more."""
         self._followers.pop(number, None)
+
+    def ended(self, app_id: str, container_id: str = "") -> None:
+        """Tell those who follow an app, or only that container of it, that nothing more can come."""
+        for number, follower in list(self._followers.items()):
+            wanted = follower.wanted
+            if wanted.app_id == app_id and (not container_id or wanted.container_id == container_id):
+                del self._followers[number]
+                follower.end()
 
     def close(self) -> None:
         """Release the files. Safe to call twice."""

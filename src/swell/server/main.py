@@ -20,8 +20,8 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -33,12 +33,10 @@ from swell.ports import Store, StoreBroken
 from swell.server.connection import Connection
 from swell.server.controlplane import ControlPlane
 from swell.server.places import Places
+from swell.server.residence import READY, Residence
 from swell.store.memory import MemoryStore
 
-if TYPE_CHECKING:
-    from swell.server.residence import Residence
-
-__all__ = ["main", "stay"]
+__all__ = ["log_with_times", "main", "stay"]
 
 log = logging.getLogger("swell.server")
 
@@ -52,7 +50,9 @@ class Life:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop: asyncio.Future[str] = self._loop.create_future()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                continue  # nohup: it shall outlive its terminal
             self._loop.add_signal_handler(number, self.end, f"the server got {number.name}")
 
     def end(self, reason: str) -> None:
@@ -77,6 +77,7 @@ class Life:
         gc.collect()
         gc.freeze()
         reason = await self._stop
+        log.info("%s: it ends", reason)
         server.close()
         await plane.stop(reason)
 
@@ -99,27 +100,21 @@ async def _serve_client(listener: socket.socket, run_dir: Path, lifeline: int, s
     loop.remove_reader(lifeline)
 
 
-def main() -> None:
-    """Entry point of `python -m swell.server.main`."""
-    parser = argparse.ArgumentParser(prog="swell.server", description="A private swell server, started by a client.")
-    parser.add_argument("--listen-fd", type=int, required=True, help="listening socket, inherited")
-    parser.add_argument("--lifeline-fd", type=int, required=True, help="end of file here stops the server")
-    parser.add_argument("--run-dir", type=Path, required=True, help="private directory, removed at the end")
-    options = parser.parse_args()
-    logging.basicConfig(level=os.environ.get("SWELL_LOG_LEVEL", "WARNING"), format="swell server: %(message)s")
+def _be_private(listen_fd: int, lifeline_fd: int, run_dir: Path) -> None:
+    _begin_logging("WARNING", "swell server: %(message)s")
     try:
         settings = Settings.load()
     except Error as error:
         sys.exit(f"swell server: {error}")
-    os.set_inheritable(options.listen_fd, False)
-    os.set_inheritable(options.lifeline_fd, False)
-    listener = socket.socket(fileno=options.listen_fd)
+    os.set_inheritable(listen_fd, False)
+    os.set_inheritable(lifeline_fd, False)
+    listener = socket.socket(fileno=listen_fd)
     listener.setblocking(False)
     try:
         with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=_new_loop) as runner:
-            runner.run(_serve_client(listener, options.run_dir, options.lifeline_fd, settings))
+            runner.run(_serve_client(listener, run_dir, lifeline_fd, settings))
     finally:
-        shutil.rmtree(options.run_dir, ignore_errors=True)
+        shutil.rmtree(run_dir, ignore_errors=True)
 
 
 # ---------------------------------------------------------------- a server that stays
@@ -137,8 +132,6 @@ def stay(data_dir: Path, settings: Settings, up: Callable[[], None]) -> None:
         ConflictError: another server has the directory.
         InvalidError: the directory cannot be written to, or what is in it cannot be read.
     """
-    from swell.server.residence import Residence
-
     residence = Residence(data_dir)
     residence.enter()
     try:
@@ -146,6 +139,25 @@ def stay(data_dir: Path, settings: Settings, up: Callable[[], None]) -> None:
             runner.run(_serve_all(residence, _with_timezone(settings), up))
     finally:
         residence.leave()
+
+
+def _stay_in_background(data_dir: Path, ready_fd: int) -> None:
+    """Run a server that stays for whoever waits at the other end of a pipe: it reads READY, or why there is none."""
+    os.set_inheritable(ready_fd, False)
+    with open(ready_fd, "w") as waiting:
+
+        def say(text: str) -> None:
+            with contextlib.suppress(BrokenPipeError):  # who waited has gone
+                waiting.write(text)
+                waiting.close()
+
+        try:
+            stay(data_dir, Settings.load(), up=lambda: say(READY))
+        except Error as error:
+            log.critical("%s", error)
+            if not waiting.closed:
+                say(str(error))
+            sys.exit(1)
 
 
 async def _serve_all(residence: Residence, settings: Settings, up: Callable[[], None]) -> None:
@@ -174,6 +186,7 @@ async def _serve_all(residence: Residence, settings: Settings, up: Callable[[], 
 
     def announce() -> None:
         residence.announce(places.address)
+        log.info("swell %s listens at %s (pid %d)", version("swell"), places.address, os.getpid())
         up()
 
     try:
@@ -190,12 +203,42 @@ def _with_timezone(settings: Settings) -> Settings:
     return replace(settings, timezone=get_localzone_name())
 
 
+# ---------------------------------------------------------------- both
+
+
+def _begin_logging(level: str, form: str) -> None:
+    logging.basicConfig(level=os.environ.get("SWELL_LOG_LEVEL", level), format=form)
+
+
+def log_with_times() -> None:
+    """Log to stderr as a server does that stays: more than warnings, and each line with its time."""
+    _begin_logging("INFO", "%(asctime)s %(levelname)s %(message)s")
+
+
 def _new_loop() -> asyncio.AbstractEventLoop:
     try:
         import uvloop
     except ImportError:  # not built for this platform: slower, otherwise the same
         return asyncio.new_event_loop()
     return uvloop.new_event_loop()
+
+
+def main() -> None:
+    """Entry point of `python -m swell.server.main`: a private server, or with a data directory one that stays."""
+    parser = argparse.ArgumentParser(prog="swell.server", description="A swell server, started by a client or command.")
+    parser.add_argument("--listen-fd", type=int, help="private: listening socket, inherited")
+    parser.add_argument("--lifeline-fd", type=int, help="private: end of file here stops the server")
+    parser.add_argument("--run-dir", type=Path, help="private: directory of its own, removed at the end")
+    parser.add_argument("--data-dir", type=Path, help="staying: what it keeps is there")
+    parser.add_argument("--ready-fd", type=int, help="staying: gets READY when clients are heard, or why there is none")
+    options = parser.parse_args()
+    if options.data_dir is not None and options.ready_fd is not None:
+        log_with_times()
+        _stay_in_background(options.data_dir, options.ready_fd)
+    elif None not in (options.listen_fd, options.lifeline_fd, options.run_dir):
+        _be_private(options.listen_fd, options.lifeline_fd, options.run_dir)
+    else:
+        parser.error("give all options of a private server, or all of one that stays")
 
 
 if __name__ == "__main__":

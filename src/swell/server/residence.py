@@ -9,6 +9,7 @@ import fcntl
 import os
 import shutil
 import socket
+import struct
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -18,9 +19,49 @@ import msgspec
 from swell.errors import ConflictError, InvalidError
 from swell.home import Announcement, announced, announcement_path, new_run_dir, socket_path
 
-__all__ = ["Residence"]
+__all__ = ["READY", "Residence", "holder", "make_data_dir", "unwritable"]
 
+READY = "ready"  #: what a server in the background says to who started it when clients are heard
 BACKLOG = 4_096  #: connections that wait to be accepted
+LOCK_FILE = "server.lock"
+FLOCK = struct.Struct("hhqqi0q")  #: the kernel's struct flock: type, whence, start, length, pid
+
+
+def holder(data_dir: Path) -> int | None:
+    """Return the pid of the server that has a data directory, None if none has; 0 if it cannot be seen from here.
+
+    The kernel tells, so it is never a server of the past. Not for the server itself: closing the file that is opened
+    here would let go of its own lock.
+    """
+    try:
+        lock = os.open(data_dir / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:  # nobody ever had it, or it is not for us to see
+        return None
+    try:
+        asked = FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        kind, _, _, _, pid = FLOCK.unpack(fcntl.fcntl(lock, fcntl.F_GETLK, asked))
+    finally:
+        os.close(lock)
+    return None if kind == fcntl.F_UNLCK else max(0, pid)
+
+
+def make_data_dir(data_dir: Path) -> None:
+    """Make a data directory if it is not there.
+
+    Raises:
+        InvalidError: it cannot be made.
+    """
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(data_dir, error) from None
+
+
+def unwritable(data_dir: Path, error: OSError) -> InvalidError:
+    """Return what to tell of a data directory that cannot be written to."""
+    return InvalidError(
+        f"cannot write to the data directory {data_dir}: {error.strerror}; SWELL_DATA_DIR names another"
+    )
 
 
 class Residence:
@@ -38,22 +79,22 @@ class Residence:
             ConflictError: another server has it.
             InvalidError: it cannot be made, or not be written to.
         """
+        make_data_dir(self.data_dir)
         try:
-            self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(self.data_dir / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            lock = os.open(self.data_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise InvalidError(
-                f"cannot write to the data directory {self.data_dir}: {error.strerror}; SWELL_DATA_DIR names another"
-            ) from None
+            raise unwritable(self.data_dir, error) from None
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not flock: of this kind, the kernel tells who holds one
         except BlockingIOError:
-            other = announced(str(self.data_dir))
-            who = "" if other is None else f" (pid {other.pid})"
+            os.close(lock)
+            pid = holder(self.data_dir)
+            who = f" (pid {pid})" if pid else ""
             raise ConflictError(
                 f"a server{who} has the data directory {self.data_dir} already: `swell stop` ends it, and "
                 "SWELL_DATA_DIR names another directory"
             ) from None
+        self._lock = lock
         former = announced(str(self.data_dir))
         if former is not None and former.run_dir:  # it was killed, and its template with it
             shutil.rmtree(former.run_dir, ignore_errors=True)

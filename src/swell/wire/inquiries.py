@@ -89,7 +89,7 @@ class DescribeContainer(Message, frozen=True, tag=135):
 
 
 class StopContainer(Message, frozen=True, tag=136):
-    """Have a container leave; what it runs is run again elsewhere, or finished first if `graceful`. Answered by Done."""
+    """Have a container leave: what it runs is run again elsewhere or, if `graceful`, finished. Answered by Done."""
 
     request: int
     container_id: str
@@ -111,7 +111,7 @@ class AskStory(Message, frozen=True, tag=138):
 
 
 class ReadLogs(Message, frozen=True, tag=139):
-    """Answered by Log messages with this request, and with Done after the last, unless `follow`."""
+    """Answered by LogEntry messages, and with Done after the last: with `follow`, when nothing more can come."""
 
     request: int
     app: str = ""  #: name or id; may be empty if `container_id` is given
@@ -189,15 +189,6 @@ class FunctionRow(Row, frozen=True):
     url: str = ""
 
 
-class AppDescription(Message, frozen=True, tag=152):
-    """One app with its functions."""
-
-    request: int
-    app: AppRow
-    functions: list[FunctionRow]
-    tags: dict[str, str] = {}
-
-
 class VersionRow(Row, frozen=True):
     """One version of an app."""
 
@@ -206,6 +197,16 @@ class VersionRow(Row, frozen=True):
     provenance: Provenance
     tag: str
     is_live: bool
+
+
+class AppDescription(Message, frozen=True, tag=152):
+    """One app with its functions."""
+
+    request: int
+    app: AppRow
+    functions: list[FunctionRow]
+    tags: dict[str, str] = {}
+    live: VersionRow | None = None  #: the version that is live, if it was ever deployed
 
 
 class VersionList(Message, frozen=True, tag=153):
@@ -249,6 +250,7 @@ class ContainerDescription(Message, frozen=True, tag=155):
     environment: Environment
     variables: dict[str, str]  #: that it has beyond those of its environment
     workdir: str
+    gpus: list[str] = []  #: uuids of those that it alone may use
 
 
 class CallReport(Message, frozen=True, tag=156):

@@ -94,7 +94,8 @@ def test_options_reach_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("server", "caveat"), [("", "--detach has no effect"), ("unix:/nowhere", "only the last call")]
+    ("server", "caveat"),
+    [("", "--detach has no effect"), ("private", "--detach has no effect"), ("unix:/nowhere", "has spawned goes on")],
 )
 def test_detaching_comes_with_a_caveat(
     server: str, caveat: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -1,0 +1,258 @@
+"""`swell app`: the Apps on the server that stays: what there is, how each is doing, and ending one.
+
+This module must not know how versions follow each other, or how logs are read.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Final
+
+import click
+
+from swell.cli.facts import containers_text, inputs_text, plan_text, schedule_text, settings_text
+from swell.cli.identify import app_among, app_meant, container_meant
+from swell.cli.inquiry import ask
+from swell.cli.logs import Reading, log_options, print_logs
+from swell.cli.moments import local, moment_text
+from swell.cli.options import environment_option, json_option, yes_option
+from swell.cli.table import Column, print_json, print_table
+from swell.cli.versions import history, rollback, rollover
+from swell.errors import InvalidError
+from swell.sdk.names import check_tags
+from swell.wire.apps import AppFound, FindApp, StopApp, TagApp
+from swell.wire.inquiries import AppDescription, AppList, AppRow, DescribeApp, FunctionRow, ListApps, VersionRow
+from swell.wire.messages import Done
+
+__all__ = ["app"]
+
+EXAMPLES: Final = """\b
+Examples:
+  swell app list
+  swell app show squares
+  swell app logs squares -f
+  swell app history squares
+  swell app rollback squares v3
+  swell app stop squares
+"""
+
+_COLUMNS: Final = (
+    Column("App ID"),
+    Column("Name"),
+    Column("State"),
+    Column("Version"),
+    Column("Containers"),
+    Column("Waiting"),
+    Column("Running"),
+    Column("Created at"),
+    Column("Stopped at"),
+)
+
+
+@click.group(epilog=EXAMPLES, short_help="Apps: list, show, stop, logs, versions.")
+def app() -> None:
+    """See and change the Apps on the server that stays.
+
+    APP is the name of an App, its id, or the beginning of that.
+    """
+
+
+app.add_command(history)
+app.add_command(rollback)
+app.add_command(rollover)
+
+
+@app.command("list")
+@json_option
+@environment_option
+def list_(as_json: bool) -> None:
+    """List the Apps that run, and those that were stopped lately; the latest first."""
+    rows = [
+        (
+            row.app_id,
+            row.name,
+            row.state,
+            f"v{row.version}" if row.version else None,
+            row.containers,
+            row.pending,
+            row.running,
+            local(row.created_at),
+            None if row.stopped_at is None else local(row.stopped_at),
+        )
+        for row in ask(AppList, ListApps).apps
+    ]
+    print_table(_COLUMNS, rows, as_json=as_json, nothing="No Apps: `swell deploy` makes one that stays")
+
+
+# ---------------------------------------------------------------- one App
+
+
+@app.command()
+@click.argument("app_meant_by", metavar="APP")
+@json_option
+@environment_option
+def show(app_meant_by: str, as_json: bool) -> None:
+    """Show an App with its functions: containers, inputs, settings in force, and why that many containers."""
+    app_id = app_meant(app_meant_by).app_id
+    found = ask(AppDescription, lambda request: DescribeApp(request, app_id))
+    if as_json:
+        print_json(_as_json(found))
+    else:
+        _print(found)
+
+
+def _as_json(found: AppDescription) -> dict[str, Any]:
+    row, live = found.app, found.live
+    return {
+        "app_id": row.app_id,
+        "name": row.name,
+        "state": row.state,
+        "version": row.version or None,
+        "created_at": local(row.created_at),
+        "stopped_at": None if row.stopped_at is None else local(row.stopped_at),
+        "deployed_at": None if live is None else local(live.deployed_at),
+        "deployed_by": None if live is None else live.provenance.deployed_by,
+        "commit": None if live is None else live.provenance.commit,
+        "tag": None if live is None else live.tag,
+        "tags": found.tags,
+        "containers": row.containers,
+        "functions": [_function_as_json(function) for function in found.functions],
+    }
+
+
+def _function_as_json(row: FunctionRow) -> dict[str, Any]:
+    settings = row.settings
+    return {
+        "name": row.name.removesuffix(".*"),
+        "function_id": row.function_id,
+        "version": row.version,
+        "is_retired": row.is_retired,
+        "containers": {"starting": row.starting, "busy": row.busy, "idle": row.idle, "wanted": row.plan},
+        "reason": row.reason,
+        "held_back": row.held_back or None,
+        "inputs": {"waiting": row.pending, "running": row.running, "done": row.done},
+        "settings": {name: getattr(settings, name) for name in settings.__struct_fields__},
+        "schedule": row.schedule or None,
+        "next_run": None if row.next_run is None else local(row.next_run),
+        "url": row.url or None,
+    }
+
+
+def _print(found: AppDescription) -> None:
+    row = found.app
+    version = f", v{row.version}" if row.version else ""
+    click.secho(f"{row.name} ({row.app_id}): {row.state}{version}", bold=True)
+    click.echo(f"  created     {moment_text(local(row.created_at))}")
+    if row.stopped_at is not None:
+        click.echo(f"  stopped     {moment_text(local(row.stopped_at))}")
+    if found.live is not None and row.state == "deployed":
+        click.echo(f"  deployed    {_deployment_text(found.live)}")
+    if found.tags:
+        click.echo(f"  tags        {_tags_text(found.tags)}")
+    for function in found.functions:
+        click.echo()
+        click.secho(f"  {_function_title(function, row)}", bold=True)
+        for name, text in _function_facts(function).items():
+            if text:
+                click.echo(f"    {name:<12}{text}")
+
+
+def _deployment_text(live: VersionRow) -> str:
+    made = live.provenance
+    by = f" by {made.deployed_by}" if made.deployed_by else ""
+    commit = f", commit {made.commit}" if made.commit else ""
+    tag = f", tag {live.tag}" if live.tag else ""
+    return f"{moment_text(local(live.deployed_at))}{by}{commit}{tag}"
+
+
+def _function_title(function: FunctionRow, of: AppRow) -> str:
+    name = function.name.removesuffix(".*")
+    if function.is_retired:
+        return f"{name} (no longer in this App: it finishes what it has)"
+    return name if function.version == of.version or not of.version else f"{name} (v{function.version})"
+
+
+def _function_facts(function: FunctionRow) -> dict[str, str]:
+    return {
+        "containers": containers_text(function),
+        "wanted": plan_text(function),
+        "inputs": inputs_text(function),
+        "settings": settings_text(function.settings),
+        "schedule": schedule_text(function) if function.schedule else "",
+        "url": function.url,
+        "id": function.function_id,
+    }
+
+
+@app.command(epilog="Example: swell app tag squares team=vision stage=")
+@click.argument("app_meant_by", metavar="APP")
+@click.argument("tags", metavar="[KEY=VALUE]...", nargs=-1)
+@environment_option
+def tag(app_meant_by: str, tags: tuple[str, ...]) -> None:
+    """Show the tags of a deployed App, or set some of them. KEY= takes one away; the others stay."""
+    app_id = app_meant(app_meant_by).app_id
+    present = ask(AppFound, lambda request: FindApp(request, app_id)).tags
+    for text in tags:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise click.UsageError(f"{text!r} is no tag: write KEY=VALUE, or KEY= to take it away")
+        present = {**present, key: value} if value else {name: kept for name, kept in present.items() if name != key}
+    if tags:
+        wanted = check_tags(present)
+        ask(Done, lambda request: TagApp(request, app_id, wanted))
+    click.echo(_tags_text(present) or "no tags")
+
+
+def _tags_text(tags: dict[str, str]) -> str:
+    return " ".join(f"{key}={value}" for key, value in tags.items())
+
+
+@app.command()
+@click.argument("app_meant_by", metavar="APP")
+@yes_option
+@environment_option
+def stop(app_meant_by: str, yes: bool) -> None:
+    """Stop an App for good: its containers leave, and its calls end. Returns when nothing of it is left."""
+    row = app_among(ask(AppList, ListApps).apps, app_meant_by)
+    title = f"{row.name} ({row.app_id})"
+    if row.state == "stopped":
+        raise InvalidError(f"{title} is stopped already")
+    if not yes:
+        _confirm(title, row)
+    ask(Done, lambda request: StopApp(request, row.app_id))
+    click.echo(f"{title} is stopped")
+
+
+def _confirm(title: str, row: AppRow) -> None:
+    inputs = row.pending + row.running
+    loss = f"{row.containers:,} containers leave, and {inputs:,} inputs end ({row.running:,} of them running)"
+    if not sys.stdin.isatty():
+        raise InvalidError(f"{title} was not stopped: {loss}. There is no terminal to ask on; --yes means it")
+    click.confirm(f"Stop {title}? {loss}. It cannot be undone", abort=True)
+
+
+# ---------------------------------------------------------------- logs
+
+LOG_EXAMPLES: Final = """\b
+Examples:
+  swell app logs squares                  the latest 100 entries
+  swell app logs squares -f               these, and what is written from now on
+  swell app logs squares --since 2h --search error
+  swell app logs squares --since 2026-05-01T14:00 --until 2026-05-01T15:00 -s stderr
+  swell app logs squares --function square --timestamps -n 20
+"""
+
+
+@app.command(epilog=LOG_EXAMPLES)
+@click.argument("app_meant_by", metavar="APP")
+@click.option("--function", default="", metavar="NAME", help="Only what this function, or class, wrote.")
+@click.option("--function-call", default="", metavar="ID", help="Only what was written while inputs of this call ran.")
+@click.option("--container", default="", metavar="ID", help="Only what this container wrote.")
+@log_options
+@environment_option
+def logs(app_meant_by: str, function: str, function_call: str, container: str, **options: Any) -> None:
+    """Show what the containers of an App wrote, and what swell has to say of it."""
+    reading = Reading(**options).checked()
+    app_id = app_meant(app_meant_by).app_id
+    container_id = container_meant(container) if container else ""
+    print_logs(app_id, reading, function=function, call_id=function_call, container_id=container_id)

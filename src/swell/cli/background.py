@@ -1,0 +1,173 @@
+"""A server in the background: how it is started so that it stays, and ended so that nothing of it is left.
+
+This module must not know what the server does, or how any of this is told.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from swell.errors import InvalidError, TimeoutError
+from swell.server.residence import READY, holder, make_data_dir, unwritable
+
+if TYPE_CHECKING:
+    import psutil
+
+__all__ = ["end", "launch", "log_path", "turn"]
+
+LOG_BYTES_MAX: Final = 4 << 20  #: a larger log is put aside at the next start, in place of the one before
+LOG_LINES_SHOWN: Final = 20
+GONE_MAX_S: Final = 5.0  #: how long processes of a server may outlive it: they are being killed then
+
+
+def log_path(data_dir: Path) -> Path:
+    """Return where a server in the background writes what it has to say."""
+    return data_dir / "server.log"
+
+
+@contextmanager
+def turn(data_dir: Path) -> Generator[None]:
+    """Be the only one, inside the block, that starts a server on a data directory; others wait until it is over.
+
+    Raises:
+        InvalidError: the directory cannot be made.
+    """
+    make_data_dir(data_dir)
+    directory = os.open(data_dir, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(directory)
+
+
+# ---------------------------------------------------------------- starting
+
+
+def launch(data_dir: Path) -> int:
+    """Start a server that outlives this process; return its pid when clients are heard.
+
+    Raises:
+        InvalidError: it could not start; the text is its own.
+    """
+    read_end, write_end = os.pipe()
+    try:
+        with _open_log(data_dir) as log:
+            process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-P",  # a module of the user's must not stand in for one of the standard library
+                    "-m",
+                    "swell.server.main",
+                    f"--data-dir={data_dir}",
+                    f"--ready-fd={write_end}",
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[write_end],
+                cwd="/",  # or the directory of whoever started it could not be unmounted
+                env=_environment(),
+                start_new_session=True,  # the end of this terminal is not meant for it
+            )
+    except BaseException:
+        os.close(read_end)
+        raise
+    finally:
+        os.close(write_end)
+    try:
+        with open(read_end, encoding="utf-8") as ready:
+            said = ready.read()
+    except BaseException:  # Ctrl-C: nobody is to find a server that nobody saw start
+        process.terminate()
+        raise
+    if said == READY:
+        return process.pid
+    code = process.wait()
+    raise InvalidError(said or f"the server ended with code {code} before it was up; {_last_words(data_dir)}")
+
+
+def _open_log(data_dir: Path) -> BinaryIO:
+    path = log_path(data_dir)
+    try:
+        if path.exists() and path.stat().st_size > LOG_BYTES_MAX:
+            path.rename(path.with_suffix(".old.log"))
+        return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "ab")
+    except OSError as error:
+        raise unwritable(data_dir, error) from None
+
+
+def _environment() -> dict[str, str]:
+    environment = dict(os.environ)
+    path = environment.get("PYTHONPATH")
+    if path:  # relative entries mean this directory
+        environment["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, path.split(os.pathsep)))
+    return environment
+
+
+def _last_words(data_dir: Path) -> str:
+    path = log_path(data_dir)
+    lines = path.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
+    return "\n".join([f"the end of {path}:", *lines])
+
+
+# ---------------------------------------------------------------- ending
+
+
+def end(data_dir: Path, patience_s: float) -> int | None:
+    """End the server of a data directory, and wait until nothing of it is left; return its pid, None if there is none.
+
+    Raises:
+        InvalidError: it is not ours to end.
+        TimeoutError: it takes longer than `patience_s`.
+    """
+    import psutil
+
+    pid = holder(data_dir)
+    if pid is None:
+        return None
+    if pid == 0:
+        raise InvalidError(f"the server that has {data_dir} runs where it cannot be seen from here: stop it there")
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:  # at this moment
+        return None
+    try:
+        if holder(data_dir) != pid:  # likewise, and its number may mean another process by now
+            return None
+        family = psutil.Process(pid).children(recursive=True)
+        signal.pidfd_send_signal(process, signal.SIGTERM)
+        until = time.monotonic() + patience_s
+        if not select.select([process], [], [], patience_s)[0]:
+            raise TimeoutError(
+                f"the server (pid {pid}) has not ended within {patience_s:g} s: what runs may take its time to finish "
+                f"(exit_grace_s). Wait with `swell stop --timeout`, or end it and all that it runs by: kill -9 {pid}"
+            )
+        _wait_for(family, max(GONE_MAX_S, until - time.monotonic()))
+    except (psutil.NoSuchProcess, ProcessLookupError):
+        return None
+    except PermissionError:
+        raise InvalidError(f"the server (pid {pid}) belongs to another user, who can stop it") from None
+    finally:
+        os.close(process)
+    return pid
+
+
+def _wait_for(family: Iterable[psutil.Process], patience_s: float) -> None:
+    """Wait until processes are gone. They see by themselves that the server has ended."""
+    import psutil
+
+    _, left = psutil.wait_procs(list(family), timeout=patience_s)
+    if left:
+        pids = ", ".join(str(process.pid) for process in left)
+        raise TimeoutError(f"the server has ended, but processes that it started are still there: {pids}")

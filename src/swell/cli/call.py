@@ -1,0 +1,125 @@
+"""`swell call`: one call on the server that stays: where its inputs are, its results, and cancelling it.
+
+This module must not know how a call is made.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import click
+
+from swell.cli.inquiry import ask
+from swell.cli.moments import duration_text, local, moment_text
+from swell.cli.options import environment_option, json_option
+from swell.cli.table import print_json
+from swell.errors import InvalidError
+from swell.sdk.call import FunctionCall
+from swell.sdk.client import lasting_client
+from swell.wire.inquiries import CallReport, InspectCall
+
+__all__ = ["call"]
+
+EXAMPLES: Final = """\b
+Examples:
+  swell call show fc-a13b7e7e98442b5b46caf4
+  swell call result fc-a13b7e7e98442b5b46caf4 --index 2
+  swell call cancel fc-a13b7e7e98442b5b46caf4
+"""
+
+
+@click.group(epilog=EXAMPLES, short_help="Calls: show, result, cancel.")
+def call() -> None:
+    """See a call on the server that stays, and end it.
+
+    ID is that of a call, FunctionCall.object_id, or of an input of it.
+    """
+
+
+@call.command()
+@click.argument("call_meant_by", metavar="ID")
+@json_option
+@environment_option
+def show(call_meant_by: str, as_json: bool) -> None:
+    """Show a call: of which function, since when, and where its inputs are. `swell why ID` tells more."""
+    report = _report(_call_id(call_meant_by))
+    if as_json:
+        print_json(_as_json(report))
+    else:
+        _print(report)
+
+
+@call.command()
+@click.argument("call_meant_by", metavar="ID")
+@click.option(
+    "--terminate-containers", is_flag=True, help="Kill the containers that run it, too; what shares them is run again."
+)
+@environment_option
+def cancel(call_meant_by: str, terminate_containers: bool) -> None:
+    """End what has not finished of a call. Harmless if it has."""
+    call_id = _call_id(call_meant_by)
+    report = _report(call_id)
+    if report.ended_at is not None:
+        click.echo(f"{call_id} has ended already, with {report.done:,} inputs")
+        return
+    FunctionCall.from_id(call_id, lasting_client()).cancel(terminate_containers)
+    left = report.pending + report.running
+    click.echo(f"{call_id} is cancelled: {left:,} inputs had not finished")
+
+
+@call.command(epilog="Example: swell call result fc-a13b7e7e98442b5b46caf4 --index 2 --timeout 0")
+@click.argument("call_meant_by", metavar="ID")
+@click.option("--index", type=click.IntRange(min=0), default=0, show_default=True, help="Which of its inputs.")
+@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="How long to wait; default: for ever.")
+@environment_option
+def result(call_meant_by: str, index: int, timeout: float | None) -> None:
+    """Print the result of a spawned call, as Python writes it; what the function raised is the error of this command.
+
+    It is made of the function's own types, so their modules must be importable here.
+    """
+    handle = FunctionCall.from_id(_call_id(call_meant_by), lasting_client())
+    try:
+        value: Any = handle.get(timeout, index=index)
+    except TimeoutError as error:
+        raise InvalidError(str(error)) from None
+    click.echo(repr(value))
+
+
+def _call_id(written: str) -> str:
+    """Return the id of the call that is meant."""
+    if written.startswith("in-"):
+        return f"fc-{written.partition(':')[0][3:]}"
+    if not written.startswith("fc-"):
+        raise InvalidError(f"{written!r} is not the id of a call; those begin with fc-")
+    return written
+
+
+def _report(call_id: str) -> CallReport:
+    return ask(CallReport, lambda request: InspectCall(request, call_id))
+
+
+def _as_json(report: CallReport) -> dict[str, Any]:
+    return {
+        "call_id": report.call_id,
+        "app_name": report.app_name or None,
+        "function": report.function_name.removesuffix(".*"),
+        "kind": report.kind,
+        "opened_at": local(report.opened_at),
+        "ended_at": None if report.ended_at is None else local(report.ended_at),
+        "num_inputs": report.num_inputs,
+        "inputs": {"waiting": report.pending, "running": report.running, "done": report.done},
+        "parent": report.parent or None,
+    }
+
+
+def _print(report: CallReport) -> None:
+    app = f"{report.app_name}." if report.app_name else ""
+    click.secho(f"{report.call_id}: {report.kind} call of {app}{report.function_name.removesuffix('.*')}", bold=True)
+    click.echo(f"  opened  {moment_text(local(report.opened_at))}")
+    if report.parent:
+        click.echo(f"  by      {report.parent}")
+    if report.ended_at is not None:
+        took = duration_text(report.ended_at - report.opened_at)
+        click.echo(f"  ended   {moment_text(local(report.ended_at))}, after {took}")
+    total = "" if report.num_inputs is None else f" of {report.num_inputs:,}"
+    click.echo(f"  inputs  {report.pending:,} waiting, {report.running:,} running, {report.done:,}{total} done")

@@ -1,0 +1,115 @@
+"""`swell container`: the containers on the server that stays: which there are, what they wrote, and stopping one.
+
+This module must not know how a command gets into the surroundings of a container, or how logs are read.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import click
+
+from swell.cli.identify import app_meant, container_meant
+from swell.cli.inquiry import ask
+from swell.cli.inside import exec_
+from swell.cli.logs import Reading, log_options, print_logs
+from swell.cli.moments import local
+from swell.cli.options import environment_option, json_option, yes_option
+from swell.cli.table import Column, print_table
+from swell.wire.inquiries import ContainerList, ListContainers, StopContainer
+from swell.wire.messages import Done
+
+__all__ = ["container"]
+
+GONE_SHOWN: Final = 100
+EVERYTHING: Final = 1_000_000  #: entries
+
+EXAMPLES: Final = """\b
+Examples:
+  swell container list --app-id squares
+  swell container logs ta-K7QF2M -f
+  swell container exec ta-K7QF2M python -c 'import numpy; print(numpy.__version__)'
+  swell container stop ta-K7QF2M --graceful
+"""
+
+_COLUMNS: Final = (
+    Column("Container ID"),
+    Column("App ID"),
+    Column("App Name"),
+    Column("Function"),
+    Column("State"),
+    Column("Running"),
+    Column("Served"),
+    Column("Start Time", missing="Pending"),
+)
+_COLUMNS_GONE: Final = (Column("End Time"), Column("Reason"))
+
+
+@click.group(epilog=EXAMPLES, short_help="Containers: list, logs, exec, stop.")
+def container() -> None:
+    """See the containers on the server that stays, and get into one.
+
+    ID is the id of a container, or the beginning of it: log lines show as much as is needed.
+    """
+
+
+container.add_command(exec_)
+
+
+@container.command("list")
+@click.option("--app-id", "app_meant_by", default="", metavar="APP", help="Only those of this App: its id or name.")
+@click.option("-a", "--all", "with_gone", is_flag=True, help=f"Those that are gone, too: the latest {GONE_SHOWN}.")
+@json_option
+@environment_option
+def list_(app_meant_by: str, with_gone: bool, as_json: bool) -> None:
+    """List containers, the latest first."""
+    app_id = app_meant(app_meant_by).app_id if app_meant_by else ""
+    gone = GONE_SHOWN if with_gone else 0
+    found = ask(ContainerList, lambda request: ListContainers(request, app_id, gone)).containers
+    columns = (*_COLUMNS, *_COLUMNS_GONE) if with_gone else _COLUMNS
+    rows = [
+        (
+            row.container_id,
+            row.app_id,
+            row.app_name,
+            row.function_name.removesuffix(".*"),
+            row.state,
+            row.running,
+            row.served,
+            None if row.ready_at is None else local(row.ready_at),
+            None if row.ended_at is None else local(row.ended_at),
+            row.reason or None,
+        )[: len(columns)]
+        for row in found
+    ]
+    print_table(columns, rows, as_json=as_json, nothing="No containers: they start when there is work for them")
+
+
+@container.command(epilog="Example: swell container logs ta-K7QF2M --since 10m")
+@click.argument("container_meant_by", metavar="ID")
+@click.option("--all", "everything", is_flag=True, help="Everything that is kept.")
+@log_options
+@environment_option
+def logs(container_meant_by: str, everything: bool, **options: Any) -> None:
+    """Show what a container wrote; it may be gone."""
+    reading = Reading(**options)
+    if everything:
+        if reading.follow or reading.tail is not None:
+            raise click.UsageError("--all goes without --follow and --tail")
+        reading = reading._replace(tail=EVERYTHING)
+    print_logs("", reading.checked(), container_id=container_meant(container_meant_by))
+
+
+@container.command(epilog="Example: swell container stop ta-K7QF2M --graceful")
+@click.argument("container_meant_by", metavar="ID")
+@click.option("--graceful", is_flag=True, help="Let it finish what it runs; it takes nothing more.")
+@yes_option
+@environment_option
+def stop(container_meant_by: str, graceful: bool, yes: bool) -> None:
+    """Have a container leave. What it runs is interrupted and run again elsewhere, unless it may finish.
+
+    Nothing is lost, so nothing is asked; --yes is accepted for compatibility.
+    """
+    container_id = container_meant(container_meant_by)
+    ask(Done, lambda request: StopContainer(request, container_id, graceful))
+    click.echo(f"{container_id} {'leaves when it has finished what it runs' if graceful else 'is interrupted'}")

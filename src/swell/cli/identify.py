@@ -1,0 +1,76 @@
+"""Which App or container is meant by what the user wrote: an id, the beginning of one, or the name of an App.
+
+This module must not know what is done with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from swell.cli.inquiry import ask
+from swell.cli.reference import near
+from swell.errors import InvalidError, NotFoundError
+from swell.wire.inquiries import AppList, AppRow, ContainerList, ListApps, ListContainers
+
+__all__ = ["app_among", "app_meant", "container_meant"]
+
+CONTAINER_ID_LENGTH: Final = len("ta-") + 26
+GONE_MAX: Final = 2_000  #: containers that are no more, among which one is looked for
+
+
+def app_meant(written: str) -> AppRow:
+    """Return the App that is meant; it may have been stopped.
+
+    Raises:
+        NotFoundError: there is none.
+        InvalidError: there are several.
+    """
+    return app_among(ask(AppList, ListApps).apps, written)
+
+
+def app_among(apps: Sequence[AppRow], written: str) -> AppRow:
+    """Return the one of these Apps, the latest first, that is meant.
+
+    An id goes before a name, and what is deployed before what runs for a while, and that before what was stopped.
+
+    Raises:
+        NotFoundError: none of them is.
+        InvalidError: several are.
+    """
+    found = [app for app in apps if app.app_id == written]
+    if not found:
+        named = [app for app in apps if app.name == written]
+        running = [app for app in named if app.state != "stopped"]
+        deployed = [app for app in running if app.version and app.state == "deployed"]
+        found = deployed or running or named[:1]
+    if not found and written.startswith("ap-"):
+        found = [app for app in apps if app.app_id.startswith(written)]
+    if len(found) > 1:
+        listing = "\n".join(f"  {app.app_id}  {app.name} ({app.state})" for app in found)
+        raise InvalidError(f"{written!r} may be any of these; write the id of one:\n{listing}")
+    if not found:
+        names = dict.fromkeys(app.name for app in apps)
+        hint = near(written, names) or ";"
+        raise NotFoundError(f"No App with name {written!r}{hint} `swell app list` shows all")
+    return found[0]
+
+
+def container_meant(written: str) -> str:
+    """Return the id of the container that is meant; it may be no more.
+
+    Raises:
+        NotFoundError: none has an id that begins like this.
+        InvalidError: that is not how the id of a container begins, or several begin like this.
+    """
+    if not written.startswith("ta-"):
+        raise InvalidError(f"{written!r} is not the id of a container; those begin with ta-. `swell container list`")
+    if len(written) >= CONTAINER_ID_LENGTH:
+        return written
+    known = ask(ContainerList, lambda request: ListContainers(request, gone=GONE_MAX)).containers
+    found = list(dict.fromkeys(row.container_id for row in known if row.container_id.startswith(written)))
+    if len(found) > 1:
+        raise InvalidError(f"the ids of {len(found)} containers begin with {written!r}; write more of it")
+    if not found:
+        raise NotFoundError(f"no container's id begins with {written!r}; `swell container list` shows all")
+    return found[0]

@@ -1,0 +1,95 @@
+"""`swell container exec`: a command in the surroundings of a container, as its code has them, on this terminal.
+
+The command takes the place of this process, so its exit code, signals and terminal are its own. It is no child of the
+container, and goes on if that leaves. This module must not know how a container was started.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Final
+
+import click
+
+from swell.cli.identify import container_meant
+from swell.cli.inquiry import ask
+from swell.cli.options import environment_option
+from swell.config import Settings
+from swell.errors import InvalidError
+from swell.sdk.client import lasting_client
+from swell.wire.inquiries import ContainerDescription, DescribeContainer
+
+__all__ = ["exec_", "surroundings"]
+
+EXIT_NOT_FOUND: Final = 127  #: as shells report a command that is not there
+EXIT_NOT_EXECUTABLE: Final = 126
+
+#: What belongs to this terminal, not to where the container's code came from.
+_OF_THIS_TERMINAL: Final = ("TERM", "COLORTERM", "COLUMNS", "LINES", "NO_COLOR")
+
+EXAMPLES: Final = """\b
+Examples:
+  swell container exec ta-K7QF2M bash
+  swell container exec ta-K7QF2M python -c 'import torch; print(torch.cuda.device_count())'
+  swell container exec ta-K7QF2M nvidia-smi
+"""
+
+
+@click.command("exec", epilog=EXAMPLES, context_settings={"allow_interspersed_args": False})
+@click.option("--pty/--no-pty", expose_value=False, help="Accepted for compatibility: the command has this terminal.")
+@environment_option
+@click.argument("container_meant_by", metavar="ID")
+@click.argument("command", metavar="COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
+def exec_(container_meant_by: str, command: tuple[str, ...]) -> None:
+    """Run a command in the surroundings of a container: its environment variables, directory, GPUs and Python.
+
+    The exit code is that of the command.
+    """
+    container_id = container_meant(container_meant_by)
+    found = ask(ContainerDescription, lambda request: DescribeContainer(request, container_id))
+    client, settings = lasting_client(), Settings.load()
+    variables = surroundings(found, dict(os.environ), client.address, settings.token)
+    directory = os.path.join(found.environment.cwd, found.workdir)
+    try:
+        os.chdir(directory)
+    except OSError as error:
+        raise InvalidError(f"cannot enter the container's directory {directory}: {error.strerror}") from None
+    client.shut()
+    sys.stdout.flush()
+    try:
+        os.execvpe(command[0], command, variables)
+    except FileNotFoundError:
+        click.echo(f"{command[0]}: there is no such command where the container runs", err=True)
+        sys.exit(EXIT_NOT_FOUND)
+    except OSError as error:
+        click.echo(f"{command[0]}: {error.strerror}", err=True)
+        sys.exit(EXIT_NOT_EXECUTABLE)
+
+
+def surroundings(found: ContainerDescription, here: dict[str, str], server: str, token: str) -> dict[str, str]:
+    """Return the environment variables of a command beside a container.
+
+    Args:
+        found: The container.
+        here: The variables of this process.
+        server: Address of the server.
+        token: By which the server knows this user, if it wants to know.
+    """
+    environment = found.environment
+    variables = dict(environment.variables)
+    if environment.bundle_dir:  # so that Python finds the code as it was deployed
+        path = filter(None, (environment.bundle_dir, variables.get("PYTHONPATH")))
+        variables["PYTHONPATH"] = os.pathsep.join(path)
+    variables.update(found.variables)
+    if found.gpus:
+        variables["CUDA_VISIBLE_DEVICES"] = ",".join(found.gpus)
+    variables.update({name: here[name] for name in _OF_THIS_TERMINAL if name in here})
+    programs = filter(None, (os.path.dirname(environment.python), variables.get("PATH", os.defpath)))
+    variables["PATH"] = os.pathsep.join(programs)
+    variables["SWELL_SERVER"] = server
+    variables["SWELL_TASK_ID"] = found.container.container_id
+    variables["SWELL_IS_REMOTE"] = "1"
+    if token:
+        variables["SWELL_TOKEN"] = token
+    return variables

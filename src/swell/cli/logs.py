@@ -1,0 +1,163 @@
+"""What containers wrote, read back or followed: the options that say which of it, and how it is shown.
+
+This module must not know which command reads, or where it is kept.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple, TypeVar
+
+import click
+from msgspec.structs import replace
+
+from swell.cli.inquiry import ask
+from swell.cli.main import EXIT_INTERRUPTED
+from swell.cli.moments import Moment, local, moment_text
+from swell.errors import from_wire
+from swell.sdk.blocking import run_blocking
+from swell.sdk.client import lasting_client
+from swell.sdk.output import has_colour, led_lines, log_lead
+from swell.wire.inquiries import AppDescription, DescribeApp, LogEntry, ReadLogs
+from swell.wire.messages import Done, Failed
+
+__all__ = ["Reading", "log_options", "print_logs"]
+
+TAIL: Final = 100  #: entries shown if nothing else is said
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Reading(NamedTuple):
+    """Which of what was written is wanted, and how."""
+
+    follow: bool = False
+    since: float | None = None  #: seconds since the epoch
+    until: float | None = None
+    tail: int | None = None  #: only so many entries, the latest
+    search: str = ""
+    source: str | None = None  #: only this stream
+    timestamps: bool = False
+    show_function_id: bool = False
+    show_function_call_id: bool = False
+    show_container_id: bool = False
+
+    def checked(self) -> Reading:
+        """Return it with what is meant if little is said.
+
+        Raises:
+            UsageError: two options contradict each other.
+        """
+        if self.follow and (self.since is not None or self.until is not None or self.tail is not None):
+            raise click.UsageError(
+                "--follow begins with the latest entries: it goes without --since, --until and --tail"
+            )
+        is_open = self.since is None and self.tail is None
+        return self._replace(tail=TAIL) if is_open else self
+
+
+_OPTIONS: Final = (
+    click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on, until Ctrl-C."),
+    click.option("--since", type=Moment(), help="What was written since: 45s, 30m, 2h, 1d, or ISO 8601."),
+    click.option("--until", type=Moment(), help="What was written until then."),
+    click.option(
+        "-n", "--tail", type=click.IntRange(min=1), help=f"Only so many entries, the latest; {TAIL} without --since."
+    ),
+    click.option("--search", default="", metavar="TEXT", help="Only entries that have this text in them."),
+    click.option("-s", "--source", type=click.Choice(["stdout", "stderr", "system"]), help="Only this stream."),
+    click.option("--timestamps", is_flag=True, help="Begin every line with its time."),
+    click.option("--show-function-id", is_flag=True, help="Show the id of the function in every line."),
+    click.option("--show-function-call-id", is_flag=True, help="Show the calls whose inputs ran when it was written."),
+    click.option("--show-container-id", is_flag=True, help="Show the id of the container in full."),
+)
+
+
+def log_options(command: F) -> F:
+    """Give a command the options of `Reading`, of the same names."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def print_logs(app_id: str, reading: Reading, *, function: str = "", call_id: str = "", container_id: str = "") -> None:
+    """Print what was written, and with `follow` what is, until nothing more can come or the user presses Ctrl-C.
+
+    Raises:
+        Error: it cannot be read; the server says why.
+    """
+    question = ReadLogs(
+        0,
+        app_id,
+        container_id,
+        function,
+        call_id,
+        reading.source or "",
+        reading.search,
+        reading.since,
+        reading.until,
+        reading.tail,
+        reading.follow,
+    )
+    lead, found = _Lead(reading), False
+    try:
+        for entry, text in _entries(question):
+            found = True
+            sys.stdout.write(led_lines(lead.of(entry), entry.stream, text, colour=has_colour(sys.stdout)))
+            if reading.follow:
+                sys.stdout.flush()
+    except KeyboardInterrupt:
+        if reading.follow:  # as it is meant to end
+            sys.exit(EXIT_INTERRUPTED)
+        raise
+    if not found and not reading.follow:
+        click.echo("nothing like that was written, or it is no longer kept", err=True)
+
+
+def _entries(question: ReadLogs) -> Iterator[tuple[LogEntry, str]]:
+    """Yield what the server sends, until it has no more."""
+    link = lasting_client().blocking_link()
+    request = link.next_request()
+    box = link.open(request)
+    try:
+        link.send(replace(question, request=request))
+        while True:
+            message, text = run_blocking(link.receive(box))
+            match message:
+                case LogEntry():
+                    yield message, text.decode()
+                case Done():
+                    return
+                case Failed():
+                    raise from_wire(message.code, message.text, message.fields)
+                case _:
+                    pass
+    finally:
+        link.close(box)
+
+
+class _Lead:
+    """Makes what leads the lines of an entry."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._function_ids: dict[str, dict[str, str]] = {}  # by app
+
+    def of(self, entry: LogEntry) -> str:
+        """Return it, as in "square ta-K7QF2M|"."""
+        reading, name = self._reading, entry.function_name.removesuffix(".*")
+        words = [moment_text(local(entry.at))] if reading.timestamps else []
+        if reading.show_function_id:
+            words.append(self._function_id(entry))
+        words += entry.call_ids if reading.show_function_call_id else []
+        words.append(
+            f"{name} {entry.container_id}|" if reading.show_container_id else log_lead(name, entry.container_id)
+        )
+        return " ".join(word for word in words if word)
+
+    def _function_id(self, entry: LogEntry) -> str:
+        known = self._function_ids.get(entry.app_id)
+        if known is None:
+            found = ask(AppDescription, lambda request: DescribeApp(request, entry.app_id))
+            known = self._function_ids[entry.app_id] = {row.name: row.function_id for row in found.functions}
+        return known.get(entry.function_name, "")

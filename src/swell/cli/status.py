@@ -1,0 +1,83 @@
+"""`swell status`: whether the server that stays runs, where, and how much there is. This module must not know more."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from swell.cli.inquiry import ask
+from swell.cli.moments import duration_text, local
+from swell.cli.options import json_option
+from swell.cli.table import print_json
+from swell.config import Settings
+from swell.errors import ConnectionError
+from swell.home import data_dir
+from swell.server.residence import holder
+from swell.wire.inquiries import GetStatus, Status
+
+__all__ = ["status"]
+
+EXIT_NOT_RUNNING: Final = 3  #: as service managers understand it
+
+
+@click.command(epilog="Example: swell status || swell start", short_help="Tell how the server that stays is doing.")
+@json_option
+def status(as_json: bool) -> None:
+    """Tell whether the server that stays runs, and how it is doing.
+
+    Exit code: 0 if it runs, 3 if not.
+    """
+    settings = Settings.load()
+    try:
+        found = ask(Status, GetStatus)
+    except ConnectionError as error:
+        directory = data_dir(settings)
+        pid = holder(Path(directory))
+        if as_json:
+            print_json({"is_running": False, "pid": pid, "data_dir": directory})
+        elif pid is None:
+            click.echo(str(error))
+        else:
+            click.echo(
+                f"a server (pid {pid}) has the data directory {directory} and does not answer: it begins or ends"
+            )
+        sys.exit(EXIT_NOT_RUNNING)
+    if as_json:
+        print_json(_as_json(found))
+    else:
+        _print(found)
+
+
+def _as_json(found: Status) -> dict[str, Any]:
+    return {
+        "is_running": True,
+        "pid": found.pid,
+        "version": found.version,
+        "started_at": local(found.started_at),
+        "uptime_s": round(time.time() - found.started_at, 3),
+        "data_dir": found.data_dir,
+        "address": found.address,
+        "web_address": found.web_address,
+        "apps": found.apps,
+        "containers": found.containers,
+        "inputs": {"waiting": found.pending, "running": found.running, "done": found.done},
+    }
+
+
+def _print(found: Status) -> None:
+    click.echo(f"swell {found.version} runs (pid {found.pid}), for {duration_text(time.time() - found.started_at)}")
+    facts = {
+        "data directory": found.data_dir,
+        "address": found.address,
+        "web": found.web_address,
+        "apps": f"{found.apps:,}",
+        "containers": f"{found.containers:,}",
+        "inputs": f"{found.pending:,} waiting, {found.running:,} running, {found.done:,} done since it started",
+    }
+    for name, value in facts.items():
+        if value:
+            click.echo(f"  {name:<16}{value}")

@@ -1,0 +1,116 @@
+"""The versions of a deployed App: `swell app history`, `rollback` and `rollover`.
+
+This module must not know what a version consists of.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import click
+
+from swell.cli.identify import app_meant
+from swell.cli.inquiry import ask
+from swell.cli.moments import local
+from swell.cli.options import environment_option, json_option, strategy_option
+from swell.cli.table import Column, print_table
+from swell.errors import InvalidError
+from swell.sdk.deploying import provenance, strategy_named
+from swell.wire.apps import Deployed, RedeployApp
+from swell.wire.inquiries import AppRow, ListVersions, VersionList
+
+__all__ = ["history", "rollback", "rollover"]
+
+_COLUMNS: Final = (
+    Column("Version"),
+    Column("Live"),
+    Column("Time deployed"),
+    Column("Client"),
+    Column("Deployed by"),
+    Column("Commit"),
+    Column("Tag"),
+)
+
+
+class _Version(click.ParamType[int]):
+    """A version as it is shown, such as v3."""
+
+    name = "version"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        if not re.fullmatch(r"v[1-9][0-9]{0,8}", value):
+            advice = f"; did you mean v{value}?" if value.isdigit() else ""
+            self.fail(f"{value!r} is no version: write it as `swell app history` does, as in v3{advice}", param, ctx)
+        return int(value[1:])
+
+
+@click.command()
+@click.argument("app_meant_by", metavar="APP")
+@json_option
+@environment_option
+def history(app_meant_by: str, as_json: bool) -> None:
+    """List the versions of an App, the latest first: when each was deployed, by whom and from which commit.
+
+    A commit with * was deployed with changes that were not committed.
+    """
+    app_id = app_meant(app_meant_by).app_id
+    found = ask(VersionList, lambda request: ListVersions(request, app_id)).versions
+    rows = [
+        (
+            f"v{each.version}",
+            each.is_live,
+            local(each.deployed_at),
+            each.provenance.client,
+            each.provenance.deployed_by,
+            each.provenance.commit,
+            each.tag,
+        )
+        for each in found
+    ]
+    columns = _COLUMNS
+    if not as_json and not any(each.tag for each in found):
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
+    print_table(columns, rows, as_json=as_json, nothing="It was never deployed")
+
+
+@click.command(epilog="Example: swell app rollback squares v3")
+@click.argument("app_meant_by", metavar="APP")
+@click.argument("version", metavar="[vN]", type=_Version(), required=False)
+@strategy_option
+@environment_option
+def rollback(app_meant_by: str, version: int | None, strategy: str) -> None:
+    """Make a former version of a deployed App live again, as a new version; by default the one before the live one."""
+    row = _deployed(app_meant_by)
+    wanted = version or row.version - 1
+    if not wanted:
+        raise InvalidError(f"{row.name} has only one version, and nothing to go back to")
+    made = _redeploy(RedeployApp(0, row.app_id, wanted, strategy=strategy_named(strategy), provenance=provenance()))
+    click.echo(f"{row.name}: v{wanted} is live again, as v{made.version}")
+
+
+@click.command(epilog="Example: swell app rollover squares --strategy recreate")
+@click.argument("app_meant_by", metavar="APP")
+@strategy_option
+@environment_option
+def rollover(app_meant_by: str, strategy: str) -> None:
+    """Replace the containers of a deployed App by fresh ones: a new version with the same code."""
+    row = _deployed(app_meant_by)
+    how = strategy_named(strategy)
+    made = _redeploy(RedeployApp(0, row.app_id, is_rollover=True, strategy=how, provenance=provenance()))
+    click.echo(f"{row.name}: v{made.version} is live, with the code of v{row.version} and fresh containers")
+
+
+def _deployed(written: str) -> AppRow:
+    row = app_meant(written)
+    if row.state != "deployed":
+        raise InvalidError(f"{row.name} ({row.app_id}) is {row.state}; only what is deployed has versions to go to")
+    return row
+
+
+def _redeploy(message: RedeployApp) -> Deployed:
+    from msgspec.structs import replace
+
+    return ask(Deployed, lambda request: replace(message, request=request))

@@ -1,0 +1,109 @@
+"""`swell why`: what happened to an input, a call, a container or a function, when, and where its time went.
+
+This module must not know how a story comes about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import click
+
+from swell.cli.identify import container_meant
+from swell.cli.inquiry import ask
+from swell.cli.moments import local, moment_text
+from swell.cli.options import environment_option, json_option
+from swell.cli.table import print_json
+from swell.wire.inquiries import AskStory, Story, StoryPart
+
+__all__ = ["Share", "shares", "why"]
+
+EXAMPLES: Final = """\b
+Examples:
+  swell why squares.square                       a function: why that many containers
+  swell why fc-a13b7e7e98442b5b46caf4            a call
+  swell why in-a13b7e7e98442b5b46caf4:7          an input: where its time went
+  swell why ta-K7QF2M                            a container
+"""
+
+
+class Share(NamedTuple):
+    """A stretch of time, rounded so that the stretches of a whole add up to it."""
+
+    name: str
+    ms: int
+    percent: int
+
+
+@click.command(epilog=EXAMPLES, short_help="Tell why something is where it is.")
+@click.argument("about", metavar="ID")
+@json_option
+@environment_option
+def why(about: str, as_json: bool) -> None:
+    """Tell what happened to something, when, and why: an input, a call, a container, or a function as APP.FUNCTION.
+
+    Then where its time went. A story is remembered while it goes on and some time after; of what ended before the
+    server was restarted, only the outline.
+    """
+    meant = container_meant(about) if about.startswith("ta-") else about
+    story = ask(Story, lambda request: AskStory(request, meant))
+    if as_json:
+        print_json(_as_json(story))
+    else:
+        _print(story)
+
+
+def shares(parts: Sequence[StoryPart]) -> list[Share]:
+    """Return the parts in milliseconds and percent. Rounded are their ends, so that the lengths add up exactly.
+
+    Example: parts of 0.4, 0.4 and 0.4 ms end at 0.4, 0.8 and 1.2, rounded 0, 1, 1: they took 0, 1 and 0 of 1 ms.
+    """
+    total_s = sum(part.seconds for part in parts)
+    found: list[Share] = []
+    end_s, ms, percent = 0.0, 0, 0
+    for part in parts:
+        end_s += part.seconds
+        ms_end, percent_end = round(end_s * 1_000), round(end_s / total_s * 100) if total_s else 0
+        found.append(Share(part.name, ms_end - ms, percent_end - percent))
+        ms, percent = ms_end, percent_end
+    return found
+
+
+def _as_json(story: Story) -> dict[str, Any]:
+    began = story.lines[0].at if story.lines else None
+    total_s = sum(part.seconds for part in story.parts)
+    return {
+        "title": story.title,
+        "state": story.state,
+        "began_at": None if began is None else local(began),
+        "total_s": total_s,
+        "parts": [
+            {"name": part.name, "seconds": part.seconds, "share": part.seconds / total_s if total_s else 0.0}
+            for part in story.parts
+        ],
+        "events": [
+            {"at": local(line.at), "offset_s": round(line.at - (began or 0.0), 6), "text": line.text}
+            for line in story.lines
+        ],
+    }
+
+
+def _print(story: Story) -> None:
+    click.secho(f"{story.title}: {story.state}", bold=True)
+    if story.lines:
+        began = story.lines[0].at
+        click.echo(f"  began {moment_text(local(began))}")
+        click.echo()
+        offsets = [f"+{line.at - began:,.3f} s" for line in story.lines]
+        width = max(map(len, offsets))
+        for offset, line in zip(offsets, story.lines, strict=True):
+            click.echo(f"  {offset:>{width}}  {line.text}")
+    if story.parts:
+        click.echo()
+        parts = shares(story.parts)
+        rows = [*parts, Share("in all", sum(part.ms for part in parts), sum(part.percent for part in parts))]
+        width = max(len(row.name) for row in rows)
+        times = [f"{row.ms / 1_000:,.3f} s" for row in rows]
+        for row, time in zip(rows, times, strict=True):
+            click.echo(f"  {row.name:<{width}}  {time:>{max(map(len, times))}}  {row.percent:>3} %")
