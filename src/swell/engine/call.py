@@ -79,7 +79,7 @@ class Call:
         self.crashes: dict[int, int] = {}  #: index -> containers lost while it ran
         self.streams: dict[int, Stream] = {}  #: index -> what a generator has yielded
         self.watchers: list[Watcher] = []
-        self.diary = CallDiary(call_id, pool.label, kind, parent, opened_at)
+        self.diary = CallDiary(call_id, pool.id, pool.label, kind, parent=parent, opened_at=opened_at)
         self.sequence = 0  #: of a spawned call: its place among them
         self.stored = 0  #: inputs that wait and are not in memory
         self.tail = 0  #: no input from this index on is in memory

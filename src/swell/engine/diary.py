@@ -48,10 +48,13 @@ class Entry(NamedTuple):
 class CallDiary:
     """What happened to the inputs of one call."""
 
-    __slots__ = ("call_id", "ended_at", "entries", "function", "kind", "num_inputs", "opened_at", "parent")
+    __slots__ = ("call_id", "ended_at", "entries", "function", "kind", "num_inputs", "opened_at", "parent", "pool_id")
 
-    def __init__(self, call_id: str, function: str, kind: CallKind, parent: str, opened_at: float) -> None:
+    def __init__(
+        self, call_id: str, pool_id: str, function: str, kind: CallKind, *, parent: str, opened_at: float
+    ) -> None:
         self.call_id = call_id
+        self.pool_id = pool_id
         self.function = function  #: "app.function"
         self.kind = kind
         self.parent = parent

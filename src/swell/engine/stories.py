@@ -63,15 +63,15 @@ class Stories:
         parts: list[StoryPart] = []
         for entry, following in zip(entries, [*entries[1:], None], strict=True):
             if entry.what not in _ENDS:
-                parts += self._stretch(diary, entry, until if following is None else following.at)
-        lines = [StoryLine(entry.at, self._words(entry)) for entry in entries]
-        lines += self._decisions(diary.function, entries[0].at, until)
-        lines.sort(key=lambda line: line.at)
+                parts += self._stretch(diary, entry, following, until if following is None else following.at)
+        before, decisions = self._decisions(diary, entries[0].at, until)
+        lines = [*before, *(StoryLine(entry.at, self._words(entry)) for entry in entries), *decisions]
+        lines.sort(key=lambda line: line.at)  # what was in force before it came stays first
         title = f"input {index} of call {diary.call_id} ({diary.function})"
         return Story(request, title, _state(entries[-1]), _joined(parts), lines)
 
-    def _stretch(self, diary: CallDiary, entry: Entry, until: float) -> Iterator[StoryPart]:
-        """Name what an input did from an entry on, until the next."""
+    def _stretch(self, diary: CallDiary, entry: Entry, following: Entry | None, until: float) -> Iterator[StoryPart]:
+        """Name what an input did from an entry on, until the following one of its own, or until now."""
         begun = entry.at
         match entry.what:
             case What.STORED:
@@ -86,21 +86,19 @@ class Stories:
                 begun = due
             case _:
                 pass
-        ready_at = self._first_ready(diary, begun, until)
+        pool = self._ledger.pools.get(diary.pool_id)
+        ready_at = self._ready_for(following, pool, begun, until)
         if ready_at is not None:
             yield StoryPart("waited for a container to start", ready_at - begun)
             begun = ready_at
-        pool = self._pool(diary.function)
         batched = pool is not None and pool.spec.batching is not None
         yield StoryPart("waited for its batch" if batched else "waited for its turn", until - begun)
 
-    def _first_ready(self, diary: CallDiary, begun: float, until: float) -> float | None:
+    def _ready_for(self, following: Entry | None, pool: Pool | None, begun: float, until: float) -> float | None:
         """Return when the container became ready for which an input waited, if it had to wait for one to start."""
-        delivered = next((e for e in diary.entries if e.what is What.DELIVERED and e.at >= until), None)
-        if delivered is None:
-            pool = next((pool for pool in self._ledger.pools.values() if pool.label == diary.function), None)
-            return until if pool is not None and not pool.ready and until > begun else None
-        ready_at = self._ready_at(delivered.container_id)
+        if following is None:  # it still waits
+            return until if pool is not None and not pool.ready else None
+        ready_at = self._ready_at(following.container_id) if following.what is What.DELIVERED else None
         return ready_at if ready_at is not None and begun < ready_at <= until else None
 
     def _ready_at(self, container_id: str) -> float | None:
@@ -131,19 +129,13 @@ class Stories:
             case What.LOST:
                 return f"container {entry.container_id} is gone ({entry.detail}): to be run again{others}"
 
-    def _decisions(self, function: str, since: float, until: float) -> Iterator[StoryLine]:
-        """Tell what the autoscaler decided meanwhile, and what was in force when it began."""
-        pool = self._pool(function)
-        if pool is None:
-            return
-        before: Decision | None = None
-        for decision in pool.decisions:
-            if decision.at < since:
-                before = decision
-            elif decision.at <= until:
-                yield StoryLine(decision.at, _decided(decision))
-        if before is not None:
-            yield StoryLine(since, f"until then, {_decided(before)}")
+    def _decisions(self, diary: CallDiary, since: float, until: float) -> tuple[list[StoryLine], list[StoryLine]]:
+        """Tell which decision of the autoscaler was in force when an input came, and what it decided from then on."""
+        pool = self._ledger.pools.get(diary.pool_id)
+        decisions = [] if pool is None else list(pool.decisions)
+        before = [StoryLine(since, f"until then, {_decided(each)}") for each in decisions if each.at < since]
+        after = [StoryLine(each.at, _decided(each)) for each in decisions if since <= each.at <= until]
+        return before[-1:], after
 
     # ------------------------------------------------------------ a call
 
@@ -155,7 +147,7 @@ class Stories:
         lines = [StoryLine(begun, f"opened{f' by input {diary.parent}' if diary.parent else ''}")]
         lines += [StoryLine(entry.at, f"{_which(entry)}: {self._words(entry)}") for entry in entries]
         if diary.ended_at is not None:
-            lines.append(StoryLine(diary.ended_at, f"ended, with {diary.num_inputs:,} inputs"))
+            lines.append(StoryLine(diary.ended_at, f"ended; inputs in all: {diary.num_inputs:,}"))
         state = "ended" if diary.ended_at is not None else "running" if left < until else "pending"
         title = f"{diary.kind.name.lower()} call {diary.call_id} of {diary.function}"
         return Story(request, title, state, _joined(parts), _some(lines))
@@ -167,7 +159,7 @@ class Stories:
         ended_at = call.ended_at or call.opened_at
         if index is None or trace is None:
             lines = [
-                StoryLine(call.opened_at, f"opened, with {call.accepted:,} inputs"),
+                StoryLine(call.opened_at, f"opened; inputs in all: {call.accepted:,}"),
                 StoryLine(ended_at, "ended"),
             ]
             return Story(request, title, "ended", [StoryPart("took", ended_at - call.opened_at)], lines)
@@ -199,9 +191,9 @@ class Stories:
         ready = until if ready_at is None else ready_at
         parts = [StoryPart("started", ready - requested_at), StoryPart("was there for inputs", until - ready)]
         if ready_at is not None:
-            lines.append(StoryLine(ready_at, f"ready; it was given {served:,} inputs in all"))
+            lines.append(StoryLine(ready_at, f"ready; inputs it was given in all: {served:,}"))
         if container is not None and container.deliveries:
-            lines.append(StoryLine(now, f"has {container.holds:,} inputs"))
+            lines.append(StoryLine(now, f"inputs it has now: {container.holds:,}"))
         lines.sort(key=lambda line: line.at)
         return Story(request, f"container {container_id} of {name}", state, _joined(parts), lines)
 
@@ -217,13 +209,16 @@ def _function(request: int, pool: Pool, now: float) -> Story:
     plan = Decision(now, pool.plan.containers, pool.live, pool.plan.reason, pool.held_back)
     lines.append(StoryLine(now, f"now, {_decided(plan)}"))
     waiting = pool.pending[True] + pool.pending[False]
-    state = f"{waiting:,} inputs wait, {pool.running_total:,} run, {len(pool.containers)} containers"
+    state = f"inputs: {waiting:,} waiting, {pool.running_total:,} running; containers: {len(pool.containers):,}"
     return Story(request, f"function {pool.label}", state, [], lines)
 
 
 def _decided(decision: Decision) -> str:
     held_back = f", held back: {decision.held_back}" if decision.held_back else ""
-    return f"{decision.plan} containers are wanted ({decision.reason}) and {decision.live} are there{held_back}"
+    wanted = f"{decision.plan:,} {'container is' if decision.plan == 1 else 'containers are'} wanted"
+    return (
+        f"{wanted} ({decision.reason}) and {decision.live:,} {'is' if decision.live == 1 else 'are'} there{held_back}"
+    )
 
 
 def _which(entry: Entry) -> str:
