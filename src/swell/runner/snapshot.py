@@ -36,6 +36,10 @@ def take(spec: FunctionSpec, environment: Environment) -> Program:
     enter_container(lambda: None, {})  # for the user's code this is the container already
     try:
         program = load_program(spec, environment.bundle_dir)
+        if spec.web_methods:
+            from swell.runner.web.build import load
+
+            load(spec.web_methods.values())
         hooks = HookCaller()
         for hook in program.enter_snap:
             hooks.call(hook)

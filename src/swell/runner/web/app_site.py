@@ -12,11 +12,10 @@ import sys
 from collections.abc import Callable
 from email.utils import formatdate
 from time import time
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from swell.runner.web.intake import AsgiApp, Intake
 from swell.runner.web.lifespan import Lifespan
@@ -28,7 +27,10 @@ _MESSAGE_MAX: Final = 2 << 20  #: bytes of one message of a WebSocket
 _KEEP_ALIVE_S: Final = 75  #: how long an idle connection is kept; longer than the edge keeps it
 _TOLD_ALREADY: Final = "Exception in ASGI application"
 
-Protocol = HttpToolsProtocol | WebSocketsSansIOProtocol
+if TYPE_CHECKING:
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+    Connection = HttpToolsProtocol | WebSocketsSansIOProtocol
 
 
 class AppSite(Site):
@@ -49,7 +51,7 @@ class AppSite(Site):
         self._config = uvicorn.Config(
             cast("Any", Intake(app, interrupt)),
             http="httptools",
-            ws="websockets-sansio",
+            ws=cast("Any", _websocket),
             ws_max_size=_MESSAGE_MAX,
             ws_per_message_deflate=False,
             ws_ping_timeout=None,  # a handler that blocks the loop must not cost its own connection
@@ -108,7 +110,7 @@ class AppSite(Site):
     def hurry(self) -> None:
         """Close WebSockets, as by a service that restarts."""
         for connection in list(self._traffic.connections):
-            if isinstance(connection, WebSocketsSansIOProtocol):
+            if not isinstance(connection, HttpToolsProtocol):
                 connection.shutdown()
 
     def cut(self) -> None:
@@ -131,7 +133,7 @@ class _Traffic:
     """What uvicorn's protocols keep together, in place of its own `ServerState`."""
 
     def __init__(self) -> None:
-        self.connections: Crowd[Protocol] = Crowd()
+        self.connections: Crowd[Connection] = Crowd()
         self.tasks: Crowd[asyncio.Task[None]] = Crowd()
         self.total_requests = 0
         self._second = 0
@@ -145,6 +147,13 @@ class _Traffic:
             self._second = second
             self._date = [(b"date", formatdate(second, usegmt=True).encode())]
         return self._date
+
+
+def _websocket(**context: Any) -> WebSocketsSansIOProtocol:
+    """Return what handles a WebSocket. It is loaded for the first one: it takes as long as all the rest to load."""
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+    return WebSocketsSansIOProtocol(**context)
 
 
 def _is_news(record: logging.LogRecord) -> bool:

@@ -6,7 +6,8 @@ they are needed. This module must not know when sites open and close.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from importlib import import_module
 from typing import Any, NamedTuple, cast
 
 from swell.errors import InvalidError
@@ -17,7 +18,7 @@ from swell.runner.web.ports import Ports
 from swell.runner.web.site import Site
 from swell.wire.context import stop_fetching
 
-__all__ = ["Ground", "build_site"]
+__all__ = ["Ground", "build_site", "load"]
 
 
 class Ground(NamedTuple):
@@ -28,6 +29,12 @@ class Ground(NamedTuple):
     max_inputs: int
     ports: Ports | None  #: where servers of the user's are, if there are any
     interrupt: Callable[[], None]  #: makes the container leave
+
+
+def load(webs: Iterable[WebSpec]) -> None:
+    """Import what sites of these kinds need; a snapshot that has it saves that time at each start."""
+    if any(web.kind != "server" for web in webs):
+        import_module("swell.runner.web.app_site")
 
 
 def build_site(entry: Entry, web: WebSpec, ground: Ground) -> Site:

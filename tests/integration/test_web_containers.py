@@ -1,0 +1,80 @@
+"""Web functions in containers that a server has forked from templates and snapshots, several on one machine."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import web_app
+
+from swell.sdk.private_server import PrivateServer
+
+PATIENCE_S = 20.0
+CONTAINERS = 5  #: three of the server's, one of each of the others
+
+
+@pytest.fixture(scope="module")
+def web_dir() -> Iterator[Path]:
+    """Where the sockets of the App's containers are, while it runs."""
+    with web_app.app.run():
+        server = PrivateServer.join()
+        try:
+            yield Path(server.address.removeprefix("unix:")).parent / "web"
+        finally:
+            server.leave()
+
+
+def ask(path: Path, url: str = "/") -> str:
+    with contextlib.closing(http.client.HTTPConnection("site.example")) as connection:
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.settimeout(PATIENCE_S)
+        connection.sock.connect(str(path))
+        connection.request("GET", url)
+        return connection.getresponse().read().decode()
+
+
+def await_that(is_so: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not is_so():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
+
+
+def answering(web_dir: Path) -> dict[str, str]:
+    """What answers on each socket that is there, by its name."""
+    found = dict[str, str]()
+    for path in web_dir.iterdir():
+        with contextlib.suppress(FileNotFoundError, ConnectionError, http.client.RemoteDisconnected):
+            found[path.name] = ask(path)
+    return found
+
+
+def test_every_container_answers_on_a_socket_of_its_own(web_dir: Path) -> None:
+    await_that(lambda: len(answering(web_dir)) == CONTAINERS, "not all answer")
+    found = answering(web_dir)
+    assert {name.partition(".")[0]: said for name, said in found.items()} == {said: said for said in found.values()}
+
+
+def test_a_server_that_dies_takes_its_container_with_it_and_another_one_comes(web_dir: Path) -> None:
+    await_that(lambda: len(answering(web_dir)) == CONTAINERS, "not all answer")
+    before = answering(web_dir)
+    server = next(path for path in web_dir.iterdir() if ask(path, "/pid").isdigit())
+    process = psutil.Process(int(ask(server, "/pid")))
+    keeper = process.parent()
+    assert keeper is not None
+    process.kill()
+    psutil.wait_procs([process, keeper], PATIENCE_S)
+    assert not keeper.is_running()
+
+    def is_replaced() -> bool:
+        now = answering(web_dir)
+        return server.name not in now and len(now) == CONTAINERS
+
+    await_that(is_replaced, "no other has come")
+    assert len(before.keys() & answering(web_dir).keys()) == CONTAINERS - 1, "the others are as they were"
