@@ -6,6 +6,7 @@ This module must not know inputs or slots, nor how one version of an app follows
 from __future__ import annotations
 
 import hashlib
+import re
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -39,6 +40,8 @@ from swell.wire.messages import (
 from swell.wire.variant import apply_changes
 
 __all__ = ["Apps"]
+
+_APP_ID = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)  #: files are named after it
 
 
 class Apps:
@@ -77,6 +80,7 @@ class Apps:
 
     def checked(self, specs: list[FunctionSpec], app_id: str, client: int, now: float) -> list[FunctionSpec]:
         """Return specs as they will be run, or raise what makes one impossible."""
+        check_app_id(app_id)
         for name in (names := [spec.name for spec in specs]):
             if names.count(name) > 1:
                 raise InvalidError(f"{name}: two functions of one app have this name; rename one of them")
@@ -97,6 +101,10 @@ class Apps:
             return on_cpu
         hint = ", or set gpu_fallback = cpu to run without" if spec.resources.gpu else ""
         raise InvalidError(f"{spec.name}: {why}{hint}")
+
+    def varied(self, base: FunctionSpec, changes: bytes, app: App, client: int, now: float) -> FunctionSpec:
+        """Return a variant of a function as it will be run, or raise what makes it impossible."""
+        return self._checked(apply_changes(base, changes), app.id, client, now)
 
     def add_pool(
         self,
@@ -139,14 +147,20 @@ class Apps:
         version = f"@{base.version}" if base.is_pinned else ""
         key = f"{base.spec.name}{version}/{hashlib.sha256(message.changes).hexdigest()}"
         pool_id = ledger.function_id(base.app.id, key)
-        if pool_id not in ledger.pools:
+        known = ledger.pools.get(pool_id)
+        if known is None or known.is_retired:
             try:
-                spec = self._checked(apply_changes(base.spec, message.changes), base.app.id, client, now)
+                spec = self.varied(base.spec, message.changes, base.app, client, now)
             except Error as error:
                 self.fail(client, message.request, error)
                 return
             deployment = replace(base.app.deployment, version=base.version, environment=base.environment)
-            self.add_pool(base.app, spec, deployment, key=key, changes=message.changes, is_pinned=base.is_pinned)
+            if known is None:
+                self.add_pool(base.app, spec, deployment, key=key, changes=message.changes, is_pinned=base.is_pinned)
+            else:  # the live version could not have it when it was deployed, and can now
+                known.become(spec, deployment)
+                known.set_retired(False)
+                self._keep(known)
         ledger.tell(client, Bound(message.request, pool_id))
 
     # ------------------------------------------------------------ closing
@@ -266,6 +280,12 @@ class Apps:
     def fail(self, client: int, request: int, error: Error) -> None:
         """Tell a client why its request cannot be met."""
         self._ledger.tell(client, Failed(request, *to_wire(error)))
+
+
+def check_app_id(app_id: str) -> None:
+    """Raise InvalidError if that cannot be the id of an app."""
+    if not _APP_ID.fullmatch(app_id):
+        raise InvalidError(f"{app_id!r:.200} is not the id of an app: 1 to 100 letters, digits, '-' and '_'")
 
 
 #: What None resets a field to; also the platform's defaults.

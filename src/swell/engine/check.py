@@ -31,6 +31,9 @@ def check(ledger: Ledger) -> None:
         _check_pool(ledger, pool)
     for call in ledger.calls.values():
         _check_call(ledger, call, somewhere)
+    calls_open = Counter(call.pool.id for call in ledger.calls.values())
+    for pool in ledger.pools.values():
+        assert pool.calls_open == calls_open[pool.id], f"{pool.id}: count of open calls is off"
     for known in ledger.nodes.values():
         _check_node(ledger, known)
     assert len(ledger.containers) == sum(len(pool.containers) for pool in ledger.pools.values()), "a stray container"

@@ -62,6 +62,7 @@ class Container:
         "exclusive",
         "id",
         "idle_since",
+        "interrupted",
         "killed",
         "leaving",
         "own_slots",
@@ -102,6 +103,7 @@ class Container:
         self.work_due = float("inf")  #: when what it holds should be done by the estimate
         self.resist_until = float("inf")  #: when a cancelled input that still runs costs the container its life
         self.drain_until = float("inf")
+        self.interrupted = False  #: it was ordered to stop what it runs, and leave
         self.killed = False  #: it was ordered to be killed, and is not gone yet
         self.crash_expected = ""  #: why the engine had it killed, so that nobody else is blamed
         self.startup_failure: tuple[str, bytes] | None = None
@@ -139,6 +141,11 @@ class Container:
             else:
                 serial = True
         return used + serial
+
+    @property
+    def is_cut_short(self) -> bool:
+        """True if what it runs will have to be run again elsewhere."""
+        return self.killed or self.interrupted
 
     @property
     def takes_inputs(self) -> bool:

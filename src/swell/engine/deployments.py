@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from msgspec.structs import replace
 
 from swell.engine.app import App
-from swell.engine.apps import Apps
+from swell.engine.apps import Apps, check_app_id
 from swell.engine.events import DeploymentRead, ReadDeployment, Remark
 from swell.engine.ledger import Ledger
 from swell.engine.pool import Pool
@@ -20,7 +20,6 @@ from swell.engine.scale import Scaler
 from swell.errors import ConflictError, Error, InvalidError, NotFoundError
 from swell.model import AppKind, AutoscalerSettings, Deployment, Environment, FunctionSpec, Strategy
 from swell.policy.schedule import missed_runs
-from swell.policy.soundness import unsoundness
 from swell.records import BundleRecord, CallsCancelled, FunctionGone, FunctionRecord, Restored
 from swell.wire.apps import (
     AppFound,
@@ -34,7 +33,6 @@ from swell.wire.apps import (
     TagApp,
 )
 from swell.wire.messages import Done
-from swell.wire.variant import apply_changes
 
 __all__ = ["Deployments"]
 
@@ -88,6 +86,7 @@ class Deployments:
                 self._ledger.touch(pool)
 
     def _check_new(self, app_id: str) -> None:
+        check_app_id(app_id)
         if app_id in self._ledger.apps:
             raise ConflictError(f"{app_id} is the id of another app: mint a new one")
 
@@ -107,35 +106,36 @@ class Deployments:
         specs = {spec.name: spec for spec in deployment.functions}
         app.function_ids = {name: ledger.function_id(app.id, name) for name in specs}
         for pool in list(app.pools.values()):
-            spec = None if pool.is_pinned else self._renewed(pool, specs)
+            if pool.is_pinned:
+                continue
+            spec = self._renewed(pool, specs, client, now)
             if spec is not None:
                 self._renew(pool, spec, deployment, strategy, now)
-            elif not pool.is_pinned:
+            else:
                 self._retire(pool)
         for name, pool_id in app.function_ids.items():
             if pool_id not in app.pools:
                 self._apps.add_pool(app, specs[name], deployment, key=name)
+        self._drop_overrides(app)
         ids = dict(app.function_ids)
         ledger.tell(client, Deployed(request, app.id, deployment.version, ids, deployment.deployed_at))
 
-    @staticmethod
-    def _renewed(pool: Pool, specs: dict[str, FunctionSpec]) -> FunctionSpec | None:
+    def _renewed(self, pool: Pool, specs: dict[str, FunctionSpec], client: int, now: float) -> FunctionSpec | None:
         """Return what a pool runs in a new version; None if that has nothing for it."""
         base = specs.get(pool.spec.name)
         if base is None or not pool.changes:
             return base
         try:
-            spec = apply_changes(base, pool.changes)
-        except InvalidError:
+            return self._apps.varied(base, pool.changes, pool.app, client, now)
+        except Error:
             return None
-        return None if unsoundness(spec) else spec
 
     def _renew(self, pool: Pool, spec: FunctionSpec, deployment: Deployment, strategy: Strategy, now: float) -> None:
         """Have a pool run another version; containers that have not served yet do not begin with the former one."""
         for container in [*pool.starting.values(), *pool.relief.values()]:
             self._scaler.drain(container, now)
         pool.become(spec, deployment)
-        pool.is_retired = False
+        pool.set_retired(False)
         if strategy is Strategy.RECREATE:
             for container in list(pool.ready.values()):
                 self._scaler.interrupt(container, f"version {deployment.version} replaces it", now)
@@ -147,7 +147,7 @@ class Deployments:
     def _retire(self, pool: Pool) -> None:
         """Let a pool that the live version does not have finish what it has."""
         if not pool.is_retired:
-            pool.is_retired = True
+            pool.set_retired(True)
             pool.next_run = None
             self._ledger.persist(pool.record())
             self._ledger.touch(pool)
@@ -172,8 +172,14 @@ class Deployments:
             return
         live = app.deployment.version
         version = live if message.is_rollover else message.version or live - 1
-        if message.is_rollover:
+        if not live:
+            text = f"no version of {app.name} was ever deployed"
+            self._apps.fail(client, message.request, InvalidError(text))
+        elif message.is_rollover:
             self._publish_again(client, message, app, app.deployment, now)
+        elif not version:
+            text = f"version 1 of {app.name} is live: there is none before it to go back to"
+            self._apps.fail(client, message.request, InvalidError(text))
         elif version == live:
             text = f"version {live} of {app.name} is live already; a rollover gives it fresh containers"
             self._apps.fail(client, message.request, InvalidError(text))
@@ -193,9 +199,11 @@ class Deployments:
         """Go on with what waited for a version to be read."""
         for client, message in self._waiting.pop((event.app_id, event.version), []):
             app, found = self._ledger.apps.get(event.app_id), event.deployment
-            if app is None or app.closing or found is None:
-                text = f"version {event.version} of {message.app} is not kept"
+            if app is None or app.closing:
+                text = f"{message.app} was stopped in the meantime"
                 self._apps.fail(client, message.request, NotFoundError(text))
+            elif found is None:
+                self._apps.fail(client, message.request, NotFoundError(_not_kept(message, app, event.version)))
             elif isinstance(message, RedeployApp):
                 self._publish_again(client, message, app, found, now)
             else:
@@ -237,7 +245,7 @@ class Deployments:
         if app is None and message.create_as:
             try:
                 self._check_new(message.create_as)
-            except ConflictError as error:
+            except Error as error:
                 self._apps.fail(client, message.request, error)
                 return
             app = self._create(message.app, Deployment(message.create_as, 0, (), NO_ENVIRONMENT, now), now)
@@ -322,6 +330,8 @@ class Deployments:
             app = ledger.apps.get(function.app_id)
             if app is not None:
                 self._restore_pool(app, function, versions[app.id, function.version], state, now)
+            else:  # of an app that was stopped, and whose containers had not all left when the server ended
+                ledger.persist(FunctionGone(function.function_id))
         # What ran for clients that ran an app themselves ended with the former server.
         ledger.persist(CallsCancelled(None, "its app ended with the server that ran it", now))
         for app in list(ledger.apps.values()):
@@ -332,7 +342,8 @@ class Deployments:
     ) -> None:
         ledger = self._ledger
         pool = Pool(record.function_id, app, record.spec, ledger.settings, deployment)
-        pool.changes, pool.is_pinned, pool.is_retired = record.changes, record.is_pinned, record.is_retired
+        pool.changes, pool.is_pinned = record.changes, record.is_pinned
+        pool.set_retired(record.is_retired)
         pool.set_override(record.override)
         app.pools[pool.id] = ledger.pools[pool.id] = pool
         if ledger.function_id(app.id, pool.spec.name) == pool.id and not pool.is_retired:
@@ -373,6 +384,15 @@ def _kind_of(name: str) -> tuple[str, str]:
 def _near(name: str, known: Iterable[str]) -> str:
     close = get_close_matches(name, list(known), 1)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _not_kept(message: RedeployApp | FindFunction, app: App, version: int) -> str:
+    """Return why a version cannot be had."""
+    text = f"App {app.name!r} has no version {version}"
+    if isinstance(message, RedeployApp):
+        return text
+    kind, name = _kind_of(message.name)
+    return f"Lookup failed for {kind} {name!r}: {text}"
 
 
 def _lookup_failure(message: FindFunction, app: App) -> str:

@@ -38,7 +38,7 @@ from swell.engine.events import (
 )
 from swell.engine.intake import Intake
 from swell.engine.ledger import Ledger
-from swell.engine.paging import Pager
+from swell.engine.paging import Pager, stopping
 from swell.engine.pool import STARTING, Pool
 from swell.engine.results import Results
 from swell.engine.scale import Scaler
@@ -53,6 +53,20 @@ from swell.wire.apps import DeployApp, FindApp, FindFunction, RedeployApp, StopA
 from swell.wire.inquiries import AskStory, InspectCall, StopContainer
 
 __all__ = ["Engine"]
+
+#: What a server that is stopping does not do any more: it would not last, or be done to what is half gone.
+_TOO_LATE = (
+    m.OpenApp,
+    m.BindFunction,
+    m.UpdateAutoscaler,
+    m.GetStats,
+    DeployApp,
+    RedeployApp,
+    StopApp,
+    FindApp,
+    FindFunction,
+    TagApp,
+)
 
 
 class Engine:
@@ -111,6 +125,7 @@ class Engine:
             case NodesObserved():
                 self._scaler.observed(event, now)
             case ShutdownRequested():
+                self.ledger.is_stopping = True
                 for app in list(self.ledger.apps.values()):
                     end = self._apps.suspend if app.kind.is_lasting else self._apps.stop
                     end(app, now, event.reason)
@@ -181,13 +196,14 @@ class Engine:
                 self._intake.describe(client, message)
             case m.TakeItems():
                 self._settler.items_taken(message)
-            case m.GetStats():
-                self._apps.stats(client, message)
             case _:
                 self._said_of_apps(client, message, payload, now)
 
     def _said_of_apps(self, client: int, message: m.Message, payload: bytes, now: float) -> None:
         apps, deployments = self._apps, self._deployments
+        if self.ledger.is_stopping and isinstance(message, _TOO_LATE):
+            apps.fail(client, message.request, stopping())
+            return
         match message:
             case m.OpenApp():
                 apps.open(client, message, payload, now)
@@ -197,6 +213,8 @@ class Engine:
                 apps.bind(client, message, now)
             case m.UpdateAutoscaler():
                 apps.update_autoscaler(client, message)
+            case m.GetStats():
+                apps.stats(client, message)
             case DeployApp():
                 deployments.deploy(client, message, payload, now)
             case RedeployApp():

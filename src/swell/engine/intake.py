@@ -12,7 +12,7 @@ from swell.engine.container import Delivery
 from swell.engine.diary import What
 from swell.engine.events import SendRecorded
 from swell.engine.ledger import Ledger
-from swell.engine.paging import Pager
+from swell.engine.paging import Pager, stopping
 from swell.engine.pool import Pool
 from swell.engine.results import Results
 from swell.engine.settle import Settler
@@ -57,14 +57,14 @@ class Intake:
             # A resend after a broken connection: same call, perhaps a new connection.
             self._accept(known, client)
             return
+        if message.resent and message.kind.is_async:
+            self._pager.ask(message.call_id, client, message, payload)
+            return
         pool = ledger.pools.get(message.function_id)
         problem = self._why_not(message, payload, pool)
         if pool is None or problem is not None:
             assert problem is not None
             self._refuse(client, message.call_id, 0, problem)
-            return
-        if message.resent and message.kind.is_async:
-            self._pager.ask(message.call_id, client, message, payload)
             return
         self.begin(pool, client, message, payload, now)
 
@@ -92,12 +92,11 @@ class Intake:
                     call.sealed,
                 )
             )
-            if call.sealed and pool.is_full:
+            if count and call.sealed and pool.is_full:
                 self._leave_to_store(call, count, message, payload)
                 ledger.tell(client, Accepted(call.id, count))
                 return True
-            pool.spawned[call.id] = call
-        ledger.calls[call.id] = call
+        ledger.enroll(call)
         ledger.bind(client, call)
         self._take(call, 0, count, message.ends, message.blobs, payload, now)
         if call.kind.is_async:
@@ -107,6 +106,8 @@ class Intake:
 
     def _why_not(self, message: OpenCall, payload: bytes, pool: Pool | None) -> Error | None:
         """Return why a call cannot begin."""
+        if self._ledger.is_stopping:
+            return stopping()
         if pool is None or pool.app.closing or pool.is_retired:
             what = "does not exist" if pool is None else "belongs to an app that is stopping"
             if pool is not None and pool.is_retired:
@@ -127,8 +128,8 @@ class Intake:
         """Take more inputs of a call."""
         call = self._ledger.calls.get(message.call_id)
         if call is None:
-            text = f"call {message.call_id} is not open; its app may have stopped"
-            self._refuse(client, message.call_id, message.first, NotFoundError(text))
+            gone = NotFoundError(f"call {message.call_id} is not open; its app may have stopped")
+            self._refuse(client, message.call_id, message.first, stopping() if self._ledger.is_stopping else gone)
             return
         if call.cancelled:
             return

@@ -64,6 +64,7 @@ class Ledger:
         self.app_names: dict[str, str] = {}  #: ids of deployed apps by name
         self.diaries = Diaries()
         self.ended = 0  #: inputs that have ended in pools that are gone
+        self.is_stopping = False  #: the server is to end; what lasts goes on with the next one
         self.store_trouble = ""  #: why nothing more can be written down
         self.outbox: list[Effect] = []
         self.touched: dict[str, Pool] = {}  #: pools to dispatch and scale before `handle` returns
@@ -125,13 +126,21 @@ class Ledger:
 
     # ------------------------------------------------------------ clients and their calls
 
+    def enroll(self, call: Call) -> None:
+        """Take a call that goes on into memory."""
+        self.calls[call.id] = call
+        call.pool.calls_open += 1
+        if call.kind.is_async:
+            call.pool.spawned[call.id] = call
+
     def bind(self, client: int, call: Call) -> None:
         """Note that a call concerns a client, so that the client's end is noticed."""
         self.calls_of.setdefault(client, {})[call.id] = call
 
     def unbind(self, call: Call) -> None:
         """Forget a call that is over, or that is left to the store."""
-        self.calls.pop(call.id, None)
+        del self.calls[call.id]
+        call.pool.calls_open -= 1
         call.pool.spawned.pop(call.id, None)
         call.pool.thin.pop(call.id, None)
         for client in {call.client, *(watcher.client for watcher in call.watchers)}:

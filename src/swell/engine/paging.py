@@ -26,13 +26,13 @@ from swell.engine.pool import Pool
 from swell.engine.results import Results
 from swell.engine.span import Segment, Span
 from swell.engine.stories import Stories, call_and_index
-from swell.errors import NotFoundError, ServiceError, to_wire
+from swell.errors import ConnectionError, NotFoundError, to_wire
 from swell.model import CallKind
 from swell.records import CallGrown, LoadedCall, LoadedSpans, SpanRecord, StoredCall, Window
 from swell.wire.inquiries import AskStory, CallReport, InspectCall
 from swell.wire.messages import Accepted, CallDescription, DescribeCall, Failed, Message, OpenCall, Watch
 
-__all__ = ["Pager"]
+__all__ = ["Pager", "stopping"]
 
 Hear = Callable[[int, Message, bytes, float], None]  #: handles what a client said: client, message, payload, now
 
@@ -111,7 +111,7 @@ class Pager:
         call.sealed = True
         pool.stored_calls -= 1
         pool.stored_inputs -= call.pending
-        pool.spawned[call.id] = ledger.calls[call.id] = call
+        ledger.enroll(call)
         call.diary.note(stored.opened_at, What.STORED, 0, stored.accepted)
         if not stored.sealed:
             # Whoever fed it is gone with a former server; what was accepted is all there will be.
@@ -200,13 +200,12 @@ class Pager:
                 # It has ended a moment ago, or its app is stopping: the store knows by now how it ended.
                 self.ask(event.call_id, client, message, payload)
             elif isinstance(message, OpenCall):
-                begin(client, message, payload, now)
+                if isinstance(found, LoadedCall):
+                    self._ledger.tell(client, Accepted(event.call_id, found.call.accepted))
+                else:
+                    begin(client, message, payload, now)
             elif isinstance(message, Watch | DescribeCall | InspectCall | AskStory):
-                error = (
-                    ServiceError("the server is stopping")
-                    if found
-                    else NotFoundError(f"no call {event.call_id} is known here")
-                )
+                error = stopping() if found else NotFoundError(f"no call {event.call_id} is known here")
                 self._ledger.tell(client, Failed(message.request, *to_wire(error)))
 
     def _is_left_alone(self, call: StoredCall) -> bool:
@@ -238,6 +237,11 @@ class Pager:
             self._ledger.tell(client, Stories.from_store(message.request, call, None, None))
         else:
             self._ledger.emit(ReadTrace(client, message.request, call, index))
+
+
+def stopping() -> ConnectionError:
+    """Return why a server does nothing more that is to last. Who can, tries again, and finds the next one."""
+    return ConnectionError("the server is stopping")
 
 
 def _pieces(first: int, last: int, held_until: dict[int, float]) -> Iterator[tuple[int, int, float]]:

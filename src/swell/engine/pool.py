@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from swell.config import Settings
 from swell.engine.backlog import Backlog
 from swell.engine.container import Container
@@ -42,7 +44,7 @@ class Pool:
         self.serving_version = self.version
         self.changes = b""  #: what it changes of its base, for a variant
         self.is_pinned = False  #: keeps its version for good
-        self.is_retired = False  #: takes no calls any more
+        self.is_retired = False  #: takes no calls any more; see `set_retired`
         self.override = AutoscalerSettings()
         self.next_run: float | None = None  #: when its schedule is due
         self.backlog = Backlog()
@@ -53,8 +55,9 @@ class Pool:
         self.relief: dict[str, Container] = {}  #: those of a new version that wait to take over
         self.pending = {True: 0, False: 0}  #: inputs waiting, by "is asynchronous"
         self.running = {True: 0, False: 0}  #: inputs in containers, likewise
-        self.spawned: dict[str, Call] = {}  #: spawned calls that are in memory
-        self.thin: dict[str, Call] = {}  #: of these, those of which more should be in memory
+        self.calls_open = 0  #: calls in memory that have not ended
+        self.spawned: dict[str, Call] = {}  #: of these, those that were spawned
+        self.thin: dict[str, Call] = {}  #: and of these, those of which more should be in memory
         self.stored_calls = 0  #: spawned calls that are in the store alone
         self.stored_inputs = 0  #: their inputs that wait
         self.loaded_upto = 0  #: sequence of the last one that was read back
@@ -79,10 +82,17 @@ class Pool:
         self.settings = autoscale.effective(
             self.spec.autoscaler, self.override, self._settings.default_scaledown_window
         )
+        if self.is_retired:  # it only finishes what it has
+            self.settings = replace(self.settings, min_containers=0, buffer_containers=0)
 
     def set_override(self, override: AutoscalerSettings) -> None:
         """Replace the run-time layer of the autoscaler settings."""
         self.override = override
+        self._refresh()
+
+    def set_retired(self, is_retired: bool) -> None:
+        """Take no calls any more, and keep no containers but for those it has; or go on as before."""
+        self.is_retired = is_retired
         self._refresh()
 
     def become(self, spec: FunctionSpec, deployment: Deployment) -> None:
@@ -151,8 +161,8 @@ class Pool:
 
     @property
     def is_empty(self) -> bool:
-        """True when it has no inputs left, in memory or in the store."""
-        return not (self.pending[True] or self.pending[False] or self.running[True] or self.running[False])
+        """True when none of its calls goes on, in memory or in the store; one that goes on may yet get inputs."""
+        return not (self.calls_open or self.stored_calls)
 
     @property
     def is_full(self) -> bool:
@@ -174,7 +184,7 @@ class Pool:
         """Inputs in containers, without those that a container on its way out will finish by itself."""
         if len(self.containers) == self.live:
             return self.running_total
-        finishing = (c for c in self.containers.values() if c.leaving and not c.killed and c.id not in self.ready)
+        finishing = (c for c in self.containers.values() if c.leaving and not c.is_cut_short and c.id not in self.ready)
         return self.running_total - sum(c.executing for c in finishing)
 
     # ------------------------------------------------------------ containers

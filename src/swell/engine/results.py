@@ -149,6 +149,7 @@ class Results:
             call.diary.ended_at, call.diary.num_inputs = now, call.accepted
             self._ledger.diaries.keep_call(call.diary)
             self._ledger.unbind(call)
+            self._ledger.touch(call.pool)  # its pool may have waited for this
 
 
 def _as_outputs(call_id: str, settled: Sequence[Settled]) -> tuple[Outputs, bytes]:

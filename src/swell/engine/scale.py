@@ -96,7 +96,8 @@ class Scaler:
         return is_capped or (bool(self._ledger.nodes) and not find_place(self._ledger.rooms(), pool.spec.resources))
 
     def _ceiling(self, pool: Pool) -> int:
-        return pool.settings.max_containers or self._ledger.settings.containers_max
+        platforms = self._ledger.settings.containers_max
+        return min(pool.settings.max_containers or platforms, platforms)
 
     def _has_bounds(self, pool: Pool) -> bool:
         settings = pool.settings
@@ -299,6 +300,7 @@ class Scaler:
             return
         if container.state is ContainerState.READY:
             container.become(ContainerState.DRAINING)
+        container.interrupted = True
         container.crash_expected = reason
         grace_s = self._ledger.settings.exit_grace_s
         container.drain_until = min(container.drain_until, now + grace_s)

@@ -330,16 +330,16 @@ class Diary:
             case LoadCall(call_id, window):
                 store.load_call(call_id, window, lambda found: self._answer(CallLoaded(call_id, found)))
             case LoadCalls(function_id, after, calls_max, window):
-                answer = partial(CallsLoaded, function_id)
-                store.load_calls(function_id, after, calls_max, window, lambda calls: self._answer(answer(calls)))
+                loaded = partial(CallsLoaded, function_id)
+                store.load_calls(function_id, after, calls_max, window, lambda calls: self._answer(loaded(calls)))
             case LoadSpans(call_id, first, window):
                 store.load_spans(call_id, first, window, lambda spans: self._answer(SpansLoaded(spans)))
             case ReadDeployment(app_id, version):
-                answer = partial(DeploymentRead, app_id, version)
-                store.read_deployment(app_id, version, lambda found: self._answer(answer(found)))
+                read = partial(DeploymentRead, app_id, version)
+                store.read_deployment(app_id, version, lambda found: self._answer(read(found)))
             case ReadTrace(client, request, call, index):
-                answer = partial(TraceRead, client, request, call, index)
-                store.read_trace(call.call_id, index, lambda trace: self._answer(answer(trace)))
+                traced = partial(TraceRead, client, request, call, index)
+                store.read_trace(call.call_id, index, lambda trace: self._answer(traced(trace)))
             case SendRecorded():
                 say = partial(self._sent, effect)
                 store.read_outputs(effect.call_id, effect.first, effect.last, lambda found: self._say(say(found)))
@@ -453,6 +453,8 @@ class Diary:
                 return f"reclaim #{message.delivery} from {name}"
             case m.Drain():
                 return f"drain {name}"
+            case m.Interrupt():
+                return f"interrupt {name}"
             case m.ItemsTaken():
                 return f"{message.count} items of #{message.delivery}[{message.position}] taken, to {name}"
             case _:
