@@ -14,7 +14,7 @@ from swell.engine.events import SendRecorded
 from swell.engine.ledger import Ledger
 from swell.engine.paging import Pager, stopping
 from swell.engine.pool import Pool
-from swell.engine.results import Results
+from swell.engine.results import Results, Settled
 from swell.engine.settle import Settler
 from swell.engine.span import Segment, Span
 from swell.errors import Error, InvalidError, NotFoundError, ResourceExhausted, ServiceError, to_wire
@@ -272,7 +272,8 @@ class Intake:
         indexes = [delivery.locate(position)[1:] for position in positions]
         self._settler.void(delivery, positions, now=now)
         for segment, index in indexes:
-            self._results.settle(call, segment, [(index, OutputStatus.TERMINATED, text, False)], now)
+            ended = Settled(index, OutputStatus.TERMINATED, text, False, delivery.at, delivery.container.id)
+            self._results.settle(call, segment, [ended], now)
         return True
 
     def client_gone(self, client: int, now: float) -> None:

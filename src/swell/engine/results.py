@@ -6,14 +6,16 @@ or deliveries, nor why an input has ended.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
 
 from swell.engine.call import Call
 from swell.engine.diary import What
 from swell.engine.events import DropBlobs
 from swell.engine.ledger import Ledger
 from swell.engine.pool import Pool
-from swell.engine.span import Segment
+from swell.engine.span import Segment, Span
 from swell.model import OutputStatus
 from swell.records import CallEnded, OutputsRecord, SpansDone, Trace
 from swell.wire.messages import Outputs
@@ -22,7 +24,16 @@ __all__ = ["Results", "Settled"]
 
 SUCCESS = OutputStatus.SUCCESS
 
-Settled = tuple[int, OutputStatus, bytes, bool]  #: index, status, payload, is the payload a reference to a blob
+
+class Settled(Struct, frozen=True, gc=False):
+    """How one input has ended."""
+
+    index: int
+    status: OutputStatus
+    payload: bytes
+    has_blob: bool = False  #: the payload is a reference to one
+    delivered_at: float | None = None  #: when it left for the container in which it has ended; None if in none
+    container_id: str = ""
 
 
 class Results:
@@ -36,7 +47,7 @@ class Results:
     def settle(self, call: Call, segment: Segment, settled: Sequence[Settled], now: float) -> None:
         """End inputs that no container holds (they were pending, or are void where they run)."""
         self.publish(call, settled, now)
-        self.done(call, segment, [entry[0] for entry in settled], now)
+        self.done(call, segment, [entry.index for entry in settled], now)
 
     def succeeded(
         self,
@@ -65,13 +76,17 @@ class Results:
 
     def end_pending(self, call: Call, status: OutputStatus, payload: bytes, now: float) -> None:
         """End everything of a call that waits."""
-        for span in call.pool.backlog.remove(call):
+        spans = call.pool.backlog.remove(call)
+        if call.kind.is_async:
+            for first, last in _joined(spans):
+                self._end_alike(call, first, last - first, status, payload, now)
+        for span in spans:
             call.add_pending(-len(span))
+            indexes = range(span.first, span.last)
             if call.kind.is_async:
-                self._end_alike(call, span.first, len(span), status, payload, now)
-                self.done(call, span.segment, range(span.first, span.last), now)
+                self.done(call, span.segment, indexes, now)
             else:
-                settled = [(index, status, payload, False) for index in range(span.first, span.last)]
+                settled = [Settled(index, status, payload) for index in indexes]
                 self.settle(call, span.segment, settled, now)
         if call.stored:
             self._end_stored(call, status, payload, now)
@@ -103,14 +118,15 @@ class Results:
 
     # ------------------------------------------------------------ inside
 
-    def publish(self, call: Call, settled: Sequence[Settled], now: float, container_id: str = "") -> None:
+    def publish(self, call: Call, settled: Sequence[Settled], now: float) -> None:
         """Tell some results of one call, or write them down."""
-        for index, status, _, _ in settled:
-            what = What.SUCCEEDED if status is SUCCESS else What.FAILED
-            call.diary.note(now, what, index, 1, container_id, status)
+        for entry in settled:
+            what = What.SUCCEEDED if entry.status is SUCCESS else What.FAILED
+            call.diary.note(now, what, entry.index, 1, entry.container_id, entry.status)
         if call.kind.is_async:
             for run in _runs(settled):
-                self._record(call, _as_record(call.id, run, Trace(call.diary.opened_at, None, now, container_id)))
+                trace = Trace(call.diary.opened_at, run[0].delivered_at, now, run[0].container_id)
+                self._record(call, _as_record(call.id, run, trace))
         else:
             self._ledger.tell(call.client, *_as_outputs(call.id, settled))
 
@@ -137,7 +153,7 @@ class Results:
                 call.streams.pop(index, None)
         if not segment.left and call.kind.is_async:
             call.pool.bytes_at_hand -= len(segment.payload)
-            if not call.finished:
+            if not call.finished and not call.cancelled:  # else its end, which follows, says as much
                 self._ledger.persist(SpansDone(call.id, [segment.first]))
         self.end_if_finished(call, now)
 
@@ -157,23 +173,35 @@ def _as_outputs(call_id: str, settled: Sequence[Settled]) -> tuple[Outputs, byte
     parts: list[tuple[int, int]] = []
     ends: list[int] = []
     size = 0
-    for index, _, payload, _ in settled:
-        if parts and parts[-1][0] + parts[-1][1] == index:
+    for entry in settled:
+        if parts and parts[-1][0] + parts[-1][1] == entry.index:
             parts[-1] = (parts[-1][0], parts[-1][1] + 1)
         else:
-            parts.append((index, 1))
-        size += len(payload)
+            parts.append((entry.index, 1))
+        size += len(entry.payload)
         ends.append(size)
-    failures = [(i, int(entry[1])) for i, entry in enumerate(settled) if entry[1] is not SUCCESS]
-    blobs = [i for i, entry in enumerate(settled) if entry[3]]
-    return Outputs(call_id, parts, ends, failures, blobs), b"".join(entry[2] for entry in settled)
+    failures = [(i, int(entry.status)) for i, entry in enumerate(settled) if entry.status is not SUCCESS]
+    blobs = [i for i, entry in enumerate(settled) if entry.has_blob]
+    return Outputs(call_id, parts, ends, failures, blobs), b"".join(entry.payload for entry in settled)
+
+
+def _joined(spans: Iterable[Span]) -> list[tuple[int, int]]:
+    """Return (first, last) of the inputs of some spans, in as few runs as there can be."""
+    runs: list[tuple[int, int]] = []
+    for span in sorted(spans, key=lambda span: span.first):
+        if runs and runs[-1][1] == span.first:
+            runs[-1] = (runs[-1][0], span.last)
+        else:
+            runs.append((span.first, span.last))
+    return runs
 
 
 def _runs(settled: Sequence[Settled]) -> list[list[Settled]]:
-    """Return results in runs of consecutive inputs."""
+    """Return results in runs of consecutive inputs that left together."""
     runs: list[list[Settled]] = []
     for entry in settled:
-        if runs and runs[-1][-1][0] + 1 == entry[0]:
+        before = runs[-1][-1] if runs else None
+        if before is not None and before.index + 1 == entry.index and before.delivered_at == entry.delivered_at:
             runs[-1].append(entry)
         else:
             runs.append([entry])
@@ -182,7 +210,7 @@ def _runs(settled: Sequence[Settled]) -> list[list[Settled]]:
 
 def _as_record(call_id: str, run: Sequence[Settled], trace: Trace) -> OutputsRecord:
     outputs, payload = _as_outputs(call_id, run)
-    return OutputsRecord(call_id, run[0][0], len(run), outputs.ends, payload, outputs.failures, outputs.blobs, trace)
+    return OutputsRecord(call_id, run[0].index, len(run), outputs.ends, payload, outputs.failures, outputs.blobs, trace)
 
 
 def _cut(record: OutputsRecord, first: int, last: int) -> tuple[Outputs, bytes]:

@@ -93,15 +93,15 @@ class Settler:
                         call, segment, index = delivery.locate(position)
                         call.add_running(-1)
                         if not self._retried(call, segment, index, status, now):
-                            entry = (segment, (index, status, payload[start:end], item in blobs))
-                            settled.setdefault(call.id, (call, []))[1].append(entry)
+                            ended = Settled(index, status, payload[start:end], item in blobs, delivery.at, container.id)
+                            settled.setdefault(call.id, (call, []))[1].append((segment, ended))
                 item, start = item + 1, end
             if delivery is not None:
                 self.requeue(delivery, unasked, now)
         for call, entries in settled.values():
-            self._results.publish(call, [entry for _, entry in entries], now, container.id)
+            self._results.publish(call, [entry for _, entry in entries], now)
             for segment, entry in entries:
-                self._results.done(call, segment, (entry[0],), now)
+                self._results.done(call, segment, (entry.index,), now)
 
     def _counts_as_lost(self, delivery: Delivery, position: int) -> bool:
         """Judge an input that was stopped though nobody asked for it: as part of a batch, or with its container.
@@ -110,7 +110,10 @@ class Settler:
         """
         call, _, index = delivery.locate(position)
         crashes = call.crashes[index] = call.crashes.get(index, 0) + 1
-        return crashes < self._ledger.settings.poison_crashes_max
+        if crashes >= self._ledger.settings.poison_crashes_max:
+            return False
+        self._record_attempt(call, index, 0.0)
+        return True
 
     def yielded(self, container: Container, message: Yielded, payload: bytes) -> None:
         """A generator produced values: pass on those that its consumer does not have from an earlier attempt."""
@@ -171,7 +174,8 @@ class Settler:
         """One attempt of a running input ended badly by the engine's own judgement: retry it or tell the caller."""
         call, segment, index = delivery.locate(position)
         if not self._retried(call, segment, index, status, now):
-            self._results.settle(call, segment, [(index, status, text.encode(), False)], now)
+            ended = Settled(index, status, text.encode(), False, delivery.at, delivery.container.id)
+            self._results.settle(call, segment, [ended], now)
 
     def lost(self, container: Container, reason: str, now: float) -> None:
         """A container is gone: what it had started is re-run or blamed, what it had not started is just requeued."""
@@ -185,7 +189,6 @@ class Settler:
             for position in blamed:
                 call, segment, index = delivery.locate(position)
                 crashes = call.crashes[index] = call.crashes.get(index, 0) + 1
-                self._record_attempt(call, index, 0.0)
                 # Only an input that was alone when its container died is known to have done it.
                 if crashes >= limit and was_alone:
                     positions.remove(position)
@@ -194,9 +197,12 @@ class Settler:
                         f"input {index} was running in {crashes} containers when they died (the last: {reason}); it is "
                         f"not tried again (poison_crashes_max = {limit})"
                     )
-                    self._results.settle(
-                        call, segment, [(index, OutputStatus.INTERNAL_FAILURE, text.encode(), False)], now
+                    ended = Settled(
+                        index, OutputStatus.INTERNAL_FAILURE, text.encode(), False, delivery.at, container.id
                     )
+                    self._results.settle(call, segment, [ended], now)
+                else:
+                    self._record_attempt(call, index, 0.0)
             suspicious = bool(blamed) or (is_head and not container.crash_expected)
             self.requeue(delivery, positions, now, suspected=suspicious, lost=reason)
         container.deliveries.clear()
@@ -260,7 +266,8 @@ class Settler:
 
     def _retried(self, call: Call, segment: Segment, index: int, status: OutputStatus, now: float) -> bool:
         """Send a failed input round again if its policy allows; True if so."""
-        if status not in (FAILURE, TIMEOUT) or call.cancelled or call.pool.app.closing:
+        app = call.pool.app
+        if status not in (FAILURE, TIMEOUT) or call.cancelled or (app.closing and not app.suspended):
             return False
         failures = call.failures[index] = call.failures.get(index, 0) + 1
         delay = retry_delay(call.pool.spec.retry, failures, self._ledger.settings.retry_delay_min_s)
