@@ -90,6 +90,16 @@ def websocket(peer: Any, path: str = "/", method: str = "", **options: Any) -> C
     return unix_connect(peer.socket_path(method), uri, open_timeout=PATIENCE_S, max_size=None, **options)
 
 
+def receive_answer(client: socket.socket) -> bytes:
+    """What arrives up to the end of a chunked answer."""
+    received = b""
+    while not received.endswith(b"0\r\n\r\n"):
+        piece = client.recv(10_000)
+        assert piece, received
+        received += piece
+    return received
+
+
 broken_off = pytest.raises((http.client.RemoteDisconnected, ConnectionError))
 
 
@@ -283,10 +293,7 @@ def f(): return app
             client.sendall(b"%x\r\n%s\r\n" % (len(piece), piece))
             await_that(peer.mark(f"got-{piece.decode()}").exists, "it does not arrive before the others")
         client.sendall(b"0\r\n\r\n")
-        received = b""
-        while not received.endswith(b"0\r\n\r\n"):
-            received += client.recv(1000)
-        assert b'["one", "two", ""]' in received
+        assert b'["one", "two", ""]' in receive_answer(client)
 
 
 COUNTS = (
@@ -355,7 +362,7 @@ def test_a_body_waits_for_its_handler(start: Start) -> None:
         peer.mark("go").touch()
         client.settimeout(PATIENCE_S)
         client.sendall(bytes((100 << 20) - sent))
-        assert b"%d " % (100 << 20) in client.recv(10_000)
+        assert b"%d " % (100 << 20) in receive_answer(client)
 
 
 def test_a_handler_is_told_that_its_client_has_gone(start: Start) -> None:

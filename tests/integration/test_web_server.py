@@ -74,6 +74,15 @@ def serve(host="0.0.0.0", port=8642):
     return server
 """
 
+LOOK = """
+import urllib.request
+def look(url):
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer: return answer.read().decode()
+    except OSError as error:
+        return type(getattr(error, "reason", error)).__name__
+"""
+
 IN_A_CHILD = """
 import subprocess, sys
 def f(): subprocess.Popen([sys.executable, "-m", "http.server", "8642", "--bind", "{host}"])
@@ -195,27 +204,31 @@ def test_many_containers_bind_one_port_at_once(start: Start) -> None:
             assert list(threads.map(lambda peer: peer.ask(), peers)) == [(200, f"n{i}".encode()) for i in range(8)]
 
 
-def test_a_container_without_privileges_has_its_port_too(start: Start) -> None:
+@pytest.mark.parametrize("port", [8642, 80])
+def test_a_container_without_privileges_has_its_port_too(start: Start, port: int) -> None:
     if os.geteuid() or shutil.which("setpriv") is None:
-        pytest.skip("every container here is without privileges, or setpriv is not installed")
-    through = ["setpriv", "--bounding-set=-sys_admin,-sys_ptrace", "--inh-caps=-sys_admin,-sys_ptrace"]
-    peers = [start(server(), ANSWERING + "f = serve", name=name, through=through) for name in ("a", "b")]
+        through = []  # every container here is without privileges, or cannot lose them
+    else:
+        lost = "-sys_admin,-sys_ptrace,-net_bind_service"
+        through = ["setpriv", f"--bounding-set={lost}", f"--inh-caps={lost}"]
+    code = ANSWERING + f"def f(): return serve(port={port})"
+    peers = [start(server(port), code, name=name, through=through) for name in ("a", "b")]
     for peer in peers:
         peer.ready()
-        assert psutil.Process(peer.process.pid).children()
     assert [peer.ask() for peer in peers] == [(200, b"a"), (200, b"b")]
 
 
-# ---------------------------------------------------------------- the network as the container sees it
+def test_a_program_of_the_machine_that_has_the_port_everywhere_does_not_matter(start: Start) -> None:
+    with socket.create_server(("", 0)) as other:
+        port = other.getsockname()[1]
+        code = ANSWERING + LOOK + f"def f():\n    serve(port={port})\n    print(look('http://127.0.0.1:{port}'))"
+        peer = start(server(port), code, name="a")
+        peer.ready()
+        assert peer.ask() == (200, b"a")
+        assert peer.end()[:2] == (0, "a\n")
 
-LOOK = """
-import urllib.request
-def look(url):
-    try:
-        with urllib.request.urlopen(url, timeout=10) as answer: return answer.read().decode()
-    except OSError as error:
-        return type(getattr(error, "reason", error)).__name__
-"""
+
+# ---------------------------------------------------------------- the network as the container sees it
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::", "::1"])
@@ -260,6 +273,7 @@ def f():
         assert other.getsockname()[0] == "127.0.0.1"
         with socket.create_connection(other.getsockname()): pass
     with socket.socket(socket.AF_UNIX) as local: local.bind("local")
+    assert {{found[4][:2] for found in socket.getaddrinfo("localhost", 8642)}} <= {{("127.0.0.1", 8642), ("::1", 8642)}}
     return serve()
 """
         )
@@ -352,18 +366,21 @@ def watched() -> list[str]:
 def test_without_ports_of_their_own_one_container_starts_and_the_next_one_says_why_not(
     start: Start, watched: list[str]
 ) -> None:
-    first = start(server(), ANSWERING + "f = serve", name="a", through=watched)
+    with socket.create_server(("", 0)) as other:
+        port = other.getsockname()[1]
+    spec, code = server(port), ANSWERING + f"def f(): return serve(port={port})"
+    first = start(spec, code, name="a", through=watched)
     first.ready()
     assert first.ask() == (200, b"a")
-    error = failure(start(server(), ANSWERING + "f = serve", name="b", through=watched))
+    error = failure(start(spec, code, name="b", through=watched))
     assert isinstance(error, ConflictError)
     assert "watched by another program already" in str(error)
     assert "max_containers=1" in str(error)
     assert first.ask() == (200, b"a")
-    code, _, err = first.end()
-    assert code == 0
-    assert "shares port 8642 with the whole machine" in err
-    again = start(server(), ANSWERING + "f = serve", name="c", through=watched)
+    status, _, err = first.end()
+    assert status == 0
+    assert f"shares port {port} with the whole machine" in err
+    again = start(spec, code, name="c", through=watched)
     again.ready()
     assert again.ask() == (200, b"c")
 
@@ -724,24 +741,36 @@ def f():
 def test_a_class_has_several_servers_and_takes_calls_beside(start: Start) -> None:
     code = (
         ANSWERING
+        + LOOK
         + """
+class Six(Server):
+    address_family = socket.AF_INET6
 class C:
-    def one(self): self.first = serve(port=8642)
-    def two(self): self.second = serve("::1", 8643) if 0 else serve(port=8643)
-    def ports(self): return [s.server_address[1] for s in (self.first, self.second)]
+    def one(self): serve(port=8642)
+    def two(self):
+        server = Six(("::", 8643), Two)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    def look(self): return [look(f"http://localhost:{port}") for port in (8642, 8643)]
+class Two(Handler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"two of " + os.path.basename(os.getcwd()).encode())
+        self.close_connection = True
 """
     )
     methods = (
         MethodSpec("one", web=WebSpec("server", port=8642, startup_timeout_s=PATIENCE_S)),
         MethodSpec("two", web=WebSpec("server", port=8643, startup_timeout_s=PATIENCE_S)),
-        MethodSpec("ports"),
+        MethodSpec("look"),
     )
     spec = FunctionSpec("C.*", Source("program", "C"), cls=ClassSpec(methods))
     peers = [start(spec, code, name=name) for name in ("a", "b")]
     for peer in peers:
         peer.ready()
     for peer in peers:
-        name = peer.directory.name.encode()
-        assert [peer.ask(method=method) for method in ("one", "two")] == [(200, name)] * 2
-        assert peer.run((), method="ports") == [(OutputStatus.SUCCESS, [8642, 8643])]
+        name = peer.directory.name
+        answers = [peer.ask(method=method)[1].decode() for method in ("one", "two")]
+        assert answers == [name, f"two of {name}"]
+        assert peer.run((), method="look") == [(OutputStatus.SUCCESS, answers)]
         assert peer.end()[0] == 0

@@ -50,7 +50,7 @@ def build_site(entry: Entry, web: WebSpec, ground: Ground) -> Site:
         assert ground.ports is not None
         server = entry.call()
         addresses = ground.ports.addresses(web.port)
-        return RelaySite(ground.path, addresses, web.startup_timeout_s, stop_fetching, keep=server)
+        return RelaySite(ground.path, web.port, addresses, web.startup_timeout_s, stop_fetching, keep=server)
     from swell.runner.web.app_site import AppSite  # brings uvicorn
 
     return AppSite(ground.path, _app(entry, web, ground), ground.max_inputs, ground.interrupt)

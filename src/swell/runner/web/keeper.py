@@ -1,7 +1,7 @@
 """The keeper: the process that a container has for a parent if a server of the user's is to have its port to itself.
 
 It looks at every `bind` and `connect` in the container and in all that the container starts, in whatever language, and
-moves those that are about the port to the container's own addresses (see `ports`) before they are carried out. It is
+moves those that are about the port to the container's own address (see `ports`) before they are carried out. It is
 the parent because of Ubuntu and others, where a process may look into its descendants only; and a process, because a
 thread could not run while user code waits in a native library that holds Python's global lock.
 
@@ -23,20 +23,19 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from types import FrameType
 from typing import Final, NoReturn
 
 from swell.runner import linux
 from swell.runner.channel import Channel
 from swell.runner.web import seccomp
-from swell.runner.web.ports import Home, Ports, PrivatePorts, SharedPorts, moved
+from swell.runner.web.ports import Ports, PrivatePorts, Refuge, SharedPorts, moved
 
 __all__ = ["keep_ports"]
 
 _PASSED_ON: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 _ADDRESS_MAX: Final = 28  #: bytes of the longest socket address that can be moved
-_BYTES6: Final = 16  #: of an address of IPv6
 
 
 def keep_ports(ports: Collection[int], channel: Channel) -> Ports:
@@ -52,7 +51,7 @@ def keep_ports(ports: Collection[int], channel: Channel) -> Ports:
         seccomp.check()
     except seccomp.UnavailableError as error:
         return SharedPorts(ports, str(error))
-    private = PrivatePorts()
+    private = PrivatePorts(ports)
     near, far = socket.socketpair()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
@@ -61,7 +60,7 @@ def keep_ports(ports: Collection[int], channel: Channel) -> Ports:
     pid = channel.hand_down()
     if pid:
         near.close()
-        Keeper(pid, ports, private.home).run(far)
+        Keeper(pid, private.refuges).run(far)
     far.close()
     linux.die_with_parent(parent)
     linux.adopt_orphans()
@@ -73,29 +72,27 @@ def keep_ports(ports: Collection[int], channel: Channel) -> Ports:
             return SharedPorts(ports, str(error))
         socket.send_fds(near, [b"\0"], [listener])
         os.close(listener)
-    if not _is_moved(min(ports), private):
+    if not _is_moved(private):
         return SharedPorts(ports, "the system does not let one process change the system calls of another")
     return private
 
 
-def _is_moved(port: int, private: PrivatePorts) -> bool:
+def _is_moved(private: PrivatePorts) -> bool:
     """Return whether a socket that is bound to a port here is bound elsewhere."""
-    with socket.socket() as tried:
-        try:
-            tried.bind(("127.0.0.1", port))
-        except PermissionError:  # a port below 1024: the user's server will be told the same
-            return True
+    port = min(private.refuges)
+    with socket.socket() as tried, contextlib.suppress(OSError):  # as when others have the port: it was not moved
+        tried.bind(("127.0.0.1", port))
         return tried.getsockname() == private.addresses(port)[0]
+    return False
 
 
 class Keeper:
     """Keeps ports for the container that is the child `pid`."""
 
-    def __init__(self, pid: int, ports: Collection[int], home: Home) -> None:
+    def __init__(self, pid: int, refuges: Mapping[int, Refuge]) -> None:
         self._pid = pid
-        self._ports = ports
-        self._home = home
-        self._bound = home.four  # by a server of the container, the last time
+        self._refuges = refuges
+        self._bound: dict[int, int] = {}  # the number that a server bound last, by the port that it wanted
 
     def run(self, container: socket.socket) -> NoReturn:
         """Work until the container ends; then end likewise.
@@ -161,23 +158,18 @@ class Keeper:
             if not seccomp.is_waiting(listener, held):
                 return
             address = os.pread(memory, min(held.size, _ADDRESS_MAX), held.address)
-            change = moved(address, is_bind=held.is_bind, ports=self._ports, home=self._home, bound=self._bound)
-            if change is None:
+            move = moved(address, self._refuges, None if held.is_bind else self._bound)
+            if move is None:
                 return
-            offset, host = change
             if held.is_bind:
-                self._bound = host[-4:]
-                if len(host) == _BYTES6:
-                    self._admit_both(held)
-            os.pwrite(memory, host, held.address + offset)
+                self._bound[move.port] = move.number
+                if move.is_six:
+                    _admit_both(held)
+            elif _is_for_datagrams(held):
+                return  # the C library, which asks how an address would be reached, in what it will return of it
+            os.pwrite(memory, move.address, held.address)
         finally:
             os.close(memory)
-
-    @staticmethod
-    def _admit_both(held: seccomp.Held) -> None:
-        """Let a socket of IPv6 take an address that stands for one of IPv4; some servers forbid that to theirs."""
-        with contextlib.suppress(PermissionError), seccomp.duplicate(held) as duplicate:
-            duplicate.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
 
     def _bury(self) -> int:
         """Return the container's exit code, or die of the signal that it died of; what it left behind goes first."""
@@ -194,3 +186,16 @@ class Keeper:
                 signal.signal(-code, signal.SIG_DFL)
             os.kill(os.getpid(), -code)
         return code
+
+
+def _admit_both(held: seccomp.Held) -> None:
+    """Let a socket of IPv6 take an address that stands for one of IPv4; some servers forbid that to theirs."""
+    with contextlib.suppress(PermissionError), seccomp.duplicate(held) as duplicate:
+        duplicate.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+
+
+def _is_for_datagrams(held: seccomp.Held) -> bool:
+    """Return whether a socket is one of UDP, where that may be known."""
+    with contextlib.suppress(PermissionError), seccomp.duplicate(held) as duplicate:
+        return duplicate.type == socket.SOCK_DGRAM
+    return False

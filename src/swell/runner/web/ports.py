@@ -1,9 +1,11 @@
 """Ports that a container has to itself, although it shares the network of its machine with others like it.
 
 A server of the user's binds a fixed port, on whichever address, and containers of one function all bind the same. So
-each container gets two loopback addresses of its own, out of the sixteen million that every machine has; a socket that
-is bound to the port is bound there instead, and connections to it from within the container lead there: see `keeper`.
-Nothing else is moved: neither other ports, nor connections to elsewhere.
+each container gets a loopback address of its own, out of the sixteen million that every machine has, and for each of
+its ports some free ones there. A socket that is to be bound to the port is bound there instead, and connections to it
+from within the container lead there: see `keeper`. Nothing else is moved: neither other ports, nor connections to
+elsewhere. The number changes together with the address, because whoever listens on all addresses of the machine has the
+port on all of them, and because numbers below 1024 are for privileged programs.
 
 Where that cannot be done, the port is the machine's: one container gets it, and any other fails to start, with an error
 that says why. This module must not know how system calls are caught, or what servers say.
@@ -15,25 +17,28 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from contextlib import ExitStack
 from typing import Final, NamedTuple, Protocol
 
 from swell.errors import ConflictError
 
-__all__ = ["Home", "Ports", "PrivatePorts", "SharedPorts", "moved"]
+__all__ = ["Ports", "PrivatePorts", "Refuge", "SharedPorts", "moved"]
 
 _INET: Final = struct.pack("=H", socket.AF_INET)
 _INET6: Final = struct.pack("=H", socket.AF_INET6)
 _MAPPED: Final = bytes(10) + b"\xff\xff"  #: begins an address of IPv6 that stands for one of IPv4
 _LOOPBACK6: Final = bytes(15) + b"\1"
-_HOST_AT, _HOST6_AT = 4, 8  #: where the host is in a socket address
-_SIZE, _SIZE6 = 16, 24  #: bytes of a socket address up to the end of the host
+_HERE, _HERE6 = bytes(4), bytes(16)  #: all addresses; to a client they mean this machine
+_SIZE, _SIZE6 = 16, 24  #: bytes that the kernel wants of a socket address
+
+Address = tuple[str, int]
 
 
 class Ports(Protocol):
     """Where the servers of this container are."""
 
-    def addresses(self, port: int) -> list[tuple[str, int]]:
+    def addresses(self, port: int) -> list[Address]:
         """Return the addresses at which a server that bound `port` can be reached; one of them will do."""
         ...
 
@@ -41,81 +46,99 @@ class Ports(Protocol):
 # ---------------------------------------------------------------- private ones
 
 
-class Home(NamedTuple):
-    """The addresses of IPv4 that one container has to itself, four bytes each.
+class Refuge(NamedTuple):
+    """Where sockets go that are bound to one port of one container.
 
-    Two, because a server may bind its port once for IPv4 and once for IPv6.
+    There are two numbers, because a server may bind its port once for IPv4 and once for IPv6.
     """
 
-    four: bytes
-    six: bytes
-
-    @classmethod
-    def random(cls) -> Home:
-        """Return some home; whether it is free must be found out."""
-        second, third, fourth = os.urandom(3)
-        second = 16 + second % 224  # far from 127.0.0.1, 127.0.1.1 and 127.0.0.53, which other programs use
-        fourth = 2 + fourth // 2 % 126 * 2
-        return cls(bytes((127, second, third, fourth)), bytes((127, second, third, fourth + 1)))
+    host: bytes  #: address of IPv4, four bytes
+    four: int
+    six: int
 
 
 class PrivatePorts:
-    """Ports at addresses that no other process on this machine gets, until this is closed or its process is gone."""
+    """Ports at an address that no other process on this machine gets, until this is closed or its process is gone."""
 
-    def __init__(self) -> None:
-        self.home, self._claim = self._settle()
+    def __init__(self, ports: Collection[int]) -> None:
+        host, self._claim = self._settle()
+        with ExitStack() as stack:  # all are held until the last one is found, so that no two are the same
+            self.refuges: Mapping[int, Refuge] = {
+                port: Refuge(host, _free(host, stack), _free(host, stack)) for port in ports
+            }
 
     @staticmethod
-    def _settle() -> tuple[Home, socket.socket]:
+    def _settle() -> tuple[bytes, socket.socket]:
         while True:
-            home = Home.random()
-            claim = _claim(f"home-{socket.inet_ntoa(home.four)}")
+            second, third, fourth = os.urandom(3)
+            # Far from 127.0.0.1, 127.0.1.1 and 127.0.0.53, which other programs use.
+            host = bytes((127, 16 + second % 224, third, 1 + fourth % 254))
+            claim = _claim(f"host-{socket.inet_ntoa(host)}")
             if claim is not None:
-                return home, claim
+                return host, claim
 
-    def addresses(self, port: int) -> list[tuple[str, int]]:
+    def addresses(self, port: int) -> list[Address]:
         """Return the addresses at which a server that bound `port` can be reached."""
-        return [(socket.inet_ntoa(host), port) for host in self.home]
+        refuge = self.refuges[port]
+        host = socket.inet_ntoa(refuge.host)
+        return [(host, refuge.four), (host, refuge.six)]
 
     def close(self) -> None:
-        """Let others have the addresses."""
+        """Let others have the address."""
         self._claim.close()
 
 
-def moved(
-    address: bytes, *, is_bind: bool, ports: Collection[int], home: Home, bound: bytes
-) -> tuple[int, bytes] | None:
-    """Return where in a socket address to write what, so that it leads home; None if it is to stay as it is.
+def _free(host: bytes, stack: ExitStack) -> int:
+    tried = stack.enter_context(socket.socket())
+    tried.bind((socket.inet_ntoa(host), 0))
+    return tried.getsockname()[1]
+
+
+class Moved(NamedTuple):
+    """A socket address that leads to a refuge."""
+
+    address: bytes
+    port: int  #: that the program wanted
+    number: int  #: of the one that it gets
+    is_six: bool  #: it is for a socket of IPv6
+
+
+def moved(address: bytes, refuges: Mapping[int, Refuge], bound: Mapping[int, int] | None) -> Moved | None:
+    """Return where a socket address is to lead; None if it is to stay as it is.
+
+    An address that leads to a refuge already is treated like the one that it was: it may be of the wrong number there.
 
     Args:
-        address: As the program gave it to `bind` or `connect`.
-        is_bind: To which of the two.
-        ports: The ports that are this container's own.
-        home: Where they are.
-        bound: The one of its addresses that a server bound last, to which connections go.
+        address: As a program gave it to `bind` or `connect`.
+        refuges: Of this container's ports.
+        bound: For `connect`, the number that was bound last in a port's refuge, by port; None for `bind`.
     """
-    family, port = address[:2], int.from_bytes(address[2:4], "big")
-    if port not in ports:
-        return None
+    family, number = address[:2], int.from_bytes(address[2:4], "big")
     if family == _INET and len(address) >= _SIZE:
-        host = address[_HOST_AT : _HOST_AT + 4]
-        if is_bind:
-            return _HOST_AT, home.four
-        return (_HOST_AT, bound) if _is_here(host) and host not in home else None
-    if family == _INET6 and len(address) >= _SIZE6:
-        host = address[_HOST6_AT:_SIZE6]
-        if is_bind:
-            return _HOST6_AT, _MAPPED + home.six
-        is_mapped = host.startswith(_MAPPED)
-        if is_mapped and host[12:] in home:
-            return None
-        is_here = _is_here(host[12:]) if is_mapped else host in (bytes(16), _LOOPBACK6)
-        return (_HOST6_AT, _MAPPED + bound) if is_here else None
-    return None
+        is_six, host, is_here = False, address[4:8], _is_here(address[4:8])
+    elif family == _INET6 and len(address) >= _SIZE6:
+        is_six, host, is_here = True, address[20:24], _is_here6(address[8:24])
+    else:
+        return None
+    found = next(
+        ((port, it) for port, it in refuges.items() if number == port or (number in it[1:] and host == it.host)), None
+    )
+    if found is None or (bound is not None and not is_here):
+        return None
+    port, refuge = found
+    own = refuge.six if is_six else refuge.four
+    number = own if bound is None else bound.get(port, own)
+    head = family + number.to_bytes(2, "big")
+    rest = address[4:8] + _MAPPED + refuge.host + address[24:] if is_six else refuge.host + address[8:]
+    return Moved(head + rest, port, number, is_six)
 
 
 def _is_here(host: bytes) -> bool:
-    return host[0] == 127 or host == bytes(4)
+    return host[0] == 127 or host == _HERE
+
+
+def _is_here6(host: bytes) -> bool:
+    return _is_here(host[12:]) if host.startswith(_MAPPED) else host in (_HERE6, _LOOPBACK6)
 
 
 # ---------------------------------------------------------------- shared ones

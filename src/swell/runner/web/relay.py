@@ -30,7 +30,8 @@ class RelaySite(Site):
 
     Args:
         path: Of the socket.
-        addresses: Where the server may be; any of them will do.
+        port: Where the server shall listen, as its user knows it.
+        addresses: Where it may be found then; any of them will do.
         startup_timeout_s: How long it may take to answer there.
         give_up: Called when the server answers no more.
         keep: What the user's function returned; it may be all that holds on to the server.
@@ -39,6 +40,7 @@ class RelaySite(Site):
     def __init__(
         self,
         path: str,
+        port: int,
         addresses: Sequence[Address],
         startup_timeout_s: float,
         give_up: Callable[[], None],
@@ -46,6 +48,7 @@ class RelaySite(Site):
         keep: object = None,
     ) -> None:
         super().__init__(path)
+        self._port = port
         self._addresses = list(addresses)
         self._startup_timeout_s = startup_timeout_s
         self._give_up = give_up
@@ -68,10 +71,10 @@ class RelaySite(Site):
                         return
                     await asyncio.sleep(_LOOK_AGAIN_S)
         except TimeoutError:
-            port = self._addresses[0][1]
             raise TimeoutError(
-                f"no server accepts connections on port {port} after startup_timeout={self._startup_timeout_s:g} s: "
-                "the function under @swell.web_server must start one that listens there, and return"
+                f"no server accepts connections on port {self._port} after startup_timeout="
+                f"{self._startup_timeout_s:g} s: the function under @swell.web_server must start one that listens "
+                "there, and return"
             ) from None
 
     async def _reach(self) -> socket.socket | None:
@@ -90,7 +93,7 @@ class RelaySite(Site):
     def _on_refused(self) -> None:
         if not self._has_given_up:
             self._has_given_up = True
-            os.write(2, f"swell: the server on port {self._addresses[0][1]} accepts no more connections\n".encode())
+            os.write(2, f"swell: the server on port {self._port} accepts no more connections\n".encode())
             self._give_up()
 
     def _end_idle(self) -> None:
