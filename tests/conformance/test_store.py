@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from swell.model import (
     AppKind,
@@ -668,3 +671,176 @@ async def test_what_was_recorded_before_the_end_is_there_after_it(opened: Opened
     opened.append(call("fc-1", 1, accepted=1), outputs("fc-1", 0, b"0"))
     opened.reopen()
     assert await payloads(opened, "fc-1") == {0: b"0"}
+
+
+# ---------------------------------------------------------------- any story
+
+FUNCTIONS = ("fu-1", "fu-2", "fu-3")
+WHAT = {  # what may happen, and how often
+    "open": 2,
+    "grow": 5,
+    "results": 12,
+    "alike": 3,
+    "done": 6,
+    "attempt": 6,
+    "end": 1,
+    "cancel": 1,
+    "gone": 1,
+    "expire": 1,
+    "commit": 6,
+    "compare": 1,
+}
+Step = tuple[str, int, int, int]
+
+
+class Story:
+    """Makes legal records of whatever steps are drawn, as an engine would write them."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.accepted: dict[str, int] = {}  # of all calls
+        self.functions: dict[str, str] = {}
+        self.spans: dict[str, dict[int, int]] = {}  # of calls that go on: first and count of their spans
+        self.results: dict[str, set[int]] = {}
+
+    def tell(self, step: Step) -> list[Record]:
+        """The records of one step."""
+        what, a, b, c = step
+        self.now += 1
+        if what == "open":
+            return self._open(FUNCTIONS[a % 3], b % 7)
+        if what == "cancel":
+            return [self._cancel((FUNCTIONS[a % 3],) if a % 4 else None)]
+        if what == "gone":
+            record = function(FUNCTIONS[a % 3], "ap-1", b)
+            return [record if c % 2 else FunctionGone(record.function_id)]
+        if not self.spans:
+            return []
+        name = sorted(self.spans)[a % len(self.spans)]
+        return {
+            "grow": self._grow,
+            "results": self._results,
+            "alike": self._alike,
+            "done": self._done,
+            "attempt": self._attempt,
+            "end": self._end,
+        }[what](name, b, c)
+
+    def _open(self, function_id: str, inputs: int) -> list[Record]:
+        name = f"fc-{len(self.accepted)}"
+        self.accepted[name], self.functions[name] = 0, function_id
+        self.spans[name], self.results[name] = {}, set()
+        begun = call(name, len(self.accepted), function=function_id, accepted=inputs, sealed=False)
+        return [begun, *self._take(name, inputs)]
+
+    def _take(self, name: str, inputs: int) -> list[Record]:
+        if not inputs:
+            return []
+        first = self.accepted[name]
+        self.spans[name][first] = inputs
+        self.accepted[name] += inputs
+        texts = [b"%d" % (first + i) for i in range(inputs)]
+        return [span(name, first, *texts, blobs=(first,) if first % 5 == 3 else ())]
+
+    def _grow(self, name: str, inputs: int, sealed: int) -> list[Record]:
+        taken = self._take(name, inputs % 5)
+        return [*taken, CallGrown(name, self.accepted[name], sealed=bool(sealed % 2))]
+
+    def _run(self, name: str, b: int, c: int) -> tuple[int, int]:
+        accepted, left = self.accepted[name], self._left(name)
+        # Mostly those in front, but any may come, and come twice.
+        first = left[b // 3 % min(len(left), 3)] if left and b % 3 else b % (accepted + 1)
+        count = min(1 + c % 4, accepted - first)
+        self.results[name].update(range(first, first + count))
+        return first, count
+
+    def _results(self, name: str, b: int, c: int) -> list[Record]:
+        first, count = self._run(name, b, c)
+        texts = [b"%d at %d" % (first + i, self.now) for i in range(count)]
+        failures = ((0, FAILURE),) if c % 3 == 0 else ()
+        trace = Trace(self.now, self.now, self.now + 1, "ta-1") if c % 2 else None
+        return [outputs(name, first, *texts, failures=failures, blobs=(0,) if c % 5 == 4 else (), trace=trace)] * bool(
+            count
+        )
+
+    def _alike(self, name: str, b: int, c: int) -> list[Record]:
+        first, count = self._run(name, b, 4 * c)
+        return [alike(name, first, count, b"same", TERMINATED if c % 2 else SUCCESS)] * bool(count)
+
+    def _done(self, name: str, b: int, c: int) -> list[Record]:
+        spans, results = self.spans[name], self.results[name]
+        done = [first for first, count in spans.items() if results.issuperset(range(first, first + count))]
+        done = done[b % 3 : b % 3 + 1 + c % 2]
+        for first in done:
+            del spans[first]
+        return [SpansDone(name, done)] * bool(done)
+
+    def _attempt(self, name: str, b: int, c: int) -> list[Record]:
+        left = self._left(name)
+        return [AttemptRecord(name, left[b % min(len(left), 3)], c, b % 3, self.now)] if left else []
+
+    def _left(self, name: str) -> list[int]:
+        return [i for i in range(self.accepted[name]) if i not in self.results[name]]
+
+    def _end(self, name: str, b: int, c: int) -> list[Record]:
+        accepted = self.accepted[name]
+        rest = [alike(name, 0, accepted, b"rest", TERMINATED)] if len(self.results[name]) < accepted else []
+        del self.spans[name]
+        return [*rest, CallEnded(name, accepted, self.now)]
+
+    def _cancel(self, function_ids: tuple[str, ...] | None) -> CallsCancelled:
+        # Which functions are recorded is not kept here; nothing is said any more of calls that may have ended.
+        for name in [name for name in self.spans if function_ids is None or self.functions[name] in function_ids]:
+            del self.spans[name]
+        return CallsCancelled(function_ids, f"cancelled at {self.now}", self.now)
+
+    def questions(self) -> list[tuple[Any, ...]]:
+        """All that can be asked."""
+        asked: list[tuple[Any, ...]] = [("read_apps",), ("read_containers", "", 9)]
+        for name, accepted in self.accepted.items():
+            asked += [("read_call", name), ("read_outputs", name, 0, 99), ("read_outputs", name, 2, 5)]
+            asked += [("read_trace", name, index) for index in range(0, accepted + 1, 2)]
+            asked += [("load_call", name, window) for window in (WIDE, Window(3, 99), Window(99, 3))]
+            asked += [("load_spans", name, first, Window(4, 99)) for first in self.spans.get(name, {})]
+        for function_id in FUNCTIONS:
+            asked += [
+                ("load_calls", function_id, a, n, w) for a, n, w in ((0, 99, WIDE), (1, 2, WIDE), (0, 9, Window(5, 99)))
+            ]
+        return asked
+
+
+async def compare(steps: list[Step], directory: Path) -> None:
+    both = [open_memory(directory), open_sqlite(directory)]
+    story = Story()
+    for step in [*steps, ("compare", 0, 0, 0), ("compare", 1, 0, 0)]:
+        what, a, b, _ = step
+        if what == "commit":
+            await both[1].ask("commit")
+        elif what == "expire":
+            times = sorted((story.now - a % 99, story.now - b % 99))
+            dropped = [sorted(await opened.ask("expire", *times[::-1])) for opened in both]
+            assert dropped[0] == dropped[1]
+        elif what == "compare":
+            restored = [opened.reopen() if a % 2 else opened.store.restore() for opened in both]
+            assert restored[0] == restored[1]
+            for question in story.questions():
+                answers = [await opened.ask(*question) for opened in both]
+                assert answers[0] == answers[1], question
+        else:
+            records = story.tell(step)
+            for opened in both:
+                opened.append(*records)
+    for opened in both:
+        opened.store.close()
+
+
+numbers = st.integers(0, 9_999)
+kinds = st.sampled_from([what for what, often in WHAT.items() for _ in range(often)])
+
+
+@pytest.mark.timeout(400)  # enough to shrink an example, should there be one
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(steps=st.lists(st.tuples(kinds, numbers, numbers, numbers), min_size=80, max_size=160))
+def test_whatever_is_recorded_both_stores_tell_the_same(steps: list[Step]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        asyncio.run(compare(steps, Path(directory)))

@@ -89,6 +89,13 @@ class Draft:
         if carrying:
             self._spans[record.call_id] = carrying
 
+    @property
+    def has_calls(self) -> bool:
+        """True if there is anything to write about calls."""
+        return bool(
+            self.calls or self.grown or self._spans or self._results or self.attempts or self.done or self.ended
+        )
+
     def spans(self) -> Iterator[SpanRecord]:
         """Yield the spans to write."""
         for spans in self._spans.values():

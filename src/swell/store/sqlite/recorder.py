@@ -1,13 +1,13 @@
-"""Writing records: from a draft into rows, with as few statements as there are kinds of rows.
+"""Writing records: a draft at a time, in one statement.
 
 This module must not know threads, or when to commit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable
 
+import apsw
 from msgspec import Struct, json, msgpack
 
 from swell.model import Deployment
@@ -19,6 +19,7 @@ from swell.records import (
     FunctionGone,
     FunctionRecord,
     Record,
+    SpanRecord,
 )
 from swell.store.draft import Draft
 from swell.store.facts import AppFact
@@ -34,6 +35,7 @@ class Recorder:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._draft: Draft | None = None
+        database.run("create_drafts")
         self.size_bytes = 0  #: of the payloads written since the last commit
 
     def take(self, record: Record) -> None:
@@ -52,54 +54,55 @@ class Recorder:
                 self._draft.take(record)
 
     def write(self) -> None:
-        """Write what was taken. It is durable with the next commit."""
-        draft, self._draft = self._draft, None
-        if draft is None:
-            return
-        self._database.begin()
-        self.size_bytes += draft.size_bytes
-        for fact in draft.apps:
-            self._write_app(fact)
-        # What begins comes before what belongs to it, results before what says that inputs are not needed any more.
-        self._run("insert_calls", list(draft.calls.values()))
-        self._run("grow_calls", list(draft.grown.values()))
-        self._write_spans(draft)
-        self._write_runs(list(draft.runs()))
-        self._run("upsert_attempts", list(draft.attempts.values()))
-        self._run("delete_spans", draft.done)
-        self._run("end_calls", list(draft.ended.values()))
+        """Write what was taken, so that it can be read. It is durable with the next commit."""
+        if self._draft is not None:
+            self._database.begin()
+            self._write()
 
     def commit(self) -> None:
         """Make all that was taken durable."""
-        self.write()
+        if self._draft is not None:
+            if self._draft.apps:
+                self._database.begin()
+            self._write()  # unless a transaction has begun, this one statement is a transaction
         self._database.commit()
         self.size_bytes = 0
 
-    def _run(self, name: str, rows: Sequence[Any], **more: Any) -> int:
-        return self._database.run(name, rows=json.encode(rows).decode(), **more) if rows else 0
+    def _write(self) -> None:
+        draft, self._draft = self._draft, None
+        assert draft is not None
+        self.size_bytes += draft.size_bytes
+        for fact in draft.apps:
+            self._write_app(fact)
+        if draft.has_calls:
+            self._write_calls(draft)
 
     # ------------------------------------------------------------ calls
 
-    def _write_spans(self, draft: Draft) -> None:
-        parcel = _Parcel()
-        for span in draft.spans():
-            blobs = msgpack.encode(span.blobs) if span.blobs else b""
-            ends = msgpack.encode(span.ends)
-            parcel.add(span.call_id, span.first, len(span.ends), ends, blobs, span.payload)
-        self._run("insert_spans", parcel.rows, bytes=parcel.bytes)
+    def _write_calls(self, draft: Draft) -> None:
+        spans, runs = list(draft.spans()), list(draft.runs())
+        try:
+            self._write_rows(draft, spans, runs)
+        except apsw.ConstraintError as error:
+            if str(error) != "overlap":
+                raise
+            # Some inputs have results already, and those count. What is new is part of a run, or nothing.
+            new = [(call_id, part) for call_id, run in runs for part in self._new_parts(call_id, run)]
+            self._write_rows(draft, spans, new)
 
-    def _write_runs(self, runs: list[tuple[str, Run]]) -> None:
-        if self._insert_runs(runs) < len(runs):
-            # Some inputs have results already, or a call has ended: where only part of a run is new, that part is told.
-            self._insert_runs([(call_id, new) for call_id, run in runs for new in self._new_parts(call_id, run)])
-
-    def _insert_runs(self, runs: list[tuple[str, Run]]) -> int:
+    def _write_rows(self, draft: Draft, spans: list[SpanRecord], runs: list[tuple[str, Run]]) -> None:
         parcel = _Parcel()
-        for call_id, run in runs:
-            blobs = msgpack.encode(run.blobs) if run.blobs else b""
-            shape = msgpack.encode((run.ends, run.failures, run.traces))
-            parcel.add(call_id, run.first, run.count, shape, blobs, run.payload)
-        return self._run("insert_outputs", parcel.rows, bytes=parcel.bytes)
+        self._database.run(
+            "write_draft",
+            calls=_json(draft.calls.values()),
+            grown=_json(draft.grown.values()),
+            spans=_json(parcel.add_span(span) for span in spans),
+            outputs=_json(parcel.add_run(call_id, run) for call_id, run in runs),
+            attempts=_json(draft.attempts.values()),
+            done=_json(draft.done),
+            ended=_json(draft.ended.values()),
+            bytes=parcel.bytes,
+        )
 
     def _new_parts(self, call_id: str, run: Run) -> list[Run]:
         known = self._database.rows("runs_within", call_id=call_id, first=run.first, last=run.last)
@@ -155,10 +158,9 @@ class _Row(Struct, frozen=True, gc=False):
 
 
 class _Parcel:
-    """Rows of which each has three pieces of bytes, all in one value: a statement takes two, however many the rows."""
+    """The bytes of all rows of a draft, one after another."""
 
     def __init__(self) -> None:
-        self.rows: list[_Row] = []
         self._pieces: list[bytes] = []
         self._at = 1
 
@@ -166,7 +168,20 @@ class _Parcel:
     def bytes(self) -> bytes:
         return b"".join(self._pieces)
 
-    def add(self, call_id: str, first: int, count: int, shape: bytes, blobs: bytes, payload: bytes) -> None:
-        self.rows.append(_Row(call_id, first, count, self._at, len(shape), len(blobs), len(payload)))
-        self._pieces += (shape, blobs, payload)
-        self._at += len(shape) + len(blobs) + len(payload)
+    def add_span(self, span: SpanRecord) -> _Row:
+        return self._add(span.call_id, span.first, len(span.ends), span.ends, span.blobs, span.payload)
+
+    def add_run(self, call_id: str, run: Run) -> _Row:
+        shape = (run.ends, run.failures, run.traces)
+        return self._add(call_id, run.first, run.count, shape, run.blobs, run.payload)
+
+    def _add(self, call_id: str, first: int, count: int, shape: object, blobs: list[int], payload: bytes) -> _Row:
+        shape_bytes, blobs_bytes = msgpack.encode(shape), msgpack.encode(blobs) if blobs else b""
+        row = _Row(call_id, first, count, self._at, len(shape_bytes), len(blobs_bytes), len(payload))
+        self._pieces += (shape_bytes, blobs_bytes, payload)
+        self._at += len(shape_bytes) + len(blobs_bytes) + len(payload)
+        return row
+
+
+def _json(rows: Iterable[object]) -> str:
+    return json.encode(list(rows)).decode()

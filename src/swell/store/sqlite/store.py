@@ -24,8 +24,9 @@ from swell.records import (
     Trace,
     Window,
 )
-from swell.store.sqlite import apps, calls, expiry
+from swell.store.sqlite import apps, calls
 from swell.store.sqlite.database import Database, Synchronous
+from swell.store.sqlite.expiry import Expiry
 from swell.store.sqlite.writer import Job, Writer
 
 __all__ = ["SqliteStore"]
@@ -113,7 +114,7 @@ class SqliteStore:
 
     def expire(self, ended_before: float, forget_before: float, then: Callable[[list[str]], None]) -> None:
         """Drop old results, and all memory of what is older still."""
-        self._read(then, lambda database: expiry.expire(database, ended_before, forget_before))
+        self._writer.post(Job(self._take(), then, Expiry(ended_before, forget_before).step))
 
     # ------------------------------------------------------------ apps
 

@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from enum import Enum
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Final
@@ -23,7 +24,7 @@ from swell.records import Record
 from swell.store.sqlite.database import Database
 from swell.store.sqlite.recorder import Recorder
 
-__all__ = ["Job", "Writer"]
+__all__ = ["UNFINISHED", "Job", "Unfinished", "Writer"]
 
 Soon = Callable[[Callable[[], None]], object]
 
@@ -36,6 +37,15 @@ LOG_PAGES_IDLE: Final = 256
 IDLE_S: Final = 0.5
 #: Unused pages given back at a time when idle: 4 MiB.
 SHRINK_PAGES: Final = 1_024
+
+
+class Unfinished(Enum):
+    """What a job returns that is to go on when those behind it have had their turn."""
+
+    UNFINISHED = "unfinished"
+
+
+UNFINISHED: Final = Unfinished.UNFINISHED
 
 
 class Job:
@@ -157,7 +167,9 @@ class Writer:
             else:
                 recorder.write()
                 found = job.read(database)
-                if job.future is not None:
+                if found is UNFINISHED:
+                    self._jobs.put(Job([], job.answer, job.read))
+                elif job.future is not None:
                     results.append((job.future, found))
                 else:
                     answers.append(partial(job.answer, found))

@@ -1,33 +1,48 @@
--- What becomes of calls, containers and apps that ended long ago.
+-- What becomes of calls, containers and apps that ended long ago: some at a time, since others wait for the writer.
+
+-- name: old_calls
+-- Calls whose results are to be dropped.
+SELECT sequence FROM calls WHERE ended_at < :ended_before AND NOT expired ORDER BY ended_at LIMIT :calls_max;
 
 -- name: outputs_with_blobs
--- Results to drop whose bytes name blobs.
-SELECT outputs.first, outputs.count, outputs.shape, outputs.blobs, outputs.payload
-FROM calls
-CROSS JOIN outputs ON outputs.call = calls.sequence AND outputs.blobs IS NOT NULL
-WHERE calls.ended_at < :ended_before AND NOT calls.expired;
+-- Results of theirs whose bytes name blobs.
+SELECT outputs.rowid, outputs.first, outputs.count, outputs.shape, outputs.blobs, outputs.payload
+FROM json_each(:calls) AS old
+CROSS JOIN outputs ON outputs.call = old.value AND outputs.blobs IS NOT NULL
+LIMIT :rows_max;
+
+-- name: delete_outputs_with_blobs
+DELETE FROM outputs WHERE rowid IN (SELECT value FROM json_each(:rowids));
+
+-- name: delete_outputs
+-- The other results of theirs.
+DELETE FROM outputs
+WHERE rowid IN (
+    SELECT outputs.rowid
+    FROM json_each(:calls) AS old
+    CROSS JOIN outputs ON outputs.call = old.value
+    LIMIT :rows_max
+);
+
+-- name: expire_calls
+UPDATE calls SET expired = true WHERE sequence IN (SELECT value FROM json_each(:calls));
 
 -- name: leftovers
 -- Inputs whose bytes name blobs, of calls that ended before they were needed.
-SELECT first, ends, blobs, payload FROM leftovers;
+SELECT rowid, first, ends, blobs, payload FROM leftovers LIMIT :rows_max;
 
 -- name: delete_leftovers
-DELETE FROM leftovers;
+DELETE FROM leftovers WHERE rowid IN (SELECT value FROM json_each(:rowids));
 
--- name: delete_outputs
-DELETE FROM outputs
-WHERE call IN (SELECT sequence FROM calls WHERE ended_at < :ended_before AND NOT expired);
-
--- name: expire_calls
-UPDATE calls SET expired = true WHERE ended_at < :ended_before AND NOT expired;
+-- name: forgettable_calls
+SELECT sequence FROM calls WHERE ended_at < :ended_before AND expired ORDER BY ended_at LIMIT :calls_max;
 
 -- name: note_forgotten
--- Their numbers must not be given to others.
-UPDATE forgotten
-SET sequence = max(sequence, coalesce((SELECT max(calls.sequence) FROM calls WHERE expired), 0));
+-- The numbers of forgotten calls must not be given to others.
+UPDATE forgotten SET sequence = :sequence WHERE sequence < :sequence;
 
 -- name: forget_calls
-DELETE FROM calls WHERE ended_at < :ended_before AND expired;
+DELETE FROM calls WHERE sequence IN (SELECT value FROM json_each(:calls));
 
 -- name: forget_containers
 DELETE FROM containers WHERE ended_at < :ended_before;
