@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import os
-import pty
 import re
-import select
 import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
-
-SWELL = Path(sys.executable).with_name("swell")
-PATIENCE_S = 60.0
+from terminal import PATIENCE_S, SWELL, on_a_terminal
 
 JOB = """
 import asyncio, sys, time
@@ -265,26 +259,3 @@ def test_on_a_terminal_an_error_is_one_red_panel(folder: Path) -> None:
 def plain(text: str) -> str:
     """Drop the escape sequences of a terminal."""
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
-
-
-def on_a_terminal(folder: Path, *arguments: str) -> tuple[str, int]:
-    """Run swell with a terminal around it; return all that it wrote, and its exit code."""
-    ours, theirs = pty.openpty()
-    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
-    process = subprocess.Popen(
-        [SWELL, *arguments], cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs, env=environment
-    )
-    os.close(theirs)
-    written, deadline = b"", time.monotonic() + PATIENCE_S
-    try:
-        while time.monotonic() < deadline:
-            if select.select([ours], [], [], 0.1)[0]:
-                try:
-                    written += os.read(ours, 65_536)
-                except OSError:  # the last holder of the terminal has left
-                    break
-        return written.decode(), process.wait(PATIENCE_S)
-    finally:
-        process.kill()
-        process.wait()
-        os.close(ours)

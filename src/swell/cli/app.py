@@ -37,15 +37,15 @@ Examples:
 """
 
 _COLUMNS: Final = (
-    Column("App ID"),
+    Column("App ID", is_id=True),
     Column("Name"),
     Column("State"),
-    Column("Version"),
+    Column("Version", is_optional=True),
     Column("Containers"),
     Column("Waiting"),
     Column("Running"),
     Column("Created at"),
-    Column("Stopped at"),
+    Column("Stopped at", is_optional=True),
 )
 
 

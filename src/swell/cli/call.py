@@ -77,9 +77,12 @@ def result(call_meant_by: str, index: int, timeout: float | None) -> None:
 
     It is made of the function's own types, so their modules must be importable here.
     """
-    handle = FunctionCall.from_id(_call_id(call_meant_by), lasting_client())
+    call_id = _call_id(call_meant_by)
+    count = _report(call_id).num_inputs
+    if count is not None and index >= count:
+        raise InvalidError(f"{call_id} has no input {index}: it has {count:,}, numbered from 0")
     try:
-        value: Any = handle.get(timeout, index=index)
+        value: Any = FunctionCall.from_id(call_id, lasting_client()).get(timeout, index=index)
     except TimeoutError as error:
         raise InvalidError(str(error)) from None
     click.echo(repr(value))

@@ -16,7 +16,7 @@ from swell.cli.logs import Reading, log_options, print_logs
 from swell.cli.moments import local
 from swell.cli.options import environment_option, json_option, yes_option
 from swell.cli.table import Column, print_table
-from swell.wire.inquiries import ContainerList, ListContainers, StopContainer
+from swell.wire.inquiries import AppList, ContainerList, ListApps, ListContainers, StopContainer
 from swell.wire.messages import Done
 
 __all__ = ["container"]
@@ -33,8 +33,8 @@ Examples:
 """
 
 _COLUMNS: Final = (
-    Column("Container ID"),
-    Column("App ID"),
+    Column("Container ID", is_id=True),
+    Column("App ID", is_id=True),
     Column("App Name"),
     Column("Function"),
     Column("State"),
@@ -66,12 +66,13 @@ def list_(app_meant_by: str, with_gone: bool, as_json: bool) -> None:
     app_id = app_meant(app_meant_by).app_id if app_meant_by else ""
     gone = GONE_SHOWN if with_gone else 0
     found = ask(ContainerList, lambda request: ListContainers(request, app_id, gone)).containers
+    names = {row.app_id: row.name for row in ask(AppList, ListApps).apps} if gone else {}
     columns = (*_COLUMNS, *_COLUMNS_GONE) if with_gone else _COLUMNS
     rows = [
         (
             row.container_id,
             row.app_id,
-            row.app_name,
+            row.app_name or names.get(row.app_id),
             row.function_name.removesuffix(".*"),
             row.state,
             row.running,
@@ -102,7 +103,9 @@ def logs(container_meant_by: str, everything: bool, **options: Any) -> None:
 
 @container.command(epilog="Example: swell container stop ta-K7QF2M --graceful")
 @click.argument("container_meant_by", metavar="ID")
-@click.option("--graceful", is_flag=True, help="Let it finish what it runs; it takes nothing more.")
+@click.option(
+    "--graceful", is_flag=True, help="Let it finish what it runs, within exit_grace_s; it takes nothing more."
+)
 @yes_option
 @environment_option
 def stop(container_meant_by: str, graceful: bool, yes: bool) -> None:

@@ -78,9 +78,10 @@ def surroundings(found: ContainerDescription, here: dict[str, str], server: str,
     """
     environment = found.environment
     variables = dict(environment.variables)
-    if environment.bundle_dir:  # so that Python finds the code as it was deployed
+    if environment.bundle_dir:  # so that Python finds the code as it was deployed, and not as it lies in the directory
         path = filter(None, (environment.bundle_dir, variables.get("PYTHONPATH")))
         variables["PYTHONPATH"] = os.pathsep.join(path)
+        variables["PYTHONSAFEPATH"] = "1"
     variables.update(found.variables)
     if found.gpus:
         variables["CUDA_VISIBLE_DEVICES"] = ",".join(found.gpus)

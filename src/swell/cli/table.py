@@ -13,12 +13,12 @@ from typing import Any, Final, NamedTuple
 
 import click
 
-from swell.cli.moments import moment_text
 from swell.sdk.output import has_colour
 
 __all__ = ["Column", "print_json", "print_table"]
 
 GAP: Final = "  "
+SHORT_ID: Final = 9  #: characters: as many as log lines show, and enough to tell one from the others
 
 
 class Column(NamedTuple):
@@ -26,6 +26,8 @@ class Column(NamedTuple):
 
     title: str
     missing: str = ""  #: what stands for None where people read it
+    is_id: bool = False  #: may be cut where there is no room for it: the beginning of an id is enough for a command
+    is_optional: bool = False  #: left out where people read it, if no row has it
 
     @property
     def key(self) -> str:
@@ -42,7 +44,7 @@ class Column(NamedTuple):
             case int():
                 return f"{cell:,}"
             case datetime():
-                return moment_text(cell)
+                return f"{cell:%Y-%m-%d %H:%M:%S}"
             case _:
                 return str(cell)
 
@@ -62,9 +64,10 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[Any]], *, as_
     elif not rows:
         click.echo(nothing)
     else:
-        texts = [[column.text(cell) for column, cell in zip(columns, row, strict=True)] for row in rows]
+        shown = [n for n, column in enumerate(columns) if not column.is_optional or any(row[n] for row in rows)]
+        texts = [[columns[n].text(row[n]) for n in shown] for row in rows]
         show = _print_rich if has_colour(sys.stdout) else _print_plain
-        show([column.title for column in columns], texts)
+        show([columns[n] for n in shown], texts)
 
 
 def print_json(value: Any) -> None:
@@ -72,20 +75,36 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, default=datetime.isoformat))
 
 
-def _print_rich(titles: list[str], texts: list[list[str]]) -> None:
+def _print_rich(columns: Sequence[Column], texts: Sequence[Sequence[str]]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*titles, box=None, header_style="bold", pad_edge=False)
+    room = Console().width
+    if _width(columns, texts) > room:
+        texts = [[_cut(column, cell) for column, cell in zip(columns, cells, strict=True)] for cells in texts]
+    table = Table(*(column.title for column in columns), box=None, header_style="bold", pad_edge=False)
     for cells in texts:
         table.add_row(*map(Text, cells))  # not markup: a name may have brackets
-    Console().print(table)
+    # Where even that is too wide, the terminal breaks the lines: better than to lose part of every cell.
+    Console(width=max(room, _width(columns, texts))).print(table)
 
 
-def _print_plain(titles: list[str], texts: list[list[str]]) -> None:
-    lines = [titles, *texts]
-    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
-    for cells in lines:
+def _width(columns: Sequence[Column], texts: Sequence[Sequence[str]]) -> int:
+    return sum(_widths(columns, texts)) + len(GAP) * (len(columns) - 1)
+
+
+def _cut(column: Column, cell: str) -> str:
+    return cell[:SHORT_ID] if column.is_id else cell
+
+
+def _print_plain(columns: Sequence[Column], texts: Sequence[Sequence[str]]) -> None:
+    widths = _widths(columns, texts)
+    for cells in ([column.title for column in columns], *texts):
         line = GAP.join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
         click.echo(line.rstrip())
+
+
+def _widths(columns: Sequence[Column], texts: Sequence[Sequence[str]]) -> list[int]:
+    lines = ([column.title for column in columns], *texts)
+    return [max(map(len, cells)) for cells in zip(*lines, strict=True)]

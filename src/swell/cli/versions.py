@@ -29,7 +29,7 @@ _COLUMNS: Final = (
     Column("Client"),
     Column("Deployed by"),
     Column("Commit"),
-    Column("Tag"),
+    Column("Tag", is_optional=True),
 )
 
 
@@ -70,10 +70,7 @@ def history(app_meant_by: str, as_json: bool) -> None:
         )
         for each in found
     ]
-    columns = _COLUMNS
-    if not as_json and not any(each.tag for each in found):
-        columns, rows = columns[:-1], [row[:-1] for row in rows]
-    print_table(columns, rows, as_json=as_json, nothing="It was never deployed")
+    print_table(_COLUMNS, rows, as_json=as_json, nothing="It was never deployed")
 
 
 @click.command(epilog="Example: swell app rollback squares v3")

@@ -5,7 +5,8 @@ This module must not know how a story comes about.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import click
@@ -14,8 +15,10 @@ from swell.cli.identify import container_meant
 from swell.cli.inquiry import ask
 from swell.cli.moments import local, moment_text
 from swell.cli.options import environment_option, json_option
+from swell.cli.reference import near
 from swell.cli.table import print_json
-from swell.wire.inquiries import AskStory, Story, StoryPart
+from swell.errors import NotFoundError
+from swell.wire.inquiries import AppDescription, AppList, AskStory, DescribeApp, ListApps, Story, StoryPart
 
 __all__ = ["Share", "shares", "why"]
 
@@ -47,11 +50,22 @@ def why(about: str, as_json: bool) -> None:
     server was restarted, only the outline.
     """
     meant = container_meant(about) if about.startswith("ta-") else about
-    story = ask(Story, lambda request: AskStory(request, meant))
+    try:
+        story = ask(Story, lambda request: AskStory(request, meant))
+    except NotFoundError as error:
+        raise NotFoundError(f"{error}{near(about, _functions())}") from None
     if as_json:
         print_json(_as_json(story))
     else:
         _print(story)
+
+
+def _functions() -> Iterator[str]:
+    """Yield the functions there are, as they are written here."""
+    for app in ask(AppList, ListApps).apps:
+        if app.state != "stopped":
+            found = ask(AppDescription, partial(DescribeApp, app=app.app_id))
+            yield from (f"{app.name}.{row.name.removesuffix('.*')}" for row in found.functions)
 
 
 def shares(parts: Sequence[StoryPart]) -> list[Share]:
