@@ -1,0 +1,50 @@
+"""Rows as aligned lines and as JSON; the tables of a terminal are tested where there is one."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from swell.cli.table import Column, print_table
+
+COLUMNS = (
+    Column("App ID", is_id=True),
+    Column("Running"),
+    Column("Start Time", missing="Pending"),
+    Column("Tag", is_optional=True),
+)
+AT = datetime(2026, 5, 1, 14, 3, 59, 500_000, tzinfo=UTC)
+
+
+def printed(capsys: pytest.CaptureFixture[str], rows: list[tuple[object, ...]], *, as_json: bool = False) -> str:
+    print_table(COLUMNS, rows, as_json=as_json, nothing="No rows")
+    return capsys.readouterr().out
+
+
+def test_lines_are_aligned_and_end_with_their_last_cell(capsys: pytest.CaptureFixture[str]) -> None:
+    out = printed(capsys, [("ap-1", 1_234, AT, "x"), ("ap-234", 0, None, "")])
+    assert out.splitlines() == [
+        "App ID  Running  Start Time           Tag",
+        "ap-1    1,234    2026-05-01 14:03:59  x",
+        "ap-234  0        Pending",
+    ]
+
+
+def test_an_optional_column_is_left_out_where_nobody_has_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "Tag" not in printed(capsys, [("ap-1", 1, AT, ""), ("ap-2", 2, AT, None)])
+    assert "Tag" in printed(capsys, [("ap-1", 1, AT, ""), ("ap-2", 2, AT, "y")])
+
+
+def test_json_has_every_column_and_plain_values(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = json.loads(printed(capsys, [("ap-1", 1_234, AT, ""), ("ap-2", True, None, None)], as_json=True))
+    assert rows == [
+        {"app_id": "ap-1", "running": 1_234, "start_time": "2026-05-01T14:03:59.500000+00:00", "tag": ""},
+        {"app_id": "ap-2", "running": True, "start_time": None, "tag": None},
+    ]
+
+
+def test_without_rows_people_read_a_sentence_and_programs_an_empty_list(capsys: pytest.CaptureFixture[str]) -> None:
+    assert printed(capsys, []) == "No rows\n"
+    assert json.loads(printed(capsys, [], as_json=True)) == []
