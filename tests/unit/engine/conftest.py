@@ -164,6 +164,15 @@ class Diary:
             count = None if count is None else count - 1
         return decided
 
+    def keep(self, record: Record) -> None:
+        """Write something down that the engine knows nothing of."""
+        self._store.append(record)
+
+    def expires(self, *, before: float) -> None:
+        """Have the store drop what ended before a time."""
+        self._store.expire(before, 0.0, lambda names: None)
+        self._soon.clear()
+
     def troubles(self, why: str) -> list[str]:
         return self.feed(StoreTroubled(why))
 
@@ -175,7 +184,9 @@ class Diary:
         return self.says(message, client=client)
 
     def function(self, name: str = "f", *, version: int = 0) -> str:
-        """Return the id of a function; with a version, of the pool that is pinned to it."""
+        """Return the id of a function; with a version, of the pool that is pinned to it. An id is its own."""
+        if name in self.engine.ledger.pools:
+            return name
         pools = self.engine.ledger.pools.values()
         found = (pool for pool in pools if pool.spec.name == name and not pool.changes)
         return next(pool.id for pool in found if (pool.is_pinned and pool.version == version) or not version)
@@ -193,16 +204,19 @@ class Diary:
         sealed: bool = True,
         blobs: Sequence[int] = (),
         method: str = "",
+        size: int = 1,
         client: int = 1,
     ) -> list[str]:
-        """Open a call with `count` inputs of one byte: a, b, c, …"""
-        ends = list(range(1, count + 1))
+        """Open a call with `count` inputs of `size` bytes each: a, b, c, …"""
+        ends = list(range(size, size * count + 1, size))
         message = m.OpenCall(call_id, self.function(function), method, kind, ends, sealed, list(blobs))
-        return self.says(message, letters(0, count), client=client)
+        return self.says(message, letters(0, count) * size, client=client)
 
-    def puts(self, call_id: str, first: int, count: int, *, sealed: bool = True, client: int = 1) -> list[str]:
-        message = m.PutInputs(call_id, first, list(range(1, count + 1)), sealed)
-        return self.says(message, letters(first, count), client=client)
+    def puts(
+        self, call_id: str, first: int, count: int, *, sealed: bool = True, size: int = 1, client: int = 1
+    ) -> list[str]:
+        message = m.PutInputs(call_id, first, list(range(size, size * count + 1, size)), sealed)
+        return self.says(message, letters(first, count) * size, client=client)
 
     def cancels(self, call_id: str, *, kill: bool = False) -> list[str]:
         return self.says(m.CancelCall(call_id, kill))
