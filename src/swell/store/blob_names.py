@@ -1,4 +1,4 @@
-"""Which blobs the bytes of inputs and results name.
+"""Which blobs the bytes of inputs and results name. They say what clients and containers made them say.
 
 This module must not know where blobs are, or who deletes them.
 """
@@ -17,7 +17,7 @@ def names_in_span(span: SpanRecord) -> Iterator[str]:
     """Yield the names of the blobs that carry inputs of a span."""
     for index in span.blobs:
         i = index - span.first
-        yield str(span.payload[span.ends[i - 1] if i else 0 : span.ends[i]], "utf-8")
+        yield str(span.payload[span.ends[i - 1] if i else 0 : span.ends[i]], "utf-8", "replace")
 
 
 def names_in_run(run: Run) -> Iterator[str]:
@@ -25,4 +25,4 @@ def names_in_run(run: Run) -> Iterator[str]:
     if run.blobs:
         for output in run.outputs(run.first, run.last):
             if output.has_blob:
-                yield str(output.payload, "utf-8")
+                yield str(output.payload, "utf-8", "replace")

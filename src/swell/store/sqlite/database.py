@@ -133,12 +133,14 @@ class Database:
         self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         self.log_pages = 0
 
-    def shrink(self, pages: int) -> bool:
-        """Give some unused pages back to the file system; False if there are none."""
-        free = self._db.pragma("freelist_count")
-        if free:
-            self._db.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
-        return bool(free)
+    @property
+    def free_pages(self) -> int:
+        """Pages of the file that are not in use: room for what comes next."""
+        return self._db.pragma("freelist_count")
+
+    def shrink(self, pages: int) -> None:
+        """Give so many unused pages back to the file system. The file is shorter after the next checkpoint."""
+        self._db.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
 
     def close(self, *, as_is: bool = False) -> None:
         """Release the file.

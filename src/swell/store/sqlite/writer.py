@@ -33,9 +33,9 @@ GROUP_BYTES_MAX: Final = 32 << 20
 GROUP_JOBS_MAX: Final = 10_000
 #: A log of so many pages of 4 KiB is checkpointed at once, a shorter one when nothing was to do for a while.
 LOG_PAGES_MAX: Final = 4_096
-LOG_PAGES_IDLE: Final = 256
 IDLE_S: Final = 0.5
-#: Unused pages given back at a time when idle: 4 MiB.
+#: Unused pages that are kept for what comes next (32 MiB); and how many of the others are given back at a time.
+FREE_PAGES_MAX: Final = 8_192
 SHRINK_PAGES: Final = 1_024
 
 
@@ -148,10 +148,12 @@ class Writer:
 
     def _tidy(self, database: Database) -> bool:
         """Do one of the chores; False if there are no more."""
-        if database.log_pages >= LOG_PAGES_IDLE:
-            database.checkpoint()
+        if database.free_pages > FREE_PAGES_MAX:
+            database.shrink(SHRINK_PAGES)
             return True
-        return database.shrink(SHRINK_PAGES)
+        if database.log_pages:
+            database.checkpoint()
+        return False
 
     def _do_group(self, job: Job | None, recorder: Recorder, database: Database, group: list[Job | None]) -> bool:
         """Do a job and those that wait behind it, together. False if there will be no more."""
