@@ -62,7 +62,7 @@ app.add_command(rollback)
 app.add_command(rollover)
 
 
-@app.command("list")
+@app.command("list", short_help="Those that run, and those stopped lately.")
 @json_option
 @environment_option
 def list_(as_json: bool) -> None:
@@ -87,7 +87,7 @@ def list_(as_json: bool) -> None:
 # ---------------------------------------------------------------- one App
 
 
-@app.command()
+@app.command(short_help="One with its functions, their containers, and why so many.")
 @click.argument("app_meant_by", metavar="APP")
 @json_option
 @environment_option
@@ -184,7 +184,7 @@ def _function_facts(function: FunctionRow) -> dict[str, str]:
     }
 
 
-@app.command(epilog="Example: swell app tag squares team=vision stage=")
+@app.command(epilog="Example: swell app tag squares team=vision stage=", short_help="Show its tags, or set some.")
 @click.argument("app_meant_by", metavar="APP")
 @click.argument("tags", metavar="[KEY=VALUE]...", nargs=-1)
 @environment_option
@@ -207,7 +207,7 @@ def _tags_text(tags: dict[str, str]) -> str:
     return " ".join(f"{key}={value}" for key, value in tags.items())
 
 
-@app.command()
+@app.command(short_help="End one for good.")
 @click.argument("app_meant_by", metavar="APP")
 @yes_option
 @environment_option
@@ -243,7 +243,7 @@ Examples:
 """
 
 
-@app.command(epilog=LOG_EXAMPLES)
+@app.command(epilog=LOG_EXAMPLES, short_help="What its containers wrote.")
 @click.argument("app_meant_by", metavar="APP")
 @click.option("--function", default="", metavar="NAME", help="Only what this function, or class, wrote.")
 @click.option("--function-call", default="", metavar="ID", help="Only what was written while inputs of this call ran.")

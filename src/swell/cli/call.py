@@ -36,7 +36,7 @@ def call() -> None:
     """
 
 
-@call.command()
+@call.command(short_help="Where its inputs are.")
 @click.argument("call_meant_by", metavar="ID")
 @json_option
 @environment_option
@@ -49,7 +49,7 @@ def show(call_meant_by: str, as_json: bool) -> None:
         _print(report)
 
 
-@call.command()
+@call.command(short_help="End what has not finished of it.")
 @click.argument("call_meant_by", metavar="ID")
 @click.option(
     "--terminate-containers", is_flag=True, help="Kill the containers that run it, too; what shares them is run again."
@@ -67,7 +67,10 @@ def cancel(call_meant_by: str, terminate_containers: bool) -> None:
     click.echo(f"{call_id} is cancelled: {left:,} inputs had not finished")
 
 
-@call.command(epilog="Example: swell call result fc-a13b7e7e98442b5b46caf4 --index 2 --timeout 0")
+@call.command(
+    epilog="Example: swell call result fc-a13b7e7e98442b5b46caf4 --index 2 --timeout 0",
+    short_help="The result of one of its inputs.",
+)
 @click.argument("call_meant_by", metavar="ID")
 @click.option("--index", type=click.IntRange(min=0), default=0, show_default=True, help="Which of its inputs.")
 @click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="How long to wait; default: for ever.")

@@ -56,7 +56,7 @@ def container() -> None:
 container.add_command(exec_)
 
 
-@container.command("list")
+@container.command("list", short_help="Those there are, and with --all those that are gone.")
 @click.option("--app-id", "app_meant_by", default="", metavar="APP", help="Only those of this App: its id or name.")
 @click.option("-a", "--all", "with_gone", is_flag=True, help=f"Those that are gone, too: the latest {GONE_SHOWN}.")
 @json_option
@@ -86,7 +86,7 @@ def list_(app_meant_by: str, with_gone: bool, as_json: bool) -> None:
     print_table(columns, rows, as_json=as_json, nothing="No containers: they start when there is work for them")
 
 
-@container.command(epilog="Example: swell container logs ta-K7QF2M --since 10m")
+@container.command(epilog="Example: swell container logs ta-K7QF2M --since 10m", short_help="What one wrote.")
 @click.argument("container_meant_by", metavar="ID")
 @click.option("--all", "everything", is_flag=True, help="Everything that is kept.")
 @log_options
@@ -101,7 +101,7 @@ def logs(container_meant_by: str, everything: bool, **options: Any) -> None:
     print_logs("", reading.checked(), container_id=container_meant(container_meant_by))
 
 
-@container.command(epilog="Example: swell container stop ta-K7QF2M --graceful")
+@container.command(epilog="Example: swell container stop ta-K7QF2M --graceful", short_help="Have one leave.")
 @click.argument("container_meant_by", metavar="ID")
 @click.option(
     "--graceful", is_flag=True, help="Let it finish what it runs, within exit_grace_s; it takes nothing more."

@@ -36,7 +36,12 @@ Examples:
 """
 
 
-@click.command("exec", epilog=EXAMPLES, context_settings={"allow_interspersed_args": False})
+@click.command(
+    "exec",
+    epilog=EXAMPLES,
+    context_settings={"allow_interspersed_args": False},
+    short_help="Run a command in the surroundings of one.",
+)
 @click.option("--pty/--no-pty", expose_value=False, help="Accepted for compatibility: the command has this terminal.")
 @environment_option
 @click.argument("container_meant_by", metavar="ID")

@@ -47,7 +47,7 @@ class _Version(click.ParamType[int]):
         return int(value[1:])
 
 
-@click.command()
+@click.command(short_help="Its versions.")
 @click.argument("app_meant_by", metavar="APP")
 @json_option
 @environment_option
@@ -73,7 +73,7 @@ def history(app_meant_by: str, as_json: bool) -> None:
     print_table(_COLUMNS, rows, as_json=as_json, nothing="It was never deployed")
 
 
-@click.command(epilog="Example: swell app rollback squares v3")
+@click.command(epilog="Example: swell app rollback squares v3", short_help="Make a former version live again.")
 @click.argument("app_meant_by", metavar="APP")
 @click.argument("version", metavar="[vN]", type=_Version(), required=False)
 @strategy_option
@@ -88,7 +88,7 @@ def rollback(app_meant_by: str, version: int | None, strategy: str) -> None:
     click.echo(f"{row.name}: v{wanted} is live again, as v{made.version}")
 
 
-@click.command(epilog="Example: swell app rollover squares --strategy recreate")
+@click.command(epilog="Example: swell app rollover squares --strategy recreate", short_help="Get fresh containers.")
 @click.argument("app_meant_by", metavar="APP")
 @strategy_option
 @environment_option

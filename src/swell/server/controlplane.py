@@ -62,7 +62,9 @@ class ControlPlane:
         self._tasks: set[asyncio.Task[None]] = set()
         data_dir = places.data_dir
         self._bundles = Bundles(None if data_dir is None else data_dir / "bundles", store)
-        self._logbook = Logbook(None if data_dir is None else data_dir / "logs", settings.log_bytes_max)
+        self._logbook = Logbook(
+            None if data_dir is None else data_dir / "logs", settings.log_bytes_max, settings.result_retention_s
+        )
         self._containers = Containers(backend, settings, places, self._bundles, self._feed)
         self._watchers = Watchers(lambda app_id: list(self.engine.census.progress(app_id)))
         self._archive = Archive(store, settings, places, self._feed, self._do)

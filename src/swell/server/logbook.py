@@ -1,7 +1,8 @@
 """What containers wrote, kept in files: one pair for each app, of which the older is dropped when the newer is full.
 
-A line of a file is one JSON object with what was written at once. Reading happens in a thread, so that a search through
-a large file keeps nobody waiting. This module must not know who reads, or why.
+Both are dropped when nothing was written to them for long, so that what ran for a while leaves no file for ever. A line
+of a file is one JSON object with what was written at once. Reading happens in a thread, so that a search through a large
+file keeps nobody waiting. This module must not know who reads, or why.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ __all__ = ["Entry", "Follower", "Logbook", "Wanted"]
 log = logging.getLogger("swell.server")
 
 OPEN_MAX = 64  #: files kept open
+LOOK_EVERY_S = 3_600.0  #: how often files are looked for that have been kept long enough, at most
 TAIL_MAX = 1_000_000  #: entries of one reading: more than anyone reads, and a bound on memory
 
 
@@ -80,11 +82,14 @@ class Logbook:
     Args:
         directory: where the files are; None for a server that keeps nothing.
         bytes_max: bytes of one app's files together.
+        keep_s: how long a file is kept after something was written to it.
     """
 
-    def __init__(self, directory: Path | None, bytes_max: int) -> None:
+    def __init__(self, directory: Path | None, bytes_max: int, keep_s: float) -> None:
         self._directory = directory
         self._half = bytes_max // 2
+        self._keep_s = keep_s
+        self._looked_at = 0.0
         self._files: dict[str, BinaryIO] = {}  # by app, the one unused longest first
         self._followers: dict[int, Follower] = {}
         self._failed = False
@@ -97,6 +102,9 @@ class Logbook:
         if self._directory is None:
             return
         try:
+            if entry.at >= self._looked_at + LOOK_EVERY_S:
+                self._looked_at = entry.at
+                self._drop_old(self._directory, entry.at - self._keep_s)
             file = self._file(entry.app_id)
             file.write(_encoder.encode(entry) + b"\n")
             file.flush()
@@ -116,6 +124,14 @@ class Logbook:
             file = self._path(app_id).open("ab")
         self._files[app_id] = file
         return file
+
+    def _drop_old(self, directory: Path, written_before: float) -> None:
+        for path in directory.iterdir():
+            if path.stat().st_mtime < written_before:
+                file = self._files.pop(path.name.partition(".")[0], None)
+                if file is not None:
+                    file.close()
+                path.unlink()
 
     def _turn(self, app_id: str) -> None:
         """Begin a new file; the one before the last is dropped."""

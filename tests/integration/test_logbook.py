@@ -1,0 +1,94 @@
+"""What containers wrote: kept within bounds of size and time, read back, and followed until nothing more can come."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from swell.server.logbook import LOOK_EVERY_S, Entry, Follower, Logbook, Wanted
+
+BEGAN = 1_800_000_000.0
+KEEP_S = 7 * 86_400.0
+
+
+@pytest.fixture
+def logbook(tmp_path: Path) -> Iterator[Logbook]:
+    found = Logbook(tmp_path, 20_000, KEEP_S)
+    yield found
+    found.close()
+
+
+def entry(text: str, *, app: str = "ap-1", container: str = "ta-1", at: float = BEGAN) -> Entry:
+    return Entry(at, app, "f", container, "stdout", f"{text}\n")
+
+
+def size(directory: Path) -> int:
+    return sum(path.stat().st_size for path in directory.iterdir())
+
+
+async def texts(logbook: Logbook, wanted: Wanted) -> list[str]:
+    return [found.text.strip() for found in await logbook.read(wanted)]
+
+
+async def test_entries_are_read_back_by_app_and_in_order(logbook: Logbook) -> None:
+    for text, app in (("one", "ap-1"), ("two", "ap-2"), ("three", "ap-1")):
+        logbook.write(entry(text, app=app))
+    assert await texts(logbook, Wanted("ap-1")) == ["one", "three"]
+    assert await texts(logbook, Wanted("ap-1", tail=1)) == ["three"]
+    assert await texts(logbook, Wanted("ap-3")) == []
+
+
+async def test_what_is_kept_of_an_app_is_bounded_and_the_oldest_goes_first(logbook: Logbook, tmp_path: Path) -> None:
+    for number in range(1_000):
+        logbook.write(entry(f"line {number}"))
+    kept = await texts(logbook, Wanted("ap-1"))
+    assert kept[-1] == "line 999"
+    assert kept == [f"line {number}" for number in range(1_000 - len(kept), 1_000)]
+    assert 10_000 < size(tmp_path) < 21_000
+
+
+async def test_files_that_nothing_was_written_to_for_long_are_dropped(logbook: Logbook, tmp_path: Path) -> None:
+    for app in ("ap-old", "ap-new"):
+        logbook.write(entry("kept", app=app))
+    os.utime(tmp_path / "ap-old.jsonl", (BEGAN, BEGAN))
+    os.utime(tmp_path / "ap-new.jsonl", (BEGAN + 10, BEGAN + 10))
+    logbook.write(entry("much later", app="ap-2", at=BEGAN + KEEP_S + 5))
+    assert await texts(logbook, Wanted("ap-old")) == []
+    assert await texts(logbook, Wanted("ap-new")) == ["kept"]
+    logbook.write(entry("again", app="ap-old", at=BEGAN + KEEP_S + 6))
+    assert await texts(logbook, Wanted("ap-old")) == ["again"]
+
+
+async def test_they_are_not_looked_for_with_every_entry(logbook: Logbook, tmp_path: Path) -> None:
+    logbook.write(entry("first"))
+    logbook.write(entry("kept", app="ap-old"))
+    os.utime(tmp_path / "ap-old.jsonl", (0, 0))
+    logbook.write(entry("soon", at=BEGAN + LOOK_EVERY_S - 1))
+    assert await texts(logbook, Wanted("ap-old")) == ["kept"]
+    logbook.write(entry("later", at=BEGAN + LOOK_EVERY_S))
+    assert await texts(logbook, Wanted("ap-old")) == []
+
+
+def test_who_follows_sees_what_is_wanted_until_nothing_more_can_come(logbook: Logbook) -> None:
+    seen: list[str] = []
+    for number, wanted in enumerate((Wanted("ap-1"), Wanted("ap-1", "ta-2"), Wanted("ap-2"))):
+
+        def show(shown: Entry, number: int = number) -> None:
+            seen.append(f"{number}: {shown.text.strip()}")
+
+        def end(number: int = number) -> None:
+            seen.append(f"{number} ends")
+
+        logbook.follow(number, Follower(wanted, show, end))
+    logbook.write(entry("one"))
+    logbook.write(entry("two", container="ta-2"))
+    logbook.ended("ap-1", "ta-2")
+    logbook.write(entry("three", container="ta-2"))
+    logbook.leave(2)
+    logbook.ended("ap-2")
+    logbook.ended("ap-1")
+    assert seen == ["0: one", "0: two", "1: two", "1 ends", "0: three", "0 ends"]
+    assert not any(logbook.has_follower(number) for number in range(3))
