@@ -121,15 +121,15 @@ class Apps:
         pool_id = ledger.function_id(app.id, key)
         pool = app.pools[pool_id] = ledger.pools[pool_id] = Pool(pool_id, app, spec, ledger.settings, deployment)
         pool.changes, pool.is_pinned = changes, is_pinned
-        self.schedule(pool, now=deployment.deployed_at)
+        self.schedule(pool)
         self._keep(pool)
         ledger.touch(pool)
         return pool
 
-    def schedule(self, pool: Pool, *, now: float) -> None:
-        """Have a function run by itself from now on, if it is to."""
-        schedule = pool.spec.schedule
-        pool.next_run = None if schedule is None else next_run(schedule, now, self._ledger.settings.timezone)
+    def schedule(self, pool: Pool) -> None:
+        """Have a function run by itself from its deployment on, if it is to."""
+        schedule, since, timezone = pool.spec.schedule, pool.deployed_at, self._ledger.settings.timezone
+        pool.next_run = None if schedule is None else next_run(schedule, since, timezone, since=since)
         if pool.next_run is not None:
             pool.arm("schedule", pool.next_run)
 

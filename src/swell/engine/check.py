@@ -89,6 +89,7 @@ def _check_pool(ledger: Ledger, pool: Pool) -> None:
         assert ledger.calls.get(call.id) is call, f"{call.id}: spawned, in memory, and forgotten"
         thin = call.stored and call.at_hand < ledger.settings.backlog_inputs_max // 2
         assert not thin or call.id in pool.thin, f"{call.id}: nobody reads on"
+    assert pool.reads == sum(call.loading for call in pool.spawned.values()), f"{pool.id}: count of reads is off"
     _check_bytes(pool)
     assert pool.wake_at <= pool.next_deadline, f"{pool.id}: nobody will wake for {pool.deadlines}"
     for container in pool.containers.values():

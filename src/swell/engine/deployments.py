@@ -140,7 +140,7 @@ class Deployments:
             for container in list(pool.ready.values()):
                 self._scaler.interrupt(container, f"version {deployment.version} replaces it", now)
             pool.become(spec, deployment)
-        self._apps.schedule(pool, now=now)
+        self._apps.schedule(pool)
         self._ledger.persist(pool.record())
         self._ledger.touch(pool)
 
@@ -359,7 +359,7 @@ class Deployments:
     def _resume_schedule(self, pool: Pool, due: float, now: float) -> None:
         schedule, timezone = pool.spec.schedule, self._ledger.settings.timezone
         assert schedule is not None
-        missed, pool.next_run = missed_runs(schedule, due, now, timezone)
+        missed, pool.next_run = missed_runs(schedule, due, now, timezone, since=pool.deployed_at)
         if missed:
             runs = "1 scheduled run was" if missed == 1 else f"{missed} scheduled runs were"
             text = f"{runs} missed while the server was down, and skipped"

@@ -391,7 +391,7 @@ class Engine:
                 self._dispatcher.release(pool, now)
                 self._scaler.scale(pool, now)
                 self._dispatcher.dispatch(pool, now)
-                if pool.thin or pool.stored_calls:
+                if pool.spawned or pool.stored_calls:
                     self._pager.refill(pool)
                 if pool.is_retired:
                     self._deployments.wither(pool, now)

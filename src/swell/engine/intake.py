@@ -96,6 +96,8 @@ class Intake:
                 self._leave_to_store(call, count, message, payload)
                 ledger.tell(client, Accepted(call.id, count))
                 return True
+            if not pool.stored_calls:
+                pool.loaded_upto = call.sequence  # it and all before it are in memory
         ledger.enroll(call)
         ledger.bind(client, call)
         self._take(call, 0, count, message.ends, message.blobs, payload, now)
@@ -117,7 +119,7 @@ class Intake:
             return InvalidError(
                 f"{message.call_id!r:.200} is not the id of a call: 1 to 100 letters, digits, '-' and '_'"
             )
-        problem = _problem(message.ends, payload)
+        problem = _problem(0, message.ends, message.blobs, payload)
         if problem:
             return InvalidError(problem)
         if message.kind.is_async and self._ledger.store_trouble:
@@ -135,7 +137,7 @@ class Intake:
             return
         if message.first != call.accepted or call.sealed:
             return  # sent before the client heard that earlier inputs were refused; it will offer them again
-        problem = _problem(message.ends, payload)
+        problem = _problem(message.first, message.ends, message.blobs, payload)
         if problem:
             self._refuse(client, call.id, message.first, InvalidError(problem))
             return
@@ -291,10 +293,13 @@ class Intake:
                 self._results.end_if_finished(call, now)
 
 
-def _problem(ends: list[int], payload: bytes) -> str:
+def _problem(first: int, ends: list[int], blobs: list[int], payload: bytes) -> str:
     """Return why inputs cannot be told apart; "" if they can."""
     if (ends[-1] if ends else 0) != len(payload):
         return f"{len(ends)} inputs end at byte {ends[-1] if ends else 0} of a payload of {len(payload)} bytes"
     if ends and (ends[0] < 0 or ends != sorted(ends)):
         return f"the ends of {len(ends)} inputs are not in order"
+    strays = [index for index in blobs if not first <= index < first + len(ends)]
+    if strays:
+        return f"input {strays[0]} is said to name a blob, and is none of {len(ends)} from {first} on"
     return ""

@@ -141,6 +141,7 @@ class Ledger:
         """Forget a call that is over, or that is left to the store."""
         del self.calls[call.id]
         call.pool.calls_open -= 1
+        call.pool.reads -= call.loading
         call.pool.spawned.pop(call.id, None)
         call.pool.thin.pop(call.id, None)
         for client in {call.client, *(watcher.client for watcher in call.watchers)}:

@@ -49,23 +49,42 @@ class Pager:
 
     def refill(self, pool: Pool) -> None:
         """Ask for what should be in memory by now."""
-        settings = self._ledger.settings
         if pool.app.closing:
             return
-        few = len(pool.spawned) <= settings.backlog_calls_max // 2
-        if pool.stored_calls and few and not pool.loading and pool.bytes_at_hand <= settings.backlog_bytes_max // 2:
-            pool.loading = True
-            count = settings.backlog_calls_max - len(pool.spawned)
-            self._ledger.emit(LoadCalls(pool.id, pool.loaded_upto, count, self._window(settings.backlog_inputs_max)))
-        for call in list(pool.thin.values()):
-            if not call.loading:
+        self._read_calls(pool)
+        for call in list(pool.thin.values()) or _held_up(pool):
+            room = self._room(pool)
+            if not call.loading and (room or not call.at_hand):
                 call.loading = True
-                window = self._window(settings.backlog_inputs_max - call.at_hand)
+                pool.reads += 1
+                pool.is_turn_of_calls |= not room  # or they would wait until this call ends
+                most = self._ledger.settings.backlog_inputs_max
+                window = Window(max(most - call.at_hand, most // 2), room or 1)
                 self._ledger.emit(LoadSpans(call.id, call.tail, window))
 
-    def _window(self, inputs_max: int) -> Window:
-        settings = self._ledger.settings
-        return Window(inputs_max, settings.backlog_bytes_max // 2)
+    def _read_calls(self, pool: Pool) -> None:
+        """Ask for calls that are in the store alone, if few are in memory, or all of those wait for a retry."""
+        most = self._ledger.settings.backlog_calls_max
+        few = len(pool.spawned) <= most // 2 or not pool.backlog.count
+        if not pool.stored_calls or pool.loading or not few:
+            return
+        room = self._room(pool)
+        if room or pool.is_turn_of_calls:
+            pool.loading, pool.is_turn_of_calls = True, False
+            count = max(1, most // 8, most - len(pool.spawned)) if room else 1
+            window = Window(self._ledger.settings.backlog_inputs_max, room or 1)
+            self._ledger.emit(LoadCalls(pool.id, pool.loaded_upto, count, window))
+
+    def _room(self, pool: Pool) -> int:
+        """Return how many bytes to read at once: an eighth of the most, or 0 while half of that is used or on its way.
+
+        What waits for a retry must not keep the rest from running: if there is nothing else, more is read up to the
+        most. What exceeds it is one span of each call of which nothing else is in memory.
+        """
+        most = self._ledger.settings.backlog_bytes_max
+        share = most // 8
+        taken = pool.bytes_at_hand + share * (pool.reads + pool.loading)
+        return share if taken <= (most // 2 if pool.backlog.count else most) else 0
 
     def calls_loaded(self, event: CallsLoaded, now: float) -> None:
         """Calls that were in the store alone go on."""
@@ -87,6 +106,7 @@ class Pager:
         if call is None:
             return  # it was cancelled in the meantime
         call.loading = False
+        call.pool.reads -= 1
         if not call.stored:
             return  # they have ended while they were read
         before = call.tail
@@ -174,7 +194,7 @@ class Pager:
         waiting = self._questions.setdefault(call_id, [])
         waiting.append((client, message, payload))
         if len(waiting) == 1:
-            self._ledger.emit(LoadCall(call_id, self._window(self._ledger.settings.backlog_inputs_max)))
+            self._ledger.emit(LoadCall(call_id, Window(1, 1)))  # one span will do: it is read on as others are
 
     def answer(self, event: CallLoaded, hear: Hear, begin: Hear, now: float) -> None:
         """Answer those who asked about a call: from memory, if it goes on there, or from what is kept of its end.
@@ -242,6 +262,13 @@ class Pager:
 def stopping() -> ConnectionError:
     """Return why a server does nothing more that is to last. Who can, tries again, and finds the next one."""
     return ConnectionError("the server is stopping")
+
+
+def _held_up(pool: Pool) -> list[Call]:
+    """Return a call to read on though enough of it is in memory, if all that is there waits for its retry."""
+    if pool.backlog.count or not pool.backlog.delayed_count:
+        return []
+    return [call for call in pool.spawned.values() if call.stored][:1]
 
 
 def _pieces(first: int, last: int, held_until: dict[int, float]) -> Iterator[tuple[int, int, float]]:

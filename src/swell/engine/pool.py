@@ -39,6 +39,7 @@ class Pool:
         self.app = app
         self.spec = spec
         self.version = deployment.version
+        self.deployed_at = deployment.deployed_at
         self.environment = deployment.environment
         self.serving = spec
         self.serving_version = self.version
@@ -62,6 +63,8 @@ class Pool:
         self.stored_inputs = 0  #: their inputs that wait
         self.loaded_upto = 0  #: sequence of the last one that was read back
         self.loading = False  #: some have been asked for
+        self.reads = 0  #: of its calls in memory, those of which more has been asked for
+        self.is_turn_of_calls = False  #: of those in the store: others were read on though there is hardly room
         self.bytes_at_hand = 0  #: payload of spawned calls in memory
         self.accepted = 0
         self.done = 0
@@ -98,6 +101,7 @@ class Pool:
     def become(self, spec: FunctionSpec, deployment: Deployment) -> None:
         """Run another version from now on. Its settings are those it declares; what was learned of its code is void."""
         self.spec, self.version, self.environment = spec, deployment.version, deployment.environment
+        self.deployed_at = deployment.deployed_at
         if not self.ready:
             self._serve(spec, self.version)
         self.override = AutoscalerSettings()

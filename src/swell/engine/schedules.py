@@ -37,16 +37,20 @@ class Schedules:
         if now < due:
             pool.arm("schedule", due)
             return
-        count, pool.next_run = missed_runs(schedule, due, now, self._ledger.settings.timezone)
+        timezone = self._ledger.settings.timezone
+        count, pool.next_run = missed_runs(schedule, due, now, timezone, since=pool.deployed_at)
         if count > 1:
-            self._remark(pool, f"{count - 1} scheduled runs were skipped: they were due while nothing could be started")
+            runs = "1 scheduled run was" if count == 2 else f"{count - 1} scheduled runs were"
+            self._remark(pool, f"{runs} skipped: the machine slept, or was very busy, when due")
         if pool.next_run is not None:
             pool.arm("schedule", pool.next_run)
         # The id follows from the time, so that no run ever takes place twice.
         digest = hashlib.sha256(f"{pool.id}/{due!r}".encode()).digest()
         call_id = "fc-" + base64.b32encode(digest).decode().lower()[:22]
         opened = OpenCall(call_id, pool.id, "", CallKind.SPAWN, [len(NO_ARGUMENTS)], sealed=True)
-        if not self._intake.begin(pool, NOBODY, opened, NO_ARGUMENTS, now):
+        if self._ledger.store_trouble:
+            self._remark(pool, f"a scheduled run was skipped: {self._ledger.store_trouble}")
+        elif not self._intake.begin(pool, NOBODY, opened, NO_ARGUMENTS, now):
             self._remark(pool, "a scheduled run was skipped: too many inputs wait already")
         if pool.app.kind.is_lasting:
             self._ledger.persist(pool.record())

@@ -1,14 +1,16 @@
 """When a schedule is due next: calendar arithmetic on the times that it is handed.
 
-A cron line is read in its own time zone. A period adds its years, months, weeks and days to the date, in the zone of the
-machine, so that the clock time stays the same when that zone changes its offset; hours, minutes and seconds are added as
-what they are. This module reads no clock, and must not know functions or calls.
+A cron line is read in its own time zone. A period is counted from when it began: its years, months, weeks and days are
+added to that date, once, twice and so on, in the zone of the machine, so that the clock time stays the same when that
+zone changes its offset; hours, minutes and seconds are added as what they are. This module reads no clock, and must not
+know functions or calls.
 
 Calendars are imported where they are used: few functions have a schedule, and every server loads this module.
 """
 
 from __future__ import annotations
 
+from math import nextafter
 from typing import TYPE_CHECKING, Final
 
 from swell.model import ScheduleSpec
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["missed_runs", "next_run", "schedule_text", "schedule_unsoundness"]
 
 PERIOD_MIN_S: Final = 1.0  #: a shorter one is a loop, not a schedule
-COUNT_MAX: Final = 10_000  #: missed runs that are counted; beyond that it hardly matters
+COUNT_MAX: Final = 10_000  #: missed runs of a cron line that are counted; beyond that it hardly matters
 
 _UNITS: Final = ("years", "months", "weeks", "days", "hours", "minutes", "seconds")
 
@@ -34,10 +36,11 @@ def schedule_unsoundness(schedule: ScheduleSpec, now: float) -> str:
     if negative:
         return f"Period({negative[0]}={getattr(schedule, negative[0])}) is negative"
     try:
-        after_s = _period(schedule, now, "UTC") - now
+        due = _period(schedule, now, 1, "UTC")
+        _local(due, "UTC")
     except (OverflowError, ValueError):
         return f"{schedule_text(schedule)} is longer than a calendar reaches"
-    return "" if after_s >= PERIOD_MIN_S else f"{schedule_text(schedule)} is shorter than {PERIOD_MIN_S:g} s"
+    return "" if due - now >= PERIOD_MIN_S else f"{schedule_text(schedule)} is shorter than {PERIOD_MIN_S:g} s"
 
 
 def _cron_unsoundness(schedule: ScheduleSpec, now: float) -> str:
@@ -57,37 +60,37 @@ def _cron_unsoundness(schedule: ScheduleSpec, now: float) -> str:
     return "" if due is not None else f"Cron({schedule.cron_string!r}) is never due"
 
 
-def next_run(schedule: ScheduleSpec, after: float, timezone: str) -> float | None:
+def next_run(schedule: ScheduleSpec, after: float, timezone: str, *, since: float) -> float | None:
     """Return when a schedule is due for the first time after a time, in seconds since the epoch; None if never again.
-
-    For a period, `after` is when it was due last, or when it began.
 
     Args:
         schedule: a sound one.
         after: seconds since the epoch.
         timezone: in which days, weeks, months and years of a period are counted.
+        since: when a period began, from which it is counted. So the 31st stays the last of each month that has no 31st,
+            and a time that a change of the clock leaves out on one day is kept on the others.
     """
     if schedule.kind == "cron":
         return _cron(schedule, after)
     try:
-        return _period(schedule, after, timezone)
+        return _period(schedule, since, _times(schedule, since, after, timezone), timezone)
     except (OverflowError, ValueError):
         return None
 
 
-def missed_runs(schedule: ScheduleSpec, due: float, now: float, timezone: str) -> tuple[int, float | None]:
+def missed_runs(
+    schedule: ScheduleSpec, due: float, now: float, timezone: str, *, since: float
+) -> tuple[int, float | None]:
     """Return how often a schedule that was due at `due` has been due until now, and when it is due next."""
-    count, at = 0, due
-    while at <= now and count < COUNT_MAX:
-        count += 1
-        following = next_run(schedule, at, timezone)
-        if following is None:
-            return count, None
-        at = following
-    if at <= now:  # very many: go on from here, in step where steps are equal
-        step = _step_s(schedule)
-        at = at + step * (int((now - at) / step) + 1) if step else next_run(schedule, now, timezone) or now
-    return count, at
+    if due > now:
+        return 0, due
+    if schedule.kind == "cron":
+        return _missed_cron(schedule, due, now)
+    try:
+        missed = _times(schedule, since, now, timezone) - _times(schedule, since, nextafter(due, 0.0), timezone)
+    except (OverflowError, ValueError):
+        missed = 1  # the last that a calendar knows
+    return max(1, missed), next_run(schedule, now, timezone, since=since)
 
 
 def schedule_text(schedule: ScheduleSpec) -> str:
@@ -113,23 +116,47 @@ def _cron(schedule: ScheduleSpec, after: float) -> float | None:
     return None if due is None else due.timestamp()
 
 
-def _period(schedule: ScheduleSpec, after: float, timezone: str) -> float:
-    at = after
+def _missed_cron(schedule: ScheduleSpec, due: float, now: float) -> tuple[int, float | None]:
+    from cronsim import CronSim
+
+    count = 1
+    for following in CronSim(schedule.cron_string, _local(due, schedule.timezone)):
+        at = following.timestamp()
+        if at > now:
+            return count, at
+        if count == COUNT_MAX:
+            return count, _cron(schedule, now)
+        count += 1
+    return count, None
+
+
+def _period(schedule: ScheduleSpec, since: float, times: int, timezone: str) -> float:
+    """Return when a period that began at some time is over for so many times."""
+    at = since
     if schedule.years or schedule.months or schedule.weeks or schedule.days:
         from dateutil.relativedelta import relativedelta
 
-        dates = relativedelta(years=schedule.years, months=schedule.months, weeks=schedule.weeks, days=schedule.days)
+        dates = relativedelta(
+            years=schedule.years * times,
+            months=schedule.months * times,
+            weeks=schedule.weeks * times,
+            days=schedule.days * times,
+        )
         # The arithmetic of aware datetimes is that of the wall clock, which is what is wanted here.
-        at = (_local(after, timezone) + dates).timestamp()
-    return at + _clock_s(schedule)
+        at = (_local(since, timezone) + dates).timestamp()
+    return at + _clock_s(schedule) * times
+
+
+def _times(schedule: ScheduleSpec, since: float, after: float, timezone: str) -> int:
+    """Return for which time a period that began at some time is the first to be over after another."""
+    days = schedule.years * 365.2425 + schedule.months * 30.436875 + schedule.weeks * 7 + schedule.days
+    times = max(1, int((after - since) / (days * 86_400 + _clock_s(schedule))))  # an estimate
+    while times > 1 and _period(schedule, since, times - 1, timezone) > after:
+        times -= 1
+    while _period(schedule, since, times, timezone) <= after:
+        times += 1
+    return times
 
 
 def _clock_s(schedule: ScheduleSpec) -> float:
     return schedule.hours * 3_600 + schedule.minutes * 60 + schedule.seconds
-
-
-def _step_s(schedule: ScheduleSpec) -> float:
-    """Return the length of a period whose steps are all equal; 0 if they are not."""
-    if schedule.kind == "cron" or schedule.years or schedule.months or schedule.weeks or schedule.days:
-        return 0.0
-    return _clock_s(schedule)

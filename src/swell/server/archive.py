@@ -19,7 +19,7 @@ from swell.model import OutputStatus
 from swell.ports import Store
 from swell.records import StoredCall, StoredOutput
 from swell.server.places import Places
-from swell.wire.blob_names import INPUT_SUFFIX, KEPT, call_of
+from swell.wire.blob_names import INPUT_SUFFIX, KEPT, call_of, is_blob_name
 from swell.wire.messages import Failed, Outputs
 
 __all__ = ["Archive"]
@@ -101,7 +101,7 @@ class Archive:
         self._later("sweep", every_s, partial(self._sweep, now))
 
     def _drop_blobs(self, names: Sequence[str]) -> None:
-        for name in names:
+        for name in filter(is_blob_name, names):
             (self._blob_dir / name).unlink(missing_ok=True)
 
     def _tidy_blobs(self) -> None:
@@ -119,8 +119,8 @@ class Archive:
         trouble = ""
         if free < reserve:
             trouble = (
-                f"only {free // MIB} MiB are free on the disk of {data_dir}, and {reserve // MIB} MiB are kept for results "
-                "(disk_reserve_bytes): free some space"
+                f"only {free // MIB} MiB are free on the disk of {data_dir}, and {reserve // MIB} MiB are kept for "
+                "results (disk_reserve_bytes): free some space"
             )
         if bool(trouble) != bool(self._trouble):
             log.warning("%s", trouble or f"there is room again on the disk of {data_dir}")

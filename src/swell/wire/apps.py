@@ -65,7 +65,7 @@ class FindApp(Message, frozen=True, tag=103):
 
 
 class FindFunction(Message, frozen=True, tag=104):
-    """Find a function, or the service of a class ("Model.*"), of a deployed app; answered by FunctionFound or Failed."""
+    """Find a function, or the service of a class ("Model.*"), of a deployed app; answered by FunctionFound, Failed."""
 
     request: int
     app: str

@@ -9,12 +9,21 @@ must not know where the files are.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
-__all__ = ["INPUT_SUFFIX", "KEPT", "call_of", "input_name", "output_name"]
+__all__ = ["INPUT_SUFFIX", "KEPT", "call_of", "input_name", "is_blob_name", "output_name"]
 
 KEPT: Final = "kept/"
 INPUT_SUFFIX: Final = ".in"
+
+
+_NAME = re.compile(rf"(?:{KEPT})?[A-Za-z0-9_-][A-Za-z0-9_.-]{{0,199}}", re.ASCII)
+
+
+def is_blob_name(name: str) -> bool:
+    """Tell whether something can be the name of a file here, and of none elsewhere."""
+    return _NAME.fullmatch(name) is not None
 
 
 def input_name(call_id: str, index: int, *, is_kept: bool = False) -> str:

@@ -13,7 +13,6 @@ import contextlib
 import mmap
 import os
 import pickle
-import re
 import struct
 import threading
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from typing import Any, Final
 
 from swell.errors import DeserializationError, RequestSizeError, SerializationError
 from swell.wire import payload
-from swell.wire.blob_names import KEPT
+from swell.wire.blob_names import KEPT, is_blob_name
 
 __all__ = [
     "PAYLOAD_MAX",
@@ -39,7 +38,6 @@ PARTS_MAX: Final = 1 << 20  #: buffers of one value
 ALIGNMENT: Final = 64  #: of every part: what vector instructions like
 WRITEV_MAX: Final = 512  #: pieces handed to the system at once; Linux takes 1024
 
-_NAME = re.compile(rf"(?:{KEPT})?[A-Za-z0-9_-][A-Za-z0-9_.-]{{0,199}}", re.ASCII)
 _SIZE = struct.Struct("<Q")
 
 
@@ -136,7 +134,7 @@ def discard(data: bytes, directory: str) -> None:
 
 def _checked_name(data: bytes) -> str:
     name = data.decode("utf-8", "replace")
-    if not _NAME.fullmatch(name):
+    if not is_blob_name(name):
         raise DeserializationError(f"{name!r:.300} is not the name of a blob: letters, digits, '.', '_' and '-' only")
     return name
 

@@ -123,10 +123,16 @@ class Diary:
         self.meanwhile = []
         while (due := self.engine.next_deadline()) <= now:
             self.now = max(self.now, due)
-            self.meanwhile += self._carry(self.engine.tick(self.now))
-            self.engine.validate()
+            self.meanwhile += self.ticks()
         self.now = now
         return self
+
+    def ticks(self) -> list[str]:
+        """Tick the engine once, whatever has come due since it was ticked last."""
+        self.last = self.engine.tick(self.now)
+        decided = self._carry(self.last)
+        self.engine.validate()
+        return decided
 
     def feed(self, event: Event) -> list[str]:
         self.last = self.engine.handle(event, self.now)

@@ -99,6 +99,18 @@ def test_inputs_that_cannot_be_told_apart(diary) -> None:
     assert diary.says(mixed, b"abcd") == ["refuse fc-2 from 0 on for good: the ends of 3 inputs are not in order"]
 
 
+def test_inputs_in_blobs_that_are_not_among_those_sent(diary) -> None:
+    diary.opens()
+    function = diary.function()
+    for kind in (CallKind.MAP, CallKind.SPAWN):
+        message = m.OpenCall("fc-1", function, "", kind, [1, 2], sealed=False, blobs=[0, 2])
+        refused = "refuse fc-1 from 0 on for good: input 2 is said to name a blob, and is none of 2 from 0 on"
+        assert diary.says(message, b"ab") == [refused]
+    diary.spawns("fc-2", sealed=False)
+    (refused,) = diary.says(m.PutInputs("fc-2", 1, [1], sealed=True, blobs=[0]), b"b")
+    assert refused.endswith("input 0 is said to name a blob, and is none of 1 from 1 on")
+
+
 def test_a_watch_of_a_call_that_is_unknown_is_the_stores_business(diary) -> None:
     diary.opens()
     assert diary.says(m.Watch(1, "fc-old", 0, 5)) == ["load fc-old"]
