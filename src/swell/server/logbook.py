@@ -1,8 +1,8 @@
 """What containers wrote, kept in files: one pair for each app, of which the older is dropped when the newer is full.
 
 Both are dropped when nothing was written to them for long, so that what ran for a while leaves no file for ever. A line
-of a file is one JSON object with what was written at once. Reading happens in a thread, so that a search through a large
-file keeps nobody waiting. This module must not know who reads, or why.
+of a file is one JSON object with what was written at once. Reading happens in a thread, so that a search through a file
+keeps nobody waiting. This module must not know who reads, or why.
 """
 
 from __future__ import annotations
