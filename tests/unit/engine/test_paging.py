@@ -1,0 +1,562 @@
+"""A diary of spawned calls that are too many to be in memory: read back in time, in order, and when somebody asks."""
+
+from __future__ import annotations
+
+import pytest
+
+from swell.model import CallKind, Concurrency, OutputStatus, RetryPolicy
+from swell.records import CallGrown, CallsCancelled
+from swell.wire import inquiries as q
+from swell.wire import messages as m
+
+FAILURE = OutputStatus.FAILURE
+
+
+def spawns_long(diary, call_id: str, count: int, *, size: int = 4, **how) -> None:
+    """Spawn a call of many inputs, `size` in each message."""
+    diary.spawns(call_id, size, sealed=count <= size, **how)
+    for first in range(size, count, size):
+        diary.puts(call_id, first, size, sealed=first + size >= count, **how)
+
+
+def ran(told: list[str]) -> list[str]:
+    """Return what was delivered."""
+    return [line.split(": ")[1] for line in told if line.startswith("deliver ")]
+
+
+def runs_all(diary, name: str = "c1", *, busy_s: float = 1.0) -> list[str]:
+    """Have a container run what it has and gets, one after another, while the store answers; return what ran."""
+    told: list[str] = []
+    container = diary.engine.ledger.containers[diary.id(name)]
+    while container.deliveries or diary.unread:
+        for number, delivery in list(container.deliveries.items()):
+            position = min(delivery.open)
+            told += ran(diary.completes(name, number, position, busy_s=busy_s))
+        told += ran(diary.reads())
+    return told
+
+
+# ---------------------------------------------------------------- a long call
+
+
+def test_of_a_long_call_a_window_is_in_memory_and_the_rest_in_the_store(new_diary) -> None:
+    diary = new_diary(backlog_inputs_max=8)
+    diary.at(1.0).deploys(max_containers=1)
+    spawns_long(diary, "fc-1", 40)
+    call = diary.engine.ledger.calls["fc-1"]
+    assert (call.pending, call.at_hand, call.stored) == (40, 8, 32)
+    assert diary.pool().pending[True] == 40
+
+
+def test_it_is_read_on_before_the_window_is_empty_and_runs_in_order(new_diary) -> None:
+    diary = new_diary(backlog_inputs_max=8)
+    diary.at(1.0).deploys(max_containers=1)
+    spawns_long(diary, "fc-1", 24)
+    diary.ready("c1")
+    told = [line for number in range(1, 6) for line in diary.completes("c1", number, 0, busy_s=1.0)]
+    assert [line for line in told if line.startswith("load")] == ["load 5 inputs of fc-1 from 8 on"]
+    assert ran(told) + runs_all(diary) == [f"fc-1[{index}]" for index in range(1, 24)]
+    assert diary.engine.ledger.calls == {}
+
+
+def test_bytes_bound_the_window_too(new_diary) -> None:
+    diary = new_diary(backlog_bytes_max=1_024)
+    diary.at(1.0).deploys(max_containers=1)
+    diary.spawns("fc-1", 4, size=300, sealed=False)
+    for first in range(4, 40, 4):
+        diary.puts("fc-1", first, 4, size=300, sealed=first == 36)
+    pool, call = diary.pool(), diary.engine.ledger.calls["fc-1"]
+    assert call.at_hand == 4
+    diary.ready("c1")
+    largest = 0
+    for number in range(1, 41):
+        diary.completes("c1", number, 0, busy_s=1.0)
+        diary.reads()
+        largest = max(largest, pool.bytes_at_hand)
+    assert diary.engine.ledger.calls == {}
+    assert largest <= 2_400, "a span is read whole, and a second one when the first is nearly done"
+
+
+def test_many_long_calls_share_the_bytes(new_diary) -> None:
+    diary = new_diary(backlog_bytes_max=4_096)
+    diary.at(1.0).deploys(max_containers=1)
+    for number in range(20):
+        diary.spawns(f"fc-{number}", 1, size=256, sealed=False)
+        for first in range(1, 8):
+            diary.puts(f"fc-{number}", first, 1, size=256, sealed=first == 7)
+    pool = diary.pool()
+    diary.ready("c1")
+    largest = done = 0
+    while diary.engine.ledger.calls:
+        done += 1
+        diary.completes("c1", done, 0, busy_s=1.0)
+        diary.reads()
+        largest = max(largest, pool.bytes_at_hand)
+    assert done == 160
+    assert largest <= 20 * 256 + 4_096, "each call has one span at hand, whatever its size"
+
+
+def test_one_input_does_not_wait_behind_a_million(new_diary) -> None:
+    diary = new_diary(backlog_inputs_max=8)
+    diary.at(1.0).deploys(max_containers=1)
+    spawns_long(diary, "fc-many", 1_000, size=100)
+    diary.ready("c1")
+    diary.spawns("fc-one", client=2)
+    assert ran(diary.completes("c1", 1, 0, busy_s=1.0)) in (["fc-one[0]"], ["fc-many[1]"])
+    assert "fc-one" not in diary.engine.ledger.calls or ran(diary.completes("c1", 2, 0, busy_s=1.0)) == ["fc-one[0]"]
+
+
+def test_nor_if_the_million_takes_up_all_the_bytes(new_diary) -> None:
+    diary = new_diary(backlog_bytes_max=1_024)
+    diary.at(1.0).deploys(max_containers=1)
+    diary.spawns("fc-many", 1, size=1_000, sealed=False)
+    for first in range(1, 200):
+        diary.puts("fc-many", first, 1, size=1_000, sealed=first == 199)
+    diary.spawns("fc-one")
+    diary.ready("c1")
+    assert "fc-one[0]" in runs_all_until(diary, 10)
+
+
+def runs_all_until(diary, count: int) -> list[str]:
+    told: list[str] = []
+    for number in range(1, count + 1):
+        told += ran(diary.completes("c1", number, 0, busy_s=1.0)) + ran(diary.reads())
+    return told
+
+
+def test_a_failed_input_of_a_long_call_keeps_its_place(new_diary) -> None:
+    diary = new_diary(backlog_inputs_max=8)
+    diary.at(1.0).deploys(max_containers=1, retry=RetryPolicy(1, 1.0, 1.0))
+    spawns_long(diary, "fc-1", 24)
+    diary.ready("c1")
+    diary.completes("c1", 1, 0, busy_s=1.0, status=FAILURE)
+    diary.completes("c1", 2, 0, busy_s=1.0)
+    diary.at(3.0)
+    assert ran(diary.completes("c1", 3, 0, busy_s=1.0)) == ["fc-1[0]"]
+    assert runs_all(diary) == [f"fc-1[{index}]" for index in range(3, 24)]
+
+
+def test_what_waits_for_a_retry_does_not_keep_the_rest_of_a_long_call_from_running(new_diary) -> None:
+    diary = new_diary(backlog_inputs_max=4)
+    diary.at(1.0).deploys(max_containers=1, retry=RetryPolicy(1, 1.0, 30.0))
+    spawns_long(diary, "fc-1", 16)
+    diary.ready("c1")
+    for number in range(1, 17):
+        diary.completes("c1", number, 0, busy_s=1.0, status=FAILURE)
+        diary.reads()
+    call = diary.engine.ledger.calls["fc-1"]
+    assert (call.stored, call.pending, len(call.failures)) == (0, 16, 16), "each has had its first attempt"
+
+
+# ---------------------------------------------------------------- many calls
+
+
+def test_of_very_many_calls_the_first_are_in_memory_and_the_rest_follow_in_order(new_diary) -> None:
+    diary = new_diary(backlog_calls_max=4)
+    diary.at(1.0).deploys(max_containers=1)
+    for number in range(12):
+        assert diary.spawns(f"fc-{number}")[2] == f"accept fc-{number} up to 1"
+    pool = diary.pool()
+    assert (len(pool.spawned), pool.stored_calls, pool.pending[True]) == (4, 8, 12)
+    assert diary.ready("c1") == ["deliver #1 to c1: fc-0[0]"]
+    assert runs_all(diary) == [f"fc-{number}[0]" for number in range(1, 12)]
+    assert (pool.stored_calls, pool.stored_inputs, pool.pending[True]) == (0, 0, 0)
+
+
+def test_calls_are_asked_for_when_half_are_left_and_not_read_twice(new_diary) -> None:
+    diary = new_diary(backlog_calls_max=4)
+    diary.at(1.0).deploys(max_containers=1)
+    for number in range(6):
+        diary.spawns(f"fc-{number}")
+    diary.ready("c1")
+    assert not any(line.startswith("load") for line in diary.completes("c1", 1, 0, busy_s=1.0))
+    assert diary.completes("c1", 2, 0, busy_s=1.0)[-1:] == ["load 2 calls after 4"]
+    diary.spawns("fc-6")
+    assert diary.pool().stored_calls == 3, "nobody overtakes those that wait in the store"
+
+
+def test_a_call_that_others_are_stored_before_stays_behind_them(new_diary) -> None:
+    diary = new_diary(backlog_calls_max=2)
+    diary.at(1.0).deploys(max_containers=1)
+    for number in range(4):
+        diary.spawns(f"fc-{number}")
+    diary.ready("c1")
+    diary.completes("c1", 1, 0, busy_s=1.0)
+    diary.spawns("fc-4")
+    assert runs_all(diary) == [f"fc-{number}[0]" for number in range(2, 5)]
+
+
+def test_a_call_that_is_still_fed_is_in_memory_and_read_only_once(new_diary) -> None:
+    diary = new_diary(backlog_calls_max=2)
+    diary.at(1.0).deploys(max_containers=1)
+    for number in range(4):
+        diary.spawns(f"fc-{number}")
+    diary.spawns("fc-fed", sealed=False)
+    diary.puts("fc-fed", 1, 1)
+    diary.ready("c1")
+    ran_then = runs_all(diary)
+    assert sorted(ran_then) == ["fc-1[0]", "fc-2[0]", "fc-3[0]", "fc-fed[0]", "fc-fed[1]"]
+    assert diary.engine.ledger.calls == {}
+
+
+def test_what_ended_while_it_was_being_read_is_not_run_again(new_diary) -> None:
+    """A call is read because somebody asks, and with others because it is their turn: it ends between the answers."""
+    diary = new_diary(backlog_calls_max=2)
+    diary.at(1.0).deploys(max_containers=2)
+    for number in range(4):
+        diary.spawns(f"fc-{number}")
+    diary.ready("c1")
+    diary.ready("c2")
+    diary.says(m.DescribeCall(5, "fc-2"))
+    diary.completes("c1", 1, 0, busy_s=1.0)
+    assert diary.pool().loading
+    assert ran(diary.reads(1)) == ["fc-2[0]"]
+    assert "record fc-2 as ended" in diary.completes("c1", 3, 0, busy_s=1.0)
+    assert ran(diary.reads()) == ["fc-3[0]"]
+    diary.completes("c2", 2, 0, busy_s=1.0)
+    diary.completes("c1", 4, 0, busy_s=1.0)
+    assert diary.pool().pending == {True: 0, False: 0}
+
+
+def test_nor_is_what_somebody_asks_about_when_it_has_just_ended(new_diary) -> None:
+    diary = new_diary(backlog_calls_max=2)
+    diary.at(1.0).deploys(max_containers=2)
+    for number in range(3):
+        diary.spawns(f"fc-{number}")
+    diary.ready("c1")
+    diary.ready("c2")
+    diary.completes("c1", 1, 0, busy_s=1.0)
+    assert diary.pool().loading
+    assert diary.watches("fc-2") == ["load fc-2"]
+    assert ran(diary.reads(1)) == ["fc-2[0]"]
+    assert "record fc-2 as ended" in diary.completes("c1", 3, 0, busy_s=1.0)
+    assert diary.reads() == ["load fc-2", "send what is recorded of fc-2[0:1] to 2", "2 gets 0 SUCCESS of fc-2"]
+
+
+def test_what_waits_for_a_retry_does_not_keep_other_calls_from_running(new_diary) -> None:
+    diary = new_diary(backlog_calls_max=4)
+    diary.at(1.0).deploys(max_containers=1, retry=RetryPolicy(1, 1.0, 30.0))
+    for number in range(12):
+        diary.spawns(f"fc-{number}")
+    diary.ready("c1")
+    for number in range(1, 13):
+        diary.completes("c1", number, 0, busy_s=1.0, status=FAILURE)
+        diary.reads()
+    assert diary.pool().stored_calls == 0
+    assert all(call.failures for call in diary.engine.ledger.calls.values())
+
+
+# ---------------------------------------------------------------- after a restart
+
+
+def test_calls_go_on_where_they_were(new_diary) -> None:
+    diary = new_diary(backlog_inputs_max=8)
+    diary.at(1.0).deploys(max_containers=1, concurrency=Concurrency(8, 8))
+    spawns_long(diary, "fc-1", 12)
+    diary.ready("c1")
+    for position in (0, 2, 3, 6):
+        diary.completes("c1", 1, position, busy_s=1.0)
+    diary.restarts()
+    assert diary.pool().pending[True] == 8
+    assert diary.reads() == ["start c2"]
+    call = diary.engine.ledger.calls["fc-1"]
+    assert (call.done, call.pending) == (4, 8)
+    diary.ready("c2")
+    diary.reads()
+    left = {index for part in diary.deliveries("c2") for index in indexes_of(diary, "c2", part)}
+    assert left == {1, 4, 5, 7, 8, 9, 10, 11}
+
+
+def indexes_of(diary, name: str, number: int) -> list[int]:
+    delivery = diary.engine.ledger.containers[diary.id(name)].deliveries[number]
+    return [delivery.locate(position)[2] for position in sorted(delivery.open)]
+
+
+def test_a_retry_that_waits_in_the_tail_waits_on_alone(new_diary) -> None:
+    diary = new_diary(backlog_inputs_max=4)
+    diary.at(1.0).deploys(max_containers=1, retry=RetryPolicy(1, 1.0, 30.0), concurrency=Concurrency(12, 12))
+    spawns_long(diary, "fc-1", 4)
+    spawns_long(diary, "fc-2", 8)
+    diary.ready("c1")
+    diary.reads()
+    assert diary.deliveries("c1") == {1: 8, 2: 4}
+    diary.at(2.0).completes("c1", 2, 1, status=FAILURE)
+    diary.at(3.0).restarts()
+    diary.reads()
+    diary.ready("c2")
+    diary.reads()
+    running = [index for number in diary.deliveries("c2") for index in indexes_of(diary, "c2", number)]
+    assert len(running) == 11
+    assert diary.at(31.9).meanwhile == []
+    assert ran(diary.at(32.1).meanwhile) == ["fc-2[5] (parallel)"]
+
+
+def test_a_call_whose_feeder_went_with_the_server_is_what_had_arrived(diary) -> None:
+    diary.at(1.0).deploys(max_containers=1)
+    diary.spawns("fc-1", 2, sealed=False)
+    diary.restarts()
+    assert "record that fc-1 has 2 inputs, all" in diary.reads()
+    diary.ready("c2")
+    assert runs_all(diary, "c2") == ["fc-1[1]"]
+    assert diary.engine.ledger.calls == {}
+
+
+def test_a_call_that_had_everything_but_its_end_gets_it(diary) -> None:
+    diary.at(1.0).deploys(max_containers=1)
+    diary.spawns("fc-1", sealed=False)
+    diary.ready("c1")
+    diary.completes("c1", 1, 0)
+    diary.restarts()
+    assert diary.reads() == ["record that fc-1 has 1 inputs, all", "record fc-1 as ended"]
+    assert diary.pool().is_empty
+
+
+def test_new_calls_come_behind_those_of_the_former_server(new_diary) -> None:
+    diary = new_diary(backlog_calls_max=4)
+    diary.at(1.0).deploys(max_containers=1)
+    for number in range(3):
+        diary.spawns(f"fc-{number}")
+    diary.restarts()
+    diary.spawns("fc-new")
+    diary.reads()
+    assert ran(diary.ready("c2")) + runs_all(diary, "c2") == ["fc-0[0]", "fc-1[0]", "fc-2[0]", "fc-new[0]"]
+
+
+# ---------------------------------------------------------------- questions
+
+
+def stored(new_diary, **settings):
+    """A diary of three calls, the last of which, fc-2, is in the store alone."""
+    diary = new_diary(backlog_calls_max=2, **settings)
+    diary.at(1.0).deploys(max_containers=1)
+    for number in range(3):
+        diary.spawns(f"fc-{number}", 2)
+    diary.ready("c1")
+    return diary
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        (m.DescribeCall(5, "fc-2"), m.CallDescription(5, "fc-2", 2, 0, "f")),
+        (q.InspectCall(5, "fc-2"), q.CallReport(5, "fc-2", "shop", "f", "spawn", 1.0, 2, 2, 0, 0)),
+    ],
+)
+def test_what_is_in_the_store_can_be_asked_about(new_diary, question: m.Message, answer: m.Message) -> None:
+    diary = stored(new_diary)
+    assert diary.says(question) == ["load fc-2"]
+    diary.reads()
+    assert [effect.message for effect in diary.last if hasattr(effect, "client")] == [answer]
+
+
+def test_what_is_in_the_store_can_be_watched(new_diary) -> None:
+    diary = stored(new_diary)
+    assert diary.watches("fc-2", 0, 2) == ["load fc-2"]
+    assert diary.reads()[0] == "send what is recorded of fc-2[0:2] to 2"
+    told: list[str] = []
+    for number in range(1, 7):
+        told += diary.completes("c1", number, 0, busy_s=1.0)
+    assert [line for line in told if line.startswith("tell 2")] == ["tell 2: fc-2[0]", "tell 2: fc-2[1]"]
+
+
+def test_questions_about_one_call_are_one_look(new_diary) -> None:
+    diary = stored(new_diary)
+    assert diary.says(m.DescribeCall(5, "fc-2"), client=2) == ["load fc-2"]
+    assert diary.says(m.DescribeCall(5, "fc-2"), client=3) == []
+    assert diary.reads() == ["tell 2: CallDescription", "tell 3: CallDescription"]
+
+
+def test_what_is_in_the_store_can_be_cancelled(new_diary) -> None:
+    diary = stored(new_diary)
+    assert diary.cancels("fc-2") == ["load fc-2"]
+    assert diary.reads() == ["record fc-2[0:2] alike TERMINATED", "record fc-2 as ended"]
+    assert diary.pool().stored_calls == 0
+    diary.watches("fc-2", 0, 2)
+    assert diary.reads()[1:] == ["2 gets 0 TERMINATED, 1 TERMINATED of fc-2"]
+
+
+def test_looking_at_many_calls_does_not_bring_their_inputs_into_memory(new_diary) -> None:
+    diary = new_diary(backlog_calls_max=2, backlog_inputs_max=1_000)
+    diary.at(1.0).deploys(max_containers=1)
+    for number in range(20):
+        spawns_long(diary, f"fc-{number}", 40)
+    diary.restarts()
+    diary.reads()
+    for number in range(20):
+        diary.watches(f"fc-{number}", 0, 1)
+    assert diary.unread
+    (load,) = {type(effect).__name__ for effect in diary.last}
+    assert load == "LoadCall"
+    assert diary.last[0].window.inputs_max == 1
+
+
+def test_what_has_ended_is_answered_from_what_is_kept(diary) -> None:
+    diary.at(1.0).deploys(max_containers=1)
+    diary.spawns("fc-1", 2)
+    diary.ready("c1")
+    diary.at(2.0).completes("c1", 1, 0, status=FAILURE, busy_s=1.0)
+    diary.at(3.0).completes("c1", 2, 0)
+    diary.restarts()
+    diary.watches("fc-1", 0, 2)
+    assert diary.reads() == [
+        "send what is recorded of fc-1[0:2] to 2",
+        "2 gets 0 FAILURE, 1 SUCCESS of fc-1",
+    ]
+    diary.says(m.DescribeCall(5, "fc-1"))
+    diary.reads()
+    assert diary.last[-1].message == m.CallDescription(5, "fc-1", 2, 2, "f")
+    diary.says(q.InspectCall(5, "fc-1"))
+    diary.reads()
+    assert diary.last[-1].message == q.CallReport(5, "fc-1", "", "f", "spawn", 1.0, 2, 0, 0, 2, 3.0)
+    diary.cancels("fc-1")
+    assert diary.reads() == []
+
+
+def test_what_has_expired_is_told_so(diary) -> None:
+    diary.at(1.0).deploys(max_containers=1)
+    diary.spawns("fc-1")
+    diary.ready("c1")
+    diary.completes("c1", 1, 0)
+    diary.expires(before=100.0)
+    diary.watches("fc-1")
+    assert diary.reads()[1:] == ["2 gets nothing of fc-1, and hears that it expired"]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [m.Watch(5, "fc-no", 0, 1), m.DescribeCall(5, "fc-no"), q.InspectCall(5, "fc-no"), q.AskStory(5, "in-no:3")],
+)
+def test_what_nobody_knows_is_told_so(diary, question: m.Message) -> None:
+    assert diary.says(question) == ["load fc-no"]
+    assert diary.reads() == ["fail 5: no call fc-no is known here"]
+
+
+def test_cancelling_what_nobody_knows_is_harmless(diary) -> None:
+    assert diary.cancels("fc-no") == ["load fc-no"]
+    assert diary.reads() == []
+
+
+def test_a_question_that_meets_the_end_of_its_app_waits_for_how_that_ended(new_diary) -> None:
+    diary = stored(new_diary)
+    diary.watches("fc-2", 0, 2)
+    diary.stops()
+    assert diary.reads() == [
+        "load fc-2",
+        "send what is recorded of fc-2[0:2] to 2",
+        "2 gets 0 TERMINATED, 1 TERMINATED of fc-2",
+    ]
+
+
+@pytest.mark.parametrize("question", [m.Watch(5, "fc-2", 0, 1), m.DescribeCall(5, "fc-2"), q.InspectCall(5, "fc-2")])
+def test_a_question_that_meets_the_end_of_the_server_is_one_for_the_next(new_diary, question: m.Message) -> None:
+    diary = stored(new_diary)
+    diary.shuts_down()
+    assert diary.says(question) == ["load fc-2"]
+    assert diary.reads() == ["fail 5: the server is stopping"]
+
+
+# ---------------------------------------------------------------- sent again
+
+
+def resent(call_id: str, function: str, count: int = 1) -> m.OpenCall:
+    ends = list(range(1, count + 1))
+    return m.OpenCall(call_id, function, "", CallKind.SPAWN, ends, sealed=True, resent=True)
+
+
+def test_a_call_that_arrived_is_not_begun_again_wherever_it_is(new_diary) -> None:
+    diary = stored(new_diary)
+    function = diary.function()
+    assert diary.says(resent("fc-1", function), b"a") == ["accept fc-1 up to 2"]
+    assert diary.says(resent("fc-2", function), b"a") == ["load fc-2"]
+    assert diary.reads() == ["accept fc-2 up to 2"]
+    for number in range(1, 3):
+        diary.completes("c1", number, 0, busy_s=1.0)
+    diary.restarts()
+    assert diary.says(resent("fc-0", function), b"a") == ["load fc-0"]
+    assert "accept fc-0 up to 2" in diary.reads()
+
+
+def test_a_call_that_never_arrived_is_begun(diary) -> None:
+    diary.at(1.0).deploys()
+    diary.says(resent("fc-1", diary.function()), b"a")
+    assert diary.reads() == [
+        "record call fc-1 with 1 inputs",
+        "record inputs fc-1[0]",
+        "accept fc-1 up to 1",
+        "start c1",
+    ]
+
+
+def test_a_call_that_arrived_is_accepted_though_no_new_one_would_be(new_diary) -> None:
+    diary = stored(new_diary)
+    function = diary.function()
+    diary.deploys("g", code="two")
+    diary.says(resent("fc-2", function), b"a")
+    assert "accept fc-2 up to 2" in diary.reads()
+    diary.says(resent("fc-none", function), b"a")
+    (refused,) = diary.reads()
+    assert "is not in the live version" in refused
+    diary.shuts_down()
+    diary.says(resent("fc-2", function), b"a")
+    assert diary.reads() in ([], ["accept fc-2 up to 2"])
+
+
+def test_a_call_that_arrived_is_accepted_by_a_server_that_stops(new_diary) -> None:
+    diary = stored(new_diary)
+    function = diary.function()
+    diary.shuts_down()
+    diary.says(resent("fc-2", function), b"a")
+    assert diary.reads() == ["accept fc-2 up to 2"]
+    diary.says(resent("fc-none", function), b"a")
+    assert diary.reads() == ["refuse fc-none from 0 on for good: the server is stopping"]
+
+
+# ---------------------------------------------------------------- in flight
+
+
+def test_inputs_that_are_read_when_their_call_is_cancelled_are_not_wanted_any_more(new_diary) -> None:
+    diary = new_diary(backlog_inputs_max=4)
+    diary.at(1.0).deploys(max_containers=1)
+    spawns_long(diary, "fc-1", 12)
+    diary.ready("c1")
+    for number in (1, 2):
+        diary.completes("c1", number, 0, busy_s=1.0)
+    assert diary.engine.ledger.calls["fc-1"].loading
+    diary.cancels("fc-1")
+    assert diary.reads() == []
+    assert diary.pool().pending == {True: 0, False: 0}
+
+
+def test_inputs_that_are_read_when_their_app_stops_are_not_wanted_any_more(new_diary) -> None:
+    diary = new_diary(backlog_inputs_max=4, backlog_calls_max=2)
+    diary.at(1.0).deploys(max_containers=1)
+    spawns_long(diary, "fc-1", 12)
+    for number in (2, 3, 4):
+        diary.spawns(f"fc-{number}")
+    diary.ready("c1")
+    for number in range(1, 6):
+        diary.completes("c1", number, 0, busy_s=1.0)
+    assert diary.unread
+    assert "record calls of 1 functions as cancelled" in diary.stops()
+    assert diary.reads() == []
+    diary.exits("c1")
+    assert diary.engine.ledger.calls == diary.engine.ledger.pools == {}
+
+
+def test_a_store_that_lacks_what_waits_in_it_is_a_defect_and_not_an_endless_wait(new_diary) -> None:
+    diary = stored(new_diary)
+    diary.keep(CallsCancelled((diary.function(),), "by another hand", 2.0))
+    for number in range(1, 4):
+        diary.completes("c1", number, 0, busy_s=1.0)
+    with pytest.raises(AssertionError, match="the store has none of 1 calls"):
+        diary.reads()
+
+
+def test_what_is_sealed_when_it_is_read_back_is_written_down_once(diary) -> None:
+    diary.at(1.0).deploys(max_containers=1)
+    diary.spawns("fc-1", sealed=False)
+    diary.restarts()
+    diary.reads()
+    diary.restarts()
+    diary.reads()
+    assert not any(isinstance(getattr(effect, "record", None), CallGrown) for effect in diary.last)
