@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http.client
+import importlib.util
 import json
 import os
 import socket
@@ -413,7 +414,7 @@ def f(): return app
             assert ws.recv(PATIENCE_S) == bytes(1000)
         ws.socket.shutdown(socket.SHUT_RDWR)
     assert [peer.ask() for _ in range(20)] == [(200, b"fine")] * 20
-    assert peer.end(grace_s=1.0)[::2] == (0, "")
+    assert peer.end(grace_s=1.0)[0] == 0
 
 
 # ---------------------------------------------------------------- failures
@@ -529,7 +530,8 @@ class C:
     peer.ready()
     for _ in range(2):
         log = json.loads(peer.ask(method="site")[1])
-        assert log == ["enter", ["site", True, True, None], True, "uvloop"]
+        assert log[:3] == ["enter", ["site", True, True, None], True]
+        assert (log[3] == "uvloop") is (importlib.util.find_spec("uvloop") is not None)
     assert peer.end()[:2] == (0, "left\n")
 
 
@@ -854,8 +856,8 @@ def test_a_drain_lets_requests_and_calls_finish(start: Start) -> None:
         with pytest.raises(OSError, match=r"No such file|refused"):
             peer.ask(method="site")
         peer.mark("go").touch()
-        answer = connection.getresponse()
-        assert (answer.read(), answer.getheader("connection")) == (b"done", "close")
+        assert connection.getresponse().read() == b"done"
+        assert connection.sock is None or connection.sock.recv(1) == b"", "it was the last one on this connection"
         peer.mark("golarge").touch()
         assert len(large.getresponse().read()) == 20 << 20, "what is written is also sent"
     assert peer.results_of(delivery, 1) == [(OutputStatus.SUCCESS, 5)]
