@@ -11,7 +11,7 @@ import click
 
 from swell.engine.events import Effect, Event
 from swell.sim.replay import Costs, read_trace, replay
-from swell.sim.swarm import draw
+from swell.sim.swarm import draw, draw_lasting
 from swell.sim.transcript import Transcript
 from swell.sim.world import World
 
@@ -25,16 +25,18 @@ def main() -> None:
 @click.argument("first", type=int)
 @click.argument("count", type=int, default=1)
 @click.option("--digest", is_flag=True, help="Print a fingerprint of each history.")
-def seeds(first: int, count: int, digest: bool) -> None:
+@click.option("--lasting", is_flag=True, help="With apps that stay, and a server that is killed now and again.")
+def seeds(first: int, count: int, digest: bool, lasting: bool) -> None:
     """Run COUNT seeds from FIRST on; stop at the first that breaks a rule."""
     for seed in range(first, first + count):
-        world, transcript = World(draw(seed), seed), Transcript()
+        world, transcript = World((draw_lasting if lasting else draw)(seed), seed), Transcript()
         if digest:
             world.listeners.append(lambda event, effects, w=world, t=transcript: t.write(w.clock.now, event, effects))
         try:
             world.finish()
-        except AssertionError as error:
-            raise click.ClickException(f"seed {seed} at {world.clock.now:.6f} s: {error}") from error
+        except Exception as error:
+            click.echo(f"seed {seed} at {world.clock.now:.6f} s: {error!r}", err=True)
+            raise
         if digest:
             click.echo(f"{seed} {transcript.digest}")
     click.echo(f"{count} seeds from {first} on: every rule held")
@@ -43,9 +45,10 @@ def seeds(first: int, count: int, digest: bool) -> None:
 @main.command()
 @click.argument("seed", type=int)
 @click.option("--about", default="", help="Only what mentions this.")
-def story(seed: int, about: str) -> None:
+@click.option("--lasting", is_flag=True, help="With apps that stay, and a server that is killed now and again.")
+def story(seed: int, about: str, lasting: bool) -> None:
     """Tell everything that happens in SEED."""
-    world = World(draw(seed), seed)
+    world = World((draw_lasting if lasting else draw)(seed), seed)
 
     def tell(event: Event | None, effects: list[Effect]) -> None:
         lines = [f"{world.clock.now:.6f} {event or 'tick'}", *(f"    -> {effect}" for effect in effects)]

@@ -6,15 +6,19 @@ world.
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 
 from swell.engine.container import Container
 from swell.engine.events import Effect, Order
 from swell.engine.ledger import Ledger
 from swell.engine.pool import Pool
+from swell.model import OutputStatus
+from swell.sim.deployer import Deployer
+from swell.sim.store import DurableStore
+from swell.sim.work import result_bytes
 from swell.wire.messages import Drain
 
-__all__ = ["check_drains", "check_empty", "check_promptness"]
+__all__ = ["check_drains", "check_empty", "check_kept", "check_promptness"]
 
 EPSILON = 1e-6  #: of a float that counts seconds
 
@@ -30,9 +34,19 @@ def check_promptness(ledger: Ledger, now: float, slack_s: float) -> None:
         elif pool.backlog.count:
             idle = [container.id for container in free if not container.deliveries]
             assert not idle, f"{pool.backlog.count} inputs wait though {idle[0]} is idle"
+        _check_window(pool, ledger)
         if pool.backlog.count and not pool.live:
             assert pool.held_back, f"{pool.id}: inputs wait, and nothing is started, for no reason"
         _check_size(pool, now, slack_s)
+
+
+def _check_window(pool: Pool, ledger: Ledger) -> None:
+    """Assert that what is in the store alone is read back before memory runs dry."""
+    if pool.stored_calls and not pool.spawned:
+        assert pool.loading, f"{pool.id}: {pool.stored_calls} calls wait in the store, and nobody asks for them"
+    for call in pool.spawned.values():
+        if call.stored and not call.at_hand:
+            assert call.loading, f"{call.id}: {call.stored} inputs wait in the store, and nobody asks for them"
 
 
 def _check_batches(pool: Pool, free: list[Container], now: float, slack_s: float) -> None:
@@ -53,6 +67,8 @@ def _check_batches(pool: Pool, free: list[Container], now: float, slack_s: float
 
 def _check_size(pool: Pool, now: float, slack_s: float) -> None:
     settings = pool.settings
+    if pool.is_rolling or pool.is_retired:
+        return
     floor = min(settings.min_containers or 0, pool.plan.containers)
     assert pool.live >= floor or pool.held_back, f"{pool.id}: {pool.live} containers, the floor is {floor}"
     if pool.live <= pool.plan.containers:
@@ -71,6 +87,8 @@ def check_drains(ledger: Ledger, effects: list[Effect], asked: Set[str], now: fl
         pool = container.pool
         if pool.app.closing or container.id in asked or container.spec.single_use:
             continue
+        if container.version != pool.version or pool.is_retired:
+            continue  # a new version has taken over, or needs its place
         assert not container.deliveries, f"{container.id} is busy and told to leave"
         floor = min(pool.settings.min_containers or 0, pool.plan.containers)
         idle_s = now - container.idle_since + EPSILON
@@ -82,6 +100,19 @@ def check_drains(ledger: Ledger, effects: list[Effect], asked: Set[str], now: fl
         )
         assert may, f"{container.id} is told to leave after {idle_s} s of idleness"
         assert pool.live >= floor, f"{container.id} was needed for the floor of {floor}"
+
+
+def check_kept(store: DurableStore, deployers: Sequence[Deployer]) -> None:
+    """Assert that every input that an app that stays has accepted has its one result, which its client was told."""
+    for call in (call for deployer in deployers for call in deployer.spawned.values()):
+        call_id, kept = call.plan.call_id, store.now("read_outputs", call.plan.call_id, 0, call.accepted)
+        assert [output.index for output in kept] == list(range(call.accepted)), f"{call_id}: results are missing"
+        for output in kept:
+            told = call.told.get(output.index)
+            found = (output.status, output.payload)
+            assert told is None or told == found, f"{call_id}/{output.index}: kept as {found}, told as {told}"
+            if output.status is OutputStatus.SUCCESS:
+                assert output.payload == result_bytes(call_id, output.index), f"{call_id}/{output.index}: {found}"
 
 
 def check_empty(ledger: Ledger) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
+from typing import Any
 
 from swell.records import Record, Restored
 from swell.sim.clock import Clock
@@ -22,10 +23,12 @@ class DurableStore:
     are heard when it is over.
     """
 
-    def __init__(self, clock: Clock, random: Random, commit_s: float) -> None:
+    def __init__(self, clock: Clock, random: Random, commit_s: float, boundary: Callable[[], None]) -> None:
+        """Begin empty; `boundary` is passed before and after everything that is done."""
         self._clock = clock
         self._random = random
         self._commit_s = commit_s
+        self._boundary = boundary
         self._waiting: list[Record | Callable[[], None]] = []
         self._answers: list[Callable[[], None]] = []
         self._is_writing = False
@@ -43,6 +46,7 @@ class DurableStore:
 
     def append(self, record: Record) -> None:
         """Take a record; written with the next commit."""
+        self._boundary()
         self._waiting.append(record)
 
     def commit(self, then: Callable[[], None]) -> None:
@@ -66,14 +70,26 @@ class DurableStore:
             life, delay_s = self._life, self._commit_s * self._random.uniform(0.5, 2)
             self._clock.after(delay_s, lambda: self._write() if life == self._life else None)
 
+    def now(self, method: str, *asked: Any) -> Any:
+        """Return what a reading method gives of what is committed, at once."""
+        before, self._answers = self._answers, []
+        found: list[Any] = []
+        getattr(self.committed, method)(*asked, found.append)
+        for answer in self._answers:
+            answer()
+        self._answers = before
+        return found[0]
+
     def _write(self) -> None:
         self._is_writing = False
+        self._boundary()
         waiting, self._waiting = self._waiting, []
         for each in waiting:
             if callable(each):
                 each()
             else:
                 self.committed.append(each)
+        self._boundary()
         answers, self._answers, life = self._answers, [], self._life
         for answer in answers:
             if life == self._life:  # one of them may bring the server down

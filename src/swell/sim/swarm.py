@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from random import Random
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from swell.config import Settings
 from swell.model import (
@@ -25,11 +25,13 @@ from swell.model import (
     Resources,
     RetryPolicy,
     Source,
+    Strategy,
 )
 from swell.sim.client import AppPlan
+from swell.sim.deployer import LastingPlan, Version
 from swell.sim.work import CallPlan, Mishap, Work
 
-__all__ = ["Faults", "Scenario", "draw"]
+__all__ = ["Faults", "Scenario", "draw", "draw_lasting"]
 
 SOURCE = Source("app", "f", "app.py")
 
@@ -62,6 +64,8 @@ class Scenario(Struct, frozen=True):
     start_s: float = 0.002
     items_ahead_max: int = 1_024
     commit_s: float = 0.0005  #: how long the store takes to make something durable
+    lasting: tuple[LastingPlan, ...] = ()  #: clients of apps that stay
+    strikes: tuple[int, ...] = ()  #: moments between two effects, counted, at which the server is killed
 
 
 def draw(seed: int) -> Scenario:
@@ -81,6 +85,77 @@ def draw(seed: int) -> Scenario:
         tick_late_s=random.choice((0.0, 0.0, 0.002, 0.05)),
         start_s=random.choice((0.002, 0.05, 1.0)),
         items_ahead_max=random.choice((4, 1_024)),
+    )
+
+
+def draw_lasting(seed: int) -> Scenario:
+    """Return a scenario of a seed with apps that stay, and a server that is killed now and again."""
+    random = Random(f"lasting {seed}")
+    base = draw(seed)
+    settings = structs.replace(
+        base.settings,
+        backlog_inputs_max=random.choice((2, 5, 4_096)),
+        backlog_calls_max=random.choice((2, 4, 8_192)),
+        backlog_bytes_max=random.choice((1_024, 64 << 20)),
+    )
+    with_gpus = any(node.gpus for node in base.nodes)
+    return structs.replace(
+        base,
+        settings=settings,
+        apps=base.apps if random.random() < 0.3 else (),
+        lasting=tuple(_lasting(random, number, with_gpus=with_gpus) for number in range(random.choice((1, 1, 2)))),
+        strikes=tuple(int(10 ** random.uniform(0, 3.7)) for _ in range(random.choice((0, 1, 3, 8)))),
+        commit_s=random.choice((0.0001, 0.001, 0.05)),
+    )
+
+
+def _lasting(random: Random, number: int, *, with_gpus: bool) -> LastingPlan:
+    first = tuple(
+        _lasting_function(random, f"f{i}", with_gpus=with_gpus and not i) for i in range(random.choice((1, 2)))
+    )
+    versions = [Version(0.0, first)]
+    for _ in range(random.choice((0, 0, 1, 4))):
+        functions = tuple(_changed(random, spec) for spec in first)
+        strategy = random.choice((Strategy.ROLLING, Strategy.ROLLING, Strategy.RECREATE))
+        versions.append(
+            Version(versions[-1].at + random.choice((0.001, 0.1, random.uniform(0, 10))), functions, strategy)
+        )
+    calls = tuple(
+        _lasting_call(random, f"fc-l{number}-{i}", random.choice(first)) for i in range(random.choice((1, 4, 12)))
+    )
+    return LastingPlan(f"ap-l{number}", f"lasting-{number}", tuple(versions), calls)
+
+
+def _lasting_call(random: Random, call_id: str, function: FunctionSpec) -> CallPlan:
+    """Return a call that is most likely a spawned one, since these are what a crash must not lose."""
+    plan = _call(random, call_id, function, 0.0)
+    if random.random() < 0.3:
+        return plan
+    works = plan.works or (Work(0.001),)
+    count = random.choice((1, 1, 5, 20, 60))
+    watches = random.random() < 0.7
+    return structs.replace(
+        plan, kind=CallKind.SPAWN, works=tuple(random.choice(works) for _ in range(count)), watches=watches
+    )
+
+
+def _lasting_function(random: Random, name: str, *, with_gpus: bool) -> FunctionSpec:
+    spec = _function(random, name, with_gpus=with_gpus)
+    return structs.replace(spec, is_generator=False)
+
+
+def _changed(random: Random, spec: FunctionSpec) -> FunctionSpec:
+    """Return another version of a function: what its inputs do stays, how they are run does not."""
+    if random.random() < 0.2:
+        return spec
+    other = _function(random, spec.name, with_gpus=False)
+    return structs.replace(
+        spec,
+        autoscaler=other.autoscaler,
+        concurrency=other.concurrency,
+        batching=other.batching if spec.cls is None else None,
+        single_use=other.single_use,
+        startup_timeout_s=other.startup_timeout_s,
     )
 
 

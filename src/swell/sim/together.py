@@ -92,7 +92,8 @@ class BatchSlots:
         assert len(self._batches) < self._slots, f"{len(self._batches) + 1} batches in {self._slots} slots"
         if held.answered:  # cancelled before it arrived: any cancelled input cancels its batch
             rest = [position for position in range(len(held.inputs)) if position not in held.answered]
-            self._host.report([(held.number, position, OutputStatus.TERMINATED, b"", 0.0) for position in rest])
+            if rest:
+                self._host.report([(held.number, position, OutputStatus.TERMINATED, b"", 0.0) for position in rest])
             return
         self._batches[held.number] = held
         behaviours = [self._host.work(*of) for of in held.inputs]

@@ -7,6 +7,8 @@ to the wrong client, an order to a container that was told to leave. It must not
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from swell.config import Settings
 from swell.engine.events import (
     ClientGone,
@@ -25,15 +27,18 @@ from swell.engine.events import (
 )
 from swell.model import CallKind, FunctionSpec, OutputStatus
 from swell.policy.retry import retry_delay
-from swell.records import CallEnded, OutputsRecord, Record
+from swell.records import CallEnded, LoadedCall, OutputsRecord, Record, StoredCall, Window
+from swell.sim.store import DurableStore
 from swell.sim.work import Mishap, Work
 from swell.states import ENDS_AS, InputState, is_final, step
 from swell.wire import messages as m
+from swell.wire.apps import DeployApp, Deployed
 
 __all__ = ["Account", "Witness"]
 
 EPSILON = 1e-9
 ENDS_WELL = (OutputStatus.SUCCESS, OutputStatus.GENERATOR_DONE)
+EVERYTHING = Window(1 << 60, 1 << 60)
 COUNTED = (OutputStatus.FAILURE, OutputStatus.TIMEOUT)
 
 
@@ -102,6 +107,8 @@ class Witness:
         self._recorded: set[tuple[str, int]] = set()
         self._finished: set[str] = set()
         self._dropped: set[tuple[str, int]] = set()
+        self._deploying: dict[int, DeployApp] = {}  # by client
+        self._lasting: set[str] = set()  # functions of apps that stay
 
     # ------------------------------------------------------------ what containers ask and tell
 
@@ -148,6 +155,8 @@ class Witness:
 
     def _client_said(self, client: int, message: m.Message) -> None:
         match message:
+            case DeployApp():
+                self._deploying[client] = message
             case m.OpenApp():
                 self._apps.setdefault(message.app_id, (client, message.detach, message.functions))
             case m.OpenCall() if message.call_id not in self.calls and message.function_id in self._specs:
@@ -260,9 +269,17 @@ class Witness:
             case StartContainer():
                 self._held_by[effect.container_id] = {}
             case Tell(message=m.AppOpened() as message):
-                for spec in self._apps[message.app_id][2]:
+                _, lives_on, specs = self._apps[message.app_id]
+                for spec in specs:
                     self._specs[message.function_ids[spec.name]] = spec
                     self._app_of[message.function_ids[spec.name]] = message.app_id
+                    if lives_on:
+                        self._lasting.add(message.function_ids[spec.name])
+            case Tell(client=client, message=Deployed() as message):
+                for spec in self._deploying[client].functions:
+                    self._specs[message.function_ids[spec.name]] = spec
+                    self._app_of[message.function_ids[spec.name]] = message.app_id
+                    self._lasting.add(message.function_ids[spec.name])
             case Tell(message=m.Refused() as message):
                 self._refused(message)
             case Tell(client=client, message=m.Outputs() as message):
@@ -394,6 +411,52 @@ class Witness:
         call.returned.discard(index)
         account.state = step(account.state, ENDS_AS[status])
         call.ended += 1
+
+    # ------------------------------------------------------------ the server's end
+
+    def server_killed(self, store: DurableStore) -> None:
+        """What is committed is what has happened; of everything else nobody will ever hear."""
+        self._held.clear()
+        self._held_by.clear()
+        self._no_more.clear()
+        self._limbo.clear()
+        for call_id, call in list(self.calls.items()):
+            if call.function_id in self._lasting and call.kind is CallKind.SPAWN:
+                found: LoadedCall | StoredCall | None = store.now("load_call", call_id, EVERYTHING)
+            else:
+                found = None
+            if found is None:
+                del self.calls[call_id]
+                self._finished.discard(call_id)
+                self._recorded = {each for each in self._recorded if each[0] != call_id}
+                self._dropped = {each for each in self._dropped if each[0] != call_id}
+            elif isinstance(found, LoadedCall):
+                self._resume(call, found)
+            else:
+                self._finished.add(call_id)
+                self.tidied((call_id, index) for index in range(len(call.inputs)))
+
+    def tidied(self, inputs: Iterable[tuple[str, int]]) -> None:
+        """Blobs of inputs, (call id, index), are deleted though the engine did not ask for it: when a server starts."""
+        self._dropped.update(inputs)
+
+    def _resume(self, call: CallAccount, found: LoadedCall) -> None:
+        attempts = {attempt.index: attempt for attempt in found.attempts}
+        ended = {index for first, count in found.spans.done for index in range(first, first + count)}
+        call.inputs = call.inputs[: found.call.accepted]
+        call.doomed, call.is_sealed = False, True
+        call.returned = set(range(found.call.accepted)) - ended
+        call.frontier, call.ended = found.call.accepted, len(ended)
+        self._finished.discard(call.id)
+        self._recorded -= {(call.id, index) for index in call.returned}
+        self._dropped -= {(call.id, index) for index in call.returned}
+        self.tidied((call.id, index) for index in ended)
+        for index in call.returned:
+            account, attempt = call.inputs[index], attempts.get(index)
+            account.state, account.answer, account.began_at = InputState.PENDING, None, None
+            account.failures = attempt.failures if attempt is not None else 0
+            account.crashes = attempt.crashes if attempt is not None else 0
+            account.not_before = attempt.not_before if attempt is not None else 0.0
 
     # ------------------------------------------------------------ after the effects
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from swell.model import CallKind
 
-__all__ = ["CallPlan", "Mishap", "Work", "input_bytes", "item_bytes", "result_bytes"]
+__all__ = ["CallPlan", "Mishap", "Work", "input_bytes", "input_of", "item_bytes", "result_bytes"]
 
 
 class Mishap(Enum):
@@ -58,6 +58,12 @@ class CallPlan(Struct, frozen=True):
 def input_bytes(call_id: str, index: int) -> bytes:
     """The payload of an input: names it, so that a wrong slice is noticed wherever it arrives."""
     return f"{call_id}/{index}".encode()
+
+
+def input_of(payload: str) -> tuple[str, int]:
+    """Return which input a payload names."""
+    call_id, _, index = payload.rpartition("/")
+    return call_id, int(index)
 
 
 def result_bytes(call_id: str, index: int) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 from random import Random
 from typing import Any, cast
 
@@ -28,6 +29,7 @@ from swell.engine.events import (
     SendRecorded,
     ShutdownRequested,
     StartContainer,
+    StateRestored,
     Tell,
 )
 from swell.engine.gate import Gate
@@ -37,17 +39,22 @@ from swell.records import StoredOutput
 from swell.sim.client import AppPlan, FakeClient
 from swell.sim.clock import Clock
 from swell.sim.container import FakeContainer, Manners
+from swell.sim.deployer import Deployer
 from swell.sim.link import Link
-from swell.sim.rules import check_drains, check_empty, check_promptness
+from swell.sim.outage import Outages, ServerKilled
+from swell.sim.rules import check_drains, check_empty, check_kept, check_promptness
 from swell.sim.store import DurableStore
 from swell.sim.swarm import Scenario
 from swell.sim.witness import Witness
+from swell.sim.work import input_of
 from swell.wire import codec
 from swell.wire import messages as m
 
 __all__ = ["World"]
 
 EPSILON = 1e-9
+LASTING_FROM = 1_001  #: numbers of connections to clients of lasting apps
+LAZY_COMMIT_S = 0.005
 FRAME_MAX = 64 << 20
 SPIN_MAX = 1_000  #: ticks at one moment; more means that the engine asks to be woken for nothing
 
@@ -59,12 +66,18 @@ class World:
         self.clock = Clock()
         self.random = Random(seed)
         self.scenario = scenario
-        self.engine = Engine(scenario.settings, f"sim-{seed}")
+        self.seed = seed
+        self.lives = 0  #: how many servers there were
+        self.is_up = False
+        self.outages = Outages(scenario.strikes)
+        self.store = DurableStore(self.clock, Random(seed), scenario.commit_s, self._boundary)
+        self.engine, self._gate = self._new_server()
         self.witness = Witness(scenario.settings)
         self.witness.expect_innocent_survival = not scenario.faults.lost_per_s and not scenario.faults.nodes_per_s
         # The engine's clocks start when it decides to send, and what it sends may wait for a commit.
         self.witness.slack_s = 4 * scenario.latency_s + 2 * scenario.commit_s + EPSILON
         self.clients: dict[int, FakeClient] = {}
+        self.deployers: list[Deployer] = []
         self.containers: dict[str, FakeContainer] = {}
         self.events = 0
         self.listeners: list[Callable[[Event | None, list[Effect]], None]] = []
@@ -73,14 +86,21 @@ class World:
         self._node_of: dict[str, str] = {}
         self._to_client: dict[int, Link] = {}
         self._to_container: dict[str, tuple[Link, Link]] = {}
-        self.store = DurableStore(self.clock, Random(seed), scenario.commit_s)
-        self._gate = Gate(cast("Store", self.store), self._do, self.feed)
         self._leavers: set[str] = set()
         self._ticks_here = 0
+        self._numbers = count(LASTING_FROM)
         self.clock.at(0.0, self._observe)
         for number, plan in enumerate(scenario.apps, start=1):
             self.connect(number, plan)
+        for plan in scenario.lasting:
+            self._bring_in(Deployer(plan, self.clock))
         self._plan_faults()
+
+    def _new_server(self) -> tuple[Engine, Gate]:
+        self.lives += 1
+        self.is_up = True
+        engine = Engine(self.scenario.settings, f"sim-{self.seed}-{self.lives}")
+        return engine, Gate(cast("Store", self.store), self._do, self.feed, partial(self.clock.after, LAZY_COMMIT_S))
 
     # ------------------------------------------------------------ time
 
@@ -97,20 +117,35 @@ class World:
             AssertionError: an input has not ended, or something is kept of what is gone.
         """
         limit = self.clock.now + within_s
-        self.run(limit, done=lambda: all(client.is_over for client in self.clients.values()))
-        waiting = [number for number, client in self.clients.items() if not client.is_over]
+        self.run(limit, done=lambda: self.is_up and all(client.is_over for client in self._all_clients()))
+        waiting = [client for client in self._all_clients() if not client.is_over]
         assert not waiting, f"clients {waiting} wait for ever; unfinished: {self.witness.unfinished()[:5]}"
-        self.run(limit, done=lambda: not self.witness.unfinished())
+        self.run(limit, done=lambda: self.is_up and not self.witness.unfinished())
         assert not self.witness.unfinished(), f"inputs wait for ever: {self.witness.unfinished()[:5]}"
         assert not self.witness.unrecorded(), f"calls have ended and were not recorded: {self.witness.unrecorded()[:5]}"
+        # Of inputs that ended without ever having been in memory, the store knows the blobs; a sweep deletes them.
+        self.witness.tidied(input_of(name) for name in self.store.now("expire", 0.0, 0.0))
         assert not self.witness.left_blobs(), f"blobs are left: {self.witness.left_blobs()[:5]}"
+        self.outages.end()
+        self.run(self.clock.now + LAZY_COMMIT_S + 2 * self.scenario.commit_s)  # what was said last is written, too
+        check_kept(self.store, self.deployers)
         self.feed(ShutdownRequested("the simulation is over"))
         self.run(limit, done=lambda: not self.engine.ledger.apps)
         check_empty(self.engine.ledger)
 
+    def _all_clients(self) -> list[FakeClient | Deployer]:
+        return [*self.clients.values(), *self.deployers]
+
     def _step(self, until: float) -> bool:
+        try:
+            return self._happen(until)
+        except ServerKilled:
+            self._server_killed()
+            return True
+
+    def _happen(self, until: float) -> bool:
         late = self.scenario.tick_late_s
-        tick_at = self.engine.next_deadline()
+        tick_at = self.engine.next_deadline() if self.is_up else float("inf")
         if late and tick_at > self.clock.now:
             tick_at += late * self.random.random()
         if min(tick_at, self.clock.next_at) > until:
@@ -129,7 +164,9 @@ class World:
         return True
 
     def feed(self, event: Event) -> None:
-        """Let the engine handle an event, check what comes of it, and do it."""
+        """Let the engine handle an event, check what comes of it, and do it. Nobody does while the server is down."""
+        if not self.is_up:
+            return
         self.witness.happened(event, self.clock.now)
         self._carry_out(event, self.engine.handle(event, self.clock.now))
 
@@ -150,6 +187,7 @@ class World:
     # ------------------------------------------------------------ effects
 
     def _do(self, effect: Effect) -> None:
+        self._boundary()
         match effect:
             case Tell():
                 if effect.client in self._to_client:
@@ -191,13 +229,63 @@ class World:
         self._to_client[number] = self._link(codec.for_client(FRAME_MAX), client.hear)
 
         def vanish() -> None:
-            client.is_gone = True
-            self._to_client.pop(number).cut()
-            to_server.close(lambda: self.feed(ClientGone(number)))
+            link = self._to_client.pop(number, None)
+            if link is not None:
+                client.is_gone = True
+                link.cut()
+                to_server.close(lambda: self.feed(ClientGone(number)))
 
         if plan.gone_at is not None:
             self.clock.at(plan.gone_at, vanish)
         return client
+
+    def _bring_in(self, deployer: Deployer) -> None:
+        """Connect a client of a lasting app, for the first time or after an outage."""
+        if deployer not in self.deployers:
+            self.deployers.append(deployer)
+        number = next(self._numbers)
+        for call in deployer.plan.calls:
+            self.witness.works[call.call_id] = call.works
+        to_server = self._link(
+            codec.for_server(FRAME_MAX), lambda message, data: self.feed(ClientSaid(number, message, data))
+        )
+        self._to_client[number] = self._link(codec.for_client(FRAME_MAX), deployer.hear)
+        deployer.connected(to_server.send)
+
+    # ------------------------------------------------------------ the server's end, and its return
+
+    def _boundary(self) -> None:
+        if self.is_up:
+            self.outages.boundary()
+
+    def _server_killed(self) -> None:
+        """Everything that was not committed is lost, with everything that lives by the server."""
+        self.is_up = False
+        self.store.crash()
+        for container in self.containers.values():
+            container.kill()
+        for link in [*self._to_client.values(), *(end for ends in self._to_container.values() for end in ends)]:
+            link.cut()
+        for registry in (self.containers, self._to_client, self._to_container, self._node_of):
+            registry.clear()
+        self._leavers.clear()
+        for client in self.clients.values():
+            client.is_gone = True
+        for deployer in self.deployers:
+            deployer.disconnected()
+        self.witness.server_killed(self.store)
+        self.clock.after(self.random.choice((0.01, 0.5, 5.0)), self._server_back)
+
+    def _server_back(self) -> None:
+        self.engine, self._gate = self._new_server()
+        self.feed(StateRestored(self.store.restore()))
+        self._observe()
+        for deployer in self.deployers:
+            self.clock.after(self.random.uniform(0, 0.5), partial(self._reconnect, deployer, self.lives))
+
+    def _reconnect(self, deployer: Deployer, life: int) -> None:
+        if self.is_up and life == self.lives:
+            self._bring_in(deployer)
 
     def _link(self, decoder: codec.FrameDecoder[Any], arrive: Callable[[m.Message, bytes], None]) -> Link:
         return Link(self.clock, self.random, self.scenario.latency_s, decoder, arrive)

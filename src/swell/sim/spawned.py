@@ -1,0 +1,173 @@
+"""One spawned call of a client whose server may be killed: what was accepted gets one result, whatever happens.
+
+Sends its inputs within the rules, again where nobody knows whether they were heard, and checks every answer. This
+module must not know the engine; it sees only what a client sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from swell.model import CallKind, OutputStatus
+from swell.sim.clock import Clock
+from swell.sim.work import CallPlan, input_bytes, result_bytes
+from swell.wire import messages as m
+
+__all__ = ["SpawnedCall"]
+
+WATCH = 4  #: number of the request
+CANCEL_PATIENCE_S = 1.0
+
+Say = Callable[[m.Message, bytes], None]
+
+
+class SpawnedCall:
+    """A call as its client knows it, over all its connections."""
+
+    def __init__(self, plan: CallPlan, function_id: str, clock: Clock) -> None:
+        assert plan.kind is CallKind.SPAWN
+        self.plan = plan
+        self.told: dict[int, tuple[OutputStatus, bytes]] = {}
+        self.accepted = 0  #: inputs that the server said it has
+        self.cancelled = False
+        self._function_id = function_id
+        self._clock = clock
+        self._say: Say | None = None
+        self._sent = 0
+        self._window = plan.window
+        self._opened = False
+        self._was_opened = False  #: once; the server may have heard it
+        self._given_up = False  #: it lost its connection in the middle: it sends no more
+        self._refused = False
+        self._watching = False
+        self._pausing = False
+        self._cancel_is_over = False
+        if plan.cancels_after_s is not None:
+            clock.after(plan.cancels_after_s, self._cancel)
+
+    @property
+    def is_over(self) -> bool:
+        """True when its client expects nothing more."""
+        if self._refused or self._cancel_is_over:
+            return True
+        if self.accepted < len(self.plan.works) and not self._given_up:
+            return False
+        return not self.plan.watches or len(self.told) >= self.accepted
+
+    # ------------------------------------------------------------ connections
+
+    def connected(self, say: Say) -> None:
+        """There is a connection: go on."""
+        self._say = say
+        self._pausing = self._watching = False
+        if self.cancelled:
+            say(m.CancelCall(self.plan.call_id, self.plan.terminates), b"")
+        if self._was_opened and not self.accepted and self._is_one_message and not self._given_up:
+            self._sent, self._opened = 0, False  # nobody knows whether it was heard
+        self._pump()
+        self._watch()
+
+    def disconnected(self) -> None:
+        """The server is gone. A call that was being fed is not fed any more."""
+        self._say = None
+        if (
+            self._was_opened
+            and self.accepted < len(self.plan.works)
+            and not (self._is_one_message and not self.accepted)
+        ):
+            self._given_up = True
+
+    @property
+    def _is_one_message(self) -> bool:
+        return len(self.plan.works) <= min(self.plan.span_max, self.plan.window)
+
+    # ------------------------------------------------------------ sending
+
+    def _pump(self) -> None:
+        plan, total = self.plan, len(self.plan.works)
+        while self._say is not None and not (self._pausing or self.cancelled or self._given_up or self._refused):
+            if self._opened and self._sent == total:
+                return
+            count = min(plan.span_max, self._window - (self._sent - self.accepted), total - self._sent)
+            if count <= 0 and (self._opened or total):
+                return
+            self._send(self._sent, count)
+
+    def _send(self, first: int, count: int) -> None:
+        assert self._say is not None
+        plan = self.plan
+        pieces = [input_bytes(plan.call_id, index) for index in range(first, first + count)]
+        ends: list[int] = []
+        for piece in pieces:
+            ends.append((ends[-1] if ends else 0) + len(piece))
+        blobs = [index for index in range(first, first + count) if plan.works[index].is_blob]
+        self._sent = first + count
+        sealed = self._sent == len(plan.works)
+        payload = b"".join(pieces)
+        if self._opened:
+            self._say(m.PutInputs(plan.call_id, first, ends, sealed, blobs), payload)
+            return
+        resent, self._opened, self._was_opened = self._was_opened, True, True
+        opening = m.OpenCall(
+            plan.call_id, self._function_id, plan.method, plan.kind, ends, sealed, blobs, resent=resent
+        )
+        self._say(opening, payload)
+
+    def _cancel(self) -> None:
+        if self.is_over or self.cancelled:
+            return
+        self.cancelled = True
+        if self._say is not None:
+            self._say(m.CancelCall(self.plan.call_id, self.plan.terminates), b"")
+
+        def over() -> None:
+            self._cancel_is_over = True
+
+        self._clock.after(CANCEL_PATIENCE_S, over)
+
+    def _watch(self) -> None:
+        if self.plan.watches and self.accepted and self._say is not None and not self._watching:
+            self._watching = True
+            self._say(m.Watch(WATCH, self.plan.call_id, 0, len(self.plan.works)), b"")
+
+    # ------------------------------------------------------------ hearing
+
+    def heard_accepted(self, message: m.Accepted) -> None:
+        """The server has inputs, and will not lose them."""
+        self.accepted = max(self.accepted, message.upto)
+        self._watch()
+        self._pump()
+
+    def heard_refused(self, message: m.Refused) -> None:
+        """Go back to the first refused input, and offer it again later."""
+        if message.first >= self._sent or self.cancelled or self._given_up:
+            return
+        if message.retry_after_s is None:
+            self._refused = True
+            return
+        self._window = max(1, message.first - self.accepted)
+        self._sent = message.first
+        self._opened = self._opened and message.first > 0
+        self._pausing = True
+        self._clock.after(message.retry_after_s, self._resume)
+
+    def _resume(self) -> None:
+        self._pausing = False
+        self._pump()
+
+    def heard_outputs(self, message: m.Outputs, payload: bytes) -> None:
+        """Results arrived; one that was told before is told as it was."""
+        self._window = min(self.plan.window, 2 * self._window)
+        failures, item, start = dict(message.failures), 0, 0
+        for first, count in message.parts:
+            for index in range(first, first + count):
+                end = message.ends[item]
+                self._check(index, OutputStatus(failures.get(item, 1)), payload[start:end])
+                item, start = item + 1, end
+
+    def _check(self, index: int, status: OutputStatus, data: bytes) -> None:
+        name, known = f"{self.plan.call_id}/{index}", self.told.get(index)
+        assert known is None or known == (status, data), f"{name}: told {known}, and then {(status, data)}"
+        if status is OutputStatus.SUCCESS:
+            assert data == result_bytes(self.plan.call_id, index), f"{name}: result {data!r}"
+        self.told[index] = (status, data)
