@@ -41,12 +41,21 @@ class Gate:
         store: where the engine writes, and asks.
         do: carries out any other effect.
         feed: hands the store's answers to the engine.
+        later: calls something some milliseconds later.
     """
 
-    def __init__(self, store: Store, do: Callable[[Effect], None], feed: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        do: Callable[[Effect], None],
+        feed: Callable[[Event], None],
+        later: Callable[[Callable[[], None]], object],
+    ) -> None:
         self._store = store
         self._do = do
         self._feed = feed
+        self._later = later
+        self._will_commit = False
         self._held: dict[Peer, int] = {}  # how many effects wait that concern a peer
 
     def carry_out(self, effects: Sequence[Effect]) -> None:
@@ -65,8 +74,14 @@ class Gate:
                 self._do(effect)
         if waiting:
             self._store.commit(lambda: self._release(waiting))
-        elif recorded:
-            self._store.commit(_nothing)  # nobody waits for it, and yet it is to be durable soon
+        elif recorded and not self._will_commit:
+            # Nobody waits for it. What somebody waits for is likely to come in a moment, and makes this durable, too.
+            self._will_commit = True
+            self._later(self._commit)
+
+    def _commit(self) -> None:
+        self._will_commit = False
+        self._store.commit(_nothing)
 
     def _must_wait(self, effect: Effect, *, recorded: bool) -> bool:
         if recorded and isinstance(effect, Tell | Order | DropBlobs):

@@ -19,7 +19,7 @@ from swell.model import OutputStatus
 from swell.ports import Store
 from swell.records import StoredCall, StoredOutput
 from swell.server.places import Places
-from swell.wire.blob_names import INPUT_SUFFIX, KEPT, call_of, is_blob_name
+from swell.wire.blob_names import INPUT_SUFFIX, KEPT, call_of, index_of, is_blob_name
 from swell.wire.messages import Failed, Outputs
 
 __all__ = ["Archive"]
@@ -110,7 +110,15 @@ class Archive:
         for path in (self._blob_dir / KEPT).iterdir():
             by_call.setdefault(call_of(path.name), []).append(path)
         for call_id, paths in by_call.items():
-            self._store.read_call(call_id, partial(_delete_unneeded, paths))
+            self._store.read_call(call_id, partial(self._tidy_call, paths))
+
+    def _tidy_call(self, paths: Sequence[Path], call: StoredCall | None) -> None:
+        for path in paths:
+            if call is None:
+                path.unlink(missing_ok=True)
+            elif path.name.endswith(INPUT_SUFFIX):
+                index = index_of(path.name)
+                self._store.read_outputs(call.call_id, index, index + 1, partial(_delete_if_ended, path))
 
     def _look_at_disk(self, data_dir: Path) -> None:
         """Refuse new work in time, so that there is room left for the results of what was accepted."""
@@ -132,10 +140,9 @@ class Archive:
         self._timers[name] = asyncio.get_running_loop().call_later(delay_s, action)
 
 
-def _delete_unneeded(paths: Sequence[Path], call: StoredCall | None) -> None:
-    for path in paths:
-        if call is None or (call.ended_at is not None and path.suffix == INPUT_SUFFIX):
-            path.unlink(missing_ok=True)
+def _delete_if_ended(path: Path, results: Sequence[StoredOutput]) -> None:
+    if results:
+        path.unlink(missing_ok=True)
 
 
 def _as_outputs(call_id: str, stored: Sequence[StoredOutput]) -> tuple[Outputs, bytes]:

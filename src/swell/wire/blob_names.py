@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["INPUT_SUFFIX", "KEPT", "call_of", "input_name", "is_blob_name", "output_name"]
+__all__ = ["INPUT_SUFFIX", "KEPT", "call_of", "index_of", "input_name", "is_blob_name", "output_name"]
 
 KEPT: Final = "kept/"
 INPUT_SUFFIX: Final = ".in"
@@ -39,3 +39,8 @@ def output_name(call_id: str, index: int, *, is_kept: bool = False) -> str:
 def call_of(name: str) -> str:
     """Return the id of the call that a file belongs to, by its name; "" for a draft that was never finished."""
     return "" if name.startswith("~") else name.removeprefix(KEPT).rsplit(".", 2)[0]
+
+
+def index_of(name: str) -> int:
+    """Return the index of the input that a file belongs to, by its name."""
+    return int(name.rsplit(".", 2)[1])
