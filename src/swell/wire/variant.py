@@ -1,7 +1,8 @@
 """What a variant changes of its base: a function with other parameters or options, told apart from what it inherits.
 
-Only the changes travel and are kept, so that a new version of the base reaches its variants. This module must not know
-handles, pools, or which changes make sense.
+Only the changes travel and are kept, so that a new version of the base reaches its variants. The floor of a base,
+`min_containers`, is its own: variants never inherit it. This module must not know handles, pools, or which changes make
+sense.
 """
 
 from __future__ import annotations
@@ -33,6 +34,11 @@ def changes_between(base: FunctionSpec, variant: FunctionSpec) -> bytes:
         changed.pop(name, None)
     for name in changed.keys() & set(_PARTS):
         changed[name] = _differences(getattr(base, name), getattr(variant, name))
+    scaling = changed.get("autoscaler", {})
+    if scaling.get("min_containers", 0) is None:  # as it is in any case
+        del scaling["min_containers"]
+        if not scaling:
+            del changed["autoscaler"]
     return _encoder.encode(changed)
 
 
@@ -44,7 +50,7 @@ def apply_changes(base: FunctionSpec, changes: bytes) -> FunctionSpec:
     """
     try:
         changed = _decode(changes)
-        whole = _decode(_encoder.encode(base))
+        whole = _decode(_encoder.encode(_without_floor(base)))
         for name in _PARTS:
             if name in changed:
                 changed[name] = {**whole.get(name, {}), **changed[name]}
@@ -52,6 +58,10 @@ def apply_changes(base: FunctionSpec, changes: bytes) -> FunctionSpec:
     except (msgspec.MsgspecError, TypeError, UnicodeDecodeError) as error:
         raise InvalidError(f"{base.name}: these are not the options of a variant: {error}") from None
     return replace(variant, name=base.name, source=base.source, schedule=None)
+
+
+def _without_floor(base: FunctionSpec) -> FunctionSpec:
+    return replace(base, autoscaler=replace(base.autoscaler, min_containers=None))
 
 
 def _differences(base: Struct, variant: Struct) -> dict[str, Any]:
