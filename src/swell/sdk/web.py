@@ -1,7 +1,8 @@
 """Decorators that make a function or method answer HTTP: endpoints, ASGI and WSGI apps, whole servers.
 
-They set the mark "web" and check the function's shape; serving is done in the container. This module must not know
-any web framework.
+They set the mark "web" and check the function's shape; serving is done in the container. Each request, and each
+WebSocket for as long as it lasts, is one input: a container takes one at a time unless `concurrent` says otherwise.
+`current_input_id()` works in handlers. This module must not know any web framework.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ def fastapi_endpoint(
     docs: bool = False,
     requires_proxy_auth: bool = False,
 ) -> Callable[[Callable[P, R]], Method[..., R]]:
-    """Serve a function as the single route of a FastAPI app; its arguments follow FastAPI's rules.
+    """Serve a function as the single route, /, of a FastAPI app; its arguments follow FastAPI's rules.
+
+    Web pages of any origin may call it. FastAPI must be installed where the containers run. A function that is not async
+    runs on a thread.
 
     Args:
         method: The HTTP method; others are answered 405.
@@ -55,6 +59,9 @@ def asgi_app(
 ) -> Callable[[Callable[P, R]], Method[..., R]]:
     """Serve the ASGI app (FastAPI, Starlette, …) that a function returns; it is called once per container.
 
+    That is after the enter hooks, and what it raises is a failed start, as is a failure of the app's lifespan startup.
+    Bodies stream both ways; a WebSocket message may have 2 MiB, and is not compressed.
+
     Args:
         label: Name in the URL. Default: made of the App's and the Function's names.
         custom_domains: Accepted and recorded.
@@ -75,6 +82,8 @@ def wsgi_app(
     requires_proxy_auth: bool = False,
 ) -> Callable[[Callable[P, R]], Method[..., R]]:
     """Serve the WSGI app (Flask, Django, …) that a function returns; it is called once per container.
+
+    Requests run on threads. When a client goes away, the app's next read or write for it raises an OSError.
 
     Args:
         label: Name in the URL. Default: made of the App's and the Function's names.
@@ -97,6 +106,14 @@ def web_server(
     requires_proxy_auth: bool = False,
 ) -> Callable[[Callable[P, R]], Method[..., R]]:
     """Forward requests to a server that the function starts; the function returns once it is started.
+
+    The server may be of any kind, in this process or in one that it starts, and listen on any address: `0.0.0.0` and
+    `127.0.0.1` are the same here. Containers on one machine do not fight for the port: each finds its own server there,
+    and what that prints of its address is another one. Where Linux does not allow this (it needs 5.5, on x86-64, ARM64 or
+    RISC-V), a second container on one machine fails to start, and says why. In containers that are not run by root,
+    programs like sudo gain no privileges.
+
+    When the server accepts no more connections, the container finishes what it has and leaves.
 
     Args:
         port: Port the server listens on, 1 to 65535.

@@ -149,13 +149,18 @@ async def _writable(connection: socket.socket) -> None:
 
 
 class _End(asyncio.Protocol):
-    """One of the two ends of a relay: what it receives, the other end sends."""
+    """One of the two ends of a relay: what it receives, the other end sends. This is the end at the server."""
 
     def __init__(self, relay: _Relay) -> None:
         self._relay = relay
         self.transport: asyncio.Transport | None = None
         self.other: _End | None = None
-        self.is_at_end = False  # nothing more will be received
+
+    @property
+    def opposite(self) -> asyncio.Transport | None:
+        """What sends on at the other end, if that is there still."""
+        transport = None if self.other is None else self.other.transport
+        return None if transport is None or transport.is_closing() else transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -163,27 +168,22 @@ class _End(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Pass it on."""
-        if self.other is not None and self.other.transport is not None:
-            self.other.transport.write(data)
+        if (opposite := self.opposite) is not None:
+            opposite.write(data)
 
     def pause_writing(self) -> None:
         """Too much waits to be sent here: let the other end receive no more."""
-        if self.other is not None and self.other.transport is not None:
-            self.other.transport.pause_reading()
+        if (opposite := self.opposite) is not None:
+            opposite.pause_reading()
 
     def resume_writing(self) -> None:
         """Let the other end receive again."""
-        if self.other is not None and self.other.transport is not None:
-            self.other.transport.resume_reading()
+        if (opposite := self.opposite) is not None:
+            opposite.resume_reading()
 
     def eof_received(self) -> bool:
-        """Pass on that no more will come; the answer may still do."""
-        self.is_at_end = True
-        other = self.other
-        if _has_hung_up(self.transport) or (other is not None and (other.is_at_end or other.transport is None)):
-            self._relay.end()
-        elif other is not None and other.transport is not None:
-            other.transport.write_eof()
+        """The server has said all it will: that is the end, whatever the client may have to say."""
+        self._relay.end()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -257,6 +257,12 @@ class _NearEnd(_End):
     def __init__(self, relay: _Relay) -> None:
         super().__init__(relay)
         self._early: list[bytes] = []
+        self._is_at_end = False  # the client says no more
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin the relay."""
+        super().connection_made(transport)
+        self._relay.begin(cast("asyncio.Transport", transport))
 
     def data_received(self, data: bytes) -> None:
         """Pass it on, or keep it while there is nowhere to pass it on to, and receive no more."""
@@ -270,18 +276,26 @@ class _NearEnd(_End):
     def join(self, other: _End) -> None:
         """The other end is there."""
         self.other = other
-        if self.transport is not None and self._early:
+        if self.transport is not None and not self.transport.is_closing() and self._early:
             self.transport.resume_reading()
         for data in self._early:
             super().data_received(data)
         self._early.clear()
-        if self.is_at_end and other.transport is not None:
-            other.transport.write_eof()
+        if self._is_at_end:
+            self._end_writing()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin the relay."""
-        super().connection_made(transport)
-        self._relay.begin(cast("asyncio.Transport", transport))
+    def eof_received(self) -> bool:
+        """Pass on that the client says no more; it may wait for an answer still."""
+        self._is_at_end = True
+        if _has_hung_up(self.transport):
+            self._relay.end()
+        else:
+            self._end_writing()
+        return True
+
+    def _end_writing(self) -> None:
+        if (opposite := self.opposite) is not None:
+            opposite.write_eof()
 
 
 def _has_hung_up(transport: asyncio.Transport | None) -> bool:
