@@ -32,8 +32,8 @@ def fastapi_endpoint(
 ) -> Callable[[Callable[P, R]], Method[..., R]]:
     """Serve a function as the single route, /, of a FastAPI app; its arguments follow FastAPI's rules.
 
-    Web pages of any origin may call it. FastAPI must be installed where the containers run. A function that is not async
-    runs on a thread.
+    Web pages of any origin may call it. FastAPI must be installed where the containers run. A function that is not
+    async runs on a thread.
 
     Args:
         method: The HTTP method; others are answered 405.
@@ -109,8 +109,8 @@ def web_server(
 
     The server may be of any kind, in this process or in one that it starts, and listen on any address: `0.0.0.0` and
     `127.0.0.1` are the same here. Containers on one machine do not fight for the port: each finds its own server there,
-    and what that prints of its address is another one. Where Linux does not allow this (it needs 5.5, on x86-64, ARM64 or
-    RISC-V), a second container on one machine fails to start, and says why. In containers that are not run by root,
+    and what that prints of its address is another one. Where Linux does not allow this (it needs 5.5, on x86-64, ARM64
+    or RISC-V), a second container on one machine fails to start, and says why. In containers that are not run by root,
     programs like sudo gain no privileges.
 
     When the server accepts no more connections, the container finishes what it has and leaves.
