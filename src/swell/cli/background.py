@@ -40,10 +40,13 @@ def turn(data_dir: Path) -> Generator[None]:
     """Be the only one, inside the block, that starts a server on a data directory; others wait until it is over.
 
     Raises:
-        InvalidError: the directory cannot be made.
+        InvalidError: the directory cannot be made, or is not for this user.
     """
     make_data_dir(data_dir)
-    directory = os.open(data_dir, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        directory = os.open(data_dir, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise unwritable(data_dir, error) from None
     try:
         fcntl.flock(directory, fcntl.LOCK_EX)
         yield
