@@ -55,7 +55,8 @@ class Scaler:
         outstanding = pool.backlog.count + pool.needing
         if -(-outstanding // pool.capacity) == len(pool.ready) == pool.live and not self._has_bounds(pool):
             # The common case on a warm pool: it is exactly as large as it needs to be, and no bound says otherwise.
-            pool.plan = autoscale.Plan(len(pool.ready), f"{outstanding} inputs fit the containers that are ready")
+            why = f"{outstanding} inputs fit the containers that are ready" if outstanding else "idle"
+            pool.plan = autoscale.Plan(len(pool.ready), why)
             self._end_hunger(pool)
             return
         pool.plan = autoscale.decide(self._view(pool, len(pool.ready)))
