@@ -157,8 +157,8 @@ class Dispatcher:
             call.add_pending(-part.count)
             call.add_running(part.count)
             call.diary.note(now, What.DELIVERED, part.first, part.count, container.id)
-            if call.stored and call.at_hand < ledger.settings.backlog_inputs_max // 2:
-                pool.thin[call.id] = call
+            if call.stored:
+                pool.note_thin(call)
         container.deliveries[delivery.id] = delivery
         container.served += len(delivery.open)
         container.exclusive = parts[0].alone

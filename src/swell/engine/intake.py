@@ -187,7 +187,9 @@ class Intake:
                 at_hand and (at_hand >= settings.backlog_inputs_max or pool.bytes_at_hand >= settings.backlog_bytes_max)
             ):
                 call.stored += count
+                pool.note_thin(call)
                 call.diary.note(now, What.STORED, first, count)
+                self._ledger.touch(pool)
                 return
             pool.bytes_at_hand += len(payload)
             call.tail = first + count

@@ -64,6 +64,7 @@ class Ledger:
         self.app_names: dict[str, str] = {}  #: ids of deployed apps by name
         self.diaries = Diaries()
         self.ended = 0  #: inputs that have ended in pools that are gone
+        self.asked: dict[str, bool] = {}  #: calls that are being read from the store -> did they end meanwhile?
         self.is_stopping = False  #: the server is to end; what lasts goes on with the next one
         self.store_trouble = ""  #: why nothing more can be written down
         self.outbox: list[Effect] = []

@@ -92,9 +92,11 @@ class Pager:
         if pool is None or pool.app.closing:
             return
         pool.loading = False
+        ended, pool.ended_meanwhile = pool.ended_meanwhile, set()
         for loaded in event.calls:
             pool.loaded_upto = max(pool.loaded_upto, loaded.call.sequence)
-            self._adopt(pool, loaded, now)
+            if loaded.call.call_id not in ended:
+                self._adopt(pool, loaded, now)
         if not event.calls and pool.stored_calls:
             raise AssertionError(f"{pool.id}: the store has none of {pool.stored_calls} calls that wait in it")
         self._ledger.touch(pool)
@@ -166,8 +168,7 @@ class Pager:
         call.tail = loaded.upto
         call.ahead = [(first, count) for first, count in loaded.done if first + count > loaded.upto]
         call.pool.thin.pop(call.id, None)
-        if call.stored and call.at_hand < self._ledger.settings.backlog_inputs_max // 2:
-            call.pool.thin[call.id] = call
+        call.pool.note_thin(call)
 
     def _queue_waiting(self, call: Call, record: SpanRecord, waiting: list[tuple[int, int]], now: float) -> int:
         segment = Segment(record.first, record.ends, record.payload, frozenset(record.blobs))
@@ -194,6 +195,7 @@ class Pager:
         waiting = self._questions.setdefault(call_id, [])
         waiting.append((client, message, payload))
         if len(waiting) == 1:
+            self._ledger.asked[call_id] = False
             self._ledger.emit(LoadCall(call_id, Window(1, 1)))  # one span will do: it is read on as others are
 
     def answer(self, event: CallLoaded, hear: Hear, begin: Hear, now: float) -> None:
@@ -205,8 +207,8 @@ class Pager:
             begin: handles an OpenCall of a call that nobody knows.
             now: the time.
         """
-        found = event.found
-        if isinstance(found, LoadedCall):
+        found, has_ended = event.found, self._ledger.asked.pop(event.call_id, False)
+        if isinstance(found, LoadedCall) and not has_ended:
             pool = self._ledger.pools.get(found.call.function_id)
             if pool is not None and not pool.app.closing:
                 self._adopt(pool, found, now)
@@ -216,7 +218,7 @@ class Pager:
                 hear(client, message, payload, now)
             elif isinstance(found, StoredCall):
                 self._answer_ended(client, message, found)
-            elif isinstance(found, LoadedCall) and not self._is_left_alone(found.call):
+            elif isinstance(found, LoadedCall) and not self._ledger.is_stopping:
                 # It has ended a moment ago, or its app is stopping: the store knows by now how it ended.
                 self.ask(event.call_id, client, message, payload)
             elif isinstance(message, OpenCall):
@@ -227,11 +229,6 @@ class Pager:
             elif isinstance(message, Watch | DescribeCall | InspectCall | AskStory):
                 error = stopping() if found else NotFoundError(f"no call {event.call_id} is known here")
                 self._ledger.tell(client, Failed(message.request, *to_wire(error)))
-
-    def _is_left_alone(self, call: StoredCall) -> bool:
-        """Tell whether nothing will happen to a call any more while this server lives."""
-        pool = self._ledger.pools.get(call.function_id)
-        return pool is None or pool.app.suspended
 
     def _answer_ended(self, client: int, message: Message, call: StoredCall) -> None:
         tell = self._ledger.tell

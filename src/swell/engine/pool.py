@@ -63,6 +63,7 @@ class Pool:
         self.stored_inputs = 0  #: their inputs that wait
         self.loaded_upto = 0  #: sequence of the last one that was read back
         self.loading = False  #: some have been asked for
+        self.ended_meanwhile: set[str] = set()  #: calls that ended since: what is read of them is out of date
         self.reads = 0  #: of its calls in memory, those of which more has been asked for
         self.is_turn_of_calls = False  #: of those in the store: others were read on though there is hardly room
         self.bytes_at_hand = 0  #: payload of spawned calls in memory
@@ -177,6 +178,11 @@ class Pool:
             or len(self.spawned) >= settings.backlog_calls_max
             or self.bytes_at_hand >= settings.backlog_bytes_max
         )
+
+    def note_thin(self, call: Call) -> None:
+        """Have more of a spawned call read back, if little of it is left in memory."""
+        if call.stored and call.at_hand < self._settings.backlog_inputs_max // 2:
+            self.thin[call.id] = call
 
     @property
     def running_total(self) -> int:

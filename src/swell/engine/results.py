@@ -162,10 +162,18 @@ class Results:
         if call.finished and call.id in self._ledger.calls:
             if call.kind.is_async:
                 self._ledger.persist(CallEnded(call.id, call.accepted, now))
+                self._note_end(call)
             call.diary.ended_at, call.diary.num_inputs = now, call.accepted
             self._ledger.diaries.keep_call(call.diary)
             self._ledger.unbind(call)
             self._ledger.touch(call.pool)  # its pool may have waited for this
+
+    def _note_end(self, call: Call) -> None:
+        """See to it that what is being read of a call at this moment is not taken for the truth."""
+        if call.pool.loading:
+            call.pool.ended_meanwhile.add(call.id)
+        if call.id in self._ledger.asked:
+            self._ledger.asked[call.id] = True
 
 
 def _as_outputs(call_id: str, settled: Sequence[Settled]) -> tuple[Outputs, bytes]:
