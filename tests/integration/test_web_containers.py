@@ -16,7 +16,7 @@ import web_app
 from swell.sdk.private_server import PrivateServer
 
 PATIENCE_S = 20.0
-CONTAINERS = 5  #: three of the server's, one of each of the others
+CONTAINERS = 7  #: three with a server, two with one from a snapshot, one of each of the others
 
 
 @pytest.fixture(scope="module")

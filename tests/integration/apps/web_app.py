@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import os
+import socket
 import socketserver
 import threading
 from typing import Any
@@ -55,6 +56,22 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 class Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], handler: type[Handler]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, handler)
+
+
+@app.cls(min_containers=2, enable_memory_snapshot=True)
+class EarlyServer:
+    @swell.enter(snap=True)
+    def load(self) -> None:
+        self.loaded_in = os.getpid()
+
+    @swell.web_server(8662, startup_timeout=20)
+    def serve(self) -> None:
+        assert os.getpid() != self.loaded_in == loaded_in, "started after the fork"
+        threading.Thread(target=Server(("::", 8662), Handler).serve_forever, daemon=True).start()
 
 
 @app.function(min_containers=3)

@@ -11,6 +11,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import re
 import socket
 import struct
 import sys
@@ -85,8 +86,8 @@ def check() -> None:
     """
     _machine()
     release = os.uname().release
-    numbers = tuple(int(part) for part in release.split("-")[0].split(".")[:2] if part.isdigit())
-    if numbers < _KERNEL_MIN:
+    numbers = re.match(r"(\d+)\.(\d+)", release)
+    if numbers is None or tuple(map(int, numbers.groups())) < _KERNEL_MIN:
         raise UnavailableError(f"that needs Linux 5.5, and this is {release}")
 
 
