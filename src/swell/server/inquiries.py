@@ -259,8 +259,9 @@ class Inquiries:
         if message.follow:
             self._logbook.follow(to.number, Follower(wanted, fresh.append, lambda: None))
         kept = await self._logbook.read(wanted)
-        known = set(kept)
-        for entry in [*kept, *(entry for entry in fresh if entry not in known)]:
+        # What was read may end with some of what is fresh already, and lack its beginning if only so many are wanted.
+        read = next((i for i in range(len(fresh), 0, -1) if kept and fresh[i - 1] == kept[-1]), 0)
+        for entry in [*kept, *fresh[read:]]:
             show(entry)
         if not message.follow or self._is_over(wanted):
             self._logbook.leave(to.number)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -121,7 +123,10 @@ class Logbook:
         if file is None:
             if len(self._files) >= OPEN_MAX:
                 self._files.pop(next(iter(self._files))).close()
-            file = self._path(app_id).open("ab")
+            path = self._path(app_id)
+            file = path.open("ab")
+            if _is_cut_off(path):
+                file.write(b"\n")  # or the next line would be lost with that one
         self._files[app_id] = file
         return file
 
@@ -156,15 +161,20 @@ class Logbook:
         return list(deque((entry for entry in self._entries(wanted.app_id) if wanted.has(entry)), most))
 
     def _entries(self, app_id: str) -> Iterator[Entry]:
-        for path in (self._older(app_id), self._path(app_id)):
-            if not path.exists():
-                continue
-            with path.open("rb") as file:
+        with ExitStack() as opened:
+            for file in self._open_both(app_id, opened):
                 for line in file:
                     try:
                         yield _decode(line)
                     except msgspec.DecodeError:
                         continue  # cut off when a server was killed, or not written yet
+
+    def _open_both(self, app_id: str, opened: ExitStack) -> list[BinaryIO]:
+        """Open the files of an app, the older first. It may be written to, and become the older one, at any moment."""
+        while True:
+            newer, older = _opened(self._path(app_id), opened), _opened(self._older(app_id), opened)
+            if _is_still_at(self._path(app_id), newer):  # else it was turned in between
+                return [file for file in (older, newer) if file is not None]
 
     def follow(self, number: int, follower: Follower) -> None:
         """Show new entries from now on; `number` names this reader, who follows one thing at a time."""
@@ -191,3 +201,28 @@ class Logbook:
         for file in self._files.values():
             file.close()
         self._files.clear()
+
+
+def _opened(path: Path, opened: ExitStack) -> BinaryIO | None:
+    try:
+        return opened.enter_context(path.open("rb"))
+    except FileNotFoundError:
+        return None
+
+
+def _is_still_at(path: Path, file: BinaryIO | None) -> bool:
+    """Tell whether a path leads to an open file; for None, whether it leads nowhere."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return file is None
+    return file is not None and os.path.samestat(found, os.fstat(file.fileno()))
+
+
+def _is_cut_off(path: Path) -> bool:
+    """Tell whether the last line of a file has no end: a server was killed while it wrote it."""
+    with path.open("rb") as file:
+        if not file.seek(0, os.SEEK_END):
+            return False
+        file.seek(-1, os.SEEK_END)
+        return file.read() != b"\n"

@@ -1,0 +1,309 @@
+"""What containers wrote, read while it is written: nothing is lost, nothing comes twice, only what is wanted comes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swell.backends.gpu import NvmlProvider
+from swell.backends.process.backend import ProcessBackend
+from swell.config import Settings
+from swell.engine.engine import Engine
+from swell.engine.events import ClientSaid, Event
+from swell.model import Environment, FunctionSpec, Source
+from swell.server.bundles import Bundles
+from swell.server.connection import Connection
+from swell.server.containers import Containers
+from swell.server.inquiries import Inquiries
+from swell.server.logbook import OPEN_MAX, Entry, Follower, Logbook, Wanted
+from swell.server.places import Places
+from swell.store.memory import MemoryStore
+from swell.wire.inquiries import LogEntry, ReadLogs
+from swell.wire.messages import Done, Failed, Message, OpenApp
+
+KEEP_S = 86_400.0
+
+
+def line(number: int, **fields: Any) -> Entry:
+    known: dict[str, Any] = {"app": "ap-1", "function": "f", "container": "ta-1", "stream": "stdout", "calls": ()}
+    known |= fields
+    return Entry(
+        float(number),
+        known["app"],
+        known["function"],
+        known["container"],
+        known["stream"],
+        f"line {number}\n",
+        known["calls"],
+    )
+
+
+def book(directory: Path | None, bytes_max: int = 1 << 20) -> Logbook:
+    return Logbook(directory, bytes_max, KEEP_S)
+
+
+@pytest.fixture
+def logbook(tmp_path: Path) -> Iterator[Logbook]:
+    found = book(tmp_path)
+    yield found
+    found.close()
+
+
+async def numbers(logbook: Logbook, wanted: Wanted | None = None) -> list[int]:
+    return [int(entry.at) for entry in await logbook.read(wanted or Wanted("ap-1"))]
+
+
+# ---------------------------------------------------------------- what is wanted
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ({}, [1, 2, 3, 4]),
+        ({"container_id": "ta-2"}, [2]),
+        ({"function": "f"}, [1, 2, 4]),
+        ({"function": "Model"}, [3]),
+        ({"call_id": "fc-7"}, [2, 4]),
+        ({"stream": "stderr"}, [3]),
+        ({"search": "line 4"}, [4]),
+        ({"since": 2.0}, [2, 3, 4]),
+        ({"until": 2.0}, [1, 2]),
+        ({"since": 2.0, "until": 3.0, "function": "f"}, [2]),
+        ({"tail": 2}, [3, 4]),
+        ({"tail": 2, "function": "f"}, [2, 4]),
+        ({"stream": "system"}, []),
+    ],
+)
+async def test_only_what_is_wanted_is_read(logbook: Logbook, wanted: dict[str, Any], found: list[int]) -> None:
+    logbook.write(line(1))
+    logbook.write(line(2, container="ta-2", calls=("fc-6", "fc-7")))
+    logbook.write(line(3, function="Model.*", stream="stderr"))
+    logbook.write(line(4, calls=("fc-7",)))
+    logbook.write(line(5, app="ap-2"))
+    assert await numbers(logbook, Wanted("ap-1", **wanted)) == found
+
+
+async def test_a_server_that_keeps_nothing_shows_what_is_written(tmp_path: Path) -> None:
+    logbook, seen = book(None), list[int]()
+    logbook.follow(1, Follower(Wanted("ap-1"), lambda entry: seen.append(int(entry.at)), lambda: None))
+    logbook.write(line(1))
+    assert (seen, await numbers(logbook)) == ([1], [])
+
+
+async def test_more_apps_write_than_files_may_be_open(logbook: Logbook) -> None:
+    apps = [f"ap-{number}" for number in range(OPEN_MAX + 10)]
+    for number in (1, 2):
+        for app in apps:
+            logbook.write(line(number, app=app))
+    for app in apps:
+        assert await numbers(logbook, Wanted(app)) == [1, 2]
+
+
+# ---------------------------------------------------------------- accidents
+
+
+def cut_off(path: Path) -> None:
+    """Leave of a file what a server that is killed in the middle of a line leaves of it."""
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+async def test_a_line_that_was_cut_off_costs_no_other(tmp_path: Path) -> None:
+    """The server was killed in the middle of a line; the next one goes on in the same file."""
+    first = book(tmp_path)
+    for number in (1, 2, 3):
+        first.write(line(number))
+    first.close()
+    cut_off(tmp_path / "ap-1.jsonl")
+    second = book(tmp_path)
+    assert await numbers(second) == [1, 2]
+    for number in (4, 5):
+        second.write(line(number))
+    assert await numbers(second) == [1, 2, 4, 5]
+    second.close()
+
+
+def test_a_file_that_was_whole_is_gone_on_with_as_it_is(tmp_path: Path) -> None:
+    for number in (1, 2):
+        logbook = book(tmp_path)
+        logbook.write(line(number))
+        logbook.close()
+    (path,) = tmp_path.iterdir()
+    assert path.read_bytes().count(b"\n") == 2
+
+
+def test_a_place_that_cannot_be_written_to_is_told_once_and_keeps_nobody_from_watching(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    directory = tmp_path / "gone"
+    directory.mkdir()
+    logbook, seen = book(directory), list[int]()
+    logbook.follow(1, Follower(Wanted("ap-1"), lambda entry: seen.append(int(entry.at)), lambda: None))
+    shutil.rmtree(directory)
+    with caplog.at_level(logging.WARNING, logger="swell.server"):
+        for number in (1, 2, 3):
+            logbook.write(line(number))
+    assert seen == [1, 2, 3]
+    assert [record.message.partition(" in ")[0] for record in caplog.records] == [
+        "what containers write cannot be kept"
+    ]
+
+
+async def test_reading_while_files_are_turned_misses_nothing_in_between(tmp_path: Path) -> None:
+    """Whatever is read is without a gap, and ends with what had been written when it began."""
+    logbook, written, stop = book(tmp_path, 4_096), [0], threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            logbook.write(line(written[0] + 1))
+            written[0] += 1
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(150):
+            before = written[0]
+            found = await numbers(logbook)
+            assert found == list(range(found[0], found[-1] + 1)) if found else not before
+            assert not found or found[-1] >= before
+    finally:
+        stop.set()
+        writer.join()
+        logbook.close()
+
+
+# ---------------------------------------------------------------- following
+
+
+class Reader(Connection):
+    """A connection whose peer notes what it hears."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(Deaf(), number, 1 << 20)
+        self.heard: list[str] = []
+        self._something = asyncio.Event()
+
+    async def hears(self, count: int) -> list[str]:
+        """Wait until so much was heard, and return it."""
+        while len(self.heard) < count:
+            self._something.clear()
+            await self._something.wait()
+        return self.heard
+
+    def send(self, message: Message, payload: bytes | memoryview = b"") -> None:
+        self._something.set()
+        match message:
+            case LogEntry():
+                assert bytes(payload).decode() == f"line {message.at:g}\n"
+                self.heard.append(f"{message.at:g}")
+            case Done():
+                self.heard.append("done")
+            case Failed():
+                self.heard.append(message.text)
+            case _:
+                raise AssertionError(message)
+
+
+class Deaf:
+    """Nobody: what connections report to."""
+
+    def connected(self, connection: Connection, hello: object) -> str:
+        return ""
+
+    def received(self, connection: Connection, message: Message, payload: bytes) -> None:
+        return None
+
+    def disconnected(self, connection: Connection) -> None:
+        return None
+
+
+class Server:
+    """What answers questions about logs, with one app that runs."""
+
+    def __init__(self, directory: Path) -> None:
+        settings, places = Settings(), Places("unix:/nowhere", directory)
+        self.store = MemoryStore(asyncio.get_running_loop().call_soon)
+        self.engine = Engine(settings)
+        self.say(OpenApp(1, "ap-1", "app", Environment("/py", "/", ()), [FunctionSpec("f", Source("m", "f"))]))
+        self.logbook = book(directory)
+        backend = ProcessBackend(NvmlProvider(), directory, 1_000)
+        containers = Containers(backend, settings, places, Bundles(None, self.store), self.nothing)
+        census = self.engine.census
+        self.inquiries = Inquiries(census, self.store, containers, self.logbook, places, lambda: 0.0)
+
+    def nothing(self, event: Event) -> None:
+        raise AssertionError(event)
+
+    def say(self, message: Message) -> None:
+        self.engine.handle(ClientSaid(1, message), 0.0)
+
+    def writes(self, *written: int) -> None:
+        for number in written:
+            self.logbook.write(line(number))
+
+    def reads(self, **wanted: Any) -> Reader:
+        reader = Reader(7)
+        self.inquiries.answer(reader, ReadLogs(3, "ap-1", **wanted))
+        return reader
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Server]:
+    found = Server(tmp_path)
+    yield found
+    found.logbook.close()
+
+
+async def test_what_was_written_is_sent_and_then_that_it_was_all(server: Server) -> None:
+    server.writes(1, 2, 3)
+    assert await server.reads().hears(4) == ["1", "2", "3", "done"]
+    assert await server.reads(tail=1).hears(2) == ["3", "done"]
+
+
+async def test_what_is_written_while_the_rest_is_read_comes_once_and_in_order(server: Server) -> None:
+    server.writes(1, 2)
+    reader = server.reads(follow=True)
+    await asyncio.sleep(0)  # it has begun to follow, and reads in a thread
+    server.writes(3, 4)
+    await reader.hears(4)
+    server.writes(5)
+    assert reader.heard == ["1", "2", "3", "4", "5"]
+
+
+async def test_so_it_does_if_only_the_latest_are_wanted(server: Server) -> None:
+    server.writes(1, 2)
+    reader = server.reads(follow=True, tail=1)
+    await asyncio.sleep(0)
+    server.writes(3, 4, 5)
+    await reader.hears(1)
+    server.writes(6)
+    heard = [int(number) for number in reader.heard]
+    assert heard == list(range(heard[0], 7)), "without a gap, nothing twice, and nothing out of order"
+
+
+async def test_following_ends_with_the_app(server: Server) -> None:
+    server.writes(1)
+    reader = server.reads(follow=True)
+    await reader.hears(1)
+    server.writes(2)
+    server.logbook.ended("ap-1")
+    assert reader.heard == ["1", "2", "done"]
+
+
+async def test_who_leaves_while_the_rest_is_read_hears_nothing_more(server: Server) -> None:
+    reader = server.reads(follow=True)
+    await asyncio.sleep(0)
+    server.inquiries.leave(reader)
+    await server.logbook.read(Wanted("ap-1"))
+    server.writes(1)
+    assert not server.logbook.has_follower(reader.number)
+
+
+async def test_nonsense_is_refused(server: Server) -> None:
+    assert await server.reads(tail=0).hears(1) == ["tail = 0 must be at least 1"]
