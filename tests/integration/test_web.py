@@ -158,6 +158,13 @@ def test_what_the_edge_says_of_the_client_is_what_the_app_sees(start: Start) -> 
     assert json.loads(peer.ask(Host="[::1]", X_Forwarded_Proto="https")[1])["server"] == ["::1", 443]
 
 
+def test_what_the_edge_has_cut_off_the_path_is_the_root(start: Start) -> None:
+    peer = start(function(), SEES)
+    peer.ready()
+    seen = json.loads(peer.ask(path="/a%20b?x=1", X_Swell_Root="/app-site")[1])
+    assert (seen["root_path"], seen["path"], seen["raw_path"]) == ("/app-site", "/app-site/a b", "/app-site/a%20b")
+
+
 def test_each_of_many_requests_is_its_own_input(start: Start) -> None:
     code = (
         FRAME

@@ -78,3 +78,4 @@ def test_a_server_that_dies_takes_its_container_with_it_and_another_one_comes(we
 
     await_that(is_replaced, "no other has come")
     assert len(before.keys() & answering(web_dir).keys()) == CONTAINERS - 1, "the others are as they were"
+    assert len(list(web_dir.iterdir())) == CONTAINERS, "it has left no socket"

@@ -215,6 +215,38 @@ class C:
     assert peer.end()[0] == 0
 
 
+def test_links_lead_through_the_edge(start: Start) -> None:
+    code = """
+import swell
+from fastapi import FastAPI, Request
+from flask import Flask, request, url_for
+app = swell.App("a")
+fast, flask = FastAPI(), Flask("flask")
+@fast.get("/items/{name}")
+def item(name: str, request: Request): return [name, str(request.url), str(request.url_for("item", name="x"))]
+@flask.get("/items/<name>")
+def flask_item(name): return [name, request.url, url_for("flask_item", name="x", _external=True)]
+@app.cls()
+class C:
+    @swell.asgi_app()
+    def one(self): return fast
+    @swell.wsgi_app()
+    def two(self): return flask
+"""
+    methods = (MethodSpec("one", web=WebSpec("asgi")), MethodSpec("two", web=WebSpec("wsgi")))
+    peer = start(FunctionSpec("C.*", Source("program", "C"), cls=ClassSpec(methods)), code)
+    peer.ready()
+    base = "https://site.example/root/items"
+    for method in ("one", "two"):
+        said = {"X_Swell_Root": "/root", "X_Forwarded_Proto": "https"}
+        assert json.loads(peer.ask(path="/items/a?q=1", method=method, **said)[1]) == [
+            "a",
+            f"{base}/a?q=1",
+            f"{base}/x",
+        ]
+        assert peer.ask(path="/items/a", method=method)[0] == 200
+
+
 # ---------------------------------------------------------------- WSGI
 
 FLASK = """

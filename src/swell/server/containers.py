@@ -6,7 +6,9 @@ This module must not know what is said to a container, or why one is started.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
 import secrets
 from collections.abc import Callable, Iterator
 
@@ -14,11 +16,13 @@ from msgspec.structs import replace
 
 from swell.config import Settings
 from swell.engine import events as e
+from swell.errors import InvalidError
 from swell.ports import Backend, LaunchOrder
 from swell.server.bundles import Bundles
 from swell.server.connection import Connection
 from swell.server.places import Places
 from swell.wire.messages import Deliver, Hello, Load
+from swell.wire.web_names import socket_path
 
 __all__ = ["Containers"]
 
@@ -183,7 +187,14 @@ class Containers:
         for connection in (known.data, known.control):
             if connection is not None:
                 connection.close()
+        self._remove_sockets(known.order)
         self._feed(known.end)
+
+    def _remove_sockets(self, order: LaunchOrder) -> None:
+        """Remove the sockets of its web functions, which a container that was killed has left."""
+        for method in order.spec.web_methods:
+            with contextlib.suppress(FileNotFoundError, InvalidError):  # a path that is too long was never made
+                os.unlink(socket_path(str(self._places.web_dir), order.container_id, method))
 
     # ------------------------------------------------------------ questions
 

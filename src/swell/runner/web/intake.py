@@ -24,6 +24,8 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _PRIVATE: Final = b"x-swell-"
 _INPUT: Final = b"x-swell-input"  #: id of the call whose only input the request is
+_ROOT: Final = b"x-swell-root"  #: what the edge has cut off the front of the path: /label; the app makes links with it
+_HEARD: Final = frozenset((b"host", b"x-forwarded-for", b"x-forwarded-proto", _INPUT, _ROOT))
 _SCHEMES: Final = {b"http": ("http", "ws"), b"https": ("https", "wss")}
 _TURN: Final = 8  #: messages of an answer that may be sent in one go
 _SOMEBODY: Final = ("127.0.0.1", 0)  #: who makes a request that names nobody: someone on this machine
@@ -78,29 +80,24 @@ class _Courteous:
 
 def _taken_in(scope: Scope) -> tuple[str, int] | None:
     """Put into a request's scope what its headers tell, and return the input that it is, if it says so."""
-    kept: list[tuple[bytes, bytes]] = []
-    call_id = host = forwarded_for = proto = b""
-    for header in scope["headers"]:
-        name, value = header
-        if name.startswith(_PRIVATE):
-            if name == _INPUT:
-                call_id = value
-            continue
-        kept.append(header)
-        if name == b"host":
-            host = value
-        elif name == b"x-forwarded-for":
-            forwarded_for = value
-        elif name == b"x-forwarded-proto":
-            proto = value
-    scope["headers"] = kept
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    said = {name: value for name, value in headers if name in _HEARD}
+    scope["headers"] = [header for header in headers if not header[0].startswith(_PRIVATE)]
+    proto = said.get(b"x-forwarded-proto")
     if proto in _SCHEMES:
         scope["scheme"] = _SCHEMES[proto][scope["type"] == "websocket"]
     # The last entry is the one that the edge has added, and the only one that is more than hearsay.
-    client = forwarded_for.rpartition(b",")[2].strip().decode("latin-1")
+    client = said.get(b"x-forwarded-for", b"").rpartition(b",")[2].strip().decode("latin-1")
     scope["client"] = (client, 0) if client else _SOMEBODY
-    scope["server"] = _server(host.decode("latin-1"), is_secure=scope["scheme"] in ("https", "wss"))
-    return (call_id.decode("latin-1"), 0) if call_id else None
+    host = said.get(b"host", b"").decode("latin-1")
+    scope["server"] = _server(host, is_secure=scope["scheme"] in ("https", "wss"))
+    root = said.get(_ROOT)
+    if root is not None:
+        scope["root_path"] = root.decode("latin-1")
+        scope["path"] = scope["root_path"] + scope["path"]
+        scope["raw_path"] = root + scope["raw_path"]
+    call_id = said.get(_INPUT)
+    return None if call_id is None else (call_id.decode("latin-1"), 0)
 
 
 def _server(host: str, *, is_secure: bool) -> tuple[str, int]:
