@@ -1,0 +1,191 @@
+"""One server at a time has a data directory; what a killed one left there is no obstacle."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from swell.config import Settings
+from swell.errors import ConflictError, InvalidError
+from swell.home import announced, announcement_path, data_dir, new_run_dir, socket_path
+from swell.server.residence import Residence, holder
+
+ANOTHER = """
+import sys
+from pathlib import Path
+from swell.server.residence import Residence
+residence = Residence(Path(sys.argv[1]))
+residence.enter()
+listener = residence.listen()
+residence.run_dir.mkdir()
+residence.announce("unix:/other")
+print("here", flush=True)
+sys.stdin.read()
+residence.leave()
+"""
+
+
+@contextmanager
+def another(directory: Path) -> Iterator[subprocess.Popen[str]]:
+    """Have another process be the server of a directory."""
+    command = [sys.executable, "-c", ANOTHER, str(directory)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "here\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def residence(tmp_path: Path) -> Iterator[Residence]:
+    found = Residence(tmp_path / "data")
+    yield found
+    found.leave()
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def can_connect(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        try:
+            client.connect(str(path))
+        except OSError:
+            return False
+        return True
+
+
+# ---------------------------------------------------------------- one server
+
+
+def test_what_a_server_has_is_for_its_user_alone(residence: Residence) -> None:
+    residence.enter()
+    with residence.listen():
+        residence.announce("unix:/here")
+        directory = residence.data_dir
+        assert mode(directory) == 0o700
+        assert [mode(path) for path in sorted(directory.iterdir())] == [0o600] * 3
+        assert can_connect(residence.socket_path)
+
+
+def test_a_server_says_where_it_listens_and_takes_that_back(residence: Residence) -> None:
+    residence.enter()
+    directory = str(residence.data_dir)
+    assert announced(directory) is None
+    with residence.listen():
+        residence.run_dir.mkdir()
+        residence.announce("unix:/here")
+        said = announced(directory)
+        assert said is not None
+        assert (said.address, said.pid, said.run_dir) == ("unix:/here", os.getpid(), str(residence.run_dir))
+        residence.leave()
+    assert announced(directory) is None
+    assert not residence.socket_path.exists()
+    assert not residence.run_dir.exists()
+    residence.leave()
+
+
+def test_the_directory_can_be_taken_again(residence: Residence) -> None:
+    residence.enter()
+    residence.leave()
+    residence.enter()
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_directory_that_cannot_be_made_is_named_with_the_setting(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InvalidError, match=r"cannot write to the data directory .*; SWELL_DATA_DIR names another"):
+        Residence(tmp_path / place).enter()
+
+
+# ---------------------------------------------------------------- and another
+
+
+def test_a_second_server_is_refused_and_leaves_the_first_alone(tmp_path: Path) -> None:
+    assert holder(tmp_path) is None
+    with another(tmp_path) as other:
+        assert holder(tmp_path) == other.pid
+        residence = Residence(tmp_path)
+        with pytest.raises(
+            ConflictError, match=rf"a server \(pid {other.pid}\) has the data directory .* `swell stop`"
+        ):
+            residence.enter()
+        residence.leave()
+        said = announced(str(tmp_path))
+        assert said is not None
+        assert said.pid == other.pid
+        assert can_connect(Path(socket_path(str(tmp_path))))
+        other.communicate("")
+        assert holder(tmp_path) is None
+        assert announced(str(tmp_path)) is None
+
+
+def test_what_a_killed_server_left_is_no_obstacle(residence: Residence) -> None:
+    with another(residence.data_dir) as other:
+        left = announced(str(residence.data_dir))
+        assert left is not None
+        other.send_signal(signal.SIGKILL)
+        other.wait()
+    assert Path(left.run_dir).exists()
+    assert residence.socket_path.exists()
+    assert holder(residence.data_dir) is None
+    residence.enter()
+    assert not Path(left.run_dir).exists()
+    with residence.listen():
+        assert can_connect(residence.socket_path)
+
+
+@pytest.mark.parametrize("garbage", [b"", b"{", b"[]", b'{"address": 3}', b"\xff"])
+def test_an_announcement_that_cannot_be_read_is_none(residence: Residence, garbage: bytes) -> None:
+    residence.data_dir.mkdir()
+    Path(announcement_path(str(residence.data_dir))).write_bytes(garbage)
+    assert announced(str(residence.data_dir)) is None
+    residence.enter()
+
+
+# ---------------------------------------------------------------- places
+
+
+def test_a_socket_whose_path_would_be_too_long_is_elsewhere_and_always_there(tmp_path: Path) -> None:
+    residence = Residence(tmp_path / ("long" * 30))
+    assert len(os.fsencode(residence.socket_path)) < 100
+    assert residence.socket_path == Residence(residence.data_dir).socket_path
+    assert residence.socket_path != Residence(tmp_path / ("else" * 30)).socket_path
+    residence.enter()
+    with residence.listen():
+        assert can_connect(residence.socket_path)
+        assert mode(residence.socket_path) == 0o600
+    residence.leave()
+    assert not residence.socket_path.exists()
+
+
+def test_a_short_path_is_in_the_directory() -> None:
+    assert socket_path("/data") == "/data/server.sock"
+
+
+def test_the_data_directory_is_where_it_is_set_or_the_users_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/homes/me")
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    assert data_dir(Settings()) == "/homes/me/.local/share/swell"
+    monkeypatch.setenv("XDG_DATA_HOME", "/xdg")
+    assert data_dir(Settings()) == "/xdg/swell"
+    assert data_dir(Settings(data_dir="~/mine")) == "/homes/me/mine"
+    monkeypatch.chdir("/tmp")
+    assert data_dir(Settings(data_dir="mine")) == "/tmp/mine"
+
+
+def test_every_server_has_a_private_directory_of_its_own() -> None:
+    assert new_run_dir() != new_run_dir()
+    assert str(os.getuid()) in new_run_dir()
