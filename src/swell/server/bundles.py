@@ -36,9 +36,12 @@ class Bundles:
         return await asyncio.to_thread(self._lay_out, digest, archive)
 
     def fetch(self, digest: str, ready: Ready) -> None:
-        """Call `ready` when a bundle is laid out, at once if it is."""
+        """Call `ready` when a bundle is laid out, at once if it is, or cannot be."""
         path = self._path(digest)
-        if path is not None and path.is_dir():
+        if isinstance(path, str):
+            ready("", path)
+            return
+        if path.is_dir():
             ready(str(path), "")
             return
         waiting = self._waiting.setdefault(digest, [])
@@ -54,8 +57,8 @@ class Bundles:
 
     def _lay_out(self, digest: str, archive: bytes) -> str:
         path = self._path(digest)
-        if path is None:
-            return "this server keeps no bundles"
+        if isinstance(path, str):
+            return path
         try:
             files = bundle.unpack(archive)
             if bundle.digest_of(files) != digest:
@@ -65,7 +68,10 @@ class Bundles:
             return f"the source files cannot be laid out: {error}"
         return ""
 
-    def _path(self, digest: str) -> Path | None:
-        if self._directory is None or not (digest.isalnum() and digest.isascii()):
-            return None
+    def _path(self, digest: str) -> Path | str:
+        """Return where a bundle is laid out, or why there can be none of that digest."""
+        if self._directory is None:
+            return "this server keeps no bundles"
+        if not (digest.isalnum() and digest.isascii()):
+            return f"{digest!r:.200} is not the digest of a bundle"
         return self._directory / digest
