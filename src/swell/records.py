@@ -2,6 +2,9 @@
 
 A record is a fact, written once and in order; `Record` lists all kinds. Whatever can be derived from them is not
 written. This module must not know a store, SQL, or who decides what is written.
+
+There may be a million of those about calls: `gc=False` keeps Python's collector from walking them again and again. None
+can be part of a cycle.
 """
 
 from __future__ import annotations
@@ -96,7 +99,7 @@ class ContainerRecord(Struct, frozen=True):
 # ---------------------------------------------------------------- calls
 
 
-class CallRecord(Struct, frozen=True):
+class CallRecord(Struct, frozen=True, gc=False):
     """A spawned call begins, with so many inputs. `sequence` numbers the calls in the order in which they came."""
 
     call_id: str
@@ -110,7 +113,7 @@ class CallRecord(Struct, frozen=True):
     sealed: bool = False
 
 
-class CallGrown(Struct, frozen=True):
+class CallGrown(Struct, frozen=True, gc=False):
     """So many inputs of a call are accepted in all; `sealed` says that there will be no more."""
 
     call_id: str
@@ -118,7 +121,7 @@ class CallGrown(Struct, frozen=True):
     sealed: bool
 
 
-class SpanRecord(Struct, frozen=True):
+class SpanRecord(Struct, frozen=True, gc=False):
     """Inputs first..first+len(ends)-1 of a call; `ends[i]` is the offset in the payload just after input first + i."""
 
     call_id: str
@@ -128,14 +131,14 @@ class SpanRecord(Struct, frozen=True):
     blobs: list[int] = []  #: indexes of inputs whose bytes name a blob
 
 
-class SpansDone(Struct, frozen=True):
+class SpansDone(Struct, frozen=True, gc=False):
     """Every input of these spans of a call has its result: the spans, named by their first input, are not needed."""
 
     call_id: str
     firsts: list[int]
 
 
-class Trace(Struct, frozen=True, array_like=True):
+class Trace(Struct, frozen=True, array_like=True, gc=False):
     """When inputs that ended together came, left for a container and ended, and which container it was."""
 
     queued_at: float
@@ -144,7 +147,7 @@ class Trace(Struct, frozen=True, array_like=True):
     container_id: str = ""
 
 
-class OutputsRecord(Struct, frozen=True):
+class OutputsRecord(Struct, frozen=True, gc=False):
     """Results of inputs first..first+count-1 of a call. Each input gets one such result, ever.
 
     `ends[i]` is the offset just after result first + i. With `ends` empty they all have the same payload and the same
@@ -161,7 +164,7 @@ class OutputsRecord(Struct, frozen=True):
     trace: Trace | None = None
 
 
-class AttemptRecord(Struct, frozen=True):
+class AttemptRecord(Struct, frozen=True, gc=False):
     """What is behind an input that has not ended: failed attempts, containers lost, and when it may run again."""
 
     call_id: str
@@ -171,7 +174,7 @@ class AttemptRecord(Struct, frozen=True):
     not_before: float
 
 
-class CallEnded(Struct, frozen=True):
+class CallEnded(Struct, frozen=True, gc=False):
     """Every input of a call has its result. Its spans and attempts are not needed any more."""
 
     call_id: str
@@ -217,7 +220,7 @@ class Window(Struct, frozen=True):
     bytes_max: int
 
 
-class StoredOutput(Struct, frozen=True):
+class StoredOutput(Struct, frozen=True, gc=False):
     """The recorded result of one input."""
 
     index: int
@@ -226,7 +229,7 @@ class StoredOutput(Struct, frozen=True):
     has_blob: bool = False
 
 
-class StoredCall(Struct, frozen=True):
+class StoredCall(Struct, frozen=True, gc=False):
     """A spawned call as its records tell."""
 
     call_id: str
@@ -243,7 +246,7 @@ class StoredCall(Struct, frozen=True):
     expired: bool = False  #: its results are no longer kept
 
 
-class LoadedSpans(Struct, frozen=True):
+class LoadedSpans(Struct, frozen=True, gc=False):
     """Spans of a call from some input on, without gaps, and which of their inputs have results."""
 
     call_id: str
@@ -252,7 +255,7 @@ class LoadedSpans(Struct, frozen=True):
     upto: int  #: the first input that is not covered; `accepted` when there are no more
 
 
-class LoadedCall(Struct, frozen=True):
+class LoadedCall(Struct, frozen=True, gc=False):
     """A call that has not ended, with the first of its inputs that have no result, within a window."""
 
     call: StoredCall

@@ -5,7 +5,7 @@ This module must not know other calls, or when anything is forgotten.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections.abc import Iterator
 from itertools import chain
 
@@ -33,7 +33,6 @@ class KeptCall:
 
     __slots__ = (
         "_attempts",
-        "_firsts",
         "_results",
         "_spans",
         "accepted",
@@ -51,56 +50,63 @@ class KeptCall:
         self.ended_at: float | None = None
         self.terminated: str | None = None  #: what inputs without a result have instead, once the call was cancelled
         self.expired = False
-        self._spans: dict[int, SpanRecord] = {}  # by first input
-        self._firsts: list[int] = []  # of the spans, in order; of some that were dropped, too
-        self._attempts: dict[int, AttemptRecord] = {}
-        self._results = Results()
+        # None as long as there are none: there may be very many calls.
+        self._spans: _Spans | None = None
+        self._attempts: dict[int, AttemptRecord] | None = None
+        self._results: Results | None = None
 
     # ------------------------------------------------------------ what is recorded
 
     def add_span(self, span: SpanRecord) -> None:
         """Keep inputs."""
-        if span.first not in self._spans:
-            self._spans[span.first] = span
-            self._firsts.insert(bisect_left(self._firsts, span.first), span.first)  # at the end, nearly always
+        if self._spans is None:
+            self._spans = _Spans()
+        self._spans.add(span)
 
     def drop_spans(self, firsts: list[int]) -> None:
         """Forget inputs that have results."""
         for first in firsts:
-            span = self._spans.pop(first, None)
+            span = self._spans.drop(first) if self._spans is not None else None
             if span is not None and self._attempts:
                 for index in self._attempts.keys() & range(first, first + len(span.ends)):
                     del self._attempts[index]
-        if len(self._firsts) > 2 * len(self._spans) + 8:
-            self._firsts = [first for first in self._firsts if first in self._spans]
 
     def add_outputs(self, record: OutputsRecord) -> None:
         """Keep results; where there is one already, that one."""
+        if self._results is None:
+            self._results = Results()
         self._results.add(Run.of(record))
 
     def note_attempt(self, attempt: AttemptRecord) -> None:
         """Keep what is behind an input."""
+        if self._attempts is None:
+            self._attempts = {}
         self._attempts[attempt.index] = attempt
 
     def end(self, num_inputs: int, ended_at: float, terminated: str | None = None) -> list[str]:
         """Note that no more will happen, and return the names of blobs that carry inputs which are not needed now."""
         self.accepted, self.sealed, self.ended_at, self.terminated = num_inputs, True, ended_at, terminated
-        spans, self._spans, self._firsts, self._attempts = self._spans, {}, [], {}
-        return [name for span in spans.values() for name in names_in_span(span)]
+        spans, self._spans, self._attempts = self._spans, None, None
+        return [name for span in spans.since(0) for name in names_in_span(span)] if spans is not None else []
 
     def expire(self) -> list[str]:
         """Drop the results, and return the names of the blobs that carried them."""
-        names = [name for run in self._results for name in names_in_run(run)]
-        self._results = Results()
-        self.expired = True
-        return names
+        results, self._results, self.expired = self._results, None, True
+        return [name for run in results for name in names_in_run(run)] if results is not None else []
 
     # ------------------------------------------------------------ what is read
 
     @property
     def waiting(self) -> int:
         """Inputs without a result."""
-        return self.accepted - self._results.count
+        return self.accepted - self._done
+
+    @property
+    def _done(self) -> int:
+        return self._results.count if self._results is not None else 0
+
+    def _runs(self, first: int, last: int) -> Iterator[Run]:
+        return self._results.within(first, last) if self._results is not None else iter(())
 
     def stored(self) -> StoredCall:
         """Return the call as its records tell."""
@@ -115,7 +121,7 @@ class KeptCall:
             record.opened_at,
             self.accepted,
             self.sealed,
-            self._results.count if self.ended_at is None else 0,
+            self._done if self.ended_at is None else 0,
             self.ended_at,
             self.expired,
         )
@@ -123,7 +129,7 @@ class KeptCall:
     def outputs(self, first: int, last: int) -> Iterator[StoredOutput]:
         """Yield the results of inputs first..last-1."""
         at = first
-        for run in self._results.within(first, last):
+        for run in self._runs(first, last):
             yield from self._terminated(at, run.first)
             yield from run.outputs(first, last)
             at = run.last
@@ -137,28 +143,49 @@ class KeptCall:
 
     def trace(self, index: int) -> Trace | None:
         """Return the trace of an input with a result."""
-        return next((run.trace(index) for run in self._results.within(index, index + 1)), None)
+        return next((run.trace(index) for run in self._runs(index, index + 1)), None)
 
     def load(self, allowance: Allowance) -> LoadedCall:
         """Return what is needed to go on with the call."""
         spans = self.load_spans(0, allowance)
         attempts = [
             attempt
-            for index, attempt in sorted(self._attempts.items())
-            if not any(self._results.within(index, index + 1))
+            for index, attempt in sorted((self._attempts or {}).items())
+            if not any(self._runs(index, index + 1))
         ]
         return LoadedCall(self.stored(), spans, attempts)
 
     def load_spans(self, first: int, allowance: Allowance) -> LoadedSpans:
         """Return spans that begin at input `first` or later."""
-        spans = self._spans_from(first)
+        spans = self._spans.since(first) if self._spans is not None else iter(())
         head = next(spans, None)
         start = head.first if head is not None else self.accepted
-        runs = ((run.first, run.count) for run in self._results.within(start, self.accepted))
+        runs = ((run.first, run.count) for run in self._runs(start, self.accepted))
         ahead = chain([head] if head is not None else [], spans)
         return read_window(self.record.call_id, first, self.accepted, allowance, ahead, runs)
 
-    def _spans_from(self, first: int) -> Iterator[SpanRecord]:
+
+class _Spans:
+    """The inputs of one call that are still needed, in order."""
+
+    __slots__ = ("_firsts", "_spans")
+
+    def __init__(self) -> None:
+        self._spans: dict[int, SpanRecord] = {}  # by first input
+        self._firsts: list[int] = []  # in order; of some that were dropped, too
+
+    def add(self, span: SpanRecord) -> None:
+        if span.first not in self._spans:
+            self._spans[span.first] = span
+            insort(self._firsts, span.first)  # at the end, nearly always
+
+    def drop(self, first: int) -> SpanRecord | None:
+        span = self._spans.pop(first, None)
+        if len(self._firsts) > 2 * len(self._spans) + 8:
+            self._firsts = [first for first in self._firsts if first in self._spans]
+        return span
+
+    def since(self, first: int) -> Iterator[SpanRecord]:
         for at in range(bisect_left(self._firsts, first), len(self._firsts)):
             span = self._spans.get(self._firsts[at])
             if span is not None:

@@ -5,8 +5,8 @@ This module must not know apps, or what the records of one call mean.
 
 from __future__ import annotations
 
-import heapq
 from bisect import bisect_right, insort
+from collections import deque
 from collections.abc import Collection, Iterator
 
 from swell.records import (
@@ -33,8 +33,9 @@ class KeptCalls:
         self.sequence = 0  #: the highest ever given to a call
         self._calls: dict[str, KeptCall] = {}
         self._going_on: dict[str, _Line] = {}  # by function
-        self._with_results: list[tuple[float, str]] = []  # heaps of ended calls
-        self._ended: list[tuple[float, str]] = []
+        # When calls ended, and their ids, in the order in which they did: with the clock's.
+        self._with_results: deque[tuple[float, str]] = deque()
+        self._ended: deque[tuple[float, str]] = deque()
         self._left_blobs: list[str] = []  # that carried inputs of calls which ended before those were needed
 
     def get(self, call_id: str) -> KeptCall | None:
@@ -75,8 +76,8 @@ class KeptCalls:
         line.remove(call)
         if not line:
             del self._going_on[call.record.function_id]
-        for heap in (self._with_results, self._ended):
-            heapq.heappush(heap, (ended_at, call.record.call_id))
+        self._with_results.append((ended_at, call.record.call_id))
+        self._ended.append((ended_at, call.record.call_id))
 
     def cancel(self, record: CallsCancelled, function_ids: Collection[str]) -> None:
         """End calls of the functions that a record names; `function_ids` are those that are recorded."""
@@ -85,7 +86,7 @@ class KeptCalls:
             named = tuple(self._going_on.keys() - function_ids)
         for function_id in named:
             line = self._going_on.get(function_id)
-            for call in list(line.after(0)) if line is not None else ():
+            for call in list(line.after(-1)) if line is not None else ():
                 self._end(call, call.accepted, record.ended_at, record.text)
 
     # ------------------------------------------------------------ what goes on
@@ -99,7 +100,7 @@ class KeptCalls:
         """Return what waits, by function."""
         found: dict[str, Waiting] = {}
         for function_id, line in sorted(self._going_on.items()):
-            calls = list(line.after(0))
+            calls = list(line.after(-1))
             found[function_id] = Waiting(len(calls), sum(call.waiting for call in calls))
         return found
 
@@ -145,6 +146,6 @@ class _Line:
                 yield call
 
 
-def _take_before(heap: list[tuple[float, str]], time: float) -> Iterator[str]:
-    while heap and heap[0][0] < time:
-        yield heapq.heappop(heap)[1]
+def _take_before(ended: deque[tuple[float, str]], time: float) -> Iterator[str]:
+    while ended and ended[0][0] < time:
+        yield ended.popleft()[1]

@@ -20,7 +20,7 @@ JOINED_INPUTS_MAX = 1_024
 JOINED_BYTES_MAX = 64 << 10
 
 
-class Run(Struct, frozen=True):
+class Run(Struct, frozen=True, gc=False):
     """Results of inputs first..first+count-1: as an OutputsRecord has them, and the traces of several such."""
 
     first: int
