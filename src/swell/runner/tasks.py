@@ -291,7 +291,7 @@ class AsyncSlot:
                 f"{self._entry.name or 'the function'} is declared async, but returned a {type(value).__qualname__} "
                 "instead of a coroutine"
             )
-        return self._porter.success(await value, *delivery.input(position))
+        return self._porter.success(await value, *delivery.input(position), delivery.kept)
 
     def _start(self, delivery: Delivery, position: int) -> Any:
         current.set(delivery.input(position))
