@@ -228,7 +228,7 @@ class Intake:
             text = f"call {call.id} is not a spawned call: its results go to its caller alone"
             ledger.tell(client, Failed(message.request, NotFoundError.code, text))
             return
-        ledger.emit(SendRecorded(client, call.id, message.first, message.last))
+        ledger.emit(SendRecorded(client, call.id, max(0, message.first), min(message.last, call.accepted)))
         call.watchers.append(Watcher(client, message.request, message.first, message.last))
         ledger.bind(client, call)
 

@@ -26,7 +26,7 @@ from swell.engine.pool import Pool
 from swell.engine.results import Results
 from swell.engine.span import Segment, Span
 from swell.engine.stories import Stories, call_and_index
-from swell.errors import ConnectionError, NotFoundError, to_wire
+from swell.errors import ConnectionError, NotFoundError, OutputExpiredError, to_wire
 from swell.model import CallKind
 from swell.records import CallGrown, LoadedCall, LoadedSpans, SpanRecord, StoredCall, Window
 from swell.wire.inquiries import AskStory, CallReport, InspectCall
@@ -234,8 +234,7 @@ class Pager:
         tell = self._ledger.tell
         match message:
             case Watch():
-                request, first, last = message.request, message.first, message.last
-                self._ledger.emit(SendRecorded(client, call.call_id, first, last, must_have=request))
+                self._send_recorded(client, message, call)
             case DescribeCall():
                 name = call.function_name
                 tell(client, CallDescription(message.request, call.call_id, call.accepted, call.accepted, name))
@@ -247,6 +246,15 @@ class Pager:
                 tell(client, Accepted(call.call_id, call.accepted))
             case _:
                 pass  # a cancellation of what has ended
+
+    def _send_recorded(self, client: int, message: Watch, call: StoredCall) -> None:
+        request, first, last = message.request, message.first, message.last
+        if 0 <= first <= last <= call.accepted:
+            self._ledger.emit(SendRecorded(client, call.call_id, first, last, must_have=request))
+        else:
+            stray = first if first < 0 else last - 1
+            text = f"call {call.call_id} has ended with {call.accepted} inputs, numbered from 0: there is no {stray}"
+            self._ledger.tell(client, Failed(request, *to_wire(OutputExpiredError(text))))
 
     def _tell_story(self, client: int, message: AskStory, call: StoredCall) -> None:
         _, index = call_and_index(message.about)

@@ -23,6 +23,7 @@ from swell.wire.messages import Outputs
 __all__ = ["Results", "Settled"]
 
 SUCCESS = OutputStatus.SUCCESS
+ALIKE_BYTES_MAX = 1 << 20  #: of equal results in one message: they are one record, however many they are
 
 
 class Settled(Struct, frozen=True, gc=False):
@@ -135,8 +136,9 @@ class Results:
         self._ledger.persist(record)
         for watcher in call.watchers:
             first, last = max(watcher.first, record.first), min(watcher.last, record.first + record.count)
-            if first < last:
-                self._ledger.tell(watcher.client, *_cut(record, first, last))
+            step = _told_at_once(record)
+            for start in range(first, last, step):
+                self._ledger.tell(watcher.client, *_cut(record, start, min(start + step, last)))
 
     def done(self, call: Call, segment: Segment, indexes: Sequence[int] | range, now: float) -> None:
         """Count inputs whose end has been told, and let go of what is kept of them."""
@@ -219,6 +221,11 @@ def _runs(settled: Sequence[Settled]) -> list[list[Settled]]:
 def _as_record(call_id: str, run: Sequence[Settled], trace: Trace) -> OutputsRecord:
     outputs, payload = _as_outputs(call_id, run)
     return OutputsRecord(call_id, run[0].index, len(run), outputs.ends, payload, outputs.failures, outputs.blobs, trace)
+
+
+def _told_at_once(record: OutputsRecord) -> int:
+    """Return how many results of a record fit one message: all of those that came in one."""
+    return record.count if record.ends else max(1, ALIKE_BYTES_MAX // max(1, len(record.payload)))
 
 
 def _cut(record: OutputsRecord, first: int, last: int) -> tuple[Outputs, bytes]:

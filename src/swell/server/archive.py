@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -32,6 +32,8 @@ FORGET_AFTER = (
 )
 LOOK_AT_DISK_EVERY_S = 5.0
 MIB = 1 << 20
+READ_MAX = 1_024  #: results read at once
+PART_BYTES_MAX = MIB  #: of results sent in one message, but for a single one that is larger
 
 
 class Archive:
@@ -80,13 +82,20 @@ class Archive:
     # ------------------------------------------------------------ results
 
     def send(self, effect: e.SendRecorded) -> None:
-        """Send a client what is recorded."""
-        self._store.read_outputs(effect.call_id, effect.first, effect.last, partial(self._send, effect))
+        """Send a client what is recorded, a part at a time: neither this server nor a message must hold it all."""
+        self._read(effect, effect.first, 0)
 
-    def _send(self, effect: e.SendRecorded, stored: list[StoredOutput]) -> None:
-        if stored:
-            self._tell(e.Tell(effect.client, *_as_outputs(effect.call_id, stored)))
-        if effect.must_have is not None and len(stored) < effect.last - effect.first:
+    def _read(self, effect: e.SendRecorded, first: int, sent: int) -> None:
+        last = min(first + READ_MAX, effect.last)
+        self._store.read_outputs(effect.call_id, first, last, partial(self._send, effect, last, sent))
+
+    def _send(self, effect: e.SendRecorded, last: int, sent: int, stored: list[StoredOutput]) -> None:
+        for part in _parts(stored):
+            self._tell(e.Tell(effect.client, *_as_outputs(effect.call_id, part)))
+        sent += len(stored)
+        if last < effect.last:
+            self._read(effect, last, sent)
+        elif effect.must_have is not None and sent < effect.last - effect.first:
             text = f"results of call {effect.call_id} are no longer kept (result_retention_s)"
             self._tell(e.Tell(effect.client, Failed(effect.must_have, OutputExpiredError.code, text)))
 
@@ -143,6 +152,18 @@ class Archive:
 def _delete_if_ended(path: Path, results: Sequence[StoredOutput]) -> None:
     if results:
         path.unlink(missing_ok=True)
+
+
+def _parts(stored: Sequence[StoredOutput]) -> Iterator[Sequence[StoredOutput]]:
+    """Yield results in parts, each small enough for a message."""
+    start = size = 0
+    for i, output in enumerate(stored):
+        size += len(output.payload)
+        if size > PART_BYTES_MAX and i > start:
+            yield stored[start:i]
+            start, size = i, len(output.payload)
+    if start < len(stored):
+        yield stored[start:]
 
 
 def _as_outputs(call_id: str, stored: Sequence[StoredOutput]) -> tuple[Outputs, bytes]:

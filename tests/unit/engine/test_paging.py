@@ -412,6 +412,21 @@ def test_what_has_ended_is_answered_from_what_is_kept(diary) -> None:
     assert diary.reads() == []
 
 
+@pytest.mark.parametrize(("first", "last", "stray"), [(0, 3, 2), (-1, 1, -1), (5, 6, 5)])
+def test_inputs_that_an_ended_call_never_had_are_told_so(diary, first: int, last: int, stray: int) -> None:
+    diary.at(1.0).deploys(max_containers=1)
+    diary.spawns("fc-1", 2)
+    diary.cancels("fc-1")
+    diary.watches("fc-1", first, last)
+    assert diary.reads() == [f"fail 5: call fc-1 has ended with 2 inputs, numbered from 0: there is no {stray}"]
+
+
+def test_of_a_call_that_goes_on_what_there_is_so_far_is_read(diary) -> None:
+    diary.at(1.0).deploys(max_containers=1)
+    diary.spawns("fc-1", 2, sealed=False)
+    assert diary.watches("fc-1", -5, 1 << 40) == ["send what is recorded of fc-1[0:2] to 2"]
+
+
 def test_what_has_expired_is_told_so(diary) -> None:
     diary.at(1.0).deploys(max_containers=1)
     diary.spawns("fc-1")

@@ -173,6 +173,18 @@ def test_what_cannot_start_fails_with_one_record_for_all_that_is_stored(new_diar
     assert (told.message.ends, bytes(told.payload)) == ([9, 18, 27], b"exception" * 3)
 
 
+def test_equal_results_of_very_many_inputs_are_told_in_messages_of_some_size(new_diary) -> None:
+    diary = new_diary(start_failures_max=1)
+    diary.opens(max_containers=1)
+    diary.spawns("fc-1", 1_040)
+    diary.watches("fc-1", 0, 1_040)
+    diary.answers("c1", m.StartFailed("no module"), b"x" * 2_300)
+    diary.exits("c1")
+    told = [effect for effect in diary.last if isinstance(getattr(effect, "message", None), m.Outputs)]
+    assert [effect.message.parts for effect in told] == [[(0, 455)], [(455, 455)], [(910, 130)]]
+    assert max(len(effect.payload) for effect in told) <= 1 << 20
+
+
 def test_a_cancelled_call_is_a_handful_of_records_whatever_its_length(new_diary) -> None:
     diary = new_diary(backlog_inputs_max=8)
     spawned(diary)

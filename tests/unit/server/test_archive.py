@@ -1,0 +1,235 @@
+"""Results are sent to who asks, kept as long as they should be, and have room on the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from swell.config import Settings
+from swell.engine import events as e
+from swell.model import OutputStatus
+from swell.records import CallEnded, CallRecord, CallsCancelled, OutputsRecord, Record, SpanRecord
+from swell.server.archive import FORGET_AFTER, MIB, READ_MAX, Archive
+from swell.server.places import Places
+from swell.store.memory import MemoryStore
+from swell.wire.blob_names import input_name, output_name
+from swell.wire.messages import Failed, Outputs
+
+DAY = 86_400.0
+
+
+class House:
+    """An archive over a store that takes its time, and a data directory."""
+
+    def __init__(self, tmp_path: Path, **settings: float) -> None:
+        self.answers: list[Callable[[], None]] = []
+        self.events: list[e.Event] = []
+        self.told: list[e.Tell] = []
+        self.now = 100 * DAY
+        self.store = MemoryStore(self.answers.append)
+        self.places = Places("unix:/nowhere", tmp_path / "run", tmp_path / "data")
+        self.places.make()
+        self.kept = tmp_path / "data" / "blobs"
+        known = Settings(**{"disk_reserve_bytes": 0, **settings})
+        self.archive = Archive(self.store, known, self.places, self.events.append, self.tell)
+
+    def tell(self, effect: e.Effect) -> None:
+        assert isinstance(effect, e.Tell)
+        self.told.append(effect)
+
+    def keeps(self, *records: Record) -> None:
+        for record in records:
+            self.store.append(record)
+
+    def answer(self) -> None:
+        """Let the store answer what it was asked, and what it is asked because of that."""
+        while self.answers:
+            self.answers.pop(0)()
+
+    def sends(self, first: int, last: int, *, must_have: int | None = None) -> list[e.Tell]:
+        self.told.clear()
+        self.archive.send(e.SendRecorded(3, "fc-1", first, last, must_have))
+        self.answer()
+        return list(self.told)
+
+    async def starts(self) -> None:
+        self.archive.start(lambda: self.now)
+        self.answer()
+
+    def blob(self, name: str) -> Path:
+        path = self.places.blob_dir / name
+        path.write_bytes(b"large")
+        return path
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    found = House(tmp_path)
+    yield found
+    found.archive.stop()
+
+
+def call(count: int, *, call_id: str = "fc-1", sequence: int = 1) -> CallRecord:
+    return CallRecord(call_id, sequence, "fu-1", "f", "", "", 1.0, count, sealed=True)
+
+
+def results(first: int, *payloads: bytes, blobs: tuple[int, ...] = (), call_id: str = "fc-1") -> OutputsRecord:
+    ends = [sum(map(len, payloads[: i + 1])) for i in range(len(payloads))]
+    return OutputsRecord(call_id, first, len(payloads), ends, b"".join(payloads), [], list(blobs))
+
+
+# ---------------------------------------------------------------- results
+
+
+def test_what_is_recorded_is_sent_as_it_was_told(house: House) -> None:
+    house.keeps(call(3), results(0, b"a", b"bb"), OutputsRecord("fc-1", 2, 1, [4], b"oops", [(0, 2)]))
+    (told,) = house.sends(0, 3)
+    assert told == e.Tell(3, Outputs("fc-1", [(0, 1), (1, 1), (2, 1)], [1, 3, 7], [(2, 2)], []), b"abboops")
+
+
+def test_what_is_large_is_named(house: House) -> None:
+    house.keeps(call(2), results(0, b"a", b"kept/fc-1.1.out", blobs=(1,)))
+    (told,) = house.sends(0, 2)
+    assert told.message.blobs == [1]
+
+
+def test_of_a_call_that_goes_on_there_may_be_nothing_yet(house: House) -> None:
+    house.keeps(call(3), results(1, b"b"))
+    assert [told.message.parts for told in house.sends(0, 3)] == [[(1, 1)]]
+    assert house.sends(2, 3) == []
+
+
+def test_of_a_call_that_has_ended_all_must_be_there(house: House) -> None:
+    house.keeps(call(2), results(0, b"a", b"b"), CallEnded("fc-1", 2, 5.0))
+    assert len(house.sends(0, 2, must_have=9)) == 1
+    house.store.expire(6.0, 0.0, lambda names: None)
+    house.answer()
+    (told,) = house.sends(0, 2, must_have=9)
+    assert told.message == Failed(9, "output_expired", "results of call fc-1 are no longer kept (result_retention_s)")
+    assert house.sends(0, 0, must_have=9) == [], "nothing was asked for, and nothing is missing"
+
+
+def test_many_large_results_are_many_messages(house: House) -> None:
+    """A thousand results of a hundred kilobytes each would be more than any message may have."""
+    house.keeps(call(1_000), *(results(index, b"x" * 100_000) for index in range(1_000)))
+    told = house.sends(0, 1_000)
+    assert max(len(effect.payload) for effect in told) <= MIB
+    assert [part for effect in told for part in effect.message.parts] == [(index, 1) for index in range(1_000)]
+
+
+def test_a_single_result_may_be_larger(house: House) -> None:
+    house.keeps(call(3), results(0, b"a", b"x" * (3 * MIB), b"c"))
+    assert [len(effect.payload) for effect in house.sends(0, 3)] == [1, 3 * MIB, 1]
+
+
+def test_very_many_results_are_read_a_part_at_a_time(house: House) -> None:
+    house.keeps(call(1_000_000), CallsCancelled(("fu-1",), "why", 5.0))
+    house.archive.send(e.SendRecorded(3, "fc-1", 0, 5 * READ_MAX, must_have=9))
+    most = 0
+    while house.answers:
+        house.answers.pop(0)()
+        most = max(most, len(house.answers))
+    assert most == 1
+    assert [len(told.message.parts) for told in house.told] == [READ_MAX] * 5
+    assert {status for told in house.told for _, status in told.message.failures} == {int(OutputStatus.TERMINATED)}
+
+
+# ---------------------------------------------------------------- time
+
+
+async def test_a_server_begins_with_what_there_is(house: House) -> None:
+    house.keeps(call(2))
+    await house.starts()
+    (restored,) = (event for event in house.events if isinstance(event, e.StateRestored))
+    assert (restored.state.sequence, restored.state.waiting["fu-1"].inputs) == (1, 2)
+
+
+async def test_results_are_dropped_with_their_blobs_when_they_have_been_kept_long_enough(tmp_path: Path) -> None:
+    house = House(tmp_path, result_retention_s=7 * DAY)
+    old, new = house.blob(output_name("fc-1", 0, is_kept=True)), house.blob(output_name("fc-2", 0, is_kept=True))
+    for number, (name, ended) in enumerate((("fc-1", 92 * DAY), ("fc-2", 94 * DAY)), start=1):
+        house.keeps(
+            call(1, call_id=name, sequence=number),
+            results(0, output_name(name, 0, is_kept=True).encode(), blobs=(0,), call_id=name),
+            CallEnded(name, 1, ended),
+        )
+    await house.starts()
+    assert (old.exists(), new.exists()) == (False, True)
+    assert house.sends(0, 1, must_have=9)[0].message.code == "output_expired"
+    house.archive.stop()
+
+
+async def test_a_call_is_remembered_for_longer_than_its_results(tmp_path: Path) -> None:
+    house = House(tmp_path, result_retention_s=DAY)
+    house.keeps(call(1), results(0, b"a"), CallEnded("fc-1", 1, house.now - (FORGET_AFTER - 1) * DAY))
+    await house.starts()
+    found: list[object] = []
+    house.store.read_call("fc-1", found.append)
+    house.answer()
+    assert found[0] is not None
+    house.store.expire(house.now, house.now - (FORGET_AFTER - 2) * DAY, lambda names: None)
+    house.store.read_call("fc-1", found.append)
+    house.answer()
+    assert found[1] is None
+    house.archive.stop()
+
+
+async def test_a_name_that_leads_elsewhere_is_not_followed(tmp_path: Path) -> None:
+    house = House(tmp_path, result_retention_s=DAY)
+    outside = tmp_path / "outside"
+    outside.write_text("mine")
+    names = (b"../../outside", str(outside).encode(), b"\xff\xfe", b"a\0b")
+    house.keeps(call(4), results(0, *names, blobs=(0, 1, 2, 3)), CallEnded("fc-1", 4, 5.0))
+    await house.starts()
+    assert outside.exists()
+    house.archive.stop()
+
+
+async def test_inputs_that_nobody_needs_any_more_are_tidied_away(house: House) -> None:
+    """The former server was killed between a result and the deletion of its input, or before an input was offered."""
+    house.keeps(call(2), SpanRecord("fc-1", 0, [1, 2], b"ab"), results(0, b"A"))
+    done, waiting = house.blob(input_name("fc-1", 0, is_kept=True)), house.blob(input_name("fc-1", 1, is_kept=True))
+    result = house.blob(output_name("fc-1", 0, is_kept=True))
+    stray = house.blob(input_name("fc-never", 0, is_kept=True))
+    await house.starts()
+    assert [path.exists() for path in (done, waiting, result, stray)] == [False, True, True, False]
+
+
+# ---------------------------------------------------------------- room
+
+
+def free_bytes(path: Path) -> int:
+    disk = os.statvfs(path)
+    return disk.f_bavail * disk.f_frsize
+
+
+async def test_without_room_the_engine_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("swell.server.archive.LOOK_AT_DISK_EVERY_S", 0.0)
+    house = House(tmp_path, disk_reserve_bytes=free_bytes(tmp_path) + (1 << 40))
+    with caplog.at_level(logging.WARNING, logger="swell.server"):
+        await house.starts()
+        for _ in range(20):
+            await asyncio.sleep(0)
+    troubles = [event.why for event in house.events if isinstance(event, e.StoreTroubled)]
+    assert len(troubles) == 1
+    assert "MiB are kept for results (disk_reserve_bytes): free some space" in troubles[0]
+    assert len(caplog.records) == 1
+    house.archive.stop()
+
+
+async def test_with_room_nobody_hears_of_it(house: House) -> None:
+    await house.starts()
+    assert not any(isinstance(event, e.StoreTroubled) for event in house.events)
+
+
+async def test_a_stop_can_be_made_twice(house: House) -> None:
+    await house.starts()
+    house.archive.stop()
+    house.archive.stop()
