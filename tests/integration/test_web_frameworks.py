@@ -236,9 +236,9 @@ class C:
     methods = (MethodSpec("one", web=WebSpec("asgi")), MethodSpec("two", web=WebSpec("wsgi")))
     peer = start(FunctionSpec("C.*", Source("program", "C"), cls=ClassSpec(methods)), code)
     peer.ready()
-    base = "https://site.example/root/items"
+    base = "https://site.example/label/items"
     for method in ("one", "two"):
-        said = {"X_Swell_Root": "/root", "X_Forwarded_Proto": "https"}
+        said = {"X_Swell_Root": "/label", "X_Forwarded_Proto": "https"}
         assert json.loads(peer.ask(path="/items/a?q=1", method=method, **said)[1]) == [
             "a",
             f"{base}/a?q=1",

@@ -19,12 +19,12 @@ def porter(tmp_path: Path) -> Porter:
 
 
 def test_values(porter: Porter, tmp_path: Path) -> None:
-    status, data, is_blob = porter.success([1], "fc-1", 2)
+    status, data, is_blob = porter.success([1], "fc-1", 2, frozenset())
     assert (status, payload.loads(data), is_blob) == (OutputStatus.SUCCESS, [1], False)
-    assert porter.success(b"x" * 2000, "fc-1", 2) == (OutputStatus.SUCCESS, b"fc-1.2.out", True)
+    assert porter.success(b"x" * 2000, "fc-1", 2, frozenset()) == (OutputStatus.SUCCESS, b"fc-1.2.out", True)
     assert blobs.unpack(b"fc-1.2.out", str(tmp_path)) == b"x" * 2000
     with pytest.raises(RequestSizeError):
-        porter.success(b"x" * 6000, "fc-1", 2)
+        porter.success(b"x" * 6000, "fc-1", 2, frozenset())
 
 
 def test_arguments(porter: Porter, tmp_path: Path) -> None:
@@ -39,11 +39,11 @@ def test_mistaken_returns_are_explained(porter: Porter) -> None:
     async def coroutine() -> None: ...
 
     with pytest.raises(InvalidError, match=r"a coroutine.*is_generator=True"):
-        porter.success(coroutine(), "fc-1", 0)
+        porter.success(coroutine(), "fc-1", 0, frozenset())
     with pytest.raises(InvalidError, match=r"a generator.*is_generator=True"):
-        porter.success((i for i in range(3)), "fc-1", 0)
+        porter.success((i for i in range(3)), "fc-1", 0, frozenset())
     with pytest.raises(SerializationError):
-        porter.success(sys._getframe(), "fc-1", 0)
+        porter.success(sys._getframe(), "fc-1", 0, frozenset())
     check_plain([1], "f")
 
 
