@@ -26,7 +26,8 @@ class Case:
     contestants: dict[str, Callable[[bool], Measured]]
     higher_is_better: bool = False
     target: str = ""  #: what swell is to reach, in words
-    meets: Callable[[dict[str, float]], bool] | None = None  #: whether the values, by label, reach it
+    #: Whether the values, by label, and the details, by "label: detail", reach it.
+    meets: Callable[[dict[str, float]], bool] | None = None
     rounds: int = 3
 
 

@@ -26,13 +26,14 @@ def summary(case: Case, rounds: dict[str, list[Measured]]) -> dict[str, Any]:
         if measured
     }
     values = {label: one.value for label, one in middle.items()}
+    details = {f"{label}: {name}": value for label, one in middle.items() for name, value in one.details.items()}
     return {
         "name": case.name,
         "title": case.title,
         "unit": case.unit,
         "higher_is_better": case.higher_is_better,
         "target": case.target,
-        "meets_target": case.meets(values) if case.meets and values.keys() >= {"swell"} else None,
+        "meets_target": case.meets(values | details) if case.meets and values.keys() >= {"swell"} else None,
         "contestants": {
             label: {
                 "value": one.value,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from typing import Any
 
 
@@ -31,6 +32,17 @@ async def nap(seconds: float) -> float:
     """Wait, as for a network."""
     await asyncio.sleep(seconds)
     return seconds
+
+
+def first_after_start(path: str) -> None:
+    """Wait until somebody has made the file `path`; the first that need not wait any more writes down when that was."""
+    while not os.path.exists(path):
+        time.sleep(0.002)
+    now = time.time()
+    if not os.path.exists(f"{path}.first"):
+        with open(f"{path}.draft", "w") as draft:
+            draft.write(str(now))
+        os.rename(f"{path}.draft", f"{path}.first")
 
 
 def batch_sizes(x: list[int]) -> list[int]:

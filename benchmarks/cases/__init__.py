@@ -7,15 +7,34 @@ from benchmarks.cases import (
     batching,
     cold_start,
     concurrency,
+    drain,
     fairness,
     first_result,
     fleet,
     noop_map,
     payloads,
+    restart,
     round_trip,
+    spawn,
+    spawn_map,
 )
 
 CASES: dict[str, Case] = {
-    module.CASE.name: module.CASE
-    for module in (noop_map, round_trip, first_result, fleet, cold_start, payloads, fairness, concurrency, batching)
+    case.name: case
+    for case in (
+        noop_map.CASE,
+        round_trip.CASE,
+        first_result.CASE,
+        fleet.CASE,
+        cold_start.CASE,
+        payloads.CASE,
+        fairness.CASE,
+        concurrency.CASE,
+        batching.CASE,
+        spawn.ONE_BY_ONE,
+        spawn.TOGETHER,
+        spawn_map.CASE,
+        restart.CASE,
+        drain.CASE,
+    )
 }
