@@ -135,8 +135,12 @@ class Intake:
             return
         if call.cancelled:
             return
-        if message.first != call.accepted or call.sealed:
+        if message.first != call.accepted:
             return  # sent before the client heard that earlier inputs were refused; it will offer them again
+        if call.sealed:
+            text = f"call {call.id} takes no more inputs: the connection or the server that it was fed by had gone"
+            self._refuse(client, call.id, message.first, NotFoundError(text))
+            return
         problem = _problem(message.first, message.ends, message.blobs, payload)
         if problem:
             self._refuse(client, call.id, message.first, InvalidError(problem))

@@ -128,7 +128,8 @@ class SpawnedCall:
     def _watch(self) -> None:
         if self.plan.watches and self.accepted and self._say is not None and not self._watching:
             self._watching = True
-            self._say(m.Watch(WATCH, self.plan.call_id, 0, len(self.plan.works)), b"")
+            last = self.accepted if self._given_up else len(self.plan.works)
+            self._say(m.Watch(WATCH, self.plan.call_id, 0, last), b"")
 
     # ------------------------------------------------------------ hearing
 
