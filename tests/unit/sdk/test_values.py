@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from swell.errors import InvalidError
-from swell.model import GpuRequest, RetryPolicy
+from swell.model import GpuRequest, RetryPolicy, ScheduleSpec
 from swell.sdk.image import Image
 from swell.sdk.names import check_object_name
 from swell.sdk.resources import parse_gpu
