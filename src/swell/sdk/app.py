@@ -100,6 +100,7 @@ class App:
         self.include_source: Final = include_source
         #: Id of the run, kept after its end; set by what runs the App.
         self.app_id: str | None = None
+        self.home: Client | None = None  #: reaches the server that has it deployed; None: the one that stays
         self._session: Session | None = None
         self._included_in: list[App] = []
 
@@ -418,7 +419,7 @@ class LookupForm:
         """Look up, blocking the thread."""
         from swell.sdk.deployed import find
 
-        return _found(find(name, client, create_if_missing=create_if_missing)())
+        return _found(find(name, client, create_if_missing=create_if_missing)(), client)
 
     async def aio(
         self,
@@ -431,15 +432,15 @@ class LookupForm:
         """Look up without blocking the event loop."""
         from swell.sdk.deployed import find
 
-        return _found(await find(name, client, create_if_missing=create_if_missing).aio())
+        return _found(await find(name, client, create_if_missing=create_if_missing).aio(), client)
 
 
 App.lookup = LookupForm()
 
 
-def _found(found: AppFound) -> App:
+def _found(found: AppFound, client: Client | None) -> App:
     app = App(found.name, tags=found.tags)
-    app.app_id = found.app_id
+    app.app_id, app.home = found.app_id, client
     return app
 
 

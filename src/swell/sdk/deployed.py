@@ -31,7 +31,7 @@ def deploy(app: App, client: Client | None) -> Dual[..., App]:
 
     async def implementation(link: Link, *, name: str | None, tag: str, strategy: str) -> App:
         deployed = await deploy_version(link, app, name=name, tag=tag, strategy=strategy)
-        app.app_id = deployed.app_id
+        app.app_id, app.home = deployed.app_id, client
         return app
 
     return Dual(implementation, _reached_by(client), "App.deploy")
@@ -58,7 +58,7 @@ def set_tags(app: App) -> Dual[[Mapping[str, str]], None]:
         request = link.next_request()
         await link.request(request, TagApp(request, _id_of(app), check_tags(tags)))
 
-    return Dual(implementation, lasting_client, "App.set_tags")
+    return Dual(implementation, lambda: _home_of(app), "App.set_tags")
 
 
 def get_tags(app: App) -> Dual[[], dict[str, str]]:
@@ -70,7 +70,13 @@ def get_tags(app: App) -> Dual[[], dict[str, str]]:
         assert isinstance(found, AppFound)
         return found.tags
 
-    return Dual(implementation, lasting_client, "App.get_tags")
+    return Dual(implementation, lambda: _home_of(app), "App.get_tags")
+
+
+def _home_of(app: App) -> Client:
+    """Return the client of the server that has an App."""
+    _id_of(app)
+    return app.home or lasting_client()
 
 
 def _id_of(app: App) -> str:
