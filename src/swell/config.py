@@ -73,7 +73,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     cancel_grace_s: Annotated[
         Seconds, Meta(description="How long user code may resist a cancellation before its container is killed.")
     ] = 5.0
-    exit_grace_s: Annotated[Seconds, Meta(description="How long exit hooks and running inputs may take at a stop.")] = (
+    exit_grace_s: Annotated[Seconds, Meta(description="How long exit hooks may take, and when the server stops, what runs.")] = (
         30.0
     )
     result_retention_s: Annotated[Seconds, Meta(description="How long results of spawned calls are kept.")] = (

@@ -384,6 +384,13 @@ class Scaler:
         """Kill what has not left within its grace."""
         for container in list(pool.containers.values()):
             if now >= container.drain_until:
+                ledger = self._ledger
+                if container.executing and not (container.is_cut_short or ledger.is_stopping):
+                    # It finishes what it has started, for which it has all the time of its function; the grace is for
+                    # what comes after that.
+                    container.drain_until = now + ledger.settings.exit_grace_s
+                    pool.arm("drain", container.drain_until)
+                    continue
                 container.drain_until = float("inf")
                 self.kill(container, "did not leave within its grace")
             elif container.state is ContainerState.DRAINING:

@@ -316,6 +316,21 @@ def test_replacements_that_wait_are_relieved_themselves_by_a_third_version(diary
     assert diary.ready("c6") == ["drain c1", "drain c2"]
 
 
+def test_what_a_relieved_container_runs_has_all_its_time_and_the_grace_is_for_what_comes_after(new_diary) -> None:
+    diary = new_diary(exit_grace_s=4.0)
+    deployed(diary, timeout_s=60.0)
+    diary.calls("fc-1")
+    diary.ready("c1")
+    diary.at(2.0).deploys(code="two", timeout_s=60.0)
+    diary.calls("fc-2")
+    diary.ready("c2")
+    diary.at(50.0)
+    assert [line for line in diary.meanwhile if line.startswith("kill")] == []
+    assert "tell 1: fc-1[0]" in diary.completes("c1", 1, 0)
+    diary.at(60.0)
+    assert "kill c1: did not leave within its grace" in diary.meanwhile
+
+
 def test_a_former_container_that_dies_is_no_reason_to_wait_for_another_replacement(diary) -> None:
     deployed(diary, min_containers=2)
     diary.ready("c1")
