@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from swell.model import Deployment, Environment, FunctionSpec, Node
 from swell.records import LoadedCall, LoadedSpans, Record, Restored, StoredCall, Trace, Window
-from swell.wire.messages import Message
+from swell.wire.messages import CallDescription, Message
 
 
 class NodeView(Struct, frozen=True):
@@ -195,6 +195,7 @@ class SendRecorded(Struct, frozen=True):
     """Read recorded results first..last-1 of a call from the store and Tell them to the client as Outputs.
 
     Of an ended call all must be there: `must_have` is the request to fail with OutputExpiredError if they are not.
+    Reading takes its time, and `then` is what to Tell after it: that there was nothing more.
     """
 
     client: int
@@ -202,6 +203,7 @@ class SendRecorded(Struct, frozen=True):
     first: int
     last: int
     must_have: int | None = None
+    then: CallDescription | None = None
 
 
 class LoadCall(Struct, frozen=True):

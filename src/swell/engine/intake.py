@@ -232,7 +232,11 @@ class Intake:
             text = f"call {call.id} is not a spawned call: its results go to its caller alone"
             ledger.tell(client, Failed(message.request, NotFoundError.code, text))
             return
-        ledger.emit(SendRecorded(client, call.id, max(0, message.first), min(message.last, call.accepted)))
+        first, last = max(0, message.first), min(message.last, call.accepted)
+        if message.is_poll:
+            ledger.emit(SendRecorded(client, call.id, first, last, then=_description(message.request, call)))
+            return
+        ledger.emit(SendRecorded(client, call.id, first, last))
         call.watchers.append(Watcher(client, message.request, message.first, message.last))
         ledger.bind(client, call)
 
@@ -248,9 +252,7 @@ class Intake:
         if call is None:
             self._pager.ask(message.call_id, client, message)
             return
-        total = call.accepted if call.sealed else None
-        name = call.pool.spec.name
-        self._ledger.tell(client, CallDescription(message.request, call.id, total, call.done, name))
+        self._ledger.tell(client, _description(message.request, call))
 
     # ------------------------------------------------------------ ending
 
@@ -297,6 +299,11 @@ class Intake:
                 call.sealed = True
                 self._ledger.persist(CallGrown(call.id, call.accepted, sealed=True))
                 self._results.end_if_finished(call, now)
+
+
+def _description(request: int, call: Call) -> CallDescription:
+    total = call.accepted if call.sealed else None
+    return CallDescription(request, call.id, total, call.done, call.pool.spec.name)
 
 
 def _problem(first: int, ends: list[int], blobs: list[int], payload: bytes) -> str:

@@ -100,7 +100,7 @@ class FunctionCall(Generic[R]):
         if index:
             await self._check_range(link, index, index + 1)
         until = None if timeout is None else effort.began + timeout
-        async with _Watching(link, self.object_id, index, index + 1, barrier=timeout == 0) as watching:
+        async with _Watching(link, self.object_id, index, index + 1, is_poll=timeout == 0) as watching:
             values = await watching.next(None if timeout == 0 else until)
         value = values[index]
         if type(value) is Failure:
@@ -212,19 +212,16 @@ async def _gather(link: Link, *calls: FunctionCall[Any]) -> list[Any]:
 class _Watching:
     """The outputs of a range of a call's inputs, as they come."""
 
-    def __init__(self, link: Link, call_id: str, first: int, last: int, *, barrier: bool = False) -> None:
+    def __init__(self, link: Link, call_id: str, first: int, last: int, *, is_poll: bool = False) -> None:
         self._link = link
         self._request = link.next_request()
-        self._watch = Watch(self._request, call_id, first, last)
-        self._barrier = barrier
+        self._watch = Watch(self._request, call_id, first, last, is_poll)
         self._box: Box | None = None
 
     async def __aenter__(self) -> _Watching:
         link, watch = self._link, self._watch
         self._box = link.open(watch.call_id, self._request)
         link.send(watch)
-        if self._barrier:
-            link.send(DescribeCall(self._request, watch.call_id))
         return self
 
     async def __aexit__(self, *exc: object) -> None:

@@ -98,6 +98,8 @@ class Archive:
         elif effect.must_have is not None and sent < effect.last - effect.first:
             text = f"results of call {effect.call_id} are no longer kept (result_retention_s)"
             self._tell(e.Tell(effect.client, Failed(effect.must_have, OutputExpiredError.code, text)))
+        elif effect.then is not None:
+            self._tell(e.Tell(effect.client, effect.then))
 
     # ------------------------------------------------------------ time and room
 

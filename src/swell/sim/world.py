@@ -215,6 +215,8 @@ class World:
                 blobs = [0] if output.has_blob else []
                 answer = m.Outputs(effect.call_id, [(output.index, 1)], [len(output.payload)], failures, blobs)
                 self._to_client[effect.client].send(answer, output.payload)
+        if effect.then is not None and effect.client in self._to_client:
+            self._to_client[effect.client].send(effect.then)
 
     # ------------------------------------------------------------ clients
 

@@ -87,12 +87,16 @@ class CancelCall(Message, frozen=True, tag=14):
 
 
 class Watch(Message, frozen=True, tag=15):
-    """Send the outputs of inputs first..last-1 of a spawned call: recorded ones now, the others as they come."""
+    """Send the outputs of inputs first..last-1 of a spawned call: recorded ones now, the others as they come.
+
+    If it is a poll, those to come are not sent; while the call goes on, a CallDescription follows those that are.
+    """
 
     request: int
     call_id: str
     first: int
     last: int
+    is_poll: bool = False
 
 
 class Unwatch(Message, frozen=True, tag=16):

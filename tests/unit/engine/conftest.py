@@ -379,7 +379,8 @@ class Diary:
     def _sent(effect: SendRecorded, found: Sequence[StoredOutput]) -> str:
         told = ", ".join(f"{output.index} {output.status.name}" for output in found) or "nothing"
         lacks = effect.must_have is not None and len(found) < effect.last - effect.first
-        return f"{effect.client} gets {told} of {effect.call_id}" + ", and hears that it expired" * lacks
+        text = f"{effect.client} gets {told} of {effect.call_id}" + ", and hears that it expired" * lacks
+        return text if effect.then is None else f"{text}, then {effect.then.finished} of {effect.then.num_inputs}"
 
     def _line(self, effect: Effect) -> str:
         self._ask(effect)

@@ -116,6 +116,14 @@ def test_a_watch_of_a_call_that_is_unknown_is_the_stores_business(diary) -> None
     assert diary.says(m.Watch(1, "fc-old", 0, 5)) == ["load fc-old"]
 
 
+def test_a_poll_gets_what_is_recorded_and_then_how_far_the_call_is(diary) -> None:
+    diary.opens()
+    diary.spawns("fc-1", 2)
+    diary.says(m.Watch(4, "fc-1", 0, 2, is_poll=True), client=2)
+    assert diary.reads() == ["2 gets nothing of fc-1, then 0 of 2"]
+    assert not diary.engine.ledger.calls["fc-1"].watchers
+
+
 def test_results_of_a_call_that_somebody_waits_for_are_not_for_others(diary) -> None:
     diary.opens()
     diary.calls("fc-1")

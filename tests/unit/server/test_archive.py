@@ -18,7 +18,7 @@ from swell.server.archive import FORGET_AFTER, MIB, READ_MAX, Archive
 from swell.server.places import Places
 from swell.store.memory import MemoryStore
 from swell.wire.blob_names import input_name, output_name
-from swell.wire.messages import Failed, Outputs
+from swell.wire.messages import CallDescription, Failed, Outputs
 
 DAY = 86_400.0
 
@@ -137,6 +137,16 @@ def test_very_many_results_are_read_a_part_at_a_time(house: House) -> None:
     assert most == 1
     assert [len(told.message.parts) for told in house.told] == [READ_MAX] * 5
     assert {status for told in house.told for _, status in told.message.failures} == {int(OutputStatus.TERMINATED)}
+
+
+def test_that_there_is_nothing_more_is_said_after_what_there_is(house: House) -> None:
+    house.keeps(call(3), results(0, b"a"))
+    nothing_more = CallDescription(9, "fc-1", 3, 1, "f")
+    house.archive.send(e.SendRecorded(3, "fc-1", 0, 3, then=nothing_more))
+    house.answer()
+    outputs, last = (told.message for told in house.told)
+    assert isinstance(outputs, Outputs)
+    assert last is nothing_more
 
 
 # ---------------------------------------------------------------- time
