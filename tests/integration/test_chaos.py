@@ -1,0 +1,20 @@
+"""`scripts/chaos`, in short: a server and its containers are killed under load, and no accepted input is lost."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.timeout(240)
+def test_what_was_accepted_is_done_once_whatever_is_killed(repository: Path) -> None:
+    command = [sys.executable, str(repository / "scripts" / "chaos"), "--kills", "4", "--seed", "1", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=220, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(done.stdout)
+    assert told["kills"] == {"containers": 2, "everything": 1, "server": 1}
+    assert told["inputs"] >= told["calls"] >= 4
