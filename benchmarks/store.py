@@ -2,8 +2,8 @@
 
     .venv-test/bin/python -m benchmarks.store [--busy US] [--interval US] [--normal] [NAME …]
 
-`--busy` has the event loop compute without pause, so many microseconds a turn, as that of a server under full load does:
-the thread that writes must fight for the GIL. `--interval` sets Python's switch interval.
+`--busy` has the event loop compute without pause, so many microseconds a turn, as that of a server under full load
+does: the thread that writes must fight for the GIL. `--interval` sets Python's switch interval.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from swell.records import (
     Window,
 )
 from swell.sdk.client import mint_id
+from swell.store.sqlite.database import Synchronous
 from swell.store.sqlite.store import SqliteStore
 
 ARGUMENT = bytes(100)
@@ -42,7 +43,7 @@ WINDOW = Window(4_096, 32 << 20)
 class Bench:
     """A store in a directory of its own, and a clock."""
 
-    def __init__(self, directory: str, synchronous: str) -> None:
+    def __init__(self, directory: str, synchronous: Synchronous) -> None:
         self.path = os.path.join(directory, "swell.db")
         self.synchronous = synchronous
         self.sequence = 0
@@ -56,7 +57,10 @@ class Bench:
             print("broken:", error, repr(error.__cause__), file=sys.stderr)
 
         return SqliteStore(
-            self.path, soon=loop.call_soon_threadsafe, on_broken=broken, synchronous=self.synchronous  # type: ignore
+            self.path,
+            soon=loop.call_soon_threadsafe,
+            on_broken=broken,
+            synchronous=self.synchronous,
         )
 
     async def ask(self, method: str, *arguments: Any) -> Any:
@@ -118,6 +122,10 @@ async def timed_ask(bench: Bench, *arguments: Any) -> tuple[float, Any]:
     began = time.perf_counter()
     found = await bench.ask(*arguments)
     return time.perf_counter() - began, found
+
+
+def size(path: str) -> int:
+    return os.path.getsize(path) if os.path.exists(path) else 0
 
 
 def say(what: str, value: float, unit: str) -> None:
@@ -266,25 +274,30 @@ CASES: dict[str, Callable[[Bench], Awaitable[None]]] = {
 }
 
 
-async def spin(turn_s: float) -> None:
+async def spin(turn_s: float, turns: list[int]) -> None:
     """Compute without pause, as a server does that has more to do than it can."""
     while True:
+        turns[0] += 1
         until = time.perf_counter() + turn_s
         while time.perf_counter() < until:
             pass
         await asyncio.sleep(0)
 
 
-async def run(names: list[str], synchronous: str, turn_s: float) -> None:
-    spinning = asyncio.create_task(spin(turn_s)) if turn_s else None
+async def run(names: list[str], synchronous: Synchronous, turn_s: float) -> None:
+    turns = [0]
+    spinning = asyncio.create_task(spin(turn_s, turns)) if turn_s else None
     for name in names:
         print(f"{name}: {CASES[name].__doc__}")
         with tempfile.TemporaryDirectory(dir=Path.cwd()) as directory:
             bench = Bench(directory, synchronous)
+            began, turns[0] = time.perf_counter(), 0
             await CASES[name](bench)
-            size = os.path.getsize(bench.path + "-wal") if os.path.exists(bench.path + "-wal") else 0
+            if turn_s:
+                say("computed beside it", 100 * turns[0] * turn_s / (time.perf_counter() - began), "% of the time")
+            log_size = size(bench.path + "-wal")
             bench.store.close()
-            say("file at the end", os.path.getsize(bench.path) / 1e6, f"MB (log {size / 1e6:.1f} MB)")
+            say("file at the end", size(bench.path) / 1e6, f"MB (log {log_size / 1e6:.1f} MB)")
         say("memory of the process, at most", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, "MB")
     if spinning is not None:
         spinning.cancel()

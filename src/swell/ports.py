@@ -114,12 +114,14 @@ class StoreBroken(Exception):
 class Store(Protocol):
     """The engine's log: what must survive, and what is read back. One writer: the control plane.
 
+    What is said of a call that is not known, or that has ended, changes nothing.
+
     Everything happens in the order in which it was asked for, so that what is read includes all that was recorded
     before. Methods that take `then` return at once and never call it themselves: it is called on the event loop.
     """
 
     def restore(self) -> Restored:
-        """Return what there is at the start; the one method that waits.
+        """Return what there is; at the start, open what must be opened. The one method that waits.
 
         Raises:
             StoreBroken: it cannot be read.
@@ -171,9 +173,12 @@ class Store(Protocol):
         ...
 
     def expire(self, ended_before: float, forget_before: float, then: Callable[[list[str]], None]) -> None:
-        """Drop results of calls that ended before a time, and all memory of those that ended before an earlier one.
+        """Drop results of calls that ended before a time, and all memory of what ended before an earlier one.
 
-        `then` gets the names of the blobs that carried dropped results.
+        The latter are calls, containers, and stopped apps without functions, with their versions and with source files
+        that only those have. It may be done bit by bit, what is asked for later in between. `then` gets the names of
+        blobs that nobody needs any more: those that carried dropped results, and those that carried inputs of which no
+        SpansDone told before their call ended.
         """
         ...
 

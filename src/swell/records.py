@@ -54,7 +54,10 @@ class AppRecord(Struct, frozen=True):
 
 
 class BundleRecord(Struct, frozen=True):
-    """The source files of a version, by the digest of their content. Recording it again changes nothing."""
+    """The source files of a version, by the digest of their content. Recording it again changes nothing.
+
+    They are forgotten with the last app of which a version has them: record them with every version that does.
+    """
 
     digest: str
     data: bytes
@@ -175,7 +178,7 @@ class AttemptRecord(Struct, frozen=True, gc=False):
 
 
 class CallEnded(Struct, frozen=True, gc=False):
-    """Every input of a call has its result. Its spans and attempts are not needed any more."""
+    """Every input of a call has its result, and there will be no more. Its spans and attempts are not needed."""
 
     call_id: str
     num_inputs: int

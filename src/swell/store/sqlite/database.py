@@ -150,9 +150,12 @@ class Database:
         """
         if self._db is None:
             return
-        if as_is:
+        if not as_is:
+            self._db.close(True)
+            return
+        with contextlib.suppress(apsw.Error):  # what is wrong has been said
             self._db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        self._db.close(True)
+            self._db.close(True)
 
     def explain(self, error: apsw.Error) -> StoreBroken:
         """Say what an error means to those who run the server."""
