@@ -15,17 +15,18 @@ def swell_drain(sync: str, quick: bool) -> Measured:
     with Lasting(store_sync=sync) as server:
         function = server.deploy(increment, containers=2)
         assert list(function.spawn_map(range(1_000)).iter()) == list(range(1, 1_001))
-        began = time.perf_counter()
+        used, began = server.cpu_s(), time.perf_counter()
         call = function.spawn_map(range(count))
         accepted = time.perf_counter()
         while (stats := function.get_current_stats()).backlog or stats.num_running_inputs:
             time.sleep(0.01)
         call.get(index=count - 1)
-        took = time.perf_counter() - began
+        took, used = time.perf_counter() - began, server.cpu_s() - used
         assert list(call.iter()) == list(range(1, count + 1))
         details = {
             "accepted after s": accepted - began,
             "inputs": count,
+            "server CPU µs each": used / count * 1e6,
             "server MB": server.memory_max_bytes() / 1e6,
         }
     return Measured(count / took, details)

@@ -43,6 +43,18 @@ class Delivery:
             position -= part.count
         raise IndexError(position)
 
+    def runs(self, position: int, count: int) -> Iterator[tuple[Part, int, int]]:
+        """Iterate over (part, index of the first, number of inputs) of so many inputs from a position on."""
+        for part in self.parts:
+            if position >= part.count:
+                position -= part.count
+                continue
+            many = min(count, part.count - position)
+            yield part, part.first + position, many
+            position, count = 0, count - many
+            if not count:
+                return
+
     def positions_of(self, call: Call) -> Iterator[int]:
         """Iterate over the positions of a call's inputs, open or not."""
         start = 0

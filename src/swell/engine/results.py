@@ -7,6 +7,7 @@ or deliveries, nor why an input has ended.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -37,6 +38,15 @@ class Settled(Struct, frozen=True, gc=False):
     container_id: str = ""
 
 
+class Run(NamedTuple):
+    """Consecutive inputs of one segment that left together and have all succeeded."""
+
+    segment: Segment
+    first: int
+    count: int
+    delivered_at: float
+
+
 class Results:
     """Ends inputs."""
 
@@ -51,22 +61,22 @@ class Results:
         self.done(call, segment, [entry.index for entry in settled], now)
 
     def succeeded(
-        self,
-        call: Call,
-        segment: Segment,
-        first: int,
-        message: Outputs,
-        payload: bytes,
-        trace: Trace,
+        self, call: Call, runs: Sequence[Run], message: Outputs, payload: bytes, container_id: str, now: float
     ) -> None:
-        """End a run of inputs that all succeeded, at the cost of one; `message` carries their results."""
-        count = message.parts[0][1]
-        call.diary.note(trace.ended_at, What.SUCCEEDED, first, count, trace.container_id)
+        """End runs of inputs that all succeeded, each at the cost of one; `message` carries the results of all."""
+        for run in runs:
+            call.diary.note(now, What.SUCCEEDED, run.first, run.count, container_id)
         if call.kind.is_async:
-            self._record(call, OutputsRecord(call.id, first, count, message.ends, payload, [], message.blobs, trace))
+            at = 0
+            for run in runs:
+                ends, part, blobs = _items(message, payload, at, run.count)
+                trace = Trace(call.diary.opened_at, run.delivered_at, now, container_id)
+                self._record(call, OutputsRecord(call.id, run.first, run.count, ends, part, [], blobs, trace))
+                at += run.count
         else:
             self._ledger.tell(call.client, message, payload)
-        self.done(call, segment, range(first, first + count), trace.ended_at)
+        for run in runs:
+            self.done(call, run.segment, range(run.first, run.first + run.count), now)
 
     # ------------------------------------------------------------ all that waits
 
@@ -176,6 +186,16 @@ class Results:
             call.pool.ended_meanwhile.add(call.id)
         if call.id in self._ledger.asked:
             self._ledger.asked[call.id] = True
+
+
+def _items(message: Outputs, payload: bytes, at: int, count: int) -> tuple[list[int], bytes, list[int]]:
+    """Return ends, payload and blobs of so many of the items of a message."""
+    ends, blobs = message.ends, message.blobs
+    if count == len(ends):
+        return ends, payload, blobs
+    base = ends[at - 1] if at else 0
+    own = ends[at : at + count]
+    return [end - base for end in own], payload[base : own[-1]], [i - at for i in blobs if at <= i < at + count]
 
 
 def _as_outputs(call_id: str, settled: Sequence[Settled]) -> tuple[Outputs, bytes]:

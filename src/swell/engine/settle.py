@@ -12,13 +12,13 @@ from swell.engine.call import Call
 from swell.engine.container import Container, Delivery
 from swell.engine.diary import What
 from swell.engine.ledger import Ledger
-from swell.engine.results import Results, Settled
+from swell.engine.results import Results, Run, Settled
 from swell.engine.span import Segment, Span
 from swell.engine.stream import Stream
 from swell.model import OutputStatus
 from swell.policy.retry import retry_delay
 from swell.policy.sizing import learn_service
-from swell.records import AttemptRecord, Trace
+from swell.records import AttemptRecord
 from swell.wire.messages import Cancel, Completed, GaveBack, Items, ItemsTaken, Outputs, TakeItems, Yielded
 
 __all__ = ["ProtocolError", "Settler"]
@@ -49,26 +49,24 @@ class Settler:
         self._ledger.touch(pool)
         _check_shape(message, payload)
         self._learn(container, message, now)
-        if len(message.parts) == 1 and not message.failures:
-            delivery_id, position, count = message.parts[0]
-            delivery = container.deliveries.get(delivery_id)
-            plain = delivery is not None and len(delivery.parts) == 1 and not delivery.void
-            if delivery is not None and plain and delivery.open.issuperset(range(position, position + count)):
-                self._all_succeeded(delivery, position, count, message, payload, now)
-                return
-        self._one_by_one(container, message, payload, now)
+        runs = None if message.failures else _runs(container, message)
+        if runs:
+            self._all_succeeded(container, runs, message, payload, now)
+        else:
+            self._one_by_one(container, message, payload, now)
 
     def _all_succeeded(
-        self, delivery: Delivery, position: int, count: int, message: Completed, payload: bytes, now: float
+        self, container: Container, runs: list[tuple[Call, Run]], message: Completed, payload: bytes, now: float
     ) -> None:
-        """The common case, at the cost of one span: every input succeeded, none needs a second look."""
-        delivery.open.difference_update(range(position, position + count))
-        part = delivery.parts[0]
-        call, first = part.call, part.first + position
-        call.add_running(-count)
-        self._close_if_empty(delivery, now)
-        outputs = Outputs(call.id, [(first, count)], message.ends, [], message.blobs)
-        self._results.succeeded(call, part.segment, first, outputs, payload, _trace(delivery, now))
+        """The common case, at the cost of few spans: inputs of one call, all succeeded, none needs a second look."""
+        call = runs[0][0]
+        call.add_running(-len(message.ends))
+        for delivery_id, position, count in message.parts:
+            delivery = container.deliveries[delivery_id]
+            delivery.open.difference_update(range(position, position + count))
+            self._close_if_empty(delivery, now)
+        outputs = Outputs(call.id, [(run.first, run.count) for _, run in runs], message.ends, [], message.blobs)
+        self._results.succeeded(call, [run for _, run in runs], outputs, payload, container.id, now)
 
     def _one_by_one(self, container: Container, message: Completed, payload: bytes, now: float) -> None:
         """The general case. Positions that are not open have been answered before, or were never there: ignored."""
@@ -317,6 +315,19 @@ def _check_shape(message: Completed, payload: bytes) -> None:
             raise ProtocolError(f"{code} is no status of an output")
 
 
-def _trace(delivery: Delivery, now: float) -> Trace:
-    opened_at = delivery.parts[0].call.diary.opened_at
-    return Trace(opened_at, delivery.at, now, delivery.container.id)
+def _runs(container: Container, message: Completed) -> list[tuple[Call, Run]] | None:
+    """Return in runs what a container has done; None if some of that was not open, or it is of more than one call."""
+    runs: list[tuple[Call, Run]] = []
+    upto: dict[int, int] = {}  # by delivery: nothing is to be counted twice
+    for delivery_id, position, count in message.parts:
+        delivery = container.deliveries.get(delivery_id)
+        if delivery is None or delivery.void or position < upto.get(delivery_id, 0):
+            return None
+        upto[delivery_id] = position + count
+        if not delivery.open.issuperset(range(position, position + count)):
+            return None
+        for part, first, many in delivery.runs(position, count):
+            if runs and part.call is not runs[0][0]:
+                return None
+            runs.append((part.call, Run(part.segment, first, many, delivery.at)))
+    return runs

@@ -324,3 +324,18 @@ def test_kinds_of_calls_are_not_confused(diary) -> None:
     (refused,) = diary.watches("fc-1", client=2)
     assert "is not a spawned call" in refused
     assert diary.completes("c1", 1, 0) == ["tell 1: fc-1[0]"]
+
+
+def test_results_that_come_together_are_written_down_by_span_and_delivery(diary) -> None:
+    diary.at(1.0).deploys(max_containers=1, concurrency=Concurrency(4, 4))
+    diary.spawns("fc-1", 2, sealed=False)
+    diary.ready("c1")
+    diary.puts("fc-1", 2, 3)
+    together = m.Completed([(1, 0, 2), (2, 0, 2)], [1, 3, 4, 6], [], [2])
+    said = diary.answers("c1", together, b"abbcdd")
+    assert said[:2] == ["record fc-1[0:2]", "record fc-1[2:4]"]
+    records = [effect.record for effect in diary.last if isinstance(getattr(effect, "record", None), OutputsRecord)]
+    assert [(r.first, r.count, r.ends, r.payload, r.blobs) for r in records] == [
+        (0, 2, [1, 3], b"abb", []),
+        (2, 2, [1, 3], b"cdd", [0]),
+    ]

@@ -60,6 +60,30 @@ def test_half_a_result_twice_is_told_once(diary) -> None:
     assert diary.completes("c1", 1, 0, 3) == ["tell 1: fc-1[2]"]
 
 
+def test_results_of_several_deliveries_in_one_message_are_told_in_one(diary) -> None:
+    running(diary, 2, concurrency=Concurrency(4, 4))
+    assert diary.calls("fc-2", 3) == ["deliver #2 to c1: fc-2[0:2] (parallel)"]
+    assert diary.answers("c1", m.Completed([(2, 0, 1), (2, 1, 1)], [1, 2]), b"ab") == [
+        "tell 1: fc-2[0], fc-2[1]",
+        "deliver #3 to c1: fc-2[2] (parallel)",
+    ]
+
+
+def test_the_same_result_twice_in_one_message_is_told_once(diary) -> None:
+    running(diary, 2, concurrency=Concurrency(2, 2))
+    assert diary.answers("c1", m.Completed([(1, 0, 1), (1, 0, 1)], [1, 2]), b"ab") == ["tell 1: fc-1[0]"]
+    assert diary.completes("c1", 1, 1) == ["tell 1: fc-1[1]"]
+
+
+def test_results_of_several_calls_in_one_message_go_to_each(diary) -> None:
+    running(diary, 1, concurrency=Concurrency(2, 2))
+    diary.calls("fc-2", client=2)
+    assert diary.answers("c1", m.Completed([(1, 0, 1), (2, 0, 1)], [1, 2]), b"ab") == [
+        "tell 1: fc-1[0]",
+        "tell 2: fc-2[0]",
+    ]
+
+
 def test_what_a_container_says_after_its_end_is_void(diary) -> None:
     running(diary)
     known = diary.id("c1")
