@@ -73,9 +73,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     cancel_grace_s: Annotated[
         Seconds, Meta(description="How long user code may resist a cancellation before its container is killed.")
     ] = 5.0
-    exit_grace_s: Annotated[Seconds, Meta(description="How long exit hooks may take, and when the server stops, what runs.")] = (
-        30.0
-    )
+    exit_grace_s: Annotated[
+        Seconds, Meta(description="How long exit hooks may take, and when the server stops, what runs.")
+    ] = 30.0
     result_retention_s: Annotated[Seconds, Meta(description="How long results of spawned calls are kept.")] = (
         7 * 86_400.0
     )
@@ -113,9 +113,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     # The server that stays
     data_dir: Annotated[
         str,
-        Meta(
-            description="What the server that stays keeps is in this directory; empty: swell in the user's data directory."
-        ),
+        Meta(description="Where the server that stays keeps what it has; empty: swell in the user's data directory."),
     ] = ""
     store_sync: Annotated[
         Literal["full", "normal"],

@@ -103,9 +103,7 @@ def logs(container_meant_by: str, everything: bool, **options: Any) -> None:
 
 @container.command(epilog="Example: swell container stop ta-K7QF2M --graceful", short_help="Have one leave.")
 @click.argument("container_meant_by", metavar="ID")
-@click.option(
-    "--graceful", is_flag=True, help="Let it finish what it runs; it takes nothing more."
-)
+@click.option("--graceful", is_flag=True, help="Let it finish what it runs; it takes nothing more.")
 @yes_option
 @environment_option
 def stop(container_meant_by: str, graceful: bool, yes: bool) -> None:
