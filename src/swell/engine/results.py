@@ -7,7 +7,6 @@ or deliveries, nor why an input has ended.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -38,7 +37,7 @@ class Settled(Struct, frozen=True, gc=False):
     container_id: str = ""
 
 
-class Run(NamedTuple):
+class Run(Struct, frozen=True, gc=False):
     """Consecutive inputs of one segment that left together and have all succeeded."""
 
     segment: Segment
