@@ -1,0 +1,207 @@
+"""What a server that stays has accepted, it still has after it was killed: results, settings, schedules, promises."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lasting import Lasting
+
+CODE = """
+import os, time
+import swell
+
+app = swell.App("kept")
+
+@app.function()
+def double(x):
+    with open(NOTES, "a") as notes:
+        notes.write(f"double-{x if type(x) is int else len(x)}\\n")
+    return 2 * x
+
+@app.function()
+def fail(x):
+    raise KeyError(x)
+"""
+
+TICKING = """
+import time
+import swell
+
+app = swell.App("ticking")
+
+@app.function(schedule=swell.Period(seconds=1))
+def tick():
+    with open(NOTES, "a") as notes:
+        notes.write(f"tick-{time.time()}\\n")
+"""
+
+DOUBLE = "double = swell.Function.from_name('kept', 'double')\n"
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lasting]:
+    """A server with CODE deployed."""
+    place = Lasting(tmp_path_factory.mktemp("lasting"))
+    try:
+        place.told("start")
+        place.deploy(CODE)
+        yield place
+    finally:
+        place.end()
+
+
+def test_results_outlive_the_server_and_who_spawned_them(lasting: Lasting) -> None:
+    ids = lasting.python(
+        DOUBLE
+        + "fail = swell.Function.from_name('kept', 'fail')\n"
+        + "calls = [double.spawn(1_021), double.spawn(b'x' * 1_000_000)]\n"
+        + "calls += [double.spawn_map(range(500)), fail.spawn('bad')]\n"
+        + "swell.FunctionCall.gather(*calls[:3]); list(calls[2].iter())\n"
+        + "print(*[call.object_id for call in calls])"
+    ).split()
+    lasting.restart_killed()
+    read = f"""
+small, large, many, failed = [swell.FunctionCall.from_id(each) for each in {ids!r}]
+assert large.get() == large.get(timeout=0) == b"x" * 2_000_000
+assert list(many.iter()) == [2 * x for x in range(500)]
+assert many.get(timeout=0, index=499) == 998
+try:
+    failed.get()
+except KeyError as error:
+    print(small.get(), error)
+"""
+    assert lasting.python(read) == "2042 'bad'"
+    assert lasting.python(read) == "2042 'bad'", "and again"
+    assert lasting.noted().count("double-1021") == 1
+
+
+def test_a_spawn_that_is_sent_again_is_one_call(lasting: Lasting) -> None:
+    send = (
+        DOUBLE
+        + """
+from swell.sdk import invoke
+from swell.sdk.blocking import run_blocking
+from swell.sdk.client import lasting_client
+
+async def again():
+    link = lasting_client().blocking_link()
+    target = await double._target(link)
+    for resent in ({first}, True):
+        await invoke.spawn(link, target, (1_077,), {{}}, "fc-" + "7" * 22, resent=resent)
+
+run_blocking(again())
+print(swell.FunctionCall.from_id("fc-" + "7" * 22).get())
+"""
+    )
+    assert lasting.python(send.format(first=False)) == "2154"
+    lasting.restart_killed()
+    assert lasting.python(send.format(first=True)) == "2154"
+    assert lasting.noted().count("double-1077") == 1
+
+
+def test_settings_changed_at_run_time_last_until_the_next_deploy(lasting: Lasting) -> None:
+    ask = DOUBLE + "print(double.autoscaler.settings().max_containers)"
+    lasting.python(DOUBLE + "double.update_autoscaler(max_containers=3)")
+    lasting.restart_killed()
+    assert lasting.python(ask) == "3"
+    lasting.deploy(CODE + "\n# another version\n")
+    assert lasting.python(ask) == "None"
+    lasting.restart_killed()
+    assert lasting.python(ask) == "None"
+
+
+def test_a_second_server_on_the_directory_is_refused(lasting: Lasting) -> None:
+    refused = lasting.swell("start", "--foreground")
+    assert refused.returncode == 1
+    assert f"a server (pid {lasting.pid}) has the data directory {lasting.data_dir} already" in refused.stderr
+    assert lasting.python(DOUBLE + "print(double.remote(4))") == "8"
+
+
+def test_a_schedule_runs_and_what_was_missed_is_told_and_not_made_up_for(lasting: Lasting) -> None:
+    def ticks() -> list[float]:
+        return [float(word.removeprefix("tick-")) for word in lasting.noted() if word.startswith("tick-")]
+
+    lasting.deploy(TICKING)
+    lasting.eventually(lambda: len(ticks()) >= 2)
+    lasting.kill()
+    died = max(ticks())
+    lasting.eventually(lambda: time.time() > died + 3)
+    began = time.time()
+    lasting.told("start")
+    lasting.eventually(lambda: max(ticks()) > died)
+    assert "missed while the server was down, and skipped" in lasting.log
+    lasting.told("app", "stop", "ticking", "--yes")
+    since = [moment for moment in ticks() if moment > died]
+    assert len(since) <= 1 + time.time() - began, "one a second, and none for the time before"
+
+
+def test_results_expire_and_go(tmp_path: Path) -> None:
+    place = Lasting(tmp_path, result_retention_s=1)
+    try:
+        place.told("start")
+        place.deploy(CODE)
+        call = place.python(DOUBLE + "call = double.spawn(b'x' * 1_000_000); call.get(); print(call.object_id)")
+        ask = f"""
+try:
+    print(len(swell.FunctionCall.from_id({call!r}).get(timeout=0)))
+except swell.exception.OutputExpiredError as error:
+    print(error)
+"""
+        place.eventually(lambda: f"results of call {call} are no longer kept" in place.python(ask))
+        place.eventually(lambda: not [path for path in place.data_dir.rglob(f"{call}*") if path.is_file()])
+        assert place.python(DOUBLE + "print(double.remote(4))") == "8"
+    finally:
+        place.end()
+
+
+def test_a_full_disk_ends_the_server_with_a_clear_word_and_costs_nothing(tmp_path: Path) -> None:
+    place = Lasting(tmp_path)
+    try:
+        place.told("start")
+        place.deploy(CODE)
+        place.told("stop")
+        started = place.swell("start", through=("prlimit", f"--fsize={3_000_000}"))
+        assert started.returncode == 0, started.stderr
+        told = place.python(
+            DOUBLE
+            + """
+import json
+ids = []
+try:
+    for number in range(10_000):
+        ids.append(double.spawn(bytes([number % 256]) * 20_000).object_id)
+except (swell.exception.ServiceError, swell.exception.ConnectionError) as error:
+    print(json.dumps([ids, str(error)]))
+"""
+        )
+        ids, error = json.loads(told)
+        assert len(ids) > 10
+        assert "cannot read or write" in place.log
+        assert "File too large" in place.log
+        assert error
+        place.told("start")
+        read = f"print([len(swell.FunctionCall.from_id(each).get()) for each in {ids!r}] == [40_000] * {len(ids)})"
+        assert place.python(read) == "True"
+    finally:
+        place.end()
+
+
+def test_a_directory_on_a_disk_that_is_read_only_is_named(tmp_path: Path) -> None:
+    place = Lasting(tmp_path)
+    place.data_dir.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "ro,size=1m", "tmpfs", str(place.data_dir)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("this user may not mount anything")
+    try:
+        refused = place.swell("start")
+        assert refused.returncode == 1
+        assert f"cannot write to the data directory {place.data_dir}: Read-only file system" in refused.stderr
+    finally:
+        subprocess.run(["umount", str(place.data_dir)], check=True)
