@@ -266,7 +266,7 @@ class Storm:
         return found[0]
 
 
-@pytest.mark.parametrize("first", range(0, 24, 8))
+@pytest.mark.parametrize("first", range(0, 16, 8))
 def test_every_accepted_input_gets_one_result_whatever_happens(first: int) -> None:
     for seed in range(first, first + 8):
         storm = Storm(seed)
