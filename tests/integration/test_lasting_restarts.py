@@ -104,6 +104,32 @@ print(swell.FunctionCall.from_id("fc-" + "7" * 22).get())
     assert lasting.noted().count("double-1077") == 1
 
 
+def test_who_asks_while_the_server_is_away_hears_from_the_next(lasting: Lasting) -> None:
+    program = (
+        DOUBLE
+        + """
+call = double.spawn_map([2_000, 2_001])
+assert [*call.iter()] == [4_000, 4_002]
+known = swell.FunctionCall.from_id(call.object_id)
+print("spawned", flush=True)
+input()
+print("asking", flush=True)
+print(known.num_inputs(), known.get(index=1), double.spawn(1_011).get())
+"""
+    )
+    with lasting.begin(program) as asking:
+        assert asking.stdin is not None
+        assert asking.stdout is not None
+        assert asking.stdout.readline() == "spawned\n"
+        lasting.kill()
+        asking.stdin.write("\n")
+        asking.stdin.flush()
+        assert asking.stdout.readline() == "asking\n"
+        lasting.told("start")
+        out, errors = asking.communicate(timeout=50)
+    assert out == "2 4002 2022\n", errors
+
+
 def test_settings_changed_at_run_time_last_until_the_next_deploy(lasting: Lasting) -> None:
     ask = DOUBLE + "print(double.autoscaler.settings().max_containers)"
     lasting.python(DOUBLE + "double.update_autoscaler(max_containers=3)")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,13 +66,6 @@ def deploy(lasting: Lasting, number: int, **how: str) -> None:
     lasting.deploy(CODE.replace("VERSION", str(number)), **how)
 
 
-def in_the_background(lasting: Lasting, program: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", f"import swell\n{program}"]
-    return subprocess.Popen(
-        command, cwd=lasting.folder, env=lasting.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
 def give(lasting: Lasting, name: str) -> None:
     Path(f"{lasting.notes}-{name}").touch()
 
@@ -101,7 +92,7 @@ for number in range(2, LAST + 1):
 def test_many_deploys_under_load_lose_nothing(lasting: Lasting) -> None:
     last = int(os.environ.get("LASTING_DEPLOYS", "30"))  # more of them by hand
     deploy(lasting, 1)
-    load = in_the_background(lasting, LOAD)
+    load = lasting.begin(LOAD)
     lasting.eventually((lasting.folder / "loaded").exists)
     lasting.python(DEPLOYS.replace("LAST", str(last)))
     lasting.eventually(lambda: lasting.python(f"print({VERSION_OF}.remote()[0])") == str(last))

@@ -139,9 +139,12 @@ class FunctionCall(Generic[R]):
     # ------------------------------------------------------------ the call
 
     @property
-    def num_inputs(self) -> Dual[[], int]:
+    def num_inputs(self) -> Persistent[[], int]:
         """Return how many inputs it has."""
-        return Dual(self._count, self.client, "FunctionCall.num_inputs")
+        return Persistent(self._num, self.client, "FunctionCall.num_inputs")
+
+    async def _num(self, link: Link, _effort: Effort) -> int:
+        return await self._count(link)
 
     async def _count(self, link: Link) -> int:
         if self._num_inputs is None:

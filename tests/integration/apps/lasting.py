@@ -47,6 +47,18 @@ class Lasting:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
+    def begin(self, program: str) -> subprocess.Popen[str]:
+        """Run a program in a process of its own, and go on."""
+        return subprocess.Popen(
+            [sys.executable, "-c", f"import swell\n{program}"],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
     def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command,
