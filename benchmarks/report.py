@@ -110,15 +110,17 @@ def save(result: dict[str, Any], *, as_reference: bool) -> Path:
     """Write a run to benchmarks/results and return the file; the reference run is the one that the docs quote.
 
     In the reference, the cases of this run take the place of their predecessors, and other cases stay: contestants are
-    compared within a case, never across.
+    compared within a case, never across. Such a case says when it ran, where, and how busy the machine was.
     """
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     if as_reference:
         path = RESULTS / "reference.json"
         if path.exists():
-            new = {case["name"]: case for case in result["cases"]}
-            old = {case["name"]: case for case in json.loads(path.read_text())["cases"]}
-            result = {**result, "cases": list({**old, **new}.values())}
+            former = json.loads(path.read_text())
+            where = {key: result[key] for key in ("when", "cpu", "load")}
+            new = {case["name"]: {**case, **where} for case in result["cases"]}
+            cases = {**{case["name"]: case for case in former["cases"]}, **new}
+            result = {**former, "packages": former["packages"] | result["packages"], "cases": list(cases.values())}
     path.write_text(json.dumps(result, indent=1) + "\n")
     return path

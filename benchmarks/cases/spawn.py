@@ -19,7 +19,7 @@ from benchmarks.case import Case, Measured, percentile, timed
 from benchmarks.lasting import DISK, Lasting
 from benchmarks.work import first_after_start, increment
 
-SECONDS = 5.0  #: for each measurement; swell keeps up to a million waiting calls
+SECONDS = 3.0  #: for each measurement; swell keeps up to a million waiting calls
 
 
 def swell_threads(sync: str, threads: int, quick: bool) -> Measured:
@@ -117,4 +117,5 @@ TOGETHER = Case(
         **({"huey on SQLite, 64 threads": partial(huey_threads, 64)} if HUEY else {}),
     },
     higher_is_better=True,
+    rounds=1,
 )
