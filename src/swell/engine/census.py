@@ -69,7 +69,7 @@ class Census:
                 pool.spec.name,
                 len(pool.starting),
                 busy,
-                len(pool.ready) - busy,
+                len(pool.ready) + len(pool.relief) - busy,
                 sum(pool.pending.values()),
                 pool.running_total,
                 pool.done,

@@ -1,0 +1,172 @@
+"""What there is at a moment, in rows for people; and what has ended lately."""
+
+from __future__ import annotations
+
+from swell.engine.census import gone_row, stopped_row, why_waiting
+from swell.engine.diary import ENDED_MAX, CallDiary, Diaries
+from swell.model import AppKind, CallKind, GpuRequest, OutputStatus, Resources, RetryPolicy, ScheduleSpec
+from swell.records import AppRecord, ContainerRecord
+
+
+def test_apps_are_listed_the_latest_first_with_what_they_do(diary) -> None:
+    diary.at(1.0).deploys(max_containers=1)
+    diary.at(2.0).opens(app="ap-run")
+    diary.at(3.0).opens(app="ap-detached", detach=True)
+    diary.calls("fc-1", 3, function=next(iter(diary.engine.census.app("shop").pools)))
+    diary.ready("c1")
+    rows = diary.engine.census.apps()
+    assert [(row.name, row.state, row.version) for row in rows] == [
+        ("ap-detached", "ephemeral (detached)", 1),
+        ("ap-run", "ephemeral", 0),
+        ("shop", "deployed", 1),
+    ]
+    shop = rows[-1]
+    assert (shop.containers, shop.pending, shop.running, shop.created_at) == (1, 2, 1, 1.0)
+    assert diary.engine.census.inputs() == (2, 1, 0)
+
+
+def test_an_app_that_is_being_stopped_says_so(diary) -> None:
+    diary.at(1.0).deploys(min_containers=1)
+    diary.ready("c1")
+    diary.stops()
+    assert [row.state for row in diary.engine.census.apps()] == ["stopping…"]
+    diary.exits("c1")
+    assert diary.engine.census.apps() == []
+
+
+def test_apps_are_found_by_name_and_id(diary) -> None:
+    diary.at(1.0).deploys()
+    census = diary.engine.census
+    app = census.app("shop")
+    assert census.app(app.id) is app
+    assert census.app_name(app.id) == "shop"
+    assert (census.app("none"), census.app_name("none")) == (None, "")
+
+
+def test_functions_tell_how_many_containers_they_want_and_why_there_are_not_as_many(diary) -> None:
+    diary.at(1.0).deploys(resources=Resources(gpu=(GpuRequest("L4"),)), schedule=ScheduleSpec("period", days=1))
+    diary.calls("fc-1", 3)
+    diary.ready("c1")
+    (row,) = diary.engine.census.functions(diary.engine.census.app("shop"))
+    assert (row.name, row.version, row.starting, row.busy, row.idle) == ("f", 1, 1, 1, 0)
+    assert (row.pending, row.running, row.done, row.plan) == (2, 1, 0, 3)
+    assert row.held_back == "the nodes are full"
+    assert (row.schedule, row.next_run) == ("Period(days=1)", 86_401.0)
+
+
+def test_while_versions_change_both_kinds_of_containers_are_counted(diary) -> None:
+    diary.at(1.0).deploys(min_containers=2)
+    diary.ready("c1")
+    diary.ready("c2")
+    diary.deploys(code="two", min_containers=2)
+    diary.ready("c3")
+    (row,) = diary.engine.census.functions(diary.engine.census.app("shop"))
+    assert (row.version, row.starting, row.busy, row.idle) == (2, 1, 0, 3)
+    (progress,) = diary.engine.census.progress(diary.engine.census.app("shop").id)
+    assert (progress.starting, progress.running, progress.idle) == (1, 0, 3)
+    versions = [row.version for row in diary.engine.census.containers()]
+    assert sorted(versions) == [1, 1, 2, 2]
+
+
+def test_containers_while_they_run_and_when_they_are_gone(diary) -> None:
+    diary.at(1.0).deploys()
+    diary.at(2.0).calls("fc-1")
+    census, name = diary.engine.census, diary.id("c1")
+    assert [(row.state, row.ready_at) for row in census.containers()] == [("requested", None)]
+    diary.at(3.0).ready("c1")
+    row = census.container(name)
+    assert (row.app_name, row.function_name, row.state, row.requested_at, row.ready_at) == (
+        "shop",
+        "f",
+        "ready",
+        2.0,
+        3.0,
+    )
+    assert (row.running, row.served) == (1, 1)
+    assert census.calls_in(name) == ("fc-1",)
+    assert census.containers("ap-other") == []
+    diary.at(4.0).exits("c1", "killed by signal 9")
+    row = census.container(name)
+    assert (row.state, row.ended_at, row.running, row.reason) == ("lost", 4.0, 0, "killed by signal 9")
+    assert census.calls_in(name) == ()
+    assert census.container("ta-none") is None
+
+
+def test_calls_while_they_go_on_and_when_they_have_ended(diary) -> None:
+    diary.at(1.0).deploys(max_containers=1)
+    diary.calls("fc-1", 3, sealed=False)
+    diary.ready("c1")
+    report = diary.engine.census.call(9, "fc-1")
+    assert (report.app_name, report.function_name, report.kind, report.num_inputs) == ("shop", "f", "map", None)
+    assert (report.pending, report.running, report.done, report.ended_at) == (2, 1, 0, None)
+    diary.at(5.0).cancels("fc-1")
+    report = diary.engine.census.call(9, "fc-1")
+    assert (report.num_inputs, report.pending, report.running, report.done, report.ended_at) == (3, 0, 0, 3, 5.0)
+    assert diary.engine.census.call(9, "fc-none") is None
+
+
+def test_progress_is_that_of_every_function(diary) -> None:
+    diary.at(1.0).deploys("f", "g", max_containers=1)
+    diary.calls("fc-1", 3)
+    diary.ready("c1")
+    diary.completes("c1", 1, 0, busy_s=1.0)
+    progress = {row.function_name: row for row in diary.engine.census.progress(diary.engine.census.app("shop").id)}
+    assert list(progress) == ["f", "g"]
+    f = progress["f"]
+    assert (f.done, f.total, f.running_inputs, f.backlog) == (1, 3, 1, 1)
+    assert list(diary.engine.census.progress("ap-none")) == []
+
+
+def test_why_inputs_wait(new_diary) -> None:
+    diary = new_diary(start_backoff_s=60.0, backlog_calls_max=2)
+    diary.at(1.0).deploys(max_containers=1, retry=RetryPolicy(1, 1.0, 30.0))
+    pool = diary.pool()
+    assert why_waiting(pool) == ""
+    diary.spawns("fc-1")
+    assert why_waiting(pool) == "waiting for a container to start"
+    diary.fails_to_start("c1")
+    assert why_waiting(pool) == "starts pause after 1 failures in a row"
+    diary.at(62.0).ready("c2")
+    diary.completes("c2", 1, 0, status=OutputStatus.FAILURE, busy_s=1.0)
+    assert why_waiting(pool) == "waiting for a retry's delay"
+    diary.spawns("fc-2", 2)
+    assert why_waiting(pool) == "", "only for its turn"
+    diary.restarts()
+    assert why_waiting(diary.pool()) == "being read from the store"
+
+
+def test_what_has_ended_is_counted_when_its_function_is_gone_too(diary) -> None:
+    diary.opens(app="ap-1")
+    diary.calls("fc-1")
+    diary.ready("c1")
+    diary.completes("c1", 1, 0)
+    diary.closes("ap-1")
+    diary.exits("c1")
+    assert diary.engine.census.inputs() == (0, 0, 1)
+
+
+def test_what_is_long_over_as_a_row() -> None:
+    app = stopped_row(AppRecord("ap-1", "shop", AppKind.DEPLOYED, 1.0, 3, stopped_at=9.0))
+    assert (app.state, app.version, app.stopped_at, app.containers) == ("stopped", 3, 9.0, 0)
+    record = ContainerRecord("ta-1", "ap-1", "fu-1", "f", 1.0, 5.0, "idle", 2.0, 7, "stopped", 3)
+    row = gone_row(record, "shop")
+    assert (row.app_name, row.state, row.version, row.served, row.ended_at, row.reason) == (
+        "shop",
+        "stopped",
+        3,
+        7,
+        5.0,
+        "idle",
+    )
+
+
+def test_only_so_much_of_what_has_ended_is_remembered() -> None:
+    diaries = Diaries()
+    for number in range(ENDED_MAX + 5):
+        diaries.keep_call(CallDiary(f"fc-{number}", "fu-1", "shop.f", CallKind.MAP, parent="", opened_at=1.0))
+        diaries.keep_container(ContainerRecord(f"ta-{number}", "ap-1", "fu-1", "f", 1.0, 2.0, "idle"))
+    assert diaries.call("fc-4") is None
+    assert diaries.call("fc-5") is not None
+    assert diaries.container("ta-4") is None
+    assert len(diaries.containers()) == ENDED_MAX
+    assert diaries.containers()[0].container_id == f"ta-{ENDED_MAX + 4}"
