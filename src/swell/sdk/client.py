@@ -9,12 +9,12 @@ import os
 import threading
 import weakref
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from swell.config import Settings
-from swell.errors import ConnectionError, ExecutionError
+from swell.errors import ConnectionError, Error, ExecutionError
 from swell.home import announced, data_dir, socket_path
 from swell.sdk.blocking import run_blocking
 from swell.sdk.link import BlockingLink, connect
@@ -64,11 +64,20 @@ class Client:
             ConnectionError: nobody listens at the address.
         """
         idle = self._idle_links()
+        gone: Error | None = None
         while idle:
+            # Only who reads notices that the server has gone, perhaps long ago: the next one has other directories.
+            with suppress(Error):
+                idle[-1].poll()
             if idle[-1].broken is None:
                 return idle[-1]
-            idle.pop()
-        idle.append(self.new_link())
+            gone = idle.pop().broken
+        try:
+            idle.append(self.new_link())
+        except ConnectionError:
+            if gone is not None:  # nobody came after it, so its last words are the reason
+                raise gone from None
+            raise
         return idle[-1]
 
     @contextmanager
