@@ -92,3 +92,14 @@ def test_who_follows_sees_what_is_wanted_until_nothing_more_can_come(logbook: Lo
     logbook.ended("ap-1")
     assert seen == ["0: one", "0: two", "1: two", "1 ends", "0: three", "0 ends"]
     assert not any(logbook.has_follower(number) for number in range(3))
+
+
+def test_a_full_disk_ends_nothing(logbook: Logbook, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    logbook.write(entry("while there is room", app="ap-2"))
+    (tmp_path / "ap-1.jsonl").symlink_to("/dev/full")
+    for text in ("one", "two"):
+        logbook.write(entry(text))
+    assert [record.getMessage() for record in caplog.records] == [
+        f"what containers write cannot be kept in {tmp_path}: [Errno 28] No space left on device"
+    ]
+    logbook.close()

@@ -267,11 +267,16 @@ def test_whoever_is_not_expected_is_not_let_in(message: m.Message) -> None:
         assert one.is_shut_out()
 
 
-def test_a_container_with_a_wrong_token_is_not_let_in() -> None:
+@pytest.mark.parametrize("token", ["wrong", "wröng"])
+def test_a_container_with_a_wrong_token_is_not_let_in(token: str) -> None:
     container = c.here.remote()["container"]
     for role in ("container", "control"):
         with abuser(greets=False) as one:
-            one.say(m.Hello(role, m.PROTOCOL, container, "wrong"))
+            one.say(m.Hello(role, m.PROTOCOL, container, token))
+            heard = one.hear()
+            assert heard is not None, "it was told why"
+            assert isinstance(heard[0], m.Failed)
+            assert "the token is not that of" in heard[0].text
             assert one.is_shut_out()
     assert c.here.remote()["container"] == container  # the real one is as it was
 

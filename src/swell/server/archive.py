@@ -6,6 +6,7 @@ This module must not know which store it has, or decide what is kept.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -117,19 +118,19 @@ class Archive:
 
     def _tidy_blobs(self) -> None:
         """Delete what a former server was about to delete, and what its clients wrote and never came to offer."""
-        by_call: dict[str, list[Path]] = {}
-        for path in (self._blob_dir / KEPT).iterdir():
-            by_call.setdefault(call_of(path.name), []).append(path)
-        for call_id, paths in by_call.items():
-            self._store.read_call(call_id, partial(self._tidy_call, paths))
+        by_call: dict[str, list[os.DirEntry[str]]] = {}
+        for found in os.scandir(self._blob_dir / KEPT):
+            by_call.setdefault(call_of(found.name), []).append(found)
+        for call_id, files in by_call.items():
+            self._store.read_call(call_id, partial(self._tidy_call, files))
 
-    def _tidy_call(self, paths: Sequence[Path], call: StoredCall | None) -> None:
-        for path in paths:
+    def _tidy_call(self, files: Sequence[os.DirEntry[str]], call: StoredCall | None) -> None:
+        for found in files:
             if call is None:
-                path.unlink(missing_ok=True)
-            elif path.name.endswith(INPUT_SUFFIX):
-                index = index_of(path.name)
-                self._store.read_outputs(call.call_id, index, index + 1, partial(_delete_if_ended, path))
+                _delete_former(found)
+            elif found.name.endswith(INPUT_SUFFIX):
+                index = index_of(found.name)
+                self._store.read_outputs(call.call_id, index, index + 1, partial(_delete_if_ended, found.path))
 
     def _look_at_disk(self, data_dir: Path) -> None:
         """Refuse new work in time, so that there is room left for the results of what was accepted."""
@@ -151,9 +152,16 @@ class Archive:
         self._timers[name] = asyncio.get_running_loop().call_later(delay_s, action)
 
 
-def _delete_if_ended(path: Path, results: Sequence[StoredOutput]) -> None:
+def _delete_former(found: os.DirEntry[str]) -> None:
+    """Delete a file, unless a client that spawns again what it had spawned has replaced it since it was found."""
+    with contextlib.suppress(FileNotFoundError):
+        if os.lstat(found.path).st_ino == found.inode():
+            os.unlink(found.path)
+
+
+def _delete_if_ended(path: str, results: Sequence[StoredOutput]) -> None:
     if results:
-        path.unlink(missing_ok=True)
+        Path(path).unlink(missing_ok=True)
 
 
 def _parts(stored: Sequence[StoredOutput]) -> Iterator[Sequence[StoredOutput]]:

@@ -114,7 +114,7 @@ class Containers:
         known = self._known.get(hello.name)
         if hello.role not in ("container", "control") or known is None:
             return f"no container {hello.name!r} with role {hello.role!r} is expected"
-        if not secrets.compare_digest(hello.token, known.order.token):
+        if not secrets.compare_digest(hello.token.encode(), known.order.token.encode()):
             return f"the token is not that of container {hello.name}"
         if hello.role == "control":
             known.control = connection

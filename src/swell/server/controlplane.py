@@ -137,7 +137,8 @@ class ControlPlane:
     def _knows(self, token: str) -> bool:
         """Tell whether a token is the server's, or that of one of its containers, whose code may make calls."""
         known = [self._settings.token, *self._containers.tokens()]
-        matches = [secrets.compare_digest(token, one) for one in known]  # all of them: the time taken tells nothing
+        said = token.encode()  # bytes: of strings, only ASCII can be compared
+        matches = [secrets.compare_digest(said, one.encode()) for one in known]  # all: the time taken tells nothing
         return any(matches)
 
     def received(self, connection: Connection, message: Message, payload: bytes) -> None:
@@ -161,7 +162,7 @@ class ControlPlane:
             why = await self._bundles.take_in(message.environment.bundle, archive)
         if why:
             connection.send(Failed(message.request, *to_wire(InvalidError(f"{message.name}: {why}"))))
-        else:
+        elif connection.number in self._clients:  # else it has gone meanwhile, and nobody would ever close the app
             self._feed(e.ClientSaid(connection.number, message, archive))
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:

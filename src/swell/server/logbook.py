@@ -12,7 +12,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -199,7 +199,8 @@ class Logbook:
     def close(self) -> None:
         """Release the files. Safe to call twice."""
         for file in self._files.values():
-            file.close()
+            with suppress(OSError):  # the disk is full, which has been said: what was not written is lost
+                file.close()
         self._files.clear()
 
 

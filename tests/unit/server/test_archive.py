@@ -210,6 +210,17 @@ async def test_inputs_that_nobody_needs_any_more_are_tidied_away(house: House) -
     assert [path.exists() for path in (done, waiting, result, stray)] == [False, True, True, False]
 
 
+async def test_what_a_client_writes_while_others_are_looked_up_is_not_tidied_away(house: House) -> None:
+    """It had not heard from the former server whether its call was accepted, and so spawns it again."""
+    name = input_name("fc-again", 0, is_kept=True)
+    house.blob(name)
+    house.archive.start(lambda: house.now)
+    again = house.blob(f"{name}~")
+    again.replace(house.places.blob_dir / name)
+    house.answer()
+    assert (house.places.blob_dir / name).exists()
+
+
 # ---------------------------------------------------------------- room
 
 
