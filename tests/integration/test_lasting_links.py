@@ -1,12 +1,17 @@
-"""A program that goes on while one server that stays follows another has its next call answered by the new one."""
+"""Connections and the server that stays: programs go on with the next server, and nothing stays of who has gone."""
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from lasting import Lasting
+
+from swell.model import Environment
+from swell.wire import bundle, codec
+from swell.wire.messages import PROTOCOL, Hello, OpenApp
 
 CODE = """
 import swell
@@ -47,3 +52,15 @@ print({how})
         lasting.restart_killed()
         out, errors = calling.communicate("\n", timeout=50)
     assert out == "1000000\n", errors
+
+
+def test_an_app_whose_client_goes_while_its_files_are_laid_out_is_not_left_behind(lasting: Lasting) -> None:
+    digest, archive = bundle.pack({f"{number}.py": b"" for number in range(3_000)})
+    environment = Environment("python", str(lasting.folder), (), bundle=digest)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(lasting.data_dir / "server.sock"))
+        client.sendall(codec.encode(Hello("client", PROTOCOL, "brief")))
+        client.sendall(codec.encode(OpenApp(1, "ap-brief", "brief", environment, []), archive))
+    lasting.eventually(lambda: (lasting.data_dir / "bundles" / digest).is_dir())
+    lasting.told("app", "list")  # what was done about it is done
+    assert lasting.status()["apps"] == 1
