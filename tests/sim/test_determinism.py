@@ -41,7 +41,7 @@ def test_a_new_engine_that_hears_the_same_decides_the_same() -> None:
     for seed in (5, 17, 23):
         world, written = transcript(seed)
         assert len(written.lines) > 20
-        assert repeat(written.lines, world.scenario.settings, f"sim-{seed}") is None
+        assert repeat(written.lines, world.scenario.settings, f"sim-{seed}-1") is None
 
 
 def test_a_difference_would_be_found() -> None:
