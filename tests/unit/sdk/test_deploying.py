@@ -24,7 +24,9 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., App]:
     """Makes an app of a module of its own: one of these tests would take all of them along."""
     (tmp_path / "till.py").write_text("def square(x): return x * x\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "till", raising=False)
+    for name in ("till", "__swell_main__"):  # deploying leaves them behind
+        monkeypatch.setitem(sys.modules, name, sys.modules["__main__"])
+    del sys.modules["till"]
     till = importlib.import_module("till")
 
     def make(name: str | None = "shop", **options: Any) -> App:
