@@ -44,6 +44,8 @@ from swell.wire.messages import Done, Failed, Message
 
 __all__ = ["Inquiries"]
 
+SHOWN_AT_ONCE = 256  #: entries of the logbook that are sent before others have their turn: a millisecond or two
+
 
 class Inquiries:
     """Answers on the connection that asked.
@@ -261,7 +263,11 @@ class Inquiries:
         kept = await self._logbook.read(wanted)
         # What was read may end with some of what is fresh already, and lack its beginning if only so many are wanted.
         read = next((i for i in range(len(fresh), 0, -1) if kept and fresh[i - 1] == kept[-1]), 0)
-        for entry in [*kept, *fresh[read:]]:
+        for number, entry in enumerate(kept, 1):
+            show(entry)
+            if not number % SHOWN_AT_ONCE:
+                await asyncio.sleep(0)  # others want to be served, too
+        for entry in fresh[read:]:
             show(entry)
         if not message.follow or self._is_over(wanted):
             self._logbook.leave(to.number)

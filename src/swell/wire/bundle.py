@@ -186,3 +186,5 @@ def _fill(directory: str, files: Mapping[str, bytes]) -> None:
         fd = os.open(os.path.join(directory, path), os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with open(fd, "wb") as file:
             file.write(contents)
+            file.flush()
+            os.fsync(fd)  # what is there is taken to be complete, even after a power failure
