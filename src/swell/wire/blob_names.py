@@ -18,7 +18,8 @@ KEPT: Final = "kept/"
 INPUT_SUFFIX: Final = ".in"
 
 
-_NAME = re.compile(rf"(?:{KEPT})?[A-Za-z0-9_-][A-Za-z0-9_.-]{{0,199}}", re.ASCII)
+#: What leads to KEPT is no blob: whoever deletes it by that name deletes the way to all that is kept.
+_NAME = re.compile(rf"(?!{KEPT[:-1]}$)(?:{KEPT})?[A-Za-z0-9_-][A-Za-z0-9_.-]{{0,199}}", re.ASCII)
 
 
 def is_blob_name(name: str) -> bool:

@@ -122,7 +122,22 @@ def test_no_room_leaves_nothing_behind(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [b"", b".", b"..", b"../x", b"/etc/passwd", b"a/b", b"a\0b", b".hidden", b"~draft", b"\xff", b"a" * 300, b"a\n"],
+    [
+        b"",
+        b".",
+        b"..",
+        b"../x",
+        b"/etc/passwd",
+        b"a/b",
+        b"a\0b",
+        b".hidden",
+        b"~draft",
+        b"\xff",
+        b"a" * 300,
+        b"a\n",
+        b"kept",
+        b"kept/",
+    ],
 )
 def test_only_plain_names_are_opened(tmp_path: Path, name: bytes) -> None:
     with pytest.raises(DeserializationError, match="is not the name of a blob"):
