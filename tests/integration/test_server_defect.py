@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 PROGRAM = """
-import asyncio, logging
+import asyncio, logging, sys
 from pathlib import Path
 from swell.config import Settings
 from swell.engine.events import ClientGone
 from swell.server.controlplane import ControlPlane
+from swell.server.places import Places
 from swell.store.memory import MemoryStore
 
 class NoBackend:
@@ -18,15 +20,10 @@ class NoBackend:
     def observe(self): return []
 
 async def main():
-    plane = ControlPlane(
-        settings=Settings(),
-        backend=NoBackend(),
-        store=MemoryStore(),
-        address="unix:/x",
-        blob_dir=Path("/tmp"),
-        web_dir=Path("/tmp"),
-        seed="",
-    )
+    places = Places("unix:/x", Path(sys.argv[1]))
+    places.make()
+    store = MemoryStore(asyncio.get_running_loop().call_soon)
+    plane = ControlPlane(settings=Settings(), backend=NoBackend(), store=store, places=places, seed="")
     await plane.start()
     def fail(event, now): raise KeyError("lost")
     plane.engine.handle = fail
@@ -39,8 +36,9 @@ asyncio.run(main())
 """
 
 
-def test_a_defect_ends_the_server_and_says_so() -> None:
-    ended = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=False)
+def test_a_defect_ends_the_server_and_says_so(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 70
     assert "still there" not in ended.stdout
     assert "a defect in the server" in ended.stderr
