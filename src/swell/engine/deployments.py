@@ -134,13 +134,15 @@ class Deployments:
         """Have a pool run another version; containers that have not served yet do not begin with the former one."""
         for container in [*pool.starting.values(), *pool.relief.values()]:
             self._scaler.drain(container, now)
+        keeps_step = _is_cron(spec) and spec.schedule == pool.spec.schedule and pool.next_run is not None
         pool.become(spec, deployment)
         pool.set_retired(False)
         if strategy is Strategy.RECREATE:
             for container in list(pool.ready.values()):
                 self._scaler.interrupt(container, f"version {deployment.version} replaces it", now)
             pool.become(spec, deployment)
-        self._apps.schedule(pool)
+        if not keeps_step:  # else it may be due at this very moment
+            self._apps.schedule(pool)
         self._ledger.persist(pool.record())
         self._ledger.touch(pool)
 
@@ -154,7 +156,7 @@ class Deployments:
 
     def wither(self, pool: Pool, now: float) -> None:
         """Forget a retired pool once it has nothing left to do."""
-        if not pool.is_empty or pool.app.closing:
+        if not pool.is_empty or pool.loading or pool.app.closing:
             return
         for container in list(pool.containers.values()):
             self._scaler.drain(container, now)
@@ -367,6 +369,10 @@ class Deployments:
             self._ledger.persist(pool.record())
         if pool.next_run is not None:
             pool.arm("schedule", pool.next_run)
+
+
+def _is_cron(spec: FunctionSpec) -> bool:
+    return spec.schedule is not None and spec.schedule.kind == "cron"
 
 
 def _is_same(live: Deployment, new: Deployment) -> bool:

@@ -243,7 +243,9 @@ class Intake:
     def unwatch(self, client: int, message: Unwatch) -> None:
         """Stop sending outputs of a call to a client."""
         call = self._ledger.calls.get(message.call_id)
-        if call is not None:
+        if call is None:
+            self._pager.unask(message.call_id, client, message.request)
+        else:
             call.watchers = [w for w in call.watchers if (w.client, w.request) != (client, message.request)]
 
     def describe(self, client: int, message: DescribeCall) -> None:

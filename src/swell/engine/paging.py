@@ -198,6 +198,15 @@ class Pager:
             self._ledger.asked[call_id] = False
             self._ledger.emit(LoadCall(call_id, Window(1, 1)))  # one span will do: it is read on as others are
 
+    def unask(self, call_id: str, client: int, request: int) -> None:
+        """Forget that a client wanted to follow a call that is being looked up."""
+        waiting = self._questions.get(call_id, [])
+        waiting[:] = [
+            (asker, asked, payload)
+            for asker, asked, payload in waiting
+            if not (isinstance(asked, Watch) and (asker, asked.request) == (client, request))
+        ]
+
     def answer(self, event: CallLoaded, hear: Hear, begin: Hear, now: float) -> None:
         """Answer those who asked about a call: from memory, if it goes on there, or from what is kept of its end.
 

@@ -55,6 +55,17 @@ def test_what_is_in_the_store_can_be_watched(new_diary) -> None:
     assert [line for line in told if line.startswith("tell 2")] == ["tell 2: fc-2[0]", "tell 2: fc-2[1]"]
 
 
+def test_who_stops_watching_before_the_store_has_answered_is_told_nothing(new_diary) -> None:
+    diary = stored(new_diary)
+    diary.watches("fc-2", 0, 2, request=5, client=2)
+    diary.watches("fc-2", 0, 2, request=6, client=2)
+    diary.says(m.Unwatch(5, "fc-2"), client=2)
+    diary.says(m.Unwatch(6, "fc-2"), client=3)
+    diary.reads()
+    watchers = diary.engine.ledger.calls["fc-2"].watchers
+    assert [(watcher.client, watcher.request) for watcher in watchers] == [(2, 6)]
+
+
 def test_questions_about_one_call_are_one_look(new_diary) -> None:
     diary = stored(new_diary)
     assert diary.says(m.DescribeCall(5, "fc-2"), client=2) == ["load fc-2"]

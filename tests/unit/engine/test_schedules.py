@@ -73,6 +73,15 @@ def test_a_period_begins_anew_with_a_version_and_a_cron_line_does_not(diary) -> 
     assert diary.pool().next_run == 7_200.0
 
 
+def test_a_version_that_comes_when_a_cron_line_is_due_does_not_take_that_run_away(diary) -> None:
+    cron = ScheduleSpec("cron", "0 * * * *")
+    diary.at(100.0).deploys(schedule=cron)
+    diary.now = 3_600.2
+    diary.deploys(schedule=cron, code="two")
+    assert runs(diary.ticks()) == 1
+    assert diary.pool().next_run == 7_200.0
+
+
 def test_a_version_without_the_schedule_or_the_function_ends_it(diary) -> None:
     diary.at(100.0).deploys("f", "g", schedule=HOURLY)
     diary.at(200.0).deploys("f", code="two")
