@@ -178,5 +178,5 @@ def test_spawned_calls_outlive_their_client_and_are_recorded_once() -> None:
     f = play.function("f", max_containers=2)
     call = play.spawn(f, [Work(1.0)] * 10)
     play.run(20.0)
-    assert len(play.world.recorded(call)) == 10
+    assert len(play.world.store.now("read_outputs", call, 0, 10)) == 10
     play.world.finish()
