@@ -15,7 +15,7 @@ from typing import Any
 
 from swell.engine.app import App
 from swell.engine.census import Census, gone_row, stopped_row
-from swell.errors import InvalidError, NotFoundError, to_wire
+from swell.errors import InvalidError, NotFoundError, ServiceError, to_wire
 from swell.model import Deployment
 from swell.ports import Store
 from swell.records import AppRecord, ContainerRecord
@@ -45,6 +45,7 @@ from swell.wire.messages import Done, Failed, Message
 __all__ = ["Inquiries"]
 
 SHOWN_AT_ONCE = 256  #: entries of the logbook that are sent before others have their turn: a millisecond or two
+UNREAD_MAX = 16 << 20  #: bytes that may wait for somebody who follows a log and does not read
 
 
 class Inquiries:
@@ -257,10 +258,24 @@ class Inquiries:
         def end() -> None:
             to.send(Done(message.request))
 
+        def give_up(why: str) -> None:
+            self._logbook.leave(to.number)
+            to.send(Failed(message.request, *to_wire(ServiceError(why))))
+
+        def show_fresh(entry: Entry) -> None:
+            if to.unsent > UNREAD_MAX:
+                give_up(f"the log is written faster than it is read: {UNREAD_MAX >> 20} MiB wait to be read")
+            else:
+                show(entry)
+
         fresh: list[Entry] = []
         if message.follow:
             self._logbook.follow(to.number, Follower(wanted, fresh.append, lambda: None))
-        kept = await self._logbook.read(wanted)
+        try:
+            kept = await self._logbook.read(wanted)
+        except OSError as error:
+            give_up(f"the log cannot be read: {error}")
+            return
         # What was read may end with some of what is fresh already, and lack its beginning if only so many are wanted.
         read = next((i for i in range(len(fresh), 0, -1) if kept and fresh[i - 1] == kept[-1]), 0)
         for number, entry in enumerate(kept, 1):
@@ -273,7 +288,7 @@ class Inquiries:
             self._logbook.leave(to.number)
             end()
         elif self._logbook.has_follower(to.number):  # else it is gone
-            self._logbook.follow(to.number, Follower(wanted, show, end))
+            self._logbook.follow(to.number, Follower(wanted, show_fresh, end))
 
     def _is_over(self, wanted: Wanted) -> bool:
         """Tell whether nothing can be written any more that is wanted."""

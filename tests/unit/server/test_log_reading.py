@@ -21,7 +21,7 @@ from swell.model import Environment, FunctionSpec, Source
 from swell.server.bundles import Bundles
 from swell.server.connection import Connection
 from swell.server.containers import Containers
-from swell.server.inquiries import Inquiries
+from swell.server.inquiries import UNREAD_MAX, Inquiries
 from swell.server.logbook import OPEN_MAX, Entry, Follower, Logbook, Wanted
 from swell.server.places import Places
 from swell.store.memory import MemoryStore
@@ -187,7 +187,12 @@ class Reader(Connection):
     def __init__(self, number: int) -> None:
         super().__init__(Deaf(), number, 1 << 20)
         self.heard: list[str] = []
+        self.waiting = 0  #: bytes that its peer has not read
         self._something = asyncio.Event()
+
+    @property
+    def unsent(self) -> int:
+        return self.waiting
 
     async def hears(self, count: int) -> list[str]:
         """Wait until so much was heard, and return it."""
@@ -303,6 +308,23 @@ async def test_who_leaves_while_the_rest_is_read_hears_nothing_more(server: Serv
     await server.logbook.read(Wanted("ap-1"))
     server.writes(1)
     assert not server.logbook.has_follower(reader.number)
+
+
+async def test_who_follows_and_does_not_read_is_let_go(server: Server) -> None:
+    server.writes(1)
+    reader = server.reads(follow=True)
+    await reader.hears(1)
+    reader.waiting = UNREAD_MAX + 1
+    server.writes(2, 3)
+    assert reader.heard == ["1", "the log is written faster than it is read: 16 MiB wait to be read"]
+
+
+async def test_a_log_that_cannot_be_read_is_no_silence(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(wanted: Wanted) -> list[Entry]:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(server.logbook, "read", broken)
+    assert await server.reads().hears(1) == ["the log cannot be read: [Errno 5] Input/output error"]
 
 
 async def test_nonsense_is_refused(server: Server) -> None:
