@@ -111,7 +111,7 @@ class Stories:
             case What.ACCEPTED:
                 return f"accepted{others}"
             case What.STORED:
-                return f"accepted and left to the store{others}: enough of this function is in memory"
+                return f"accepted and written down{others}, to be read when their turn comes"
             case What.LOADED:
                 return f"read back from the store{others}"
             case What.DELIVERED:

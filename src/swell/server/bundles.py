@@ -6,6 +6,7 @@ This module must not know which app a bundle belongs to, or what is in it.
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +31,8 @@ class Bundles:
         self._directory = directory
         self._store = store
         self._waiting: dict[str, list[Ready]] = {}  # by digest
+        for draft in [] if directory is None else directory.glob("~*"):
+            shutil.rmtree(draft, ignore_errors=True)  # a server was killed while it wrote this
 
     async def take_in(self, digest: str, archive: bytes) -> str:
         """Lay out a bundle that a client sent; return why that cannot be, "" if it is done."""

@@ -107,3 +107,10 @@ async def test_a_server_that_keeps_nothing_has_no_bundles() -> None:
     shelf = Shelf(None)
     assert await shelf.bundles.take_in(DIGEST, ARCHIVE) == "this server keeps no bundles"
     assert shelf.fetch() == [("", "this server keeps no bundles")]
+
+
+def test_what_a_killed_server_had_half_written_is_removed(tmp_path: Path) -> None:
+    draft = tmp_path / f"~{DIGEST}.abc"
+    (draft / "package").mkdir(parents=True)
+    Shelf(tmp_path)
+    assert not draft.exists()
