@@ -38,7 +38,6 @@ class Call:
 
     __slots__ = (
         "accepted",
-        "ahead",
         "cancelled",
         "client",
         "crashes",
@@ -83,7 +82,6 @@ class Call:
         self.sequence = 0  #: of a spawned call: its place among them
         self.stored = 0  #: inputs that wait and are not in memory
         self.tail = 0  #: no input from this index on is in memory
-        self.ahead: list[tuple[int, int]] = []  #: (first, count) of those from there on that have ended nevertheless
         self.held_until: dict[int, float] = {}  #: when some of them may run again
         self.loading = False  #: some of those have been asked for
 

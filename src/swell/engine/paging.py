@@ -166,7 +166,6 @@ class Pager:
                 first = max(until, min(last, done[0] + done[1]))
             call.stored -= self._queue_waiting(call, record, waiting, now)
         call.tail = loaded.upto
-        call.ahead = [(first, count) for first, count in loaded.done if first + count > loaded.upto]
         call.pool.thin.pop(call.id, None)
         call.pool.note_thin(call)
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from swell.engine.call import Call
 from swell.engine.diary import What
-from swell.engine.events import DropBlobs
+from swell.engine.events import DropBlobs, SendRecorded
 from swell.engine.ledger import Ledger
 from swell.engine.pool import Pool
 from swell.engine.span import Segment, Span
@@ -106,12 +106,13 @@ class Results:
         """End those inputs of a call that wait in the store alone."""
         count, call.stored = call.stored, 0
         call.add_pending(-count)
-        first = call.tail
-        for ended, many in [*call.ahead, (call.accepted, 0)]:  # they kept their results over a restart
-            if ended > first:
-                self._end_alike(call, first, ended - first, status, payload, now)
-            first = max(first, ended + many)
-        call.tail, call.ahead = call.accepted, []
+        first, call.tail = call.tail, call.accepted
+        # Some of them may have results from before a restart. Those stay, so it is the store that tells who watches.
+        self._write_alike(call, first, call.accepted - first, status, payload, now)
+        for watcher in call.watchers:
+            start, stop = max(watcher.first, first), min(watcher.last, call.accepted)
+            if start < stop:
+                self._ledger.emit(SendRecorded(watcher.client, call.id, start, stop))
         for index in list(call.held_until):
             call.failures.pop(index, None)
             call.crashes.pop(index, None)
@@ -122,9 +123,16 @@ class Results:
 
     def _end_alike(self, call: Call, first: int, count: int, status: OutputStatus, payload: bytes, now: float) -> None:
         """Record one and the same end for many inputs, however many they are, and tell those who watch them."""
+        self._tell_watchers(call, self._write_alike(call, first, count, status, payload, now))
+
+    def _write_alike(
+        self, call: Call, first: int, count: int, status: OutputStatus, payload: bytes, now: float
+    ) -> OutputsRecord:
         call.diary.note(now, What.FAILED, first, count, "", status)
         failures = [(0, int(status))] if status is not SUCCESS else []
-        self._record(call, OutputsRecord(call.id, first, count, [], payload, failures, [], Trace(now, None, now)))
+        record = OutputsRecord(call.id, first, count, [], payload, failures, [], Trace(now, None, now))
+        self._ledger.persist(record)
+        return record
 
     # ------------------------------------------------------------ inside
 
@@ -143,6 +151,9 @@ class Results:
     def _record(self, call: Call, record: OutputsRecord) -> None:
         """Write results down, and tell those who watch for them."""
         self._ledger.persist(record)
+        self._tell_watchers(call, record)
+
+    def _tell_watchers(self, call: Call, record: OutputsRecord) -> None:
         for watcher in call.watchers:
             first, last = max(watcher.first, record.first), min(watcher.last, record.first + record.count)
             step = _told_at_once(record)

@@ -161,16 +161,39 @@ def test_what_cannot_start_fails_with_one_record_for_all_that_is_stored(new_diar
     diary.spawns("fc-1", 4, sealed=False)
     diary.puts("fc-1", 4, 3, sealed=False)
     diary.puts("fc-1", 7, 3)
-    diary.watches("fc-1", 5, 8)
+    diary.watches("fc-1", 2, 8)
+    diary.reads()
     assert diary.fails_to_start("c1") == [
         "record fc-1[0:4] alike INIT_FAILURE",
+        "tell 2: fc-1[2:4] INIT_FAILURE",
         "record spans [0] of fc-1 as done",
         "record fc-1[4:10] alike INIT_FAILURE",
-        "tell 2: fc-1[5:8] INIT_FAILURE",
+        "send what is recorded of fc-1[4:8] to 2",
         "record fc-1 as ended",
     ]
-    (told,) = (effect for effect in diary.last if getattr(effect, "client", 0) == 2)
-    assert (told.message.ends, bytes(told.payload)) == ([9, 18, 27], b"exception" * 3)
+    (told,) = (effect for effect in diary.last if hasattr(effect, "message"))
+    assert (told.message.ends, bytes(told.payload)) == ([9, 18], b"exception" * 2)
+    assert diary.reads() == ["2 gets 4 INIT_FAILURE, 5 INIT_FAILURE, 6 INIT_FAILURE, 7 INIT_FAILURE of fc-1"]
+
+
+def test_what_had_ended_before_a_restart_keeps_its_result_when_the_rest_is_cancelled(new_diary) -> None:
+    diary = new_diary(backlog_inputs_max=4)
+    diary.at(1.0).deploys(max_containers=1, concurrency=Concurrency(9, 9))
+    diary.spawns("fc-1", 4, sealed=False)
+    diary.puts("fc-1", 4, 4)
+    diary.ready("c1")
+    diary.reads()
+    diary.completes("c1", 2, 1)
+    diary.restarts()
+    diary.reads(1)
+    diary.watches("fc-1", 4, 8)
+    diary.reads()
+    assert diary.cancels("fc-1")[1:] == [
+        "record fc-1[4:8] alike TERMINATED",
+        "send what is recorded of fc-1[4:8] to 2",
+        "record fc-1 as ended",
+    ]
+    assert diary.reads() == ["2 gets 4 TERMINATED, 5 SUCCESS, 6 TERMINATED, 7 TERMINATED of fc-1"]
 
 
 def test_equal_results_of_very_many_inputs_are_told_in_messages_of_some_size(new_diary) -> None:

@@ -5,9 +5,10 @@ The books balance after every event, and in the end each input that was accepted
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -31,6 +32,7 @@ from swell.engine.events import (
     Persist,
     ReadDeployment,
     ReadTrace,
+    SendRecorded,
     ShutdownRequested,
     SpansLoaded,
     StateRestored,
@@ -50,7 +52,7 @@ from swell.model import (
     Source,
     Strategy,
 )
-from swell.records import OutputsRecord, StoredCall
+from swell.records import StoredCall, StoredOutput
 from swell.store.memory import MemoryStore
 from swell.wire import apps as a
 from swell.wire import messages as m
@@ -83,7 +85,7 @@ class Storm:
         self.now = 1.0
         self.lives = 0
         self.accepted: dict[str, int] = {}  #: inputs of each call that a client was told are accepted
-        self.recorded: Counter[tuple[str, int]] = Counter()
+        self.told: dict[tuple[str, int], set[int]] = {}  #: what clients heard of each input: statuses
         self._soon: list[Callable[[], None]] = []
         self._store = MemoryStore(self._soon.append)
         self._unread: deque[Event] = deque()
@@ -115,16 +117,24 @@ class Storm:
             match effect:
                 case Persist():
                     self._store.append(effect.record)
-                    if isinstance(effect.record, OutputsRecord):
-                        first, count = effect.record.first, effect.record.count
-                        self.recorded.update((effect.record.call_id, i) for i in range(first, first + count))
                 case Tell(message=m.Accepted() as told):
                     self.accepted[told.call_id] = max(told.upto, self.accepted.get(told.call_id, 0))
+                case Tell(message=m.Outputs() as told):
+                    self._hear(told)
+                case SendRecorded(_, call_id, first, last):
+                    for output in self.results(call_id, first, last):
+                        self.told.setdefault((call_id, output.index), set()).add(int(output.status))
                 case _:
                     self._ask(effect)
             for answer in self._soon:
                 answer()
             self._soon.clear()
+
+    def _hear(self, told: m.Outputs) -> None:
+        failures = dict(told.failures)
+        indexes = [index for first, count in told.parts for index in range(first, first + count)]
+        for i, index in enumerate(indexes):
+            self.told.setdefault((told.call_id, index), set()).add(failures.get(i, int(OutputStatus.SUCCESS)))
 
     def _ask(self, effect: Effect) -> None:
         store, heard = self._store, self._unread.append
@@ -257,12 +267,18 @@ class Storm:
                 self._carry_out(self.engine.tick(self.now))
         raise AssertionError("it never comes to an end")
 
+    # ------------------------------------------------------------ what the store has in the end
+
     def stored(self, call_id: str) -> StoredCall | None:
-        found: list[StoredCall | None] = []
-        self._store.read_call(call_id, found.append)
-        for answer in self._soon:
-            answer()
-        self._soon.clear()
+        return self._asked(lambda then: self._store.read_call(call_id, then))
+
+    def results(self, call_id: str, first: int, last: int) -> list[StoredOutput]:
+        return self._asked(lambda then: self._store.read_outputs(call_id, first, last, then))
+
+    def _asked(self, ask: Callable[[Callable[[Any], None]], None]) -> Any:
+        before, found = len(self._soon), list[Any]()
+        ask(found.append)
+        self._soon.pop(before)()
         return found[0]
 
 
@@ -280,5 +296,8 @@ def test_every_accepted_input_gets_one_result_whatever_happens(first: int) -> No
             assert call is not None, f"seed {seed}: {call_id} was accepted, and is not known"
             assert call.accepted >= count, f"seed {seed}: of {call_id} only {call.accepted} of {count} inputs are kept"
             assert call.ended_at is not None, f"seed {seed}: {call_id} never ended"
-        twice = [place for place, times in storm.recorded.items() if times > 1]
-        assert not twice, f"seed {seed}: several results of {twice}"
+            results = storm.results(call_id, 0, call.accepted)
+            assert [output.index for output in results] == list(range(call.accepted)), f"seed {seed}: {call_id}"
+            for output in results:
+                heard = storm.told.get((call_id, output.index), {int(output.status)})
+                assert heard == {int(output.status)}, f"seed {seed}: of {call_id}[{output.index}] was told {heard}"
