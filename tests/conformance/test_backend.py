@@ -251,7 +251,9 @@ async def test_kill_right_after_launch_is_not_lost(backend: Backend, listener: L
 
 
 async def test_interrupt_raises_in_the_container_only(backend: Backend, listener: Listener) -> None:
-    code = "import signal\ntry:\n    print('up', flush=True)\n    signal.pause()\nexcept KeyboardInterrupt: code = 7"
+    # Not signal.pause(): a signal that comes just before it would not end it.
+    naps = "print('up', flush=True)\n    while True: time.sleep(0.01)"
+    code = f"import time\ntry:\n    {naps}\nexcept KeyboardInterrupt: code = 7"
     backend.launch(order("ta-1", code))
     backend.launch(order("ta-2", WAIT))
     await listener.line_of("ta-1")
