@@ -31,8 +31,9 @@ class Bundles:
         self._directory = directory
         self._store = store
         self._waiting: dict[str, list[Ready]] = {}  # by digest
-        for draft in [] if directory is None else directory.glob("~*"):
-            shutil.rmtree(draft, ignore_errors=True)  # a server was killed while it wrote this
+        if directory is not None:
+            for draft in directory.glob("~*"):  # a server was killed while it wrote this
+                shutil.rmtree(draft, ignore_errors=True)
 
     async def take_in(self, digest: str, archive: bytes) -> str:
         """Lay out a bundle that a client sent; return why that cannot be, "" if it is done."""
