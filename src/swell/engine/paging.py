@@ -191,9 +191,8 @@ class Pager:
 
     def ask(self, call_id: str, client: int, message: Message, payload: bytes = b"") -> None:
         """Have the store looked up for a call that a client asks about; `answer` follows."""
-        waiting = self._questions.setdefault(call_id, [])
-        waiting.append((client, message, payload))
-        if len(waiting) == 1:
+        self._questions.setdefault(call_id, []).append((client, message, payload))
+        if call_id not in self._ledger.asked:
             self._ledger.asked[call_id] = False
             self._ledger.emit(LoadCall(call_id, Window(1, 1)))  # one span will do: it is read on as others are
 

@@ -73,6 +73,14 @@ def test_questions_about_one_call_are_one_look(new_diary) -> None:
     assert diary.reads() == ["tell 2: CallDescription", "tell 3: CallDescription"]
 
 
+def test_a_question_after_one_that_was_taken_back_is_the_same_look(new_diary) -> None:
+    diary = stored(new_diary)
+    assert diary.watches("fc-2", 0, 2, request=5, client=2) == ["load fc-2"]
+    diary.says(m.Unwatch(5, "fc-2"), client=2)
+    assert diary.says(m.DescribeCall(6, "fc-2"), client=3) == []
+    assert diary.reads() == ["tell 3: CallDescription"]
+
+
 def test_what_is_in_the_store_can_be_cancelled(new_diary) -> None:
     diary = stored(new_diary)
     assert diary.cancels("fc-2") == ["load fc-2"]
