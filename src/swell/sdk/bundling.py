@@ -32,6 +32,7 @@ from swell.sdk.files import Files
 from swell.sdk.ignore import Ignore
 from swell.sdk.imports import imported_by, named_in_pickle
 from swell.sdk.roots import Found, Roots
+from swell.sdk.source import SCRIPT
 from swell.sdk.specs import specs_of
 from swell.wire.bundle import FILES_MAX, SIZE_MAX, pack
 
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Bundled", "bundle"]
 
-_NEVER: Final = {"swell", "__main__", "__swell_main__"}  #: are in every container, whatever is bundled
+_NEVER: Final = {"swell", "__main__", SCRIPT}  #: are in every container, whatever is bundled
 _SUFFIXES: Final = (*EXTENSION_SUFFIXES, *SOURCE_SUFFIXES)
 _EVERYTHING: Final = Ignore()
 

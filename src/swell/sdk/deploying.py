@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import warnings
 from getpass import getuser
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +18,7 @@ from swell.sdk.client import mint_id
 from swell.sdk.link import Link
 from swell.sdk.names import check_object_name, check_tag
 from swell.sdk.notices import show_notices
+from swell.sdk.source import name_script
 from swell.wire.apps import DeployApp, Deployed
 
 if TYPE_CHECKING:
@@ -40,8 +40,7 @@ async def deploy(
     check_object_name(wanted, "App")
     check_tag(tag)
     how = strategy_named(strategy)
-    # What a script defines pickles as part of __main__; containers know that module by this name.
-    sys.modules.setdefault("__swell_main__", sys.modules["__main__"])
+    name_script()
     specs, environment, archive = bundle(app)
     request = link.next_request()
     message = DeployApp(

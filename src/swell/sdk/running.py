@@ -22,6 +22,7 @@ from swell.sdk.notices import show_notices
 from swell.sdk.output import Output, current_output
 from swell.sdk.private_server import PrivateServer
 from swell.sdk.session import Session
+from swell.sdk.source import name_script
 from swell.sdk.specs import specs_of
 from swell.wire.context import current_input_id, is_local
 from swell.wire.messages import AppOpened, CloseApp, Done, Log, Notice, OpenApp, Progress
@@ -72,8 +73,7 @@ class RunContext:
         if app.session is not None:
             raise InvalidError(f"{app.description} is already running")
         self._owner = os.getpid()
-        # What a script defines pickles as part of __main__; containers know that module by this name.
-        sys.modules.setdefault("__swell_main__", sys.modules["__main__"])
+        name_script()
         specs = specs_of(app)
         try:
             settings = Settings.load()

@@ -18,15 +18,19 @@ from swell.errors import InvalidError, SerializationError
 from swell.model import FunctionSpec, Source
 
 __all__ = [
+    "SCRIPT",
     "finish_source",
     "is_async",
     "is_generator",
     "is_handle",
     "is_importable",
     "is_method",
+    "name_script",
     "source_of",
     "unwrap",
 ]
+
+SCRIPT: Final = "__swell_main__"  #: the name under which a container loads the client's script
 
 _CO_GENERATOR: Final = 0x20  # the flags of code objects; the inspect module has names for them but is slow to import
 _CO_COROUTINE: Final = 0x80
@@ -75,10 +79,18 @@ def is_importable(target: Any) -> bool:
     return "<locals>" not in qualname and "<lambda>" not in qualname
 
 
+def name_script() -> None:
+    """Give the script that runs here its second name.
+
+    What it defines pickles as part of `__main__`, and what a container sends back as part of a module of this name.
+    """
+    sys.modules.setdefault(SCRIPT, sys.modules["__main__"])
+
+
 def source_of(target: Any) -> Source:
     """Describe how a container can import a function or class: by its module's name, or as a script by its path."""
     module = target.__module__ or "__main__"
-    if module == "__swell_main__":  # the name under which a container loads the client's script
+    if module == SCRIPT:
         module = "__main__"
     loaded = sys.modules.get(target.__module__ or "__main__")
     file: str | None = getattr(loaded, "__file__", None)

@@ -22,7 +22,6 @@ def untouched_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterat
     modules, path, cwd, environ = dict(sys.modules), list(sys.path), os.getcwd(), dict(os.environ)
     finders = list(sys.meta_path)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.delitem(sys.modules, loader.MAIN, raising=False)  # a client's side makes it when it deploys or runs
     yield
     for name in set(sys.modules) - set(modules):
         del sys.modules[name]
