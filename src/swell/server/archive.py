@@ -28,9 +28,8 @@ __all__ = ["Archive"]
 log = logging.getLogger("swell.server")
 
 SWEEP_EVERY_S = 600.0  #: how often results that have been kept long enough are looked for, at most
-FORGET_AFTER = (
-    4  #: a call itself is remembered for so many times the retention of its results, to say that they expired
-)
+#: A call itself is remembered for so many times the retention of its results, to say that they expired.
+FORGET_AFTER = 4
 LOOK_AT_DISK_EVERY_S = 5.0
 MIB = 1 << 20
 READ_MAX = 1_024  #: results read at once

@@ -10,7 +10,7 @@ import logging
 import os
 import secrets
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 from swell.config import Settings
@@ -24,6 +24,7 @@ from swell.server.bundles import Bundles
 from swell.server.clock import EngineClock
 from swell.server.connection import Connection
 from swell.server.containers import Containers
+from swell.server.errands import Errands
 from swell.server.inquiries import Inquiries
 from swell.server.logbook import Entry, Logbook
 from swell.server.places import Places
@@ -59,7 +60,7 @@ class ControlPlane:
         self._timer: asyncio.TimerHandle | None = None
         self._armed_at = float("inf")
         self._apps_ended: asyncio.Event = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._errands = Errands()
         data_dir = places.data_dir
         self._bundles = Bundles(None if data_dir is None else data_dir / "bundles", store)
         self._logbook = Logbook(
@@ -151,7 +152,7 @@ class ControlPlane:
             if isinstance(message, OpenApp) and message.watch:
                 self._watchers.follow(message.app_id, connection)
             if isinstance(message, DeployApp) or (isinstance(message, OpenApp) and message.environment.bundle):
-                self._in_background(self._take_in_version(connection, message, payload))
+                self._errands.run(self._take_in_version(connection, message, payload))
             else:
                 self._feed(e.ClientSaid(connection.number, message, payload))
 
@@ -164,11 +165,6 @@ class ControlPlane:
             connection.send(Failed(message.request, *to_wire(InvalidError(f"{message.name}: {why}"))))
         elif connection.number in self._clients:  # else it has gone meanwhile, and nobody would ever close the app
             self._feed(e.ClientSaid(connection.number, message, archive))
-
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)  # or it might be collected while it runs
-        task.add_done_callback(self._tasks.discard)
 
     def disconnected(self, connection: Connection) -> None:
         """A peer is gone."""

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import cache
 from importlib.metadata import version
-from typing import Any
 
 from swell.engine.app import App
 from swell.engine.census import Census, gone_row, stopped_row
@@ -21,6 +20,7 @@ from swell.ports import Store
 from swell.records import AppRecord, ContainerRecord
 from swell.server.connection import Connection
 from swell.server.containers import Containers
+from swell.server.errands import Errands
 from swell.server.logbook import Entry, Follower, Logbook, Wanted
 from swell.server.places import Places
 from swell.wire.inquiries import (
@@ -75,7 +75,7 @@ class Inquiries:
         self._logbook = logbook
         self._places = places
         self._started_at = now()
-        self._reading: set[asyncio.Task[None]] = set()
+        self._errands = Errands()
 
     def answer(self, to: Connection, message: Message) -> bool:
         """Answer a message; False if it is none for here."""
@@ -247,7 +247,7 @@ class Inquiries:
             message.until,
             message.tail,
         )
-        self._in_background(self._send(to, message, wanted))
+        self._errands.run(self._send(to, message, wanted))
 
     async def _send(self, to: Connection, message: ReadLogs, wanted: Wanted) -> None:
         """Send what was written, and then, if asked, what is written from now on, without a gap or a repetition."""
@@ -295,11 +295,6 @@ class Inquiries:
         if wanted.container_id:
             return self._containers.has_exited(wanted.container_id)
         return self._census.app(wanted.app_id) is None
-
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._reading.add(task)  # or it might be collected while it runs
-        task.add_done_callback(self._reading.discard)
 
 
 @cache

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from swell.wire.blob_names import KEPT
+
 __all__ = ["Places"]
 
 
@@ -30,7 +32,7 @@ class Places(Struct, frozen=True):
         """Make the directories that are not there yet."""
         for directory in (self.run_dir, self.blob_dir, self.web_dir):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        kept = self.blob_dir / "kept"
+        kept = self.blob_dir / KEPT
         if self.data_dir is None:
             kept.mkdir(mode=0o700, exist_ok=True)
             return
