@@ -274,6 +274,11 @@ class FunctionSpec(Struct, frozen=True, omit_defaults=True):
     recorded: dict[str, Any] = {}  #: options accepted and shown, without effect here
 
     @property
+    def batch_size(self) -> int:
+        """Inputs that share one slot."""
+        return self.batching.max_batch_size if self.batching else 1
+
+    @property
     def web_methods(self) -> dict[str, WebSpec]:
         """What answers HTTP, by name of the method; that of a function is empty."""
         if self.cls is None:

@@ -6,21 +6,22 @@ This module must not know inputs or slots, nor how one version of an app follows
 from __future__ import annotations
 
 import hashlib
-import re
 
 from msgspec import UNSET
 from msgspec.structs import replace
 
 from swell.engine.app import App
 from swell.engine.events import AppEnded
+from swell.engine.ids import id_problem
 from swell.engine.intake import Intake
 from swell.engine.ledger import Ledger
 from swell.engine.pool import Pool
 from swell.engine.scale import Scaler
+from swell.engine.schedules import Schedules
 from swell.errors import Error, InvalidError, NotFoundError, to_wire
 from swell.model import AppKind, AutoscalerChange, AutoscalerSettings, Deployment, FunctionSpec
 from swell.policy.placement import never_fits
-from swell.policy.schedule import next_run, schedule_unsoundness
+from swell.policy.schedule import schedule_unsoundness
 from swell.policy.soundness import settings_unsoundness, unsoundness
 from swell.records import BundleRecord, CallsCancelled, FunctionGone
 from swell.wire.messages import (
@@ -41,16 +42,15 @@ from swell.wire.variant import apply_changes
 
 __all__ = ["Apps"]
 
-_APP_ID = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)  #: files are named after it
-
 
 class Apps:
     """Opens and closes apps and answers what clients ask about functions."""
 
-    def __init__(self, ledger: Ledger, intake: Intake, scaler: Scaler) -> None:
+    def __init__(self, ledger: Ledger, intake: Intake, scaler: Scaler, schedules: Schedules) -> None:
         self._ledger = ledger
         self._intake = intake
         self._scaler = scaler
+        self._schedules = schedules
 
     # ------------------------------------------------------------ opening
 
@@ -80,7 +80,8 @@ class Apps:
 
     def checked(self, specs: list[FunctionSpec], app_id: str, client: int, now: float) -> list[FunctionSpec]:
         """Return specs as they will be run, or raise what makes one impossible."""
-        check_app_id(app_id)
+        if problem := id_problem(app_id, "an app"):
+            raise InvalidError(problem)
         for name in (names := [spec.name for spec in specs]):
             if names.count(name) > 1:
                 raise InvalidError(f"{name}: two functions of one app have this name; rename one of them")
@@ -121,17 +122,10 @@ class Apps:
         pool_id = ledger.function_id(app.id, key)
         pool = app.pools[pool_id] = ledger.pools[pool_id] = Pool(pool_id, app, spec, ledger.settings, deployment)
         pool.changes, pool.is_pinned = changes, is_pinned
-        self.schedule(pool)
+        self._schedules.begin(pool)
         self._keep(pool)
         ledger.touch(pool)
         return pool
-
-    def schedule(self, pool: Pool) -> None:
-        """Have a function run by itself from its deployment on, if it is to."""
-        schedule, since, timezone = pool.spec.schedule, pool.deployed_at, self._ledger.settings.timezone
-        pool.next_run = None if schedule is None else next_run(schedule, since, timezone, since=since)
-        if pool.next_run is not None:
-            pool.arm("schedule", pool.next_run)
 
     def _keep(self, pool: Pool) -> None:
         if pool.app.kind.is_lasting:
@@ -248,8 +242,9 @@ class Apps:
             return
         max_inputs = pool.serving.concurrency.max_inputs
         slots = sum(max(0, (c.own_slots or max_inputs) - c.slots_used) for c in pool.ready.values())
-        waiting = pool.pending[True] + pool.pending[False]
-        stats = Stats(message.request, waiting, len(pool.containers), pool.running_total, slots * pool.batch_size)
+        stats = Stats(
+            message.request, pool.pending_total, len(pool.containers), pool.running_total, slots * pool.batch_size
+        )
         self._ledger.tell(client, stats)
 
     def update_autoscaler(self, client: int, message: UpdateAutoscaler) -> None:
@@ -280,12 +275,6 @@ class Apps:
     def fail(self, client: int, request: int, error: Error) -> None:
         """Tell a client why its request cannot be met."""
         self._ledger.tell(client, Failed(request, *to_wire(error)))
-
-
-def check_app_id(app_id: str) -> None:
-    """Raise InvalidError if that cannot be the id of an app."""
-    if not _APP_ID.fullmatch(app_id):
-        raise InvalidError(f"{app_id!r:.200} is not the id of an app: 1 to 100 letters, digits, '-' and '_'")
 
 
 #: What None resets a field to; also the platform's defaults.

@@ -50,7 +50,7 @@ class Census:
             app.name,
             "stopping…" if app.closing else _STATES[app.kind],
             sum(len(pool.containers) for pool in pools),
-            sum(sum(pool.pending.values()) for pool in pools),
+            sum(pool.pending_total for pool in pools),
             sum(pool.running_total for pool in pools),
             app.created_at,
             app.deployment.version,
@@ -70,7 +70,7 @@ class Census:
                 len(pool.starting),
                 busy,
                 len(pool.ready) + len(pool.relief) - busy,
-                sum(pool.pending.values()),
+                pool.pending_total,
                 pool.running_total,
                 pool.done,
                 pool.accepted,
@@ -152,7 +152,7 @@ class Census:
         """Return how many inputs wait, run, and have ended since the server started."""
         pools = self._ledger.pools.values()
         return (
-            sum(sum(pool.pending.values()) for pool in pools),
+            sum(pool.pending_total for pool in pools),
             sum(pool.running_total for pool in pools),
             self._ledger.ended + sum(pool.done for pool in pools),
         )
@@ -172,7 +172,7 @@ def _function_row(pool: Pool) -> FunctionRow:
         len(pool.starting),
         busy,
         len(pool.ready) + len(pool.relief) - busy,
-        sum(pool.pending.values()),
+        pool.pending_total,
         pool.running_total,
         pool.done,
         pool.plan.containers,
@@ -227,7 +227,7 @@ def stopped_row(record: AppRecord) -> AppRow:
 
 def why_waiting(pool: Pool) -> str:
     """Return why inputs of a pool wait, in words; "" if none does, or if they only wait for their turn."""
-    if not sum(pool.pending.values()):
+    if not pool.pending_total:
         return ""
     if pool.held_back:
         return pool.held_back

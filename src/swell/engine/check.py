@@ -83,7 +83,7 @@ def _check_places(ledger: Ledger, pool: Pool, somewhere: Places) -> None:
 
 def _check_pool(ledger: Ledger, pool: Pool) -> None:
     in_store = pool.stored_inputs + sum(call.stored for call in pool.spawned.values())
-    assert sum(pool.pending.values()) == len(pool.backlog) + in_store, f"{pool.id}: pending count is off"
+    assert pool.pending_total == len(pool.backlog) + in_store, f"{pool.id}: pending count is off"
     assert min(pool.stored_calls, pool.stored_inputs) >= 0, f"{pool.id}: negative count of what is in the store"
     for call in pool.spawned.values():
         assert ledger.calls.get(call.id) is call, f"{call.id}: spawned, in memory, and forgotten"
@@ -139,11 +139,9 @@ def _check_container(pool: Pool, container: Container) -> None:
     if container.spec.batching:
         for delivery in container.deliveries.values():
             size = sum(part.count for part in delivery.parts)
-            assert size <= container.spec.batching.max_batch_size, f"{name}: batch over size"
+            assert size <= container.spec.batch_size, f"{name}: batch over size"
     if container.spec.single_use:
-        assert container.served <= (container.spec.batching.max_batch_size if container.spec.batching else 1), (
-            f"{name}: used twice"
-        )
+        assert container.served <= container.spec.batch_size, f"{name}: used twice"
 
 
 def _check_node(ledger: Ledger, known: KnownNode) -> None:

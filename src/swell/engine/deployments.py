@@ -12,14 +12,15 @@ from difflib import get_close_matches
 from msgspec.structs import replace
 
 from swell.engine.app import App
-from swell.engine.apps import Apps, check_app_id
-from swell.engine.events import DeploymentRead, ReadDeployment, Remark
+from swell.engine.apps import Apps
+from swell.engine.events import DeploymentRead, ReadDeployment
+from swell.engine.ids import id_problem
 from swell.engine.ledger import Ledger
 from swell.engine.pool import Pool
 from swell.engine.scale import Scaler
+from swell.engine.schedules import Schedules
 from swell.errors import ConflictError, Error, InvalidError, NotFoundError
 from swell.model import AppKind, AutoscalerSettings, Deployment, Environment, FunctionSpec, Strategy
-from swell.policy.schedule import missed_runs
 from swell.records import BundleRecord, CallsCancelled, FunctionGone, FunctionRecord, Restored
 from swell.wire.apps import (
     AppFound,
@@ -42,10 +43,11 @@ NO_ENVIRONMENT = Environment("", "", ())
 class Deployments:
     """Makes versions live, and finds what is."""
 
-    def __init__(self, ledger: Ledger, apps: Apps, scaler: Scaler) -> None:
+    def __init__(self, ledger: Ledger, apps: Apps, scaler: Scaler, schedules: Schedules) -> None:
         self._ledger = ledger
         self._apps = apps
         self._scaler = scaler
+        self._schedules = schedules
         self._waiting: dict[tuple[str, int], list[tuple[int, RedeployApp | FindFunction]]] = {}  # for a version
 
     # ------------------------------------------------------------ a new version
@@ -86,7 +88,8 @@ class Deployments:
                 self._ledger.touch(pool)
 
     def _check_new(self, app_id: str) -> None:
-        check_app_id(app_id)
+        if problem := id_problem(app_id, "an app"):
+            raise InvalidError(problem)
         if app_id in self._ledger.apps:
             raise ConflictError(f"{app_id} is the id of another app: mint a new one")
 
@@ -142,7 +145,7 @@ class Deployments:
                 self._scaler.interrupt(container, f"version {deployment.version} replaces it", now)
             pool.become(spec, deployment)
         if not keeps_step:  # else it may be due at this very moment
-            self._apps.schedule(pool)
+            self._schedules.begin(pool)
         self._ledger.persist(pool.record())
         self._ledger.touch(pool)
 
@@ -355,20 +358,8 @@ class Deployments:
             pool.stored_calls, pool.stored_inputs = waiting.calls, waiting.inputs
             pool.pending[True] = pool.accepted = waiting.inputs
         if record.next_run is not None and pool.spec.schedule is not None:
-            self._resume_schedule(pool, record.next_run, now)
+            self._schedules.resume(pool, record.next_run, now)
         ledger.touch(pool)
-
-    def _resume_schedule(self, pool: Pool, due: float, now: float) -> None:
-        schedule, timezone = pool.spec.schedule, self._ledger.settings.timezone
-        assert schedule is not None
-        missed, pool.next_run = missed_runs(schedule, due, now, timezone, since=pool.deployed_at)
-        if missed:
-            runs = "1 scheduled run was" if missed == 1 else f"{missed} scheduled runs were"
-            text = f"{runs} missed while the server was down, and skipped"
-            self._ledger.emit(Remark(pool.app.id, pool.spec.name, text))
-            self._ledger.persist(pool.record())
-        if pool.next_run is not None:
-            pool.arm("schedule", pool.next_run)
 
 
 def _is_cron(spec: FunctionSpec) -> bool:

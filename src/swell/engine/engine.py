@@ -80,9 +80,9 @@ class Engine:
         self._dispatcher = Dispatcher(self.ledger)
         self._pager = Pager(self.ledger, results)
         self._intake = Intake(self.ledger, self._settler, results, self._pager)
-        self._apps = Apps(self.ledger, self._intake, self._scaler)
-        self._deployments = Deployments(self.ledger, self._apps, self._scaler)
         self._schedules = Schedules(self.ledger, self._intake)
+        self._apps = Apps(self.ledger, self._intake, self._scaler, self._schedules)
+        self._deployments = Deployments(self.ledger, self._apps, self._scaler, self._schedules)
         self._stories = Stories(self.ledger)
         self.census = Census(self.ledger)
         self._wakes: list[tuple[float, str]] = []

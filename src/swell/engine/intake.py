@@ -5,17 +5,16 @@ This module must not know how inputs are placed or containers scaled.
 
 from __future__ import annotations
 
-import re
-
 from swell.engine.call import Call, Watcher
 from swell.engine.container import Delivery
 from swell.engine.diary import What
 from swell.engine.events import SendRecorded
+from swell.engine.ids import id_problem
 from swell.engine.ledger import Ledger
 from swell.engine.paging import Pager, stopping
 from swell.engine.pool import Pool
-from swell.engine.results import Results, Settled
-from swell.engine.settle import Settler
+from swell.engine.results import Results
+from swell.engine.settle import Settler, settled_in
 from swell.engine.span import Segment, Span
 from swell.errors import Error, InvalidError, NotFoundError, ResourceExhausted, ServiceError, to_wire
 from swell.model import OutputStatus
@@ -34,8 +33,6 @@ from swell.wire.messages import (
 )
 
 __all__ = ["Intake"]
-
-_CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)  #: files are named after it
 
 
 class Intake:
@@ -115,11 +112,7 @@ class Intake:
             if pool is not None and pool.is_retired:
                 what = "is not in the live version of its app any more"
             return NotFoundError(f"function {message.function_id} {what}; is its app running?")
-        if not _CALL_ID.fullmatch(message.call_id):
-            return InvalidError(
-                f"{message.call_id!r:.200} is not the id of a call: 1 to 100 letters, digits, '-' and '_'"
-            )
-        problem = _problem(0, message.ends, message.blobs, payload)
+        problem = id_problem(message.call_id, "a call") or _problem(0, message.ends, message.blobs, payload)
         if problem:
             return InvalidError(problem)
         if message.kind.is_async and self._ledger.store_trouble:
@@ -205,8 +198,7 @@ class Intake:
     def _leave_to_store(self, call: Call, count: int, message: OpenCall, payload: bytes) -> None:
         """Write a whole call down and forget it: there are enough in memory, and its turn will come."""
         pool = call.pool
-        ends = message.ends[:count]
-        self._ledger.persist(SpanRecord(call.id, 0, ends, payload[: ends[-1]], message.blobs))
+        self._ledger.persist(SpanRecord(call.id, 0, message.ends, payload, message.blobs))
         pool.stored_calls += 1
         pool.stored_inputs += count
         pool.pending[True] += count
@@ -284,7 +276,7 @@ class Intake:
         indexes = [delivery.locate(position)[1:] for position in positions]
         self._settler.void(delivery, positions, now=now)
         for segment, index in indexes:
-            ended = Settled(index, OutputStatus.TERMINATED, text, False, delivery.at, delivery.container.id)
+            ended = settled_in(delivery, index, OutputStatus.TERMINATED, text)
             self._results.settle(call, segment, [ended], now)
         return True
 

@@ -135,12 +135,12 @@ class Pool:
     @property
     def capacity(self) -> int:
         """Inputs one new container should work on at once."""
-        return self.spec.concurrency.target_inputs * (self.spec.batching.max_batch_size if self.spec.batching else 1)
+        return self.spec.concurrency.target_inputs * self.spec.batch_size
 
     @property
     def batch_size(self) -> int:
         """Inputs that share one slot."""
-        return self.serving.batching.max_batch_size if self.serving.batching else 1
+        return self.serving.batch_size
 
     @property
     def is_serial(self) -> bool:
@@ -183,6 +183,11 @@ class Pool:
         """Have more of a spawned call read back, if little of it is left in memory."""
         if call.stored and call.at_hand < self._settings.backlog_inputs_max // 2:
             self.thin[call.id] = call
+
+    @property
+    def pending_total(self) -> int:
+        """Inputs that wait, in memory or in the store."""
+        return self.pending[True] + self.pending[False]
 
     @property
     def running_total(self) -> int:
@@ -254,6 +259,12 @@ class Pool:
             self.decisions.append(Decision(now, plan.containers, self.live, plan.reason, self.held_back))
 
     # ------------------------------------------------------------ deadlines
+
+    def run_next(self, at: float | None) -> None:
+        """Have its function run by itself at a time, or never again."""
+        self.next_run = at
+        if at is not None:
+            self.arm("schedule", at)
 
     def arm(self, kind: str, at: float) -> None:
         """Make sure that `kind` is looked at no later than `at`."""

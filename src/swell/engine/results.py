@@ -198,9 +198,9 @@ class Results:
             self._ledger.asked[call.id] = True
 
 
-def _items(message: Outputs, payload: bytes, at: int, count: int) -> tuple[list[int], bytes, list[int]]:
-    """Return ends, payload and blobs of so many of the items of a message."""
-    ends, blobs = message.ends, message.blobs
+def _items(of: Outputs | OutputsRecord, payload: bytes, at: int, count: int) -> tuple[list[int], bytes, list[int]]:
+    """Return ends, payload and blobs of so many of the items of a message or a record."""
+    ends, blobs = of.ends, of.blobs
     if count == len(ends):
         return ends, payload, blobs
     base = ends[at - 1] if at else 0
@@ -260,15 +260,12 @@ def _told_at_once(record: OutputsRecord) -> int:
 
 def _cut(record: OutputsRecord, first: int, last: int) -> tuple[Outputs, bytes]:
     """Return the message and payload that carry results first..last-1 of a record."""
-    start, stop, count = first - record.first, last - record.first, last - first
+    start, count = first - record.first, last - first
     if not record.ends:  # all alike
         size = len(record.payload)
         failures = [(i, record.failures[0][1]) for i in range(count)] if record.failures else []
         ends = [size * (i + 1) for i in range(count)]
         return Outputs(record.call_id, [(first, count)], ends, failures), record.payload * count
-    base = record.ends[start - 1] if start else 0
-    ends = [end - base for end in record.ends[start:stop]]
-    failures = [(i - start, status) for i, status in record.failures if start <= i < stop]
-    blobs = [i - start for i in record.blobs if start <= i < stop]
-    payload = record.payload[base : record.ends[stop - 1]]
+    ends, payload, blobs = _items(record, record.payload, start, count)
+    failures = [(i - start, status) for i, status in record.failures if start <= i < start + count]
     return Outputs(record.call_id, [(first, count)], ends, failures, blobs), payload

@@ -1,4 +1,4 @@
-"""Functions that run by themselves: each time one is due, it is spawned without arguments.
+"""Functions that run by themselves: when each is due, and that it is spawned then, without arguments.
 
 A run that could not take place in time is not made up for; the log tells. This module must not know calendars.
 """
@@ -13,7 +13,7 @@ from swell.engine.intake import Intake
 from swell.engine.ledger import Ledger
 from swell.engine.pool import Pool
 from swell.model import CallKind
-from swell.policy.schedule import missed_runs
+from swell.policy.schedule import missed_runs, next_run
 from swell.wire.arguments import NO_ARGUMENTS
 from swell.wire.messages import OpenCall
 
@@ -23,27 +23,35 @@ NOBODY = 0  #: the client that no client is
 
 
 class Schedules:
-    """Spawns what is due."""
+    """Knows what is due, and spawns it."""
 
     def __init__(self, ledger: Ledger, intake: Intake) -> None:
         self._ledger = ledger
         self._intake = intake
 
+    def begin(self, pool: Pool) -> None:
+        """Have a function run by itself from its deployment on, if it is to."""
+        schedule, since = pool.spec.schedule, pool.deployed_at
+        pool.run_next(None if schedule is None else next_run(schedule, since, self._timezone, since=since))
+
+    def resume(self, pool: Pool, due: float, now: float) -> None:
+        """Go on with what a former server would have run from `due` on."""
+        missed = self._advance(pool, due, now)
+        if missed:
+            self._remark(pool, f"{_runs(missed)} missed while the server was down, and skipped")
+            self._ledger.persist(pool.record())
+
     def check(self, pool: Pool, now: float) -> None:
         """Spawn a pool's function if its schedule is due, and note when it is due again."""
-        schedule, due = pool.spec.schedule, pool.next_run
-        if schedule is None or due is None or pool.app.closing:
+        due = pool.next_run
+        if pool.spec.schedule is None or due is None or pool.app.closing:
             return
         if now < due:
             pool.arm("schedule", due)
             return
-        timezone = self._ledger.settings.timezone
-        count, pool.next_run = missed_runs(schedule, due, now, timezone, since=pool.deployed_at)
-        if count > 1:
-            runs = "1 scheduled run was" if count == 2 else f"{count - 1} scheduled runs were"
-            self._remark(pool, f"{runs} skipped: the machine slept, or was very busy, when due")
-        if pool.next_run is not None:
-            pool.arm("schedule", pool.next_run)
+        late = self._advance(pool, due, now) - 1
+        if late > 0:
+            self._remark(pool, f"{_runs(late)} skipped: the machine slept, or was very busy, when due")
         # The id follows from the time, so that no run ever takes place twice.
         digest = hashlib.sha256(f"{pool.id}/{due!r}".encode()).digest()
         call_id = "fc-" + base64.b32encode(digest).decode().lower()[:22]
@@ -55,5 +63,20 @@ class Schedules:
         if pool.app.kind.is_lasting:
             self._ledger.persist(pool.record())
 
+    def _advance(self, pool: Pool, due: float, now: float) -> int:
+        """Note when a function is due after `now`; return how often it was from `due` on."""
+        assert pool.spec.schedule is not None
+        count, at = missed_runs(pool.spec.schedule, due, now, self._timezone, since=pool.deployed_at)
+        pool.run_next(at)
+        return count
+
+    @property
+    def _timezone(self) -> str:
+        return self._ledger.settings.timezone
+
     def _remark(self, pool: Pool, text: str) -> None:
         self._ledger.emit(Remark(pool.app.id, pool.spec.name, text))
+
+
+def _runs(count: int) -> str:
+    return "1 scheduled run was" if count == 1 else f"{count} scheduled runs were"

@@ -21,7 +21,7 @@ from swell.policy.sizing import learn_service
 from swell.records import AttemptRecord
 from swell.wire.messages import Cancel, Completed, GaveBack, Items, ItemsTaken, Outputs, TakeItems, Yielded
 
-__all__ = ["ProtocolError", "Settler"]
+__all__ = ["ProtocolError", "Settler", "settled_in"]
 
 SUCCESS, FAILURE, TIMEOUT = OutputStatus.SUCCESS, OutputStatus.FAILURE, OutputStatus.TIMEOUT
 TERMINATED = OutputStatus.TERMINATED
@@ -91,7 +91,7 @@ class Settler:
                         call, segment, index = delivery.locate(position)
                         call.add_running(-1)
                         if not self._retried(call, segment, index, status, now):
-                            ended = Settled(index, status, payload[start:end], item in blobs, delivery.at, container.id)
+                            ended = settled_in(delivery, index, status, payload[start:end], has_blob=item in blobs)
                             settled.setdefault(call.id, (call, []))[1].append((segment, ended))
                 item, start = item + 1, end
             if delivery is not None:
@@ -172,7 +172,7 @@ class Settler:
         """One attempt of a running input ended badly by the engine's own judgement: retry it or tell the caller."""
         call, segment, index = delivery.locate(position)
         if not self._retried(call, segment, index, status, now):
-            ended = Settled(index, status, text.encode(), False, delivery.at, delivery.container.id)
+            ended = settled_in(delivery, index, status, text.encode())
             self._results.settle(call, segment, [ended], now)
 
     def lost(self, container: Container, reason: str, now: float) -> None:
@@ -195,9 +195,7 @@ class Settler:
                         f"input {index} was running in {crashes} containers when they died (the last: {reason}); it is "
                         f"not tried again (poison_crashes_max = {limit})"
                     )
-                    ended = Settled(
-                        index, OutputStatus.INTERNAL_FAILURE, text.encode(), False, delivery.at, container.id
-                    )
+                    ended = settled_in(delivery, index, OutputStatus.INTERNAL_FAILURE, text.encode())
                     self._results.settle(call, segment, [ended], now)
                 else:
                     self._record_attempt(call, index, 0.0)
@@ -313,6 +311,13 @@ def _check_shape(message: Completed, payload: bytes) -> None:
     for _, code in message.failures:
         if code not in STATUSES:
             raise ProtocolError(f"{code} is no status of an output")
+
+
+def settled_in(
+    delivery: Delivery, index: int, status: OutputStatus, payload: bytes, *, has_blob: bool = False
+) -> Settled:
+    """Return how an input has ended that a container had."""
+    return Settled(index, status, payload, has_blob, delivery.at, delivery.container.id)
 
 
 def _runs(container: Container, message: Completed) -> list[tuple[Call, Run]] | None:

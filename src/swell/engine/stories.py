@@ -208,8 +208,9 @@ def _function(request: int, pool: Pool, now: float) -> Story:
     lines = [StoryLine(decision.at, _decided(decision)) for decision in pool.decisions]
     plan = Decision(now, pool.plan.containers, pool.live, pool.plan.reason, pool.held_back)
     lines.append(StoryLine(now, f"now, {_decided(plan)}"))
-    waiting = pool.pending[True] + pool.pending[False]
-    state = f"inputs: {waiting:,} waiting, {pool.running_total:,} running; containers: {len(pool.containers):,}"
+    state = (
+        f"inputs: {pool.pending_total:,} waiting, {pool.running_total:,} running; containers: {len(pool.containers):,}"
+    )
     return Story(request, f"function {pool.label}", state, [], lines)
 
 
