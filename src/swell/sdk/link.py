@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import select
 import socket
+import struct
 import threading
 import time
 import weakref
@@ -24,12 +25,17 @@ from swell.wire.messages import PROTOCOL, Accepted, CancelCall, Failed, Hello, I
 
 __all__ = ["ANNOUNCED", "BlockingLink", "Box", "Link", "Said"]
 
+_TIMEVAL = struct.Struct("@ll")  #: the kernel's struct timeval: seconds, microseconds
+
 Said = tuple[Message, bytes]
 Key = str | int
 
 ANNOUNCED = ""  #: key of what the server says unasked: its Welcome, and what concerns a whole app
 _BY_CALL = (Outputs, Items, Accepted, Refused)
 _CHUNK = 256 << 10
+#: How long Python may be kept from handling a signal. One that comes just before a thread begins to wait in the kernel
+#: does not end that wait, nor does one that another thread gets: Ctrl-C would not be heard until the server speaks.
+_HEED_S = 0.5
 
 
 class Box:
@@ -167,6 +173,7 @@ class BlockingLink(Link):
         super().__init__(frame_max)
         self._lock = threading.Lock()
         self._socket = connect(address)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(0, int(_HEED_S * 1_000_000)))
         weakref.finalize(self, self._socket.close)  # its thread has ended
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
@@ -217,11 +224,18 @@ class BlockingLink(Link):
         self._socket.close()
 
     def _wait(self, until: float) -> bool:
-        return bool(self._poll.poll(max(0.0, (until - time.monotonic()) * 1_000)))
+        while True:
+            left = until - time.monotonic()
+            if self._poll.poll(min(max(0.0, left), _HEED_S) * 1_000):
+                return True
+            if left <= _HEED_S:
+                return False
 
     def _read(self) -> None:
         try:
             data = self._socket.recv(_CHUNK)
+        except BlockingIOError:
+            return  # nothing came for a while, and signals have been heeded
         except OSError as error:
             raise self._break(how_it_broke(error)) from None
         if not data:
