@@ -5,7 +5,6 @@ This module must not know other calls, or when anything is forgotten.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from collections.abc import Iterator
 from itertools import chain
 
@@ -22,6 +21,7 @@ from swell.records import (
     Trace,
 )
 from swell.store.blob_names import names_in_run, names_in_span
+from swell.store.ordered import Ordered
 from swell.store.runs import Results, Run
 from swell.store.window import Allowance, read_window
 
@@ -51,7 +51,7 @@ class KeptCall:
         self.terminated: str | None = None  #: what inputs without a result have instead, once the call was cancelled
         self.expired = False
         # None as long as there are none: there may be very many calls.
-        self._spans: _Spans | None = None
+        self._spans: Ordered[SpanRecord] | None = None
         self._attempts: dict[int, AttemptRecord] | None = None
         self._results: Results | None = None
 
@@ -60,13 +60,13 @@ class KeptCall:
     def add_span(self, span: SpanRecord) -> None:
         """Keep inputs."""
         if self._spans is None:
-            self._spans = _Spans()
-        self._spans.add(span)
+            self._spans = Ordered()
+        self._spans.add(span.first, span)
 
     def drop_spans(self, firsts: list[int]) -> None:
         """Forget inputs that have results."""
         for first in firsts:
-            span = self._spans.drop(first) if self._spans is not None else None
+            span = self._spans.pop(first) if self._spans is not None else None
             if span is not None and self._attempts:
                 for index in self._attempts.keys() & range(first, first + len(span.ends)):
                     del self._attempts[index]
@@ -163,30 +163,3 @@ class KeptCall:
         runs = ((run.first, run.count) for run in self._runs(start, self.accepted))
         ahead = chain([head] if head is not None else [], spans)
         return read_window(self.record.call_id, first, self.accepted, allowance, ahead, runs)
-
-
-class _Spans:
-    """The inputs of one call that are still needed, in order."""
-
-    __slots__ = ("_firsts", "_spans")
-
-    def __init__(self) -> None:
-        self._spans: dict[int, SpanRecord] = {}  # by first input
-        self._firsts: list[int] = []  # in order; of some that were dropped, too
-
-    def add(self, span: SpanRecord) -> None:
-        if span.first not in self._spans:
-            self._spans[span.first] = span
-            insort(self._firsts, span.first)  # at the end, nearly always
-
-    def drop(self, first: int) -> SpanRecord | None:
-        span = self._spans.pop(first, None)
-        if len(self._firsts) > 2 * len(self._spans) + 8:
-            self._firsts = [first for first in self._firsts if first in self._spans]
-        return span
-
-    def since(self, first: int) -> Iterator[SpanRecord]:
-        for at in range(bisect_left(self._firsts, first), len(self._firsts)):
-            span = self._spans.get(self._firsts[at])
-            if span is not None:
-                yield span

@@ -5,7 +5,6 @@ This module must not know apps, or what the records of one call mean.
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
 from collections import deque
 from collections.abc import Collection, Iterator
 
@@ -22,6 +21,7 @@ from swell.records import (
 )
 from swell.store.facts import CallFact
 from swell.store.kept_call import KeptCall
+from swell.store.ordered import Ordered
 
 __all__ = ["KeptCalls"]
 
@@ -32,7 +32,7 @@ class KeptCalls:
     def __init__(self) -> None:
         self.sequence = 0  #: the highest ever given to a call
         self._calls: dict[str, KeptCall] = {}
-        self._going_on: dict[str, _Line] = {}  # by function
+        self._going_on: dict[str, Ordered[KeptCall]] = {}  # by function
         # When calls ended, and their ids, in the order in which they did: with the clock's.
         self._with_results: deque[tuple[float, str]] = deque()
         self._ended: deque[tuple[float, str]] = deque()
@@ -67,13 +67,13 @@ class KeptCalls:
     def _begin(self, record: CallRecord) -> None:
         if record.call_id not in self._calls:
             self._calls[record.call_id] = call = KeptCall(record)
-            self._going_on.setdefault(record.function_id, _Line()).add(call)
+            self._going_on.setdefault(record.function_id, Ordered()).add(record.sequence, call)
             self.sequence = max(self.sequence, record.sequence)
 
     def _end(self, call: KeptCall, num_inputs: int, ended_at: float, terminated: str | None = None) -> None:
         self._left_blobs += call.end(num_inputs, ended_at, terminated)
         line = self._going_on[call.record.function_id]
-        line.remove(call)
+        line.pop(call.record.sequence)
         if not line:
             del self._going_on[call.record.function_id]
         self._with_results.append((ended_at, call.record.call_id))
@@ -86,7 +86,7 @@ class KeptCalls:
             named = tuple(self._going_on.keys() - function_ids)
         for function_id in named:
             line = self._going_on.get(function_id)
-            for call in list(line.after(-1)) if line is not None else ():
+            for call in list(line.since(0)) if line is not None else ():
                 self._end(call, call.accepted, record.ended_at, record.text)
 
     # ------------------------------------------------------------ what goes on
@@ -94,13 +94,13 @@ class KeptCalls:
     def going_on(self, function_id: str, after: int) -> Iterator[KeptCall]:
         """Yield the calls of a function that have not ended, by sequence, from beyond `after` on."""
         line = self._going_on.get(function_id)
-        return line.after(after) if line is not None else iter(())
+        return line.since(after + 1) if line is not None else iter(())
 
     def waiting(self) -> dict[str, Waiting]:
         """Return what waits, by function."""
         found: dict[str, Waiting] = {}
         for function_id, line in sorted(self._going_on.items()):
-            calls = list(line.after(-1))
+            calls = list(line.since(0))
             found[function_id] = Waiting(len(calls), sum(call.waiting for call in calls))
         return found
 
@@ -117,33 +117,6 @@ class KeptCalls:
         """Forget calls that ended before a time."""
         for call_id in _take_before(self._ended, ended_before):
             del self._calls[call_id]
-
-
-class _Line:
-    """Calls of one function that go on, by sequence. Whatever is done to it costs little, however many they are."""
-
-    def __init__(self) -> None:
-        self._calls: dict[int, KeptCall] = {}
-        self._sequences: list[int] = []  # in order; of some that have ended, too
-
-    def __len__(self) -> int:
-        return len(self._calls)
-
-    def add(self, call: KeptCall) -> None:
-        sequence = call.record.sequence
-        self._calls[sequence] = call
-        insort(self._sequences, sequence)
-
-    def remove(self, call: KeptCall) -> None:
-        del self._calls[call.record.sequence]
-        if len(self._sequences) > 2 * len(self._calls) + 8:
-            self._sequences = [sequence for sequence in self._sequences if sequence in self._calls]
-
-    def after(self, sequence: int) -> Iterator[KeptCall]:
-        for at in range(bisect_right(self._sequences, sequence), len(self._sequences)):
-            call = self._calls.get(self._sequences[at])
-            if call is not None:
-                yield call
 
 
 def _take_before(ended: deque[tuple[float, str]], time: float) -> Iterator[str]:
