@@ -134,7 +134,6 @@ def _function_as_json(row: FunctionRow) -> dict[str, Any]:
         "settings": {name: getattr(settings, name) for name in settings.__struct_fields__},
         "schedule": row.schedule or None,
         "next_run": None if row.next_run is None else local(row.next_run),
-        "url": row.url or None,
     }
 
 
@@ -179,7 +178,6 @@ def _function_facts(function: FunctionRow) -> dict[str, str]:
         "inputs": inputs_text(function),
         "settings": settings_text(function.settings),
         "schedule": schedule_text(function) if function.schedule else "",
-        "url": function.url,
         "id": function.function_id,
     }
 

@@ -97,7 +97,7 @@ def _objects(app: App, rows: dict[str, FunctionRow]) -> Iterator[str]:
     for name, function in app.registered_functions.items():
         row = rows.get(name)
         spec = function.spec
-        kind = _web_text(spec.web, row) if spec.web else "generator function" if spec.is_generator else "function"
+        kind = _web_text(spec.web) if spec.web else "generator function" if spec.is_generator else "function"
         yield f"{name}: {kind}{f', {schedule_text(row)}' if row is not None and row.schedule else ''}"
     for name, cls in app.registered_classes.items():
         methods = () if cls.spec.cls is None else cls.spec.cls.methods
@@ -108,6 +108,6 @@ def _method_text(method: MethodSpec) -> str:
     return f"{method.name} ({_WEB[method.web.kind]})" if method.web else f"{method.name}()"
 
 
-def _web_text(web: WebSpec, row: FunctionRow | None) -> str:
+def _web_text(web: WebSpec) -> str:
     method = f" ({web.method})" if web.kind == "endpoint" else ""
-    return f"{_WEB[web.kind]}{method}{f' => {row.url}' if row is not None and row.url else ''}"
+    return f"{_WEB[web.kind]}{method}"

@@ -61,7 +61,6 @@ def _as_json(found: Status) -> dict[str, Any]:
         "uptime_s": round(time.time() - found.started_at, 3),
         "data_dir": found.data_dir,
         "address": found.address,
-        "web_address": found.web_address,
         "apps": found.apps,
         "containers": found.containers,
         "inputs": {"waiting": found.pending, "running": found.running, "done": found.done},
@@ -73,7 +72,6 @@ def _print(found: Status) -> None:
     facts = {
         "data directory": found.data_dir,
         "address": found.address,
-        "web": found.web_address,
         "apps": f"{found.apps:,}",
         "containers": f"{found.containers:,}",
         "inputs": f"{found.pending:,} waiting, {found.running:,} running, {found.done:,} done since it started",

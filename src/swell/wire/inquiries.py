@@ -143,7 +143,6 @@ class Status(Message, frozen=True, tag=150):
     pending: int  #: inputs that wait
     running: int
     done: int  #: since the server started
-    web_address: str = ""  #: where web functions answer, "" if nowhere
 
 
 class AppRow(Row, frozen=True):
@@ -186,7 +185,6 @@ class FunctionRow(Row, frozen=True):
     schedule: str = ""
     next_run: float | None = None
     is_retired: bool = False
-    url: str = ""
 
 
 class VersionRow(Row, frozen=True):
