@@ -123,6 +123,47 @@ class Settings(Struct, frozen=True, kw_only=True):
         ),
     ] = "full"
 
+    # The web
+    web: Annotated[
+        bool,
+        Meta(description="Whether a server listens for HTTP: web endpoints, dashboard, JSON API and metrics."),
+    ] = True
+    web_host: Annotated[str, Meta(description="Address at which web endpoints answer.")] = "127.0.0.1"
+    web_port: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=65_535,
+            description="Port of web endpoints; 0: any. A run without `swell start` takes any if it is taken.",
+        ),
+    ] = 8_700
+    admin_host: Annotated[str, Meta(description="Address at which dashboard, JSON API and metrics answer.")] = (
+        "127.0.0.1"
+    )
+    admin_port: Annotated[
+        int, Meta(ge=0, le=65_535, description="Port of dashboard, JSON API and metrics; 0: any.")
+    ] = 8_701
+    web_rate: Annotated[float, Meta(gt=0, description="Requests per second that web endpoints take together.")] = 200.0
+    web_burst_s: Annotated[
+        float, Meta(gt=0, description="Requests that may come at once, as seconds of that rate.")
+    ] = 5.0
+    web_body_max: Annotated[int, Meta(ge=0, description="Bytes that the body of a request may have.")] = 4 << 30
+    web_head_max: Annotated[int, Meta(ge=1_024, description="Bytes that the head of a request may have.")] = 64 << 10
+    web_head_timeout_s: Annotated[
+        float, Meta(gt=0, description="How long the head of a request may take, and a pause within its body.")
+    ] = 30.0
+    web_wait_s: Annotated[
+        float, Meta(gt=0, description="How long a request waits for its answer before it is sent round by a redirect.")
+    ] = 150.0
+    web_connections_max: Annotated[int, Meta(ge=1, description="Connections of clients that are open at once.")] = 4_096
+    dev_suffix: Annotated[
+        str,
+        Meta(
+            pattern="^[a-z0-9]{1,8}$",
+            description="End of the labels of endpoints of a run that ends with its client: up to 8 letters and digits.",
+        ),
+    ] = "dev"
+
     # The way to the server, and behaviour of the client
     server: Annotated[
         str,

@@ -44,6 +44,7 @@ class CallKind(IntEnum):
     REMOTE = 1  #: one input, the caller waits for it
     MAP = 2  #: many inputs, the caller consumes the results
     SPAWN = 3  #: nobody waits; results are kept
+    WEB = 4  #: one request over HTTP: it has no bytes here, and the edge waits for its turn
 
     @property
     def is_async(self) -> bool:

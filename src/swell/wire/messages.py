@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import Struct
 
 from swell.model import AutoscalerChange, AutoscalerSettings, CallKind, Environment, FunctionSpec
-from swell.wire import apps, inquiries
+from swell.wire import apps, inquiries, web
 from swell.wire.message import Message
 
 PROTOCOL = 2  #: raised when a change makes older peers misunderstand
@@ -443,6 +443,10 @@ ToServer = (
     | inquiries.InspectCall
     | inquiries.AskStory
     | inquiries.ReadLogs
+    | web.EdgeUp
+    | web.WatchRoutes
+    | web.Release
+    | web.GetWebUrl
     | Ready
     | StartFailed
     | Completed
@@ -479,5 +483,8 @@ ToClient = (
     | inquiries.CallReport
     | inquiries.Story
     | inquiries.LogEntry
+    | web.Routes
+    | web.Leased
+    | web.WebUrl
 )
 ToContainer = Load | Deliver | Cancel | Reclaim | Drain | Interrupt | ItemsTaken

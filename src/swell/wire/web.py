@@ -1,0 +1,88 @@
+"""What the edge and the server say to each other: which web functions there are, and which container a request may go to.
+
+A request is a call of kind WEB with one input that has no bytes: the edge opens it, and is told a container when it is
+its turn; the bytes of the request go straight there. Tags from 160 on. This module must not know HTTP.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from swell.model import ParameterSpec, WebSpec
+from swell.wire.message import Message
+
+__all__ = ["EdgeUp", "GetWebUrl", "Leased", "Release", "Route", "Routes", "WatchRoutes", "WebUrl"]
+
+
+# ---------------------------------------------------------------- edge -> server
+
+
+class EdgeUp(Message, frozen=True, tag=160):
+    """The edge listens, or why it cannot. May be said again, when that has changed."""
+
+    url: str = ""  #: of its root, without a slash at the end: http://127.0.0.1:8700
+    admin_url: str = ""
+    trouble: str = ""  #: why no requests can come, and what to do about it
+
+
+class WatchRoutes(Message, frozen=True, tag=161):
+    """Be told the routes, now and whenever they change."""
+
+
+class Release(Message, frozen=True, tag=162):
+    """A request is over, and its slot is free: it was answered, cut off, or never sent. The lease ends."""
+
+    call_id: str
+    status: int  #: OutputStatus: SUCCESS, FAILURE (the app failed), TERMINATED (the caller left, or nothing was sent)
+    busy_s: float  #: for how long the container had it
+
+
+# ---------------------------------------------------------------- client -> server
+
+
+class GetWebUrl(Message, frozen=True, tag=163):
+    """Where a web function answers. Answered by WebUrl, once an edge listens, or Failed."""
+
+    request: int
+    function_id: str
+    method: str = ""
+
+
+# ---------------------------------------------------------------- server -> edge
+
+
+class Route(Struct, array_like=True, frozen=True, gc=False):
+    """A web function and where it answers."""
+
+    label: str  #: the first part of its path, and of its host name
+    function_id: str
+    method: str  #: "" for a function
+    web: WebSpec
+    app_id: str
+    app_name: str
+    function_name: str
+    timeout_s: float  #: of one request
+    parameters: tuple[ParameterSpec, ...] = ()  #: of a class: taken from the query of the URL
+
+
+class Routes(Message, frozen=True, tag=170):
+    """All routes there are."""
+
+    routes: list[Route]
+
+
+class Leased(Message, frozen=True, tag=171):
+    """A request may go to a container, at once. Its end is to be said by Release."""
+
+    call_id: str
+    container_id: str
+
+
+# ---------------------------------------------------------------- server -> client
+
+
+class WebUrl(Message, frozen=True, tag=172):
+    """Where a web function answers; "" if it is none."""
+
+    request: int
+    url: str
