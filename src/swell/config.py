@@ -160,7 +160,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         str,
         Meta(
             pattern="^[a-z0-9]{1,8}$",
-            description="End of the labels of endpoints of a run that ends with its client: up to 8 letters and digits.",
+            description="End of the labels of a run that ends with its client: up to 8 letters and digits.",
         ),
     ] = "dev"
 

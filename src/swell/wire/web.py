@@ -1,4 +1,4 @@
-"""What the edge and the server say to each other: which web functions there are, and which container a request may go to.
+"""What edge and server say to each other: which web functions there are, and which container a request may go to.
 
 A request is a call of kind WEB with one input that has no bytes: the edge opens it, and is told a container when it is
 its turn; the bytes of the request go straight there. Tags from 160 on. This module must not know HTTP.
