@@ -6,6 +6,8 @@ This module must not know inputs or slots, nor how one version of an app follows
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
+from collections.abc import Iterable
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -82,9 +84,10 @@ class Apps:
         """Return specs as they will be run, or raise what makes one impossible."""
         if problem := id_problem(app_id, "an app"):
             raise InvalidError(problem)
-        for name in (names := [spec.name for spec in specs]):
-            if names.count(name) > 1:
-                raise InvalidError(f"{name}: two functions of one app have this name; rename one of them")
+        if name := _repeated(spec.name for spec in specs):
+            raise InvalidError(f"{name}: two functions of one app have this name; rename one of them")
+        if label := _repeated(label for spec in specs for label in _labels(spec)):
+            raise InvalidError(f"two web functions of one app ask for the label {label!r}; give one another label")
         return [self._checked(spec, app_id, client, now) for spec in specs]
 
     def _checked(self, spec: FunctionSpec, app_id: str, client: int, now: float) -> FunctionSpec:
@@ -125,6 +128,7 @@ class Apps:
         self._schedules.begin(pool)
         self._keep(pool)
         ledger.touch(pool)
+        ledger.routes_changed = True
         return pool
 
     def _keep(self, pool: Pool) -> None:
@@ -195,6 +199,7 @@ class Apps:
         self.end_if_empty(app)
 
     def _let_go(self, app: App, now: float) -> None:
+        self._ledger.routes_changed = True
         for pool in app.pools.values():
             self._ledger.starved.pop(pool.id, None)
             for container in list(pool.containers.values()):
@@ -275,6 +280,15 @@ class Apps:
     def fail(self, client: int, request: int, error: Error) -> None:
         """Tell a client why its request cannot be met."""
         self._ledger.tell(client, Failed(request, *to_wire(error)))
+
+
+def _labels(spec: FunctionSpec) -> list[str]:
+    return [web.label for web in spec.web_methods.values() if web.label]
+
+
+def _repeated(names: Iterable[str]) -> str:
+    """Return a name that is there more than once; "" if none is."""
+    return next((name for name, count in Counter(names).items() if count > 1), "")
 
 
 #: What None resets a field to; also the platform's defaults.

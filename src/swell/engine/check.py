@@ -9,7 +9,7 @@ from collections import Counter
 from itertools import pairwise, repeat
 
 from swell.engine.call import Call
-from swell.engine.container import Container
+from swell.engine.container import LEASE, Container
 from swell.engine.ledger import KnownNode, Ledger
 from swell.engine.pool import STARTING, Pool
 from swell.engine.span import Segment
@@ -34,12 +34,32 @@ def check(ledger: Ledger) -> None:
     calls_open = Counter(call.pool.id for call in ledger.calls.values())
     for pool in ledger.pools.values():
         assert pool.calls_open == calls_open[pool.id], f"{pool.id}: count of open calls is off"
+    _check_leases(ledger)
     for known in ledger.nodes.values():
         _check_node(ledger, known)
     assert len(ledger.containers) == sum(len(pool.containers) for pool in ledger.pools.values()), "a stray container"
     for pool in ledger.starved.values():
         assert pool.id in ledger.pools, f"{pool.id}: gone, and said to starve"
         assert pool.held_back, f"{pool.id}: starves for no reason"
+
+
+def _check_leases(ledger: Ledger) -> None:
+    for call_id, (delivery, position, client) in ledger.leases.items():
+        assert delivery.container.deliveries.get(delivery.id) is delivery, f"{call_id}: leased of what is gone"
+        assert position in delivery.open, f"{call_id}: leased, and its slot is free"
+        assert delivery.locate(position)[0].client == client, f"{call_id}: leased to another client"
+    leased = [
+        delivery
+        for container in ledger.containers.values()
+        for delivery in container.deliveries.values()
+        if delivery.mode == LEASE
+    ]
+    assert len(ledger.leases) == sum(len(delivery.open) for delivery in leased), "a lease that nobody can end"
+    for delivery in leased:
+        name = delivery.container.id
+        assert delivery.container.state is not ContainerState.DRAINING or delivery.container.interrupted, (
+            f"{name}: told to leave while requests are on their way to it"
+        )
 
 
 def _check_call(ledger: Ledger, call: Call, somewhere: Places) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from swell.engine.span import Part, Segment
 from swell.states import ContainerState, step
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from swell.engine.pool import Pool
     from swell.policy.placement import Place
 
-__all__ = ["Container", "Delivery"]
+__all__ = ["LEASE", "Container", "Delivery", "Lease"]
+
+#: Mode of a delivery whose inputs are requests over HTTP: the container is told nothing, the edge brings them.
+LEASE = "lease"
 
 
 class Delivery:
@@ -62,6 +65,14 @@ class Delivery:
             if part.call is call:
                 yield from range(start, start + part.count)
             start += part.count
+
+
+class Lease(NamedTuple):
+    """The slot that a request over HTTP has, until whoever was told of it says that it is over."""
+
+    delivery: Delivery
+    position: int
+    client: int
 
 
 class Container:
@@ -146,13 +157,18 @@ class Container:
         used = 0
         serial = False
         for delivery in self.deliveries.values():
-            if delivery.mode == "parallel":
+            if delivery.mode in ("parallel", LEASE):
                 used += len(delivery.open)
             elif delivery.mode == "batch":
                 used += 1
             else:
                 serial = True
         return used + serial
+
+    @property
+    def is_leased(self) -> bool:
+        """True while a request over HTTP is on its way to it, or in it."""
+        return any(delivery.mode == LEASE for delivery in self.deliveries.values())
 
     @property
     def is_cut_short(self) -> bool:

@@ -120,6 +120,7 @@ class Deployments:
             if pool_id not in app.pools:
                 self._apps.add_pool(app, specs[name], deployment, key=name)
         self._drop_overrides(app)
+        ledger.routes_changed = True
         ids = dict(app.function_ids)
         ledger.tell(client, Deployed(request, app.id, deployment.version, ids, deployment.deployed_at))
 
@@ -337,6 +338,7 @@ class Deployments:
                 self._restore_pool(app, function, versions[app.id, function.version], state, now)
             else:  # of an app that was stopped, and whose containers had not all left when the server ended
                 ledger.persist(FunctionGone(function.function_id))
+        ledger.routes_changed = True
         # What ran for clients that ran an app themselves ended with the former server.
         ledger.persist(CallsCancelled(None, "its app ended with the server that ran it", now))
         for app in list(ledger.apps.values()):

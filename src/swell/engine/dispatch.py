@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import math
 
-from swell.engine.container import Container, Delivery
+from swell.engine.container import LEASE, Container, Delivery, Lease
 from swell.engine.diary import What
 from swell.engine.ledger import Ledger
 from swell.engine.pool import Pool
 from swell.engine.span import Part
+from swell.model import CallKind
 from swell.policy.batching import batch_due_at, batch_size_now
 from swell.policy.sizing import span_size
 from swell.wire.messages import Deliver, Reclaim
+from swell.wire.web import Leased
 
 __all__ = ["Dispatcher"]
 
@@ -151,6 +153,8 @@ class Dispatcher:
 
     def _deliver(self, container: Container, mode: str, parts: list[Part], now: float) -> None:
         ledger, pool = self._ledger, container.pool
+        if parts[0].call.kind is CallKind.WEB:
+            mode = LEASE
         delivery = Delivery(ledger.next_delivery(), container, mode, parts, now)
         for part in parts:
             call = part.call
@@ -163,13 +167,24 @@ class Dispatcher:
         container.served += len(delivery.open)
         container.exclusive = parts[0].alone
         pool.has_work(container)
-        ledger.order(container, *_as_message(delivery))
+        if mode == LEASE:
+            self._lease(delivery)
+        else:
+            ledger.order(container, *_as_message(delivery))
         pool.arm("timeout", now + container.spec.timeout_s)
         if mode == "serial" and pool.service_s is not None and container.holds > 1:
             container.work_due = now + 2 * container.holds * pool.service_s + PATIENCE_S
             pool.arm("work", container.work_due)
         if pool.serving.single_use:
             container.leaving = True
+
+    def _lease(self, delivery: Delivery) -> None:
+        """Tell edges that their requests may go to the container. Each is a call of one input."""
+        ledger, container = self._ledger, delivery.container
+        for position, part in enumerate(delivery.parts):
+            call = part.call
+            ledger.leases[call.id] = Lease(delivery, position, call.client)
+            ledger.tell(call.client, Leased(call.id, container.id))
 
     def check_work(self, pool: Pool, now: float) -> None:
         """Look at what takes longer than estimated: take back what waits behind it, and note how long it takes.

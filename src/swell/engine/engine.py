@@ -15,7 +15,7 @@ from swell.config import Settings
 from swell.engine.apps import Apps
 from swell.engine.census import Census
 from swell.engine.check import check
-from swell.engine.container import Container, Delivery
+from swell.engine.container import LEASE, Container, Delivery
 from swell.engine.deployments import Deployments
 from swell.engine.dispatch import Dispatcher
 from swell.engine.events import (
@@ -37,6 +37,7 @@ from swell.engine.events import (
     TraceRead,
 )
 from swell.engine.intake import Intake
+from swell.engine.leases import Leases
 from swell.engine.ledger import Ledger
 from swell.engine.paging import Pager, stopping
 from swell.engine.pool import STARTING, Pool
@@ -45,12 +46,14 @@ from swell.engine.scale import Scaler
 from swell.engine.schedules import Schedules
 from swell.engine.settle import ProtocolError, Settler
 from swell.engine.stories import Stories, call_and_index
+from swell.engine.web import Web
 from swell.errors import InvalidError, NotFoundError, to_wire
 from swell.model import AppKind, OutputStatus
 from swell.states import ContainerState
 from swell.wire import messages as m
 from swell.wire.apps import DeployApp, FindApp, FindFunction, RedeployApp, StopApp, TagApp
 from swell.wire.inquiries import AskStory, InspectCall, StopContainer
+from swell.wire.web import EdgeUp, GetWebUrl, Release, WatchRoutes
 
 __all__ = ["Engine"]
 
@@ -78,6 +81,8 @@ class Engine:
         self._settler = Settler(self.ledger, results)
         self._scaler = Scaler(self.ledger, self._settler, results)
         self._dispatcher = Dispatcher(self.ledger)
+        self._leases = Leases(self.ledger, self._settler, self._scaler)
+        self._web = Web(self.ledger)
         self._pager = Pager(self.ledger, results)
         self._intake = Intake(self.ledger, self._settler, results, self._pager)
         self._schedules = Schedules(self.ledger, self._intake)
@@ -121,6 +126,8 @@ class Engine:
                     self._apps.end_if_empty(container.pool.app)
             case ClientGone():
                 self._intake.client_gone(event.client, now)
+                self._leases.client_gone(event.client, now)
+                self._web.client_gone(event.client)
                 self._apps.client_gone(event.client, now)
             case NodesObserved():
                 self._scaler.observed(event, now)
@@ -196,6 +203,8 @@ class Engine:
                 self._intake.describe(client, message)
             case m.TakeItems():
                 self._settler.items_taken(message)
+            case Release():
+                self._leases.release(client, message, now)
             case _:
                 self._said_of_apps(client, message, payload, now)
 
@@ -244,6 +253,12 @@ class Engine:
                 self._tell_story(client, message, now)
             case StopContainer():
                 self._stop_container(client, message, now)
+            case EdgeUp():
+                self._web.edge_up(client, message)
+            case WatchRoutes():
+                self._web.watch(client)
+            case GetWebUrl():
+                self._web.find_url(client, message)
             case _:
                 error = InvalidError(f"a client does not say {type(message).__name__}")
                 ledger.tell(client, m.Failed(getattr(message, "request", 0), *to_wire(error)))
@@ -357,7 +372,7 @@ class Engine:
         self._settler.void(delivery, running, now=now)
         for position in running:
             self._settler.fail_attempt(delivery, position, OutputStatus.TIMEOUT, text, now)
-        if not container.is_async(delivery.parts[0].call.method):
+        if delivery.mode != LEASE and not container.is_async(delivery.parts[0].call.method):
             # Synchronous code cannot be unwound safely; what shares the container is re-run elsewhere.
             self._scaler.kill(container, text)
 
@@ -372,6 +387,9 @@ class Engine:
 
     def _expel(self, container: Container, reason: str, now: float) -> None:
         """Get rid of a container whose user code does not stop."""
+        if container.is_leased:
+            self._scaler.interrupt(container, reason, now)
+            return
         method = next(iter(container.deliveries.values())).parts[0].call.method
         if container.spec.concurrency.max_inputs == 1 and not container.is_async(method):
             # That code has the main thread, where exit hooks would have to run.
@@ -401,5 +419,8 @@ class Engine:
                 if at < pool.wake_at:
                     pool.wake_at = at
                     heapq.heappush(self._wakes, (at, pool.id))
+        if ledger.routes_changed:
+            ledger.routes_changed = False
+            self._web.tell_routes()
         effects, ledger.outbox = ledger.outbox, []
         return effects

@@ -265,6 +265,10 @@ class Remark(Struct, frozen=True):
     text: str
 
 
+class WantEdge(Struct, frozen=True):
+    """There are web functions, and no edge that takes requests for them: see to it that one comes."""
+
+
 class AppEnded(Struct, frozen=True):
     """Nothing of this app is left."""
 
@@ -286,5 +290,6 @@ Effect = (
     | DropBlobs
     | LookAtNodes
     | Remark
+    | WantEdge
     | AppEnded
 )

@@ -17,7 +17,7 @@ from swell.engine.results import Results
 from swell.engine.settle import Settler, settled_in
 from swell.engine.span import Segment, Span
 from swell.errors import Error, InvalidError, NotFoundError, ResourceExhausted, ServiceError, to_wire
-from swell.model import OutputStatus
+from swell.model import CallKind, OutputStatus
 from swell.policy.admission import admit
 from swell.records import CallGrown, CallRecord, SpanRecord
 from swell.wire.messages import (
@@ -113,6 +113,8 @@ class Intake:
                 what = "is not in the live version of its app any more"
             return NotFoundError(f"function {message.function_id} {what}; is its app running?")
         problem = id_problem(message.call_id, "a call") or _problem(0, message.ends, message.blobs, payload)
+        if not problem and (message.kind is CallKind.WEB or message.method in pool.web_methods):
+            problem = _web_problem(message, pool)
         if problem:
             return InvalidError(problem)
         if message.kind.is_async and self._ledger.store_trouble:
@@ -298,6 +300,18 @@ class Intake:
 def _description(request: int, call: Call) -> CallDescription:
     total = call.accepted if call.sealed else None
     return CallDescription(request, call.id, total, call.done, call.pool.spec.name)
+
+
+def _web_problem(message: OpenCall, pool: Pool) -> str:
+    """Return why a call is no request of a web function; "" if it is one."""
+    name = f"{pool.label}.{message.method}" if message.method else pool.label
+    if message.method not in pool.web_methods:
+        return f"{name} does not answer HTTP: call it, with .remote() for one"
+    if message.kind is not CallKind.WEB:
+        return f"{name} answers HTTP (it is a webhook) and cannot be called: get_web_url() tells where"
+    if message.ends != [0] or not message.sealed:
+        return f"a request is one input without bytes, and {message.call_id} has {len(message.ends)}"
+    return ""
 
 
 def _problem(first: int, ends: list[int], blobs: list[int], payload: bytes) -> str:

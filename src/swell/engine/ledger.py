@@ -11,7 +11,7 @@ import hashlib
 from swell.config import Settings
 from swell.engine.app import App
 from swell.engine.call import Call
-from swell.engine.container import Container
+from swell.engine.container import Container, Lease
 from swell.engine.diary import Diaries
 from swell.engine.events import Effect, Order, Persist, Tell
 from swell.engine.pool import Pool
@@ -61,6 +61,8 @@ class Ledger:
         self.containers: dict[str, Container] = {}
         self.nodes: dict[str, KnownNode] = {}
         self.calls_of: dict[int, dict[str, Call]] = {}  #: client -> calls that end with it, or that it watches
+        self.leases: dict[str, Lease] = {}  #: by call; that may have ended before its lease
+        self.routes_changed = False  #: there may be other web functions than before
         self.app_names: dict[str, str] = {}  #: ids of deployed apps by name
         self.diaries = Diaries()
         self.ended = 0  #: inputs that have ended in pools that are gone

@@ -80,6 +80,7 @@ class Pool:
         self.deadlines: dict[str, float] = {}  #: kind -> when to look; a lower bound, looking is cheap
         self.wake_at = float("inf")
         self._settings = settings
+        self.web_methods = spec.web_methods  #: what answers HTTP, in the version that is live
         self._refresh()
 
     def _refresh(self) -> None:
@@ -103,6 +104,7 @@ class Pool:
         """Run another version from now on. Its settings are those it declares; what was learned of its code is void."""
         self.spec, self.version, self.environment = spec, deployment.version, deployment.environment
         self.deployed_at = deployment.deployed_at
+        self.web_methods = spec.web_methods
         if not self.ready:
             self._serve(spec, self.version)
         self.override = AutoscalerSettings()
@@ -150,7 +152,12 @@ class Pool:
     @property
     def hold_max(self) -> int:
         """Inputs one serial slot may hold, by the measured service time."""
-        return 1 if self.serving.single_use else run_ahead(self.service_s, self._settings.run_ahead_ms / 1_000)
+        # A request over HTTP is brought by somebody who waits for its turn: it cannot lie in a container's queue.
+        return (
+            1
+            if self.serving.single_use or self.web_methods
+            else run_ahead(self.service_s, self._settings.run_ahead_ms / 1_000)
+        )
 
     # ------------------------------------------------------------ counts
 

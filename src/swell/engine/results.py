@@ -59,6 +59,11 @@ class Results:
         self.publish(call, settled, now)
         self.done(call, segment, [entry.index for entry in settled], now)
 
+    def noted(self, call: Call, segment: Segment, settled: Settled, now: float) -> None:
+        """End an input whose caller has seen its end before we heard of it."""
+        self._note(call, settled, now)
+        self.done(call, segment, (settled.index,), now)
+
     def succeeded(
         self, call: Call, runs: Sequence[Run], message: Outputs, payload: bytes, container_id: str, now: float
     ) -> None:
@@ -139,14 +144,18 @@ class Results:
     def publish(self, call: Call, settled: Sequence[Settled], now: float) -> None:
         """Tell some results of one call, or write them down."""
         for entry in settled:
-            what = What.SUCCEEDED if entry.status is SUCCESS else What.FAILED
-            call.diary.note(now, what, entry.index, 1, entry.container_id, entry.status)
+            self._note(call, entry, now)
         if call.kind.is_async:
             for run in _runs(settled):
                 trace = Trace(call.diary.opened_at, run[0].delivered_at, now, run[0].container_id)
                 self._record(call, _as_record(call.id, run, trace))
         else:
             self._ledger.tell(call.client, *_as_outputs(call.id, settled))
+
+    @staticmethod
+    def _note(call: Call, entry: Settled, now: float) -> None:
+        what = What.SUCCEEDED if entry.status is SUCCESS else What.FAILED
+        call.diary.note(now, what, entry.index, 1, entry.container_id, entry.status)
 
     def _record(self, call: Call, record: OutputsRecord) -> None:
         """Write results down, and tell those who watch for them."""

@@ -285,8 +285,8 @@ class Scaler:
             # Nothing of the user's has run to the end: there is nothing to be graceful about.
             self.kill(container, "stopped before it was ready")
             return
-        if container.state is not ContainerState.READY:
-            return
+        if container.state is not ContainerState.READY or container.is_leased:
+            return  # requests that are on their way to it would not be taken: it is told when the last is over
         container.become(ContainerState.DRAINING)
         container.crash_expected = "the container was told to leave"
         container.drain_until = now + ledger.settings.exit_grace_s

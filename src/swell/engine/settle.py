@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from swell.engine.call import Call
-from swell.engine.container import Container, Delivery
+from swell.engine.container import LEASE, Container, Delivery, Lease
 from swell.engine.diary import What
 from swell.engine.ledger import Ledger
 from swell.engine.results import Results, Run, Settled
 from swell.engine.span import Segment, Span
 from swell.engine.stream import Stream
-from swell.model import OutputStatus
+from swell.model import CallKind, OutputStatus
 from swell.policy.retry import retry_delay
 from swell.policy.sizing import learn_service
 from swell.records import AttemptRecord
@@ -76,6 +76,8 @@ class Settler:
         item = start = 0
         for delivery_id, first, count in message.parts:
             delivery = container.deliveries.get(delivery_id)
+            if delivery is not None and delivery.mode == LEASE:
+                raise ProtocolError("it answers a request that it was not delivered")
             unasked: list[int] = []
             for position in range(first, first + count):
                 end = message.ends[item]
@@ -147,13 +149,36 @@ class Settler:
         """A container returns inputs that it never started: no attempt is counted."""
         container.reclaiming = False
         delivery = container.deliveries.get(message.delivery)
-        if delivery is not None:
+        if delivery is not None and delivery.mode != LEASE:
             back = {position for position in delivery.open if position >= message.position}
             ended = back & delivery.void  # cancelled while the container was giving them back
             delivery.open -= ended
             delivery.void -= ended
             self.requeue(delivery, back - ended, now)
         self._ledger.touch(container.pool)
+
+    # ------------------------------------------------------------ what the edge reports
+
+    def released(self, call_id: str, lease: Lease, status: OutputStatus, busy_s: float, now: float) -> None:
+        """A request is over. How it ended is told to nobody: the edge knows."""
+        delivery, position, _ = lease
+        if position not in delivery.void:
+            call, segment, index = delivery.locate(position)
+            call.add_running(-1)
+            self._results.noted(call, segment, settled_in(delivery, index, status, b""), now)
+            pool = delivery.container.pool
+            if 0 < busy_s <= now - delivery.at:
+                pool.service_s = learn_service(pool.service_s, busy_s, 1)
+        self.freed(call_id, lease, now)
+
+    def freed(self, call_id: str, lease: Lease, now: float) -> None:
+        """The slot of a request is free; what there was to say of its end has been said."""
+        delivery, position, _ = lease
+        del self._ledger.leases[call_id]
+        delivery.open.discard(position)
+        delivery.void.discard(position)
+        self._close_if_empty(delivery, now)
+        self._ledger.touch(delivery.container.pool)
 
     # ------------------------------------------------------------ what the engine decides
 
@@ -164,7 +189,8 @@ class Settler:
             call, _, _ = delivery.locate(position)
             call.add_running(-1)
         delivery.void.update(positions)
-        ledger.order(container, Cancel(delivery.id, list(positions)))
+        if delivery.mode != LEASE:  # else it is the edge that stops them, when it hears of their end
+            ledger.order(container, Cancel(delivery.id, list(positions)))
         container.resist_until = min(container.resist_until, now + ledger.settings.cancel_grace_s)
         container.pool.arm("resist", container.resist_until)
 
@@ -181,6 +207,9 @@ class Settler:
         held = list(container.deliveries.values())
         was_alone = sum(len(delivery.open) for delivery in held) == 1
         for delivery in reversed(held):
+            if delivery.mode == LEASE:
+                self._broken_off(delivery, reason, now)
+                continue
             is_head = delivery is held[0]
             positions = sorted(delivery.open - delivery.void)
             blamed = [] if container.crash_expected else self._suspects(delivery, positions, is_head=is_head)
@@ -202,6 +231,19 @@ class Settler:
             suspicious = bool(blamed) or (is_head and not container.crash_expected)
             self.requeue(delivery, positions, now, suspected=suspicious, lost=reason)
         container.deliveries.clear()
+
+    def _broken_off(self, delivery: Delivery, reason: str, now: float) -> None:
+        """Requests have lost their container: they fail, since nobody knows what they have done there."""
+        for position in sorted(delivery.open):
+            call, segment, index = delivery.locate(position)
+            del self._ledger.leases[call.id]
+            if position not in delivery.void:
+                call.add_running(-1)
+                text = f"its container is gone: {reason}; a request is not run twice"
+                ended = settled_in(delivery, index, OutputStatus.INTERNAL_FAILURE, text.encode())
+                self._results.settle(call, segment, [ended], now)
+        delivery.open.clear()
+        delivery.void.clear()
 
     @staticmethod
     def _suspects(delivery: Delivery, positions: list[int], *, is_head: bool) -> list[int]:
@@ -265,6 +307,8 @@ class Settler:
         app = call.pool.app
         if status not in (FAILURE, TIMEOUT) or call.cancelled or (app.closing and not app.suspended):
             return False
+        if call.kind is CallKind.WEB:
+            return False
         failures = call.failures[index] = call.failures.get(index, 0) + 1
         delay = retry_delay(call.pool.spec.retry, failures, self._ledger.settings.retry_delay_min_s)
         if delay is None:
@@ -326,7 +370,7 @@ def _runs(container: Container, message: Completed) -> list[tuple[Call, Run]] | 
     upto: dict[int, int] = {}  # by delivery: nothing is to be counted twice
     for delivery_id, position, count in message.parts:
         delivery = container.deliveries.get(delivery_id)
-        if delivery is None or delivery.void or position < upto.get(delivery_id, 0):
+        if delivery is None or delivery.void or delivery.mode == LEASE or position < upto.get(delivery_id, 0):
             return None
         upto[delivery_id] = position + count
         if not delivery.open.issuperset(range(position, position + count)):

@@ -7,6 +7,7 @@ ways. This module must not know where a spec comes from, or what nodes there are
 from __future__ import annotations
 
 from swell.model import AutoscalerSettings, FunctionSpec
+from swell.policy.labels import label_problem
 
 __all__ = ["settings_unsoundness", "unsoundness"]
 
@@ -40,6 +41,9 @@ def unsoundness(spec: FunctionSpec) -> str:
     for name, value, least, largest in rows:
         if not least <= value <= largest:
             return f"{name} = {value:g} is outside {least:,g} to {largest:,g}"
+    for web in spec.web_methods.values():
+        if web.label is not None and (problem := label_problem(web.label)):
+            return problem
     return settings_unsoundness(spec.autoscaler)
 
 
