@@ -30,7 +30,12 @@ class Lasting:
 
     def __enter__(self) -> Self:
         self.data_dir = Path(tempfile.mkdtemp(prefix="swell-bench-", dir=DISK))
-        os.environ |= {"SWELL_DATA_DIR": str(self.data_dir), "SWELL_EXIT_GRACE_S": "1", **self.settings}
+        os.environ |= {
+            "SWELL_DATA_DIR": str(self.data_dir),
+            "SWELL_EXIT_GRACE_S": "1",
+            "SWELL_WEB": "0",
+            **self.settings,
+        }
         try:
             self.start()
         except BaseException:

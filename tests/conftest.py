@@ -23,6 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Hide the developer's own settings, servers and home from the tests."""
     for name in [name for name in os.environ if name.startswith("SWELL_")]:
         del os.environ[name]
+    os.environ |= {"SWELL_WEB_PORT": "0", "SWELL_ADMIN_PORT": "0"}  # any: several servers run at once
     # Short, because the path of a Unix socket may have 107 bytes at most.
     home = tempfile.mkdtemp(prefix="swell-t-", dir="/tmp")
     config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))

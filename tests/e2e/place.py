@@ -63,12 +63,17 @@ class Place:
     Attributes:
         folder: The directory with the programs, which is the working directory.
         data_dir: Of the server that stays.
+        web: Whether that listens for HTTP; few tests need it, and it takes its time.
     """
 
-    def __init__(self, folder: Path, data_dir: Path) -> None:
+    def __init__(self, folder: Path, data_dir: Path, *, web: bool = False) -> None:
         self.folder = folder
         self.data_dir = data_dir
-        self.environment = os.environ | {"SWELL_DATA_DIR": str(data_dir), "SWELL_EXIT_GRACE_S": "1"}
+        self.environment = os.environ | {
+            "SWELL_DATA_DIR": str(data_dir),
+            "SWELL_EXIT_GRACE_S": "1",
+            "SWELL_WEB": str(int(web)),
+        }
         (folder / "jobs.py").write_text(JOBS)
 
     def swell(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -63,6 +63,10 @@ def _as_json(found: Status) -> dict[str, Any]:
         "address": found.address,
         "apps": found.apps,
         "containers": found.containers,
+        "web_url": found.web_url,
+        "web_trouble": found.web_trouble,
+        "admin_url": found.admin_url,
+        "admin_token_file": found.admin_token_file,
         "inputs": {"waiting": found.pending, "running": found.running, "done": found.done},
     }
 
@@ -72,6 +76,8 @@ def _print(found: Status) -> None:
     facts = {
         "data directory": found.data_dir,
         "address": found.address,
+        "web endpoints": found.web_url or found.web_trouble,
+        "dashboard": f"{found.admin_url} (swell dashboard opens it)" if found.admin_url else "",
         "apps": f"{found.apps:,}",
         "containers": f"{found.containers:,}",
         "inputs": f"{found.pending:,} waiting, {found.running:,} running, {found.done:,} done since it started",

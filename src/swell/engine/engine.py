@@ -185,6 +185,11 @@ class Engine:
         """Raise AssertionError if the engine's state contradicts itself. For tests and the simulator."""
         check(self.ledger)
 
+    @property
+    def edge(self) -> EdgeUp:
+        """What the edge has said of itself; nothing, if there is none."""
+        return self._web.edge
+
     # ------------------------------------------------------------ messages
 
     def _client_said(self, client: int, message: m.Message, payload: bytes, now: float) -> None:

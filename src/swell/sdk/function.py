@@ -24,6 +24,8 @@ from swell.sdk.link import Link
 from swell.sdk.mapping import map_chunks
 from swell.sdk.options import VariantOptions, with_batching, with_concurrency, with_options
 from swell.sdk.results import MapForm
+from swell.sdk.session import require_running
+from swell.sdk.web_url import web_url
 from swell.wire.messages import GetStats, Stats
 
 if TYPE_CHECKING:
@@ -323,6 +325,26 @@ class Function(Handle, Generic[P, R]):
         scaler = self.autoscaler
         return Dual(scaler.change_given, self._client, f"{self.name}.update_autoscaler")
 
+    # ------------------------------------------------------------ the web
+
+    @property
+    def get_web_url(self) -> Dual[[], str | None]:
+        """Return where it answers HTTP; None for a function that does not. Waits until something listens there.
+
+        The URL stays the same from version to version. That of a class with parameters carries them as its query.
+
+        Raises:
+            ServiceError: nothing listens for HTTP on the server's side; says why.
+        """
+        return Dual(self._web_url, self._client, f"{self.name}.get_web_url")
+
+    async def _web_url(self, link: Link) -> str | None:
+        await self._find(link)
+        function_id = self._find_id()
+        if not function_id:
+            raise require_running(self.name)
+        return await web_url(link, function_id, self._method, self._pool_spec().parameters) if self.is_web else None
+
     # ------------------------------------------------------------ variants
 
     def with_options(self, **options: Unpack[VariantOptions]) -> Function[P, R]:
@@ -380,7 +402,9 @@ class Function(Handle, Generic[P, R]):
 
     def _refuse_web(self, how: str) -> None:
         if self.is_web:
-            raise InvalidError(f"{self.name} is a webhook: .{how}() is not possible, send it HTTP requests instead")
+            raise InvalidError(
+                f"{self.name} is a webhook: .{how}() is not possible; send HTTP requests to {self.name}.get_web_url()"
+            )
 
     def _check_many(self, how: str) -> None:
         self._refuse_web(how)

@@ -24,6 +24,7 @@ from swell.server.bundles import Bundles
 from swell.server.clock import EngineClock
 from swell.server.connection import Connection
 from swell.server.containers import Containers
+from swell.server.edge import Edge
 from swell.server.errands import Errands
 from swell.server.inquiries import Inquiries
 from swell.server.logbook import Entry, Logbook
@@ -68,9 +69,10 @@ class ControlPlane:
         )
         self._containers = Containers(backend, settings, places, self._bundles, self._feed)
         self._watchers = Watchers(lambda app_id: list(self.engine.census.progress(app_id)))
+        self._edge = Edge(places)
         self._archive = Archive(store, settings, places, self._feed, self._do)
         self._gate = Gate(store, self._do, self._feed, self._later)
-        self._inquiries = Inquiries(self.engine.census, store, self._containers, self._logbook, places, self._clock.now)
+        self._inquiries = Inquiries(self.engine, store, self._containers, self._logbook, places, self._clock.now)
         self._carry_out: dict[type, Callable[[Any], None]] = {
             e.Tell: self._tell,
             e.Order: self._containers.say,
@@ -80,6 +82,7 @@ class ControlPlane:
             e.DropBlobs: self._drop_blobs,
             e.LookAtNodes: lambda _: self._look(),
             e.Remark: self._remark,
+            e.WantEdge: lambda _: self._edge.want(),
             e.AppEnded: self._app_ended,
         }
 
@@ -90,6 +93,8 @@ class ControlPlane:
         await self._backend.start(self, self._places.address)
         self._archive.start(self._clock.now)
         self._look()
+        if self._settings.web and self._places.data_dir is not None:
+            self._edge.want()  # others start one when there is something to serve
 
     async def stop(self, reason: str) -> None:
         """Stop every app, give containers their grace, then release everything. Safe to call twice."""
@@ -103,6 +108,7 @@ class ControlPlane:
         if self._timer is not None:
             self._timer.cancel()
         await self._backend.stop()
+        await self._edge.stop()  # last: it tells when requests are over
         self._ended = True  # nothing runs any more, and the next server will know as much as this one
         self._archive.stop()
         self._logbook.close()

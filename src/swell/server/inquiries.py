@@ -13,7 +13,8 @@ from functools import cache
 from importlib.metadata import version
 
 from swell.engine.app import App
-from swell.engine.census import Census, gone_row, stopped_row
+from swell.engine.census import gone_row, stopped_row
+from swell.engine.engine import Engine
 from swell.errors import InvalidError, NotFoundError, ServiceError, to_wire
 from swell.model import Deployment
 from swell.ports import Store
@@ -52,7 +53,7 @@ class Inquiries:
     """Answers on the connection that asked.
 
     Args:
-        census: what the engine has.
+        engine: what there is.
         store: what has ended.
         containers: processes.
         logbook: what was written.
@@ -62,14 +63,15 @@ class Inquiries:
 
     def __init__(
         self,
-        census: Census,
+        engine: Engine,
         store: Store,
         containers: Containers,
         logbook: Logbook,
         places: Places,
         now: Callable[[], float],
     ) -> None:
-        self._census = census
+        self._engine = engine
+        self._census = engine.census
         self._store = store
         self._containers = containers
         self._logbook = logbook
@@ -106,7 +108,7 @@ class Inquiries:
 
     def _status(self, request: int) -> Status:
         pending, running, done = self._census.inputs()
-        places = self._places
+        places, edge = self._places, self._engine.edge
         return Status(
             request,
             os.getpid(),
@@ -119,6 +121,10 @@ class Inquiries:
             pending,
             running,
             done,
+            edge.url,
+            edge.admin_url,
+            edge.trouble,
+            str(places.admin_token_path) if edge.admin_url else "",
         )
 
     # ------------------------------------------------------------ apps

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from msgspec import Struct
 
 from swell.wire.blob_names import KEPT
 
 __all__ = ["Places"]
+
+ADMIN_TOKEN: Final = "admin.token"
 
 
 class Places(Struct, frozen=True):
@@ -27,6 +30,11 @@ class Places(Struct, frozen=True):
     def web_dir(self) -> Path:
         """Sockets of containers that answer HTTP."""
         return self.run_dir / "web"
+
+    @property
+    def admin_token_path(self) -> Path:
+        """The token that opens the admin surface of the edge; that of a server that stays is always the same."""
+        return (self.data_dir or self.run_dir) / ADMIN_TOKEN
 
     def make(self) -> None:
         """Make the directories that are not there yet."""

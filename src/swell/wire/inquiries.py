@@ -143,6 +143,10 @@ class Status(Message, frozen=True, tag=150):
     pending: int  #: inputs that wait
     running: int
     done: int  #: since the server started
+    web_url: str = ""  #: where web endpoints answer; "" as long as nothing listens
+    admin_url: str = ""  #: where dashboard, JSON API and metrics do
+    web_trouble: str = ""  #: why nothing listens
+    admin_token_file: str = ""  #: where the token is that opens them
 
 
 class AppRow(Row, frozen=True):

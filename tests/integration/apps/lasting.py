@@ -29,7 +29,9 @@ class Lasting:
         self.notes = folder / "notes"
         self.notes.touch()
         own = {f"SWELL_{name.upper()}": str(value) for name, value in settings.items()}
-        self.environment = os.environ | {"SWELL_DATA_DIR": str(self.data_dir), "SWELL_EXIT_GRACE_S": "2"} | own
+        self.environment = (
+            os.environ | {"SWELL_DATA_DIR": str(self.data_dir), "SWELL_EXIT_GRACE_S": "2", "SWELL_WEB": "0"} | own
+        )
 
     def swell(self, *arguments: str, through: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
         """Run the command to its end, perhaps as the last words of another."""

@@ -239,8 +239,7 @@ class Server:
         self.logbook = book(directory)
         backend = ProcessBackend(NvmlProvider(), directory, 1_000)
         containers = Containers(backend, settings, places, Bundles(None, self.store), self.nothing)
-        census = self.engine.census
-        self.inquiries = Inquiries(census, self.store, containers, self.logbook, places, lambda: 0.0)
+        self.inquiries = Inquiries(self.engine, self.store, containers, self.logbook, places, lambda: 0.0)
 
     def nothing(self, event: Event) -> None:
         raise AssertionError(event)

@@ -1,0 +1,61 @@
+"""Where a web function answers. This module must not know how it is declared, or what answers there."""
+
+from __future__ import annotations
+
+import base64
+import time
+from typing import Any, Final
+
+import msgspec
+
+from swell.errors import ServiceError, from_wire
+from swell.sdk.link import Link
+from swell.wire.messages import Failed
+from swell.wire.web import GetWebUrl, WebUrl
+
+__all__ = ["web_url"]
+
+PATIENCE_S: Final = 30.0  #: for an edge that has just been started
+
+
+async def web_url(link: Link, function_id: str, method: str, parameters: bytes) -> str | None:
+    """Return the URL of a web function.
+
+    Args:
+        link: To the server.
+        function_id: Of the function, or of the class without parameters.
+        method: Its name, for a method.
+        parameters: Of the class, encoded.
+
+    Raises:
+        ServiceError: nothing listens for HTTP; says why.
+    """
+    request = link.next_request()
+    box = link.open(request)
+    try:
+        link.send(GetWebUrl(request, function_id, method))
+        answer, _ = await link.receive(box, time.monotonic() + PATIENCE_S)
+    except TimeoutError:
+        raise ServiceError(
+            f"nothing listens for HTTP after {PATIENCE_S:g} s: the log of the server says what keeps its edge"
+        ) from None
+    finally:
+        link.close(box)
+    if isinstance(answer, Failed):
+        raise from_wire(answer.code, answer.text, answer.fields)
+    assert isinstance(answer, WebUrl)
+    return answer.url + _query(parameters) if answer.url else None
+
+
+def _query(parameters: bytes) -> str:
+    if not parameters:
+        return ""
+    from urllib.parse import urlencode  # only here: it takes its time to load
+
+    return "?" + urlencode({name: _text(value) for name, value in msgspec.msgpack.decode(parameters).items()})
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return base64.urlsafe_b64encode(value).decode()
+    return str(value).lower() if isinstance(value, bool) else str(value)

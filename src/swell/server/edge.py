@@ -1,0 +1,111 @@
+"""The edge's process: started when it is wanted, started again when it ends, ended with the server.
+
+It is a client like others, and a process of its own so that what comes from the network has neither the engine's memory
+nor its time. This module must not know HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import sys
+
+from swell.server.errands import Errands
+from swell.server.places import Places
+
+__all__ = ["Edge"]
+
+log = logging.getLogger("swell.server")
+
+PAUSE_S = 0.5  #: before it is started again; doubles with every end
+PAUSE_MAX_S = 30.0
+LASTED_S = 60.0  #: it has run well if for so long: the next pause is the first one
+LEAVE_S = 5.0  #: how long it may take to end
+
+
+class Edge:
+    """Keeps an edge running from `want` to `stop`."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self._wanted = False
+        self._is_over = False
+        self._lifeline = -1
+        self._process: asyncio.subprocess.Process | None = None
+        self._errands = Errands()
+
+    def want(self) -> None:
+        """See to it that there is an edge."""
+        if not self._wanted:
+            self._wanted = True
+            self._write_token()
+            self._errands.run(self._keep())
+
+    async def stop(self) -> None:
+        """End it, and wait until it has ended. Safe to call twice."""
+        self._is_over = True
+        process = self._process
+        self._cut()
+        if process is not None:
+            try:
+                await asyncio.wait_for(process.wait(), LEAVE_S)
+            except TimeoutError:
+                log.warning("the edge did not end by itself; it is killed")
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+
+    def _write_token(self) -> None:
+        """Make the token that opens the admin surface, unless a former server has."""
+        path = self._places.admin_token_path
+        if not path.exists():
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                file.write(secrets.token_urlsafe(32))
+
+    async def _keep(self) -> None:
+        loop, pause = asyncio.get_running_loop(), PAUSE_S
+        while not self._is_over:
+            began = loop.time()
+            why = await self._run()
+            if self._is_over:
+                return
+            pause = PAUSE_S if loop.time() - began > LASTED_S else min(pause * 2, PAUSE_MAX_S)
+            log.error("the edge %s; it is started again in %g s", why, pause)
+            await asyncio.sleep(pause)
+
+    async def _run(self) -> str:
+        """Run it once; return how it ended."""
+        hold, self._lifeline = os.pipe()
+        try:
+            process = self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-P",  # a module of the user's must not stand in for one of the standard library
+                "-m",
+                "swell.edge.main",
+                f"--server={self._places.address}",
+                f"--web-dir={self._places.web_dir}",
+                f"--admin-token-file={self._places.admin_token_path}",
+                f"--lifeline-fd={hold}",
+                *(("--any-port",) if self._places.data_dir is None else ()),
+                pass_fds=(hold,),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C in a terminal is not for it
+            )
+        except OSError as error:
+            self._cut()
+            return f"could not be started: {error}"
+        finally:
+            os.close(hold)
+        code = await process.wait()
+        self._process = None
+        self._cut()
+        return f"ended with code {code}" if code >= 0 else f"was killed by signal {-code}"
+
+    def _cut(self) -> None:
+        if self._lifeline >= 0:
+            os.close(self._lifeline)
+            self._lifeline = -1
