@@ -11,9 +11,20 @@ import click
 
 from swell.engine.events import Effect, Event
 from swell.sim.replay import Costs, read_trace, replay
-from swell.sim.swarm import draw, draw_lasting
+from swell.sim.swarm import Scenario, draw, draw_lasting, draw_web
 from swell.sim.transcript import Transcript
 from swell.sim.world import World
+
+lasting_option = click.option(
+    "--lasting", is_flag=True, help="With apps that stay, and a server that is killed now and again."
+)
+web_option = click.option("--web", is_flag=True, help="With requests over HTTP.")
+
+
+def _drawn(seed: int, *, lasting: bool, web: bool) -> Scenario:
+    if lasting and web:
+        raise click.UsageError("--lasting and --web are two kinds of scenarios: choose one")
+    return draw_lasting(seed) if lasting else draw_web(seed) if web else draw(seed)
 
 
 @click.group()
@@ -25,11 +36,12 @@ def main() -> None:
 @click.argument("first", type=int)
 @click.argument("count", type=int, default=1)
 @click.option("--digest", is_flag=True, help="Print a fingerprint of each history.")
-@click.option("--lasting", is_flag=True, help="With apps that stay, and a server that is killed now and again.")
-def seeds(first: int, count: int, digest: bool, lasting: bool) -> None:
+@lasting_option
+@web_option
+def seeds(first: int, count: int, digest: bool, lasting: bool, web: bool) -> None:
     """Run COUNT seeds from FIRST on; stop at the first that breaks a rule."""
     for seed in range(first, first + count):
-        world, transcript = World((draw_lasting if lasting else draw)(seed), seed), Transcript()
+        world, transcript = World(_drawn(seed, lasting=lasting, web=web), seed), Transcript()
         if digest:
             world.listeners.append(lambda event, effects, w=world, t=transcript: t.write(w.clock.now, event, effects))
         try:
@@ -45,10 +57,11 @@ def seeds(first: int, count: int, digest: bool, lasting: bool) -> None:
 @main.command()
 @click.argument("seed", type=int)
 @click.option("--about", default="", help="Only what mentions this.")
-@click.option("--lasting", is_flag=True, help="With apps that stay, and a server that is killed now and again.")
-def story(seed: int, about: str, lasting: bool) -> None:
+@lasting_option
+@web_option
+def story(seed: int, about: str, lasting: bool, web: bool) -> None:
     """Tell everything that happens in SEED."""
-    world = World((draw_lasting if lasting else draw)(seed), seed)
+    world = World(_drawn(seed, lasting=lasting, web=web), seed)
 
     def tell(event: Event | None, effects: list[Effect]) -> None:
         lines = [f"{world.clock.now:.6f} {event or 'tick'}", *(f"    -> {effect}" for effect in effects)]

@@ -9,11 +9,13 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from swell.model import AutoscalerChange, Environment, FunctionSpec
+from swell.model import AutoscalerChange, CallKind, Environment, FunctionSpec
 from swell.sim.clock import Clock
 from swell.sim.following import Following
+from swell.sim.request import Request
 from swell.sim.work import CallPlan
 from swell.wire import messages as m
+from swell.wire.web import Leased
 
 __all__ = ["AppPlan", "FakeClient"]
 
@@ -37,16 +39,25 @@ class AppPlan(Struct, frozen=True):
 class FakeClient:
     """One client with its app."""
 
-    def __init__(self, number: int, plan: AppPlan, clock: Clock, say: Callable[[m.Message, bytes], None]) -> None:
+    def __init__(
+        self,
+        number: int,
+        plan: AppPlan,
+        clock: Clock,
+        say: Callable[[m.Message, bytes], None],
+        kill: Callable[[str], None],
+    ) -> None:
         self.number = number
         self.plan = plan
         self.calls: dict[str, Following] = {}
+        self.requests: dict[str, Request] = {}
         self.is_gone = False
         self.closed = False
         self.warnings: list[str] = []
         self.failures: list[m.Failed] = []
         self._clock = clock
         self._say = say
+        self._kill = kill
         self._functions: dict[str, str] = {}
         self._closing = False
         self._closes_when_done = plan.closes_at is None
@@ -78,6 +89,12 @@ class FakeClient:
         match message:
             case m.AppOpened():
                 self._opened(message)
+            case Leased():
+                self.requests[message.call_id].leased(message)
+            case m.Outputs() if message.call_id in self.requests:
+                self.requests[message.call_id].outputs(message)
+            case m.Refused() if message.call_id in self.requests:
+                self.requests[message.call_id].refused()
             case m.Outputs():
                 self.calls[message.call_id].outputs(message, payload)
             case m.Items():
@@ -119,6 +136,11 @@ class FakeClient:
         """Make a call now, unless it is too late."""
         if self.is_gone or self._closing:
             return
+        if plan.kind is CallKind.WEB:
+            request = Request(plan, function_id, self._clock, self.say, self._close_if_done, self._kill)
+            self.requests[plan.call_id] = request
+            request.pump()
+            return
         call = self.calls[plan.call_id] = Following(plan, function_id, self._clock, self.say, self._close_if_done)
         call.pump()
 
@@ -128,8 +150,9 @@ class FakeClient:
         self._close_if_done()
 
     def _close_if_done(self) -> None:
-        all_made = len(self.calls) == len(self.plan.calls)
-        if self._closes_when_done and all_made and all(call.is_over for call in self.calls.values()):
+        all_of_them = [*self.calls.values(), *self.requests.values()]
+        all_made = len(all_of_them) == len(self.plan.calls)
+        if self._closes_when_done and all_made and all(call.is_over for call in all_of_them):
             self.close()
 
     def close(self) -> None:

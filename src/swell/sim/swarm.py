@@ -26,12 +26,13 @@ from swell.model import (
     RetryPolicy,
     Source,
     Strategy,
+    WebSpec,
 )
 from swell.sim.client import AppPlan
 from swell.sim.deployer import LastingPlan, Version
 from swell.sim.work import CallPlan, Mishap, Work
 
-__all__ = ["Faults", "Scenario", "draw", "draw_lasting"]
+__all__ = ["Faults", "Scenario", "draw", "draw_lasting", "draw_web"]
 
 SOURCE = Source("app", "f", "app.py")
 
@@ -86,6 +87,38 @@ def draw(seed: int) -> Scenario:
         start_s=random.choice((0.002, 0.05, 1.0)),
         items_ahead_max=random.choice((4, 1_024)),
     )
+
+
+def draw_web(seed: int) -> Scenario:
+    """Return a scenario of a seed with an app more, which answers HTTP."""
+    random = Random(f"web {seed}")
+    base = draw(seed)
+    return structs.replace(base, apps=(*base.apps, _web_app(random, len(base.apps))))
+
+
+def _web_app(random: Random, number: int) -> AppPlan:
+    plan = _app(random, number, Faults(), with_gpus=False)
+    functions = tuple(_web_function(random, spec.name) for spec in plan.functions)
+    calls: list[CallPlan] = []
+    for i in range(random.choice((1, 8, 60))):
+        spec = random.choice(functions)
+        call = _call(random, f"fc-w{number}-{i}", spec, plan.opens_at)
+        if call.method not in spec.web_methods:
+            calls.append(call)
+            continue
+        work = _work(random, spec, random.choice((0.0005, 0.01, 0.3)), random.choice((0.0, 0.3)))
+        work, repeats = structs.replace(work, is_blob=False), random.random() < 0.1
+        calls.append(structs.replace(call, kind=CallKind.WEB, works=(work,), repeats=repeats))
+    return structs.replace(plan, functions=functions, calls=tuple(calls))
+
+
+def _web_function(random: Random, name: str) -> FunctionSpec:
+    spec = structs.replace(
+        _function(random, name, with_gpus=False), batching=None, retry=None, is_generator=False, cls=None
+    )
+    if random.random() < 0.3:
+        return structs.replace(spec, cls=ClassSpec((MethodSpec("a"), MethodSpec("b", web=WebSpec("asgi")))))
+    return structs.replace(spec, web=WebSpec("asgi"))
 
 
 def draw_lasting(seed: int) -> Scenario:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from swell.config import Settings
+from swell.engine.container import LEASE
 from swell.engine.events import (
     ClientGone,
     ClientSaid,
@@ -33,6 +34,7 @@ from swell.sim.work import Mishap, Work
 from swell.states import ENDS_AS, InputState, is_final, step
 from swell.wire import messages as m
 from swell.wire.apps import DeployApp, Deployed
+from swell.wire.web import Leased, Release
 
 __all__ = ["Account", "Witness"]
 
@@ -102,6 +104,8 @@ class Witness:
         self._app_of: dict[str, str] = {}
         self._held: dict[int, Held] = {}
         self._held_by: dict[str, dict[int, Held]] = {}
+        self._leases: dict[str, Held] = {}  #: of requests over HTTP, by call
+        self._leased_so_far = 0
         self._no_more: dict[str, str] = {}  #: containers that must not be given inputs, and why
         self._limbo: dict[tuple[str, int], CallAccount] = {}  #: answered just now; what comes of it is unsaid
         self._recorded: set[tuple[str, int]] = set()
@@ -144,6 +148,7 @@ class Witness:
                 for call in self.calls.values():
                     if call.client == event.client and call.kind is not CallKind.SPAWN:
                         call.doomed = True
+                        self._freed(call)
                 for app_id, (client, lives_on, _) in self._apps.items():
                     if client == event.client and not lives_on:
                         self._close(app_id)
@@ -169,6 +174,10 @@ class Witness:
                 if call is not None and not call.doomed and message.first == len(call.inputs):
                     call.is_sealed = message.sealed
                     call.inputs.extend(Account() for _ in message.ends)
+            case Release():
+                call = self.calls.get(message.call_id)
+                if call is not None and call.client == client and self._freed(call):
+                    self._released(call, OutputStatus(message.status))
             case m.CancelCall():
                 call = self.calls.get(message.call_id)
                 if call is not None:
@@ -177,6 +186,20 @@ class Witness:
                 self._close(message.app_id)
             case _:
                 pass
+
+    def _freed(self, call: CallAccount) -> bool:
+        """The slot of a request is free; False if it has none."""
+        held = self._leases.pop(call.id, None)
+        if held is None:
+            return False
+        held.live.clear()
+        return True
+
+    def _released(self, call: CallAccount, status: OutputStatus) -> None:
+        account = call.inputs[0]
+        if not is_final(account.state):
+            account.state = step(account.state, ENDS_AS[status])
+            call.ended += 1
 
     def _close(self, app_id: str) -> None:
         for call in self.calls.values():
@@ -227,6 +250,12 @@ class Witness:
             for position in sorted(held.live):
                 call, index = held.inputs[position]
                 account = call.inputs[index]
+                if held.mode == LEASE:
+                    self._freed(call)
+                    if not is_final(account.state):
+                        account.answer = OutputStatus.INTERNAL_FAILURE
+                        self._limbo[call.id, index] = call
+                    continue
                 # The engine cannot know whether it had begun: the delivery may not have been read.
                 account.crashes += 1
                 account.alone = left == 1
@@ -260,6 +289,8 @@ class Witness:
                 assert container_id not in self._no_more or "leaving" in self._no_more[container_id], (
                     f"{container_id} {self._no_more[container_id]} and is told to leave"
                 )
+                leased = [call_id for call_id, held in self._leases.items() if held.container_id == container_id]
+                assert not leased, f"{container_id} is told to leave, and {leased[0]} is on its way to it"
                 self._no_more[container_id] = "was told to leave"
             case KillContainer():
                 assert self._no_more.get(effect.container_id) != "is being killed", (
@@ -280,10 +311,12 @@ class Witness:
                     self._specs[message.function_ids[spec.name]] = spec
                     self._app_of[message.function_ids[spec.name]] = message.app_id
                     self._lasting.add(message.function_ids[spec.name])
+            case Tell(client=client, message=Leased() as message):
+                self._leased(client, message, now)
             case Tell(message=m.Refused() as message):
                 self._refused(message)
             case Tell(client=client, message=m.Outputs() as message):
-                self._told(client, message)
+                self._told(client, message, now)
             case DropBlobs():
                 for call_id, index in effect.inputs:
                     account = self.calls[call_id].inputs[index]
@@ -339,6 +372,20 @@ class Witness:
         held = self._held[message.delivery] = Held(container_id, message.mode, inputs)
         self._held_by[container_id][message.delivery] = held
 
+    def _leased(self, client: int, message: Leased, now: float) -> None:
+        call, container_id = self.calls[message.call_id], message.container_id
+        why = self._no_more.get(container_id)
+        assert why is None, f"{container_id} {why} and a request is sent there"
+        assert client == call.client, f"{call.id}: client {client} is told its container instead of {call.client}"
+        assert call.kind is CallKind.WEB, f"{call.id} is no request"
+        account = call.inputs[0]
+        account.state = step(account.state, InputState.RUNNING)
+        account.began_at = now
+        call.frontier = 1
+        held = self._leases[call.id] = Held(container_id, LEASE, [(call, 0)])
+        self._leased_so_far += 1
+        self._held_by[container_id][-self._leased_so_far] = held  # no delivery has such a number
+
     @staticmethod
     def _check_order(call: CallAccount, first: int, now: float) -> None:
         assert first <= call.frontier, f"{call.id}/{first} overtakes {call.frontier}"
@@ -373,7 +420,7 @@ class Witness:
         if not call.inputs:
             del self.calls[call.id]
 
-    def _told(self, client: int, message: m.Outputs) -> None:
+    def _told(self, client: int, message: m.Outputs, now: float) -> None:
         call = self.calls[message.call_id]
         if call.kind is CallKind.SPAWN:
             return  # what counts is the record; watchers check what they get themselves
@@ -381,8 +428,30 @@ class Witness:
         failures, item = dict(message.failures), 0
         for first, count in message.parts:
             for index in range(first, first + count):
-                self._end(call, index, OutputStatus(failures.get(item, 1)))
+                status = OutputStatus(failures.get(item, 1))
+                if call.kind is CallKind.WEB and call.inputs[index].state is InputState.RUNNING:
+                    self._request_ends(call, status, now)
+                else:
+                    self._end(call, index, status)
                 item += 1
+
+    def _request_ends(self, call: CallAccount, status: OutputStatus, now: float) -> None:
+        """A request that has its slot is ended by the engine. The slot stays taken until the edge has heard of it."""
+        account = call.inputs[0]
+        assert account.began_at is not None
+        match status:
+            case OutputStatus.TERMINATED:
+                assert call.doomed, f"{call.id} is terminated, but nobody asked for it"
+            case OutputStatus.TIMEOUT:
+                took, limit = now - account.began_at, call.spec.timeout_s
+                assert took >= limit - self.slack_s, f"{call.id} timed out after {took} s of {limit} s"
+            case OutputStatus.INTERNAL_FAILURE:
+                assert account.answer is status, f"{call.id}: its container lives"
+                self._limbo.pop((call.id, 0))
+            case _:
+                raise AssertionError(f"{call.id} ends as {status.name}, which only its edge can know")
+        account.state = step(account.state, ENDS_AS[status])
+        call.ended += 1
 
     def _end(self, call: CallAccount, index: int, status: OutputStatus) -> None:
         account, name = call.inputs[index], f"{call.id}/{index}"
@@ -418,6 +487,7 @@ class Witness:
         """What is committed is what has happened; of everything else nobody will ever hear."""
         self._held.clear()
         self._held_by.clear()
+        self._leases.clear()
         self._no_more.clear()
         self._limbo.clear()
         for call_id, call in list(self.calls.items()):
@@ -468,6 +538,7 @@ class Witness:
 
     def _retry(self, call: CallAccount, index: int, now: float) -> None:
         account, name = call.inputs[index], f"{call.id}/{index}"
+        assert call.kind is not CallKind.WEB, f"{name} has lost its container, and does not end"
         assert account.answer not in ENDS_WELL, f"{name}: the result is lost"
         assert not call.doomed, f"{name} was cancelled and goes on"
         not_before = 0.0

@@ -53,6 +53,7 @@ class CallPlan(Struct, frozen=True):
     cancels_after_s: float | None = None
     terminates: bool = False  #: the cancellation asks for the container's end, too
     watches: bool = False  #: a spawned call whose results are asked for
+    repeats: bool = False  #: a request whose end is told twice
 
 
 def input_bytes(call_id: str, index: int) -> bytes:

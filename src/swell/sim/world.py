@@ -227,7 +227,7 @@ class World:
         to_server = self._link(
             codec.for_server(FRAME_MAX), lambda message, data: self.feed(ClientSaid(number, message, data))
         )
-        client = self.clients[number] = FakeClient(number, plan, self.clock, to_server.send)
+        client = self.clients[number] = FakeClient(number, plan, self.clock, to_server.send, self._die)
         self._to_client[number] = self._link(codec.for_client(FRAME_MAX), client.hear)
 
         def vanish() -> None:
@@ -362,6 +362,11 @@ class World:
         if container is not None:
             container.kill()
         self.clock.after(self.scenario.latency_s * self.random.uniform(0, 2), partial(self._gone, container_id, reason))
+
+    def _die(self, container_id: str) -> None:
+        """Let a container die of what it does."""
+        if container_id in self.containers:
+            self._kill(container_id, "killed by SIGSEGV")
 
     def _gone(self, container_id: str, reason: str, *, started: bool = True) -> None:
         if self._node_of.pop(container_id, None) is None:
