@@ -58,6 +58,7 @@ from swell.engine.events import (
     StoreTroubled,
     Tell,
     TraceRead,
+    WantEdge,
 )
 from swell.engine.pool import Pool
 from swell.model import (
@@ -93,6 +94,7 @@ from swell.store.memory import MemoryStore
 from swell.wire import apps as a
 from swell.wire import inquiries as q
 from swell.wire import messages as m
+from swell.wire import web as w
 from swell.wire.variant import changes_between
 
 SETTINGS = frozenset(AutoscalerSettings.__struct_fields__)
@@ -232,6 +234,21 @@ class Diary:
 
     def spawns(self, call_id: str, count: int = 1, **how: Any) -> list[str]:
         return self.calls(call_id, count, kind=CallKind.SPAWN, **how)
+
+    def asks_for(
+        self, call_id: str, *, function: str = "f", method: str = "", client: int = 7, ends: Sequence[int] = (0,)
+    ) -> list[str]:
+        """An edge asks for a slot for a request."""
+        message = m.OpenCall(call_id, self.function(function), method, CallKind.WEB, list(ends), True)
+        return self.says(message, client=client)
+
+    def releases(
+        self, call_id: str, status: OutputStatus = OutputStatus.SUCCESS, *, busy_s: float = 0.01, client: int = 7
+    ) -> list[str]:
+        return self.says(w.Release(call_id, int(status), busy_s), client=client)
+
+    def asks_url(self, name: str = "f", method: str = "", *, client: int = 1) -> list[str]:
+        return self.says(w.GetWebUrl(11, self.function(name), method), client=client)
 
     def watches(self, call_id: str, first: int = 0, last: int = 1, *, request: int = 5, client: int = 2) -> list[str]:
         return self.says(m.Watch(request, call_id, first, last), client=client)
@@ -416,6 +433,8 @@ class Diary:
                 return "drop blobs of " + ", ".join(f"{call_id}[{index}]" for call_id, index in effect.inputs)
             case LookAtNodes():
                 return "look at the nodes"
+            case WantEdge():
+                return "want an edge"
             case AppEnded():
                 return f"{effect.app_id} ended"
 
@@ -481,8 +500,7 @@ class Diary:
             case _:
                 return type(message).__name__
 
-    @staticmethod
-    def _told(effect: Tell) -> str:
+    def _told(self, effect: Tell) -> str:
         match effect.message:
             case m.Outputs() as message:
                 spans = ", ".join(span(message.call_id, *part) for part in message.parts)
@@ -503,6 +521,14 @@ class Diary:
                 return f"version {message.version} is live" + ("" if message.deployed_at else " already")
             case a.FunctionFound() as message:
                 return f"found {message.spec.name} at version {message.version}"
+            case w.Leased() as message:
+                return f"lease {self._names[message.container_id]} to {message.call_id}"
+            case w.Routes() as message:
+                return (
+                    f"tell {effect.client} the routes: {', '.join(route.label for route in message.routes) or 'none'}"
+                )
+            case w.WebUrl() as message:
+                return f"tell {effect.client}: {message.url or 'no URL'}"
             case a.AppFound() as message:
                 return f"found {message.name} at version {message.version}"
             case message:
