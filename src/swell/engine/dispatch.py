@@ -97,35 +97,49 @@ class Dispatcher:
     # ------------------------------------------------------------ several at a time
 
     def _parallel(self, pool: Pool, now: float) -> None:
-        backlog = pool.backlog
         for limit in self._limits(pool, now):
-            for container in self._available(pool):
-                while backlog.count and not container.exclusive:
-                    if backlog.next_is_alone and container.deliveries:
-                        break
-                    slots = container.own_slots or limit
-                    room = (1 - container.served if pool.serving.single_use else slots) - container.slots_used
-                    if room <= 0:
-                        break
-                    self._deliver(container, "parallel", backlog.take(room), now)
+            while self._fill(pool, limit, now):
+                pass
+
+    def _fill(self, pool: Pool, limit: int, now: float) -> bool:
+        """Fill containers up to a limit; True if one that was passed because of a suspect may have a turn now."""
+        backlog, passed, placed = pool.backlog, False, False
+        for container in self._available(pool):
+            while backlog.count and not container.exclusive:
+                slots = container.own_slots or limit
+                room = (1 - container.served if pool.serving.single_use else slots) - container.slots_used
+                if room <= 0:
+                    break
+                if backlog.next_is_alone and container.deliveries:
+                    passed = True
+                    break
+                self._deliver(container, "parallel", backlog.take(room), now)
+                placed = passed
+        return placed
 
     def _batches(self, pool: Pool, now: float) -> None:
-        backlog, batching = pool.backlog, pool.serving.batching
-        assert batching is not None
         for limit in self._limits(pool, now):
-            for container in self._available(pool):
-                slots = container.own_slots or limit
-                while (
-                    backlog.count and not container.leaving and container.slots_used < slots and not container.exclusive
-                ):
-                    oldest_at = backlog.oldest_at
-                    size = batch_size_now(batching, queued=backlog.count, oldest_at=oldest_at, now=now)
-                    if not size:
-                        pool.arm("batch", batch_due_at(batching, oldest_at))
-                        return
-                    if backlog.next_is_alone and container.deliveries:
-                        break
-                    self._deliver(container, "batch", backlog.take(size), now)
+            while self._fill_with_batches(pool, limit, now):
+                pass
+
+    def _fill_with_batches(self, pool: Pool, limit: int, now: float) -> bool:
+        """Fill containers up to a limit; True if one that was passed because of a suspect may have a turn now."""
+        backlog, batching, passed, placed = pool.backlog, pool.serving.batching, False, False
+        assert batching is not None
+        for container in self._available(pool):
+            slots = container.own_slots or limit
+            while backlog.count and not container.leaving and container.slots_used < slots and not container.exclusive:
+                oldest_at = backlog.oldest_at
+                size = batch_size_now(batching, queued=backlog.count, oldest_at=oldest_at, now=now)
+                if not size:
+                    pool.arm("batch", batch_due_at(batching, oldest_at))
+                    return False
+                if backlog.next_is_alone and container.deliveries:
+                    passed = True
+                    break
+                self._deliver(container, "batch", backlog.take(size), now)
+                placed = passed
+        return placed
 
     def _limits(self, pool: Pool, now: float) -> tuple[int, ...]:
         """Return how many slots of each container to use: what dispatch aims at, then the most if the pool cannot grow.
