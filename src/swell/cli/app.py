@@ -117,6 +117,7 @@ def _as_json(found: AppDescription) -> dict[str, Any]:
         "tags": found.tags,
         "containers": row.containers,
         "functions": [_function_as_json(function) for function in found.functions],
+        "urls": found.urls,
     }
 
 
@@ -154,6 +155,11 @@ def _print(found: AppDescription) -> None:
         for name, text in _function_facts(function).items():
             if text:
                 click.echo(f"    {name:<12}{text}")
+    if found.urls:
+        click.echo()
+        click.secho("  web endpoints", bold=True)
+        for name, url in found.urls.items():
+            click.echo(f"    {name:<12}{url}")
 
 
 def _deployment_text(live: VersionRow) -> str:

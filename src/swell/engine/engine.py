@@ -82,7 +82,7 @@ class Engine:
         self._scaler = Scaler(self.ledger, self._settler, results)
         self._dispatcher = Dispatcher(self.ledger)
         self._leases = Leases(self.ledger, self._settler, self._scaler)
-        self._web = Web(self.ledger)
+        self.web = Web(self.ledger)
         self._pager = Pager(self.ledger, results)
         self._intake = Intake(self.ledger, self._settler, results, self._pager)
         self._schedules = Schedules(self.ledger, self._intake)
@@ -127,7 +127,7 @@ class Engine:
             case ClientGone():
                 self._intake.client_gone(event.client, now)
                 self._leases.client_gone(event.client, now)
-                self._web.client_gone(event.client)
+                self.web.client_gone(event.client)
                 self._apps.client_gone(event.client, now)
             case NodesObserved():
                 self._scaler.observed(event, now)
@@ -184,11 +184,6 @@ class Engine:
     def validate(self) -> None:
         """Raise AssertionError if the engine's state contradicts itself. For tests and the simulator."""
         check(self.ledger)
-
-    @property
-    def edge(self) -> EdgeUp:
-        """What the edge has said of itself; nothing, if there is none."""
-        return self._web.edge
 
     # ------------------------------------------------------------ messages
 
@@ -259,11 +254,11 @@ class Engine:
             case StopContainer():
                 self._stop_container(client, message, now)
             case EdgeUp():
-                self._web.edge_up(client, message)
+                self.web.edge_up(client, message)
             case WatchRoutes():
-                self._web.watch(client)
+                self.web.watch(client)
             case GetWebUrl():
-                self._web.find_url(client, message)
+                self.web.find_url(client, message)
             case _:
                 error = InvalidError(f"a client does not say {type(message).__name__}")
                 ledger.tell(client, m.Failed(getattr(message, "request", 0), *to_wire(error)))
@@ -426,6 +421,6 @@ class Engine:
                     heapq.heappush(self._wakes, (at, pool.id))
         if ledger.routes_changed:
             ledger.routes_changed = False
-            self._web.tell_routes()
+            self.web.tell_routes()
         effects, ledger.outbox = ledger.outbox, []
         return effects

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from swell.engine.app import App
 from swell.engine.events import WantEdge
 from swell.engine.ledger import Ledger
 from swell.engine.pool import Pool
@@ -116,5 +117,15 @@ class Web:
             self._waiting.append((client, message))
             self._want_edge()
 
+    def urls(self, app: App) -> dict[str, str]:
+        """Return where the web functions of an app answer, by name; none as long as nothing listens."""
+        url = self.edge.url
+        return {_name_of(route): f"{url}/{route.label}" for route in self.routes() if url and route.app_id == app.id}
+
     def _fail(self, client: int, message: GetWebUrl, error: Error) -> None:
         self._ledger.tell(client, Failed(message.request, *to_wire(error)))
+
+
+def _name_of(route: Route) -> str:
+    name = route.function_name.removesuffix(".*")
+    return f"{name}.{route.method}" if route.method else name

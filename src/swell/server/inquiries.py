@@ -108,7 +108,7 @@ class Inquiries:
 
     def _status(self, request: int) -> Status:
         pending, running, done = self._census.inputs()
-        places, edge = self._places, self._engine.edge
+        places, edge = self._places, self._engine.web.edge
         return Status(
             request,
             os.getpid(),
@@ -140,7 +140,8 @@ class Inquiries:
         if app is not None:
             row, functions = self._census.app_row(app), self._census.functions(app)
             live = _version_row(app.deployment, app.deployment.version) if app.deployment.functions else None
-            to.send(AppDescription(message.request, row, functions, app.tags, live))
+            urls = self._engine.web.urls(app)
+            to.send(AppDescription(message.request, row, functions, app.tags, live, urls))
             return
 
         def answer(recorded: list[AppRecord]) -> None:

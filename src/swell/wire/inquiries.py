@@ -209,6 +209,7 @@ class AppDescription(Message, frozen=True, tag=152):
     functions: list[FunctionRow]
     tags: dict[str, str] = {}
     live: VersionRow | None = None  #: the version that is live, if it was ever deployed
+    urls: dict[str, str] = {}  #: where web functions answer, by name: "site", "Model.site"
 
 
 class VersionList(Message, frozen=True, tag=153):

@@ -105,6 +105,16 @@ def test_a_url_is_told_once_an_edge_listens(diary) -> None:
     assert diary.asks_url() == [f"tell 1: {URL}/ap-f-dev"]
 
 
+def test_the_urls_of_an_app_are_told_by_name_as_long_as_something_listens(diary) -> None:
+    cls = ClassSpec((MethodSpec("run"), MethodSpec("site", web=WEB)))
+    diary.opens("Model.*", app="one", cls=cls)
+    diary.opens("f", app="two", client=2, web=WEB)
+    app = diary.engine.ledger.apps["one"]
+    assert diary.engine.web.urls(app) == {}
+    edge(diary)
+    assert diary.engine.web.urls(app) == {"Model.site": f"{URL}/one-model-site-dev"}
+
+
 def test_who_has_left_is_told_no_url(diary) -> None:
     diary.opens(web=WEB, client=2)
     diary.asks_url(client=1)
