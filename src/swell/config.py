@@ -143,6 +143,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     admin_port: Annotated[
         int, Meta(ge=0, le=65_535, description="Port of dashboard, JSON API and metrics; 0: any.")
     ] = 8_701
+    admin_body_max: Annotated[
+        int, Meta(ge=1_024, description="Bytes that the body of a request to the JSON API may have.")
+    ] = MIB
+    admin_result_max: Annotated[
+        int, Meta(ge=1_024, description="Bytes of one result that the JSON API shows; a larger one it only names.")
+    ] = 16 * MIB
     web_rate: Annotated[float, Meta(gt=0, description="Requests per second that web endpoints take together.")] = 200.0
     web_burst_s: Annotated[
         float, Meta(gt=0, description="Requests that may come at once, as seconds of that rate.")

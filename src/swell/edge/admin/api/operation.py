@@ -1,0 +1,215 @@
+"""An operation of the API: one definition of its route, from which serving, description and reference page follow.
+
+This module must not know which operations there are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any, Final, Generic, Literal, TypeVar
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from swell.config import Settings
+from swell.edge.admin.failures import failed, refused
+from swell.errors import Error, InvalidError, RequestSizeError
+from swell.sdk.client import Client
+from swell.sdk.link import Link
+from swell.wire.message import Message
+
+__all__ = ["PREFIX", "Asked", "Backstage", "Body", "Nothing", "Operation", "Query", "route_of"]
+
+PREFIX: Final = "/api/v1"
+
+Q = TypeVar("Q")
+B = TypeVar("B")
+M = TypeVar("M", bound=Message)
+T = TypeVar("T")
+
+
+class Query(Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of what may stand in the query of a URL."""
+
+
+class Body(Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of what a request may say in JSON."""
+
+
+class Nothing(Query, frozen=True):
+    """No query, or no body."""
+
+
+class Backstage:
+    """What operations need of the edge.
+
+    Args:
+        client: Reaches the server.
+        settings: Bounds.
+        mint_login: Makes a token for a login.
+    """
+
+    def __init__(self, client: Client, settings: Settings, mint_login: Callable[[], str]) -> None:
+        self.client = client
+        self.settings = settings
+        self.mint_login = mint_login
+
+    async def ask(self, kind: type[M], make: Callable[[int], Message]) -> M:
+        """Ask the server one question, made with the number of the request; `kind` is what it answers with.
+
+        Raises:
+            Error: what it answered instead.
+        """
+        link = await self.link()
+        number = link.next_request()
+        answer, _ = await link.request(number, make(number))
+        assert isinstance(answer, kind)
+        return answer
+
+    async def link(self) -> Link:
+        """Return the connection to the server."""
+        return await self.client.loop_link()
+
+
+class Asked(Generic[Q, B]):
+    """One request for an operation.
+
+    Attributes:
+        path: What stood in the places of the path that have names.
+        query: What the query says.
+        body: What the body says.
+    """
+
+    def __init__(self, backstage: Backstage, request: Request, query: Q, body: B) -> None:
+        self.backstage = backstage
+        self.path: dict[str, str] = request.path_params
+        self.query = query
+        self.body = body
+        self._request = request
+
+    async def while_here(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do something for as long as whoever asks waits for it; then it is cancelled.
+
+        Raises:
+            ClientDisconnect: they left.
+        """
+        task = asyncio.ensure_future(work)
+        leaving = asyncio.ensure_future(self._leaving())
+        try:
+            await asyncio.wait({task, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            raise ClientDisconnect
+        finally:
+            leaving.cancel()
+            task.cancel()
+            await asyncio.wait({task, leaving})
+
+    async def _leaving(self) -> None:
+        while (await self._request.receive())["type"] != "http.disconnect":
+            pass
+
+
+class Operation(Struct, frozen=True):
+    """What can be asked, and how it is answered."""
+
+    method: Literal["GET", "POST", "PATCH"]
+    path: str  #: below PREFIX
+    handler: Callable[[Asked[Any, Any]], Awaitable[Any]]  #: its docstring is the description
+    answer: type  #: of what it returns: the body of the answer or, if `streams`, one line of it
+    query: type[Query] = Nothing
+    body: type[Body] | None = None
+    errors: tuple[type[Error], ...] = ()  #: beyond those that every operation may raise
+    status: int = 200
+    streams: bool = False  #: the handler returns what yields lines of JSON
+
+    @property
+    def name(self) -> str:
+        """Its name, unique among all."""
+        return self.handler.__name__
+
+    @property
+    def text(self) -> str:
+        """What it does, in words."""
+        return self.handler.__doc__ or ""
+
+
+def route_of(operation: Operation, backstage: Backstage) -> Route:
+    """Return the route that serves an operation."""
+    endpoint = _Endpoint(operation, backstage)
+    return Route(PREFIX + operation.path, endpoint.serve, methods=[operation.method], name=operation.name)
+
+
+class _Endpoint:
+    """Serves one operation."""
+
+    def __init__(self, operation: Operation, backstage: Backstage) -> None:
+        self._operation = operation
+        self._backstage = backstage
+        self._body = None if operation.body is None else msgspec.json.Decoder(operation.body)
+
+    async def serve(self, request: Request) -> Response:
+        """Answer one request."""
+        operation = self._operation
+        try:
+            query = _query(request, operation.query)
+            body = await self._read_body(request)
+            answer = await operation.handler(Asked(self._backstage, request, query, body))
+        except ClientDisconnect:
+            return Response(status_code=499)  # nobody hears it
+        except msgspec.ValidationError as error:
+            return failed(InvalidError(f"the request does not fit {operation.method} {operation.path}: {error}"))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            return refused(400, "InvalidError", f"the body cannot be read as JSON: {error}")
+        except Error as error:
+            return failed(error)
+        if isinstance(answer, Response):
+            return answer
+        if operation.streams:
+            return StreamingResponse(_lines(answer), operation.status, _FRESH, "application/x-ndjson")
+        return Response(msgspec.json.encode(answer), operation.status, _FRESH, "application/json")
+
+    async def _read_body(self, request: Request) -> Any:
+        data = await _bounded(request, self._backstage.settings.admin_body_max)
+        if self._body is None:
+            if data:
+                raise InvalidError(f"{self._operation.method} {self._operation.path} takes no body")
+            return None
+        if not data:
+            return self._body.decode(b"{}")
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise InvalidError(f"content-type = {kind!r:.100} must be application/json (curl has --json for it)")
+        return self._body.decode(data)
+
+
+_FRESH: Final = {"cache-control": "no-store"}
+
+
+def _query(request: Request, kind: type[Query]) -> Query:
+    values: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        if name in values:
+            raise InvalidError(f"the query names {name!r:.100} twice")
+        values[name] = value
+    return msgspec.convert(values, kind, strict=False)
+
+
+async def _bounded(request: Request, size_max: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > size_max:
+            raise RequestSizeError(f"the body is over the limit of {size_max} bytes (admin_body_max)")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def _lines(answers: AsyncIterator[Any]) -> AsyncIterator[bytes]:
+    async for answer in answers:
+        yield msgspec.json.encode(answer) + b"\n"

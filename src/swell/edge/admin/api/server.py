@@ -1,0 +1,31 @@
+"""Operations about the server as a whole. This module must not know apps."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from swell.edge.admin.api.documents import ServerStatus, moment
+from swell.edge.admin.api.operation import Asked, Nothing, Operation
+from swell.wire.inquiries import GetStatus, Status
+
+__all__ = ["OPERATIONS"]
+
+
+async def get_status(asked: Asked[Nothing, None]) -> ServerStatus:
+    """How the server is doing."""
+    status = await asked.backstage.ask(Status, GetStatus)
+    return ServerStatus(
+        version=status.version,
+        started_at=moment(status.started_at),
+        data_dir=status.data_dir,
+        web_url=status.web_url,
+        web_trouble=status.web_trouble,
+        apps=status.apps,
+        containers=status.containers,
+        pending=status.pending,
+        running=status.running,
+        done=status.done,
+    )
+
+
+OPERATIONS: Final = (Operation("GET", "/status", get_status, ServerStatus),)

@@ -1,0 +1,12 @@
+"""All operations of the API, in the order in which they are described. This module must not know how one works."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from swell.edge.admin.api import server
+from swell.edge.admin.api.operation import Operation
+
+__all__ = ["OPERATIONS"]
+
+OPERATIONS: Final[tuple[Operation, ...]] = (*server.OPERATIONS,)

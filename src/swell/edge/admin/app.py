@@ -1,0 +1,176 @@
+"""The admin surface: one app behind one guard, on a port of its own.
+
+It is served by uvicorn's protocols on the loop of the edge; uvicorn's server would look at the clock ten times a second
+and take the signals that end the process. This module must not know what its routes answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from email.utils import formatdate
+from time import time
+from typing import Any, Final, cast
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute
+from starlette.routing import Route as HttpRoute
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from swell.config import Settings
+from swell.edge.admin.api.operation import Backstage, route_of
+from swell.edge.admin.api.table import OPERATIONS
+from swell.edge.admin.failures import refused
+from swell.edge.admin.guard import Guard
+from swell.edge.admin.sessions import Sessions
+from swell.sdk.client import Client
+from swell.wire.web import Route
+
+__all__ = ["Admin"]
+
+BACKLOG: Final = 128
+KEEP_ALIVE_S: Final = 30
+
+log = logging.getLogger("swell.edge")
+
+
+class Admin:
+    """Serves dashboard, JSON API and metrics from `start` to `stop`.
+
+    Args:
+        client: Reaches the server.
+        settings: Where to listen, and bounds.
+        token: What opens everything.
+        routes: Returns the web functions there are.
+        any_port: Take any free port if the one that is set is taken.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        settings: Settings,
+        token: str,
+        routes: Callable[[], list[Route]],
+        *,
+        any_port: bool = False,
+    ) -> None:
+        self.sessions = Sessions()
+        self._settings = settings
+        self._any_port = any_port
+        self._traffic = _Traffic()
+        self._listener: asyncio.Server | None = None
+        backstage = Backstage(client, settings, self.sessions.mint)
+        app = Starlette(
+            routes=self._routes(backstage),
+            exception_handlers={HTTPException: _not_served, Exception: _broken},
+        )
+        self._config = uvicorn.Config(
+            cast("Any", Guard(app, settings.admin_host, token, self.sessions)),
+            http="httptools",
+            ws="websockets-sansio",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            workers=1,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+        )
+
+    def _routes(self, backstage: Backstage) -> list[BaseRoute]:
+        return [HttpRoute("/healthz", _healthy), *(route_of(operation, backstage) for operation in OPERATIONS)]
+
+    async def start(self) -> str:
+        """Listen; return the URL, without a slash at the end. May be called again after it failed.
+
+        Raises:
+            OSError: the address cannot be had; its port is taken, most often.
+        """
+        if not self._config.loaded:
+            self._config.load()
+        host, port = self._settings.admin_host, self._settings.admin_port
+        try:
+            endpoint = _listen(host, port)
+        except OSError:
+            if not self._any_port or not port:
+                raise
+            endpoint = _listen(host, 0)
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(self._connection, sock=endpoint, backlog=BACKLOG)
+        name = f"[{host}]" if ":" in host else host
+        return f"http://{name}:{endpoint.getsockname()[1]}"
+
+    def _connection(self) -> asyncio.BaseProtocol:
+        return HttpToolsProtocol(
+            config=self._config,
+            server_state=cast("Any", self._traffic),
+            app_state={},
+            _loop=asyncio.get_running_loop(),
+        )
+
+    async def stop(self) -> None:
+        """Listen no more, and end what is being answered. Safe to call twice, and before `start`."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        for connection in list(self._traffic.connections):
+            connection.transport.abort()
+        tasks = list(self._traffic.tasks)
+        for task in tasks:
+            task.cancel("the edge ends")
+        if tasks:
+            await asyncio.wait(tasks)
+
+
+class _Traffic:
+    """What uvicorn's protocols keep together, in place of its own `ServerState`."""
+
+    def __init__(self) -> None:
+        self.connections: set[Any] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.total_requests = 0
+
+    @property
+    def default_headers(self) -> list[tuple[bytes, bytes]]:
+        """Headers of every answer. A browser must not take one for something else, or show it inside another page."""
+        return [
+            (b"date", formatdate(time(), usegmt=True).encode()),
+            (b"x-content-type-options", b"nosniff"),
+            (b"x-frame-options", b"DENY"),
+            (b"referrer-policy", b"same-origin"),
+        ]
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    endpoint = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        endpoint.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        endpoint.bind((host, port))
+        endpoint.setblocking(False)
+    except BaseException:
+        endpoint.close()
+        raise
+    return endpoint
+
+
+async def _healthy(_request: Request) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+async def _not_served(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = {404: "NotFoundError", 405: "MethodNotAllowed"}.get(error.status_code, "InvalidError")
+    return refused(error.status_code, code, f"{error.detail}: /api/v1/openapi.json lists what there is", error.headers)
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    log.error("a defect: %s %s was not answered", request.method, request.url.path, exc_info=error)
+    return refused(500, "InternalError", "the edge met a condition that it does not expect; its log tells which")

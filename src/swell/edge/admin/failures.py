@@ -1,0 +1,83 @@
+"""What went wrong, as an answer over HTTP: the status of each class of error, and the same JSON for all of them.
+
+This module must not know routes, or who raises what.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+from starlette.responses import Response
+
+from swell import errors
+
+__all__ = ["STATUSES", "Failure", "Problem", "code_of", "failed", "refused", "status_of"]
+
+#: Status of each class of error and of those that derive from it, unless they are listed, too.
+STATUSES: Final[dict[type[errors.Error], int]] = {
+    errors.AuthError: 401,
+    errors.PermissionDeniedError: 403,
+    errors.NotFoundError: 404,
+    errors.ConflictError: 409,
+    errors.AlreadyExistsError: 409,
+    errors.OutputExpiredError: 410,
+    errors.RequestSizeError: 413,
+    errors.InvalidError: 422,
+    errors.ResourceExhausted: 429,
+    errors.UnimplementedError: 501,
+    errors.ConnectionError: 503,
+    errors.ServiceError: 503,
+    errors.Error: 500,
+}
+
+
+class Failure(Struct, frozen=True, omit_defaults=True):
+    """What went wrong."""
+
+    code: str  #: name of the class of error, as the SDK raises it
+    message: str  #: what is wrong, and what to do about it
+    limit: str | None = None  #: name of the limit that is reached
+    value: float | None = None  #: its number
+    retry_after_s: float | None = None  #: seconds after which trying again makes sense
+
+
+class Problem(Struct, frozen=True):
+    """The body of every answer that is not a success."""
+
+    error: Failure
+
+
+def status_of(error: errors.Error) -> int:
+    """Return the status that says whose fault an error is."""
+    return next(STATUSES[cls] for cls in type(error).__mro__ if cls in STATUSES)
+
+
+def code_of(error: errors.Error) -> str:
+    """Return the name under which an error is known: the public one, for those that only narrow it."""
+    cls = type(error)
+    return next(base.__name__ for base in cls.__mro__ if "code" in vars(base))
+
+
+def failed(error: errors.Error) -> Response:
+    """Return the answer that tells an error."""
+    fields: dict[str, Any] = {}
+    headers: dict[str, str] = {}
+    if isinstance(error, errors.ResourceExhausted):
+        fields = {"limit": error.limit, "value": error.value, "retry_after_s": error.retry_after_s}
+        if error.retry_after_s is not None:
+            headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
+    return _answer(status_of(error), Failure(code_of(error), str(error), **fields), headers)
+
+
+def refused(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Return the answer to a request that did not even get to be understood."""
+    return _answer(status, Failure(code, message), headers or {})
+
+
+def _answer(status: int, failure: Failure, headers: Mapping[str, str]) -> Response:
+    body = msgspec.json.encode(Problem(failure))
+    return Response(body, status, {"cache-control": "no-store", **headers}, "application/json")

@@ -1,0 +1,139 @@
+"""Who may ask the admin surface anything: in front of all of its routes.
+
+A page of any other site can send requests here from the browser of whoever looks at it, so a request must be addressed
+to a name that is this machine's (else a name of the attacker's could lead here), must not come from a page of another
+origin, and must show the token, or the cookie of somebody who is logged in. This module must not know routes.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from hmac import compare_digest
+from http.cookies import CookieError, SimpleCookie
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from swell.edge.admin.failures import refused
+from swell.edge.admin.sessions import SESSION_COOKIE, Sessions
+
+__all__ = ["OPEN", "Guard"]
+
+#: Paths that anybody who reaches the port may ask for.
+OPEN: Final = frozenset({"/healthz", "/login"})
+OPEN_BELOW: Final = "/assets/"
+
+_SAFE: Final = frozenset({"GET", "HEAD"})
+_LOGIN_PAGE: Final = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>swell</title>
+<body style="font:16px/1.5 system-ui;max-width:32em;margin:15vh auto;padding:0 1em">
+<h1>swell</h1><p>This page is for whoever runs the server. Type <code>swell dashboard</code> in a terminal of theirs:
+it opens the dashboard, logged in.</p></body></html>
+"""
+
+
+class Guard:
+    """Lets through what may be asked, and answers the rest.
+
+    Args:
+        app: What is guarded.
+        host: Address that is listened at.
+        token: What opens everything.
+        sessions: Browsers that are logged in.
+    """
+
+    def __init__(self, app: ASGIApp, host: str, token: str, sessions: Sessions) -> None:
+        self._app = app
+        self._names = _Names(host)
+        self._token = token.encode()
+        self._sessions = sessions
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        refusal = self._refusal(scope)
+        await (self._app if refusal is None else refusal)(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        headers = Headers(scope=scope)
+        hosts = headers.getlist("host")
+        if len(hosts) != 1 or not self._names.include(hosts[0]):
+            return refused(
+                421,
+                "MisdirectedRequest",
+                f"this server does not answer for the host {', '.join(hosts)!r:.200}; use 127.0.0.1 or localhost",
+            )
+        origin = headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc != hosts[0]:
+            return refused(403, "PermissionDeniedError", f"requests from pages of {origin!r:.200} are not answered")
+        if scope["path"] in OPEN or scope["path"].startswith(OPEN_BELOW):
+            return None
+        if self._has_token(headers) or self._is_logged_in(scope, headers):
+            return None
+        if scope["type"] == "http" and scope["method"] in _SAFE and "text/html" in headers.get("accept", ""):
+            return Response(_LOGIN_PAGE, 401, {"cache-control": "no-store"}, "text/html")
+        return refused(
+            401,
+            "AuthError",
+            "this needs the header `Authorization: Bearer <token>`; `swell status` says which file holds the token",
+            {"www-authenticate": 'Bearer realm="swell"'},
+        )
+
+    def _has_token(self, headers: Headers) -> bool:
+        scheme, _, shown = headers.get("authorization", "").partition(" ")
+        return scheme.lower() == "bearer" and compare_digest(shown.strip().encode(), self._token)
+
+    def _is_logged_in(self, scope: Scope, headers: Headers) -> bool:
+        try:
+            cookie = SimpleCookie(headers.get("cookie", "")).get(SESSION_COOKIE)
+        except CookieError:
+            return False
+        if cookie is None or not self._sessions.knows(cookie.value):
+            return False
+        # A cookie knows no port: pages of web endpoints at the same host send it along, too.
+        if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+            return scope["type"] == "http" and scope["method"] in _SAFE and headers.get("sec-fetch-mode") == "navigate"
+        return True
+
+
+class _Names:
+    """The hosts that a request may be addressed to.
+
+    Args:
+        host: Address that is listened at.
+    """
+
+    def __init__(self, host: str) -> None:
+        self._is_loopback = _is_loopback(host)
+        self._names = {"localhost", host.lower()}
+        if not self._is_loopback:
+            self._names.add(socket.gethostname().lower())
+
+    def include(self, netloc: str) -> bool:
+        """Tell whether the value of a Host header is one; the port may be any, for it may be forwarded."""
+        try:
+            parts = urlsplit(f"//{netloc}")
+            name, port = parts.hostname, parts.port
+        except ValueError:
+            return False
+        if not name or parts.netloc != netloc or "@" in netloc or (port is None and netloc.endswith(":")):
+            return False
+        if name in self._names or name.endswith(".localhost"):
+            return True
+        # An address cannot be made to lead elsewhere, as a name can.
+        return _is_loopback(name) if self._is_loopback else _is_address(name)
+
+
+def _is_loopback(name: str) -> bool:
+    return name == "localhost" or (_is_address(name) and ipaddress.ip_address(name).is_loopback)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,79 @@
+"""Who is logged in to the dashboard: tokens that work once, and what a browser holds after one was spent.
+
+A link with a token in it may stay in a browser's history or a terminal's; the token that opens everything must not.
+This module must not know HTTP.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from time import monotonic
+from typing import Final
+
+__all__ = ["LOGIN_S", "SESSION_COOKIE", "SESSION_S", "Sessions"]
+
+SESSION_COOKIE: Final = "swell_session"
+LOGIN_S: Final = 600.0  #: how long a token for a login works
+SESSION_S: Final = 30 * 86_400.0  #: how long a browser stays logged in, if this process lives so long
+TOKENS_MAX: Final = 256  #: tokens that are not spent; the oldest make room
+SESSIONS_MAX: Final = 1_024  #: browsers that are logged in; the oldest make room
+
+
+class Sessions:
+    """Tokens for logins, and sessions. Both are kept as digests, so that looking one up tells nothing by its time.
+
+    Args:
+        now: The time in seconds, from anywhere.
+    """
+
+    def __init__(self, now: Callable[[], float] = monotonic) -> None:
+        self._now = now
+        self._tokens = _Expiring(TOKENS_MAX)
+        self._sessions = _Expiring(SESSIONS_MAX)
+
+    def mint(self) -> str:
+        """Return a token that logs in one browser, once, within `LOGIN_S`."""
+        return self._tokens.add(self._now(), LOGIN_S)
+
+    def login(self, token: str) -> str | None:
+        """Spend a token; return the cookie of a new session, None if the token is spent, old or unknown."""
+        if not self._tokens.take(token, self._now()):
+            return None
+        return self._sessions.add(self._now(), SESSION_S)
+
+    def knows(self, cookie: str) -> bool:
+        """Tell whether the cookie is that of a session."""
+        return self._sessions.has(cookie, self._now())
+
+    def logout(self, cookie: str) -> None:
+        """End a session, if there is one."""
+        self._sessions.take(cookie, self._now())
+
+
+class _Expiring:
+    """Random secrets, each until its time is over."""
+
+    def __init__(self, count_max: int) -> None:
+        self._count_max = count_max
+        self._until: dict[bytes, float] = {}  # by digest, the oldest first
+
+    def add(self, now: float, lasts_s: float) -> str:
+        """Make one and return it."""
+        while self._until and (len(self._until) >= self._count_max or next(iter(self._until.values())) <= now):
+            del self._until[next(iter(self._until))]
+        secret = secrets.token_urlsafe(32)
+        self._until[_digest(secret)] = now + lasts_s
+        return secret
+
+    def has(self, secret: str, now: float) -> bool:
+        return self._until.get(_digest(secret), now) > now
+
+    def take(self, secret: str, now: float) -> bool:
+        """Remove one; tell whether it was still good."""
+        return self._until.pop(_digest(secret), now) > now
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
