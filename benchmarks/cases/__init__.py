@@ -17,6 +17,7 @@ from benchmarks.cases import (
     round_trip,
     spawn,
     spawn_map,
+    web,
 )
 
 CASES: dict[str, Case] = {
@@ -36,5 +37,8 @@ CASES: dict[str, Case] = {
         spawn_map.CASE,
         restart.CASE,
         drain.CASE,
+        web.THROUGHPUT,
+        web.LATENCY,
+        web.FROM_ZERO,
     )
 }
