@@ -62,6 +62,8 @@ class Run(Protocol):
 
 #: What the template must not use but containers need, the user's code above all: imported here once, shared by all.
 _PREIMPORTED = ("asyncio", "cloudpickle", "uvloop", "swell.sdk.app", "swell.sdk.cls")
+#: What containers need beyond that to answer HTTP by an app: imported when the first of them is wanted.
+_FOR_APPS = ("swell.runner.web.front", "swell.runner.web.app_site", "uvicorn.protocols.http.httptools_impl")
 _REPLIES_MAX = 256  #: replies in one datagram, so that it stays below DATAGRAM_MAX
 _TEXT_MAX = 2_000  #: characters of an explanation
 _END_MAX_S = 3.0  #: how long the template waits at its end for killed processes to be gone
@@ -129,6 +131,8 @@ class Template:
                 case Launch() | Grow() if len(own) < count:  # the kernel drops those that would exceed RLIMIT_NOFILE
                     self._refuse(request.child_id, own, "too many open files in the template")
                 case Launch():
+                    if request.runs_app:
+                        self._import_once(_FOR_APPS)
                     life = self._fork(request.child_id, own, files, partial(self._be_container, request, own))
                 case Grow():
                     life = self._fork(request.child_id, own, files, partial(self._be_template, own))
@@ -139,6 +143,13 @@ class Template:
             if life is not None:
                 return life
         return None
+
+    def _import_once(self, modules: Sequence[str]) -> None:
+        """Import what some containers need. The first of them waits for it; those that follow have it, and share it."""
+        if modules[0] not in sys.modules:
+            for name in modules:
+                importlib.import_module(name)
+            _freeze()
 
     def _fork(
         self, child_id: str, own: Sequence[int], others: Sequence[int], life: Callable[[int], int | None]

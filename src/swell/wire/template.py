@@ -44,6 +44,7 @@ class Launch(_Word, frozen=True, tag=1):
     token: str
     variables: dict[str, str]  #: environment that the user's code cannot choose, such as its GPUs
     memory_limit_bytes: int | None = None
+    runs_app: bool = False  #: it answers HTTP by an app, for which there is much to import
 
 
 class Grow(_Word, frozen=True, tag=4):

@@ -64,7 +64,8 @@ class Containers:
         self._containers[order.container_id] = _Container(parent, captures)
         variables = {MARK: order.container_id, **self.gpu_variables(order.gpus)}
         limit = order.spec.resources.memory_limit_bytes
-        parent.channel.send(Launch(order.container_id, self._address, order.token, variables, limit), files)
+        runs_app = any(web.kind != "server" for web in order.spec.web_methods.values())
+        parent.channel.send(Launch(order.container_id, self._address, order.token, variables, limit, runs_app), files)
 
     def gpu_variables(self, gpus: Sequence[str]) -> dict[str, str]:
         """Return the environment that restricts a process to these GPUs, which may be none."""
