@@ -21,6 +21,7 @@ import pytest
 import swell
 from swell.model import Environment, FunctionSpec, OutputStatus
 from swell.wire import blobs, codec, payload
+from swell.wire.json_payload import decode_json_exception, is_json
 from swell.wire.messages import (
     Cancel,
     Completed,
@@ -191,7 +192,9 @@ class Peer:
             for position in range(first, first + count):
                 part = data[starts[number] : message.ends[number]]
                 status = OutputStatus(failures.get(number, OutputStatus.SUCCESS))
-                if status is OutputStatus.FAILURE:
+                if status is OutputStatus.FAILURE and is_json(part):
+                    value = decode_json_exception(part)
+                elif status is OutputStatus.FAILURE:
                     value = payload.decode_exception(part)
                 elif status is OutputStatus.TERMINATED:
                     value = part

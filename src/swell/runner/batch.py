@@ -14,7 +14,7 @@ from swell.errors import InvalidError
 from swell.runner.deliveries import Delivery
 from swell.runner.entry import Entry
 from swell.runner.outbox import Outbox
-from swell.runner.outcome import Outcome, Porter
+from swell.runner.outcome import Outcome, Porter, print_exception
 
 __all__ = ["Batch"]
 
@@ -41,11 +41,12 @@ class Batch:
         good: list[int] = []
         for position in self._waiting:
             try:
-                args, kwargs = self._porter.arguments(*self._delivery.arguments(position))
+                data, is_blob = self._delivery.arguments(position)
+                args, kwargs = self._porter.arguments(data, is_blob)
                 rows.append(_row(self._entry.name or "the function", parameters, args, kwargs))
                 good.append(position)
             except Exception as error:
-                self.outcomes[position] = self._porter.failure(error)
+                self.outcomes[position] = self._answering(position).failure(error)
         self._waiting = good
         if not good:
             return None
@@ -69,11 +70,24 @@ class Batch:
                 f"but it returned {len(results)} results for {len(self._waiting)} calls"
             )
         for position, result in zip(self._waiting, results, strict=True):
+            porter = self._answering(position)
             try:
-                outcome = self._porter.success(result, *self._delivery.input(position), self._delivery.kept)
+                outcome = porter.success(result, *self._delivery.input(position), self._delivery.kept)
             except Exception as error:
-                outcome = self._porter.failure(error)
+                outcome = porter.failure(error)
             self.outcomes[position] = outcome
+
+    def fail(self, exc: BaseException) -> Outcome:
+        """Take what the one call raised, the outcome of all that have none yet; return it as pickled calls get it."""
+        print_exception(exc)
+        for position in self._waiting:
+            porter = self._answering(position)
+            if porter is not self._porter:
+                self.outcomes[position] = porter.failed(exc)
+        return self._porter.failed(exc)
+
+    def _answering(self, position: int) -> Porter:
+        return self._porter.answering(*self._delivery.arguments(position))
 
     def report(self, outbox: Outbox, override: Outcome | None, rest: Outcome, busy_s: float) -> None:
         """Put every call's outcome into the outbox: `override` if given, else its own, else `rest`."""

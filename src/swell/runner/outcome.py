@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from typing import Any, Final
 
 import swell.wire
@@ -16,6 +16,7 @@ from swell.errors import InvalidError, SerializationError
 from swell.model import OutputStatus
 from swell.wire import blobs, payload
 from swell.wire.blob_names import output_name
+from swell.wire.json_payload import MARK, encode_json, encode_json_exception, is_json
 
 __all__ = ["HIDDEN", "TERMINATED", "Outcome", "Porter", "check_plain", "print_exception"]
 
@@ -53,7 +54,7 @@ def check_plain(value: object, name: str) -> None:
 
 
 class Porter:
-    """Packs and unpacks the values of one container.
+    """Packs and unpacks the values of one container: pickles or, for inputs that came as JSON, JSON.
 
     Args:
         container_id: Named in tracebacks.
@@ -67,6 +68,13 @@ class Porter:
         self._container_id = container_id
         self._blob_dir = blob_dir
         self._size_max = size_max
+
+    def answering(self, data: bytes, is_blob: bool) -> Porter:
+        """Return what packs the outcome of an input with these arguments, in the form that they came in."""
+        came_as_json = blobs.starts_with(MARK, data, self._blob_dir) if is_blob else is_json(data)
+        return (
+            JsonPorter(self._container_id, self._inline_max, self._blob_dir, self._size_max) if came_as_json else self
+        )
 
     def arguments(self, data: bytes, is_blob: bool) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments of an input.
@@ -93,13 +101,55 @@ class Porter:
             raise
         if isinstance(packed, bytes):
             return SUCCESS, packed, False
+        return self._stored(packed, call_id, index, kept)
+
+    def _stored(self, parts: Sequence[memoryview], call_id: str, index: int, kept: Set[str]) -> Outcome:
         name = output_name(call_id, index, is_kept=call_id in kept)
-        return SUCCESS, blobs.store(packed, self._blob_dir, name, size_max=self._size_max), True
+        return SUCCESS, blobs.store(parts, self._blob_dir, name, size_max=self._size_max), True
+
+    def item(self, value: object) -> bytes:
+        """Pack a value that a generator yielded, or how many there were.
+
+        Raises:
+            SerializationError: it cannot be packed.
+        """
+        return payload.dumps(value)
 
     def failure(self, exc: BaseException) -> Outcome:
         """Pack an exception, and print it where the container's log goes."""
         print_exception(exc)
+        return self.failed(exc)
+
+    def failed(self, exc: BaseException) -> Outcome:
+        """Pack an exception."""
         return FAILURE, payload.encode_exception(exc, where=self._container_id, hide=HIDDEN), False
+
+
+class JsonPorter(Porter):
+    """Packs what becomes of inputs that came as JSON."""
+
+    def success(self, value: object, call_id: str, index: int, kept: Set[str]) -> Outcome:
+        """Pack the value that an input returned, as JSON.
+
+        Raises:
+            InvalidError: it is a coroutine or a generator.
+            SerializationError: it has no JSON.
+            RequestSizeError: it is too large.
+        """
+        check_plain(value, "the function")
+        data = encode_json(value)
+        if len(data) <= self._inline_max:
+            return SUCCESS, data, False
+        return self._stored([memoryview(data)], call_id, index, kept)
+
+    def item(self, value: object) -> bytes:
+        """Pack a value that a generator yielded, as JSON."""
+        return encode_json(value)
+
+    def failed(self, exc: BaseException) -> Outcome:
+        """Pack an exception as text."""
+        text = payload.format_exception(exc, hide=HIDDEN)
+        return FAILURE, encode_json_exception(*payload.described(exc), text), False
 
 
 def print_exception(exc: BaseException) -> None:

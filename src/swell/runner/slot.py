@@ -22,8 +22,8 @@ from swell.runner.deliveries import Delivery, Ledger, Turn
 from swell.runner.entry import Entry
 from swell.runner.generators import LateFlush, Stream, values_of
 from swell.runner.outcome import TERMINATED, Outcome, Porter, print_exception
-from swell.wire import payload
 from swell.wire.context import current
+from swell.wire.json_payload import LEAD
 from swell.wire.payload import decode_arguments
 
 __all__ = ["FLUSH_AFTER_S", "FLUSH_BYTES", "GENERATOR_DONE", "Slot", "Workbench"]
@@ -136,7 +136,12 @@ class Slot(ABC):
             raise InputCancellation("the call was cancelled")
 
     def _guarded(
-        self, body: Callable[[Entry, Delivery, int], Outcome], entry: Entry, delivery: Delivery, position: int
+        self,
+        body: Callable[[Entry, Delivery, int], Outcome],
+        entry: Entry,
+        delivery: Delivery,
+        position: int,
+        batch: Batch | None = None,
     ) -> Outcome:
         """Run user code; whatever it does to this thread becomes an outcome, except KeyboardInterrupt."""
         try:
@@ -153,7 +158,9 @@ class Slot(ABC):
                 self._settle()
                 if isinstance(exc, KeyboardInterrupt):
                     raise
-                return TERMINATED if self.cancelled else self._porter.failure(exc)
+                if self.cancelled:
+                    return TERMINATED
+                return batch.fail(exc) if batch else self._porter.answering(*delivery.arguments(position)).failure(exc)
         except InputCancellation:  # it appeared between the end of user code and _settle
             self._settle()
             return TERMINATED
@@ -211,8 +218,13 @@ class Slot(ABC):
         call_id, index = here = delivery.input(position)
         current.set(here)
         data, is_blob = delivery.arguments(position)
-        args, kwargs = self._porter.arguments(data, True) if is_blob else decode_arguments(data)
-        return self._porter.success(entry.call(*args, **kwargs), call_id, index, delivery.kept)
+        if is_blob or data[:1] == LEAD:
+            porter = self._porter.answering(data, is_blob)
+            args, kwargs = porter.arguments(data, is_blob)
+        else:  # what most inputs are: the shortest way
+            porter = self._porter
+            args, kwargs = decode_arguments(data)
+        return porter.success(entry.call(*args, **kwargs), call_id, index, delivery.kept)
 
     # ------------------------------------------------------------ generators
 
@@ -230,14 +242,16 @@ class Slot(ABC):
         stream = self._stream
         assert stream is not None
         current.set(delivery.input(position))
-        args, kwargs = self._porter.arguments(*delivery.arguments(position))
+        data, is_blob = delivery.arguments(position)
+        porter = self._porter.answering(data, is_blob)
+        args, kwargs = porter.arguments(data, is_blob)
         for value in values_of(entry.call(*args, **kwargs), entry.name):
-            data = payload.dumps(value)
+            data = porter.item(value)
             self._settle()
             stream.put(data)
             stream.wait_for_room(lambda: self.cancelled)
             self._resume()
-        return GENERATOR_DONE, payload.dumps(stream.count), False
+        return GENERATOR_DONE, porter.item(stream.count), False
 
     # ------------------------------------------------------------ batches
 
@@ -260,7 +274,7 @@ class Slot(ABC):
             return TERMINATED
 
         began = perf_counter()
-        rest = self._guarded(call, entry, delivery, positions[0])
+        rest = self._guarded(call, entry, delivery, positions[0], batch)
         busy_s = perf_counter() - began
         with ledger.lock:
             batch.report(ledger.outbox, TERMINATED if self.cancelled else None, rest, busy_s)

@@ -23,11 +23,10 @@ from swell.runner.deliveries import Delivery, Turn
 from swell.runner.entry import Entry
 from swell.runner.generators import Stream, check_generator
 from swell.runner.inbox import Inbox
-from swell.runner.outcome import TERMINATED, Outcome
+from swell.runner.outcome import TERMINATED, Outcome, Porter
 from swell.runner.serial import MainSlot
 from swell.runner.slot import FLUSH_AFTER_S, FLUSH_BYTES, GENERATOR_DONE, Workbench
 from swell.runner.threads import Crew
-from swell.wire import payload
 from swell.wire.context import current
 
 __all__ = ["LoopExecutor"]
@@ -231,7 +230,11 @@ class AsyncSlot:
         self._executor.flush()
 
     async def _guarded(
-        self, body: Callable[[Delivery, int], Awaitable[Outcome]], delivery: Delivery, position: int
+        self,
+        body: Callable[[Delivery, int], Awaitable[Outcome]],
+        delivery: Delivery,
+        position: int,
+        batch: Batch | None = None,
     ) -> Outcome | None:
         """Run user code; whatever comes of it becomes an outcome, or None if the container is to leave without."""
         outcome: Outcome | None
@@ -243,12 +246,12 @@ class AsyncSlot:
         except BaseException as exc:
             self._running = 0
             self._bench.leave_if_forked(exc)
-            outcome = self._after(exc)
+            outcome = self._after(exc, delivery, position, batch)
         self._running = 0
         self._bench.leave_if_forked()
         return TERMINATED if self._cancelled else outcome
 
-    def _after(self, exc: BaseException) -> Outcome | None:
+    def _after(self, exc: BaseException, delivery: Delivery, position: int, batch: Batch | None) -> Outcome | None:
         if isinstance(exc, KeyboardInterrupt):
             self._executor.interrupt()
         if self._executor.is_interrupted:
@@ -256,7 +259,9 @@ class AsyncSlot:
         if isinstance(exc, asyncio.CancelledError) and self.task is not None:
             while self.task.cancelling():  # the next item starts with a clean slate
                 self.task.uncancel()
-        return TERMINATED if self._cancelled else self._porter.failure(exc)
+        if self._cancelled:
+            return TERMINATED
+        return batch.fail(exc) if batch else self._porter.answering(*delivery.arguments(position)).failure(exc)
 
     # ------------------------------------------------------------ items
 
@@ -285,18 +290,21 @@ class AsyncSlot:
                 ledger.outbox.add(delivery.number, position, *outcome, perf_counter() - began)
 
     async def _call(self, delivery: Delivery, position: int) -> Outcome:
-        value = self._start(delivery, position)
+        porter, value = self._start(delivery, position)
         if not inspect.isawaitable(value):
             raise InvalidError(
                 f"{self._entry.name or 'the function'} is declared async, but returned a {type(value).__qualname__} "
                 "instead of a coroutine"
             )
-        return self._porter.success(await value, *delivery.input(position), delivery.kept)
+        return porter.success(await value, *delivery.input(position), delivery.kept)
 
-    def _start(self, delivery: Delivery, position: int) -> Any:
+    def _start(self, delivery: Delivery, position: int) -> tuple[Porter, Any]:
+        """Call the user's function; return what it returned, and what packs what comes of it."""
         current.set(delivery.input(position))
-        args, kwargs = self._porter.arguments(*delivery.arguments(position))
-        return self._entry.call(*args, **kwargs)
+        data, is_blob = delivery.arguments(position)
+        porter = self._porter.answering(data, is_blob)
+        args, kwargs = porter.arguments(data, is_blob)
+        return porter, self._entry.call(*args, **kwargs)
 
     # ------------------------------------------------------------ generators
 
@@ -304,18 +312,18 @@ class AsyncSlot:
         stream = AsyncStream(self._bench, delivery, position, self._executor.loop)
         self._bench.open_stream(stream)
         try:
-            values = self._start(delivery, position)
+            porter, values = self._start(delivery, position)
             check_generator(values, self._entry.name, "__anext__")
             try:
                 async for value in values:
-                    stream.put(payload.dumps(value))
+                    stream.put(porter.item(value))
                     await stream.room()
             finally:
                 if inspect.isasyncgen(values):
                     await values.aclose()
         finally:
             self._bench.close_stream(stream)
-        return GENERATOR_DONE, payload.dumps(stream.count), False
+        return GENERATOR_DONE, porter.item(stream.count), False
 
     # ------------------------------------------------------------ batches
 
@@ -338,7 +346,7 @@ class AsyncSlot:
             return TERMINATED
 
         began = perf_counter()
-        rest = await self._guarded(call, delivery, positions[0])
+        rest = await self._guarded(call, delivery, positions[0], batch)
         busy_s = perf_counter() - began
         if rest is None:
             return False

@@ -7,6 +7,7 @@ from typing import Any
 from swell.errors import DeserializationError, Error, ExecutionError, FunctionTimeoutError, InternalFailure, RemoteError
 from swell.model import OutputStatus
 from swell.wire import blobs
+from swell.wire.json_payload import decode_json_exception, is_json
 from swell.wire.messages import Outputs
 from swell.wire.payload import decode_exception, loads
 
@@ -68,6 +69,9 @@ def _from_blob(data: bytes, blob_dir: str, *, keep: bool) -> Any:
 def _exception(status: OutputStatus, data: bytes) -> BaseException:
     if data[:1] and data[0] == _ENCODED_EXCEPTION:
         return decode_exception(data)
+    if is_json(data):
+        told = decode_json_exception(data)
+        return RemoteError(f"the function raised {told.type}: {told.message}\n{told.traceback}")
     text = data.decode(errors="replace")
     match status:
         case OutputStatus.TIMEOUT:

@@ -28,6 +28,8 @@ __all__ = [
     "pack",
     "pack_arguments",
     "pickled",
+    "read_single",
+    "starts_with",
     "store",
     "unpack",
     "unpack_arguments",
@@ -120,6 +122,38 @@ def unpack_arguments(data: bytes, directory: str) -> tuple[tuple[Any, ...], dict
     """As `unpack`, for the arguments of one call."""
     parts = _read(directory, _checked_name(data))
     return payload.decode_arguments(parts[0], parts[1:])
+
+
+def starts_with(lead: bytes, data: bytes, directory: str) -> bool:
+    """Tell whether what lies in the file that `data` names begins so; False if there is no such file to be read."""
+    name = data.decode("utf-8", "replace")
+    if not is_blob_name(name):
+        return False
+    try:
+        with open(os.path.join(directory, name), "rb", buffering=0) as file:
+            head = file.read(_SIZE.size)
+            if len(head) < _SIZE.size:
+                return False
+            end = _SIZE.size * (1 + _SIZE.unpack(head)[0])
+            return os.pread(file.fileno(), len(lead), end + _padding(end)) == lead
+    except (OSError, OverflowError):  # it is missing, or damaged: who reads it all says so
+        return False
+
+
+def read_single(data: bytes, directory: str, size_max: int) -> bytes:
+    """Return what lies in the file that `data` names as it is, which is in one part.
+
+    Raises:
+        DeserializationError: the name is not a plain one, the file is missing or damaged, or has several parts.
+        RequestSizeError: it is over `size_max` bytes.
+    """
+    name = _checked_name(data)
+    parts = _read(directory, name)
+    if len(parts) != 1:
+        raise DeserializationError(f"blob {name} has {len(parts)} parts; one was expected")
+    if parts[0].nbytes > size_max:
+        raise RequestSizeError(f"the value takes {parts[0].nbytes} bytes, over the limit of {size_max}")
+    return bytes(parts[0])
 
 
 def discard(data: bytes, directory: str) -> None:

@@ -19,16 +19,19 @@ from typing import Any, Final, cast
 import msgspec
 
 from swell.errors import DeserializationError, ExecutionError, SerializationError
+from swell.wire.json_payload import decode_json, decode_json_arguments, is_json
 
 __all__ = [
     "EXCEPTION_BYTES_MAX",
     "EXCEPTION_TEXT_MAX",
     "decode_arguments",
     "decode_exception",
+    "described",
     "dumps",
     "dumps_apart",
     "encode_arguments",
     "encode_exception",
+    "exception_text",
     "loads",
 ]
 
@@ -103,7 +106,7 @@ def _dumps_by_value(value: object, buffer_callback: Callable[[pickle.PickleBuffe
 
 
 def loads(data: bytes | memoryview, buffers: Sequence[memoryview] = ()) -> Any:
-    """Unpickle a value; `buffers` are those that `dumps_apart` left out.
+    """Unpickle a value, or read it as JSON if it is marked so; `buffers` are those that `dumps_apart` left out.
 
     Raises:
         DeserializationError: the data cannot be read here; says why.
@@ -111,6 +114,8 @@ def loads(data: bytes | memoryview, buffers: Sequence[memoryview] = ()) -> Any:
     try:
         return _pickle_loads(data, buffers=buffers) if buffers else _pickle_loads(data)
     except Exception as error:
+        if is_json(data):  # only looked for where unpickling fails, so that it costs pickles nothing
+            return decode_json(data)
         raise _unreadable(error) from error
 
 
@@ -133,7 +138,7 @@ def encode_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
 
 
 def decode_arguments(data: bytes | memoryview, buffers: Sequence[memoryview] = ()) -> Arguments:
-    """Read what `encode_arguments` wrote.
+    """Read what `encode_arguments` wrote, or arguments that are marked as JSON.
 
     Raises:
         DeserializationError: the data cannot be read here, or is something else.
@@ -142,6 +147,8 @@ def decode_arguments(data: bytes | memoryview, buffers: Sequence[memoryview] = (
     try:
         value = _pickle_loads(data, buffers=buffers) if buffers else _pickle_loads(data)
     except Exception as error:
+        if is_json(data):
+            return decode_json_arguments(data)
         raise _unreadable(error) from error
     if value.__class__ is tuple and len(value) == 2 and value[0].__class__ is tuple and value[1].__class__ is dict:
         return value
@@ -214,6 +221,11 @@ def format_exception(exc: BaseException, *, hide: Sequence[str]) -> str:
     text = "".join(lines)
     text = text.encode("utf-8", "backslashreplace").decode()  # lone surrogates cannot travel
     return text if len(text) <= EXCEPTION_TEXT_MAX else _trimmed(text)
+
+
+def described(exc: BaseException) -> tuple[str, str]:
+    """Return the name of an exception's class, with its module, and its message."""
+    return _name_of(type(exc)), _text_of(exc)
 
 
 def _without_leading(tb: TracebackType | None, hide: Sequence[str]) -> TracebackType | None:
@@ -297,6 +309,18 @@ def decode_exception(data: bytes) -> BaseException:
     with contextlib.suppress(Exception):  # a class may refuse attributes
         exc.__line_cache__ = lines  # pyright: ignore[reportAttributeAccessIssue]
     return exc.with_traceback(_traceback_of(remote.frames))
+
+
+def exception_text(data: bytes) -> str:
+    """Return the traceback in what `encode_exception` wrote, without unpickling anything.
+
+    Raises:
+        DeserializationError: it is something else.
+    """
+    try:
+        return _decoder.decode(data).text
+    except msgspec.DecodeError as error:
+        raise DeserializationError(f"this is no exception: {error}") from None
 
 
 def _traceback_of(frames: Sequence[_Frame]) -> TracebackType | None:

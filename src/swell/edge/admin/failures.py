@@ -13,25 +13,39 @@ import msgspec
 from msgspec import Struct
 from starlette.responses import Response
 
-from swell import errors
+from swell.errors import (
+    AlreadyExistsError,
+    AuthError,
+    ConflictError,
+    ConnectionError,
+    Error,
+    InvalidError,
+    NotFoundError,
+    OutputExpiredError,
+    PermissionDeniedError,
+    RequestSizeError,
+    ResourceExhausted,
+    ServiceError,
+    UnimplementedError,
+)
 
 __all__ = ["STATUSES", "Failure", "Problem", "code_of", "failed", "refused", "status_of"]
 
 #: Status of each class of error and of those that derive from it, unless they are listed, too.
-STATUSES: Final[dict[type[errors.Error], int]] = {
-    errors.AuthError: 401,
-    errors.PermissionDeniedError: 403,
-    errors.NotFoundError: 404,
-    errors.ConflictError: 409,
-    errors.AlreadyExistsError: 409,
-    errors.OutputExpiredError: 410,
-    errors.RequestSizeError: 413,
-    errors.InvalidError: 422,
-    errors.ResourceExhausted: 429,
-    errors.UnimplementedError: 501,
-    errors.ConnectionError: 503,
-    errors.ServiceError: 503,
-    errors.Error: 500,
+STATUSES: Final[dict[type[Error], int]] = {
+    AuthError: 401,
+    PermissionDeniedError: 403,
+    NotFoundError: 404,
+    ConflictError: 409,
+    AlreadyExistsError: 409,
+    OutputExpiredError: 410,
+    RequestSizeError: 413,
+    InvalidError: 422,
+    ResourceExhausted: 429,
+    UnimplementedError: 501,
+    ConnectionError: 503,
+    ServiceError: 503,
+    Error: 500,
 }
 
 
@@ -51,22 +65,22 @@ class Problem(Struct, frozen=True):
     error: Failure
 
 
-def status_of(error: errors.Error) -> int:
+def status_of(error: Error) -> int:
     """Return the status that says whose fault an error is."""
     return next(STATUSES[cls] for cls in type(error).__mro__ if cls in STATUSES)
 
 
-def code_of(error: errors.Error) -> str:
+def code_of(error: Error) -> str:
     """Return the name under which an error is known: the public one, for those that only narrow it."""
     cls = type(error)
     return next(base.__name__ for base in cls.__mro__ if "code" in vars(base))
 
 
-def failed(error: errors.Error) -> Response:
+def failed(error: Error) -> Response:
     """Return the answer that tells an error."""
     fields: dict[str, Any] = {}
     headers: dict[str, str] = {}
-    if isinstance(error, errors.ResourceExhausted):
+    if isinstance(error, ResourceExhausted):
         fields = {"limit": error.limit, "value": error.value, "retry_after_s": error.retry_after_s}
         if error.retry_after_s is not None:
             headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
