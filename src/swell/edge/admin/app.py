@@ -11,9 +11,11 @@ import logging
 import socket
 from collections.abc import Callable
 from email.utils import formatdate
+from functools import cache
 from time import time
 from typing import Any, Final, cast
 
+import msgspec
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -24,7 +26,8 @@ from starlette.routing import Route as HttpRoute
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from swell.config import Settings
-from swell.edge.admin.api.operation import Backstage, route_of
+from swell.edge.admin.api.openapi import describe
+from swell.edge.admin.api.operation import PREFIX, Backstage, route_of
 from swell.edge.admin.api.table import OPERATIONS
 from swell.edge.admin.failures import refused
 from swell.edge.admin.guard import Guard
@@ -85,7 +88,11 @@ class Admin:
         )
 
     def _routes(self, backstage: Backstage) -> list[BaseRoute]:
-        return [HttpRoute("/healthz", _healthy), *(route_of(operation, backstage) for operation in OPERATIONS)]
+        return [
+            HttpRoute("/healthz", _healthy),
+            HttpRoute(f"{PREFIX}/openapi.json", _described),
+            *(route_of(operation, backstage) for operation in OPERATIONS),
+        ]
 
     async def start(self) -> str:
         """Listen; return the URL, without a slash at the end. May be called again after it failed.
@@ -163,6 +170,15 @@ def _listen(host: str, port: int) -> socket.socket:
 
 async def _healthy(_request: Request) -> Response:
     return PlainTextResponse("ok\n")
+
+
+async def _described(_request: Request) -> Response:
+    return Response(_description(), media_type="application/json")
+
+
+@cache
+def _description() -> bytes:
+    return msgspec.json.format(msgspec.json.encode(describe(OPERATIONS)))
 
 
 async def _not_served(_request: Request, error: Exception) -> Response:

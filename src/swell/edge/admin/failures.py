@@ -65,15 +65,14 @@ class Problem(Struct, frozen=True):
     error: Failure
 
 
-def status_of(error: Error) -> int:
-    """Return the status that says whose fault an error is."""
-    return next(STATUSES[cls] for cls in type(error).__mro__ if cls in STATUSES)
+def status_of(kind: type[Error]) -> int:
+    """Return the status that says whose fault an error of this class is."""
+    return next(STATUSES[cls] for cls in kind.__mro__ if cls in STATUSES)
 
 
-def code_of(error: Error) -> str:
-    """Return the name under which an error is known: the public one, for those that only narrow it."""
-    cls = type(error)
-    return next(base.__name__ for base in cls.__mro__ if "code" in vars(base))
+def code_of(kind: type[Error]) -> str:
+    """Return the name under which an error is known: that of the class it derives from, if it only narrows that."""
+    return next(cls.__name__ for cls in kind.__mro__ if "code" in vars(cls))
 
 
 def failed(error: Error) -> Response:
@@ -84,7 +83,7 @@ def failed(error: Error) -> Response:
         fields = {"limit": error.limit, "value": error.value, "retry_after_s": error.retry_after_s}
         if error.retry_after_s is not None:
             headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
-    return _answer(status_of(error), Failure(code_of(error), str(error), **fields), headers)
+    return _answer(status_of(type(error)), Failure(code_of(type(error)), str(error), **fields), headers)
 
 
 def refused(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:

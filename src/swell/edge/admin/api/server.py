@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from swell.edge.admin.api.documents import ServerStatus, moment
+from swell.edge.admin.api.documents import LoginToken, ServerStatus, moment
 from swell.edge.admin.api.operation import Asked, Nothing, Operation
+from swell.edge.admin.sessions import LOGIN_S
 from swell.wire.inquiries import GetStatus, Status
 
 __all__ = ["OPERATIONS"]
@@ -28,4 +29,13 @@ async def get_status(asked: Asked[Nothing, None]) -> ServerStatus:
     )
 
 
-OPERATIONS: Final = (Operation("GET", "/status", get_status, ServerStatus),)
+async def create_login_token(asked: Asked[Nothing, None]) -> LoginToken:
+    """Make a token that logs in one browser to the dashboard, once, within ten minutes: `swell dashboard` does it."""
+    token = asked.backstage.mint_login()
+    return LoginToken(token, f"/login?token={token}", LOGIN_S)
+
+
+OPERATIONS: Final = (
+    Operation("GET", "/status", get_status, ServerStatus),
+    Operation("POST", "/login-tokens", create_login_token, LoginToken, status=201),
+)

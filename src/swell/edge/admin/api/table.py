@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from swell.edge.admin.api import server
+from swell.edge.admin.api import apps, calls, containers, functions, server
 from swell.edge.admin.api.operation import Operation
 
 __all__ = ["OPERATIONS"]
 
-OPERATIONS: Final[tuple[Operation, ...]] = (*server.OPERATIONS,)
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    *server.OPERATIONS,
+    *apps.OPERATIONS,
+    *functions.OPERATIONS,
+    *calls.OPERATIONS,
+    *containers.OPERATIONS,
+)

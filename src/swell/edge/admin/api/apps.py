@@ -1,0 +1,161 @@
+"""Operations about apps and what they have written. This module must not know how functions are called."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta
+
+from swell.edge.admin.api.documents import (
+    AppDetail,
+    AppList,
+    AppSummary,
+    AutoscalerLayer,
+    FunctionSummary,
+    LogLine,
+    LogLines,
+    Moment,
+    Version,
+    moment,
+)
+from swell.edge.admin.api.operation import Asked, Nothing, Operation, Query
+from swell.errors import NotFoundError, ServiceError, from_wire
+from swell.model import AutoscalerSettings
+from swell.wire import inquiries
+from swell.wire.inquiries import AppDescription, AppRow, DescribeApp, FunctionRow, ListApps, LogEntry, ReadLogs
+from swell.wire.messages import Done, Failed
+
+__all__ = ["OPERATIONS", "function_summary", "layer"]
+
+LINES_MAX: Final = 10_000
+
+
+class LogQuery(Query, frozen=True):
+    """Which lines of a log."""
+
+    tail: Annotated[int, Meta(ge=1, le=LINES_MAX, description="Only so many, the latest.")] = 100
+    function: Annotated[str, Meta(description="Only those of this function.")] = ""
+    container: Annotated[str, Meta(description="Only those of this container.")] = ""
+    call: Annotated[str, Meta(description="Only those written while this call ran.")] = ""
+    stream: Annotated[Literal["", "stdout", "stderr", "system"], Meta(description="Only this stream.")] = ""
+    search: Annotated[str, Meta(description="Only lines with this text in them.")] = ""
+    since: Annotated[Moment | None, Meta(description="Not before this time.")] = None
+    until: Annotated[Moment | None, Meta(description="Not after this time.")] = None
+
+
+async def list_apps(asked: Asked[Nothing, None]) -> AppList:
+    """Apps that run, and lasting ones that were stopped."""
+    found = await asked.backstage.ask(inquiries.AppList, ListApps)
+    return AppList([_summary(row) for row in found.apps])
+
+
+async def get_app(asked: Asked[Nothing, None]) -> AppDetail:
+    """One app, by its name or id, with its functions."""
+    found = await asked.backstage.ask(AppDescription, partial(DescribeApp, app=asked.path["app"]))
+    live = found.live and Version(
+        found.live.version,
+        moment(found.live.deployed_at),
+        found.live.provenance.deployed_by,
+        found.live.provenance.commit,
+        found.live.tag,
+    )
+    functions = [function_summary(row, found.urls) for row in found.functions]
+    return AppDetail(_summary(found.app), live, found.tags, functions)
+
+
+async def get_logs(asked: Asked[LogQuery, None]) -> LogLines:
+    """The latest lines that an app's containers wrote."""
+    query, lines = asked.query, list[LogLine]()
+    link = await asked.backstage.link()
+    number = link.next_request()
+    box = link.open(number)
+    try:
+        link.send(
+            ReadLogs(
+                number,
+                asked.path["app"],
+                query.container,
+                query.function,
+                query.call,
+                query.stream,
+                query.search,
+                query.since and query.since.timestamp(),
+                query.until and query.until.timestamp(),
+                query.tail,
+            )
+        )
+        while True:
+            message, payload = await link.receive(box)
+            if isinstance(message, LogEntry):
+                lines += _lines(message, payload)
+            elif isinstance(message, Failed):
+                raise from_wire(message.code, message.text, message.fields)
+            elif isinstance(message, Done):
+                return LogLines(lines[-query.tail :])
+            else:
+                raise ServiceError(f"the server answered with {type(message).__name__}")
+    finally:
+        link.close(box)
+
+
+def _lines(entry: LogEntry, payload: bytes) -> list[LogLine]:
+    text = payload.decode("utf-8", "replace").removesuffix("\n")
+    at, name = moment(entry.at), entry.function_name.removesuffix(".*")
+    return [LogLine(at, name, entry.container_id, entry.stream, line, entry.call_ids) for line in text.split("\n")]
+
+
+def _summary(row: AppRow) -> AppSummary:
+    return AppSummary(
+        row.app_id,
+        row.name,
+        row.state,
+        row.version,
+        row.containers,
+        row.pending,
+        row.running,
+        moment(row.created_at),
+        moment(row.stopped_at),
+    )
+
+
+def function_summary(row: FunctionRow, urls: dict[str, str]) -> FunctionSummary:
+    """Return a row of the server as the API shows it, with those of an app's URLs that are its own."""
+    name = row.name.removesuffix(".*")
+    own = [url for owner, url in urls.items() if owner == name or owner.startswith(f"{name}.")]
+    return FunctionSummary(
+        name=name,
+        function_id=row.function_id,
+        version=row.version,
+        settings=layer(row.settings),
+        plan=row.plan,
+        reason=row.reason,
+        held_back=row.held_back,
+        starting=row.starting,
+        busy=row.busy,
+        idle=row.idle,
+        pending=row.pending,
+        running=row.running,
+        done=row.done,
+        schedule=row.schedule,
+        next_run=moment(row.next_run),
+        is_retired=row.is_retired,
+        web_urls=own,
+    )
+
+
+def layer(settings: AutoscalerSettings) -> AutoscalerLayer:
+    """Return settings as the API shows them; the server's 0 for "no bound" is null."""
+    return AutoscalerLayer(
+        settings.min_containers,
+        settings.max_containers or None,
+        settings.buffer_containers,
+        settings.scaledown_window,
+    )
+
+
+OPERATIONS: Final = (
+    Operation("GET", "/apps", list_apps, AppList),
+    Operation("GET", "/apps/{app}", get_app, AppDetail, errors=(NotFoundError,)),
+    Operation("GET", "/apps/{app}/logs", get_logs, LogLines, query=LogQuery, errors=(NotFoundError,)),
+)

@@ -1,0 +1,145 @@
+"""One call with arguments in JSON: made, and waited for, streamed or left alone. This module must not know HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from itertools import pairwise
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+
+from swell.edge.admin.api.documents import Result, StreamLine
+from swell.edge.admin.api.outcome import Reader
+from swell.edge.admin.api.target import Target
+from swell.errors import InternalError, from_wire
+from swell.model import CallKind
+from swell.sdk.client import mint_id
+from swell.sdk.link import Box, Link
+from swell.wire import blobs
+from swell.wire.blob_names import input_name
+from swell.wire.json_payload import MARK, json_of
+from swell.wire.message import Message
+from swell.wire.messages import Accepted, Items, OpenCall, Outputs, Refused, TakeItems
+
+__all__ = ["Calling"]
+
+ITEMS_PER_ACK: Final = 64  #: how often the container hears that a generator's items are being taken
+
+
+class Calling:
+    """A call of one input. One of `result`, `lines` and `spawn` is used, once.
+
+    Args:
+        link: To the server.
+        target: What is called.
+        kind: REMOTE for those that wait, SPAWN for those that do not.
+        args: Positional arguments.
+        kwargs: Arguments by name.
+        size_max: Bytes that the result may have.
+    """
+
+    def __init__(
+        self, link: Link, target: Target, kind: CallKind, args: list[Any], kwargs: dict[str, Any], *, size_max: int
+    ) -> None:
+        self.call_id = mint_id("fc-")
+        self._link = link
+        self._target = target
+        self._kind = kind
+        self._payload = MARK + msgspec.json.encode({"args": args, "kwargs": kwargs})
+        self._reader = Reader(link.welcome.blob_dir, size_max)
+
+    async def result(self) -> Result:
+        """Wait for the result; the call is cancelled if this is.
+
+        Raises:
+            Error: the server refused it.
+        """
+        link, finished = self._link, False
+        box = link.open(self.call_id)
+        try:
+            await self._open()
+            message, payload = await link.receive(box)
+            finished = True
+        finally:
+            self._leave(box, finished)
+        if not isinstance(message, Outputs):
+            raise _refusal(message)
+        (result,) = await self._reader.results(message, payload)
+        self._reader.discard(message, payload)
+        return result
+
+    async def lines(self) -> AsyncGenerator[StreamLine, None]:
+        """Yield what the function yields, and how it ended; the call is cancelled if this is closed before.
+
+        Raises:
+            Error: the server refused it.
+        """
+        link, finished, taken, acknowledged = self._link, False, 0, 0
+        box = link.open(self.call_id)
+        try:
+            await self._open()
+            while True:
+                message, payload = await link.receive(box)
+                if isinstance(message, Items):
+                    for start, end in pairwise((0, *message.ends)):
+                        yield StreamLine(Raw(json_of(payload[start:end])))
+                    taken += len(message.ends)
+                    if taken - acknowledged >= ITEMS_PER_ACK:
+                        acknowledged = taken
+                        link.send(TakeItems(self.call_id, 0, taken))
+                    continue
+                finished = True
+                if not isinstance(message, Outputs):
+                    raise _refusal(message)
+                yield StreamLine(end=self._reader.ending(message, payload, taken))
+                return
+        finally:
+            self._leave(box, finished)
+
+    async def spawn(self) -> None:
+        """Return once it is accepted.
+
+        Raises:
+            Error: the server refused it.
+        """
+        link = self._link
+        box = link.open(self.call_id)
+        try:
+            await self._open()
+            message, _ = await link.receive(box)
+        finally:
+            link.close(box)
+        if not isinstance(message, Accepted):
+            raise _refusal(message)
+
+    async def _open(self) -> None:
+        welcome, data, is_kept = self._link.welcome, self._payload, self._kind.is_async
+        is_blob = len(data) > welcome.payload_inline_max
+        if is_blob:
+            name = input_name(self.call_id, 0, is_kept=is_kept)
+            parts = [memoryview(data)]
+            # On a thread: a file that is to be kept is on the disk when it returns.
+            data = await asyncio.to_thread(blobs.store, parts, welcome.blob_dir, name, size_max=welcome.payload_max)
+        message = OpenCall(
+            self.call_id,
+            self._target.function_id,
+            self._target.method,
+            self._kind,
+            [len(data)],
+            True,
+            [0] if is_blob else [],
+        )
+        self._link.send(message, data)
+
+    def _leave(self, box: Box, finished: bool) -> None:
+        self._link.close(box)
+        if not finished:
+            self._link.abandon(self.call_id)
+
+
+def _refusal(message: Message) -> Exception:
+    if isinstance(message, Refused):
+        return from_wire(message.code, message.text, message.fields)
+    return InternalError(f"the server answered a call with {type(message).__name__}")

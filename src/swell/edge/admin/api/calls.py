@@ -1,0 +1,134 @@
+"""Operations about calls: how far they are, and what came of them. This module must not know how they were made."""
+
+from __future__ import annotations
+
+from functools import partial
+from time import monotonic
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+from swell.edge.admin.api.documents import CallDetail, Result, ResultPage, moment
+from swell.edge.admin.api.operation import Asked, Backstage, Body, Nothing, Operation, Query
+from swell.edge.admin.api.outcome import Reader
+from swell.errors import NotFoundError, OutputExpiredError, from_wire
+from swell.wire.inquiries import CallReport, InspectCall
+from swell.wire.messages import CallDescription, CancelCall, DescribeCall, Failed, Outputs, Unwatch, Watch
+
+__all__ = ["OPERATIONS"]
+
+RESULTS_MAX: Final = 1_000  #: results in one answer
+WAIT_MAX_S: Final = 300.0
+
+
+class ResultQuery(Query, frozen=True):
+    """Which results, and for how long to wait for them."""
+
+    first: Annotated[int, Meta(ge=0, le=1 << 40, description="Index of the first input.")] = 0
+    count: Annotated[int, Meta(ge=1, le=RESULTS_MAX, description="Of so many inputs.")] = 100
+    wait_s: Annotated[
+        float,
+        Meta(ge=0, le=WAIT_MAX_S, description="Wait so long for all of them; then those are sent that are there."),
+    ] = 0.0
+
+
+class CancelRequest(Body, frozen=True):
+    """How a call is to end."""
+
+    terminate_containers: Annotated[
+        bool, Meta(description="Kill the containers that run it, too; what shares them is run again.")
+    ] = False
+
+
+async def get_call(asked: Asked[Nothing, None]) -> CallDetail:
+    """One call and where its inputs are."""
+    return await _inspect(asked.backstage, asked.path["call_id"])
+
+
+async def get_results(asked: Asked[ResultQuery, None]) -> ResultPage:
+    """The results of a spawned call that are there, by index. As often as you like, until they expire.
+
+    A result of a call that a Python program made is not JSON, and is left out, with the reason.
+    """
+    return await asked.while_here(_results(asked.backstage, asked.path["call_id"], asked.query))
+
+
+async def cancel_call(asked: Asked[Nothing, CancelRequest]) -> CallDetail:
+    """End what has not finished of a call. Harmless if it has."""
+    call_id, backstage = asked.path["call_id"], asked.backstage
+    await _inspect(backstage, call_id)  # there must be one
+    link = await backstage.link()
+    link.send(CancelCall(call_id, asked.body.terminate_containers))
+    return await _inspect(backstage, call_id)
+
+
+async def _inspect(backstage: Backstage, call_id: str) -> CallDetail:
+    report = await backstage.ask(CallReport, partial(InspectCall, call_id=call_id))
+    return CallDetail(
+        call_id=report.call_id,
+        app_name=report.app_name,
+        function_name=report.function_name.removesuffix(".*"),
+        kind=report.kind,
+        state="open" if report.ended_at is None else "ended",
+        opened_at=moment(report.opened_at),
+        ended_at=moment(report.ended_at),
+        num_inputs=report.num_inputs,
+        pending=report.pending,
+        running=report.running,
+        done=report.done,
+        parent=report.parent,
+    )
+
+
+async def _results(backstage: Backstage, call_id: str, query: ResultQuery) -> ResultPage:
+    until = monotonic() + query.wait_s
+    described = await backstage.ask(CallDescription, partial(DescribeCall, call_id=call_id))
+    last = query.first + query.count
+    if described.num_inputs is not None:
+        last = min(last, described.num_inputs)
+    found: dict[int, Result] = {}
+    if query.first < last:
+        await _watch(backstage, call_id, range(query.first, last), until if query.wait_s else None, found)
+    results = [found[index] for index in sorted(found)]
+    return ResultPage(call_id, described.num_inputs, results, max(0, last - query.first) - len(results))
+
+
+async def _watch(
+    backstage: Backstage, call_id: str, wanted: range, until: float | None, found: dict[int, Result]
+) -> None:
+    """Collect the results of a range until all are there, until a time of `monotonic()`, or, for None, those there."""
+    link = await backstage.link()
+    reader = Reader(link.welcome.blob_dir, backstage.settings.admin_result_max)
+    request = link.next_request()
+    box = link.open(call_id, request)
+    try:
+        link.send(Watch(request, call_id, wanted.start, wanted.stop, until is None))
+        while len(found) < len(wanted):
+            message, payload = await link.receive(box, until)
+            if isinstance(message, Failed):
+                raise from_wire(message.code, message.text, message.fields)
+            if isinstance(message, CallDescription):
+                return
+            if isinstance(message, Outputs):
+                results = await reader.results(message, payload)
+                found.update({result.index: result for result in results if result.index in wanted})
+    except TimeoutError:
+        return
+    finally:
+        link.close(box)
+        if link.broken is None:
+            link.send(Unwatch(request, call_id))
+
+
+OPERATIONS: Final = (
+    Operation("GET", "/calls/{call_id}", get_call, CallDetail, errors=(NotFoundError,)),
+    Operation(
+        "GET",
+        "/calls/{call_id}/results",
+        get_results,
+        ResultPage,
+        query=ResultQuery,
+        errors=(NotFoundError, OutputExpiredError),
+    ),
+    Operation("POST", "/calls/{call_id}/cancel", cancel_call, CallDetail, body=CancelRequest, errors=(NotFoundError,)),
+)

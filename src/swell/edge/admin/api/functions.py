@@ -1,0 +1,164 @@
+"""Operations about functions: their numbers, their autoscaler, and calls by name.
+
+This module must not know how results of spawned calls are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Annotated, Any, Final
+
+from msgspec import UNSET, Meta, UnsetType, field
+
+from swell.edge.admin.api.apps import function_summary, layer
+from swell.edge.admin.api.calling import Calling
+from swell.edge.admin.api.documents import AutoscalerLayers, FunctionDetail, Result, Spawned, StreamLine
+from swell.edge.admin.api.operation import Asked, Backstage, Body, Nothing, Operation
+from swell.edge.admin.api.target import Target, find_target
+from swell.errors import InvalidError, NotFoundError, RequestSizeError, ResourceExhausted
+from swell.model import AutoscalerChange, CallKind
+from swell.wire.inquiries import AppDescription, DescribeApp, FunctionRow
+from swell.wire.messages import AutoscalerState, GetStats, Stats, UpdateAutoscaler
+
+__all__ = ["OPERATIONS"]
+
+FUNCTION: Final = "/apps/{app}/functions/{function}"
+
+_Least = Annotated[int, Meta(ge=0, le=1_000_000)]
+_Most = Annotated[int, Meta(ge=1, le=1_000_000)]
+_Window = Annotated[int, Meta(ge=2, le=3_600)]
+
+
+class AutoscalerUpdate(Body, frozen=True):
+    """Settings to change: what is left out is kept, and null goes back to the platform's default."""
+
+    min_containers: _Least | UnsetType | None = UNSET
+    max_containers: _Most | UnsetType | None = UNSET
+    buffer_containers: _Least | UnsetType | None = UNSET
+    scaledown_window: _Window | UnsetType | None = UNSET
+
+
+class CallRequest(Body, frozen=True):
+    """What a function is called with."""
+
+    args: Annotated[list[Any], Meta(description="Positional arguments.")] = field(default_factory=list)
+    kwargs: Annotated[dict[str, Any], Meta(description="Arguments by name.")] = field(default_factory=dict)
+    parameters: Annotated[
+        dict[str, Any], Meta(description="Parameters of the instance, for a method of a class; bytes as base64.")
+    ] = field(default_factory=dict)
+
+
+async def get_function(asked: Asked[Nothing, None]) -> FunctionDetail:
+    """One function or class of an app that runs: its numbers at this moment, and its autoscaler's settings."""
+    backstage = asked.backstage
+    found, row = await _find(backstage, asked.path)
+    stats = await backstage.ask(Stats, partial(GetStats, function_id=row.function_id))
+    state = await _update(backstage, row.function_id, AutoscalerChange())
+    return FunctionDetail(
+        found.app.app_id,
+        found.app.name,
+        function_summary(row, found.urls),
+        stats.backlog,
+        stats.total_containers,
+        stats.running_inputs,
+        stats.input_headroom,
+        state,
+    )
+
+
+async def update_autoscaler(asked: Asked[Nothing, AutoscalerUpdate]) -> AutoscalerLayers:
+    """Change autoscaler settings at run time; they hold until the app is deployed again. Returns those in force."""
+    body = asked.body
+    change = AutoscalerChange(body.min_containers, body.max_containers, body.buffer_containers, body.scaledown_window)
+    _, row = await _find(asked.backstage, asked.path)
+    return await _update(asked.backstage, row.function_id, change)
+
+
+async def call_function(asked: Asked[Nothing, CallRequest]) -> Result:
+    """Run a function once and wait for its result, as `remote()` does.
+
+    However it ends, the answer is 200 and says how: that the function raised is what was asked for, and no failure of
+    this API. The call ends when whoever waits for it leaves. Spawn what takes longer than connections last.
+    """
+    target = await _target(asked)
+    if target.is_generator:
+        raise InvalidError(f"{target.name} is a generator: ask for {FUNCTION}/stream instead of call")
+    return await asked.while_here(_calling(asked, target, await asked.backstage.link()).result())
+
+
+async def stream_function(asked: Asked[Nothing, CallRequest]) -> AsyncIterator[StreamLine]:
+    """Run a generator function once and pass on what it yields as it comes, one line of JSON for each item.
+
+    The last line says how it ended. The call ends when whoever reads it leaves.
+    """
+    target = await _target(asked)
+    if not target.is_generator:
+        raise InvalidError(f"{target.name} is not a generator: ask for {FUNCTION}/call instead of stream")
+    calling = _calling(asked, target, await asked.backstage.link())
+    lines = calling.lines()
+    first = await asked.while_here(anext(lines))  # whether it was accepted decides the status of the answer
+    return _chained(first, lines)
+
+
+async def spawn_function(asked: Asked[Nothing, CallRequest]) -> Spawned:
+    """Start a function and return once it is accepted, as `spawn()` does: written down, on a server that stays."""
+    target = await _target(asked)
+    if target.is_generator:
+        raise InvalidError(f"{target.name} is a generator and cannot be spawned: ask for {FUNCTION}/stream")
+    calling = _calling(asked, target, await asked.backstage.link(), CallKind.SPAWN)
+    await calling.spawn()
+    return Spawned(calling.call_id)
+
+
+async def _chained(first: StreamLine, rest: AsyncIterator[StreamLine]) -> AsyncIterator[StreamLine]:
+    yield first
+    async for line in rest:
+        yield line
+
+
+async def _target(asked: Asked[Nothing, CallRequest]) -> Target:
+    return await find_target(asked.backstage, asked.path["app"], asked.path["function"], asked.body.parameters)
+
+
+def _calling(
+    asked: Asked[Nothing, CallRequest], target: Target, link: Any, kind: CallKind = CallKind.REMOTE
+) -> Calling:
+    body, settings = asked.body, asked.backstage.settings
+    return Calling(link, target, kind, body.args, body.kwargs, size_max=settings.admin_result_max)
+
+
+async def _find(backstage: Backstage, path: dict[str, str]) -> tuple[AppDescription, FunctionRow]:
+    """Find a function of an app by its name, or a class by its own."""
+    app, name = path["app"], path["function"]
+    found = await backstage.ask(AppDescription, partial(DescribeApp, app=app))
+    for row in found.functions:
+        if row.name in (name, f"{name}.*"):
+            return found, row
+    known = ", ".join(row.name.removesuffix(".*") for row in found.functions) or "none"
+    raise NotFoundError(f"{app} has no function {name!r} that runs; it has {known}")
+
+
+async def _update(backstage: Backstage, function_id: str, change: AutoscalerChange) -> AutoscalerLayers:
+    state = await backstage.ask(AutoscalerState, partial(UpdateAutoscaler, function_id=function_id, change=change))
+    return AutoscalerLayers(layer(state.effective), layer(state.static), layer(state.override))
+
+
+_CALL_ERRORS: Final = (NotFoundError, RequestSizeError, ResourceExhausted)
+
+OPERATIONS: Final = (
+    Operation("GET", FUNCTION, get_function, FunctionDetail, errors=(NotFoundError,)),
+    Operation(
+        "PATCH",
+        f"{FUNCTION}/autoscaler",
+        update_autoscaler,
+        AutoscalerLayers,
+        body=AutoscalerUpdate,
+        errors=(NotFoundError,),
+    ),
+    Operation("POST", f"{FUNCTION}/call", call_function, Result, body=CallRequest, errors=_CALL_ERRORS),
+    Operation(
+        "POST", f"{FUNCTION}/stream", stream_function, StreamLine, body=CallRequest, errors=_CALL_ERRORS, streams=True
+    ),
+    Operation("POST", f"{FUNCTION}/spawn", spawn_function, Spawned, body=CallRequest, errors=_CALL_ERRORS, status=202),
+)

@@ -1,0 +1,108 @@
+"""What an input came to, as the API shows it. Nothing is unpickled here: what is no JSON is named, and left unread.
+
+This module must not know how results are asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Final, Literal
+
+from msgspec import Raw
+
+from swell.edge.admin.api.documents import Ending, ExceptionText, Result
+from swell.errors import DeserializationError, RequestSizeError
+from swell.model import OutputStatus
+from swell.wire import blobs
+from swell.wire.json_payload import MARK, decode_json_exception, is_json, json_of
+from swell.wire.messages import Outputs
+from swell.wire.payload import exception_text
+
+__all__ = ["Reader"]
+
+Ended = Literal["success", "failure", "terminated", "timeout", "init_failure", "internal_failure"]
+
+_NAMES: Final[dict[OutputStatus, Ended]] = {
+    OutputStatus.SUCCESS: "success",
+    OutputStatus.GENERATOR_DONE: "success",
+    OutputStatus.FAILURE: "failure",
+    OutputStatus.TERMINATED: "terminated",
+    OutputStatus.TIMEOUT: "timeout",
+    OutputStatus.INIT_FAILURE: "init_failure",
+    OutputStatus.INTERNAL_FAILURE: "internal_failure",
+}
+_PICKLED: Final = "a Python program made this call, and its result is Python's: read it with FunctionCall.get()"
+
+
+class Reader:
+    """Reads outputs of one answer.
+
+    Args:
+        blob_dir: Where large results are.
+        size_max: Bytes that the results of this answer may have together.
+    """
+
+    def __init__(self, blob_dir: str, size_max: int) -> None:
+        self._blob_dir = blob_dir
+        self._size_max = size_max
+        self._left = size_max
+
+    async def results(self, message: Outputs, payload: bytes) -> list[Result]:
+        """Return the results in a message; files are read on a thread."""
+        if message.blobs:
+            return await asyncio.to_thread(lambda: list(self._each(message, payload)))
+        return list(self._each(message, payload))
+
+    def _each(self, message: Outputs, payload: bytes) -> Iterator[Result]:
+        statuses, in_blobs = dict(message.failures), set(message.blobs)
+        indexes = (index for first, count in message.parts for index in range(first, first + count))
+        start = 0
+        for position, (index, end) in enumerate(zip(indexes, message.ends, strict=True)):
+            data = payload[start : end - message.base]
+            start = end - message.base
+            status = OutputStatus(statuses.get(position, OutputStatus.SUCCESS))
+            if status is OutputStatus.SUCCESS:
+                yield self._success(message.call_id, index, data, position in in_blobs)
+            elif status is OutputStatus.GENERATOR_DONE:
+                yield Result(message.call_id, index, "success", omitted="its items went to whoever called it")
+            else:
+                yield Result(message.call_id, index, _NAMES[status], exception=_exception(data))
+
+    def ending(self, message: Outputs, payload: bytes, items: int) -> Ending:
+        """Return how a generator ended that had yielded so many items."""
+        (result,) = self._each(message, payload)
+        return Ending(result.status, items, result.exception)
+
+    def discard(self, message: Outputs, payload: bytes) -> None:
+        """Delete the files of results that nobody else will read."""
+        starts = [0, *(end - message.base for end in message.ends)]
+        for position in message.blobs:
+            blobs.discard(payload[starts[position] : starts[position + 1]], self._blob_dir)
+
+    def _success(self, call_id: str, index: int, data: bytes, is_blob: bool) -> Result:
+        if not (blobs.starts_with(MARK, data, self._blob_dir) if is_blob else is_json(data)):
+            return Result(call_id, index, "success", omitted=_PICKLED)
+        try:
+            if is_blob:
+                data = blobs.read_single(data, self._blob_dir, self._left)
+            elif len(data) > self._left:
+                raise RequestSizeError(f"it takes {len(data)} bytes")
+        except RequestSizeError as error:
+            hint = f"what one answer may show is {self._size_max} bytes of results (admin_result_max)"
+            return Result(call_id, index, "success", omitted=f"{error}; {hint}")
+        except DeserializationError as error:
+            return Result(call_id, index, "success", omitted=f"{error}")
+        self._left -= len(data)
+        return Result(call_id, index, "success", Raw(json_of(data)))
+
+
+def _exception(data: bytes) -> ExceptionText:
+    if is_json(data):
+        told = decode_json_exception(data)
+        return ExceptionText(told.type, told.message, told.traceback)
+    try:
+        text = exception_text(data)
+    except DeserializationError:
+        return ExceptionText("", data.decode("utf-8", "replace"), "")
+    return ExceptionText("", text.rstrip().rpartition("\n")[2], text)

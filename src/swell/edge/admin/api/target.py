@@ -1,0 +1,97 @@
+"""Which pool a call by name goes to: a function of a deployed app, or a method of a class with its parameters.
+
+As the SDK finds it, with one difference: a value that is declared as bytes comes as base64. This module must not know
+how a call is made.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from swell.edge.admin.api.operation import Backstage
+from swell.errors import InvalidError, NotFoundError
+from swell.model import FunctionSpec, MethodSpec, ParameterSpec
+from swell.sdk.parameters import check_parameters, encode_parameters
+from swell.wire.apps import FindFunction, FunctionFound
+from swell.wire.messages import BindFunction, Bound
+from swell.wire.variant import changes_between
+
+__all__ = ["Target", "find_target"]
+
+
+class Target(Struct, frozen=True):
+    """What a call is aimed at."""
+
+    function_id: str
+    name: str  #: for people: "square", "Model.predict"
+    method: str  #: empty for a function
+    is_generator: bool
+
+
+async def find_target(backstage: Backstage, app: str, name: str, parameters: Mapping[str, Any]) -> Target:
+    """Find what is meant by a name, and with a class, by the parameters of an instance.
+
+    Raises:
+        NotFoundError: there is no such app, function, class or method.
+        InvalidError: it answers HTTP instead of calls, or parameters are missing, unknown or of another type.
+    """
+    owner, _, method = name.partition(".")
+    lookup = f"{owner}.*" if method else owner
+    found = await backstage.ask(FunctionFound, partial(FindFunction, app=app, name=lookup))
+    if not method:
+        if parameters:
+            raise InvalidError(f"{name} is a function: it has no parameters; put what it is called with into kwargs")
+        _refuse_web(name, is_web=found.spec.web is not None)
+        return Target(found.function_id, name, "", found.spec.is_generator)
+    declared = _method(found.spec, owner, method)
+    _refuse_web(name, is_web=declared.web is not None)
+    function_id = await _bound(backstage, found, owner, parameters)
+    return Target(function_id, name, method, declared.is_generator)
+
+
+def _refuse_web(name: str, *, is_web: bool) -> None:
+    if is_web:
+        raise InvalidError(f"{name} is a web function: it answers HTTP requests at its own URL, and no calls")
+
+
+def _method(spec: FunctionSpec, owner: str, name: str) -> MethodSpec:
+    methods = () if spec.cls is None else spec.cls.methods
+    for method in methods:
+        if method.name == name:
+            return method
+    known = ", ".join(method.name for method in methods) or "none"
+    raise NotFoundError(f"{owner} has no method {name!r}; it has {known}")
+
+
+async def _bound(backstage: Backstage, found: FunctionFound, owner: str, parameters: Mapping[str, Any]) -> str:
+    """Return the id of the pool of an instance; without parameters, that of the class."""
+    spec = found.spec
+    declared = () if spec.cls is None else spec.cls.parameters
+    encoded = encode_parameters(owner, check_parameters(owner, declared, (), _typed(owner, declared, parameters)))
+    if encoded == spec.parameters:
+        return found.function_id
+    instance = replace(spec, parameters=encoded, autoscaler=replace(spec.autoscaler, min_containers=None))
+    changes = changes_between(spec, instance)
+    bound = await backstage.ask(Bound, partial(BindFunction, function_id=found.function_id, changes=changes))
+    return bound.function_id
+
+
+def _typed(owner: str, declared: tuple[ParameterSpec, ...], given: Mapping[str, Any]) -> dict[str, Any]:
+    values = dict(given)
+    for spec in declared:
+        value = values.get(spec.name)
+        if spec.kind == "bytes" and isinstance(value, str):
+            try:
+                values[spec.name] = b64decode(value, validate=True)
+            except Base64Error as error:
+                raise InvalidError(
+                    f"{owner}({spec.name}=…) is declared as bytes, so it comes as base64: {error}"
+                ) from None
+    return values
