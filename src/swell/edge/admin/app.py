@@ -102,6 +102,7 @@ class Admin:
         """
         if not self._config.loaded:
             self._config.load()
+            logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # bad requests are their senders' business
         host, port = self._settings.admin_host, self._settings.admin_port
         try:
             endpoint = _listen(host, port)

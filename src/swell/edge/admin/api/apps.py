@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Final, Literal
 
-from msgspec import Meta
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
 from swell.edge.admin.api.documents import (
     AppDetail,
@@ -20,7 +21,7 @@ from swell.edge.admin.api.documents import (
     moment,
 )
 from swell.edge.admin.api.operation import Asked, Nothing, Operation, Query
-from swell.errors import NotFoundError, ServiceError, from_wire
+from swell.errors import InvalidError, NotFoundError, ServiceError, from_wire
 from swell.model import AutoscalerSettings
 from swell.wire import inquiries
 from swell.wire.inquiries import AppDescription, AppRow, DescribeApp, FunctionRow, ListApps, LogEntry, ReadLogs
@@ -29,6 +30,8 @@ from swell.wire.messages import Done, Failed
 __all__ = ["OPERATIONS", "function_summary", "layer"]
 
 LINES_MAX: Final = 10_000
+
+_Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
 
 class LogQuery(Query, frozen=True):
@@ -40,8 +43,8 @@ class LogQuery(Query, frozen=True):
     call: Annotated[str, Meta(description="Only those written while this call ran.")] = ""
     stream: Annotated[Literal["", "stdout", "stderr", "system"], Meta(description="Only this stream.")] = ""
     search: Annotated[str, Meta(description="Only lines with this text in them.")] = ""
-    since: Annotated[Moment | None, Meta(description="Not before this time.")] = None
-    until: Annotated[Moment | None, Meta(description="Not after this time.")] = None
+    since: Annotated[_Time, Meta(description="Not before this time.")] | UnsetType = UNSET
+    until: Annotated[_Time, Meta(description="Not after this time.")] | UnsetType = UNSET
 
 
 async def list_apps(asked: Asked[Nothing, None]) -> AppList:
@@ -80,8 +83,8 @@ async def get_logs(asked: Asked[LogQuery, None]) -> LogLines:
                 query.call,
                 query.stream,
                 query.search,
-                query.since and query.since.timestamp(),
-                query.until and query.until.timestamp(),
+                _seconds("since", query.since),
+                _seconds("until", query.until),
                 query.tail,
             )
         )
@@ -97,6 +100,16 @@ async def get_logs(asked: Asked[LogQuery, None]) -> LogLines:
                 raise ServiceError(f"the server answered with {type(message).__name__}")
     finally:
         link.close(box)
+
+
+def _seconds(name: str, text: str | UnsetType) -> float | None:
+    """Return a time of the query in seconds since the epoch."""
+    if text is UNSET:
+        return None
+    try:
+        return msgspec.convert(text, Moment).timestamp()
+    except msgspec.ValidationError:
+        raise InvalidError(f"{name} = {text!r:.100} must be a time with its zone, as in 2026-05-01T14:03:59Z") from None
 
 
 def _lines(entry: LogEntry, payload: bytes) -> list[LogLine]:

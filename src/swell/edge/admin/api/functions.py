@@ -16,7 +16,7 @@ from swell.edge.admin.api.calling import Calling
 from swell.edge.admin.api.documents import AutoscalerLayers, FunctionDetail, Result, Spawned, StreamLine
 from swell.edge.admin.api.operation import Asked, Backstage, Body, Nothing, Operation
 from swell.edge.admin.api.target import Target, find_target
-from swell.errors import InvalidError, NotFoundError, RequestSizeError, ResourceExhausted
+from swell.errors import ConflictError, InvalidError, NotFoundError, RequestSizeError, ResourceExhausted
 from swell.model import AutoscalerChange, CallKind
 from swell.wire.inquiries import AppDescription, DescribeApp, FunctionRow
 from swell.wire.messages import AutoscalerState, GetStats, Stats, UpdateAutoscaler
@@ -72,7 +72,10 @@ async def update_autoscaler(asked: Asked[Nothing, AutoscalerUpdate]) -> Autoscal
     body = asked.body
     change = AutoscalerChange(body.min_containers, body.max_containers, body.buffer_containers, body.scaledown_window)
     _, row = await _find(asked.backstage, asked.path)
-    return await _update(asked.backstage, row.function_id, change)
+    try:
+        return await _update(asked.backstage, row.function_id, change)
+    except InvalidError as error:  # each number is good, but they do not go together, or with those that are kept
+        raise ConflictError(str(error)) from None
 
 
 async def call_function(asked: Asked[Nothing, CallRequest]) -> Result:
@@ -83,7 +86,7 @@ async def call_function(asked: Asked[Nothing, CallRequest]) -> Result:
     """
     target = await _target(asked)
     if target.is_generator:
-        raise InvalidError(f"{target.name} is a generator: ask for {FUNCTION}/stream instead of call")
+        raise ConflictError(f"{target.name} is a generator: ask for {FUNCTION}/stream instead of call")
     return await asked.while_here(_calling(asked, target, await asked.backstage.link()).result())
 
 
@@ -94,7 +97,7 @@ async def stream_function(asked: Asked[Nothing, CallRequest]) -> AsyncIterator[S
     """
     target = await _target(asked)
     if not target.is_generator:
-        raise InvalidError(f"{target.name} is not a generator: ask for {FUNCTION}/call instead of stream")
+        raise ConflictError(f"{target.name} is not a generator: ask for {FUNCTION}/call instead of stream")
     calling = _calling(asked, target, await asked.backstage.link())
     lines = calling.lines()
     first = await asked.while_here(anext(lines))  # whether it was accepted decides the status of the answer
@@ -105,7 +108,7 @@ async def spawn_function(asked: Asked[Nothing, CallRequest]) -> Spawned:
     """Start a function and return once it is accepted, as `spawn()` does: written down, on a server that stays."""
     target = await _target(asked)
     if target.is_generator:
-        raise InvalidError(f"{target.name} is a generator and cannot be spawned: ask for {FUNCTION}/stream")
+        raise ConflictError(f"{target.name} is a generator and cannot be spawned: ask for {FUNCTION}/stream")
     calling = _calling(asked, target, await asked.backstage.link(), CallKind.SPAWN)
     await calling.spawn()
     return Spawned(calling.call_id)
@@ -144,7 +147,8 @@ async def _update(backstage: Backstage, function_id: str, change: AutoscalerChan
     return AutoscalerLayers(layer(state.effective), layer(state.static), layer(state.override))
 
 
-_CALL_ERRORS: Final = (NotFoundError, RequestSizeError, ResourceExhausted)
+_EXAMPLE: Final = {"args": ["World"]}
+_CALL_ERRORS: Final = (NotFoundError, ConflictError, RequestSizeError, ResourceExhausted)
 
 OPERATIONS: Final = (
     Operation("GET", FUNCTION, get_function, FunctionDetail, errors=(NotFoundError,)),
@@ -154,11 +158,23 @@ OPERATIONS: Final = (
         update_autoscaler,
         AutoscalerLayers,
         body=AutoscalerUpdate,
-        errors=(NotFoundError,),
+        example={"max_containers": 4, "scaledown_window": None},
+        errors=(NotFoundError, ConflictError),
     ),
-    Operation("POST", f"{FUNCTION}/call", call_function, Result, body=CallRequest, errors=_CALL_ERRORS),
+    Operation(
+        "POST", f"{FUNCTION}/call", call_function, Result, body=CallRequest, example=_EXAMPLE, errors=_CALL_ERRORS
+    ),
     Operation(
         "POST", f"{FUNCTION}/stream", stream_function, StreamLine, body=CallRequest, errors=_CALL_ERRORS, streams=True
     ),
-    Operation("POST", f"{FUNCTION}/spawn", spawn_function, Spawned, body=CallRequest, errors=_CALL_ERRORS, status=202),
+    Operation(
+        "POST",
+        f"{FUNCTION}/spawn",
+        spawn_function,
+        Spawned,
+        body=CallRequest,
+        example=_EXAMPLE,
+        errors=_CALL_ERRORS,
+        status=202,
+    ),
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any, Final
@@ -21,6 +21,8 @@ from swell.errors import AuthError, Error, InvalidError, PermissionDeniedError, 
 __all__ = ["describe", "errors_of"]
 
 _REF: Final = "#/components/schemas/{name}"
+#: Values for parts of a path, as in examples/deployed.py.
+_EXAMPLES: Final = {"app": "deployed", "function": "greet", "about": "deployed.greet"}
 _INTRODUCTION: Final = """Call functions by name with arguments in JSON, read results, see what there is and why, and
 change the autoscaler. Every request shows the token that `swell status` leads to: `Authorization: Bearer <token>`."""
 
@@ -65,15 +67,22 @@ def _operation(operation: Operation) -> dict[str, Any]:
     if rest:
         described["description"] = rest
     if operation.body is not None:
-        described["requestBody"] = {"required": False, "content": _content("application/json", operation.body)}
+        content = _content("application/json", operation.body)
+        if operation.example:
+            content["application/json"]["example"] = operation.example
+        described["requestBody"] = {"required": False, "content": content}
     return described
 
 
 def _path_parameters(path: str) -> list[dict[str, Any]]:
-    return [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
-        for name in re.findall(r"{(\w+)}", path)
-    ]
+    found: list[dict[str, Any]] = []
+    for name in re.findall(r"{(\w+)}", path):
+        schema = {"type": "string", "minLength": 1}
+        parameter: dict[str, Any] = {"name": name, "in": "path", "required": True, "schema": schema}
+        if name in _EXAMPLES:
+            parameter["example"] = _EXAMPLES[name]
+        found.append(parameter)
+    return found
 
 
 def _query_parameters(query: type) -> list[dict[str, Any]]:
@@ -83,22 +92,9 @@ def _query_parameters(query: type) -> list[dict[str, Any]]:
     schema = components[reference["$ref"].rpartition("/")[2]]
     found: list[dict[str, Any]] = []
     for name, each in schema["properties"].items():
-        parameter = {"name": name, "in": "query", "schema": _without_null(each)}
-        if "description" in each:
-            parameter["description"] = each["description"]
-        found.append(parameter)
+        schema = {key: value for key, value in each.items() if key != "description"}
+        found.append({"name": name, "in": "query", "description": each.get("description", ""), "schema": schema})
     return found
-
-
-def _without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the schema of a parameter that may be left out: a query cannot say null."""
-    rest = {key: value for key, value in schema.items() if key not in ("description", "anyOf", "default")}
-    for each in schema.get("anyOf", ()):
-        if each != {"type": "null"}:
-            rest |= each
-    if schema.get("default") is not None:
-        rest["default"] = schema["default"]
-    return rest
 
 
 def _responses(operation: Operation) -> dict[str, Any]:
@@ -119,5 +115,5 @@ def _responses(operation: Operation) -> dict[str, Any]:
     return found
 
 
-def _content(kind: str, of: type) -> dict[str, Any]:
+def _content(kind: str, of: type) -> dict[str, dict[str, Any]]:
     return {kind: {"schema": {"$ref": _REF.format(name=of.__name__)}}}

@@ -6,7 +6,7 @@ This module must not know which operations there are.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final, Generic, Literal, TypeVar
 
 import msgspec
@@ -123,6 +123,7 @@ class Operation(Struct, frozen=True):
     answer: type  #: of what it returns: the body of the answer or, if `streams`, one line of it
     query: type[Query] = Nothing
     body: type[Body] | None = None
+    example: Mapping[str, Any] | None = None  #: of a body
     errors: tuple[type[Error], ...] = ()  #: beyond those that every operation may raise
     status: int = 200
     streams: bool = False  #: the handler returns what yields lines of JSON

@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from swell.edge.admin.api.operation import Backstage
-from swell.errors import InvalidError, NotFoundError
+from swell.errors import ConflictError, InvalidError, NotFoundError
 from swell.model import FunctionSpec, MethodSpec, ParameterSpec
 from swell.sdk.parameters import check_parameters, encode_parameters
 from swell.wire.apps import FindFunction, FunctionFound
@@ -40,7 +40,8 @@ async def find_target(backstage: Backstage, app: str, name: str, parameters: Map
 
     Raises:
         NotFoundError: there is no such app, function, class or method.
-        InvalidError: it answers HTTP instead of calls, or parameters are missing, unknown or of another type.
+        ConflictError: it answers HTTP instead of calls.
+        InvalidError: parameters are missing, unknown or of another type.
     """
     owner, _, method = name.partition(".")
     lookup = f"{owner}.*" if method else owner
@@ -58,7 +59,7 @@ async def find_target(backstage: Backstage, app: str, name: str, parameters: Map
 
 def _refuse_web(name: str, *, is_web: bool) -> None:
     if is_web:
-        raise InvalidError(f"{name} is a web function: it answers HTTP requests at its own URL, and no calls")
+        raise ConflictError(f"{name} is a web function: it answers HTTP requests at its own URL, and no calls")
 
 
 def _method(spec: FunctionSpec, owner: str, name: str) -> MethodSpec:
