@@ -14,7 +14,15 @@ from msgspec import Struct
 
 from swell.config import Settings
 
-__all__ = ["Announcement", "announced", "announcement_path", "data_dir", "new_run_dir", "socket_path"]
+__all__ = [
+    "Announcement",
+    "announced",
+    "announcement_path",
+    "data_dir",
+    "new_run_dir",
+    "proxy_tokens_path",
+    "socket_path",
+]
 
 _FILE: Final = "server.json"
 _SOCKET_PATH_MAX: Final = 100  #: bytes; the system's own bound is 107
@@ -75,3 +83,8 @@ def new_run_dir() -> str:
 
         base = tempfile.gettempdir()
     return os.path.join(base, f"swell-{os.getuid()}-{os.urandom(8).hex()}")
+
+
+def proxy_tokens_path(settings: Settings) -> str:
+    """Return the path of the file with what is kept of the tokens that web functions may ask for."""
+    return os.path.join(data_dir(settings), "proxy-tokens.json")

@@ -1,0 +1,469 @@
+"""One request on its way: waits for a container, goes there, and its answer back, at the pace of the slower end.
+
+Its slot is released exactly once: when the answer is complete, or when the app has noticed that nobody wants it. This
+module must not know how a client's bytes are parsed, or how containers are found.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import secrets
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from swell.config import Settings
+from swell.edge.gateway.head import Header, RequestHead, ResponseHead
+from swell.edge.gateway.leases import Leases, Ticket
+from swell.edge.gateway.refusal import Refusal
+from swell.edge.gateway.round_trip import come_back_to
+from swell.edge.gateway.routing import Aim, Router
+from swell.edge.gateway.upstream import Upstream, Upstreams
+from swell.errors import NotFoundError, ResourceExhausted
+from swell.model import OutputStatus
+from swell.wire.web_names import socket_path
+
+__all__ = ["Client", "Exchange", "Means"]
+
+_TRIES_MAX: Final = 5  #: containers that did not accept the connection, one after another
+_FOLLOW_S: Final = 60.0  #: how long a request that was sent round waits for its client to come back
+
+SUCCESS, FAILURE, TERMINATED = OutputStatus.SUCCESS, OutputStatus.FAILURE, OutputStatus.TERMINATED
+
+_FAILURES: Final = {
+    OutputStatus.TIMEOUT: (504, "the request took longer than the timeout of its function"),
+    OutputStatus.TERMINATED: (503, "the request was cancelled, or its app has stopped"),
+    OutputStatus.INIT_FAILURE: (500, "the app could not be started; its logs say why"),
+    OutputStatus.INTERNAL_FAILURE: (502, "the container of this request is gone"),
+}
+
+
+class Client(Protocol):
+    """Who wants the answer."""
+
+    head: RequestHead
+    address: str
+
+    def send(self, data: bytes) -> None:
+        """Send bytes of the answer."""
+        ...
+
+    def hold(self, *, is_held: bool) -> None:
+        """Take no more of the request from the network for now, or go on."""
+        ...
+
+    def tunnel(self) -> None:
+        """From now on bytes are just bytes, in both directions."""
+        ...
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer in the edge's own words. The exchange is over."""
+        ...
+
+    def finished(self, *, may_stay: bool) -> None:
+        """The answer is complete. The exchange is over."""
+        ...
+
+    def cut(self) -> None:
+        """Break the connection, so that the answer cannot be taken for complete. The exchange is over."""
+        ...
+
+
+class Means:
+    """What all exchanges use.
+
+    Args:
+        settings: Limits.
+        leases: The connection to the server.
+        router: Knows the web functions.
+        web_dir: Where containers have their sockets.
+    """
+
+    def __init__(self, settings: Settings, leases: Leases, router: Router, web_dir: str) -> None:
+        self.settings = settings
+        self.leases = leases
+        self.router = router
+        self.web_dir = web_dir
+        self.upstreams = Upstreams()
+        self.parked: dict[str, Exchange] = {}  #: requests whose clients were sent round, by what leads back to them
+
+
+class Exchange:
+    """One request.
+
+    Args:
+        means: What all requests share.
+        client: Who wants the answer.
+        aim: Where it goes.
+        drop: Names of headers that are not the app's business.
+        ended: Called once with the status of the answer, 0 if there was none.
+    """
+
+    def __init__(
+        self, means: Means, client: Client, aim: Aim, drop: frozenset[bytes], ended: Callable[[int], None]
+    ) -> None:
+        self._means = means
+        self._client: Client | None = client
+        self._head = client.head
+        self._address = client.address
+        self._aim = aim
+        self._drop = drop
+        self._ended = ended
+        self._loop = asyncio.get_running_loop()
+        self._function_id = ""
+        self._ticket: Ticket | None = None
+        self._upstream: Upstream | None = None
+        self._tries = 0
+        self._unsent: list[bytes] = []  # of the body, while there is no container
+        self._has_all = not self._head.has_body  # the request is complete
+        self._answer: ResponseHead | None = None
+        self._is_told = False  # the client has the head of the answer
+        self._is_chunked = False
+        self._must_close = False
+        self._is_tunnel = False
+        self._is_deserted = False  # nobody wants the answer; what handles it is to notice
+        self._timer: asyncio.TimerHandle | None = None
+        self._finding: asyncio.Task[None] | None = None
+        self._id = ""  # by which a client that was sent round comes back
+        self._kept: list[bytes] = []  # of the answer, until it does
+        self._is_answered = False  # all of the answer has come
+
+    # ------------------------------------------------------------ its turn
+
+    def start(self) -> None:
+        """Ask for a container.
+
+        Raises:
+            Refusal: the query lacks parameters of the class, or has wrong ones.
+        """
+        function_id = self._means.router.known(self._aim)
+        self._timer = self._loop.call_later(self._means.settings.web_wait_s, self._send_round)
+        if function_id is None:
+            self._finding = self._loop.create_task(self._find())
+        else:
+            self._ask(function_id)
+
+    async def _find(self) -> None:
+        try:
+            self._ask(await self._means.router.ask(self._aim))
+        except Refusal as refusal:
+            self._refuse(refusal)
+
+    def _ask(self, function_id: str) -> None:
+        if self._is_deserted:
+            return
+        self._function_id = function_id
+        self._ticket = self._means.leases.ask(function_id, self._aim.route.method, self)
+
+    def leased(self, container_id: str) -> None:
+        """It has a container."""
+        route = self._aim.route
+        path = socket_path(self._means.web_dir, container_id, route.method)
+        upstream = None if route.web.kind == "server" else self._means.upstreams.idle(path)
+        if upstream is not None:
+            self._begin(upstream)
+        else:
+            self._finding = self._loop.create_task(self._connect(path))
+
+    async def _connect(self, path: str) -> None:
+        try:
+            upstream = await self._means.upstreams.connect(path)
+        except OSError:
+            self._not_accepted()
+            return
+        if self._ticket is None or self._is_deserted:
+            upstream.abort()
+            self._release(TERMINATED)
+        else:
+            self._begin(upstream)
+
+    def _not_accepted(self) -> None:
+        """The container accepts no connections any more, so nothing of the request is there: another may have it."""
+        self._release(TERMINATED)
+        self._tries += 1
+        if self._is_deserted:
+            return
+        if self._tries < _TRIES_MAX:
+            self._ask(self._function_id)
+        else:
+            self._refuse(Refusal(503, f"{self._tries} containers did not accept the request"))
+
+    def _begin(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+        aim, ticket = self._aim, self._ticket
+        assert ticket is not None
+        extra: list[Header] = []
+        is_server = aim.route.web.kind == "server"
+        if not is_server:
+            extra.append((b"x-swell-input", ticket.call_id.encode()))
+            if aim.root:
+                extra.append((b"x-swell-root", aim.root))
+        head = self._head.written(aim.path, extra, client=self._address, drop=self._drop, close=is_server)
+        upstream.begin(self, head, self._head.method)
+        unsent, self._unsent = self._unsent, []
+        for data in unsent:
+            self._write(data)
+        if self._has_all:
+            self._write_end()
+        elif self._client is not None:
+            self._client.hold(is_held=False)
+
+    # ------------------------------------------------------------ the request
+
+    def part(self, data: bytes) -> None:
+        """A part of the body has come."""
+        if self._upstream is None:
+            self._unsent.append(data)
+            if self._client is not None:
+                self._client.hold(is_held=True)
+        else:
+            self._write(data)
+
+    def complete(self) -> None:
+        """All of the request has come."""
+        if not self._has_all:
+            self._has_all = True
+            if self._upstream is not None:
+                self._write_end()
+
+    def from_tunnel(self, data: bytes) -> None:
+        """Bytes from the client after a switch of protocols."""
+        if self._upstream is not None:
+            self._upstream.write(data)
+
+    def _write(self, data: bytes) -> None:
+        assert self._upstream is not None
+        self._upstream.write(b"%x\r\n%b\r\n" % (len(data), data) if self._head.is_chunked else data)
+
+    def _write_end(self) -> None:
+        if self._head.is_chunked and self._upstream is not None:
+            self._upstream.write(b"0\r\n\r\n")
+
+    @property
+    def has_all(self) -> bool:
+        """True if the request is complete."""
+        return self._has_all
+
+    # ------------------------------------------------------------ the answer
+
+    def interim(self, head: ResponseHead) -> None:
+        """Pass on what is said before the answer proper."""
+        if self._client is not None and self._head.version == "1.1":
+            self._client.send(head.written(self._head, chunked=False, close=False))
+
+    def answer(self, head: ResponseHead) -> None:
+        """The head of the answer is there."""
+        self._answer = head
+        self._stop_timer()
+        if self._client is not None:
+            self._tell(self._client)
+        elif not self._is_deserted:  # its client was sent round, and is not back
+            assert self._upstream is not None
+            self._upstream.pause(is_paused=True)
+            self._timer = self._loop.call_later(_FOLLOW_S, self.desert)
+
+    def _tell(self, client: Client) -> None:
+        """Send the head of the answer."""
+        head, request = self._answer, client.head
+        assert head is not None
+        has_body = head.has_body(request.method)
+        is_open_ended = has_body and head.length is None and head.status != 101
+        self._is_told = True
+        self._is_chunked = is_open_ended and request.version == "1.1"
+        self._must_close = not request.keeps_alive or (is_open_ended and not self._is_chunked)
+        client.send(head.written(request, chunked=self._is_chunked, close=self._must_close and head.status != 101))
+        if head.status == 101:
+            self._is_tunnel = True
+            client.tunnel()
+
+    def answer_part(self, data: bytes) -> None:
+        """Pass on a part of the body."""
+        if self._client is not None:
+            self._client.send(b"%x\r\n%b\r\n" % (len(data), data) if self._is_chunked else data)
+        elif not self._is_deserted:
+            self._kept.append(data)
+
+    def answer_complete(self) -> None:
+        """The answer is complete."""
+        upstream, self._upstream = self._upstream, None
+        assert upstream is not None
+        assert self._answer is not None
+        upstream.leave(may_stay=self._has_all and self._aim.route.web.kind != "server")
+        self._release(FAILURE if self._answer.status >= 500 else SUCCESS)
+        self._is_answered = True
+        if self._client is not None or self._is_deserted:
+            self._finish()
+
+    def raw(self, data: bytes) -> None:
+        """Pass on bytes after a switch of protocols."""
+        if self._client is not None:
+            self._client.send(data)
+
+    def upstream_lost(self, *, in_order: bool) -> None:
+        """The connection to the container has ended."""
+        self._upstream = None
+        if self._is_deserted:
+            self._release(TERMINATED)
+            self._close(0)
+        elif in_order and self._is_told:
+            self._release(SUCCESS)
+            self._finish()
+        elif self._is_tunnel:
+            self._release(SUCCESS)
+            self._break()
+        else:
+            self._release(FAILURE)
+            self._fail(502, "the container broke the connection off before it had answered")
+
+    def upstream_full(self, *, is_full: bool) -> None:
+        """The container reads slower than the client sends, or has caught up."""
+        if self._client is not None:
+            self._client.hold(is_held=is_full)
+
+    def client_full(self, *, is_full: bool) -> None:
+        """The client reads slower than the container sends, or has caught up."""
+        if self._upstream is not None:
+            self._upstream.pause(is_paused=is_full)
+
+    # ------------------------------------------------------------ ends
+
+    def refused(self, code: str, text: str, retry_after_s: float | None) -> None:
+        """The server refuses it."""
+        self._ticket = None
+        if code == ResourceExhausted.code:
+            seconds = max(1, math.ceil(retry_after_s or 1))
+            self._refuse(Refusal(429, text, [(b"retry-after", b"%d" % seconds)]))
+        else:
+            self._refuse(Refusal(404 if code == NotFoundError.code else 503, text))
+
+    def ended(self, status: OutputStatus, text: str) -> None:
+        """The server ends it: before it had a container, or while it has it."""
+        code, why = _FAILURES.get(status, (502, text))
+        if self._ticket is not None and self._ticket.leased_at is None:
+            self._ticket = None
+        self._fail(code, why)
+        self.desert()
+
+    def desert(self) -> None:
+        """Nobody wants the answer: the client has left, or has been told something else."""
+        self._client = None
+        self._stop_timer()
+        self._means.parked.pop(self._id, None)
+        if self._is_deserted:
+            return
+        self._is_deserted = True
+        ticket = self._ticket
+        if ticket is not None and ticket.leased_at is None:
+            self._means.leases.forget(ticket)
+            ticket.give_up()
+            self._ticket = None
+        if self._upstream is None:
+            self._close(0)
+        elif self._aim.route.web.kind == "server":
+            self._upstream.leave(may_stay=False)
+            self._upstream = None
+            self._release(TERMINATED)
+            self._close(0)
+        else:
+            self._upstream.pause(is_paused=False)  # its end is to be seen
+            self._upstream.write_eof()
+
+    def stalled(self) -> None:
+        """The client does not go on with its body."""
+        self._fail(408, "the body of the request did not go on")
+        self.desert()
+
+    def too_long(self) -> None:
+        """The body of the request is larger than it may be."""
+        most = self._means.settings.web_body_max
+        self._fail(413, f"the body of a request may have {most:,} bytes (web_body_max)")
+        self.desert()
+
+    def half_closed(self) -> bool:
+        """The client sends nothing more; True if it may still be listening, as after a switch of protocols."""
+        if self._is_tunnel and self._upstream is not None:
+            self._upstream.write_eof()
+            return True
+        return False
+
+    def _fail(self, code: int, why: str) -> None:
+        if self._is_told:
+            self._break()
+        else:
+            self._refuse(Refusal(code, why))
+
+    def _refuse(self, refusal: Refusal) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.refuse(refusal)
+        self._close(refusal.status)
+
+    def _break(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.cut()
+        self._close(0)
+
+    def _finish(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            if self._is_chunked:
+                client.send(b"0\r\n\r\n")
+            client.finished(may_stay=self._has_all and not self._must_close)
+        self._close(0 if self._answer is None else self._answer.status)
+
+    def _close(self, status: int) -> None:
+        self._stop_timer()
+        self._means.parked.pop(self._id, None)
+        ended, self._ended = self._ended, _nothing
+        ended(status)
+
+    def _release(self, status: OutputStatus) -> None:
+        ticket, self._ticket = self._ticket, None
+        if ticket is not None:
+            ticket.release(status)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # ------------------------------------------------------------ round trips of a client that waits long
+
+    def _send_round(self) -> None:
+        """Have the client come back for the answer: proxies and browsers do not wait for ever."""
+        client, wait_s = self._client, self._means.settings.web_wait_s
+        if client is None or self._head.wants_websocket or not self._has_all:
+            self._timer = self._loop.call_later(wait_s, self._send_round)
+            return
+        self._id = self._id or secrets.token_urlsafe(16)
+        self._means.parked[self._id] = self
+        self._client = None
+        self._timer = self._loop.call_later(_FOLLOW_S, self.desert)
+        client.refuse(Refusal(303, "", [(b"location", come_back_to(client.head.target, self._id))]))
+
+    def come_back(self, client: Client) -> None:
+        """The client is back for the answer.
+
+        Raises:
+            Refusal: somebody waits for it already.
+        """
+        if self._client is not None:
+            raise Refusal(409, "somebody waits for this answer already")
+        self._client = client
+        self._stop_timer()
+        if self._answer is not None:
+            self._tell(client)
+            kept, self._kept = self._kept, []
+            for data in kept:
+                self.answer_part(data)
+            if self._is_answered:
+                self._finish()
+            elif self._upstream is not None:
+                self._upstream.pause(is_paused=False)
+        else:
+            self._timer = self._loop.call_later(self._means.settings.web_wait_s, self._send_round)
+
+
+def _nothing(status: int) -> None:
+    del status

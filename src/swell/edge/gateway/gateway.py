@@ -1,0 +1,124 @@
+"""The gateway: what all requests share, and whether one is let in. This module must not know bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import math
+import socket
+import time
+from functools import partial
+from typing import Final
+
+from swell.edge.gateway.client import Connection
+from swell.edge.gateway.exchange import Exchange, Means
+from swell.edge.gateway.head import RequestHead
+from swell.edge.gateway.limits import Bucket
+from swell.edge.gateway.proxy_auth import ProxyTokens
+from swell.edge.gateway.refusal import Refusal
+from swell.edge.gateway.round_trip import without_round_trip
+from swell.edge.gateway.routing import Aim
+
+__all__ = ["Gateway"]
+
+log = logging.getLogger("swell.edge")
+
+_BACKLOG: Final = 4_096
+_NOTHING_DROPPED: Final[frozenset[bytes]] = frozenset()
+
+
+class Gateway:
+    """Takes requests.
+
+    Args:
+        means: What all requests share.
+        tokens: Who may use what asks for a token.
+        admin_token: Who has it is told more.
+    """
+
+    def __init__(self, means: Means, tokens: ProxyTokens, admin_token: str) -> None:
+        self.settings = means.settings
+        self._means = means
+        self._tokens = tokens
+        self._admin_token = admin_token.encode()
+        self._connections: set[Connection] = set()
+        self._bucket = Bucket(self.settings.web_rate, self.settings.web_burst_s, time.monotonic())
+        self._server: asyncio.Server | None = None
+
+    # ------------------------------------------------------------ life
+
+    async def listen(self, listener: socket.socket) -> None:
+        """Take connections."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Connection(self), sock=listener, backlog=_BACKLOG)
+
+    def close(self) -> None:
+        """Take none any more, and break those that there are."""
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._connections):
+            connection.close()
+        self._means.upstreams.close()
+
+    def enter(self, connection: Connection) -> bool:
+        """Count a connection; False if there are too many."""
+        if len(self._connections) >= self.settings.web_connections_max:
+            return False
+        self._connections.add(connection)
+        return True
+
+    def leave(self, connection: Connection) -> None:
+        """A connection has ended."""
+        self._connections.discard(connection)
+
+    # ------------------------------------------------------------ requests
+
+    def admit(self, client: Connection) -> Exchange:
+        """Begin with a request whose head is there, or go on with one for which it has come back.
+
+        Raises:
+            Refusal: it is not let in.
+        """
+        head = client.head
+        wait_s = self._bucket.take(time.monotonic())
+        if wait_s:
+            text = f"more than {self.settings.web_rate:g} requests per second (web_rate)"
+            raise Refusal(429, text, [(b"retry-after", b"%d" % math.ceil(wait_s))])
+        target, key = without_round_trip(head.target)
+        if key:
+            return self._continued(client, key)
+        aim = self._means.router.find(head.host, target)
+        if aim is None:
+            raise Refusal(404, self._unknown(head))
+        drop = self._authorised(head, aim)
+        exchange = Exchange(self._means, client, aim, drop, partial(self._ended, aim, time.perf_counter()))
+        exchange.start()
+        return exchange
+
+    def _continued(self, client: Connection, key: str) -> Exchange:
+        exchange = self._means.parked.get(key)
+        if exchange is None:
+            raise Refusal(404, "nobody waits for this answer any more: it was fetched, or nobody came for it in time")
+        exchange.come_back(client)
+        return exchange
+
+    def _authorised(self, head: RequestHead, aim: Aim) -> frozenset[bytes]:
+        """Return the names of headers that only the edge is to see."""
+        if not aim.route.web.requires_proxy_auth:
+            return _NOTHING_DROPPED
+        used = self._tokens.used_by(head)
+        if used is None:
+            text = "a token is needed, as `swell token create` makes it: in the headers Swell-Key and Swell-Secret"
+            raise Refusal(401, text, [(b"www-authenticate", b'Bearer realm="swell"')])
+        return used
+
+    def _unknown(self, head: RequestHead) -> str:
+        text = "nothing answers here"
+        scheme, _, token = (head.first(b"authorization") or b"").partition(b" ")
+        if scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._admin_token):
+            text += f"; what does: {', '.join(self._means.router.labels) or 'nothing at all'}"
+        return text
+
+    def _ended(self, aim: Aim, began_at: float, status: int) -> None:
+        log.debug("%s %d %.1f ms", aim.route.label, status, (time.perf_counter() - began_at) * 1e3)

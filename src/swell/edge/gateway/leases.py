@@ -1,0 +1,195 @@
+"""The gateway's connection to the server: asks for a container for each request, and says when a request is over.
+
+What is said in one go of the event loop leaves in one write. This module must not know HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from typing import Final, Protocol, cast
+
+from swell.errors import from_wire
+from swell.model import CallKind, OutputStatus
+from swell.wire import codec
+from swell.wire.messages import (
+    PROTOCOL,
+    BindFunction,
+    Bound,
+    CancelCall,
+    Failed,
+    Hello,
+    Message,
+    OpenCall,
+    Outputs,
+    Refused,
+    Welcome,
+)
+from swell.wire.web import EdgeUp, Leased, Release, Route, Routes
+
+__all__ = ["Leases", "Ticket", "Waiting"]
+
+_SUCCESS: Final = int(OutputStatus.SUCCESS)
+
+
+class Waiting(Protocol):
+    """Who waits for a container."""
+
+    def leased(self, container_id: str) -> None:
+        """It may be used, until the ticket is released."""
+        ...
+
+    def refused(self, code: str, text: str, retry_after_s: float | None) -> None:
+        """There will be none."""
+        ...
+
+    def ended(self, status: OutputStatus, text: str) -> None:
+        """The server has ended the request, before it had a container or while it has it."""
+        ...
+
+
+class Ticket:
+    """A request in the eyes of the server. Has a container from `leased` to `release`."""
+
+    __slots__ = ("_leases", "call_id", "leased_at", "who")
+
+    def __init__(self, leases: Leases, call_id: str, who: Waiting) -> None:
+        self._leases = leases
+        self.call_id = call_id
+        self.who = who
+        self.leased_at: float | None = None
+
+    def give_up(self) -> None:
+        """Nobody waits any more for a container that there is not yet."""
+        self._leases.say(CancelCall(self.call_id))
+
+    def release(self, status: OutputStatus) -> None:
+        """The request is over, and whatever it had of the container is free."""
+        busy_s = 0.0 if self.leased_at is None else time.perf_counter() - self.leased_at
+        self._leases.forget(self)
+        self._leases.say(Release(self.call_id, int(status), busy_s))
+
+
+class Leases(asyncio.Protocol):
+    """The connection.
+
+    Args:
+        token: What the server wants to see, if anything.
+        frame_max: Bytes that one message may have.
+        on_routes: Called with all routes, whenever they change.
+        on_end: Called with the reason when the connection has ended; nothing can be served any more.
+    """
+
+    def __init__(
+        self, token: str, frame_max: int, on_routes: Callable[[list[Route]], None], on_end: Callable[[str], None]
+    ) -> None:
+        self._token = token
+        self._decoder = codec.for_client(frame_max)
+        self._on_routes = on_routes
+        self._on_end = on_end
+        self._tickets: dict[str, Ticket] = {}
+        self._bound: dict[int, asyncio.Future[str]] = {}
+        self._requests = 0
+        self._unsent: list[bytes] = []
+        self._transport: asyncio.Transport | None = None
+        self._loop = asyncio.get_running_loop()
+
+    # ------------------------------------------------------------ saying
+
+    def say(self, message: Message) -> None:
+        """Send a message, together with what else is said now."""
+        if not self._unsent:
+            self._loop.call_soon(self._flush)
+        self._unsent.append(codec.encode(message))
+
+    def up(self, url: str, admin_url: str, trouble: str = "") -> None:
+        """Tell the server where the edge listens, or why it cannot."""
+        self.say(EdgeUp(url, admin_url, trouble))
+
+    def ask(self, function_id: str, method: str, who: Waiting) -> Ticket:
+        """Ask for a container for one request."""
+        ticket = Ticket(self, f"fc-{os.urandom(11).hex()}", who)
+        self._tickets[ticket.call_id] = ticket
+        self.say(OpenCall(ticket.call_id, function_id, method, CallKind.WEB, [0], sealed=True))
+        return ticket
+
+    async def bind(self, function_id: str, changes: bytes) -> str:
+        """Return the id of a variant of a function.
+
+        Raises:
+            Error: the server refused; the exception is the one it named.
+        """
+        self._requests += 1
+        answer = self._bound[self._requests] = self._loop.create_future()
+        self.say(BindFunction(self._requests, function_id, changes))
+        return await answer
+
+    def forget(self, ticket: Ticket) -> None:
+        """Hear nothing more of a ticket."""
+        self._tickets.pop(ticket.call_id, None)
+
+    def _flush(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(b"".join(self._unsent))
+        self._unsent.clear()
+
+    # ------------------------------------------------------------ asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Say who we are."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's own kind is no subclass
+        self._transport.write(codec.encode(Hello("client", PROTOCOL, "edge", self._token)))
+
+    def data_received(self, data: bytes) -> None:
+        """Pass on what the server says."""
+        try:
+            for message, payload in self._decoder.feed(data):
+                self._heard(message, payload)
+        except codec.FrameError as error:
+            self._end(f"the server said something that is not understood: {error}")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The server is gone."""
+        self._end("the server is gone")
+
+    def _end(self, why: str) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+            self._transport = None
+            self._on_end(why)
+
+    def _heard(self, message: Message, payload: bytes) -> None:
+        match message:
+            case Leased():
+                ticket = self._tickets.get(message.call_id)
+                if ticket is None:
+                    self.say(Release(message.call_id, int(OutputStatus.TERMINATED), 0.0))
+                    return
+                ticket.leased_at = time.perf_counter()
+                ticket.who.leased(message.container_id)
+            case Outputs():
+                ticket = self._tickets.get(message.call_id)
+                if ticket is not None:
+                    if ticket.leased_at is None:
+                        self.forget(ticket)
+                    status = OutputStatus(dict(message.failures).get(0, _SUCCESS))
+                    ticket.who.ended(status, payload[:1_000].decode(errors="replace"))
+            case Refused():
+                ticket = self._tickets.pop(message.call_id, None)
+                if ticket is not None:
+                    ticket.who.refused(message.code, message.text, message.retry_after_s)
+            case Routes():
+                self._on_routes(message.routes)
+            case Bound():
+                self._bound.pop(message.request).set_result(message.function_id)
+            case Failed() if message.request in self._bound:
+                error = from_wire(message.code, message.text, message.fields)
+                self._bound.pop(message.request).set_exception(error)
+            case Failed():
+                self._end(message.text)
+            case Welcome():
+                pass
+            case _:
+                self._end(f"the server said {type(message).__name__}, which is not for an edge")

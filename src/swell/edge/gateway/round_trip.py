@@ -1,0 +1,38 @@
+"""How a client that has waited long comes back for its answer: by a parameter in the query, which the app does not see.
+
+Proxies and browsers do not wait for ever; a redirect to the same URL lets them go on. This module must not know
+requests or connections.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import quote, unquote
+
+__all__ = ["come_back_to", "without_round_trip"]
+
+_NAME: Final = b"__swell_call"
+
+
+def come_back_to(target: bytes, key: str) -> bytes:
+    """Return the target of the redirect: the same as before, with what leads to the answer."""
+    path, _ = without_round_trip(target)
+    return path + (b"&" if b"?" in path else b"?") + _NAME + b"=" + quote(key).encode()
+
+
+def without_round_trip(target: bytes) -> tuple[bytes, str]:
+    """Return a target as the app is to see it, and what leads to an answer; "" if the client asks for the first time.
+
+    Example: /label/path?a=1&__swell_call=abc is /label/path?a=1, and abc.
+    """
+    if _NAME not in target:
+        return target, ""
+    path, _, query = target.partition(b"?")
+    key, rest = "", list[bytes]()
+    for part in query.split(b"&"):
+        name, _, value = part.partition(b"=")
+        if name == _NAME:
+            key = unquote(value.decode("latin-1"))
+        elif part:
+            rest.append(part)
+    return path + (b"?" + b"&".join(rest) if rest else b""), key
