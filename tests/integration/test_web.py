@@ -396,6 +396,38 @@ def f(): return app
     assert peer.end()[::2] == (0, "")
 
 
+def test_a_connection_ends_with_the_handler_when_its_client_has_left(start: Start) -> None:
+    """The edge half-closes it, and gives the slot to another request when it sees its end."""
+    code = (
+        FRAME
+        + """
+async def app(scope, receive, send):
+    if scope["type"] != "http": raise NotImplementedError
+    while (await receive())["type"] != "http.disconnect": pass
+    reached("told")
+    await await_file("go")
+    await answer(send, b"nobody reads this")
+    reached("ended")
+def f(): return app
+"""
+    )
+    peer = start(function(), code)
+    peer.ready()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(peer.socket_path())
+        client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        client.shutdown(socket.SHUT_WR)
+        await_that(peer.mark("told").exists, "never told")
+        client.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+        peer.mark("go").touch()
+        client.settimeout(PATIENCE_S)
+        assert client.recv(1) == b""
+    assert peer.mark("ended").exists()
+    assert peer.end()[::2] == (0, "")
+
+
 def test_an_endless_answer_holds_up_nobody_when_its_client_has_gone(start: Start) -> None:
     code = (
         FRAME

@@ -28,6 +28,7 @@ _KEEP_ALIVE_S: Final = 75  #: how long an idle connection is kept; longer than t
 _TOLD_ALREADY: Final = "Exception in ASGI application"
 
 if TYPE_CHECKING:
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
     from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
     Connection = HttpToolsProtocol | WebSocketsSansIOProtocol
@@ -88,7 +89,7 @@ class AppSite(Site):
         limiter.total_tokens = max(limiter.total_tokens, self._max_inputs)
 
     def _connection(self) -> asyncio.BaseProtocol:
-        return HttpToolsProtocol(
+        return _Connection(
             config=self._config,
             server_state=cast("Any", self._traffic),
             app_state=self._lifespan.state,
@@ -127,6 +128,31 @@ class AppSite(Site):
             ExecutionError: the app failed to.
         """
         await self._lifespan.stop()
+
+
+class _Connection(HttpToolsProtocol):
+    """A connection that is closed, once its client has left, when the handler has noticed and ended.
+
+    Until then its request has a slot, and the edge waits for the end of the connection to give that to another.
+    """
+
+    _running: asyncio.Task[None] | None = None
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        task = self._running = self.loop.create_task(cycle.run_asgi(app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
+    def eof_received(self) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]: it may say that it stays open
+        """The client has left."""
+        cycle, running = self.cycle, self._running
+        if running is None or running.done() or cycle.response_complete:
+            return False
+        cycle.disconnected = True
+        cycle.message_event.set()
+        self.flow.resume_writing()
+        running.add_done_callback(lambda _: self.transport.close())
+        return True
 
 
 class _Traffic:
