@@ -41,8 +41,7 @@ class Batch:
         good: list[int] = []
         for position in self._waiting:
             try:
-                data, is_blob = self._delivery.arguments(position)
-                args, kwargs = self._porter.arguments(data, is_blob)
+                args, kwargs = self._answering(position).arguments(*self._delivery.arguments(position))
                 rows.append(_row(self._entry.name or "the function", parameters, args, kwargs))
                 good.append(position)
             except Exception as error:

@@ -16,7 +16,7 @@ from swell.errors import InvalidError, SerializationError
 from swell.model import OutputStatus
 from swell.wire import blobs, payload
 from swell.wire.blob_names import output_name
-from swell.wire.json_payload import MARK, encode_json, encode_json_exception, is_json
+from swell.wire.json_payload import MARK, decode_json_arguments, encode_json, encode_json_exception, is_json
 
 __all__ = ["HIDDEN", "TERMINATED", "Outcome", "Porter", "check_plain", "print_exception"]
 
@@ -126,7 +126,17 @@ class Porter:
 
 
 class JsonPorter(Porter):
-    """Packs what becomes of inputs that came as JSON."""
+    """Unpacks inputs that came as JSON, and packs what becomes of them."""
+
+    def arguments(self, data: bytes, is_blob: bool) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments of an input.
+
+        Raises:
+            DeserializationError: they are no JSON, or not that of arguments.
+        """
+        if is_blob:
+            data = blobs.read_single(data, self._blob_dir, self._size_max)
+        return decode_json_arguments(data)
 
     def success(self, value: object, call_id: str, index: int, kept: Set[str]) -> Outcome:
         """Pack the value that an input returned, as JSON.

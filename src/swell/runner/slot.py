@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Any, Final
 
-from swell.errors import InputCancellation, InvalidError
+from swell.errors import DeserializationError, InputCancellation, InvalidError
 from swell.model import OutputStatus
 from swell.runner.batch import Batch
 from swell.runner.channel import Channel
@@ -23,7 +23,6 @@ from swell.runner.entry import Entry
 from swell.runner.generators import LateFlush, Stream, values_of
 from swell.runner.outcome import TERMINATED, Outcome, Porter, print_exception
 from swell.wire.context import current
-from swell.wire.json_payload import LEAD
 from swell.wire.payload import decode_arguments
 
 __all__ = ["FLUSH_AFTER_S", "FLUSH_BYTES", "GENERATOR_DONE", "Slot", "Workbench"]
@@ -217,13 +216,17 @@ class Slot(ABC):
     def _call(self, entry: Entry, delivery: Delivery, position: int) -> Outcome:
         call_id, index = here = delivery.input(position)
         current.set(here)
+        porter = self._porter
         data, is_blob = delivery.arguments(position)
-        if is_blob or data[:1] == LEAD:
-            porter = self._porter.answering(data, is_blob)
+        if is_blob:
+            porter = porter.answering(data, is_blob)
             args, kwargs = porter.arguments(data, is_blob)
-        else:  # what most inputs are: the shortest way
-            porter = self._porter
-            args, kwargs = decode_arguments(data)
+        else:
+            try:
+                args, kwargs = decode_arguments(data)
+            except DeserializationError:  # it may be JSON; most are none, and do not pay for the question
+                porter = porter.answering(data, is_blob)
+                args, kwargs = porter.arguments(data, is_blob)
         return porter.success(entry.call(*args, **kwargs), call_id, index, delivery.kept)
 
     # ------------------------------------------------------------ generators

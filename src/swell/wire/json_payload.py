@@ -6,7 +6,6 @@ must not know messages, nor load pickle.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from typing import Any, Final, cast
 
@@ -16,7 +15,6 @@ from msgspec import Struct
 from swell.errors import DeserializationError, SerializationError
 
 __all__ = [
-    "LEAD",
     "MARK",
     "JsonException",
     "decode_json",
@@ -30,7 +28,6 @@ __all__ = [
 
 #: What every such payload begins with. No pickle of protocol 2 or later does: those begin with 0x80.
 MARK: Final = b"\0json\0"
-LEAD: Final = MARK[:1]
 _NO_JSON: Final = "its type has no JSON"
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
@@ -175,6 +172,6 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, Struct):
         for name in value.__struct_fields__:
             yield f".{name}", getattr(value, name)
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        for field in dataclasses.fields(value):
-            yield f".{field.name}", getattr(value, field.name, None)
+    elif hasattr(value, "__dataclass_fields__") and not isinstance(value, type):  # that module is slow to import
+        for name in value.__dataclass_fields__:
+            yield f".{name}", getattr(value, name, None)

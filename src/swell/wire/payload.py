@@ -19,7 +19,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from swell.errors import DeserializationError, ExecutionError, SerializationError
-from swell.wire.json_payload import decode_json, decode_json_arguments, is_json
+from swell.wire.json_payload import decode_json, is_json
 
 __all__ = [
     "EXCEPTION_BYTES_MAX",
@@ -138,7 +138,7 @@ def encode_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
 
 
 def decode_arguments(data: bytes | memoryview, buffers: Sequence[memoryview] = ()) -> Arguments:
-    """Read what `encode_arguments` wrote, or arguments that are marked as JSON.
+    """Read what `encode_arguments` wrote.
 
     Raises:
         DeserializationError: the data cannot be read here, or is something else.
@@ -147,8 +147,6 @@ def decode_arguments(data: bytes | memoryview, buffers: Sequence[memoryview] = (
     try:
         value = _pickle_loads(data, buffers=buffers) if buffers else _pickle_loads(data)
     except Exception as error:
-        if is_json(data):
-            return decode_json_arguments(data)
         raise _unreadable(error) from error
     if value.__class__ is tuple and len(value) == 2 and value[0].__class__ is tuple and value[1].__class__ is dict:
         return value
