@@ -482,11 +482,30 @@ def test_a_client_that_talks_nonsense_costs_only_its_connection(api: Api) -> Non
     assert api.get("/status")["apps"] == 2
 
 
-def test_a_login_token_is_minted(api: Api) -> None:
+def test_a_browser_is_logged_in_once_by_each_token(api: Api) -> None:
+    def go(path: str, method: str = "GET", **headers: str) -> http.client.HTTPResponse:
+        connection = api.connect()
+        connection.request(method, path, headers=headers)
+        answer = connection.getresponse()
+        answer.read()
+        connection.close()
+        return answer
+
     status, minted = api.ask("POST", "/login-tokens")
     assert status == 201
     assert minted["path"] == f"/login?token={minted['token']}"
     assert minted["expires_in_s"] == 600
+    assert go("/api/v1/status", accept="text/html").status == 401
+
+    answer = go(minted["path"])
+    assert (answer.status, answer.getheader("location")) == (303, "/")
+    cookie, *attributes = (answer.getheader("set-cookie") or "").split("; ")
+    assert {"HttpOnly", "SameSite=strict", "Path=/"} <= set(attributes)
+    assert go("/api/v1/status", cookie=cookie).status == 200
+    again = go(minted["path"])
+    assert (again.status, again.getheader("set-cookie")) == (403, None)
+    assert go("/logout", "POST", cookie=cookie).status == 303
+    assert go("/api/v1/status", cookie=cookie).status == 401
 
 
 # ---------------------------------------------------------------- the description

@@ -26,6 +26,7 @@ from starlette.routing import Route as HttpRoute
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from swell.config import Settings
+from swell.edge.admin import login
 from swell.edge.admin.api.openapi import describe
 from swell.edge.admin.api.operation import PREFIX, Backstage, route_of
 from swell.edge.admin.api.table import OPERATIONS
@@ -90,6 +91,7 @@ class Admin:
     def _routes(self, backstage: Backstage) -> list[BaseRoute]:
         return [
             HttpRoute("/healthz", _healthy),
+            *login.routes(self.sessions),
             HttpRoute(f"{PREFIX}/openapi.json", _described),
             *(route_of(operation, backstage) for operation in OPERATIONS),
         ]

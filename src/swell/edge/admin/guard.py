@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from swell.edge.admin.failures import refused
+from swell.edge.admin.login import how_to_log_in
 from swell.edge.admin.sessions import SESSION_COOKIE, Sessions
 
 __all__ = ["OPEN", "Guard"]
@@ -28,12 +29,6 @@ OPEN: Final = frozenset({"/healthz", "/login"})
 OPEN_BELOW: Final = "/assets/"
 
 _SAFE: Final = frozenset({"GET", "HEAD"})
-_LOGIN_PAGE: Final = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>swell</title>
-<body style="font:16px/1.5 system-ui;max-width:32em;margin:15vh auto;padding:0 1em">
-<h1>swell</h1><p>This page is for whoever runs the server. Type <code>swell dashboard</code> in a terminal of theirs:
-it opens the dashboard, logged in.</p></body></html>
-"""
 
 
 class Guard:
@@ -75,7 +70,7 @@ class Guard:
         if self._has_token(headers) or self._is_logged_in(scope, headers):
             return None
         if scope["type"] == "http" and scope["method"] in _SAFE and "text/html" in headers.get("accept", ""):
-            return Response(_LOGIN_PAGE, 401, {"cache-control": "no-store"}, "text/html")
+            return how_to_log_in()
         return refused(
             401,
             "AuthError",
