@@ -343,7 +343,10 @@ class Function(Handle, Generic[P, R]):
         function_id = self._find_id()
         if not function_id:
             raise require_running(self.name)
-        return await web_url(link, function_id, self._method, self._pool_spec().parameters) if self.is_web else None
+        if not self.is_web:
+            return None
+        parameters, defaults = self._pool_spec().parameters, self._root.spec.parameters
+        return await web_url(link, function_id, self._method, parameters, defaults)
 
     # ------------------------------------------------------------ variants
 

@@ -18,7 +18,7 @@ __all__ = ["web_url"]
 PATIENCE_S: Final = 30.0  #: for an edge that has just been started
 
 
-async def web_url(link: Link, function_id: str, method: str, parameters: bytes) -> str | None:
+async def web_url(link: Link, function_id: str, method: str, parameters: bytes, defaults: bytes) -> str | None:
     """Return the URL of a web function.
 
     Args:
@@ -26,6 +26,7 @@ async def web_url(link: Link, function_id: str, method: str, parameters: bytes) 
         function_id: Of the function, or of the class without parameters.
         method: Its name, for a method.
         parameters: Of the class, encoded.
+        defaults: Likewise, those that it has if none are given.
 
     Raises:
         ServiceError: nothing listens for HTTP; says why.
@@ -44,15 +45,17 @@ async def web_url(link: Link, function_id: str, method: str, parameters: bytes) 
     if isinstance(answer, Failed):
         raise from_wire(answer.code, answer.text, answer.fields)
     assert isinstance(answer, WebUrl)
-    return answer.url + _query(parameters) if answer.url else None
+    return answer.url + _query(parameters, defaults) if answer.url else None
 
 
-def _query(parameters: bytes) -> str:
-    if not parameters:
+def _query(parameters: bytes, defaults: bytes) -> str:
+    if parameters == defaults:
         return ""
     from urllib.parse import urlencode  # only here: it takes its time to load
 
-    return "?" + urlencode({name: _text(value) for name, value in msgspec.msgpack.decode(parameters).items()})
+    values: dict[str, Any] = msgspec.msgpack.decode(parameters)
+    known: dict[str, Any] = msgspec.msgpack.decode(defaults) if defaults else {}
+    return "?" + urlencode({name: _text(value) for name, value in values.items() if known.get(name) != value})
 
 
 def _text(value: Any) -> str:

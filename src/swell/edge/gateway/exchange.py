@@ -312,7 +312,9 @@ class Exchange:
             self._release(SUCCESS)
             self._break()
         else:
-            self._release(FAILURE)
+            ticket, self._ticket = self._ticket, None
+            if ticket is not None:
+                ticket.release_in_doubt(FAILURE)
             self._fail(502, "the container broke the connection off before it had answered")
 
     def upstream_full(self, *, is_full: bool) -> None:

@@ -32,6 +32,7 @@ from swell.wire.web import EdgeUp, Leased, Release, Route, Routes
 __all__ = ["Leases", "Ticket", "Waiting"]
 
 _SUCCESS: Final = int(OutputStatus.SUCCESS)
+_DOUBT_S: Final = 0.5  #: longer than the server takes to see that a container is gone
 
 
 class Waiting(Protocol):
@@ -58,7 +59,7 @@ class Ticket:
     def __init__(self, leases: Leases, call_id: str, who: Waiting) -> None:
         self._leases = leases
         self.call_id = call_id
-        self.who = who
+        self.who: Waiting | None = who
         self.leased_at: float | None = None
 
     def give_up(self) -> None:
@@ -67,9 +68,17 @@ class Ticket:
 
     def release(self, status: OutputStatus) -> None:
         """The request is over, and whatever it had of the container is free."""
-        busy_s = 0.0 if self.leased_at is None else time.perf_counter() - self.leased_at
-        self._leases.forget(self)
-        self._leases.say(Release(self.call_id, int(status), busy_s))
+        if self._leases.forget(self):
+            busy_s = 0.0 if self.leased_at is None else time.perf_counter() - self.leased_at
+            self._leases.say(Release(self.call_id, int(status), busy_s))
+
+    def release_in_doubt(self, status: OutputStatus) -> None:
+        """The container has broken the connection off, so that it may be gone.
+
+        If it is, the server is about to see it, and should not give its slot to another request before that.
+        """
+        self.who = None
+        self._leases.later(_DOUBT_S, lambda: self.release(status))
 
 
 class Leases(asyncio.Protocol):
@@ -126,9 +135,13 @@ class Leases(asyncio.Protocol):
         self.say(BindFunction(self._requests, function_id, changes))
         return await answer
 
-    def forget(self, ticket: Ticket) -> None:
-        """Hear nothing more of a ticket."""
-        self._tickets.pop(ticket.call_id, None)
+    def forget(self, ticket: Ticket) -> bool:
+        """Hear nothing more of a ticket; False if it was forgotten already."""
+        return self._tickets.pop(ticket.call_id, None) is not None
+
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Do something after a while."""
+        self._loop.call_later(seconds, action)
 
     def _flush(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -164,21 +177,23 @@ class Leases(asyncio.Protocol):
         match message:
             case Leased():
                 ticket = self._tickets.get(message.call_id)
-                if ticket is None:
+                if ticket is None or ticket.who is None:
                     self.say(Release(message.call_id, int(OutputStatus.TERMINATED), 0.0))
                     return
                 ticket.leased_at = time.perf_counter()
                 ticket.who.leased(message.container_id)
             case Outputs():
                 ticket = self._tickets.get(message.call_id)
-                if ticket is not None:
+                if ticket is not None and ticket.who is None:
+                    ticket.release(OutputStatus.TERMINATED)
+                elif ticket is not None and ticket.who is not None:
                     if ticket.leased_at is None:
                         self.forget(ticket)
                     status = OutputStatus(dict(message.failures).get(0, _SUCCESS))
                     ticket.who.ended(status, payload[:1_000].decode(errors="replace"))
             case Refused():
                 ticket = self._tickets.pop(message.call_id, None)
-                if ticket is not None:
+                if ticket is not None and ticket.who is not None:
                     ticket.who.refused(message.code, message.text, message.retry_after_s)
             case Routes():
                 self._on_routes(message.routes)
