@@ -76,6 +76,17 @@ def count(n, mark=""):
         if mark:
             Path(mark).touch()
 
+class Trap:
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.mkdir, (self.mark,)
+
+@app.function()
+def trap(mark):
+    return Trap(mark)
+
 @app.function()
 @swell.batched(max_batch_size=8, wait_ms=50)
 def doubled(xs: list[int]) -> list[int]:
@@ -152,6 +163,11 @@ class Api:
         assert answer["error"].keys() >= {"code", "message"}
         return f"{answer['error']['code']}: {answer['error']['message']}"
 
+    def blobs(self) -> list[Path]:
+        """Files with arguments and results of calls that somebody waits for."""
+        run_dir = json.loads((self.place.data_dir / "server.json").read_text())["run_dir"]
+        return [path for path in Path(run_dir).rglob("fc-*") if "kept" not in path.parts]
+
     def results(self, call_id: str, query: str = "wait_s=20") -> Any:
         return self.get(f"/calls/{call_id}/results?{query}")
 
@@ -223,8 +239,7 @@ def test_large_arguments_and_results(api: Api) -> None:
     assert "admin_result_max" in too_large["omitted"]
     assert "value" not in too_large
     assert "admin_body_max" in api.refused(413, "POST", "/apps/sums/functions/add/call", {"args": ["x" * (1 << 20)]})
-    shared = list(Path(json.loads((api.place.data_dir / "server.json").read_text())["run_dir"]).rglob("fc-*"))
-    assert shared == [], "files of calls that were answered are gone"
+    assert api.blobs() == [], "files of calls that were answered are gone"
 
 
 def test_a_generator_streams_lines(api: Api) -> None:
@@ -298,19 +313,28 @@ def test_too_many_that_wait_are_refused_and_told_when_to_come_again(api: Api) ->
         while api.get("/apps/sums/functions/nap")["backlog"] < 8:
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        api.send(extra := api.connect(), "POST", "/api/v1/apps/sums/functions/nap/call", body)
+        large = {"args": ["x" * 200_000]}
+        api.send(extra := api.connect(), "POST", "/api/v1/apps/sums/functions/nap/call", large)
         answer = extra.getresponse()
         told = json.loads(answer.read())["error"]
         extra.close()
         assert answer.status == 429
         assert answer.getheader("retry-after") == "1"
         assert (told["code"], told["limit"], told["value"]) == ("ResourceExhausted", "pending_sync_max", 8)
+        assert api.blobs() == [], "its arguments are gone with it"
     finally:
         for connection in connections:
             connection.close()
 
 
 # ---------------------------------------------------------------- spawned calls
+
+
+def test_a_version_is_called(api: Api) -> None:
+    path = "/apps/sums/functions/add/call"
+    assert api.ask("POST", f"{path}?version=1", {"args": [1]})[1]["value"] == 1
+    assert "version" in api.refused(404, "POST", f"{path}?version=99", {"args": [1]})
+    assert api.refused(422, "POST", f"{path}?version=0", {"args": [1]})
 
 
 def test_results_of_a_spawned_call_are_read_as_often_as_you_like(api: Api) -> None:
@@ -351,6 +375,17 @@ def test_a_call_that_python_made_is_told_about_without_unpickling(api: Api) -> N
     (failure,) = api.results(failed)["results"]
     assert failure["exception"]["message"] == "KeyError: 5"
     assert "in fail" in failure["exception"]["traceback"]
+
+
+def test_reading_a_result_runs_nothing(api: Api) -> None:
+    """What a pickle does when it is read happens in the program that wants it, and not where HTTP is spoken."""
+    mark = api.place.folder / "sprung"
+    call_id = api.place.spawn("trap", str(mark), app="sums")
+    (result,) = api.results(call_id)["results"]
+    assert result["status"] == "success"
+    assert not mark.exists()
+    api.place.python(f"swell.FunctionCall.from_id({call_id!r}).get()")
+    assert mark.exists()
 
 
 def test_who_waits_for_results_gets_them_when_they_are_there(api: Api) -> None:

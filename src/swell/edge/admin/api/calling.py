@@ -48,6 +48,7 @@ class Calling:
         self._target = target
         self._kind = kind
         self._payload = MARK + msgspec.json.encode({"args": args, "kwargs": kwargs})
+        self._blob = ""  # name of the file with the arguments, if they are in one
         self._reader = Reader(link.welcome.blob_dir, size_max)
 
     async def result(self) -> Result:
@@ -65,7 +66,7 @@ class Calling:
         finally:
             self._leave(box, finished)
         if not isinstance(message, Outputs):
-            raise _refusal(message)
+            raise self._refusal(message)
         (result,) = await self._reader.results(message, payload)
         self._reader.discard(message, payload)
         return result
@@ -92,7 +93,7 @@ class Calling:
                     continue
                 finished = True
                 if not isinstance(message, Outputs):
-                    raise _refusal(message)
+                    raise self._refusal(message)
                 yield StreamLine(end=self._reader.ending(message, payload, taken))
                 return
         finally:
@@ -112,16 +113,13 @@ class Calling:
         finally:
             link.close(box)
         if not isinstance(message, Accepted):
-            raise _refusal(message)
+            raise self._refusal(message)
 
     async def _open(self) -> None:
-        welcome, data, is_kept = self._link.welcome, self._payload, self._kind.is_async
+        welcome, data = self._link.welcome, self._payload
         is_blob = len(data) > welcome.payload_inline_max
         if is_blob:
-            name = input_name(self.call_id, 0, is_kept=is_kept)
-            parts = [memoryview(data)]
-            # On a thread: a file that is to be kept is on the disk when it returns.
-            data = await asyncio.to_thread(blobs.store, parts, welcome.blob_dir, name, size_max=welcome.payload_max)
+            data = await self._store(data)
         message = OpenCall(
             self.call_id,
             self._target.function_id,
@@ -133,13 +131,31 @@ class Calling:
         )
         self._link.send(message, data)
 
+    async def _store(self, data: bytes) -> bytes:
+        """Write the arguments as a file, on a thread: one that is to be kept is on the disk then. Return its name."""
+        welcome, parts = self._link.welcome, [memoryview(data)]
+        name = self._blob = input_name(self.call_id, 0, is_kept=self._kind.is_async)
+        storing = asyncio.ensure_future(
+            asyncio.to_thread(blobs.store, parts, welcome.blob_dir, name, size_max=welcome.payload_max)
+        )
+        try:
+            return await asyncio.shield(storing)
+        except asyncio.CancelledError:
+            storing.add_done_callback(lambda _: self._discard())
+            raise
+
+    def _discard(self) -> None:
+        """Delete the arguments of a call that the server has not taken."""
+        if self._blob:
+            blobs.discard(self._blob.encode(), self._link.welcome.blob_dir)
+
+    def _refusal(self, message: Message) -> Exception:
+        self._discard()
+        if isinstance(message, Refused):
+            return from_wire(message.code, message.text, message.fields)
+        return InternalError(f"the server answered a call with {type(message).__name__}")
+
     def _leave(self, box: Box, finished: bool) -> None:
         self._link.close(box)
         if not finished:
             self._link.abandon(self.call_id)
-
-
-def _refusal(message: Message) -> Exception:
-    if isinstance(message, Refused):
-        return from_wire(message.code, message.text, message.fields)
-    return InternalError(f"the server answered a call with {type(message).__name__}")

@@ -14,7 +14,7 @@ from msgspec import UNSET, Meta, UnsetType, field
 from swell.edge.admin.api.apps import function_summary, layer
 from swell.edge.admin.api.calling import Calling
 from swell.edge.admin.api.documents import AutoscalerLayers, FunctionDetail, Result, Spawned, StreamLine
-from swell.edge.admin.api.operation import Asked, Backstage, Body, Nothing, Operation
+from swell.edge.admin.api.operation import Asked, Backstage, Body, Nothing, Operation, Query
 from swell.edge.admin.api.target import Target, find_target
 from swell.errors import ConflictError, InvalidError, NotFoundError, RequestSizeError, ResourceExhausted
 from swell.model import AutoscalerChange, CallKind
@@ -37,6 +37,14 @@ class AutoscalerUpdate(Body, frozen=True):
     max_containers: _Most | UnsetType | None = UNSET
     buffer_containers: _Least | UnsetType | None = UNSET
     scaledown_window: _Window | UnsetType | None = UNSET
+
+
+class VersionQuery(Query, frozen=True):
+    """Which version of an app is called."""
+
+    version: Annotated[int, Meta(ge=1, le=1 << 40, description="Of this version, whichever is live.")] | UnsetType = (
+        UNSET
+    )
 
 
 class CallRequest(Body, frozen=True):
@@ -78,8 +86,8 @@ async def update_autoscaler(asked: Asked[Nothing, AutoscalerUpdate]) -> Autoscal
         raise ConflictError(str(error)) from None
 
 
-async def call_function(asked: Asked[Nothing, CallRequest]) -> Result:
-    """Run a function once and wait for its result, as `remote()` does.
+async def call_function(asked: Asked[VersionQuery, CallRequest]) -> Result:
+    """Run a function of a deployed app once and wait for its result, as `remote()` does.
 
     However it ends, the answer is 200 and says how: that the function raised is what was asked for, and no failure of
     this API. The call ends when whoever waits for it leaves. Spawn what takes longer than connections last.
@@ -90,10 +98,10 @@ async def call_function(asked: Asked[Nothing, CallRequest]) -> Result:
     return await asked.while_here(_calling(asked, target, await asked.backstage.link()).result())
 
 
-async def stream_function(asked: Asked[Nothing, CallRequest]) -> AsyncIterator[StreamLine]:
-    """Run a generator function once and pass on what it yields as it comes, one line of JSON for each item.
+async def stream_function(asked: Asked[VersionQuery, CallRequest]) -> AsyncIterator[StreamLine]:
+    """Run a generator function of a deployed app once and pass on what it yields, as it comes, in lines of JSON.
 
-    The last line says how it ended. The call ends when whoever reads it leaves.
+    There is one line for each item; the last says how it ended. The call ends when whoever reads it leaves.
     """
     target = await _target(asked)
     if not target.is_generator:
@@ -104,8 +112,8 @@ async def stream_function(asked: Asked[Nothing, CallRequest]) -> AsyncIterator[S
     return _chained(first, lines)
 
 
-async def spawn_function(asked: Asked[Nothing, CallRequest]) -> Spawned:
-    """Start a function and return once it is accepted, as `spawn()` does: written down, on a server that stays."""
+async def spawn_function(asked: Asked[VersionQuery, CallRequest]) -> Spawned:
+    """Start a function of a deployed app and return once it is accepted and written down, as `spawn()` does."""
     target = await _target(asked)
     if target.is_generator:
         raise ConflictError(f"{target.name} is a generator and cannot be spawned: ask for {FUNCTION}/stream")
@@ -120,12 +128,14 @@ async def _chained(first: StreamLine, rest: AsyncIterator[StreamLine]) -> AsyncI
         yield line
 
 
-async def _target(asked: Asked[Nothing, CallRequest]) -> Target:
-    return await find_target(asked.backstage, asked.path["app"], asked.path["function"], asked.body.parameters)
+async def _target(asked: Asked[VersionQuery, CallRequest]) -> Target:
+    version = 0 if asked.query.version is UNSET else asked.query.version
+    path, parameters = asked.path, asked.body.parameters
+    return await find_target(asked.backstage, path["app"], path["function"], parameters, version=version)
 
 
 def _calling(
-    asked: Asked[Nothing, CallRequest], target: Target, link: Any, kind: CallKind = CallKind.REMOTE
+    asked: Asked[VersionQuery, CallRequest], target: Target, link: Any, kind: CallKind = CallKind.REMOTE
 ) -> Calling:
     body, settings = asked.body, asked.backstage.settings
     return Calling(link, target, kind, body.args, body.kwargs, size_max=settings.admin_result_max)
@@ -162,16 +172,31 @@ OPERATIONS: Final = (
         errors=(NotFoundError, ConflictError),
     ),
     Operation(
-        "POST", f"{FUNCTION}/call", call_function, Result, body=CallRequest, example=_EXAMPLE, errors=_CALL_ERRORS
+        "POST",
+        f"{FUNCTION}/call",
+        call_function,
+        Result,
+        query=VersionQuery,
+        body=CallRequest,
+        example=_EXAMPLE,
+        errors=_CALL_ERRORS,
     ),
     Operation(
-        "POST", f"{FUNCTION}/stream", stream_function, StreamLine, body=CallRequest, errors=_CALL_ERRORS, streams=True
+        "POST",
+        f"{FUNCTION}/stream",
+        stream_function,
+        StreamLine,
+        query=VersionQuery,
+        body=CallRequest,
+        errors=_CALL_ERRORS,
+        streams=True,
     ),
     Operation(
         "POST",
         f"{FUNCTION}/spawn",
         spawn_function,
         Spawned,
+        query=VersionQuery,
         body=CallRequest,
         example=_EXAMPLE,
         errors=_CALL_ERRORS,

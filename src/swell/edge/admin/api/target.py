@@ -35,8 +35,10 @@ class Target(Struct, frozen=True):
     is_generator: bool
 
 
-async def find_target(backstage: Backstage, app: str, name: str, parameters: Mapping[str, Any]) -> Target:
-    """Find what is meant by a name, and with a class, by the parameters of an instance.
+async def find_target(
+    backstage: Backstage, app: str, name: str, parameters: Mapping[str, Any], *, version: int = 0
+) -> Target:
+    """Find what is meant by a name, and with a class, by the parameters of an instance; version 0 is the live one.
 
     Raises:
         NotFoundError: there is no such app, function, class or method.
@@ -45,7 +47,7 @@ async def find_target(backstage: Backstage, app: str, name: str, parameters: Map
     """
     owner, _, method = name.partition(".")
     lookup = f"{owner}.*" if method else owner
-    found = await backstage.ask(FunctionFound, partial(FindFunction, app=app, name=lookup))
+    found = await backstage.ask(FunctionFound, partial(FindFunction, app=app, name=lookup, version=version))
     if not method:
         if parameters:
             raise InvalidError(f"{name} is a function: it has no parameters; put what it is called with into kwargs")
