@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 import webs as w
 from edge_client import (
@@ -410,10 +411,20 @@ def test_a_handler_hears_that_its_client_has_left_and_its_slot_comes_back(notes:
     assert ask(f"{url}/").status == 200
 
 
-def test_the_slot_of_a_handler_that_goes_on_without_its_client_is_not_given_away(notes: Notes) -> None:
+def test_a_handler_that_does_not_listen_is_cancelled_when_its_client_has_left(notes: Notes) -> None:
     url = url_of(w.single)
     with raw(url) as client:
         client.sendall(request(url, f"/wait?{notes}"))
+        notes.await_lines("began")
+    await_idle(w.single)
+    assert notes.lines("ended") == []
+    assert ask(f"{url}/").status == 200
+
+
+def test_the_slot_of_a_handler_that_goes_on_without_its_client_is_not_given_away(notes: Notes) -> None:
+    url = url_of(w.single)
+    with raw(url) as client:
+        client.sendall(request(url, f"/stubborn?{notes}"))
         notes.await_lines("began")
     with ThreadPoolExecutor(1) as executor:
         other = executor.submit(ask, f"{url}/")
@@ -459,6 +470,14 @@ def test_an_answer_that_takes_too_long_is_cut(notes: Notes) -> None:
             data = read_all(client)
     assert data == b"" or not data.endswith(b"1234567890")
     await_idle(w.hasty)
+
+
+def test_a_handler_that_cannot_be_stopped_costs_its_container(notes: Notes) -> None:
+    url = url_of(w.hasty)
+    assert ask(f"{url}/stubborn?{notes}").status == 504
+    pid = int(notes.lines("began")[0])
+    await_that(lambda: not psutil.pid_exists(pid), "the container stays")
+    assert ask(f"{url}/").status == 200
 
 
 def test_a_container_that_dies_before_it_answers_costs_its_request_502_and_nobody_else(notes: Notes) -> None:

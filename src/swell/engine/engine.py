@@ -380,7 +380,15 @@ class Engine:
         for container in list(pool.containers.values()):
             if now >= container.resist_until:
                 container.resist_until = float("inf")
-                if any(delivery.void for delivery in container.deliveries.values()):
+                if not any(delivery.void for delivery in container.deliveries.values()):
+                    continue
+                if container.is_leased and container.executing:
+                    # Other requests are in it, which cannot be run again elsewhere: it takes no more, and is looked at
+                    # again.
+                    self._scaler.drain(container, now)
+                    container.resist_until = now + self.ledger.settings.cancel_grace_s
+                    pool.arm("resist", container.resist_until)
+                else:
                     self._expel(container, "a cancelled input would not stop", now)
             elif container.resist_until < float("inf"):
                 pool.arm("resist", container.resist_until)

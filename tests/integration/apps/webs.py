@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import time
@@ -61,6 +62,15 @@ async def site_app(scope: Scope, receive: Any, send: Any) -> None:
             await _await_go(name, 1)
             _note(name, "ended")
             await answer(send, b"waited")
+        case "/stubborn":  # likewise, come what may
+            _note(name, "began")
+            is_over = False
+            while not is_over:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await _await_go(name, 1)
+                    is_over = True
+            _note(name, "ended")
+            await answer(send, b"stubborn")
         case "/until-gone":
             await body_of(receive)
             _note(name, "began")

@@ -148,8 +148,10 @@ def test_a_container_goes_that_does_not_let_go_of_a_request(diary) -> None:
     serving(diary, timeout_s=10.0, concurrency=Concurrency(2, 2))
     diary.at(9.0).asks_for("fc-2")
     assert diary.at(10.1).meanwhile == ["tell 7: fc-1[0] TIMEOUT"]
-    assert "interrupt c1" in diary.at(15.2).meanwhile
-    assert diary.exits("c1") == ["tell 7: fc-2[0] INTERNAL_FAILURE"]
+    assert diary.at(15.2).meanwhile == []
+    assert diary.asks_for("fc-3") == ["start c2"]  # not in c1, which goes as soon as the other request is over
+    assert diary.releases("fc-2") == []
+    assert "interrupt c1" in diary.at(20.3).meanwhile
 
 
 def test_a_request_is_not_run_twice(diary) -> None:

@@ -305,12 +305,10 @@ class Exchange:
         if self._is_deserted:
             self._release(TERMINATED)
             self._close(0)
-        elif in_order and self._is_told:
+        elif self._is_told and (in_order or self._is_tunnel):
+            self._must_close = True
             self._release(SUCCESS)
             self._finish()
-        elif self._is_tunnel:
-            self._release(SUCCESS)
-            self._break()
         else:
             ticket, self._ticket = self._ticket, None
             if ticket is not None:

@@ -25,6 +25,7 @@ __all__ = ["AppSite"]
 
 _MESSAGE_MAX: Final = 2 << 20  #: bytes of one message of a WebSocket
 _KEEP_ALIVE_S: Final = 75  #: how long an idle connection is kept; longer than the edge keeps it
+_NOTICE_S: Final = 1.0  #: how long a handler may take to end by itself once its client has left
 _TOLD_ALREADY: Final = "Exception in ASGI application"
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ class AppSite(Site):
 
 
 class _Connection(HttpToolsProtocol):
-    """A connection that is closed, once its client has left, when the handler has noticed and ended.
+    """A connection that is closed, once its client has left, when the handler has ended: by itself, or by cancellation.
 
     Until then its request has a slot, and the edge waits for the end of the connection to give that to another.
     """
@@ -151,7 +152,13 @@ class _Connection(HttpToolsProtocol):
         cycle.disconnected = True
         cycle.message_event.set()
         self.flow.resume_writing()
-        running.add_done_callback(lambda _: self.transport.close())
+        cancelling = self.loop.call_later(_NOTICE_S, running.cancel, "its client has left")
+
+        def ended(_: asyncio.Task[None]) -> None:
+            cancelling.cancel()
+            self.transport.close()
+
+        running.add_done_callback(ended)
         return True
 
 
