@@ -17,7 +17,7 @@ from swell.records import AppRecord, ContainerRecord
 from swell.wire.inquiries import AppRow, CallReport, ContainerRow, FunctionRow
 from swell.wire.messages import FunctionProgress
 
-__all__ = ["Census", "gone_row", "stopped_row", "why_waiting"]
+__all__ = ["Census", "function_row", "gone_row", "stopped_row", "why_waiting"]
 
 _STATES = {
     AppKind.EPHEMERAL: "ephemeral",
@@ -58,7 +58,7 @@ class Census:
 
     def functions(self, app: App) -> list[FunctionRow]:
         """Describe the functions of an app."""
-        return [_function_row(pool) for pool in app.pools.values()]
+        return [function_row(pool) for pool in app.pools.values()]
 
     def progress(self, app_id: str) -> Iterator[FunctionProgress]:
         """Describe every function of an app, for a live display; nothing if there is no such app."""
@@ -162,7 +162,8 @@ def _busy(pool: Pool) -> int:
     return sum(bool(container.deliveries) for container in pool.ready.values())
 
 
-def _function_row(pool: Pool) -> FunctionRow:
+def function_row(pool: Pool) -> FunctionRow:
+    """Describe a function."""
     busy, schedule = _busy(pool), pool.spec.schedule
     return FunctionRow(
         pool.spec.name,

@@ -7,6 +7,7 @@ This module must not know why anything happened, or how a story is told.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -108,6 +109,10 @@ class Diaries:
     def call(self, call_id: str) -> CallDiary | None:
         """Return the diary of a call that has ended, if it is still kept."""
         return self._calls.get(call_id)
+
+    def calls(self) -> Iterator[CallDiary]:
+        """Yield the calls that have ended and are still remembered, the latest first."""
+        yield from reversed(self._calls.values())
 
     def container(self, container_id: str) -> ContainerRecord | None:
         """Return a container that is no more, if it is still remembered."""

@@ -171,6 +171,7 @@ class Dispatcher:
             mode = LEASE
         delivery = Delivery(ledger.next_delivery(), container, mode, parts, now)
         for part in parts:
+            pool.measures.wait.add(now - part.queued_at, part.count)
             call = part.call
             call.add_pending(-part.count)
             call.add_running(part.count)

@@ -39,6 +39,7 @@ from swell.engine.events import (
 from swell.engine.intake import Intake
 from swell.engine.leases import Leases
 from swell.engine.ledger import Ledger
+from swell.engine.observation import Observatory
 from swell.engine.paging import Pager, stopping
 from swell.engine.pool import STARTING, Pool
 from swell.engine.results import Results
@@ -90,6 +91,7 @@ class Engine:
         self._deployments = Deployments(self.ledger, self._apps, self._scaler, self._schedules)
         self._stories = Stories(self.ledger)
         self.census = Census(self.ledger)
+        self.observatory = Observatory(self.ledger, self.web)
         self._wakes: list[tuple[float, str]] = []
         self._looks: dict[str, Callable[[Pool, float], None]] = {
             "work": self._dispatcher.check_work,

@@ -10,6 +10,7 @@ from swell.config import Settings
 from swell.engine.backlog import Backlog
 from swell.engine.container import Container
 from swell.engine.diary import Decision, decisions
+from swell.engine.measures import Measures
 from swell.model import AutoscalerSettings, Deployment, FunctionSpec
 from swell.policy import autoscale
 from swell.policy.sizing import run_ahead
@@ -77,6 +78,7 @@ class Pool:
         self.plan = autoscale.Plan(0, "idle")
         self.held_back = ""  #: why the plan is not carried out, in words
         self.decisions = decisions()
+        self.measures = Measures()
         self.deadlines: dict[str, float] = {}  #: kind -> when to look; a lower bound, looking is cheap
         self.wake_at = float("inf")
         self._settings = settings

@@ -70,6 +70,7 @@ class Results:
         """End runs of inputs that all succeeded, each at the cost of one; `message` carries the results of all."""
         for run in runs:
             call.diary.note(now, What.SUCCEEDED, run.first, run.count, container_id)
+            call.pool.measures.ended[SUCCESS] += run.count
         if call.kind.is_async:
             at = 0
             for run in runs:
@@ -134,6 +135,7 @@ class Results:
         self, call: Call, first: int, count: int, status: OutputStatus, payload: bytes, now: float
     ) -> OutputsRecord:
         call.diary.note(now, What.FAILED, first, count, "", status)
+        call.pool.measures.ended[status] += count
         failures = [(0, int(status))] if status is not SUCCESS else []
         record = OutputsRecord(call.id, first, count, [], payload, failures, [], Trace(now, None, now))
         self._ledger.persist(record)
@@ -156,6 +158,7 @@ class Results:
     def _note(call: Call, entry: Settled, now: float) -> None:
         what = What.SUCCEEDED if entry.status is SUCCESS else What.FAILED
         call.diary.note(now, what, entry.index, 1, entry.container_id, entry.status)
+        call.pool.measures.ended[entry.status] += 1
 
     def _record(self, call: Call, record: OutputsRecord) -> None:
         """Write results down, and tell those who watch for them."""

@@ -269,6 +269,7 @@ class Scaler:
         pool = container.pool
         took = now - container.requested_at
         pool.start_s = took if pool.start_s is None else 0.5 * (pool.start_s + took)
+        pool.measures.start.add(took)
         pool.start_failures = 0
         pool.start_not_before = 0.0
         pool.checked_in(container)
@@ -333,7 +334,9 @@ class Scaler:
         del ledger.containers[container.id]
         ledger.release(container)
         self._remember(container, container.crash_expected or reason, now)
+        pool.measures.containers_lost += container.state is ContainerState.LOST
         if container.state is ContainerState.FAILED:
+            pool.measures.containers_failed += 1
             self._start_failed(pool, *(container.startup_failure or (f"the container ended: {reason}", b"")), now)
         self._touch_starved()  # first: the room may have been made for one of them
         ledger.touch(pool)

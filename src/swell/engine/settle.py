@@ -169,6 +169,7 @@ class Settler:
             pool = delivery.container.pool
             if 0 < busy_s <= now - delivery.at:
                 pool.service_s = learn_service(pool.service_s, busy_s, 1)
+                pool.measures.run.add(busy_s)
         self.freed(call_id, lease, now)
 
     def freed(self, call_id: str, lease: Lease, now: float) -> None:
@@ -284,6 +285,8 @@ class Settler:
         what = What.LOST if lost else What.RECLAIMED
         for span in runs:
             span.call.pool.backlog.put_back(span)
+            if lost:
+                span.call.pool.measures.lost += len(span)
             span.call.diary.note(now, what, span.first, len(span), delivery.container.id, lost)
         self._close_if_empty(delivery, now)
 
@@ -300,7 +303,9 @@ class Settler:
         if not message.busy_s:
             return  # nothing was executed: cancelled before it began
         count = 1 if delivery.mode == "batch" else max(1, len(message.ends))
-        pool.service_s = learn_service(pool.service_s, message.busy_s / count, count)
+        each_s = message.busy_s / count
+        pool.service_s = learn_service(pool.service_s, each_s, count)
+        pool.measures.run.add(each_s, count)
 
     def _retried(self, call: Call, segment: Segment, index: int, status: OutputStatus, now: float) -> bool:
         """Send a failed input round again if its policy allows; True if so."""
@@ -319,6 +324,7 @@ class Settler:
         call.pool.backlog.delay(span, now + delay)
         call.pool.arm("retry", now + delay)
         call.diary.note(now, What.RETRIED, index, 1, "", now + delay)
+        call.pool.measures.retried += 1
         self._record_attempt(call, index, now + delay)
         return True
 

@@ -55,7 +55,8 @@ class Span:
 
     def take(self, count: int) -> Part:
         """Remove the first `count` inputs and return them."""
-        part = Part(self.call, self.segment, self.first, min(count, self.last - self.first), alone=self.alone)
+        count = min(count, self.last - self.first)
+        part = Part(self.call, self.segment, self.first, count, queued_at=self.queued_at, alone=self.alone)
         self.first += part.count
         return part
 
@@ -63,11 +64,12 @@ class Span:
 class Part:
     """Inputs first..first+count-1 of one call, on their way to or in a container."""
 
-    __slots__ = ("alone", "call", "count", "first", "segment")
+    __slots__ = ("alone", "call", "count", "first", "queued_at", "segment")
 
-    def __init__(self, call: Call, segment: Segment, first: int, count: int, *, alone: bool) -> None:
+    def __init__(self, call: Call, segment: Segment, first: int, count: int, *, queued_at: float, alone: bool) -> None:
         self.call = call
         self.segment = segment
         self.first = first
         self.count = count
+        self.queued_at = queued_at
         self.alone = alone

@@ -122,6 +122,14 @@ class Web:
         url = self.edge.url
         return {_name_of(route): f"{url}/{route.label}" for route in self.routes() if url and route.app_id == app.id}
 
+    def urls_by_function(self) -> dict[str, str]:
+        """Return where functions answer, by id; of a class with several web methods, where the first does."""
+        url = self.edge.url
+        found: dict[str, str] = {}
+        for route in self.routes() if url else ():
+            found.setdefault(route.function_id, f"{url}/{route.label}")
+        return found
+
     def _fail(self, client: int, message: GetWebUrl, error: Error) -> None:
         self._ledger.tell(client, Failed(message.request, *to_wire(error)))
 

@@ -42,6 +42,7 @@ from swell.wire.inquiries import (
     VersionRow,
 )
 from swell.wire.messages import Done, Failed, Message
+from swell.wire.observe import Observation, Observe
 
 __all__ = ["Inquiries"]
 
@@ -76,6 +77,7 @@ class Inquiries:
         self._containers = containers
         self._logbook = logbook
         self._places = places
+        self._now = now
         self._started_at = now()
         self._errands = Errands()
 
@@ -84,6 +86,8 @@ class Inquiries:
         match message:
             case GetStatus():
                 to.send(self._status(message.request))
+            case Observe():
+                to.send(self._observation(message))
             case ListApps():
                 self._store.read_apps(lambda stopped: to.send(self._apps(message.request, stopped)))
             case DescribeApp():
@@ -125,6 +129,22 @@ class Inquiries:
             edge.admin_url,
             edge.trouble,
             str(places.admin_token_path) if edge.admin_url else "",
+        )
+
+    def _observation(self, message: Observe) -> Observation:
+        observatory = self._engine.observatory
+        return Observation(
+            message.request,
+            self._now(),
+            os.getpid(),
+            _version(),
+            self._started_at,
+            self._places.address,
+            observatory.nodes(),
+            self._census.apps(),
+            observatory.functions(message.since),
+            self._census.containers(),
+            observatory.calls(),
         )
 
     # ------------------------------------------------------------ apps

@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import Struct
 
 from swell.model import AutoscalerChange, AutoscalerSettings, CallKind, Environment, FunctionSpec
-from swell.wire import apps, inquiries, web
+from swell.wire import apps, inquiries, observe, web
 from swell.wire.message import Message
 
 PROTOCOL = 2  #: raised when a change makes older peers misunderstand
@@ -443,6 +443,7 @@ ToServer = (
     | inquiries.InspectCall
     | inquiries.AskStory
     | inquiries.ReadLogs
+    | observe.Observe
     | web.EdgeUp
     | web.WatchRoutes
     | web.Release
@@ -483,6 +484,7 @@ ToClient = (
     | inquiries.CallReport
     | inquiries.Story
     | inquiries.LogEntry
+    | observe.Observation
     | web.Routes
     | web.Leased
     | web.WebUrl

@@ -1,0 +1,45 @@
+"""What is counted of a pool: how its inputs end, and how long things take. This module must not know clocks."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+
+from swell.wire.observe import BOUNDS_S, Times
+
+__all__ = ["Histogram", "Measures"]
+
+
+class Histogram:
+    """How many took how long."""
+
+    __slots__ = ("_counts", "_total_s")
+
+    def __init__(self) -> None:
+        self._counts = [0] * (len(BOUNDS_S) + 1)
+        self._total_s = 0.0
+
+    def add(self, seconds: float, count: int = 1) -> None:
+        """Count some that took so long each."""
+        self._counts[bisect_left(BOUNDS_S, seconds)] += count
+        self._total_s += seconds * count
+
+    def times(self) -> Times:
+        """Return what has been counted so far."""
+        return Times(list(self._counts), self._total_s)
+
+
+class Measures:
+    """All that is counted of one pool, from its beginning on."""
+
+    __slots__ = ("containers_failed", "containers_lost", "ended", "lost", "retried", "run", "start", "wait")
+
+    def __init__(self) -> None:
+        self.wait = Histogram()  #: of inputs, from being queued to leaving for a container
+        self.run = Histogram()  #: of inputs, or of batches, in a container
+        self.start = Histogram()  #: of containers, from being asked for to being ready
+        self.ended: Counter[int] = Counter()  #: inputs by how they ended
+        self.retried = 0  #: attempts that failed and were followed by another
+        self.lost = 0  #: inputs that went round again because their container was gone
+        self.containers_failed = 0
+        self.containers_lost = 0

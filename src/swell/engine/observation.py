@@ -1,0 +1,112 @@
+"""Everything there is at one moment, with what has been counted: for dashboards and metrics.
+
+Nothing here changes anything. This module must not know who looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+from swell.engine.call import Call
+from swell.engine.census import function_row
+from swell.engine.diary import CallDiary
+from swell.engine.ledger import KnownNode, Ledger
+from swell.engine.pool import Pool
+from swell.engine.web import Web
+from swell.wire.observe import CallRow, DecisionRow, FunctionMeasures, NodeRow
+
+__all__ = ["Observatory"]
+
+CALLS_MAX = 100
+
+
+class Observatory:
+    """Looks at everything."""
+
+    def __init__(self, ledger: Ledger, web: Web) -> None:
+        self._ledger = ledger
+        self._web = web
+
+    def nodes(self) -> list[NodeRow]:
+        """Describe the machines."""
+        return [_node_row(known) for known in self._ledger.nodes.values()]
+
+    def functions(self, since: float) -> list[FunctionMeasures]:
+        """Describe all functions, with the decisions on their size after a moment."""
+        urls = self._web.urls_by_function()
+        return [
+            _measures(pool, since, urls.get(pool.id, ""))
+            for app in self._ledger.apps.values()
+            for pool in app.pools.values()
+        ]
+
+    def calls(self) -> list[CallRow]:
+        """Describe the latest calls: those that go on, then those that have ended."""
+        return list(islice(self._calls(), CALLS_MAX))
+
+    def _calls(self) -> Iterator[CallRow]:
+        for call in reversed(self._ledger.calls.values()):
+            yield _open_row(call)
+        for diary in self._ledger.diaries.calls():
+            yield _ended_row(diary)
+
+
+def _node_row(known: KnownNode) -> NodeRow:
+    node = known.node
+    return NodeRow(
+        node.name,
+        node.cpu,
+        known.busy_cores,
+        known.cpu_used,
+        node.memory_bytes,
+        known.memory_used,
+        len(node.gpus),
+        len(known.gpus_used),
+    )
+
+
+def _measures(pool: Pool, since: float, url: str) -> FunctionMeasures:
+    counted = pool.measures
+    return FunctionMeasures(
+        pool.app.id,
+        pool.app.name,
+        function_row(pool),
+        pool.spec.autoscaler,
+        pool.override,
+        len(pool.containers),
+        sum(container.ready_at is not None for container in pool.containers.values()),
+        pool.accepted,
+        dict(counted.ended),
+        counted.retried,
+        counted.lost,
+        counted.containers_failed,
+        counted.containers_lost,
+        counted.wait.times(),
+        counted.run.times(),
+        counted.start.times(),
+        [DecisionRow(*decision) for decision in pool.decisions if decision.at > since],
+        url,
+    )
+
+
+def _open_row(call: Call) -> CallRow:
+    diary, total = call.diary, call.accepted if call.sealed else None
+    return CallRow(
+        call.id,
+        diary.function,
+        call.kind.name.lower(),
+        call.pending,
+        call.running,
+        call.done,
+        total,
+        diary.opened_at,
+        None,
+    )
+
+
+def _ended_row(diary: CallDiary) -> CallRow:
+    count = diary.num_inputs
+    return CallRow(
+        diary.call_id, diary.function, diary.kind.name.lower(), 0, 0, count, count, diary.opened_at, diary.ended_at
+    )
