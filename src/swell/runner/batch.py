@@ -33,6 +33,7 @@ class Batch:
         self._delivery = delivery
         self._positions = positions
         self._waiting = list(positions)
+        self._others: dict[int, Porter] = {}  # what packs the outcomes of those that came as JSON
 
     def gather(self) -> tuple[list[list[Any]], dict[str, list[Any]]] | None:
         """Return the arguments for the one call; None if no call is well-formed. Ill-formed calls get their outcome."""
@@ -41,11 +42,14 @@ class Batch:
         good: list[int] = []
         for position in self._waiting:
             try:
-                args, kwargs = self._answering(position).arguments(*self._delivery.arguments(position))
+                porter, (args, kwargs) = self._porter.received(*self._delivery.arguments(position))
+                if porter is not self._porter:
+                    self._others[position] = porter
                 rows.append(_row(self._entry.name or "the function", parameters, args, kwargs))
                 good.append(position)
             except Exception as error:
-                self.outcomes[position] = self._answering(position).failure(error)
+                porter = self._porter.answering(*self._delivery.arguments(position))
+                self.outcomes[position] = porter.failure(error)
         self._waiting = good
         if not good:
             return None
@@ -69,7 +73,7 @@ class Batch:
                 f"but it returned {len(results)} results for {len(self._waiting)} calls"
             )
         for position, result in zip(self._waiting, results, strict=True):
-            porter = self._answering(position)
+            porter = self._others.get(position, self._porter)
             try:
                 outcome = porter.success(result, *self._delivery.input(position), self._delivery.kept)
             except Exception as error:
@@ -79,14 +83,10 @@ class Batch:
     def fail(self, exc: BaseException) -> Outcome:
         """Take what the one call raised, the outcome of all that have none yet; return it as pickled calls get it."""
         print_exception(exc)
-        for position in self._waiting:
-            porter = self._answering(position)
-            if porter is not self._porter:
+        for position, porter in self._others.items():
+            if position not in self.outcomes:
                 self.outcomes[position] = porter.failed(exc)
         return self._porter.failed(exc)
-
-    def _answering(self, position: int) -> Porter:
-        return self._porter.answering(*self._delivery.arguments(position))
 
     def report(self, outbox: Outbox, override: Outcome | None, rest: Outcome, busy_s: float) -> None:
         """Put every call's outcome into the outbox: `override` if given, else its own, else `rest`."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence, Set
 from typing import Any, Final
 
 import swell.wire
-from swell.errors import InvalidError, SerializationError
+from swell.errors import DeserializationError, InvalidError, SerializationError
 from swell.model import OutputStatus
 from swell.wire import blobs, payload
 from swell.wire.blob_names import output_name
@@ -85,6 +85,20 @@ class Porter:
         if is_blob:
             return blobs.unpack_arguments(data, self._blob_dir)
         return payload.decode_arguments(data)
+
+    def received(self, data: bytes, is_blob: bool) -> tuple[Porter, tuple[tuple[Any, ...], dict[str, Any]]]:
+        """Return what packs the outcome of an input, and its arguments.
+
+        It is taken for a pickle, and looked at only where it is none: most inputs are, and do not pay for the question.
+
+        Raises:
+            DeserializationError: they cannot be read here.
+        """
+        try:
+            return self, self.arguments(data, is_blob)
+        except DeserializationError:
+            porter = self.answering(data, is_blob)
+            return porter, porter.arguments(data, is_blob)
 
     def success(self, value: object, call_id: str, index: int, kept: Set[str]) -> Outcome:
         """Pack the value that an input returned; `kept` are the calls whose results outlive the server.

@@ -218,15 +218,11 @@ class Slot(ABC):
         current.set(here)
         porter = self._porter
         data, is_blob = delivery.arguments(position)
-        if is_blob:
+        try:  # as `received` does, in the shortest way
+            args, kwargs = porter.arguments(data, True) if is_blob else decode_arguments(data)
+        except DeserializationError:
             porter = porter.answering(data, is_blob)
             args, kwargs = porter.arguments(data, is_blob)
-        else:
-            try:
-                args, kwargs = decode_arguments(data)
-            except DeserializationError:  # it may be JSON; most are none, and do not pay for the question
-                porter = porter.answering(data, is_blob)
-                args, kwargs = porter.arguments(data, is_blob)
         return porter.success(entry.call(*args, **kwargs), call_id, index, delivery.kept)
 
     # ------------------------------------------------------------ generators
@@ -245,9 +241,7 @@ class Slot(ABC):
         stream = self._stream
         assert stream is not None
         current.set(delivery.input(position))
-        data, is_blob = delivery.arguments(position)
-        porter = self._porter.answering(data, is_blob)
-        args, kwargs = porter.arguments(data, is_blob)
+        porter, (args, kwargs) = self._porter.received(*delivery.arguments(position))
         for value in values_of(entry.call(*args, **kwargs), entry.name):
             data = porter.item(value)
             self._settle()

@@ -301,9 +301,7 @@ class AsyncSlot:
     def _start(self, delivery: Delivery, position: int) -> tuple[Porter, Any]:
         """Call the user's function; return what it returned, and what packs what comes of it."""
         current.set(delivery.input(position))
-        data, is_blob = delivery.arguments(position)
-        porter = self._porter.answering(data, is_blob)
-        args, kwargs = porter.arguments(data, is_blob)
+        porter, (args, kwargs) = self._porter.received(*delivery.arguments(position))
         return porter, self._entry.call(*args, **kwargs)
 
     # ------------------------------------------------------------ generators
