@@ -435,6 +435,12 @@ def test_apps_functions_containers_logs_and_stories(api: Api) -> None:
     assert len(api.get("/apps/sums/logs?tail=2")["lines"]) <= 2
     assert api.get("/apps/sums/logs?until=2001-01-01T00:00:00Z")["lines"] == []
     assert "time with its zone" in api.refused(422, "GET", "/apps/sums/logs?since=yesterday")
+    (call,) = [call for call in api.get("/calls?app=sums&function=add")["calls"] if call["call_id"] == call_id]
+    assert (call["function"], call["kind"], call["num_inputs"], call["done"]) == ("sums.add", "spawn", 1, 1)
+    assert call["ended_at"] > call["opened_at"]
+    assert api.get("/calls?app=deployed&function=add") == {"calls": []}
+    (node,) = api.get("/nodes")["nodes"]
+    assert node["cores"] >= 1 and node["memory_bytes"] > node["memory_used_bytes"] > 0
     story = api.get(f"/why/{call_id}")
     assert story["state"] == "ended"
     assert any("succeeded" in event["text"] for event in story["events"])

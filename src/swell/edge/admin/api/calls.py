@@ -8,17 +8,25 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from swell.edge.admin.api.documents import CallDetail, Result, ResultPage, moment
+from swell.edge.admin.api.documents import CallDetail, CallList, CallSummary, Result, ResultPage, moment
 from swell.edge.admin.api.operation import Asked, Backstage, Body, Nothing, Operation, Query
 from swell.edge.admin.api.outcome import Reader
 from swell.errors import NotFoundError, OutputExpiredError, from_wire
 from swell.wire.inquiries import CallReport, InspectCall
 from swell.wire.messages import CallDescription, CancelCall, DescribeCall, Failed, Outputs, Unwatch, Watch
+from swell.wire.observe import Observation, Observe
 
 __all__ = ["OPERATIONS"]
 
 RESULTS_MAX: Final = 1_000  #: results in one answer
 WAIT_MAX_S: Final = 300.0
+
+
+class CallQuery(Query, frozen=True):
+    """Which calls."""
+
+    app: Annotated[str, Meta(description="Only those of this app, by its name.")] = ""
+    function: Annotated[str, Meta(description="Only those of this function, or method of a class.")] = ""
 
 
 class ResultQuery(Query, frozen=True):
@@ -38,6 +46,30 @@ class CancelRequest(Body, frozen=True):
     terminate_containers: Annotated[
         bool, Meta(description="Kill the containers that run it, too; what shares them is run again.")
     ] = False
+
+
+async def list_calls(asked: Asked[CallQuery, None]) -> CallList:
+    """Calls that go on, and some of those that ended lately."""
+    query = asked.query
+    seen = await asked.backstage.ask(Observation, Observe)
+    return CallList(
+        [
+            CallSummary(
+                call_id=row.call_id,
+                function=row.function,
+                kind=row.kind,
+                opened_at=moment(row.opened_at),
+                ended_at=moment(row.ended_at),
+                num_inputs=row.total,
+                pending=row.pending,
+                running=row.running,
+                done=row.done,
+            )
+            for row in seen.calls
+            if row.function.startswith(f"{query.app}." if query.app else "")
+            and row.function.endswith(f".{query.function}" if query.function else "")
+        ]
+    )
 
 
 async def get_call(asked: Asked[Nothing, None]) -> CallDetail:
@@ -121,6 +153,7 @@ async def _watch(
 
 
 OPERATIONS: Final = (
+    Operation("GET", "/calls", list_calls, CallList, query=CallQuery),
     Operation("GET", "/calls/{call_id}", get_call, CallDetail, errors=(NotFoundError,)),
     Operation(
         "GET",

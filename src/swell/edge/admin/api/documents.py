@@ -17,6 +17,8 @@ __all__ = [
     "AutoscalerLayer",
     "AutoscalerLayers",
     "CallDetail",
+    "CallList",
+    "CallSummary",
     "ContainerList",
     "ContainerSummary",
     "Ending",
@@ -27,6 +29,8 @@ __all__ = [
     "LogLines",
     "LoginToken",
     "Moment",
+    "Node",
+    "NodeList",
     "Result",
     "ResultPage",
     "ServerStatus",
@@ -67,6 +71,25 @@ class ServerStatus(Document, frozen=True):
     pending: int  #: inputs that wait
     running: int
     done: int  #: since the server started
+
+
+class Node(Document, frozen=True):
+    """One machine, and what of it is spoken for."""
+
+    name: str
+    cores: float
+    busy_cores: float  #: by containers, as measured last
+    cpu_used: float  #: requested by containers
+    memory_bytes: int
+    memory_used_bytes: int  #: requested by containers
+    gpus: int
+    gpus_used: int
+
+
+class NodeList(Document, frozen=True):
+    """The machines on which containers run."""
+
+    nodes: list[Node]
 
 
 class LoginToken(Document, frozen=True):
@@ -226,6 +249,26 @@ class CallDetail(Document, frozen=True):
     running: int
     done: int
     parent: str  #: id of the input that made it; empty if none did
+
+
+class CallSummary(Document, frozen=True):
+    """One call in a list."""
+
+    call_id: str
+    function: str  #: as in "app.function"
+    kind: str  #: "remote", "map", "spawn" or "web"
+    opened_at: Moment | None
+    ended_at: Moment | None
+    num_inputs: int | None  #: null while more may come
+    pending: int
+    running: int
+    done: int
+
+
+class CallList(Document, frozen=True):
+    """Calls, the latest first; those that go on before those that have ended."""
+
+    calls: list[CallSummary]
 
 
 class Ending(Document, frozen=True):

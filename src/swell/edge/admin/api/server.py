@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from swell.edge.admin.api.documents import LoginToken, ServerStatus, moment
+from swell.edge.admin.api.documents import LoginToken, Node, NodeList, ServerStatus, moment
 from swell.edge.admin.api.operation import Asked, Nothing, Operation
 from swell.edge.admin.sessions import LOGIN_S
 from swell.wire.inquiries import GetStatus, Status
+from swell.wire.observe import Observation, Observe
 
 __all__ = ["OPERATIONS"]
 
@@ -29,6 +30,26 @@ async def get_status(asked: Asked[Nothing, None]) -> ServerStatus:
     )
 
 
+async def list_nodes(asked: Asked[Nothing, None]) -> NodeList:
+    """The machines on which containers run, and what of them is spoken for."""
+    seen = await asked.backstage.ask(Observation, Observe)
+    return NodeList(
+        [
+            Node(
+                name=row.name,
+                cores=row.cores,
+                busy_cores=row.busy_cores,
+                cpu_used=row.cpu_used,
+                memory_bytes=row.memory_bytes,
+                memory_used_bytes=row.memory_used_bytes,
+                gpus=row.gpus,
+                gpus_used=row.gpus_used,
+            )
+            for row in seen.nodes
+        ]
+    )
+
+
 async def create_login_token(asked: Asked[Nothing, None]) -> LoginToken:
     """Make a token that logs in one browser to the dashboard, once, within ten minutes: `swell dashboard` does it."""
     token = asked.backstage.mint_login()
@@ -37,5 +58,6 @@ async def create_login_token(asked: Asked[Nothing, None]) -> LoginToken:
 
 OPERATIONS: Final = (
     Operation("GET", "/status", get_status, ServerStatus),
+    Operation("GET", "/nodes", list_nodes, NodeList),
     Operation("POST", "/login-tokens", create_login_token, LoginToken, status=201),
 )
