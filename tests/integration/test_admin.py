@@ -13,6 +13,7 @@ import pytest
 
 from swell.config import Settings
 from swell.edge.admin.app import Admin
+from swell.edge.traffic import Traffic
 from swell.sdk.client import Client
 
 TOKEN = "the-token"
@@ -21,7 +22,7 @@ TOKEN = "the-token"
 def make(tmp_path: Path, *, any_port: bool = False, **settings: str | int) -> Admin:
     chosen = Settings(**{"admin_port": 0, **settings})
     client = Client(f"unix:{tmp_path}/nobody", "", chosen)
-    return Admin(client, chosen, TOKEN, list, any_port=any_port)
+    return Admin(client, chosen, TOKEN, list, Traffic(), any_port=any_port)
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from swell.edge.gateway.gateway import Gateway
 from swell.edge.gateway.leases import Leases
 from swell.edge.gateway.proxy_auth import ProxyTokens
 from swell.edge.gateway.routing import Router
+from swell.edge.traffic import Traffic
 from swell.errors import Error
 from swell.home import proxy_tokens_path
 from swell.sdk.client import Client
@@ -58,9 +59,10 @@ class Edge:
         await self._loop.create_unix_connection(lambda: leases, options.server.removeprefix("unix:"))
         token = options.admin_token_file.read_text().strip()
         tokens = ProxyTokens(proxy_tokens_path(settings))
-        gateway = Gateway(Means(settings, leases, router, options.web_dir), tokens, token)
+        traffic = Traffic()
+        gateway = Gateway(Means(settings, leases, router, options.web_dir), tokens, token, traffic)
         client = Client(options.server, settings.token, settings)
-        admin = Admin(client, settings, token, lambda: router.routes, any_port=options.any_port)
+        admin = Admin(client, settings, token, lambda: router.routes, traffic, any_port=options.any_port)
         self._loop.add_reader(options.lifeline_fd, self.end, "the server is gone")
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self.end, f"the edge got {number.name}")

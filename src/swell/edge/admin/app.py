@@ -26,14 +26,17 @@ from starlette.routing import Route as HttpRoute
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from swell.config import Settings
-from swell.edge.admin import login
+from swell.edge.admin import live, login, metrics
 from swell.edge.admin.api.openapi import describe
 from swell.edge.admin.api.operation import PREFIX, Backstage, route_of
 from swell.edge.admin.api.table import OPERATIONS
 from swell.edge.admin.failures import refused
 from swell.edge.admin.guard import Guard
+from swell.edge.admin.history import History
 from swell.edge.admin.sessions import Sessions
+from swell.edge.traffic import Traffic
 from swell.sdk.client import Client
+from swell.wire.observe import Observation, Observe
 from swell.wire.web import Route
 
 __all__ = ["Admin"]
@@ -52,6 +55,7 @@ class Admin:
         settings: Where to listen, and bounds.
         token: What opens everything.
         routes: Returns the web functions there are.
+        traffic: What is counted of their requests.
         any_port: Take any free port if the one that is set is taken.
     """
 
@@ -61,6 +65,7 @@ class Admin:
         settings: Settings,
         token: str,
         routes: Callable[[], list[Route]],
+        traffic: Traffic,
         *,
         any_port: bool = False,
     ) -> None:
@@ -68,10 +73,16 @@ class Admin:
         self._settings = settings
         self._any_port = any_port
         self._traffic = _Traffic()
+        self._observing: asyncio.Task[None] | None = None
         self._listener: asyncio.Server | None = None
         backstage = Backstage(client, settings, self.sessions.mint)
+
+        async def observe(since: float) -> Observation:
+            return await backstage.ask(Observation, lambda number: Observe(number, since))
+
+        self._history = History(observe)
         app = Starlette(
-            routes=self._routes(backstage),
+            routes=self._routes(backstage, traffic),
             exception_handlers={HTTPException: _not_served, Exception: _broken},
         )
         self._config = uvicorn.Config(
@@ -88,9 +99,11 @@ class Admin:
             timeout_keep_alive=KEEP_ALIVE_S,
         )
 
-    def _routes(self, backstage: Backstage) -> list[BaseRoute]:
+    def _routes(self, backstage: Backstage, traffic: Traffic) -> list[BaseRoute]:
         return [
             HttpRoute("/healthz", _healthy),
+            *live.routes(self._history),
+            *metrics.routes(backstage, traffic),
             *login.routes(self.sessions),
             HttpRoute(f"{PREFIX}/openapi.json", _described),
             *(route_of(operation, backstage) for operation in OPERATIONS),
@@ -113,6 +126,7 @@ class Admin:
                 raise
             endpoint = _listen(host, 0)
         loop = asyncio.get_running_loop()
+        self._observing = loop.create_task(self._history.run())
         self._listener = await loop.create_server(self._connection, sock=endpoint, backlog=BACKLOG)
         name = f"[{host}]" if ":" in host else host
         return f"http://{name}:{endpoint.getsockname()[1]}"
@@ -132,7 +146,7 @@ class Admin:
             self._listener = None
         for connection in list(self._traffic.connections):
             connection.transport.abort()
-        tasks = list(self._traffic.tasks)
+        tasks = [*self._traffic.tasks, *([] if self._observing is None else [self._observing])]
         for task in tasks:
             task.cancel("the edge ends")
         if tasks:

@@ -19,6 +19,7 @@ from swell.edge.gateway.proxy_auth import ProxyTokens
 from swell.edge.gateway.refusal import Refusal
 from swell.edge.gateway.round_trip import without_round_trip
 from swell.edge.gateway.routing import Aim
+from swell.edge.traffic import Traffic
 
 __all__ = ["Gateway"]
 
@@ -35,13 +36,15 @@ class Gateway:
         means: What all requests share.
         tokens: Who may use what asks for a token.
         admin_token: Who has it is told more.
+        traffic: Where requests are counted.
     """
 
-    def __init__(self, means: Means, tokens: ProxyTokens, admin_token: str) -> None:
+    def __init__(self, means: Means, tokens: ProxyTokens, admin_token: str, traffic: Traffic) -> None:
         self.settings = means.settings
         self._means = means
         self._tokens = tokens
         self._admin_token = admin_token.encode()
+        self._traffic = traffic
         self._connections: set[Connection] = set()
         self._bucket = Bucket(self.settings.web_rate, self.settings.web_burst_s, time.monotonic())
         self._server: asyncio.Server | None = None
@@ -75,6 +78,18 @@ class Gateway:
     # ------------------------------------------------------------ requests
 
     def admit(self, client: Connection) -> Exchange:
+        """Begin with a request, and count it.
+
+        Raises:
+            Refusal: it is not let in.
+        """
+        try:
+            return self._admitted(client)
+        except Refusal as refusal:
+            self._traffic.was_refused(refusal.status)
+            raise
+
+    def _admitted(self, client: Connection) -> Exchange:
         """Begin with a request whose head is there, or go on with one for which it has come back.
 
         Raises:
@@ -94,6 +109,7 @@ class Gateway:
         drop = self._authorised(head, aim)
         exchange = Exchange(self._means, client, aim, drop, partial(self._ended, aim, time.perf_counter()))
         exchange.start()
+        self._traffic.began(aim.route.label)
         return exchange
 
     def _continued(self, client: Connection, key: str) -> Exchange:
@@ -121,4 +137,6 @@ class Gateway:
         return text
 
     def _ended(self, aim: Aim, began_at: float, status: int) -> None:
-        log.debug("%s %d %.1f ms", aim.route.label, status, (time.perf_counter() - began_at) * 1e3)
+        took_s = time.perf_counter() - began_at
+        self._traffic.ended(aim.route.label, status, took_s)
+        log.debug("%s %d %.1f ms", aim.route.label, status, took_s * 1e3)

@@ -1,0 +1,165 @@
+"""What was observed lately: a short past of every function, for charts.
+
+Observations are asked for once a second while somebody looks, else now and then, so that there is a past to be shown.
+This module must not know HTTP, or what a chart looks like.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Final, NamedTuple
+
+from swell.errors import Error
+from swell.wire.observe import BOUNDS_S, DecisionRow, FunctionMeasures, Observation, Times
+
+__all__ = ["FunctionPast", "History", "Moment", "Quantiles", "quantiles"]
+
+log = logging.getLogger("swell.edge")
+
+EVERY_S: Final = 1.0  #: while somebody looks
+SELDOM_S: Final = 5.0  #: while nobody does
+MOMENTS_MAX: Final = 900  #: a quarter of an hour, looked at every second
+DECISIONS_MAX: Final = 200
+SHARES: Final = (0.5, 0.9, 0.99)
+
+
+class Quantiles(NamedTuple):
+    """Times below which half, nine tenths and ninety-nine hundredths lie; in seconds."""
+
+    p50: float
+    p90: float
+    p99: float
+
+
+class Moment(NamedTuple):
+    """One function at one moment; times and rate are those since the moment before."""
+
+    at: float
+    pending: int
+    running: int
+    plan: int
+    requested: int
+    observed: int
+    wait: Quantiles | None
+    run: Quantiles | None
+    rate: float  #: inputs that ended, per second
+
+
+class FunctionPast:
+    """What was observed of one function."""
+
+    def __init__(self) -> None:
+        self.moments: deque[Moment] = deque(maxlen=MOMENTS_MAX)
+        self.decisions: deque[DecisionRow] = deque(maxlen=DECISIONS_MAX)
+        self._before: FunctionMeasures | None = None
+
+    def learn(self, at: float, now: FunctionMeasures) -> Moment:
+        """Take in what is observed now."""
+        before, row = self._before, now.row
+        moment = Moment(
+            at,
+            row.pending,
+            row.running,
+            row.plan,
+            now.requested,
+            now.observed,
+            quantiles(_between(None if before is None else before.wait, now.wait)),
+            quantiles(_between(None if before is None else before.run, now.run)),
+            self._rate(at, now),
+        )
+        self._before = now
+        self.moments.append(moment)
+        self.decisions.extend(now.decisions)
+        return moment
+
+    def _rate(self, at: float, now: FunctionMeasures) -> float:
+        if self._before is None or not self.moments:
+            return 0.0
+        ended = sum(now.ended.values()) - sum(self._before.ended.values())
+        return max(0, ended) / max(1e-3, at - self.moments[-1].at)
+
+
+def _between(before: Times | None, now: Times) -> list[int]:
+    if before is None:
+        return now.counts
+    return [max(0, count - former) for count, former in zip(now.counts, before.counts, strict=True)]
+
+
+def quantiles(counts: Sequence[int]) -> Quantiles | None:
+    """Return quantiles of what was counted in classes of `BOUNDS_S`, as if each were filled evenly; None if empty."""
+    total = sum(counts)
+    if not total:
+        return None
+    return Quantiles(*(_quantile(counts, total * share) for share in SHARES))
+
+
+def _quantile(counts: Sequence[int], rank: float) -> float:
+    below = 0
+    for index, count in enumerate(counts):
+        if count and below + count >= rank:
+            if index == len(BOUNDS_S):
+                return BOUNDS_S[-1]
+            lower = BOUNDS_S[index - 1] if index else 0.0
+            return lower + (BOUNDS_S[index] - lower) * (rank - below) / count
+        below += count
+    return BOUNDS_S[-1]
+
+
+class History:
+    """Observes, and keeps what was observed.
+
+    Args:
+        observe: Asks the server; decisions from a moment on.
+    """
+
+    def __init__(self, observe: Callable[[float], Awaitable[Observation]]) -> None:
+        self.functions: dict[str, FunctionPast] = {}  #: by id
+        self.latest: Observation | None = None
+        self._observe = observe
+        self._watching = 0
+        self._looked_at = 0.0
+        self._wake = asyncio.Event()
+        self._fresh = asyncio.Event()
+
+    async def run(self) -> None:
+        """Observe until cancelled."""
+        while True:
+            try:
+                self._learn(await self._observe(self._looked_at))
+            except Error as error:  # the server ends, or is slow; the edge is about to hear of it
+                log.info("nothing can be observed: %s", error)
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(EVERY_S if self._watching else SELDOM_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    def _learn(self, observation: Observation) -> None:
+        known = self.functions
+        self.functions = {each.row.function_id: FunctionPast() for each in observation.functions} | {
+            each.row.function_id: known[each.row.function_id]
+            for each in observation.functions
+            if each.row.function_id in known
+        }
+        for each in observation.functions:
+            self.functions[each.row.function_id].learn(observation.at, each)
+        self._looked_at = observation.at
+        self.latest = observation
+        fresh, self._fresh = self._fresh, asyncio.Event()
+        fresh.set()
+
+    async def watch(self) -> AsyncIterator[Observation]:
+        """Yield observations as they are made, the first at once."""
+        self._watching += 1
+        self._wake.set()  # nobody looked: what is known may be some seconds old
+        try:
+            while True:
+                await self._fresh.wait()
+                assert self.latest is not None
+                yield self.latest
+        finally:
+            self._watching -= 1

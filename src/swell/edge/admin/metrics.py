@@ -1,0 +1,302 @@
+"""Metrics, as Prometheus reads them: made of one observation, which is asked for when they are.
+
+Names follow the conventions of Prometheus: base units, `_total` for what only grows. Functions of one name in one app
+(variants, pinned versions) are added up. This module must not know where numbers come from.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from itertools import accumulate
+from typing import Any, Final, NamedTuple
+
+from msgspec import Struct
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from swell.edge.admin.api.operation import Backstage
+from swell.edge.traffic import Durations, Traffic
+from swell.model import OutputStatus
+from swell.wire.observe import BOUNDS_S, FunctionMeasures, Observation, Observe, Times
+
+__all__ = ["METRICS", "Measured", "exposition", "routes"]
+
+Samples = Iterable[tuple[tuple[str, ...], float]] | Iterable[tuple[tuple[str, ...], Times | Durations]]
+
+_FUNCTION: Final = ("app", "function")
+
+
+class Measured(NamedTuple):
+    """What metrics are made of."""
+
+    seen: Observation
+    traffic: Traffic
+
+
+class Definition(Struct, frozen=True):
+    """One metric: its name without the end that its kind gives it, kind, labels, meaning, and how it is read."""
+
+    name: str
+    kind: str  #: "counter", "gauge" or "histogram"
+    labels: tuple[str, ...]
+    meaning: str
+    read: Callable[[Measured], Samples]
+
+
+def routes(backstage: Backstage, traffic: Traffic) -> list[BaseRoute]:
+    """Return the route."""
+
+    async def metrics(_request: Request) -> Response:
+        # Decisions are not counted, so none are asked for.
+        seen = await backstage.ask(Observation, lambda number: Observe(number, float("inf")))
+        return Response(exposition(Measured(seen, traffic)), headers={"content-type": CONTENT_TYPE_LATEST})
+
+    return [Route("/metrics", metrics)]
+
+
+def exposition(measured: Measured) -> bytes:
+    """Return all metrics in the text format of Prometheus."""
+    registry = CollectorRegistry()
+    registry.register(_Collector(measured))
+    return generate_latest(registry)
+
+
+class _Collector(Collector):
+    def __init__(self, measured: Measured) -> None:
+        self._measured = measured
+
+    def collect(self) -> Iterator[Metric]:
+        for definition in METRICS:
+            yield _family(definition, definition.read(self._measured))
+
+    def describe(self) -> Iterator[Metric]:
+        return iter(())
+
+
+def _family(definition: Definition, samples: Iterable[tuple[tuple[str, ...], Any]]) -> Metric:
+    name, meaning, labels = f"swell_{definition.name}", definition.meaning, definition.labels
+    match definition.kind:
+        case "counter":
+            counter = CounterMetricFamily(name, meaning, labels=labels)
+            for values, value in samples:
+                counter.add_metric(values, value)
+            return counter
+        case "gauge":
+            gauge = GaugeMetricFamily(name, meaning, labels=labels)
+            for values, value in samples:
+                gauge.add_metric(values, value)
+            return gauge
+        case _:
+            histogram = HistogramMetricFamily(name, meaning, labels=labels)
+            for values, times in samples:
+                bounds = [*(f"{bound:g}" for bound in BOUNDS_S), "+Inf"]
+                counts: list[int] = times.counts
+                buckets = list(zip(bounds, accumulate(counts), strict=True))
+                histogram.add_metric(values, buckets, times.total_s)
+            return histogram
+
+
+# ---------------------------------------------------------------- reading
+
+
+def _of_nodes(value: Callable[[Any], float]) -> Callable[[Measured], Samples]:
+    return lambda measured: [((node.name,), value(node)) for node in measured.seen.nodes]
+
+
+def _of_functions(value: Callable[[FunctionMeasures], float]) -> Callable[[Measured], Samples]:
+    def read(measured: Measured) -> Samples:
+        added: defaultdict[tuple[str, ...], float] = defaultdict(float)
+        for each in measured.seen.functions:
+            added[_labels(each)] += value(each)
+        return added.items()
+
+    return read
+
+
+def _times(value: Callable[[FunctionMeasures], Times]) -> Callable[[Measured], Samples]:
+    def read(measured: Measured) -> Samples:
+        added: dict[tuple[str, ...], Times] = {}
+        for each in measured.seen.functions:
+            key, times = _labels(each), value(each)
+            known = added.get(key)
+            added[key] = times if known is None else _sum(known, times)
+        return added.items()
+
+    return read
+
+
+def _sum(one: Times, other: Times) -> Times:
+    return Times([a + b for a, b in zip(one.counts, other.counts, strict=True)], one.total_s + other.total_s)
+
+
+def _labels(each: FunctionMeasures) -> tuple[str, ...]:
+    return each.app_name, each.row.name.removesuffix(".*")
+
+
+def _ended(measured: Measured) -> Samples:
+    added: defaultdict[tuple[str, ...], int] = defaultdict(int)
+    for each in measured.seen.functions:
+        for status, count in each.ended.items():
+            added[(*_labels(each), OutputStatus(status).name.lower())] += count
+    return added.items()
+
+
+def _containers(measured: Measured) -> Samples:
+    added: defaultdict[tuple[str, ...], int] = defaultdict(int)
+    for each in measured.seen.functions:
+        row = each.row
+        states = {"starting": row.starting, "busy": row.busy, "idle": row.idle}
+        states["leaving"] = max(0, each.requested - sum(states.values()))
+        for state, count in states.items():
+            added[(*_labels(each), state)] += count
+    return added.items()
+
+
+METRICS: Final[tuple[Definition, ...]] = (
+    Definition(
+        "start_time_seconds",
+        "gauge",
+        (),
+        "When the server started, in seconds since the epoch.",
+        lambda measured: [((), measured.seen.started_at)],
+    ),
+    Definition(
+        "build_info",
+        "gauge",
+        ("version",),
+        "Version of the server; the value is 1.",
+        lambda measured: [((measured.seen.version,), 1)],
+    ),
+    Definition("node_cores", "gauge", ("node",), "Cores of a machine.", _of_nodes(lambda node: node.cores)),
+    Definition(
+        "node_busy_cores",
+        "gauge",
+        ("node",),
+        "Cores that containers keep busy, as measured last.",
+        _of_nodes(lambda node: node.busy_cores),
+    ),
+    Definition(
+        "node_requested_cores",
+        "gauge",
+        ("node",),
+        "Cores that containers have asked for.",
+        _of_nodes(lambda node: node.cpu_used),
+    ),
+    Definition("node_memory_bytes", "gauge", ("node",), "Memory of a machine.", _of_nodes(lambda n: n.memory_bytes)),
+    Definition(
+        "node_requested_memory_bytes",
+        "gauge",
+        ("node",),
+        "Memory that containers have asked for.",
+        _of_nodes(lambda node: node.memory_used_bytes),
+    ),
+    Definition("node_gpus", "gauge", ("node",), "GPUs of a machine.", _of_nodes(lambda node: node.gpus)),
+    Definition("node_used_gpus", "gauge", ("node",), "GPUs that containers have.", _of_nodes(lambda n: n.gpus_used)),
+    Definition(
+        "inputs_accepted",
+        "counter",
+        _FUNCTION,
+        "Inputs, requests over HTTP included, that were let in.",
+        _of_functions(lambda each: each.accepted),
+    ),
+    Definition("inputs", "counter", (*_FUNCTION, "status"), "Inputs that have ended, by how.", _ended),
+    Definition(
+        "inputs_retried",
+        "counter",
+        _FUNCTION,
+        "Attempts that failed and were followed by another.",
+        _of_functions(lambda each: each.retried),
+    ),
+    Definition(
+        "inputs_rerun",
+        "counter",
+        _FUNCTION,
+        "Inputs that went round again because their container was gone.",
+        _of_functions(lambda each: each.lost),
+    ),
+    Definition("inputs_waiting", "gauge", _FUNCTION, "Inputs that wait.", _of_functions(lambda each: each.row.pending)),
+    Definition(
+        "inputs_running",
+        "gauge",
+        _FUNCTION,
+        "Inputs that containers have.",
+        _of_functions(lambda each: each.row.running),
+    ),
+    Definition("containers", "gauge", (*_FUNCTION, "state"), "Containers by what they are doing.", _containers),
+    Definition(
+        "containers_wanted",
+        "gauge",
+        _FUNCTION,
+        "Containers that the autoscaler wants.",
+        _of_functions(lambda each: each.row.plan),
+    ),
+    Definition(
+        "containers_failed",
+        "counter",
+        _FUNCTION,
+        "Containers that never became ready.",
+        _of_functions(lambda each: each.containers_failed),
+    ),
+    Definition(
+        "containers_lost",
+        "counter",
+        _FUNCTION,
+        "Containers that died while they were needed.",
+        _of_functions(lambda each: each.containers_lost),
+    ),
+    Definition(
+        "queue_wait_seconds",
+        "histogram",
+        _FUNCTION,
+        "How long inputs wait for a container.",
+        _times(lambda each: each.wait),
+    ),
+    Definition(
+        "execution_seconds",
+        "histogram",
+        _FUNCTION,
+        "How long inputs, or batches, run.",
+        _times(lambda each: each.run),
+    ),
+    Definition(
+        "container_start_seconds",
+        "histogram",
+        _FUNCTION,
+        "How long containers take to become ready.",
+        _times(lambda each: each.start),
+    ),
+    Definition(
+        "http_requests",
+        "counter",
+        ("label", "code"),
+        "Requests to web functions that are over, by status; 0: broken off.",
+        lambda measured: [((label, str(code)), count) for (label, code), count in measured.traffic.answered.items()],
+    ),
+    Definition(
+        "http_requests_refused",
+        "counter",
+        ("code",),
+        "Requests that were not let in, by status.",
+        lambda measured: [((str(code),), count) for code, count in measured.traffic.refused.items()],
+    ),
+    Definition(
+        "http_requests_in_progress",
+        "gauge",
+        ("label",),
+        "Requests to web functions that go on.",
+        lambda measured: [((label,), count) for label, count in measured.traffic.going_on.items()],
+    ),
+    Definition(
+        "http_request_duration_seconds",
+        "histogram",
+        ("label",),
+        "How long requests take, from their head to the end of the answer.",
+        lambda measured: [((label,), durations) for label, durations in measured.traffic.durations.items()],
+    ),
+)

@@ -1,0 +1,53 @@
+"""What is counted of requests: how many of each web function, how they were answered, how long that took.
+
+The gateway counts, metrics are made of it. This module must not know HTTP, or who reads.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+
+from swell.wire.observe import BOUNDS_S
+
+__all__ = ["Durations", "Traffic"]
+
+
+class Durations:
+    """How many requests took how long."""
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BOUNDS_S) + 1)  #: by classes of BOUNDS_S
+        self.total_s = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count one."""
+        self.counts[bisect_left(BOUNDS_S, seconds)] += 1
+        self.total_s += seconds
+
+
+class Traffic:
+    """Counts of one edge, from its start on. Labels that are no web function's any more are kept: there are few."""
+
+    def __init__(self) -> None:
+        self.answered: Counter[tuple[str, int]] = Counter()  #: by label and status; 0: broken off
+        self.refused: Counter[int] = Counter()  #: that were not let in, by status
+        self.going_on: Counter[str] = Counter()  #: by label
+        self.durations: dict[str, Durations] = {}  #: by label
+
+    def began(self, label: str) -> None:
+        """A request was let in."""
+        self.going_on[label] += 1
+
+    def ended(self, label: str, status: int, seconds: float) -> None:
+        """It is over."""
+        self.going_on[label] -= 1
+        self.answered[label, status] += 1
+        durations = self.durations.get(label)
+        if durations is None:
+            durations = self.durations[label] = Durations()
+        durations.add(seconds)
+
+    def was_refused(self, status: int) -> None:
+        """A request was not let in."""
+        self.refused[status] += 1
