@@ -123,6 +123,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         ),
     ] = "full"
 
+    log_format: Annotated[
+        Literal["text", "json"],
+        Meta(description="How the server writes its own log: lines for people, or one JSON object a line."),
+    ] = "text"
+
     # The web
     web: Annotated[
         bool,

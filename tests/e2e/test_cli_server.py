@@ -233,3 +233,11 @@ def is_gone(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+def test_the_log_of_a_server_is_json_if_that_is_wanted(place: Place) -> None:
+    assert place.swell("start", SWELL_LOG_FORMAT="json").returncode == 0
+    place.told("stop")
+    lines = [json.loads(line) for line in (place.data_dir / "server.log").read_text().splitlines()]
+    assert any("listens at" in line["event"] for line in lines)
+    assert {"time", "level", "logger", "event"} <= lines[0].keys()

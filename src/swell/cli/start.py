@@ -65,9 +65,8 @@ def start_in_background(directory: Path, settings: Settings) -> None:
 
 
 def _stay_here(directory: Path, settings: Settings) -> None:
-    from swell.server.main import log_with_times, stay
+    from swell.server.main import stay
 
-    log_with_times()
     with contextlib.ExitStack() as until_up:
         until_up.enter_context(turn(directory))
 

@@ -26,6 +26,7 @@ from swell.edge.gateway.routing import Router
 from swell.edge.traffic import Traffic
 from swell.errors import Error
 from swell.home import proxy_tokens_path
+from swell.logs import begin_logging
 from swell.sdk.client import Client
 
 __all__ = ["main"]
@@ -147,13 +148,11 @@ def main() -> None:
     parser.add_argument("--any-port", action="store_true", help="where a port is taken, listen at any that is free")
     options = parser.parse_args()
     os.set_inheritable(options.lifeline_fd, False)
-    logging.basicConfig(
-        level=os.environ.get("SWELL_LOG_LEVEL", "WARNING"), format="%(asctime)s %(levelname)s edge: %(message)s"
-    )
     try:
         settings = Settings.load()
     except Error as error:
         sys.exit(f"swell edge: {error}")
+    begin_logging("%(asctime)s %(levelname)s edge: %(message)s", "WARNING", as_json=settings.log_format == "json")
     with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=_new_loop) as runner:
         runner.run(_serve(options, settings))
 

@@ -101,7 +101,8 @@ class Containers:
 
     def kill(self, effect: e.KillContainer) -> None:
         """Have a container killed."""
-        log.info("killing container %s: %s", effect.container_id, effect.reason)
+        container_id, reason = effect.container_id, effect.reason
+        log.info("killing container %s: %s", container_id, reason, extra={"container_id": container_id})
         known = self._known.get(effect.container_id)
         if known is not None:
             known.was_killed = True

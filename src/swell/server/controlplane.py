@@ -267,7 +267,8 @@ class ControlPlane:
         self._feed(e.NodesObserved(nodes))
 
     def _remark(self, effect: e.Remark) -> None:
-        log.warning("%s: %s", effect.function_name, effect.text)
+        fields = {"app_id": effect.app_id, "function": effect.function_name}
+        log.warning("%s: %s", effect.function_name, effect.text, extra=fields)
         text = f"{effect.text}\n"
         self._watchers.log(effect.app_id, effect.function_name, "", "system", text)
         self._logbook.write(Entry(self._clock.now(), effect.app_id, effect.function_name, "", "system", text))

@@ -29,6 +29,7 @@ from swell.backends.gpu import NvmlProvider
 from swell.backends.process.backend import ProcessBackend
 from swell.config import Settings
 from swell.errors import Error, InvalidError
+from swell.logs import begin_logging
 from swell.ports import Store, StoreBroken
 from swell.server.connection import Connection
 from swell.server.controlplane import ControlPlane
@@ -36,7 +37,7 @@ from swell.server.places import Places
 from swell.server.residence import READY, Residence
 from swell.store.memory import MemoryStore
 
-__all__ = ["log_with_times", "main", "stay"]
+__all__ = ["main", "stay"]
 
 log = logging.getLogger("swell.server")
 
@@ -101,11 +102,11 @@ async def _serve_client(listener: socket.socket, run_dir: Path, lifeline: int, s
 
 
 def _be_private(listen_fd: int, lifeline_fd: int, run_dir: Path) -> None:
-    _begin_logging("WARNING", "swell server: %(message)s")
     try:
         settings = Settings.load()
     except Error as error:
         sys.exit(f"swell server: {error}")
+    begin_logging("swell server: %(message)s", "WARNING", as_json=settings.log_format == "json")
     os.set_inheritable(listen_fd, False)
     os.set_inheritable(lifeline_fd, False)
     listener = socket.socket(fileno=listen_fd)
@@ -132,6 +133,7 @@ def stay(data_dir: Path, settings: Settings, up: Callable[[], None]) -> None:
         ConflictError: another server has the directory.
         InvalidError: the directory cannot be written to, or what is in it cannot be read.
     """
+    begin_logging("%(asctime)s %(levelname)s %(message)s", "INFO", as_json=settings.log_format == "json")
     residence = Residence(data_dir)
     residence.enter()
     try:
@@ -206,15 +208,6 @@ def _with_timezone(settings: Settings) -> Settings:
 # ---------------------------------------------------------------- both
 
 
-def _begin_logging(level: str, form: str) -> None:
-    logging.basicConfig(level=os.environ.get("SWELL_LOG_LEVEL", level), format=form)
-
-
-def log_with_times() -> None:
-    """Log to stderr as a server does that stays: more than warnings, and each line with its time."""
-    _begin_logging("INFO", "%(asctime)s %(levelname)s %(message)s")
-
-
 def _new_loop() -> asyncio.AbstractEventLoop:
     try:
         import uvloop
@@ -233,7 +226,6 @@ def main() -> None:
     parser.add_argument("--ready-fd", type=int, help="staying: gets READY when clients are heard, or why there is none")
     options = parser.parse_args()
     if options.data_dir is not None and options.ready_fd is not None:
-        log_with_times()
         _stay_in_background(options.data_dir, options.ready_fd)
     elif None not in (options.listen_fd, options.lifeline_fd, options.run_dir):
         _be_private(options.listen_fd, options.lifeline_fd, options.run_dir)
