@@ -84,6 +84,28 @@ async def test_without_a_server_the_api_says_so(tmp_path: Path) -> None:
         await admin.stop()
 
 
+async def test_a_defect_is_logged_once_and_told_without_its_insides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(_client: Client) -> None:
+        raise RuntimeError("a secret of the inside")
+
+    admin = make(tmp_path)
+    url = await admin.start()
+    monkeypatch.setattr(Client, "loop_link", broken)
+    caplog.clear()
+    try:
+        status, body = await ask(url, "/api/v1/status")
+    finally:
+        await admin.stop()
+    assert status == 500
+    assert json.loads(body)["error"]["code"] == "InternalError"
+    assert b"secret" not in body
+    told = [record for record in caplog.records if "GET /api/v1/status" in record.getMessage()]
+    assert len(told) == 1
+    assert "a secret of the inside" in caplog.text
+
+
 async def test_stopping_ends_connections_and_is_safe_twice(tmp_path: Path) -> None:
     admin = make(tmp_path)
     url = await admin.start()

@@ -117,7 +117,8 @@ class Admin:
         """
         if not self._config.loaded:
             self._config.load()
-            logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # bad requests are their senders' business
+            # Bad requests are their senders' business, and what an app raises is told by `_broken`.
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         host, port = self._settings.admin_host, self._settings.admin_port
         try:
             endpoint = _listen(host, port)
