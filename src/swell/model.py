@@ -180,7 +180,7 @@ class Environment(Struct, frozen=True):
     sys_path: tuple[str, ...]
     variables: dict[str, str] = {}
     bundle: str = ""  #: digest of the source files that travel with the code, "" if it is read where it lies
-    bundle_dir: str = ""  #: where they are unpacked; known to the server only
+    bundle_dir: str = ""  #: where they are unpacked: filled in by the server, or by who keeps copies of its own
 
 
 class Source(Struct, frozen=True):

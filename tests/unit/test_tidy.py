@@ -18,6 +18,7 @@ HOMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "misc", "
 #: The shells that may catch any Exception, and why. A file that no longer needs its entry must lose it.
 CATCH_ALL: dict[str, str] = {
     "cli/main.py": "the end of a program: everything becomes a message and an exit status",
+    "cli/serving.py": "whatever importing the user's code raises is why there is no new edition",
     "runner/batch.py": "reading an argument and pickling a result run the user's code",
     "runner/channel.py": "the last frame of a thread without which the container would live on deaf: it dies instead",
     "runner/child.py": "the last frame of a forked process: nothing above it could report",

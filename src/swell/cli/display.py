@@ -63,6 +63,10 @@ class Display(PlainOutput):
         """Show the state of every function."""
         self.board.progress(message)
 
+    def show(self, stream: str, text: str) -> None:
+        """Show a text as it is, above the board; the stream is "stdout" or "stderr"."""
+        self._write(self._stream(stream), text)
+
     def map_started(self, map_id: str, function_name: str) -> None:
         """Begin to show a map."""
         self.board.map_started(map_id, function_name)

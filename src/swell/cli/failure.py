@@ -19,7 +19,7 @@ from swell.config import Settings
 from swell.errors import Error, InvalidError
 from swell.sdk.output import has_colour
 
-__all__ = ["describe", "report"]
+__all__ = ["describe", "panel", "report", "text_of"]
 
 _REMOTE: Final = re.compile(r"<(ta-[^>]*)>:(.*)", re.DOTALL)
 _HERE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -31,14 +31,19 @@ RULE: Final = 72  #: characters of a divider
 
 def report(error: BaseException) -> None:
     """Print an error to stderr: in a red panel on a terminal, as plain lines elsewhere."""
-    if _raw_wanted():
-        traceback.print_exception(error)
-        return
-    text = describe(error)
+    sys.stderr.write("".join(traceback.format_exception(error)) if _raw_wanted() else panel(describe(error)))
+
+
+def text_of(error: BaseException) -> str:
+    """Return the text of an error as the user wants to see it: `describe`, or with SWELL_TRACEBACK=1 everything."""
+    return "".join(traceback.format_exception(error)).rstrip("\n") if _raw_wanted() else describe(error)
+
+
+def panel(text: str) -> str:
+    """Return how the text of an error is printed to stderr: in a red panel on a terminal, as plain lines elsewhere."""
     if not has_colour(sys.stderr):
         lead = "" if text.startswith(("Traceback", " ")) else "Error: "  # a SyntaxError begins with its indented place
-        sys.stderr.write(f"{lead}{text}\n")
-        return
+        return f"{lead}{text}\n"
     from rich.console import Console
     from rich.panel import Panel
     from rich.text import Text
@@ -46,7 +51,10 @@ def report(error: BaseException) -> None:
     body = Text(text)
     body.highlight_regex(r"(?m)^── .*", "yellow")
     body.highlight_regex(r'(?m)^ +File "[^"]*", line \d+.*$', "cyan")
-    Console(stderr=True).print(Panel(body, title="Error", title_align="left", border_style="red"))
+    console = Console(stderr=True)
+    with console.capture() as captured:
+        console.print(Panel(body, title="Error", title_align="left", border_style="red"))
+    return captured.get()
 
 
 def describe(error: BaseException) -> str:

@@ -26,6 +26,7 @@ COMMANDS: Final = (
     "deploy",
     "restart",
     "run",
+    "serve",
     "start",
     "status",
     "stop",

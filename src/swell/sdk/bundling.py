@@ -34,12 +34,12 @@ from swell.sdk.imports import imported_by, named_in_pickle
 from swell.sdk.roots import Found, Roots
 from swell.sdk.source import SCRIPT
 from swell.sdk.specs import specs_of
-from swell.wire.bundle import FILES_MAX, SIZE_MAX, pack
+from swell.wire.bundle import FILES_MAX, SIZE_MAX, pack, write
 
 if TYPE_CHECKING:
     from swell.sdk.app import App
 
-__all__ = ["Bundled", "bundle"]
+__all__ = ["Bundled", "LaidOut", "bundle", "lay_out"]
 
 _NEVER: Final = {"swell", "__main__", SCRIPT}  #: are in every container, whatever is bundled
 _SUFFIXES: Final = (*EXTENSION_SUFFIXES, *SOURCE_SUFFIXES)
@@ -54,6 +54,14 @@ class Bundled(NamedTuple):
     archive: bytes  #: the files; empty if there are none, and then `environment.bundle` is "", too
 
 
+class LaidOut(NamedTuple):
+    """A run of an App whose source files were copied, so that it does not notice when they are edited."""
+
+    specs: list[FunctionSpec]
+    environment: Environment
+    files: list[str]  #: that were copied, by where they lie here
+
+
 def bundle(app: App) -> Bundled:
     """Collect what a version of an App needs, from this program's surroundings and files as they are now.
 
@@ -63,6 +71,31 @@ def bundle(app: App) -> Bundled:
         NotFoundError: an environment variable that a Secret requires is not set.
         SerializationError: a function that travels by value cannot be pickled.
     """
+    specs, gathering = _gather(app)
+    if gathering.editable:
+        warnings.warn(_editable(gathering.editable), UserWarning, stacklevel=2)
+    files = gathering.files.read()
+    digest, archive = pack(files) if files else ("", b"")
+    return Bundled(specs, deployed_environment(gathering.roots, digest), archive)
+
+
+def lay_out(app: App, directory: str) -> LaidOut:
+    """Copy the files that a run of an App needs, as they are now, for containers of this machine to read there.
+
+    Args:
+        app: The App.
+        directory: Where to; must not exist yet, and must last as long as the run.
+
+    Raises:
+        InvalidError, NotFoundError, SerializationError: as `bundle`.
+    """
+    specs, gathering = _gather(app)
+    write(gathering.files.read(), directory)
+    environment = replace(deployed_environment(gathering.roots, ""), bundle_dir=directory)
+    return LaidOut(specs, environment, gathering.files.origins)
+
+
+def _gather(app: App) -> tuple[list[FunctionSpec], _Gathering]:
     specs = specs_of(app)
     gathering = _Gathering(Roots(sys.path))
     asked: list[Any] = []
@@ -73,11 +106,7 @@ def bundle(app: App) -> Bundled:
                 gathering.ask(*step)
     specs = [replace(spec, source=gathering.place(spec)) for spec in specs]
     gathering.follow_imports()
-    if gathering.editable:
-        warnings.warn(_editable(gathering.editable), UserWarning, stacklevel=2)
-    files = {path: gathering.files.contents(path) for path in gathering.files}
-    digest, archive = pack(files) if files else ("", b"")
-    return Bundled(specs, deployed_environment(gathering.roots, digest), archive)
+    return specs, gathering
 
 
 class _Gathering:

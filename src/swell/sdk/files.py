@@ -87,6 +87,19 @@ class Files:
                 raise _unreadable(file, error) from error
         return self._contents[path]
 
+    def read(self) -> dict[str, bytes]:
+        """Return the contents of all files, by their path in the bundle.
+
+        Raises:
+            InvalidError: one cannot be read.
+        """
+        return {path: self.contents(path) for path in self._files}
+
+    @property
+    def origins(self) -> list[str]:
+        """Where the files lie here."""
+        return list(self._files.values())
+
     def _add(self, path: str, file: str, *, asked: bool, yields: bool = False) -> None:
         known = self._files.get(path)
         if known is not None:

@@ -29,12 +29,27 @@ from swell.wire.messages import AppOpened, CloseApp, Done, Log, Notice, OpenApp,
 
 if TYPE_CHECKING:
     from swell.sdk.app import App
+    from swell.sdk.bundling import LaidOut
 
 __all__ = ["RunContext", "run_app"]
 
 
-def run_app(app: App, *, name: str | None = None, detach: bool = False, interactive: bool = False) -> RunContext:
+def run_app(
+    app: App,
+    *,
+    name: str | None = None,
+    detach: bool = False,
+    interactive: bool = False,
+    laid_out: LaidOut | None = None,
+) -> RunContext:
     """Prepare a run of an App.
+
+    Args:
+        app: The App.
+        name: What to show the run as.
+        detach: Let it go on when this process leaves.
+        interactive: Interactive sessions are wanted.
+        laid_out: Copies of its files, for containers to read instead; they belong to the caller.
 
     Raises:
         InvalidError: the App runs already, a container imports the module that does this, or `interactive` without
@@ -49,16 +64,17 @@ def run_app(app: App, *, name: str | None = None, detach: bool = False, interact
         )
     if interactive and current_output() is None:
         raise InvalidError("interactive=True needs enabled output: put the run inside `with swell.enable_output():`")
-    return RunContext(app, name, detach=detach)
+    return RunContext(app, name, detach=detach, laid_out=laid_out)
 
 
 class RunContext:
     """One run of an App, for `with` or `async with`; gives the App."""
 
-    def __init__(self, app: App, name: str | None, *, detach: bool) -> None:
+    def __init__(self, app: App, name: str | None, *, detach: bool, laid_out: LaidOut | None = None) -> None:
         self._app = app
         self._name = name
         self._detach = detach
+        self._laid_out = laid_out
         self._server: PrivateServer | None = None
         self._client: Client | None = None
         self._link: BlockingLink | None = None
@@ -74,7 +90,7 @@ class RunContext:
             raise InvalidError(f"{app.description} is already running")
         self._owner = os.getpid()
         name_script()
-        specs = specs_of(app)
+        specs = specs_of(app) if self._laid_out is None else self._laid_out.specs
         try:
             settings = Settings.load()
             client = self._client = Client(self._address(settings), settings.token, settings)
@@ -101,7 +117,9 @@ class RunContext:
     def _open(self, link: BlockingLink, specs: list[FunctionSpec]) -> AppOpened:
         output = current_output()
         environment, archive = present_environment(), b""
-        if self._detach and self._server is None:
+        if self._laid_out is not None:
+            environment = self._laid_out.environment
+        elif self._detach and self._server is None:
             # It goes on when this program is over, and must not notice when its files are edited then.
             from swell.sdk.bundling import bundle
 

@@ -1,0 +1,57 @@
+"""Where the web functions of an App that runs answer, for the person at the terminal.
+
+This module must not know how an App is run, or how URLs are made.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from swell.sdk.blocking import run_blocking
+from swell.sdk.client import Client
+from swell.sdk.web_url import web_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from swell.sdk.app import App
+
+__all__ = ["created_line", "web_addresses"]
+
+
+def web_addresses(app: App, client: Client, function_ids: Mapping[str, str]) -> dict[str, str]:
+    """Return the URL of every web function, by name; "Model.site" for a method. Waits until something answers there.
+
+    Args:
+        app: The App.
+        client: Reaches the server it runs on.
+        function_ids: By the names in the specs.
+
+    Raises:
+        Error: nothing listens for HTTP; says why.
+    """
+    found: dict[str, str] = {}
+    for name, spec_name, method in _web_functions(app):
+        function_id = function_ids.get(spec_name)
+        if function_id is None:
+            continue
+        url = run_blocking(web_url(client.blocking_link(), function_id, method, b"", b""))
+        if url is not None:
+            found[name] = url
+    return found
+
+
+def created_line(name: str, url: str) -> str:
+    """Return how the URL of a web function is told."""
+    return f"Created web function {name} => {url}"
+
+
+def _web_functions(app: App) -> Iterator[tuple[str, str, str]]:
+    """Yield name, name of the spec, and method, "" for a function."""
+    for name, function in app.registered_functions.items():
+        if function.is_web:
+            yield name, function.spec.name, ""
+    for name, cls in app.registered_classes.items():
+        for method in () if cls.spec.cls is None else cls.spec.cls.methods:
+            if method.web is not None:
+                yield f"{name}.{method.name}", cls.spec.name, method.name

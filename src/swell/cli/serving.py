@@ -1,0 +1,149 @@
+"""The program behind an edition: loads the user's file, opens the App, and holds it open until it is told to stop.
+
+A process of its own for each edition, so that no module of an older one is left in it. Containers read copies of the
+files: the edition stays what it is while they are edited. This module must not know when an edition is made, or what is
+shown of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import select
+import sys
+import threading
+import time
+import traceback
+import warnings
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Final
+
+from swell.cli import reference
+from swell.cli.addresses import web_addresses
+from swell.cli.app_choice import choose_app
+from swell.cli.failure import text_of
+from swell.cli.reports import RETIRE, Created, Failed, Opened, Relay
+from swell.config import Settings
+from swell.errors import ConnectionError, Error
+from swell.sdk.blocking import run_blocking
+from swell.sdk.bundling import lay_out
+from swell.sdk.output import enable_output
+from swell.sdk.roots import Roots
+from swell.sdk.running import run_app
+from swell.wire.inquiries import AppDescription, DescribeApp
+
+if TYPE_CHECKING:
+    from swell.cli.reference import Reference
+    from swell.sdk.app import App
+    from swell.sdk.session import Session
+
+__all__ = ["main"]
+
+_HERE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+LOOK_AGAIN_S: Final = 0.1  #: between looks whether a retired App has finished
+QUIET_S: Final = 0.5  #: for so long, nothing may run in it: requests routed to it just before are on their way still
+
+
+def main() -> None:
+    """Entry point of `python -m swell.cli.serving`; `swell serve` starts it."""
+    parser = argparse.ArgumentParser(prog="swell.cli.serving", description="One edition; swell serve starts it.")
+    parser.add_argument("--orders-fd", type=int, required=True, help="read: one byte retires it, end of file closes it")
+    parser.add_argument("--reports-fd", type=int, required=True, help="written: what happens")
+    parser.add_argument("--copy-dir", required=True, help="to be made, for copies of the user's files")
+    parser.add_argument("--module", action="store_true", help="APP_REF names a module")
+    parser.add_argument("--name", help="what to call the App")
+    parser.add_argument("app_ref", metavar="APP_REF")
+    options = parser.parse_args()
+    for fd in (options.orders_fd, options.reports_fd):
+        os.set_inheritable(fd, False)
+    relay = Relay(options.reports_fd)
+    app: App | None = None
+    with suppress(ConnectionError), ExitStack() as stack:  # the command tells of the end of the server
+        app = _open(options, relay, stack)
+        if app is not None:
+            _hold(app, options.orders_fd, relay)
+    sys.stdout.flush()
+    os._exit(0 if app is not None else 1)  # threads that the user's modules have started do not keep it
+
+
+def _open(options: argparse.Namespace, relay: Relay, stack: ExitStack) -> App | None:
+    """Load the App and open it; say how that went."""
+    try:
+        meant = reference.parse(options.app_ref, is_module=options.module, command="swell serve")
+        sys.argv = [meant.source]
+        app = choose_app(meant, reference.load(meant))
+        app.set_description(_plain_name(meant))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "installed as editable")  # those are watched by nobody, as ever
+            laid_out = lay_out(app, options.copy_dir)
+        stack.enter_context(enable_output(relay))
+        stack.enter_context(run_app(app, name=options.name, laid_out=laid_out))
+    except BaseException as error:
+        relay.say(Failed(text_of(error), _files_read(options, error)))
+        return None
+    relay.say(Opened(laid_out.files))
+    return app
+
+
+def _plain_name(meant: Reference) -> str:
+    return meant.source if meant.is_module else os.path.basename(meant.source).removesuffix(".py")
+
+
+def _files_read(options: argparse.Namespace, error: BaseException) -> list[str]:
+    """Return the user's files that have to do with a failure: those imported, that raised, or are no Python."""
+    roots = Roots(sys.path)
+    found = {os.path.abspath(options.app_ref.partition("::")[0])}
+    found.update(file for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None)))
+    seen: BaseException | None = error
+    while seen is not None:
+        found.update(frame.f_code.co_filename for frame, _ in traceback.walk_tb(seen.__traceback__))
+        if isinstance(seen, SyntaxError) and seen.filename:
+            found.add(seen.filename)
+        seen = seen.__cause__ or seen.__context__
+    return sorted(
+        file for file in found if os.path.isfile(file) and not file.startswith(_HERE) and not roots.is_installed(file)
+    )
+
+
+def _hold(app: App, orders_fd: int, relay: Relay) -> None:
+    """Return when the App is to be closed."""
+    session = app.session
+    assert session is not None
+    telling = threading.Thread(target=_tell_urls, args=(app, session, relay), name="swell-urls", daemon=True)
+    telling.start()
+    if os.read(orders_fd, 1) == RETIRE:
+        _finish(session, orders_fd)
+
+
+def _tell_urls(app: App, session: Session, relay: Relay) -> None:
+    try:
+        relay.say(Created(web_addresses(app, session.client, session.function_ids)))
+    except Error as error:
+        relay.say(Created({}, str(error)))
+
+
+def _finish(session: Session, orders_fd: int) -> None:
+    """Return when nothing has run in the App for a moment, when that takes too long, or at the end of the orders."""
+    now = time.monotonic()
+    last, quiet_since = now + Settings.load().exit_grace_s, now
+    while now < last and now - quiet_since < QUIET_S:
+        if select.select([orders_fd], [], [], LOOK_AGAIN_S)[0]:
+            return
+        try:
+            is_busy = _is_busy(session)
+        except Error:  # the server is gone, and everything with it
+            return
+        now = time.monotonic()
+        quiet_since = now if is_busy else quiet_since
+
+
+def _is_busy(session: Session) -> bool:
+    link = session.client.blocking_link()
+    request = link.next_request()
+    said, _ = run_blocking(link.request(request, DescribeApp(request, session.app_id)))
+    assert isinstance(said, AppDescription)
+    return any(row.pending or row.running for row in said.functions)
+
+
+if __name__ == "__main__":
+    main()
