@@ -57,6 +57,7 @@ class Call:
         "stored",
         "streams",
         "tail",
+        "trace",
         "watchers",
     )
 
@@ -78,6 +79,7 @@ class Call:
         self.crashes: dict[int, int] = {}  #: index -> containers lost while it ran
         self.streams: dict[int, Stream] = {}  #: index -> what a generator has yielded
         self.watchers: list[Watcher] = []
+        self.trace: dict[str, str] = {}  #: the trace context of its caller; lost when it is read back from the store
         self.diary = CallDiary(call_id, pool.id, pool.label, kind, parent=parent, opened_at=opened_at)
         self.sequence = 0  #: of a spawned call: its place among them
         self.stored = 0  #: inputs that wait and are not in memory

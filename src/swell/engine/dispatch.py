@@ -236,13 +236,15 @@ class Dispatcher:
 def _as_message(delivery: Delivery) -> tuple[Deliver, bytes | memoryview]:
     """Return the message and payload that carry a delivery; one part is sent on without being copied."""
     kept = list(dict.fromkeys(part.call.id for part in delivery.parts if part.call.kind.is_async))
+    traces = {part.call.id: part.call.trace for part in delivery.parts if part.call.trace}
     if len(delivery.parts) == 1:
         part = delivery.parts[0]
         ends, base, payload = part.segment.cut(part.first, part.count)
         blobs = part.segment.blobs
         positions = [i for i in range(part.count) if part.first + i in blobs] if blobs else []
         place = [(part.call.id, part.first, part.count)]
-        return Deliver(delivery.id, delivery.mode, part.call.method, place, ends, positions, base, kept), payload
+        method = part.call.method
+        return Deliver(delivery.id, delivery.mode, method, place, ends, positions, base, kept, traces), payload
     ends: list[int] = []
     positions: list[int] = []
     pieces: list[bytes | memoryview] = []
@@ -257,4 +259,4 @@ def _as_message(delivery: Delivery) -> tuple[Deliver, bytes | memoryview]:
         size += len(payload)
     places = [(part.call.id, part.first, part.count) for part in delivery.parts]
     method = delivery.parts[0].call.method
-    return Deliver(delivery.id, delivery.mode, method, places, ends, positions, 0, kept), b"".join(pieces)
+    return Deliver(delivery.id, delivery.mode, method, places, ends, positions, 0, kept, traces), b"".join(pieces)

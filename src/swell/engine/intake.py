@@ -34,6 +34,8 @@ from swell.wire.messages import (
 
 __all__ = ["Intake"]
 
+TRACE_MAX = 8 << 10  #: characters
+
 
 class Intake:
     """Takes calls in and lets clients follow them."""
@@ -74,6 +76,7 @@ class Intake:
         if offered and not count:
             return False  # nothing of it is in: as if it had never been offered
         call.sealed = message.sealed and count == offered
+        call.trace = message.trace
         if call.kind.is_async:
             call.sequence = ledger.next_sequence()
             ledger.persist(
@@ -113,6 +116,8 @@ class Intake:
                 what = "is not in the live version of its app any more"
             return NotFoundError(f"function {message.function_id} {what}; is its app running?")
         problem = id_problem(message.call_id, "a call") or _problem(0, message.ends, message.blobs, payload)
+        if message.trace and sum(len(name) + len(text) for name, text in message.trace.items()) > TRACE_MAX:
+            problem = f"the trace context of a call may have {TRACE_MAX:,} characters"
         if not problem and (message.kind is CallKind.WEB or message.method in pool.web_methods):
             problem = _web_problem(message, pool)
         if problem:

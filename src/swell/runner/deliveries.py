@@ -47,6 +47,7 @@ class Delivery:
         "method",
         "number",
         "open_turns",
+        "traces",
         "turns",
     )
 
@@ -55,6 +56,7 @@ class Delivery:
         self.method = message.method
         self._blobs = frozenset(message.blobs) if message.blobs else NO_BLOBS
         self.kept = frozenset(message.kept) if message.kept else NO_CALLS  #: calls whose results outlive the server
+        self.traces = message.traces  #: of the callers, by call; of most there is none
         self.count = len(message.ends)
         self._parts = message.parts
         self._ends = message.ends

@@ -22,6 +22,7 @@ from swell.runner.deliveries import Delivery, Ledger, Turn
 from swell.runner.entry import Entry
 from swell.runner.generators import LateFlush, Stream, values_of
 from swell.runner.outcome import TERMINATED, Outcome, Porter, print_exception
+from swell.runner.tracing import continued
 from swell.wire.context import current
 from swell.wire.payload import decode_arguments
 
@@ -223,7 +224,12 @@ class Slot(ABC):
         except DeserializationError:
             porter = porter.answering(data, is_blob)
             args, kwargs = porter.arguments(data, is_blob)
-        return porter.success(entry.call(*args, **kwargs), call_id, index, delivery.kept)
+        if delivery.traces:
+            with continued(delivery.traces.get(call_id), entry.call):
+                value = entry.call(*args, **kwargs)
+        else:
+            value = entry.call(*args, **kwargs)
+        return porter.success(value, call_id, index, delivery.kept)
 
     # ------------------------------------------------------------ generators
 
@@ -240,14 +246,16 @@ class Slot(ABC):
     def _iterate(self, entry: Entry, delivery: Delivery, position: int) -> Outcome:
         stream = self._stream
         assert stream is not None
-        current.set(delivery.input(position))
+        call_id, _ = here = delivery.input(position)
+        current.set(here)
         porter, (args, kwargs) = self._porter.received(*delivery.arguments(position))
-        for value in values_of(entry.call(*args, **kwargs), entry.name):
-            data = porter.item(value)
-            self._settle()
-            stream.put(data)
-            stream.wait_for_room(lambda: self.cancelled)
-            self._resume()
+        with continued(delivery.traces.get(call_id), entry.call):
+            for value in values_of(entry.call(*args, **kwargs), entry.name):
+                data = porter.item(value)
+                self._settle()
+                stream.put(data)
+                stream.wait_for_room(lambda: self.cancelled)
+                self._resume()
         return GENERATOR_DONE, porter.item(stream.count), False
 
     # ------------------------------------------------------------ batches

@@ -13,6 +13,7 @@ import signal
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from time import perf_counter
 from types import FrameType
 from typing import Any, Final, Protocol
@@ -27,9 +28,12 @@ from swell.runner.outcome import TERMINATED, Outcome, Porter
 from swell.runner.serial import MainSlot
 from swell.runner.slot import FLUSH_AFTER_S, FLUSH_BYTES, GENERATOR_DONE, Workbench
 from swell.runner.threads import Crew
+from swell.runner.tracing import continued
 from swell.wire.context import current
 
 __all__ = ["LoopExecutor"]
+
+_UNTRACED: Final = nullcontext()
 
 FAREWELL_S: Final = 0.5  #: what tasks may take to clean up when the container is interrupted
 
@@ -290,13 +294,21 @@ class AsyncSlot:
                 ledger.outbox.add(delivery.number, position, *outcome, perf_counter() - began)
 
     async def _call(self, delivery: Delivery, position: int) -> Outcome:
-        porter, value = self._start(delivery, position)
-        if not inspect.isawaitable(value):
-            raise InvalidError(
-                f"{self._entry.name or 'the function'} is declared async, but returned a {type(value).__qualname__} "
-                "instead of a coroutine"
-            )
-        return porter.success(await value, *delivery.input(position), delivery.kept)
+        with self._traced(delivery, position):
+            porter, value = self._start(delivery, position)
+            if not inspect.isawaitable(value):
+                raise InvalidError(
+                    f"{self._entry.name or 'the function'} is declared async, but returned a "
+                    f"{type(value).__qualname__} instead of a coroutine"
+                )
+            result = await value
+        return porter.success(result, *delivery.input(position), delivery.kept)
+
+    def _traced(self, delivery: Delivery, position: int) -> AbstractContextManager[None]:
+        """Return what continues the caller's trace, if it has one."""
+        if not delivery.traces:
+            return _UNTRACED
+        return continued(delivery.traces.get(delivery.input(position)[0]), self._entry.call)
 
     def _start(self, delivery: Delivery, position: int) -> tuple[Porter, Any]:
         """Call the user's function; return what it returned, and what packs what comes of it."""
@@ -310,15 +322,16 @@ class AsyncSlot:
         stream = AsyncStream(self._bench, delivery, position, self._executor.loop)
         self._bench.open_stream(stream)
         try:
-            porter, values = self._start(delivery, position)
-            check_generator(values, self._entry.name, "__anext__")
-            try:
-                async for value in values:
-                    stream.put(porter.item(value))
-                    await stream.room()
-            finally:
-                if inspect.isasyncgen(values):
-                    await values.aclose()
+            with self._traced(delivery, position):
+                porter, values = self._start(delivery, position)
+                check_generator(values, self._entry.name, "__anext__")
+                try:
+                    async for value in values:
+                        stream.put(porter.item(value))
+                        await stream.room()
+                finally:
+                    if inspect.isasyncgen(values):
+                        await values.aclose()
         finally:
             self._bench.close_stream(stream)
         return GENERATOR_DONE, porter.item(stream.count), False

@@ -16,6 +16,7 @@ from swell.sdk.allowance import Allowance
 from swell.sdk.inputs import NOT_YET, AsyncInputs, Inputs, Source
 from swell.sdk.link import BlockingLink, Box, Link
 from swell.sdk.target import Target
+from swell.sdk.tracing import present_trace
 from swell.wire import blobs
 from swell.wire.blob_names import input_name
 from swell.wire.messages import Message, OpenCall, PutInputs, Refused
@@ -232,6 +233,7 @@ class Feed:
                 sealed,
                 span.blobs,
                 parent,
+                trace=present_trace(),
             )
             self._opened = True
             self._since_opening = 0

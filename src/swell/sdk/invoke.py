@@ -16,6 +16,7 @@ from swell.sdk.inputs import Arguments, Source
 from swell.sdk.link import Link
 from swell.sdk.outcome import Failure, outcomes
 from swell.sdk.target import Target
+from swell.sdk.tracing import present_trace
 from swell.wire import blobs
 from swell.wire.blob_names import input_name
 from swell.wire.messages import Accepted, Items, OpenCall, Outputs, Refused, TakeItems
@@ -56,6 +57,7 @@ def _open(
         [0] if is_blob else [],
         target.parent(),
         resent,
+        present_trace(),
     )
     link.send(message, data)
 

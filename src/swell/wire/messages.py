@@ -67,6 +67,7 @@ class OpenCall(Message, frozen=True, tag=12):
     blobs: list[int] = []  #: indexes of inputs whose payload is a reference to a blob
     parent: str = ""  #: input id of the caller, when a container calls
     resent: bool = False  #: it may be known already: the connection broke before it was answered
+    trace: dict[str, str] = {}  #: the trace context of the caller, as headers
 
 
 class PutInputs(Message, frozen=True, tag=13):
@@ -327,6 +328,7 @@ class Deliver(Message, frozen=True, tag=61):
     blobs: list[int] = []  #: positions whose payload is a reference to a blob
     base: int = 0
     kept: list[str] = []  #: calls whose results are kept: their blobs lie in KEPT (see `blob_names`)
+    traces: dict[str, dict[str, str]] = {}  #: the trace contexts of the callers, by call, if they have any
 
 
 class Cancel(Message, frozen=True, tag=62):

@@ -111,6 +111,7 @@ class Babble:
             "startup_s": self.seconds,
             "strategy": lambda: pick(list(Strategy)),
             "tags": lambda: {"a": "b"},
+            "trace": lambda: pick(({}, {"traceparent": "00-1-2-01"}, {"baggage": "x" * 10_000})),
             "terminate_containers": lambda: self.random.random() < 0.5,
             "watch": lambda: True,
         }
