@@ -26,7 +26,7 @@ from starlette.routing import Route as HttpRoute
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from swell.config import Settings
-from swell.edge.admin import live, login, metrics
+from swell.edge.admin import dashboard, following, live, login, metrics
 from swell.edge.admin.api.openapi import describe
 from swell.edge.admin.api.operation import PREFIX, Backstage, route_of
 from swell.edge.admin.api.table import OPERATIONS
@@ -102,7 +102,9 @@ class Admin:
     def _routes(self, backstage: Backstage, traffic: Traffic) -> list[BaseRoute]:
         return [
             HttpRoute("/healthz", _healthy),
+            *dashboard.routes(),
             *live.routes(self._history),
+            *following.routes(backstage.client, backstage.settings),
             *metrics.routes(backstage, traffic),
             *login.routes(self.sessions),
             HttpRoute(f"{PREFIX}/openapi.json", _described),

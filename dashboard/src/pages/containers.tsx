@@ -1,0 +1,131 @@
+// Containers: what each one is doing, and a way to stop it.
+import { useRef, useState } from "preact/hooks";
+import { signal } from "@preact/signals";
+import { api, ask } from "../api";
+import { live, type Container } from "../live";
+import { exact } from "../format";
+import { to } from "../route";
+import { ContainerState } from "../parts/state";
+import { Filter, More } from "../parts/list";
+import { Age } from "../parts/when";
+
+const STEP = 100;
+const wanted = signal("");
+
+export function Containers() {
+  const { total, rows } = live.value!.containers;
+  const words = wanted.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const found = rows.filter((row) => {
+    const text = `${row.id} ${row.app} ${row.function} ${row.state} ${row.executing ? "busy" : "idle"}`.toLowerCase();
+    return words.every((word) => text.includes(word));
+  });
+  return (
+    <section>
+      <header class="title">
+        <h1>Containers</h1>
+        <span class="muted num">
+          {exact(total)}
+          {total > rows.length && `, the latest ${exact(rows.length)} listed`}
+        </span>
+        <Filter value={wanted} placeholder="App, function, id or state" />
+      </header>
+      <ContainerRows rows={found} limit={STEP} />
+    </section>
+  );
+}
+
+export function ContainerRows({ rows, limit, bare }: { rows: Container[]; limit: number; bare?: boolean }) {
+  const [shown, setShown] = useState(limit);
+  const [leaving, setLeaving] = useState<Container | null>(null);
+  if (rows.length === 0) return <p class="card empty-list muted">None.</p>;
+  return (
+    <div class="card list">
+      <table class="containers">
+        <thead>
+          <tr>
+            <th>Container</th>
+            {!bare && <th>Function</th>}
+            <th>State</th>
+            <th class="right">Age</th>
+            <th class="right wide">Running</th>
+            <th class="right">Served</th>
+            <th>
+              <span class="sr">Actions</span>
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {rows.slice(0, shown).map((row) => (
+            <tr key={row.id}>
+              <td class="id">
+                <a href={to(["containers", row.id])} title={row.id}>
+                  {row.id.slice(0, 9)}
+                </a>
+              </td>
+              {!bare && (
+                <td class="ellipsis">
+                  <a href={to(["functions", row.function_id])}>
+                    <span class="muted">{row.app}.</span>
+                    {row.function}
+                  </a>
+                </td>
+              )}
+              <td>
+                <ContainerState state={row.state} executing={row.executing} />
+              </td>
+              <td class="right">
+                <Age since={row.requested_at} />
+              </td>
+              <td class="right num wide">{exact(row.executing)}</td>
+              <td class="right num">{exact(row.served)}</td>
+              <td class="right">
+                <button type="button" class="quiet" onClick={() => setLeaving(row)} aria-label={`Stop ${row.id}`}>
+                  Stop
+                </button>
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      <More hidden={rows.length - shown} onMore={() => setShown(shown + STEP)} />
+      {leaving && <StopDialog row={leaving} close={() => setLeaving(null)} />}
+    </div>
+  );
+}
+
+function StopDialog({ row, close }: { row: Container; close: () => void }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const [trouble, setTrouble] = useState("");
+  const open = (element: HTMLDialogElement | null) => {
+    dialog.current = element;
+    if (element && !element.open) element.showModal();
+  };
+  const stop = async (graceful: boolean) => {
+    try {
+      await ask(api("containers", row.id, "stop"), "POST", { graceful });
+      dialog.current?.close();
+    } catch (error) {
+      setTrouble((error as Error).message);
+    }
+  };
+  return (
+    <dialog ref={open} onClose={close} aria-label={`Stop ${row.id}`}>
+      <h2>Stop {row.id.slice(0, 9)}?</h2>
+      <p>
+        It runs <b>{row.function}</b> of {row.app}. If it is still needed, another container takes its place.
+      </p>
+      {trouble && <p class="trouble">{trouble}</p>}
+      <div class="actions">
+        <button type="button" onClick={() => dialog.current?.close()}>
+          Cancel
+        </button>
+        <button type="button" onClick={() => stop(false)} title="What it runs is run again elsewhere">
+          At once
+        </button>
+        <button type="button" class="primary" onClick={() => stop(true)} title="It finishes what it runs">
+          When it has finished
+        </button>
+      </div>
+    </dialog>
+  );
+}

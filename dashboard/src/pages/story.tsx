@@ -1,0 +1,173 @@
+// One call or container: what happened to it, when, and where its time went.
+import { useEffect, useState } from "preact/hooks";
+import { api, ask } from "../api";
+import { live } from "../live";
+import { clock, exact, moment, span } from "../format";
+import { to } from "../route";
+import { Missing } from "../parts/missing";
+import { Pill } from "../parts/state";
+
+type Story = {
+  title: string;
+  state: string;
+  events: { at: string; text: string }[];
+  parts: { name: string; seconds: number }[];
+};
+
+type Told = { about: string; story: Story } | { about: string; trouble: string };
+
+const seconds = (at: string): number => Date.parse(at) / 1_000;
+
+/** Ask again with every news until the subject has come to its end. */
+function useStory(about: string, isOver: (story: Story) => boolean): Told | null {
+  const [told, setTold] = useState<Told | null>(null);
+  const current = told?.about === about ? told : null;
+  const at = live.value?.at;
+  useEffect(() => {
+    if (current && "story" in current && isOver(current.story)) return;
+    let left = false;
+    ask<Story>(api("why", about))
+      .then((story) => !left && setTold({ about, story }))
+      .catch((error: Error) => !left && setTold({ about, trouble: error.message }));
+    return () => {
+      left = true;
+    };
+  }, [about, at]);
+  return current;
+}
+
+const hasEnded = (story: Story): boolean => /succe|fail|cancel|end|timed|stopp|lost|done|over/i.test(story.state);
+
+export function CallPage({ id }: { id: string }) {
+  const told = useStory(id, hasEnded);
+  const call = live.value!.calls.find((each) => each.id === id);
+  const fn = call && live.value!.functions.find((each) => each.app === call.app && each.name === call.function);
+  const [trouble, setTrouble] = useState("");
+  if (!told) return <p class="muted" role="status">Reading…</p>;
+  if ("trouble" in told) return <Missing what="This call" why={told.trouble} />;
+  const cancel = () => ask(api("calls", id, "cancel"), "POST", {}).catch((error: Error) => setTrouble(error.message));
+  return (
+    <>
+      <header class="title">
+        <nav class="crumbs" aria-label="You are here">
+          <a href={to(["calls"])}>Calls</a> / <span>{fn ? <a href={to(["functions", fn.id])}>{`${fn.app}.${fn.name}`}</a> : call ? `${call.app}.${call.function}` : "call"}</span>
+        </nav>
+        <h1 class="mono">{id}</h1>
+        <StoryState story={told.story} />
+        {fn && (
+          <a class="end" href={to(["logs"], { app: fn.app_id, call: id })}>
+            Logs
+          </a>
+        )}
+        {call && call.ended_at === null && (
+          <button type="button" class="quiet" onClick={cancel}>
+            Cancel
+          </button>
+        )}
+        {trouble && <p class="trouble">{trouble}</p>}
+      </header>
+      <Timeline story={told.story} />
+      <Events story={told.story} />
+    </>
+  );
+}
+
+export function ContainerPage({ id }: { id: string }) {
+  const told = useStory(id, hasEnded);
+  const row = live.value!.containers.rows.find((each) => each.id === id);
+  if (!told) return <p class="muted" role="status">Reading…</p>;
+  if ("trouble" in told) return <Missing what="This container" why={told.trouble} />;
+  return (
+    <>
+      <header class="title">
+        <nav class="crumbs" aria-label="You are here">
+          <a href={to(["containers"])}>Containers</a> /{" "}
+          {row && <a href={to(["functions", row.function_id])}>{`${row.app}.${row.function}`}</a>}
+        </nav>
+        <h1 class="mono">{id}</h1>
+        <StoryState story={told.story} />
+        <a class="end" href={to(["logs"], { app: row?.app ?? "", container: id })}>
+          Logs
+        </a>
+      </header>
+      <Timeline story={told.story} />
+      <Events story={told.story} />
+    </>
+  );
+}
+
+function StoryState({ story }: { story: Story }) {
+  const state = story.state;
+  const mood = /fail|timed|lost/i.test(state) ? "bad" : /succe|ready|running|busy/i.test(state) ? "good" : "calm";
+  return <Pill mood={mood}>{state}</Pill>;
+}
+
+function Timeline({ story }: { story: Story }) {
+  const total = story.parts.reduce((sum, part) => sum + part.seconds, 0);
+  if (!total) return null;
+  let before = 0;
+  const names = [...new Set(story.parts.map((part) => part.name))];
+  return (
+    <figure class="card timeline" aria-label="Where the time went">
+      <div class="bar" role="img" aria-label={story.parts.map((part) => `${part.name} ${span(part.seconds)}`).join(", ")}>
+        {story.parts.map((part, i) => {
+          const left = (before / total) * 100;
+          before += part.seconds;
+          const width = (part.seconds / total) * 100;
+          return (
+            <i
+              key={i}
+              class={`fill-${tone(part.name, names)}`}
+              style={{ left: `${left}%`, width: `${width}%` }}
+              title={`${part.name}: ${span(part.seconds)}`}
+            />
+          );
+        })}
+      </div>
+      <div class="scale num muted" aria-hidden="true">
+        <span>0</span>
+        <span>{span(total / 2)}</span>
+        <span>{span(total)}</span>
+      </div>
+      <ul class="legend parts">
+        {names.map((name) => {
+          const taken = story.parts.filter((part) => part.name === name).reduce((sum, part) => sum + part.seconds, 0);
+          return (
+            <li key={name}>
+              <i class={`swatch fill-${tone(name, names)}`} /> {name} <b class="num">{span(taken)}</b>{" "}
+              <span class="muted num">{Math.round((taken / total) * 100)} %</span>
+            </li>
+          );
+        })}
+      </ul>
+    </figure>
+  );
+}
+
+function tone(name: string, names: string[]): number {
+  if (/ran|run|busy|execut/i.test(name)) return 1;
+  if (/wait|queue|idle/i.test(name)) return 4;
+  if (/start/i.test(name)) return 2;
+  return (names.indexOf(name) % 3) + 2;
+}
+
+function Events({ story }: { story: Story }) {
+  const began = story.events[0] ? seconds(story.events[0].at) : 0;
+  return (
+    <section class="card events">
+      <h3>What happened</h3>
+      {began > 0 && <p class="muted num">It began at {moment(began)}.</p>}
+      <ol class="plain">
+        {story.events.map((event, i) => (
+          <li key={i}>
+            <time class="num muted" dateTime={event.at} title={`${clock(seconds(event.at))}, ${event.at}`}>
+              +{(seconds(event.at) - began).toFixed(3)} s
+            </time>
+            <span>{event.text}</span>
+          </li>
+        ))}
+      </ol>
+      {story.events.length === 0 && <p class="muted">{exact(0)} events are remembered.</p>}
+    </section>
+  );
+}

@@ -1,0 +1,140 @@
+"""What containers write, as they write it, for a browser: server-sent events.
+
+Each reader has a connection to the server of its own, by whose end the server knows that nobody follows any more. This
+module must not know how lines are shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from swell.config import Settings
+from swell.edge.admin.failures import failed, refused
+from swell.errors import Error, ServiceError, from_wire
+from swell.sdk.client import Client
+from swell.sdk.loop_link import LoopLink
+from swell.wire.inquiries import LogEntry, ReadLogs
+from swell.wire.messages import Done, Failed
+
+__all__ = ["routes"]
+
+TAIL: Final = 200  #: entries that a reader begins with
+UNREAD_MAX: Final = 2_000  #: entries that wait for a slow reader; older ones are skipped, and their number is told
+AT_ONCE_MAX: Final = 500  #: entries in one event
+TOGETHER_S: Final = 0.1  #: what comes within that time is sent as one event
+BEAT_S: Final = 15.0  #: something is sent at least so often, or a reader that is gone would not be noticed
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Written(Struct, frozen=True):
+    """Lines that a container wrote at one moment."""
+
+    at: float
+    function: str
+    container: str
+    stream: str  #: "stdout", "stderr" or "system"
+    calls: list[str]  #: whose inputs ran then
+    text: str
+
+
+def routes(client: Client, settings: Settings) -> list[BaseRoute]:
+    """Return the route `/live/logs?app=…&function=…&container=…&call=…`."""
+
+    async def follow(request: Request) -> Response:
+        asked = request.query_params
+        app, container = asked.get("app", ""), asked.get("container", "")
+        if not (app or container):
+            return refused(422, "InvalidError", "the query must name an app or a container")
+        question = ReadLogs(1, app, container, asked.get("function", ""), asked.get("call", ""), tail=TAIL, follow=True)
+        try:
+            link = await LoopLink.connect(client.address, settings.token, settings.frame_max)
+        except Error as error:
+            return failed(error)
+        reader = _Reader(link, question)
+        return StreamingResponse(reader.events(), media_type="text/event-stream", headers={"cache-control": "no-store"})
+
+    return [Route("/live/logs", follow)]
+
+
+class _Reader:
+    """Follows for one browser. What it does not read in time is dropped: memory here is everybody's."""
+
+    def __init__(self, link: LoopLink, question: ReadLogs) -> None:
+        self._link = link
+        self._question = question
+        self._unread: deque[Written] = deque()
+        self._skipped = 0
+        self._news = asyncio.Event()
+
+    async def events(self) -> AsyncIterator[bytes]:
+        """Yield events: `lines`; `skipped`, so many; at the end `over`, with the reason, if there is one."""
+        reading = asyncio.ensure_future(self._read())
+        try:
+            yield b": reading\n\n"
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(BEAT_S):
+                        await self._news.wait()
+                if not self._news.is_set():
+                    yield b": still here\n\n"
+                    continue
+                await asyncio.sleep(0 if reading.done() else TOGETHER_S)
+                self._news.clear()
+                while self._unread:
+                    if self._skipped:
+                        yield _event("skipped", self._skipped)
+                        self._skipped = 0
+                    yield _event("lines", self._take())
+                if reading.done():
+                    yield _event("over", reading.result())
+                    return
+        finally:
+            reading.cancel()
+            self._link.shut()
+
+    def _take(self) -> list[Written]:
+        return [self._unread.popleft() for _ in range(min(AT_ONCE_MAX, len(self._unread)))]
+
+    async def _read(self) -> str:
+        """Keep what comes until no more can; return why not, "" if all was written."""
+        box = self._link.open(self._question.request)
+        try:
+            self._link.send(self._question)
+            while True:
+                message, payload = await self._link.receive(box)
+                match message:
+                    case LogEntry():
+                        self._keep(message, payload)
+                    case Done():
+                        return ""
+                    case Failed():
+                        raise from_wire(message.code, message.text, message.fields)
+                    case _:
+                        raise ServiceError(f"the server answered with {type(message).__name__}")
+        except Error as error:
+            return str(error)
+        finally:
+            self._news.set()
+
+    def _keep(self, entry: LogEntry, payload: bytes) -> None:
+        if len(self._unread) == UNREAD_MAX:
+            self._unread.popleft()
+            self._skipped += 1
+        text, name = payload.decode("utf-8", "replace").removesuffix("\n"), entry.function_name.removesuffix(".*")
+        self._unread.append(Written(entry.at, name, entry.container_id, entry.stream, entry.call_ids, text))
+        self._news.set()
+
+
+def _event(name: str, data: object) -> bytes:
+    return b"event: %s\ndata: %s\n\n" % (name.encode(), _encode(data))
