@@ -83,6 +83,8 @@ class Connection(asyncio.Protocol):
         self._is_raw = False  # bytes are just bytes
         self._is_over = False  # nothing more is taken from this client
         self._held = False
+        self._is_full = False  # the client reads slower than it is sent to
+        self._may_switch = False  # what follows is of another protocol, if the answer says so
         self._early = b""  # of what follows a request to switch protocols
         self._timer: asyncio.TimerHandle | None = None
 
@@ -109,6 +111,10 @@ class Connection(asyncio.Protocol):
         if self._is_raw:
             if self._current is not None and self._current.exchange is not None:
                 self._current.exchange.from_tunnel(data)
+        elif self._may_switch and not self._is_over:
+            self._early += data
+            if len(self._early) > self._door.settings.web_head_max:
+                self._spoil(Refusal(400, "nothing is to be sent before the switch of protocols is agreed on"))
         elif not self._is_over:
             self._feed(data)
 
@@ -129,11 +135,13 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The client reads slower than it is sent to."""
+        self._is_full = True
         if self._current is not None and self._current.exchange is not None:
             self._current.exchange.client_full(is_full=True)
 
     def resume_writing(self) -> None:
         """It has caught up."""
+        self._is_full = False
         if self._current is not None and self._current.exchange is not None:
             self._current.exchange.client_full(is_full=False)
 
@@ -152,15 +160,16 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._refuse_rest(Refusal(400, f"this is not HTTP as it should be: {error}"))
         else:
-            head_max = self._door.settings.web_head_max
-            if self._receiving is not None and self._receiving.head is None and self._head_bytes > head_max:
+            head_max, receiving = self._door.settings.web_head_max, self._receiving
+            if (receiving is None or receiving.head is None) and self._head_bytes > head_max:
                 self._refuse_rest(_too_large(head_max))
 
     def _upgrade(self, rest: bytes) -> None:
         """The client wants another protocol from here on. What is no WebSocket goes on as HTTP."""
         incoming = self._waiting[-1] if self._waiting else self._current
         if incoming is not None and incoming.head is not None and incoming.head.wants_websocket:
-            self._early += rest
+            self._may_switch = True
+            self._early = rest
             return
         if incoming is not None and incoming.head is not None and incoming.head.has_body:
             self._refuse_rest(Refusal(501, "a request with a body cannot ask for another protocol"))
@@ -174,14 +183,16 @@ class Connection(asyncio.Protocol):
         incoming = self._receiving
         self._receiving = None
         self._is_over = True
-        if incoming is not None and incoming.exchange is not None:  # in the middle of its body
-            incoming.exchange.desert()
-            self._say(refusal)
-            self._end()
+        if incoming is not None and incoming.exchange is not None:
+            incoming.exchange.spoilt(refusal)
             return
         incoming = incoming or _Incoming()
         incoming.refusal = refusal
         self._line_up(incoming)
+
+    def _spoil(self, refusal: Refusal) -> None:
+        if self._current is not None and self._current.exchange is not None:
+            self._current.exchange.spoilt(refusal)
 
     def _line_up(self, incoming: _Incoming) -> None:
         if self._current is None:
@@ -221,7 +232,7 @@ class Connection(asyncio.Protocol):
                 raise _too_large(settings.web_head_max)
             head = incoming.head = RequestHead(parser.get_method(), self._url, parser.get_http_version(), self._headers)
             if head.length is not None and head.length > settings.web_body_max:
-                raise Refusal(413, f"the body of a request may have {settings.web_body_max:,} bytes (web_body_max)")
+                raise _too_long(settings.web_body_max)
         except Refusal as refusal:
             incoming.refusal = refusal
         if self._current is None:
@@ -237,10 +248,15 @@ class Connection(asyncio.Protocol):
         if incoming is None or incoming.refusal is not None:
             return
         incoming.size += len(data)
-        if incoming.exchange is None:
+        if incoming.size > self._door.settings.web_body_max:
+            too_long = _too_long(self._door.settings.web_body_max)
+            if incoming.exchange is None:
+                incoming.refusal = too_long
+                incoming.parts.clear()
+            else:
+                incoming.exchange.spoilt(too_long)
+        elif incoming.exchange is None:
             incoming.parts.append(data)
-        elif incoming.size > self._door.settings.web_body_max:
-            incoming.exchange.too_long()
         else:
             self._expect_more()
             incoming.exchange.part(data)
@@ -274,6 +290,8 @@ class Connection(asyncio.Protocol):
         incoming.exchange = exchange
         if self._current is not incoming:
             return  # it has come back for an answer that was there
+        if self._is_full:  # of the answer before this one, or of what was there of this one
+            exchange.client_full(is_full=True)
         parts, incoming.parts = incoming.parts, []
         for data in parts:
             exchange.part(data)
@@ -314,8 +332,9 @@ class Connection(asyncio.Protocol):
     def refuse(self, refusal: Refusal) -> None:
         """Answer in the edge's own words."""
         current = self._current
-        is_whole = current is not None and current.is_complete and not self._early and not self._is_over
-        keeps = is_whole and current is not None and current.head is not None and current.head.keeps_alive
+        head = current.head if current is not None and not self._early and not self._is_over else None
+        is_whole = current is not None and head is not None and (current.is_complete or not head.has_body)
+        keeps = is_whole and head is not None and head.keeps_alive and not head.wants_websocket
         self._say(refusal, close=not keeps)
         if keeps:
             self._next()
@@ -394,8 +413,7 @@ class Connection(asyncio.Protocol):
         self._refuse_rest(Refusal(408, "the head of the request did not come in time (web_head_timeout_s)"))
 
     def _stalled(self) -> None:
-        if self._current is not None and self._current.exchange is not None:
-            self._current.exchange.stalled()
+        self._spoil(Refusal(408, "the body of the request did not go on (web_head_timeout_s)"))
 
     def _close_idle(self) -> None:
         if self._transport is not None:
@@ -409,6 +427,10 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _too_long(body_max: int) -> Refusal:
+    return Refusal(413, f"the body of a request may have {body_max:,} bytes (web_body_max)")
 
 
 def _too_large(head_max: int) -> Refusal:
