@@ -30,6 +30,7 @@ COMMANDS: Final = (
     "start",
     "status",
     "stop",
+    "token",
     "why",
 )
 

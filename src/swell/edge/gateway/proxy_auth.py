@@ -1,20 +1,22 @@
 """Who may use web functions that ask for a token: the tokens that `swell token create` has made.
 
-Of each, its id and a digest of its secret are kept. This module must not know HTTP connections.
+This module must not know connections, or how tokens are made.
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
+import logging
 import os
 from typing import Final
 
-import msgspec
-
 from swell.edge.gateway.head import RequestHead
+from swell.edge.gateway.token_file import digest_of, read
+from swell.errors import InvalidError
 
 __all__ = ["USED", "ProxyTokens"]
+
+log = logging.getLogger("swell.edge")
 
 _PAIRS: Final = ((b"swell-key", b"swell-secret"), (b"modal-key", b"modal-secret"))
 #: Headers in which a token may stand, which is not the app's business then.
@@ -49,7 +51,7 @@ class ProxyTokens:
             return False
         self._read()
         digest = self._digests.get(token_id.decode("latin-1"), "")
-        return hmac.compare_digest(hashlib.sha256(secret).hexdigest(), digest)
+        return hmac.compare_digest(digest_of(secret), digest)
 
     def _read(self) -> None:
         try:
@@ -57,16 +59,10 @@ class ProxyTokens:
         except OSError:
             self._digests, self._seen = {}, None
             return
-        if self._seen != (found.st_mtime_ns, found.st_ino):
-            self._seen = (found.st_mtime_ns, found.st_ino)
-            with open(self._path, "rb") as file:
-                self._digests = {one.token_id: one.digest for one in msgspec.json.decode(file.read(), type=list[Token])}
-
-
-class Token(msgspec.Struct, frozen=True):
-    """What is kept of a token."""
-
-    token_id: str
-    digest: str  #: of its secret, SHA-256 in hexadecimal
-    created_at: float
-    name: str = ""
+        seen = (found.st_mtime_ns, found.st_ino)
+        if seen != self._seen:
+            self._seen, self._digests = seen, {}
+            try:
+                self._digests = {token.token_id: token.digest for token in read(self._path)}
+            except InvalidError as error:
+                log.error("%s; until they can, nobody is let in who needs one", error)

@@ -1,0 +1,62 @@
+"""`swell token`: who may use web functions that ask for a token (`requires_proxy_auth=True`).
+
+This module must not know how a request shows its token.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from swell.cli.moments import local
+from swell.cli.options import json_option
+from swell.cli.table import Column, print_json, print_table
+from swell.config import Settings
+from swell.edge.gateway import token_file
+from swell.home import proxy_tokens_path
+
+__all__ = ["token"]
+
+_COLUMNS: Final = (Column("Token ID"), Column("Name", is_optional=True), Column("Created at"))
+
+
+@click.group(short_help="Who may use web functions that ask for a token.")
+def token() -> None:
+    """Make and revoke the tokens that web functions with `requires_proxy_auth=True` ask for.
+
+    They are good for all of them, on every server that has the same data directory, and hold until they are revoked.
+    """
+
+
+@token.command(
+    epilog='Example: curl -H "Swell-Key: wk-…" -H "Swell-Secret: ws-…" http://127.0.0.1:8700/squares-site/',
+    short_help="Make one.",
+)
+@click.option("--name", default="", metavar="TEXT", help="What it is for.")
+@json_option
+def create(name: str, as_json: bool) -> None:
+    """Make a token, and show its secret: this once, as it is not kept."""
+    made, secret = token_file.create(proxy_tokens_path(Settings.load()), name)
+    if as_json:
+        print_json({"token_id": made.token_id, "secret": secret, "name": name})
+        return
+    click.echo(f"Swell-Key: {made.token_id}\nSwell-Secret: {secret}")
+    click.echo("Send both as headers, or as Authorization: Bearer KEY.SECRET. The secret is not shown again.", err=True)
+
+
+@token.command(name="list", short_help="Those that there are.")
+@json_option
+def list_tokens(as_json: bool) -> None:
+    """List the tokens that hold; not their secrets."""
+    tokens = token_file.read(proxy_tokens_path(Settings.load()))
+    rows = [(each.token_id, each.name, local(each.created_at)) for each in tokens]
+    print_table(_COLUMNS, rows, as_json=as_json, nothing="There are no tokens")
+
+
+@token.command(short_help="Let nobody in with it any more.")
+@click.argument("token_id", metavar="ID")
+def revoke(token_id: str) -> None:
+    """Revoke a token, from the next request on."""
+    token_file.revoke(proxy_tokens_path(Settings.load()), token_id)
+    click.echo(f"{token_id} is revoked")

@@ -1,0 +1,101 @@
+"""The tokens that `swell token create` has made, as they are kept: in one file, of each an id and a digest of its secret.
+
+Secrets are drawn at random, so that a plain digest is enough: there is nothing to guess. This module must not know
+requests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from swell.errors import InvalidError, NotFoundError
+
+__all__ = ["Token", "create", "digest_of", "read", "revoke"]
+
+_ID_BYTES: Final = 11
+_SECRET_BYTES: Final = 24
+
+
+class Token(msgspec.Struct, frozen=True):
+    """What is kept of a token."""
+
+    token_id: str
+    digest: str  #: of its secret, SHA-256 in hexadecimal
+    created_at: float  #: seconds since the epoch
+    name: str = ""
+
+
+def digest_of(secret: bytes) -> str:
+    """Return what is kept of a secret."""
+    return hashlib.sha256(secret).hexdigest()
+
+
+def read(path: str) -> list[Token]:
+    """Return all tokens, in the order in which they were made. There may be no file yet.
+
+    Raises:
+        InvalidError: the file is not what was written there.
+    """
+    try:
+        with open(path, "rb") as file:
+            return msgspec.json.decode(file.read(), type=list[Token])
+    except FileNotFoundError:
+        return []
+    except (OSError, msgspec.DecodeError) as error:
+        raise InvalidError(f"the tokens in {path} cannot be read: {error}") from error
+
+
+def create(path: str, name: str = "") -> tuple[Token, str]:
+    """Make a token; return it, and its secret, which is not kept."""
+    secret = f"ws-{secrets.token_urlsafe(_SECRET_BYTES)}"
+    token = Token(f"wk-{secrets.token_hex(_ID_BYTES)}", digest_of(secret.encode()), time.time(), name)
+    with _alone(path):
+        _write(path, [*read(path), token])
+    return token, secret
+
+
+def revoke(path: str, token_id: str) -> None:
+    """Forget a token: who has it is not let in any more.
+
+    Raises:
+        NotFoundError: there is no such token.
+    """
+    with _alone(path):
+        tokens = read(path)
+        left = [token for token in tokens if token.token_id != token_id]
+        if len(left) == len(tokens):
+            raise NotFoundError(f"there is no token {token_id}; `swell token list` shows those that there are")
+        _write(path, left)
+
+
+@contextlib.contextmanager
+def _alone(path: str) -> Iterator[None]:
+    """Keep other commands from changing the file meanwhile."""
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    lock = os.open(f"{path}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _write(path: str, tokens: list[Token]) -> None:
+    """Put a new file in the place of the old one: who reads sees either."""
+    draft = f"{path}.new"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(draft)  # of a command that was killed
+    with open(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600), "wb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(tokens)))
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(draft, path)
