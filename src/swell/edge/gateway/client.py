@@ -7,6 +7,7 @@ know containers or leases.
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections import deque
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from swell.edge.gateway.head import Header, RequestHead, response_bytes
 from swell.edge.gateway.refusal import Refusal
 
 __all__ = ["Connection", "Door"]
+
+log = logging.getLogger("swell.edge")
 
 _IDLE_S: Final = 60.0  #: how long a connection is kept without a request; shorter than what containers keep theirs
 _LINGER_S: Final = 2.0  #: how long what is left of a refused request is read, so that the client reads our answer
@@ -82,6 +85,7 @@ class Connection(asyncio.Protocol):
         self._current: _Incoming | None = None
         self._is_raw = False  # bytes are just bytes
         self._is_over = False  # nothing more is taken from this client
+        self._is_asked_for = True  # the body that is awaited; False: the client waits to be told to send it
         self._held = False
         self._is_full = False  # the client reads slower than it is sent to
         self._may_switch = False  # what follows is of another protocol, if the answer says so
@@ -157,6 +161,9 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserCallbackError:
+            log.exception("a request could not be handled")
+            self._refuse_rest(Refusal(500, "the edge has failed; its log says how"))
         except httptools.HttpParserError as error:
             self._refuse_rest(Refusal(400, f"this is not HTTP as it should be: {error}"))
         else:
@@ -166,6 +173,8 @@ class Connection(asyncio.Protocol):
 
     def _upgrade(self, rest: bytes) -> None:
         """The client wants another protocol from here on. What is no WebSocket goes on as HTTP."""
+        if self._is_over:
+            return
         incoming = self._waiting[-1] if self._waiting else self._current
         if incoming is not None and incoming.head is not None and incoming.head.wants_websocket:
             self._may_switch = True
@@ -205,8 +214,8 @@ class Connection(asyncio.Protocol):
     # ------------------------------------------------------------ httptools
 
     def on_message_begin(self) -> None:
-        """A request begins."""
-        self._receiving = _Incoming()
+        """A request begins; what comes after the last that is taken, is nothing to us."""
+        self._receiving = None if self._is_over else _Incoming()
         self._url = b""
         self._headers = []
 
@@ -247,6 +256,7 @@ class Connection(asyncio.Protocol):
         incoming = self._receiving
         if incoming is None or incoming.refusal is not None:
             return
+        self._is_asked_for = True
         incoming.size += len(data)
         if incoming.size > self._door.settings.web_body_max:
             too_long = _too_long(self._door.settings.web_body_max)
@@ -298,10 +308,11 @@ class Connection(asyncio.Protocol):
         if incoming.is_complete:
             exchange.complete()
         else:
+            self._is_asked_for = incoming.size > 0 or not head.waits_to_be_asked
             self._expect_more()
 
     def _expect_more(self) -> None:
-        if not self._held:
+        if self._is_asked_for and not self._held:
             self._set_timer(self._door.settings.web_head_timeout_s, self._stalled)
 
     # ------------------------------------------------------------ what an exchange wants

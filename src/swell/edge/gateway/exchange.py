@@ -26,6 +26,7 @@ from swell.wire.web_names import socket_path
 __all__ = ["Client", "Exchange", "Means"]
 
 _TRIES_MAX: Final = 5  #: containers that did not accept the connection, one after another
+_AHEAD_MAX: Final = 64 << 10  #: bytes of a body that are taken before there is a container
 _FOLLOW_S: Final = 60.0  #: how long a request that was sent round waits for its client to come back
 
 SUCCESS, FAILURE, TERMINATED = OutputStatus.SUCCESS, OutputStatus.FAILURE, OutputStatus.TERMINATED
@@ -115,6 +116,8 @@ class Exchange:
         self._upstream: Upstream | None = None
         self._tries = 0
         self._unsent: list[bytes] = []  # of the body, while there is no container
+        self._ahead = 0  # bytes of that
+        self._is_client_full = False
         self._has_all = not self._head.has_body  # the request is complete
         self._answer: ResponseHead | None = None
         self._is_told = False  # the client has the head of the answer
@@ -127,6 +130,7 @@ class Exchange:
         self._id = ""  # by which a client that was sent round comes back
         self._kept: list[bytes] = []  # of the answer, until it does
         self._is_answered = False  # all of the answer has come
+        self._verdict: Refusal | None = None  # what it is answered instead, when it comes back
 
     # ------------------------------------------------------------ its turn
 
@@ -200,13 +204,15 @@ class Exchange:
                 extra.append((b"x-swell-root", aim.root))
         head = self._head.written(aim.path, extra, client=self._address, drop=self._drop, close=is_server)
         upstream.begin(self, head, self._head.method)
+        if self._is_client_full:
+            upstream.pause(is_paused=True)
         unsent, self._unsent = self._unsent, []
+        if unsent and self._client is not None:
+            self._client.hold(is_held=False)  # before the container may be found too slow for what has come already
         for data in unsent:
             self._write(data)
         if self._has_all:
             self._write_end()
-        elif self._client is not None:
-            self._client.hold(is_held=False)
 
     # ------------------------------------------------------------ the request
 
@@ -214,7 +220,8 @@ class Exchange:
         """A part of the body has come."""
         if self._upstream is None:
             self._unsent.append(data)
-            if self._client is not None:
+            self._ahead += len(data)
+            if self._client is not None and self._ahead > _AHEAD_MAX:
                 self._client.hold(is_held=True)
         else:
             self._write(data)
@@ -225,6 +232,8 @@ class Exchange:
             self._has_all = True
             if self._upstream is not None:
                 self._write_end()
+            elif self._client is not None:
+                self._client.hold(is_held=False)  # there is only its end to be read, which is to be seen
 
     def from_tunnel(self, data: bytes) -> None:
         """Bytes from the client after a switch of protocols."""
@@ -253,6 +262,10 @@ class Exchange:
 
     def answer(self, head: ResponseHead) -> None:
         """The head of the answer is there."""
+        if head.status == 101 and not self._head.wants_websocket:
+            self._fail(Refusal(502, "the app switched to another protocol, for which nobody had asked"))
+            self.desert()
+            return
         self._answer = head
         self._stop_timer()
         if self._client is not None:
@@ -313,7 +326,7 @@ class Exchange:
             ticket, self._ticket = self._ticket, None
             if ticket is not None:
                 ticket.release_in_doubt(FAILURE)
-            self._fail(502, "the container broke the connection off before it had answered")
+            self._fail(Refusal(502, "the container broke the connection off before it had answered"))
 
     def upstream_full(self, *, is_full: bool) -> None:
         """The container reads slower than the client sends, or has caught up."""
@@ -322,6 +335,7 @@ class Exchange:
 
     def client_full(self, *, is_full: bool) -> None:
         """The client reads slower than the container sends, or has caught up."""
+        self._is_client_full = is_full
         if self._upstream is not None:
             self._upstream.pause(is_paused=is_full)
 
@@ -341,15 +355,19 @@ class Exchange:
         code, why = _FAILURES.get(status, (502, text))
         if self._ticket is not None and self._ticket.leased_at is None:
             self._ticket = None
-        self._fail(code, why)
-        self.desert()
+        self._fail(Refusal(code, why))
+        self._abandon()
 
     def desert(self) -> None:
         """Nobody wants the answer: the client has left, or has been told something else."""
         self._client = None
-        self._stop_timer()
-        self._means.parked.pop(self._id, None)
+        self._verdict = None
+        self._abandon()
+
+    def _abandon(self) -> None:
+        """Have what handles the request notice that its answer is not wanted."""
         if self._is_deserted:
+            self._close(0)
             return
         self._is_deserted = True
         ticket = self._ticket
@@ -368,15 +386,9 @@ class Exchange:
             self._upstream.pause(is_paused=False)  # its end is to be seen
             self._upstream.write_eof()
 
-    def stalled(self) -> None:
-        """The client does not go on with its body."""
-        self._fail(408, "the body of the request did not go on")
-        self.desert()
-
-    def too_long(self) -> None:
-        """The body of the request is larger than it may be."""
-        most = self._means.settings.web_body_max
-        self._fail(413, f"the body of a request may have {most:,} bytes (web_body_max)")
+    def spoilt(self, refusal: Refusal) -> None:
+        """The rest of the request does not come, or cannot be taken."""
+        self._fail(refusal)
         self.desert()
 
     def half_closed(self) -> bool:
@@ -386,16 +398,20 @@ class Exchange:
             return True
         return False
 
-    def _fail(self, code: int, why: str) -> None:
+    def _fail(self, refusal: Refusal) -> None:
         if self._is_told:
             self._break()
         else:
-            self._refuse(Refusal(code, why))
+            self._refuse(refusal)
 
     def _refuse(self, refusal: Refusal) -> None:
         client, self._client = self._client, None
         if client is not None:
             client.refuse(refusal)
+        elif self._id in self._means.parked:  # it is told when it comes back
+            self._verdict = refusal
+            self._stop_timer()
+            self._timer = self._loop.call_later(_FOLLOW_S, self.desert)
         self._close(refusal.status)
 
     def _break(self) -> None:
@@ -409,12 +425,13 @@ class Exchange:
         if client is not None:
             if self._is_chunked:
                 client.send(b"0\r\n\r\n")
-            client.finished(may_stay=self._has_all and not self._must_close)
+            client.finished(may_stay=self._has_all and not self._must_close and not self._head.wants_websocket)
         self._close(0 if self._answer is None else self._answer.status)
 
     def _close(self, status: int) -> None:
-        self._stop_timer()
-        self._means.parked.pop(self._id, None)
+        if self._verdict is None:
+            self._stop_timer()
+            self._means.parked.pop(self._id, None)
         ended, self._ended = self._ended, _nothing
         ended(status)
 
@@ -446,10 +463,16 @@ class Exchange:
         """The client is back for the answer.
 
         Raises:
-            Refusal: somebody waits for it already.
+            Refusal: somebody waits for it already; it is not asked for as it should be; it is the answer.
         """
         if self._client is not None:
             raise Refusal(409, "somebody waits for this answer already")
+        if client.head.has_body or client.head.method not in (b"GET", self._head.method):
+            raise Refusal(405, "an answer is waited for with GET, and with no body", [(b"allow", b"GET")])
+        verdict, self._verdict = self._verdict, None
+        if verdict is not None:
+            self._close(verdict.status)
+            raise verdict
         self._client = client
         self._stop_timer()
         if self._answer is not None:

@@ -44,6 +44,7 @@ _REASONS: Final = {
     404: b"Not Found",
     405: b"Method Not Allowed",
     408: b"Request Timeout",
+    409: b"Conflict",
     413: b"Content Too Large",
     429: b"Too Many Requests",
     431: b"Request Header Fields Too Large",
@@ -89,22 +90,39 @@ class RequestHead:
                 upgrade = value.strip().lower()
         if version not in ("1.0", "1.1"):
             raise Refusal(505, f"HTTP {version} is not spoken here")
+        if self.is_chunked and version == "1.0":
+            raise Refusal(400, "HTTP/1.0 has no transfer codings")
         if len(hosts) > 1 or (version == "1.1" and not hosts):
             raise Refusal(400, f"a request names one host, and this one {len(hosts)}")
         if method == b"CONNECT":
             raise Refusal(405, "this is no proxy for CONNECT")
         self.target, self.host = _split(target, hosts[0] if hosts else b"")
-        self.wants_websocket = upgrade == b"websocket" and method == b"GET" and version == "1.1"
+        if self.is_chunked and version == "1.0":
+            raise Refusal(400, "HTTP 1.0 has no chunks")
+        asks_to_switch = upgrade == b"websocket" and b"upgrade" in self._named
+        self.wants_websocket = asks_to_switch and method == b"GET" and version == "1.1"
+        if self.wants_websocket and self.has_body:
+            raise Refusal(400, "a request for a WebSocket has no body")
 
     @property
     def keeps_alive(self) -> bool:
-        """True if the client would send another request on the same connection."""
+        """True if the client would send another request on the same connection.
+
+        Not after it asked for a WebSocket and got none: who knows in which protocol it goes on.
+        """
+        if self.wants_websocket:
+            return False
         return b"close" not in self._named if self.version == "1.1" else b"keep-alive" in self._named
 
     @property
     def has_body(self) -> bool:
         """True if something follows the head."""
         return self.is_chunked or bool(self.length)
+
+    @property
+    def waits_to_be_asked(self) -> bool:
+        """True if the client sends the body only when the app has said that it wants it."""
+        return self.version == "1.1" and (self.first(b"expect") or b"").lower() == b"100-continue"
 
     def first(self, name: bytes) -> bytes | None:
         """Return the first value of a header, by its name in lower case."""

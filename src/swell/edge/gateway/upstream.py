@@ -97,6 +97,7 @@ class Upstream(asyncio.Protocol):
         """The request is over. The connection is kept for another, if it may and can be."""
         self._taker = None
         if may_stay and self._may_stay and not self._is_raw and self._transport is not None:
+            self.pause(is_paused=False)  # the client may have been slow with the last of the answer
             self._pool.keep(self)
         else:
             self.abort()
