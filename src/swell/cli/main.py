@@ -23,6 +23,7 @@ COMMANDS: Final = (
     "call",
     "config",
     "container",
+    "dashboard",
     "deploy",
     "restart",
     "run",
