@@ -1,4 +1,4 @@
-"""The tokens that `swell token create` has made, as they are kept: in one file, of each an id and a digest of its secret.
+"""The tokens that `swell token create` has made, as they are kept: of each its id, and a digest of its secret.
 
 Secrets are drawn at random, so that a plain digest is enough: there is nothing to guess. This module must not know
 requests.
@@ -12,7 +12,7 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Final
 
 import msgspec
@@ -78,7 +78,7 @@ def revoke(path: str, token_id: str) -> None:
 
 
 @contextlib.contextmanager
-def _alone(path: str) -> Iterator[None]:
+def _alone(path: str) -> Generator[None]:
     """Keep other commands from changing the file meanwhile."""
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     lock = os.open(f"{path}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
