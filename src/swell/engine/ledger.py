@@ -14,6 +14,7 @@ from swell.engine.call import Call
 from swell.engine.container import Container, Lease
 from swell.engine.diary import Diaries
 from swell.engine.events import Effect, Order, Persist, Tell
+from swell.engine.measures import Former
 from swell.engine.pool import Pool
 from swell.model import Node
 from swell.policy.pace import Pace
@@ -22,6 +23,8 @@ from swell.records import Record
 from swell.wire.messages import Message
 
 __all__ = ["KnownNode", "Ledger"]
+
+FORMER_MAX = 1_000  #: names of functions of which it is known what was counted of their former pools
 
 
 class KnownNode:
@@ -66,6 +69,7 @@ class Ledger:
         self.app_names: dict[str, str] = {}  #: ids of deployed apps by name
         self.diaries = Diaries()
         self.ended = 0  #: inputs that have ended in pools that are gone
+        self.former: dict[tuple[str, str], Former] = {}  #: by app and function; the latest last
         self.asked: dict[str, bool] = {}  #: calls that are being read from the store -> did they end meanwhile?
         self.is_stopping = False  #: the server is to end; what lasts goes on with the next one
         self.store_trouble = ""  #: why nothing more can be written down
@@ -162,6 +166,16 @@ class Ledger:
         self.touched.pop(pool.id, None)
         self.starved.pop(pool.id, None)
         self.ended += pool.done
+        self._keep_counts(pool)
+
+    def _keep_counts(self, pool: Pool) -> None:
+        """Keep what was counted of a pool that is gone: others may have its name, and their sum must not fall."""
+        name = (pool.app.name, pool.spec.name)
+        former = self.former[name] = self.former.pop(name, None) or Former()
+        former.accepted += pool.accepted
+        former.add_all(pool.measures)
+        if len(self.former) > FORMER_MAX:
+            del self.former[next(iter(self.former))]
 
     # ------------------------------------------------------------ nodes
 

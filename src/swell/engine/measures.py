@@ -7,7 +7,7 @@ from collections import Counter
 
 from swell.wire.observe import BOUNDS_S, Times
 
-__all__ = ["Histogram", "Measures"]
+__all__ = ["Former", "Histogram", "Measures"]
 
 
 class Histogram:
@@ -23,6 +23,11 @@ class Histogram:
         """Count some that took so long each."""
         self._counts[bisect_left(BOUNDS_S, seconds)] += count
         self._total_s += seconds * count
+
+    def add_all(self, other: Histogram) -> None:
+        """Count all that another has counted."""
+        self._counts = [a + b for a, b in zip(self._counts, other._counts, strict=True)]
+        self._total_s += other._total_s
 
     def times(self) -> Times:
         """Return what has been counted so far."""
@@ -43,3 +48,24 @@ class Measures:
         self.lost = 0  #: inputs that went round again because their container was gone
         self.containers_failed = 0
         self.containers_lost = 0
+
+    def add_all(self, other: Measures) -> None:
+        """Count all that was counted of another pool."""
+        self.wait.add_all(other.wait)
+        self.run.add_all(other.run)
+        self.start.add_all(other.start)
+        self.ended += other.ended
+        self.retried += other.retried
+        self.lost += other.lost
+        self.containers_failed += other.containers_failed
+        self.containers_lost += other.containers_lost
+
+
+class Former(Measures):
+    """What was counted of pools of one name that are gone."""
+
+    __slots__ = ("accepted",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.accepted = 0

@@ -12,9 +12,10 @@ from swell.engine.call import Call
 from swell.engine.census import function_row
 from swell.engine.diary import CallDiary
 from swell.engine.ledger import KnownNode, Ledger
+from swell.engine.measures import Former
 from swell.engine.pool import Pool
 from swell.engine.web import Web
-from swell.wire.observe import CallRow, DecisionRow, FunctionMeasures, NodeRow
+from swell.wire.observe import CallRow, DecisionRow, FormerMeasures, FunctionMeasures, NodeRow
 
 __all__ = ["Observatory"]
 
@@ -40,6 +41,10 @@ class Observatory:
             for app in self._ledger.apps.values()
             for pool in app.pools.values()
         ]
+
+    def former(self) -> list[FormerMeasures]:
+        """Tell what was counted of pools that are gone."""
+        return [_former(app_name, name, counted) for (app_name, name), counted in self._ledger.former.items()]
 
     def calls(self) -> list[CallRow]:
         """Describe the latest calls: those that go on, then those that have ended."""
@@ -87,6 +92,22 @@ def _measures(pool: Pool, since: float, url: str) -> FunctionMeasures:
         counted.start.times(),
         [DecisionRow(*decision) for decision in pool.decisions if decision.at > since],
         url,
+    )
+
+
+def _former(app_name: str, name: str, counted: Former) -> FormerMeasures:
+    return FormerMeasures(
+        app_name,
+        name,
+        counted.accepted,
+        dict(counted.ended),
+        counted.retried,
+        counted.lost,
+        counted.containers_failed,
+        counted.containers_lost,
+        counted.wait.times(),
+        counted.run.times(),
+        counted.start.times(),
     )
 
 

@@ -145,6 +145,7 @@ class Inquiries:
             observatory.functions(message.since),
             self._census.containers(),
             observatory.calls(),
+            observatory.former(),
         )
 
     # ------------------------------------------------------------ apps

@@ -17,6 +17,7 @@ __all__ = [
     "BOUNDS_S",
     "CallRow",
     "DecisionRow",
+    "FormerMeasures",
     "FunctionMeasures",
     "NodeRow",
     "Observation",
@@ -82,6 +83,22 @@ class FunctionMeasures(_Row, frozen=True):
     url: str = ""
 
 
+class FormerMeasures(_Row, frozen=True):
+    """What was counted of all pools of one name that are gone; the fields are those of `FunctionMeasures`."""
+
+    app_name: str
+    name: str
+    accepted: int
+    ended: dict[int, int]
+    retried: int
+    lost: int
+    containers_failed: int
+    containers_lost: int
+    wait: Times
+    run: Times
+    start: Times
+
+
 class NodeRow(_Row, frozen=True):
     """One machine."""
 
@@ -123,3 +140,4 @@ class Observation(Message, frozen=True, tag=174):
     functions: list[FunctionMeasures]
     containers: list[ContainerRow]  #: the latest first
     calls: list[CallRow]  #: the latest first; those that go on before those that have ended
+    former: list[FormerMeasures] = []

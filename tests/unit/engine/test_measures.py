@@ -7,8 +7,10 @@ from bisect import bisect_left
 import pytest
 
 from swell.engine.events import ShutdownRequested
+from swell.engine.ledger import FORMER_MAX
 from swell.engine.measures import Histogram
-from swell.model import CallKind, OutputStatus, RetryPolicy, WebSpec
+from swell.model import Batching, CallKind, OutputStatus, RetryPolicy, WebSpec
+from swell.wire import messages as m
 from swell.wire.observe import BOUNDS_S
 from swell.wire.web import EdgeUp
 
@@ -110,3 +112,29 @@ def test_looking_changes_nothing(diary) -> None:
     before = measures(diary)
     assert measures(diary) == before
     diary.feed(ShutdownRequested("bye"))
+
+
+def test_what_was_counted_of_a_variant_that_is_gone_is_kept_under_its_name(diary) -> None:
+    diary.at(1.0).deploys("f")
+    variant = diary.binds(batching=Batching(5, 0))
+    diary.says(m.OpenCall("fc-1", variant, "", CallKind.MAP, [1], sealed=True), b"x")
+    diary.ready("c1")
+    diary.completes("c1", 1, 0)
+    assert diary.engine.observatory.former() == []
+    diary.at(2.0).deploys("g", code="two")
+    diary.exits("c1")
+    assert variant not in diary.engine.ledger.pools
+    former = {(each.app_name, each.name): each for each in diary.engine.observatory.former()}
+    kept = former["shop", "f"]
+    assert (kept.accepted, kept.ended, sum(kept.wait.counts)) == (1, {OutputStatus.SUCCESS: 1}, 1)
+
+
+def test_of_very_many_names_that_are_gone_only_the_latest_are_known(diary) -> None:
+    diary.opens()
+    pool = diary.engine.ledger.pools[diary.function()]
+    for number in range(FORMER_MAX + 2):
+        pool.app.name = f"app-{number}"
+        diary.engine.ledger.forget(pool)
+    known = [each.app_name for each in diary.engine.observatory.former()]
+    assert len(known) == FORMER_MAX
+    assert (known[0], known[-1]) == ("app-2", f"app-{FORMER_MAX + 1}")

@@ -1,7 +1,8 @@
 """Metrics, as Prometheus reads them: made of one observation, which is asked for when they are.
 
 Names follow the conventions of Prometheus: base units, `_total` for what only grows. Functions of one name in one app
-(variants, pinned versions) are added up. This module must not know where numbers come from.
+(variants, pinned versions) are added up; counts include those that are gone, for what only grows must not fall.
+This module must not know where numbers come from.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ from starlette.routing import BaseRoute, Route
 from swell.edge.admin.api.operation import Backstage
 from swell.edge.traffic import Durations, Traffic
 from swell.model import OutputStatus
-from swell.wire.observe import BOUNDS_S, FunctionMeasures, Observation, Observe, Times
+from swell.wire.observe import BOUNDS_S, FormerMeasures, FunctionMeasures, Observation, Observe, Times
 
 __all__ = ["METRICS", "Measured", "exposition", "routes"]
 
 Samples = Iterable[tuple[tuple[str, ...], float]] | Iterable[tuple[tuple[str, ...], Times | Durations]]
+
+Counted = FunctionMeasures | FormerMeasures
 
 _FUNCTION: Final = ("app", "function")
 
@@ -119,10 +122,28 @@ def _of_functions(value: Callable[[FunctionMeasures], float]) -> Callable[[Measu
     return read
 
 
-def _times(value: Callable[[FunctionMeasures], Times]) -> Callable[[Measured], Samples]:
+def _counted(measured: Measured) -> Iterator[Counted]:
+    """Iterate over what is counted of functions that are there, and was of former ones of their names."""
+    seen = measured.seen
+    yield from seen.functions
+    present = {_labels(each) for each in seen.functions}
+    yield from (each for each in seen.former if _labels(each) in present)
+
+
+def _counts(value: Callable[[Counted], float]) -> Callable[[Measured], Samples]:
+    def read(measured: Measured) -> Samples:
+        added: defaultdict[tuple[str, ...], float] = defaultdict(float)
+        for each in _counted(measured):
+            added[_labels(each)] += value(each)
+        return added.items()
+
+    return read
+
+
+def _times(value: Callable[[Counted], Times]) -> Callable[[Measured], Samples]:
     def read(measured: Measured) -> Samples:
         added: dict[tuple[str, ...], Times] = {}
-        for each in measured.seen.functions:
+        for each in _counted(measured):
             key, times = _labels(each), value(each)
             known = added.get(key)
             added[key] = times if known is None else _sum(known, times)
@@ -135,13 +156,14 @@ def _sum(one: Times, other: Times) -> Times:
     return Times([a + b for a, b in zip(one.counts, other.counts, strict=True)], one.total_s + other.total_s)
 
 
-def _labels(each: FunctionMeasures) -> tuple[str, ...]:
-    return each.app_name, each.row.name.removesuffix(".*")
+def _labels(each: Counted) -> tuple[str, ...]:
+    name = each.row.name if isinstance(each, FunctionMeasures) else each.name
+    return each.app_name, name.removesuffix(".*")
 
 
 def _ended(measured: Measured) -> Samples:
     added: defaultdict[tuple[str, ...], int] = defaultdict(int)
-    for each in measured.seen.functions:
+    for each in _counted(measured):
         for status, count in each.ended.items():
             added[(*_labels(each), OutputStatus(status).name.lower())] += count
     return added.items()
@@ -203,7 +225,7 @@ METRICS: Final[tuple[Definition, ...]] = (
         "counter",
         _FUNCTION,
         "Inputs, requests over HTTP included, that were let in.",
-        _of_functions(lambda each: each.accepted),
+        _counts(lambda each: each.accepted),
     ),
     Definition("inputs", "counter", (*_FUNCTION, "status"), "Inputs that have ended, by how.", _ended),
     Definition(
@@ -211,14 +233,14 @@ METRICS: Final[tuple[Definition, ...]] = (
         "counter",
         _FUNCTION,
         "Attempts that failed and were followed by another.",
-        _of_functions(lambda each: each.retried),
+        _counts(lambda each: each.retried),
     ),
     Definition(
         "inputs_rerun",
         "counter",
         _FUNCTION,
         "Inputs that went round again because their container was gone.",
-        _of_functions(lambda each: each.lost),
+        _counts(lambda each: each.lost),
     ),
     Definition("inputs_waiting", "gauge", _FUNCTION, "Inputs that wait.", _of_functions(lambda each: each.row.pending)),
     Definition(
@@ -241,14 +263,14 @@ METRICS: Final[tuple[Definition, ...]] = (
         "counter",
         _FUNCTION,
         "Containers that never became ready.",
-        _of_functions(lambda each: each.containers_failed),
+        _counts(lambda each: each.containers_failed),
     ),
     Definition(
         "containers_lost",
         "counter",
         _FUNCTION,
         "Containers that died while they were needed.",
-        _of_functions(lambda each: each.containers_lost),
+        _counts(lambda each: each.containers_lost),
     ),
     Definition(
         "queue_wait_seconds",

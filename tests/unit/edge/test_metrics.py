@@ -1,0 +1,66 @@
+"""How counts of several pools become those of one name. No server is asked."""
+
+from __future__ import annotations
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from swell.edge.admin.metrics import Measured, exposition
+from swell.edge.traffic import Traffic
+from swell.model import AutoscalerSettings, OutputStatus
+from swell.wire.inquiries import FunctionRow
+from swell.wire.observe import BOUNDS_S, FormerMeasures, FunctionMeasures, Observation, Times
+
+NO_SETTINGS = AutoscalerSettings()
+
+
+def times(count: int) -> Times:
+    return Times([count, *(0 for _ in BOUNDS_S)], count / 10_000)
+
+
+def there(name: str, count: int) -> FunctionMeasures:
+    row = FunctionRow(name, f"fu-{name}", 1, NO_SETTINGS, 0, 0, 1, 2, 0, count, 1, "why")
+    ended = {int(OutputStatus.SUCCESS): count}
+    counts = (count, ended, 0, 0, 0, 0, times(count), times(count), times(count))
+    return FunctionMeasures("ap-1", "shop", row, NO_SETTINGS, NO_SETTINGS, 1, 1, *counts, [])
+
+
+def gone(name: str, count: int) -> FormerMeasures:
+    ended = {int(OutputStatus.SUCCESS): count, int(OutputStatus.TIMEOUT): 1}
+    return FormerMeasures("shop", name, count + 1, ended, 0, 0, 0, 0, times(count), times(count), times(count))
+
+
+def samples(functions: list[FunctionMeasures], former: list[FormerMeasures]) -> dict[tuple[str, ...], float]:
+    seen = Observation(1, 9.0, 1, "1.0", 1.0, "unix:/s", [], [], functions, [], [], former)
+    text = exposition(Measured(seen, Traffic())).decode()
+    return {
+        (sample.name, *(value for name, value in sorted(sample.labels.items()) if name != "app")): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_functions_of_one_name_are_added_up() -> None:
+    found = samples([there("f", 3), there("f", 4), there("g", 1)], [])
+    assert found["swell_inputs_accepted_total", "f"] == 7
+    assert found["swell_inputs_waiting", "f"] == 4
+    assert found["swell_queue_wait_seconds_count", "f"] == 7
+    assert found["swell_inputs_total", "g", "success"] == 1
+
+
+def test_what_only_grows_does_not_fall_when_one_of_them_is_gone() -> None:
+    before = samples([there("f", 3), there("f", 4)], [])
+    after = samples([there("f", 3)], [gone("f", 4)])
+    for name, value in before.items():
+        if name[0].endswith(("_total", "_bucket", "_count", "_sum")):
+            assert after[name] >= value, name
+    assert after["swell_inputs_total", "f", "timeout"] == 1
+    assert after["swell_inputs_waiting", "f"] == 2
+
+
+def test_a_function_that_is_gone_altogether_is_told_no_more() -> None:
+    assert not any("f" in name[1:] for name in samples([there("g", 1)], [gone("f", 4)]))
+
+
+def test_the_methods_of_a_class_go_by_its_name() -> None:
+    found = samples([there("Shop.*", 2)], [gone("Shop.*", 1)])
+    assert found["swell_inputs_accepted_total", "Shop"] == 4
