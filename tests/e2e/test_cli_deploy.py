@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,27 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         yield place
     finally:
         place.end()
+
+
+SHOP = """
+import swell
+
+app = swell.App("shop")
+
+@app.function()
+@swell.wsgi_app()
+def front():
+    def answer(environ, start_response):
+        start_response("200 OK", [])
+        return [b"open"]
+    return answer
+
+@app.cls()
+class Desk:
+    @swell.wsgi_app()
+    def bell(self):
+        raise AssertionError("nobody asks")
+"""
 
 
 def write(place: Place, name: str, text: str) -> Path:
@@ -146,7 +168,9 @@ def test_its_logs_can_be_streamed_until_ctrl_c(started: Place) -> None:
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
-    assert err == ""
+    assert err == (
+        "Warning: no web function can be reached: the server does not listen for HTTP: start it with SWELL_WEB=1\n"
+    )
 
 
 def test_who_deployed_it_and_from_which_commit(started: Place) -> None:
@@ -163,3 +187,19 @@ def test_who_deployed_it_and_from_which_commit(started: Place) -> None:
     assert row["client"].startswith("swell ")
     shown = started.told("app", "show", "committed")
     assert f"commit {row['commit']}, tag 1.0" in shown
+
+
+def test_urls_of_web_functions_are_told_and_answer(tmp_path: Path) -> None:
+    place = Place(tmp_path, tmp_path / "data", web=True)
+    place.environment |= {"SWELL_WEB_PORT": "0", "SWELL_ADMIN_PORT": "0"}
+    write(place, "shop.py", SHOP)
+    try:
+        place.told("start")
+        for told in (place.told("deploy", "shop.py"), place.told("deploy", "shop.py")):
+            front = re.search(r"├── front: WSGI app => (http://127\.0\.0\.1:\d+/shop-front)$", told, re.MULTILINE)
+            assert front, told
+            assert re.search(r"└── Desk: class, bell \(WSGI app\) => http://\S+/shop-desk-bell$", told, re.MULTILINE)
+            with urllib.request.urlopen(front[1], timeout=PATIENCE_S) as answer:
+                assert answer.read() == b"open"
+    finally:
+        place.end()

@@ -11,6 +11,30 @@ from pathlib import Path
 import pytest
 from terminal import PATIENCE_S, SWELL, on_a_terminal
 
+SHOP = """
+import swell
+
+app = swell.App("shop")
+
+@app.function()
+@swell.asgi_app()
+def front():
+    raise AssertionError("nobody asks")
+
+@app.cls()
+class Desk:
+    @swell.wsgi_app()
+    def bell(self):
+        raise AssertionError("nobody asks")
+
+@app.local_entrypoint()
+def main():
+    import pathlib, time
+    while not pathlib.Path("told").exists():
+        time.sleep(0.05)
+    print("done")
+"""
+
 JOB = """
 import asyncio, sys, time
 from typing import Literal
@@ -259,3 +283,29 @@ def test_on_a_terminal_an_error_is_one_red_panel(folder: Path) -> None:
 def plain(text: str) -> str:
     """Drop the escape sequences of a terminal."""
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+
+
+def test_urls_of_web_functions_are_told_on_stderr_unless_quiet(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(SHOP)
+    environment = os.environ | {"SWELL_DATA_DIR": str(tmp_path / "data")}
+    command = [SWELL, "run", "shop.py"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    assert process.stderr is not None
+    assert re.fullmatch(r"swell: Created web function front => http://\S+/shop-front-dev\n", process.stderr.readline())
+    assert re.fullmatch(
+        r"swell: Created web function Desk.bell => http://\S+/shop-desk-bell-dev\n", process.stderr.readline()
+    )
+    (tmp_path / "told").touch()
+    assert process.communicate(timeout=PATIENCE_S) == ("done\n", "")
+    quiet = subprocess.run(
+        [SWELL, "run", "-q", "shop.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+        env=environment,
+    )
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "done\n", "")

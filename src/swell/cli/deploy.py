@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from swell.cli import reference
+from swell.cli.addresses import web_addresses
 from swell.cli.app_choice import choose_app
 from swell.cli.facts import schedule_text
 from swell.cli.inquiry import ask
 from swell.cli.logs import Reading, print_logs
 from swell.cli.moments import duration_text
 from swell.cli.options import environment_option, strategy_option
+from swell.errors import InvalidError, ServiceError
 from swell.sdk.blocking import run_blocking
 from swell.sdk.client import lasting_client
 from swell.sdk.deploying import deploy as deploy_version
@@ -28,6 +30,7 @@ from swell.wire.inquiries import AppDescription, DescribeApp
 if TYPE_CHECKING:
     from swell.model import MethodSpec, WebSpec
     from swell.sdk.app import App
+    from swell.sdk.client import Client
     from swell.wire.apps import Deployed
     from swell.wire.inquiries import FunctionRow
 
@@ -74,16 +77,17 @@ def deploy(
         deployed = run_blocking(deploy_version(client.blocking_link(), app, name=name, tag=tag, strategy=strategy))
     for warning in caught:
         click.secho(f"Warning: {warning.message}", fg="yellow", err=True)
-    _print(app, deployed, time.time() - began)
+    _print(app, deployed, client, time.time() - began)
     if stream_logs:
         print_logs(deployed.app_id, Reading(follow=True, since=began, timestamps=timestamps))
 
 
-def _print(app: App, deployed: Deployed, took_s: float) -> None:
+def _print(app: App, deployed: Deployed, client: Client, took_s: float) -> None:
     found = ask(AppDescription, lambda request: DescribeApp(request, deployed.app_id))
     name = found.app.name
     click.echo(f"{name} ({deployed.app_id})")
-    lines = list(_objects(app, {row.name: row for row in found.functions if not row.is_retired}))
+    rows = {row.name: row for row in found.functions if not row.is_retired}
+    lines = list(_objects(app, rows, _urls(app, client, rows)))
     for number, line in enumerate(lines, start=1):
         click.echo(f"{'└──' if number == len(lines) else '├──'} {line}")
     if deployed.deployed_at:
@@ -92,16 +96,31 @@ def _print(app: App, deployed: Deployed, took_s: float) -> None:
         click.secho(f"Deployment skipped: no changes, {name} v{deployed.version} is live", fg="green")
 
 
-def _objects(app: App, rows: dict[str, FunctionRow]) -> Iterator[str]:
+def _urls(app: App, client: Client, rows: dict[str, FunctionRow]) -> dict[str, str]:
+    """Return where web functions answer, by name; warns if nothing does."""
+    try:
+        return web_addresses(app, client, {name: row.function_id for name, row in rows.items()})
+    except (InvalidError, ServiceError) as error:
+        click.secho(f"Warning: no web function can be reached: {error}", fg="yellow", err=True)
+        return {}
+
+
+def _objects(app: App, rows: dict[str, FunctionRow], urls: dict[str, str]) -> Iterator[str]:
     """Yield a line for everything that the App consists of."""
     for name, function in app.registered_functions.items():
         row = rows.get(name)
         spec = function.spec
         kind = _web_text(spec.web) if spec.web else "generator function" if spec.is_generator else "function"
-        yield f"{name}: {kind}{f', {schedule_text(row)}' if row is not None and row.schedule else ''}"
+        schedule = f", {schedule_text(row)}" if row is not None and row.schedule else ""
+        yield f"{name}: {kind}{schedule}{_url_text(urls, name)}"
     for name, cls in app.registered_classes.items():
         methods = () if cls.spec.cls is None else cls.spec.cls.methods
-        yield f"{name}: class, {', '.join(_method_text(method) for method in methods) or 'without methods'}"
+        told = (f"{_method_text(method)}{_url_text(urls, f'{name}.{method.name}')}" for method in methods)
+        yield f"{name}: class, {', '.join(told) or 'without methods'}"
+
+
+def _url_text(urls: dict[str, str], name: str) -> str:
+    return f" => {urls[name]}" if name in urls else ""
 
 
 def _method_text(method: MethodSpec) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -16,13 +17,14 @@ from swell.cli import reference
 from swell.cli.display import Display
 from swell.cli.main import EXIT_INTERRUPTED
 from swell.config import Settings
-from swell.errors import InvalidError
+from swell.errors import Error, InvalidError
 from swell.sdk.client import PRIVATE, lasting_address
 from swell.sdk.output import enable_output
 
 if TYPE_CHECKING:
     from swell.cli.arguments import Arguments
     from swell.cli.target import Target
+    from swell.sdk.app import App
 
 __all__ = ["run"]
 
@@ -125,12 +127,33 @@ def _run(target: Target, given: Arguments, how: _How) -> Any:
         try:
             with running:
                 entered = True
+                if not how.quiet:
+                    _tell_urls(target.app, display)
                 return _call(target, given, detach=how.detach)
         except KeyboardInterrupt:
             if entered:  # a second Ctrl-C, while the App was being stopped
                 raise
             display.notice("Aborting app initialization")
     sys.exit(EXIT_INTERRUPTED)  # the App has told of the first Ctrl-C itself
+
+
+def _tell_urls(app: App, display: Display) -> None:
+    """Say where web functions answer, as soon as something does; the run does not wait for it."""
+    session = app.session
+    if session is None or not app.registered_web_endpoints:
+        return
+
+    def tell() -> None:
+        from swell.cli.addresses import created_line, web_addresses
+
+        try:
+            found = web_addresses(app, session.client, session.function_ids)
+        except Error:  # the run is over; or nothing listens, which matters to who asks for a URL, and is told then
+            return
+        for name, url in found.items():
+            display.notice(created_line(name, url))
+
+    threading.Thread(target=tell, name="swell-urls", daemon=True).start()
 
 
 def _warn_of_detaching(target: Target, how: _How, display: Display) -> None:
