@@ -467,8 +467,11 @@ class Exchange:
         """
         if self._client is not None:
             raise Refusal(409, "somebody waits for this answer already")
-        if client.head.has_body or client.head.method not in (b"GET", self._head.method):
-            raise Refusal(405, "an answer is waited for with GET, and with no body", [(b"allow", b"GET")])
+        follows = b"HEAD" if self._head.method == b"HEAD" else b"GET"
+        if client.head.method != follows or client.head.has_body:
+            raise Refusal(
+                405, f"this answer is waited for with {follows.decode()}, without a body", [(b"allow", follows)]
+            )
         verdict, self._verdict = self._verdict, None
         if verdict is not None:
             self._close(verdict.status)
