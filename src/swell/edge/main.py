@@ -14,10 +14,11 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from swell.config import Settings
-from swell.edge.admin.app import Admin
 from swell.edge.gateway.exchange import Means
 from swell.edge.gateway.gateway import Gateway
 from swell.edge.gateway.leases import Leases
@@ -28,6 +29,10 @@ from swell.errors import Error
 from swell.home import proxy_tokens_path
 from swell.logs import begin_logging
 from swell.sdk.client import Client
+from swell.wire.web import EdgeUp, Route
+
+if TYPE_CHECKING:
+    from swell.edge.admin.app import Admin
 
 __all__ = ["main"]
 
@@ -45,7 +50,16 @@ class Edge:
         self._settings = settings
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[str] = self._loop.create_future()
-        self._trouble = ""
+        self._leases = Leases(settings.token, settings.frame_max, self._learn, self.end)
+        self._router = Router(self._leases.bind)
+        self._traffic = Traffic()
+        self._token: str = options.admin_token_file.read_text().strip()
+        self._said = EdgeUp()
+        self._troubles: dict[str, str] = {}  # by the setting that would help
+        self._admin: Admin | None = None
+
+    def _learn(self, routes: list[Route]) -> None:
+        self._router.learn(routes)
 
     def end(self, why: str) -> None:
         """Order the end."""
@@ -55,53 +69,82 @@ class Edge:
     async def run(self) -> None:
         """Serve until the end is ordered."""
         settings, options = self._settings, self._options
-        router = Router(lambda function_id, changes: leases.bind(function_id, changes))
-        leases = Leases(settings.token, settings.frame_max, router.learn, self.end)
-        await self._loop.create_unix_connection(lambda: leases, options.server.removeprefix("unix:"))
-        token = options.admin_token_file.read_text().strip()
-        tokens = ProxyTokens(proxy_tokens_path(settings))
-        traffic = Traffic()
-        gateway = Gateway(Means(settings, leases, router, options.web_dir), tokens, token, traffic)
-        client = Client(options.server, settings.token, settings)
-        admin = Admin(client, settings, token, lambda: router.routes, traffic, any_port=options.any_port)
+        try:
+            await self._loop.create_unix_connection(lambda: self._leases, options.server.removeprefix("unix:"))
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            log.debug("the server is gone already: %s", error)  # a run that was over before this had begun
+            return
         self._loop.add_reader(options.lifeline_fd, self.end, "the server is gone")
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self.end, f"the edge got {number.name}")
-        listening = self._loop.create_task(self._listen(gateway, admin, leases))
-        gc.collect()
-        gc.freeze()
+        means = Means(settings, self._leases, self._router, options.web_dir)
+        gateway = Gateway(means, ProxyTokens(proxy_tokens_path(settings)), self._token, self._traffic)
+        tasks = [self._loop.create_task(self._open_gateway(gateway)), self._loop.create_task(self._open_admin())]
+        for task in tasks:
+            task.add_done_callback(self._check)
         log.debug("%s: it ends", await self._over)
-        listening.cancel()
+        for task in tasks:
+            task.cancel()
         gateway.close()
-        with contextlib.suppress(asyncio.CancelledError):
-            await listening
-        await admin.stop()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._admin is not None:
+            await self._admin.stop()
 
-    async def _listen(self, gateway: Gateway, admin: Admin, leases: Leases) -> None:
-        """Listen for both kinds of requests; say where, or why it cannot be, and try again."""
-        settings, url, admin_url = self._settings, "", ""
-        while not (url and admin_url):
-            trouble = ""
+    def _check(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            log.critical("a defect in the edge; it ends", exc_info=task.exception())
+            self.end("a defect")
+
+    async def _open_gateway(self, gateway: Gateway) -> None:
+        settings, any_port = self._settings, self._options.any_port
+
+        async def listen() -> None:
+            listener = _listener(settings.web_host, settings.web_port, any_port=any_port)
+            await gateway.listen(listener)
+            self._say(url=_url(listener))
+
+        await self._insist(listen, f"{settings.web_host}:{settings.web_port}", "SWELL_WEB_PORT")
+
+    async def _open_admin(self) -> None:
+        await asyncio.sleep(0)  # the gateway first: requests wait for it, and this takes a while to load
+        from swell.edge.admin.app import Admin
+
+        settings = self._settings
+        client = Client(self._options.server, settings.token, settings)
+        admin = self._admin = Admin(
+            client, settings, self._token, lambda: self._router.routes, self._traffic, any_port=self._options.any_port
+        )
+
+        async def listen() -> None:
+            self._say(admin_url=await admin.start())
+
+        await self._insist(listen, f"{settings.admin_host}:{settings.admin_port}", "SWELL_ADMIN_PORT")
+        gc.collect()
+        gc.freeze()  # what is here now stays for good
+
+    async def _insist(self, listen: Callable[[], Awaitable[None]], where: str, setting: str) -> None:
+        """Listen; as long as that cannot be, say why, and try again."""
+        while True:
             try:
-                if not url:
-                    listener = _listener(settings.web_host, settings.web_port, any_port=self._options.any_port)
-                    await gateway.listen(listener)
-                    url = _url(listener)
+                await listen()
             except OSError as error:
-                where = f"{settings.web_host}:{settings.web_port}"
-                trouble = f"cannot listen at {where}: {error.strerror}; SWELL_WEB_PORT names another port"
-            try:
-                admin_url = admin_url or await admin.start()
-            except OSError as error:
-                where = f"{settings.admin_host}:{settings.admin_port}"
-                trouble = trouble or f"cannot listen at {where}: {error.strerror}; SWELL_ADMIN_PORT names another port"
-            if trouble != self._trouble or (url and admin_url):
-                if trouble:
+                trouble = f"cannot listen at {where}: {error.strerror}; {setting} names another port"
+                if trouble != self._troubles.get(setting):
                     log.error("%s", trouble)
-                self._trouble = trouble
-                leases.up(url, admin_url, trouble)
-            if trouble:
+                    self._troubles[setting] = trouble
+                    self._say()
                 await asyncio.sleep(_LOOK_AGAIN_S)
+            else:
+                if self._troubles.pop(setting, ""):
+                    self._say()
+                return
+
+    def _say(self, *, url: str = "", admin_url: str = "") -> None:
+        """Tell the server where we listen, or why we cannot."""
+        said = self._said
+        trouble = "; ".join(self._troubles.values())
+        self._said = EdgeUp(url or said.url, admin_url or said.admin_url, trouble)
+        self._leases.say(self._said)
 
 
 def _listener(host: str, port: int, *, any_port: bool) -> socket.socket:

@@ -106,11 +106,11 @@ class Web:
             self._fail(client, message, NotFoundError(text))
         elif message.method not in pool.web_methods:
             self._ledger.tell(client, WebUrl(message.request, ""))
-        elif edge.trouble:
-            self._fail(client, message, ServiceError(f"nothing answers HTTP: {edge.trouble}"))
         elif edge.url:
             route = next(route for route in self._routes_of(pool) if route.method == message.method)
             self._ledger.tell(client, WebUrl(message.request, f"{edge.url}/{route.label}"))
+        elif edge.trouble:
+            self._fail(client, message, ServiceError(f"nothing answers HTTP: {edge.trouble}"))
         elif not self._ledger.settings.web:
             self._fail(client, message, InvalidError("the server does not listen for HTTP: start it with SWELL_WEB=1"))
         else:

@@ -27,7 +27,7 @@ from swell.wire.messages import (
     Refused,
     Welcome,
 )
-from swell.wire.web import EdgeUp, Leased, Release, Route, Routes
+from swell.wire.web import Leased, Release, Route, Routes
 
 __all__ = ["Leases", "Ticket", "Waiting"]
 
@@ -112,10 +112,6 @@ class Leases(asyncio.Protocol):
         if not self._unsent:
             self._loop.call_soon(self._flush)
         self._unsent.append(codec.encode(message))
-
-    def up(self, url: str, admin_url: str, trouble: str = "") -> None:
-        """Tell the server where the edge listens, or why it cannot."""
-        self.say(EdgeUp(url, admin_url, trouble))
 
     def ask(self, function_id: str, method: str, who: Waiting) -> Ticket:
         """Ask for a container for one request."""
