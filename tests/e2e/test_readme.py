@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
+import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -63,3 +65,17 @@ def test_deploy_it(readme: str, place: Place) -> None:
     assert "of 100,000 done" in said["swell call show fc-…"]
     assert said["swell call result fc-… --index 99999"] == "9999800001\n"
     assert "squares" in said["swell app list"]
+
+
+@pytest.mark.timeout(150)
+def test_put_it_on_the_web(readme: str, place: Place) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    place.environment |= {"SWELL_WEB": "1", "SWELL_WEB_PORT": port}
+    start, deploy, curl, dashboard = commands(readme, "Put it on the web")
+    typed(place, start)
+    url = shlex.split(curl.replace("8700", port))[1]
+    assert url.partition("?")[0] in typed(place, deploy)
+    with urllib.request.urlopen(url) as answer:
+        assert answer.read() == b'{"hello":"Ada"}'
+    assert "http://" in typed(place, f"{dashboard} --no-open")
