@@ -15,6 +15,7 @@ export function rate(value: number): string {
 /** A length of time, in two or three digits. */
 export function span(seconds: number | null | undefined): string {
   if (seconds === null || seconds === undefined) return "–";
+  if (seconds === 0) return "0 s";
   if (seconds < 0.001) return `${Math.max(0, Math.round(seconds * 1e6))} µs`;
   if (seconds < 1) return `${digits(seconds * 1_000)} ms`;
   if (seconds < 60) return `${digits(seconds)} s`;
@@ -22,6 +23,14 @@ export function span(seconds: number | null | undefined): string {
 }
 
 const digits = (value: number): string => (value < 10 ? value.toFixed(1) : Math.round(value).toString());
+
+/** How long ago, in its largest unit: for lists. */
+export function roughly(seconds: number): string {
+  const s = Math.max(0, Math.floor(seconds));
+  if (s < 60) return `${s} s`;
+  if (s < 3_600) return `${Math.floor(s / 60)} min`;
+  return s < 86_400 ? `${Math.floor(s / 3_600)} h` : `${Math.floor(s / 86_400)} d`;
+}
 
 /** How long ago, in whole units. */
 export function age(seconds: number): string {

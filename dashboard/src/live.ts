@@ -100,6 +100,7 @@ export const totals: { load: number[]; containers: number[]; rate: number[] } = 
 let source: EventSource | null = null;
 let heardAt = 0;
 let retry = 0;
+let isFilled = false;
 
 /** Listen for as long as the page is looked at. */
 export function listen(): void {
@@ -146,7 +147,49 @@ async function lookWhy(): Promise<void> {
   }
 }
 
+const FILLED_MAX = 40; // functions whose trail is asked for; others begin theirs now
+
+/** Begin the trails with what the server remembers of the time before this page was opened. */
+async function fill(told: Live): Promise<void> {
+  const pasts = await Promise.all(
+    told.functions.slice(0, FILLED_MAX).map(async (fn) => {
+      const answer = await fetch(`/live/history?function=${encodeURIComponent(fn.id)}`);
+      return { id: fn.id, past: answer.ok ? ((await answer.json()) as Record<string, number[]>) : null };
+    }),
+  ).catch(() => []); // the connection is lost, and is dialled again
+  const sums = { load: Array<number>(TRAIL).fill(0), containers: Array<number>(TRAIL).fill(0), rate: Array<number>(TRAIL).fill(0) };
+  for (const { id, past } of pasts) {
+    const trail = trails.get(id);
+    if (!past || !trail) continue;
+    const seconds = Array.from({ length: TRAIL }, (_, i) => told.at - TRAIL + i);
+    const load = sampled(past.at!, past.pending!.map((n, i) => n + past.running![i]!), seconds);
+    const containers = sampled(past.at!, past.observed!, seconds);
+    trail.load = [...load, ...trail.load].slice(-TRAIL);
+    trail.containers = [...containers, ...trail.containers].slice(-TRAIL);
+    const rate = sampled(past.at!, past.rate!, seconds);
+    seconds.forEach((_, i) => {
+      sums.load[i]! += load[i]!;
+      sums.containers[i]! += containers[i]!;
+      sums.rate[i]! += rate[i]!;
+    });
+  }
+  for (const name of ["load", "containers", "rate"] as const) totals[name] = [...sums[name], ...totals[name]].slice(-TRAIL);
+}
+
+/** The values at some seconds: each is the latest that was observed by then. While nobody looks, few are. */
+function sampled(at: number[], values: number[], seconds: number[]): number[] {
+  let i = -1;
+  return seconds.map((second) => {
+    while (i + 1 < at.length && at[i + 1]! <= second) i += 1;
+    return i < 0 ? 0 : values[i]!;
+  });
+}
+
 function remember(told: Live): void {
+  if (!isFilled) {
+    isFilled = true;
+    void fill(told);
+  }
   let load = 0;
   let containers = 0;
   let rate = 0;

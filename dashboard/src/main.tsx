@@ -25,9 +25,11 @@ const PAGES = [
 function Page() {
   const [page = "", id = ""] = place.value.path;
   const title = PAGES.find((each) => each.path === page)?.name ?? page;
+  const fn = page === "functions" ? live.value?.functions.find((each) => each.id === id) : undefined;
+  const name = fn ? `${fn.app}.${fn.name}` : id || title;
   useEffect(() => {
-    document.title = id ? `${id} · swell` : `${title} · swell`;
-  }, [title, id]);
+    document.title = `${name} · swell`;
+  }, [name]);
   return (
     <>
       <a class="skip" href="#main" onClick={(event) => (event.preventDefault(), document.getElementById("main")?.focus())}>

@@ -38,7 +38,7 @@ export function CallRows({ rows, limit, bare }: { rows: Call[]; limit: number; b
         <thead>
           <tr>
             <th>Call</th>
-            {!bare && <th>Function</th>}
+            {!bare && <th class="wide">Function</th>}
             <th class="wide">Kind</th>
             <th>State</th>
             <th class="right wide">Began</th>
@@ -53,9 +53,10 @@ export function CallRows({ rows, limit, bare }: { rows: Call[]; limit: number; b
                 <a href={to(["calls", call.id])} title={call.id}>
                   {call.id.slice(0, 11)}
                 </a>
+                {!bare && <small class="under">{call.function}</small>}
               </td>
               {!bare && (
-                <td class="ellipsis">
+                <td class="ellipsis wide">
                   <span class="muted">{call.app}.</span>
                   {call.function}
                 </td>

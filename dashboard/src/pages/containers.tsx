@@ -44,7 +44,7 @@ export function ContainerRows({ rows, limit, bare }: { rows: Container[]; limit:
         <thead>
           <tr>
             <th>Container</th>
-            {!bare && <th>Function</th>}
+            {!bare && <th class="wide">Function</th>}
             <th>State</th>
             <th class="right">Age</th>
             <th class="right wide">Running</th>
@@ -61,9 +61,10 @@ export function ContainerRows({ rows, limit, bare }: { rows: Container[]; limit:
                 <a href={to(["containers", row.id])} title={row.id}>
                   {row.id.slice(0, 9)}
                 </a>
+                {!bare && <small class="under">{row.function}</small>}
               </td>
               {!bare && (
-                <td class="ellipsis">
+                <td class="ellipsis wide">
                   <a href={to(["functions", row.function_id])}>
                     <span class="muted">{row.app}.</span>
                     {row.function}
@@ -74,7 +75,7 @@ export function ContainerRows({ rows, limit, bare }: { rows: Container[]; limit:
                 <ContainerState state={row.state} executing={row.executing} />
               </td>
               <td class="right">
-                <Age since={row.requested_at} />
+                <Age since={row.requested_at} rough />
               </td>
               <td class="right num wide">{exact(row.executing)}</td>
               <td class="right num">{exact(row.served)}</td>

@@ -133,7 +133,7 @@ function Nodes({ nodes }: { nodes: Node[] }) {
   return (
     <section>
       <h2>{nodes.length === 1 ? "Node" : `${exact(nodes.length)} nodes`}</h2>
-      <div class="nodes">
+      <div class={`nodes ${nodes.length === 1 ? "single" : ""}`}>
         {nodes.slice(0, 60).map((node) => (
           <div class="card node" key={node.name}>
             <h3 title={node.name}>{node.name}</h3>

@@ -14,6 +14,7 @@ type Story = {
   parts: { name: string; seconds: number }[];
 };
 
+type Call = { app_name: string; function_name: string; kind: string; state: string };
 type Told = { about: string; story: Story } | { about: string; trouble: string };
 
 const seconds = (at: string): number => Date.parse(at) / 1_000;
@@ -40,9 +41,14 @@ const hasEnded = (story: Story): boolean => /succe|fail|cancel|end|timed|stopp|l
 
 export function CallPage({ id }: { id: string }) {
   const told = useStory(id, hasEnded);
-  const call = live.value!.calls.find((each) => each.id === id);
-  const fn = call && live.value!.functions.find((each) => each.app === call.app && each.name === call.function);
+  const [call, setCall] = useState<Call | null>(null);
   const [trouble, setTrouble] = useState("");
+  const state = told && "story" in told ? told.story.state : "";
+  useEffect(() => {
+    if (state) ask<Call>(api("calls", id)).then(setCall, () => setCall(null)); // its app may be long gone
+  }, [id, state]);
+  const name = call?.function_name.replace(/\.\*$/, "");
+  const fn = call && live.value!.functions.find((each) => each.app === call.app_name && each.name === name);
   if (!told) return <p class="muted" role="status">Reading…</p>;
   if ("trouble" in told) return <Missing what="This call" why={told.trouble} />;
   const cancel = () => ask(api("calls", id, "cancel"), "POST", {}).catch((error: Error) => setTrouble(error.message));
@@ -50,16 +56,17 @@ export function CallPage({ id }: { id: string }) {
     <>
       <header class="title">
         <nav class="crumbs" aria-label="You are here">
-          <a href={to(["calls"])}>Calls</a> / <span>{fn ? <a href={to(["functions", fn.id])}>{`${fn.app}.${fn.name}`}</a> : call ? `${call.app}.${call.function}` : "call"}</span>
+          <a href={to(["calls"])}>Calls</a> / {fn ? <a href={to(["functions", fn.id])}>{`${fn.app}.${fn.name}`}</a> : call && `${call.app_name}.${name}`}
         </nav>
         <h1 class="mono">{id}</h1>
         <StoryState story={told.story} />
-        {fn && (
-          <a class="end" href={to(["logs"], { app: fn.app_id, call: id })}>
+        {call && <span class="muted">{call.kind}</span>}
+        {call && (
+          <a class="end" href={to(["logs"], { app: fn ? fn.app_id : call.app_name, call: id })}>
             Logs
           </a>
         )}
-        {call && call.ended_at === null && (
+        {call && call.state === "open" && (
           <button type="button" class="quiet" onClick={cancel}>
             Cancel
           </button>
@@ -145,10 +152,23 @@ function Timeline({ story }: { story: Story }) {
 }
 
 function tone(name: string, names: string[]): number {
-  if (/ran|run|busy|execut/i.test(name)) return 1;
+  if (/ran|run|busy|execut|was there|is there/i.test(name)) return 1;
   if (/wait|queue|idle/i.test(name)) return 4;
   if (/start/i.test(name)) return 2;
   return (names.indexOf(name) % 3) + 2;
+}
+
+/** Text in which ids of calls and containers are links. */
+function linked(text: string) {
+  return text.split(/((?:ta|fc)-\w+)/).map((part, i) => {
+    if (i % 2 === 0) return part;
+    const page = part.startsWith("ta-") ? "containers" : "calls";
+    return (
+      <a key={i} class="mono" href={to([page, part])}>
+        {part.slice(0, page === "calls" ? 11 : 9)}
+      </a>
+    );
+  });
 }
 
 function Events({ story }: { story: Story }) {
@@ -163,7 +183,7 @@ function Events({ story }: { story: Story }) {
             <time class="num muted" dateTime={event.at} title={`${clock(seconds(event.at))}, ${event.at}`}>
               +{(seconds(event.at) - began).toFixed(3)} s
             </time>
-            <span>{event.text}</span>
+            <span>{linked(event.text)}</span>
           </li>
         ))}
       </ol>

@@ -103,7 +103,7 @@ function options(props: Props, width: number): uPlot.Options {
         ...axis,
         size: 52,
         space: 34,
-        values: (_plot, values) => values.map((value) => props.format(value)),
+        values: (_plot, values) => values.map((value) => props.format(value).replace(".0 ", " ")),
         ...(props.whole ? { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 1e6] } : {}),
       },
     ],
@@ -115,7 +115,7 @@ function options(props: Props, width: number): uPlot.Options {
         return {
           stroke,
           width: 1.75,
-          points: { show: false },
+          points: { show: true, size: 4, fill: stroke, filter: alone },
           spanGaps: false,
           ...stepped,
           ...(series.dashed ? { dash: [4, 4] } : {}),
@@ -124,6 +124,13 @@ function options(props: Props, width: number): uPlot.Options {
       }),
     ],
   };
+}
+
+/** The moments that no line leads to or from: without a dot, they would not be seen. */
+function alone(plot: uPlot, series: number): number[] {
+  const values = plot.data[series]!;
+  const isGap = (i: number) => values[i] === null || values[i] === undefined;
+  return [...values.keys()].filter((i) => !isGap(i) && isGap(i - 1) && isGap(i + 1));
 }
 
 /** Shows the numbers under the pointer. */

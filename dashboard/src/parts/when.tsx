@@ -1,6 +1,6 @@
 // Times relative to now, exact on hover. Now is that of the server: clocks of browsers are off.
 import { live } from "../live";
-import { age, moment } from "../format";
+import { age, moment, roughly } from "../format";
 
 export const now = (): number => live.value?.at ?? Date.now() / 1_000;
 
@@ -13,10 +13,10 @@ export function Ago({ at }: { at: number }) {
   );
 }
 
-export function Age({ since }: { since: number }) {
+export function Age({ since, rough }: { since: number; rough?: boolean }) {
   return (
     <time class="num" dateTime={new Date(since * 1_000).toISOString()} title={`since ${moment(since)}`}>
-      {age(now() - since)}
+      {(rough ? roughly : age)(now() - since)}
     </time>
   );
 }
