@@ -10,7 +10,7 @@ import pytest
 import traced as t
 from opentelemetry import baggage, context, trace
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
 
 import swell
 
@@ -58,6 +58,14 @@ def test_who_has_no_trace_begins_none_and_one_input_does_not_leave_its_own_to_th
 def test_baggage_that_is_too_large_stays_behind_and_the_trace_goes_on() -> None:
     large = baggage.set_baggage("color", "x" * 3_000, baggage.set_baggage("taste", "y" * 3_000))
     token = context.attach(large)
+    assert t.plain.remote() == (TRACE, None)
+    context.detach(token)
+
+
+def test_a_state_that_is_too_large_stays_behind_and_the_trace_goes_on() -> None:
+    state = TraceState([(f"vendor{number}", "x" * 250) for number in range(32)])
+    span = NonRecordingSpan(SpanContext(int(TRACE, 16), 1, False, TraceFlags(1), state))
+    token = context.attach(trace.set_span_in_context(span))
     assert t.plain.remote() == (TRACE, None)
     context.detach(token)
 

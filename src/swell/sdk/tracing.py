@@ -12,7 +12,8 @@ from typing import Final
 __all__ = ["present_trace"]
 
 _API: Final = "opentelemetry.trace"
-_BYTES_MAX: Final = 4 << 10  #: of a trace that travels; what is larger is baggage, mostly
+_BYTES_MAX: Final = 4 << 10  #: of a trace that travels
+_DISPENSABLE: Final = ("baggage", "tracestate")  #: what stays behind, in this order, where it is larger
 
 
 def present_trace() -> dict[str, str]:
@@ -23,6 +24,7 @@ def present_trace() -> dict[str, str]:
 
     carrier: dict[str, str] = {}
     propagate.inject(carrier)
-    if sum(len(name) + len(value) for name, value in carrier.items()) > _BYTES_MAX:
-        carrier.pop("baggage", None)
+    for name in _DISPENSABLE:
+        if sum(len(header) + len(value) for header, value in carrier.items()) > _BYTES_MAX:
+            carrier.pop(name, None)
     return carrier
