@@ -1,10 +1,9 @@
-"""A whole FastAPI app in a container: JSON, an answer that is streamed, and a WebSocket. Needs FastAPI and websockets.
-
-Each request, and each connection of a WebSocket, is an input; `concurrent` lets a container have a hundred of them.
-"""
+"""A FastAPI app in a container, with a streamed answer and a WebSocket. Needs FastAPI."""
 
 import asyncio
 from urllib.request import urlopen
+
+from websockets.sync.client import connect
 
 import swell as modal
 
@@ -12,39 +11,31 @@ app = modal.App("web-app")
 
 
 @app.function()
-@modal.concurrent(max_inputs=100)
+@modal.concurrent(max_inputs=100)  # a request, or a connection of a WebSocket, is an input
 @modal.asgi_app()
 def site():
-    from fastapi import FastAPI, WebSocket
-    from fastapi.responses import StreamingResponse
+    from fastapi import FastAPI, WebSocket, responses
 
-    web = FastAPI()
-
-    @web.get("/count/{n}")
-    async def count(n: int):
-        async def events():
-            for i in range(n):
-                yield f"data: {i}\n\n"  # a server-sent event
-                await asyncio.sleep(0.1)
-
-        return StreamingResponse(events(), media_type="text/event-stream")
+    async def events(n: int):
+        for i in range(n):
+            yield f"data: {i}\n\n"  # a server-sent event
+            await asyncio.sleep(0.1)
 
     async def echo(socket: WebSocket):
         await socket.accept()
         async for text in socket.iter_text():
             await socket.send_text(text.upper())
 
-    web.add_api_websocket_route("/echo", echo)
+    web = FastAPI()
+    web.get("/count/{n}")(lambda n: responses.StreamingResponse(events(int(n)), media_type="text/event-stream"))
+    web.websocket("/echo")(echo)
     return web
 
 
 @app.local_entrypoint()
 def main():
-    from websockets.sync.client import connect
-
     url = site.get_web_url()
-    with urlopen(f"{url}/count/3") as answer:
+    with urlopen(f"{url}/count/3") as answer, connect(f"ws{url.removeprefix('http')}/echo") as socket:
         print("events:", [line.decode().strip() for line in answer if line.strip()])
-    with connect(f"{url.replace('http', 'ws', 1)}/echo") as socket:
         socket.send("hello")
         print("echo:", socket.recv())

@@ -73,9 +73,7 @@ class Watch:
         # Imported late: it takes its time. An event of a library that may be missing is in its type.
         from watchfiles import awatch  # pyright: ignore[reportUnknownVariableType]
 
-        changes = awatch(
-            directory, watch_filter=None, recursive=False, step=BURST_MS, debounce=BURST_MAX_MS, raise_interrupt=False
-        )
+        changes = awatch(directory, watch_filter=None, recursive=False, step=BURST_MS, debounce=BURST_MAX_MS)
         async for burst in changes:
             self._take(self._that_count(path for _, path in burst))
 
