@@ -1,0 +1,238 @@
+"""Heads as they are understood, and as they are written anew."""
+
+from __future__ import annotations
+
+import contextlib
+
+import httptools
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from swell.edge.gateway.head import Header, RequestHead, ResponseHead, response_bytes
+from swell.edge.gateway.refusal import Refusal
+
+NOTHING: frozenset[bytes] = frozenset()
+
+
+class Heard:
+    """What a strict parser of HTTP makes of bytes."""
+
+    def __init__(self) -> None:
+        self.headers: list[Header] = []
+        self.url = b""
+        self.count = 0
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        self.count += 1
+
+    def all(self, name: bytes) -> list[bytes]:
+        return [value for known, value in self.headers if known == name]
+
+
+def parsed(data: bytes) -> Heard:
+    heard = Heard()
+    with contextlib.suppress(httptools.HttpParserUpgrade):
+        httptools.HttpRequestParser(heard).feed_data(data)
+    assert heard.count == 1
+    return heard
+
+
+def head(*headers: Header, method: bytes = b"GET", target: bytes = b"/", version: str = "1.1") -> RequestHead:
+    return RequestHead(method, target, version, [(b"host", b"here:80"), *headers])
+
+
+def written(request: RequestHead, *extra: Header, drop: frozenset[bytes] = NOTHING, close: bool = False) -> Heard:
+    return parsed(request.written(request.target, list(extra), client="10.0.0.9", drop=drop, close=close))
+
+
+def test_what_is_for_the_app_is_passed_on_in_order_and_as_often_as_it_came() -> None:
+    heard = written(head((b"cookie", b"a=1"), (b"x", b"\xff"), (b"cookie", b"b=2"), (b"accept", b"")))
+    assert heard.headers[:5] == [
+        (b"host", b"here:80"),
+        (b"cookie", b"a=1"),
+        (b"x", b"\xff"),
+        (b"cookie", b"b=2"),
+        (b"accept", b""),
+    ]
+
+
+def test_what_concerns_one_connection_is_not_passed_on() -> None:
+    names = (b"keep-alive", b"te", b"trailer", b"proxy-authorization", b"proxy-connection", b"upgrade", b"x-mine")
+    heard = written(head((b"connection", b"X-Mine, keep-alive ,"), *((name, b"1") for name in names)))
+    assert {name for name, _ in heard.headers} == {b"host", b"x-forwarded-for", b"x-forwarded-proto"}
+
+
+def test_what_edge_and_container_say_to_each_other_comes_from_the_edge_alone() -> None:
+    heard = written(head((b"x-swell-input", b"forged"), (b"x-swell-new", b"1")), (b"x-swell-input", b"fc-1"))
+    assert heard.all(b"x-swell-input") == [b"fc-1"]
+    assert heard.all(b"x-swell-new") == []
+
+
+def test_who_asked_is_told_and_not_what_it_claims() -> None:
+    heard = written(head((b"x-forwarded-for", b"1.1.1.1"), (b"x-forwarded-proto", b"https")))
+    assert heard.all(b"x-forwarded-for") == [b"1.1.1.1, 10.0.0.9"]
+    assert heard.all(b"x-forwarded-proto") == [b"http"]
+
+
+def test_tokens_are_dropped() -> None:
+    heard = written(head((b"authorization", b"a"), (b"swell-key", b"k")), drop=frozenset((b"swell-key",)))
+    assert (heard.all(b"authorization"), heard.all(b"swell-key")) == ([b"a"], [])
+
+
+def test_a_body_is_announced_in_one_way() -> None:
+    length = head((b"content-length", b"007"), method=b"POST")
+    assert (length.length, length.is_chunked, length.has_body) == (7, False, True)
+    assert written(length).all(b"transfer-encoding") == []
+    chunked = head((b"transfer-encoding", b" Chunked"), method=b"POST")
+    assert (chunked.length, chunked.is_chunked, chunked.has_body) == (None, True, True)
+    assert written(chunked).all(b"transfer-encoding") == [b"chunked"]
+    assert not head((b"content-length", b"0")).has_body
+
+
+@pytest.mark.parametrize(
+    ("headers", "options", "status"),
+    [
+        ([(b"transfer-encoding", b"gzip, chunked")], {}, 501),
+        ([(b"transfer-encoding", b"identity")], {}, 501),
+        ([(b"transfer-encoding", b"chunked")], {"version": "1.0"}, 400),
+        ([(b"host", b"other")], {}, 400),
+        ([], {"version": "2.0"}, 505),
+        ([], {"version": "0.9"}, 505),
+        ([], {"method": b"CONNECT", "target": b"a:443"}, 405),
+        ([], {"target": b"path"}, 400),
+        ([], {"target": b"ftp://a/"}, 400),
+        ([(b"upgrade", b"websocket"), (b"connection", b"upgrade"), (b"content-length", b"1")], {}, 400),
+    ],
+)
+def test_what_nobody_should_serve_is_refused(headers: list[Header], options: dict[str, bytes], status: int) -> None:
+    with pytest.raises(Refusal) as refused:
+        head(*headers, **options)  # pyright: ignore[reportArgumentType]
+    assert refused.value.status == status
+
+
+def test_a_host_is_needed_from_1_1_on() -> None:
+    assert RequestHead(b"GET", b"/", "1.0", []).host == b""
+    with pytest.raises(Refusal):
+        RequestHead(b"GET", b"/", "1.1", [])
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "host"),
+    [
+        (b"/a?b=http://c", b"/a?b=http://c", b"here:80"),
+        (b"http://there:1/a?b", b"/a?b", b"there:1"),
+        (b"HTTP://there", b"/", b"there"),
+        (b"https://there?a=/b", b"/?a=/b", b"there"),
+        (b"*", b"*", b"here:80"),
+    ],
+)
+def test_a_target_may_name_a_host(target: bytes, path: bytes, host: bytes) -> None:
+    request = head(target=target)
+    assert (request.target, request.host) == (path, host)
+
+
+@pytest.mark.parametrize(
+    ("version", "connection", "keeps"),
+    [
+        ("1.1", b"", True),
+        ("1.1", b"Close", False),
+        ("1.1", b"x, close", False),
+        ("1.0", b"", False),
+        ("1.0", b"Keep-Alive", True),
+    ],
+)
+def test_whether_a_connection_is_kept(version: str, connection: bytes, keeps: bool) -> None:
+    assert head((b"connection", connection), version=version).keeps_alive is keeps
+
+
+def test_a_websocket_is_asked_for_by_two_headers_and_get() -> None:
+    both = ((b"upgrade", b"WebSocket"), (b"connection", b"keep-alive, Upgrade"))
+    request = head(*both)
+    assert request.wants_websocket
+    assert not request.keeps_alive
+    assert written(request).all(b"connection") == [b"upgrade"]
+    assert written(request).all(b"upgrade") == [b"websocket"]
+    assert not head(both[0]).wants_websocket
+    assert not head(both[1]).wants_websocket
+    assert not head(*both, method=b"POST").wants_websocket
+    assert not head(*both, version="1.0").wants_websocket
+    assert written(head((b"upgrade", b"h2c"), both[1])).all(b"upgrade") == []
+
+
+NAMES = st.sampled_from(
+    [
+        b"connection",
+        b"content-length",
+        b"transfer-encoding",
+        b"upgrade",
+        b"te",
+        b"x-swell-input",
+        b"x-a",
+        b"x-b",
+        b"cookie",
+        b"expect",
+    ]
+)
+VALUES = st.sampled_from([b"", b"1", b"close", b"chunked", b"x-a, x-b", b"content-length", b"upgrade", b"websocket"])
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(NAMES, VALUES), max_size=8), st.booleans())
+def test_whatever_is_let_in_is_one_request_with_one_way_to_tell_its_end(headers: list[Header], close: bool) -> None:
+    raw = b"POST /x HTTP/1.1\r\nhost: a\r\n" + b"".join(b"%b: %b\r\n" % header for header in headers) + b"\r\n"
+    heard = Heard()
+    parser = httptools.HttpRequestParser(heard)
+    try:
+        parser.feed_data(raw)
+        request = RequestHead(parser.get_method(), heard.url, parser.get_http_version(), heard.headers)
+    except (httptools.HttpParserError, httptools.HttpParserUpgrade, Refusal):
+        return
+    again = written(request, (b"x-swell-input", b"fc-1"), close=close)
+    lengths, codings = again.all(b"content-length"), again.all(b"transfer-encoding")
+    assert len(lengths) + len(codings) <= 1
+    assert [int(each) for each in lengths] == ([] if request.length is None else [request.length])
+    assert codings == ([b"chunked"] if request.is_chunked else [])
+    assert again.all(b"x-swell-input") == [b"fc-1"]
+
+
+# ---------------------------------------------------------------- answers
+
+
+def answer(status: int, *headers: Header) -> ResponseHead:
+    return ResponseHead(status, b"As It Is", list(headers))
+
+
+def test_an_answer_is_written_for_its_client() -> None:
+    head_1_1, head_1_0 = head(), head(version="1.0")
+    told = answer(200, (b"a", b"1"), (b"connection", b"b"), (b"b", b"2"), (b"transfer-encoding", b"chunked"))
+    assert told.written(head_1_1, chunked=True, close=False) == (
+        b"HTTP/1.1 200 As It Is\r\na: 1\r\ntransfer-encoding: chunked\r\n\r\n"
+    )
+    assert told.written(head_1_0, chunked=False, close=True).endswith(b"\r\na: 1\r\nconnection: close\r\n\r\n")
+    assert told.written(head_1_0, chunked=False, close=False).endswith(b"\r\na: 1\r\nconnection: keep-alive\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("status", "method", "has_body"),
+    [(200, b"GET", True), (200, b"HEAD", False), (204, b"GET", False), (304, b"GET", False)],
+)
+def test_which_answers_have_a_body(status: int, method: bytes, has_body: bool) -> None:
+    assert answer(status, (b"content-length", b"5")).has_body(method) is has_body
+
+
+def test_the_edges_own_answers_are_whole() -> None:
+    data = response_bytes(429, "too müch", [(b"retry-after", b"3")], close=True)
+    told, _, body = data.partition(b"\r\n\r\n")
+    assert told.split(b"\r\n")[0] == b"HTTP/1.1 429 Too Many Requests"
+    assert body == "too müch\n".encode()
+    assert b"content-length: %d" % len(body) in told
+    assert b"retry-after: 3" in told
+    assert b"connection: close" in told
+    assert response_bytes(429, "x", close=False, is_head=True).endswith(b"\r\n\r\n")

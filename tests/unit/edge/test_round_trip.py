@@ -1,0 +1,42 @@
+"""How clients that wait long find back."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swell.edge.gateway.round_trip import come_back_to, without_round_trip
+
+
+@pytest.mark.parametrize(
+    ("target", "redirect"),
+    [
+        (b"/a", b"/a?__swell_call=k"),
+        (b"/a?", b"/a?&__swell_call=k"),
+        (b"/a?b=1&c", b"/a?b=1&c&__swell_call=k"),
+        (b"/a?b=1&__swell_call=old", b"/a?b=1&__swell_call=k"),
+        (b"/a?b=what?&c=%26", b"/a?b=what?&c=%26&__swell_call=k"),
+    ],
+)
+def test_the_redirect_goes_to_the_same_url(target: bytes, redirect: bytes) -> None:
+    assert come_back_to(target, "k") == redirect
+
+
+def test_only_the_parameter_of_that_name_is_ours() -> None:
+    for target in (b"/__swell_call=x", b"/a?b=__swell_call", b"/a?not__swell_call=x", b"/a?__swell_call2=x"):
+        assert without_round_trip(target) == (target, "")
+
+
+def test_the_app_does_not_see_it_wherever_it_stands() -> None:
+    assert without_round_trip(b"/a?__swell_call=x&b=1") == (b"/a?b=1", "x")
+    assert without_round_trip(b"/a?__swell_call=x") == (b"/a", "x")
+
+
+@given(
+    st.lists(st.sampled_from(["a", "b=1", "c=%20", "d=?", "__swell", "=", "e=__swell_call"]), max_size=5),
+    st.from_regex(r"[A-Za-z0-9_-]{22}", fullmatch=True),
+)
+def test_there_and_back_is_the_same(parts: list[str], key: str) -> None:
+    target = b"/path" + ("?" + "&".join(parts) if parts else "").encode()
+    assert without_round_trip(come_back_to(target, key)) == (target, key)
