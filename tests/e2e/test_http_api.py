@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -138,12 +139,10 @@ class Api:
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
         """Return the status and the body of an answer."""
-        connection = self.connect()
-        self.send(connection, method, f"/api/v1{path}", body, **headers)
-        answer = connection.getresponse()
-        data = answer.read()
-        connection.close()
-        return answer.status, json.loads(data)
+        with contextlib.closing(self.connect()) as connection:
+            self.send(connection, method, f"/api/v1{path}", body, **headers)
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
 
     def get(self, path: str) -> Any:
         status, body = self.ask("GET", path)
