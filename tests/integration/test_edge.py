@@ -363,6 +363,37 @@ def test_a_websocket_that_is_dropped_frees_its_slot() -> None:
     assert ask(f"{url_of(w.single)}/").status == 200
 
 
+@pytest.mark.parametrize("is_polite", [True, False])
+def test_the_handler_of_a_websocket_is_cancelled_if_it_does_not_hear_that_its_client_has_left(
+    notes: Notes, is_polite: bool
+) -> None:
+    with websocket(url_of(w.single).replace("http:", "ws:") + "/", close_timeout=PATIENCE_S) as ws:
+        ws.send(f"deaf {notes}")
+        notes.await_lines("began")
+        if not is_polite:
+            ws.socket.shutdown(socket.SHUT_RDWR)
+    await_idle(w.single)
+    assert notes.lines("ended") == []
+    assert ask(f"{url_of(w.single)}/").status == 200
+
+
+@pytest.mark.parametrize("is_polite", [True, False])
+def test_the_slot_of_a_websocket_whose_handler_goes_on_is_not_given_away(notes: Notes, is_polite: bool) -> None:
+    url = url_of(w.single)
+    with websocket(url.replace("http:", "ws:") + "/", close_timeout=0.1) as ws:
+        ws.send(f"stubborn {notes}")
+        notes.await_lines("began")
+        if not is_polite:
+            ws.socket.shutdown(socket.SHUT_RDWR)
+    with ThreadPoolExecutor(1) as executor:
+        other = executor.submit(ask, f"{url}/")
+        await_that(lambda: w.single.get_current_stats().backlog == 1, "the other does not wait")
+        assert w.single.get_current_stats().num_running_inputs == 1
+        notes.go()
+        assert other.result().status == 200
+    assert notes.lines("ended")
+
+
 def test_bytes_that_follow_a_websockets_head_at_once_are_not_lost() -> None:
     url = url_of(w.site)
     key = base64.b64encode(os.urandom(16)).decode()

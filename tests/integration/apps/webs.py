@@ -138,6 +138,15 @@ async def _websocket(scope: Scope, receive: Any, send: Any) -> None:
         if message["type"] == "websocket.disconnect":
             return
         text = message.get("text") or ""
+        verb, _, name = text.partition(" ")
+        if verb in ("deaf", "stubborn"):  # until the file is there; the latter come what may
+            _note(name, "began")
+            is_over = False
+            while not is_over:
+                with contextlib.suppress(asyncio.CancelledError) if verb == "stubborn" else contextlib.nullcontext():
+                    await _await_go(name, 1)
+                    is_over = True
+            _note(name, "ended")
         if text == "close":
             await send({"type": "websocket.close", "code": 4321, "reason": "as you wish"})
             return

@@ -30,9 +30,10 @@ _TOLD_ALREADY: Final = "Exception in ASGI application"
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
-    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-    Connection = HttpToolsProtocol | WebSocketsSansIOProtocol
+    from swell.runner.web.websocket import WebSocket
+
+    Connection = HttpToolsProtocol | WebSocket
 
 
 class AppSite(Site):
@@ -182,11 +183,11 @@ class _Traffic:
         return self._date
 
 
-def _websocket(**context: Any) -> WebSocketsSansIOProtocol:
-    """Return what handles a WebSocket. It is loaded for the first one: it takes as long as all the rest to load."""
-    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+def _websocket(**context: Any) -> WebSocket:
+    """Return what handles a WebSocket."""
+    from swell.runner.web.websocket import WebSocket
 
-    return WebSocketsSansIOProtocol(**context)
+    return WebSocket(_NOTICE_S, **context)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
