@@ -1,5 +1,5 @@
 // What containers write, as they write it: of an app, narrowed to a function, a container or a call.
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { live } from "../live";
 import { clock, exact, moment } from "../format";
 import { place, to } from "../route";
@@ -186,16 +186,20 @@ function Feed({ of }: { of: Record<string, string> }) {
 const apart = (written: Written): Written[] => written.text.split("\n").map((text) => ({ ...written, text }));
 
 function LogLine({ line, needle }: { line: Line; needle: string }) {
-  return (
-    <div class={`line ${line.stream}`}>
-      <time class="num muted" title={moment(line.at)}>
-        {clock(line.at)}
-      </time>
-      <a class="source" href={to(["containers", line.container])} title={`${line.function}, ${line.container}`}>
-        {line.function} {line.container.slice(0, 9)}
-      </a>
-      <span class="text">{needle ? marked(line.text, needle) : line.text}</span>
-    </div>
+  // A line never changes: while others come, it costs nothing.
+  return useMemo(
+    () => (
+      <div class={`line ${line.stream}`}>
+        <time class="num muted" title={moment(line.at)}>
+          {clock(line.at)}
+        </time>
+        <a class="source" href={to(["containers", line.container])} title={`${line.function}, ${line.container}`}>
+          {line.function} {line.container.slice(0, 9)}
+        </a>
+        <span class="text">{needle ? marked(line.text, needle) : line.text}</span>
+      </div>
+    ),
+    [line, needle],
   );
 }
 
