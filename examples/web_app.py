@@ -1,9 +1,7 @@
 """A FastAPI app in a container, with a streamed answer and a WebSocket. Needs FastAPI."""
 
-import asyncio
+from asyncio import sleep
 from urllib.request import urlopen
-
-from websockets.sync.client import connect
 
 import swell as modal
 
@@ -16,10 +14,9 @@ app = modal.App("web-app")
 def site():
     from fastapi import FastAPI, WebSocket, responses
 
-    async def events(n: int):
+    async def events(n):
         for i in range(n):
-            yield f"data: {i}\n\n"  # a server-sent event
-            await asyncio.sleep(0.1)
+            yield f"data: {await sleep(0.1, i)}\n\n"  # a server-sent event
 
     async def echo(socket: WebSocket):
         await socket.accept()
@@ -34,6 +31,8 @@ def site():
 
 @app.local_entrypoint()
 def main():
+    from websockets.sync.client import connect
+
     url = site.get_web_url()
     with urlopen(f"{url}/count/3") as answer, connect(f"ws{url.removeprefix('http')}/echo") as socket:
         print("events:", [line.decode().strip() for line in answer if line.strip()])
