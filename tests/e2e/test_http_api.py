@@ -559,6 +559,7 @@ def test_every_operation_is_described(api: Api) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)  # some 400 requests, and a busy machine
 def test_the_api_does_what_its_description_says(api: Api, tmp_path: Path) -> None:
     """Each operation is sent what the description allows, and what it does not, by boundaries and along its links."""
     (tmp_path / "schemathesis.toml").write_text("[phases.coverage]\nunexpected-methods = []\n")
@@ -576,6 +577,7 @@ def test_the_api_does_what_its_description_says(api: Api, tmp_path: Path) -> Non
             f"--checks={checks}",
             "--phases=examples,coverage,stateful",
             "--max-examples=3",
+            "--request-timeout=60",
             "--generation-deterministic",
             "--no-color",
         ],
