@@ -511,6 +511,14 @@ def test_a_handler_that_cannot_be_stopped_costs_its_container(notes: Notes) -> N
     assert ask(f"{url}/").status == 200
 
 
+def test_a_thread_that_goes_on_after_its_time_holds_up_nobody(notes: Notes) -> None:
+    url = url_of(w.hasty_classic)
+    assert ask(f"{url}/?{notes}").status == 504
+    assert ask(f"{url}/").body == b"quick"
+    notes.go()
+    await_idle(w.hasty_classic)
+
+
 def test_a_container_that_dies_before_it_answers_costs_its_request_502_and_nobody_else(notes: Notes) -> None:
     url = url_of(w.single)
     with ThreadPoolExecutor(2) as executor:

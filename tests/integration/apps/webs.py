@@ -196,6 +196,19 @@ def classic() -> object:
     return classic_app
 
 
+@app.function(timeout=1, max_containers=1)
+@swell.wsgi_app()
+def hasty_classic() -> object:
+    def hasty_app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        name = environ["QUERY_STRING"]
+        while name and not Path(f"{name}.go").exists():
+            time.sleep(0.002)
+        start_response("200 OK", [])
+        return [b"quick"]
+
+    return hasty_app
+
+
 @app.function()
 @swell.fastapi_endpoint(method="POST")
 def double(x: int) -> int:

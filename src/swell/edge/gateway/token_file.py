@@ -51,7 +51,7 @@ def read(path: str) -> list[Token]:
     except FileNotFoundError:
         return []
     except (OSError, msgspec.DecodeError) as error:
-        raise InvalidError(f"the tokens in {path} cannot be read: {error}") from error
+        raise InvalidError(f"the tokens in {path} cannot be read: {error}") from None
 
 
 def create(path: str, name: str = "") -> tuple[Token, str]:

@@ -53,10 +53,15 @@ class WsgiBridge:
         loop = asyncio.get_running_loop()
         pump = loop.create_task(line.pump())
         context, answer, environ = contextvars.copy_context(), _Answer(line), _environ(scope, line)
+        running = loop.run_in_executor(self._threads, lambda: context.run(answer.run, self._app, environ))
         try:
-            await loop.run_in_executor(self._threads, lambda: context.run(answer.run, self._app, environ))
+            await asyncio.shield(running)
         except ClientGoneError:
             return  # nobody is there to be answered
+        except asyncio.CancelledError:
+            line.cut()
+            await asyncio.wait([running])  # its slot is not free before its thread is
+            raise
         finally:
             pump.cancel()
             line.cut()
