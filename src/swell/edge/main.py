@@ -40,12 +40,13 @@ log = logging.getLogger("swell.edge")
 
 _LOOK_AGAIN_S = 1.0  #: between attempts to listen at a port that is taken
 _BACKLOG = 4_096
+_GONE = "the server is gone already"  #: a run that was over before its edge had begun
 
 
 class Edge:
     """One edge, from its start to its end."""
 
-    def __init__(self, options: argparse.Namespace, settings: Settings) -> None:
+    def __init__(self, options: argparse.Namespace, settings: Settings, token: str) -> None:
         self._options = options
         self._settings = settings
         self._loop = asyncio.get_running_loop()
@@ -53,7 +54,7 @@ class Edge:
         self._leases = Leases(settings.token, settings.frame_max, self._learn, self.end)
         self._router = Router(self._leases.bind)
         self._traffic = Traffic()
-        self._token: str = options.admin_token_file.read_text().strip()
+        self._token = token
         self._said = EdgeUp()
         self._troubles: dict[str, str] = {}  # by the setting that would help
         self._admin: Admin | None = None
@@ -72,7 +73,7 @@ class Edge:
         try:
             await self._loop.create_unix_connection(lambda: self._leases, options.server.removeprefix("unix:"))
         except (FileNotFoundError, ConnectionRefusedError) as error:
-            log.debug("the server is gone already: %s", error)  # a run that was over before this had begun
+            log.debug("%s: %s", _GONE, error)
             return
         self._loop.add_reader(options.lifeline_fd, self.end, "the server is gone")
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -177,8 +178,8 @@ def _url(listener: socket.socket) -> str:
     return f"http://{name}:{port}"
 
 
-async def _serve(options: argparse.Namespace, settings: Settings) -> None:
-    await Edge(options, settings).run()
+async def _serve(options: argparse.Namespace, settings: Settings, token: str) -> None:
+    await Edge(options, settings, token).run()
 
 
 def main() -> None:
@@ -196,8 +197,13 @@ def main() -> None:
     except Error as error:
         sys.exit(f"swell edge: {error}")
     begin_logging("%(asctime)s %(levelname)s edge: %(message)s", "WARNING", as_json=settings.log_format == "json")
+    try:
+        token = options.admin_token_file.read_text().strip()
+    except FileNotFoundError as error:
+        log.debug("%s: %s", _GONE, error)
+        return
     with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=_new_loop) as runner:
-        runner.run(_serve(options, settings))
+        runner.run(_serve(options, settings, token))
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

@@ -50,6 +50,8 @@ class Edge:
         process = self._process
         self._cut()
         if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()  # it may not have come so far as to look at its lifeline
             try:
                 await asyncio.wait_for(process.wait(), LEAVE_S)
             except TimeoutError:
