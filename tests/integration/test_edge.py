@@ -223,6 +223,20 @@ def test_what_concerns_one_connection_is_not_passed_on() -> None:
     assert not {"connection", "x-private", "te", "keep-alive"} & told["headers"].keys()
 
 
+@pytest.mark.parametrize(
+    ("sent", "seen"),
+    [
+        ("swell_session=secret", None),
+        ("a=1; swell_session=secret; b=2", "a=1; b=2"),
+        ("a=1;swell_session=x;b=2", "a=1; b=2"),
+        ("my_swell_session=1", "my_swell_session=1"),
+    ],
+)
+def test_an_app_does_not_see_who_is_logged_in_to_the_dashboard(sent: str, seen: str | None) -> None:
+    told = json.loads(ask(f"{url_of(w.site)}/", cookie=sent).body)
+    assert told["headers"].get("cookie") == seen
+
+
 SMUGGLED = b"GET /webs-site-dev/?smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -318,8 +332,8 @@ def test_a_body_and_its_answer_stream_at_once() -> None:
 
 
 def test_large_bodies_pass_in_little_memory() -> None:
-    edge = edge_of(w.app)
     url = url_of(w.site)
+    edge = edge_of(w.app)
     before, most, size = edge.memory_info().rss, 0, 96 << 20
     with raw(url) as client:
         client.sendall(request(url, "/count", "POST", f"Content-Length: {size}", "Connection: close"))
@@ -337,6 +351,47 @@ def test_large_bodies_pass_in_little_memory() -> None:
             received += len(part)
     assert received > size
     assert most - before < 32 << 20, f"{(most - before) >> 20} MiB more"
+
+
+def test_who_asks_ahead_and_does_not_read_takes_no_memory_and_gets_all() -> None:
+    url = url_of(w.site)
+    edge = edge_of(w.app)
+    before, most, times, size = edge.memory_info().rss, 0, 4, 24
+    with raw(url) as client:
+        ahead = request(url, f"/large?{size}") * (times - 1)
+        client.sendall(ahead + request(url, f"/large?{size}", "GET", "Connection: close"))
+        received, took_in = 0, 0
+        while part := client.recv(1 << 18):
+            received += len(part)
+            if received > took_in + (8 << 20):  # now and then nothing is read, also between two answers
+                took_in = received
+                time.sleep(0.02)
+            most = max(most, edge.memory_info().rss)
+    assert received > times * size << 20
+    assert most - before < 32 << 20, f"{(most - before) >> 20} MiB more"
+    for _ in range(3):  # connections to the site that were used so are as good as others
+        assert ask(f"{url}/").status == 200
+    await_idle(w.site)
+
+
+def test_a_large_body_waits_outside_until_there_is_a_container(notes: Notes) -> None:
+    url, size = url_of(w.single), 48 << 20
+    edge = edge_of(w.app)
+    before, most = edge.memory_info().rss, 0
+    with ThreadPoolExecutor(2) as executor, raw(url) as client:
+        busy = executor.submit(ask, f"{url}/wait?{notes}")
+        notes.await_lines("began")
+        client.sendall(request(url, "/count", "POST", f"Content-Length: {size}", "Connection: close"))
+        sending = executor.submit(client.sendall, bytes(size))
+        await_that(lambda: w.single.get_current_stats().backlog == 1, "it does not wait")
+        most = max(most, edge.memory_info().rss)
+        notes.go()
+        while not sending.done():
+            most = max(most, edge.memory_info().rss)
+        assert read_all(client).endswith(b"%d" % size)
+        assert busy.result().status == 200
+    assert most - before < 24 << 20, f"{(most - before) >> 20} MiB more"
+    await_idle(w.single)
 
 
 def test_websockets_talk_and_close_with_a_code() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from swell.edge.admin.sessions import SESSION_COOKIE
 from swell.edge.gateway.refusal import Refusal
 
 __all__ = ["Header", "RequestHead", "ResponseHead", "response_bytes"]
@@ -30,6 +31,9 @@ _HOP: Final = frozenset(
     )
 )
 _FORWARDED: Final = frozenset((b"x-forwarded-for", b"x-forwarded-proto"))
+#: The cookie by which somebody is logged in to the dashboard. Browsers send it to every port of a host, and it is not
+#: the business of an app.
+_SESSION: Final = SESSION_COOKIE.encode() + b"="
 _OURS: Final = b"x-swell-"  #: what edge and containers say to each other
 _BODYLESS: Final = frozenset((204, 304))
 
@@ -142,6 +146,11 @@ class RequestHead:
         forwarded_for = client.encode()
         for name, value in self.headers:
             if name in _HOP or name in self._named or name in drop or name.startswith(_OURS):
+                continue
+            if name == b"cookie" and _SESSION in value:
+                kept = b"; ".join(part for part in map(bytes.strip, value.split(b";")) if not part.startswith(_SESSION))
+                if kept:
+                    lines.append(b"cookie: " + kept)
                 continue
             if name in _FORWARDED:
                 if name == b"x-forwarded-for":
