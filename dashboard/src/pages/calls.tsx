@@ -6,14 +6,18 @@ import { exact, span } from "../format";
 import { to } from "../route";
 import { Filter, More } from "../parts/list";
 import { CallState } from "../parts/state";
-import { Ago, now } from "../parts/when";
+import { still } from "../parts/still";
+import { Moment, now, past } from "../parts/when";
 
 const STEP = 100;
 const wanted = signal("");
 
 export function Calls() {
+  // Where many calls come, rows would leave before they can be clicked at.
+  const [paused, setPaused] = useState<Call[] | null>(null);
   const words = wanted.value.toLowerCase().split(/\s+/).filter(Boolean);
-  const found = live.value!.calls.filter((call) => {
+  const all = live.value!.calls;
+  const found = (paused ?? all).filter((call) => {
     const text = `${call.id} ${call.app}.${call.function} ${call.kind} ${call.state}`.toLowerCase();
     return words.every((word) => text.includes(word));
   });
@@ -22,6 +26,9 @@ export function Calls() {
       <header class="title">
         <h1>Calls</h1>
         <span class="muted">those that go on, and the latest that ended</span>
+        <button type="button" class="pause" aria-pressed={paused !== null} onClick={() => setPaused(paused ? null : all)}>
+          {paused ? "Go on" : "Pause"}
+        </button>
         <Filter value={wanted} placeholder="Function, kind, id or state" />
       </header>
       <CallRows rows={found} limit={STEP} />
@@ -48,32 +55,22 @@ export function CallRows({ rows, limit, bare }: { rows: Call[]; limit: number; b
         </thead>
         <tbody>
           {rows.slice(0, shown).map((call) => (
-            <tr key={call.id}>
-              <td class="id">
-                <a href={to(["calls", call.id])} title={call.id}>
-                  {call.id.slice(0, 11)}
-                </a>
-                {!bare && <small class="under">{call.function}</small>}
-              </td>
-              {!bare && (
-                <td class="ellipsis wide">
-                  <span class="muted">{call.app}.</span>
-                  {call.function}
-                </td>
-              )}
-              <td class="wide">{call.kind}</td>
-              <td>
-                <CallState state={call.state} />
-              </td>
-              <td class="right wide">
-                <Ago at={call.opened_at} />
-              </td>
-              <td class="right num">{span((call.ended_at ?? now()) - call.opened_at)}</td>
-              <td class="right num" title={`${exact(call.pending)} wait, ${exact(call.running)} run`}>
-                {exact(call.done)}
-                <span class="muted">/{call.total === null ? "…" : exact(call.total)}</span>
-              </td>
-            </tr>
+            <Row
+              key={call.id}
+              id={call.id}
+              app={call.app}
+              function={call.function}
+              kind={call.kind}
+              state={call.state}
+              at={call.opened_at}
+              began={past(call.opened_at)}
+              took={span((call.ended_at ?? now()) - call.opened_at)}
+              pending={call.pending}
+              running={call.running}
+              done={call.done}
+              total={call.total}
+              bare={bare}
+            />
           ))}
         </tbody>
       </table>
@@ -81,3 +78,48 @@ export function CallRows({ rows, limit, bare }: { rows: Call[]; limit: number; b
     </div>
   );
 }
+
+type RowProps = {
+  id: string;
+  app: string;
+  function: string;
+  kind: string;
+  state: string;
+  at: number;
+  began: string;
+  took: string;
+  pending: number;
+  running: number;
+  done: number;
+  total: number | null;
+  bare?: boolean;
+};
+
+const Row = still((call: RowProps) => (
+  <tr>
+    <td class="id">
+      <a href={to(["calls", call.id])} title={call.id}>
+        {call.id.slice(0, 11)}
+      </a>
+      {!call.bare && <small class="under">{call.function}</small>}
+    </td>
+    {!call.bare && (
+      <td class="ellipsis wide">
+        <span class="muted">{call.app}.</span>
+        {call.function}
+      </td>
+    )}
+    <td class="wide">{call.kind}</td>
+    <td>
+      <CallState state={call.state} />
+    </td>
+    <td class="right wide">
+      <Moment at={call.at} text={call.began} />
+    </td>
+    <td class="right num">{call.took}</td>
+    <td class="right num" title={`${exact(call.pending)} wait, ${exact(call.running)} run`}>
+      {exact(call.done)}
+      <span class="muted">/{call.total === null ? "…" : exact(call.total)}</span>
+    </td>
+  </tr>
+));

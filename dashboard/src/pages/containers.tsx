@@ -1,5 +1,5 @@
 // Containers: what each one is doing, and a way to stop it.
-import { useRef, useState } from "preact/hooks";
+import { useCallback, useRef, useState } from "preact/hooks";
 import { signal } from "@preact/signals";
 import { api, ask } from "../api";
 import { live, type Container } from "../live";
@@ -7,7 +7,8 @@ import { exact } from "../format";
 import { to } from "../route";
 import { ContainerState } from "../parts/state";
 import { Filter, More } from "../parts/list";
-import { Age } from "../parts/when";
+import { still } from "../parts/still";
+import { lasted, Moment } from "../parts/when";
 
 const STEP = 100;
 const wanted = signal("");
@@ -37,6 +38,9 @@ export function Containers() {
 export function ContainerRows({ rows, limit, bare }: { rows: Container[]; limit: number; bare?: boolean }) {
   const [shown, setShown] = useState(limit);
   const [leaving, setLeaving] = useState<Container | null>(null);
+  const known = useRef(rows);
+  known.current = rows;
+  const leave = useCallback((id: string) => setLeaving(known.current.find((row) => row.id === id) ?? null), []);
   if (rows.length === 0) return <p class="card empty-list muted">None.</p>;
   return (
     <div class="card list">
@@ -56,35 +60,20 @@ export function ContainerRows({ rows, limit, bare }: { rows: Container[]; limit:
         </thead>
         <tbody>
           {rows.slice(0, shown).map((row) => (
-            <tr key={row.id}>
-              <td class="id">
-                <a href={to(["containers", row.id])} title={row.id}>
-                  {row.id.slice(0, 9)}
-                </a>
-                {!bare && <small class="under">{row.function}</small>}
-              </td>
-              {!bare && (
-                <td class="ellipsis wide">
-                  <a href={to(["functions", row.function_id])}>
-                    <span class="muted">{row.app}.</span>
-                    {row.function}
-                  </a>
-                </td>
-              )}
-              <td>
-                <ContainerState state={row.state} executing={row.executing} />
-              </td>
-              <td class="right">
-                <Age since={row.requested_at} rough />
-              </td>
-              <td class="right num wide">{exact(row.executing)}</td>
-              <td class="right num">{exact(row.served)}</td>
-              <td class="right">
-                <button type="button" class="quiet" onClick={() => setLeaving(row)} aria-label={`Stop ${row.id}`}>
-                  Stop
-                </button>
-              </td>
-            </tr>
+            <Row
+              key={row.id}
+              id={row.id}
+              app={row.app}
+              function={row.function}
+              functionId={row.function_id}
+              state={row.state}
+              executing={row.executing}
+              served={row.served}
+              since={row.requested_at}
+              age={lasted(row.requested_at)}
+              bare={bare}
+              leave={leave}
+            />
           ))}
         </tbody>
       </table>
@@ -93,6 +82,52 @@ export function ContainerRows({ rows, limit, bare }: { rows: Container[]; limit:
     </div>
   );
 }
+
+type RowProps = {
+  id: string;
+  app: string;
+  function: string;
+  functionId: string;
+  state: string;
+  executing: number;
+  served: number;
+  since: number;
+  age: string;
+  bare?: boolean;
+  leave: (id: string) => void;
+};
+
+const Row = still((row: RowProps) => (
+  <tr>
+    <td class="id">
+      <a href={to(["containers", row.id])} title={row.id}>
+        {row.id.slice(0, 9)}
+      </a>
+      {!row.bare && <small class="under">{row.function}</small>}
+    </td>
+    {!row.bare && (
+      <td class="ellipsis wide">
+        <a href={to(["functions", row.functionId])}>
+          <span class="muted">{row.app}.</span>
+          {row.function}
+        </a>
+      </td>
+    )}
+    <td>
+      <ContainerState state={row.state} executing={row.executing} />
+    </td>
+    <td class="right">
+      <Moment at={row.since} text={row.age} />
+    </td>
+    <td class="right num wide">{exact(row.executing)}</td>
+    <td class="right num">{exact(row.served)}</td>
+    <td class="right">
+      <button type="button" class="quiet" onClick={() => row.leave(row.id)} aria-label={`Stop ${row.id}`}>
+        Stop
+      </button>
+    </td>
+  </tr>
+));
 
 function StopDialog({ row, close }: { row: Container; close: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null);
