@@ -6,6 +6,7 @@ This module must not know clients, labels or leases.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Final, Protocol, cast
 
 import httptools
@@ -13,6 +14,8 @@ import httptools
 from swell.edge.gateway.head import Header, ResponseHead
 
 __all__ = ["Taker", "Upstream", "Upstreams"]
+
+log = logging.getLogger("swell.edge")
 
 _IDLE_MAX: Final = 64  #: connections that are kept for one site
 _BUSY_TRIES: Final = 50  #: attempts while a site has more connections to accept than fit its queue
@@ -131,7 +134,12 @@ class Upstream(asyncio.Protocol):
         except httptools.HttpParserUpgrade as upgrade:
             self._is_raw = True
             self._pass_on(data[upgrade.args[0] :])
-        except httptools.HttpParserError:
+        except httptools.HttpParserCallbackError:
+            log.exception("an answer could not be passed on")
+            self._may_stay = False
+            self.abort()
+        except httptools.HttpParserError as error:
+            log.debug("%s says what is not HTTP: %s", self.path, error)
             self._may_stay = False
             self.abort()
 
@@ -166,6 +174,9 @@ class Upstream(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """An answer begins."""
+        if self._taker is None:  # one more than was asked for; whoever comes next would take it for theirs
+            self._may_stay = False
+            self.abort()
         self._headers = []
         self._reason = b""
         self._head = None
