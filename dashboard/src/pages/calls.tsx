@@ -54,9 +54,9 @@ export function CallRows({ rows, limit, bare }: { rows: Call[]; limit: number; b
           </tr>
         </thead>
         <tbody>
-          {rows.slice(0, shown).map((call) => (
+          {rows.slice(0, shown).map((call, i) => (
             <Row
-              key={call.id}
+              key={i} // not the id: a hundred new calls a second would be a hundred new rows, ten times the work
               id={call.id}
               app={call.app}
               function={call.function}

@@ -97,6 +97,7 @@ function Charts({ past }: { past: Past }) {
   const common = { window: shownFor.value };
   return (
     <section aria-label="Charts">
+      <h2 class="sr">Charts</h2>
       <div class="choice" role="group" aria-label="Time shown">
         {WINDOWS.map(({ name, seconds }) => (
           <button

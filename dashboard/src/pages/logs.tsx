@@ -9,7 +9,7 @@ type Line = Written & { key: number };
 type Following = "following" | "over" | "lost";
 
 const KEPT_MAX = 2_000;
-const SHOWN_MAX = 500;
+const SHOWN_MAX = 300; // each is laid out anew as others come
 const RETRY_MS = 2_000;
 
 export function Logs() {

@@ -57,7 +57,9 @@ function Total(props: { name: string; value: string; trail: number[]; children: 
       <dt>{props.name}</dt>
       <dd class="big num">{props.value}</dd>
       <dd class="muted num">{props.children}</dd>
-      <Sparkline values={props.trail} label={`${props.name} over the last minutes`} />
+      <dd class="trail">
+        <Sparkline values={props.trail} label={`${props.name} over the last minutes`} />
+      </dd>
     </div>
   );
 }

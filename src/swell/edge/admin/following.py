@@ -31,7 +31,7 @@ __all__ = ["routes"]
 TAIL: Final = 200  #: entries that a reader begins with
 UNREAD_MAX: Final = 2_000  #: entries that wait for a slow reader; older ones are skipped, and their number is told
 AT_ONCE_MAX: Final = 500  #: entries in one event
-TOGETHER_S: Final = 0.1  #: what comes within that time is sent as one event
+TOGETHER_S: Final = 0.25  #: what comes within that time is sent as one event
 BEAT_S: Final = 15.0  #: something is sent at least so often, or a reader that is gone would not be noticed
 
 _encode = msgspec.json.Encoder().encode
