@@ -374,6 +374,40 @@ def test_who_asks_ahead_and_does_not_read_takes_no_memory_and_gets_all() -> None
     await_idle(w.site)
 
 
+def test_who_does_not_read_is_not_answered_further(notes: Notes) -> None:
+    url, times = url_of(w.site), 60
+    with socket.socket() as client:
+        client.settimeout(PATIENCE_S)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)  # so that little is on its way
+        client.connect((urlsplit(url).hostname, urlsplit(url).port))
+        ahead = request(url, f"/block?{notes}") * (times - 1)
+        client.sendall(ahead + request(url, f"/block?{notes}", "GET", "Connection: close"))
+        began = -1
+        while began < len(notes.lines("began")):  # until no more begin
+            began = len(notes.lines("began"))
+            time.sleep(0.3)
+        assert began < times
+        for _ in range(3):  # nor is anybody else kept waiting, who may get the same connections to the site
+            assert ask(f"{url}/").status == 200
+        assert len(read_all(client)) > times * 150_000
+    assert len(notes.lines("began")) == times
+    await_idle(w.site)
+
+
+def test_a_connection_to_a_site_is_as_good_as_new_after_a_client_that_read_slowly(notes: Notes) -> None:
+    url = url_of(w.site)
+    with contextlib.ExitStack() as stack:
+        for number in range(4):
+            client = stack.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            client.connect((urlsplit(url).hostname, urlsplit(url).port))
+            client.sendall(request(url, f"/block?{notes}"))
+            notes.await_lines("began", number + 1)
+        await_idle(w.site)
+        for _ in range(4):
+            assert ask(f"{url}/").status == 200
+
+
 def test_a_large_body_waits_outside_until_there_is_a_container(notes: Notes) -> None:
     url, size = url_of(w.single), 48 << 20
     edge = edge_of(w.app)

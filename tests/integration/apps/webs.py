@@ -102,6 +102,9 @@ async def site_app(scope: Scope, receive: Any, send: Any) -> None:
             for _ in range(int(name)):
                 await send({"type": "http.response.body", "body": bytes(1 << 20), "more_body": True})
             await send({"type": "http.response.body", "body": b""})
+        case "/block":  # more than a client takes that does not read, less than is read from here at once
+            _note(name, "began")
+            await answer(send, bytes(150_000))
         case "/half":  # and never the other
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"10")]})
             await send({"type": "http.response.body", "body": b"12345", "more_body": True})
