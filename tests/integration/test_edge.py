@@ -389,8 +389,7 @@ def test_who_does_not_read_is_not_answered_further(notes: Notes) -> None:
         assert began < times
         for _ in range(3):  # nor is anybody else kept waiting, who may get the same connections to the site
             assert ask(f"{url}/").status == 200
-        assert len(read_all(client)) > times * 150_000
-    assert len(notes.lines("began")) == times
+    assert len(notes.lines("began")) < times
     await_idle(w.site)
 
 
@@ -626,6 +625,7 @@ def test_a_container_that_dies_in_mid_answer_cuts_it(notes: Notes) -> None:
     with raw(url) as client:
         client.sendall(request(url, f"/half?{notes}"))
         assert read_until(client, b"12345")
+        notes.await_lines("began")
         os.kill(int(notes.lines("began")[0]), signal.SIGKILL)
         with contextlib.suppress(ConnectionResetError):
             assert read_all(client) == b""
