@@ -29,7 +29,8 @@ from swell.wire.messages import Done, Failed
 __all__ = ["routes"]
 
 TAIL: Final = 200  #: entries that a reader begins with
-UNREAD_MAX: Final = 2_000  #: entries that wait for a slow reader; older ones are skipped, and their number is told
+UNREAD_MAX: Final = 2 << 20  #: characters that wait for a slow reader; what is older is skipped, and how much is told
+ENTRY_SIZE: Final = 200  #: of an entry without text, about
 AT_ONCE_MAX: Final = 500  #: entries in one event
 TOGETHER_S: Final = 0.25  #: what comes within that time is sent as one event
 BEAT_S: Final = 15.0  #: something is sent at least so often, or a reader that is gone would not be noticed
@@ -74,11 +75,12 @@ class _Reader:
         self._link = link
         self._question = question
         self._unread: deque[Written] = deque()
-        self._skipped = 0
+        self._size = 0  # of what is unread, in characters
+        self._skipped = 0  # lines
         self._news = asyncio.Event()
 
     async def events(self) -> AsyncIterator[bytes]:
-        """Yield events: `lines`; `skipped`, so many; at the end `over`, with the reason, if there is one."""
+        """Yield events: `lines`; `skipped`, so many lines; at the end `over`, with the reason, if there is one."""
         reading = asyncio.ensure_future(self._read())
         try:
             yield b": reading\n\n"
@@ -104,7 +106,9 @@ class _Reader:
             self._link.shut()
 
     def _take(self) -> list[Written]:
-        return [self._unread.popleft() for _ in range(min(AT_ONCE_MAX, len(self._unread)))]
+        taken = [self._unread.popleft() for _ in range(min(AT_ONCE_MAX, len(self._unread)))]
+        self._size -= sum(map(_size, taken))
+        return taken
 
     async def _read(self) -> str:
         """Keep what comes until no more can; return why not, "" if all was written."""
@@ -128,12 +132,18 @@ class _Reader:
             self._news.set()
 
     def _keep(self, entry: LogEntry, payload: bytes) -> None:
-        if len(self._unread) == UNREAD_MAX:
-            self._unread.popleft()
-            self._skipped += 1
         text, name = payload.decode("utf-8", "replace").removesuffix("\n"), entry.function_name.removesuffix(".*")
         self._unread.append(Written(entry.at, name, entry.container_id, entry.stream, entry.call_ids, text))
+        self._size += _size(self._unread[-1])
+        while self._size > UNREAD_MAX and len(self._unread) > 1:
+            oldest = self._unread.popleft()
+            self._size -= _size(oldest)
+            self._skipped += oldest.text.count("\n") + 1
         self._news.set()
+
+
+def _size(entry: Written) -> int:
+    return len(entry.text) + ENTRY_SIZE
 
 
 def _event(name: str, data: object) -> bytes:
