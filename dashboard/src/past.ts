@@ -5,6 +5,7 @@ import { live, type Fn } from "./live";
 
 const NAMES = ["at", "pending", "running", "plan", "requested", "observed", "wait_p50", "wait_p90", "wait_p99", "run_p50", "run_p90", "run_p99"] as const;
 const MOMENTS_MAX = 900;
+const DECISIONS_S = 2; // between questions for decisions, which may come many times a second
 
 type Name = (typeof NAMES)[number];
 export type Decision = { at: number; plan: number; live: number; reason: string; held_back: string };
@@ -15,6 +16,7 @@ export class Past {
   columns: Signal<Columns> = signal(Object.fromEntries(NAMES.map((name) => [name, []])) as unknown as Columns);
   decisions: Signal<Decision[]> = signal([]);
   private reason = "";
+  private askedAt = 0;
   private asking = false;
 
   constructor(private id: string) {
@@ -46,8 +48,9 @@ export class Past {
       NAMES.map((name) => [name, [...columns[name].slice(drop), now[name]]]),
     ) as Columns;
     const reason = `${fn.plan} ${fn.reason} ${fn.held_back}`;
-    if (reason !== this.reason) {
+    if (reason !== this.reason && at - this.askedAt >= DECISIONS_S) {
       this.reason = reason;
+      this.askedAt = at;
       void this.load(false);
     }
   }

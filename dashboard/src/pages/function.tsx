@@ -166,7 +166,7 @@ function Decisions({ decisions, fn }: { decisions: Decision[]; fn: Fn }) {
       {decisions.length === 0 && <p class="muted">None lately. {fn.reason}</p>}
       <ol class="plain" tabIndex={0}>
         {decisions.slice(0, DECISIONS_SHOWN).map((each) => (
-          <li key={`${each.at} ${each.plan}`}>
+          <li key={`${each.at} ${each.plan} ${each.reason}`}>
             <span class="muted">
               <Ago at={each.at} />
             </span>

@@ -37,7 +37,7 @@ function useStory(about: string, isOver: (story: Story) => boolean): Told | null
   return current;
 }
 
-const hasEnded = (story: Story): boolean => /succe|fail|cancel|end|timed|stopp|lost|done|over/i.test(story.state);
+const hasEnded = (story: Story): boolean => /^(ended|succeeded|failed|cancelled|timed|terminated|stopped|lost)/i.test(story.state);
 
 export function CallPage({ id }: { id: string }) {
   const told = useStory(id, hasEnded);
@@ -152,9 +152,9 @@ function Timeline({ story }: { story: Story }) {
 }
 
 function tone(name: string, names: string[]): number {
-  if (/ran|run|busy|execut|was there|is there/i.test(name)) return 1;
-  if (/wait|queue|idle/i.test(name)) return 4;
+  if (/^ran|was there/i.test(name)) return 1;
   if (/start/i.test(name)) return 2;
+  if (/wait/i.test(name)) return 4;
   return (names.indexOf(name) % 3) + 2;
 }
 

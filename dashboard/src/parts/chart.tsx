@@ -89,7 +89,7 @@ function options(props: Props, width: number): uPlot.Options {
   return {
     width: Math.max(width, 100),
     height: HEIGHT,
-    padding: [8, 8, 0, 0],
+    padding: [8, 26, 0, 0],
     legend: { show: false },
     cursor: { points: { size: 6 }, drag: { x: false, y: false } },
     plugins: [tooltip(props)],
