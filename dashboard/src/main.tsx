@@ -75,9 +75,9 @@ function Bar({ page }: { page: string }) {
           );
         })}
       </nav>
-      <span class={`connection ${state.replace(" ", "-")}`} role="status">
+      <span class={`connection ${state.replace(" ", "-")}`}>
         <i aria-hidden="true" />
-        <span>{state}</span>
+        <span role="status">{state}</span>
         {server && state === "live" && (
           <span class="muted up">
             v{server.version}, up <Age since={server.started_at} />

@@ -154,11 +154,13 @@ function Feed({ of }: { of: Record<string, string> }) {
         <button type="button" aria-pressed={paused !== null} onClick={() => setPaused(paused ? null : kept.current)}>
           {paused ? `Go on${waiting ? ` (${exact(waiting)} new)` : ""}` : "Pause"}
         </button>
-        <span class="muted num" role="status">
+        <span class="muted num">
           {needle || stream ? `${exact(found.length)} of ${exact(all.length)} lines` : `${exact(all.length)} lines`}
           {skipped > 0 && `, ${exact(skipped)} skipped: they came faster than they could be shown`}
-          {following === "lost" && ", connection lost, trying again…"}
-          {following === "over" && `, ${why || "nothing more can come"}`}
+          <span role="status">
+            {following === "lost" && ", connection lost, trying again…"}
+            {following === "over" && `, ${why || "nothing more can come"}`}
+          </span>
         </span>
       </div>
       <div
@@ -166,6 +168,7 @@ function Feed({ of }: { of: Record<string, string> }) {
         ref={box}
         tabIndex={0}
         role="log"
+        aria-live="off" // lines may come a hundred times a second
         aria-label="Lines"
         onScroll={(event) => {
           const { scrollTop, scrollHeight, clientHeight } = event.currentTarget;
