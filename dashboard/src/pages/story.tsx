@@ -2,22 +2,15 @@
 import { useEffect, useState } from "preact/hooks";
 import { api, ask } from "../api";
 import { live } from "../live";
-import { clock, exact, moment, span } from "../format";
+import { clock, exact, moment } from "../format";
 import { to } from "../route";
 import { Missing } from "../parts/missing";
 import { Pill } from "../parts/state";
+import { seconds, Timeline, type Story } from "../parts/timeline";
+import { useInputs, Waterfall } from "./waterfall";
 
-type Story = {
-  title: string;
-  state: string;
-  events: { at: string; text: string }[];
-  parts: { name: string; seconds: number }[];
-};
-
-type Call = { app_name: string; function_name: string; kind: string; state: string };
+type Call = { app_name: string; function_name: string; kind: string; state: string; num_inputs: number | null };
 type Told = { about: string; story: Story } | { about: string; trouble: string };
-
-const seconds = (at: string): number => Date.parse(at) / 1_000;
 
 /** Ask again with every news until the subject has come to its end. */
 function useStory(about: string, isOver: (story: Story) => boolean): Told | null {
@@ -49,6 +42,8 @@ export function CallPage({ id }: { id: string }) {
   }, [id, state]);
   const name = call?.function_name.replace(/\.\*$/, "");
   const fn = call && live.value!.functions.find((each) => each.app === call.app_name && each.name === name);
+  const total = call?.num_inputs ?? 0;
+  const inputs = useInputs(id, total, call !== null && call.state !== "open");
   if (!told) return <p class="muted" role="status">Reading…</p>;
   if ("trouble" in told) return <Missing what="This call" why={told.trouble} />;
   const cancel = () => ask(api("calls", id, "cancel"), "POST", {}).catch((error: Error) => setTrouble(error.message));
@@ -73,7 +68,8 @@ export function CallPage({ id }: { id: string }) {
         )}
         {trouble && <p class="trouble">{trouble}</p>}
       </header>
-      <Timeline story={told.story} />
+      <Timeline story={(total === 1 && inputs[0]) || told.story} />
+      <Waterfall inputs={inputs} total={total} />
       <Events story={told.story} />
     </>
   );
@@ -107,55 +103,6 @@ function StoryState({ story }: { story: Story }) {
   const state = story.state;
   const mood = /fail|timed|lost/i.test(state) ? "bad" : /succe|ready|running|busy/i.test(state) ? "good" : "calm";
   return <Pill mood={mood}>{state}</Pill>;
-}
-
-function Timeline({ story }: { story: Story }) {
-  const total = story.parts.reduce((sum, part) => sum + part.seconds, 0);
-  if (!total) return null;
-  let before = 0;
-  const names = [...new Set(story.parts.map((part) => part.name))];
-  return (
-    <figure class="card timeline" aria-label="Where the time went">
-      <div class="bar" role="img" aria-label={story.parts.map((part) => `${part.name} ${span(part.seconds)}`).join(", ")}>
-        {story.parts.map((part, i) => {
-          const left = (before / total) * 100;
-          before += part.seconds;
-          const width = (part.seconds / total) * 100;
-          return (
-            <i
-              key={i}
-              class={`fill-${tone(part.name, names)}`}
-              style={{ left: `${left}%`, width: `${width}%` }}
-              title={`${part.name}: ${span(part.seconds)}`}
-            />
-          );
-        })}
-      </div>
-      <div class="scale num muted" aria-hidden="true">
-        <span>0</span>
-        <span>{span(total / 2)}</span>
-        <span>{span(total)}</span>
-      </div>
-      <ul class="legend parts">
-        {names.map((name) => {
-          const taken = story.parts.filter((part) => part.name === name).reduce((sum, part) => sum + part.seconds, 0);
-          return (
-            <li key={name}>
-              <i class={`swatch fill-${tone(name, names)}`} /> {name} <b class="num">{span(taken)}</b>{" "}
-              <span class="muted num">{Math.round((taken / total) * 100)} %</span>
-            </li>
-          );
-        })}
-      </ul>
-    </figure>
-  );
-}
-
-function tone(name: string, names: string[]): number {
-  if (/^ran|was there/i.test(name)) return 1;
-  if (/start/i.test(name)) return 2;
-  if (/wait/i.test(name)) return 4;
-  return (names.indexOf(name) % 3) + 2;
 }
 
 /** Text in which ids of calls and containers are links. */
