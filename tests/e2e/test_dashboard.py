@@ -188,6 +188,22 @@ def test_numbers_move_while_calls_run(desk: Desk) -> None:
     expect(page.get_by_role("row").filter(has=page.get_by_title(call_id))).to_contain_text("ended")
 
 
+def test_a_call_shows_where_its_time_went(desk: Desk) -> None:
+    call_id = desk.place.python("print(swell.Function.from_name('shop', 'order').spawn_map([0.0] * 30).object_id)")
+    page = desk.page()
+    page.get_by_role("link", name="Calls", exact=True).click()
+    page.get_by_title(call_id).click()
+    expect(page.locator(".title .pill")).to_have_text("ended", timeout=PATIENCE_MS)
+    expect(page.get_by_role("figure", name="Where the time went")).to_contain_text("ran")
+    inputs = page.get_by_role("figure", name="When each input waited and ran")
+    expect(inputs.locator(".lane")).to_have_count(20)
+    expect(inputs).to_contain_text("and 10 more")
+    expect(page.locator(".events")).to_contain_text("opened")
+    page.locator(".events").get_by_role("link").first.click()
+    expect(page.locator("main h1")).to_contain_text("ta-")
+    expect(page.locator(".events")).to_contain_text("requested")
+
+
 def test_a_slider_changes_the_autoscaler(desk: Desk) -> None:
     page = desk.page()
     page.get_by_role("link", name="price", exact=True).click()
