@@ -89,6 +89,7 @@ class Desk:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         try:
@@ -128,10 +129,10 @@ def test_a_link_logs_in_once(desk: Desk) -> None:
     assert link.startswith(f"{desk.url}/login?token=")
     page = desk.browser.new_page()
     page.goto(link)
-    expect(page.get_by_role("heading", name="shop")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_role("heading", name="shop")).to_be_visible()
     assert "token" not in page.url
     page.reload()
-    expect(page.get_by_role("heading", name="shop")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_role("heading", name="shop")).to_be_visible()
 
     another = desk.browser.new_context().new_page()
     answer = another.goto(link)
@@ -166,7 +167,7 @@ def test_numbers_move_while_calls_run(desk: Desk) -> None:
     expect(row).to_be_visible()
     call_id = desk.place.python("print(swell.Function.from_name('shop', 'order').spawn_map([1_000.0] * 5).object_id)")
     try:
-        expect(row.locator("[data-name=running]")).to_have_text("3", timeout=PATIENCE_MS)
+        expect(row.locator("[data-name=running]")).to_have_text("3")
         expect(row.locator("[data-name=waiting]")).to_have_text("2")
         expect(row.locator("[data-name=containers]")).to_have_text("3/3")
 
@@ -193,7 +194,7 @@ def test_a_call_shows_where_its_time_went(desk: Desk) -> None:
     page = desk.page()
     page.get_by_role("link", name="Calls", exact=True).click()
     page.get_by_title(call_id).click()
-    expect(page.locator(".title .pill")).to_have_text("ended", timeout=PATIENCE_MS)
+    expect(page.locator(".title .pill")).to_have_text("ended")
     expect(page.get_by_role("figure", name="Where the time went")).to_contain_text("ran")
     inputs = page.get_by_role("figure", name="When each input waited and ran")
     expect(inputs.locator(".lane")).to_have_count(20)
@@ -236,7 +237,7 @@ def test_what_the_server_refuses_is_said_beside_the_slider(desk: Desk) -> None:
     settings.get_by_label("At least, exactly").press("Enter")
     expect(settings.locator(".trouble")).to_contain_text("max_containers")
     assert desk.settings("price")["min_containers"] == 0
-    expect(settings.get_by_label("At least, exactly")).to_have_value("0", timeout=PATIENCE_MS)
+    expect(settings.get_by_label("At least, exactly")).to_have_value("0")
 
 
 def test_logs_follow(desk: Desk) -> None:
@@ -267,7 +268,7 @@ def test_a_container_is_stopped(desk: Desk) -> None:
     container_id = rows.first.get_by_role("link").first.get_attribute("title")
     page.get_by_role("button", name=f"Stop {container_id}").click()
     page.get_by_role("dialog").get_by_role("button", name="When it has finished").click()
-    expect(page.get_by_title(container_id or "")).to_be_hidden(timeout=PATIENCE_MS)
+    expect(page.get_by_title(container_id or "")).to_be_hidden()
 
 
 def test_a_telephone_shows_all_of_it(desk: Desk) -> None:
@@ -300,7 +301,7 @@ def test_a_newcomer_is_told_what_to_type_and_a_lost_server_is_noticed(tmp_path: 
         expect(page.get_by_role("heading", name="Nothing runs here yet")).to_be_visible()
         expect(page.get_by_text("swell deploy examples/deployed.py")).to_be_visible()
         place.told("stop")
-        expect(page.get_by_role("alert")).to_contain_text("connection is lost", timeout=PATIENCE_MS)
+        expect(page.get_by_role("alert")).to_contain_text("connection is lost")
     finally:
         if place.swell("status").returncode == 0:
             place.end()
