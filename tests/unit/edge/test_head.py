@@ -236,3 +236,14 @@ def test_the_edges_own_answers_are_whole() -> None:
     assert b"retry-after: 3" in told
     assert b"connection: close" in told
     assert response_bytes(429, "x", close=False, is_head=True).endswith(b"\r\n\r\n")
+
+
+def test_connection_cannot_take_away_what_says_where_a_body_ends() -> None:
+    named = (b"connection", b"content-length, host, x-mine")
+    asked = RequestHead(b"POST", b"/", "1.1", [(b"host", b"x"), (b"content-length", b"5"), named, (b"x-mine", b"1")])
+    written = asked.written(b"/", [], client="1.2.3.4", drop=frozenset(), close=False)
+    assert b"content-length: 5\r\n" in written
+    assert b"host: x\r\n" in written
+    assert b"x-mine" not in written
+    answer = ResponseHead(200, b"OK", [(b"content-length", b"5"), named])
+    assert b"content-length: 5\r\n" in answer.written(asked, chunked=False, close=False)

@@ -30,6 +30,8 @@ _HOP: Final = frozenset(
         b"http2-settings",
     )
 )
+#: What Connection cannot take away, whatever it names: without these, a body would be read as the next request.
+_KEPT: Final = frozenset((b"content-length", b"host"))
 _FORWARDED: Final = frozenset((b"x-forwarded-for", b"x-forwarded-proto"))
 #: The cookie by which somebody is logged in to the dashboard. Browsers send it to every port of a host, and it is not
 #: the business of an app.
@@ -89,7 +91,7 @@ class RequestHead:
                 if value.strip().lower() != b"chunked":
                     raise Refusal(501, f"transfer coding {value.decode('latin-1')!r} is not understood here")
             elif name == b"connection":
-                self._named.update(part.strip().lower() for part in value.split(b","))
+                self._named.update({part.strip().lower() for part in value.split(b",")} - _KEPT)
             elif name == b"upgrade":
                 upgrade = value.strip().lower()
         if version not in ("1.0", "1.1"):
@@ -199,7 +201,7 @@ class ResponseHead:
             elif name == b"transfer-encoding":
                 self.is_chunked = True
             elif name == b"connection":
-                self._named.update(part.strip().lower() for part in value.split(b","))
+                self._named.update({part.strip().lower() for part in value.split(b",")} - _KEPT)
 
     def has_body(self, method: bytes) -> bool:
         """True if something follows the head of an answer to this method."""
