@@ -289,6 +289,16 @@ def test_what_is_not_http_as_we_speak_it_is_refused_and_harms_nobody(line: bytes
     assert ask(f"{url}/").status == 200
 
 
+def test_a_body_stays_a_body_whatever_connection_names() -> None:
+    url = url_of(w.site)
+    lines = (f"Content-Length: {len(SMUGGLED)}", "Connection: content-length, host, close")
+    with raw(url) as client:
+        client.sendall(request(url, "/", "POST", *lines) + SMUGGLED)
+        data = read_all(client)
+    assert data.count(b"HTTP/1.1 200") == 1
+    assert json.loads(data.partition(b"\r\n\r\n")[2])["body"] == SMUGGLED.decode()
+
+
 def test_a_target_may_be_a_whole_url() -> None:
     url = url_of(w.site)
     with raw(url) as client:

@@ -41,7 +41,6 @@ class Edge:
         """See to it that there is an edge."""
         if not self._wanted:
             self._wanted = True
-            self._write_token()
             self._errands.run(self._keep())
 
     async def stop(self) -> None:
@@ -63,9 +62,12 @@ class Edge:
     def _write_token(self) -> None:
         """Make the token that opens the admin surface, unless a former server has."""
         path = self._places.admin_token_path
-        if not path.exists():
-            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-                file.write(secrets.token_urlsafe(32))
+        if path.exists() and path.stat().st_size:
+            return
+        draft = path.with_name(f"{path.name}~")
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(32))
+        os.replace(draft, path)  # it is whole, or not there
 
     async def _keep(self) -> None:
         loop, pause = asyncio.get_running_loop(), PAUSE_S
@@ -80,6 +82,10 @@ class Edge:
 
     async def _run(self) -> str:
         """Run it once; return how it ended."""
+        try:
+            self._write_token()
+        except OSError as error:
+            return f"could not be given a token: {error}"
         hold, self._lifeline = os.pipe()
         try:
             process = self._process = await asyncio.create_subprocess_exec(

@@ -10,7 +10,8 @@ import pytest
 from starlette.responses import PlainTextResponse
 
 from swell.edge.admin.guard import Guard
-from swell.edge.admin.sessions import SESSION_COOKIE, Sessions
+from swell.edge.admin.sessions import Sessions
+from swell.edge.session_cookie import SESSION_COOKIE
 
 TOKEN = "the-token"
 BEARER = {"authorization": f"Bearer {TOKEN}"}
@@ -156,3 +157,13 @@ def test_a_cookie_that_a_page_of_another_port_sends_along_opens_nothing(sessions
     assert sent("same-site", "no-cors") == 401
     assert sent("same-site", "navigate", "POST") == 401
     assert sent("cross-site", "websocket") == 401
+
+
+@pytest.mark.parametrize("shown", ["Bearer", "Bearer ", "bearer  "])
+def test_an_empty_token_opens_nothing(sessions: Sessions, shown: str) -> None:
+    headers = [(b"host", b"127.0.0.1"), (b"authorization", shown.encode())]
+    scope = {"type": "http", "method": "GET", "path": "/api/v1/status", "headers": headers}
+    for token in ("", TOKEN):
+        refusal = Guard(PlainTextResponse("in"), "127.0.0.1", token, sessions).refusal(scope)
+        assert refusal is not None
+        assert refusal.status_code == 401

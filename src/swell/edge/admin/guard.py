@@ -20,7 +20,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from swell.edge.admin.failures import refused
 from swell.edge.admin.login import how_to_log_in
-from swell.edge.admin.sessions import SESSION_COOKIE, Sessions
+from swell.edge.admin.sessions import Sessions
+from swell.edge.session_cookie import SESSION_COOKIE
 
 __all__ = ["OPEN", "Guard"]
 
@@ -80,7 +81,8 @@ class Guard:
 
     def _has_token(self, headers: Headers) -> bool:
         scheme, _, shown = headers.get("authorization", "").partition(" ")
-        return scheme.lower() == "bearer" and compare_digest(shown.strip().encode(), self._token)
+        # A token that is empty, as a full disk may leave it, opens nothing.
+        return scheme.lower() == "bearer" and bool(self._token) and compare_digest(shown.strip().encode(), self._token)
 
     def _is_logged_in(self, scope: Scope, headers: Headers) -> bool:
         try:

@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from swell.edge.admin.sessions import SESSION_COOKIE, SESSION_S, Sessions
+from swell.edge.admin.sessions import SESSION_S, Sessions
+from swell.edge.session_cookie import SESSION_COOKIE
 
 __all__ = ["how_to_log_in", "routes"]
 

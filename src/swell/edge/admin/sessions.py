@@ -12,9 +12,8 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
-__all__ = ["LOGIN_S", "SESSION_COOKIE", "SESSION_S", "Sessions"]
+__all__ = ["LOGIN_S", "SESSION_S", "Sessions"]
 
-SESSION_COOKIE: Final = "swell_session"
 LOGIN_S: Final = 600.0  #: how long a token for a login works
 SESSION_S: Final = 30 * 86_400.0  #: how long a browser stays logged in, if this process lives so long
 TOKENS_MAX: Final = 256  #: tokens that are not spent; the oldest make room

@@ -7,10 +7,11 @@ module must not know how a client's bytes are parsed, or how containers are foun
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import secrets
-from collections.abc import Callable
-from typing import Final, Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Protocol
 
 from swell.config import Settings
 from swell.edge.gateway.head import Header, RequestHead, ResponseHead
@@ -25,8 +26,11 @@ from swell.wire.web_names import socket_path
 
 __all__ = ["Client", "Exchange", "Means"]
 
+log = logging.getLogger("swell.edge")
+
 _TRIES_MAX: Final = 5  #: containers that did not accept the connection, one after another
 _AHEAD_MAX: Final = 64 << 10  #: bytes of a body that are taken before there is a container
+_PAUSE_S: Final = 0.1  #: before another is asked for; longer with each
 _FOLLOW_S: Final = 60.0  #: how long a request that was sent round waits for its client to come back
 
 SUCCESS, FAILURE, TERMINATED = OutputStatus.SUCCESS, OutputStatus.FAILURE, OutputStatus.TERMINATED
@@ -143,9 +147,20 @@ class Exchange:
         function_id = self._means.router.known(self._aim)
         self._timer = self._loop.call_later(self._means.settings.web_wait_s, self._send_round)
         if function_id is None:
-            self._finding = self._loop.create_task(self._find())
+            self._begin_task(self._find())
         else:
             self._ask(function_id)
+
+    def _begin_task(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._finding = self._loop.create_task(work)
+        task.add_done_callback(self._check)
+
+    def _check(self, task: asyncio.Task[None]) -> None:
+        """Whatever goes wrong in a task, the request is answered, and its slot comes back."""
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a defect: a request did not get to its container", exc_info=task.exception())
+            self._release(FAILURE)
+            self._refuse(Refusal(500, "a defect in the edge, which has logged it"))
 
     async def _find(self) -> None:
         try:
@@ -167,7 +182,7 @@ class Exchange:
         if upstream is not None:
             self._begin(upstream)
         else:
-            self._finding = self._loop.create_task(self._connect(path))
+            self._begin_task(self._connect(path))
 
     async def _connect(self, path: str) -> None:
         try:
@@ -182,13 +197,18 @@ class Exchange:
             self._begin(upstream)
 
     def _not_accepted(self) -> None:
-        """The container accepts no connections any more, so nothing of the request is there: another may have it."""
-        self._release(TERMINATED)
+        """The container accepts no connections any more, so nothing of the request is there: another may have it.
+
+        The server may not have seen yet that the container is gone, and would name it again: it is given some time.
+        """
+        ticket, self._ticket = self._ticket, None
+        if ticket is not None:
+            ticket.release_in_doubt(TERMINATED)
         self._tries += 1
         if self._is_deserted:
             return
         if self._tries < _TRIES_MAX:
-            self._ask(self._function_id)
+            self._loop.call_later(_PAUSE_S * self._tries, self._ask, self._function_id)
         else:
             self._refuse(Refusal(503, f"{self._tries} containers did not accept the request"))
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from swell.edge.admin.sessions import SESSION_COOKIE
 from swell.edge.gateway.refusal import Refusal
+from swell.edge.session_cookie import SESSION_COOKIE
 
 __all__ = ["Header", "RequestHead", "ResponseHead", "response_bytes"]
 
@@ -103,8 +103,6 @@ class RequestHead:
         if method == b"CONNECT":
             raise Refusal(405, "this is no proxy for CONNECT")
         self.target, self.host = _split(target, hosts[0] if hosts else b"")
-        if self.is_chunked and version == "1.0":
-            raise Refusal(400, "HTTP 1.0 has no chunks")
         asks_to_switch = upgrade == b"websocket" and b"upgrade" in self._named
         self.wants_websocket = asks_to_switch and method == b"GET" and version == "1.1"
         if self.wants_websocket and self.has_body:

@@ -194,10 +194,13 @@ class Leases(asyncio.Protocol):
             case Routes():
                 self._on_routes(message.routes)
             case Bound():
-                self._bound.pop(message.request).set_result(message.function_id)
-            case Failed() if message.request in self._bound:
-                error = from_wire(message.code, message.text, message.fields)
-                self._bound.pop(message.request).set_exception(error)
+                answer = self._bound.pop(message.request, None)
+                if answer is not None and not answer.done():
+                    answer.set_result(message.function_id)
+            case Failed() if message.request:
+                answer = self._bound.pop(message.request, None)
+                if answer is not None and not answer.done():
+                    answer.set_exception(from_wire(message.code, message.text, message.fields))
             case Failed():
                 self._end(message.text)
             case Welcome():
