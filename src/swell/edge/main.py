@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import signal
@@ -18,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from swell.collector import calm
 from swell.config import Settings
 from swell.edge.gateway.exchange import Means
 from swell.edge.gateway.gateway import Gateway
@@ -120,8 +120,7 @@ class Edge:
             self._say(admin_url=await admin.start())
 
         await self._insist(listen, f"{settings.admin_host}:{settings.admin_port}", "SWELL_ADMIN_PORT")
-        gc.collect()
-        gc.freeze()  # what is here now stays for good
+        calm()
 
     async def _insist(self, listen: Callable[[], Awaitable[None]], where: str, setting: str) -> None:
         """Listen; as long as that cannot be, say why, and try again."""

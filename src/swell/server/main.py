@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import secrets
@@ -27,6 +26,7 @@ from msgspec.structs import replace
 
 from swell.backends.gpu import NvmlProvider
 from swell.backends.process.backend import ProcessBackend
+from swell.collector import calm
 from swell.config import Settings
 from swell.errors import Error, InvalidError
 from swell.logs import begin_logging
@@ -74,9 +74,7 @@ class Life:
             backlog=4_096,
         )
         up()
-        # What is here now stays for good: keep the collector from walking it again and again.
-        gc.collect()
-        gc.freeze()
+        calm()
         reason = await self._stop
         log.info("%s: it ends", reason)
         server.close()
