@@ -24,6 +24,7 @@ from swell.edge.gateway.gateway import Gateway
 from swell.edge.gateway.leases import Leases
 from swell.edge.gateway.proxy_auth import ProxyTokens
 from swell.edge.gateway.routing import Router
+from swell.edge.listening import listen_at
 from swell.edge.traffic import Traffic
 from swell.errors import Error
 from swell.home import proxy_tokens_path
@@ -39,7 +40,6 @@ __all__ = ["main"]
 log = logging.getLogger("swell.edge")
 
 _LOOK_AGAIN_S = 1.0  #: between attempts to listen at a port that is taken
-_BACKLOG = 4_096
 _GONE = "the server is gone already"  #: a run that was over before its edge had begun
 
 
@@ -100,7 +100,7 @@ class Edge:
         settings, any_port = self._settings, self._options.any_port
 
         async def listen() -> None:
-            listener = _listener(settings.web_host, settings.web_port, any_port=any_port)
+            listener = listen_at(settings.web_host, settings.web_port, any_port=any_port)
             await gateway.listen(listener)
             self._say(url=_url(listener))
 
@@ -145,30 +145,6 @@ class Edge:
         trouble = "; ".join(self._troubles.values())
         self._said = EdgeUp(url or said.url, admin_url or said.admin_url, trouble)
         self._leases.say(self._said)
-
-
-def _listener(host: str, port: int, *, any_port: bool) -> socket.socket:
-    """Return a listening socket.
-
-    Raises:
-        OSError: the port is taken, or the address is none of this machine.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        try:
-            listener.bind((host, port))
-        except OSError:
-            if not any_port:
-                raise
-            listener.bind((host, 0))
-        listener.listen(_BACKLOG)
-    except OSError:
-        listener.close()
-        raise
-    listener.setblocking(False)
-    return listener
 
 
 def _url(listener: socket.socket) -> str:

@@ -5,25 +5,11 @@ The gateway counts, metrics are made of it. This module must not know HTTP, or w
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
 
-from swell.wire.observe import BOUNDS_S
+from swell.engine.measures import Histogram
 
-__all__ = ["Durations", "Traffic"]
-
-
-class Durations:
-    """How many requests took how long."""
-
-    def __init__(self) -> None:
-        self.counts = [0] * (len(BOUNDS_S) + 1)  #: by classes of BOUNDS_S
-        self.total_s = 0.0
-
-    def add(self, seconds: float) -> None:
-        """Count one."""
-        self.counts[bisect_left(BOUNDS_S, seconds)] += 1
-        self.total_s += seconds
+__all__ = ["Traffic"]
 
 
 class Traffic:
@@ -33,7 +19,7 @@ class Traffic:
         self.answered: Counter[tuple[str, int]] = Counter()  #: by label and status; 0: broken off
         self.refused: Counter[int] = Counter()  #: that were not let in, by status
         self.going_on: Counter[str] = Counter()  #: by label
-        self.durations: dict[str, Durations] = {}  #: by label
+        self.durations: dict[str, Histogram] = {}  #: by label
 
     def began(self, label: str) -> None:
         """A request was let in."""
@@ -45,7 +31,7 @@ class Traffic:
         self.answered[label, status] += 1
         durations = self.durations.get(label)
         if durations is None:
-            durations = self.durations[label] = Durations()
+            durations = self.durations[label] = Histogram()
         durations.add(seconds)
 
     def was_refused(self, status: int) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from collections.abc import Callable
 from email.utils import formatdate
 from functools import cache
@@ -34,6 +33,7 @@ from swell.edge.admin.failures import refused
 from swell.edge.admin.guard import Guard
 from swell.edge.admin.history import History
 from swell.edge.admin.sessions import Sessions
+from swell.edge.listening import BACKLOG, listen_at
 from swell.edge.traffic import Traffic
 from swell.sdk.client import Client
 from swell.wire.observe import Observation, Observe
@@ -41,7 +41,6 @@ from swell.wire.web import Route
 
 __all__ = ["Admin"]
 
-BACKLOG: Final = 128
 KEEP_ALIVE_S: Final = 30
 
 log = logging.getLogger("swell.edge")
@@ -122,12 +121,7 @@ class Admin:
             # Bad requests are their senders' business, and what an app raises is told by `_broken`.
             logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         host, port = self._settings.admin_host, self._settings.admin_port
-        try:
-            endpoint = _listen(host, port)
-        except OSError:
-            if not self._any_port or not port:
-                raise
-            endpoint = _listen(host, 0)
+        endpoint = listen_at(host, port, any_port=self._any_port)
         loop = asyncio.get_running_loop()
         self._observing = loop.create_task(self._history.run())
         self._listener = await loop.create_server(self._connection, sock=endpoint, backlog=BACKLOG)
@@ -173,19 +167,6 @@ class _Traffic:
             (b"x-frame-options", b"DENY"),
             (b"referrer-policy", b"same-origin"),
         ]
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    endpoint = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        endpoint.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        endpoint.bind((host, port))
-        endpoint.setblocking(False)
-    except BaseException:
-        endpoint.close()
-        raise
-    return endpoint
 
 
 async def _healthy(_request: Request) -> Response:

@@ -22,13 +22,13 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from swell.edge.admin.api.operation import Backstage
-from swell.edge.traffic import Durations, Traffic
+from swell.edge.traffic import Traffic
 from swell.model import OutputStatus
 from swell.wire.observe import BOUNDS_S, FormerMeasures, FunctionMeasures, Observation, Observe, Times
 
 __all__ = ["METRICS", "Measured", "exposition", "routes"]
 
-Samples = Iterable[tuple[tuple[str, ...], float]] | Iterable[tuple[tuple[str, ...], Times | Durations]]
+Samples = Iterable[tuple[tuple[str, ...], float]] | Iterable[tuple[tuple[str, ...], Times]]
 
 Counted = FunctionMeasures | FormerMeasures
 
@@ -319,6 +319,6 @@ METRICS: Final[tuple[Definition, ...]] = (
         "histogram",
         ("label",),
         "How long requests take, from their head to the end of the answer.",
-        lambda measured: [((label,), durations) for label, durations in measured.traffic.durations.items()],
+        lambda measured: [((label,), durations.times()) for label, durations in measured.traffic.durations.items()],
     ),
 )

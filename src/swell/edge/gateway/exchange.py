@@ -268,11 +268,6 @@ class Exchange:
         if self._head.is_chunked and self._upstream is not None:
             self._upstream.write(b"0\r\n\r\n")
 
-    @property
-    def has_all(self) -> bool:
-        """True if the request is complete."""
-        return self._has_all
-
     # ------------------------------------------------------------ the answer
 
     def interim(self, head: ResponseHead) -> None:

@@ -19,13 +19,13 @@ from swell.edge.gateway.proxy_auth import ProxyTokens
 from swell.edge.gateway.refusal import Refusal
 from swell.edge.gateway.round_trip import without_round_trip
 from swell.edge.gateway.routing import Aim
+from swell.edge.listening import BACKLOG
 from swell.edge.traffic import Traffic
 
 __all__ = ["Gateway"]
 
 log = logging.getLogger("swell.edge")
 
-_BACKLOG: Final = 4_096
 _NOTHING_DROPPED: Final[frozenset[bytes]] = frozenset()
 
 
@@ -54,7 +54,7 @@ class Gateway:
     async def listen(self, listener: socket.socket) -> None:
         """Take connections."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self), sock=listener, backlog=_BACKLOG)
+        self._server = await loop.create_server(lambda: Connection(self), sock=listener, backlog=BACKLOG)
 
     def close(self) -> None:
         """Take none any more, and break those that there are."""
