@@ -9,6 +9,7 @@ import sys
 from typing import Any, Final
 
 import click
+from msgspec.structs import asdict
 
 from swell.cli.facts import containers_text, inputs_text, plan_text, schedule_text, settings_text
 from swell.cli.identify import app_among, app_meant, container_meant
@@ -122,7 +123,6 @@ def _as_json(found: AppDescription) -> dict[str, Any]:
 
 
 def _function_as_json(row: FunctionRow) -> dict[str, Any]:
-    settings = row.settings
     return {
         "name": row.name.removesuffix(".*"),
         "function_id": row.function_id,
@@ -132,7 +132,7 @@ def _function_as_json(row: FunctionRow) -> dict[str, Any]:
         "reason": row.reason,
         "held_back": row.held_back or None,
         "inputs": {"waiting": row.pending, "running": row.running, "done": row.done},
-        "settings": {name: getattr(settings, name) for name in settings.__struct_fields__},
+        "settings": asdict(row.settings),
         "schedule": row.schedule or None,
         "next_run": None if row.next_run is None else local(row.next_run),
     }

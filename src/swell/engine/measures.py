@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 
-from swell.wire.observe import BOUNDS_S, Times
+from swell.wire.observe import BOUNDS_S, Counted, Times
 
 __all__ = ["Former", "Histogram", "Measures"]
 
@@ -59,6 +59,20 @@ class Measures:
         self.lost += other.lost
         self.containers_failed += other.containers_failed
         self.containers_lost += other.containers_lost
+
+    def counted(self, accepted: int) -> Counted:
+        """Return what has been counted so far of a pool that has let in so many inputs."""
+        return Counted(
+            accepted,
+            dict(self.ended),
+            self.retried,
+            self.lost,
+            self.containers_failed,
+            self.containers_lost,
+            self.wait.times(),
+            self.run.times(),
+            self.start.times(),
+        )
 
 
 class Former(Measures):

@@ -12,7 +12,6 @@ from swell.engine.call import Call
 from swell.engine.census import function_row
 from swell.engine.diary import CallDiary
 from swell.engine.ledger import KnownNode, Ledger
-from swell.engine.measures import Former
 from swell.engine.pool import Pool
 from swell.engine.web import Web
 from swell.wire.observe import CallRow, DecisionRow, FormerMeasures, FunctionMeasures, NodeRow
@@ -44,7 +43,10 @@ class Observatory:
 
     def former(self) -> list[FormerMeasures]:
         """Tell what was counted of pools that are gone."""
-        return [_former(app_name, name, counted) for (app_name, name), counted in self._ledger.former.items()]
+        return [
+            FormerMeasures(app_name, name, former.counted(former.accepted))
+            for (app_name, name), former in self._ledger.former.items()
+        ]
 
     def calls(self) -> list[CallRow]:
         """Describe the latest calls: those that go on, then those that have ended."""
@@ -72,7 +74,6 @@ def _node_row(known: KnownNode) -> NodeRow:
 
 
 def _measures(pool: Pool, since: float, url: str) -> FunctionMeasures:
-    counted = pool.measures
     return FunctionMeasures(
         pool.app.id,
         pool.app.name,
@@ -81,33 +82,9 @@ def _measures(pool: Pool, since: float, url: str) -> FunctionMeasures:
         pool.override,
         len(pool.containers),
         sum(container.ready_at is not None for container in pool.containers.values()),
-        pool.accepted,
-        dict(counted.ended),
-        counted.retried,
-        counted.lost,
-        counted.containers_failed,
-        counted.containers_lost,
-        counted.wait.times(),
-        counted.run.times(),
-        counted.start.times(),
+        pool.measures.counted(pool.accepted),
         [DecisionRow(*decision) for decision in pool.decisions if decision.at > since],
         url,
-    )
-
-
-def _former(app_name: str, name: str, counted: Former) -> FormerMeasures:
-    return FormerMeasures(
-        app_name,
-        name,
-        counted.accepted,
-        dict(counted.ended),
-        counted.retried,
-        counted.lost,
-        counted.containers_failed,
-        counted.containers_lost,
-        counted.wait.times(),
-        counted.run.times(),
-        counted.start.times(),
     )
 
 

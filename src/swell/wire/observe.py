@@ -16,6 +16,7 @@ from swell.wire.message import Message
 __all__ = [
     "BOUNDS_S",
     "CallRow",
+    "Counted",
     "DecisionRow",
     "FormerMeasures",
     "FunctionMeasures",
@@ -60,16 +61,9 @@ class DecisionRow(_Row, frozen=True):
     held_back: str
 
 
-class FunctionMeasures(_Row, frozen=True):
-    """One function, with all that is counted of it since the server started."""
+class Counted(_Row, frozen=True):
+    """What is counted of the inputs and containers of a function since the server started."""
 
-    app_id: str
-    app_name: str
-    row: FunctionRow
-    static: AutoscalerSettings  #: as declared
-    override: AutoscalerSettings  #: as changed at run time
-    requested: int  #: containers asked for that are not gone
-    observed: int  #: those of them that have checked in
     accepted: int
     ended: dict[int, int]  #: inputs by OutputStatus
     retried: int
@@ -79,24 +73,29 @@ class FunctionMeasures(_Row, frozen=True):
     wait: Times  #: of inputs, from being queued to a container
     run: Times  #: of inputs, or of batches, in a container
     start: Times  #: of containers, from being asked for to being ready
+
+
+class FunctionMeasures(_Row, frozen=True):
+    """One function."""
+
+    app_id: str
+    app_name: str
+    row: FunctionRow
+    static: AutoscalerSettings  #: as declared
+    override: AutoscalerSettings  #: as changed at run time
+    requested: int  #: containers asked for that are not gone
+    observed: int  #: those of them that have checked in
+    counted: Counted
     decisions: list[DecisionRow]
     url: str = ""
 
 
 class FormerMeasures(_Row, frozen=True):
-    """What was counted of all pools of one name that are gone; the fields are those of `FunctionMeasures`."""
+    """All pools of one name that are gone."""
 
     app_name: str
     name: str
-    accepted: int
-    ended: dict[int, int]
-    retried: int
-    lost: int
-    containers_failed: int
-    containers_lost: int
-    wait: Times
-    run: Times
-    start: Times
+    counted: Counted
 
 
 class NodeRow(_Row, frozen=True):

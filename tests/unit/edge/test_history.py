@@ -11,7 +11,7 @@ from swell.edge.admin.history import MOMENTS_MAX, FunctionPast, History, quantil
 from swell.errors import ServiceError
 from swell.model import AutoscalerSettings
 from swell.wire.inquiries import FunctionRow
-from swell.wire.observe import BOUNDS_S, DecisionRow, FunctionMeasures, Observation, Times
+from swell.wire.observe import BOUNDS_S, Counted, DecisionRow, FunctionMeasures, Observation, Times
 
 NONE = Times([0] * (len(BOUNDS_S) + 1), 0.0)
 
@@ -26,9 +26,8 @@ def counts(**classes: int) -> list[int]:
 def measures(name: str = "f", *, ended: int = 0, wait: Times = NONE, decisions: Any = ()) -> FunctionMeasures:
     settings = AutoscalerSettings()
     row = FunctionRow(name, f"fu-{name}", 1, settings, 0, 1, 0, 5, 2, ended, 3, "because")
-    return FunctionMeasures(
-        "ap-1", "app", row, settings, settings, 3, 2, 7, {1: ended}, 0, 0, 0, 0, wait, NONE, NONE, list(decisions)
-    )
+    counted = Counted(7, {1: ended}, 0, 0, 0, 0, wait, NONE, NONE)
+    return FunctionMeasures("ap-1", "app", row, settings, settings, 3, 2, counted, list(decisions))
 
 
 def observation(at: float, *functions: FunctionMeasures) -> Observation:

@@ -8,7 +8,7 @@ from swell.edge.admin.metrics import Measured, exposition
 from swell.edge.traffic import Traffic
 from swell.model import AutoscalerSettings, OutputStatus
 from swell.wire.inquiries import FunctionRow
-from swell.wire.observe import BOUNDS_S, FormerMeasures, FunctionMeasures, Observation, Times
+from swell.wire.observe import BOUNDS_S, Counted, FormerMeasures, FunctionMeasures, Observation, Times
 
 NO_SETTINGS = AutoscalerSettings()
 
@@ -20,13 +20,13 @@ def times(count: int) -> Times:
 def there(name: str, count: int) -> FunctionMeasures:
     row = FunctionRow(name, f"fu-{name}", 1, NO_SETTINGS, 0, 0, 1, 2, 0, count, 1, "why")
     ended = {int(OutputStatus.SUCCESS): count}
-    counts = (count, ended, 0, 0, 0, 0, times(count), times(count), times(count))
-    return FunctionMeasures("ap-1", "shop", row, NO_SETTINGS, NO_SETTINGS, 1, 1, *counts, [])
+    counted = Counted(count, ended, 0, 0, 0, 0, times(count), times(count), times(count))
+    return FunctionMeasures("ap-1", "shop", row, NO_SETTINGS, NO_SETTINGS, 1, 1, counted, [])
 
 
 def gone(name: str, count: int) -> FormerMeasures:
     ended = {int(OutputStatus.SUCCESS): count, int(OutputStatus.TIMEOUT): 1}
-    return FormerMeasures("shop", name, count + 1, ended, 0, 0, 0, 0, times(count), times(count), times(count))
+    return FormerMeasures("shop", name, Counted(count + 1, ended, 0, 0, 0, 0, times(count), times(count), times(count)))
 
 
 def samples(functions: list[FunctionMeasures], former: list[FormerMeasures]) -> dict[tuple[str, ...], float]:

@@ -40,11 +40,11 @@ def test_waiting_running_and_starting_are_timed(diary) -> None:
     diary.at(3.0).ready("c1")
     diary.at(4.0).completes("c1", 1, 0, busy_s=0.3)
     found = measures(diary)
-    assert found.wait.counts == counted(2.0)
-    assert found.run.counts == counted(0.3)
-    assert found.start.counts == counted(2.0)
-    assert found.ended == {OutputStatus.SUCCESS: 1}
-    assert (found.accepted, found.requested, found.observed) == (1, 1, 1)
+    assert found.counted.wait.counts == counted(2.0)
+    assert found.counted.run.counts == counted(0.3)
+    assert found.counted.start.counts == counted(2.0)
+    assert found.counted.ended == {OutputStatus.SUCCESS: 1}
+    assert (found.counted.accepted, found.requested, found.observed) == (1, 1, 1)
 
 
 def test_failures_retries_and_losses_are_counted(diary) -> None:
@@ -54,18 +54,18 @@ def test_failures_retries_and_losses_are_counted(diary) -> None:
     diary.completes("c1", 1, 0, status=OutputStatus.FAILURE)
     diary.at(2.0)
     diary.exits("c1")
-    found = measures(diary)
+    found = measures(diary).counted
     assert (found.retried, found.lost, found.containers_lost, found.ended) == (1, 1, 1, {})
     diary.ready("c2")
     diary.completes("c2", 3, 0, status=OutputStatus.FAILURE)
-    assert measures(diary).ended == {OutputStatus.FAILURE: 1}
+    assert measures(diary).counted.ended == {OutputStatus.FAILURE: 1}
 
 
 def test_a_failed_start_is_counted(diary) -> None:
     diary.opens()
     diary.calls("fc-1")
     diary.fails_to_start("c1")
-    assert measures(diary).containers_failed == 1
+    assert measures(diary).counted.containers_failed == 1
 
 
 def test_a_request_is_counted_as_any_input(diary) -> None:
@@ -73,8 +73,8 @@ def test_a_request_is_counted_as_any_input(diary) -> None:
     diary.asks_for("fc-1")
     diary.ready("c1")
     diary.at(1.0).releases("fc-1", busy_s=0.2)
-    assert measures(diary).ended == {OutputStatus.SUCCESS: 1}
-    assert measures(diary).run.counts == counted(0.2)
+    assert measures(diary).counted.ended == {OutputStatus.SUCCESS: 1}
+    assert measures(diary).counted.run.counts == counted(0.2)
 
 
 def test_decisions_are_told_from_a_moment_on(diary) -> None:
@@ -125,7 +125,7 @@ def test_what_was_counted_of_a_variant_that_is_gone_is_kept_under_its_name(diary
     diary.exits("c1")
     assert variant not in diary.engine.ledger.pools
     former = {(each.app_name, each.name): each for each in diary.engine.observatory.former()}
-    kept = former["shop", "f"]
+    kept = former["shop", "f"].counted
     assert (kept.accepted, kept.ended, sum(kept.wait.counts)) == (1, {OutputStatus.SUCCESS: 1}, 1)
 
 

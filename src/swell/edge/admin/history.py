@@ -66,8 +66,8 @@ class FunctionPast:
             row.plan,
             now.requested,
             now.observed,
-            quantiles(_between(None if before is None else before.wait, now.wait)),
-            quantiles(_between(None if before is None else before.run, now.run)),
+            quantiles(_between(None if before is None else before.counted.wait, now.counted.wait)),
+            quantiles(_between(None if before is None else before.counted.run, now.counted.run)),
             self._rate(at, now),
         )
         self._before = now
@@ -78,7 +78,7 @@ class FunctionPast:
     def _rate(self, at: float, now: FunctionMeasures) -> float:
         if self._before is None or not self.moments:
             return 0.0
-        ended = sum(now.ended.values()) - sum(self._before.ended.values())
+        ended = sum(now.counted.ended.values()) - sum(self._before.counted.ended.values())
         return max(0, ended) / max(1e-3, at - self.moments[-1].at)
 
 

@@ -9,13 +9,14 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import asdict
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from swell.edge.admin.failures import refused
 from swell.edge.admin.history import FunctionPast, History, Moment, Quantiles
-from swell.model import AutoscalerSettings, OutputStatus
+from swell.model import OutputStatus
 from swell.wire.observe import CallRow, FunctionMeasures, Observation
 
 __all__ = ["routes"]
@@ -62,7 +63,7 @@ class _Telling:
                 "address": seen.address,
                 "pid": seen.pid,
             },
-            "nodes": [_named(node) for node in seen.nodes],
+            "nodes": [asdict(node) for node in seen.nodes],
             "apps": [
                 {
                     "app_id": app.app_id,
@@ -97,14 +98,14 @@ class _Telling:
             "idle": row.idle,
             "pending": row.pending,
             "running": row.running,
-            "accepted": each.accepted,
+            "accepted": each.counted.accepted,
             "done": row.done,
-            "failed": sum(count for status, count in each.ended.items() if status not in _WELL),
+            "failed": sum(count for status, count in each.counted.ended.items() if status not in _WELL),
             "reason": row.reason,
             "held_back": row.held_back,
-            "settings": _settings(row.settings),
-            "static": _settings(each.static),
-            "override": _settings(each.override),
+            "settings": asdict(row.settings),
+            "static": asdict(each.static),
+            "override": asdict(each.override),
             "url": each.url,
             "schedule": row.schedule,
             "next_run": row.next_run,
@@ -112,14 +113,6 @@ class _Telling:
             "run": _quantiles(None if moment is None else moment.run),
             "rate": 0.0 if moment is None else moment.rate,
         }
-
-
-def _named(row: Any) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in row.__struct_fields__}
-
-
-def _settings(settings: AutoscalerSettings) -> dict[str, int | None]:
-    return {name: getattr(settings, name) for name in settings.__struct_fields__}
 
 
 def _quantiles(found: Quantiles | None) -> dict[str, float] | None:
@@ -172,7 +165,7 @@ def _past(past: FunctionPast) -> dict[str, Any]:
     for kind in ("wait", "run"):
         for share in Quantiles._fields:
             told[f"{kind}_{share}"] = [_share(moment, kind, share) for moment in moments]
-    told["decisions"] = [_named(decision) for decision in past.decisions]
+    told["decisions"] = [asdict(decision) for decision in past.decisions]
     return told
 
 

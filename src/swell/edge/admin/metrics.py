@@ -24,13 +24,13 @@ from starlette.routing import BaseRoute, Route
 from swell.edge.admin.api.operation import Backstage
 from swell.edge.traffic import Traffic
 from swell.model import OutputStatus
-from swell.wire.observe import BOUNDS_S, FormerMeasures, FunctionMeasures, Observation, Observe, Times
+from swell.wire.observe import BOUNDS_S, Counted, FormerMeasures, FunctionMeasures, Observation, Observe, Times
 
 __all__ = ["METRICS", "Measured", "exposition", "routes"]
 
 Samples = Iterable[tuple[tuple[str, ...], float]] | Iterable[tuple[tuple[str, ...], Times]]
 
-Counted = FunctionMeasures | FormerMeasures
+Counting = FunctionMeasures | FormerMeasures
 
 _FUNCTION: Final = ("app", "function")
 
@@ -113,16 +113,18 @@ def _of_nodes(value: Callable[[Any], float]) -> Callable[[Measured], Samples]:
 
 
 def _of_functions(value: Callable[[FunctionMeasures], float]) -> Callable[[Measured], Samples]:
-    def read(measured: Measured) -> Samples:
-        added: defaultdict[tuple[str, ...], float] = defaultdict(float)
-        for each in measured.seen.functions:
-            added[_labels(each)] += value(each)
-        return added.items()
-
-    return read
+    return lambda measured: _added((_labels(each), value(each)) for each in measured.seen.functions)
 
 
-def _counted(measured: Measured) -> Iterator[Counted]:
+def _added(samples: Iterable[tuple[tuple[str, ...], float]]) -> Samples:
+    """Add up samples of the same labels."""
+    added: defaultdict[tuple[str, ...], float] = defaultdict(float)
+    for labels, value in samples:
+        added[labels] += value
+    return added.items()
+
+
+def _counted(measured: Measured) -> Iterator[Counting]:
     """Iterate over what is counted of functions that are there, and was of former ones of their names."""
     seen = measured.seen
     yield from seen.functions
@@ -131,20 +133,14 @@ def _counted(measured: Measured) -> Iterator[Counted]:
 
 
 def _counts(value: Callable[[Counted], float]) -> Callable[[Measured], Samples]:
-    def read(measured: Measured) -> Samples:
-        added: defaultdict[tuple[str, ...], float] = defaultdict(float)
-        for each in _counted(measured):
-            added[_labels(each)] += value(each)
-        return added.items()
-
-    return read
+    return lambda measured: _added((_labels(each), value(each.counted)) for each in _counted(measured))
 
 
 def _times(value: Callable[[Counted], Times]) -> Callable[[Measured], Samples]:
     def read(measured: Measured) -> Samples:
         added: dict[tuple[str, ...], Times] = {}
         for each in _counted(measured):
-            key, times = _labels(each), value(each)
+            key, times = _labels(each), value(each.counted)
             known = added.get(key)
             added[key] = times if known is None else _sum(known, times)
         return added.items()
@@ -156,28 +152,29 @@ def _sum(one: Times, other: Times) -> Times:
     return Times([a + b for a, b in zip(one.counts, other.counts, strict=True)], one.total_s + other.total_s)
 
 
-def _labels(each: Counted) -> tuple[str, ...]:
+def _labels(each: Counting) -> tuple[str, ...]:
     name = each.row.name if isinstance(each, FunctionMeasures) else each.name
     return each.app_name, name.removesuffix(".*")
 
 
 def _ended(measured: Measured) -> Samples:
-    added: defaultdict[tuple[str, ...], int] = defaultdict(int)
-    for each in _counted(measured):
-        for status, count in each.ended.items():
-            added[(*_labels(each), OutputStatus(status).name.lower())] += count
-    return added.items()
+    return _added(
+        ((*_labels(each), OutputStatus(status).name.lower()), count)
+        for each in _counted(measured)
+        for status, count in each.counted.ended.items()
+    )
 
 
 def _containers(measured: Measured) -> Samples:
-    added: defaultdict[tuple[str, ...], int] = defaultdict(int)
-    for each in measured.seen.functions:
-        row = each.row
-        states = {"starting": row.starting, "busy": row.busy, "idle": row.idle}
-        states["leaving"] = max(0, each.requested - sum(states.values()))
-        for state, count in states.items():
-            added[(*_labels(each), state)] += count
-    return added.items()
+    return _added(
+        ((*_labels(each), state), count) for each in measured.seen.functions for state, count in _states(each).items()
+    )
+
+
+def _states(each: FunctionMeasures) -> dict[str, int]:
+    row = each.row
+    states = {"starting": row.starting, "busy": row.busy, "idle": row.idle}
+    return states | {"leaving": max(0, each.requested - sum(states.values()))}
 
 
 METRICS: Final[tuple[Definition, ...]] = (
