@@ -249,6 +249,29 @@ def test_an_answer_that_came_meanwhile_is_there_for_who_comes_back(url: str, not
     await_idle(s.site)
 
 
+def test_a_short_answer_frees_its_slot_though_nobody_comes_back_for_it(url: str, notes: Notes) -> None:
+    other = Notes(Path(f"{notes}-other"))
+    with occupied(url, notes):
+        reply = ask(f"{url}/halves?{other}")
+        assert reply.status == 303
+    other.await_lines("began")
+    await_idle(s.site)
+    got = ask(urljoin(url, reply.headers["location"]))
+    assert (got.status, got.body) == (200, b"12")
+
+
+def test_a_long_answer_waits_for_who_comes_back_for_it(url: str, notes: Notes) -> None:
+    with occupied(url, notes):
+        reply = ask(f"{url}/large?8")
+        assert reply.status == 303
+    await_that(lambda: s.site.get_current_stats().backlog == 0, "it still waits")
+    time.sleep(WAIT_S)
+    assert s.site.get_current_stats().num_running_inputs == 1
+    got = ask(urljoin(url, reply.headers["location"]))
+    assert (got.status, len(got.body)) == (200, 8 << 20)
+    await_idle(s.site)
+
+
 def test_what_leads_back_is_not_shown_to_the_app(url: str, notes: Notes) -> None:
     with occupied(url, notes):
         reply = ask(f"{url}/?a=1")

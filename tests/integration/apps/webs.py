@@ -105,6 +105,12 @@ async def site_app(scope: Scope, receive: Any, send: Any) -> None:
         case "/block":  # more than a client takes that does not read, less than is read from here at once
             _note(name, "began")
             await answer(send, bytes(150_000))
+        case "/halves":  # one long after the other
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+            await send({"type": "http.response.body", "body": b"1", "more_body": True})
+            _note(name, "began")
+            await asyncio.sleep(0.2)
+            await send({"type": "http.response.body", "body": b"2"})
         case "/half":  # and never the other
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"10")]})
             await send({"type": "http.response.body", "body": b"12345", "more_body": True})

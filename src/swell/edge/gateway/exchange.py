@@ -29,7 +29,7 @@ __all__ = ["Client", "Exchange", "Means"]
 log = logging.getLogger("swell.edge")
 
 _TRIES_MAX: Final = 5  #: containers that did not accept the connection, one after another
-_AHEAD_MAX: Final = 64 << 10  #: bytes of a body that are taken before there is a container
+_AHEAD_MAX: Final = 64 << 10  #: bytes of a body that are taken before there is a container, or of an answer, a client
 _PAUSE_S: Final = 0.1  #: before another is asked for; longer with each
 _FOLLOW_S: Final = 60.0  #: how long a request that was sent round waits for its client to come back
 
@@ -133,6 +133,7 @@ class Exchange:
         self._finding: asyncio.Task[None] | None = None
         self._id = ""  # by which a client that was sent round comes back
         self._kept: list[bytes] = []  # of the answer, until it does
+        self._kept_bytes = 0
         self._is_answered = False  # all of the answer has come
         self._verdict: Refusal | None = None  # what it is answered instead, when it comes back
 
@@ -286,8 +287,6 @@ class Exchange:
         if self._client is not None:
             self._tell(self._client)
         elif not self._is_deserted:  # its client was sent round, and is not back
-            assert self._upstream is not None
-            self._upstream.pause(is_paused=True)
             self._timer = self._loop.call_later(_FOLLOW_S, self.desert)
 
     def _tell(self, client: Client) -> None:
@@ -309,7 +308,14 @@ class Exchange:
         if self._client is not None:
             self._client.send(b"%x\r\n%b\r\n" % (len(data), data) if self._is_chunked else data)
         elif not self._is_deserted:
-            self._kept.append(data)
+            self._keep(data)
+
+    def _keep(self, data: bytes) -> None:
+        """Keep a part for a client that is not back; a short answer ends so, and its slot is free at once."""
+        self._kept.append(data)
+        self._kept_bytes += len(data)
+        if self._kept_bytes > _AHEAD_MAX and self._upstream is not None:
+            self._upstream.pause(is_paused=True)
 
     def answer_complete(self) -> None:
         """The answer is complete."""
@@ -471,6 +477,7 @@ class Exchange:
         self._id = self._id or secrets.token_urlsafe(16)
         self._means.parked[self._id] = self
         self._client = None
+        self.client_full(is_full=False)  # who comes back says so if that connection is, too
         self._timer = self._loop.call_later(_FOLLOW_S, self.desert)
         client.refuse(Refusal(303, "", [(b"location", come_back_to(client.head.target, self._id))]))
 
