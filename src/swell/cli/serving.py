@@ -30,6 +30,7 @@ from swell.sdk.bundling import lay_out
 from swell.sdk.output import enable_output
 from swell.sdk.roots import Roots
 from swell.sdk.running import run_app
+from swell.signals import reset_signals
 from swell.wire.inquiries import AppDescription, DescribeApp
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def main() -> None:
     options = parser.parse_args()
     for fd in (options.orders_fd, options.reports_fd):
         os.set_inheritable(fd, False)
+    reset_signals()
     relay = Relay(options.reports_fd)
     app: App | None = None
     with suppress(ConnectionError), ExitStack() as stack:  # the command tells of the end of the server
