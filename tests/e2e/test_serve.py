@@ -178,7 +178,8 @@ def test_saves_are_served_mistakes_are_shown_and_ctrl_c_leaves_nothing(place: Pl
 
 
 def test_no_request_fails_or_is_cut_off_while_files_are_saved(place: Place) -> None:
-    place.environment |= {"SWELL_WEB": "1", "SWELL_WEB_RATE": "1000000"}
+    # Requests that go on when their edition is replaced have so long to end: here, as long as it takes.
+    place.environment |= {"SWELL_WEB": "1", "SWELL_WEB_RATE": "1000000", "SWELL_EXIT_GRACE_S": "300"}
     with serving(place, "shop.py") as served:
         url, slow = served.url("front"), served.url("slow")
         answers: list[str] = []
