@@ -7,11 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from patience import wait_until
+from programs import Programs
 from terminal import PATIENCE_S, SWELL
 
 __all__ = ["PATIENCE_S", "SWELL", "Place"]
@@ -74,6 +75,7 @@ class Place:
             "SWELL_EXIT_GRACE_S": "1",
             "SWELL_WEB": str(int(web)),
         }
+        self._programs = Programs()
         (folder / "jobs.py").write_text(JOBS)
 
     def swell(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -106,10 +108,10 @@ class Place:
         """Return what a command prints with --json."""
         return json.loads(self.told(*arguments, "--json"))
 
-    def begin(self, *arguments: str) -> subprocess.Popen[str]:
-        """Run the command, and go on."""
-        return subprocess.Popen(
-            [SWELL, *arguments],
+    def begin(self, *arguments: str, through: Sequence[str] = ()) -> subprocess.Popen[str]:
+        """Run the command, and go on. `through` is a command that runs it as its own last words."""
+        return self._programs.start(
+            [*through, SWELL, *arguments],
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -139,6 +141,7 @@ class Place:
 
     def end(self) -> None:
         """Leave nothing behind, whatever a test did."""
+        self._programs.end()
         done = self.swell("stop", "--timeout", "30")
         if done.returncode != 0:
             status = json.loads(self.swell("status", "--json").stdout)
@@ -149,8 +152,4 @@ class Place:
     @staticmethod
     def eventually(condition: Callable[[], Any]) -> Any:
         """Return what a condition gives, once that is true."""
-        deadline = time.monotonic() + PATIENCE_S
-        while not (found := condition()):
-            assert time.monotonic() < deadline, "it has not come true"
-            time.sleep(0.05)
-        return found
+        return wait_until(condition, "it has not come true", seconds=60.0, pause_s=0.05)

@@ -11,8 +11,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from patience import patience
+
 SWELL = Path(sys.executable).with_name("swell")
-PATIENCE_S = 60.0
+PATIENCE_S = patience(60.0)
 
 
 def on_a_terminal(
@@ -26,7 +28,7 @@ def on_a_terminal(
     )
     os.close(theirs)
     os.write(ours, keys.encode())
-    written, deadline = b"", time.monotonic() + PATIENCE_S
+    written, deadline = b"", time.monotonic() + patience(60.0)
     try:
         while time.monotonic() < deadline:
             if select.select([ours], [], [], 0.1)[0]:

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from programs import Programs
 from terminal import PATIENCE_S, SWELL, on_a_terminal
 
 SHOP = """
@@ -234,8 +235,8 @@ def test_the_program_may_choose_its_exit_code(folder: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_reader_may_leave_early(folder: Path) -> None:
-    process = subprocess.Popen(
+def test_a_reader_may_leave_early(folder: Path, programs: Programs) -> None:
+    process = programs.start(
         [SWELL, "run", "job.py::talkative"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     assert process.stdout is not None and process.stderr is not None
@@ -246,8 +247,8 @@ def test_a_reader_may_leave_early(folder: Path) -> None:
     process.stderr.close()
 
 
-def test_ctrl_c_stops_the_app_without_a_traceback(folder: Path) -> None:
-    process = subprocess.Popen(
+def test_ctrl_c_stops_the_app_without_a_traceback(folder: Path, programs: Programs) -> None:
+    process = programs.start(
         [SWELL, "run", "job.py::napping"],
         cwd=folder,
         stdout=subprocess.PIPE,
@@ -285,11 +286,11 @@ def plain(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
 
 
-def test_urls_of_web_functions_are_told_on_stderr_unless_quiet(tmp_path: Path) -> None:
+def test_urls_of_web_functions_are_told_on_stderr_unless_quiet(tmp_path: Path, programs: Programs) -> None:
     (tmp_path / "shop.py").write_text(SHOP)
     environment = os.environ | {"SWELL_DATA_DIR": str(tmp_path / "data")}
     command = [SWELL, "run", "shop.py"]
-    process = subprocess.Popen(
+    process = programs.start(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )
     assert process.stderr is not None

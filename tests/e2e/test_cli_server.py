@@ -185,6 +185,22 @@ def test_in_the_foreground_it_logs_to_stderr_and_ends_by_sigterm(place: Place) -
     assert not (place.data_dir / "server.log").exists()
 
 
+def test_in_the_background_of_a_script_it_goes_on_when_the_script_is_interrupted_or_its_terminal_is_closed(
+    place: Place,
+) -> None:
+    process = place.begin("start", "--foreground", through=["bash", "-c", 'trap "" INT HUP; exec "$@"', "bash"])
+    assert process.stderr is not None
+    assert "listens at" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGHUP)
+    place.told("deploy", "jobs.py")
+    assert place.json("status")["pid"] == process.pid
+    process.send_signal(signal.SIGTERM)
+    _, rest = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0
+    assert "SIGTERM" in rest
+
+
 def test_a_supervisor_is_told_when_it_is_up(place: Place, tmp_path: Path) -> None:
     path = str(tmp_path / "n")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:

@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from patience import patience
 from place import PATIENCE_S, Place
 
 from swell.edge.admin.api.table import OPERATIONS
@@ -114,7 +115,7 @@ class Api:
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + patience()
         while not (status := place.json("status"))["admin_url"]:
             assert time.monotonic() < deadline, status
             time.sleep(0.05)
@@ -188,7 +189,7 @@ def api(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[
 
 
 def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience()
     while not path.exists():
         assert time.monotonic() < deadline, f"{path.name} was never made"
         time.sleep(0.01)
@@ -308,7 +309,7 @@ def test_too_many_that_wait_are_refused_and_told_when_to_come_again(api: Api) ->
         wait_for(mark)
         for connection in connections[1:]:
             api.send(connection, "POST", "/api/v1/apps/sums/functions/nap/call", body)
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + patience()
         while api.get("/apps/sums/functions/nap")["backlog"] < 8:
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -424,7 +425,7 @@ def test_apps_functions_containers_logs_and_stories(api: Api) -> None:
     assert {"add", "Model"} <= {function["name"] for function in detail["functions"]}
     containers = api.get("/containers?app=sums")["containers"]
     assert {"add"} <= {container["function_name"] for container in containers}
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience()
     while not (lines := api.get(f"/apps/sums/logs?call={call_id}")["lines"]):
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -471,7 +472,7 @@ def test_a_container_is_stopped(api: Api) -> None:
     containers = api.get("/containers?app=sums")["containers"]
     container_id = next(each["container_id"] for each in containers if each["function_name"] == "add")
     assert api.ask("POST", f"/containers/{container_id}/stop", {"graceful": True})[0] == 202
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience()
     while any(each["container_id"] == container_id for each in api.get("/containers")["containers"]):
         assert time.monotonic() < deadline
         time.sleep(0.02)

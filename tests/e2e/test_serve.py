@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import re
 import signal
-import tempfile
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -59,9 +58,9 @@ def tick():
 class Served:
     """A `swell serve` that runs, with what it has written so far."""
 
-    def __init__(self, place: Place, *arguments: str) -> None:
+    def __init__(self, place: Place, *arguments: str, through: Sequence[str] = ()) -> None:
         self._place = place
-        self.process = place.begin("serve", *arguments)
+        self.process = place.begin("serve", *arguments, through=through)
         self._written = {"out": "", "err": ""}
         streams = (("out", self.process.stdout), ("err", self.process.stderr))
         self._readers = [threading.Thread(target=self._read, args=pair, daemon=True) for pair in streams]
@@ -145,7 +144,9 @@ def processes_of(folder: Path) -> list[str]:
 
 def test_saves_are_served_mistakes_are_shown_and_ctrl_c_leaves_nothing(place: Place) -> None:
     place.environment["SWELL_WEB"] = "1"
-    copies = set(Path(tempfile.gettempdir()).glob("swell-serve-*"))
+    temporary = place.folder.with_name("tmp")  # not the one that other programs use, too
+    temporary.mkdir()
+    place.environment["TMPDIR"] = str(temporary)
     with serving(place, "shop.py") as served:
         url = served.url("front")
         assert url.endswith("/shop-front-dev")
@@ -173,11 +174,12 @@ def test_saves_are_served_mistakes_are_shown_and_ctrl_c_leaves_nothing(place: Pl
         assert served.end() == 130
         assert served.told.endswith("swell: App aborted\n")
     place.eventually(lambda: not processes_of(place.folder))
-    assert set(Path(tempfile.gettempdir()).glob("swell-serve-*")) <= copies
+    assert list(temporary.iterdir()) == []
 
 
 def test_no_request_fails_or_is_cut_off_while_files_are_saved(place: Place) -> None:
-    place.environment |= {"SWELL_WEB": "1", "SWELL_WEB_RATE": "1000000"}
+    # Requests that go on when their edition is replaced have so long to end: here, as long as it takes.
+    place.environment |= {"SWELL_WEB": "1", "SWELL_WEB_RATE": "1000000", "SWELL_EXIT_GRACE_S": "300"}
     with serving(place, "shop.py") as served:
         url, slow = served.url("front"), served.url("slow")
         answers: list[str] = []
@@ -253,6 +255,19 @@ def test_an_app_without_web_functions_is_reloaded_too(place: Place) -> None:
     finally:
         assert served.end() == 130
     assert "Created" not in served.told
+
+
+def test_in_the_background_of_a_script_it_goes_on_when_the_script_is_interrupted(place: Place) -> None:
+    (place.folder / "jobs.py").write_text(TICKING % "tick")
+    served = Served(place, "jobs.py", through=["bash", "-c", 'trap "" INT; exec "$@"', "bash"])
+    try:
+        place.eventually(lambda: "| tick\n" in served.shown)
+        served.process.send_signal(signal.SIGINT)
+        (place.folder / "jobs.py").write_text(TICKING % "tock")
+        served.sees(r"reloaded in .* s: jobs.py changed")
+    finally:
+        served.process.terminate()
+        assert served.ended() == 130
 
 
 def test_what_cannot_be_served_is_told_at_once(place: Place) -> None:

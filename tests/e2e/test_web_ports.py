@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from place import PATIENCE_S, Place
+from patience import patience
+from place import Place
 
 SITE = """
 import swell
@@ -40,7 +41,7 @@ def web_place(tmp_path: Path) -> Iterator[Place]:
 
 def status(place: Place, wanted: str) -> dict[str, str]:
     """Wait until the server's status has something."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience()
     while not (found := place.json("status"))[wanted]:
         assert time.monotonic() < deadline, found
     return found

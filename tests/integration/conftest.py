@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 import pytest
+from patience import patience
 
 import swell
 from swell.model import Environment, FunctionSpec, OutputStatus
@@ -42,7 +43,7 @@ from swell.wire.web_names import socket_path
 FRAME_MAX = 64 << 20
 INLINE_MAX = 4096
 PAYLOAD_MAX = 64 << 20
-PATIENCE_S = 20.0
+PATIENCE_S = patience(60.0)
 
 M = TypeVar("M", bound=Message)
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import pools_app as p
 import pytest
+from patience import patience
 
 import swell
 from swell.exception import InvalidError
 from swell.sdk.autoscaler import FunctionAutoscalerSettings, FunctionStats
 
-PATIENCE_S = 20.0
+PATIENCE_S = patience(60.0)
 Pool = swell.Function[[str], str]
 
 
@@ -26,7 +27,7 @@ def running(run_app: Callable[..., swell.App]) -> swell.App:
 
 def until(function: swell.Function[..., Any], is_so: Callable[[FunctionStats], bool]) -> FunctionStats:
     """Wait until the numbers of a pool are as they should be."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience()
     while not is_so(stats := function.get_current_stats()):
         assert time.monotonic() < deadline, stats
         time.sleep(0.01)

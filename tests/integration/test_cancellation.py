@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +27,7 @@ from cancel_app import (
     threads,
     will_not_stop,
 )
+from programs import Programs
 
 import swell
 from swell.exception import RemoteError
@@ -210,10 +210,10 @@ def test_a_map_that_is_abandoned_is_cancelled(board: ModuleType) -> None:
     assert len(board.notes("begin")) <= 5
 
 
-def test_calls_of_a_client_that_dies_are_cancelled(board: ModuleType) -> None:
+def test_calls_of_a_client_that_dies_are_cancelled(board: ModuleType, programs: Programs) -> None:
     program = "from cancel_app import app, Cleaned\nwith app.run():\n    Cleaned().run.remote()"
     apps = str(Path(__file__).parent / "apps")
-    client = subprocess.Popen([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": apps}, cwd=apps)
+    client = programs.start([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": apps}, cwd=apps)
     board.wait_for_note("begin 1")
     client.kill()
     client.wait()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,8 @@ import order_app
 import pytest
 from classes_app import AsyncHooked, Counter, Ends, Leaves, Once, app, ending, nowhere, once_beside_others, surroundings
 from order_app import Hooked
+from patience import patience
+from programs import Programs
 
 import swell
 
@@ -213,9 +214,9 @@ with ending.run():
         "Ends().busy.spawn().get()",
     ],
 )
-def test_exit_hooks_run_after_ctrl_c(board: ModuleType, to_group: bool, call: str) -> None:
+def test_exit_hooks_run_after_ctrl_c(board: ModuleType, programs: Programs, to_group: bool, call: str) -> None:
     apps = str(Path(__file__).parent / "apps")
-    program = subprocess.Popen(
+    program = programs.start(
         [sys.executable, "-c", PROGRAM.format(call=call)],
         env={**os.environ, "PYTHONPATH": apps, "SWELL_CANCEL_GRACE_S": "0.3"},
         cwd=apps,
@@ -223,5 +224,5 @@ def test_exit_hooks_run_after_ctrl_c(board: ModuleType, to_group: bool, call: st
     )
     board.wait_for_note("busy")
     (os.killpg if to_group else os.kill)(program.pid, signal.SIGINT)
-    assert program.wait(20) == 0  # the run's block swallows it
+    assert program.wait(patience()) == 0  # the run's block swallows it
     assert board.notes("end").count("begins") == board.notes("end").count("over") >= 1  # in every container

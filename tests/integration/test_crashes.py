@@ -109,7 +109,7 @@ def test_starts_that_keep_failing_end_with_the_original_exception(board: ModuleT
     with pytest.raises(Odd, match="cannot enter") as caught:
         FailsToEnter(pool="one").run.remote()
     assert caught.value.number == 7
-    assert len(board.notes("attempt-enter")) == 3
+    assert len(board.notes("attempt-enter-one")) == 3
     assert "exit" not in board.notes()
 
 

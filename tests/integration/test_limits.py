@@ -11,6 +11,7 @@ from types import ModuleType
 
 import limits_app as a
 import pytest
+from patience import patience
 
 import swell
 from swell.exception import RequestSizeError, ResourceExhausted, ResourceExhaustedError, ServerWarning
@@ -18,7 +19,7 @@ from swell.exception import RequestSizeError, ResourceExhausted, ResourceExhaust
 PENDING_SYNC, TOTAL_SYNC, PENDING_ASYNC, OUTSTANDING = 5, 8, 10, 40
 PAYLOAD_MAX = 1 << 20
 RETRY_AFTER_S = 0.005
-PATIENCE_S = 20.0
+PATIENCE_S = patience(60.0)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -37,7 +38,7 @@ def running(run_app: Callable[..., swell.App]) -> swell.App:
 
 def until(is_so: Callable[[], bool], *, finally_: Callable[[], None] = lambda: None) -> None:
     """Wait until something is so, then do something, also if it never is."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience()
     try:
         while not is_so():
             assert time.monotonic() < deadline

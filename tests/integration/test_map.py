@@ -15,6 +15,7 @@ from typing import Any
 
 import calls_app as c
 import pytest
+from patience import patience
 
 import swell
 from swell.exception import (
@@ -49,7 +50,7 @@ def squares(n: int) -> list[int]:
 
 def no_inputs_left(function: swell.Function[..., Any]) -> None:
     """Wait until nothing of a function waits or runs."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + patience()
     while (stats := function.get_current_stats()).backlog or stats.num_running_inputs:
         assert time.monotonic() < deadline, stats
         time.sleep(0.01)

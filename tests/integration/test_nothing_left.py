@@ -14,21 +14,23 @@ from types import ModuleType
 
 import psutil
 import pytest
+from patience import patience
+from programs import Programs
 
 APPS = Path(__file__).parent / "apps"
-PATIENCE_S = 30.0
+PATIENCE_S = patience(60.0)
 LEAVE_S = 10.0  #: twice what is promised, as other tests may keep the machine busy
 
 
 class Program:
     """A run of leaving.py, which has got as far as its containers being busy."""
 
-    def __init__(self, how: str, directory: Path, board: ModuleType) -> None:
+    def __init__(self, how: str, directory: Path, board: ModuleType, programs: Programs) -> None:
         self.mark = f"PYTHON_LEAVING={os.urandom(8).hex()}"
         self.temporary = directory / "tmp"
         self.temporary.mkdir()
         name, _, value = self.mark.partition("=")
-        self.process = subprocess.Popen(
+        self.process = programs.start(
             [sys.executable, str(APPS / "leaving.py"), how],
             env={**os.environ, name: value, "TMPDIR": str(self.temporary), "SWELL_EXIT_GRACE_S": "2"},
             start_new_session=True,
@@ -71,7 +73,7 @@ class Program:
     def end(self) -> tuple[int, str]:
         """Wait for the end, and until nothing is left; return the exit code and what was said about it."""
         _, said = self.process.communicate(timeout=PATIENCE_S)
-        deadline = time.monotonic() + LEAVE_S
+        deadline = time.monotonic() + patience(LEAVE_S)
         while (left := self.left()) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert not left
@@ -89,17 +91,8 @@ Start = Callable[[str], Program]
 
 
 @pytest.fixture
-def start(tmp_path: Path, board: ModuleType) -> Iterator[Start]:
-    programs: list[Program] = []
-
-    def begin(how: str) -> Program:
-        programs.append(Program(how, tmp_path, board))
-        return programs[-1]
-
-    yield begin
-    for program in programs:
-        program.process.kill()
-        program.process.communicate()
+def start(tmp_path: Path, board: ModuleType, programs: Programs) -> Start:
+    return lambda how: Program(how, tmp_path, board, programs)
 
 
 @pytest.mark.parametrize(("how", "code"), [("return", 0), ("raise", 1), ("exit", 3), ("_exit", 4)])

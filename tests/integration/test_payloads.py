@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import values_app as v
+from patience import patience
 
 import swell
 from swell.exception import DeserializationError, ExecutionError, SerializationError
@@ -69,7 +70,7 @@ def test_files_of_large_values_go_when_their_call_is_done() -> None:
     list(v.echo.map([bytes(1 * MB)] * 5))
     v.echo.remote(1)
     # The server deletes a file after the result has left, so a moment may pass.
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + patience()
     while files_of_the_run() != before and time.monotonic() < deadline:
         time.sleep(0.01)
     assert files_of_the_run() == before

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import calls_app as c
 import pytest
+from patience import patience
 
 import swell
 from swell.exception import VersionError
@@ -23,7 +24,7 @@ from swell.wire import codec
 from swell.wire import messages as m
 from swell.wire.payload import encode_arguments, loads
 
-PATIENCE_S = 20.0
+PATIENCE_S = patience(60.0)
 HELLO = m.Hello("client", m.PROTOCOL, "abuser")
 PREFIX = struct.Struct("<II")
 

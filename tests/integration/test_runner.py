@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import psutil
 import pytest
+from patience import patience
 
 from swell.errors import DeserializationError, ExecutionError, InvalidError, SerializationError
 from swell.model import (
@@ -53,7 +54,7 @@ def concurrent(name: str = "f", max_inputs: int = 8, **options: Any) -> Function
 
 
 def await_file(path: Path) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + patience()
     while not path.exists():
         assert time.monotonic() < deadline, f"{path.name} was never made"
         time.sleep(0.001)

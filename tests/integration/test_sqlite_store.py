@@ -18,6 +18,8 @@ from typing import Any
 import apsw
 import pytest
 from msgspec import msgpack
+from patience import patience
+from programs import Programs
 
 from swell.model import AppKind
 from swell.ports import StoreBroken
@@ -42,6 +44,8 @@ from swell.store.sqlite.store import SqliteStore
 
 WRITING = Path(__file__).with_name("writing_store.py")
 
+Writing = Callable[..., subprocess.Popen[str]]
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> str:
@@ -59,7 +63,7 @@ class Opened:
     async def ask(self, method: str, *arguments: Any) -> Any:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         getattr(self.store, method)(*arguments, lambda *found: answer.set_result(*(found or [None])))
-        done, _ = await asyncio.wait({answer, self.broken}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait({answer, self.broken}, timeout=patience(), return_when=asyncio.FIRST_COMPLETED)
         assert answer in done, f"no answer to {method}; {done}"
         return answer.result()
 
@@ -97,10 +101,15 @@ def ended(number: int, ended_at: float = 60.0, payload: bytes = b"out") -> list[
     return [OutputsRecord(name, 0, 1, [len(payload)], payload), CallEnded(name, 1, ended_at)]
 
 
-def writing(path: str, *options: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, str(WRITING), path, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+@pytest.fixture
+def writing(programs: Programs) -> Writing:
+    """Start writing_store.py on a file, with options."""
+
+    def start(path: str, *options: str) -> subprocess.Popen[str]:
+        command = [sys.executable, str(WRITING), path, *options]
+        return programs.start(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    return start
 
 
 # ---------------------------------------------------------------- the end of a process
@@ -124,7 +133,7 @@ async def check_prefix(path: str, answered: int) -> int:
 
 
 @pytest.mark.timeout(180)
-async def test_a_killed_process_leaves_all_that_was_answered_and_nothing_half_done(path: str) -> None:
+async def test_a_killed_process_leaves_all_that_was_answered_and_nothing_half_done(path: str, writing: Writing) -> None:
     steps, chance = 0, random.Random(1)
     for turn in range(14):
         # Every other time the log is moved to the file again and again, so that the end may come in the middle of that.
@@ -141,7 +150,7 @@ async def test_a_killed_process_leaves_all_that_was_answered_and_nothing_half_do
     assert steps > 400
 
 
-async def test_a_file_belongs_to_one_process(path: str) -> None:
+async def test_a_file_belongs_to_one_process(path: str, writing: Writing) -> None:
     process = writing(path)
     assert process.stdout is not None
     process.stdout.readline()
@@ -157,10 +166,10 @@ async def test_a_file_belongs_to_one_process(path: str) -> None:
 # ---------------------------------------------------------------- disks
 
 
-async def test_a_full_disk_ends_the_store_and_costs_nothing_that_was_answered(path: str) -> None:
+async def test_a_full_disk_ends_the_store_and_costs_nothing_that_was_answered(path: str, writing: Writing) -> None:
     restored(path)
     process = writing(path, "--bytes-max", str(600_000))
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=patience(60.0))
     began, *lines = output.splitlines()
     assert began == "began 0", errors
     assert lines[-2].startswith(f"broken: cannot read or write {path} (File too large)")
@@ -212,7 +221,7 @@ async def test_a_place_that_cannot_be_is_refused(tmp_path: Path, place: str) -> 
 
 
 @pytest.mark.parametrize("what", ["file", "directory", "file and directory"])
-def test_what_is_read_only_is_refused(tmp_path: Path, what: str) -> None:
+def test_what_is_read_only_is_refused(tmp_path: Path, what: str, writing: Writing) -> None:
     """In a process without privileges: for root, nothing is read-only."""
     path = tmp_path / "swell.db"
     Database(str(path)).close()
@@ -222,7 +231,7 @@ def test_what_is_read_only_is_refused(tmp_path: Path, what: str) -> None:
         tmp_path.chmod(0o500)
     process = writing(str(path), "--unprivileged")
     try:
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=patience(60.0))
     finally:
         tmp_path.chmod(0o700)
     assert process.returncode == 1
@@ -406,7 +415,7 @@ def size(path: str) -> int:
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = asyncio.get_running_loop().time() + 30
+    deadline = asyncio.get_running_loop().time() + patience()
     while not condition():
         assert asyncio.get_running_loop().time() < deadline, what
         await asyncio.sleep(0.02)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from patience import patience
 
 SERVER = Path(__file__).with_name("killed_server.py")
 CONTAINERS = 5
@@ -73,7 +74,7 @@ def server(directory: Path) -> Iterator[Server]:
 
 
 def survivors(processes: list[psutil.Process]) -> list[psutil.Process]:
-    deadline = time.monotonic() + GONE_S
+    deadline = time.monotonic() + patience(GONE_S)
     while (left := [process for process in processes if is_alive(process)]) and time.monotonic() < deadline:
         time.sleep(0.01)
     return left
@@ -87,7 +88,7 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def wait_until_removed(directory: Path) -> None:
-    deadline = time.monotonic() + GONE_S
+    deadline = time.monotonic() + patience(GONE_S)
     while directory.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not directory.exists()

@@ -10,12 +10,12 @@ import json
 import os
 import socket
 import stat
-import time
 from collections.abc import Callable
 from typing import Any
 
 import aiohttp
 import pytest
+from patience import patience, wait_until
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, unix_connect
 
@@ -26,7 +26,7 @@ from swell.wire.messages import Drain, StartFailed
 
 Start = Callable[..., Any]
 
-PATIENCE_S = 20.0
+PATIENCE_S = patience(60.0)
 
 ASGI, WSGI = WebSpec("asgi"), WebSpec("wsgi")
 
@@ -71,10 +71,7 @@ def cls(*methods: MethodSpec, max_inputs: int = 8) -> FunctionSpec:
 
 
 def await_that(is_so: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.002)
+    wait_until(is_so, what, pause_s=0.002)
 
 
 def failure(peer: Any) -> BaseException:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import contextlib
 import http.client
 import socket
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 import web_app
+from patience import patience, wait_until
 
 from swell.sdk.private_server import PrivateServer
 
-PATIENCE_S = 20.0
+PATIENCE_S = patience(60.0)
 CONTAINERS = 7  #: three with a server, two with one from a snapshot, one of each of the others
 
 
@@ -40,10 +40,7 @@ def ask(path: Path, url: str = "/") -> str:
 
 
 def await_that(is_so: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
+    wait_until(is_so, what, pause_s=0.01)
 
 
 def answering(web_dir: Path) -> dict[str, str]:

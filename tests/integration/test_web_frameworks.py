@@ -7,19 +7,19 @@ import contextlib
 import http.client
 import json
 import socket
-import time
 from collections.abc import Callable
 from typing import Any
 
 import aiohttp
 import pytest
+from patience import patience, wait_until
 
 from swell.model import ClassSpec, Concurrency, FunctionSpec, MethodSpec, OutputStatus, Source, WebSpec
 from swell.wire.messages import Drain
 
 Start = Callable[..., Any]
 
-PATIENCE_S = 20.0
+PATIENCE_S = patience(60.0)
 
 
 def function(web: WebSpec, max_inputs: int = 8, **options: Any) -> FunctionSpec:
@@ -36,10 +36,7 @@ def wsgi(max_inputs: int = 8) -> FunctionSpec:
 
 
 def await_that(is_so: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.002)
+    wait_until(is_so, what, pause_s=0.002)
 
 
 def ask_at_once(peer: Any, count: int) -> list[Any]:

@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 import psutil
 import pytest
+from patience import patience, wait_until
 from websockets.sync.client import unix_connect
 
 from swell.errors import ConflictError
@@ -28,7 +28,7 @@ from swell.wire.messages import Drain, Leaving, StartFailed
 Start = Callable[..., Any]
 
 PORT = 8642
-PATIENCE_S = 20.0
+PATIENCE_S = patience(60.0)
 
 
 def server(port: int = PORT, *, startup_timeout_s: float = PATIENCE_S, **options: Any) -> FunctionSpec:
@@ -37,10 +37,7 @@ def server(port: int = PORT, *, startup_timeout_s: float = PATIENCE_S, **options
 
 
 def await_that(is_so: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.005)
+    wait_until(is_so, what, pause_s=0.005)
 
 
 def failure(peer: Any) -> BaseException:

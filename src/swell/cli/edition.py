@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from swell.cli.display import Display
 from swell.cli.reports import RETIRE, Created, Failed, Logged, Noticed, Opened, Progressed, Report, reports
@@ -19,6 +19,8 @@ from swell.cli.reports import RETIRE, Created, Failed, Logged, Noticed, Opened, 
 __all__ = ["Edition", "Origin"]
 
 _CHUNK: Final = 1 << 16
+
+T = TypeVar("T")
 
 
 class Origin(NamedTuple):
@@ -140,17 +142,15 @@ class Edition:
     async def _listen(self, pipe: asyncio.StreamReader) -> None:
         async for report in reports(pipe):
             self._heed(report)
-        if not self.opened.done():
-            self.opened.set_result(Failed("the program ended before the App was open", []))
-        if not self.created.done():
-            self.created.set_result(Created({}))
+        _settle(self.opened, Failed("the program ended before the App was open", []))
+        _settle(self.created, Created({}))
 
     def _heed(self, report: Report) -> None:
         match report:
             case Opened() | Failed():
-                self.opened.set_result(report)
+                _settle(self.opened, report)
             case Created():
-                self.created.set_result(report)
+                _settle(self.created, report)
             case Logged(message, text):
                 self._display.log(message, text)
             case Progressed(message):
@@ -164,3 +164,9 @@ class Edition:
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         while chunk := await pipe.read(_CHUNK):
             self._display.show(stream, decoder.decode(chunk))
+
+
+def _settle(future: asyncio.Future[T], result: T) -> None:
+    """Give a future its result, unless it has one, or was cancelled together with the task that waited for it."""
+    if not future.done():
+        future.set_result(result)

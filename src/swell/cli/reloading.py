@@ -22,6 +22,7 @@ from swell.cli.reports import Failed
 from swell.cli.watch import Watch
 from swell.errors import ConnectionError
 from swell.sdk.client import Client
+from swell.signals import is_ignored
 
 __all__ = ["INTERRUPTED", "Reloading"]
 
@@ -64,6 +65,8 @@ class Reloading:
         loop = asyncio.get_running_loop()
         interrupted: asyncio.Future[None] = loop.create_future()
         for number in (signal.SIGINT, signal.SIGTERM):
+            if number is signal.SIGINT and is_ignored(number):
+                continue  # in the background of a script: that Ctrl-C is for another
             loop.add_signal_handler(number, self._interrupt, interrupted)
         work = [asyncio.create_task(self._reload()), asyncio.create_task(self._heed_server())]
         try:

@@ -30,7 +30,8 @@ from swell.sdk.bundling import lay_out
 from swell.sdk.output import enable_output
 from swell.sdk.roots import Roots
 from swell.sdk.running import run_app
-from swell.wire.inquiries import AppDescription, DescribeApp
+from swell.signals import reset_signals
+from swell.wire.messages import CloseApp
 
 if TYPE_CHECKING:
     from swell.cli.reference import Reference
@@ -40,8 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _HERE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-LOOK_AGAIN_S: Final = 0.1  #: between looks whether a retired App has finished
-QUIET_S: Final = 0.5  #: for so long, nothing may run in it: requests routed to it just before are on their way still
+LOOK_AGAIN_S: Final = 0.1  #: between looks whether a retired edition is to end at once
 
 
 def main() -> None:
@@ -56,6 +56,7 @@ def main() -> None:
     options = parser.parse_args()
     for fd in (options.orders_fd, options.reports_fd):
         os.set_inheritable(fd, False)
+    reset_signals()
     relay = Relay(options.reports_fd)
     app: App | None = None
     with suppress(ConnectionError), ExitStack() as stack:  # the command tells of the end of the server
@@ -123,26 +124,22 @@ def _tell_urls(app: App, session: Session, relay: Relay) -> None:
 
 
 def _finish(session: Session, orders_fd: int) -> None:
-    """Return when nothing has run in the App for a moment, when that takes too long, or at the end of the orders."""
-    now = time.monotonic()
-    last, quiet_since = now + Settings.load().exit_grace_s, now
-    while now < last and now - quiet_since < QUIET_S:
-        if select.select([orders_fd], [], [], LOOK_AGAIN_S)[0]:
-            return
-        try:
-            is_busy = _is_busy(session)
-        except Error:  # the server is gone, and everything with it
-            return
-        now = time.monotonic()
-        quiet_since = now if is_busy else quiet_since
+    """Have the server close the App when idle; return then, when that takes too long, or at the end of the orders.
 
-
-def _is_busy(session: Session) -> bool:
-    link = session.client.blocking_link()
-    request = link.next_request()
-    said, _ = run_blocking(link.request(request, DescribeApp(request, session.app_id)))
-    assert isinstance(said, AppDescription)
-    return any(row.pending or row.running for row in said.functions)
+    The server closes it in the step in which its last request ends, so that none is cut off. A request that was routed
+    to it before its successor had the labels, and arrives after that step, finds no such App: the edge, which knows the
+    new routes by then, sends it to the successor.
+    """
+    until = time.monotonic() + Settings.load().exit_grace_s
+    with suppress(Error):  # the server is gone, and everything with it
+        link = session.client.blocking_link()
+        request = link.next_request()
+        done = link.open(request)
+        link.send(CloseApp(request, session.app_id, "another edition has replaced it", when_idle=True))
+        while not done.messages and time.monotonic() < until:
+            if select.select([orders_fd], [], [], 0)[0]:
+                return
+            run_blocking(link.changed(done, time.monotonic() + LOOK_AGAIN_S))
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from swell.errors import Error
 from swell.home import proxy_tokens_path
 from swell.logs import begin_logging
 from swell.sdk.client import Client
+from swell.signals import reset_signals
 from swell.wire.web import EdgeUp, Route
 
 if TYPE_CHECKING:
@@ -167,6 +168,7 @@ def main() -> None:
     parser.add_argument("--any-port", action="store_true", help="where a port is taken, listen at any that is free")
     options = parser.parse_args()
     os.set_inheritable(options.lifeline_fd, False)
+    reset_signals()
     try:
         settings = Settings.load()
     except Error as error:

@@ -27,8 +27,14 @@ class App:
         self.pools: dict[str, Pool] = {}
         self.function_ids: dict[str, str] = {}  #: of the live version, by name
         self.closing = False
+        self.is_retiring = False  #: it is to be stopped at the end of its last call
         self.suspended = False  #: closing because the server stops: what it has not finished, it will go on with
         self.closers: list[tuple[int, int]] = []  #: (client, request) to answer when nothing is left
+
+    @property
+    def may_end_idle(self) -> bool:
+        """True if the end of its last call may be its own."""
+        return self.is_retiring or self.kind is AppKind.DETACHED
 
     def record(self, stopped_at: float | None = None) -> AppRecord:
         """Return what is kept of a lasting app."""

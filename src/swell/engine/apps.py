@@ -169,8 +169,24 @@ class Apps:
         if app is None:
             self._ledger.tell(client, Done(message.request))
             return
+        if message.when_idle and app.kind.is_lasting:
+            text = f"app {app.id} may outlive this server, which then would not know that it is to end: stop it at once"
+            self.fail(client, message.request, InvalidError(text))
+            return
         app.closers.append((client, message.request))
-        self.stop(app, now, message.reason or "the app was stopped")
+        if message.when_idle:
+            self._retire(app, now)
+        else:
+            self.stop(app, now, message.reason or "the app was stopped")
+
+    def _retire(self, app: App, now: float) -> None:
+        """Stop an app at the end of its last call, which may be now. A call that still comes is one of its calls."""
+        if not app.closing:
+            app.is_retiring = True
+            for pool in app.pools.values():
+                pool.run_next(None)
+            self._ledger.routes_changed = True
+            self.end_if_idle(app, now)
 
     def stop(self, app: App, now: float, why: str) -> None:
         """End an app's calls and let its containers leave."""
@@ -234,9 +250,11 @@ class Apps:
                 self.end_if_idle(app, now)
 
     def end_if_idle(self, app: App, now: float) -> None:
-        """Stop a detached app whose client is gone when its last call has ended: nobody can call it any more."""
-        if app.kind is AppKind.DETACHED and app.owner is None and all(pool.is_empty for pool in app.pools.values()):
-            self.stop(app, now, "its client is gone, and its calls have ended")
+        """Stop an app when its last call has ended, if it retires, or if its client is gone and nobody can call it."""
+        is_left = app.kind is AppKind.DETACHED and app.owner is None
+        if (is_left or app.is_retiring) and all(pool.is_empty for pool in app.pools.values()):
+            why = "its client is gone" if is_left else "it was replaced"
+            self.stop(app, now, f"{why}, and its calls have ended")
 
     # ------------------------------------------------------------ questions and settings
 

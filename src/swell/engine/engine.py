@@ -49,7 +49,7 @@ from swell.engine.settle import ProtocolError, Settler
 from swell.engine.stories import Stories, call_and_index
 from swell.engine.web import Web
 from swell.errors import InvalidError, NotFoundError, to_wire
-from swell.model import AppKind, OutputStatus
+from swell.model import OutputStatus
 from swell.states import ContainerState
 from swell.wire import messages as m
 from swell.wire.apps import DeployApp, FindApp, FindFunction, RedeployApp, StopApp, TagApp
@@ -423,7 +423,7 @@ class Engine:
                     self._pager.refill(pool)
                 if pool.is_retired:
                     self._deployments.wither(pool, now)
-                elif pool.app.kind is AppKind.DETACHED:
+                elif pool.app.may_end_idle:
                     self._apps.end_if_idle(pool.app, now)
                 at = pool.next_deadline
                 if at < pool.wake_at:

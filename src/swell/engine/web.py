@@ -80,7 +80,7 @@ class Web:
         taken: set[str] = set()
         pools = [pool for app in self._ledger.apps.values() for pool in app.pools.values() if pool.web_methods]
         for pool in sorted(pools, key=lambda pool: -pool.deployed_at):
-            if pool.app.closing or pool.is_retired or pool.is_pinned or pool.changes:
+            if pool.app.closing or pool.app.is_retiring or pool.is_retired or pool.is_pinned or pool.changes:
                 continue
             for route in self._routes_of(pool):
                 if route.label not in taken:

@@ -23,6 +23,7 @@ from swell.runner.loader import enter_environment, reseed
 from swell.runner.orders import Orders
 from swell.runner.outcome import HIDDEN, Porter, print_exception
 from swell.runner.slot import Workbench
+from swell.signals import reset_signals
 from swell.wire import payload
 from swell.wire.codec import FrameError
 from swell.wire.context import enter_container
@@ -173,4 +174,5 @@ class Container:
 
 
 if __name__ == "__main__":
+    reset_signals()
     sys.exit(run_container(sys.argv[1], sys.argv[2], os.environ.get("SWELL_TOKEN", "")))

@@ -30,6 +30,7 @@ import msgspec
 
 from swell.runner import child, linux, snapshot
 from swell.runner.lifecycle import Program
+from swell.signals import reset_signals
 from swell.wire import codec
 from swell.wire.template import (
     DATAGRAM_MAX,
@@ -291,6 +292,7 @@ def _freeze() -> None:
 
 def main(channel: str, directory: str, program: str) -> None:
     """Be a template: `channel` is a descriptor, `program` names the container's function as module:name."""
+    reset_signals()
     module, _, name = program.partition(":")
     run: Run = getattr(importlib.import_module(module), name)
     for name in _PREIMPORTED:

@@ -35,6 +35,7 @@ from swell.server.connection import Connection
 from swell.server.controlplane import ControlPlane
 from swell.server.places import Places
 from swell.server.residence import READY, Residence
+from swell.signals import is_ignored, reset_signals
 from swell.store.memory import MemoryStore
 
 __all__ = ["main", "stay"]
@@ -52,8 +53,8 @@ class Life:
         self._loop = asyncio.get_running_loop()
         self._stop: asyncio.Future[str] = self._loop.create_future()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
-                continue  # nohup: it shall outlive its terminal
+            if number is not signal.SIGTERM and is_ignored(number):
+                continue  # under nohup, or in the background of a script: it outlives that terminal, or that Ctrl-C
             self._loop.add_signal_handler(number, self.end, f"the server got {number.name}")
 
     def end(self, reason: str) -> None:
@@ -223,6 +224,8 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, help="staying: what it keeps is there")
     parser.add_argument("--ready-fd", type=int, help="staying: gets READY when clients are heard, or why there is none")
     options = parser.parse_args()
+    # One that stays is kept by nohup from what is meant for terminals, as a service manager may run it in one.
+    reset_signals(keep=() if options.data_dir is None else (signal.SIGHUP,))
     if options.data_dir is not None and options.ready_fd is not None:
         _stay_in_background(options.data_dir, options.ready_fd)
     elif None not in (options.listen_fd, options.lifeline_fd, options.run_dir):

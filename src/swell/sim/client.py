@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from swell.model import AutoscalerChange, CallKind, Environment, FunctionSpec
+from swell.model import AutoscalerChange, CallKind, Environment, FunctionSpec, OutputStatus
 from swell.sim.clock import Clock
 from swell.sim.following import Following
 from swell.sim.request import Request
@@ -31,6 +31,7 @@ class AppPlan(Struct, frozen=True):
     updates: tuple[tuple[float, str, AutoscalerChange], ...] = ()  #: when, of which function, what
     opens_at: float = 0.0
     closes_at: float | None = None  #: None: when all calls are over
+    retires: bool = False  #: when it closes, what goes on may end first
     gone_at: float | None = None  #: the client disappears
     detach: bool = False
     take_items_every: int = 1
@@ -61,6 +62,7 @@ class FakeClient:
         self._functions: dict[str, str] = {}
         self._closing = False
         self._closes_when_done = plan.closes_at is None
+        self._retires = plan.retires and not plan.detach
         self._finish = lambda: None
         clock.at(plan.opens_at, self._open)
 
@@ -111,6 +113,8 @@ class FakeClient:
             case m.Done():
                 assert not self.closed, "told twice that the app is closed"
                 self.closed = True
+                if self._retires:
+                    self._check_retired()
             case m.Notice():
                 self.warnings.append(message.text)
             case m.AutoscalerState() | m.Stats() | m.CallDescription():
@@ -159,4 +163,10 @@ class FakeClient:
         """Close the app."""
         if not self._closing:
             self._closing = True
-            self.say(m.CloseApp(9, self.plan.app_id))
+            self.say(m.CloseApp(9, self.plan.app_id, when_idle=self._retires))
+
+    def _check_retired(self) -> None:
+        """Assert that no request was cut off by the end of its app."""
+        for call_id, request in self.requests.items():
+            assert request.leased_at is None or request.is_over, f"{call_id} had its slot when its app was closed"
+            assert request.status is not OutputStatus.TERMINATED or request.is_cancelled, f"{call_id} was cut off"

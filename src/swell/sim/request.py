@@ -44,6 +44,7 @@ class Request:
         self.opened_at = clock.now
         self.leased_at: float | None = None
         self.finished_at: float | None = None
+        self.is_cancelled = False
         self._function_id = function_id
         self._clock = clock
         self._say = say
@@ -99,6 +100,7 @@ class Request:
     def _client_left(self) -> None:
         if self.is_over:
             return
+        self.is_cancelled = True
         if self.leased_at is None:
             self._say(m.CancelCall(self.plan.call_id), b"")
         elif not self._work.resists:

@@ -261,6 +261,7 @@ def _app(random: Random, number: int, faults: Faults, *, with_gpus: bool) -> App
         updates=updates,
         opens_at=opens_at,
         closes_at=opens_at + random.uniform(0, 20) if ends_early < 0.1 else None,
+        retires=ends_early < 0.05,
         gone_at=opens_at + random.uniform(0, 20) if 0.1 <= ends_early < 0.25 else None,
         detach=random.random() < 0.2,
         take_items_every=random.choice((1, 2)),

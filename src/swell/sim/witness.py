@@ -182,7 +182,7 @@ class Witness:
                 call = self.calls.get(message.call_id)
                 if call is not None:
                     call.doomed = True
-            case m.CloseApp():
+            case m.CloseApp() if not message.when_idle:
                 self._close(message.app_id)
             case _:
                 pass

@@ -48,11 +48,15 @@ class OpenApp(Message, frozen=True, tag=10):
 
 
 class CloseApp(Message, frozen=True, tag=11):
-    """Stop an app: its containers drain (exit hooks run), its calls end. Answered by Done at the very end."""
+    """Stop an app: its containers drain (exit hooks run), its calls end. Answered by Done at the very end.
+
+    When idle, it is stopped at the end of its last call. Until then it goes on, without web routes and schedules.
+    """
 
     request: int
     app_id: str
     reason: str = ""
+    when_idle: bool = False
 
 
 class OpenCall(Message, frozen=True, tag=12):

@@ -281,7 +281,7 @@ class FailsToEnter:
 
     @swell.enter()
     def open(self) -> None:
-        attempt("enter")
+        attempt(f"enter-{self.pool}")  # by pool: that of another test may be trying still
         raise Odd("cannot enter", 7)
 
     @swell.exit()

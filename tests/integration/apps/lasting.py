@@ -6,14 +6,15 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import psutil
+from patience import patience, wait_until
+from programs import Programs
 
-PATIENCE_S = 50.0
+PATIENCE_S = patience(50.0)
 
 
 class Lasting:
@@ -28,6 +29,7 @@ class Lasting:
         self.data_dir = folder / "data"
         self.notes = folder / "notes"
         self.notes.touch()
+        self._programs = Programs()
         own = {f"SWELL_{name.upper()}": str(value) for name, value in settings.items()}
         self.environment = (
             os.environ | {"SWELL_DATA_DIR": str(self.data_dir), "SWELL_EXIT_GRACE_S": "2", "SWELL_WEB": "0"} | own
@@ -51,7 +53,7 @@ class Lasting:
 
     def begin(self, program: str) -> subprocess.Popen[str]:
         """Run a program in a process of its own, and go on."""
-        return subprocess.Popen(
+        return self._programs.start(
             [sys.executable, "-c", f"import swell\n{program}"],
             cwd=self.folder,
             env=self.environment,
@@ -106,6 +108,7 @@ class Lasting:
 
     def end(self) -> None:
         """Leave nothing behind, whatever a test did."""
+        self._programs.end()
         done = self.swell("stop", "--timeout", "30")
         if done.returncode != 0:
             self.kill()
@@ -114,8 +117,4 @@ class Lasting:
     @staticmethod
     def eventually(condition: Callable[[], Any]) -> Any:
         """Return what a condition gives, once that is true."""
-        deadline = time.monotonic() + PATIENCE_S
-        while not (found := condition()):
-            assert time.monotonic() < deadline, "it has not come true"
-            time.sleep(0.05)
-        return found
+        return wait_until(condition, "it has not come true", seconds=50.0, pause_s=0.05)

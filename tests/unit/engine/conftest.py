@@ -229,8 +229,8 @@ class Diary:
     def cancels(self, call_id: str, *, kill: bool = False) -> list[str]:
         return self.says(m.CancelCall(call_id, kill))
 
-    def closes(self, app: str = "ap", *, client: int = 1) -> list[str]:
-        return self.says(m.CloseApp(9, app), client=client)
+    def closes(self, app: str = "ap", *, client: int = 1, when_idle: bool = False) -> list[str]:
+        return self.says(m.CloseApp(9, app, when_idle=when_idle), client=client)
 
     def spawns(self, call_id: str, count: int = 1, **how: Any) -> list[str]:
         return self.calls(call_id, count, kind=CallKind.SPAWN, **how)

@@ -145,8 +145,11 @@ class Exchange:
         Raises:
             Refusal: the query lacks parameters of the class, or has wrong ones.
         """
-        function_id = self._means.router.known(self._aim)
+        self._look_up()
         self._timer = self._loop.call_later(self._means.settings.web_wait_s, self._send_round)
+
+    def _look_up(self) -> None:
+        function_id = self._means.router.known(self._aim)
         if function_id is None:
             self._begin_task(self._find())
         else:
@@ -167,7 +170,26 @@ class Exchange:
         try:
             self._ask(await self._means.router.ask(self._aim))
         except Refusal as refusal:
+            if not self._follow_label():
+                self._refuse(refusal)
+
+    def _follow_label(self) -> bool:
+        """Go where the label leads now; False if that is where it went. Called while no container has anything of it.
+
+        An app that was replaced ends with its last request. One that was on its way to it finds no function, and the
+        server has told the new routes before it says so.
+        """
+        aim = self._means.router.moved(self._aim)
+        if aim is None or self._is_deserted:
+            return False
+        if aim.route.web.requires_proxy_auth and not self._aim.route.web.requires_proxy_auth:
+            return False  # nobody has looked for its token
+        self._aim = aim
+        try:
+            self._look_up()
+        except Refusal as refusal:
             self._refuse(refusal)
+        return True
 
     def _ask(self, function_id: str) -> None:
         if self._is_deserted:
@@ -365,6 +387,8 @@ class Exchange:
     def refused(self, code: str, text: str, retry_after_s: float | None) -> None:
         """The server refuses it."""
         self._ticket = None
+        if code == NotFoundError.code and self._follow_label():
+            return
         if code == ResourceExhausted.code:
             seconds = max(1, math.ceil(retry_after_s or 1))
             self._refuse(Refusal(429, text, [(b"retry-after", b"%d" % seconds)]))
@@ -376,6 +400,8 @@ class Exchange:
         code, why = _FAILURES.get(status, (502, text))
         if self._ticket is not None and self._ticket.leased_at is None:
             self._ticket = None
+            if status is OutputStatus.TERMINATED and self._follow_label():
+                return
         self._fail(Refusal(code, why))
         self._abandon()
 

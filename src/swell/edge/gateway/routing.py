@@ -77,6 +77,11 @@ class Router:
         inner = b"/" + rest if slash else b"/"
         return Aim(route, inner + mark + query, b"/" + label)
 
+    def moved(self, aim: Aim) -> Aim | None:
+        """Return where a request goes whose label has another function by now; None if it has not."""
+        route = self._routes.get(aim.route.label)
+        return None if route is None or route.function_id == aim.route.function_id else aim._replace(route=route)
+
     # ------------------------------------------------------------ classes with parameters
 
     def known(self, aim: Aim) -> str | None:

@@ -6,10 +6,11 @@ import threading
 from concurrent.futures import Future
 
 import pytest
+from patience import patience
 
 from swell.runner.web.pool import DaemonPool
 
-PATIENCE_S = 20.0
+PATIENCE_S = patience(60.0)
 
 
 def test_values_and_exceptions_come_back() -> None:

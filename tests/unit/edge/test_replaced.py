@@ -1,0 +1,112 @@
+"""A request on its way to an app that was replaced meanwhile goes to the one that has its label now."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from swell.config import Settings
+from swell.edge.gateway.exchange import Exchange
+from swell.edge.gateway.routing import Router
+from swell.errors import NotFoundError, ResourceExhausted
+from swell.model import OutputStatus, WebSpec
+from swell.wire.web import Route
+
+GONE = NotFoundError.code
+
+
+def route(function_id: str, *, needs_token: bool = False) -> Route:
+    web = WebSpec("asgi", label="site", requires_proxy_auth=needs_token)
+    return Route("site", function_id, "", web, "ap-1", "app", "site", 300.0, ())
+
+
+class Leases:
+    """Knows for which functions a container was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def ask(self, function_id: str, method: str, who: Exchange) -> Any:
+        self.asked.append(function_id)
+        return SimpleNamespace(leased_at=None, call_id=f"fc-{len(self.asked)}", release=lambda status: None)
+
+    def forget(self, ticket: object) -> bool:
+        return True
+
+    async def bind(self, function_id: str, changes: bytes) -> str:
+        raise AssertionError("no function here has variants")
+
+
+class Request:
+    """One request to the label `site`, which leads to fu-old."""
+
+    def __init__(self) -> None:
+        self.leases = Leases()
+        self.router = Router(self.leases.bind)
+        self.router.learn([route("fu-old")])
+        self.refusals: list[int] = []
+        head = SimpleNamespace(has_body=False, host=b"", wants_websocket=False)
+        client = SimpleNamespace(head=head, address="", refuse=lambda refusal: self.refusals.append(refusal.status))
+        means = SimpleNamespace(router=self.router, leases=self.leases, settings=Settings(), parked={})
+        aim = self.router.find(b"", b"/site/")
+        assert aim is not None
+        self.exchange = Exchange(means, client, aim, frozenset(), lambda status: None)
+        self.exchange.start()
+
+    @property
+    def asked(self) -> list[str]:
+        return self.leases.asked
+
+
+async def test_one_that_its_former_function_does_not_get_is_asked_for_at_the_present_one() -> None:
+    request = Request()
+    request.router.learn([route("fu-new")])
+    request.exchange.refused(GONE, "function fu-old does not exist", None)
+    assert request.asked == ["fu-old", "fu-new"]
+    assert request.refusals == []
+
+
+async def test_one_that_waited_when_its_app_was_stopped_is_asked_for_at_the_present_one() -> None:
+    request = Request()
+    request.router.learn([route("fu-new")])
+    request.exchange.ended(OutputStatus.TERMINATED, "the app was stopped")
+    assert request.asked == ["fu-old", "fu-new"]
+    assert request.refusals == []
+
+
+async def test_it_goes_on_as_often_as_the_label_moves() -> None:
+    request = Request()
+    for name in ("fu-2", "fu-3", "fu-4"):
+        request.router.learn([route(name)])
+        request.exchange.refused(GONE, "gone", None)
+    assert request.asked == ["fu-old", "fu-2", "fu-3", "fu-4"]
+
+
+async def test_where_the_label_leads_to_the_same_function_or_nowhere_it_is_not_found() -> None:
+    for routes in ([route("fu-old")], []):
+        request = Request()
+        request.router.learn(routes)
+        request.exchange.refused(GONE, "function fu-old does not exist", None)
+        assert (request.asked, request.refusals) == (["fu-old"], [404])
+
+
+async def test_a_limit_that_refuses_it_is_no_reason_to_go_elsewhere() -> None:
+    request = Request()
+    request.router.learn([route("fu-new")])
+    request.exchange.refused(ResourceExhausted.code, "pending_sync_max", 1.0)
+    assert (request.asked, request.refusals) == (["fu-old"], [429])
+
+
+async def test_one_that_has_shown_no_token_does_not_get_where_one_is_needed() -> None:
+    request = Request()
+    request.router.learn([route("fu-new", needs_token=True)])
+    request.exchange.refused(GONE, "function fu-old does not exist", None)
+    assert (request.asked, request.refusals) == (["fu-old"], [404])
+
+
+async def test_one_that_has_a_container_stays_there() -> None:
+    request = Request()
+    request.router.learn([route("fu-new")])
+    request.exchange._ticket.leased_at = 1.0
+    request.exchange.ended(OutputStatus.TERMINATED, "the app was stopped")
+    assert (request.asked, request.refusals) == (["fu-old"], [503])
