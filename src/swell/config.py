@@ -166,6 +166,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     web_wait_s: Annotated[
         float, Meta(gt=0, description="How long a request waits for its answer before it is sent round by a redirect.")
     ] = 150.0
+    web_variants_max: Annotated[
+        Count,
+        Meta(
+            description="Sets of class parameters that requests may bring into being for one function at a time, each "
+            "with containers of its own; another gets status 429 until one of them is idle. Those that programs use are "
+            "not counted."
+        ),
+    ] = 32
     web_connections_max: Annotated[int, Meta(ge=1, description="Connections of clients that are open at once.")] = 4_096
     dev_suffix: Annotated[
         str,
