@@ -169,9 +169,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     web_variants_max: Annotated[
         Count,
         Meta(
-            description="Sets of class parameters that requests may bring into being for one function at a time, each "
-            "with containers of its own; another gets status 429 until one of them is idle. Those that programs use are "
-            "not counted."
+            description="Variants of one function that requests may bring into being at a time: sets of class "
+            "parameters, each with containers of its own. A request for another gets status 429 until one is idle. "
+            "Variants that programs use are not counted."
         ),
     ] = 32
     web_connections_max: Annotated[int, Meta(ge=1, description="Connections of clients that are open at once.")] = 4_096

@@ -52,9 +52,9 @@ def _check_variants(ledger: Ledger) -> None:
         assert not both, f"{both}: put away, and a pool"
         for record in app.dormant.values():
             kept = not record.is_public or record.override != AutoscalerSettings()
-            assert record.changes and kept, f"{record.function_id}: kept, though nobody would miss it"
+            assert record.changes and kept, f"{record.function_id}: kept, though a request would make it again"
     for base_id, public in ledger.public_variants.items():
-        assert public.pools, f"{base_id}: no variant is public, and that is remembered"
+        assert public.pools, f"{base_id}: an empty group of public variants is kept"
         assert len(public.pools) <= ledger.settings.web_variants_max, f"{base_id}: {len(public.pools)} public variants"
         assert public.idle.keys() <= public.pools.keys(), f"{base_id}: idle, and not public"
         since = [pool.idle_at or 0.0 for pool in public.idle.values()]
@@ -79,7 +79,7 @@ def _check_variant(ledger: Ledger, pool: Pool) -> None:
         assert is_idle is (pool.id in public.idle), f"{pool.id}: could it make room, or not?"
     if pool.idle_at is not None:
         until = pool.idle_at + (pool.settings.scaledown_window or 0)
-        assert pool.next_deadline <= until, f"{pool.id}: idle, and nobody will put it away"
+        assert pool.next_deadline <= until, f"{pool.id}: idle, and no deadline puts it away"
 
 
 def _check_leases(ledger: Ledger) -> None:

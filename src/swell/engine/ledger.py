@@ -172,8 +172,8 @@ class Ledger:
     def keep(self, pool: Pool, *, has_calls: bool = False) -> None:
         """Write down what is kept of a pool, if its app outlives its clients.
 
-        Of a variant that requests alone have asked for nothing is kept, so that a request writes nothing, until somebody
-        changes its settings at run time, or something is spawned in it.
+        A public variant is written down when its settings are changed at run time, or a call is spawned in it; not
+        before, so that a request writes nothing.
         """
         is_needed = has_calls or not pool.is_public or pool.is_recorded or pool.override != AutoscalerSettings()
         if pool.app.kind.is_lasting and is_needed:
@@ -181,13 +181,13 @@ class Ledger:
             self.persist(pool.record())
 
     def discard(self, pool: Pool) -> None:
-        """Keep nothing any more of a pool that is gone for good."""
+        """Delete what is kept of a pool that is gone for good."""
         if pool.is_recorded:
             pool.is_recorded = False
             self.persist(FunctionGone(pool.id))
 
     def no_longer_public(self, pool: Pool) -> None:
-        """Count a variant no longer among those that requests alone have asked for."""
+        """Remove a variant from the public ones of its function."""
         siblings = self.public_variants[pool.base_id]
         siblings.remove(pool)
         if not siblings.pools:

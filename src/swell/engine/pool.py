@@ -46,7 +46,7 @@ class Pool:
         self.serving_version = self.version
         self.changes = b""  #: what it changes of its base, for a variant
         self.base_id = ""  #: the function that it is a variant of
-        self.is_public = False  #: a variant that requests over HTTP alone have asked for
+        self.is_public = False  #: a variant that only requests over HTTP have asked for
         self.is_recorded = False  #: the store has a record of it
         self.idle_at: float | None = None  #: for a variant: since when it has been idle
         self.is_pinned = False  #: keeps its version for good
@@ -185,7 +185,7 @@ class Pool:
 
     @property
     def is_idle(self) -> bool:
-        """True while it has no containers and no calls, and its settings want none: nothing would miss it."""
+        """True while it has no containers and no calls, and its settings want no containers."""
         return not (
             self.containers or self.calls_open or self.stored_calls or self.loading or self.settings.min_containers
         )

@@ -1,4 +1,4 @@
-"""The variants of one function that requests over HTTP alone have asked for, and which of them could make room.
+"""The variants of one function that only requests over HTTP have asked for, and which of them could make room.
 
 Plain state. This module must not know how many there may be, or what becomes of one that is put away.
 """

@@ -2,28 +2,31 @@
 
 A variant is asked for in two ways, and that decides what may be done with it.
 
-- A *program* binds it (BindFunction). It has shown the server's token, and may name the id at any time from then on: in a
-  handle that it keeps, or that it has sent elsewhere. So the id must stay good.
-- A *request* over HTTP names a function and parameters of its class, in one message with the call that it is. Anybody
-  may send such requests, with as many values as they like. Nobody learns the id. A variant that requests alone have asked
-  for is *public*: of one function there are at most `web_variants_max`. As soon as a program binds it, it is not public.
+- A *program* binds it (BindFunction). The program has shown the server's token, and may name the id at any later
+  time: in a handle that it keeps, or has sent to another program. So the id stays good.
+- A *request* over HTTP names a function and parameters of its class, in the one message that also begins the call.
+  Everybody may send such requests, with any number of values, and no client learns the id. A variant that only
+  requests have asked for is *public*: a function has at most `web_variants_max` of them. Once a program binds it, it
+  is not public.
 
-A variant that is idle (no containers, no calls, and no settings that want containers) for its scaledown window is put
-away: it is a pool no more. What is left of it depends on who may ask for it again:
+A variant is idle while it has no containers, no calls, and no settings that want containers. When it was idle for its
+scaledown window, it is put away: its pool ends. What is kept depends on who may ask for the variant again:
 
-    public, as it is declared            nothing: the next request makes it, as the first one did
-    public, with settings of run time    its record: it comes back with them, whoever asks
-    bound by a program                   its record: whatever names its id, or asks for it again, brings it back
+    public, settings as declared         nothing: the next request makes it as the first one did
+    public, settings of run time         its record: it comes back with them, whether a request or a program asks
+    bound by a program                   its record: naming its id, or binding it again, brings it back
 
-The record is what the store has of the pool in any case: going and coming back writes nothing that was not there. After
-a restart, a variant without stored calls is put away already, so that a server does not begin with pools, or containers,
-for what was asked for once.
+The record is the row that the store has of the pool anyway, so that putting away and bringing back seldom write.
+After a restart, a variant without stored calls is put away from the beginning: a server does not start with the
+pools, or the containers, of what was asked for once.
 
-A public variant that is idle makes room at once when another is asked for, the longest idle first. One with containers
-does not, though they may be idle: else whoever sends requests with new values could stop the containers of all others.
+When a function has all the public variants that it may have, and a request asks for another, the longest idle one is
+put away at once. One with containers is not, even if those are idle: otherwise requests with ever new values would
+stop the containers of everybody else. Then the request is refused, with the scaledown window as the time after which
+to try again.
 
 Every step costs the same however many variants there are: each has a deadline of its own among those of its pool, and
-the idle ones of a function stand in the order in which they became so. This module must not know inputs or HTTP.
+the idle ones of a function stand in the order in which they became idle. This module must not know inputs or HTTP.
 """
 
 from __future__ import annotations
@@ -171,11 +174,11 @@ class Variants:
         return pool
 
     def _make_room(self, base: Pool) -> None:
-        """See to it that one more may be public.
+        """Make sure that one more public variant may be made.
 
         Raises:
-            ResourceExhausted: as many are as may be, and none of them is idle. One with idle containers will be when its
-                scaledown window is over.
+            ResourceExhausted: there are `web_variants_max`, and none of them is idle. Those whose containers are idle
+                will be, when their scaledown window is over.
         """
         most, public = self._ledger.settings.web_variants_max, self._ledger.public_variants.get(base.id)
         count, longest_idle = (0, None) if public is None else (len(public.pools), public.longest_idle)
@@ -228,7 +231,7 @@ class Variants:
         return True
 
     def follow(self, app: App, names: Collection[str]) -> None:
-        """Keep nothing of the variants of functions that a new version, which has these, lacks."""
+        """Forget the variants whose function a new version lacks; `names` are the functions that it has."""
         for record in list(app.dormant.values()):
             if not record.is_pinned and record.spec.name not in names:
                 self._forget(app, record)

@@ -42,7 +42,7 @@ from swell.sim.container import FakeContainer, Manners
 from swell.sim.deployer import Deployer
 from swell.sim.link import Link
 from swell.sim.outage import Outages, ServerKilled
-from swell.sim.rules import check_drains, check_empty, check_kept, check_promptness
+from swell.sim.rules import check_drains, check_empty, check_kept, check_promptness, check_refusals
 from swell.sim.store import DurableStore
 from swell.sim.swarm import Scenario
 from swell.sim.witness import Witness
@@ -93,7 +93,7 @@ class World:
         for number, plan in enumerate(scenario.apps, start=1):
             self.connect(number, plan)
         for plan in scenario.lasting:
-            self._bring_in(Deployer(plan, self.clock))
+            self._bring_in(Deployer(plan, self.clock, self._die))
         self._plan_faults()
 
     def _new_server(self) -> tuple[Engine, Gate]:
@@ -182,6 +182,7 @@ class World:
             ledger, now = self.engine.ledger, self.clock.now
             check_promptness(ledger, now, self.scenario.tick_late_s + EPSILON)
             check_drains(ledger, effects, self._leavers, now)
+            check_refusals(ledger, effects)
         self._gate.carry_out(effects)
 
     # ------------------------------------------------------------ effects
