@@ -18,7 +18,7 @@ from swell.sim.store import DurableStore
 from swell.sim.work import result_bytes
 from swell.wire.messages import Drain, Refused
 
-__all__ = ["check_drains", "check_empty", "check_kept", "check_promptness", "check_refusals"]
+__all__ = ["check_drains", "check_empty", "check_kept", "check_promptness", "check_refusals", "resisting"]
 
 EPSILON = 1e-6  #: of a float that counts seconds
 
@@ -94,8 +94,13 @@ def _check_size(pool: Pool, now: float, slack_s: float) -> None:
     assert not over, f"{over[0]} is idle and not needed for longer than {window} s"
 
 
+def resisting(ledger: Ledger) -> set[str]:
+    """Return the containers that are to leave after their other requests, because one that was cancelled goes on."""
+    return {c.id for c in ledger.containers.values() if c.leaving and c.resist_until < float("inf")}
+
+
 def check_drains(ledger: Ledger, effects: list[Effect], asked: Set[str], now: float) -> None:
-    """Assert that only what may leave is told to leave; `asked` are the containers that said they want to."""
+    """Assert that only what may leave is told to leave; `asked` are the containers that want to leave, or have to."""
     for effect in effects:
         if not isinstance(effect, Order) or not isinstance(effect.message, Drain):
             continue

@@ -178,7 +178,7 @@ class Diary:
 
     def expires(self, *, before: float) -> None:
         """Have the store drop what ended before a time."""
-        self._store.expire(before, 0.0, lambda names: None)
+        self._store.expire(before, 0.0, 1_000, lambda names: None)
         self._soon.clear()
 
     def troubles(self, why: str) -> list[str]:

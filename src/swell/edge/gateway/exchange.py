@@ -92,6 +92,11 @@ class Means:
         self.upstreams = Upstreams()
         self.parked: dict[str, Exchange] = {}  #: requests whose clients were sent round, by what leads back to them
 
+    @property
+    def may_park(self) -> bool:
+        """True while fewer requests wait for their clients to come back than connections may be open."""
+        return len(self.parked) < self.settings.web_connections_max
+
 
 class Exchange:
     """One request.
@@ -461,7 +466,7 @@ class Exchange:
     def _send_round(self) -> None:
         """Have the client come back for the answer: proxies and browsers do not wait for ever."""
         client, wait_s = self._client, self._means.settings.web_wait_s
-        if client is None or self._head.wants_websocket or not self._has_all:
+        if client is None or self._head.wants_websocket or not self._has_all or not self._means.may_park:
             self._timer = self._loop.call_later(wait_s, self._send_round)
             return
         self._id = self._id or secrets.token_urlsafe(16)
