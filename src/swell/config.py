@@ -166,6 +166,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     web_wait_s: Annotated[
         float, Meta(gt=0, description="How long a request waits for its answer before it is sent round by a redirect.")
     ] = 150.0
+    web_variants_max: Annotated[
+        Count,
+        Meta(
+            description="Variants of one function that requests may bring into being at a time: sets of class "
+            "parameters, each with containers of its own. A request for another gets status 429 until one is idle. "
+            "Variants that programs use are not counted."
+        ),
+    ] = 32
     web_connections_max: Annotated[int, Meta(ge=1, description="Connections of clients that are open at once.")] = 4_096
     dev_suffix: Annotated[
         str,

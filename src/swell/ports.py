@@ -172,13 +172,15 @@ class Store(Protocol):
         """Read spans of a call that begin at input `first` or later, within a window."""
         ...
 
-    def expire(self, ended_before: float, forget_before: float, then: Callable[[list[str]], None]) -> None:
+    def expire(
+        self, ended_before: float, forget_before: float, containers_max: int, then: Callable[[list[str]], None]
+    ) -> None:
         """Drop results of calls that ended before a time, and all memory of what ended before an earlier one.
 
         The latter are calls, containers, and stopped apps without functions, with their versions and with source files
-        that only those have. It may be done bit by bit, what is asked for later in between. `then` gets the names of
-        blobs that nobody needs any more: those that carried dropped results, and those that carried inputs of which no
-        SpansDone told before their call ended.
+        that only those have. All but the `containers_max` containers that were recorded last are forgotten, too. It may
+        be done bit by bit, what is asked for later in between. `then` gets the names of blobs that are of no use: those
+        that carried dropped results, and those that carried inputs of which no SpansDone told before their call ended.
         """
         ...
 

@@ -75,6 +75,7 @@ class FunctionRecord(Struct, frozen=True):
     is_retired: bool = False  #: the live version has no such function; it finishes what it has
     override: AutoscalerSettings = AutoscalerSettings()
     next_run: float | None = None  #: when its schedule is due
+    is_public: bool = False  #: a variant that only requests over HTTP have asked for
 
 
 class FunctionGone(Struct, frozen=True):

@@ -527,7 +527,7 @@ async def test_results_expire_and_calls_are_forgotten_later(opened: Opened) -> N
             CallEnded(name, 2, ended_at),
         )
     await opened.committed(call("fc-4", 4, accepted=2), outputs("fc-4", 0, b"fc-4.0.out", blobs=(0,)))
-    assert sorted(await opened.ask("expire", 300.0, 200.0)) == ["fc-1.1.out", "fc-2.1.out"]
+    assert sorted(await opened.ask("expire", 300.0, 200.0, 1_000)) == ["fc-1.1.out", "fc-2.1.out"]
     assert await opened.ask("read_call", "fc-1") is None
     kept = await opened.ask("read_call", "fc-2")
     assert (kept.expired, kept.accepted, kept.ended_at) == (True, 2, 200.0)
@@ -535,8 +535,8 @@ async def test_results_expire_and_calls_are_forgotten_later(opened: Opened) -> N
     assert await opened.ask("read_trace", "fc-2", 0) is None
     assert await payloads(opened, "fc-3") == {0: b"plain", 1: b"fc-3.1.out"}
     assert await payloads(opened, "fc-4") == {0: b"fc-4.0.out"}
-    assert await opened.ask("expire", 300.0, 200.0) == []
-    assert await opened.ask("expire", 301.0, 301.0) == ["fc-3.1.out"]
+    assert await opened.ask("expire", 300.0, 200.0, 1_000) == []
+    assert await opened.ask("expire", 301.0, 301.0, 1_000) == ["fc-3.1.out"]
     assert [await opened.ask("read_call", f"fc-{n}") for n in (2, 3)] == [None, None]
     assert await payloads(opened, "fc-4") == {0: b"fc-4.0.out"}
 
@@ -544,7 +544,7 @@ async def test_results_expire_and_calls_are_forgotten_later(opened: Opened) -> N
 async def test_what_a_cancelled_call_was_given_expires_too(opened: Opened) -> None:
     await opened.committed(call("fc-1", 1, accepted=2), CallsCancelled(("fu-1",), "stopped", 70.0))
     assert await payloads(opened, "fc-1") == {0: b"stopped", 1: b"stopped"}
-    await opened.ask("expire", 71.0, 0.0)
+    await opened.ask("expire", 71.0, 0.0, 1_000)
     assert await payloads(opened, "fc-1") == {}
 
 
@@ -561,15 +561,15 @@ async def test_blobs_of_inputs_that_were_never_needed_are_not_forgotten(opened: 
         SpansDone("fc-3", [0]),
     )
     await opened.committed(CallsCancelled(("fu-1",), "stopped", 70.0))
-    assert sorted(await opened.ask("expire", 0.0, 0.0)) == ["fc-1.1.in", "fc-1.2.in"]
-    assert await opened.ask("expire", 0.0, 0.0) == []
+    assert sorted(await opened.ask("expire", 0.0, 0.0, 1_000)) == ["fc-1.1.in", "fc-1.2.in"]
+    assert await opened.ask("expire", 0.0, 0.0, 1_000) == []
     await opened.committed(alike("fc-2", 0, 1, b""), CallEnded("fc-2", 1, 80.0))
-    assert await opened.ask("expire", 0.0, 0.0) == ["fc-2.0.in"]
+    assert await opened.ask("expire", 0.0, 0.0, 1_000) == ["fc-2.0.in"]
 
 
 async def test_numbers_of_forgotten_calls_are_not_given_again(opened: Opened) -> None:
     await opened.committed(call("fc-1", 41), CallEnded("fc-1", 0, 60.0), call("fc-2", 17))
-    await opened.ask("expire", 61.0, 61.0)
+    await opened.ask("expire", 61.0, 61.0, 1_000)
     assert opened.reopen().sequence == 41
 
 
@@ -587,12 +587,25 @@ async def test_what_ended_long_ago_is_forgotten_with_the_calls(opened: Opened) -
         container("ta-1", "ap-old", 50.0),
         container("ta-2", "ap-new", 70.0),
     )
-    await opened.ask("expire", 60.0, 60.0)
+    await opened.ask("expire", 60.0, 60.0, 1_000)
     assert [one.name for one in await opened.ask("read_apps")] == ["new", "busy"]
     assert await opened.ask("read_deployments", "ap-old") == []
     assert await opened.ask("read_bundle", "of-old") is None
     assert await opened.ask("read_bundle", "of-both") == b"2"
     assert [one.container_id for one in await opened.ask("read_containers", "", 9)] == ["ta-2"]
+
+
+async def test_only_so_many_containers_are_remembered_those_recorded_last(opened: Opened) -> None:
+    ended = [30.0, 40.0, 60.0, 50.0, 70.0, 80.0]
+    await opened.committed(*(container(f"ta-{number}", "ap-1", at) for number, at in enumerate(ended)))
+    await opened.ask("expire", 0.0, 0.0, 6)
+    assert len(await opened.ask("read_containers", "", 9)) == 6
+    await opened.ask("expire", 0.0, 0.0, 3)
+    assert [one.container_id for one in await opened.ask("read_containers", "", 9)] == ["ta-5", "ta-4", "ta-3"]
+    await opened.ask("expire", 0.0, 65.0, 3)
+    assert [one.container_id for one in await opened.ask("read_containers", "", 9)] == ["ta-5", "ta-4"]
+    await opened.ask("expire", 0.0, 0.0, 0)
+    assert await opened.ask("read_containers", "", 9) == []
 
 
 # ---------------------------------------------------------------- apps
@@ -645,7 +658,7 @@ async def test_a_server_finds_what_it_needs_to_go_on(opened: Opened) -> None:
     live, stopped = app("live", 1.0, version=3), app("gone", 2.0, version=1, stopped_at=60.0)
     versions = {version: deployment("ap-live", version) for version in (1, 2, 3)}
     pinned = function("fu-1", "ap-live", 2, is_pinned=True, changes=b"\x01", next_run=99.0)
-    changed = function("fu-2", "ap-live", 3, override=AutoscalerSettings(max_containers=9))
+    changed = function("fu-2", "ap-live", 3, override=AutoscalerSettings(max_containers=9), is_public=True)
     finishing = function("fu-4", "ap-gone", 1, is_retired=True)
     await opened.committed(live, stopped, *versions.values(), deployment("ap-gone", 1), pinned)
     await opened.committed(function("fu-2", "ap-live", 2), function("fu-3", "ap-live", 1), finishing)
@@ -818,7 +831,7 @@ async def compare(steps: list[Step], directory: Path) -> None:
             await both[1].ask("commit")
         elif what == "expire":
             times = sorted((story.now - a % 99, story.now - b % 99))
-            dropped = [sorted(await opened.ask("expire", *times[::-1])) for opened in both]
+            dropped = [sorted(await opened.ask("expire", *times[::-1], 1_000)) for opened in both]
             assert dropped[0] == dropped[1]
         elif what == "compare":
             restored = [opened.reopen() if a % 2 else opened.store.restore() for opened in both]

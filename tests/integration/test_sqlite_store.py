@@ -17,17 +17,18 @@ from typing import Any
 
 import apsw
 import pytest
-from msgspec import msgpack
+from msgspec import msgpack, structs
 from patience import patience
 from programs import Programs
 
-from swell.model import AppKind
+from swell.model import AppKind, FunctionSpec, Source
 from swell.ports import StoreBroken
 from swell.records import (
     AppRecord,
     CallEnded,
     CallRecord,
     ContainerRecord,
+    FunctionRecord,
     OutputsRecord,
     Record,
     Restored,
@@ -366,6 +367,20 @@ async def test_rows_of_older_and_newer_versions_can_be_read(path: str) -> None:
     assert restored(path).apps == (AppRecord("ap-1", "a", AppKind.DEPLOYED, 5.0),)
 
 
+async def test_a_variant_that_an_older_version_has_recorded_is_one_that_programs_may_know(path: str) -> None:
+    restored(path)
+    kept = FunctionRecord("fu-1", "ap-1", 1, FunctionSpec("f", Source("m", "f")), changes=b"\x80")
+    row = {name: value for name, value in structs.asdict(kept).items() if name != "is_public"}
+    other = apsw.Connection(path)
+    other.execute(
+        "INSERT INTO functions (function_id, app_id, version, record) VALUES ('fu-1', 'ap-1', 1, ?)",
+        [msgpack.encode(row)],
+    )
+    other.close()
+    assert restored(path).functions == (kept,)
+    assert not kept.is_public
+
+
 # ---------------------------------------------------------------- the cost of things
 
 
@@ -459,7 +474,7 @@ async def test_old_results_go_a_few_at_a_time(path: str) -> None:
             order.append("expired")
             last.set()
 
-        one.store.expire(61.0, 61.0, expired)
+        one.store.expire(61.0, 61.0, 1_000, expired)
         one.store.commit(lambda: order.append("committed"))
         await asyncio.wait_for(last.wait(), 30)
         assert order == ["committed", "expired"]
@@ -474,7 +489,7 @@ async def test_many_results_of_one_old_call_go_a_few_at_a_time(path: str) -> Non
             name = b"fc-1.%d.out" % index
             one.store.append(OutputsRecord("fc-1", index, 1, [len(name)], name, blobs=[0] if index % 4 else []))
         one.store.append(CallEnded("fc-1", 20_000, 60.0))
-        names = await one.ask("expire", 61.0, 0.0)
+        names = await one.ask("expire", 61.0, 0.0, 1_000)
         assert sorted(names) == sorted(f"fc-1.{index}.out" for index in range(2, 20_000, 4))
         assert (await one.ask("read_call", "fc-1")).expired
         assert await one.ask("read_outputs", "fc-1", 0, 20_000) == []

@@ -10,11 +10,27 @@ import os
 from collections import Counter
 
 import pytest
-from msgspec import structs
+from msgspec import msgpack, structs
 
+from swell.config import Settings
 from swell.engine.events import Effect, Event, Order, Persist, Tell
+from swell.model import (
+    AutoscalerChange,
+    AutoscalerSettings,
+    CallKind,
+    ClassSpec,
+    FunctionSpec,
+    MethodSpec,
+    Node,
+    ParameterSpec,
+    Source,
+    WebSpec,
+)
+from swell.sim.deployer import LastingPlan, Version
 from swell.sim.swarm import Scenario, draw_lasting
+from swell.sim.work import CallPlan, Tuning, Work
 from swell.sim.world import World
+from swell.wire.messages import Refused
 
 FIRST = int(os.environ.get("SIM_FIRST", "0"))
 COUNT = int(os.environ.get("SIM_COUNT", "80"))
@@ -55,14 +71,45 @@ def test_the_server_may_be_killed_at_every_single_moment(seed: int) -> None:
         assert world.lives == 2
 
 
+def variants_scenario() -> Scenario:
+    """A class with parameters that requests and a program name, whose settings are changed, under two versions."""
+    cls = ClassSpec((MethodSpec("a"), MethodSpec("b", web=WebSpec("asgi"))), (ParameterSpec("x", "int", 0, True),))
+    spec = FunctionSpec(
+        "site", Source("app", "f", "app.py"), cls=cls, autoscaler=AutoscalerSettings(scaledown_window=1)
+    )
+    values = [msgpack.encode({"x": value}) for value in range(3)]
+    work = (Work(0.01),)
+    calls = [
+        CallPlan(f"fc-w{i}", "site", CallKind.WEB, work, at, "b", parameters=values[i % 3])
+        for i, at in enumerate((0.1, 0.2, 0.3, 4.0, 4.1, 9.0, 15.0, 15.1))
+    ]
+    for i, (kind, at) in enumerate(((CallKind.SPAWN, 0.5), (CallKind.REMOTE, 5.0), (CallKind.SPAWN, 12.0))):
+        calls.append(
+            CallPlan(f"fc-p{i}", "site", kind, work, at, "a", watches=kind is CallKind.SPAWN, parameters=values[1])
+        )
+    tunings = [Tuning(0.4, "site", values[1], AutoscalerChange(max_containers=3))]
+    tunings += [Tuning(at, "site", values[1], AutoscalerChange()) for at in (8.0, 14.0)]
+    versions = (Version(0.0, (spec,)), Version(10.0, (structs.replace(spec, timeout_s=9.0),)))
+    plan = LastingPlan("ap-1", "shop", versions, tuple(calls), tuple(tunings), redeploys=False)
+    settings = Settings(web_variants_max=1)
+    return Scenario(settings, (Node("node-0", 8, 16 << 30),), (), lasting=(plan,))
+
+
+def test_variants_outlive_a_server_that_is_killed_at_any_moment() -> None:
+    scenario = variants_scenario()
+    moments = survive(scenario, 1, "without a strike").outages.passed
+    for moment in range(1, moments + 1):
+        survive(structs.replace(scenario, strikes=(moment,)), 1, f"killed at moment {moment} of {moments}")
+
+
 def test_the_seeds_meet_what_they_are_for() -> None:
     """A swarm that never strikes proves nothing: over a few seeds, all that is new in apps that stay comes up."""
-    met: Counter[str] = Counter()
+    met: Counter[object] = Counter()
     lives = 0
     for seed in range(40):
         world = World(draw_lasting(seed), seed)
 
-        def note(event: Event | None, effects: list[Effect]) -> None:
+        def note(event: Event | None, effects: list[Effect], world: World = world) -> None:
             met[type(event).__name__] += 1
             for effect in effects:
                 met[type(effect).__name__] += 1
@@ -70,6 +117,11 @@ def test_the_seeds_meet_what_they_are_for() -> None:
                     met[type(effect.record).__name__] += 1
                 elif isinstance(effect, Tell | Order):
                     met[type(effect.message).__name__] += 1
+                    if isinstance(effect.message, Refused) and effect.message.fields.get("limit") == "web_variants_max":
+                        met["too many variants"] += 1
+            for app in world.engine.ledger.apps.values():
+                if any(record.override != AutoscalerSettings() for record in app.dormant.values()):
+                    met["settings of a variant that is put away", world.lives > 1] += 1
 
         world.listeners.append(note)
         world.finish()
@@ -84,5 +136,10 @@ def test_the_seeds_meet_what_they_are_for() -> None:
         "Deployed",
         "Interrupt",
         "SendRecorded",
+        "Leased",
+        "Bound",
+        "too many variants",
+        ("settings of a variant that is put away", False),
+        ("settings of a variant that is put away", True),
     }
     assert wanted <= met.keys(), f"never met: {wanted - met.keys()}"

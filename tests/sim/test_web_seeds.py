@@ -11,7 +11,7 @@ import os
 import pytest
 
 from swell.engine.events import ClientGone, ClientSaid, Effect, Event, Order, Tell
-from swell.model import CallKind
+from swell.model import AutoscalerSettings, CallKind
 from swell.sim.swarm import draw_web
 from swell.sim.world import World
 from swell.wire.messages import CancelCall, Message, Outputs, Refused
@@ -41,6 +41,8 @@ class Notes:
         self._world = world
         self._met = met
         self._leased: set[str] = set()
+        self._variants: set[str] = set()
+        self._had: set[str] = set()
         world.listeners.append(self._note)
 
     def _note(self, event: Event | None, effects: list[Effect]) -> None:
@@ -53,10 +55,27 @@ class Notes:
                 self._met.add(type(effect.message).__name__)
             elif isinstance(effect, Tell):
                 self._told(effect.message)
+        self._look_at_variants()
         if any(
             container.leaving and container.is_leased for container in self._world.engine.ledger.containers.values()
         ):
             self._met.add("waits to leave")
+
+    def _look_at_variants(self) -> None:
+        ledger = self._world.engine.ledger
+        now = {pool_id for pool_id, pool in ledger.pools.items() if pool.changes}
+        gone, self._variants = self._variants - now, now
+        self._had |= gone
+        if gone and not self._world.engine.ledger.is_stopping:
+            self._met.add("put away")
+        if now & self._had:
+            self._met.add("comes back")
+        if any(
+            record.override != AutoscalerSettings() for app in ledger.apps.values() for record in app.dormant.values()
+        ):
+            self._met.add("settings of a variant that is put away")
+        if any(len(group.pools) > 1 for group in ledger.public_variants.values()):
+            self._met.add("public variants")
 
     def _told(self, message: Message) -> None:
         match message:
@@ -64,6 +83,8 @@ class Notes:
                 self._leased.add(call_id)
             case Outputs(call_id) if self._world.witness.calls[call_id].kind is CallKind.WEB:
                 self._met.add(f"{dict(message.failures)[0]} {call_id in self._leased}")
+            case Refused(fields={"limit": "web_variants_max"}):
+                self._met.add("too many variants")
             case Refused(call_id) if call_id.startswith("fc-w"):
                 self._met.add("refused")
             case _:
@@ -90,5 +111,10 @@ def test_the_seeds_meet_what_they_are_for() -> None:
         "an edge goes",
         "refused",
         "waits to leave",
+        "too many variants",
+        "public variants",
+        "put away",
+        "comes back",
+        "settings of a variant that is put away",
     }
     assert wanted <= met, f"never met: {wanted - met}"

@@ -53,7 +53,7 @@ class Edge:
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[str] = self._loop.create_future()
         self._leases = Leases(settings.token, settings.frame_max, self._learn, self.end)
-        self._router = Router(self._leases.bind)
+        self._router = Router()
         self._traffic = Traffic()
         self._token = token
         self._said = EdgeUp()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from swell.model import AppKind, Deployment
-from swell.records import AppRecord
+from swell.records import AppRecord, FunctionRecord
 
 if TYPE_CHECKING:
     from swell.engine.pool import Pool
@@ -26,6 +26,7 @@ class App:
         self.tags: dict[str, str] = {}
         self.pools: dict[str, Pool] = {}
         self.function_ids: dict[str, str] = {}  #: of the live version, by name
+        self.dormant: dict[str, FunctionRecord] = {}  #: variants that are put away, by id
         self.closing = False
         self.is_retiring = False  #: it is to be stopped at the end of its last call
         self.suspended = False  #: closing because the server stops: what it has not finished, it will go on with

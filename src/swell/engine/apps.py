@@ -1,11 +1,10 @@
-"""Apps that run as long as somebody wants them to: opening, closing, variants, settings, and their end.
+"""Apps that run as long as somebody wants them to: opening, closing, settings, and their end.
 
-This module must not know inputs or slots, nor how one version of an app follows another.
+This module must not know inputs, slots or variants, nor how one version of an app follows another.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable
 
@@ -29,8 +28,6 @@ from swell.records import BundleRecord, CallsCancelled, FunctionGone
 from swell.wire.messages import (
     AppOpened,
     AutoscalerState,
-    BindFunction,
-    Bound,
     CloseApp,
     Done,
     Failed,
@@ -111,55 +108,16 @@ class Apps:
         return self._checked(apply_changes(base, changes), app.id, client, now)
 
     def add_pool(
-        self,
-        app: App,
-        spec: FunctionSpec,
-        deployment: Deployment,
-        *,
-        key: str,
-        changes: bytes = b"",
-        is_pinned: bool = False,
-    ) -> Pool:
+        self, app: App, spec: FunctionSpec, deployment: Deployment, *, key: str, is_pinned: bool = False
+    ) -> None:
         """Give a function its pool. `key` tells it from the others of its app."""
         ledger = self._ledger
-        pool_id = ledger.function_id(app.id, key)
-        pool = app.pools[pool_id] = ledger.pools[pool_id] = Pool(pool_id, app, spec, ledger.settings, deployment)
-        pool.changes, pool.is_pinned = changes, is_pinned
+        pool = Pool(ledger.function_id(app.id, key), app, spec, ledger.settings, deployment)
+        pool.is_pinned = is_pinned
         self._schedules.begin(pool)
-        self._keep(pool)
-        ledger.touch(pool)
+        ledger.add_pool(pool)
+        ledger.keep(pool)
         ledger.routes_changed = True
-        return pool
-
-    def _keep(self, pool: Pool) -> None:
-        if pool.app.kind.is_lasting:
-            self._ledger.persist(pool.record())
-
-    def bind(self, client: int, message: BindFunction, now: float) -> None:
-        """Answer with the pool of a variant, which is made the first time it is asked for."""
-        ledger = self._ledger
-        base = ledger.pools.get(message.function_id)
-        if base is None or base.app.closing or base.is_retired:
-            self.fail(client, message.request, NotFoundError(f"function {message.function_id} does not exist"))
-            return
-        version = f"@{base.version}" if base.is_pinned else ""
-        key = f"{base.spec.name}{version}/{hashlib.sha256(message.changes).hexdigest()}"
-        pool_id = ledger.function_id(base.app.id, key)
-        known = ledger.pools.get(pool_id)
-        if known is None or known.is_retired:
-            try:
-                spec = self.varied(base.spec, message.changes, base.app, client, now)
-            except Error as error:
-                self.fail(client, message.request, error)
-                return
-            deployment = replace(base.app.deployment, version=base.version, environment=base.environment)
-            if known is None:
-                self.add_pool(base.app, spec, deployment, key=key, changes=message.changes, is_pinned=base.is_pinned)
-            else:  # the live version could not have it when it was deployed, and can now
-                known.become(spec, deployment)
-                known.set_retired(False)
-                self._keep(known)
-        ledger.tell(client, Bound(message.request, pool_id))
 
     # ------------------------------------------------------------ closing
 
@@ -231,8 +189,11 @@ class Apps:
             for call in list(pool.spawned.values()):  # of a suspended app: the store has it
                 ledger.unbind(call)
             ledger.forget(pool)
-            if app.kind.is_lasting and not app.suspended:
-                ledger.persist(FunctionGone(pool.id))
+            if not app.suspended:
+                ledger.discard(pool)
+        if app.kind.is_lasting and not app.suspended:
+            for function_id in app.dormant:
+                ledger.persist(FunctionGone(function_id))
         for client, request in app.closers:
             ledger.tell(client, Done(request))
         ledger.emit(AppEnded(app.id))
@@ -283,7 +244,7 @@ class Apps:
             self.fail(client, message.request, InvalidError(f"{pool.spec.name}: {problem}; nothing was changed"))
             return
         if pool.override != before:
-            self._keep(pool)
+            self._ledger.keep(pool)
         self._ledger.touch(pool)
         state = AutoscalerState(message.request, pool.settings, pool.spec.autoscaler, pool.override)
         self._ledger.tell(client, state)

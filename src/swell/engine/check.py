@@ -13,6 +13,7 @@ from swell.engine.container import LEASE, Container
 from swell.engine.ledger import KnownNode, Ledger
 from swell.engine.pool import STARTING, Pool
 from swell.engine.span import Segment
+from swell.model import AutoscalerSettings
 from swell.states import ContainerState
 
 __all__ = ["check"]
@@ -35,12 +36,50 @@ def check(ledger: Ledger) -> None:
     for pool in ledger.pools.values():
         assert pool.calls_open == calls_open[pool.id], f"{pool.id}: count of open calls is off"
     _check_leases(ledger)
+    _check_variants(ledger)
     for known in ledger.nodes.values():
         _check_node(ledger, known)
     assert len(ledger.containers) == sum(len(pool.containers) for pool in ledger.pools.values()), "a stray container"
     for pool in ledger.starved.values():
         assert pool.id in ledger.pools, f"{pool.id}: gone, and said to starve"
         assert pool.held_back, f"{pool.id}: starves for no reason"
+
+
+def _check_variants(ledger: Ledger) -> None:
+    """Assert that each variant is either a pool or put away, that public ones are few, and that idle ones will go."""
+    for app in ledger.apps.values():
+        both = app.dormant.keys() & ledger.pools.keys()
+        assert not both, f"{both}: put away, and a pool"
+        for record in app.dormant.values():
+            kept = not record.is_public or record.override != AutoscalerSettings()
+            assert record.changes and kept, f"{record.function_id}: kept, though a request would make it again"
+    for base_id, public in ledger.public_variants.items():
+        assert public.pools, f"{base_id}: an empty group of public variants is kept"
+        assert len(public.pools) <= ledger.settings.web_variants_max, f"{base_id}: {len(public.pools)} public variants"
+        assert public.idle.keys() <= public.pools.keys(), f"{base_id}: idle, and not public"
+        since = [pool.idle_at or 0.0 for pool in public.idle.values()]
+        assert since == sorted(since), f"{base_id}: the idle ones are not in order: {since}"
+        for pool in public.pools.values():
+            assert ledger.pools.get(pool.id) is pool, f"{pool.id}: public, and no pool"
+            assert pool.base_id == base_id and pool.is_public, f"{pool.id}: counted for another function"
+    for pool in ledger.pools.values():
+        if pool.changes:
+            _check_variant(ledger, pool)
+
+
+def _check_variant(ledger: Ledger, pool: Pool) -> None:
+    public = ledger.public_variants.get(pool.base_id)
+    is_counted = public is not None and pool.id in public.pools
+    assert is_counted is pool.is_public, f"{pool.id}: is it public, or not?"
+    if pool.app.closing:
+        return  # it is not looked at any more
+    is_idle = pool.is_idle and not pool.is_retired
+    assert is_idle is (pool.idle_at is not None), f"{pool.id}: is it idle, or not?"
+    if public is not None and is_counted:
+        assert is_idle is (pool.id in public.idle), f"{pool.id}: could it make room, or not?"
+    if pool.idle_at is not None:
+        until = pool.idle_at + (pool.settings.scaledown_window or 0)
+        assert pool.next_deadline <= until, f"{pool.id}: idle, and no deadline puts it away"
 
 
 def _check_leases(ledger: Ledger) -> None:

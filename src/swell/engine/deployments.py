@@ -19,6 +19,7 @@ from swell.engine.ledger import Ledger
 from swell.engine.pool import Pool
 from swell.engine.scale import Scaler
 from swell.engine.schedules import Schedules
+from swell.engine.variants import Variants, base_id, pinned_key
 from swell.errors import ConflictError, Error, InvalidError, NotFoundError
 from swell.model import AppKind, AutoscalerSettings, Deployment, Environment, FunctionSpec, Strategy
 from swell.records import BundleRecord, CallsCancelled, FunctionGone, FunctionRecord, Restored
@@ -43,9 +44,10 @@ NO_ENVIRONMENT = Environment("", "", ())
 class Deployments:
     """Makes versions live, and finds what is."""
 
-    def __init__(self, ledger: Ledger, apps: Apps, scaler: Scaler, schedules: Schedules) -> None:
+    def __init__(self, ledger: Ledger, apps: Apps, variants: Variants, scaler: Scaler, schedules: Schedules) -> None:
         self._ledger = ledger
         self._apps = apps
+        self._variants = variants
         self._scaler = scaler
         self._schedules = schedules
         self._waiting: dict[tuple[str, int], list[tuple[int, RedeployApp | FindFunction]]] = {}  # for a version
@@ -84,8 +86,9 @@ class Deployments:
         for pool in app.pools.values():
             if pool.override != AutoscalerSettings():
                 pool.set_override(AutoscalerSettings())
-                self._ledger.persist(pool.record())
+                self._ledger.keep(pool)
                 self._ledger.touch(pool)
+        self._variants.drop_overrides(app)
 
     def _check_new(self, app_id: str) -> None:
         if problem := id_problem(app_id, "an app"):
@@ -116,6 +119,7 @@ class Deployments:
                 self._renew(pool, spec, deployment, strategy, now)
             else:
                 self._retire(pool)
+        self._variants.follow(app, specs.keys())
         for name, pool_id in app.function_ids.items():
             if pool_id not in app.pools:
                 self._apps.add_pool(app, specs[name], deployment, key=name)
@@ -147,7 +151,7 @@ class Deployments:
             pool.become(spec, deployment)
         if not keeps_step:  # else it may be due at this very moment
             self._schedules.begin(pool)
-        self._ledger.persist(pool.record())
+        self._ledger.keep(pool)
         self._ledger.touch(pool)
 
     def _retire(self, pool: Pool) -> None:
@@ -155,7 +159,7 @@ class Deployments:
         if not pool.is_retired:
             pool.set_retired(True)
             pool.next_run = None
-            self._ledger.persist(pool.record())
+            self._ledger.keep(pool)
             self._ledger.touch(pool)
 
     def wither(self, pool: Pool, now: float) -> None:
@@ -167,7 +171,7 @@ class Deployments:
         if not pool.containers:
             del pool.app.pools[pool.id]
             self._ledger.forget(pool)
-            self._ledger.persist(FunctionGone(pool.id))
+            self._ledger.discard(pool)
 
     # ------------------------------------------------------------ a former version
 
@@ -281,13 +285,13 @@ class Deployments:
     def _pin(self, app: App, deployment: Deployment) -> None:
         """Give every function of a version a pool that keeps that version."""
         for spec in deployment.functions:
-            key = _pinned_key(spec.name, deployment.version)
+            key = pinned_key(spec.name, deployment.version)
             if self._ledger.function_id(app.id, key) not in app.pools:
                 alone = replace(spec, autoscaler=replace(spec.autoscaler, min_containers=None), schedule=None)
                 self._apps.add_pool(app, alone, deployment, key=key, is_pinned=True)
 
     def _tell_pinned(self, client: int, message: FindFunction, app: App) -> None:
-        pool_id = self._ledger.function_id(app.id, _pinned_key(message.name, message.version))
+        pool_id = self._ledger.function_id(app.id, pinned_key(message.name, message.version))
         self._tell_found(client, message, app.pools.get(pool_id), app)
 
     def _tell_found(self, client: int, message: FindFunction, pool: Pool | None, app: App) -> None:
@@ -334,6 +338,8 @@ class Deployments:
                 ledger.app_names[app.name] = app.id
         for function in state.functions:
             app = ledger.apps.get(function.app_id)
+            if app is not None and function.function_id not in state.waiting and self._variants.restore(app, function):
+                continue  # it is put away, and comes back when somebody asks for it
             if app is not None:
                 self._restore_pool(app, function, versions[app.id, function.version], state, now)
             else:  # of an app that was stopped, and whose containers had not all left when the server ended
@@ -349,10 +355,13 @@ class Deployments:
     ) -> None:
         ledger = self._ledger
         pool = Pool(record.function_id, app, record.spec, ledger.settings, deployment)
-        pool.changes, pool.is_pinned = record.changes, record.is_pinned
+        pool.changes, pool.is_pinned, pool.is_public = record.changes, record.is_pinned, record.is_public
+        pool.is_recorded = True
+        if pool.changes:
+            pool.base_id = base_id(ledger, record)
         pool.set_retired(record.is_retired)
         pool.set_override(record.override)
-        app.pools[pool.id] = ledger.pools[pool.id] = pool
+        ledger.add_pool(pool)
         if ledger.function_id(app.id, pool.spec.name) == pool.id and not pool.is_retired:
             app.function_ids[pool.spec.name] = pool.id
         waiting = state.waiting.get(pool.id)
@@ -361,7 +370,6 @@ class Deployments:
             pool.pending[True] = pool.accepted = waiting.inputs
         if record.next_run is not None and pool.spec.schedule is not None:
             self._schedules.resume(pool, record.next_run, now)
-        ledger.touch(pool)
 
 
 def _is_cron(spec: FunctionSpec) -> bool:
@@ -370,10 +378,6 @@ def _is_cron(spec: FunctionSpec) -> bool:
 
 def _is_same(live: Deployment, new: Deployment) -> bool:
     return live.functions == new.functions and live.environment == new.environment and live.tag == new.tag
-
-
-def _pinned_key(name: str, version: int) -> str:
-    return f"{name}@{version}"
 
 
 def _kind_of(name: str) -> tuple[str, str]:

@@ -47,6 +47,7 @@ from swell.engine.scale import Scaler
 from swell.engine.schedules import Schedules
 from swell.engine.settle import ProtocolError, Settler
 from swell.engine.stories import Stories, call_and_index
+from swell.engine.variants import Variants
 from swell.engine.web import Web
 from swell.errors import InvalidError, NotFoundError, to_wire
 from swell.model import OutputStatus
@@ -88,7 +89,8 @@ class Engine:
         self._intake = Intake(self.ledger, self._settler, results, self._pager)
         self._schedules = Schedules(self.ledger, self._intake)
         self._apps = Apps(self.ledger, self._intake, self._scaler, self._schedules)
-        self._deployments = Deployments(self.ledger, self._apps, self._scaler, self._schedules)
+        self._variants = Variants(self.ledger, self._apps, self._intake)
+        self._deployments = Deployments(self.ledger, self._apps, self._variants, self._scaler, self._schedules)
         self._stories = Stories(self.ledger)
         self.census = Census(self.ledger)
         self.observatory = Observatory(self.ledger, self.web)
@@ -106,6 +108,7 @@ class Engine:
             "burst": lambda pool, now: None,
             "idle": lambda pool, now: None,
             "grow": lambda pool, now: None,
+            "away": lambda pool, now: None,
         }
 
     # ------------------------------------------------------------ the interface
@@ -192,7 +195,7 @@ class Engine:
     def _client_said(self, client: int, message: m.Message, payload: bytes, now: float) -> None:
         match message:
             case m.OpenCall():
-                self._intake.open(client, message, payload, now)
+                self._open_call(client, message, payload, now)
             case m.PutInputs():
                 self._intake.put(client, message, payload, now)
             case m.CancelCall():
@@ -210,6 +213,12 @@ class Engine:
             case _:
                 self._said_of_apps(client, message, payload, now)
 
+    def _open_call(self, client: int, message: m.OpenCall, payload: bytes, now: float) -> None:
+        if message.parameters or message.function_id not in self.ledger.pools:
+            self._variants.open(client, message, payload, now)
+        else:
+            self._intake.open(client, message, payload, now)
+
     def _said_of_apps(self, client: int, message: m.Message, payload: bytes, now: float) -> None:
         apps, deployments = self._apps, self._deployments
         if self.ledger.is_stopping and isinstance(message, _TOO_LATE):
@@ -221,11 +230,13 @@ class Engine:
             case m.CloseApp():
                 apps.close(client, message, now)
             case m.BindFunction():
-                apps.bind(client, message, now)
+                self._variants.bind(client, message, now)
             case m.UpdateAutoscaler():
-                apps.update_autoscaler(client, message)
+                if self._variants.wake(client, message.request, message.function_id, now):
+                    apps.update_autoscaler(client, message)
             case m.GetStats():
-                apps.stats(client, message)
+                if self._variants.wake(client, message.request, message.function_id, now):
+                    apps.stats(client, message)
             case DeployApp():
                 deployments.deploy(client, message, payload, now)
             case RedeployApp():
@@ -260,7 +271,8 @@ class Engine:
             case WatchRoutes():
                 self.web.watch(client)
             case GetWebUrl():
-                self.web.find_url(client, message)
+                if self._variants.wake(client, message.request, message.function_id, now):
+                    self.web.find_url(client, message)
             case _:
                 error = InvalidError(f"a client does not say {type(message).__name__}")
                 ledger.tell(client, m.Failed(getattr(message, "request", 0), *to_wire(error)))
@@ -306,7 +318,7 @@ class Engine:
     def _begin(self, client: int, message: m.Message, payload: bytes, now: float) -> None:
         """Begin a call that might have been known from before, and is not."""
         assert isinstance(message, m.OpenCall)
-        self._intake.open(client, replace(message, resent=False), payload, now)
+        self._open_call(client, replace(message, resent=False), payload, now)
 
     def _container_said(self, event: ContainerSaid, now: float) -> None:
         container, message = self.ledger.containers.get(event.container_id), event.message
@@ -421,6 +433,8 @@ class Engine:
                 self._dispatcher.dispatch(pool, now)
                 if pool.spawned or pool.stored_calls:
                     self._pager.refill(pool)
+                if pool.changes and self._variants.settle(pool, now):
+                    continue  # it is put away
                 if pool.is_retired:
                     self._deployments.wither(pool, now)
                 elif pool.app.may_end_idle:

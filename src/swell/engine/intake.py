@@ -63,7 +63,7 @@ class Intake:
         problem = self._why_not(message, payload, pool)
         if pool is None or problem is not None:
             assert problem is not None
-            self._refuse(client, message.call_id, 0, problem)
+            self.refuse(client, message.call_id, 0, problem)
             return
         self.begin(pool, client, message, payload, now)
 
@@ -79,6 +79,8 @@ class Intake:
         call.trace = message.trace
         if call.kind.is_async:
             call.sequence = ledger.next_sequence()
+            if not pool.is_recorded:
+                ledger.keep(pool, has_calls=True)
             ledger.persist(
                 CallRecord(
                     call.id,
@@ -100,6 +102,7 @@ class Intake:
                 pool.loaded_upto = call.sequence  # it and all before it are in memory
         ledger.enroll(call)
         ledger.bind(client, call)
+        ledger.touch(pool)  # it is not idle now, also if there are no inputs yet
         self._take(call, 0, count, message.ends, message.blobs, payload, now)
         if call.kind.is_async:
             self._accept(call, client)
@@ -120,6 +123,8 @@ class Intake:
             problem = f"the trace context of a call may have {TRACE_MAX:,} characters"
         if not problem and (message.kind is CallKind.WEB or message.method in pool.web_methods):
             problem = _web_problem(message, pool)
+        if not problem and message.parameters:
+            problem = f"{message.call_id} names parameters of a class, which only a request of a web function may"
         if problem:
             return InvalidError(problem)
         if message.kind.is_async and self._ledger.store_trouble:
@@ -131,7 +136,7 @@ class Intake:
         call = self._ledger.calls.get(message.call_id)
         if call is None:
             gone = NotFoundError(f"call {message.call_id} is not open; its app may have stopped")
-            self._refuse(client, message.call_id, message.first, stopping() if self._ledger.is_stopping else gone)
+            self.refuse(client, message.call_id, message.first, stopping() if self._ledger.is_stopping else gone)
             return
         if call.cancelled:
             return
@@ -139,11 +144,11 @@ class Intake:
             return  # sent before the client heard that earlier inputs were refused; it will offer them again
         if call.sealed:
             text = f"call {call.id} takes no more inputs: the connection or the server that it was fed by had gone"
-            self._refuse(client, call.id, message.first, NotFoundError(text))
+            self.refuse(client, call.id, message.first, NotFoundError(text))
             return
         problem = _problem(message.first, message.ends, message.blobs, payload)
         if problem:
-            self._refuse(client, call.id, message.first, InvalidError(problem))
+            self.refuse(client, call.id, message.first, InvalidError(problem))
             return
         offered = len(message.ends)
         count = self._admit(call, client, message.first, offered)
@@ -167,7 +172,7 @@ class Intake:
         )
         if admitted.count < offered:
             error = ResourceExhausted(admitted.limit, admitted.value, settings.retry_after_s)
-            self._refuse(client, call.id, first + admitted.count, error, settings.retry_after_s)
+            self.refuse(client, call.id, first + admitted.count, error)
         return admitted.count
 
     def _take(
@@ -214,8 +219,10 @@ class Intake:
     def _accept(self, call: Call, client: int) -> None:
         self._ledger.tell(client, Accepted(call.id, call.accepted))
 
-    def _refuse(self, client: int, call_id: str, first: int, error: Error, retry_after_s: float | None = None) -> None:
+    def refuse(self, client: int, call_id: str, first: int, error: Error) -> None:
+        """Tell a client that inputs of a call, from one on, are not accepted."""
         code, text, fields = to_wire(error)
+        retry_after_s = error.retry_after_s if isinstance(error, ResourceExhausted) else None
         self._ledger.tell(client, Refused(call_id, first, code, text, fields, retry_after_s))
 
     # ------------------------------------------------------------ following

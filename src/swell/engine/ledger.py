@@ -16,10 +16,11 @@ from swell.engine.diary import Diaries
 from swell.engine.events import Effect, Order, Persist, Tell
 from swell.engine.measures import Former
 from swell.engine.pool import Pool
-from swell.model import Node
+from swell.engine.public_variants import PublicVariants
+from swell.model import AutoscalerSettings, Node
 from swell.policy.pace import Pace
 from swell.policy.placement import NodeRoom
-from swell.records import Record
+from swell.records import FunctionGone, Record
 from swell.wire.messages import Message
 
 __all__ = ["KnownNode", "Ledger"]
@@ -60,6 +61,7 @@ class Ledger:
         self.settings = settings
         self.apps: dict[str, App] = {}
         self.pools: dict[str, Pool] = {}
+        self.public_variants: dict[str, PublicVariants] = {}  #: by the function that they are variants of
         self.calls: dict[str, Call] = {}
         self.containers: dict[str, Container] = {}
         self.nodes: dict[str, KnownNode] = {}
@@ -160,9 +162,42 @@ class Ledger:
 
     # ------------------------------------------------------------ pools
 
+    def add_pool(self, pool: Pool) -> None:
+        """Take in a new pool."""
+        pool.app.pools[pool.id] = self.pools[pool.id] = pool
+        if pool.is_public:
+            self.public_variants.setdefault(pool.base_id, PublicVariants()).add(pool)
+        self.touch(pool)
+
+    def keep(self, pool: Pool, *, has_calls: bool = False) -> None:
+        """Write down what is kept of a pool, if its app outlives its clients.
+
+        A public variant is written down when its settings are changed at run time, or a call is spawned in it; not
+        before, so that a request writes nothing.
+        """
+        is_needed = has_calls or not pool.is_public or pool.is_recorded or pool.override != AutoscalerSettings()
+        if pool.app.kind.is_lasting and is_needed:
+            pool.is_recorded = True
+            self.persist(pool.record())
+
+    def discard(self, pool: Pool) -> None:
+        """Delete what is kept of a pool that is gone for good."""
+        if pool.is_recorded:
+            pool.is_recorded = False
+            self.persist(FunctionGone(pool.id))
+
+    def no_longer_public(self, pool: Pool) -> None:
+        """Remove a variant from the public ones of its function."""
+        siblings = self.public_variants[pool.base_id]
+        siblings.remove(pool)
+        if not siblings.pools:
+            del self.public_variants[pool.base_id]
+
     def forget(self, pool: Pool) -> None:
         """Forget a pool of which nothing is left."""
         self.pools.pop(pool.id, None)
+        if pool.is_public:
+            self.no_longer_public(pool)
         self.touched.pop(pool.id, None)
         self.starved.pop(pool.id, None)
         self.ended += pool.done

@@ -45,6 +45,10 @@ class Pool:
         self.serving = spec
         self.serving_version = self.version
         self.changes = b""  #: what it changes of its base, for a variant
+        self.base_id = ""  #: the function that it is a variant of
+        self.is_public = False  #: a variant that only requests over HTTP have asked for
+        self.is_recorded = False  #: the store has a record of it
+        self.idle_at: float | None = None  #: for a variant: since when it has been idle
         self.is_pinned = False  #: keeps its version for good
         self.is_retired = False  #: takes no calls any more; see `set_retired`
         self.override = AutoscalerSettings()
@@ -127,6 +131,7 @@ class Pool:
             self.is_retired,
             self.override,
             self.next_run,
+            self.is_public,
         )
 
     # ------------------------------------------------------------ what the specs say
@@ -177,6 +182,13 @@ class Pool:
     def is_empty(self) -> bool:
         """True when none of its calls goes on, in memory or in the store; one that goes on may yet get inputs."""
         return not (self.calls_open or self.stored_calls)
+
+    @property
+    def is_idle(self) -> bool:
+        """True while it has no containers and no calls, and its settings want no containers."""
+        return not (
+            self.containers or self.calls_open or self.stored_calls or self.loading or self.settings.min_containers
+        )
 
     @property
     def is_full(self) -> bool:

@@ -39,7 +39,7 @@ class Schedules:
         missed = self._advance(pool, due, now)
         if missed:
             self._remark(pool, f"{_runs(missed)} missed while the server was down, and skipped")
-            self._ledger.persist(pool.record())
+            self._ledger.keep(pool)
 
     def check(self, pool: Pool, now: float) -> None:
         """Spawn a pool's function if its schedule is due, and note when it is due again."""
@@ -60,8 +60,7 @@ class Schedules:
             self._remark(pool, f"a scheduled run was skipped: {self._ledger.store_trouble}")
         elif not self._intake.begin(pool, NOBODY, opened, NO_ARGUMENTS, now):
             self._remark(pool, "a scheduled run was skipped: too many inputs wait already")
-        if pool.app.kind.is_lasting:
-            self._ledger.persist(pool.record())
+        self._ledger.keep(pool)
 
     def _advance(self, pool: Pool, due: float, now: float) -> int:
         """Note when a function is due after `now`; return how often it was from `due` on."""

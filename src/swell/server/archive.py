@@ -30,6 +30,8 @@ log = logging.getLogger("swell.server")
 SWEEP_EVERY_S = 600.0  #: how often results that have been kept long enough are looked for, at most
 #: A call itself is remembered for so many times the retention of its results, to say that they expired.
 FORGET_AFTER = 4
+#: Former containers that are remembered: a request may end one, and requests come at any rate.
+CONTAINERS_MAX = 100_000
 LOOK_AT_DISK_EVERY_S = 5.0
 MIB = 1 << 20
 READ_MAX = 1_024  #: results read at once
@@ -107,7 +109,8 @@ class Archive:
         """Drop what has been kept long enough, now and again."""
         retention_s = self._settings.result_retention_s
         ended_before = now() - retention_s
-        self._store.expire(ended_before, now() - FORGET_AFTER * retention_s, self._drop_blobs)
+        forget_before = now() - FORGET_AFTER * retention_s
+        self._store.expire(ended_before, forget_before, CONTAINERS_MAX, self._drop_blobs)
         every_s = max(1.0, min(SWEEP_EVERY_S, retention_s / 4))
         self._later("sweep", every_s, partial(self._sweep, now))
 

@@ -9,11 +9,13 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from swell.errors import NotFoundError
 from swell.model import AutoscalerChange, CallKind, Environment, FunctionSpec, OutputStatus
+from swell.sim.bindings import Bindings
 from swell.sim.clock import Clock
 from swell.sim.following import Following
 from swell.sim.request import Request
-from swell.sim.work import CallPlan
+from swell.sim.work import CallPlan, Tuning
 from swell.wire import messages as m
 from swell.wire.web import Leased
 
@@ -35,6 +37,7 @@ class AppPlan(Struct, frozen=True):
     gone_at: float | None = None  #: the client disappears
     detach: bool = False
     take_items_every: int = 1
+    tunings: tuple[Tuning, ...] = ()
 
 
 class FakeClient:
@@ -60,6 +63,7 @@ class FakeClient:
         self._say = say
         self._kill = kill
         self._functions: dict[str, str] = {}
+        self._bindings = Bindings(self.say)
         self._closing = False
         self._closes_when_done = plan.closes_at is None
         self._retires = plan.retires and not plan.detach
@@ -88,6 +92,11 @@ class FakeClient:
         """A message arrived."""
         if self.is_gone:
             return
+        if self._bindings.heard(message):
+            assert not isinstance(message, m.Failed) or self._closing or "nothing was changed" in message.text, (
+                message.text
+            )
+            return
         match message:
             case m.AppOpened():
                 self._opened(message)
@@ -105,6 +114,10 @@ class FakeClient:
                 if count % self.plan.take_items_every == 0:
                     self.say(m.TakeItems(message.call_id, message.index, count))
             case m.Refused():
+                is_known = message.code != NotFoundError.code or "does not exist" not in message.text
+                assert is_known or self._closing, (
+                    f"the id that {message.call_id} names is not good any more: {message.text}"
+                )
                 self.calls[message.call_id].refused(message)
             case m.Accepted():
                 self.calls[message.call_id].accepted(message)
@@ -132,12 +145,25 @@ class FakeClient:
             update = m.UpdateAutoscaler(2, message.function_ids[function], change)
             self._clock.at(at, lambda u=update: self.say(u))
             self._clock.at(at, lambda f=message.function_ids[function]: self.say(m.GetStats(3, f)))
+        for tuning in self.plan.tunings:
+            self._clock.at(tuning.at, lambda t=tuning: self._tune(t))
         if self.plan.closes_at is not None:
             self._clock.at(self.plan.closes_at, self.close)
         self._close_if_done()
 
+    def _tune(self, tuning: Tuning) -> None:
+        if not (self.is_gone or self._closing):
+            self._bindings.tune(self._functions[tuning.function], tuning.parameters, tuning.change)
+
     def call(self, plan: CallPlan, function_id: str) -> None:
         """Make a call now, unless it is too late."""
+        if plan.parameters and plan.kind is not CallKind.WEB:
+            if not (self.is_gone or self._closing):
+                self._bindings.use(function_id, plan.parameters, lambda variant: self._call(plan, variant))
+        else:
+            self._call(plan, function_id)
+
+    def _call(self, plan: CallPlan, function_id: str) -> None:
         if self.is_gone or self._closing:
             return
         if plan.kind is CallKind.WEB:

@@ -60,7 +60,11 @@ class Request:
     def pump(self) -> None:
         """Ask for its turn."""
         plan = self.plan
-        self._say(m.OpenCall(plan.call_id, self._function_id, plan.method, CallKind.WEB, [0], True), b"")
+        parameters = plan.parameters
+        opening = m.OpenCall(
+            plan.call_id, self._function_id, plan.method, CallKind.WEB, [0], True, parameters=parameters
+        )
+        self._say(opening, b"")
         if plan.cancels_after_s is not None:
             self._clock.after(plan.cancels_after_s, self._client_left)
 
@@ -93,6 +97,10 @@ class Request:
 
     def refused(self) -> None:
         """There is no room for it: its client is told to try again."""
+        self._finish()
+
+    def server_gone(self) -> None:
+        """The server is gone, and so is its container."""
         self._finish()
 
     # ------------------------------------------------------------ its end

@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 
 from swell.engine.container import Container
-from swell.engine.events import Effect, Order
+from swell.engine.events import Effect, Order, Tell
 from swell.engine.ledger import Ledger
 from swell.engine.pool import Pool
 from swell.model import OutputStatus
 from swell.sim.deployer import Deployer
 from swell.sim.store import DurableStore
 from swell.sim.work import result_bytes
-from swell.wire.messages import Drain
+from swell.wire.messages import Drain, Refused
 
-__all__ = ["check_drains", "check_empty", "check_kept", "check_promptness"]
+__all__ = ["check_drains", "check_empty", "check_kept", "check_promptness", "check_refusals", "resisting"]
 
 EPSILON = 1e-6  #: of a float that counts seconds
 
@@ -38,6 +38,22 @@ def check_promptness(ledger: Ledger, now: float, slack_s: float) -> None:
         if pool.backlog.count and not pool.live:
             assert pool.held_back, f"{pool.id}: inputs wait, and nothing is started, for no reason"
         _check_size(pool, now, slack_s)
+        if pool.idle_at is not None:
+            window = pool.settings.scaledown_window or 0
+            assert now - pool.idle_at <= window + slack_s, (
+                f"{pool.id}: an idle variant is there for longer than {window} s"
+            )
+
+
+def check_refusals(ledger: Ledger, effects: Sequence[Effect]) -> None:
+    """Assert that no request is refused as one of too many variants while another could be put away."""
+    for effect in effects:
+        if isinstance(effect, Tell) and isinstance(effect.message, Refused):
+            limit = effect.message.fields.get("limit")
+            if limit == "web_variants_max":
+                most = ledger.settings.web_variants_max
+                full = [group for group in ledger.public_variants.values() if len(group.pools) == most]
+                assert not most or any(not group.idle for group in full), f"{effect.message.call_id}: there is room"
 
 
 def _check_window(pool: Pool, ledger: Ledger) -> None:
@@ -78,8 +94,13 @@ def _check_size(pool: Pool, now: float, slack_s: float) -> None:
     assert not over, f"{over[0]} is idle and not needed for longer than {window} s"
 
 
+def resisting(ledger: Ledger) -> set[str]:
+    """Return the containers that are to leave after their other requests, because one that was cancelled goes on."""
+    return {c.id for c in ledger.containers.values() if c.leaving and c.resist_until < float("inf")}
+
+
 def check_drains(ledger: Ledger, effects: list[Effect], asked: Set[str], now: float) -> None:
-    """Assert that only what may leave is told to leave; `asked` are the containers that said they want to."""
+    """Assert that only what may leave is told to leave; `asked` are the containers that want to leave, or have to."""
     for effect in effects:
         if not isinstance(effect, Order) or not isinstance(effect.message, Drain):
             continue
@@ -120,6 +141,7 @@ def check_empty(ledger: Ledger) -> None:
     left = {
         "apps": list(ledger.apps),
         "pools": list(ledger.pools),
+        "public variants": list(ledger.public_variants),
         "calls": list(ledger.calls),
         "containers": list(ledger.containers),
         "clients": list(ledger.calls_of),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from random import Random
 
-from msgspec import Struct, structs
+from msgspec import Struct, msgpack, structs
 
 from swell.config import Settings
 from swell.model import (
@@ -22,6 +22,7 @@ from swell.model import (
     GpuRequest,
     MethodSpec,
     Node,
+    ParameterSpec,
     Resources,
     RetryPolicy,
     Source,
@@ -30,7 +31,7 @@ from swell.model import (
 )
 from swell.sim.client import AppPlan
 from swell.sim.deployer import LastingPlan, Version
-from swell.sim.work import CallPlan, Mishap, Work
+from swell.sim.work import CallPlan, Mishap, Tuning, Work
 
 __all__ = ["Faults", "Scenario", "draw", "draw_lasting", "draw_web"]
 
@@ -93,7 +94,11 @@ def draw_web(seed: int) -> Scenario:
     """Return a scenario of a seed with an app more, which answers HTTP."""
     random = Random(f"web {seed}")
     base = draw(seed)
-    return structs.replace(base, apps=(*base.apps, _web_app(random, len(base.apps))))
+    variants = Random(f"variants {seed}")
+    plan = _web_app(random, len(base.apps))
+    if variants.random() < 0.7:
+        plan = _with_variants(variants, plan)
+    return structs.replace(base, settings=_few_variants(variants, base.settings), apps=(*base.apps, plan))
 
 
 def _web_app(random: Random, number: int) -> AppPlan:
@@ -121,12 +126,66 @@ def _web_function(random: Random, name: str) -> FunctionSpec:
     return structs.replace(spec, web=WebSpec("asgi"))
 
 
+# ---------------------------------------------------------------- classes with parameters
+
+
+def _few_variants(random: Random, settings: Settings) -> Settings:
+    return structs.replace(settings, web_variants_max=random.choice((0, 1, 2, 5, 32)))
+
+
+def _with_variants(random: Random, plan: AppPlan) -> AppPlan:
+    """Have the web functions of an app be classes with parameters, of which requests and calls name few or many."""
+    functions = tuple(_with_parameters(spec) if spec.web_methods else spec for spec in plan.functions)
+    parametrised = tuple(spec for spec in functions if spec.cls is not None and spec.cls.parameters)
+    values = _values(random)
+    calls = tuple(_naming(random, call, parametrised, values) for call in plan.calls)
+    return structs.replace(
+        plan, functions=functions, calls=calls, tunings=_tunings(random, parametrised, values, plan.opens_at)
+    )
+
+
+def _with_parameters(spec: FunctionSpec) -> FunctionSpec:
+    methods = (MethodSpec("a"), MethodSpec("b", web=WebSpec("asgi")))
+    return structs.replace(
+        spec, web=None, cls=ClassSpec(methods, (ParameterSpec("x", "int", 0, has_default=True),)), batching=None
+    )
+
+
+def _values(random: Random) -> tuple[bytes, ...]:
+    return tuple(msgpack.encode({"x": value}) for value in range(1, random.choice((1, 3, 10, 60)) + 1))
+
+
+def _naming(random: Random, call: CallPlan, functions: tuple[FunctionSpec, ...], values: tuple[bytes, ...]) -> CallPlan:
+    if all(call.function != spec.name for spec in functions):
+        return call
+    method = "b" if call.kind is CallKind.WEB else "a"
+    parameters = random.choice(values) if random.random() < 0.9 else b""
+    return structs.replace(call, method=method, parameters=parameters)
+
+
+def _tunings(
+    random: Random, functions: tuple[FunctionSpec, ...], values: tuple[bytes, ...], since: float
+) -> tuple[Tuning, ...]:
+    """Settings of some variants are changed, and looked at again much later."""
+    tunings: list[Tuning] = []
+    for _ in range(random.choice((0, 1, 4)) if functions else 0):
+        function, parameters, at = random.choice(functions).name, random.choice(values), since + random.uniform(0, 20)
+        change = structs.replace(_change(random), min_containers=random.choice((0, 0, 0, 1)))
+        tunings.append(Tuning(at, function, parameters, change))
+        tunings += [Tuning(at + later, function, parameters, AutoscalerChange()) for later in (0.5, 30.0, 300.0)]
+    return tuple(tunings)
+
+
+# ---------------------------------------------------------------- apps that stay
+
+
 def draw_lasting(seed: int) -> Scenario:
     """Return a scenario of a seed with apps that stay, and a server that is killed now and again."""
     random = Random(f"lasting {seed}")
     base = draw(seed)
+    variants = Random(f"variants {seed}")
     settings = structs.replace(
-        base.settings,
+        _few_variants(variants, base.settings),
         backlog_inputs_max=random.choice((2, 5, 4_096)),
         backlog_calls_max=random.choice((2, 4, 8_192)),
         backlog_bytes_max=random.choice((1_024, 64 << 20)),
@@ -136,7 +195,10 @@ def draw_lasting(seed: int) -> Scenario:
         base,
         settings=settings,
         apps=base.apps if random.random() < 0.3 else (),
-        lasting=tuple(_lasting(random, number, with_gpus=with_gpus) for number in range(random.choice((1, 1, 2)))),
+        lasting=tuple(
+            _with_requests(variants, _lasting(random, number, with_gpus=with_gpus))
+            for number in range(random.choice((1, 1, 2)))
+        ),
         strikes=tuple(int(10 ** random.uniform(0, 3.7)) for _ in range(random.choice((0, 1, 3, 8)))),
         commit_s=random.choice((0.0001, 0.001, 0.05)),
     )
@@ -157,6 +219,33 @@ def _lasting(random: Random, number: int, *, with_gpus: bool) -> LastingPlan:
         _lasting_call(random, f"fc-l{number}-{i}", random.choice(first)) for i in range(random.choice((1, 4, 12)))
     )
     return LastingPlan(f"ap-l{number}", f"lasting-{number}", tuple(versions), calls)
+
+
+def _with_requests(random: Random, plan: LastingPlan) -> LastingPlan:
+    """Have an app that stays answer HTTP, too: by a class with parameters, of which every version has the same code."""
+    if random.random() < 0.4:
+        return plan
+    spec = structs.replace(_lasting_function(random, "site", with_gpus=False), retry=None)
+    spec, values = _with_parameters(spec), _values(random)
+    versions = tuple(
+        structs.replace(version, functions=(*version.functions, structs.replace(_changed(random, spec), batching=None)))
+        for version in plan.versions
+    )
+    calls = list(plan.calls)
+    for i in range(random.choice((2, 8, 40))):
+        call = _lasting_call(random, f"{plan.app_id}-{i}".replace("ap-", "fc-v"), spec)
+        call = _naming(random, call, (spec,), values)
+        if random.random() < 0.7:
+            work = structs.replace(_work(random, spec, 0.01, random.choice((0.0, 0.3))), is_blob=False)
+            call = structs.replace(call, kind=CallKind.WEB, method="b", works=(work,), watches=False)
+        calls.append(call)
+    return structs.replace(
+        plan,
+        versions=versions,
+        calls=tuple(calls),
+        tunings=_tunings(random, (spec,), values, 0.0),
+        redeploys=random.random() < 0.5,
+    )
 
 
 def _lasting_call(random: Random, call_id: str, function: FunctionSpec) -> CallPlan:

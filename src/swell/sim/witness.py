@@ -112,6 +112,7 @@ class Witness:
         self._finished: set[str] = set()
         self._dropped: set[tuple[str, int]] = set()
         self._deploying: dict[int, DeployApp] = {}  # by client
+        self._binding: dict[tuple[int, int], str] = {}  # functions of which a variant was asked for
         self._lasting: set[str] = set()  # functions of apps that stay
 
     # ------------------------------------------------------------ what containers ask and tell
@@ -162,6 +163,8 @@ class Witness:
         match message:
             case DeployApp():
                 self._deploying[client] = message
+            case m.BindFunction():
+                self._binding[client, message.request] = message.function_id
             case m.OpenApp():
                 self._apps.setdefault(message.app_id, (client, message.detach, message.functions))
             case m.OpenCall() if message.call_id not in self.calls and message.function_id in self._specs:
@@ -311,6 +314,8 @@ class Witness:
                     self._specs[message.function_ids[spec.name]] = spec
                     self._app_of[message.function_ids[spec.name]] = message.app_id
                     self._lasting.add(message.function_ids[spec.name])
+            case Tell(client=client, message=m.Bound() as message):
+                self._bound(self._binding.pop((client, message.request)), message.function_id)
             case Tell(client=client, message=Leased() as message):
                 self._leased(client, message, now)
             case Tell(message=m.Refused() as message):
@@ -327,6 +332,13 @@ class Witness:
                 self._recorded_now(effect.record)
             case _:
                 pass
+
+    def _bound(self, base_id: str, variant_id: str) -> None:
+        """A variant runs the same code under the same limits as its function."""
+        self._specs[variant_id] = self._specs[base_id]
+        self._app_of[variant_id] = self._app_of[base_id]
+        if base_id in self._lasting:
+            self._lasting.add(variant_id)
 
     def _recorded_now(self, record: Record) -> None:
         match record:

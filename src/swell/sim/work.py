@@ -9,9 +9,9 @@ from enum import Enum
 
 from msgspec import Struct
 
-from swell.model import CallKind
+from swell.model import AutoscalerChange, CallKind
 
-__all__ = ["CallPlan", "Mishap", "Work", "input_bytes", "input_of", "item_bytes", "result_bytes"]
+__all__ = ["CallPlan", "Mishap", "Tuning", "Work", "input_bytes", "input_of", "item_bytes", "result_bytes"]
 
 
 class Mishap(Enum):
@@ -54,6 +54,16 @@ class CallPlan(Struct, frozen=True):
     terminates: bool = False  #: the cancellation asks for the container's end, too
     watches: bool = False  #: a spawned call whose results are asked for
     repeats: bool = False  #: a request whose end is told twice
+    parameters: bytes = b""  #: of the class: a request names them, a program binds the variant that has them
+
+
+class Tuning(Struct, frozen=True):
+    """Settings of a variant that a program changes at a time, or with an empty change only reads."""
+
+    at: float
+    function: str
+    parameters: bytes
+    change: AutoscalerChange
 
 
 def input_bytes(call_id: str, index: int) -> bytes:

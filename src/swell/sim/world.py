@@ -42,7 +42,7 @@ from swell.sim.container import FakeContainer, Manners
 from swell.sim.deployer import Deployer
 from swell.sim.link import Link
 from swell.sim.outage import Outages, ServerKilled
-from swell.sim.rules import check_drains, check_empty, check_kept, check_promptness
+from swell.sim.rules import check_drains, check_empty, check_kept, check_promptness, check_refusals, resisting
 from swell.sim.store import DurableStore
 from swell.sim.swarm import Scenario
 from swell.sim.witness import Witness
@@ -93,7 +93,7 @@ class World:
         for number, plan in enumerate(scenario.apps, start=1):
             self.connect(number, plan)
         for plan in scenario.lasting:
-            self._bring_in(Deployer(plan, self.clock))
+            self._bring_in(Deployer(plan, self.clock, self._die))
         self._plan_faults()
 
     def _new_server(self) -> tuple[Engine, Gate]:
@@ -124,7 +124,7 @@ class World:
         assert not self.witness.unfinished(), f"inputs wait for ever: {self.witness.unfinished()[:5]}"
         assert not self.witness.unrecorded(), f"calls have ended and were not recorded: {self.witness.unrecorded()[:5]}"
         # Of inputs that ended without ever having been in memory, the store knows the blobs; a sweep deletes them.
-        self.witness.tidied(input_of(name) for name in self.store.now("expire", 0.0, 0.0))
+        self.witness.tidied(input_of(name) for name in self.store.now("expire", 0.0, 0.0, 1_000))
         assert not self.witness.left_blobs(), f"blobs are left: {self.witness.left_blobs()[:5]}"
         self.outages.end()
         self.run(self.clock.now + LAZY_COMMIT_S + 2 * self.scenario.commit_s)  # what was said last is written, too
@@ -182,6 +182,8 @@ class World:
             ledger, now = self.engine.ledger, self.clock.now
             check_promptness(ledger, now, self.scenario.tick_late_s + EPSILON)
             check_drains(ledger, effects, self._leavers, now)
+            check_refusals(ledger, effects)
+            self._leavers |= resisting(ledger)
         self._gate.carry_out(effects)
 
     # ------------------------------------------------------------ effects

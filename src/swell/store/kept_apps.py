@@ -64,10 +64,12 @@ class KeptApps:
         ended = [container for container in self.containers.values() if app_id in ("", container.app_id)]
         return sorted(ended, key=lambda container: container.ended_at)[::-1][:latest]
 
-    def forget(self, ended_before: float) -> None:
-        """Forget containers that ended, and apps that were stopped and finished, before a time."""
-        for container in [one for one in self.containers.values() if one.ended_at < ended_before]:
-            del self.containers[container.container_id]
+    def forget(self, ended_before: float, containers_max: int) -> None:
+        """Forget containers and apps that ended before a time, and containers before the latest so many."""
+        surplus = len(self.containers) - containers_max
+        for number, container in enumerate(list(self.containers.values())):
+            if number < surplus or container.ended_at < ended_before:
+                del self.containers[container.container_id]
         busy = {function.app_id for function in self.functions.values()}
         for app in list(self.apps.values()):
             if app.stopped_at is not None and app.stopped_at < ended_before and app.app_id not in busy:

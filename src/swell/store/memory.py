@@ -114,11 +114,13 @@ class MemoryStore:
         nothing = LoadedSpans(call_id, [], [], first)
         self._answer(then, call.load_spans(first, Allowance(window)) if call is not None else nothing)
 
-    def expire(self, ended_before: float, forget_before: float, then: Callable[[list[str]], None]) -> None:
+    def expire(
+        self, ended_before: float, forget_before: float, containers_max: int, then: Callable[[list[str]], None]
+    ) -> None:
         """Drop old results, and all memory of what is older still."""
         names = self._calls.expire(max(ended_before, forget_before))
         self._calls.forget(forget_before)
-        self._apps.forget(forget_before)
+        self._apps.forget(forget_before, containers_max)
         self._answer(then, names)
 
     # ------------------------------------------------------------ apps

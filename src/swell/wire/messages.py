@@ -17,7 +17,7 @@ from swell.model import AutoscalerChange, AutoscalerSettings, CallKind, Environm
 from swell.wire import apps, inquiries, observe, web
 from swell.wire.message import Message
 
-PROTOCOL = 2  #: raised when a change makes older peers misunderstand
+PROTOCOL = 3  #: raised when a change makes older peers misunderstand
 
 
 # ---------------------------------------------------------------- anyone -> server
@@ -72,6 +72,7 @@ class OpenCall(Message, frozen=True, tag=12):
     parent: str = ""  #: input id of the caller, when a container calls
     resent: bool = False  #: it may be known already: the connection broke before it was answered
     trace: dict[str, str] = {}  #: the trace context of the caller, as headers
+    parameters: bytes = b""  #: of the class whose variant is to answer, encoded; empty: the function itself answers
 
 
 class PutInputs(Message, frozen=True, tag=13):

@@ -16,7 +16,7 @@ from msgspec.structs import asdict, replace
 from swell.errors import InvalidError
 from swell.model import FunctionSpec
 
-__all__ = ["apply_changes", "changes_between"]
+__all__ = ["apply_changes", "changes_between", "merged_changes", "parameter_changes"]
 
 #: Parts of a spec that a variant changes field by field.
 _PARTS: Final = ("autoscaler", "resources")
@@ -40,6 +40,27 @@ def changes_between(base: FunctionSpec, variant: FunctionSpec) -> bytes:
         if not scaling:
             del changed["autoscaler"]
     return _encoder.encode(changed)
+
+
+def parameter_changes(parameters: bytes) -> bytes:
+    """Return what a variant changes that has other parameters of its class, and nothing else."""
+    return _encoder.encode({"parameters": parameters})
+
+
+def merged_changes(first: bytes, second: bytes) -> bytes:
+    """Return what a variant changes of a base, if it changes `second` of a variant that changes `first` of that base.
+
+    Raises:
+        InvalidError: these are no changes of a function.
+    """
+    try:
+        merged, over = _decode(first), _decode(second)
+        for name in _PARTS:
+            if name in merged and name in over:
+                over[name] = {**merged[name], **over[name]}
+    except (msgspec.MsgspecError, TypeError, UnicodeDecodeError) as error:
+        raise InvalidError(f"these are not the options of a variant: {error}") from None
+    return _encoder.encode({**merged, **over})
 
 
 def apply_changes(base: FunctionSpec, changes: bytes) -> FunctionSpec:

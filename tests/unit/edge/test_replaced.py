@@ -26,15 +26,12 @@ class Leases:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def ask(self, function_id: str, method: str, who: Exchange) -> Any:
+    def ask(self, function_id: str, method: str, parameters: bytes, who: Exchange) -> Any:
         self.asked.append(function_id)
         return SimpleNamespace(leased_at=None, call_id=f"fc-{len(self.asked)}", release=lambda status: None)
 
     def forget(self, ticket: object) -> bool:
         return True
-
-    async def bind(self, function_id: str, changes: bytes) -> str:
-        raise AssertionError("no function here has variants")
 
 
 class Request:
@@ -42,7 +39,7 @@ class Request:
 
     def __init__(self) -> None:
         self.leases = Leases()
-        self.router = Router(self.leases.bind)
+        self.router = Router()
         self.router.learn([route("fu-old")])
         self.refusals: list[int] = []
         head = SimpleNamespace(has_body=False, host=b"", wants_websocket=False)

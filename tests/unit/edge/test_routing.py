@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import msgspec
 import pytest
 
 from swell.edge.gateway.refusal import Refusal
-from swell.edge.gateway.routing import Router
-from swell.errors import NotFoundError
+from swell.edge.gateway.routing import Router, parameters_of
 from swell.model import ParameterSpec, WebSpec
 from swell.wire.web import Route
 
@@ -23,25 +20,10 @@ def route(label: str, *parameters: ParameterSpec) -> Route:
     return Route(label, f"fu-{label}", "", web, "ap-1", "app", "Shop.*", 300.0, parameters)
 
 
-class Server:
-    """Names variants in the order in which they are asked for."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, object]] = []
-
-    async def bind(self, function_id: str, changes: bytes) -> str:
-        parameters = msgspec.msgpack.decode(msgspec.msgpack.decode(changes)["parameters"])
-        if parameters.get("size") == 404:
-            raise NotFoundError("no such thing")
-        self.asked.append((function_id, parameters))
-        return f"{function_id}-{len(self.asked)}"
-
-
-def router_of(*routes: Route) -> tuple[Router, Server]:
-    server = Server()
-    router = Router(server.bind)
+def router_of(*routes: Route) -> Router:
+    router = Router()
     router.learn(routes)
-    return router, server
+    return router
 
 
 @pytest.mark.parametrize(
@@ -59,7 +41,7 @@ def router_of(*routes: Route) -> tuple[Router, Server]:
     ],
 )
 def test_a_label_is_found_in_the_host_or_else_in_the_path(host: bytes, target: bytes, path: bytes, root: bytes) -> None:
-    router, _ = router_of(route("shop"))
+    router = router_of(route("shop"))
     aim = router.find(host, target)
     assert aim is not None
     assert (aim.route.label, aim.path, aim.root) == ("shop", path, root)
@@ -67,40 +49,44 @@ def test_a_label_is_found_in_the_host_or_else_in_the_path(host: bytes, target: b
 
 @pytest.mark.parametrize("target", [b"/", b"*", b"/shops", b"/Shop", b"/sh%6fp", b"//shop", b"/?shop", b"/x/shop"])
 def test_what_is_no_label_leads_nowhere(target: bytes) -> None:
-    router, _ = router_of(route("shop"))
+    router = router_of(route("shop"))
     assert router.find(b"shop", target) is None
     assert router.find(b"shopx.localhost", target) is None
 
 
 def test_a_route_that_is_gone_leads_nowhere() -> None:
-    router, _ = router_of(route("shop"), route("a"))
+    router = router_of(route("shop"), route("a"))
     assert router.labels == ["a", "shop"]
     router.learn([route("b")])
     assert router.find(b"", b"/shop") is None
     assert [each.label for each in router.routes] == ["b"]
 
 
-def function_of(router: Router, target: bytes) -> str:
+def parameters(router: Router, target: bytes) -> object:
+    """Return the parameters of the class that a request names; None if they are those of the function itself."""
     aim = router.find(b"", target)
     assert aim is not None
-    return router.known(aim) or asyncio.run(router.ask(aim))
+    encoded = parameters_of(aim)
+    return msgspec.msgpack.decode(encoded) if encoded else None
 
 
-def test_parameters_are_typed_and_a_set_of_them_is_asked_for_once() -> None:
-    router, server = router_of(route("shop", SIZE, IS_NEW))
-    assert function_of(router, b"/shop") == "fu-shop"
-    assert function_of(router, b"/shop?size=1&is_new=no&other=2") == "fu-shop"
-    assert function_of(router, b"/shop?size=7&is_new=TRUE") == "fu-shop-1"
-    assert function_of(router, b"/shop/x?is_new=1&size=07&page=3") == "fu-shop-1"
-    assert server.asked == [("fu-shop", {"size": 7, "is_new": True})]
-    router.learn([route("shop", SIZE, IS_NEW)])  # variants may be gone
-    assert function_of(router, b"/shop?size=7&is_new=TRUE") == "fu-shop-2"
+def test_parameters_are_typed_and_what_is_declared_or_no_parameter_names_no_variant() -> None:
+    router = router_of(route("shop", SIZE, IS_NEW), route("plain"))
+    assert parameters(router, b"/plain?size=7") is None
+    assert parameters(router, b"/shop") is None
+    assert parameters(router, b"/shop?size=1&is_new=no&other=2") is None
+    assert parameters(router, b"/shop?size=7&is_new=TRUE") == {"size": 7, "is_new": True}
+
+
+def test_equal_parameters_are_equal_bytes() -> None:
+    router = router_of(route("shop", SIZE, IS_NEW))
+    targets = (b"/shop?size=7&is_new=TRUE", b"/shop/x?is_new=1&size=07&page=3")
+    aims = [router.find(b"", target) for target in targets]
+    assert len({parameters_of(aim) for aim in aims if aim is not None}) == 1
 
 
 def test_bytes_are_base64() -> None:
-    router, server = router_of(route("shop", KEY))
-    function_of(router, b"/shop?key=_w%3D%3D")
-    assert server.asked == [("fu-shop", {"key": b"\xff"})]
+    assert parameters(router_of(route("shop", KEY)), b"/shop?key=_w%3D%3D") == {"key": b"\xff"}
 
 
 @pytest.mark.parametrize(
@@ -114,14 +100,7 @@ def test_bytes_are_base64() -> None:
     ],
 )
 def test_wrong_parameters_are_named(query: bytes, text: str) -> None:
-    router, _ = router_of(route("shop", KEY, SIZE, IS_NEW))
+    router = router_of(route("shop", KEY, SIZE, IS_NEW))
     with pytest.raises(Refusal, match=text) as refused:
-        function_of(router, b"/shop" + query)
+        parameters(router, b"/shop" + query)
     assert refused.value.status == 400
-
-
-def test_what_the_server_does_not_know_is_not_found() -> None:
-    router, _ = router_of(route("shop", SIZE))
-    with pytest.raises(Refusal, match="no such thing") as refused:
-        function_of(router, b"/shop?size=404")
-    assert refused.value.status == 404

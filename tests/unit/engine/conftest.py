@@ -178,7 +178,7 @@ class Diary:
 
     def expires(self, *, before: float) -> None:
         """Have the store drop what ended before a time."""
-        self._store.expire(before, 0.0, lambda names: None)
+        self._store.expire(before, 0.0, 1_000, lambda names: None)
         self._soon.clear()
 
     def troubles(self, why: str) -> list[str]:
@@ -193,7 +193,7 @@ class Diary:
 
     def function(self, name: str = "f", *, version: int = 0) -> str:
         """Return the id of a function; with a version, of the pool that is pinned to it. An id is its own."""
-        if name in self.engine.ledger.pools:
+        if name.startswith("fu-"):
             return name
         pools = self.engine.ledger.pools.values()
         found = (pool for pool in pools if pool.spec.name == name and not pool.changes)
@@ -236,10 +236,19 @@ class Diary:
         return self.calls(call_id, count, kind=CallKind.SPAWN, **how)
 
     def asks_for(
-        self, call_id: str, *, function: str = "f", method: str = "", client: int = 7, ends: Sequence[int] = (0,)
+        self,
+        call_id: str,
+        *,
+        function: str = "f",
+        method: str = "",
+        client: int = 7,
+        ends: Sequence[int] = (0,),
+        parameters: bytes = b"",
     ) -> list[str]:
-        """An edge asks for a slot for a request."""
-        message = m.OpenCall(call_id, self.function(function), method, CallKind.WEB, list(ends), True)
+        """An edge asks for a slot for a request; with parameters, of a variant."""
+        message = m.OpenCall(
+            call_id, self.function(function), method, CallKind.WEB, list(ends), True, parameters=parameters
+        )
         return self.says(message, client=client)
 
     def releases(

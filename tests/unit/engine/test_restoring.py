@@ -34,6 +34,9 @@ def test_pins_and_variants_keep_what_they_are(diary) -> None:
     diary.at(2.0).deploys(code="two", timeout_s=11.0)
     diary.restarts()
     pools = diary.engine.ledger.pools
+    assert pools.keys().isdisjoint({variant, pinned}), "they are put away until somebody names them"
+    diary.calls("fc-1", function=variant)
+    diary.calls("fc-2", function=pinned)
     assert (pools[variant].version, pools[variant].spec.timeout_s, pools[variant].settings.max_containers) == (
         2,
         11.0,

@@ -107,7 +107,7 @@ def test_of_a_call_that_goes_on_there_may_be_nothing_yet(house: House) -> None:
 def test_of_a_call_that_has_ended_all_must_be_there(house: House) -> None:
     house.keeps(call(2), results(0, b"a", b"b"), CallEnded("fc-1", 2, 5.0))
     assert len(house.sends(0, 2, must_have=9)) == 1
-    house.store.expire(6.0, 0.0, lambda names: None)
+    house.store.expire(6.0, 0.0, 1_000, lambda names: None)
     house.answer()
     (told,) = house.sends(0, 2, must_have=9)
     assert told.message == Failed(9, "output_expired", "results of call fc-1 are no longer kept (result_retention_s)")
@@ -182,7 +182,7 @@ async def test_a_call_is_remembered_for_longer_than_its_results(tmp_path: Path) 
     house.store.read_call("fc-1", found.append)
     house.answer()
     assert found[0] is not None
-    house.store.expire(house.now, house.now - (FORGET_AFTER - 2) * DAY, lambda names: None)
+    house.store.expire(house.now, house.now - (FORGET_AFTER - 2) * DAY, 1_000, lambda names: None)
     house.store.read_call("fc-1", found.append)
     house.answer()
     assert found[1] is None

@@ -20,7 +20,7 @@ from swell.model import (
     ScheduleSpec,
     Source,
 )
-from swell.wire.variant import apply_changes, changes_between
+from swell.wire.variant import apply_changes, changes_between, merged_changes, parameter_changes
 
 BASE = FunctionSpec(
     "f",
@@ -130,3 +130,23 @@ def test_resources_are_changed_one_by_one() -> None:
 def test_what_are_no_changes_is_refused_by_name(changes: bytes) -> None:
     with pytest.raises(InvalidError, match="f: these are not the options of a variant"):
         apply_changes(BASE, changes)
+
+
+def test_parameters_alone_are_the_same_changes_as_a_program_sends() -> None:
+    parameters = b"\x81\xa1x\x01"
+    assert parameter_changes(parameters) == changes_between(BASE, varied(parameters=parameters))
+
+
+@pytest.mark.parametrize("first", CHANGES)
+@pytest.mark.parametrize("second", CHANGES)
+def test_a_variant_of_a_variant_changes_both_of_its_base(first: dict[str, Any], second: dict[str, Any]) -> None:
+    one = varied(**first)
+    both = varied(one, **second)
+    merged = merged_changes(changes_between(BASE, one), changes_between(one, both))
+    assert apply_changes(BASE, merged) == replace(both, schedule=None)
+
+
+@pytest.mark.parametrize("changes", [b"", b"\xc1", b"\x01", b"\x81\xaaautoscaler\x01"])
+def test_what_are_no_changes_cannot_be_merged(changes: bytes) -> None:
+    with pytest.raises(InvalidError, match="not the options of a variant"):
+        merged_changes(changes, changes)

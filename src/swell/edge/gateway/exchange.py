@@ -18,7 +18,7 @@ from swell.edge.gateway.head import Header, RequestHead, ResponseHead
 from swell.edge.gateway.leases import Leases, Ticket
 from swell.edge.gateway.refusal import Refusal
 from swell.edge.gateway.round_trip import come_back_to
-from swell.edge.gateway.routing import Aim, Router
+from swell.edge.gateway.routing import Aim, Router, parameters_of
 from swell.edge.gateway.upstream import Upstream, Upstreams
 from swell.errors import NotFoundError, ResourceExhausted
 from swell.model import OutputStatus
@@ -92,6 +92,11 @@ class Means:
         self.upstreams = Upstreams()
         self.parked: dict[str, Exchange] = {}  #: requests whose clients were sent round, by what leads back to them
 
+    @property
+    def may_park(self) -> bool:
+        """True while fewer requests wait for their clients to come back than connections may be open."""
+        return len(self.parked) < self.settings.web_connections_max
+
 
 class Exchange:
     """One request.
@@ -115,7 +120,7 @@ class Exchange:
         self._drop = drop
         self._ended = ended
         self._loop = asyncio.get_running_loop()
-        self._function_id = ""
+        self._parameters = b""  # of the class, if the request names any
         self._ticket: Ticket | None = None
         self._upstream: Upstream | None = None
         self._tries = 0
@@ -130,7 +135,7 @@ class Exchange:
         self._is_tunnel = False
         self._is_deserted = False  # nobody wants the answer; what handles it is to notice
         self._timer: asyncio.TimerHandle | None = None
-        self._finding: asyncio.Task[None] | None = None
+        self._connecting: asyncio.Task[None] | None = None
         self._id = ""  # by which a client that was sent round comes back
         self._kept: list[bytes] = []  # of the answer, until it does
         self._kept_bytes = 0
@@ -145,18 +150,12 @@ class Exchange:
         Raises:
             Refusal: the query lacks parameters of the class, or has wrong ones.
         """
-        self._look_up()
+        self._parameters = parameters_of(self._aim)
         self._timer = self._loop.call_later(self._means.settings.web_wait_s, self._send_round)
-
-    def _look_up(self) -> None:
-        function_id = self._means.router.known(self._aim)
-        if function_id is None:
-            self._begin_task(self._find())
-        else:
-            self._ask(function_id)
+        self._ask()
 
     def _begin_task(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self._finding = self._loop.create_task(work)
+        task = self._connecting = self._loop.create_task(work)
         task.add_done_callback(self._check)
 
     def _check(self, task: asyncio.Task[None]) -> None:
@@ -165,13 +164,6 @@ class Exchange:
             log.error("a defect: a request did not get to its container", exc_info=task.exception())
             self._release(FAILURE)
             self._refuse(Refusal(500, "a defect in the edge, which has logged it"))
-
-    async def _find(self) -> None:
-        try:
-            self._ask(await self._means.router.ask(self._aim))
-        except Refusal as refusal:
-            if not self._follow_label():
-                self._refuse(refusal)
 
     def _follow_label(self) -> bool:
         """Go where the label leads now; False if that is where it went. Called while no container has anything of it.
@@ -186,16 +178,16 @@ class Exchange:
             return False  # nobody has looked for its token
         self._aim = aim
         try:
-            self._look_up()
+            self._parameters = parameters_of(aim)
+            self._ask()
         except Refusal as refusal:
             self._refuse(refusal)
         return True
 
-    def _ask(self, function_id: str) -> None:
-        if self._is_deserted:
-            return
-        self._function_id = function_id
-        self._ticket = self._means.leases.ask(function_id, self._aim.route.method, self)
+    def _ask(self) -> None:
+        if not self._is_deserted:
+            route = self._aim.route
+            self._ticket = self._means.leases.ask(route.function_id, route.method, self._parameters, self)
 
     def leased(self, container_id: str) -> None:
         """It has a container."""
@@ -231,7 +223,7 @@ class Exchange:
         if self._is_deserted:
             return
         if self._tries < _TRIES_MAX:
-            self._loop.call_later(_PAUSE_S * self._tries, self._ask, self._function_id)
+            self._loop.call_later(_PAUSE_S * self._tries, self._ask)
         else:
             self._refuse(Refusal(503, f"{self._tries} containers did not accept the request"))
 
@@ -497,7 +489,7 @@ class Exchange:
     def _send_round(self) -> None:
         """Have the client come back for the answer: proxies and browsers do not wait for ever."""
         client, wait_s = self._client, self._means.settings.web_wait_s
-        if client is None or self._head.wants_websocket or not self._has_all:
+        if client is None or self._head.wants_websocket or not self._has_all or not self._means.may_park:
             self._timer = self._loop.call_later(wait_s, self._send_round)
             return
         self._id = self._id or secrets.token_urlsafe(16)

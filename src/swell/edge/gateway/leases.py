@@ -11,13 +11,10 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol, cast
 
-from swell.errors import from_wire
 from swell.model import CallKind, OutputStatus
 from swell.wire import codec
 from swell.wire.messages import (
     PROTOCOL,
-    BindFunction,
-    Bound,
     CancelCall,
     Failed,
     Hello,
@@ -99,8 +96,6 @@ class Leases(asyncio.Protocol):
         self._on_routes = on_routes
         self._on_end = on_end
         self._tickets: dict[str, Ticket] = {}
-        self._bound: dict[int, asyncio.Future[str]] = {}
-        self._requests = 0
         self._unsent: list[bytes] = []
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
@@ -113,23 +108,12 @@ class Leases(asyncio.Protocol):
             self._loop.call_soon(self._flush)
         self._unsent.append(codec.encode(message))
 
-    def ask(self, function_id: str, method: str, who: Waiting) -> Ticket:
-        """Ask for a container for one request."""
+    def ask(self, function_id: str, method: str, parameters: bytes, who: Waiting) -> Ticket:
+        """Ask for a container for one request; of a class, of the variant that has these parameters."""
         ticket = Ticket(self, f"fc-{os.urandom(11).hex()}", who)
         self._tickets[ticket.call_id] = ticket
-        self.say(OpenCall(ticket.call_id, function_id, method, CallKind.WEB, [0], sealed=True))
+        self.say(OpenCall(ticket.call_id, function_id, method, CallKind.WEB, [0], sealed=True, parameters=parameters))
         return ticket
-
-    async def bind(self, function_id: str, changes: bytes) -> str:
-        """Return the id of a variant of a function.
-
-        Raises:
-            Error: the server refused; the exception is the one it named.
-        """
-        self._requests += 1
-        answer = self._bound[self._requests] = self._loop.create_future()
-        self.say(BindFunction(self._requests, function_id, changes))
-        return await answer
 
     def forget(self, ticket: Ticket) -> bool:
         """Hear nothing more of a ticket; False if it was forgotten already."""
@@ -193,14 +177,6 @@ class Leases(asyncio.Protocol):
                     ticket.who.refused(message.code, message.text, message.retry_after_s)
             case Routes():
                 self._on_routes(message.routes)
-            case Bound():
-                answer = self._bound.pop(message.request, None)
-                if answer is not None and not answer.done():
-                    answer.set_result(message.function_id)
-            case Failed() if message.request:
-                answer = self._bound.pop(message.request, None)
-                if answer is not None and not answer.done():
-                    answer.set_exception(from_wire(message.code, message.text, message.fields))
             case Failed():
                 self._end(message.text)
             case Welcome():

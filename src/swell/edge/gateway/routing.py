@@ -1,4 +1,4 @@
-"""From the host and path of a request to the function that answers it.
+"""From the host, path and query of a request to the function that answers it, and the parameters of its class.
 
 A label is the first part of the path, or of the host name. This module must not know connections.
 """
@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
-
-import msgspec
 
 from swell.edge.gateway.refusal import Refusal
 from swell.errors import Error
@@ -20,9 +17,8 @@ from swell.model import ParameterSpec
 from swell.sdk.parameters import check_parameters, encode_parameters
 from swell.wire.web import Route
 
-__all__ = ["Aim", "Router"]
+__all__ = ["Aim", "Router", "parameters_of"]
 
-_VARIANTS_MAX: Final = 4_096  #: sets of parameters whose functions are remembered
 _TRUE: Final = frozenset(("true", "1", "yes", "on"))
 _FALSE: Final = frozenset(("false", "0", "no", "off"))
 
@@ -36,16 +32,10 @@ class Aim(NamedTuple):
 
 
 class Router:
-    """Knows the routes.
+    """Knows the routes."""
 
-    Args:
-        bind: Returns the id of a variant of a function, given what it changes.
-    """
-
-    def __init__(self, bind: Callable[[str, bytes], Awaitable[str]]) -> None:
-        self._bind = bind
+    def __init__(self) -> None:
         self._routes: dict[str, Route] = {}
-        self._variants: OrderedDict[tuple[str, bytes], str] = OrderedDict()
 
     @property
     def routes(self) -> list[Route]:
@@ -60,7 +50,6 @@ class Router:
     def learn(self, routes: Sequence[Route]) -> None:
         """Take in all routes there are now."""
         self._routes = {route.label: route for route in routes}
-        self._variants.clear()  # they may be gone with their apps
 
     def find(self, host: bytes, target: bytes) -> Aim | None:
         """Return where a request goes; None if there is nothing."""
@@ -82,37 +71,18 @@ class Router:
         route = self._routes.get(aim.route.label)
         return None if route is None or route.function_id == aim.route.function_id else aim._replace(route=route)
 
-    # ------------------------------------------------------------ classes with parameters
 
-    def known(self, aim: Aim) -> str | None:
-        """Return the id of the function that answers; None if it has to be asked for."""
-        route = aim.route
-        if not route.parameters:
-            return route.function_id
-        encoded = _encoded(route, aim.path)
-        if encoded == _defaults(route.parameters):
-            return route.function_id
-        key = (route.function_id, encoded)
-        known = self._variants.get(key)
-        if known is not None:
-            self._variants.move_to_end(key)
-        return known
+def parameters_of(aim: Aim) -> bytes:
+    """Return the parameters of a class that a query names, encoded; nothing if those are the defaults, or it has none.
 
-    async def ask(self, aim: Aim) -> str:
-        """Return the id of the function that answers, which has the parameters of a query.
-
-        Raises:
-            Refusal: the server has no such function.
-        """
-        route, encoded = aim.route, _encoded(aim.route, aim.path)
-        try:
-            found = await self._bind(route.function_id, msgspec.msgpack.encode({"parameters": encoded}))
-        except Error as error:
-            raise Refusal(404, str(error)) from error
-        self._variants[route.function_id, encoded] = found
-        if len(self._variants) > _VARIANTS_MAX:
-            self._variants.popitem(last=False)
-        return found
+    Raises:
+        Refusal: they are incomplete, or of another type.
+    """
+    route = aim.route
+    if not route.parameters:
+        return b""
+    encoded = _encoded(route, aim.path)
+    return b"" if encoded == _defaults(route.parameters) else encoded
 
 
 def _encoded(route: Route, target: bytes) -> bytes:

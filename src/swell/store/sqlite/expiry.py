@@ -24,15 +24,18 @@ ROWS_MAX: Final = 4_000
 class Expiry:
     """Drops results of calls that ended before a time, and all memory of what ended before an earlier one, by steps."""
 
-    def __init__(self, ended_before: float, forget_before: float) -> None:
+    def __init__(self, ended_before: float, forget_before: float, containers_max: int) -> None:
         self._ended_before = max(ended_before, forget_before)
         self._forget_before = forget_before
+        self._containers_max = containers_max
         self._names: list[str] = []
 
     def step(self, database: Database) -> list[str] | Unfinished:
         """Delete some; when nothing is left, return the names of blobs that nobody needs any more."""
         database.begin()
         if self._drop_results(database) or self._take_leftovers(database) or self._forget_calls(database):
+            return UNFINISHED
+        if self._forget_containers(database):
             return UNFINISHED
         self._forget_apps(database)
         return self._names
@@ -63,8 +66,14 @@ class Expiry:
             database.run("forget_calls", calls=json.encode(old).decode())
         return bool(old)
 
+    def _forget_containers(self, database: Database) -> bool:
+        """Forget some containers; True if there may be others to forget."""
+        deleted = database.run(
+            "forget_containers", ended_before=self._forget_before, kept_max=self._containers_max, rows_max=ROWS_MAX
+        )
+        return deleted >= ROWS_MAX
+
     def _forget_apps(self, database: Database) -> None:
-        database.run("forget_containers", ended_before=self._forget_before)
         for (app_id,) in list(database.rows("forgettable_apps", ended_before=self._forget_before)):
             database.run("forget_bundles", app_id=app_id)
             database.run("forget_deployments", app_id=app_id)

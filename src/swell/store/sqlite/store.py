@@ -112,9 +112,11 @@ class SqliteStore:
         """Read more spans of a call."""
         self._read(then, lambda database: calls.load_spans(database, call_id, first, window))
 
-    def expire(self, ended_before: float, forget_before: float, then: Callable[[list[str]], None]) -> None:
+    def expire(
+        self, ended_before: float, forget_before: float, containers_max: int, then: Callable[[list[str]], None]
+    ) -> None:
         """Drop old results, and all memory of what is older still."""
-        self._writer.post(Job(self._take(), then, Expiry(ended_before, forget_before).step))
+        self._writer.post(Job(self._take(), then, Expiry(ended_before, forget_before, containers_max).step))
 
     # ------------------------------------------------------------ apps
 

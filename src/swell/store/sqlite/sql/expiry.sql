@@ -45,7 +45,12 @@ UPDATE forgotten SET sequence = :sequence WHERE sequence < :sequence;
 DELETE FROM calls WHERE sequence IN (SELECT value FROM json_each(:calls));
 
 -- name: forget_containers
-DELETE FROM containers WHERE ended_at < :ended_before;
+-- Those that ended before a time, and those recorded before the latest so many.
+DELETE FROM containers
+WHERE rowid IN (SELECT rowid FROM containers WHERE ended_at < :ended_before LIMIT :rows_max)
+OR rowid IN (
+    SELECT rowid FROM containers WHERE rowid <= (SELECT max(rowid) FROM containers) - :kept_max LIMIT :rows_max
+);
 
 -- name: forgettable_apps
 -- Apps that were stopped before a time, and are finished.

@@ -1,0 +1,45 @@
+"""The variants of one function that only requests over HTTP have asked for, and which of them could make room.
+
+Plain state. This module must not know how many there may be, or what becomes of one that is put away.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from swell.engine.pool import Pool
+
+__all__ = ["PublicVariants"]
+
+
+class PublicVariants:
+    """Variants by id. Every change costs the same, however many there are."""
+
+    __slots__ = ("idle", "pools")
+
+    def __init__(self) -> None:
+        self.pools: dict[str, Pool] = {}
+        self.idle: dict[str, Pool] = {}  #: those without containers and calls; longest idle first
+
+    def add(self, pool: Pool) -> None:
+        """Count one."""
+        self.pools[pool.id] = pool
+
+    def remove(self, pool: Pool) -> None:
+        """Count one no longer."""
+        self.pools.pop(pool.id, None)
+        self.idle.pop(pool.id, None)
+
+    def is_idle(self, pool: Pool) -> None:
+        """Note that one has become idle."""
+        self.idle[pool.id] = pool
+
+    def is_busy(self, pool: Pool) -> None:
+        """Note that one is not idle."""
+        self.idle.pop(pool.id, None)
+
+    @property
+    def longest_idle(self) -> Pool | None:
+        """The variant that has been idle for longest; None if none is."""
+        return next(iter(self.idle.values()), None)
