@@ -76,7 +76,7 @@ def _check_variant(ledger: Ledger, pool: Pool) -> None:
     is_idle = pool.is_idle and not pool.is_retired
     assert is_idle is (pool.idle_at is not None), f"{pool.id}: is it idle, or not?"
     if public is not None and is_counted:
-        assert is_idle is (pool.id in public.idle), f"{pool.id}: could it make room, or not?"
+        assert (is_idle and pool.makes_room) is (pool.id in public.idle), f"{pool.id}: could it make room, or not?"
     if pool.idle_at is not None:
         until = pool.idle_at + (pool.settings.scaledown_window or 0)
         assert pool.next_deadline <= until, f"{pool.id}: idle, and no deadline puts it away"

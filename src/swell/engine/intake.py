@@ -114,10 +114,7 @@ class Intake:
         if self._ledger.is_stopping:
             return stopping()
         if pool is None or pool.app.closing or pool.is_retired:
-            what = "does not exist" if pool is None else "belongs to an app that is stopping"
-            if pool is not None and pool.is_retired:
-                what = "is not in the live version of its app any more"
-            return NotFoundError(f"function {message.function_id} {what}; is its app running?")
+            return NotFoundError(f"function {message.function_id} {_what_is_wrong(pool)}")
         problem = id_problem(message.call_id, "a call") or _problem(0, message.ends, message.blobs, payload)
         if message.trace and sum(len(name) + len(text) for name, text in message.trace.items()) > TRACE_MAX:
             problem = f"the trace context of a call may have {TRACE_MAX:,} characters"
@@ -307,6 +304,18 @@ class Intake:
                 call.sealed = True
                 self._ledger.persist(CallGrown(call.id, call.accepted, sealed=True))
                 self._results.end_if_finished(call, now)
+
+
+def _what_is_wrong(pool: Pool | None) -> str:
+    """Return why a function takes no calls, and what may be the reason."""
+    if pool is None:
+        return (
+            "does not exist; is its app running? A variant that only requests have asked for ends when it is idle: "
+            "name it by its parameters"
+        )
+    if pool.is_retired:
+        return "is not in the live version of its app any more; is its app running?"
+    return "belongs to an app that is stopping; is its app running?"
 
 
 def _description(request: int, call: Call) -> CallDescription:

@@ -191,6 +191,11 @@ class Pool:
         )
 
     @property
+    def makes_room(self) -> bool:
+        """True while it is idle, and would not forget that its last containers could not start."""
+        return self.is_idle and not self.start_failures
+
+    @property
     def is_full(self) -> bool:
         """True when as many spawned calls are in memory as should be: further ones are left to the store."""
         settings = self._settings

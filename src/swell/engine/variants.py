@@ -22,8 +22,9 @@ pools, or the containers, of what was asked for once.
 
 When a function has all the public variants that it may have, and a request asks for another, the longest idle one is
 put away at once. One with containers is not, even if those are idle: otherwise requests with ever new values would
-stop the containers of everybody else. Then the request is refused, with the scaledown window as the time after which
-to try again.
+stop the containers of everybody else. Nor is one whose last container could not start: with its pool would end the
+pause before the next start, and requests with values that a class does not bear could start containers without end.
+If none is left, the request is refused, with the scaledown window as the time after which to try again.
 
 Every step costs the same however many variants there are: each has a deadline of its own among those of its pool, and
 the idle ones of a function stand in the order in which they became idle. This module must not know inputs or HTTP.
@@ -200,7 +201,7 @@ class Variants:
             return False
         if pool.idle_at is None:
             pool.idle_at = now
-        if public is not None and pool.id not in public.idle:
+        if public is not None and pool.id not in public.idle and pool.makes_room:
             public.is_idle(pool)
         until = pool.idle_at + (pool.settings.scaledown_window or 0)
         if now >= until:

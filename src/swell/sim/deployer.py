@@ -87,10 +87,10 @@ class Deployer:
         """There is a connection: make sure that the version is live, and go on."""
         self._say = say
         if self.plan.redeploys or not self._is_live:
-            self._deploy()
-        else:
-            self._make_due()
+            self._deploy()  # what is bound comes after it: the server may not know the app
         self._bindings.connected()
+        if self._is_live:
+            self._make_due()
         for call in self.spawned.values():
             call.connected(say)
 

@@ -37,6 +37,7 @@ class SpawnedCall:
         self._window = plan.window
         self._opened = False
         self._was_opened = False  #: once; the server may have heard it
+        self._resent = False  #: the server may have had it from a former connection, and refused some of it there
         self._given_up = False  #: it lost its connection in the middle: it sends no more
         self._refused = False
         self._watching = False
@@ -108,6 +109,7 @@ class SpawnedCall:
             self._say(m.PutInputs(plan.call_id, first, ends, sealed, blobs), payload)
             return
         resent, self._opened, self._was_opened = self._was_opened, True, True
+        self._resent = resent
         opening = m.OpenCall(
             plan.call_id, self._function_id, plan.method, plan.kind, ends, sealed, blobs, resent=resent
         )
@@ -136,6 +138,8 @@ class SpawnedCall:
     def heard_accepted(self, message: m.Accepted) -> None:
         """The server has inputs, and will not lose them."""
         self.accepted = max(self.accepted, message.upto)
+        if self._resent and self.accepted < self._sent:
+            self._given_up = True  # the others were refused, of which the former server's end kept it from hearing
         self._watch()
         self._pump()
 

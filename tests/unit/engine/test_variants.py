@@ -113,6 +113,17 @@ def test_a_variant_whose_containers_are_idle_makes_no_room(new_diary) -> None:
     assert requests(diary, "fc-3", 3) == ["start c2"]
 
 
+def test_a_variant_that_could_not_start_makes_no_room_before_its_time(new_diary) -> None:
+    diary = new_diary(web_variants_max=1)
+    deployed(diary)
+    requests(diary, "fc-1", 2)
+    diary.fails_to_start("c1")
+    diary.cancels("fc-1")
+    assert "refuse fc-2 from 0 on for 10 s" in requests(diary.at(2.0), "fc-2", 3)[0]
+    diary.at(11.0)
+    assert requests(diary, "fc-3", 3) == ["start c2"]
+
+
 def test_a_call_without_inputs_yet_keeps_its_variant(new_diary) -> None:
     diary = new_diary(web_variants_max=1)
     deployed(diary)
