@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TypeVar
 
-__all__ = ["limit_test", "patience", "wait_until"]
+__all__ = ["limit_test", "patience", "timeout_s", "wait_until"]
 
 USUAL_S = 20.0  #: for what takes a second on a quiet machine, or three
 SLOWNESS_MAX = 30.0  #: a test that hangs ends, however busy the machine
@@ -36,6 +36,11 @@ def slowness() -> float:
 def patience(seconds: float = USUAL_S) -> float:
     """Return how long to wait for what may take `seconds` on a quiet machine."""
     return seconds * slowness()
+
+
+def timeout_s() -> int:
+    """Return a timeout that is soon reached by what hangs, and not by what is quick: one second on a quiet machine."""
+    return max(1, round(patience(1.0) / 2))
 
 
 def wait_until(condition: Callable[[], T], what: object = "", *, seconds: float = USUAL_S, pause_s: float = 0.01) -> T:

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from place import Place
+from place import PATIENCE_S, Place
 from terminal import on_a_terminal
 
 
@@ -115,4 +115,4 @@ def test_of_a_run_it_is_where_the_program_runs(deployed: Place) -> None:
     told = deployed.told("container", "exec", row["container_id"], "python", "-c", "import jobs; print(jobs.__file__)")
     assert os.path.samefile(told.strip(), deployed.folder / "jobs.py")
     deployed.told("app", "stop", app["app_id"], "-y")
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_S)

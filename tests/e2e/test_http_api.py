@@ -61,7 +61,7 @@ def nap(mark):
     finally:
         Path(mark).with_suffix(".left").touch()
 
-@app.function(timeout=1)
+@app.function(timeout=1, startup_timeout=300)
 def slow():
     time.sleep(100)
 

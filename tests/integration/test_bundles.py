@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
+from patience import patience
 
 from swell.backends.process.template import Interpreter
 from swell.model import Environment, FunctionSpec
@@ -70,7 +71,9 @@ def deploy(home: Path, *command: str, **variables: str) -> Version:
     """Run a program that deploys, in the directory `home`; return what it would send."""
     out = home.parent / "out"
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | variables
-    subprocess.run([sys.executable, *command], cwd=home, env={**environ, "OUT": str(out)}, check=True, timeout=50)
+    subprocess.run(
+        [sys.executable, *command], cwd=home, env={**environ, "OUT": str(out)}, check=True, timeout=patience(50.0)
+    )
     return msgspec.msgpack.decode(out.read_bytes(), type=Version)
 
 
@@ -86,7 +89,7 @@ def run(version: Version, directory: Path, how: str = "plain") -> dict[str, Any]
         env=dict(interpreter.variables),
         input=msgspec.msgpack.encode((environment, version.specs)),
         capture_output=True,
-        timeout=50,
+        timeout=patience(50.0),
     )
     assert not done.returncode, done.stderr.decode()
     return json.loads(done.stdout)

@@ -12,10 +12,11 @@ import aiohttp
 import pytest
 import small as s
 from edge_client import Notes, ask, await_idle, await_that, raw, read_until, request, url_of
+from patience import patience
 
 import swell
 
-SLOW_S = 0.5
+SLOW_S = patience(0.5)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -58,7 +59,7 @@ def test_who_waits_to_be_asked_for_its_body_is_not_too_slow(notes: Notes) -> Non
         client.settimeout(2 * SLOW_S)
         with pytest.raises(TimeoutError):
             client.recv(1)
-        client.settimeout(20)
+        client.settimeout(patience())
         notes.go()
         assert read_until(client, b"waited").startswith(b"HTTP/1.1 200")
     await_idle(s.site)

@@ -13,8 +13,8 @@ from edge_client import Reply, ask, connect, url_of
 
 import swell
 
-RATE = 4.0
-BURST_S = 2.0
+RATE = 1.0  # a second: fewer than any machine makes, however busy
+BURST_S = 8.0
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -28,7 +28,7 @@ def test_more_requests_than_the_rate_allows_are_told_when_to_come_again() -> Non
     began_at = time.monotonic()
     replies = list[Reply]()
     with contextlib.closing(connect(url)) as connection:
-        for _ in range(30):
+        while sum(reply.status == 429 for reply in replies) < 5:
             connection.request("GET", f"{urlsplit(url).path}/nothing")
             replies.append(Reply(connection.getresponse()))
     took_s = time.monotonic() - began_at

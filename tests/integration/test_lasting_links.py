@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from lasting import Lasting
+from patience import patience
 
 from swell.model import Environment
 from swell.wire import bundle, codec
@@ -50,7 +51,7 @@ print({how})
         assert calling.stdout is not None
         assert calling.stdout.readline() == "1000000\n"
         lasting.restart_killed()
-        out, errors = calling.communicate("\n", timeout=50)
+        out, errors = calling.communicate("\n", timeout=patience(50.0))
     assert out == "1000000\n", errors
 
 

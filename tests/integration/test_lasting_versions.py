@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from lasting import Lasting
+from patience import patience
 
 CODE = """
 import os, time
@@ -97,7 +98,7 @@ def test_many_deploys_under_load_lose_nothing(lasting: Lasting) -> None:
     lasting.python(DEPLOYS.replace("LAST", str(last)))
     lasting.eventually(lambda: lasting.python(f"print({VERSION_OF}.remote()[0])") == str(last))
     (lasting.folder / "stop").touch()
-    told, errors = load.communicate(timeout=50)
+    told, errors = load.communicate(timeout=patience(50.0))
     assert load.returncode == 0, errors
     assert int(told) == last, "the load went on to the last version"
 

@@ -10,12 +10,13 @@ import threading
 import time
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import Any
 
 import calls_app as c
 import pytest
-from patience import patience
+from patience import patience, wait_until
 
 import swell
 from swell.exception import (
@@ -232,26 +233,28 @@ async def test_endless_async_inputs_are_read_ahead_within_bounds() -> None:
 def test_no_more_than_a_thousand_inputs_are_outstanding(board: ModuleType) -> None:
     taken = itertools.count()
     results = iter(c.wait.map("hold" for _ in iter(lambda: next(taken), None)))
-    board_thread = threading.Thread(target=_give_when_stuck, args=(board, c.wait, "hold"))
-    board_thread.start()
-    assert next(results) == "hold"
-    board_thread.join()
-    assert board.outstanding == 1_000
+    with ThreadPoolExecutor(1) as watching:
+        most = watching.submit(_most_before, board, c.wait, "hold", 1_000)
+        assert next(results) == "hold"
+        assert most.result() == 1_000
     assert next(taken) <= 3_000
     results.close()  # pyright: ignore[reportAttributeAccessIssue]
     no_inputs_left(c.wait)
 
 
-def _give_when_stuck(board: ModuleType, function: swell.Function[..., Any], signal: str) -> None:
-    """Wait until a function has the same number of inputs for a while, note the number, and give the signal."""
-    before, same = -1, 0
-    while same < 10:
-        time.sleep(0.03)
+def _most_before(board: ModuleType, function: swell.Function[..., Any], signal: str, wanted: int) -> int:
+    """Wait until a function has so many inputs, give the signal a while later, and return how many it had by then."""
+
+    def inputs() -> int:
         stats = function.get_current_stats()
-        now = stats.backlog + stats.num_running_inputs
-        before, same = now, same + 1 if now == before and now else 0
-    board.outstanding = before
-    board.give(signal)
+        time.sleep(0.03)
+        return stats.backlog + stats.num_running_inputs
+
+    try:
+        wait_until(lambda: inputs() >= wanted, "fewer inputs than wanted are outstanding")
+        return max(inputs() for _ in range(10))
+    finally:
+        board.give(signal)
 
 
 def test_a_slow_iterator_of_inputs_does_not_hold_back_what_is_ready(board: ModuleType) -> None:
@@ -267,17 +270,17 @@ def test_a_slow_iterator_of_inputs_does_not_hold_back_what_is_ready(board: Modul
 
 
 def test_a_result_is_handed_out_before_the_next_input_is_there(board: ModuleType) -> None:
-    got: list[int] = []
+    got, has_first = list[int](), threading.Event()
 
     def inputs() -> Iterator[int]:
-        for i in range(3):
-            time.sleep(0.2)
-            yield i
+        yield 2
+        assert has_first.wait(patience()), "the first result waits for the second input"
+        yield 3
 
-    started = time.perf_counter()
-    when = [time.perf_counter() - started for y in c.square.map(inputs()) if got.append(y) is None]
-    assert got == [0, 1, 4]
-    assert when[0] < when[2] * 0.8  # the first did not wait for the last
+    for result in c.square.map(inputs()):
+        got.append(result)
+        has_first.set()
+    assert got == [4, 9]
 
 
 # ---------------------------------------------------------------- order

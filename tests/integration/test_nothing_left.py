@@ -154,7 +154,7 @@ def test_after_the_server_is_told_to_stop(start: Start) -> None:
 def test_after_the_template_is_killed_inputs_run_in_new_containers(start: Start, board: ModuleType) -> None:
     program = start("wait")
     program.find("swell.runner.template").kill()
-    board.wait_for_note("again")
+    board.wait_for_count("busy", 4)
     os.killpg(program.process.pid, signal.SIGINT)
     # What hides its origin is found by the template only.
     notes = [note.split()[1:] for note in board.notes() if note.startswith("pids")]

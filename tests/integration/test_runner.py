@@ -1148,7 +1148,7 @@ def test_container_dies_with_its_server(start: Start, end: str) -> None:
     (peer.control if end == "control" else peer.data).socket.close()
     if end == "data":
         peer.control.socket.close()  # user code spins on the main thread, so only the control channel is heard
-    assert peer.process.wait(20) == -signal.SIGKILL
+    assert peer.process.wait(patience()) == -signal.SIGKILL
     psutil.wait_procs(children, 20)
     assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children)
 
@@ -1157,7 +1157,7 @@ def test_idle_container_dies_when_its_data_channel_ends(start: Start) -> None:
     peer = start(function(), "def f(): pass")
     peer.ready()
     peer.data.socket.close()
-    assert peer.process.wait(20) == -signal.SIGKILL
+    assert peer.process.wait(patience()) == -signal.SIGKILL
 
 
 # ---------------------------------------------------------------- classes
@@ -1365,7 +1365,7 @@ def test_unreachable_server_ends_the_container(tmp_path: Path) -> None:
         [sys.executable, "-m", "swell.runner.main", f"unix:{tmp_path}/nobody", "ta-1"],
         capture_output=True,
         env=dict(os.environ),
-        timeout=20,
+        timeout=patience(),
     )
     assert done.returncode != 0
     assert b"nobody" in done.stderr or b"No such file" in done.stderr
@@ -1375,7 +1375,7 @@ def test_nonsense_from_the_server_ends_the_container(start: Start) -> None:
     peer = start(function(), "def f(): pass")
     peer.ready()
     peer.control.socket.sendall(b"\xff" * 100)
-    assert peer.process.wait(20) == -signal.SIGKILL
+    assert peer.process.wait(patience()) == -signal.SIGKILL
 
 
 def test_gave_back_never_precedes_the_results_before_it(start: Start) -> None:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from patience import patience
+
 PROGRAM = """
 import asyncio, logging, sys
 from pathlib import Path
@@ -38,7 +40,7 @@ asyncio.run(main())
 
 def test_a_defect_ends_the_server_and_says_so(tmp_path: Path) -> None:
     command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=patience(60.0), check=False)
     assert ended.returncode == 70
     assert "still there" not in ended.stdout
     assert "a defect in the server" in ended.stderr

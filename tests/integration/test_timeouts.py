@@ -7,6 +7,7 @@ from types import ModuleType
 
 import pytest
 from faults_app import (
+    LIMIT_S,
     NeverReady,
     Sleeps,
     always_too_slow,
@@ -32,8 +33,8 @@ def running(run_app: Callable[..., swell.App]) -> None:
 
 
 def test_an_input_that_takes_too_long_ends_with_its_own_error(board: ModuleType) -> None:
-    call = sleeps.spawn(20)
-    with pytest.raises(FunctionTimeoutError, match="timeout = 1 s"):
+    call = sleeps.spawn(1_000)
+    with pytest.raises(FunctionTimeoutError, match=f"timeout = {LIMIT_S} s"):
         call.get()
     assert not issubclass(FunctionTimeoutError, TimeoutError)  # that one means: not ready yet
     assert issubclass(FunctionTimeoutError, swell.exception.TimeoutError)
@@ -44,38 +45,40 @@ def test_an_input_that_takes_too_long_ends_with_its_own_error(board: ModuleType)
 def test_sync_code_loses_its_container(board: ModuleType) -> None:
     before = sleeps.remote(0)
     with pytest.raises(FunctionTimeoutError):
-        sleeps.remote(20)
+        sleeps.remote(1_000)
     assert sleeps.remote(0) != before
 
 
 def test_async_code_is_unwound_and_keeps_its_container(board: ModuleType) -> None:
     before = async_sleeps.remote(0)
     with pytest.raises(FunctionTimeoutError):
-        async_sleeps.remote(20)
-    board.wait_for_note("unwound 20")
+        async_sleeps.remote(1_000)
+    board.wait_for_note("unwound 1000")
     assert async_sleeps.remote(0) == before
 
 
 def test_an_async_method_is_unwound_and_a_plain_one_loses_its_container(board: ModuleType) -> None:
     before = Sleeps().plain.remote(0)
     with pytest.raises(FunctionTimeoutError):
-        Sleeps().tasked.remote(20)
+        Sleeps().tasked.remote(1_000)
     assert Sleeps().plain.remote(0) == before
     with pytest.raises(FunctionTimeoutError):
-        Sleeps().plain.remote(20)
+        Sleeps().plain.remote(1_000)
     assert Sleeps().plain.remote(0) != before
 
 
 def test_tasks_beside_one_whose_time_is_up_go_on(board: ModuleType) -> None:
-    slow = tasks_side_by_side.spawn(20)
-    board.wait_for_note("begin 20")
+    slow = tasks_side_by_side.spawn("slow")
+    board.wait_for_note("begin slow")
     with pytest.raises(TimeoutError):
-        slow.get(timeout=0.5)
-    other = tasks_side_by_side.spawn(0.9)
+        slow.get(timeout=LIMIT_S / 2)
+    other = tasks_side_by_side.spawn("other")
     with pytest.raises(FunctionTimeoutError):
         slow.get()
-    assert other.get() == tasks_side_by_side.remote(0)
-    assert board.notes("begin") == ["20", "0.9", "0"]
+    board.give("other")
+    board.give("late")
+    assert other.get() == tasks_side_by_side.remote("late")
+    assert board.notes("begin") == ["slow", "other", "late"]
 
 
 def test_async_code_that_will_not_stop_loses_its_container(board: ModuleType) -> None:
@@ -87,7 +90,7 @@ def test_async_code_that_will_not_stop_loses_its_container(board: ModuleType) ->
 
 
 def test_waiting_in_line_does_not_count() -> None:
-    assert list(in_line.map(range(4))) == [0, 1, 2, 3]
+    assert list(in_line.map(range(4), kwargs={"seconds": LIMIT_S / 2})) == [0, 1, 2, 3]
 
 
 def test_time_begins_anew_with_every_attempt(board: ModuleType) -> None:
@@ -102,11 +105,11 @@ def test_when_retries_are_used_up_it_is_a_timeout(board: ModuleType) -> None:
 
 
 def test_what_shares_the_container_runs_again_elsewhere_at_no_cost(board: ModuleType) -> None:
-    slow = side_by_side.spawn(0, 20)
+    slow = side_by_side.spawn(0, 1_000)
     board.wait_for_count("attempt-0")
     with pytest.raises(TimeoutError):
-        slow.get(timeout=1.2)
-    others = [side_by_side.spawn(x, 1.2) for x in (1, 2)]  # still running when the slow one's time is up
+        slow.get(timeout=1.2 * LIMIT_S)
+    others = [side_by_side.spawn(x, 1.2 * LIMIT_S) for x in (1, 2)]  # running when the slow one's time is up
     with pytest.raises(FunctionTimeoutError):
         slow.get()
     assert [call.get() for call in others] == [(1, 1), (2, 1)]  # each began twice, though it has no retries

@@ -127,7 +127,7 @@ import threading
 from swell.wire.context import current_input_id
 together = threading.Barrier(64)
 def f():
-    together.wait(20)
+    together.wait(300)
     return [current_input_id(), threading.current_thread() is threading.main_thread()]
 """
     peer = start(endpoint(max_inputs=64), code)
@@ -382,7 +382,7 @@ def site(environ, start_response):
     if path == "/interrupt": raise KeyboardInterrupt
     if path == "/endless": return Endless(start_response)
     if path == "/together":
-        together.wait(20)
+        together.wait(300)
         start_response("200 OK", [])
         return [f'"{current_input_id()}"'.encode()]
     if path == "/hold":

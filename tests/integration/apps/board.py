@@ -9,7 +9,7 @@ import os
 import time
 from pathlib import Path
 
-PATIENCE_S = 20.0
+PATIENCE_S = 100.0  #: less than a test may take on a quiet machine, so that it is told what was waited for
 
 
 def _directory() -> Path:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import board
+from patience import timeout_s
 
 import swell
 
@@ -115,7 +116,7 @@ def one_at_a_time(name: str) -> str:
     return name
 
 
-@app.function(timeout=1)
+@app.function(timeout=timeout_s(), startup_timeout=300)
 def ends(how: str) -> Any:
     """End in one of the ways in which an input can."""
     match how:

@@ -105,7 +105,7 @@ def blocked_threads(x: int) -> tuple[int, int]:
     before = board.count_up(f"begun-{x}")
     board.note("begin", x, before)
     if x < 0:
-        threading.Event().wait(20)  # no exception from another thread reaches in here
+        threading.Event().wait(1_000)  # no exception from another thread reaches in here
     board.wait_for("go")
     return os.getpid(), before
 
@@ -158,7 +158,7 @@ class Blocked:
     def run(self, x: int) -> int:
         board.note("begin", x)
         if x < 0:
-            threading.Event().wait(20)
+            threading.Event().wait(1_000)
         return x
 
     @swell.exit()

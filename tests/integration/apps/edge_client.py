@@ -12,10 +12,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
+from patience import patience
 
 import swell
 
-PATIENCE_S = 20.0
+PATIENCE_S = patience(60.0)
 
 
 def url_of(function: Any) -> str:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 
 import board
+from patience import timeout_s
 
 import swell
 
@@ -90,13 +91,17 @@ class Retried:
 # ---------------------------------------------------------------- timeouts
 
 
-@app.function(timeout=1)
+LIMIT_S = timeout_s()
+START_S = 300  #: were it not said, it would be the timeout, which is short here
+
+
+@app.function(timeout=LIMIT_S, startup_timeout=START_S)
 def sleeps(seconds: float) -> int:
     time.sleep(seconds)
     return os.getpid()
 
 
-@app.function(timeout=1)
+@app.function(timeout=LIMIT_S, startup_timeout=START_S)
 async def async_sleeps(seconds: float) -> int:
     try:
         await asyncio.sleep(seconds)
@@ -105,7 +110,7 @@ async def async_sleeps(seconds: float) -> int:
     return os.getpid()
 
 
-@app.cls(timeout=1)
+@app.cls(timeout=LIMIT_S, startup_timeout=START_S)
 class Sleeps:
     @swell.method()
     async def tasked(self, seconds: float) -> int:
@@ -118,43 +123,44 @@ class Sleeps:
         return os.getpid()
 
 
-@app.function(timeout=1, max_containers=1)
+@app.function(timeout=LIMIT_S, startup_timeout=START_S, max_containers=1)
 @swell.concurrent(max_inputs=4)
-async def tasks_side_by_side(seconds: float) -> int:
-    board.note("begin", seconds)
-    await asyncio.sleep(seconds)
+async def tasks_side_by_side(name: str) -> int:
+    board.note("begin", name)
+    while not board.given(name):  # noqa: ASYNC110 - another process gives it
+        await asyncio.sleep(0.002)
     return os.getpid()
 
 
-@app.function(timeout=1)
+@app.function(timeout=LIMIT_S, startup_timeout=START_S)
 async def will_not_stop(x: int) -> int:
     while x < 0:
         try:
-            await asyncio.sleep(20)
+            await asyncio.sleep(1_000)
         except asyncio.CancelledError:
             board.note("swallowed")
     return os.getpid()
 
 
-@app.function(timeout=1, retries=swell.Retries(max_retries=1, initial_delay=0.05))
+@app.function(timeout=LIMIT_S, startup_timeout=START_S, retries=swell.Retries(max_retries=1, initial_delay=0.05))
 def too_slow_at_first(x: int) -> int:
-    time.sleep(20 if attempt(x) < 1 else 0)
+    time.sleep(1_000 if attempt(x) < 1 else 0)
     return x
 
 
-@app.function(timeout=1, retries=swell.Retries(max_retries=1, initial_delay=0.05))
+@app.function(timeout=LIMIT_S, startup_timeout=START_S, retries=swell.Retries(max_retries=1, initial_delay=0.05))
 def always_too_slow(x: int) -> None:
     attempt(x)
-    time.sleep(20)
+    time.sleep(1_000)
 
 
-@app.function(timeout=1, max_containers=1)
-def in_line(x: int) -> int:
-    time.sleep(0.5)
+@app.function(timeout=LIMIT_S, startup_timeout=START_S, max_containers=1)
+def in_line(x: int, seconds: float) -> int:
+    time.sleep(seconds)
     return x
 
 
-@app.function(timeout=2, max_containers=1)
+@app.function(timeout=2 * LIMIT_S, startup_timeout=START_S, max_containers=1)
 @swell.concurrent(max_inputs=4)
 def side_by_side(x: int, seconds: float) -> tuple[int, int]:
     """The late ones begin while the first has half of its time left."""
@@ -163,16 +169,16 @@ def side_by_side(x: int, seconds: float) -> tuple[int, int]:
     return x, before
 
 
-@app.function(timeout=1)
+@app.function(timeout=LIMIT_S, startup_timeout=START_S)
 def endless() -> Iterator[int]:
     yield 1
-    time.sleep(20)
+    time.sleep(1_000)
 
 
-@app.function(timeout=1)
+@app.function(timeout=LIMIT_S, startup_timeout=START_S)
 @swell.batched(max_batch_size=2, wait_ms=5_000)
 def slow_batch(xs: list[int]) -> list[int]:
-    time.sleep(20)
+    time.sleep(1_000)
     return xs
 
 
@@ -180,7 +186,7 @@ def slow_batch(xs: list[int]) -> list[int]:
 class NeverReady:
     @swell.enter()
     def open(self) -> None:
-        time.sleep(20)
+        time.sleep(1_000)
 
     @swell.method()
     def run(self) -> None: ...

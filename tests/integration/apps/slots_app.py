@@ -146,7 +146,7 @@ class Mixed:
 
     def _meet(self, others: int) -> int:
         """Wait until so many are inside with this one."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 100
         with self.gauge:
             while self.gauge.most <= others and time.monotonic() < deadline:
                 time.sleep(0.002)

@@ -204,6 +204,6 @@ def pid() -> int:
     return os.getpid()
 
 
-@app.function(timeout=1)
+@app.function(timeout=1, startup_timeout=300)
 def stuck() -> None:
     threading.Event().wait()

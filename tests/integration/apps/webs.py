@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from patience import timeout_s
+
 import swell
 
 app = swell.App("webs")
@@ -182,7 +184,7 @@ def three() -> object:
     return site_app
 
 
-@app.function(timeout=1, max_containers=1)
+@app.function(timeout=timeout_s(), startup_timeout=300, max_containers=1)
 @swell.concurrent(max_inputs=10)
 @swell.asgi_app()
 def hasty() -> object:
@@ -205,7 +207,7 @@ def classic() -> object:
     return classic_app
 
 
-@app.function(timeout=1, max_containers=1)
+@app.function(timeout=timeout_s(), startup_timeout=300, max_containers=1)
 @swell.wsgi_app()
 def hasty_classic() -> object:
     def hasty_app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
