@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 from itertools import pairwise
 from typing import Any, cast
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from swell.config import Settings
 from swell.edge.gateway.client import Connection
+from swell.edge.gateway.defect_log import DefectLog
 from swell.edge.gateway.exchange import Exchange
 from swell.edge.gateway.refusal import Refusal
 
@@ -57,6 +59,9 @@ class Wire:
     def resume_reading(self) -> None:
         self.reads = True
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
 
 class Echo:
     """In the place of an exchange: answers a request with what it was, when it is complete."""
@@ -95,6 +100,7 @@ class House:
 
     def __init__(self) -> None:
         self.settings = Settings(web_head_max=1_024, web_body_max=50)
+        self.defects = DefectLog(logging.getLogger("swell.edge"))
         self.heard: list[tuple[bytes, bytes]] = []
         self.done: list[Echo] = []
         self.deserted = 0
@@ -116,7 +122,7 @@ Heard = tuple[list[tuple[bytes, bytes]], bytes, bool]
 async def sent(pieces: list[bytes]) -> Heard:
     """What is heard of pieces that come one after another, while the connection reads."""
     house, wire = House(), Wire()
-    connection = Connection(house)
+    connection = Connection(house, asyncio.get_running_loop())
     connection.connection_made(cast("asyncio.Transport", wire))
     for piece in pieces:
         for _ in range(20):

@@ -1,0 +1,91 @@
+"""The surroundings of the gateway's protocols: an event loop and a transport that do nothing by themselves."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+
+class Handle:
+    """A timer that never fires."""
+
+    def cancel(self) -> None:
+        """Nothing is to be done."""
+
+
+class Loop:
+    """Calls what it is given when it is told to."""
+
+    def __init__(self) -> None:
+        self.soon: deque[Callable[[], object]] = deque()
+
+    def call_later(self, delay: float, callback: Callable[[], object]) -> Any:
+        """Never: no time passes."""
+        del delay, callback
+        return Handle()
+
+    def call_soon(self, callback: Callable[[], object]) -> None:
+        """Call it at the next `run`."""
+        self.soon.append(callback)
+
+    def run(self) -> None:
+        """Call all that waits."""
+        while self.soon:
+            self.soon.popleft()()
+
+
+class Wire:
+    """A transport: what was written to it, and whether it would read."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.reads = True
+        self.is_ended = False
+        self.is_broken = False
+
+    def get_extra_info(self, name: str) -> object:
+        """Return an address for a name of one."""
+        return ("10.0.0.9", 1) if name == "peername" else None
+
+    def write(self, data: bytes) -> None:
+        """Keep what is written."""
+        if not self.is_broken:
+            assert not self.is_ended, "nothing is written after the end"
+            self.written += data
+
+    def can_write_eof(self) -> bool:
+        """True: it can."""
+        return True
+
+    def write_eof(self) -> None:
+        """End."""
+        self.is_ended = True
+
+    def close(self) -> None:
+        """End."""
+        self.is_ended = True
+
+    def abort(self) -> None:
+        """End at once."""
+        self.is_ended = self.is_broken = True
+
+    def is_closing(self) -> bool:
+        """Return whether it has been broken."""
+        return self.is_broken
+
+    def is_reading(self) -> bool:
+        """Return whether it would read."""
+        return self.reads
+
+    def pause_reading(self) -> None:
+        """Read no more."""
+        self.reads = False
+
+    def resume_reading(self) -> None:
+        """Go on."""
+        self.reads = True
+
+    def get_write_buffer_size(self) -> int:
+        """Return 0: all is sent at once."""
+        return 0
