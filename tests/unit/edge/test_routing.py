@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from swell.edge.gateway.refusal import Refusal
-from swell.edge.gateway.routing import Router
+from swell.edge.gateway.routing import Router, labels
 from swell.errors import NotFoundError
 from swell.model import ParameterSpec, WebSpec
 from swell.wire.web import Route
@@ -125,3 +125,17 @@ def test_what_the_server_does_not_know_is_not_found() -> None:
     with pytest.raises(Refusal, match="no such thing") as refused:
         function_of(router, b"/shop?size=404")
     assert refused.value.status == 404
+
+
+@pytest.mark.parametrize(
+    ("host", "target", "named"),
+    [
+        (b"here:1", b"/label/x?y", ("", "label")),
+        (b"Label.example:1", b"/x", ("label", "x")),
+        (b"", b"/label?x=/y", ("", "label")),
+        (b"label.x", b"//there/x", ("label", "")),
+        (b"x", b"*", ("", "")),
+    ],
+)
+def test_labels_stand_in_the_host_and_the_path(host: bytes, target: bytes, named: tuple[str, str]) -> None:
+    assert labels(host, target) == named

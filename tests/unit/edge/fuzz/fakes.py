@@ -7,23 +7,43 @@ from collections.abc import Callable
 from typing import Any
 
 
-class Handle:
-    """A timer that never fires."""
+class Timer:
+    """A timer of a loop."""
+
+    def __init__(self, at: float, callback: Callable[[], object]) -> None:
+        self.at = at
+        self.callback = callback
+        self.is_cancelled = False
 
     def cancel(self) -> None:
-        """Nothing is to be done."""
+        """It does not fire any more."""
+        self.is_cancelled = True
 
 
 class Loop:
-    """Calls what it is given when it is told to."""
+    """Calls what it is given when it is told to; time is an argument."""
 
     def __init__(self) -> None:
+        self.now = 0.0
         self.soon: deque[Callable[[], object]] = deque()
+        self.timers: list[Timer] = []
 
     def call_later(self, delay: float, callback: Callable[[], object]) -> Any:
-        """Never: no time passes."""
-        del delay, callback
-        return Handle()
+        """Call it when that time has passed."""
+        self.timers = [timer for timer in self.timers if not timer.is_cancelled]
+        self.timers.append(Timer(self.now + delay, callback))
+        return self.timers[-1]
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass, and fire what is due, in order."""
+        end = self.now + seconds
+        while due := [timer for timer in self.timers if not timer.is_cancelled and timer.at <= end]:
+            first = min(due, key=lambda timer: timer.at)
+            self.timers.remove(first)
+            self.now = first.at
+            first.callback()
+            self.run()
+        self.now = end
 
     def call_soon(self, callback: Callable[[], object]) -> None:
         """Call it at the next `run`."""
@@ -40,6 +60,7 @@ class Wire:
 
     def __init__(self) -> None:
         self.written = b""
+        self.unsent = 0  #: bytes that the other side has not taken
         self.reads = True
         self.is_ended = False
         self.is_broken = False
@@ -87,5 +108,5 @@ class Wire:
         self.reads = True
 
     def get_write_buffer_size(self) -> int:
-        """Return 0: all is sent at once."""
-        return 0
+        """Return what the other side has not taken."""
+        return self.unsent
