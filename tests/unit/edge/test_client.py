@@ -73,6 +73,10 @@ class House:
         del connection
         return True
 
+    def turn_away(self, connection: Connection) -> bool:
+        del connection
+        return False
+
     def leave(self, connection: Connection) -> None:
         del connection
 

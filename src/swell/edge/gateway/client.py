@@ -48,8 +48,12 @@ class Door(Protocol):
         """Count a connection; False if there are too many."""
         ...
 
+    def turn_away(self, connection: Connection) -> bool:
+        """A connection is too many; True if it may stay for the moment in which its client reads why."""
+        ...
+
     def leave(self, connection: Connection) -> None:
-        """A connection has ended."""
+        """A connection has ended, whether it was counted or turned away."""
         ...
 
     def admit(self, client: Connection) -> Exchange:
@@ -124,11 +128,13 @@ class Connection(asyncio.Protocol):
             own.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a client that has vanished is noticed
             for option, seconds in _PROBE:
                 own.setsockopt(socket.IPPROTO_TCP, option, seconds)
-        if not self._door.enter(self):
+        if self._door.enter(self):
+            self._time_head()
+        elif self._door.turn_away(self):
             self._say(Refusal(503, "there are too many connections already (web_connections_max)"))
             self._end()
-            return
-        self._time_head()
+        else:
+            self.cut()
 
     def data_received(self, data: bytes) -> None:
         """Take in a part of a request."""

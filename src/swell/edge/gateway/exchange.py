@@ -86,13 +86,17 @@ class Means:
         leases: The connection to the server.
         router: Knows the web functions.
         web_dir: Where containers have their sockets.
+        loop: On which all of it happens.
     """
 
-    def __init__(self, settings: Settings, leases: Leases, router: Router, web_dir: str) -> None:
+    def __init__(
+        self, settings: Settings, leases: Leases, router: Router, web_dir: str, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self.settings = settings
         self.leases = leases
         self.router = router
         self.web_dir = web_dir
+        self.loop = loop
         self.upstreams = Upstreams()
         self.parking: Parking[Exchange] = Parking()
         self.defects = DefectLog(log)
@@ -119,7 +123,7 @@ class Exchange:
         self._aim = aim
         self._admission = admission
         self._ended = ended
-        self._loop = asyncio.get_running_loop()
+        self._loop = means.loop
         self._function_id = ""
         self._ticket: Ticket | None = None
         self._upstream: Upstream | None = None

@@ -9,6 +9,7 @@ import math
 import socket
 import time
 from functools import partial
+from typing import Final
 
 from swell.edge.gateway.client import Connection
 from swell.edge.gateway.exchange import Exchange, Means
@@ -25,6 +26,8 @@ from swell.wire.web import Route
 __all__ = ["Gateway"]
 
 log = logging.getLogger("swell.edge")
+
+_TURNED_AWAY_MAX: Final = 64  #: connections that are told why there is no room for them, at once
 
 
 class Gateway:
@@ -45,6 +48,7 @@ class Gateway:
         self._admin_token = admin_token.encode()
         self._traffic = traffic
         self._connections: set[Connection] = set()
+        self._turned_away: set[Connection] = set()
         self._bucket = Bucket(self.settings.web_rate, self.settings.web_burst_s, time.monotonic())
         self._server: asyncio.Server | None = None
 
@@ -59,7 +63,7 @@ class Gateway:
         """Take none any more, and break those that there are."""
         if self._server is not None:
             self._server.close()
-        for connection in list(self._connections):
+        for connection in [*self._connections, *self._turned_away]:
             connection.close()
         self._means.upstreams.close()
 
@@ -70,9 +74,20 @@ class Gateway:
         self._connections.add(connection)
         return True
 
+    def turn_away(self, connection: Connection) -> bool:
+        """A connection is too many; True if it may stay for the moment in which its client reads why.
+
+        These are not counted as connections, so there must be few: more of them are closed without a word.
+        """
+        if len(self._turned_away) >= _TURNED_AWAY_MAX:
+            return False
+        self._turned_away.add(connection)
+        return True
+
     def leave(self, connection: Connection) -> None:
         """A connection has ended."""
         self._connections.discard(connection)
+        self._turned_away.discard(connection)
 
     # ------------------------------------------------------------ requests
 

@@ -127,6 +127,10 @@ class _Door:
         del connection
         return True
 
+    def turn_away(self, connection: Connection) -> bool:
+        del connection
+        return False
+
     def leave(self, connection: Connection) -> None:
         del connection
 
