@@ -308,6 +308,16 @@ def test_a_target_may_be_a_whole_url() -> None:
         assert b'"query": "whole"' in read_all(client)
 
 
+def test_the_host_of_a_whole_url_is_the_one_that_the_site_is_told() -> None:
+    url = url_of(w.site)
+    with raw(url) as client:
+        forged = "Host: forged.example\r\nX-Forwarded-Host: forged.example\r\nForwarded: host=forged.example"
+        client.sendall(f"GET {url}/?whole HTTP/1.1\r\n{forged}\r\nConnection: close\r\n\r\n".encode())
+        told = json.loads(read_all(client).partition(b"\r\n\r\n")[2])
+    assert told["headers"]["host"] == urlsplit(url).netloc
+    assert "forged.example" not in json.dumps(told)
+
+
 def test_another_protocol_than_websockets_is_not_switched_to() -> None:
     url = url_of(w.site)
     with raw(url) as client:
@@ -315,6 +325,51 @@ def test_another_protocol_than_websockets_is_not_switched_to() -> None:
             request(url, "/?one", "GET", "Connection: upgrade, http2-settings", "Upgrade: h2c", "HTTP2-Settings: x")
         )
         assert b'"query": "one"' in read_until(client, b'"input"')
+
+
+FRAMED = [
+    ("Content-Length: 5", b"hello"),
+    ("Transfer-Encoding: chunked", b"2\r\nhe\r\n3;x\r\nllo\r\n0\r\nT: 1\r\n\r\n"),
+]
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "websocket"])
+@pytest.mark.parametrize(("framing", "body"), FRAMED)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_an_offer_with_a_body_is_ignored_and_the_body_passed_on(
+    protocol: str, framing: str, body: bytes, method: str
+) -> None:
+    """Java's client and `curl --http2 -d` offer HTTP/2 so. What is sent behind is another request."""
+    url = url_of(w.site)
+    offer = ("Connection: Upgrade, HTTP2-Settings", f"Upgrade: {protocol}", "HTTP2-Settings: AAMAAABk")
+    data = request(url, "/count", method, framing, *offer) + body
+    for pieces in ([data], [data[:-1], data[-1:]], [data[: -len(body)], body], [data[:-9], data[-9:-4], data[-4:]]):
+        with raw(url) as client:
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for piece in pieces[:-1]:
+                client.sendall(piece)
+                time.sleep(0.01)
+            client.sendall(pieces[-1] + request(url, "/?behind", "GET", "Connection: close"))
+            first, _, second = read_all(client).partition(b"HTTP/1.1 200 OK")[2].partition(b"HTTP/1.1 200 OK")
+        assert first.endswith(b"\r\n\r\n5")
+        assert b'"query": "behind"' in second
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "websocket"])
+def test_a_body_that_never_comes_is_never_taken_from_the_next_client(protocol: str) -> None:
+    """The connection to the site on which it is awaited must not be used again, whatever the site has answered."""
+    url = url_of(w.site)
+    offer = ("Connection: Upgrade", f"Upgrade: {protocol}", "Content-Length: 5000")
+    for path in ("/nothing", "/count", "/no-such-page"):  # which answer at once, or would wait for the body
+        for leaves in (True, False):
+            with raw(url) as client:
+                client.sendall(request(url, path, "POST", *offer))
+                if not leaves and path != "/count":
+                    read_until(client, b"\r\n\r\n")
+            for number in range(3):
+                reply = ask(f"{url}/?next-{number}")
+                assert (reply.status, json.loads(reply.body)["query"]) == (200, f"next-{number}")
+    await_idle(w.site)
 
 
 # ---------------------------------------------------------------- streams

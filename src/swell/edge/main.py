@@ -79,7 +79,7 @@ class Edge:
         self._loop.add_reader(options.lifeline_fd, self.end, "the server is gone")
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self.end, f"the edge got {number.name}")
-        means = Means(settings, self._leases, self._router, options.web_dir)
+        means = Means(settings, self._leases, self._router, options.web_dir, self._loop)
         gateway = Gateway(means, ProxyTokens(proxy_tokens_path(settings)), self._token, self._traffic)
         tasks = [self._loop.create_task(self._open_gateway(gateway)), self._loop.create_task(self._open_admin())]
         for task in tasks:

@@ -2,60 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
+import logging
 from itertools import pairwise
-from typing import Any, cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
+from fakes import Loop, Wire
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swell.config import Settings
 from swell.edge.gateway.client import Connection
+from swell.edge.gateway.defect_log import DefectLog
 from swell.edge.gateway.exchange import Exchange
 from swell.edge.gateway.refusal import Refusal
 
-
-class Wire:
-    """A transport: what was written to it, and whether it would read."""
-
-    def __init__(self) -> None:
-        self.written = b""
-        self.reads = True
-        self.is_ended = False
-        self.is_broken = False
-
-    def get_extra_info(self, name: str) -> object:
-        return ("10.0.0.9", 1) if name == "peername" else None
-
-    def write(self, data: bytes) -> None:
-        assert not self.is_ended, "nothing is said after the end"
-        self.written += data
-
-    def can_write_eof(self) -> bool:
-        return True
-
-    def write_eof(self) -> None:
-        self.is_ended = True
-
-    def close(self) -> None:
-        self.is_ended = True
-
-    def abort(self) -> None:
-        self.is_ended = self.is_broken = True
-
-    def is_closing(self) -> bool:
-        return self.is_broken
-
-    def is_reading(self) -> bool:
-        return self.reads
-
-    def pause_reading(self) -> None:
-        self.reads = False
-
-    def resume_reading(self) -> None:
-        self.reads = True
+if TYPE_CHECKING:
+    import asyncio
 
 
 class Echo:
@@ -78,7 +41,7 @@ class Echo:
             self._house.heard.append((self._said, self._body))
             self._client.send(b"<%b>" % self._said)
             keeps = self._client.head.keeps_alive
-            asyncio.get_running_loop().call_soon(lambda: self._client.finished(may_stay=keeps))
+            self._house.loop.call_soon(lambda: self._client.finished(may_stay=keeps))
 
     def spoilt(self, refusal: Refusal) -> None:
         self._client.refuse(refusal)
@@ -87,7 +50,10 @@ class Echo:
         self._house.deserted += 1
 
     def client_full(self, *, is_full: bool) -> None:
-        del is_full
+        self._house.told_full.append(is_full)
+
+    def from_tunnel(self, data: bytes) -> None:
+        self._body += data
 
 
 class House:
@@ -95,46 +61,57 @@ class House:
 
     def __init__(self) -> None:
         self.settings = Settings(web_head_max=1_024, web_body_max=50)
+        self.defects = DefectLog(logging.getLogger("swell.edge"))
         self.heard: list[tuple[bytes, bytes]] = []
         self.done: list[Echo] = []
         self.deserted = 0
+        self.loop = Loop()
+        self.told_full: list[bool] = []
+        self.refuses = False  #: everything
 
     def enter(self, connection: Connection) -> bool:
         del connection
         return True
 
+    def turn_away(self, connection: Connection) -> bool:
+        del connection
+        return False
+
     def leave(self, connection: Connection) -> None:
         del connection
 
     def admit(self, client: Connection) -> Exchange:
+        if self.refuses:
+            raise Refusal(404, "nothing answers here")
         return cast("Exchange", Echo(self, client))
 
 
 Heard = tuple[list[tuple[bytes, bytes]], bytes, bool]
 
 
-async def sent(pieces: list[bytes]) -> Heard:
+class Call:
+    """A client's connection to a house."""
+
+    def __init__(self) -> None:
+        self.house, self.wire = House(), Wire()
+        self.loop = self.house.loop
+        self.connection = Connection(self.house, self.loop)
+        self.connection.connection_made(cast("asyncio.Transport", self.wire))
+
+    def send(self, data: bytes) -> None:
+        self.connection.data_received(data)
+        self.loop.run()
+
+
+def sent(pieces: list[bytes]) -> Heard:
     """What is heard of pieces that come one after another, while the connection reads."""
-    house, wire = House(), Wire()
-    connection = Connection(house)
-    connection.connection_made(cast("asyncio.Transport", wire))
+    call = Call()
     for piece in pieces:
-        for _ in range(20):
-            if wire.reads:
-                break
-            await asyncio.sleep(0)
-        assert wire.reads, "it does not go on reading"
-        if not wire.is_ended:
-            connection.data_received(piece)
-    for _ in range(100):
-        await asyncio.sleep(0)
-    connection.connection_lost(None)
-    return house.heard, wire.written, wire.is_ended
-
-
-def run(coroutine: Coroutine[Any, Any, Heard]) -> Heard:
-    with asyncio.Runner() as runner:
-        return runner.run(coroutine)
+        assert call.wire.reads, "it does not go on reading"
+        if not call.wire.is_ended:
+            call.send(piece)
+    call.connection.connection_lost(None)
+    return call.house.heard, call.wire.written, call.wire.is_ended
 
 
 def cut(data: bytes, at: list[int]) -> list[bytes]:
@@ -150,6 +127,11 @@ REQUESTS = [
     b"HEAD /d?q=1" + HOST + b"X: " + b"y" * 200 + b"\r\n\r\n",
     b"POST /e" + HOST + b"Content-Length: 0\r\n\r\n",
     b"\r\nGET /f" + HOST + b"Upgrade: h2c\r\nConnection: upgrade\r\n\r\n",
+    b"POST /g" + HOST + b"Upgrade: h2c\r\nConnection: upgrade\r\nContent-Length: 5\r\n\r\nhello",
+    b"GET /h" + HOST + b"Upgrade: websocket\r\nConnection: upgrade\r\nContent-Length: 5\r\n\r\nGET /",
+    b"POST /i"
+    + HOST
+    + b"Upgrade: h2c\r\nConnection: upgrade\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
 ]
 HEARD = [
     (b"GET /a", b""),
@@ -158,6 +140,9 @@ HEARD = [
     (b"HEAD /d?q=1", b""),
     (b"POST /e", b""),
     (b"GET /f", b""),
+    (b"POST /g", b"hello"),
+    (b"GET /h", b"GET /"),
+    (b"POST /i", b"hi"),
 ]
 
 
@@ -167,7 +152,7 @@ HEARD = [
     st.lists(st.integers(0, 2_000), max_size=30),
 )
 def test_requests_are_the_same_however_they_are_cut(which: list[int], at: list[int]) -> None:
-    heard, written, is_ended = run(sent(cut(b"".join(REQUESTS[n] for n in which), at)))
+    heard, written, is_ended = sent(cut(b"".join(REQUESTS[n] for n in which), at))
     assert heard == [HEARD[n] for n in which]
     assert written == b"".join(b"<%b>" % HEARD[n][0] for n in which)
     assert not is_ended
@@ -176,7 +161,7 @@ def test_requests_are_the_same_however_they_are_cut(which: list[int], at: list[i
 @pytest.mark.parametrize("which", range(len(REQUESTS)))
 def test_requests_are_the_same_byte_by_byte(which: int) -> None:
     data = REQUESTS[which] * 2
-    assert run(sent([data[n : n + 1] for n in range(len(data))]))[0] == [HEARD[which]] * 2
+    assert sent([data[n : n + 1] for n in range(len(data))])[0] == [HEARD[which]] * 2
 
 
 BAD = [
@@ -190,6 +175,12 @@ BAD = [
     (b"GET /b\xffd" + HOST + b"\r\n\x00", b"400"),
     (b"GET /bad" + HOST + b"X: " + b"y" * 1_100 + b"\r\n\r\n", b"431"),
     (b"POST /bad" + HOST + b"Content-Length: 51\r\n\r\n", b"413"),
+    (b"POST /bad" + HOST + b"Content-Length: \r\n\r\n", b"400"),
+    (b"POST /bad" + HOST + b"Content-Length: 5\r\nContent-Length: 5\r\n\r\n", b"400"),
+    (b"POST /bad" + HOST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", b"400"),
+    (b"GET  /bad" + HOST + b"\r\n", b"400"),
+    (b"GET /bad HTTP/1.1\nHost: x\r\n\r\n", b"400"),
+    (b"\r\n" * 5 + b"GET /bad" + HOST + b"\r\n", b"400"),
 ]
 
 
@@ -198,7 +189,7 @@ BAD = [
 def test_what_is_bad_is_refused_and_nothing_after_it_is_heard(bad: tuple[bytes, bytes], at: list[int]) -> None:
     data, status = bad
     smuggled = REQUESTS[0].replace(b"/a", b"/smuggled")
-    heard, written, is_ended = run(sent(cut(REQUESTS[1] + data + smuggled, at)))
+    heard, written, is_ended = sent(cut(REQUESTS[1] + data + smuggled, at))
     assert heard == [HEARD[1]]
     first, _, rest = written.partition(b"HTTP/1.1 ")
     assert first == b"<POST /b>"
@@ -210,12 +201,189 @@ def test_what_is_bad_is_refused_and_nothing_after_it_is_heard(bad: tuple[bytes, 
 @settings(max_examples=40)
 @given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=5))
 def test_any_bytes_are_survived(data: bytes, at: list[int]) -> None:
-    run(sent(cut(data + b"\r\n\r\n", at)))
+    sent(cut(data + b"\r\n\r\n", at))
 
 
 def test_a_chunked_body_that_becomes_too_large_is_refused() -> None:
     begin = b"POST /bad" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
-    heard, written, is_ended = run(sent([begin, *[b"5\r\n12345\r\n"] * 10, b"1\r\n6\r\n0\r\n\r\n" + REQUESTS[0]]))
+    heard, written, is_ended = sent([begin, *[b"5\r\n12345\r\n"] * 10, b"1\r\n6\r\n0\r\n\r\n" + REQUESTS[0]])
     assert heard == []
     assert written.startswith(b"HTTP/1.1 413")
     assert is_ended
+
+
+# ---------------------------------------------------------------- clients that do not read
+
+
+def test_a_client_that_reads_no_answers_is_asked_for_no_more_requests() -> None:
+    call = Call()
+    call.house.refuses = True
+    call.send(REQUESTS[0] * 2)
+    assert call.wire.written.count(b"HTTP/1.1 404") == 2
+    call.connection.pause_writing()
+    call.send(REQUESTS[0] * 100)
+    assert (call.wire.written.count(b"HTTP/1.1 404"), call.wire.reads) == (2, False)
+    call.connection.resume_writing()
+    call.loop.run()
+    assert (call.wire.written.count(b"HTTP/1.1 404"), call.wire.reads) == (102, True)
+
+
+def test_a_client_that_is_full_in_the_middle_of_many_refusals_gets_the_rest_later() -> None:
+    call = Call()
+    call.house.refuses = True
+    write, limit = call.wire.write, 10
+
+    def write_until_full(data: bytes) -> None:
+        write(data)
+        if call.wire.written.count(b"HTTP/1.1 404") == limit:
+            call.connection.pause_writing()
+
+    call.wire.write = write_until_full  # pyright: ignore[reportAttributeAccessIssue]
+    call.send(REQUESTS[0] * 20)
+    assert (call.wire.written.count(b"HTTP/1.1 404"), call.wire.reads) == (10, False)
+    call.connection.resume_writing()
+    assert (call.wire.written.count(b"HTTP/1.1 404"), call.wire.reads) == (20, True)
+
+
+def test_an_exchange_that_begins_is_told_that_its_client_does_not_read() -> None:
+    call = Call()
+    call.connection.pause_writing()
+    call.send(b"POST /b" + HOST + b"Content-Length: 5\r\n\r\n")
+    assert call.house.heard == []
+    call.connection.resume_writing()
+    call.connection.pause_writing()
+    call.connection.resume_writing()
+    assert call.house.told_full == [True, False]
+
+
+def test_what_was_sent_has_time_to_arrive_as_long_as_some_of_it_does() -> None:
+    call = Call()
+    call.send(BAD[0][0])
+    assert call.wire.is_ended
+    call.wire.unsent = 100_000
+    call.loop.pass_time(2)
+    for _ in range(10):
+        call.wire.unsent -= 1_000
+        call.loop.pass_time(29)
+        assert not call.wire.is_broken
+        call.loop.pass_time(1)
+    call.loop.pass_time(30)
+    assert call.wire.is_broken, "a client that takes nothing more is not waited for"
+
+
+def test_an_idle_client_that_has_not_read_its_last_answer_is_not_kept_for_ever() -> None:
+    call = Call()
+    call.send(REQUESTS[0])
+    call.wire.unsent = 50_000
+    call.loop.pass_time(60 + 30)
+    assert call.wire.is_broken
+
+
+# ---------------------------------------------------------------- what comes too soon
+
+
+def test_requests_sent_ahead_wait_unread_and_are_all_answered() -> None:
+    call = Call()
+    many = 500
+    call.connection.data_received(REQUESTS[0] * many)
+    assert (len(call.house.heard), call.wire.reads) == (1, False), "the next is not looked at before this one is over"
+    call.loop.run()
+    assert (len(call.house.heard), call.wire.reads) == (many, True)
+
+
+def test_what_comes_before_the_switch_of_protocols_is_kept_up_to_a_bound() -> None:
+    offer = b"GET /ws" + HOST + b"Upgrade: websocket\r\nConnection: upgrade\r\n\r\n"
+
+    class Silent(House):
+        def admit(self, client: Connection) -> Exchange:
+            del client
+            return cast("Exchange", Quiet(self))
+
+    class Quiet(Echo):
+        def __init__(self, house: House) -> None:
+            self._house, self._body = house, b""
+
+        def complete(self) -> None: ...
+
+        def spoilt(self, refusal: Refusal) -> None:
+            call.connection.refuse(refusal)
+
+    for size in (1_000, 2_000):
+        call = Call()
+        call.connection._door = Silent()  # pyright: ignore[reportPrivateUsage]
+        for piece in (offer, *[b"x" * 100] * (size // 100)):
+            call.send(piece)
+        assert call.wire.written.startswith(b"HTTP/1.1 400") is (size > 1_024)
+        assert call.wire.is_ended is (size > 1_024)
+
+
+# ---------------------------------------------------------------- time
+
+
+def test_a_head_has_its_time_however_often_a_byte_comes() -> None:
+    call = Call()
+    limit = call.house.settings.web_head_timeout_s
+    for byte in REQUESTS[0][:20]:
+        call.send(bytes([byte]))
+        call.loop.pass_time(limit / 25)
+    assert not call.wire.written
+    call.loop.pass_time(limit / 4)
+    assert call.wire.written.startswith(b"HTTP/1.1 408")
+
+
+def test_a_second_head_has_its_own_time() -> None:
+    call = Call()
+    limit = call.house.settings.web_head_timeout_s
+    call.send(REQUESTS[0])
+    call.loop.pass_time(limit + 1)
+    call.send(REQUESTS[0][:10])
+    call.loop.pass_time(limit - 1)
+    assert b"408" not in call.wire.written
+    call.loop.pass_time(1)
+    assert b"HTTP/1.1 408" in call.wire.written
+
+
+def test_a_body_may_pause_for_its_time_each_time_and_no_longer() -> None:
+    call = Call()
+    limit = call.house.settings.web_head_timeout_s
+    call.send(b"POST /b" + HOST + b"Content-Length: 5\r\n\r\n")
+    for _ in range(3):
+        call.loop.pass_time(limit - 1)
+        call.send(b"x")
+    call.loop.pass_time(limit)
+    assert call.wire.written.startswith(b"HTTP/1.1 408")
+
+
+def test_extensions_of_chunks_are_no_progress() -> None:
+    call = Call()
+    limit = call.house.settings.web_head_timeout_s
+    call.send(b"POST /b" + HOST + b"Transfer-Encoding: chunked\r\n\r\n1;")
+    for _ in range(10):
+        call.loop.pass_time(limit / 10)
+        call.send(b"e")
+    assert call.wire.written.startswith(b"HTTP/1.1 408")
+
+
+def test_a_client_that_sends_blank_lines_only_is_closed_without_a_word() -> None:
+    call = Call()
+    call.send(b"\r\n")
+    call.loop.pass_time(call.house.settings.web_head_timeout_s)
+    assert (call.wire.written, call.wire.is_ended) == (b"", True)
+
+
+# ---------------------------------------------------------------- defects
+
+
+def test_a_defect_costs_one_request_and_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(House):
+        def admit(self, client: Connection) -> Exchange:
+            raise LookupError("as a defect would")
+
+    door = Broken()
+    for _ in range(3):
+        call = Call()
+        call.connection._door = door  # pyright: ignore[reportPrivateUsage]
+        call.send(REQUESTS[0])
+        assert call.wire.written.startswith(b"HTTP/1.1 500")
+        assert call.wire.is_ended
+    assert [record.exc_info is not None for record in caplog.records] == [True]

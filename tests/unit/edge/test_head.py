@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swell.edge.gateway.head import Header, RequestHead, ResponseHead, response_bytes
-from swell.edge.gateway.refusal import Refusal
+from swell.edge.gateway.head import Forwarding, Header, RequestHead, ResponseHead, response_bytes
+from swell.edge.gateway.refusal import BadMessage, Refusal
 
 NOTHING: frozenset[bytes] = frozenset()
 
@@ -49,7 +49,7 @@ def head(*headers: Header, method: bytes = b"GET", target: bytes = b"/", version
 
 
 def written(request: RequestHead, *extra: Header, drop: frozenset[bytes] = NOTHING, close: bool = False) -> Heard:
-    return parsed(request.written(request.target, list(extra), client="10.0.0.9", drop=drop, close=close))
+    return parsed(request.written(Forwarding(request.target, list(extra), "10.0.0.9", drop, close)))
 
 
 def test_what_is_for_the_app_is_passed_on_in_order_and_as_often_as_it_came() -> None:
@@ -67,6 +67,32 @@ def test_what_concerns_one_connection_is_not_passed_on() -> None:
     names = (b"keep-alive", b"te", b"trailer", b"proxy-authorization", b"proxy-connection", b"upgrade", b"x-mine")
     heard = written(head((b"connection", b"X-Mine, keep-alive ,"), *((name, b"1") for name in names)))
     assert {name for name, _ in heard.headers} == {b"host", b"x-forwarded-for", b"x-forwarded-proto"}
+
+
+def test_what_only_a_proxy_could_know_is_not_believed() -> None:
+    names = (b"forwarded", b"x-real-ip", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-prefix")
+    heard = written(head(*((name, b"there") for name in names)))
+    assert {name for name, _ in heard.headers} == {b"host", b"x-forwarded-for", b"x-forwarded-proto"}
+
+
+def test_a_name_with_underscores_is_no_way_around() -> None:
+    """Under WSGI, both are the same variable."""
+    names = (
+        b"x_forwarded_for",
+        b"x-forwarded_proto",
+        b"x_swell_input",
+        b"content_length",
+        b"transfer_encoding",
+        b"a_b",
+    )
+    heard = written(head(*((name, b"1") for name in names)))
+    assert [name for name, _ in heard.headers if b"_" in name] == [b"a_b"]
+    assert heard.all(b"x-forwarded-for") == [b"10.0.0.9"]
+
+
+def test_who_has_passed_a_request_on_is_told_in_order() -> None:
+    heard = written(head((b"x-forwarded-for", b"1.1.1.1"), (b"x-forwarded-for", b"2.2.2.2, 3.3.3.3")))
+    assert heard.all(b"x-forwarded-for") == [b"1.1.1.1, 2.2.2.2, 3.3.3.3, 10.0.0.9"]
 
 
 def test_what_edge_and_container_say_to_each_other_comes_from_the_edge_alone() -> None:
@@ -108,13 +134,55 @@ def test_a_body_is_announced_in_one_way() -> None:
         ([], {"method": b"CONNECT", "target": b"a:443"}, 405),
         ([], {"target": b"path"}, 400),
         ([], {"target": b"ftp://a/"}, 400),
-        ([(b"upgrade", b"websocket"), (b"connection", b"upgrade"), (b"content-length", b"1")], {}, 400),
+        ([], {"target": b"http:///x"}, 400),
+        ([], {"target": b"http://user@there/"}, 400),
+        ([(b"content-length", b"5"), (b"content-length", b"5")], {}, 400),
+        ([(b"content-length", b"5"), (b"transfer-encoding", b"chunked")], {}, 400),
+        ([(b"transfer-encoding", b"chunked"), (b"content-length", b"5")], {}, 400),
+        ([(b"transfer-encoding", b"chunked"), (b"transfer-encoding", b"chunked")], {}, 501),
     ],
 )
 def test_what_nobody_should_serve_is_refused(headers: list[Header], options: dict[str, bytes], status: int) -> None:
     with pytest.raises(Refusal) as refused:
         head(*headers, **options)  # pyright: ignore[reportArgumentType]
     assert refused.value.status == status
+
+
+@pytest.mark.parametrize(
+    "value", [b"", b"+5", b"-5", b"5_0", b"0x5", b"5, 5", b" 5", b"\xc2\xb2", b"\xb2", b"1" * 19, b"1" * 5_000]
+)
+def test_a_length_is_a_number_in_digits(value: bytes) -> None:
+    with pytest.raises(Refusal) as refused:
+        head((b"content-length", value))
+    assert refused.value.status == 400
+    with pytest.raises(BadMessage):
+        answer(200, (b"content-length", value))
+
+
+@pytest.mark.parametrize(
+    "host", [b"a b", b"a/b", b"a?b", b"a@b", b"a\\b", b"a:b", b"a:1:2", b"a,b c", b"[::1", b"\xff", b"a#b"]
+)
+def test_a_host_is_a_name_or_an_address(host: bytes) -> None:
+    with pytest.raises(Refusal) as refused:
+        RequestHead(b"GET", b"/", "1.1", [(b"host", host)])
+    assert refused.value.status == 400
+    if not {b"/", b"?"} & {host[1:2]}:
+        with pytest.raises(Refusal):
+            head(target=b"http://" + host + b"/")
+
+
+@pytest.mark.parametrize("host", [b"", b"a", b"a.b-c_d:80", b"127.0.0.1:8700", b"[::1]:8700", b"[2001:db8::1]", b"a:"])
+def test_hosts_of_all_kinds_are_taken(host: bytes) -> None:
+    request = RequestHead(b"GET", b"/", "1.1", [(b"host", host)])
+    assert written(request).all(b"host") == [host]
+
+
+def test_the_host_of_a_whole_url_is_what_the_app_is_told() -> None:
+    """RFC 9112, section 3.2.2: a Host that says something else must not reach it."""
+    for version in ("1.0", "1.1"):
+        assert written(head(target=b"http://there:1/a", version=version)).all(b"host") == [b"there:1"]
+    assert written(RequestHead(b"GET", b"http://there/", "1.0", [])).all(b"host") == [b"there"]
+    assert written(RequestHead(b"GET", b"/", "1.0", [])).all(b"host") == [b""]
 
 
 def test_a_host_is_needed_from_1_1_on() -> None:
@@ -146,6 +214,7 @@ def test_a_target_may_name_a_host(target: bytes, path: bytes, host: bytes) -> No
         ("1.1", b"x, close", False),
         ("1.0", b"", False),
         ("1.0", b"Keep-Alive", True),
+        ("1.0", b"keep-alive, close", False),
     ],
 )
 def test_whether_a_connection_is_kept(version: str, connection: bytes, keeps: bool) -> None:
@@ -164,6 +233,20 @@ def test_a_websocket_is_asked_for_by_two_headers_and_get() -> None:
     assert not head(*both, method=b"POST").wants_websocket
     assert not head(*both, version="1.0").wants_websocket
     assert written(head((b"upgrade", b"h2c"), both[1])).all(b"upgrade") == []
+
+
+@pytest.mark.parametrize("protocol", [b"h2c", b"websocket", b"TLS/1.0, h2c"])
+@pytest.mark.parametrize("framing", [(b"content-length", b"5"), (b"transfer-encoding", b"chunked")])
+@pytest.mark.parametrize("method", [b"GET", b"POST"])
+def test_an_offer_with_a_body_is_ignored_and_the_body_announced(
+    protocol: bytes, framing: Header, method: bytes
+) -> None:
+    offer = ((b"upgrade", protocol), (b"connection", b"Upgrade, HTTP2-Settings"), (b"http2-settings", b"AAMAAABk"))
+    request = head(*offer, framing, method=method)
+    assert (request.wants_websocket, request.has_body, request.keeps_alive) == (False, True, True)
+    heard = written(request)
+    assert heard.all(framing[0]) == [framing[1]]
+    assert not {b"upgrade", b"connection", b"http2-settings"} & {name for name, _ in heard.headers}
 
 
 NAMES = st.sampled_from(
@@ -219,6 +302,18 @@ def test_an_answer_is_written_for_its_client() -> None:
     assert told.written(head_1_0, chunked=False, close=False).endswith(b"\r\na: 1\r\nconnection: keep-alive\r\n\r\n")
 
 
+@pytest.mark.parametrize("status", [100, 103, 101, 204])
+def test_a_length_is_not_told_where_there_can_be_no_body(status: int) -> None:
+    told = answer(status, (b"content-length", b"5")).written(head(), chunked=False, close=False)
+    assert b"content-length" not in told
+
+
+@pytest.mark.parametrize("status", [200, 304])
+def test_a_length_is_told_once_as_it_was_understood(status: int) -> None:
+    told = answer(status, (b"content-length", b"005")).written(head(method=b"HEAD"), chunked=False, close=False)
+    assert told.count(b"content-length: 5\r\n") == told.count(b"content-length") == 1
+
+
 @pytest.mark.parametrize(
     ("status", "method", "has_body"),
     [(200, b"GET", True), (200, b"HEAD", False), (204, b"GET", False), (304, b"GET", False)],
@@ -241,7 +336,7 @@ def test_the_edges_own_answers_are_whole() -> None:
 def test_connection_cannot_take_away_what_says_where_a_body_ends() -> None:
     named = (b"connection", b"content-length, host, x-mine")
     asked = RequestHead(b"POST", b"/", "1.1", [(b"host", b"x"), (b"content-length", b"5"), named, (b"x-mine", b"1")])
-    written = asked.written(b"/", [], client="1.2.3.4", drop=frozenset(), close=False)
+    written = asked.written(Forwarding(b"/", [], "1.2.3.4", frozenset(), close=False))
     assert b"content-length: 5\r\n" in written
     assert b"host: x\r\n" in written
     assert b"x-mine" not in written

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
 from swell.config import Settings
 from swell.edge.gateway.exchange import Exchange
+from swell.edge.gateway.parking import Parking
 from swell.edge.gateway.routing import Router
 from swell.errors import NotFoundError, ResourceExhausted
 from swell.model import OutputStatus, WebSpec
@@ -44,7 +46,10 @@ class Request:
         self.refusals: list[int] = []
         head = SimpleNamespace(has_body=False, host=b"", wants_websocket=False)
         client = SimpleNamespace(head=head, address="", refuse=lambda refusal: self.refusals.append(refusal.status))
-        means = SimpleNamespace(router=self.router, leases=self.leases, settings=Settings(), parked={})
+        loop = asyncio.get_running_loop()
+        means = SimpleNamespace(
+            router=self.router, leases=self.leases, settings=Settings(), parking=Parking(1), loop=loop
+        )
         aim = self.router.find(b"", b"/site/")
         assert aim is not None
         self.exchange = Exchange(means, client, aim, frozenset(), lambda status: None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urljoin, urlsplit
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,3 +42,36 @@ def test_the_app_does_not_see_it_wherever_it_stands() -> None:
 def test_there_and_back_is_the_same(parts: list[str], key: str) -> None:
     target = b"/path" + ("?" + "&".join(parts) if parts else "").encode()
     assert without_round_trip(come_back_to(target, key)) == (target, key)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"//there/path",
+        b"///there",
+        b"//there//x",
+        b"/\\there/path",
+        b"\\\\there",
+        b"/\t/there",
+        b"/.//there",
+        b"/%2F/there",
+        b"//user@there:80/x?y=//z",
+        b"/\r\nSet-Cookie: a=b",
+        b"/ \x00\xff",
+    ],
+)
+def test_no_path_leads_to_another_host(path: bytes) -> None:
+    redirect = come_back_to(path, "k").decode("ascii")
+    assert redirect.isprintable()
+    assert " " not in redirect
+    assert not redirect.startswith(("//", "/\\", "\\"))
+    for base in ("http://here:1/label/x", "http://here:1//there/x"):
+        assert urljoin(base, redirect).startswith("http://here:1/")
+        assert without_round_trip(urljoin(base, redirect).encode())[1] == "k"
+
+
+@given(st.binary(max_size=30))
+def test_a_redirect_stays_where_it_is(path: bytes) -> None:
+    redirect = come_back_to(b"/" + path.replace(b"?", b""), "k").decode("ascii")
+    assert urlsplit(redirect).netloc == urlsplit(redirect).scheme == ""
+    assert urlsplit(urljoin("http://here/x", redirect)).netloc == "here"

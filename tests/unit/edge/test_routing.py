@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from swell.edge.gateway.refusal import Refusal
-from swell.edge.gateway.routing import Router, parameters_of
+from swell.edge.gateway.routing import Router, labels, parameters_of
 from swell.model import ParameterSpec, WebSpec
 from swell.wire.web import Route
 
@@ -104,3 +104,17 @@ def test_wrong_parameters_are_named(query: bytes, text: str) -> None:
     with pytest.raises(Refusal, match=text) as refused:
         parameters(router, b"/shop" + query)
     assert refused.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("host", "target", "named"),
+    [
+        (b"here:1", b"/label/x?y", ("", "label")),
+        (b"Label.example:1", b"/x", ("label", "x")),
+        (b"", b"/label?x=/y", ("", "label")),
+        (b"label.x", b"//there/x", ("label", "")),
+        (b"x", b"*", ("", "")),
+    ],
+)
+def test_labels_stand_in_the_host_and_the_path(host: bytes, target: bytes, named: tuple[str, str]) -> None:
+    assert labels(host, target) == named

@@ -10,18 +10,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swell.edge.gateway.head import ResponseHead
+from swell.edge.gateway.head import Forwarding, Header, RequestHead, ResponseHead
 from swell.edge.gateway.upstream import Upstream, Upstreams
 
 
 class Wire:
-    """A transport that only ends."""
+    """A transport that keeps what is written, and ends."""
 
     def __init__(self) -> None:
         self.is_broken = False
+        self.written = b""
 
     def write(self, data: bytes) -> None:
-        del data
+        self.written += data
+
+    def write_eof(self) -> None:
+        pass
 
     def abort(self) -> None:
         self.is_broken = True
@@ -43,6 +47,7 @@ class Taken:
         self.raw_bytes = b""
         self.completed = 0
         self.lost: list[bool] = []
+        self.fault = ""
 
     def interim(self, head: ResponseHead) -> None:
         self.interims.append(head.status)
@@ -59,21 +64,30 @@ class Taken:
     def raw(self, data: bytes) -> None:
         self.raw_bytes += data
 
-    def upstream_lost(self, *, in_order: bool) -> None:
+    def upstream_lost(self, *, in_order: bool, fault: str) -> None:
         self.lost.append(in_order)
+        self.fault = fault
 
     def upstream_full(self, *, is_full: bool) -> None:
         del is_full
 
 
+TO = Forwarding(b"/", [], "10.0.0.9", frozenset(), close=False)
+OFFER = [(b"upgrade", b"websocket"), (b"connection", b"upgrade")]
+
+
+def request(method: bytes = b"GET", *headers: Header) -> RequestHead:
+    return RequestHead(method, b"/", "1.1", [(b"host", b"x"), *headers])
+
+
 def answered(
-    data: bytes, at: list[int], method: bytes = b"GET", *, then_ends: bool = False
+    data: bytes, at: list[int], method: bytes = b"GET", *headers: Header, then_ends: bool = False
 ) -> tuple[Taken, Wire, bool]:
     """What is taken of bytes that come in pieces; and whether the connection is good for another request."""
     pool, wire, taken = Upstreams(), Wire(), Taken()
     upstream = Upstream("site.sock", pool)
     upstream.connection_made(cast("asyncio.Transport", wire))
-    upstream.begin(taken, b"", method)
+    upstream.begin(taken, request(method, *headers), TO)
     ends = [0, *sorted({each % len(data) for each in at} - {0}), len(data)]
     for begin, end in pairwise(ends):
         if not wire.is_broken:
@@ -81,7 +95,7 @@ def answered(
     if then_ends or wire.is_broken:
         upstream.connection_lost(None)
     elif taken.completed:
-        upstream.leave(may_stay=True)
+        upstream.leave()
     return taken, wire, pool.idle("site.sock") is upstream
 
 
@@ -96,8 +110,15 @@ CUTS = st.lists(st.integers(0, 300), max_size=12)
         (OK + b"Content-Length: 0\r\n\r\n", b"GET", b"", True),
         (OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3;x\r\nllo\r\n0\r\nT: 1\r\n\r\n", b"GET", b"hello", True),
         (OK + b"Connection: close\r\nContent-Length: 5\r\n\r\nhello", b"GET", b"hello", False),
-        (OK + b"Content-Length: 5\r\n\r\n", b"HEAD", b"", False),
+        (OK + b"Content-Length: 5\r\n\r\n", b"HEAD", b"", True),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n", b"HEAD", b"", True),
+        (OK + b"\r\n", b"HEAD", b"", True),
+        (OK.replace(b"1.1", b"1.0") + b"Content-Length: 5\r\n\r\nhello", b"GET", b"hello", False),
+        (OK + b"Upgrade: h2c\r\nConnection: Upgrade\r\nContent-Length: 2\r\n\r\nhi", b"GET", b"hi", True),
         (b"HTTP/1.1 204 No Content\r\n\r\n", b"GET", b"", True),
+        (b"HTTP/1.1 204 No Content\r\nContent-Length: 9\r\n\r\n", b"GET", b"", True),
+        (b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", b"GET", b"", True),
+        (b"HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n", b"GET", b"", True),
         (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", b"GET", b"", True),
         (b"HTTP/1.1 100 Continue\r\n\r\n" + OK + b"Content-Length: 2\r\n\r\nhi", b"POST", b"hi", True),
     ],
@@ -136,7 +157,7 @@ def test_an_answer_that_breaks_off_is_not_taken_for_complete(data: bytes) -> Non
 @given(CUTS)
 def test_after_a_switch_of_protocols_bytes_are_just_bytes(at: list[int]) -> None:
     head = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-    taken, _, is_kept = answered(head + b"\x81\x02hi\r\n\r\n", at)
+    taken, _, is_kept = answered(head + b"\x81\x02hi\r\n\r\n", at, b"GET", *OFFER)
     assert (taken.statuses, taken.raw_bytes, taken.completed) == ([101], b"\x81\x02hi\r\n\r\n", 0)
     assert not is_kept
 
@@ -146,6 +167,17 @@ def test_after_a_switch_of_protocols_bytes_are_just_bytes(at: list[int]) -> None
     [
         b"nonsense\r\n\r\n",
         OK + b"Content-Length: x\r\n\r\n",
+        OK + b"Content-Length: +1\r\n\r\n1",
+        OK + b"Content-Length: 9999999999999999999\r\n\r\n",
+        OK + b"Content-Length: 1\r\nContent-Length: 1\r\n\r\n1",
+        OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        OK + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        OK.replace(b"1.1", b"1.0") + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        OK.replace(b"1.1", b"2.0") + b"\r\n",
+        b"\r\n" + OK + b"Content-Length: 0\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\n\r\n" * 65,
+        OK + b"X: " + b"y" * (256 << 10),
         OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n",
         OK + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
     ],
@@ -154,6 +186,7 @@ def test_what_is_not_http_breaks_the_connection(data: bytes) -> None:
     taken, wire, is_kept = answered(data, [])
     assert wire.is_broken
     assert (taken.completed, taken.lost, is_kept) == (0, [False], False)
+    assert taken.fault
 
 
 def test_a_container_that_speaks_unasked_is_not_listened_to() -> None:
@@ -175,3 +208,115 @@ def test_an_answer_too_many_costs_the_connection_and_is_given_to_nobody() -> Non
     assert (taken.body, taken.completed) == (b"hi", 1)
     assert wire.is_broken
     assert not is_kept
+
+
+# ---------------------------------------------------------------- whether another request may follow
+
+CHUNKED = (b"transfer-encoding", b"chunked")
+FIVE = (b"content-length", b"5")
+ANSWER = OK + b"Content-Length: 0\r\n\r\n"
+
+
+class Exchange(Taken):
+    """A request on a connection of its own, written step by step; it leaves when its answer is complete."""
+
+    def __init__(self, *headers: Header, to: Forwarding = TO) -> None:
+        super().__init__()
+        self.pool, self.wire = Upstreams(), Wire()
+        self.upstream = Upstream("site.sock", self.pool)
+        self.upstream.connection_made(cast("asyncio.Transport", self.wire))
+        self.upstream.begin(self, request(b"POST", *headers), to)
+
+    def answer_complete(self) -> None:
+        super().answer_complete()
+        self.upstream.leave()
+
+    def is_kept_after(self, answer: bytes) -> bool:
+        self.upstream.data_received(answer)
+        is_kept = self.pool.idle("site.sock") is self.upstream
+        assert is_kept is not self.wire.is_broken, "it is either kept or broken"
+        return is_kept
+
+
+def test_a_connection_is_kept_if_the_body_is_as_announced_and_the_answer_whole() -> None:
+    for headers, parts, body in (
+        ([], [], b""),
+        ([(b"content-length", b"0")], [], b""),
+        ([FIVE], [b"12", b"", b"345"], b"12345"),
+        ([CHUNKED], [b"12", b"", b"345"], b"2\r\n12\r\n3\r\n345\r\n0\r\n\r\n"),
+    ):
+        one = Exchange(*headers)
+        for part in parts:
+            one.upstream.write_body(part)
+        one.upstream.end_body()
+        assert one.wire.written.partition(b"\r\n\r\n")[2] == body
+        assert one.is_kept_after(ANSWER)
+
+
+def test_a_connection_whose_request_was_not_all_written_is_never_used_again() -> None:
+    """Its site waits for the rest of the body, and would take it from the next request."""
+    for headers, parts in (([FIVE], []), ([FIVE], [b"1234"]), ([CHUNKED], []), ([CHUNKED], [b"12345"])):
+        one = Exchange(*headers)
+        for part in parts:
+            one.upstream.write_body(part)
+        assert not one.is_kept_after(ANSWER)
+
+
+def test_no_more_of_a_body_can_be_written_than_was_announced() -> None:
+    """More of it would be read as the next request."""
+    for headers, parts in (([], [b"x"]), ([FIVE], [b"123456"]), ([FIVE], [b"12345", b"6"]), ([FIVE], [b"1", b"23456"])):
+        one = Exchange(*headers)
+        for part in parts:
+            one.upstream.write_body(part)
+        assert len(one.wire.written.partition(b"\r\n\r\n")[2]) <= 5
+        assert one.wire.is_broken
+        one.upstream.connection_lost(None)
+        assert "more than the head announces" in one.fault
+
+
+def test_chunks_end_once() -> None:
+    one = Exchange(CHUNKED)
+    one.upstream.end_body()
+    one.upstream.end_body()
+    assert one.wire.written.endswith(b"\r\n\r\n0\r\n\r\n")
+    one.upstream.write_body(b"x")
+    assert one.wire.is_broken
+
+
+def test_a_body_that_ends_too_soon_breaks_the_connection() -> None:
+    one = Exchange(FIVE)
+    one.upstream.write_body(b"1234")
+    one.upstream.end_body()
+    assert one.wire.is_broken
+
+
+def test_bytes_of_another_protocol_are_not_written_before_the_switch() -> None:
+    one = Exchange()
+    one.upstream.write_raw(b"GET / HTTP/1.1\r\n\r\n")
+    assert one.wire.written.count(b"HTTP/1.1") == 1
+    assert one.wire.is_broken
+
+
+@pytest.mark.parametrize("behind", [b"x", b"\r\n", ANSWER])
+def test_a_connection_on_which_anything_follows_the_answer_is_never_used_again(behind: bytes) -> None:
+    assert not Exchange().is_kept_after(ANSWER + behind)
+    one = Exchange()
+    assert one.is_kept_after(ANSWER)
+    one.pool.keep(one.upstream)
+    one.upstream.data_received(behind)
+    assert one.pool.idle("site.sock") is None
+
+
+def test_a_connection_that_was_to_be_closed_or_has_been_told_of_an_end_is_never_used_again() -> None:
+    assert not Exchange(to=TO._replace(close=True)).is_kept_after(ANSWER)
+    one = Exchange()
+    one.upstream.write_eof()
+    assert not one.is_kept_after(ANSWER)
+
+
+def test_what_counts_for_one_request_does_not_count_for_the_next() -> None:
+    one = Exchange()
+    assert one.is_kept_after(ANSWER)
+    one.upstream.begin(one, request(b"POST", FIVE), TO)
+    one.upstream.write_body(b"123")
+    assert not one.is_kept_after(ANSWER)

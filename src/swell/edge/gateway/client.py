@@ -1,32 +1,40 @@
 """The client's side: one connection, on which requests come one after another.
 
-What comes of a second request while the first is answered waits; nothing more is read meanwhile. This module must not
-know containers or leases.
+Three things happen on a connection, and each has its own bound:
+
+- **Reading.** Bytes go to a `RequestReader`, which is asked for the next event only while that can be used: the next
+  request is not looked at before the one that is being answered is over. What was read from the network too much, one
+  read at most, stays in the reader, and no more is read meanwhile.
+- **Answering.** An exchange answers one request at a time. A client that does not read its answers fills the transport
+  up to its high-water mark; then the exchange is told to send no more, and no further request is looked at, as its
+  answer could be one of the edge's own.
+- **Ending.** What was sent has to arrive, and what still comes is dropped for a moment. A client that does not read the
+  rest is cut off, once it has taken nothing of it for a while.
+
+After a switch of protocols bytes are just bytes, and only the paces of both sides count. A connection serves another
+request only if all of the last one was read, by the count of its own reader, whatever the exchange believes. This
+module must not know containers or leases.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
-from collections import deque
 from collections.abc import Callable
-from typing import Final, Protocol, cast
-
-import httptools
+from typing import Any, Final, Protocol, cast
 
 from swell.config import Settings
+from swell.edge.gateway.defect_log import DefectLog
 from swell.edge.gateway.exchange import Exchange
-from swell.edge.gateway.head import Header, RequestHead, response_bytes
+from swell.edge.gateway.head import RequestHead, response_bytes
+from swell.edge.gateway.readers import EndOfMessage, RequestReader
 from swell.edge.gateway.refusal import Refusal
 
-__all__ = ["Connection", "Door"]
-
-log = logging.getLogger("swell.edge")
+__all__ = ["Connection", "Door", "Timers"]
 
 _IDLE_S: Final = 60.0  #: how long a connection is kept without a request; shorter than what containers keep theirs
 _LINGER_S: Final = 2.0  #: how long what is left of a refused request is read, so that the client reads our answer
-_AHEAD_MAX: Final = 64  #: requests that may have come before they are answered
+_DRAIN_S: Final = 30.0  #: how long a client may take nothing of what is left for it, once its connection is closing
 _PROBE: Final = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
 
 
@@ -34,13 +42,18 @@ class Door(Protocol):
     """Who is let in."""
 
     settings: Settings
+    defects: DefectLog
 
     def enter(self, connection: Connection) -> bool:
         """Count a connection; False if there are too many."""
         ...
 
+    def turn_away(self, connection: Connection) -> bool:
+        """A connection is too many; True if it may stay for the moment in which its client reads why."""
+        ...
+
     def leave(self, connection: Connection) -> None:
-        """A connection has ended."""
+        """A connection has ended, whether it was counted or turned away."""
         ...
 
     def admit(self, client: Connection) -> Exchange:
@@ -52,44 +65,55 @@ class Door(Protocol):
         ...
 
 
-class _Incoming:
-    """One request as it comes in."""
+class Timers(Protocol):
+    """What a connection needs of an event loop."""
 
-    __slots__ = ("exchange", "head", "is_complete", "parts", "refusal", "size")
+    def call_later(self, delay: float, callback: Callable[[], object], /) -> asyncio.TimerHandle:
+        """Call something after a while."""
+        ...
 
-    def __init__(self) -> None:
-        self.head: RequestHead | None = None
-        self.refusal: Refusal | None = None
+    def call_soon(self, callback: Callable[[], object], /) -> Any:
+        """Call something when what happens now is over."""
+        ...
+
+
+class _Request:
+    """The request that is being answered."""
+
+    __slots__ = ("exchange", "has_all", "head")
+
+    def __init__(self, head: RequestHead) -> None:
+        self.head = head
         self.exchange: Exchange | None = None
-        self.parts: list[bytes] = []  #: of the body, before it has an exchange
-        self.size = 0
-        self.is_complete = False
+        self.has_all = not head.has_body  #: nothing of it is left to be read
 
 
 class Connection(asyncio.Protocol):
-    """One connection of a client."""
+    """One connection of a client.
+
+    Args:
+        door: Who is let in.
+        loop: The event loop that calls this protocol.
+    """
 
     head: RequestHead  #: of the request that is being answered
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Door, loop: Timers) -> None:
         self.address = ""
         self._door = door
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._transport: asyncio.Transport | None = None
-        self._parser = httptools.HttpRequestParser(self)
-        self._url = b""
-        self._headers: list[Header] = []
-        self._head_bytes = 0
-        self._receiving: _Incoming | None = None
-        self._waiting: deque[_Incoming] = deque()
-        self._current: _Incoming | None = None
+        self._reader = RequestReader(door.settings.web_head_max, door.settings.web_body_max)
+        self._request: _Request | None = None
         self._is_raw = False  # bytes are just bytes
         self._is_over = False  # nothing more is taken from this client
+        self._is_going_on = False  # events are being taken from the reader
+        self._is_head_timed = False  # the head that comes has its time limit
         self._is_asked_for = True  # the body that is awaited; False: the client waits to be told to send it
-        self._held = False
+        self._has_progressed = False  # some of the body has come since its timer was set
+        self._is_held = False  # the exchange takes no more for now
         self._is_full = False  # the client reads slower than it is sent to
-        self._may_switch = False  # what follows is of another protocol, if the answer says so
-        self._early = b""  # of what follows a request to switch protocols
+        self._undrained = 0  # bytes that the client had not taken when that was last looked at
         self._timer: asyncio.TimerHandle | None = None
 
     # ------------------------------------------------------------ asyncio.Protocol
@@ -104,216 +128,157 @@ class Connection(asyncio.Protocol):
             own.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a client that has vanished is noticed
             for option, seconds in _PROBE:
                 own.setsockopt(socket.IPPROTO_TCP, option, seconds)
-        if not self._door.enter(self):
+        if self._door.enter(self):
+            self._time_head()
+        elif self._door.turn_away(self):
             self._say(Refusal(503, "there are too many connections already (web_connections_max)"))
             self._end()
-            return
-        self._set_timer(self._door.settings.web_head_timeout_s, self._too_slow)
+        else:
+            self.cut()
 
     def data_received(self, data: bytes) -> None:
         """Take in a part of a request."""
         if self._is_raw:
-            if self._current is not None and self._current.exchange is not None:
-                self._current.exchange.from_tunnel(data)
-        elif self._may_switch and not self._is_over:
-            self._early += data
-            if len(self._early) > self._door.settings.web_head_max:
-                self._spoil(Refusal(400, "nothing is to be sent before the switch of protocols is agreed on"))
+            if self._request is not None and self._request.exchange is not None:
+                self._request.exchange.from_tunnel(data)
         elif not self._is_over:
-            self._feed(data)
+            self._reader.feed(data)
+            self._go_on()
 
     def eof_received(self) -> bool:
         """The client sends nothing more: it has left, unless bytes are just bytes."""
-        exchange = self._current.exchange if self._current is not None else None
+        exchange = self._request.exchange if self._request is not None else None
         return self._is_raw and exchange is not None and exchange.half_closed()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has left."""
         self._transport = None
+        self._is_over = True
         self._stop_timer()
         self._door.leave(self)
-        current, self._current = self._current, None
-        self._waiting.clear()
-        if current is not None and current.exchange is not None:
-            current.exchange.desert()
+        request, self._request = self._request, None
+        if request is not None and request.exchange is not None:
+            request.exchange.desert()
 
     def pause_writing(self) -> None:
         """The client reads slower than it is sent to."""
         self._is_full = True
-        if self._current is not None and self._current.exchange is not None:
-            self._current.exchange.client_full(is_full=True)
+        if self._request is not None and self._request.exchange is not None:
+            self._request.exchange.client_full(is_full=True)
 
     def resume_writing(self) -> None:
         """It has caught up."""
         self._is_full = False
-        if self._current is not None and self._current.exchange is not None:
-            self._current.exchange.client_full(is_full=False)
+        if self._request is not None and self._request.exchange is not None:
+            self._request.exchange.client_full(is_full=False)
+        self._go_on()
 
     # ------------------------------------------------------------ taking in
 
-    def _feed(self, data: bytes) -> None:
-        receiving = self._receiving
-        if receiving is None or receiving.head is None:
-            if receiving is None and self._current is None:
-                self._set_timer(self._door.settings.web_head_timeout_s, self._too_slow)
-            self._head_bytes += len(data)
+    def _go_on(self) -> None:
+        """Take what the reader has, as far as that can be used now."""
+        if self._is_going_on:
+            return  # one call of this further up goes on by itself
+        self._is_going_on = True
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserCallbackError:
-            log.exception("a request could not be handled")
-            self._refuse_rest(Refusal(500, "the edge has failed; its log says how"))
-        except httptools.HttpParserError as error:
-            self._refuse_rest(Refusal(400, f"this is not HTTP as it should be: {error}"))
-        else:
-            head_max, receiving = self._door.settings.web_head_max, self._receiving
-            if (receiving is None or receiving.head is None) and self._head_bytes > head_max:
-                self._refuse_rest(_too_large(head_max))
-
-    def _upgrade(self, rest: bytes) -> None:
-        """The client wants another protocol from here on. What is no WebSocket goes on as HTTP."""
-        if self._is_over:
-            return
-        incoming = self._waiting[-1] if self._waiting else self._current
-        if incoming is not None and incoming.head is not None and incoming.head.wants_websocket:
-            self._may_switch = True
-            self._early = rest
-            return
-        if incoming is not None and incoming.head is not None and incoming.head.has_body:
-            self._refuse_rest(Refusal(501, "a request with a body cannot ask for another protocol"))
-            return
-        self._parser = httptools.HttpRequestParser(self)
-        if rest:
-            self._feed(rest)
-
-    def _refuse_rest(self, refusal: Refusal) -> None:
-        """What comes cannot be understood. It is said when its turn comes; nothing after it is."""
-        incoming = self._receiving
-        self._receiving = None
-        self._is_over = True
-        if incoming is not None and incoming.exchange is not None:
-            incoming.exchange.spoilt(refusal)
-            return
-        incoming = incoming or _Incoming()
-        incoming.refusal = refusal
-        self._line_up(incoming)
-
-    def _spoil(self, refusal: Refusal) -> None:
-        if self._current is not None and self._current.exchange is not None:
-            self._current.exchange.spoilt(refusal)
-
-    def _line_up(self, incoming: _Incoming) -> None:
-        if self._current is None:
-            self._serve(incoming)
-            return
-        if incoming not in self._waiting:
-            self._waiting.append(incoming)
-        self._read(is_wanted=False)
-
-    # ------------------------------------------------------------ httptools
-
-    def on_message_begin(self) -> None:
-        """A request begins; what comes after the last that is taken, is nothing to us."""
-        self._receiving = None if self._is_over else _Incoming()
-        self._url = b""
-        self._headers = []
-
-    def on_url(self, url: bytes) -> None:
-        """Its target."""
-        self._url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A header; after the head, it is one of a trailer, which is not passed on."""
-        if self._receiving is not None and self._receiving.head is None:
-            self._headers.append((name.lower(), value))
-
-    def on_headers_complete(self) -> None:
-        """Its head is complete."""
-        incoming = self._receiving
-        if incoming is None:
-            return
-        self._head_bytes = 0
-        parser, settings = self._parser, self._door.settings
-        try:
-            size = len(self._url) + sum(len(name) + len(value) + 4 for name, value in self._headers)
-            if size > settings.web_head_max:
-                raise _too_large(settings.web_head_max)
-            head = incoming.head = RequestHead(parser.get_method(), self._url, parser.get_http_version(), self._headers)
-            if head.length is not None and head.length > settings.web_body_max:
-                raise _too_long(settings.web_body_max)
+            while self._has_use_for_more():
+                event = self._reader.next_event()
+                if event is None:
+                    break
+                self._take(event)
         except Refusal as refusal:
-            incoming.refusal = refusal
-        if self._current is None:
-            self._serve(incoming)
-        else:
-            self._line_up(incoming)
-            if len(self._waiting) > _AHEAD_MAX:
-                self._is_over = True
+            self._break_off(refusal)
+        except Exception as error:
+            self._door.defects.add("a request could not be handled", error)
+            self._break_off(Refusal(500, "the edge has failed; its log says how"))
+        finally:
+            self._is_going_on = False
+        self._check_waiting()
+        self._pace()
 
-    def on_body(self, data: bytes) -> None:
-        """A part of the body."""
-        incoming = self._receiving
-        if incoming is None or incoming.refusal is not None:
-            return
-        self._is_asked_for = True
-        incoming.size += len(data)
-        if incoming.size > self._door.settings.web_body_max:
-            too_long = _too_long(self._door.settings.web_body_max)
-            if incoming.exchange is None:
-                incoming.refusal = too_long
-                incoming.parts.clear()
-            else:
-                incoming.exchange.spoilt(too_long)
-        elif incoming.exchange is None:
-            incoming.parts.append(data)
-        else:
-            self._expect_more()
-            incoming.exchange.part(data)
+    def _has_use_for_more(self) -> bool:
+        if self._is_over or self._is_raw:
+            return False
+        return not self._is_full if self._request is None else not self._request.has_all
 
-    def on_message_complete(self) -> None:
-        """The request is complete."""
-        incoming, self._receiving = self._receiving, None
-        if incoming is None:
+    def _take(self, event: RequestHead | bytes | EndOfMessage) -> None:
+        if isinstance(event, RequestHead):
+            self._serve(event)
             return
-        incoming.is_complete = True
-        if incoming.exchange is not None and incoming is self._current:
+        request = self._request
+        assert request is not None
+        assert request.exchange is not None
+        if isinstance(event, bytes):
+            self._is_asked_for = self._has_progressed = True
+            request.exchange.part(event)
+        else:
+            request.has_all = True
             self._stop_timer()
-            incoming.exchange.complete()
+            request.exchange.complete()
+
+    def _break_off(self, refusal: Refusal) -> None:
+        """What comes cannot be understood, or is not taken. The client is told so, and nothing after it is read."""
+        self._is_over = True
+        if self._request is not None and self._request.exchange is not None:
+            self._request.exchange.spoilt(refusal)
+        else:
+            self._say(refusal)
+            self._end()
+
+    def _check_waiting(self) -> None:
+        """Bound what has come in part or has to wait: heads and bodies by time, what comes too soon by size."""
+        request = self._request
+        if self._is_over or self._is_raw:
+            return
+        if request is None:
+            if len(self._reader) and not self._is_head_timed and not self._is_full:
+                self._time_head()
+        elif not request.has_all:
+            if self._has_progressed:
+                self._has_progressed = False
+                self._time_body()
+        elif request.head.wants_websocket and len(self._reader) > self._door.settings.web_head_max:
+            # Reading goes on, to see whether the client leaves; what it sends too soon has to fit somewhere.
+            self._break_off(Refusal(400, "nothing is to be sent before the switch of protocols is agreed on"))
+
+    def _pace(self) -> None:
+        """Read from the network, or stop to, as there is use for more bytes."""
+        request = self._request
+        if self._is_over:
+            is_wanted = True  # to be dropped
+        elif self._is_raw:
+            is_wanted = not self._is_held
+        elif request is None:
+            is_wanted = not self._is_full
+        elif request.has_all:
+            is_wanted = not self._is_held and (not len(self._reader) or request.head.wants_websocket)
+        else:
+            is_wanted = not self._is_held
+        transport = self._transport
+        if transport is not None and not transport.is_closing() and transport.is_reading() is not is_wanted:
+            (transport.resume_reading if is_wanted else transport.pause_reading)()
 
     # ------------------------------------------------------------ serving
 
-    def _serve(self, incoming: _Incoming) -> None:
-        self._current = incoming
+    def _serve(self, head: RequestHead) -> None:
         self._stop_timer()
-        if incoming.refusal is not None:
-            self.refuse(incoming.refusal)
-            return
-        head = incoming.head
-        assert head is not None
+        request = self._request = _Request(head)
         self.head = head
         try:
             exchange = self._door.admit(self)
         except Refusal as refusal:
             self.refuse(refusal)
             return
-        incoming.exchange = exchange
-        if self._current is not incoming:
+        if self._request is not request:
             return  # it has come back for an answer that was there
+        request.exchange = exchange
         if self._is_full:  # of the answer before this one, or of what was there of this one
             exchange.client_full(is_full=True)
-        parts, incoming.parts = incoming.parts, []
-        for data in parts:
-            exchange.part(data)
-        if incoming.is_complete:
+        if request.has_all:
             exchange.complete()
         else:
-            self._is_asked_for = incoming.size > 0 or not head.waits_to_be_asked
-            self._expect_more()
-
-    def _expect_more(self) -> None:
-        if self._is_asked_for and not self._held:
-            self._set_timer(self._door.settings.web_head_timeout_s, self._stalled)
+            self._is_asked_for = not head.waits_to_be_asked
+            self._has_progressed = True
 
     # ------------------------------------------------------------ what an exchange wants
 
@@ -324,28 +289,29 @@ class Connection(asyncio.Protocol):
 
     def hold(self, *, is_held: bool) -> None:
         """Read no more for now, or go on."""
-        if is_held != self._held:
-            self._held = is_held
-            if is_held:
-                self._stop_timer()
-            elif self._receiving is not None:
-                self._expect_more()
-            self._read(is_wanted=not is_held)
+        if is_held == self._is_held:
+            return
+        self._is_held = is_held
+        if is_held:
+            self._stop_timer()
+        elif self._request is not None and not self._request.has_all:
+            self._time_body()
+        if not self._is_going_on:
+            self._pace()
 
     def tunnel(self) -> None:
         """From now on bytes are just bytes."""
         self._is_raw = True
         self._stop_timer()
-        early, self._early = self._early, b""
-        if early and self._current is not None and self._current.exchange is not None:
-            self._current.exchange.from_tunnel(early)
+        early = self._reader.rest()
+        if early and self._request is not None and self._request.exchange is not None:
+            self._request.exchange.from_tunnel(early)
+        self._pace()
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer in the edge's own words."""
-        current = self._current
-        head = current.head if current is not None and not self._early and not self._is_over else None
-        is_whole = current is not None and head is not None and (current.is_complete or not head.has_body)
-        keeps = is_whole and head is not None and head.keeps_alive and not head.wants_websocket
+        request = self._request
+        keeps = request is not None and not self._is_over and request.has_all and request.head.keeps_alive
         self._say(refusal, close=not keeps)
         if keeps:
             self._next()
@@ -354,14 +320,15 @@ class Connection(asyncio.Protocol):
 
     def finished(self, *, may_stay: bool) -> None:
         """The answer is complete."""
-        if may_stay:
+        if may_stay and not self._is_over and self._request is not None and self._request.has_all:
             self._next()
         else:
             self._end()
 
     def cut(self) -> None:
         """Break the connection."""
-        self._current = None
+        self._request = None
+        self._is_over = True
         if self._transport is not None:
             self._transport.abort()
 
@@ -372,32 +339,22 @@ class Connection(asyncio.Protocol):
 
     def _next(self) -> None:
         """Go on with the next request, which may have come already."""
-        self._current = None
-        self._held = False
-        if self._waiting:
-            # Not at once: with many that have come together, each would be served inside the one before it.
-            self._loop.call_soon(self._serve_next)
-        elif self._is_over:
-            self._end()
+        self._request = None
+        self._is_held = False
+        self._is_head_timed = False
+        self._set_timer(_IDLE_S, self._close)
+        if self._is_going_on:
+            return
+        if len(self._reader):
+            self._loop.call_soon(self._go_on)  # not at once: the exchange before it is still ending
         else:
-            self._set_timer(_IDLE_S, self._close_idle)
-            self._read(is_wanted=True)
-
-    def _serve_next(self) -> None:
-        if self._current is None and self._waiting:
-            self._serve(self._waiting.popleft())
-            if not self._waiting and not self._held and not self._is_over:
-                self._read(is_wanted=True)
-
-    def _read(self, *, is_wanted: bool) -> None:
-        transport = self._transport
-        if transport is not None and not transport.is_closing() and transport.is_reading() is not is_wanted:
-            (transport.resume_reading if is_wanted else transport.pause_reading)()
+            self._pace()
 
     def _say(self, refusal: Refusal, *, close: bool = True) -> None:
-        head = self._current.head if self._current is not None else None
-        is_head = head is not None and head.method == b"HEAD"
+        is_head = self._request is not None and self._request.head.method == b"HEAD"
         self.send(response_bytes(refusal.status, refusal.text, refusal.headers, close=close, is_head=is_head))
+
+    # ------------------------------------------------------------ ending
 
     def _end(self) -> None:
         """Close once what was said is sent; what the client still sends is read and dropped for a moment.
@@ -405,30 +362,54 @@ class Connection(asyncio.Protocol):
         Closing at once would have the kernel tell the client that the connection is broken, before it reads our answer.
         """
         self._is_over = True
-        self._current = None
-        self._waiting.clear()
+        self._request = None
+        self._reader.rest()
         transport = self._transport
         if transport is None or transport.is_closing():
             return
         if transport.can_write_eof():
             transport.write_eof()
-        self._read(is_wanted=True)
-        self._set_timer(_LINGER_S, transport.close)
+        self._pace()
+        self._set_timer(_LINGER_S, self._close)
+
+    def _close(self) -> None:
+        """Close when the client has taken what was sent, or takes no more of it."""
+        transport = self._transport
+        if transport is not None:
+            self._is_over = True
+            transport.close()
+            self._undrained = transport.get_write_buffer_size()
+            self._set_timer(_DRAIN_S, self._check_drain)
+
+    def _check_drain(self) -> None:
+        transport = self._transport
+        if transport is None:
+            return
+        left = transport.get_write_buffer_size()
+        if left < self._undrained:
+            self._undrained = left
+            self._set_timer(_DRAIN_S, self._check_drain)
+        else:
+            transport.abort()
 
     # ------------------------------------------------------------ patience
 
+    def _time_head(self) -> None:
+        self._is_head_timed = True
+        self._set_timer(self._door.settings.web_head_timeout_s, self._too_slow)
+
+    def _time_body(self) -> None:
+        if self._is_asked_for and not self._is_held:
+            self._set_timer(self._door.settings.web_head_timeout_s, self._stalled)
+
     def _too_slow(self) -> None:
-        if self._receiving is None:  # it has sent nothing at all
-            self._close_idle()
-            return
-        self._refuse_rest(Refusal(408, "the head of the request did not come in time (web_head_timeout_s)"))
+        if len(self._reader):
+            self._break_off(Refusal(408, "the head of the request did not come in time (web_head_timeout_s)"))
+        else:  # it has sent nothing at all
+            self._close()
 
     def _stalled(self) -> None:
-        self._spoil(Refusal(408, "the body of the request did not go on (web_head_timeout_s)"))
-
-    def _close_idle(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
+        self._break_off(Refusal(408, "the body of the request did not go on (web_head_timeout_s)"))
 
     def _set_timer(self, seconds: float, action: Callable[[], None]) -> None:
         self._stop_timer()
@@ -438,11 +419,3 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-def _too_long(body_max: int) -> Refusal:
-    return Refusal(413, f"the body of a request may have {body_max:,} bytes (web_body_max)")
-
-
-def _too_large(head_max: int) -> Refusal:
-    return Refusal(431, f"the head of a request may have {head_max:,} bytes (web_head_max)")

@@ -9,19 +9,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import secrets
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol
 
 from swell.config import Settings
-from swell.edge.gateway.head import Header, RequestHead, ResponseHead
+from swell.edge.gateway.defect_log import DefectLog
+from swell.edge.gateway.framing import LAST_CHUNK, chunk
+from swell.edge.gateway.head import Forwarding, Header, RequestHead, ResponseHead
 from swell.edge.gateway.leases import Leases, Ticket
+from swell.edge.gateway.parking import Parking
+from swell.edge.gateway.proxy_auth import Admission
 from swell.edge.gateway.refusal import Refusal
 from swell.edge.gateway.round_trip import come_back_to
 from swell.edge.gateway.routing import Aim, Router, parameters_of
 from swell.edge.gateway.upstream import Upstream, Upstreams
 from swell.errors import NotFoundError, ResourceExhausted
 from swell.model import OutputStatus
+from swell.wire.web import Route
 from swell.wire.web_names import socket_path
 
 __all__ = ["Client", "Exchange", "Means"]
@@ -82,20 +86,20 @@ class Means:
         leases: The connection to the server.
         router: Knows the web functions.
         web_dir: Where containers have their sockets.
+        loop: On which all of it happens.
     """
 
-    def __init__(self, settings: Settings, leases: Leases, router: Router, web_dir: str) -> None:
+    def __init__(
+        self, settings: Settings, leases: Leases, router: Router, web_dir: str, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self.settings = settings
         self.leases = leases
         self.router = router
         self.web_dir = web_dir
+        self.loop = loop
         self.upstreams = Upstreams()
-        self.parked: dict[str, Exchange] = {}  #: requests whose clients were sent round, by what leads back to them
-
-    @property
-    def may_park(self) -> bool:
-        """True while fewer requests wait for their clients to come back than connections may be open."""
-        return len(self.parked) < self.settings.web_connections_max
+        self.parking: Parking[Exchange] = Parking(settings.web_connections_max)
+        self.defects = DefectLog(log)
 
 
 class Exchange:
@@ -105,21 +109,21 @@ class Exchange:
         means: What all requests share.
         client: Who wants the answer.
         aim: Where it goes.
-        drop: Names of headers that are not the app's business.
+        admission: How the client was let in.
         ended: Called once with the status of the answer, 0 if there was none.
     """
 
     def __init__(
-        self, means: Means, client: Client, aim: Aim, drop: frozenset[bytes], ended: Callable[[int], None]
+        self, means: Means, client: Client, aim: Aim, admission: Admission, ended: Callable[[int], None]
     ) -> None:
         self._means = means
         self._client: Client | None = client
         self._head = client.head
         self._address = client.address
         self._aim = aim
-        self._drop = drop
+        self._admission = admission
         self._ended = ended
-        self._loop = asyncio.get_running_loop()
+        self._loop = means.loop
         self._parameters = b""  # of the class, if the request names any
         self._ticket: Ticket | None = None
         self._upstream: Upstream | None = None
@@ -142,6 +146,16 @@ class Exchange:
         self._is_answered = False  # all of the answer has come
         self._verdict: Refusal | None = None  # what it is answered instead, when it comes back
 
+    @property
+    def route(self) -> Route:
+        """What answers it."""
+        return self._aim.route
+
+    @property
+    def token_id(self) -> str:
+        """By which token its client was let in; "" if it needed none."""
+        return self._admission.token_id
+
     # ------------------------------------------------------------ its turn
 
     def start(self) -> None:
@@ -160,8 +174,8 @@ class Exchange:
 
     def _check(self, task: asyncio.Task[None]) -> None:
         """Whatever goes wrong in a task, the request is answered, and its slot comes back."""
-        if not task.cancelled() and task.exception() is not None:
-            log.error("a defect: a request did not get to its container", exc_info=task.exception())
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._means.defects.add("a request did not get to its container", error)
             self._release(FAILURE)
             self._refuse(Refusal(500, "a defect in the edge, which has logged it"))
 
@@ -237,17 +251,16 @@ class Exchange:
             extra.append((b"x-swell-input", ticket.call_id.encode()))
             if aim.root:
                 extra.append((b"x-swell-root", aim.root))
-        head = self._head.written(aim.path, extra, client=self._address, drop=self._drop, close=is_server)
-        upstream.begin(self, head, self._head.method)
+        upstream.begin(self, self._head, Forwarding(aim.path, extra, self._address, self._admission.drop, is_server))
         if self._is_client_full:
             upstream.pause(is_paused=True)
         unsent, self._unsent = self._unsent, []
         if unsent and self._client is not None:
             self._client.hold(is_held=False)  # before the container may be found too slow for what has come already
         for data in unsent:
-            self._write(data)
+            upstream.write_body(data)
         if self._has_all:
-            self._write_end()
+            upstream.end_body()
 
     # ------------------------------------------------------------ the request
 
@@ -259,29 +272,21 @@ class Exchange:
             if self._client is not None and self._ahead > _AHEAD_MAX:
                 self._client.hold(is_held=True)
         else:
-            self._write(data)
+            self._upstream.write_body(data)
 
     def complete(self) -> None:
         """All of the request has come."""
         if not self._has_all:
             self._has_all = True
             if self._upstream is not None:
-                self._write_end()
+                self._upstream.end_body()
             elif self._client is not None:
                 self._client.hold(is_held=False)  # there is only its end to be read, which is to be seen
 
     def from_tunnel(self, data: bytes) -> None:
         """Bytes from the client after a switch of protocols."""
         if self._upstream is not None:
-            self._upstream.write(data)
-
-    def _write(self, data: bytes) -> None:
-        assert self._upstream is not None
-        self._upstream.write(b"%x\r\n%b\r\n" % (len(data), data) if self._head.is_chunked else data)
-
-    def _write_end(self) -> None:
-        if self._head.is_chunked and self._upstream is not None:
-            self._upstream.write(b"0\r\n\r\n")
+            self._upstream.write_raw(data)
 
     # ------------------------------------------------------------ the answer
 
@@ -292,10 +297,6 @@ class Exchange:
 
     def answer(self, head: ResponseHead) -> None:
         """The head of the answer is there."""
-        if head.status == 101 and not self._head.wants_websocket:
-            self._fail(Refusal(502, "the app switched to another protocol, for which nobody had asked"))
-            self.desert()
-            return
         self._answer = head
         self._stop_timer()
         if self._client is not None:
@@ -320,7 +321,7 @@ class Exchange:
     def answer_part(self, data: bytes) -> None:
         """Pass on a part of the body."""
         if self._client is not None:
-            self._client.send(b"%x\r\n%b\r\n" % (len(data), data) if self._is_chunked else data)
+            self._client.send(chunk(data) if self._is_chunked else data)
         elif not self._is_deserted:
             self._keep(data)
 
@@ -328,15 +329,21 @@ class Exchange:
         """Keep a part for a client that is not back; a short answer ends so, and its slot is free at once."""
         self._kept.append(data)
         self._kept_bytes += len(data)
-        if self._kept_bytes > _AHEAD_MAX and self._upstream is not None:
+        is_room_left = self._means.parking.keep(len(data))
+        if (self._kept_bytes > _AHEAD_MAX or not is_room_left) and self._upstream is not None:
             self._upstream.pause(is_paused=True)
+
+    def _take_kept(self) -> list[bytes]:
+        self._means.parking.drop(self._kept_bytes)
+        kept, self._kept, self._kept_bytes = self._kept, [], 0
+        return kept
 
     def answer_complete(self) -> None:
         """The answer is complete."""
         upstream, self._upstream = self._upstream, None
         assert upstream is not None
         assert self._answer is not None
-        upstream.leave(may_stay=self._has_all and self._aim.route.web.kind != "server")
+        upstream.leave()
         self._release(FAILURE if self._answer.status >= 500 else SUCCESS)
         self._is_answered = True
         if self._client is not None or self._is_deserted:
@@ -347,7 +354,7 @@ class Exchange:
         if self._client is not None:
             self._client.send(data)
 
-    def upstream_lost(self, *, in_order: bool) -> None:
+    def upstream_lost(self, *, in_order: bool, fault: str) -> None:
         """The connection to the container has ended."""
         self._upstream = None
         if self._is_deserted:
@@ -361,7 +368,7 @@ class Exchange:
             ticket, self._ticket = self._ticket, None
             if ticket is not None:
                 ticket.release_in_doubt(FAILURE)
-            self._fail(Refusal(502, "the container broke the connection off before it had answered"))
+            self._fail(Refusal(502, fault or "the container broke the connection off before it had answered"))
 
     def upstream_full(self, *, is_full: bool) -> None:
         """The container reads slower than the client sends, or has caught up."""
@@ -417,7 +424,7 @@ class Exchange:
         if self._upstream is None:
             self._close(0)
         elif self._aim.route.web.kind == "server":
-            self._upstream.leave(may_stay=False)
+            self._upstream.leave()
             self._upstream = None
             self._release(TERMINATED)
             self._close(0)
@@ -447,7 +454,7 @@ class Exchange:
         client, self._client = self._client, None
         if client is not None:
             client.refuse(refusal)
-        elif self._id in self._means.parked:  # it is told when it comes back
+        elif self._means.parking.find(self._id) is self:  # it is told when it comes back
             self._verdict = refusal
             self._stop_timer()
             self._timer = self._loop.call_later(_FOLLOW_S, self.desert)
@@ -463,14 +470,15 @@ class Exchange:
         client, self._client = self._client, None
         if client is not None:
             if self._is_chunked:
-                client.send(b"0\r\n\r\n")
+                client.send(LAST_CHUNK)
             client.finished(may_stay=self._has_all and not self._must_close and not self._head.wants_websocket)
         self._close(0 if self._answer is None else self._answer.status)
 
     def _close(self, status: int) -> None:
         if self._verdict is None:
             self._stop_timer()
-            self._means.parked.pop(self._id, None)
+            self._means.parking.remove(self._id)
+        self._take_kept()
         ended, self._ended = self._ended, _nothing
         ended(status)
 
@@ -489,11 +497,10 @@ class Exchange:
     def _send_round(self) -> None:
         """Have the client come back for the answer: proxies and browsers do not wait for ever."""
         client, wait_s = self._client, self._means.settings.web_wait_s
-        if client is None or self._head.wants_websocket or not self._has_all or not self._means.may_park:
+        if client is None or self._head.wants_websocket or not self._has_all or self._means.parking.is_full:
             self._timer = self._loop.call_later(wait_s, self._send_round)
             return
-        self._id = self._id or secrets.token_urlsafe(16)
-        self._means.parked[self._id] = self
+        self._id = self._means.parking.park(self, self._id)
         self._client = None
         self.client_full(is_full=False)  # who comes back says so if that connection is, too
         self._timer = self._loop.call_later(_FOLLOW_S, self.desert)
@@ -520,8 +527,7 @@ class Exchange:
         self._stop_timer()
         if self._answer is not None:
             self._tell(client)
-            kept, self._kept = self._kept, []
-            for data in kept:
+            for data in self._take_kept():
                 self.answer_part(data)
             if self._is_answered:
                 self._finish()

@@ -15,18 +15,19 @@ from swell.edge.gateway.client import Connection
 from swell.edge.gateway.exchange import Exchange, Means
 from swell.edge.gateway.head import RequestHead
 from swell.edge.gateway.limits import Bucket
-from swell.edge.gateway.proxy_auth import ProxyTokens
+from swell.edge.gateway.proxy_auth import OPEN, Admission, ProxyTokens
 from swell.edge.gateway.refusal import Refusal
 from swell.edge.gateway.round_trip import without_round_trip
-from swell.edge.gateway.routing import Aim
+from swell.edge.gateway.routing import Aim, labels
 from swell.edge.listening import BACKLOG
 from swell.edge.traffic import Traffic
+from swell.wire.web import Route
 
 __all__ = ["Gateway"]
 
 log = logging.getLogger("swell.edge")
 
-_NOTHING_DROPPED: Final[frozenset[bytes]] = frozenset()
+_TURNED_AWAY_MAX: Final = 64  #: connections that are told why there is no room for them, at once
 
 
 class Gateway:
@@ -41,11 +42,13 @@ class Gateway:
 
     def __init__(self, means: Means, tokens: ProxyTokens, admin_token: str, traffic: Traffic) -> None:
         self.settings = means.settings
+        self.defects = means.defects
         self._means = means
         self._tokens = tokens
         self._admin_token = admin_token.encode()
         self._traffic = traffic
         self._connections: set[Connection] = set()
+        self._turned_away: set[Connection] = set()
         self._bucket = Bucket(self.settings.web_rate, self.settings.web_burst_s, time.monotonic())
         self._server: asyncio.Server | None = None
 
@@ -54,13 +57,13 @@ class Gateway:
     async def listen(self, listener: socket.socket) -> None:
         """Take connections."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self), sock=listener, backlog=BACKLOG)
+        self._server = await loop.create_server(lambda: Connection(self, loop), sock=listener, backlog=BACKLOG)
 
     def close(self) -> None:
         """Take none any more, and break those that there are."""
         if self._server is not None:
             self._server.close()
-        for connection in list(self._connections):
+        for connection in [*self._connections, *self._turned_away]:
             connection.close()
         self._means.upstreams.close()
 
@@ -71,9 +74,20 @@ class Gateway:
         self._connections.add(connection)
         return True
 
+    def turn_away(self, connection: Connection) -> bool:
+        """A connection is too many; True if it may stay for the moment in which its client reads why.
+
+        These are not counted as connections, so there must be few: more of them are closed without a word.
+        """
+        if len(self._turned_away) >= _TURNED_AWAY_MAX:
+            return False
+        self._turned_away.add(connection)
+        return True
+
     def leave(self, connection: Connection) -> None:
         """A connection has ended."""
         self._connections.discard(connection)
+        self._turned_away.discard(connection)
 
     # ------------------------------------------------------------ requests
 
@@ -102,32 +116,42 @@ class Gateway:
             raise Refusal(429, text, [(b"retry-after", b"%d" % math.ceil(wait_s))])
         target, key = without_round_trip(head.target)
         if key:
-            return self._continued(client, key)
+            return self._continued(client, target, key)
         aim = self._means.router.find(head.host, target)
         if aim is None:
             raise Refusal(404, self._unknown(head))
-        drop = self._authorised(head, aim)
-        exchange = Exchange(self._means, client, aim, drop, partial(self._ended, aim, time.perf_counter()))
+        admission = self._authorised(head, aim.route)
+        exchange = Exchange(self._means, client, aim, admission, partial(self._ended, aim, time.perf_counter()))
         exchange.start()
         self._traffic.began(aim.route.label)
         return exchange
 
-    def _continued(self, client: Connection, key: str) -> Exchange:
-        exchange = self._means.parked.get(key)
-        if exchange is None:
-            raise Refusal(404, "nobody waits for this answer any more: it was fetched, or nobody came for it in time")
+    def _continued(self, client: Connection, target: bytes, key: str) -> Exchange:
+        """Go on with a request whose client is back. The key alone opens nothing: it stands in logs and histories.
+
+        It has to be asked for at the same web function, with the same token if that needs one.
+        """
+        exchange = self._means.parking.find(key)
+        if exchange is None or exchange.route.label not in labels(client.head.host, target):
+            raise _gone()
+        if self._authorised(client.head, exchange.route).token_id != exchange.token_id:
+            raise _gone()
         exchange.come_back(client)
         return exchange
 
-    def _authorised(self, head: RequestHead, aim: Aim) -> frozenset[bytes]:
-        """Return the names of headers that only the edge is to see."""
-        if not aim.route.web.requires_proxy_auth:
-            return _NOTHING_DROPPED
-        used = self._tokens.used_by(head)
-        if used is None:
+    def _authorised(self, head: RequestHead, route: Route) -> Admission:
+        """Return how a request is let in.
+
+        Raises:
+            Refusal: it lacks the token that it needs.
+        """
+        if not route.web.requires_proxy_auth:
+            return OPEN
+        admission = self._tokens.used_by(head)
+        if admission is None:
             text = "a token is needed, as `swell token create` makes it: in the headers Swell-Key and Swell-Secret"
             raise Refusal(401, text, [(b"www-authenticate", b'Bearer realm="swell"')])
-        return used
+        return admission
 
     def _unknown(self, head: RequestHead) -> str:
         text = "nothing answers here"
@@ -140,3 +164,7 @@ class Gateway:
         took_s = time.perf_counter() - began_at
         self._traffic.ended(aim.route.label, status, took_s)
         log.debug("%s %d %.1f ms", aim.route.label, status, took_s * 1e3)
+
+
+def _gone() -> Refusal:
+    return Refusal(404, "nobody waits for this answer any more: it was fetched, or nobody came for it in time")

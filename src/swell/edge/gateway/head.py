@@ -1,17 +1,19 @@
 """Heads of requests and answers: what is passed on of them, and how they are written anew.
 
 A head is never passed on as it came: two parsers that understand the same bytes differently are how requests are
-smuggled past a gateway. This module must not know connections, labels or limits.
+smuggled past a gateway. What announces the body (`length`, `is_chunked`) and what names the host are read once, and
+written from what was read, never copied. This module must not know connections, labels or limits.
 """
 
 from __future__ import annotations
 
-from typing import Final
+import re
+from typing import Final, NamedTuple
 
-from swell.edge.gateway.refusal import Refusal
+from swell.edge.gateway.refusal import BadMessage, Refusal
 from swell.edge.session_cookie import SESSION_COOKIE
 
-__all__ = ["Header", "RequestHead", "ResponseHead", "response_bytes"]
+__all__ = ["Forwarding", "Header", "RequestHead", "ResponseHead", "response_bytes"]
 
 Header = tuple[bytes, bytes]
 
@@ -32,12 +34,19 @@ _HOP: Final = frozenset(
 )
 #: What Connection cannot take away, whatever it names: without these, a body would be read as the next request.
 _KEPT: Final = frozenset((b"content-length", b"host"))
-_FORWARDED: Final = frozenset((b"x-forwarded-for", b"x-forwarded-proto"))
+#: What is not copied from a request, as it is written from what was understood, or is nobody's to claim: who asked, and
+#: what the client called this host, are known here. X-Forwarded-For is kept, with the address of the client behind it.
+_REWRITTEN: Final = _HOP | {b"content-length", b"host", b"forwarded", b"x-real-ip"}
+_HOP_OR_LENGTH: Final = _HOP | {b"content-length"}
+_FORWARDED_FOR: Final = b"x-forwarded-for"
 #: The cookie by which somebody is logged in to the dashboard. Browsers send it to every port of a host, and it is not
 #: the business of an app.
 _SESSION: Final = SESSION_COOKIE.encode() + b"="
-_OURS: Final = b"x-swell-"  #: what edge and containers say to each other
+#: Begins of names: what edge and containers say to each other, and what proxies say of a client.
+_CLAIMS: Final = (b"x-swell-", b"x-forwarded-")
 _BODYLESS: Final = frozenset((204, 304))
+_LENGTH_DIGITS_MAX: Final = 18  #: so that a length fits a signed 64-bit integer, whatever the digits
+_HOST: Final = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 
 _REASONS: Final = {
     100: b"Continue",
@@ -63,8 +72,24 @@ _REASONS: Final = {
 }
 
 
+class Forwarding(NamedTuple):
+    """What a request is sent to a container with."""
+
+    path: bytes  #: what to ask for there, query included
+    extra: list[Header]  #: headers of ours
+    client: str  #: address of the client
+    drop: frozenset[bytes]  #: names of headers that are not the container's business
+    close: bool  #: whether the connection ends after the answer
+
+
 class RequestHead:
     """The head of a request as it was parsed.
+
+    Args:
+        method: In the letters in which it came.
+        target: As it came: a path, "*", or a URL.
+        version: Of HTTP, as "1.1".
+        headers: Names in lower case.
 
     Raises:
         Refusal: it is one that nobody should serve.
@@ -80,33 +105,45 @@ class RequestHead:
         self.is_chunked = False
         self._named: set[bytes] = set()  #: by Connection: for this hop only
         hosts: list[bytes] = []
+        codings: list[bytes] = []
         upgrade = b""
         for name, value in headers:
             if name == b"host":
-                hosts.append(value)
+                hosts.append(value.strip())
             elif name == b"content-length":
-                self.length = int(value)  # one at most, of digits: the parser sees to that
+                if self.length is not None:
+                    raise Refusal(400, "a request has one Content-Length, and this one several")
+                self.length = _length(value)
+                if self.length is None:
+                    raise Refusal(400, f"Content-Length must be a number of 1 to 18 digits, got {_shown(value)}")
             elif name == b"transfer-encoding":
-                self.is_chunked = True
-                if value.strip().lower() != b"chunked":
-                    raise Refusal(501, f"transfer coding {value.decode('latin-1')!r} is not understood here")
+                codings.append(value.strip().lower())
             elif name == b"connection":
                 self._named.update({part.strip().lower() for part in value.split(b",")} - _KEPT)
             elif name == b"upgrade":
                 upgrade = value.strip().lower()
         if version not in ("1.0", "1.1"):
             raise Refusal(505, f"HTTP {version} is not spoken here")
-        if self.is_chunked and version == "1.0":
-            raise Refusal(400, "HTTP/1.0 has no transfer codings")
+        if codings:
+            self._check_codings(codings)
         if len(hosts) > 1 or (version == "1.1" and not hosts):
             raise Refusal(400, f"a request names one host, and this one {len(hosts)}")
         if method == b"CONNECT":
             raise Refusal(405, "this is no proxy for CONNECT")
         self.target, self.host = _split(target, hosts[0] if hosts else b"")
+        # An offer to upgrade may be ignored (RFC 9110, section 7.8). One that comes with a body is: the body belongs to
+        # HTTP, and is passed on with the request. Java's client and `curl --http2` offer HTTP/2 like that.
         asks_to_switch = upgrade == b"websocket" and b"upgrade" in self._named
-        self.wants_websocket = asks_to_switch and method == b"GET" and version == "1.1"
-        if self.wants_websocket and self.has_body:
-            raise Refusal(400, "a request for a WebSocket has no body")
+        self.wants_websocket = asks_to_switch and method == b"GET" and version == "1.1" and not self.has_body
+
+    def _check_codings(self, codings: list[bytes]) -> None:
+        if codings != [b"chunked"]:
+            raise Refusal(501, f"the transfer coding must be chunked, once, got {_shown(b', '.join(codings))}")
+        if self.version == "1.0":
+            raise Refusal(400, "HTTP/1.0 has no transfer codings")
+        if self.length is not None:
+            raise Refusal(400, "a request has a Content-Length or a Transfer-Encoding, and this one both")
+        self.is_chunked = True
 
     @property
     def keeps_alive(self) -> bool:
@@ -116,7 +153,7 @@ class RequestHead:
         """
         if self.wants_websocket:
             return False
-        return b"close" not in self._named if self.version == "1.1" else b"keep-alive" in self._named
+        return b"close" not in self._named and (self.version == "1.1" or b"keep-alive" in self._named)
 
     @property
     def has_body(self) -> bool:
@@ -132,88 +169,139 @@ class RequestHead:
         """Return the first value of a header, by its name in lower case."""
         return next((value for known, value in self.headers if known == name), None)
 
-    def written(self, path: bytes, extra: list[Header], *, client: str, drop: frozenset[bytes], close: bool) -> bytes:
-        """Return the head as the container is to get it.
-
-        Args:
-            path: What to ask for there, query included.
-            extra: Headers of ours.
-            client: Address of who asks.
-            drop: Names of headers that are not the container's business.
-            close: Whether the connection ends after the answer.
-        """
-        lines = [b"%b %b HTTP/1.1" % (self.method, path)]
-        forwarded_for = client.encode()
+    def written(self, to: Forwarding) -> bytes:
+        """Return the head as the container is to get it."""
+        lines = [b"%b %b HTTP/1.1" % (self.method, to.path), b"host: " + self.host]
+        forwarded_for: list[bytes] = []
+        named, drop = self._named, to.drop
         for name, value in self.headers:
-            if name in _HOP or name in self._named or name in drop or name.startswith(_OURS):
+            if name in _REWRITTEN or name in named or name in drop:
                 continue
-            if name == b"cookie" and _SESSION in value:
+            if name == _FORWARDED_FOR:
+                forwarded_for.append(value)
+            elif name.startswith(_CLAIMS) or (b"_" in name and _is_claim(name)):
+                continue
+            elif name == b"cookie" and _SESSION in value:
                 kept = b"; ".join(part for part in map(bytes.strip, value.split(b";")) if not part.startswith(_SESSION))
                 if kept:
                     lines.append(b"cookie: " + kept)
-                continue
-            if name in _FORWARDED:
-                if name == b"x-forwarded-for":
-                    forwarded_for = b"%b, %b" % (value, forwarded_for)
-                continue
-            lines.append(b"%b: %b" % (name, value))
-        lines.append(b"x-forwarded-for: %b" % forwarded_for)
-        lines.append(b"x-forwarded-proto: http")
-        lines.extend(b"%b: %b" % header for header in extra)
+            else:
+                lines.append(name + b": " + value)
+        forwarded_for.append(to.client.encode())
+        lines += (b"x-forwarded-for: " + b", ".join(forwarded_for), b"x-forwarded-proto: http")
+        for name, value in to.extra:
+            lines.append(name + b": " + value)
         if self.is_chunked:
             lines.append(b"transfer-encoding: chunked")
+        elif self.length is not None:
+            lines.append(b"content-length: %d" % self.length)
         if self.wants_websocket:
             lines += (b"connection: upgrade", b"upgrade: websocket")
-        elif close:
+        elif to.close:
             lines.append(b"connection: close")
         return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
+def _is_claim(name: bytes) -> bool:
+    """True if a name with underscores means one of those that only the edge may use.
+
+    Under WSGI and CGI, X_Swell_Input and X-Swell-Input are one variable.
+    """
+    meant = name.replace(b"_", b"-")
+    return meant in _REWRITTEN or meant.startswith(_CLAIMS)
+
+
+def _length(value: bytes) -> int | None:
+    """Return the length that a header announces; None if it is not one number, in digits."""
+    return int(value) if value.isdigit() and len(value) <= _LENGTH_DIGITS_MAX else None
+
+
+def _shown(value: bytes) -> str:
+    return repr(value[:40].decode("latin-1"))
+
+
 def _split(target: bytes, host: bytes) -> tuple[bytes, bytes]:
-    """Return path and host of a target, which may be a whole URL."""
-    if target.startswith(b"/") or target == b"*":
-        return target, host
-    scheme, separator, rest = target.partition(b"://")
-    if not separator or scheme.lower() not in (b"http", b"https"):
-        raise Refusal(400, "the target of a request must be a path, or a URL of http")
-    end = min((at for mark in (b"/", b"?") if (at := rest.find(mark)) >= 0), default=len(rest))
-    path = rest[end:]
-    return path if path.startswith(b"/") else b"/" + path, rest[:end]
+    """Return path and host of a target. One that is a whole URL names the host (RFC 9112, section 3.2.2)."""
+    if not target.startswith(b"/") and target != b"*":
+        scheme, separator, rest = target.partition(b"://")
+        if not separator or scheme.lower() not in (b"http", b"https"):
+            raise Refusal(400, "the target of a request must be a path, or a URL of http")
+        end = min((at for mark in (b"/", b"?") if (at := rest.find(mark)) >= 0), default=len(rest))
+        host, path = rest[:end], rest[end:]
+        target = path if path.startswith(b"/") else b"/" + path
+        if not host:
+            raise Refusal(400, "the target of the request is a URL that names no host")
+    if not _HOST.fullmatch(host):
+        raise Refusal(400, f"{_shown(host)} is no name of a host with or without a port")
+    return target, host
 
 
 class ResponseHead:
-    """The head of an answer as it was parsed."""
+    """The head of an answer as it was parsed.
 
-    __slots__ = ("_named", "headers", "is_chunked", "length", "reason", "status")
+    Args:
+        status: Of HTTP.
+        reason: Its text.
+        headers: Names in lower case.
+        version: Of HTTP.
 
-    def __init__(self, status: int, reason: bytes, headers: list[Header]) -> None:
+    Raises:
+        BadMessage: where the answer ends cannot be known from it.
+    """
+
+    __slots__ = ("_named", "headers", "is_chunked", "length", "reason", "status", "version")
+
+    def __init__(self, status: int, reason: bytes, headers: list[Header], version: str = "1.1") -> None:
         self.status = status
         self.reason = reason
         self.headers = headers
+        self.version = version
         self.length: int | None = None
         self.is_chunked = False
         self._named: set[bytes] = set()
         for name, value in headers:
             if name == b"content-length":
-                self.length = int(value)
+                if self.length is not None:
+                    raise BadMessage("the answer has several Content-Lengths")
+                self.length = _length(value)
+                if self.length is None:
+                    raise BadMessage(f"the Content-Length must be a number of 1 to 18 digits, got {_shown(value)}")
             elif name == b"transfer-encoding":
+                if self.is_chunked or value.strip().lower() != b"chunked" or version == "1.0":
+                    raise BadMessage(f"the transfer coding must be chunked, once, in HTTP/1.1, got {_shown(value)}")
                 self.is_chunked = True
             elif name == b"connection":
                 self._named.update({part.strip().lower() for part in value.split(b",")} - _KEPT)
+        if self.is_chunked and self.length is not None:
+            raise BadMessage("the answer has both a Content-Length and a Transfer-Encoding")
+
+    @property
+    def is_interim(self) -> bool:
+        """True if it comes before the answer proper: 100, 103."""
+        return 100 <= self.status < 200 and self.status != 101
+
+    @property
+    def keeps_alive(self) -> bool:
+        """True if the sender would take another request on the same connection. HTTP/1.0 is not relied on for that."""
+        return b"close" not in self._named and self.version == "1.1"
 
     def has_body(self, method: bytes) -> bool:
         """True if something follows the head of an answer to this method."""
-        return method != b"HEAD" and self.status not in _BODYLESS
+        return method != b"HEAD" and self.status >= 200 and self.status not in _BODYLESS
 
     def written(self, request: RequestHead, *, chunked: bool, close: bool) -> bytes:
         """Return the head as the client is to get it."""
         named = self._named
         lines = [b"HTTP/1.1 %d %b" % (self.status, self.reason)]
-        lines.extend(b"%b: %b" % header for header in self.headers if header[0] not in _HOP and header[0] not in named)
+        for name, value in self.headers:
+            if name not in _HOP_OR_LENGTH and name not in named:
+                lines.append(name + b": " + value)
         if self.status == 101:
             lines += (b"connection: upgrade", b"upgrade: websocket")
         elif chunked:
             lines.append(b"transfer-encoding: chunked")
+        elif self.length is not None and self.status >= 200 and self.status != 204:
+            lines.append(b"content-length: %d" % self.length)
         if close:
             lines.append(b"connection: close")
         elif request.version == "1.0":

@@ -8,19 +8,29 @@ from __future__ import annotations
 import hmac
 import logging
 import os
-from typing import Final
+from typing import Final, NamedTuple
 
 from swell.edge.gateway.head import RequestHead
 from swell.edge.gateway.token_file import digest_of, read
 from swell.errors import InvalidError
 
-__all__ = ["USED", "ProxyTokens"]
+__all__ = ["OPEN", "USED", "Admission", "ProxyTokens"]
 
 log = logging.getLogger("swell.edge")
 
 _PAIRS: Final = ((b"swell-key", b"swell-secret"), (b"modal-key", b"modal-secret"))
 #: Headers in which a token may stand, which is not the app's business then.
 USED: Final = frozenset(name for pair in _PAIRS for name in pair)
+
+
+class Admission(NamedTuple):
+    """How a request was let in."""
+
+    token_id: str  #: of the token that it showed; "" if it needed none
+    drop: frozenset[bytes]  #: names of headers that only the edge is to see
+
+
+OPEN: Final = Admission("", frozenset())  #: for whatever asks for no token
 
 
 class ProxyTokens:
@@ -35,19 +45,20 @@ class ProxyTokens:
         self._digests: dict[str, str] = {}
         self._seen: tuple[int, int] | None = None
 
-    def used_by(self, head: RequestHead) -> frozenset[bytes] | None:
-        """Return in which headers a request shows a token that is good; None if it shows none."""
+    def used_by(self, head: RequestHead) -> Admission | None:
+        """Return how a request is let in by a token that it shows; None if it shows none that is good."""
         for key, secret in _PAIRS:
-            if self._knows(head.first(key), head.first(secret)):
-                return USED
+            token_id = head.first(key)
+            if token_id is not None and self._knows(token_id, head.first(secret)):
+                return Admission(token_id.decode("latin-1"), USED)
         scheme, _, token = (head.first(b"authorization") or b"").partition(b" ")
         token_id, dot, secret_text = token.strip().partition(b".")
         if scheme.lower() == b"bearer" and dot and self._knows(token_id, secret_text):
-            return USED | {b"authorization"}
+            return Admission(token_id.decode("latin-1"), USED | {b"authorization"})
         return None
 
-    def _knows(self, token_id: bytes | None, secret: bytes | None) -> bool:
-        if token_id is None or secret is None:
+    def _knows(self, token_id: bytes, secret: bytes | None) -> bool:
+        if secret is None:
             return False
         self._read()
         digest = self._digests.get(token_id.decode("latin-1"), "")

@@ -1,8 +1,11 @@
-"""A request that the edge answers itself, because it cannot or must not be served. This module must not know why."""
+"""Messages that are not served: a request that the edge answers itself, and bytes that are no message at all.
+
+This module must not know why.
+"""
 
 from __future__ import annotations
 
-__all__ = ["Refusal"]
+__all__ = ["BadMessage", "Refusal", "TooLong"]
 
 
 class Refusal(Exception):
@@ -10,7 +13,7 @@ class Refusal(Exception):
 
     Args:
         status: Of HTTP.
-        text: For whoever sent the request.
+        text: For the client.
         headers: More of them.
     """
 
@@ -19,3 +22,11 @@ class Refusal(Exception):
         self.status = status
         self.text = text
         self.headers = headers or []
+
+
+class BadMessage(Exception):
+    """Bytes that HTTP does not allow where they stand; the text says which. Nothing after them can be understood."""
+
+
+class TooLong(BadMessage):
+    """A part of a message has not ended within its bound."""

@@ -6,18 +6,27 @@ requests or connections.
 
 from __future__ import annotations
 
+import string
 from typing import Final
 from urllib.parse import quote, unquote
 
 __all__ = ["come_back_to", "without_round_trip"]
 
 _NAME: Final = b"__swell_call"
+#: What may stand in a Location as it is (RFC 3986). All else is escaped: a browser reads "\\" as "/", and skips tabs.
+_SAFE: Final = (string.ascii_letters + string.digits + "-._~:/?#[]@!$&'()*+,;=%").encode()
 
 
 def come_back_to(target: bytes, key: str) -> bytes:
-    """Return the target of the redirect: the same as before, with what leads to the answer."""
+    """Return where the redirect leads: to the same path of the same host, with what leads to the answer.
+
+    The target is a client's, or of a page that has sent a browser here. Two slashes at its front would name another
+    host, so that path is written with a dot, which means the same: /.//there/path.
+    """
     path, _ = without_round_trip(target)
-    return path + (b"&" if b"?" in path else b"?") + _NAME + b"=" + quote(key).encode()
+    path = b"".join(bytes((each,)) if each in _SAFE else b"%%%02X" % each for each in path)
+    front = b"/." if path.startswith(b"//") else b""
+    return front + path + (b"&" if b"?" in path else b"?") + _NAME + b"=" + quote(key).encode()
 
 
 def without_round_trip(target: bytes) -> tuple[bytes, str]:

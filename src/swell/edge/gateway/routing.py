@@ -17,7 +17,7 @@ from swell.model import ParameterSpec
 from swell.sdk.parameters import check_parameters, encode_parameters
 from swell.wire.web import Route
 
-__all__ = ["Aim", "Router", "parameters_of"]
+__all__ = ["Aim", "Router", "labels", "parameters_of"]
 
 _TRUE: Final = frozenset(("true", "1", "yes", "on"))
 _FALSE: Final = frozenset(("false", "0", "no", "off"))
@@ -53,16 +53,15 @@ class Router:
 
     def find(self, host: bytes, target: bytes) -> Aim | None:
         """Return where a request goes; None if there is nothing."""
-        first, dot, _ = host.partition(b".")
-        if dot:
-            route = self._routes.get(first.decode("latin-1").lower())
-            if route is not None:
-                return Aim(route, target, b"")
-        path, mark, query = target.partition(b"?")
-        label, slash, rest = path[1:].partition(b"/")
-        route = self._routes.get(label.decode("latin-1"))
+        of_host, of_path = labels(host, target)
+        route = self._routes.get(of_host)
+        if route is not None:
+            return Aim(route, target, b"")
+        route = self._routes.get(of_path)
         if route is None:
             return None
+        path, mark, query = target.partition(b"?")
+        label, slash, rest = path[1:].partition(b"/")
         inner = b"/" + rest if slash else b"/"
         return Aim(route, inner + mark + query, b"/" + label)
 
@@ -83,6 +82,14 @@ def parameters_of(aim: Aim) -> bytes:
         return b""
     encoded = _encoded(route, aim.path)
     return b"" if encoded == _defaults(route.parameters) else encoded
+
+
+def labels(host: bytes, target: bytes) -> tuple[str, str]:
+    """Return the labels that a request may name: by its host, which goes first, and by its path; "" for none."""
+    first, dot, _ = host.partition(b".")
+    path = target.partition(b"?")[0]
+    of_path = path[1:].partition(b"/")[0]
+    return first.decode("latin-1").lower() if dot else "", of_path.decode("latin-1")
 
 
 def _encoded(route: Route, target: bytes) -> bytes:

@@ -9,9 +9,10 @@ import asyncio
 import logging
 from typing import Final, Protocol, cast
 
-import httptools
-
-from swell.edge.gateway.head import Header, ResponseHead
+from swell.edge.gateway.framing import BodyWriter
+from swell.edge.gateway.head import Forwarding, RequestHead, ResponseHead
+from swell.edge.gateway.readers import ResponseReader
+from swell.edge.gateway.refusal import BadMessage
 
 __all__ = ["Taker", "Upstream", "Upstreams"]
 
@@ -45,8 +46,13 @@ class Taker(Protocol):
         """Bytes after a switch of protocols."""
         ...
 
-    def upstream_lost(self, *, in_order: bool) -> None:
-        """The connection has ended before the answer was complete, or where its end is the end of the answer."""
+    def upstream_lost(self, *, in_order: bool, fault: str) -> None:
+        """The connection has ended before the answer was complete.
+
+        Args:
+            in_order: Its end is the end of the answer.
+            fault: Why this side has broken it; "" if it has not.
+        """
         ...
 
     def upstream_full(self, *, is_full: bool) -> None:
@@ -55,34 +61,57 @@ class Taker(Protocol):
 
 
 class Upstream(asyncio.Protocol):
-    """One connection to a site."""
+    """One connection to a site.
+
+    It alone decides whether another request may follow on it, by what it has written and read itself: exactly the body
+    that the head of the request announced, and all of an answer with nothing behind it. Whoever uses it cannot say so,
+    and need not remember to.
+    """
 
     def __init__(self, path: str, pool: Upstreams) -> None:
         self.path = path
         self._pool = pool
         self._taker: Taker | None = None
-        self._parser = httptools.HttpResponseParser(self)
+        self._reader = ResponseReader()
+        self._body = BodyWriter(None, is_chunked=False)
         self._transport: asyncio.Transport | None = None
-        self._method = b""
-        self._reason = b""
-        self._headers: list[Header] = []
-        self._head: ResponseHead | None = None
-        self._is_interim = False
-        self._is_raw = False
-        self._may_stay = True
+        self._is_raw = False  # after a switch of protocols
+        self._may_stay = True  # nothing has happened after which no other request may follow
+        self._fault = ""  # why this side has broken the connection
 
     # ------------------------------------------------------------ sending
 
-    def begin(self, taker: Taker, head: bytes, method: bytes) -> None:
+    def begin(self, taker: Taker, request: RequestHead, to: Forwarding) -> None:
         """Send the head of a request; what comes back goes to `taker`."""
         self._taker = taker
-        self._method = method
-        self._head = None
-        self.write(head)
+        self._reader.expect(request)
+        self._body = BodyWriter(request.length, is_chunked=request.is_chunked)
+        self._may_stay = not to.close
+        self._write(request.written(to))
 
-    def write(self, data: bytes) -> None:
-        """Send bytes."""
-        if self._transport is not None:
+    def write_body(self, data: bytes) -> None:
+        """Send a part of the body of the request. One that is longer than announced breaks the connection instead."""
+        try:
+            self._write(self._body.part(data))
+        except BadMessage as error:
+            self._break(f"a defect in the edge: {error}")
+
+    def end_body(self) -> None:
+        """Send the end of the body. If it is shorter than announced, the connection is broken instead."""
+        try:
+            self._write(self._body.end())
+        except BadMessage as error:
+            self._break(f"a defect in the edge: {error}")
+
+    def write_raw(self, data: bytes) -> None:
+        """Send bytes after a switch of protocols. Before, they would be taken for a request."""
+        if self._is_raw:
+            self._write(data)
+        else:
+            self._break("a defect in the edge: bytes of another protocol before the switch")
+
+    def _write(self, data: bytes) -> None:
+        if data and self._transport is not None:
             self._transport.write(data)
 
     def write_eof(self) -> None:
@@ -96,19 +125,28 @@ class Upstream(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             (self._transport.pause_reading if is_paused else self._transport.resume_reading)()
 
-    def leave(self, *, may_stay: bool) -> None:
-        """The request is over. The connection is kept for another, if it may and can be."""
+    def leave(self) -> None:
+        """The request is over. The connection is kept for another if nothing was odd about this one, else closed."""
         self._taker = None
-        if may_stay and self._may_stay and not self._is_raw and self._transport is not None:
+        if self._is_reusable:
             self.pause(is_paused=False)  # the client may have been slow with the last of the answer
             self._pool.keep(self)
         else:
             self.abort()
 
+    @property
+    def _is_reusable(self) -> bool:
+        return self.is_open and self._may_stay and not self._is_raw and self._body.is_whole and self._reader.is_clean
+
     def abort(self) -> None:
         """End the connection at once."""
+        self._may_stay = False
         if self._transport is not None:
             self._transport.abort()
+
+    def _break(self, fault: str) -> None:
+        self._fault = self._fault or fault
+        self.abort()
 
     @property
     def is_open(self) -> bool:
@@ -125,23 +163,37 @@ class Upstream(asyncio.Protocol):
         """Understand a part of an answer."""
         if self._is_raw:
             self._pass_on(data)
+        elif self._taker is None:
+            self.abort()  # it speaks unasked, and the next client would take that for its answer
+        elif not self._fault:
+            self._reader.feed(data)
+            try:
+                self._go_on()
+            except BadMessage as error:
+                self._break(f"the container sent what is no answer: {error}")
+
+    def _go_on(self) -> None:
+        while not self._is_raw and (taker := self._taker) is not None and not self._fault:
+            event = self._reader.next_event()
+            if event is None:
+                return
+            if isinstance(event, ResponseHead):
+                self._take_head(taker, event)
+            elif isinstance(event, bytes):
+                taker.answer_part(event)
+            else:
+                self._taker = None
+                taker.answer_complete()
+        if self._is_raw:
+            self._pass_on(self._reader.rest())
+
+    def _take_head(self, taker: Taker, head: ResponseHead) -> None:
+        if head.is_interim:
+            taker.interim(head)
             return
-        if self._taker is None:
-            self.abort()  # it speaks unasked
-            return
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._is_raw = True
-            self._pass_on(data[upgrade.args[0] :])
-        except httptools.HttpParserCallbackError:
-            log.exception("an answer could not be passed on")
-            self._may_stay = False
-            self.abort()
-        except httptools.HttpParserError as error:
-            log.debug("%s says what is not HTTP: %s", self.path, error)
-            self._may_stay = False
-            self.abort()
+        self._may_stay = self._may_stay and head.keeps_alive
+        self._is_raw = head.status == 101
+        taker.answer(head)
 
     def _pass_on(self, data: bytes) -> None:
         if data and self._taker is not None:
@@ -155,10 +207,10 @@ class Upstream(asyncio.Protocol):
         self._transport = None
         self._pool.forget(self)
         taker, self._taker = self._taker, None
+        if self._fault:
+            log.debug("%s: %s", self.path, self._fault)
         if taker is not None:
-            head = self._head
-            ends_so = head is not None and head.length is None and not head.is_chunked
-            taker.upstream_lost(in_order=exc is None and ends_so)
+            taker.upstream_lost(in_order=exc is None and not self._fault and self._reader.close(), fault=self._fault)
 
     def pause_writing(self) -> None:
         """The site reads slower than we send."""
@@ -169,61 +221,6 @@ class Upstream(asyncio.Protocol):
         """It has caught up."""
         if self._taker is not None:
             self._taker.upstream_full(is_full=False)
-
-    # ------------------------------------------------------------ httptools
-
-    def on_message_begin(self) -> None:
-        """An answer begins."""
-        if self._taker is None:  # one more than was asked for; whoever comes next would take it for theirs
-            self._may_stay = False
-            self.abort()
-        self._headers = []
-        self._reason = b""
-        self._head = None
-
-    def on_status(self, reason: bytes) -> None:
-        """Its reason."""
-        self._reason += reason
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A header; after the head, it is one of a trailer, which is not passed on."""
-        if self._head is None:
-            self._headers.append((name.lower(), value))
-
-    def on_headers_complete(self) -> None:
-        """Its head is complete."""
-        head = ResponseHead(self._parser.get_status_code(), self._reason, self._headers)
-        self._is_interim = 100 <= head.status < 200 and head.status != 101
-        taker = self._taker
-        if taker is None:
-            return
-        if self._is_interim:
-            taker.interim(head)
-            return
-        self._head = head
-        self._may_stay = self._may_stay and self._parser.should_keep_alive()
-        if head.status == 101:
-            self._is_raw = True
-        taker.answer(head)
-        if head.status != 101 and not head.has_body(self._method):
-            if self._method == b"HEAD":
-                self._may_stay = False  # the parser waits for a body that does not come
-            self._complete()
-
-    def on_body(self, data: bytes) -> None:
-        """A part of the body."""
-        if self._taker is not None:
-            self._taker.answer_part(data)
-
-    def on_message_complete(self) -> None:
-        """The answer is complete."""
-        if not self._is_interim and not self._is_raw:
-            self._complete()
-
-    def _complete(self) -> None:
-        taker, self._taker = self._taker, None
-        if taker is not None:
-            taker.answer_complete()
 
 
 class Upstreams:
