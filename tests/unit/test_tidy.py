@@ -103,6 +103,16 @@ def test_only_listed_shells_catch_everything() -> None:
     assert CATCH_ALL.keys() - catching == set(), "these need their entry no longer"
 
 
+def test_the_command_line_prints_in_one_place() -> None:
+    """Everything printed is escaped there: a name or a log line that is printed past it could command the terminal."""
+    found = [
+        f"{name}:{node.lineno}"
+        for name, node in nodes()
+        if name.startswith("cli/") and name != "cli/terminal.py" and _prints(node)
+    ]
+    assert not found, "print by swell.cli.terminal"
+
+
 def test_only_listed_modules_rebind_globals() -> None:
     rebinding = {name for name, node in nodes() if isinstance(node, ast.Global)}
     assert rebinding - REBIND.keys() == set(), "state lives in an object that somebody owns"
@@ -161,6 +171,29 @@ def test_scripts_can_be_run() -> None:
 def test_examples_stay_small() -> None:
     long = {path.name: n for path in (ROOT / "examples").glob("*.py") if (n := len(path.read_text().splitlines())) > 40}
     assert not long, "an example is read in a minute: 40 lines at most"
+
+
+PRINTING = {"click.echo", "click.secho", "click.style", "click.confirm", "click.prompt", "click.echo_via_pager"}
+
+STREAMS = re.compile(r"sys\.(__)?std(out|err)(__)?(\.buffer)?\.\w*(write|flush)\w*")
+
+
+def _prints(node: ast.AST) -> bool:
+    match node:
+        case ast.Call(func=ast.Name(id="print" | "input" | "Console")):
+            return True
+        case ast.Call(func=ast.Attribute() as called):
+            text = ast.unparse(called)
+            return (
+                text in PRINTING
+                or re.fullmatch(r"sys\.(__)?std(out|err)(__)?(\.buffer)?\.\w*(write|flush)\w*", text) is not None
+            )
+        case ast.ImportFrom(module="rich.console" | "rich" | "rich.pretty" | "rich.traceback"):
+            return True
+        case ast.ImportFrom(module="click", names=names):
+            return any(f"click.{alias.name}" in PRINTING for alias in names)
+        case _:
+            return False
 
 
 def _is_broad(handler: ast.ExceptHandler) -> bool:

@@ -18,6 +18,7 @@ import click
 import msgspec
 from msgspec import Struct
 
+from swell.cli import terminal
 from swell.cli.inquiry import ask
 from swell.cli.options import json_option
 from swell.cli.table import print_json
@@ -57,7 +58,7 @@ def dashboard(no_open: bool, as_json: bool) -> None:
     if as_json:
         print_json({"url": url, "admin_url": found.admin_url, "expires_in_s": login.expires_in_s})
     else:
-        click.echo(url)
+        terminal.line(url)
     # A program that reads the link wants no window; over SSH, the browser would be that of the wrong machine.
     if not no_open and not as_json and sys.stdout.isatty() and _has_screen():
         webbrowser.open(url)

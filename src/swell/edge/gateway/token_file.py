@@ -18,6 +18,7 @@ from typing import Final
 import msgspec
 
 from swell.errors import InvalidError, NotFoundError
+from swell.names import check_text
 
 __all__ = ["Token", "create", "digest_of", "read", "revoke"]
 
@@ -55,7 +56,12 @@ def read(path: str) -> list[Token]:
 
 
 def create(path: str, name: str = "") -> tuple[Token, str]:
-    """Make a token; return it, and its secret, which is not kept."""
+    """Make a token; return it, and its secret, which is not kept.
+
+    Raises:
+        InvalidError: the name is too long, or has a control character.
+    """
+    check_text(name, "name of a token")
     secret = f"ws-{secrets.token_urlsafe(_SECRET_BYTES)}"
     token = Token(f"wk-{secrets.token_hex(_ID_BYTES)}", digest_of(secret.encode()), time.time(), name)
     with _alone(path):
