@@ -44,7 +44,9 @@ from swell.wire.messages import (
 )
 from swell.wire.variant import apply_changes
 
-__all__ = ["Apps"]
+__all__ = ["Apps", "check_environment"]
+
+REASON_MAX = 1_000  #: characters that are kept of why a client closes its app; each of its inputs is told
 
 
 class Apps:
@@ -174,7 +176,7 @@ class Apps:
             self._ledger.tell(client, Done(message.request))
             return
         app.closers.append((client, message.request))
-        self.stop(app, now, message.reason or "the app was stopped")
+        self.stop(app, now, message.reason[:REASON_MAX] or "the app was stopped")
 
     def stop(self, app: App, now: float, why: str) -> None:
         """End an app's calls and let its containers leave."""
