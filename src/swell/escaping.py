@@ -17,6 +17,8 @@ Colours are the one sequence that may pass, SGR with nothing but digits, ';' and
 how text looks and nothing else, and is reset at the end of its line. `ESC [ > 4 ; 2 m`, which looks alike and switches
 the keyboard, has another character in it and does not pass.
 
+Nearly every text is printable as a whole, which Python tells ten times faster than a pattern: that is asked first.
+
 Pure functions. This module must not know who prints, or onto what.
 """
 
@@ -47,7 +49,7 @@ def one_line(value: str) -> str:
 
     Example: "a\nb\x1b[2J" gives r"a\nb\x1b[2J".
     """
-    return _IN_LINE.sub(_escaped, value)
+    return value if value.isprintable() else _IN_LINE.sub(_escaped, value)
 
 
 def many_lines(value: str) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import pickle
 import socket
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from swell.errors import ConnectionError, InvalidError
+from swell.errors import ConnectionError, DeserializationError, InvalidError, SerializationError
 from swell.home import Announcement, announced, announcement_path
 from swell.ports import StoreBroken
 from swell.private_files import (
@@ -26,9 +29,11 @@ from swell.private_files import (
     read_file,
     replace_file,
 )
+from swell.server.logbook import Entry, Logbook, Wanted
 from swell.server.places import Places
 from swell.server.residence import Residence
 from swell.store.sqlite.database import Database
+from swell.wire import blobs
 
 NOBODY = 65_534  #: a user whom nobody is
 
@@ -316,3 +321,33 @@ def test_a_listening_socket_is_replaced_not_joined(tmp_path: Path) -> None:
         with residence.listen():
             assert mode(residence.socket_path) == 0o600
     residence.leave()
+
+
+def test_no_link_in_the_place_of_a_blob_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_bytes(b"precious")
+    (tmp_path / "in-1").symlink_to("victim")
+    with pytest.raises(DeserializationError, match="cannot read blob in-1"):
+        blobs.unpack(b"in-1", str(tmp_path))
+    assert not blobs.starts_with(b"", b"in-1", str(tmp_path))
+    draft = tmp_path / f"~in-2.{os.getpid()}.{threading.get_ident()}"
+    draft.symlink_to("victim")
+    with pytest.raises(SerializationError, match="cannot store"):
+        blobs.store([memoryview(b"x")], str(tmp_path), "in-2")
+    blobs.store([memoryview(pickle.dumps("new"))], str(tmp_path), "in-1")
+    assert blobs.unpack(b"in-1", str(tmp_path)) == "new", "the link was replaced"
+    assert (tmp_path / "victim").read_bytes() == b"precious"
+
+
+def test_no_link_in_the_place_of_a_log_is_followed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "victim").write_bytes(b"precious")
+    (tmp_path / "logs").mkdir(0o700)
+    (tmp_path / "logs" / "ap-1.jsonl").symlink_to("../victim")
+    logbook = Logbook(tmp_path / "logs", bytes_max=1 << 20, keep_s=1e9)
+    for app_id in ("ap-1", "ap-1", "ap-2"):
+        logbook.write(Entry(1.0, app_id, "f", "ta-1", "stdout", "hello\n"))
+    assert (tmp_path / "victim").read_bytes() == b"precious"
+    assert caplog.text.count("is a symbolic link") == 1, "it is said once, and the server goes on"
+    assert mode(tmp_path / "logs" / "ap-2.jsonl") == 0o600
+    with pytest.raises(InvalidError, match="is a symbolic link"):
+        asyncio.run(logbook.read(Wanted("ap-1")))
+    logbook.close()

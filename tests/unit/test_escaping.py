@@ -93,3 +93,9 @@ def test_colours_pass_where_there_are_any_and_end_with_their_line() -> None:
 def test_what_only_looks_like_a_colour_does_not(sequence: str) -> None:
     (line,) = log_lines(sequence, colours=True)
     assert "\x1b" not in line
+
+
+def test_what_python_takes_for_printable_needs_no_escape() -> None:
+    """By this, most texts are told to be harmless at once."""
+    every = "".join(filter(str.isprintable, map(chr, range(0x110000))))
+    assert many_lines(every) == every
