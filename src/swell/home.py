@@ -7,12 +7,15 @@ what else is in the directory, nor talk to a server.
 from __future__ import annotations
 
 import os
+import re
+import stat
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
 from swell.config import Settings
+from swell.private_files import check_directory, read_file
 
 __all__ = [
     "Announcement",
@@ -21,11 +24,12 @@ __all__ = [
     "data_dir",
     "new_run_dir",
     "proxy_tokens_path",
+    "remove_run_dir",
     "socket_path",
 ]
 
 _FILE: Final = "server.json"
-_SOCKET_PATH_MAX: Final = 100  #: bytes; the system's own bound is 107
+_SOCKET: Final = "server.sock"
 
 
 class Announcement(Struct, frozen=True):
@@ -52,22 +56,23 @@ def announcement_path(directory: str) -> str:
 
 
 def socket_path(directory: str) -> str:
-    """Return the path of the socket at which the server of a data directory listens, always the same."""
-    path = os.path.join(directory, "server.sock")
-    if len(os.fsencode(path)) <= _SOCKET_PATH_MAX:
-        return path
-    import hashlib
-    import tempfile
+    """Return the path of the socket at which the server of a data directory, or run directory, listens.
 
-    digest = hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
-    return os.path.join(tempfile.gettempdir(), f"swell-{os.getuid()}-{digest}.sock")
+    It may be longer than the system takes: `connect_socket` does not mind. It is nowhere but in the directory, as
+    elsewhere somebody else could listen under a name that can be foretold.
+    """
+    return os.path.join(directory, _SOCKET)
 
 
 def announced(directory: str) -> Announcement | None:
-    """Return what the server of a data directory said when it started; it may have been killed since."""
+    """Return what the server of a data directory said when it started; it may have been killed since.
+
+    Raises:
+        InvalidError: others may write to the directory or the file: it may be a server of theirs.
+    """
     try:
-        with open(announcement_path(directory), "rb") as file:
-            return msgspec.json.decode(file.read(), type=Announcement)
+        check_directory(directory)
+        return msgspec.json.decode(read_file(announcement_path(directory)), type=Announcement)
     except (OSError, msgspec.DecodeError):
         return None
 
@@ -83,6 +88,19 @@ def new_run_dir() -> str:
 
         base = tempfile.gettempdir()
     return os.path.join(base, f"swell-{os.getuid()}-{os.urandom(8).hex()}")
+
+
+def remove_run_dir(path: str) -> None:
+    """Remove the private directory of a server that was killed, if that is what there is: a path may say anything."""
+    name = re.compile(rf"swell-{os.getuid()}-[0-9a-f]{{16}}")
+    try:
+        found = os.lstat(path)
+    except (OSError, ValueError):  # it is gone; or that is no path
+        return
+    if name.fullmatch(os.path.basename(path)) and stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid():
+        import shutil
+
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def proxy_tokens_path(settings: Settings) -> str:

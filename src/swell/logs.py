@@ -13,7 +13,9 @@ from typing import Any, Final
 
 import msgspec
 
-__all__ = ["JsonLines", "begin_logging"]
+from swell.escaping import json_document, many_lines, one_line
+
+__all__ = ["JsonLines", "Lines", "begin_logging"]
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -32,7 +34,22 @@ class JsonLines(logging.Formatter):
         told |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
         if record.exc_info:
             told["exception"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(told, enc_hook=str).decode()
+        return json_document(msgspec.json.encode(told, enc_hook=str).decode())
+
+
+class Lines(logging.Formatter):
+    """Formats a record as a line for people: what a peer has said of itself is in it, so it is escaped.
+
+    Only a traceback that follows has further lines.
+    """
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the line without the traceback."""
+        return one_line(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:
+        """Return the traceback."""
+        return many_lines(super().formatException(ei))
 
 
 def begin_logging(form: str, level: str, *, as_json: bool) -> None:
@@ -44,5 +61,5 @@ def begin_logging(form: str, level: str, *, as_json: bool) -> None:
         as_json: Write JSON instead.
     """
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonLines() if as_json else logging.Formatter(form))
+    handler.setFormatter(JsonLines() if as_json else Lines(form))
     logging.basicConfig(level=os.environ.get("SWELL_LOG_LEVEL", level), handlers=[handler])

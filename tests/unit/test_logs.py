@@ -1,4 +1,4 @@
-"""How a server's own log is written as JSON."""
+"""How a server's own log is written: as JSON, or escaped for people."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from swell.logs import JsonLines
+from swell.logs import JsonLines, Lines
 
 
 def record(text: str, *arguments: object, **extra: object) -> logging.LogRecord:
@@ -39,3 +39,27 @@ def test_an_exception_is_told_with_its_traceback() -> None:
         made.exc_info = sys.exc_info()
     told = json.loads(JsonLines().format(made))
     assert told["exception"].endswith("LookupError: as it must")
+
+
+HOSTILE = "peer\x1b[2J\nERROR forged\x9b\u202e"
+
+
+def test_what_a_peer_says_of_itself_is_one_line_for_people() -> None:
+    shown = Lines("%(levelname)s %(message)s").format(record("closing connection: %s", HOSTILE))
+    assert shown == r"WARNING closing connection: peer\x1b[2J\nERROR forged\x9b\u202e"
+
+
+def test_only_a_traceback_has_further_lines() -> None:
+    made = record("a defect")
+    error = ValueError(f"one\n{HOSTILE}")
+    made.exc_info = (ValueError, error, None)
+    shown = Lines("%(message)s").format(made)
+    assert "\x1b" not in shown
+    assert "\x9b" not in shown
+    assert shown.splitlines()[1:3] == ["ValueError: one", r"peer\x1b[2J"]
+
+
+def test_in_json_it_means_what_was_said() -> None:
+    shown = JsonLines().format(record("closing connection: %s", HOSTILE))
+    assert shown.isascii()
+    assert json.loads(shown)["event"] == f"closing connection: {HOSTILE}"

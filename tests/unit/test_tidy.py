@@ -32,6 +32,22 @@ CATCH_ALL: dict[str, str] = {
     "wire/payload.py": "pickling, and the text of an exception, run the user's code",
 }
 
+#: What makes files, directories or sockets past `private_files`, and why that is safe.
+MAKES_FILES: dict[str, str] = {
+    "backends/process/snapshot.py": "writes to a descriptor that it was given",
+    "backends/process/template.py": "a pair of sockets, which has no name",
+    "cli/run.py": "the file that --write-result names is the user's, who decides who may read it",
+    "cli/serve.py": "tempfile makes a directory that nobody else may enter",
+    "cli/start.py": "connects to the supervisor's socket and sends it one word",
+    "private_files.py": "the place for it",
+    "runner/web/ports.py": "an abstract socket, which has no file",
+    "server/main.py": "writes to a descriptor that it was given",
+    "server/places.py": "a link between two private directories",
+    "store/sqlite/database.py": "must not open a database that is there; makes a new one with 0600",
+    "wire/blobs.py": "many a second, in a private directory; follows no link",
+    "wire/bundle.py": "lays files out, with modes of their own, in a new directory below a private one",
+}
+
 #: The modules that may rebind a global, and why.
 REBIND: dict[str, str] = {}
 
@@ -103,6 +119,23 @@ def test_only_listed_shells_catch_everything() -> None:
     assert CATCH_ALL.keys() - catching == set(), "these need their entry no longer"
 
 
+def test_the_command_line_prints_in_one_place() -> None:
+    """Everything printed is escaped there: a name or a log line that is printed past it could command the terminal."""
+    found = [
+        f"{name}:{node.lineno}"
+        for name, node in nodes()
+        if name.startswith("cli/") and name != "cli/terminal.py" and _prints(node)
+    ]
+    assert not found, "print by swell.cli.terminal"
+
+
+def test_files_directories_and_sockets_are_made_in_one_place() -> None:
+    """A mode that is left to the umask, or a link that is followed, lets another user in."""
+    making = {name for name, node in nodes() if not name.startswith("sim/") and _makes_file(node)}
+    assert making - MAKES_FILES.keys() == set(), "use swell.private_files, or say here why this is safe"
+    assert MAKES_FILES.keys() - making == set(), "these need their entry no longer"
+
+
 def test_only_listed_modules_rebind_globals() -> None:
     rebinding = {name for name, node in nodes() if isinstance(node, ast.Global)}
     assert rebinding - REBIND.keys() == set(), "state lives in an object that somebody owns"
@@ -161,6 +194,51 @@ def test_scripts_can_be_run() -> None:
 def test_examples_stay_small() -> None:
     long = {path.name: n for path in (ROOT / "examples").glob("*.py") if (n := len(path.read_text().splitlines())) > 40}
     assert not long, "an example is read in a minute: 40 lines at most"
+
+
+PRINTING = {"click.echo", "click.secho", "click.style", "click.confirm", "click.prompt", "click.echo_via_pager"}
+
+STREAMS = re.compile(r"sys\.(__)?std(out|err)(__)?(\.buffer)?\.\w*(write|flush)\w*")
+
+
+def _prints(node: ast.AST) -> bool:
+    match node:
+        case ast.Call(func=ast.Name(id="print" | "input" | "Console")):
+            return True
+        case ast.Call(func=ast.Attribute() as called):
+            text = ast.unparse(called)
+            return (
+                text in PRINTING
+                or re.fullmatch(r"sys\.(__)?std(out|err)(__)?(\.buffer)?\.\w*(write|flush)\w*", text) is not None
+            )
+        case ast.ImportFrom(module="rich.console" | "rich" | "rich.pretty" | "rich.traceback"):
+            return True
+        case ast.ImportFrom(module="click", names=names):
+            return any(f"click.{alias.name}" in PRINTING for alias in names)
+        case _:
+            return False
+
+
+MAKERS = {
+    *("mkdir", "makedirs", "mkfifo", "symlink", "symlink_to", "hardlink_to", "write_text", "write_bytes"),
+    *("mkdtemp", "mkstemp", "TemporaryDirectory", "TemporaryFile", "NamedTemporaryFile", "SpooledTemporaryFile"),
+}
+
+
+def _makes_file(node: ast.AST) -> bool:
+    match node:
+        case ast.Attribute(attr="AF_UNIX"):
+            return True
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="os"), attr="open")):
+            return "O_CREAT" in ast.unparse(node)
+        case ast.Call(func=ast.Attribute(attr=name)) if name in MAKERS:
+            return True
+        case ast.Call(func=ast.Name(id="open") | ast.Attribute(attr="open"), args=[first, *rest]):
+            modes = [str(each.value) for each in (first, *rest) if isinstance(each, ast.Constant)]
+            is_private = isinstance(first, ast.Call) and ast.unparse(first.func) == "open_file"
+            return not is_private and any(re.fullmatch("[rbt]*[wax+][rwaxbt+]*", mode) for mode in modes)
+        case _:
+            return False
 
 
 def _is_broad(handler: ast.ExceptHandler) -> bool:

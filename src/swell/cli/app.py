@@ -11,6 +11,7 @@ from typing import Any, Final
 import click
 from msgspec.structs import asdict
 
+from swell.cli import terminal
 from swell.cli.facts import containers_text, inputs_text, plan_text, schedule_text, settings_text
 from swell.cli.identify import app_among, app_meant, container_meant
 from swell.cli.inquiry import ask
@@ -20,7 +21,7 @@ from swell.cli.options import environment_option, json_option, yes_option
 from swell.cli.table import Column, print_json, print_table
 from swell.cli.versions import history, rollback, rollover
 from swell.errors import InvalidError
-from swell.sdk.names import check_tags
+from swell.names import check_tags
 from swell.wire.apps import AppFound, FindApp, StopApp, TagApp
 from swell.wire.inquiries import AppDescription, AppList, AppRow, DescribeApp, FunctionRow, ListApps, VersionRow
 from swell.wire.messages import Done
@@ -141,25 +142,25 @@ def _function_as_json(row: FunctionRow) -> dict[str, Any]:
 def _print(found: AppDescription) -> None:
     row = found.app
     version = f", v{row.version}" if row.version else ""
-    click.secho(f"{row.name} ({row.app_id}): {row.state}{version}", bold=True)
-    click.echo(f"  created     {moment_text(local(row.created_at))}")
+    terminal.line(f"{row.name} ({row.app_id}): {row.state}{version}", bold=True)
+    terminal.line(f"  created     {moment_text(local(row.created_at))}")
     if row.stopped_at is not None:
-        click.echo(f"  stopped     {moment_text(local(row.stopped_at))}")
+        terminal.line(f"  stopped     {moment_text(local(row.stopped_at))}")
     if found.live is not None and row.state == "deployed":
-        click.echo(f"  deployed    {_deployment_text(found.live)}")
+        terminal.line(f"  deployed    {_deployment_text(found.live)}")
     if found.tags:
-        click.echo(f"  tags        {_tags_text(found.tags)}")
+        terminal.line(f"  tags        {_tags_text(found.tags)}")
     for function in found.functions:
-        click.echo()
-        click.secho(f"  {_function_title(function, row)}", bold=True)
+        terminal.line()
+        terminal.line(f"  {_function_title(function, row)}", bold=True)
         for name, text in _function_facts(function).items():
             if text:
-                click.echo(f"    {name:<12}{text}")
+                terminal.line(f"    {name:<12}{text}")
     if found.urls:
-        click.echo()
-        click.secho("  web endpoints", bold=True)
+        terminal.line()
+        terminal.line("  web endpoints", bold=True)
         for name, url in found.urls.items():
-            click.echo(f"    {name:<12}{url}")
+            terminal.line(f"    {name:<12}{url}")
 
 
 def _deployment_text(live: VersionRow) -> str:
@@ -204,7 +205,7 @@ def tag(app_meant_by: str, tags: tuple[str, ...]) -> None:
     if tags:
         wanted = check_tags(present)
         ask(Done, lambda request: TagApp(request, app_id, wanted))
-    click.echo(_tags_text(present) or "no tags")
+    terminal.line(_tags_text(present) or "no tags")
 
 
 def _tags_text(tags: dict[str, str]) -> str:
@@ -224,7 +225,7 @@ def stop(app_meant_by: str, yes: bool) -> None:
     if not yes:
         _confirm(title, row)
     ask(Done, lambda request: StopApp(request, row.app_id))
-    click.echo(f"{title} is stopped")
+    terminal.line(f"{title} is stopped")
 
 
 def _confirm(title: str, row: AppRow) -> None:
@@ -232,7 +233,7 @@ def _confirm(title: str, row: AppRow) -> None:
     loss = f"{row.containers:,} containers leave, and {inputs:,} inputs end ({row.running:,} of them running)"
     if not sys.stdin.isatty():
         raise InvalidError(f"{title} was not stopped: {loss}. There is no terminal to ask on; --yes means it")
-    click.confirm(f"Stop {title}? {loss}. It cannot be undone", abort=True)
+    terminal.confirm(f"Stop {title}? {loss}. It cannot be undone")
 
 
 # ---------------------------------------------------------------- logs

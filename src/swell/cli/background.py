@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from swell.errors import InvalidError, TimeoutError
+from swell.private_files import open_file, read_file
 from swell.server.residence import READY, holder, make_data_dir, unwritable
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _open_log(data_dir: Path) -> BinaryIO:
     try:
         if path.exists() and path.stat().st_size > LOG_BYTES_MAX:
             path.rename(path.with_suffix(".old.log"))
-        return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "ab")
+        return open(open_file(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab")
     except OSError as error:
         raise unwritable(data_dir, error) from None
 
@@ -120,7 +121,7 @@ def _environment() -> dict[str, str]:
 
 def _last_words(data_dir: Path) -> str:
     path = log_path(data_dir)
-    lines = path.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
+    lines = read_file(path).decode(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
     return "\n".join([f"the end of {path}:", *lines])
 
 

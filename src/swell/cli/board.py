@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from swell.cli.meter import Meter, clock_text
+from swell.escaping import one_line
 
 if TYPE_CHECKING:
     from rich.progress_bar import ProgressBar
@@ -92,7 +93,8 @@ class Board:
         now = self._clock()
         functions, maps = self._state()
         found = [_line(function) for function in functions if _busy(function)]
-        return found + [f"{known.function_name} map: {known.text(now)}" for known in maps]
+        found += [f"{known.function_name} map: {known.text(now)}" for known in maps]
+        return list(map(one_line, found))
 
     def table(self) -> Table:
         """Return the state as a table for a terminal; functions that were never used are left out."""
@@ -103,11 +105,13 @@ class Board:
         functions, maps = self._state()
         body = Table.grid(padding=(0, 2, 0, 0))
         for function in filter(_used, functions):
-            body.add_row(f"  {function.function_name}", _containers(function), Text(_inputs(function), "green"))
+            body.add_row(
+                f"  {one_line(function.function_name)}", _containers(function), Text(_inputs(function), "green")
+            )
             if function.note:
-                body.add_row("", Text(function.note, "yellow"))
+                body.add_row("", Text(one_line(function.note), "yellow"))
         for known in maps:
-            body.add_row(f"  {known.function_name} map", _bar(known, now), Text(known.text(now), "green"))
+            body.add_row(f"  {one_line(known.function_name)} map", _bar(known, now), Text(known.text(now), "green"))
         whole = Table.grid()
         whole.add_row(self._head(now, running=bool(functions)))
         if body.row_count:
@@ -118,7 +122,7 @@ class Board:
         from rich.text import Text
 
         spinner = SPINNER[int(now * FRAMES_PER_S) % len(SPINNER)]
-        title = self._title if running else f"{self._title}: initializing…"
+        title = one_line(self._title if running else f"{self._title}: initializing…")
         return Text.assemble((spinner, "cyan"), " ", (title, "bold"), " ", (clock_text(now - self._began), "dim"))
 
     def _state(self) -> tuple[list[FunctionProgress], list[_Map]]:

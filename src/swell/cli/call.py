@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import click
 
+from swell.cli import terminal
 from swell.cli.inquiry import ask
 from swell.cli.moments import duration_text, local, moment_text
 from swell.cli.options import environment_option, json_option
@@ -60,11 +61,11 @@ def cancel(call_meant_by: str, terminate_containers: bool) -> None:
     call_id = _call_id(call_meant_by)
     report = _report(call_id)
     if report.ended_at is not None:
-        click.echo(f"{call_id} has ended already, with {report.done:,} inputs")
+        terminal.line(f"{call_id} has ended already, with {report.done:,} inputs")
         return
     FunctionCall.from_id(call_id, lasting_client()).cancel(terminate_containers)
     left = report.pending + report.running
-    click.echo(f"{call_id} is cancelled: {left:,} inputs had not finished")
+    terminal.line(f"{call_id} is cancelled: {left:,} inputs had not finished")
 
 
 @call.command(
@@ -88,7 +89,7 @@ def result(call_meant_by: str, index: int, timeout: float | None) -> None:
         value: Any = FunctionCall.from_id(call_id, lasting_client()).get(timeout, index=index)
     except TimeoutError as error:
         raise InvalidError(str(error)) from None
-    click.echo(repr(value))
+    terminal.text(repr(value))
 
 
 def _call_id(written: str) -> str:
@@ -120,12 +121,12 @@ def _as_json(report: CallReport) -> dict[str, Any]:
 
 def _print(report: CallReport) -> None:
     app = f"{report.app_name}." if report.app_name else ""
-    click.secho(f"{report.call_id}: {report.kind} call of {app}{report.function_name.removesuffix('.*')}", bold=True)
-    click.echo(f"  opened  {moment_text(local(report.opened_at))}")
+    terminal.line(f"{report.call_id}: {report.kind} call of {app}{report.function_name.removesuffix('.*')}", bold=True)
+    terminal.line(f"  opened  {moment_text(local(report.opened_at))}")
     if report.parent:
-        click.echo(f"  by      {report.parent}")
+        terminal.line(f"  by      {report.parent}")
     if report.ended_at is not None:
         took = duration_text(report.ended_at - report.opened_at)
-        click.echo(f"  ended   {moment_text(local(report.ended_at))}, after {took}")
+        terminal.line(f"  ended   {moment_text(local(report.ended_at))}, after {took}")
     total = "" if report.num_inputs is None else f" of {report.num_inputs:,}"
-    click.echo(f"  inputs  {report.pending:,} waiting, {report.running:,} running, {report.done:,}{total} done")
+    terminal.line(f"  inputs  {report.pending:,} waiting, {report.running:,} running, {report.done:,}{total} done")

@@ -5,13 +5,15 @@ This module must not know what a setting does; that is said where it is defined.
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any, Final
 
 import click
 
+from swell.cli import terminal
+from swell.cli.table import print_json
 from swell.config import Settings, describe
+from swell.escaping import one_line
 
 __all__ = ["config"]
 
@@ -25,12 +27,12 @@ def config(as_json: bool) -> None:
     settings = Settings.load()
     rows = [_row(settings, *row) for row in describe()]
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        print_json(rows)
     elif sys.stdout.isatty():
         _print_table(rows)
     else:
         for row in rows:
-            click.echo(f"{row['environment_variable']}={row['value']}  # {row['meaning']}")
+            terminal.line(f"{row['environment_variable']}={row['value']}  # {row['meaning']}")
 
 
 def _row(settings: Settings, name: str, variable: str, default: str, meaning: str) -> dict[str, Any]:
@@ -47,11 +49,11 @@ def _row(settings: Settings, name: str, variable: str, default: str, meaning: st
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("Setting", "Environment variable", "Value", "Meaning", box=None, header_style="bold")
     for row in rows:
         style = "" if repr(row["value"]) == row["default"] else "bold"
-        table.add_row(row["setting"], row["environment_variable"], str(row["value"]), row["meaning"], style=style)
-    Console().print(table)
+        value = one_line(str(row["value"]))
+        table.add_row(row["setting"], row["environment_variable"], value, row["meaning"], style=style)
+    terminal.console().print(table)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import click
 
+from swell.cli import terminal
 from swell.cli.identify import app_meant, container_meant
 from swell.cli.inquiry import ask
 from swell.cli.inside import exec_
@@ -113,4 +114,4 @@ def stop(container_meant_by: str, graceful: bool, yes: bool) -> None:
     """
     container_id = container_meant(container_meant_by)
     ask(Done, lambda request: StopContainer(request, container_id, graceful))
-    click.echo(f"{container_id} {'leaves when it has finished what it runs' if graceful else 'is interrupted'}")
+    terminal.line(f"{container_id} {'leaves when it has finished what it runs' if graceful else 'is interrupted'}")

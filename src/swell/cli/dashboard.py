@@ -18,10 +18,12 @@ import click
 import msgspec
 from msgspec import Struct
 
+from swell.cli import terminal
 from swell.cli.inquiry import ask
 from swell.cli.options import json_option
 from swell.cli.table import print_json
 from swell.errors import AuthError, ConnectionError, NotFoundError
+from swell.private_files import read_file
 from swell.wire.inquiries import GetStatus, Status
 
 __all__ = ["dashboard"]
@@ -57,7 +59,7 @@ def dashboard(no_open: bool, as_json: bool) -> None:
     if as_json:
         print_json({"url": url, "admin_url": found.admin_url, "expires_in_s": login.expires_in_s})
     else:
-        click.echo(url)
+        terminal.line(url)
     # A program that reads the link wants no window; over SSH, the browser would be that of the wrong machine.
     if not no_open and not as_json and sys.stdout.isatty() and _has_screen():
         webbrowser.open(url)
@@ -65,7 +67,7 @@ def dashboard(no_open: bool, as_json: bool) -> None:
 
 def _login_token(admin_url: str, token_file: Path) -> _LoginToken:
     try:
-        token = token_file.read_text().strip()
+        token = read_file(token_file, is_secret=True).decode().strip()
     except OSError as error:
         raise AuthError(f"cannot read {token_file}, which opens the dashboard: {error.strerror}") from None
     asking = urllib.request.Request(admin_url + TOKENS, method="POST", headers={"authorization": f"Bearer {token}"})

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from swell.cli import reference
+from swell.cli import reference, terminal
 from swell.cli.addresses import web_addresses
 from swell.cli.app_choice import choose_app
 from swell.cli.facts import schedule_text
@@ -76,7 +76,7 @@ def deploy(
         warnings.simplefilter("always")
         deployed = run_blocking(deploy_version(client.blocking_link(), app, name=name, tag=tag, strategy=strategy))
     for warning in caught:
-        click.secho(f"Warning: {warning.message}", fg="yellow", err=True)
+        terminal.warning(str(warning.message))
     _print(app, deployed, client, time.time() - began)
     if stream_logs:
         print_logs(deployed.app_id, Reading(follow=True, since=began, timestamps=timestamps))
@@ -85,15 +85,15 @@ def deploy(
 def _print(app: App, deployed: Deployed, client: Client, took_s: float) -> None:
     found = ask(AppDescription, lambda request: DescribeApp(request, deployed.app_id))
     name = found.app.name
-    click.echo(f"{name} ({deployed.app_id})")
+    terminal.line(f"{name} ({deployed.app_id})")
     rows = {row.name: row for row in found.functions if not row.is_retired}
     lines = list(_objects(app, rows, _urls(app, client, rows)))
     for number, line in enumerate(lines, start=1):
-        click.echo(f"{'└──' if number == len(lines) else '├──'} {line}")
+        terminal.line(f"{'└──' if number == len(lines) else '├──'} {line}")
     if deployed.deployed_at:
-        click.secho(f"App deployed in {duration_text(took_s)}: {name} v{deployed.version} is live", fg="green")
+        terminal.line(f"App deployed in {duration_text(took_s)}: {name} v{deployed.version} is live", colour="green")
     else:
-        click.secho(f"Deployment skipped: no changes, {name} v{deployed.version} is live", fg="green")
+        terminal.line(f"Deployment skipped: no changes, {name} v{deployed.version} is live", colour="green")
 
 
 def _urls(app: App, client: Client, rows: dict[str, FunctionRow]) -> dict[str, str]:
@@ -101,7 +101,7 @@ def _urls(app: App, client: Client, rows: dict[str, FunctionRow]) -> dict[str, s
     try:
         return web_addresses(app, client, {name: row.function_id for name, row in rows.items()})
     except (InvalidError, ServiceError) as error:
-        click.secho(f"Warning: no web function can be reached: {error}", fg="yellow", err=True)
+        terminal.warning(f"no web function can be reached: {error}")
         return {}
 
 

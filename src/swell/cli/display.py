@@ -12,7 +12,9 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, TextIO
 
+from swell.cli import terminal
 from swell.cli.board import FRAMES_PER_S, Board
+from swell.escaping import log_lines
 from swell.sdk.output import PlainOutput, has_colour
 
 if TYPE_CHECKING:
@@ -63,9 +65,15 @@ class Display(PlainOutput):
         """Show the state of every function."""
         self.board.progress(message)
 
-    def show(self, stream: str, text: str) -> None:
-        """Show a text as it is, above the board; the stream is "stdout" or "stderr"."""
-        self._write(self._stream(stream), text)
+    def show(self, rendered: str) -> None:
+        """Show on stderr, above the board, what was escaped and coloured already."""
+        self._write(self._streams["stderr"], rendered)
+
+    def output(self, stream: str, text: str) -> None:
+        """Show what a program wrote, above the board, escaped; the stream is "stdout" or "stderr"."""
+        target = self._stream(stream)
+        lines = "\n".join(log_lines(text, colours=has_colour(target)))
+        self._write(target, f"{lines}\n" if text.endswith("\n") else lines)
 
     def map_started(self, map_id: str, function_name: str) -> None:
         """Begin to show a map."""
@@ -94,11 +102,10 @@ class Display(PlainOutput):
     def _watch_terminal(self) -> None:
         if self._ended.wait(BOARD_AFTER_S):
             return
-        from rich.console import Console
         from rich.live import Live
 
         live = Live(
-            console=Console(file=self._streams["stderr"]),
+            console=terminal.console(self._streams["stderr"]),
             get_renderable=self.board.table,
             auto_refresh=False,
             transient=True,

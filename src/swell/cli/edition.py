@@ -19,6 +19,7 @@ from swell.cli.reports import RETIRE, Created, Failed, Logged, Noticed, Opened, 
 __all__ = ["Edition", "Origin"]
 
 _CHUNK: Final = 1 << 16
+_LINE_MAX: Final = 1 << 16  #: characters that wait for the end of their line
 
 T = TypeVar("T")
 
@@ -160,10 +161,17 @@ class Edition:
                 self._display.notice(text)
 
     async def _show(self, stream: str, pipe: asyncio.StreamReader) -> None:
-        """Show what the user's modules print while they are imported."""
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        """Show what the user's modules print while they are imported: whole lines, as a sequence is escaped whole."""
+        decoder, rest = codecs.getincrementaldecoder("utf-8")("replace"), ""
         while chunk := await pipe.read(_CHUNK):
-            self._display.show(stream, decoder.decode(chunk))
+            lines, end, rest = (rest + decoder.decode(chunk)).rpartition("\n")
+            if end:
+                self._display.output(stream, lines + end)
+            if len(rest) > _LINE_MAX:
+                self._display.output(stream, rest)
+                rest = ""
+        if rest := rest + decoder.decode(b"", final=True):
+            self._display.output(stream, rest)
 
 
 def _settle(future: asyncio.Future[T], result: T) -> None:

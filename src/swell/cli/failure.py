@@ -15,8 +15,10 @@ from collections.abc import Iterator, Sequence
 from itertools import dropwhile, groupby
 from typing import Final
 
+from swell.cli import terminal
 from swell.config import Settings
 from swell.errors import Error, InvalidError
+from swell.escaping import many_lines
 from swell.sdk.output import has_colour
 
 __all__ = ["describe", "panel", "report", "text_of"]
@@ -31,7 +33,10 @@ RULE: Final = 72  #: characters of a divider
 
 def report(error: BaseException) -> None:
     """Print an error to stderr: in a red panel on a terminal, as plain lines elsewhere."""
-    sys.stderr.write("".join(traceback.format_exception(error)) if _raw_wanted() else panel(describe(error)))
+    if _raw_wanted():
+        terminal.text("".join(traceback.format_exception(error)).rstrip("\n"), err=True)
+    else:
+        terminal.styled(panel(describe(error)))
 
 
 def text_of(error: BaseException) -> str:
@@ -40,21 +45,21 @@ def text_of(error: BaseException) -> str:
 
 
 def panel(text: str) -> str:
-    """Return how the text of an error is printed to stderr: in a red panel on a terminal, as plain lines elsewhere."""
+    """Return how the text of an error is printed to stderr: in a red panel on a terminal, as plain lines elsewhere.
+
+    The text is escaped: the messages and the file names in it are written by others.
+    """
+    text = many_lines(text)
     if not has_colour(sys.stderr):
         lead = "" if text.startswith(("Traceback", " ")) else "Error: "  # a SyntaxError begins with its indented place
         return f"{lead}{text}\n"
-    from rich.console import Console
     from rich.panel import Panel
     from rich.text import Text
 
     body = Text(text)
     body.highlight_regex(r"(?m)^── .*", "yellow")
     body.highlight_regex(r'(?m)^ +File "[^"]*", line \d+.*$', "cyan")
-    console = Console(stderr=True)
-    with console.capture() as captured:
-        console.print(Panel(body, title="Error", title_align="left", border_style="red"))
-    return captured.get()
+    return terminal.render(Panel(body, title="Error", title_align="left", border_style="red"), sys.stderr)
 
 
 def describe(error: BaseException) -> str:

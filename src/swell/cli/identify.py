@@ -11,6 +11,7 @@ from typing import Final
 from swell.cli.inquiry import ask
 from swell.cli.reference import near
 from swell.errors import InvalidError, NotFoundError
+from swell.escaping import one_line
 from swell.wire.inquiries import AppList, AppRow, ContainerList, ListApps, ListContainers
 
 __all__ = ["app_among", "app_meant", "container_meant"]
@@ -47,7 +48,7 @@ def app_among(apps: Sequence[AppRow], written: str) -> AppRow:
     if not found and written.startswith("ap-"):
         found = [app for app in apps if app.app_id.startswith(written)]
     if len(found) > 1:
-        listing = "\n".join(f"  {app.app_id}  {app.name} ({app.state})" for app in found)
+        listing = "\n".join(one_line(f"  {app.app_id}  {app.name} ({app.state})") for app in found)
         raise InvalidError(f"{written!r} may be any of these; write the id of one:\n{listing}")
     if not found:
         names = dict.fromkeys(app.name for app in apps)

@@ -12,6 +12,7 @@ from typing import Final
 
 import click
 
+from swell.cli import terminal
 from swell.cli.identify import container_meant
 from swell.cli.inquiry import ask
 from swell.cli.options import environment_option
@@ -61,14 +62,14 @@ def exec_(container_meant_by: str, command: tuple[str, ...]) -> None:
     except OSError as error:
         raise InvalidError(f"cannot enter the container's directory {directory}: {error.strerror}") from None
     client.shut()
-    sys.stdout.flush()
+    terminal.flush()
     try:
         os.execvpe(command[0], command, variables)
     except FileNotFoundError:
-        click.echo(f"{command[0]}: there is no such command where the container runs", err=True)
+        terminal.line(f"{command[0]}: there is no such command where the container runs", err=True)
         sys.exit(EXIT_NOT_FOUND)
     except OSError as error:
-        click.echo(f"{command[0]}: {error.strerror}", err=True)
+        terminal.line(f"{command[0]}: {error.strerror}", err=True)
         sys.exit(EXIT_NOT_EXECUTABLE)
 
 

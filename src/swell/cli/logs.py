@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import click
 from msgspec.structs import replace
 
+from swell.cli import terminal
 from swell.cli.inquiry import ask
 from swell.cli.main import EXIT_INTERRUPTED
 from swell.cli.moments import Moment, local, moment_text
@@ -103,15 +104,14 @@ def print_logs(app_id: str, reading: Reading, *, function: str = "", call_id: st
     try:
         for entry, text in _entries(question):
             found = True
-            sys.stdout.write(led_lines(lead.of(entry), entry.stream, text, colour=has_colour(sys.stdout)))
-            if reading.follow:
-                sys.stdout.flush()
+            lines = led_lines(lead.of(entry), entry.stream, text, colour=has_colour(sys.stdout))
+            terminal.write_log_lines(lines, flush_now=reading.follow)
     except KeyboardInterrupt:
         if reading.follow:  # as it is meant to end
             sys.exit(EXIT_INTERRUPTED)
         raise
     if not found and not reading.follow:
-        click.echo("nothing like that was written, or it is no longer kept", err=True)
+        terminal.line("nothing like that was written, or it is no longer kept", err=True)
 
 
 def _entries(question: ReadLogs) -> Iterator[tuple[LogEntry, str]]:

@@ -13,6 +13,7 @@ from typing import Final
 
 import click
 
+from swell.cli import terminal
 from swell.errors import InvalidError
 
 __all__ = ["main", "swell"]
@@ -64,7 +65,7 @@ def _show_version(ctx: click.Context, _option: click.Parameter, wanted: bool) ->
     if wanted:
         from importlib.metadata import version
 
-        click.echo(f"swell {version('swell')}")
+        terminal.line(f"swell {version('swell')}")
         ctx.exit()
 
 
@@ -98,10 +99,10 @@ def main(arguments: list[str] | None = None) -> None:
     except click.exceptions.Exit as leaving:
         sys.exit(leaving.exit_code)
     except click.ClickException as misuse:
-        misuse.show()
+        terminal.misuse(misuse)
         sys.exit(misuse.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        sys.stderr.write("\nAborted\n")
+        terminal.text("\nAborted", err=True)
         sys.exit(EXIT_INTERRUPTED)
     except SystemExit:
         raise

@@ -115,7 +115,7 @@ class Reloading:
                 edition = await self._begin()
                 outcome = await edition.opened
                 if isinstance(outcome, Failed):
-                    self._display.show("stderr", panel(outcome.text))
+                    self._display.show(panel(outcome.text))
                     self._tell_failure()
                     files = sorted({*files, *outcome.files})
                 else:

@@ -18,7 +18,7 @@ import warnings
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Final
 
-from swell.cli import reference
+from swell.cli import reference, terminal
 from swell.cli.addresses import web_addresses
 from swell.cli.app_choice import choose_app
 from swell.cli.failure import text_of
@@ -63,7 +63,7 @@ def main() -> None:
         app = _open(options, relay, stack)
         if app is not None:
             _hold(app, options.orders_fd, relay)
-    sys.stdout.flush()
+    terminal.flush()
     os._exit(0 if app is not None else 1)  # threads that the user's modules have started do not keep it
 
 

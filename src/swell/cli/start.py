@@ -13,6 +13,7 @@ from typing import Final
 
 import click
 
+from swell.cli import terminal
 from swell.cli.background import launch, log_path, turn
 from swell.config import Settings
 from swell.errors import ConflictError
@@ -52,11 +53,11 @@ def start_in_background(directory: Path, settings: Settings) -> None:
         pid = holder(directory)
         if pid is None:
             pid = launch(directory)
-            click.echo(
+            terminal.line(
                 f"The server runs (pid {pid}). What it keeps is in {directory}; its log is {log_path(directory)}"
             )
         elif lasting_address(settings):
-            click.echo(f"The server runs already (pid {pid}), on {directory}")
+            terminal.line(f"The server runs already (pid {pid}), on {directory}")
         else:
             raise ConflictError(
                 f"a server (pid {pid}) has the data directory {directory} and does not answer: perhaps it is about to "

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import click
 
+from swell.cli import terminal
 from swell.cli.inquiry import ask
 from swell.cli.moments import duration_text, local
 from swell.cli.options import json_option
@@ -40,9 +41,9 @@ def status(as_json: bool) -> None:
         if as_json:
             print_json({"is_running": False, "pid": pid, "data_dir": directory})
         elif pid is None:
-            click.echo(str(error))
+            terminal.line(str(error))
         else:
-            click.echo(
+            terminal.line(
                 f"a server (pid {pid}) has the data directory {directory} and does not answer: it begins or ends"
             )
         sys.exit(EXIT_NOT_RUNNING)
@@ -72,7 +73,7 @@ def _as_json(found: Status) -> dict[str, Any]:
 
 
 def _print(found: Status) -> None:
-    click.echo(f"swell {found.version} runs (pid {found.pid}), for {duration_text(time.time() - found.started_at)}")
+    terminal.line(f"swell {found.version} runs (pid {found.pid}), for {duration_text(time.time() - found.started_at)}")
     facts = {
         "data directory": found.data_dir,
         "address": found.address,
@@ -84,4 +85,4 @@ def _print(found: Status) -> None:
     }
     for name, value in facts.items():
         if value:
-            click.echo(f"  {name:<16}{value}")
+            terminal.line(f"  {name:<16}{value}")

@@ -10,6 +10,7 @@ from typing import Final
 
 import click
 
+from swell.cli import terminal
 from swell.cli.background import end
 from swell.config import Settings
 from swell.home import data_dir
@@ -37,12 +38,12 @@ def stop(timeout: float | None) -> None:
     settings = Settings.load()
     directory = Path(data_dir(settings))
     if stop_server(directory, settings, timeout) is None:
-        click.echo(f"No server runs on {directory}")
+        terminal.line(f"No server runs on {directory}")
 
 
 def stop_server(directory: Path, settings: Settings, timeout: float | None) -> int | None:
     """Stop the server of a data directory and say so; return its pid, None if there was none."""
     pid = end(directory, settings.exit_grace_s + SLACK_S if timeout is None else timeout)
     if pid is not None:
-        click.echo(f"The server is stopped (pid {pid})")
+        terminal.line(f"The server is stopped (pid {pid})")
     return pid

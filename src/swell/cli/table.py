@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-import click
-
+from swell.cli import terminal
+from swell.escaping import one_line
 from swell.sdk.output import has_colour
 
 __all__ = ["Column", "print_json", "print_table"]
@@ -35,7 +35,7 @@ class Column(NamedTuple):
         return self.title.lower().replace(" ", "_")
 
     def text(self, cell: Any) -> str:
-        """Return a cell as people read it."""
+        """Return a cell as people read it: one line, with nothing in it that a terminal would obey."""
         match cell:
             case None:
                 return self.missing
@@ -46,7 +46,7 @@ class Column(NamedTuple):
             case datetime():
                 return f"{cell:%Y-%m-%d %H:%M:%S}"
             case _:
-                return str(cell)
+                return one_line(str(cell))
 
 
 def print_table(columns: Sequence[Column], rows: Sequence[Sequence[Any]], *, as_json: bool, nothing: str) -> None:
@@ -62,7 +62,7 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[Any]], *, as_
         keys = [column.key for column in columns]
         print_json([dict(zip(keys, row, strict=True)) for row in rows])
     elif not rows:
-        click.echo(nothing)
+        terminal.line(nothing)
     else:
         shown = [n for n, column in enumerate(columns) if not column.is_optional or any(row[n] for row in rows)]
         texts = [[columns[n].text(row[n]) for n in shown] for row in rows]
@@ -72,22 +72,21 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[Any]], *, as_
 
 def print_json(value: Any) -> None:
     """Print a value as JSON; times in ISO 8601."""
-    click.echo(json.dumps(value, indent=2, default=datetime.isoformat))
+    terminal.literal(json.dumps(value, indent=2, default=datetime.isoformat))
 
 
 def _print_rich(columns: Sequence[Column], texts: Sequence[Sequence[str]]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    room = Console().width
+    room = terminal.console().width
     if _width(columns, texts) > room:
         texts = [[_cut(column, cell) for column, cell in zip(columns, cells, strict=True)] for cells in texts]
     table = Table(*(column.title for column in columns), box=None, header_style="bold", pad_edge=False)
     for cells in texts:
         table.add_row(*map(Text, cells))  # not markup: a name may have brackets
     # Where even that is too wide, the terminal breaks the lines: better than to lose part of every cell.
-    Console(width=max(room, _width(columns, texts))).print(table)
+    terminal.console(width=max(room, _width(columns, texts))).print(table)
 
 
 def _width(columns: Sequence[Column], texts: Sequence[Sequence[str]]) -> int:
@@ -102,7 +101,7 @@ def _print_plain(columns: Sequence[Column], texts: Sequence[Sequence[str]]) -> N
     widths = _widths(columns, texts)
     for cells in ([column.title for column in columns], *texts):
         line = GAP.join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
-        click.echo(line.rstrip())
+        terminal.line(line.rstrip())
 
 
 def _widths(columns: Sequence[Column], texts: Sequence[Sequence[str]]) -> list[int]:

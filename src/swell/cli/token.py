@@ -9,6 +9,7 @@ from typing import Final
 
 import click
 
+from swell.cli import terminal
 from swell.cli.moments import local
 from swell.cli.options import json_option
 from swell.cli.table import Column, print_json, print_table
@@ -41,8 +42,11 @@ def create(name: str, as_json: bool) -> None:
     if as_json:
         print_json({"token_id": made.token_id, "secret": secret, "name": name})
         return
-    click.echo(f"Swell-Key: {made.token_id}\nSwell-Secret: {secret}")
-    click.echo("Send both as headers, or as Authorization: Bearer KEY.SECRET. The secret is not shown again.", err=True)
+    terminal.line(f"Swell-Key: {made.token_id}")
+    terminal.line(f"Swell-Secret: {secret}")
+    terminal.line(
+        "Send both as headers, or as Authorization: Bearer KEY.SECRET. The secret is not shown again.", err=True
+    )
 
 
 @token.command(name="list", short_help="Those that there are.")
@@ -59,4 +63,4 @@ def list_tokens(as_json: bool) -> None:
 def revoke(token_id: str) -> None:
     """Revoke a token, from the next request on."""
     token_file.revoke(proxy_tokens_path(Settings.load()), token_id)
-    click.echo(f"{token_id} is revoked")
+    terminal.line(f"{token_id} is revoked")

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import click
 
+from swell.cli import terminal
 from swell.cli.identify import app_meant
 from swell.cli.inquiry import ask
 from swell.cli.moments import local
@@ -85,7 +86,7 @@ def rollback(app_meant_by: str, version: int | None, strategy: str) -> None:
     if not wanted:
         raise InvalidError(f"{row.name} has only one version, and nothing to go back to")
     made = _redeploy(RedeployApp(0, row.app_id, wanted, strategy=strategy_named(strategy), provenance=provenance()))
-    click.echo(f"{row.name}: v{wanted} is live again, as v{made.version}")
+    terminal.line(f"{row.name}: v{wanted} is live again, as v{made.version}")
 
 
 @click.command(epilog="Example: swell app rollover squares --strategy recreate", short_help="Get fresh containers.")
@@ -97,7 +98,7 @@ def rollover(app_meant_by: str, strategy: str) -> None:
     row = _deployed(app_meant_by)
     how = strategy_named(strategy)
     made = _redeploy(RedeployApp(0, row.app_id, is_rollover=True, strategy=how, provenance=provenance()))
-    click.echo(f"{row.name}: v{made.version} is live, with the code of v{row.version} and fresh containers")
+    terminal.line(f"{row.name}: v{made.version} is live, with the code of v{row.version} and fresh containers")
 
 
 def _deployed(written: str) -> AppRow:

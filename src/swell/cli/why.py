@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import click
 
+from swell.cli import terminal
 from swell.cli.identify import container_meant
 from swell.cli.inquiry import ask
 from swell.cli.moments import local, moment_text
@@ -104,20 +105,20 @@ def _as_json(story: Story) -> dict[str, Any]:
 
 
 def _print(story: Story) -> None:
-    click.secho(f"{story.title}: {story.state}", bold=True)
+    terminal.line(f"{story.title}: {story.state}", bold=True)
     if story.lines:
         began = story.lines[0].at
-        click.echo(f"  began {moment_text(local(began))}")
-        click.echo()
+        terminal.line(f"  began {moment_text(local(began))}")
+        terminal.line()
         offsets = [f"+{line.at - began:,.3f} s" for line in story.lines]
         width = max(map(len, offsets))
         for offset, line in zip(offsets, story.lines, strict=True):
-            click.echo(f"  {offset:>{width}}  {line.text}")
+            terminal.line(f"  {offset:>{width}}  {line.text}")
     if story.parts:
-        click.echo()
+        terminal.line()
         parts = shares(story.parts)
         rows = [*parts, Share("in all", sum(part.ms for part in parts), sum(part.percent for part in parts))]
         width = max(len(row.name) for row in rows)
         times = [f"{row.ms / 1_000:,.3f} s" for row in rows]
         for row, time in zip(rows, times, strict=True):
-            click.echo(f"  {row.name:<{width}}  {time:>{max(map(len, times))}}  {row.percent:>3} %")
+            terminal.line(f"  {row.name:<{width}}  {time:>{max(map(len, times))}}  {row.percent:>3} %")

@@ -29,6 +29,7 @@ from swell.edge.traffic import Traffic
 from swell.errors import Error
 from swell.home import proxy_tokens_path
 from swell.logs import begin_logging
+from swell.private_files import connect_socket, read_file
 from swell.sdk.client import Client
 from swell.signals import reset_signals
 from swell.wire.web import EdgeUp, Route
@@ -72,7 +73,9 @@ class Edge:
         """Serve until the end is ordered."""
         settings, options = self._settings, self._options
         try:
-            await self._loop.create_unix_connection(lambda: self._leases, options.server.removeprefix("unix:"))
+            connection = connect_socket(options.server.removeprefix("unix:"))
+            connection.setblocking(False)
+            await self._loop.create_unix_connection(lambda: self._leases, sock=connection)
         except (FileNotFoundError, ConnectionRefusedError) as error:
             log.debug("%s: %s", _GONE, error)
             return
@@ -175,10 +178,12 @@ def main() -> None:
         sys.exit(f"swell edge: {error}")
     begin_logging("%(asctime)s %(levelname)s edge: %(message)s", "WARNING", as_json=settings.log_format == "json")
     try:
-        token = options.admin_token_file.read_text().strip()
+        token = read_file(options.admin_token_file, is_secret=True).decode().strip()
     except FileNotFoundError as error:
         log.debug("%s: %s", _GONE, error)
         return
+    except Error as error:
+        sys.exit(f"swell edge: {error}")
     with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=_new_loop) as runner:
         runner.run(_serve(options, settings, token))
 

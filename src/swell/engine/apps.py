@@ -20,7 +20,9 @@ from swell.engine.pool import Pool
 from swell.engine.scale import Scaler
 from swell.engine.schedules import Schedules
 from swell.errors import Error, InvalidError, NotFoundError, to_wire
-from swell.model import AppKind, AutoscalerChange, AutoscalerSettings, Deployment, FunctionSpec
+from swell.escaping import one_line
+from swell.model import AppKind, AutoscalerChange, AutoscalerSettings, Deployment, Environment, FunctionSpec
+from swell.names import check_text, variables_problem
 from swell.policy.placement import never_fits
 from swell.policy.schedule import schedule_unsoundness
 from swell.policy.soundness import settings_unsoundness, unsoundness
@@ -39,7 +41,9 @@ from swell.wire.messages import (
 )
 from swell.wire.variant import apply_changes
 
-__all__ = ["Apps"]
+__all__ = ["Apps", "check_environment"]
+
+REASON_MAX = 1_000  #: characters that are kept of why a client closes its app; each of its inputs is told
 
 
 class Apps:
@@ -59,6 +63,8 @@ class Apps:
         app = ledger.apps.get(message.app_id)
         if app is None:
             try:
+                check_text(message.name, "App name")
+                check_environment(message.environment)
                 specs = self.checked(message.functions, message.app_id, client, now)
             except Error as error:
                 self.fail(client, message.request, error)
@@ -82,15 +88,15 @@ class Apps:
         if problem := id_problem(app_id, "an app"):
             raise InvalidError(problem)
         if name := _repeated(spec.name for spec in specs):
-            raise InvalidError(f"{name}: two functions of one app have this name; rename one of them")
+            raise InvalidError(f"{one_line(name):.200}: two functions of one app have this name; rename one of them")
         if label := _repeated(label for spec in specs for label in _labels(spec)):
-            raise InvalidError(f"two web functions of one app ask for the label {label!r}; give one another label")
+            raise InvalidError(f"two web functions of one app ask for the label {label!r:.200}; give one another label")
         return [self._checked(spec, app_id, client, now) for spec in specs]
 
     def _checked(self, spec: FunctionSpec, app_id: str, client: int, now: float) -> FunctionSpec:
         unsound = unsoundness(spec) or (schedule_unsoundness(spec.schedule, now) if spec.schedule else "")
         if unsound:
-            raise InvalidError(f"{spec.name}: {unsound}")
+            raise InvalidError(f"{one_line(spec.name):.200}: {unsound}")
         why = never_fits(self._ledger.rooms(), spec.resources)
         if not why:
             return spec
@@ -135,7 +141,7 @@ class Apps:
         if message.when_idle:
             self._retire(app, now)
         else:
-            self.stop(app, now, message.reason or "the app was stopped")
+            self.stop(app, now, message.reason[:REASON_MAX] or "the app was stopped")
 
     def _retire(self, app: App, now: float) -> None:
         """Stop an app at the end of its last call, which may be now. A call that still comes is one of its calls."""
@@ -259,6 +265,19 @@ class Apps:
     def fail(self, client: int, request: int, error: Error) -> None:
         """Tell a client why its request cannot be met."""
         self._ledger.tell(client, Failed(request, *to_wire(error)))
+
+
+def check_environment(environment: Environment) -> None:
+    """Refuse surroundings that no process can be started in.
+
+    Raises:
+        InvalidError: a path or a variable has a NUL in it, or a variable has no name.
+    """
+    if problem := variables_problem(environment.variables):
+        raise InvalidError(problem)
+    for path in (environment.python, environment.cwd, *environment.sys_path):
+        if "\0" in path:
+            raise InvalidError(f"{path!r:.200} has a NUL in it, which no path can have")
 
 
 def _labels(spec: FunctionSpec) -> list[str]:

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from msgspec.structs import replace
 
 from swell.engine.app import App
-from swell.engine.apps import Apps
+from swell.engine.apps import Apps, check_environment
 from swell.engine.events import DeploymentRead, ReadDeployment
 from swell.engine.ids import id_problem
 from swell.engine.ledger import Ledger
@@ -21,7 +21,8 @@ from swell.engine.scale import Scaler
 from swell.engine.schedules import Schedules
 from swell.engine.variants import Variants, base_id, pinned_key
 from swell.errors import ConflictError, Error, InvalidError, NotFoundError
-from swell.model import AppKind, AutoscalerSettings, Deployment, Environment, FunctionSpec, Strategy
+from swell.model import AppKind, AutoscalerSettings, Deployment, Environment, FunctionSpec, Provenance, Strategy
+from swell.names import check_object_name, check_tag, check_tags, check_text
 from swell.records import BundleRecord, CallsCancelled, FunctionGone, FunctionRecord, Restored
 from swell.wire.apps import (
     AppFound,
@@ -60,7 +61,8 @@ class Deployments:
         app_id = message.app_id if app is None else app.id
         try:
             if app is None:
-                self._check_new(app_id)
+                self._check_new(app_id, message.name)
+            _check_version(message)
             specs = self._apps.checked(message.functions, app_id, client, now)
         except Error as error:
             self._apps.fail(client, message.request, error)
@@ -90,7 +92,8 @@ class Deployments:
                 self._ledger.touch(pool)
         self._variants.drop_overrides(app)
 
-    def _check_new(self, app_id: str) -> None:
+    def _check_new(self, app_id: str, name: str) -> None:
+        check_object_name(name, "App")
         if problem := id_problem(app_id, "an app"):
             raise InvalidError(problem)
         if app_id in self._ledger.apps:
@@ -180,6 +183,11 @@ class Deployments:
         app = self._find(client, message.request, message.app)
         if app is None:
             return
+        try:
+            _check_provenance(message.provenance)
+        except InvalidError as error:
+            self._apps.fail(client, message.request, error)
+            return
         live = app.deployment.version
         version = live if message.is_rollover else message.version or live - 1
         if not live:
@@ -254,7 +262,7 @@ class Deployments:
         app = self._deployed(message.app)
         if app is None and message.create_as:
             try:
-                self._check_new(message.create_as)
+                self._check_new(message.create_as, message.app)
             except Error as error:
                 self._apps.fail(client, message.request, error)
                 return
@@ -319,6 +327,11 @@ class Deployments:
         """Replace the tags of an app."""
         app = self._find(client, message.request, message.app)
         if app is not None:
+            try:
+                check_tags(message.tags)
+            except InvalidError as error:
+                self._apps.fail(client, message.request, error)
+                return
             app.tags = message.tags
             self._ledger.persist(app.record())
             self._ledger.tell(client, Done(message.request))
@@ -370,6 +383,24 @@ class Deployments:
             pool.pending[True] = pool.accepted = waiting.inputs
         if record.next_run is not None and pool.spec.schedule is not None:
             self._schedules.resume(pool, record.next_run, now)
+
+
+def _check_version(message: DeployApp) -> None:
+    """Refuse a version whose words cannot be shown, or whose containers cannot be started.
+
+    Raises:
+        InvalidError: names the value and its bound.
+    """
+    check_tag(message.tag)
+    check_tags(message.tags)
+    _check_provenance(message.provenance)
+    check_environment(message.environment)
+
+
+def _check_provenance(provenance: Provenance) -> None:
+    check_text(provenance.deployed_by, "name of who deploys")
+    check_text(provenance.client, "name of the client")
+    check_text(provenance.commit, "commit")
 
 
 def _is_cron(spec: FunctionSpec) -> bool:

@@ -18,6 +18,7 @@ from swell.engine.settle import Settler, settled_in
 from swell.engine.span import Segment, Span
 from swell.errors import Error, InvalidError, NotFoundError, ResourceExhausted, ServiceError, to_wire
 from swell.model import CallKind, OutputStatus
+from swell.names import identifier_problem, text_problem
 from swell.policy.admission import admit
 from swell.records import CallGrown, CallRecord, SpanRecord
 from swell.wire.messages import (
@@ -118,6 +119,10 @@ class Intake:
         problem = id_problem(message.call_id, "a call") or _problem(0, message.ends, message.blobs, payload)
         if message.trace and sum(len(name) + len(text) for name, text in message.trace.items()) > TRACE_MAX:
             problem = f"the trace context of a call may have {TRACE_MAX:,} characters"
+        if message.method and (unnamed := identifier_problem(message.method, "method")):
+            problem = unnamed
+        if message.parent and (unnamed := text_problem(message.parent, "id of a caller")):
+            problem = unnamed
         if not problem and (message.kind is CallKind.WEB or message.method in pool.web_methods):
             problem = _web_problem(message, pool)
         if not problem and message.parameters:

@@ -45,6 +45,4 @@ def label_problem(label: str) -> str:
     """Return why a label that a user chose is none; "" if it is one."""
     if len(label) <= LABEL_MAX and _LABEL.fullmatch(label):
         return ""
-    return (
-        f"label {label!r} must be 1 to {LABEL_MAX} lower-case letters, digits and dashes, and begin and end with none"
-    )
+    return f"label {label!r:.200} must be 1 to {LABEL_MAX} lower-case letters, digits and dashes, no dash at its ends"

@@ -6,7 +6,8 @@ ways. This module must not know where a spec comes from, or what nodes there are
 
 from __future__ import annotations
 
-from swell.model import AutoscalerSettings, FunctionSpec
+from swell.model import AutoscalerSettings, ClassSpec, FunctionSpec, WebSpec
+from swell.names import function_name_problem, identifier_problem, text_problem, variables_problem
 from swell.policy.labels import label_problem
 
 __all__ = ["settings_unsoundness", "unsoundness"]
@@ -14,10 +15,15 @@ __all__ = ["settings_unsoundness", "unsoundness"]
 SECONDS_MAX = 86_400
 INPUTS_MAX = 1_000
 CORES_MAX = 1_000_000
+METHOD_MAX = 32  #: characters
+WEB_KINDS = frozenset({"asgi", "wsgi", "endpoint", "server"})
+PARAMETER_KINDS = frozenset({"str", "int", "bool", "bytes"})
 
 
 def unsoundness(spec: FunctionSpec) -> str:
     """Return what is wrong with a spec, naming the value and its bounds; "" if nothing."""
+    if problem := _names_unsoundness(spec):
+        return problem
     concurrency, batching, retry, resources = spec.concurrency, spec.batching, spec.retry, spec.resources
     # Each row: name, value, least and largest. A comparison with what is not a number is false, and so refused.
     rows: list[tuple[str, float, float, float]] = [
@@ -41,10 +47,37 @@ def unsoundness(spec: FunctionSpec) -> str:
     for name, value, least, largest in rows:
         if not least <= value <= largest:
             return f"{name} = {value:g} is outside {least:,g} to {largest:,g}"
-    for web in spec.web_methods.values():
-        if web.label is not None and (problem := label_problem(web.label)):
-            return problem
     return settings_unsoundness(spec.autoscaler)
+
+
+def _names_unsoundness(spec: FunctionSpec) -> str:
+    """Return what is wrong with the words of a spec, which people will read."""
+    problems = [
+        function_name_problem(spec.name),
+        variables_problem(spec.variables),
+        *(text_problem(request.kind, "kind of GPU") for request in spec.resources.gpu),
+        *map(_web_unsoundness, spec.web_methods.values()),
+        "" if spec.cls is None else _class_unsoundness(spec.cls),
+        "workdir has a NUL in it, which no path can have" if "\0" in spec.workdir else "",
+    ]
+    return next(filter(None, problems), "")
+
+
+def _class_unsoundness(cls: ClassSpec) -> str:
+    problems = [identifier_problem(method.name, "method") for method in cls.methods]
+    for parameter in cls.parameters:
+        problems.append(identifier_problem(parameter.name, "parameter"))
+        if parameter.kind not in PARAMETER_KINDS:
+            problems.append(f"{parameter.kind!r:.200} is not a type of parameter; use str, int, bool or bytes")
+    return next(filter(None, problems), "")
+
+
+def _web_unsoundness(web: WebSpec) -> str:
+    if web.kind not in WEB_KINDS:
+        return f"{web.kind!r:.200} is not a kind of web function; use one of {', '.join(sorted(WEB_KINDS))}"
+    if not (web.method.isascii() and web.method.isalpha() and len(web.method) <= METHOD_MAX):
+        return f"{web.method!r:.200} is not a method of HTTP: 1 to {METHOD_MAX} letters, such as GET"
+    return "" if web.label is None else label_problem(web.label)
 
 
 def settings_unsoundness(settings: AutoscalerSettings) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Final, NoReturn
 
 from swell.errors import InvalidError
+from swell.private_files import connect_socket
 from swell.wire import codec
 from swell.wire.messages import PROTOCOL, Hello, Message, ToContainer
 
@@ -29,14 +30,13 @@ def connect(address: str) -> socket.socket:
 
     Raises:
         InvalidError: the address is not of the form unix:/path.
+        ConnectionError: who answers is another user.
         OSError: nobody answers there.
     """
     scheme, _, path = address.partition(":")
     if scheme != "unix" or not path:
         raise InvalidError(f"server address {address!r} is not of the form unix:/path")
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.connect(path)
-    return connection
+    return connect_socket(path)
 
 
 def die() -> NoReturn:

@@ -10,6 +10,7 @@ import time
 import warnings
 
 from swell.errors import Error, ServerWarning
+from swell.escaping import many_lines
 
 __all__ = ["Allowance"]
 
@@ -57,4 +58,4 @@ class Allowance:
         self._refusals += 1
         if self._refusals % WARN_EVERY == 0:
             text = f"{self._name}: progress is limited, {self._refusals} times so far: {error}"
-            warnings.warn(text, ServerWarning, stacklevel=2)
+            warnings.warn(many_lines(text), ServerWarning, stacklevel=2)

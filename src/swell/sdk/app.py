@@ -11,12 +11,12 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
 
 from swell.errors import InvalidError
+from swell.names import check_tags
 from swell.sdk.cls import Cls, install_methods
 from swell.sdk.declare import class_spec, function_spec
 from swell.sdk.entrypoint import LocalEntrypoint
 from swell.sdk.function import Function
 from swell.sdk.image import Image
-from swell.sdk.names import check_tags
 from swell.sdk.options import ClassOptions, FunctionOptions
 from swell.sdk.surroundings import surroundings
 

@@ -12,11 +12,12 @@ from getpass import getuser
 from typing import TYPE_CHECKING, Any, Final
 
 from swell.errors import InvalidError, ServerWarning
+from swell.escaping import many_lines, one_line
 from swell.model import Provenance, Strategy
+from swell.names import TEXT_MAX, check_object_name, check_tag
 from swell.sdk.bundling import bundle
 from swell.sdk.client import mint_id
 from swell.sdk.link import Link
-from swell.sdk.names import check_object_name, check_tag
 from swell.sdk.notices import show_notices
 from swell.sdk.source import name_script
 from swell.wire.apps import DeployApp, Deployed
@@ -58,7 +59,7 @@ async def deploy(
     assert isinstance(deployed, Deployed)
     show_notices(link)
     for text in deployed.warnings:
-        warnings.warn(text, ServerWarning, stacklevel=2)
+        warnings.warn(many_lines(text), ServerWarning, stacklevel=2)
     return deployed
 
 
@@ -78,7 +79,7 @@ def provenance() -> Provenance:
     """Return who deploys, with what, and from which commit, as far as that can be told."""
     from importlib.metadata import version
 
-    return Provenance(_user(), f"swell {version('swell')}", _commit(os.getcwd()))
+    return Provenance(one_line(_user())[:TEXT_MAX], f"swell {version('swell')}", _commit(os.getcwd()))
 
 
 def _user() -> str:

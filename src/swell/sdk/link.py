@@ -20,6 +20,7 @@ from collections import deque
 from typing import ClassVar
 
 from swell.errors import ConnectionError, Error, from_wire
+from swell.private_files import connect_socket
 from swell.wire import codec
 from swell.wire.messages import PROTOCOL, Accepted, CancelCall, Failed, Hello, Items, Message, Outputs, Refused, Welcome
 
@@ -254,17 +255,14 @@ def connect(address: str) -> socket.socket:
     """Connect to a server's address.
 
     Raises:
-        ConnectionError: nobody listens there, or the address is of no known kind.
+        ConnectionError: nobody listens there, or another user does, or the address is of no known kind.
     """
     kind, _, path = address.partition(":")
     if kind != "unix" or not path:
         raise ConnectionError(f"{address!r} is not the address of a server; expected unix:/path/to/socket")
-    endpoint = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        endpoint.connect(path)
+        return connect_socket(path)
     except OSError as error:
-        endpoint.close()
         raise ConnectionError(
             f"no server listens at {address}: {error.strerror}; one that a run started ended with it"
         ) from None
-    return endpoint

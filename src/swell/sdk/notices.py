@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 
 from swell.errors import ServerWarning
+from swell.escaping import many_lines
 from swell.sdk.link import Link
 from swell.sdk.output import current_output
 from swell.wire.messages import Notice
@@ -25,4 +26,4 @@ def show_notices(link: Link) -> None:
         if output is not None:
             output.notice(message.text)
         else:
-            warnings.warn(message.text, ServerWarning, stacklevel=2)
+            warnings.warn(many_lines(message.text), ServerWarning, stacklevel=2)

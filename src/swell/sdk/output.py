@@ -14,6 +14,8 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, Protocol, TextIO
 
+from swell.escaping import log_lines, many_lines, one_line
+
 if TYPE_CHECKING:
     from swell.wire.messages import Log, Progress
 
@@ -83,7 +85,7 @@ class PlainOutput:
         stream = self._stream("system")
         lead = f"{local_time()} " if self._timestamps else ""
         begin, end = (_COLOURS["system"], _RESET) if has_colour(stream) else ("", "")
-        self._write(stream, f"{lead}{begin}swell: {text}{end}\n")
+        self._write(stream, f"{lead}{begin}swell: {many_lines(text)}{end}\n")
 
     def map_started(self, map_id: str, function_name: str) -> None:
         """Show nothing."""
@@ -125,11 +127,15 @@ def log_lead(function_name: str, container_id: str) -> str:
 
 
 def led_lines(lead: str, stream: str, text: str, *, colour: bool) -> str:
-    """Return lines, each with a lead before it, and in the colour of its stream if there are colours."""
+    """Return lines, each with a lead before it, and in the colour of its stream if there are colours.
+
+    Everything is escaped: see `escaping.log_lines` for what becomes of carriage returns and colours in the text.
+    """
+    lead = one_line(lead)
     before, after = f"{lead} ", "\n"
     if colour:
-        before, after = f"{_DIM}{lead}{_RESET} {_COLOURS[stream]}", f"{_RESET}\n"
-    return "".join(before + line + after for line in text.removesuffix("\n").split("\n"))
+        before, after = f"{_DIM}{lead}{_RESET} {_COLOURS.get(stream, _RESET)}", f"{_RESET}\n"
+    return "".join(before + line + after for line in log_lines(text, colours=colour))
 
 
 def local_time() -> str:

@@ -8,13 +8,13 @@ share its server. This module must not know what is run there.
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import threading
 from typing import ClassVar
 
-from swell.home import new_run_dir
+from swell.home import new_run_dir, socket_path
+from swell.private_files import bind_socket, check_directory, new_directory
 
 __all__ = ["PrivateServer"]
 
@@ -73,12 +73,11 @@ class PrivateServer:
 
     def _start(self) -> None:
         self._run_dir = run_dir = new_run_dir()
-        os.mkdir(run_dir, 0o700)
-        path = os.path.join(run_dir, "server.sock")
+        new_directory(run_dir)
+        check_directory(run_dir)  # what it lies in was not made here
+        path = socket_path(run_dir)
         hold, self._lifeline = os.pipe()
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-            listener.bind(path)
-            os.chmod(path, 0o600)
+        with bind_socket(path) as listener:
             listener.listen(4_096)
             try:
                 self._process = subprocess.Popen(

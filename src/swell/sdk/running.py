@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 from swell.config import Settings
 from swell.errors import Error, InvalidError
+from swell.escaping import one_line
 from swell.model import FunctionSpec
+from swell.names import TEXT_MAX
 from swell.sdk.blocking import run_blocking
 from swell.sdk.client import PRIVATE, Client, lasting_address, mint_id
 from swell.sdk.environment import present_environment
@@ -128,7 +130,7 @@ class RunContext:
         message = OpenApp(
             request,
             mint_id("ap-"),
-            self._name or self._app.description,
+            one_line(self._name or self._app.description)[:TEXT_MAX],
             environment,
             specs,
             watch=output is not None,

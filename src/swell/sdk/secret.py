@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from swell.errors import InvalidError
-from swell.sdk.names import check_object_name
+from swell.names import check_object_name
 
 __all__ = ["Secret"]
 

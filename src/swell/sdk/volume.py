@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from swell.sdk.names import check_object_name
+from swell.names import check_object_name
 
 __all__ = ["Volume"]
 

@@ -13,6 +13,8 @@ import os
 import secrets
 import sys
 
+from swell.errors import InvalidError
+from swell.private_files import read_file, replace_file
 from swell.server.errands import Errands
 from swell.server.places import Places
 
@@ -62,12 +64,10 @@ class Edge:
     def _write_token(self) -> None:
         """Make the token that opens the admin surface, unless a former server has."""
         path = self._places.admin_token_path
-        if path.exists() and path.stat().st_size:
-            return
-        draft = path.with_name(f"{path.name}~")
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(32))
-        os.replace(draft, path)  # it is whole, or not there
+        with contextlib.suppress(FileNotFoundError):
+            if read_file(path, is_secret=True):
+                return
+        replace_file(path, secrets.token_urlsafe(32).encode())
 
     async def _keep(self) -> None:
         loop, pause = asyncio.get_running_loop(), PAUSE_S
@@ -84,7 +84,7 @@ class Edge:
         """Run it once; return how it ended."""
         try:
             self._write_token()
-        except OSError as error:
+        except (OSError, InvalidError) as error:
             return f"could not be given a token: {error}"
         hold, self._lifeline = os.pipe()
         try:

@@ -301,7 +301,7 @@ class Inquiries:
             self._logbook.follow(to.number, Follower(wanted, fresh.append, lambda: None))
         try:
             kept = await self._logbook.read(wanted)
-        except OSError as error:
+        except (OSError, InvalidError) as error:
             give_up(f"the log cannot be read: {error}")
             return
         # What was read may end with some of what is fresh already, and lack its beginning if only so many are wanted.

@@ -19,6 +19,9 @@ from typing import BinaryIO, NamedTuple
 import msgspec
 from msgspec import Struct, field
 
+from swell.errors import InvalidError
+from swell.private_files import open_file
+
 __all__ = ["Entry", "Follower", "Logbook", "Wanted"]
 
 log = logging.getLogger("swell.server")
@@ -113,7 +116,7 @@ class Logbook:
             if file.tell() > self._half:
                 self._turn(entry.app_id)
             self._failed = False
-        except OSError as error:
+        except (OSError, InvalidError) as error:
             if not self._failed:  # once: a full disk fails every line
                 log.warning("what containers write cannot be kept in %s: %s", self._directory, error)
             self._failed = True
@@ -124,7 +127,7 @@ class Logbook:
             if len(self._files) >= OPEN_MAX:
                 self._files.pop(next(iter(self._files))).close()
             path = self._path(app_id)
-            file = path.open("ab")
+            file = os.fdopen(open_file(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab")
             if _is_cut_off(path):
                 file.write(b"\n")  # or the next line would be lost with that one
         self._files[app_id] = file
@@ -132,7 +135,7 @@ class Logbook:
 
     def _drop_old(self, directory: Path, written_before: float) -> None:
         for path in directory.iterdir():
-            if path.stat().st_mtime < written_before:
+            if path.lstat().st_mtime < written_before:
                 file = self._files.pop(path.name.partition(".")[0], None)
                 if file is not None:
                     file.close()
@@ -206,7 +209,7 @@ class Logbook:
 
 def _opened(path: Path, opened: ExitStack) -> BinaryIO | None:
     try:
-        return opened.enter_context(path.open("rb"))
+        return opened.enter_context(open(open_file(path, os.O_RDONLY), "rb"))
     except FileNotFoundError:
         return None
 
@@ -222,7 +225,7 @@ def _is_still_at(path: Path, file: BinaryIO | None) -> bool:
 
 def _is_cut_off(path: Path) -> bool:
     """Tell whether the last line of a file has no end: a server was killed while it wrote it."""
-    with path.open("rb") as file:
+    with open(open_file(path, os.O_RDONLY), "rb") as file:
         if not file.seek(0, os.SEEK_END):
             return False
         file.seek(-1, os.SEEK_END)

@@ -29,6 +29,7 @@ from swell.backends.process.backend import ProcessBackend
 from swell.collector import calm
 from swell.config import Settings
 from swell.errors import Error, InvalidError
+from swell.home import socket_path
 from swell.logs import begin_logging
 from swell.ports import Store, StoreBroken
 from swell.server.connection import Connection
@@ -83,7 +84,6 @@ class Life:
 
 
 def _plane(settings: Settings, store: Store, places: Places) -> ControlPlane:
-    places.make()
     backend = ProcessBackend(NvmlProvider(), places.run_dir, settings.log_line_max)
     return ControlPlane(settings=settings, backend=backend, store=store, places=places, seed=secrets.token_hex(16))
 
@@ -95,7 +95,9 @@ async def _serve_client(listener: socket.socket, run_dir: Path, lifeline: int, s
     """Serve until the lifeline closes, or the server is told to stop."""
     life, loop = Life(), asyncio.get_running_loop()
     loop.add_reader(lifeline, life.end, "the client is gone")
-    plane = _plane(settings, MemoryStore(loop.call_soon), Places(f"unix:{listener.getsockname()}", run_dir))
+    places = Places(f"unix:{socket_path(str(run_dir))}", run_dir)  # what it is bound to may be a detour to a long path
+    places.make()
+    plane = _plane(settings, MemoryStore(loop.call_soon), places)
     await life.run(plane, listener, settings, up=lambda: None)
     loop.remove_reader(lifeline)
 
@@ -166,6 +168,7 @@ async def _serve_all(residence: Residence, settings: Settings, up: Callable[[], 
 
     life = Life()
     places = Places(f"unix:{residence.socket_path}", residence.run_dir, residence.data_dir)
+    places.make()
     planes: list[ControlPlane] = []
 
     def broken(error: StoreBroken) -> None:

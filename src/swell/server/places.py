@@ -7,6 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from swell.private_files import check_entry, make_directory
 from swell.wire.blob_names import KEPT
 
 __all__ = ["Places"]
@@ -37,13 +38,19 @@ class Places(Struct, frozen=True):
         return (self.data_dir or self.run_dir) / ADMIN_TOKEN
 
     def make(self) -> None:
-        """Make the directories that are not there yet."""
+        """Make the directories that are not there yet.
+
+        Raises:
+            InvalidError: one that is there is a link or not this user's, or others may write to it.
+        """
         for directory in (self.run_dir, self.blob_dir, self.web_dir):
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_directory(directory)
         kept = self.blob_dir / KEPT
         if self.data_dir is None:
-            kept.mkdir(mode=0o700, exist_ok=True)
+            make_directory(kept)
             return
         for name in ("blobs", "bundles", "logs"):
-            (self.data_dir / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+            check_entry(self.data_dir / name)
+            make_directory(self.data_dir / name)
+        check_entry(self.admin_token_path, is_secret=True)
         kept.symlink_to(self.data_dir / "blobs")

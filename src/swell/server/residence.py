@@ -17,7 +17,8 @@ from pathlib import Path
 import msgspec
 
 from swell.errors import ConflictError, InvalidError
-from swell.home import Announcement, announced, announcement_path, new_run_dir, socket_path
+from swell.home import Announcement, announced, announcement_path, new_run_dir, remove_run_dir, socket_path
+from swell.private_files import bind_socket, make_directory, open_file, replace_file
 
 __all__ = ["READY", "Residence", "holder", "make_data_dir", "unwritable"]
 
@@ -34,7 +35,7 @@ def holder(data_dir: Path) -> int | None:
     here would let go of its own lock.
     """
     try:
-        lock = os.open(data_dir / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
+        lock = os.open(data_dir / LOCK_FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:  # nobody ever had it, or it is not for us to see
         return None
     try:
@@ -49,10 +50,10 @@ def make_data_dir(data_dir: Path) -> None:
     """Make a data directory if it is not there.
 
     Raises:
-        InvalidError: it cannot be made.
+        InvalidError: it cannot be made; or it is another user's, or others may write to it.
     """
     try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_directory(data_dir)
     except OSError as error:
         raise unwritable(data_dir, error) from None
 
@@ -81,7 +82,7 @@ class Residence:
         """
         make_data_dir(self.data_dir)
         try:
-            lock = os.open(self.data_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            lock = open_file(self.data_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise unwritable(self.data_dir, error) from None
         try:
@@ -97,7 +98,7 @@ class Residence:
         self._lock = lock
         former = announced(str(self.data_dir))
         if former is not None and former.run_dir:  # it was killed, and its template with it
-            shutil.rmtree(former.run_dir, ignore_errors=True)
+            remove_run_dir(former.run_dir)
 
     @property
     def socket_path(self) -> Path:
@@ -108,12 +109,7 @@ class Residence:
         """Return a listening socket that only this user can connect to."""
         path = self.socket_path
         path.unlink(missing_ok=True)  # of a server that was killed
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        before = os.umask(0o177)
-        try:
-            listener.bind(str(path))
-        finally:
-            os.umask(before)
+        listener = bind_socket(path)
         listener.listen(BACKLOG)
         listener.setblocking(False)
         return listener
@@ -121,11 +117,7 @@ class Residence:
     def announce(self, address: str) -> None:
         """Let clients find the server."""
         said = Announcement(address, os.getpid(), time.time(), version("swell"), str(self.run_dir))
-        path = announcement_path(str(self.data_dir))
-        draft = f"{path}~"
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(msgspec.json.encode(said))
-        os.replace(draft, path)
+        replace_file(announcement_path(str(self.data_dir)), msgspec.json.encode(said))
 
     def leave(self) -> None:
         """Take the announcement back, and let go of the directory. Safe to call twice."""

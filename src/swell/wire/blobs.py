@@ -130,7 +130,7 @@ def starts_with(lead: bytes, data: bytes, directory: str) -> bool:
     if not is_blob_name(name):
         return False
     try:
-        with open(os.path.join(directory, name), "rb", buffering=0) as file:
+        with open(os.open(os.path.join(directory, name), os.O_RDONLY | os.O_NOFOLLOW), "rb", buffering=0) as file:
             head = file.read(_SIZE.size)
             if len(head) < _SIZE.size:
                 return False
@@ -187,7 +187,7 @@ def _write(directory: str, name: str, parts: Sequence[memoryview]) -> None:
     folder, base = os.path.split(path)
     draft = os.path.join(folder, f"~{base}.{os.getpid()}.{threading.get_ident()}")
     try:
-        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         try:
             _write_all(fd, pieces)
             if name.startswith(KEPT):
@@ -226,7 +226,7 @@ def _write_all(fd: int, pieces: list[memoryview]) -> None:
 
 def _read(directory: str, name: str) -> list[memoryview]:
     try:
-        fd = os.open(os.path.join(directory, name), os.O_RDONLY)
+        fd = os.open(os.path.join(directory, name), os.O_RDONLY | os.O_NOFOLLOW)
         try:
             mapped = mmap.mmap(fd, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
         finally:

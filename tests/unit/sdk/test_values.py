@@ -11,8 +11,8 @@ import pytest
 
 from swell.errors import InvalidError
 from swell.model import GpuRequest, RetryPolicy, ScheduleSpec
+from swell.names import check_object_name
 from swell.sdk.image import Image
-from swell.sdk.names import check_object_name
 from swell.sdk.resources import parse_gpu
 from swell.sdk.retries import Retries, retry_policy
 from swell.sdk.schedule import Cron, Period

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -17,11 +16,13 @@ import pytest
 from swell.config import Settings
 from swell.errors import ConflictError, InvalidError
 from swell.home import announced, announcement_path, data_dir, new_run_dir, socket_path
+from swell.private_files import connect_socket
 from swell.server.residence import Residence, holder
 
 ANOTHER = """
 import sys
 from pathlib import Path
+from swell.private_files import connect_socket
 from swell.server.residence import Residence
 residence = Residence(Path(sys.argv[1]))
 residence.enter()
@@ -59,12 +60,11 @@ def mode(path: Path) -> int:
 
 
 def can_connect(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-        try:
-            client.connect(str(path))
-        except OSError:
-            return False
-        return True
+    try:
+        connect_socket(path).close()
+    except OSError:
+        return False
+    return True
 
 
 # ---------------------------------------------------------------- one server
@@ -155,24 +155,37 @@ def test_an_announcement_that_cannot_be_read_is_none(residence: Residence, garba
     residence.enter()
 
 
+def test_a_planted_announcement_has_nothing_removed_but_the_directory_of_a_server(tmp_path: Path) -> None:
+    residence = Residence(tmp_path / "data")
+    precious = [tmp_path / "photos", tmp_path / f"swell-{os.getuid()}-notes"]
+    for folder in precious:
+        folder.mkdir()
+    link = tmp_path / f"swell-{os.getuid()}-{'0' * 16}"
+    link.symlink_to(precious[0])
+    for path in (*precious, link, tmp_path / "photos\0"):
+        residence.run_dir = path
+        residence.enter()
+        residence.announce("unix:/here")
+        os.close(residence._lock)  # as if it had been killed
+        residence = Residence(residence.data_dir)
+        residence.enter()
+        assert all(folder.exists() for folder in precious)
+        os.close(residence._lock)
+
+
 # ---------------------------------------------------------------- places
 
 
-def test_a_socket_whose_path_would_be_too_long_is_elsewhere_and_always_there(tmp_path: Path) -> None:
-    residence = Residence(tmp_path / ("long" * 30))
-    assert len(os.fsencode(residence.socket_path)) < 100
-    assert residence.socket_path == Residence(residence.data_dir).socket_path
-    assert residence.socket_path != Residence(tmp_path / ("else" * 30)).socket_path
+@pytest.mark.parametrize("name", ["short", "long" * 60])
+def test_the_socket_is_in_the_directory_however_long_its_path_is(tmp_path: Path, name: str) -> None:
+    residence = Residence(tmp_path / name)
+    assert residence.socket_path == tmp_path / name / "server.sock"
     residence.enter()
     with residence.listen():
         assert can_connect(residence.socket_path)
         assert mode(residence.socket_path) == 0o600
     residence.leave()
     assert not residence.socket_path.exists()
-
-
-def test_a_short_path_is_in_the_directory() -> None:
-    assert socket_path("/data") == "/data/server.sock"
 
 
 def test_the_data_directory_is_where_it_is_set_or_the_users_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,8 @@ from typing import Final
 import msgspec
 
 from swell.errors import InvalidError, NotFoundError
+from swell.names import check_text
+from swell.private_files import make_directory, open_file, read_file, replace_file
 
 __all__ = ["Token", "create", "digest_of", "read", "revoke"]
 
@@ -43,11 +45,10 @@ def read(path: str) -> list[Token]:
     """Return all tokens, in the order in which they were made. There may be no file yet.
 
     Raises:
-        InvalidError: the file is not what was written there.
+        InvalidError: the file is not what was written there, or others may write to it.
     """
     try:
-        with open(path, "rb") as file:
-            return msgspec.json.decode(file.read(), type=list[Token])
+        return msgspec.json.decode(read_file(path), type=list[Token])
     except FileNotFoundError:
         return []
     except (OSError, msgspec.DecodeError) as error:
@@ -55,7 +56,12 @@ def read(path: str) -> list[Token]:
 
 
 def create(path: str, name: str = "") -> tuple[Token, str]:
-    """Make a token; return it, and its secret, which is not kept."""
+    """Make a token; return it, and its secret, which is not kept.
+
+    Raises:
+        InvalidError: the name is too long, or has a control character.
+    """
+    check_text(name, "name of a token")
     secret = f"ws-{secrets.token_urlsafe(_SECRET_BYTES)}"
     token = Token(f"wk-{secrets.token_hex(_ID_BYTES)}", digest_of(secret.encode()), time.time(), name)
     with _alone(path):
@@ -80,8 +86,8 @@ def revoke(path: str, token_id: str) -> None:
 @contextlib.contextmanager
 def _alone(path: str) -> Generator[None]:
     """Keep other commands from changing the file meanwhile."""
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    lock = os.open(f"{path}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    make_directory(os.path.dirname(path))
+    lock = open_file(f"{path}.lock", os.O_CREAT | os.O_RDWR)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -90,12 +96,4 @@ def _alone(path: str) -> Generator[None]:
 
 
 def _write(path: str, tokens: list[Token]) -> None:
-    """Put a new file in the place of the old one: who reads sees either."""
-    draft = f"{path}.new"
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(draft)  # of a command that was killed
-    with open(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600), "wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(tokens)))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(draft, path)
+    replace_file(path, msgspec.json.format(msgspec.json.encode(tokens)))

@@ -12,6 +12,8 @@ import socket
 from abc import ABC, abstractmethod
 from typing import Final, Generic, TypeVar, cast
 
+from swell.private_files import bind_socket
+
 __all__ = ["Crowd", "Site"]
 
 T = TypeVar("T")
@@ -72,10 +74,8 @@ class Site(ABC):
 
     async def open(self) -> None:
         """Accept connections from now on."""
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener = bind_socket(self._path)
         listener.setblocking(False)
-        listener.bind(self._path)
-        os.chmod(self._path, 0o600)
         self._listener = listener.dup()
         self._server = await asyncio.get_running_loop().create_unix_server(
             self._connection, sock=listener, backlog=_BACKLOG

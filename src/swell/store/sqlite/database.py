@@ -12,7 +12,9 @@ from typing import Any, Final, Literal
 
 import apsw
 
+from swell.errors import InvalidError
 from swell.ports import StoreBroken
+from swell.private_files import check_entry
 from swell.store.sqlite.statements import migrations, statements
 
 __all__ = ["Database", "Synchronous"]
@@ -20,6 +22,7 @@ __all__ = ["Database", "Synchronous"]
 Synchronous = Literal["full", "normal"]
 
 APPLICATION_ID: Final = 0x7377656C  #: "swel": what other programs' databases do not have
+_BESIDE: Final = ("-wal", "-shm", "-journal")  #: what SQLite appends to the name for the files that it makes
 CACHE_KIB: Final = 32 << 10  #: of pages in memory: holds the index of the ids of a few hundred thousand calls
 WAL_BYTES_MAX: Final = (
     64 << 20
@@ -43,7 +46,11 @@ class Database:
         self.log_pages = 0  #: in the write-ahead log, as of the last commit
         self._statements = statements()
         try:
+            for name in (path, *(f"{path}{suffix}" for suffix in _BESIDE)):
+                check_entry(name)
             _make_file(path)
+        except InvalidError as error:
+            raise StoreBroken(str(error)) from error
         except OSError as error:
             raise _cannot_open(path, error.strerror) from error
         # Any, because apsw's annotations name a type (Buffer) that Python 3.11 does not have.

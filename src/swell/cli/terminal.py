@@ -1,0 +1,112 @@
+"""The one way from the command line to the terminal: everything printed there comes by here, and is escaped.
+
+Names, messages and logs are written by others: see `swell.escaping`. `test_tidy` refuses `print`, `click.echo`,
+`sys.stdout.write` and rich's Console in every other file of this package. This module must not know what is printed.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import TYPE_CHECKING, Final, TextIO
+
+import click
+
+from swell.escaping import json_document, many_lines, one_line
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+__all__ = [
+    "confirm",
+    "console",
+    "flush",
+    "line",
+    "literal",
+    "misuse",
+    "render",
+    "styled",
+    "text",
+    "warning",
+    "write_log_lines",
+]
+
+_YELLOW: Final = "yellow"
+
+
+def line(value: str = "", *, bold: bool = False, colour: str | None = None, err: bool = False) -> None:
+    """Print one line: a line feed in it is escaped, too, so that no name can look like a line of its own.
+
+    Args:
+        value: The line, without its end.
+        bold: In bold letters, on a terminal.
+        colour: By name, on a terminal.
+        err: To stderr in place of stdout.
+    """
+    click.secho(one_line(value), bold=bold or None, fg=colour, err=err)
+
+
+def text(value: str, *, err: bool = False) -> None:
+    """Print a text that may have several lines."""
+    click.echo(many_lines(value), err=err)
+
+
+def warning(value: str) -> None:
+    """Print a warning to stderr."""
+    line(f"Warning: {value}", colour=_YELLOW, err=True)
+
+
+def literal(document: str) -> None:
+    """Print a JSON document to stdout, for a program: it means what it meant before."""
+    click.echo(json_document(document))
+
+
+def styled(rendered: str) -> None:
+    """Write to stderr what `render` has returned: its content is escaped, its colours are ours."""
+    sys.stderr.write(rendered)
+
+
+def write_log_lines(lines: str, *, flush_now: bool) -> None:
+    """Write to stdout what `led_lines` has made of logs, which escapes them."""
+    sys.stdout.write(lines)
+    if flush_now:
+        sys.stdout.flush()
+
+
+def flush() -> None:
+    """Hand on what was printed so far: another program is about to have the terminal."""
+    sys.stdout.flush()
+
+
+def misuse(error: click.ClickException) -> None:
+    """Print what is wrong with a command line, and how it is used, to stderr."""
+    shown = io.StringIO()
+    error.show(shown)
+    sys.stderr.write(many_lines(shown.getvalue()))
+
+
+def confirm(question: str) -> None:
+    """Ask for a yes.
+
+    Raises:
+        Abort: it is a no.
+    """
+    click.confirm(one_line(question), abort=True)
+
+
+def console(stream: TextIO | None = None, *, width: int | None = None) -> Console:
+    """Return a console of rich that takes nothing in a text for markup, emoji or a link.
+
+    What is printed on it must be escaped already: `escaping.one_line` for a cell.
+    """
+    from rich.console import Console
+
+    return Console(file=stream, width=width, markup=False, emoji=False, highlight=False)
+
+
+def render(content: RenderableType, stream: TextIO) -> str:
+    """Return what a console of a stream would print, with its colours."""
+    target = console(stream)
+    with target.capture() as captured:
+        target.print(content)
+    return captured.get()

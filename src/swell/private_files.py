@@ -1,0 +1,299 @@
+"""Files, directories and sockets that are one user's alone: how they are made, and what is refused that was there.
+
+A data directory holds the token that opens everything, the code that containers run and what they returned. Whoever
+can write there is the server; whoever can read there has its secrets. So three rules:
+
+- **What is made is private from its first moment.** Directories are made with 0700, parents as well, files with 0600,
+  sockets with 0600 before they have a name. None of this is left to the umask, which may be 000.
+- **What is there is not trusted because it is there.** It must belong to this user, or to root, who can do anything as
+  it is; nobody else may write to it; and it is no symbolic link, which could lead to a file of the attacker's, or have
+  ours overwrite one of the user's. Files are opened without following links, and checked by what was opened.
+- **What is wrong is refused, not mended.** Others may have put something there already, and only its owner can know.
+  The message names the path, what was found and the command that mends it.
+
+A directory that others may read is accepted: names are no secret, what lies in it is 0600. A data directory may be
+reached by a symbolic link of this user's or root's, as that is how people move it to another disk; a link inside it is
+refused. Above it, a directory that everybody may write to must have the sticky bit, as /tmp does: in another, anybody
+could put their own in the place of ours. Directories that a group may write to are accepted there, as many systems make
+homes with a group for each user.
+
+This module must not know what the files are for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import stat
+import struct
+from collections.abc import Callable
+from typing import Final
+
+from swell.errors import ConnectionError, InvalidError
+
+__all__ = [
+    "bind_socket",
+    "check_directory",
+    "check_entry",
+    "check_peer",
+    "connect_socket",
+    "make_directory",
+    "new_directory",
+    "open_file",
+    "read_file",
+    "replace_file",
+]
+
+_OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+_FILE: Final = 0o600
+_DIRECTORY: Final = 0o700
+_PATH_MAX: Final = 107  #: bytes of a socket's path, for the system
+_CREDENTIALS: Final = struct.Struct("3i")  #: the kernel's struct ucred: pid, uid, gid
+
+
+# ---------------------------------------------------------------- directories
+
+
+def make_directory(path: str | os.PathLike[str]) -> None:
+    """Make a directory of this user's alone, and those above it that are missing; check it if it is there.
+
+    Raises:
+        InvalidError: what is there is not private.
+        OSError: it cannot be made.
+    """
+    path = os.path.abspath(path)
+    if not os.path.lexists(path):
+        parent = os.path.dirname(path)
+        if not os.path.isdir(parent):
+            make_directory(parent)
+        with contextlib.suppress(FileExistsError):  # another process was faster
+            new_directory(path)
+    check_directory(path)
+
+
+def new_directory(path: str | os.PathLike[str]) -> None:
+    """Make a directory that nobody else has: an error if there is anything of that name.
+
+    Raises:
+        OSError: it is there, or cannot be made.
+    """
+    os.mkdir(path, _DIRECTORY)
+    if stat.S_IMODE(os.lstat(path).st_mode) != _DIRECTORY:  # a umask that takes the owner's rights
+        os.chmod(path, _DIRECTORY)
+
+
+def check_directory(path: str | os.PathLike[str]) -> None:
+    """Refuse a directory in which others may have put something, or may put another in its place.
+
+    Raises:
+        InvalidError: says what was found, and how to mend it.
+        OSError: it is not there, or may not be looked at.
+    """
+    path = os.path.abspath(path)
+    _check_link(path)
+    real = os.path.realpath(path)
+    found = os.stat(real)
+    if not stat.S_ISDIR(found.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
+    _check(path, found)
+    while real != (above := os.path.dirname(real)):
+        real, mode = above, os.stat(above).st_mode
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            raise InvalidError(
+                f"{path} cannot be trusted: anybody may replace what is in {real}, which has mode {_shown(mode)}; "
+                f"chmod o-w {real}"
+            )
+
+
+def check_entry(path: str | os.PathLike[str], *, is_secret: bool = False) -> None:
+    """Refuse a file, directory or socket in a private directory that is a link, or not this user's; it may be missing.
+
+    For what is opened by others, such as a database. What is opened here is checked as it is opened.
+
+    Args:
+        path: Of the entry.
+        is_secret: Nobody else may read it, either.
+
+    Raises:
+        InvalidError: says what was found, and how to mend it.
+    """
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return
+    _check(os.fspath(path), found, is_secret=is_secret)
+
+
+def _check_link(path: str) -> None:
+    """Refuse a symbolic link of somebody else's on the way to a path."""
+    while path != os.path.dirname(path):
+        try:
+            found = os.lstat(path)
+        except FileNotFoundError:
+            found = None
+        if found is not None and stat.S_ISLNK(found.st_mode) and not _is_trusted(found.st_uid):
+            raise InvalidError(
+                f"{path} is a symbolic link of user {found.st_uid}, and this is user {os.geteuid()}: remove it"
+            )
+        path = os.path.dirname(path)
+
+
+def _check(path: str, found: os.stat_result, *, is_secret: bool = False) -> None:
+    if stat.S_ISLNK(found.st_mode):
+        raise InvalidError(f"{path} is a symbolic link, which is not followed here: remove it, or put the file there")
+    if not _is_trusted(found.st_uid):
+        raise InvalidError(
+            f"{path} belongs to user {found.st_uid}, and this is user {os.geteuid()}: what is in it cannot be trusted. "
+            f"Use another, or see what is in it, then chown {os.geteuid()} {path}"
+        )
+    wrong = _OTHERS if is_secret else _OTHERS_WRITE
+    if found.st_mode & wrong:
+        may = "read or write" if is_secret else "write to"
+        mended = "700" if stat.S_ISDIR(found.st_mode) else "600"
+        raise InvalidError(
+            f"others may {may} {path}, which has mode {_shown(found.st_mode)}: see that nobody has put anything there, "
+            f"then chmod {mended} {path}"
+        )
+
+
+def _is_trusted(uid: int) -> bool:
+    return uid in (os.geteuid(), 0)
+
+
+def _shown(mode: int) -> str:
+    return f"{stat.S_IMODE(mode):04o}"
+
+
+# ---------------------------------------------------------------- files
+
+
+def open_file(path: str | os.PathLike[str], flags: int, *, is_secret: bool = False) -> int:
+    """Open a file of this user's alone, or make it with O_CREAT; return its descriptor, which children do not get.
+
+    One of ours that others may read, as an older version made some, is closed to them, unless it is a secret.
+
+    Args:
+        path: Of the file; the directory it is in must be private.
+        flags: As for `os.open`.
+        is_secret: Refuse it if others may read it: they may have.
+
+    Raises:
+        InvalidError: it is a link or no file, or belongs to another user, or others may write to it.
+        OSError: it cannot be opened.
+    """
+    path = os.fspath(path)
+    try:
+        # O_NONBLOCK: a pipe that stands there must not have us wait for who never comes. Files know no waiting.
+        fd = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, _FILE)
+    except OSError:
+        check_entry(path)  # what it is says more than why it cannot be opened
+        raise
+    try:
+        found = os.fstat(fd)
+        _check(path, found, is_secret=is_secret)
+        if not stat.S_ISREG(found.st_mode):
+            raise InvalidError(f"{path} is no file: remove it")
+        if found.st_mode & _OTHERS and found.st_uid == os.geteuid():
+            os.fchmod(fd, _FILE)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def read_file(path: str | os.PathLike[str], *, is_secret: bool = False) -> bytes:
+    """Return what is in a file of this user's alone.
+
+    Raises:
+        InvalidError: as for `open_file`.
+        OSError: it cannot be read; FileNotFoundError: it is not there.
+    """
+    with open(open_file(path, os.O_RDONLY, is_secret=is_secret), "rb") as file:
+        return file.read()
+
+
+def replace_file(path: str | os.PathLike[str], content: bytes) -> None:
+    """Put a new file in the place of one, if there is one, that others can never read: who reads it sees either.
+
+    It is on the disk when this returns.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path = os.fspath(path)
+    draft = f"{path}~"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(draft)  # of a process that was killed
+    with open(open_file(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(draft, path)
+
+
+# ---------------------------------------------------------------- sockets
+
+
+def bind_socket(path: str | os.PathLike[str]) -> socket.socket:
+    """Return a socket bound to a path that only this user can connect to; it does not listen yet.
+
+    Raises:
+        OSError: there is something of that name, or it cannot be made.
+    """
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        os.fchmod(bound.fileno(), _FILE)  # a bound socket gets the mode that it had before, so it never had another
+        _at(bound.bind, path)
+    except BaseException:
+        bound.close()
+        raise
+    return bound
+
+
+def connect_socket(path: str | os.PathLike[str]) -> socket.socket:
+    """Return a connection to a server of this user's, or of root's.
+
+    Raises:
+        ConnectionError: it is another user's: no secret must be told to it.
+        OSError: nobody listens there.
+    """
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _at(connection.connect, path)
+        check_peer(connection, os.fspath(path))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def check_peer(connection: socket.socket, path: str) -> None:
+    """Refuse a server that is another user's, by what the kernel knows of who listens.
+
+    Raises:
+        ConnectionError: it is.
+    """
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    _, uid, _ = _CREDENTIALS.unpack(credentials)
+    if not _is_trusted(uid):
+        raise ConnectionError(
+            f"the server at {path} belongs to user {uid}, and this is user {os.geteuid()}: it is not told anything. "
+            "SWELL_DATA_DIR and SWELL_SERVER name another"
+        )
+
+
+def _at(act: Callable[[str], None], path: str | os.PathLike[str]) -> None:
+    """Bind or connect at a path of any length: one that is too long for the system is reached from its directory."""
+    path = os.fspath(path)
+    if len(os.fsencode(path)) <= _PATH_MAX:
+        act(path)
+        return
+    folder, name = os.path.split(path)
+    directory = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        act(f"/proc/self/fd/{directory}/{name}")
+    finally:
+        os.close(directory)
