@@ -154,6 +154,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     admin_result_max: Annotated[
         int, Meta(ge=1_024, description="Bytes of one result that the JSON API shows; a larger one it only names.")
     ] = 16 * MIB
+    admin_connections_max: Annotated[
+        int, Meta(ge=1, description="Connections to the admin port that are open at once.")
+    ] = 256
     web_rate: Annotated[float, Meta(gt=0, description="Requests per second that web endpoints take together.")] = 200.0
     web_burst_s: Annotated[
         float, Meta(gt=0, description="Requests that may come at once, as seconds of that rate.")

@@ -57,6 +57,8 @@ def routes(client: Client, settings: Settings) -> list[BaseRoute]:
         app, container = asked.get("app", ""), asked.get("container", "")
         if not (app or container):
             return refused(422, "InvalidError", "the query must name an app or a container")
+        if request.method == "HEAD":  # which would wait for the end of a stream that has none
+            return Response(media_type="text/event-stream", headers={"cache-control": "no-store"})
         question = ReadLogs(1, app, container, asked.get("function", ""), asked.get("call", ""), tail=TAIL, follow=True)
         try:
             link = await LoopLink.connect(client.address, settings.token, settings.frame_max)

@@ -11,6 +11,7 @@ import time
 from functools import partial
 from typing import Final
 
+from swell.edge.connections import Connections
 from swell.edge.gateway.client import Connection
 from swell.edge.gateway.exchange import Exchange, Means
 from swell.edge.gateway.head import RequestHead
@@ -37,15 +38,18 @@ class Gateway:
         tokens: Who may use what asks for a token.
         admin_token: Who has it is told more.
         traffic: Where requests are counted.
+        connections_max: How many connections of clients may be open at once.
     """
 
-    def __init__(self, means: Means, tokens: ProxyTokens, admin_token: str, traffic: Traffic) -> None:
+    def __init__(
+        self, means: Means, tokens: ProxyTokens, admin_token: str, traffic: Traffic, *, connections_max: int
+    ) -> None:
         self.settings = means.settings
         self._means = means
         self._tokens = tokens
         self._admin_token = admin_token.encode()
         self._traffic = traffic
-        self._connections: set[Connection] = set()
+        self._connections: Connections[Connection] = Connections("web", connections_max, traffic)
         self._bucket = Bucket(self.settings.web_rate, self.settings.web_burst_s, time.monotonic())
         self._server: asyncio.Server | None = None
 
@@ -60,20 +64,17 @@ class Gateway:
         """Take none any more, and break those that there are."""
         if self._server is not None:
             self._server.close()
-        for connection in list(self._connections):
+        for connection in self._connections:
             connection.close()
         self._means.upstreams.close()
 
     def enter(self, connection: Connection) -> bool:
         """Count a connection; False if there are too many."""
-        if len(self._connections) >= self.settings.web_connections_max:
-            return False
-        self._connections.add(connection)
-        return True
+        return self._connections.enter(connection)
 
     def leave(self, connection: Connection) -> None:
         """A connection has ended."""
-        self._connections.discard(connection)
+        self._connections.leave(connection)
 
     # ------------------------------------------------------------ requests
 
