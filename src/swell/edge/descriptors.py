@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 
 __all__ = ["DescriptorShares", "divide_descriptors", "raise_descriptor_limit"]
 
-RESERVED: Final = 64  #: for what is no connection of a client or to a container: listeners, the server, files, the loop
+#: For the listeners, the server, files, the loop, and clients that are just being told that there is no room for them.
+RESERVED: Final = 160
 PER_ADMIN_CONNECTION: Final = 2  #: one that follows a log has another connection, to the server
 ENOUGH: Final = 1 << 20  #: of a limit that is infinite
 
@@ -44,7 +45,7 @@ def divide_descriptors(limit: int, clients_max: int, admin_max: int) -> Descript
 
     Returns:
         The shares: at least 1 connection of each kind, however low the limit is. With a limit of 1,024 and the default
-        settings, the admin port gets 120 connections (240 descriptors), and the gateway 360 with 360 to containers.
+        settings, the admin port gets 108 connections (216 descriptors), and the gateway 324 with 324 to containers.
     """
     usable = max(0, limit - RESERVED)
     admin = max(1, min(admin_max, usable // (4 * PER_ADMIN_CONNECTION)))

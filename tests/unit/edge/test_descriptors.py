@@ -15,7 +15,7 @@ def test_with_enough_all_get_what_the_settings_say() -> None:
 
 
 def test_with_little_each_gets_its_part() -> None:
-    assert divide_descriptors(1_024, 4_096, 256) == DescriptorShares(clients=360, upstream=360, admin=120)
+    assert divide_descriptors(1_024, 4_096, 256) == DescriptorShares(clients=324, upstream=324, admin=108)
 
 
 @given(limit=st.integers(0, 1 << 21), clients_max=st.integers(1, 1 << 20), admin_max=st.integers(1, 1 << 20))

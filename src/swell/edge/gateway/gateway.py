@@ -101,6 +101,8 @@ class Gateway:
         if wait_s:
             text = f"more than {self.settings.web_rate:g} requests per second (web_rate)"
             raise Refusal(429, text, [(b"retry-after", b"%d" % math.ceil(wait_s))])
+        if self._means.leases.is_full:
+            raise Refusal(503, "the server does not keep up with the requests", [(b"retry-after", b"1")])
         target, key = without_round_trip(head.target)
         if key:
             return self._continued(client, key)
