@@ -12,13 +12,13 @@ import psutil
 import pytest
 
 from swell.model import Concurrency, FunctionSpec, Source, WebSpec
-from swell.runner.web.app_site import _MESSAGE_MAX as MESSAGE_MAX
 
 Start = Callable[..., Any]
 
 PATIENCE_S = 20.0
 GROWTH_MAX = 12 << 20  #: bytes that a container may grow by
 VOLUME = 4 * GROWTH_MAX
+MESSAGE_MAX = 2 << 20  #: bytes of a message
 CONT, TEXT, BINARY, PING = 0x0, 0x1, 0x2, 0x9
 
 HANDSHAKE = (
