@@ -154,14 +154,24 @@ class Settings(Struct, frozen=True, kw_only=True):
     admin_result_max: Annotated[
         int, Meta(ge=1_024, description="Bytes of one result that the JSON API shows; a larger one it only names.")
     ] = 16 * MIB
+    admin_connections_max: Annotated[
+        int, Meta(ge=1, description="Connections to the admin port that are open at once.")
+    ] = 256
     web_rate: Annotated[float, Meta(gt=0, description="Requests per second that web endpoints take together.")] = 200.0
     web_burst_s: Annotated[
         float, Meta(gt=0, description="Requests that may come at once, as seconds of that rate.")
     ] = 5.0
     web_body_max: Annotated[int, Meta(ge=0, description="Bytes that the body of a request may have.")] = 4 << 30
-    web_head_max: Annotated[int, Meta(ge=1_024, description="Bytes that the head of a request may have.")] = 64 << 10
+    web_head_max: Annotated[
+        int, Meta(ge=1_024, description="Bytes that the head of a request may have, at either port.")
+    ] = 64 << 10
     web_head_timeout_s: Annotated[
-        float, Meta(gt=0, description="How long the head of a request may take, and a pause within its body.")
+        float,
+        Meta(
+            gt=0,
+            description="How long the head of a request may take, and a pause within its body; at the admin port, also "
+            "a pause in reading the answer.",
+        ),
     ] = 30.0
     web_wait_s: Annotated[
         float, Meta(gt=0, description="How long a request waits for its answer before it is sent round by a redirect.")

@@ -34,6 +34,8 @@ def test_it_prints_a_link_that_works_once(tmp_path: Path) -> None:
 
         browser = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor())
         with browser.open(link, timeout=PATIENCE_S) as page:
+            assert page.url == link, "only the button of this page spends the link"
+        with browser.open(link, data=b"", timeout=PATIENCE_S) as page:
             assert page.url == f"{shown['admin_url']}/"
             assert page.headers["content-security-policy"].startswith("default-src 'self'")
         with pytest.raises(urllib.error.HTTPError) as refused, browser.open(link, timeout=PATIENCE_S):

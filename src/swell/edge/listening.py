@@ -9,6 +9,9 @@ __all__ = ["BACKLOG", "listen_at"]
 
 BACKLOG: Final = 4_096  #: connections that wait to be accepted
 
+#: A peer that has vanished without a word is noticed after about a minute. What is accepted inherits this.
+_PROBE: Final = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
+
 
 def listen_at(host: str, port: int, *, any_port: bool) -> socket.socket:
     """Return a listening socket.
@@ -19,6 +22,9 @@ def listen_at(host: str, port: int, *, any_port: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _PROBE:
+        listener.setsockopt(socket.IPPROTO_TCP, option, value)
     try:
         try:
             listener.bind((host, port))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -15,10 +16,11 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from swell.collector import calm
 from swell.config import Settings
+from swell.edge.descriptors import DescriptorShares, divide_descriptors, raise_descriptor_limit
 from swell.edge.gateway.exchange import Means
 from swell.edge.gateway.gateway import Gateway
 from swell.edge.gateway.leases import Leases
@@ -28,7 +30,7 @@ from swell.edge.listening import listen_at
 from swell.edge.traffic import Traffic
 from swell.errors import Error
 from swell.home import proxy_tokens_path
-from swell.logs import begin_logging
+from swell.logs import PeerLog, begin_logging
 from swell.private_files import connect_socket, read_file
 from swell.sdk.client import Client
 from swell.signals import reset_signals
@@ -60,6 +62,8 @@ class Edge:
         self._said = EdgeUp()
         self._troubles: dict[str, str] = {}  # by the setting that would help
         self._admin: Admin | None = None
+        self._shares = _descriptor_shares(settings)
+        self._peers = PeerLog(log)
 
     def _learn(self, routes: list[Route]) -> None:
         self._router.learn(routes)
@@ -79,11 +83,18 @@ class Edge:
         except (FileNotFoundError, ConnectionRefusedError) as error:
             log.debug("%s: %s", _GONE, error)
             return
+        self._loop.set_exception_handler(self._report)
         self._loop.add_reader(options.lifeline_fd, self.end, "the server is gone")
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self.end, f"the edge got {number.name}")
         means = Means(settings, self._leases, self._router, options.web_dir, self._loop)
-        gateway = Gateway(means, ProxyTokens(proxy_tokens_path(settings)), self._token, self._traffic)
+        gateway = Gateway(
+            means,
+            ProxyTokens(proxy_tokens_path(settings)),
+            self._token,
+            self._traffic,
+            connections_max=self._shares.clients,
+        )
         tasks = [self._loop.create_task(self._open_gateway(gateway)), self._loop.create_task(self._open_admin())]
         for task in tasks:
             task.add_done_callback(self._check)
@@ -94,6 +105,14 @@ class Edge:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._admin is not None:
             await self._admin.stop()
+
+    def _report(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Log what no code has caught. That descriptors are short is no defect, and comes once for each client."""
+        error = context.get("exception")
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            self._peers.warning("out of descriptors", "a connection cannot be accepted: %s", error.strerror)
+        else:
+            loop.default_exception_handler(context)
 
     def _check(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
@@ -117,7 +136,13 @@ class Edge:
         settings = self._settings
         client = Client(self._options.server, settings.token, settings)
         admin = self._admin = Admin(
-            client, settings, self._token, lambda: self._router.routes, self._traffic, any_port=self._options.any_port
+            client,
+            settings,
+            self._token,
+            lambda: self._router.routes,
+            self._traffic,
+            any_port=self._options.any_port,
+            connections_max=self._shares.admin,
         )
 
         async def listen() -> None:
@@ -149,6 +174,29 @@ class Edge:
         trouble = "; ".join(self._troubles.values())
         self._said = EdgeUp(url or said.url, admin_url or said.admin_url, trouble)
         self._leases.say(self._said)
+
+
+def _descriptor_shares(settings: Settings) -> DescriptorShares:
+    limit, clients_max, admin_max = (
+        raise_descriptor_limit(),
+        settings.web_connections_max,
+        settings.admin_connections_max,
+    )
+    shares = divide_descriptors(limit, clients_max, admin_max)
+    for name, wanted, share in (
+        ("web_connections_max", clients_max, shares.clients),
+        ("admin_connections_max", admin_max, shares.admin),
+    ):
+        if share < wanted:
+            log.warning(
+                "%s is %d, but a process may have only %d file descriptors here: %d connections are accepted; raise "
+                "the hard limit (ulimit -Hn), or lower the setting",
+                name,
+                wanted,
+                limit,
+                share,
+            )
+    return shares
 
 
 def _url(listener: socket.socket) -> str:

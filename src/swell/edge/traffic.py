@@ -20,6 +20,8 @@ class Traffic:
         self.refused: Counter[int] = Counter()  #: that were not let in, by status
         self.going_on: Counter[str] = Counter()  #: by label
         self.durations: dict[str, Histogram] = {}  #: by label
+        self.connections_open: Counter[str] = Counter()  #: by port: "web" or "admin"
+        self.connections_refused: Counter[str] = Counter()  #: because there were as many as may be, by port
 
     def began(self, label: str) -> None:
         """A request was let in."""

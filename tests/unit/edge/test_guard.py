@@ -7,6 +7,8 @@ import socket
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.responses import PlainTextResponse
 
 from swell.edge.admin.guard import Guard
@@ -32,6 +34,7 @@ def answer(
         "method": method,
         "path": path,
         "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers],
+        "client": also.get("client", ("127.0.0.1", 5)),
     }
     refusal = Guard(PlainTextResponse("in"), host, TOKEN, sessions).refusal(scope)
     if refusal is None:
@@ -99,12 +102,48 @@ def test_a_surface_that_others_reach_answers_to_addresses_and_its_own_name(sessi
         ("https://attacker.example", 403),
         ("null", 403),
         ("", 403),
+        ("http://[", 403),
+        ("http://", 403),
     ],
 )
 @pytest.mark.parametrize("path", ["/api/v1/status", "/login", "/assets/index.js", "/healthz"])
 def test_pages_of_other_origins_get_nothing(sessions: Sessions, origin: str, status: int, path: str) -> None:
     headers = [("host", "127.0.0.1:8701"), *BEARER.items(), ("origin", origin)]
     assert answer(sessions, path=path, headers=headers) == status
+
+
+@pytest.mark.parametrize(
+    ("client", "forwarded", "status"),
+    [
+        ("127.0.0.1", "dash.example", 200),
+        ("::1", "elsewhere.example, dash.example", 200),
+        ("127.0.0.1", "dash.example, elsewhere.example", 403),
+        ("127.0.0.1", "", 403),
+        ("10.0.0.7", "dash.example", 403),
+    ],
+)
+def test_a_proxy_on_this_machine_tells_which_host_a_page_is_of(
+    sessions: Sessions, client: str, forwarded: str, status: int
+) -> None:
+    headers = [("host", "127.0.0.1:8701"), *BEARER.items(), ("origin", "https://dash.example")]
+    headers.append(("x-forwarded-host", forwarded))
+    assert answer(sessions, headers=headers, client=(client, 5)) == status
+
+
+_TEXTS = st.one_of(
+    st.text(st.characters(max_codepoint=255), max_size=30),
+    st.sampled_from(
+        ["http://[", "http://[::1", "//[", "http://]", "http://localhost:x", "http://a@[", "localhost:²", "[::%]", ":"]
+    ),
+)
+_NAMES = st.sampled_from(
+    ["host", "origin", "cookie", "authorization", "accept", "sec-fetch-site", "x-forwarded-host", "x-forwarded-proto"]
+)
+
+
+@given(st.lists(st.tuples(_NAMES, _TEXTS), max_size=8), st.sampled_from([(), (("host", "localhost"),)]))
+def test_no_header_is_a_defect(headers: list[tuple[str, str]], also: tuple[tuple[str, str], ...]) -> None:
+    assert answer(Sessions(), headers=[*also, *headers]) in (401, 403, 421)
 
 
 @pytest.mark.parametrize(

@@ -22,19 +22,21 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute
 from starlette.routing import Route as HttpRoute
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from swell.config import Settings
 from swell.edge.admin import dashboard, following, live, login, metrics
 from swell.edge.admin.api.openapi import describe
 from swell.edge.admin.api.operation import PREFIX, Backstage, route_of
 from swell.edge.admin.api.table import OPERATIONS
+from swell.edge.admin.connection import AdminConnection, ConnectionContext
 from swell.edge.admin.failures import refused
 from swell.edge.admin.guard import Guard
 from swell.edge.admin.history import History
 from swell.edge.admin.sessions import Sessions
+from swell.edge.connections import Connections
 from swell.edge.listening import BACKLOG, listen_at
 from swell.edge.traffic import Traffic
+from swell.logs import PeerLog
 from swell.sdk.client import Client
 from swell.wire.observe import Observation, Observe
 from swell.wire.web import Route
@@ -56,6 +58,7 @@ class Admin:
         routes: Returns the web functions there are.
         traffic: What is counted of their requests.
         any_port: Take any free port if the one that is set is taken.
+        connections_max: How many connections may be open at once; by default, as many as the settings say.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Admin:
         traffic: Traffic,
         *,
         any_port: bool = False,
+        connections_max: int | None = None,
     ) -> None:
         self.sessions = Sessions()
         self._settings = settings
@@ -86,8 +90,7 @@ class Admin:
         )
         self._config = uvicorn.Config(
             cast("Any", Guard(app, settings.admin_host, token, self.sessions)),
-            http="httptools",
-            ws="websockets-sansio",
+            ws="none",
             lifespan="off",
             interface="asgi3",
             log_config=None,
@@ -96,6 +99,11 @@ class Admin:
             proxy_headers=False,
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE_S,
+        )
+        count_max = settings.admin_connections_max if connections_max is None else connections_max
+        self._connections: Connections[AdminConnection] = Connections("admin", count_max, traffic)
+        self._context = ConnectionContext(
+            self._config, cast("Any", self._traffic), settings, self._connections, PeerLog(log)
         )
 
     def _routes(self, backstage: Backstage, traffic: Traffic) -> list[BaseRoute]:
@@ -118,36 +126,28 @@ class Admin:
         """
         if not self._config.loaded:
             self._config.load()
-            # Bad requests are their senders' business, and what an app raises is told by `_broken`.
+            # Errors of clients are logged by their connections, and what an app raises by `_broken`.
             logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         host, port = self._settings.admin_host, self._settings.admin_port
         endpoint = listen_at(host, port, any_port=self._any_port)
         loop = asyncio.get_running_loop()
         self._observing = loop.create_task(self._history.run())
-        self._listener = await loop.create_server(self._connection, sock=endpoint, backlog=BACKLOG)
+        context = self._context
+        self._listener = await loop.create_server(lambda: AdminConnection(context), sock=endpoint, backlog=BACKLOG)
         name = f"[{host}]" if ":" in host else host
         return f"http://{name}:{endpoint.getsockname()[1]}"
-
-    def _connection(self) -> asyncio.BaseProtocol:
-        return HttpToolsProtocol(
-            config=self._config,
-            server_state=cast("Any", self._traffic),
-            app_state={},
-            _loop=asyncio.get_running_loop(),
-        )
 
     async def stop(self) -> None:
         """Listen no more, and end what is being answered. Safe to call twice, and before `start`."""
         if self._listener is not None:
             self._listener.close()
             self._listener = None
-        for connection in list(self._traffic.connections):
+        for connection in self._connections:
             connection.transport.abort()
         tasks = [*self._traffic.tasks, *([] if self._observing is None else [self._observing])]
         for task in tasks:
             task.cancel("the edge ends")
-        if tasks:
-            await asyncio.wait(tasks)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class _Traffic:

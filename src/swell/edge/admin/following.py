@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 from msgspec import Struct
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
@@ -26,7 +27,7 @@ from swell.sdk.loop_link import LoopLink
 from swell.wire.inquiries import LogEntry, ReadLogs
 from swell.wire.messages import Done, Failed
 
-__all__ = ["routes"]
+__all__ = ["Reader", "routes"]
 
 TAIL: Final = 200  #: entries that a reader begins with
 UNREAD_MAX: Final = 2 << 20  #: characters that wait for a slow reader; what is older is skipped, and how much is told
@@ -35,6 +36,7 @@ AT_ONCE_MAX: Final = 500  #: entries in one event
 TOGETHER_S: Final = 0.25  #: what comes within that time is sent as one event
 BEAT_S: Final = 15.0  #: something is sent at least so often, or a reader that is gone would not be noticed
 
+_FRESH: Final = {"cache-control": "no-store"}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -57,18 +59,28 @@ def routes(client: Client, settings: Settings) -> list[BaseRoute]:
         app, container = asked.get("app", ""), asked.get("container", "")
         if not (app or container):
             return refused(422, "InvalidError", "the query must name an app or a container")
+        if request.method == "HEAD":  # which would wait for the end of a stream that has none
+            return Response(media_type="text/event-stream", headers=_FRESH)
         question = ReadLogs(1, app, container, asked.get("function", ""), asked.get("call", ""), tail=TAIL, follow=True)
         try:
             link = await LoopLink.connect(client.address, settings.token, settings.frame_max)
         except Error as error:
             return failed(error)
-        reader = _Reader(link, question)
-        return StreamingResponse(reader.events(), media_type="text/event-stream", headers={"cache-control": "no-store"})
+
+        async def over() -> None:  # a browser that has left may never have begun to read: then nothing else shuts it
+            link.shut()
+
+        return StreamingResponse(
+            Reader(link, question).events(),
+            media_type="text/event-stream",
+            headers=_FRESH,
+            background=BackgroundTask(over),
+        )
 
     return [Route("/live/logs", follow)]
 
 
-class _Reader:
+class Reader:
     """Follows for one browser. What it does not read in time is dropped: memory here is everybody's."""
 
     def __init__(self, link: LoopLink, question: ReadLogs) -> None:

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Collection
 from hmac import compare_digest
-from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from swell.edge.admin.failures import refused
+from swell.edge.admin.forwarding import forwarded_host
 from swell.edge.admin.login import how_to_log_in
 from swell.edge.admin.sessions import Sessions
 from swell.edge.session_cookie import SESSION_COOKIE
@@ -64,7 +66,7 @@ class Guard:
                 f"this server does not answer for the host {', '.join(hosts)!r:.200}; use 127.0.0.1 or localhost",
             )
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != hosts[0]:
+        if origin is not None and not _is_of(origin, {hosts[0], forwarded_host(scope)}):
             return refused(403, "PermissionDeniedError", f"requests from pages of {origin!r:.200} are not answered")
         if scope["path"] in OPEN or scope["path"].startswith(OPEN_BELOW):
             return None
@@ -85,16 +87,19 @@ class Guard:
         return scheme.lower() == "bearer" and bool(self._token) and compare_digest(shown.strip().encode(), self._token)
 
     def _is_logged_in(self, scope: Scope, headers: Headers) -> bool:
-        try:
-            cookie = SimpleCookie(headers.get("cookie", "")).get(SESSION_COOKIE)
-        except CookieError:
-            return False
-        if cookie is None or not self._sessions.knows(cookie.value):
+        cookie = cookie_parser("; ".join(headers.getlist("cookie"))).get(SESSION_COOKIE)
+        if cookie is None or not self._sessions.knows(cookie):
             return False
         # A cookie knows no port: pages of web endpoints at the same host send it along, too.
         if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             return scope["type"] == "http" and scope["method"] in _SAFE and headers.get("sec-fetch-mode") == "navigate"
         return True
+
+
+def _is_of(origin: str, hosts: Collection[str]) -> bool:
+    """Tell whether an Origin is that of pages of a host. They are compared as text, which cannot fail to parse."""
+    scheme, _, host = origin.partition("://")
+    return scheme in ("http", "https") and bool(host) and host in hosts
 
 
 class _Names:

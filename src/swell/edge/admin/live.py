@@ -24,6 +24,7 @@ __all__ = ["routes"]
 ROWS_MAX: Final = 500  #: containers that are told one by one
 
 _WELL: Final = frozenset((int(OutputStatus.SUCCESS), int(OutputStatus.GENERATOR_DONE)))
+_FRESH: Final = {"cache-control": "no-store"}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -38,8 +39,10 @@ class _Telling:
         self._history = history
         self._told: tuple[Observation | None, bytes] = (None, b"")
 
-    async def stream(self, _request: Request) -> Response:
-        return StreamingResponse(self._events(), media_type="text/event-stream", headers={"cache-control": "no-store"})
+    async def stream(self, request: Request) -> Response:
+        if request.method == "HEAD":  # which would wait for the end of a stream that has none
+            return Response(media_type="text/event-stream", headers=_FRESH)
+        return StreamingResponse(self._events(), media_type="text/event-stream", headers=_FRESH)
 
     async def _events(self) -> AsyncIterator[bytes]:
         async for observation in self._history.watch():
@@ -52,7 +55,7 @@ class _Telling:
         past = self._history.functions.get(function_id)
         if past is None:
             return refused(404, "NotFoundError", f"function {function_id!r:.200} is not there")
-        return Response(_encode(_past(past)), media_type="application/json", headers={"cache-control": "no-store"})
+        return Response(_encode(_past(past)), media_type="application/json", headers=_FRESH)
 
     def _all(self, seen: Observation) -> dict[str, Any]:
         return {

@@ -318,4 +318,18 @@ METRICS: Final[tuple[Definition, ...]] = (
         "How long requests take, from their head to the end of the answer.",
         lambda measured: [((label,), durations.times()) for label, durations in measured.traffic.durations.items()],
     ),
+    Definition(
+        "http_connections",
+        "gauge",
+        ("port",),
+        "Connections of clients that are open, by port: web or admin.",
+        lambda measured: [((port,), count) for port, count in measured.traffic.connections_open.items()],
+    ),
+    Definition(
+        "http_connections_refused",
+        "counter",
+        ("port",),
+        "Connections that were closed because as many were open as may be, by port: web or admin.",
+        lambda measured: [((port,), count) for port, count in measured.traffic.connections_refused.items()],
+    ),
 )

@@ -36,6 +36,10 @@ class Sessions:
         """Return a token that logs in one browser, once, within `LOGIN_S`."""
         return self._tokens.add(self._now(), LOGIN_S)
 
+    def is_unspent(self, token: str) -> bool:
+        """Tell whether the token would log in a browser now."""
+        return self._tokens.has(token, self._now())
+
     def login(self, token: str) -> str | None:
         """Spend a token; return the cookie of a new session, None if the token is spent, old or unknown."""
         if not self._tokens.take(token, self._now()):

@@ -11,6 +11,7 @@ import time
 from functools import partial
 from typing import Final
 
+from swell.edge.connections import Connections
 from swell.edge.gateway.client import Connection
 from swell.edge.gateway.exchange import Exchange, Means
 from swell.edge.gateway.head import RequestHead
@@ -38,16 +39,19 @@ class Gateway:
         tokens: Who may use what asks for a token.
         admin_token: Who has it is told more.
         traffic: Where requests are counted.
+        connections_max: How many connections of clients may be open at once.
     """
 
-    def __init__(self, means: Means, tokens: ProxyTokens, admin_token: str, traffic: Traffic) -> None:
+    def __init__(
+        self, means: Means, tokens: ProxyTokens, admin_token: str, traffic: Traffic, *, connections_max: int
+    ) -> None:
         self.settings = means.settings
         self.defects = means.defects
         self._means = means
         self._tokens = tokens
         self._admin_token = admin_token.encode()
         self._traffic = traffic
-        self._connections: set[Connection] = set()
+        self._connections: Connections[Connection] = Connections("web", connections_max, traffic)
         self._turned_away: set[Connection] = set()
         self._bucket = Bucket(self.settings.web_rate, self.settings.web_burst_s, time.monotonic())
         self._server: asyncio.Server | None = None
@@ -69,10 +73,7 @@ class Gateway:
 
     def enter(self, connection: Connection) -> bool:
         """Count a connection; False if there are too many."""
-        if len(self._connections) >= self.settings.web_connections_max:
-            return False
-        self._connections.add(connection)
-        return True
+        return self._connections.enter(connection)
 
     def turn_away(self, connection: Connection) -> bool:
         """A connection is too many; True if it may stay for the moment in which its client reads why.
@@ -86,7 +87,7 @@ class Gateway:
 
     def leave(self, connection: Connection) -> None:
         """A connection has ended."""
-        self._connections.discard(connection)
+        self._connections.leave(connection)
         self._turned_away.discard(connection)
 
     # ------------------------------------------------------------ requests
@@ -114,6 +115,8 @@ class Gateway:
         if wait_s:
             text = f"more than {self.settings.web_rate:g} requests per second (web_rate)"
             raise Refusal(429, text, [(b"retry-after", b"%d" % math.ceil(wait_s))])
+        if self._means.leases.is_full:
+            raise Refusal(503, "the server does not keep up with the requests", [(b"retry-after", b"1")])
         target, key = without_round_trip(head.target)
         if key:
             return self._continued(client, target, key)

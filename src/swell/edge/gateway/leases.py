@@ -1,6 +1,8 @@
 """The gateway's connection to the server: asks for a container for each request, and says when a request is over.
 
-What is said in one go of the event loop leaves in one write. This module must not know HTTP.
+What is said in one go of the event loop leaves in one write. If the server does not read, what waits for it grows with
+each request; so none is to be let in while `is_full` says that too much waits. What is said of those that are in is a
+message or two for each. This module must not know HTTP.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from swell.wire.web import Leased, Release, Route, Routes
 __all__ = ["Leases", "Ticket", "Waiting"]
 
 _SUCCESS: Final = int(OutputStatus.SUCCESS)
+UNREAD_MAX: Final = 4 << 20  #: bytes that may wait for the server before no more requests are let in
 _DOUBT_S: Final = 0.5  #: longer than the server takes to see that a container is gone
 
 
@@ -98,7 +101,13 @@ class Leases(asyncio.Protocol):
         self._tickets: dict[str, Ticket] = {}
         self._unsent: list[bytes] = []
         self._transport: asyncio.Transport | None = None
+        self._is_full = False
         self._loop = asyncio.get_running_loop()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the server is so far behind in reading that it should be asked for nothing more."""
+        return self._is_full
 
     # ------------------------------------------------------------ saying
 
@@ -133,6 +142,7 @@ class Leases(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Say who we are."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own kind is no subclass
+        self._transport.set_write_buffer_limits(UNREAD_MAX)
         self._transport.write(codec.encode(Hello("client", PROTOCOL, "edge", self._token)))
 
     def data_received(self, data: bytes) -> None:
@@ -142,6 +152,14 @@ class Leases(asyncio.Protocol):
                 self._heard(message, payload)
         except codec.FrameError as error:
             self._end(f"the server said something that is not understood: {error}")
+
+    def pause_writing(self) -> None:
+        """The server reads slower than it is sent to."""
+        self._is_full = True
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        self._is_full = False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The server is gone."""

@@ -11,12 +11,14 @@ import logging
 import sys
 from collections.abc import Callable
 from email.utils import formatdate
+from functools import partial
 from time import time
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from swell.logs import PeerLog
 from swell.runner.web.intake import AsgiApp, Intake
 from swell.runner.web.lifespan import Lifespan
 from swell.runner.web.site import Crowd, Site
@@ -26,7 +28,8 @@ __all__ = ["AppSite"]
 _MESSAGE_MAX: Final = 2 << 20  #: bytes of one message of a WebSocket
 _KEEP_ALIVE_S: Final = 75  #: how long an idle connection is kept; longer than the edge keeps it
 _NOTICE_S: Final = 1.0  #: how long a handler may take to end by itself once its client has left
-_TOLD_ALREADY: Final = "Exception in ASGI application"
+#: Lines of uvicorn's that the intake or a connection writes in its own words.
+_TOLD_ALREADY: Final = ("Exception in ASGI application", "Invalid HTTP request received", "Unsupported upgrade request")
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -51,10 +54,14 @@ class AppSite(Site):
         self._max_inputs = max_inputs
         self._lifespan = Lifespan(app)
         self._traffic = _Traffic()
+        logger = logging.getLogger("uvicorn.error")
+        logger.setLevel(logging.WARNING)
+        logger.addFilter(_is_news)
+        self._peers = PeerLog(logger)
         self._config = uvicorn.Config(
-            cast("Any", Intake(app, interrupt)),
+            cast("Any", Intake(app, interrupt, self._peers)),
             http="httptools",
-            ws=cast("Any", _websocket),
+            ws=cast("Any", partial(_websocket, self._peers)),
             ws_max_size=_MESSAGE_MAX,
             ws_per_message_deflate=False,
             ws_ping_timeout=None,  # a handler that blocks the loop must not cost its own connection
@@ -67,9 +74,6 @@ class AppSite(Site):
             server_header=False,
             timeout_keep_alive=_KEEP_ALIVE_S,
         )
-        logger = logging.getLogger("uvicorn.error")
-        logger.setLevel(logging.WARNING)
-        logger.addFilter(_is_news)
 
     async def start(self) -> None:
         """Load uvicorn, and have the app start.
@@ -92,6 +96,7 @@ class AppSite(Site):
 
     def _connection(self) -> asyncio.BaseProtocol:
         return _Connection(
+            self._peers,
             config=self._config,
             server_state=cast("Any", self._traffic),
             app_state=self._lifespan.state,
@@ -140,6 +145,18 @@ class _Connection(HttpToolsProtocol):
 
     _running: asyncio.Task[None] | None = None
 
+    def __init__(self, peers: PeerLog, **context: Any) -> None:
+        super().__init__(**context)
+        self._peers = peers
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP."""
+        self._peers.warning("bad request", "%s", msg)
+        super().send_400_response(msg)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        self._peers.warning("unknown upgrade", "a request asked for an unknown protocol, and goes on as HTTP")
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         task = self._running = self.loop.create_task(cycle.run_asgi(app))
         task.add_done_callback(self.tasks.discard)
@@ -183,11 +200,11 @@ class _Traffic:
         return self._date
 
 
-def _websocket(**context: Any) -> WebSocket:
+def _websocket(peers: PeerLog, **context: Any) -> WebSocket:
     """Return what handles a WebSocket."""
     from swell.runner.web.websocket import WebSocket
 
-    return WebSocket(_NOTICE_S, **context)
+    return WebSocket(_NOTICE_S, peers, **context)
 
 
 def _is_news(record: logging.LogRecord) -> bool:

@@ -7,11 +7,13 @@ see them. This module must not know which app it is, or how requests arrive.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
 from uvicorn.protocols.utils import ClientDisconnected
 
+from swell.logs import PeerLog
 from swell.runner.outcome import print_exception
 from swell.wire.context import current
 
@@ -27,6 +29,7 @@ _INPUT: Final = b"x-swell-input"  #: id of the call whose only input the request
 _ROOT: Final = b"x-swell-root"  #: what the edge has cut off the front of the path: /label; the app makes links with it
 _HEARD: Final = frozenset((b"host", b"x-forwarded-for", b"x-forwarded-proto", _INPUT, _ROOT))
 _SCHEMES: Final = {b"http": ("http", "ws"), b"https": ("https", "wss")}
+_LEFT: Final = (("starlette.requests", "ClientDisconnect"), ("starlette.websockets", "WebSocketDisconnect"))
 _TURN: Final = 8  #: messages of an answer that may be sent in one go
 _SOMEBODY: Final = ("127.0.0.1", 0)  #: who makes a request that names nobody: someone on this machine
 
@@ -37,11 +40,13 @@ class Intake:
     Args:
         app: The user's.
         interrupt: Makes the container leave: called when the app raises KeyboardInterrupt.
+        peers: Where errors of clients are logged.
     """
 
-    def __init__(self, app: AsgiApp, interrupt: Callable[[], None]) -> None:
+    def __init__(self, app: AsgiApp, interrupt: Callable[[], None], peers: PeerLog) -> None:
         self._app = app
         self._interrupt = interrupt
+        self._peers = peers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the app for one request, as the input that it is."""
@@ -54,8 +59,21 @@ class Intake:
         except (asyncio.CancelledError, ClientDisconnected):
             raise
         except BaseException as error:
-            print_exception(error)
+            if _tells_that_client_left(error):
+                kind = type(error).__name__
+                self._peers.warning("client left", "a client left before its handler had ended: %s %s", kind, error)
+            else:
+                print_exception(error)
             raise  # what is around us answers 500, if that can still be done
+
+
+def _tells_that_client_left(error: BaseException) -> bool:
+    """Tell whether an exception is how Starlette tells a handler that its client has left: no defect of the handler."""
+    for module, name in _LEFT:
+        kind = getattr(sys.modules.get(module), name, None)
+        if kind is not None and isinstance(error, kind):
+            return True
+    return False
 
 
 class _Courteous:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable
 from functools import partial
 from typing import Annotated, Final, Literal
 
@@ -27,7 +29,7 @@ from swell.wire import inquiries
 from swell.wire.inquiries import AppDescription, AppRow, DescribeApp, FunctionRow, ListApps, LogEntry, ReadLogs
 from swell.wire.messages import Done, Failed
 
-__all__ = ["OPERATIONS", "function_summary", "layer"]
+__all__ = ["OPERATIONS", "LatestLines", "function_summary", "layer"]
 
 LINES_MAX: Final = 10_000
 
@@ -37,7 +39,14 @@ _Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 class LogQuery(Query, frozen=True):
     """Which lines of a log."""
 
-    tail: Annotated[int, Meta(ge=1, le=LINES_MAX, description="Only so many, the latest.")] = 100
+    tail: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=LINES_MAX,
+            description="Only so many, the latest; fewer if they have more than `admin_result_max` characters.",
+        ),
+    ] = 100
     function: Annotated[str, Meta(description="Only those of this function.")] = ""
     container: Annotated[str, Meta(description="Only those of this container.")] = ""
     call: Annotated[str, Meta(description="Only those written while this call ran.")] = ""
@@ -69,7 +78,8 @@ async def get_app(asked: Asked[Nothing, None]) -> AppDetail:
 
 async def get_logs(asked: Asked[LogQuery, None]) -> LogLines:
     """The latest lines that an app's containers wrote."""
-    query, lines = asked.query, list[LogLine]()
+    query = asked.query
+    latest = LatestLines(query.tail, asked.backstage.settings.admin_result_max)
     link = await asked.backstage.link()
     number = link.next_request()
     box = link.open(number)
@@ -91,15 +101,38 @@ async def get_logs(asked: Asked[LogQuery, None]) -> LogLines:
         while True:
             message, payload = await link.receive(box)
             if isinstance(message, LogEntry):
-                lines += _lines(message, payload)
+                latest.add(_lines(message, payload))
             elif isinstance(message, Failed):
                 raise from_wire(message.code, message.text, message.fields)
             elif isinstance(message, Done):
-                return LogLines(lines[-query.tail :])
+                return LogLines(list(latest.lines))
             else:
                 raise ServiceError(f"the server answered with {type(message).__name__}")
     finally:
         link.close(box)
+
+
+class LatestLines:
+    """The latest lines of those that are added.
+
+    Args:
+        count_max: how many are kept.
+        size_max: characters that they may have together; one line is kept in any case.
+    """
+
+    def __init__(self, count_max: int, size_max: int) -> None:
+        self.lines: deque[LogLine] = deque()
+        self._count_max = count_max
+        self._size_max = size_max
+        self._size = 0
+
+    def add(self, lines: Iterable[LogLine]) -> None:
+        """Add lines; drop those that are no longer among the latest."""
+        for line in lines:
+            self.lines.append(line)
+            self._size += len(line.text)
+        while len(self.lines) > self._count_max or (self._size > self._size_max and len(self.lines) > 1):
+            self._size -= len(self.lines.popleft().text)
 
 
 def _seconds(name: str, text: str | UnsetType) -> float | None:

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from swell.config import Settings
 from swell.edge.admin.failures import failed, refused
-from swell.errors import Error, InvalidError, RequestSizeError
+from swell.errors import Error, InvalidError
 from swell.sdk.client import Client
 from swell.sdk.link import Link
 from swell.wire.message import Message
@@ -175,7 +175,7 @@ class _Endpoint:
         return Response(msgspec.json.encode(answer), operation.status, _FRESH, "application/json")
 
     async def _read_body(self, request: Request) -> Any:
-        data = await _bounded(request, self._backstage.settings.admin_body_max)
+        data = await request.body()  # the connection has seen to its size
         if self._body is None:
             if data:
                 raise InvalidError(f"{self._operation.method} {self._operation.path} takes no body")
@@ -198,17 +198,6 @@ def _query(request: Request, kind: type[Query]) -> Query:
             raise InvalidError(f"the query names {name!r:.100} twice")
         values[name] = value
     return msgspec.convert(values, kind, strict=False)
-
-
-async def _bounded(request: Request, size_max: int) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > size_max:
-            raise RequestSizeError(f"the body is over the limit of {size_max} bytes (admin_body_max)")
-        chunks.append(chunk)
-    return b"".join(chunks)
 
 
 async def _lines(answers: AsyncIterator[Any]) -> AsyncIterator[bytes]:

@@ -51,7 +51,10 @@ async def list_nodes(asked: Asked[Nothing, None]) -> NodeList:
 
 
 async def create_login_token(asked: Asked[Nothing, None]) -> LoginToken:
-    """Make a token that logs in one browser to the dashboard, once, within ten minutes: `swell dashboard` does it."""
+    """Make a token that logs in one browser to the dashboard, once, within ten minutes: `swell dashboard` does it.
+
+    The path in the answer leads to a page with a button, which sends POST to the same path. That spends the token.
+    """
     token = asked.backstage.mint_login()
     return LoginToken(token, f"/login?token={token}", LOGIN_S)
 
