@@ -26,7 +26,7 @@ class Parking(Generic[T]):
     def __init__(self, kept_max: int = KEPT_MAX) -> None:
         self._kept_max = kept_max
         self._parked: dict[str, T] = {}
-        self._kept = 0
+        self.kept = 0  #: bytes of answers, of all of them together
 
     def park(self, request: T, key: str) -> str:
         """Let a request wait, and return the key that leads back to it; `key` if it has waited before."""
@@ -44,9 +44,9 @@ class Parking(Generic[T]):
 
     def keep(self, count: int) -> bool:
         """Count bytes of an answer that are kept; False if no more should come."""
-        self._kept += count
-        return self._kept <= self._kept_max
+        self.kept += count
+        return self.kept <= self._kept_max
 
     def drop(self, count: int) -> None:
         """Bytes that were kept are no more."""
-        self._kept -= count
+        self.kept -= count
