@@ -19,7 +19,7 @@ HOMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "misc", "
 CATCH_ALL: dict[str, str] = {
     "cli/main.py": "the end of a program: everything becomes a message and an exit status",
     "cli/serving.py": "whatever importing the user's code raises is why there is no new edition",
-    "edge/gateway/client.py": "a defect that a request brings to light costs that request, not the connections of others",
+    "edge/gateway/client.py": "a defect costs one request: its client is told so, and the others go on",
     "runner/batch.py": "reading an argument and pickling a result run the user's code",
     "runner/channel.py": "the last frame of a thread without which the container would live on deaf: it dies instead",
     "runner/child.py": "the last frame of a forked process: nothing above it could report",

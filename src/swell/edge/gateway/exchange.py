@@ -360,10 +360,12 @@ class Exchange:
         if self._is_deserted:
             self._release(TERMINATED)
             self._close(0)
-        elif self._is_told and (in_order or self._is_tunnel):
+        elif self._answer is not None and (in_order or self._is_tunnel):
             self._must_close = True
+            self._is_answered = True
             self._release(SUCCESS)
-            self._finish()
+            if self._client is not None:
+                self._finish()
         else:
             ticket, self._ticket = self._ticket, None
             if ticket is not None:

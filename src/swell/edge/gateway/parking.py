@@ -28,7 +28,7 @@ class Parking(Generic[T]):
         self._requests_max = requests_max
         self._kept_max = kept_max
         self._parked: dict[str, T] = {}
-        self._kept = 0
+        self.kept = 0  #: bytes of answers, of all of them together
 
     @property
     def is_full(self) -> bool:
@@ -51,9 +51,9 @@ class Parking(Generic[T]):
 
     def keep(self, count: int) -> bool:
         """Count bytes of an answer that are kept; False if no more should come."""
-        self._kept += count
-        return self._kept <= self._kept_max
+        self.kept += count
+        return self.kept <= self._kept_max
 
     def drop(self, count: int) -> None:
         """Bytes that were kept are no more."""
-        self._kept -= count
+        self.kept -= count

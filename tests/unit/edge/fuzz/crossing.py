@@ -211,11 +211,11 @@ class Gateway:
         means = Means(settings, cast("Any", self.leases), Router(), "/web", cast("Any", self.loop))
         means.defects = DefectLog(logging.getLogger("fuzz"))
         self.leases.means = means
-        self._door = Door(means)
+        self.door = Door(means)
 
     def connect(self) -> tuple[Connection, Wire]:
         wire = Wire()
-        connection = Connection(self._door, self.loop)
+        connection = Connection(self.door, self.loop)
         connection.connection_made(cast("Any", wire))
         return connection, wire
 

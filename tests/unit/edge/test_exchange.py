@@ -1,0 +1,121 @@
+"""A request whose client was told to come back, and what it finds then."""
+
+from __future__ import annotations
+
+from crossing import Door, Gateway
+from fakes import Wire
+
+from swell.edge.gateway.client import Connection
+from swell.edge.gateway.exchange import Exchange
+from swell.edge.gateway.round_trip import without_round_trip
+
+WAIT_S = 150.0
+REQUEST = b"GET %b HTTP/1.1\r\nHost: here\r\n\r\n"
+
+
+class Parked:
+    """A request at a site that is silent; its client has just been sent round."""
+
+    def __init__(self) -> None:
+        self.gateway = Gateway()
+        self.gateway.leases.way = lambda: "silent"
+        means = self.gateway.leases.means
+        assert means is not None
+
+        class Returning(Door):
+            def admit(self, client: Connection) -> Exchange:
+                exchange = means.parking.find(without_round_trip(client.head.target)[1])
+                if exchange is None:
+                    return super().admit(client)
+                exchange.come_back(client)
+                return exchange
+
+        self.gateway.door = Returning(means)
+        _, wire = self.ask(b"/path")
+        self.gateway.loop.pass_time(WAIT_S)
+        assert wire.written.startswith(b"HTTP/1.1 303")
+        self.place = wire.written.partition(b"location: ")[2].partition(b"\r\n")[0]
+        self.site = self.gateway.leases.wires[0]
+
+    def ask(self, target: bytes) -> tuple[Connection, Wire]:
+        connection, wire = self.gateway.connect()
+        connection.data_received(REQUEST % target)
+        self.gateway.loop.run()
+        return connection, wire
+
+    def answer(self, data: bytes) -> None:
+        assert self.site.upstream is not None
+        self.site.upstream.data_received(data)
+
+    def come_back(self) -> bytes:
+        _, wire = self.ask(self.place)
+        return wire.written
+
+
+def test_an_answer_that_came_meanwhile_is_found() -> None:
+    parked = Parked()
+    parked.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+    assert parked.gateway.leases.held == 0
+    assert parked.come_back().endswith(b"content-length: 5\r\n\r\nhello")
+
+
+def test_an_answer_that_ended_with_its_connection_meanwhile_is_whole() -> None:
+    parked = Parked()
+    parked.answer(b"HTTP/1.1 200 OK\r\n\r\nhello")
+    parked.site.abort()
+    parked.gateway.loop.run()
+    assert parked.gateway.leases.held == 0
+    assert parked.come_back().endswith(b"transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+
+
+def test_an_answer_that_was_cut_off_meanwhile_is_told_as_that() -> None:
+    parked = Parked()
+    parked.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
+    parked.site.abort()
+    parked.gateway.loop.run()
+    assert parked.come_back().startswith(b"HTTP/1.1 502")
+
+
+def test_a_long_answer_waits_in_its_container() -> None:
+    parked = Parked()
+    parked.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + bytes(60_000))
+    assert parked.site.reads
+    parked.answer(bytes(10_000))
+    assert not parked.site.reads
+    assert parked.come_back().endswith(bytes(70_000))
+    assert parked.site.reads
+
+
+def test_where_all_that_may_be_kept_is_used_up_any_answer_waits_in_its_container() -> None:
+    parked = Parked()
+    means = parked.gateway.leases.means
+    assert means is not None
+    while means.parking.keep(1 << 20):
+        pass
+    parked.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
+    assert not parked.site.reads
+    assert parked.come_back().endswith(b"\r\n\r\nhello")
+    assert parked.site.reads
+
+
+def test_what_was_kept_for_a_client_that_never_comes_is_dropped() -> None:
+    parked = Parked()
+    means = parked.gateway.leases.means
+    assert means is not None
+    parked.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+    before = means.parking.kept
+    parked.gateway.loop.pass_time(60.0)
+    assert (before, means.parking.kept) == (5, 0)
+    assert not parked.come_back().startswith(b"HTTP/1.1 200")
+
+
+def test_a_client_that_does_not_read_has_its_site_wait() -> None:
+    gateway = Gateway()
+    gateway.leases.way = lambda: "silent"
+    connection, _ = gateway.connect()
+    connection.data_received(REQUEST % b"/path")
+    connection.pause_writing()
+    gateway.loop.run()
+    assert not gateway.leases.wires[0].reads
+    connection.resume_writing()
+    assert gateway.leases.wires[0].reads
