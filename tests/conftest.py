@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 import pytest_timeout
+from hypothesis import HealthCheck, settings
 
 sys.path.append(str(Path(__file__).parent))
 
@@ -25,6 +26,11 @@ from programs import Programs
 MARK = "PYTHON_SWELL_TEST_RUN"
 IGNORED = "PYTEST_IGNORED_SIGNALS"  #: those that a run was started with, for its workers
 LEAVE_S = 5.0  #: how long after the last test swell's processes may take to go
+
+# How long one example takes says how busy the machine is. Where many are wanted, `CI` is set, as by .ci/run.
+_EXAMPLES = 100 if "CI" in os.environ else 25
+settings.register_profile("swell", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=_EXAMPLES)
+settings.load_profile("swell")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -45,7 +45,7 @@ class Pages:
 # ---------------------------------------------------------------- constructor
 
 
-@pytest.mark.parametrize("name", [3, object(), ["a"]], ids=str)
+@pytest.mark.parametrize("name", [3, object(), ["a"]], ids=["number", "object", "list"])
 def test_a_name_is_text(name: Any) -> None:
     with pytest.raises(InvalidError, match="Must be string"):
         App(name)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import linecache
-import subprocess
-import sys
 import threading
 import traceback
 from typing import Any
@@ -101,18 +99,6 @@ def test_arguments_of_one_input_share_objects() -> None:
     shared = [1]
     args, kwargs = payload.decode_arguments(payload.encode_arguments((shared, shared), {"k": shared}))
     assert args[0] is args[1] is kwargs["k"]
-
-
-def test_classes_of_a_prompt_travel_by_value() -> None:
-    program = (
-        "from swell.wire import payload\n"
-        "class Point:\n    x = 5\n"
-        "data = payload.dumps(Point())\n"
-        "import sys; sys.modules['__main__'].__dict__.pop('Point')\n"
-        "print(payload.loads(data).x)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout == "5\n"
 
 
 def test_buffers_stay_apart_and_return() -> None:
