@@ -8,12 +8,22 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 
-__all__ = ["JsonLines", "begin_logging"]
+__all__ = ["JsonLines", "PeerLog", "begin_logging"]
+
+WINDOW_S: Final = 60.0  #: lines of one kind are counted for so long
+PER_MINUTE: Final = 10  #: lines of one kind that are written in that time
+KINDS_MAX: Final = 64  #: kinds that are counted apart; further ones are counted together
+LINE_MAX: Final = 500  #: characters of one line; the rest of a longer one is left out
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -46,3 +56,83 @@ def begin_logging(form: str, level: str, *, as_json: bool) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines() if as_json else logging.Formatter(form))
     logging.basicConfig(level=os.environ.get("SWELL_LOG_LEVEL", level), handlers=[handler])
+
+
+class _Window:
+    """Lines of one kind, counted from the first on."""
+
+    __slots__ = ("began", "suppressed", "written")
+
+    def __init__(self, began: float) -> None:
+        self.began = began
+        self.written = 0
+        self.suppressed = 0
+
+
+class PeerLog:
+    """Logs the errors of peers: each is one short line, and a flood of them cannot fill the disk.
+
+    A peer chooses how often it errs, and often the words, too. So lines are counted by kind: when one kind has had its
+    number within a minute, its further lines are only counted, and the next line of that kind that is written tells how
+    many there were. Control characters are escaped, and long lines are cut. There is no traceback: that an error of a
+    peer was caught where it was expected is the only thing it could show.
+
+    Args:
+        logger: writes the lines.
+        per_minute: how many lines of one kind are written within a minute; at least 1.
+        now: returns the time in seconds, from any fixed moment on.
+    """
+
+    def __init__(
+        self, logger: logging.Logger, per_minute: int = PER_MINUTE, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._logger = logger
+        self._per_minute = per_minute
+        self._now = now
+        self._windows: dict[str, _Window] = {}
+
+    def warning(self, kind: str, text: str, *args: object) -> None:
+        """Log a warning, as `log` does."""
+        self.log(logging.WARNING, kind, text, *args)
+
+    def log(self, level: int, kind: str, text: str, *args: object) -> None:
+        """Log a line, unless its kind has had its number within the present minute.
+
+        Args:
+            level: as in `logging`.
+            kind: what the line is counted as: a word of ours, such as "bad frame", never one of the peer's.
+            text: a format, as `logging` takes it.
+            args: its arguments.
+        """
+        if not self._logger.isEnabledFor(level):
+            return
+        now = self._now()
+        window = self._window(kind, now)
+        suppressed = 0
+        if now - window.began >= WINDOW_S:
+            suppressed, window.suppressed = window.suppressed, 0
+            window.began, window.written = now, 0
+        if window.written >= self._per_minute:
+            window.suppressed += 1
+            return
+        window.written += 1
+        line = _one_line(text % args if args else text)
+        if suppressed:
+            line += f" ({suppressed:,} more like this were not logged)"
+        self._logger.log(level, "%s", line)
+
+    def _window(self, kind: str, now: float) -> _Window:
+        window = self._windows.get(kind)
+        if window is not None:
+            return window
+        if len(self._windows) >= KINDS_MAX:
+            for old in [old for old, w in self._windows.items() if now - w.began >= WINDOW_S and not w.suppressed]:
+                del self._windows[old]
+        if len(self._windows) >= KINDS_MAX:
+            kind = ""
+        return self._windows.setdefault(kind, _Window(now))
+
+
+def _one_line(text: str) -> str:
+    line = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    return line if len(line) <= LINE_MAX else f"{line[: LINE_MAX - 1]}…"

@@ -8,7 +8,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from swell.logs import JsonLines
+from swell.logs import KINDS_MAX, LINE_MAX, WINDOW_S, JsonLines, PeerLog
 
 
 def record(text: str, *arguments: object, **extra: object) -> logging.LogRecord:
@@ -39,3 +39,79 @@ def test_an_exception_is_told_with_its_traceback() -> None:
         made.exc_info = sys.exc_info()
     told = json.loads(JsonLines().format(made))
     assert told["exception"].endswith("LookupError: as it must")
+
+
+# ---------------------------------------------------------------- errors of peers
+
+
+class Lines(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def peer_log(per_minute: int) -> tuple[PeerLog, Lines, Clock]:
+    lines, clock = Lines(), Clock()
+    logger = logging.Logger("peers", logging.WARNING)
+    logger.addHandler(lines)
+    return PeerLog(logger, per_minute, clock), lines, clock
+
+
+def test_a_flood_of_one_kind_is_a_few_lines_and_a_count() -> None:
+    peers, lines, clock = peer_log(per_minute=3)
+    for number in range(1_000):
+        peers.warning("bad frame", "closing connection %d", number)
+    assert lines.lines == ["closing connection 0", "closing connection 1", "closing connection 2"]
+    clock.now += WINDOW_S
+    peers.warning("bad frame", "closing connection %d", 1_000)
+    assert lines.lines[3:] == ["closing connection 1000 (997 more like this were not logged)"]
+    peers.warning("bad frame", "closing connection %d", 1_001)
+    assert lines.lines[4:] == ["closing connection 1001"]
+
+
+def test_kinds_do_not_silence_each_other() -> None:
+    peers, lines, _ = peer_log(per_minute=1)
+    peers.warning("bad frame", "first")
+    peers.warning("bad frame", "second")
+    peers.warning("bad token", "third")
+    assert lines.lines == ["first", "third"]
+
+
+def test_kinds_beyond_the_bound_are_counted_together() -> None:
+    peers, lines, clock = peer_log(per_minute=1)
+    for number in range(10 * KINDS_MAX):
+        peers.warning(f"kind {number}", "line %d", number)
+    assert len(lines.lines) == KINDS_MAX + 1
+    clock.now += WINDOW_S  # the former kinds make room
+    peers.warning("fresh", "fresh")
+    assert lines.lines[-1] == "fresh"
+
+
+def test_words_of_a_peer_are_one_short_line() -> None:
+    peers, lines, _ = peer_log(per_minute=9)
+    peers.warning("said", "it said %s", "a\nCRITICAL all is lost\r\x1b[2J\x9b2J\u2028.")
+    peers.warning("said", "it said %s", "x" * 10_000)
+    assert lines.lines[0] == r"it said a\x0aCRITICAL all is lost\x0d\x1b[2J\x9b2J\x2028."
+    assert len(lines.lines[1]) == LINE_MAX
+
+
+def test_what_is_below_the_level_of_the_logger_does_not_use_up_the_number() -> None:
+    peers, lines, _ = peer_log(per_minute=1)
+    peers.log(logging.INFO, "bad frame", "not for this log")
+    peers.warning("bad frame", "for this log")
+    assert lines.lines == ["for this log"]
