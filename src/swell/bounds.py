@@ -40,6 +40,7 @@ __all__ = [
     "Text",
     "Variables",
     "Version",
+    "integer",
     "plain_problem",
     "whole_number",
 ]
@@ -52,7 +53,7 @@ NUMBER_MAX: Final = 1e300  #: any finite number, with room to multiply
 ITEMS_MAX: Final = 1 << 20  #: inputs or results of one message
 TEXT_MAX: Final = 1 << 20  #: characters
 DEPTH_MAX: Final = 16  #: of values within values
-DIGITS_MAX: Final = 16  #: of a whole number in text: those of INTEGER_MAX
+INT64_MAX: Final = 2**63 - 1  #: of a value that is only passed on
 
 _Whole = Meta(ge=0, le=INTEGER_MAX)
 
@@ -81,27 +82,33 @@ Variables = Annotated[dict[Name, Text], Meta(max_length=10_000)]  #: of an envir
 Functions = Meta(max_length=10_000)  #: of one app
 
 
-def whole_number(text: str) -> int | None:
+def whole_number(text: str, most: int = INTEGER_MAX) -> int | None:
     """Return the number that a text writes in the digits 0 to 9 and nothing else; None if it does not.
 
-    Unlike `int`, it takes no sign, space, underscore or digit of another script, and no more than INTEGER_MAX.
+    Unlike `int`, it takes no sign, space, underscore or digit of another script, and no more than `most`.
     """
-    if not (len(text) <= DIGITS_MAX and text.isascii() and text.isdigit()):
+    if not (len(text) <= len(str(most)) and text.isascii() and text.isdigit()):
         return None
     number = int(text)
-    return number if number <= INTEGER_MAX else None
+    return number if number <= most else None
+
+
+def integer(text: str) -> int | None:
+    """Return the number of 64 bits that a text writes in digits, perhaps after a minus sign; None if it is none."""
+    number = whole_number(text.removeprefix("-"), INT64_MAX)
+    return -number if number is not None and text.startswith("-") else number
 
 
 def plain_problem(value: Any, depth: int = DEPTH_MAX) -> str:
     """Return why a value of no particular type cannot be kept and sent on; "" if it can.
 
-    It may be None, a bool, text, bytes, an integer up to INTEGER_MAX, a finite float, and lists and maps of such.
+    It may be None, a bool, text, bytes, an integer of 64 bits, a finite float, and lists and maps of such.
     """
     match value:
         case None | bool() | str() | bytes():
             return ""
         case int():
-            return "" if abs(value) <= INTEGER_MAX else f"an integer is outside -{INTEGER_MAX} to {INTEGER_MAX}"
+            return "" if abs(value) <= INT64_MAX else "an integer has more than 64 bits"
         case float():
             return "" if abs(value) <= NUMBER_MAX else f"{value} is not a number up to {NUMBER_MAX:g}"
         case _ if not depth:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swell.bounds import DEPTH_MAX, INTEGER_MAX, plain_problem, whole_number
+from swell.bounds import DEPTH_MAX, INTEGER_MAX, integer, plain_problem, whole_number
 
 
 @pytest.mark.parametrize(("text", "number"), [("0", 0), ("7", 7), ("007", 7), (str(INTEGER_MAX), INTEGER_MAX)])
@@ -22,6 +22,16 @@ def test_digits_are_a_number(text: str, number: int) -> None:
 )
 def test_nothing_else_is_a_number(text: str) -> None:
     assert whole_number(text) is None
+
+
+@pytest.mark.parametrize(("text", "number"), [("-7", -7), ("7", 7), ("-0", 0), (str(2**63 - 1), 2**63 - 1)])
+def test_an_integer_may_have_a_minus_sign(text: str, number: int) -> None:
+    assert integer(text) == number
+
+
+@pytest.mark.parametrize("text", ["", "-", "--1", "+1", "- 1", str(2**63), "-²", "1_0"])
+def test_nothing_else_is_an_integer(text: str) -> None:
+    assert integer(text) is None
 
 
 @given(st.text())
@@ -41,7 +51,7 @@ def test_plain_values_can_be_kept(value: object) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [2**53, -(2**64), math.nan, math.inf, -math.inf, {1, 2}, [[2**63]], {"a": math.nan}, {2**63: "a"}],
+    [2**63, -(2**64), math.nan, math.inf, -math.inf, {1, 2}, [[2**63]], {"a": math.nan}, {2**63: "a"}],
     ids=repr,
 )
 def test_what_would_fail_later_is_no_plain_value(value: object) -> None:

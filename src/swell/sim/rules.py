@@ -12,13 +12,13 @@ from swell.engine.container import Container
 from swell.engine.events import Effect, Order
 from swell.engine.ledger import Ledger
 from swell.engine.pool import Pool
-from swell.model import OutputStatus
+from swell.model import CallKind, OutputStatus
 from swell.sim.deployer import Deployer
 from swell.sim.store import DurableStore
 from swell.sim.work import result_bytes
-from swell.wire.messages import Drain
+from swell.wire.messages import Deliver, Drain
 
-__all__ = ["check_drains", "check_empty", "check_kept", "check_promptness"]
+__all__ = ["check_drains", "check_empty", "check_held", "check_kept", "check_promptness"]
 
 EPSILON = 1e-6  #: of a float that counts seconds
 
@@ -38,6 +38,16 @@ def check_promptness(ledger: Ledger, now: float, slack_s: float) -> None:
         if pool.backlog.count and not pool.live:
             assert pool.held_back, f"{pool.id}: inputs wait, and nothing is started, for no reason"
         _check_size(pool, now, slack_s)
+
+
+def check_held(ledger: Ledger, effects: Sequence[Effect]) -> None:
+    """Assert that nothing is run for clients that do not read its results."""
+    for effect in effects if ledger.lagging else ():
+        if isinstance(effect, Order) and isinstance(effect.message, Deliver):
+            for call_id, _, _ in effect.message.parts:
+                call = ledger.calls.get(call_id)
+                waits = call is not None and call.kind is not CallKind.SPAWN and call.client in ledger.lagging
+                assert not waits, f"an input of {call_id} is run, and its client does not read"
 
 
 def _check_window(pool: Pool, ledger: Ledger) -> None:
