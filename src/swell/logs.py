@@ -88,8 +88,8 @@ class PeerLog:
 
     A peer chooses how often it errs, and often the words, too. So lines are counted by kind: when one kind has had its
     number within a minute, its further lines are only counted, and the next line of that kind that is written tells how
-    many there were. Control characters are escaped, and long lines are cut. There is no traceback: that an error of a
-    peer was caught where it was expected is the only thing it could show.
+    many there were. Control characters are escaped, and long lines are cut. An error of a peer has no traceback: it
+    would only show that it was caught where it was expected.
 
     Args:
         logger: writes the lines.
@@ -109,7 +109,7 @@ class PeerLog:
         """Log a warning, as `log` does."""
         self.log(logging.WARNING, kind, text, *args)
 
-    def log(self, level: int, kind: str, text: str, *args: object) -> None:
+    def log(self, level: int, kind: str, text: str, *args: object, defect: BaseException | None = None) -> None:
         """Log a line, unless its kind has had its number within the present minute.
 
         Args:
@@ -117,6 +117,7 @@ class PeerLog:
             kind: what the line is counted as: a word of ours, such as "bad frame", never one of the peer's.
             text: a format, as `logging` takes it.
             args: its arguments.
+            defect: an error of ours: the first line of its kind within a minute has its traceback.
         """
         if not self._logger.isEnabledFor(level):
             return
@@ -133,7 +134,7 @@ class PeerLog:
         line = _one_line(text % args if args else text)
         if suppressed:
             line += f" ({suppressed:,} more like this were not logged)"
-        self._logger.log(level, "%s", line)
+        self._logger.log(level, "%s", line, exc_info=defect if window.written == 1 else None)
 
     def _window(self, kind: str, now: float) -> _Window:
         window = self._windows.get(kind)

@@ -7,9 +7,12 @@ compared, hashed, sent over the wire and stored.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from swell.bounds import Id, Integer, Limit, Moment, Name, Number, Text, Variables, Version, plain_problem
+from swell.errors import InvalidValueError
 
 __all__ = [
     "AppKind",
@@ -84,13 +87,16 @@ class OutputStatus(IntEnum):
     GENERATOR_DONE = 7  #: a generator is exhausted; the payload is the number of items it yielded
 
 
+_FEW = Meta(max_length=1_000)  #: parts of one function
+
+
 class AutoscalerSettings(Struct, frozen=True, omit_defaults=True):
     """One layer of autoscaler settings; None means "this layer says nothing"."""
 
-    min_containers: int | None = None
-    max_containers: int | None = None
-    buffer_containers: int | None = None
-    scaledown_window: int | None = None  #: seconds an idle container is kept
+    min_containers: Integer | None = None
+    max_containers: Integer | None = None
+    buffer_containers: Integer | None = None
+    scaledown_window: Integer | None = None  #: seconds an idle container is kept
 
     def merge(self, over: AutoscalerSettings) -> AutoscalerSettings:
         """Return these settings with every field that `over` sets replaced by its value."""
@@ -109,40 +115,40 @@ class AutoscalerSettings(Struct, frozen=True, omit_defaults=True):
 class AutoscalerChange(Struct, frozen=True, omit_defaults=True):
     """A run-time update: an UNSET field is kept, None resets it to the platform's default, a number overrides it."""
 
-    min_containers: int | UnsetType | None = UNSET
-    max_containers: int | UnsetType | None = UNSET
-    buffer_containers: int | UnsetType | None = UNSET
-    scaledown_window: int | UnsetType | None = UNSET
+    min_containers: Integer | UnsetType | None = UNSET
+    max_containers: Integer | UnsetType | None = UNSET
+    buffer_containers: Integer | UnsetType | None = UNSET
+    scaledown_window: Integer | UnsetType | None = UNSET
 
 
 class Concurrency(Struct, frozen=True):
     """How many inputs one container may run at once, and how many dispatch aims at."""
 
-    max_inputs: int = 1
-    target_inputs: int = 1
+    max_inputs: Integer = 1
+    target_inputs: Integer = 1
 
 
 class Batching(Struct, frozen=True):
     """Form batches of up to `max_batch_size` inputs, waiting at most `wait_ms` after the first."""
 
-    max_batch_size: int
-    wait_ms: int
+    max_batch_size: Integer
+    wait_ms: Integer
 
 
 class RetryPolicy(Struct, frozen=True):
     """Retry k = 1, 2, … waits `initial_delay_s * backoff_coefficient ** (k - 1)`, at most `max_delay_s`."""
 
-    max_retries: int
-    backoff_coefficient: float = 2.0
-    initial_delay_s: float = 1.0
-    max_delay_s: float = 60.0
+    max_retries: Integer
+    backoff_coefficient: Number = 2.0
+    initial_delay_s: Number = 1.0
+    max_delay_s: Number = 60.0
 
 
 class GpuRequest(Struct, frozen=True):
     """`count` GPUs of one kind for one container; kind "any" takes whatever there is."""
 
-    kind: str
-    count: int = 1
+    kind: Name
+    count: Integer = 1
 
 
 class Gpu(Struct, frozen=True):
@@ -156,11 +162,11 @@ class Gpu(Struct, frozen=True):
 class Resources(Struct, frozen=True):
     """What one container asks for. `gpu` is a ranked list: the first entry that fits wins."""
 
-    cpu: float = 0.125  #: cores
-    memory_bytes: int = 128 << 20
-    gpu: tuple[GpuRequest, ...] = ()
-    cpu_limit: float | None = None
-    memory_limit_bytes: int | None = None  #: enforced on the container's address space or cgroup where possible
+    cpu: Number = 0.125  #: cores
+    memory_bytes: Integer = 128 << 20
+    gpu: Annotated[tuple[GpuRequest, ...], _FEW] = ()
+    cpu_limit: Limit | None = None
+    memory_limit_bytes: Integer | None = None  #: enforced on the container's address space or cgroup where possible
 
 
 class Node(Struct, frozen=True):
@@ -175,12 +181,12 @@ class Node(Struct, frozen=True):
 class Environment(Struct, frozen=True):
     """Where a client's code lives, so that containers can be started in the same surroundings."""
 
-    python: str  #: absolute path of the interpreter
-    cwd: str
-    sys_path: tuple[str, ...]
-    variables: dict[str, str] = {}
-    bundle: str = ""  #: digest of the source files that travel with the code, "" if it is read where it lies
-    bundle_dir: str = ""  #: where they are unpacked: filled in by the server, or by who keeps copies of its own
+    python: Text  #: absolute path of the interpreter
+    cwd: Text
+    sys_path: Annotated[tuple[Text, ...], Meta(max_length=10_000)]
+    variables: Variables = {}
+    bundle: Id = ""  #: digest of the source files that travel with the code, "" if it is read where it lies
+    bundle_dir: Text = ""  #: where they are unpacked: filled in by the server, or by who keeps copies of its own
 
 
 class Source(Struct, frozen=True):
@@ -190,18 +196,18 @@ class Source(Struct, frozen=True):
     then loads that file under another name, so that the main guard does not run, and aliases it as "__main__".
     """
 
-    module: str
-    qualname: str
-    file: str | None = None  #: set when the module was loaded from a path that a plain import may not find; if it is
+    module: Name
+    qualname: Name
+    file: Text | None = None  #: set when the module was loaded from a path that a plain import may not find; if it is
     #: relative, the file is in the environment's bundle
     pickled: bytes = b""
-    package: str = ""  #: that "__main__" belongs to, if it was run as `python -m package.module`
+    package: Text = ""  #: that "__main__" belongs to, if it was run as `python -m package.module`
 
 
 class MethodSpec(Struct, frozen=True):
     """One remotely callable method of a class."""
 
-    name: str
+    name: Name
     is_async: bool = False
     is_generator: bool = False
     web: WebSpec | None = None  #: it answers HTTP instead of calls
@@ -210,50 +216,54 @@ class MethodSpec(Struct, frozen=True):
 class ParameterSpec(Struct, frozen=True):
     """One `parameter()` of a class."""
 
-    name: str
-    kind: str  #: "str", "int", "bool" or "bytes"
+    name: Name
+    kind: Name  #: "str", "int", "bool" or "bytes"
     default: Any = None  #: of that kind; no decoder can be built for a union of str and bytes
     has_default: bool = False
+
+    def __post_init__(self) -> None:
+        if problem := plain_problem(self.default):
+            raise InvalidValueError(f"the default of parameter {self.name!r:.100}: {problem}")
 
 
 class ClassSpec(Struct, frozen=True):
     """What makes a Function a Cls: its methods and its parameters."""
 
-    methods: tuple[MethodSpec, ...]
-    parameters: tuple[ParameterSpec, ...] = ()
+    methods: Annotated[tuple[MethodSpec, ...], _FEW]
+    parameters: Annotated[tuple[ParameterSpec, ...], _FEW] = ()
 
 
 class WebSpec(Struct, frozen=True):
     """How a web Function answers HTTP."""
 
-    kind: str  #: "asgi", "wsgi", "endpoint" or "server"
-    method: str = "GET"
-    label: str | None = None
+    kind: Name  #: "asgi", "wsgi", "endpoint" or "server"
+    method: Name = "GET"
+    label: Name | None = None
     docs: bool = False
     requires_proxy_auth: bool = False
-    port: int = 0
-    startup_timeout_s: float = 5.0
+    port: Integer = 0
+    startup_timeout_s: Limit = 5.0
 
 
 class ScheduleSpec(Struct, frozen=True, omit_defaults=True):
     """When a Function runs by itself: at times given by a cron line, or again and again after a period."""
 
-    kind: str  #: "cron" or "period"
-    cron_string: str = ""
-    timezone: str = "UTC"  #: IANA name of the zone in which a cron line is read
-    years: int = 0
-    months: int = 0
-    weeks: int = 0
-    days: int = 0
-    hours: int = 0
-    minutes: int = 0
-    seconds: float = 0
+    kind: Name  #: "cron" or "period"
+    cron_string: Name = ""
+    timezone: Name = "UTC"  #: IANA name of the zone in which a cron line is read
+    years: Integer = 0
+    months: Integer = 0
+    weeks: Integer = 0
+    days: Integer = 0
+    hours: Integer = 0
+    minutes: Integer = 0
+    seconds: Number = 0
 
 
 class FunctionSpec(Struct, frozen=True, omit_defaults=True):
     """Everything the server and a container must know about one Function. Built once, by the SDK's decorators."""
 
-    name: str  #: the Function's tag in its App; "ClassName.*" for a Cls
+    name: Name  #: the Function's tag in its App; "ClassName.*" for a Cls
     source: Source
     is_async: bool = False
     is_generator: bool = False
@@ -261,18 +271,22 @@ class FunctionSpec(Struct, frozen=True, omit_defaults=True):
     concurrency: Concurrency = Concurrency()
     batching: Batching | None = None
     retry: RetryPolicy | None = None
-    timeout_s: float = 300.0
-    startup_timeout_s: float = 300.0
+    timeout_s: Number = 300.0
+    startup_timeout_s: Number = 300.0
     resources: Resources = Resources()
     single_use: bool = False
     snapshot: bool = False
     cls: ClassSpec | None = None
     web: WebSpec | None = None
     schedule: ScheduleSpec | None = None
-    variables: dict[str, str] = {}  #: extra environment variables of the container
-    workdir: str = ""  #: working directory of the container, from the client's own on
+    variables: Variables = {}  #: extra environment variables of the container
+    workdir: Text = ""  #: working directory of the container, from the client's own on
     parameters: bytes = b""  #: msgpack map of class parameters: set on a variant, empty on the base
-    recorded: dict[str, Any] = {}  #: options accepted and shown, without effect here
+    recorded: dict[Text, Any] = {}  #: options accepted and shown, without effect here
+
+    def __post_init__(self) -> None:
+        if problem := plain_problem(self.recorded):
+            raise InvalidValueError(f"{self.name!r:.100} has an option that cannot be recorded: {problem}")
 
     @property
     def batch_size(self) -> int:
@@ -290,18 +304,18 @@ class FunctionSpec(Struct, frozen=True, omit_defaults=True):
 class Provenance(Struct, frozen=True, omit_defaults=True):
     """Where a version came from, for people."""
 
-    deployed_by: str = ""
-    client: str = ""  #: version of the SDK
-    commit: str = ""  #: of the user's repository: 7 characters, and `*` if it was changed since
+    deployed_by: Text = ""
+    client: Text = ""  #: version of the SDK
+    commit: Text = ""  #: of the user's repository: 7 characters, and `*` if it was changed since
 
 
 class Deployment(Struct, frozen=True):
     """One version of an App: immutable."""
 
-    app_id: str
-    version: int
+    app_id: Id
+    version: Version
     functions: tuple[FunctionSpec, ...]
     environment: Environment
-    deployed_at: float = 0.0  #: seconds since the epoch
-    tag: str = ""
+    deployed_at: Moment = 0.0  #: seconds since the epoch
+    tag: Name = ""
     provenance: Provenance = Provenance()

@@ -30,6 +30,7 @@ __all__ = [
     "GpuProvider",
     "LaunchOrder",
     "NodeLoad",
+    "ReadFailed",
     "Store",
     "StoreBroken",
 ]
@@ -111,6 +112,13 @@ class StoreBroken(Exception):
     """A store cannot be opened, read or written; says which, why, and what to do. What was committed is safe."""
 
 
+class ReadFailed(Exception):
+    """Something that was asked of a store cannot be read; says what, and why. The store itself goes on."""
+
+
+Failed = Callable[[ReadFailed], None]  #: told, on the event loop, that something cannot be read
+
+
 class Store(Protocol):
     """The engine's log: what must survive, and what is read back. One writer: the control plane.
 
@@ -118,6 +126,10 @@ class Store(Protocol):
 
     Everything happens in the order in which it was asked for, so that what is read includes all that was recorded
     before. Methods that take `then` return at once and never call it themselves: it is called on the event loop.
+
+    A write that fails breaks the store. A read that fails is told to `failed`, in place of `then`, and the store goes
+    on: it is an error of the one who asked. Only a read without `failed` breaks it, too: that of what nothing can go on
+    without.
     """
 
     def restore(self) -> Restored:
@@ -138,19 +150,38 @@ class Store(Protocol):
 
     # ------------------------------------------------------------ calls
 
-    def read_call(self, call_id: str, then: Callable[[StoredCall | None], None]) -> None:
+    def read_call(
+        self, call_id: str, then: Callable[[StoredCall | None], None], *, failed: Failed | None = None
+    ) -> None:
         """Read what is kept of a call; None if it is not known."""
         ...
 
-    def read_outputs(self, call_id: str, first: int, last: int, then: Callable[[list[StoredOutput]], None]) -> None:
+    def read_outputs(
+        self,
+        call_id: str,
+        first: int,
+        last: int,
+        then: Callable[[list[StoredOutput]], None],
+        *,
+        failed: Failed | None = None,
+    ) -> None:
         """Read the results that inputs first..last-1 have, in order; those that CallsCancelled gave included."""
         ...
 
-    def read_trace(self, call_id: str, index: int, then: Callable[[Trace | None], None]) -> None:
+    def read_trace(
+        self, call_id: str, index: int, then: Callable[[Trace | None], None], *, failed: Failed | None = None
+    ) -> None:
         """Read the trace of an input that has a result; None if there is none."""
         ...
 
-    def load_call(self, call_id: str, window: Window, then: Callable[[LoadedCall | StoredCall | None], None]) -> None:
+    def load_call(
+        self,
+        call_id: str,
+        window: Window,
+        then: Callable[[LoadedCall | StoredCall | None], None],
+        *,
+        failed: Failed | None = None,
+    ) -> None:
         """Read a call that has not ended, to go on with it; a StoredCall if it has ended, None if it is not known."""
         ...
 
@@ -186,27 +217,35 @@ class Store(Protocol):
 
     # ------------------------------------------------------------ apps
 
-    def read_apps(self, then: Callable[[list[AppRecord]], None]) -> None:
+    def read_apps(self, then: Callable[[list[AppRecord]], None], *, failed: Failed | None = None) -> None:
         """Read all lasting apps, stopped ones too, the latest first."""
         ...
 
-    def read_deployments(self, app_id: str, then: Callable[[list[Deployment]], None]) -> None:
+    def read_deployments(
+        self, app_id: str, then: Callable[[list[Deployment]], None], *, failed: Failed | None = None
+    ) -> None:
         """Read the versions of an app, the latest first."""
         ...
 
-    def read_deployment(self, app_id: str, version: int, then: Callable[[Deployment | None], None]) -> None:
+    def read_deployment(
+        self, app_id: str, version: int, then: Callable[[Deployment | None], None], *, failed: Failed | None = None
+    ) -> None:
         """Read one version of an app."""
         ...
 
-    def read_bundle(self, digest: str, then: Callable[[bytes | None], None]) -> None:
+    def read_bundle(self, digest: str, then: Callable[[bytes | None], None], *, failed: Failed | None = None) -> None:
         """Read source files by their digest."""
         ...
 
-    def read_containers(self, app_id: str, latest: int, then: Callable[[list[ContainerRecord]], None]) -> None:
+    def read_containers(
+        self, app_id: str, latest: int, then: Callable[[list[ContainerRecord]], None], *, failed: Failed | None = None
+    ) -> None:
         """Read the containers of an app that are no more, or with "" of all apps: so many, the latest ended first."""
         ...
 
-    def read_container(self, container_id: str, then: Callable[[ContainerRecord | None], None]) -> None:
+    def read_container(
+        self, container_id: str, then: Callable[[ContainerRecord | None], None], *, failed: Failed | None = None
+    ) -> None:
         """Read one container that is no more."""
         ...
 

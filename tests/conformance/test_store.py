@@ -24,7 +24,7 @@ from swell.model import (
     RetryPolicy,
     Source,
 )
-from swell.ports import Store, StoreBroken
+from swell.ports import ReadFailed, Store, StoreBroken
 from swell.records import (
     AppRecord,
     AttemptRecord,
@@ -857,3 +857,39 @@ kinds = st.sampled_from([what for what, often in WHAT.items() for _ in range(oft
 def test_whatever_is_recorded_both_stores_tell_the_same(steps: list[Step]) -> None:
     with tempfile.TemporaryDirectory() as directory:
         asyncio.run(compare(steps, Path(directory)))
+
+
+# ---------------------------------------------------------------- reads that fail
+
+
+LARGE = 2**63  #: more than SQLite stores
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("read_call", (["no id"],)),
+        ("read_outputs", (["no id"], 0, 1)),
+        ("read_trace", (["no id"], 0)),
+        ("load_call", (["no id"], WIDE)),
+        ("read_bundle", (["no digest"],)),
+        ("read_container", (["no id"],)),
+        ("read_outputs", ("fc-1", 0, LARGE)),
+        ("read_trace", ("fc-1", LARGE)),
+        ("read_deployment", ("ap-1", LARGE)),
+        ("read_containers", ("", LARGE)),
+    ],
+    ids=repr,
+)
+async def test_a_read_that_fails_is_told_to_the_one_who_asked_and_to_nobody_else(
+    opened: Opened, method: str, arguments: tuple[Any, ...]
+) -> None:
+    opened.append(call("fc-1", 1), span("fc-1", 0, b"a"))
+    told: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    getattr(opened.store, method)(*arguments, told.set_result, failed=told.set_result)
+    assert not told.done(), "answered from inside the call"
+    found = await asyncio.wait_for(told, 30)
+    if arguments[0] not in ("fc-1", "ap-1", ""):  # a store may well know that there is nothing of so large a number
+        assert isinstance(found, ReadFailed)
+    await opened.committed(outputs("fc-1", 0, b"A"))
+    assert [output.payload for output in await opened.ask("read_outputs", "fc-1", 0, 1)] == [b"A"]

@@ -30,7 +30,7 @@ def size(directory: Path) -> int:
 
 
 async def texts(logbook: Logbook, wanted: Wanted) -> list[str]:
-    return [found.text.strip() for found in await logbook.read(wanted)]
+    return [found.text.strip() async for piece in logbook.read(wanted) for found in piece]
 
 
 async def test_entries_are_read_back_by_app_and_in_order(logbook: Logbook) -> None:

@@ -20,7 +20,8 @@ from patience import patience
 import swell
 from swell.exception import VersionError
 from swell.model import CallKind
-from swell.wire import codec
+from swell.sim.extremes import Extremes
+from swell.wire import apps, codec, inquiries
 from swell.wire import messages as m
 from swell.wire.payload import encode_arguments, loads
 
@@ -336,8 +337,7 @@ def test_a_file_outside_the_servers_directory_is_neither_read_nor_deleted(tmp_pa
         m.PutInputs("fc-nobody", 3, [1], True),
         m.CancelCall("fc-nobody"),
         m.Unwatch(1, "fc-nobody"),
-        m.TakeItems("fc-nobody", 5, 1 << 60),
-        m.TakeItems("fc-nobody", -5, -1),
+        m.TakeItems("fc-nobody", 5, 1 << 50),
         m.GetStats(1, "fu-nobody"),
         m.DescribeCall(1, "fc-nobody"),
         m.Watch(1, "fc-nobody", 0, 1),
@@ -351,6 +351,79 @@ def test_questions_about_what_does_not_exist_leave_the_connection_as_it_was(mess
     with abuser() as one:
         one.say(message, b"1")
         assert one.is_served()
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        m.GetStats(1, "f" * 300),
+        m.DescribeCall(1, "c" * 300),
+        apps.RedeployApp(1, "app", 2**63),
+        apps.FindFunction(1, "app", "f", 2**64 - 1),
+        m.Watch(1, "fc-nobody", 0, 2**63),
+        inquiries.ListContainers(1, "", 2**63),
+        inquiries.AskStory(1, "x" * 5_000),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+def test_a_value_out_of_bounds_is_one_error_and_the_connection_goes_on(message: m.Message) -> None:
+    with abuser() as one:
+        one.say(message)
+        heard = one.hear()
+        assert heard is not None
+        failed = heard[0]
+        assert isinstance(failed, m.Failed)
+        assert failed.request == 1
+        assert failed.code == "invalid"
+        assert type(message).__name__ in failed.text
+        assert one.is_served()
+
+
+def test_a_call_with_a_value_out_of_bounds_is_refused_and_the_connection_goes_on() -> None:
+    with abuser() as one:
+        one.say(m.OpenCall("fc-large", function_id(), "", CallKind.REMOTE, [2**63], True))
+        heard = one.hear()
+        assert heard is not None
+        assert isinstance(heard[0], m.Refused)
+        assert heard[0].call_id == "fc-large"
+        assert one.is_served()
+
+
+@pytest.mark.parametrize("message", [m.TakeItems("fc-nobody", 5, 1 << 60), m.TakeItems("fc-nobody", -5, 1)], ids=repr)
+def test_what_has_no_answer_and_does_not_fit_ends_the_connection_with_an_error(message: m.Message) -> None:
+    with abuser() as one:
+        one.say(message)
+        heard = one.hear()
+        assert heard is not None
+        assert isinstance(heard[0], m.Failed)
+        assert heard[0].request == 0
+        assert "TakeItems" in heard[0].text
+        assert one.is_shut_out()
+
+
+@pytest.mark.parametrize("about", ["in-x:²", "in-x:٣", "in-x:" + "9" * 900, "fc-", "in-", "\0", "in-x:-1"])
+def test_a_question_about_anything_is_answered(about: str) -> None:
+    with abuser() as one:
+        one.say(inquiries.AskStory(4, about))
+        heard = one.hear()
+        assert heard is not None
+        assert isinstance(heard[0], (m.Failed, inquiries.Story))
+        assert one.is_served()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_messages_with_extreme_values_end_nobody_else(seed: int) -> None:
+    """Each is answered or ends its own connection; `python -m swell.sim extremes` tries many more on an engine."""
+    extremes = Extremes(random.Random(seed), lambda name: [function_id()] if name == "function_id" else ())
+    for _ in range(20):
+        with abuser() as one:
+            one.socket.settimeout(PATIENCE_S)
+            for _ in range(10):
+                one.write(extremes.frame())
+            one.say(m.GetStats(77, function_id()))
+            while (heard := one.hear()) is not None:
+                if isinstance(heard[0], m.Stats) and heard[0].request == 77:
+                    break
 
 
 def test_a_watch_over_a_senseless_range_is_answered_at_once() -> None:

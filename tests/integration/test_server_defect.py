@@ -45,3 +45,75 @@ def test_a_defect_ends_the_server_and_says_so(tmp_path: Path) -> None:
     assert "still there" not in ended.stdout
     assert "a defect in the server" in ended.stderr
     assert "KeyError: 'lost'" in ended.stderr
+
+
+def run(tmp_path: Path, program: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+QUESTIONS = """
+from swell.wire import inquiries
+
+"""
+
+ONE_QUESTION = (
+    PROGRAM.partition("    plane.engine.handle = fail")[0].replace("def fail(event, now)", "def fail(*_)")
+    + """
+    class Client:
+        role, name, number, is_lagging = "client", "", 1, False
+        heard = []
+        def send(self, message, payload=b""): self.heard.append(message)
+        def send_latest(self, key, message): self.heard.append(message)
+        def break_off(self, error): self.heard.append(error)
+    client = Client()
+    plane._clients[1] = client
+"""
+)
+
+
+def test_a_defect_in_an_answer_is_the_answer_and_the_server_goes_on(tmp_path: Path) -> None:
+    program = (
+        ONE_QUESTION.replace("async def main():", QUESTIONS + "async def main():")
+        + """
+    plane.engine.census.apps = fail
+    plane.engine._stories.tell = fail
+    for number in range(1, 51):
+        plane.received(client, inquiries.GetStatus(number), b"")
+        plane.received(client, inquiries.AskStory(number, "in-1:0"), b"")
+    assert [message.code for message in client.heard] == ["internal"] * 100, client.heard
+    assert {message.request for message in client.heard} == set(range(1, 51))
+    print("still there")
+
+logging.basicConfig()
+asyncio.run(main())
+"""
+    )
+    ended = run(tmp_path, program)
+    assert ended.returncode == 0, ended.stderr
+    assert "still there" in ended.stdout
+    assert ended.stderr.count("Traceback") == 1, "the one place has one, however often it is met"
+    assert len(ended.stderr.splitlines()) < 100
+
+
+def test_an_effect_that_fails_costs_the_one_it_was_for(tmp_path: Path) -> None:
+    program = (
+        ONE_QUESTION.replace("async def main():", QUESTIONS + "async def main():")
+        + """
+    from swell.engine import events as e
+    from swell.wire.messages import Done, Failed
+    plane._gate.carry_out([e.Tell(1, Failed(1, "x", "y", {"no": object()})), e.Tell(1, Done(2))])
+    assert client.heard[-1] == Done(2), client.heard
+    client.send = fail
+    plane._gate.carry_out([e.Tell(1, Done(3))])
+    assert "could not be sent" in str(client.heard[-1]), client.heard
+    print("still there")
+
+logging.basicConfig()
+asyncio.run(main())
+"""
+    )
+    ended = run(tmp_path, program)
+    assert ended.returncode == 0, ended.stderr
+    assert "still there" in ended.stdout
+    assert "a defect while carrying out Tell" in ended.stderr

@@ -29,6 +29,8 @@ CATCH_ALL: dict[str, str] = {
     "runner/tasks.py": "whatever an input raises is its outcome",
     "runner/web/pool.py": "whatever a function raises is raised again where its result is awaited",
     "server/controlplane.py": "a defect in the engine: the server ends, rather than leave its callers to wait for ever",
+    "server/defects.py": "a defect in the answer to a question is the answer",
+    "store/memory.py": "a read that fails is told to the one who asked",
     "store/sqlite/writer.py": "a defect in the thread that writes: the server is told, so that nobody waits for ever",
     "wire/payload.py": "pickling, and the text of an exception, run the user's code",
 }

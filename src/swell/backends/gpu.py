@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from swell.bounds import whole_number
 from swell.model import Gpu
 
 __all__ = ["NoGpus", "NvmlProvider", "family"]
@@ -81,8 +82,9 @@ def visible(gpus: Sequence[Gpu], chosen: str) -> Sequence[Gpu]:
     found: list[Gpu] = []
     for entry in chosen.split(","):
         name = entry.strip()
-        if name.isdigit():
-            matching = [gpus[int(name)]] if int(name) < len(gpus) else []
+        number = whole_number(name)
+        if number is not None:
+            matching = [gpus[number]] if number < len(gpus) else []
         else:
             matching = [gpu for gpu in gpus if name and gpu.uuid.startswith(name)]
         if len(matching) != 1:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from swell.errors import InvalidError, TimeoutError
 from swell.private_files import open_file, read_file
+from swell.server.own_log import LOG_BYTES_MAX, log_path, older_path
 from swell.server.residence import READY, holder, make_data_dir, unwritable
 
 if TYPE_CHECKING:
@@ -26,14 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["end", "launch", "log_path", "turn"]
 
-LOG_BYTES_MAX: Final = 4 << 20  #: a larger log is put aside at the next start, in place of the one before
 LOG_LINES_SHOWN: Final = 20
 GONE_MAX_S: Final = 5.0  #: how long processes of a server may outlive it: they are being killed then
-
-
-def log_path(data_dir: Path) -> Path:
-    """Return where a server in the background writes what it has to say."""
-    return data_dir / "server.log"
 
 
 @contextmanager
@@ -105,7 +100,7 @@ def _open_log(data_dir: Path) -> BinaryIO:
     path = log_path(data_dir)
     try:
         if path.exists() and path.stat().st_size > LOG_BYTES_MAX:
-            path.rename(path.with_suffix(".old.log"))
+            path.rename(older_path(data_dir))
         return open(open_file(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab")
     except OSError as error:
         raise unwritable(data_dir, error) from None

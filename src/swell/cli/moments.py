@@ -15,8 +15,8 @@ import click
 __all__ = ["Moment", "duration_text", "local", "moment_text", "parse_moment"]
 
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400}
-_AGO: Final = re.compile(r"(?:\d+(?:\.\d+)?[smhdw])+")
-_STEP: Final = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
+_AGO: Final = re.compile(r"(?:\d{1,9}(?:\.\d{1,9})?[smhdw]){1,20}", re.ASCII)
+_STEP: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([smhdw])", re.ASCII)
 
 
 class Moment(click.ParamType[float]):

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import click
 
+from swell.bounds import whole_number
 from swell.cli import terminal
 from swell.cli.identify import app_meant
 from swell.cli.inquiry import ask
@@ -43,7 +44,7 @@ class _Version(click.ParamType[int]):
         if isinstance(value, int):
             return value
         if not re.fullmatch(r"v[1-9][0-9]{0,8}", value):
-            advice = f"; did you mean v{value}?" if value.isdigit() else ""
+            advice = f"; did you mean v{value}?" if whole_number(value) else ""
             self.fail(f"{value!r} is no version: write it as `swell app history` does, as in v3{advice}", param, ctx)
         return int(value[1:])
 

@@ -12,6 +12,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from swell.engine.app import App
+from swell.engine.checking import unchanged
 from swell.engine.events import AppEnded
 from swell.engine.ids import id_problem
 from swell.engine.intake import Intake
@@ -91,7 +92,8 @@ class Apps:
             raise InvalidError(f"{one_line(name):.200}: two functions of one app have this name; rename one of them")
         if label := _repeated(label for spec in specs for label in _labels(spec)):
             raise InvalidError(f"two web functions of one app ask for the label {label!r:.200}; give one another label")
-        return [self._checked(spec, app_id, client, now) for spec in specs]
+        with unchanged(self._ledger):
+            return [self._checked(spec, app_id, client, now) for spec in specs]
 
     def _checked(self, spec: FunctionSpec, app_id: str, client: int, now: float) -> FunctionSpec:
         unsound = unsoundness(spec) or (schedule_unsoundness(spec.schedule, now) if spec.schedule else "")
@@ -111,7 +113,8 @@ class Apps:
 
     def varied(self, base: FunctionSpec, changes: bytes, app: App, client: int, now: float) -> FunctionSpec:
         """Return a variant of a function as it will be run, or raise what makes it impossible."""
-        return self._checked(apply_changes(base, changes), app.id, client, now)
+        with unchanged(self._ledger):
+            return self._checked(apply_changes(base, changes), app.id, client, now)
 
     def add_pool(
         self, app: App, spec: FunctionSpec, deployment: Deployment, *, key: str, is_pinned: bool = False
@@ -242,14 +245,13 @@ class Apps:
         pool = self._pool(client, message.request, message.function_id)
         if pool is None:
             return
-        before = pool.override
-        pool.set_override(_changed(before, message.change))
-        problem = settings_unsoundness(pool.settings)
+        override = _changed(pool.override, message.change)
+        problem = settings_unsoundness(pool.settings_under(override))
         if problem:
-            pool.set_override(before)
             self.fail(client, message.request, InvalidError(f"{pool.spec.name}: {problem}; nothing was changed"))
             return
-        if pool.override != before:
+        if pool.override != override:
+            pool.set_override(override)
             self._ledger.keep(pool)
         self._ledger.touch(pool)
         state = AutoscalerState(message.request, pool.settings, pool.spec.autoscaler, pool.override)

@@ -15,23 +15,50 @@ __all__ = ["Backlog"]
 
 
 class Backlog:
-    """Pending spans by call. `count` inputs may run now; `delayed_count` more wait for their time."""
+    """Pending spans by call. `count` inputs may run now; `delayed_count` more wait for their time.
+
+    Calls that are held wait in any case: `held_count` inputs of them are left out of `count`.
+    """
 
     def __init__(self) -> None:
         self.count = 0
         self.delayed_count = 0
+        self.held_count = 0
+        self._held: dict[str, deque[Span]] = {}  # by call; an empty queue says that what comes is held
         self._queues: dict[str, deque[Span]] = {}
         self._turns: deque[Call] = deque()
         self._delayed: list[tuple[float, int, Span]] = []
         self._sequence = 0
 
     def __len__(self) -> int:
-        return self.count + self.delayed_count
+        return self.count + self.delayed_count + self.held_count
+
+    def hold(self, call: Call) -> None:
+        """Keep what waits of a call, and what will, until `let_go`."""
+        if call.id in self._held:
+            return
+        queue = self._held[call.id] = self._queues.pop(call.id, None) or deque()
+        if queue:
+            self._turns.remove(call)
+        size = sum(len(span) for span in queue)
+        self.count -= size
+        self.held_count += size
+
+    def let_go(self, call: Call) -> None:
+        """Have what waits of a call run as any other."""
+        queue = self._held.pop(call.id, None)
+        if not queue:
+            return
+        self._queues[call.id] = queue
+        self._turns.append(call)
+        size = sum(len(span) for span in queue)
+        self.count += size
+        self.held_count -= size
 
     def add(self, span: Span) -> None:
         """Queue new inputs behind those of the same call."""
         self._queue(span.call).append(span)
-        self.count += len(span)
+        self._count(span.call, len(span))
 
     def put_back(self, span: Span) -> None:
         """Queue inputs that had already left where they were: a call's inputs leave in the order of their indexes."""
@@ -43,7 +70,7 @@ class Backlog:
             # Whoever is in front has waited longest, or a batch would wait for the clock of an input that came back.
             span.queued_at = min(span.queued_at, queue[place].queued_at)
         queue.insert(place, span)
-        self.count += len(span)
+        self._count(span.call, len(span))
 
     def delay(self, span: Span, until: float) -> None:
         """Keep a span away until its time has come."""
@@ -102,8 +129,11 @@ class Backlog:
 
     def remove(self, call: Call) -> list[Span]:
         """Remove and return everything that waits of one call."""
-        spans: list[Span] = list(self._queues.pop(call.id, ()))
-        if spans:
+        held = self._held.pop(call.id, None)
+        spans: list[Span] = list(self._queues.pop(call.id, ())) if held is None else list(held)
+        if held is not None:
+            self.held_count -= sum(len(span) for span in spans)
+        elif spans:
             self._turns.remove(call)
             self.count -= sum(len(span) for span in spans)
         mine = [entry for entry in self._delayed if entry[2].call is call]
@@ -117,6 +147,7 @@ class Backlog:
     def calls(self) -> list[Call]:
         """Return the calls that have anything waiting here."""
         seen = {call.id: call for call in self._turns}
+        seen.update((queue[0].call.id, queue[0].call) for queue in self._held.values() if queue)
         seen.update((entry[2].call.id, entry[2].call) for entry in self._delayed)
         return list(seen.values())
 
@@ -130,9 +161,19 @@ class Backlog:
 
     def spans(self) -> list[Span]:
         """Return everything that waits, for inspection."""
-        return self.due() + [entry[2] for entry in self._delayed]
+        held = [span for queue in self._held.values() for span in queue]
+        return self.due() + held + [entry[2] for entry in self._delayed]
+
+    def _count(self, call: Call, change: int) -> None:
+        if call.id in self._held:
+            self.held_count += change
+        else:
+            self.count += change
 
     def _queue(self, call: Call) -> deque[Span]:
+        held = self._held.get(call.id)
+        if held is not None:
+            return held
         queue = self._queues.get(call.id)
         if queue is None:
             queue = self._queues[call.id] = deque()

@@ -20,7 +20,7 @@ from swell.engine.pool import Pool
 from swell.engine.scale import Scaler
 from swell.engine.schedules import Schedules
 from swell.engine.variants import Variants, base_id, pinned_key
-from swell.errors import ConflictError, Error, InvalidError, NotFoundError
+from swell.errors import ConflictError, Error, InternalError, InvalidError, NotFoundError, ServiceError
 from swell.model import AppKind, AutoscalerSettings, Deployment, Environment, FunctionSpec, Provenance, Strategy
 from swell.names import check_object_name, check_tag, check_tags, check_text
 from swell.records import BundleRecord, CallsCancelled, FunctionGone, FunctionRecord, Restored
@@ -64,6 +64,7 @@ class Deployments:
                 self._check_new(app_id, message.name)
             _check_version(message)
             specs = self._apps.checked(message.functions, app_id, client, now)
+            renewed = {} if app is None else self._renewed(app, specs, client, now)
         except Error as error:
             self._apps.fail(client, message.request, error)
             return
@@ -81,7 +82,7 @@ class Deployments:
         app.tags = message.tags
         if bundle:
             self._ledger.persist(BundleRecord(message.environment.bundle, bundle))
-        self._publish(client, message.request, app, deployment, message.strategy, now)
+        self._publish(client, message, app, deployment, renewed=renewed, now=now)
 
     def _drop_overrides(self, app: App) -> None:
         """Return to the settings that the functions declare, as every deploy does, even one that changes nothing."""
@@ -106,8 +107,16 @@ class Deployments:
         return app
 
     def _publish(
-        self, client: int, request: int, app: App, deployment: Deployment, strategy: Strategy, now: float
+        self,
+        client: int,
+        message: DeployApp | RedeployApp,
+        app: App,
+        deployment: Deployment,
+        *,
+        renewed: dict[str, FunctionSpec | None],
+        now: float,
     ) -> None:
+        """Make a version live. `renewed` has what each pool runs from then on, checked before anything changes."""
         ledger = self._ledger
         app.deployment = deployment
         ledger.persist(deployment)
@@ -117,9 +126,9 @@ class Deployments:
         for pool in list(app.pools.values()):
             if pool.is_pinned:
                 continue
-            spec = self._renewed(pool, specs, client, now)
+            spec = renewed[pool.id]
             if spec is not None:
-                self._renew(pool, spec, deployment, strategy, now)
+                self._renew(pool, spec, deployment, message.strategy, now)
             else:
                 self._retire(pool)
         self._variants.follow(app, specs.keys())
@@ -129,15 +138,23 @@ class Deployments:
         self._drop_overrides(app)
         ledger.routes_changed = True
         ids = dict(app.function_ids)
-        ledger.tell(client, Deployed(request, app.id, deployment.version, ids, deployment.deployed_at))
+        ledger.tell(client, Deployed(message.request, app.id, deployment.version, ids, deployment.deployed_at))
 
-    def _renewed(self, pool: Pool, specs: dict[str, FunctionSpec], client: int, now: float) -> FunctionSpec | None:
-        """Return what a pool runs in a new version; None if that has nothing for it."""
-        base = specs.get(pool.spec.name)
+    def _renewed(
+        self, app: App, specs: Iterable[FunctionSpec], client: int, now: float
+    ) -> dict[str, FunctionSpec | None]:
+        """Return what each pool runs in a new version of its app, by pool; None if that has nothing for it."""
+        bases = {spec.name: spec for spec in specs}
+        pools = [pool for pool in app.pools.values() if not pool.is_pinned]
+        return {pool.id: self._renewed_in(pool, bases.get(pool.spec.name), client, now) for pool in pools}
+
+    def _renewed_in(self, pool: Pool, base: FunctionSpec | None, client: int, now: float) -> FunctionSpec | None:
         if base is None or not pool.changes:
             return base
         try:
             return self._apps.varied(base, pool.changes, pool.app, client, now)
+        except InternalError:
+            raise
         except Error:
             return None
 
@@ -220,6 +237,8 @@ class Deployments:
             if app is None or app.closing:
                 text = f"{message.app} was stopped in the meantime"
                 self._apps.fail(client, message.request, NotFoundError(text))
+            elif event.trouble:
+                self._apps.fail(client, message.request, ServiceError(event.trouble))
             elif found is None:
                 self._apps.fail(client, message.request, NotFoundError(_not_kept(message, app, event.version)))
             elif isinstance(message, RedeployApp):
@@ -231,6 +250,7 @@ class Deployments:
     def _publish_again(self, client: int, message: RedeployApp, app: App, former: Deployment, now: float) -> None:
         try:
             specs = self._apps.checked(list(former.functions), app.id, client, now)
+            renewed = self._renewed(app, specs, client, now)
         except Error as error:
             self._apps.fail(client, message.request, error)
             return
@@ -241,7 +261,7 @@ class Deployments:
             deployed_at=now,
             provenance=message.provenance,
         )
-        self._publish(client, message.request, app, deployment, message.strategy, now)
+        self._publish(client, message, app, deployment, renewed=renewed, now=now)
 
     # ------------------------------------------------------------ finding
 

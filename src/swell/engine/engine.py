@@ -15,6 +15,7 @@ from swell.config import Settings
 from swell.engine.apps import Apps
 from swell.engine.census import Census
 from swell.engine.check import check
+from swell.engine.checking import answer
 from swell.engine.container import LEASE, Container, Delivery
 from swell.engine.deployments import Deployments
 from swell.engine.dispatch import Dispatcher
@@ -22,6 +23,7 @@ from swell.engine.events import (
     CallLoaded,
     CallsLoaded,
     ClientGone,
+    ClientLags,
     ClientSaid,
     ContainerExited,
     ContainerSaid,
@@ -129,6 +131,8 @@ class Engine:
                 if container is not None:
                     self._scaler.gone(container, event.reason, now)
                     self._apps.end_if_empty(container.pool.app)
+            case ClientLags():
+                self._intake.lags(event.client, event.is_lagging)
             case ClientGone():
                 self._intake.client_gone(event.client, now)
                 self._leases.client_gone(event.client, now)
@@ -158,8 +162,7 @@ class Engine:
             case DeploymentRead():
                 self._deployments.read(event, now)
             case TraceRead():
-                story = Stories.from_store(event.request, event.call, event.index, event.trace)
-                self.ledger.tell(event.client, story)
+                answer(self.ledger, event.client, event.request, lambda: self._tell_stored_story(event))
             case StoreTroubled():
                 self.ledger.store_trouble = event.why
             case _:
@@ -204,12 +207,15 @@ class Engine:
                 self._intake.watch(client, message)
             case m.Unwatch():
                 self._intake.unwatch(client, message)
-            case m.DescribeCall():
-                self._intake.describe(client, message)
             case m.TakeItems():
                 self._settler.items_taken(message)
             case Release():
                 self._leases.release(client, message, now)
+            case m.DescribeCall() | InspectCall() | AskStory():
+                answer(self.ledger, client, message.request, lambda: self._answer(client, message, now))
+            case GetWebUrl():
+                if self._variants.wake(client, message.request, message.function_id, now):
+                    answer(self.ledger, client, message.request, lambda: self.web.find_url(client, message))
             case _:
                 self._said_of_apps(client, message, payload, now)
 
@@ -236,7 +242,7 @@ class Engine:
                     apps.update_autoscaler(client, message)
             case m.GetStats():
                 if self._variants.wake(client, message.request, message.function_id, now):
-                    apps.stats(client, message)
+                    answer(self.ledger, client, message.request, lambda: apps.stats(client, message))
             case DeployApp():
                 deployments.deploy(client, message, payload, now)
             case RedeployApp():
@@ -250,29 +256,31 @@ class Engine:
             case TagApp():
                 deployments.tag(client, message)
             case _:
-                self._asked(client, message, now)
+                self._said_of_the_rest(client, message, now)
 
-    def _asked(self, client: int, message: m.Message, now: float) -> None:
-        """Answer people."""
-        ledger = self.ledger
+    def _answer(self, client: int, message: m.DescribeCall | InspectCall | AskStory, now: float) -> None:
+        """Answer a question. It changes nothing, but that somebody may wait for the store."""
         match message:
+            case m.DescribeCall():
+                self._intake.describe(client, message)
             case InspectCall():
                 report = self.census.call(message.request, message.call_id)
                 if report is None:
                     self._pager.ask(message.call_id, client, message)
                 else:
-                    ledger.tell(client, report)
+                    self.ledger.tell(client, report)
             case AskStory():
                 self._tell_story(client, message, now)
+
+    def _said_of_the_rest(self, client: int, message: m.Message, now: float) -> None:
+        ledger = self.ledger
+        match message:
             case StopContainer():
                 self._stop_container(client, message, now)
             case EdgeUp():
                 self.web.edge_up(client, message)
             case WatchRoutes():
                 self.web.watch(client)
-            case GetWebUrl():
-                if self._variants.wake(client, message.request, message.function_id, now):
-                    self.web.find_url(client, message)
             case _:
                 error = InvalidError(f"a client does not say {type(message).__name__}")
                 ledger.tell(client, m.Failed(getattr(message, "request", 0), *to_wire(error)))
@@ -293,6 +301,9 @@ class Engine:
             "app.function; of what has ended only the latest is remembered"
         )
         ledger.tell(client, m.Failed(message.request, *to_wire(NotFoundError(text))))
+
+    def _tell_stored_story(self, event: TraceRead) -> None:
+        self.ledger.tell(event.client, Stories.from_store(event.request, event.call, event.index, event.trace))
 
     def _stop_container(self, client: int, message: StopContainer, now: float) -> None:
         container = self.ledger.containers.get(message.container_id)

@@ -40,6 +40,13 @@ class ClientGone(Struct, frozen=True):
     client: int
 
 
+class ClientLags(Struct, frozen=True):
+    """A client does not read what it is sent; or, with `is_lagging` False, it reads again."""
+
+    client: int
+    is_lagging: bool
+
+
 class ContainerStarted(Struct, frozen=True):
     """The backend made the process."""
 
@@ -85,6 +92,7 @@ class CallLoaded(Struct, frozen=True):
 
     call_id: str
     found: LoadedCall | StoredCall | None
+    trouble: str = ""  #: why it cannot be read
 
 
 class CallsLoaded(Struct, frozen=True):
@@ -106,6 +114,7 @@ class DeploymentRead(Struct, frozen=True):
     app_id: str
     version: int
     deployment: Deployment | None
+    trouble: str = ""  #: why it cannot be read
 
 
 class TraceRead(Struct, frozen=True):
@@ -127,6 +136,7 @@ class StoreTroubled(Struct, frozen=True):
 Event = (
     ClientSaid
     | ClientGone
+    | ClientLags
     | ContainerStarted
     | ContainerSaid
     | ContainerExited
@@ -151,6 +161,7 @@ class Tell(Struct, frozen=True, gc=False):
     client: int
     message: Message
     payload: bytes | memoryview = b""
+    is_kept: bool = False  #: these results are in the store, from where they can be sent later as well
 
 
 class Order(Struct, frozen=True, gc=False):
@@ -204,6 +215,7 @@ class SendRecorded(Struct, frozen=True):
     last: int
     must_have: int | None = None
     then: CallDescription | None = None
+    request: int = 0  #: that fails if they cannot be read
 
 
 class LoadCall(Struct, frozen=True):
@@ -265,6 +277,12 @@ class Remark(Struct, frozen=True):
     text: str
 
 
+class DefectFound(Struct, frozen=True):
+    """A request failed because of a defect, and nothing was changed: the log is to tell where."""
+
+    error: Exception
+
+
 class WantEdge(Struct, frozen=True):
     """There are web functions, and no edge that takes requests for them: see to it that one comes."""
 
@@ -290,6 +308,7 @@ Effect = (
     | DropBlobs
     | LookAtNodes
     | Remark
+    | DefectFound
     | WantEdge
     | AppEnded
 )

@@ -2,7 +2,7 @@
 
 Write before speak: what the engine says because of something that it has written down leaves when that is durable. What
 is said later to the same peer waits behind it, so that nobody hears things out of order; everybody else is spoken to at
-once. This module must not know messages, or how anything is written or done.
+once. This module must not know how anything is written or done.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ from swell.engine.events import (
     Tell,
     TraceRead,
 )
+from swell.errors import ServiceError, to_wire
 from swell.ports import Store
+from swell.wire.messages import Failed
 
 __all__ = ["Gate"]
 
@@ -103,7 +105,12 @@ class Gate:
         store, feed = self._store, self._feed
         match effect:
             case LoadCall(call_id, window):
-                store.load_call(call_id, window, lambda found: feed(CallLoaded(call_id, found)))
+                store.load_call(
+                    call_id,
+                    window,
+                    lambda found: feed(CallLoaded(call_id, found)),
+                    failed=lambda why: feed(CallLoaded(call_id, None, str(why))),
+                )
             case LoadCalls(function_id, after, calls_max, window):
                 store.load_calls(
                     function_id, after, calls_max, window, lambda calls: feed(CallsLoaded(function_id, calls))
@@ -111,10 +118,18 @@ class Gate:
             case LoadSpans(call_id, first, window):
                 store.load_spans(call_id, first, window, lambda spans: feed(SpansLoaded(spans)))
             case ReadDeployment(app_id, version):
-                store.read_deployment(app_id, version, lambda found: feed(DeploymentRead(app_id, version, found)))
+                store.read_deployment(
+                    app_id,
+                    version,
+                    lambda found: feed(DeploymentRead(app_id, version, found)),
+                    failed=lambda why: feed(DeploymentRead(app_id, version, None, str(why))),
+                )
             case ReadTrace(client, request, call, index):
                 store.read_trace(
-                    call.call_id, index, lambda trace: feed(TraceRead(client, request, call, index, trace))
+                    call.call_id,
+                    index,
+                    lambda trace: feed(TraceRead(client, request, call, index, trace)),
+                    failed=lambda why: self._do(Tell(client, Failed(request, *to_wire(ServiceError(str(why)))))),
                 )
             case _:
                 return False

@@ -242,9 +242,10 @@ class Intake:
             return
         first, last = max(0, message.first), min(message.last, call.accepted)
         if message.is_poll:
-            ledger.emit(SendRecorded(client, call.id, first, last, then=_description(message.request, call)))
+            then, request = _description(message.request, call), message.request
+            ledger.emit(SendRecorded(client, call.id, first, last, then=then, request=request))
             return
-        ledger.emit(SendRecorded(client, call.id, first, last))
+        ledger.emit(SendRecorded(client, call.id, first, last, request=message.request))
         call.watchers.append(Watcher(client, message.request, message.first, message.last))
         ledger.bind(client, call)
 
@@ -296,8 +297,23 @@ class Intake:
             self._results.settle(call, segment, [ended], now)
         return True
 
+    def lags(self, client: int, is_lagging: bool) -> None:
+        """A client does not read its results, so that none are made for it; or it reads again."""
+        ledger = self._ledger
+        calls = ledger.calls_of.get(client, {}).values()
+        if is_lagging:
+            ledger.lagging.add(client)
+            for call in calls:
+                ledger.hold_if_told(client, call)
+        else:
+            ledger.lagging.discard(client)
+            for call in calls:
+                call.pool.backlog.let_go(call)
+                ledger.touch(call.pool)
+
     def client_gone(self, client: int, now: float) -> None:
         """A client's connection ended: its synchronous calls end with it, what it watched goes on unwatched."""
+        self._ledger.lagging.discard(client)
         for call in list(self._ledger.calls_of.pop(client, {}).values()):
             call.watchers = [watcher for watcher in call.watchers if watcher.client != client]
             if call.client != client:

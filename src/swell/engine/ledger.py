@@ -17,7 +17,7 @@ from swell.engine.events import Effect, Order, Persist, Tell
 from swell.engine.measures import Former
 from swell.engine.pool import Pool
 from swell.engine.public_variants import PublicVariants
-from swell.model import AutoscalerSettings, Node
+from swell.model import AutoscalerSettings, CallKind, Node
 from swell.policy.pace import Pace
 from swell.policy.placement import NodeRoom
 from swell.records import FunctionGone, Record
@@ -66,6 +66,7 @@ class Ledger:
         self.containers: dict[str, Container] = {}
         self.nodes: dict[str, KnownNode] = {}
         self.calls_of: dict[int, dict[str, Call]] = {}  #: client -> calls that end with it, or that it watches
+        self.lagging: set[int] = set()  #: clients that do not read what they are sent
         self.leases: dict[str, Lease] = {}  #: by call; that may have ended before its lease
         self.routes_changed = False  #: there may be other web functions than before
         self.app_names: dict[str, str] = {}  #: ids of deployed apps by name
@@ -145,10 +146,21 @@ class Ledger:
     def bind(self, client: int, call: Call) -> None:
         """Note that a call concerns a client, so that the client's end is noticed."""
         self.calls_of.setdefault(client, {})[call.id] = call
+        if client in self.lagging:
+            self.hold_if_told(client, call)
+
+    def hold_if_told(self, client: int, call: Call) -> None:
+        """Hold the inputs of a call whose results would be sent to a client that does not read.
+
+        A spawned call's are written down, and a request's bytes do not pass here.
+        """
+        if call.client == client and call.kind in (CallKind.REMOTE, CallKind.MAP):
+            call.pool.backlog.hold(call)
 
     def unbind(self, call: Call) -> None:
         """Forget a call that is over, or that is left to the store."""
         del self.calls[call.id]
+        call.pool.backlog.let_go(call)
         call.pool.calls_open -= 1
         call.pool.reads -= call.loading
         call.pool.spawned.pop(call.id, None)

@@ -8,8 +8,10 @@ how the store is read.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from swell.engine.call import Call
+from swell.engine.checking import answer
 from swell.engine.diary import What
 from swell.engine.events import (
     CallLoaded,
@@ -26,11 +28,11 @@ from swell.engine.pool import Pool
 from swell.engine.results import Results
 from swell.engine.span import Segment, Span
 from swell.engine.stories import Stories, call_and_index
-from swell.errors import ConnectionError, NotFoundError, OutputExpiredError, to_wire
+from swell.errors import ConnectionError, NotFoundError, OutputExpiredError, ServiceError, to_wire
 from swell.model import CallKind
 from swell.records import CallGrown, LoadedCall, LoadedSpans, SpanRecord, StoredCall, Window
 from swell.wire.inquiries import AskStory, CallReport, InspectCall
-from swell.wire.messages import Accepted, CallDescription, DescribeCall, Failed, Message, OpenCall, Watch
+from swell.wire.messages import Accepted, CallDescription, DescribeCall, Failed, Message, OpenCall, Refused, Watch
 
 __all__ = ["Pager", "stopping"]
 
@@ -215,6 +217,9 @@ class Pager:
             now: the time.
         """
         found, has_ended = event.found, self._ledger.asked.pop(event.call_id, False)
+        if event.trouble:
+            self._fail_questions(event.call_id, event.trouble)
+            return
         if isinstance(found, LoadedCall) and not has_ended:
             pool = self._ledger.pools.get(found.call.function_id)
             if pool is not None and not pool.app.closing:
@@ -224,7 +229,8 @@ class Pager:
             if event.call_id in self._ledger.calls:
                 hear(client, message, payload, now)
             elif isinstance(found, StoredCall):
-                self._answer_ended(client, message, found)
+                request = getattr(message, "request", 0)
+                answer(self._ledger, client, request, partial(self._answer_ended, client, message, found))
             elif isinstance(found, LoadedCall) and not self._ledger.is_stopping:
                 # It has ended a moment ago, or its app is stopping: the store knows by now how it ended.
                 self.ask(event.call_id, client, message, payload)
@@ -236,6 +242,15 @@ class Pager:
             elif isinstance(message, Watch | DescribeCall | InspectCall | AskStory):
                 error = stopping() if found else NotFoundError(f"no call {event.call_id} is known here")
                 self._ledger.tell(client, Failed(message.request, *to_wire(error)))
+
+    def _fail_questions(self, call_id: str, why: str) -> None:
+        """Tell those who asked about a call that it cannot be read."""
+        code, text, fields = to_wire(ServiceError(why))
+        for client, message, _ in self._questions.pop(call_id, []):
+            if isinstance(message, OpenCall):  # it may be known: nothing of it is taken twice
+                self._ledger.tell(client, Refused(call_id, 0, code, text, fields))
+            elif isinstance(message, Watch | DescribeCall | InspectCall | AskStory):
+                self._ledger.tell(client, Failed(message.request, code, text, fields))
 
     def _answer_ended(self, client: int, message: Message, call: StoredCall) -> None:
         tell = self._ledger.tell
@@ -257,7 +272,7 @@ class Pager:
     def _send_recorded(self, client: int, message: Watch, call: StoredCall) -> None:
         request, first, last = message.request, message.first, message.last
         if 0 <= first <= last <= call.accepted:
-            self._ledger.emit(SendRecorded(client, call.call_id, first, last, must_have=request))
+            self._ledger.emit(SendRecorded(client, call.call_id, first, last, must_have=request, request=request))
         else:
             stray = first if first < 0 else last - 1
             text = f"call {call.call_id} has ended with {call.accepted} inputs, numbered from 0: there is no {stray}"

@@ -90,11 +90,14 @@ class Pool:
         self._refresh()
 
     def _refresh(self) -> None:
-        self.settings = autoscale.effective(
-            self.spec.autoscaler, self.override, self._settings.default_scaledown_window
-        )
+        self.settings = self.settings_under(self.override)
+
+    def settings_under(self, override: AutoscalerSettings) -> AutoscalerSettings:
+        """Return the settings that would be in force with another run-time layer."""
+        settings = autoscale.effective(self.spec.autoscaler, override, self._settings.default_scaledown_window)
         if self.is_retired:  # it only finishes what it has
-            self.settings = replace(self.settings, min_containers=0, buffer_containers=0)
+            settings = replace(settings, min_containers=0, buffer_containers=0)
+        return settings
 
     def set_override(self, override: AutoscalerSettings) -> None:
         """Replace the run-time layer of the autoscaler settings."""

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from swell.engine.call import Call
 from swell.engine.diary import What
-from swell.engine.events import DropBlobs, SendRecorded
+from swell.engine.events import DropBlobs, SendRecorded, Tell
 from swell.engine.ledger import Ledger
 from swell.engine.pool import Pool
 from swell.engine.span import Segment, Span
@@ -118,7 +118,7 @@ class Results:
         for watcher in call.watchers:
             start, stop = max(watcher.first, first), min(watcher.last, call.accepted)
             if start < stop:
-                self._ledger.emit(SendRecorded(watcher.client, call.id, start, stop))
+                self._ledger.emit(SendRecorded(watcher.client, call.id, start, stop, request=watcher.request))
         for index in list(call.held_until):
             call.failures.pop(index, None)
             call.crashes.pop(index, None)
@@ -170,7 +170,8 @@ class Results:
             first, last = max(watcher.first, record.first), min(watcher.last, record.first + record.count)
             step = _told_at_once(record)
             for start in range(first, last, step):
-                self._ledger.tell(watcher.client, *_cut(record, start, min(start + step, last)))
+                told = _cut(record, start, min(start + step, last))
+                self._ledger.emit(Tell(watcher.client, *told, is_kept=True))
 
     def done(self, call: Call, segment: Segment, indexes: Sequence[int] | range, now: float) -> None:
         """Count inputs whose end has been told, and let go of what is kept of them."""

@@ -73,11 +73,12 @@ class Settler:
         failures = dict(message.failures)
         blobs = set(message.blobs)
         settled: dict[str, tuple[Call, list[tuple[Segment, Settled]]]] = {}
+        held = [container.deliveries.get(delivery_id) for delivery_id, _, _ in message.parts]
+        if any(delivery is not None and delivery.mode == LEASE for delivery in held):
+            raise ProtocolError("it answers a request that it was not delivered")
         item = start = 0
         for delivery_id, first, count in message.parts:
-            delivery = container.deliveries.get(delivery_id)
-            if delivery is not None and delivery.mode == LEASE:
-                raise ProtocolError("it answers a request that it was not delivered")
+            delivery = container.deliveries.get(delivery_id)  # an earlier part may have ended it
             unasked: list[int] = []
             for position in range(first, first + count):
                 end = message.ends[item]
@@ -117,7 +118,7 @@ class Settler:
 
     def yielded(self, container: Container, message: Yielded, payload: bytes) -> None:
         """A generator produced values: pass on those that its consumer does not have from an earlier attempt."""
-        if not message.ends or message.ends[-1] > len(payload):
+        if not message.ends or message.ends[-1] > len(payload) or message.ends != sorted(message.ends):
             raise ProtocolError(f"{len(message.ends)} values do not fit a payload of {len(payload)} bytes")
         delivery = container.deliveries.get(message.delivery)
         if delivery is None or message.position not in delivery.open or message.position in delivery.void:
@@ -356,6 +357,10 @@ def _check_shape(message: Completed, payload: bytes) -> None:
     ends, counted = message.ends, sum(part[2] for part in message.parts)
     if len(ends) != counted or not ends or ends[-1] > len(payload) or min(part[2] for part in message.parts) < 1:
         raise ProtocolError(f"{counted} results with {len(ends)} offsets do not fit a payload of {len(payload)} bytes")
+    if ends != sorted(ends):
+        raise ProtocolError(f"the ends of {len(ends)} results are not in order")
+    if message.blobs and not 0 <= min(message.blobs) <= max(message.blobs) < counted:
+        raise ProtocolError(f"a blob is named at {max(message.blobs)}, and there are {counted} results")
     if not 0 <= message.busy_s < float("inf"):
         raise ProtocolError(f"{message.busy_s} is no time that inputs can take")
     for _, code in message.failures:

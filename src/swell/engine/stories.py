@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from swell.bounds import whole_number
 from swell.engine.diary import CallDiary, Decision, Entry, What
 from swell.engine.ledger import Ledger
 from swell.engine.pool import Pool
@@ -201,7 +202,7 @@ class Stories:
 def call_and_index(about: str) -> tuple[str, int | None]:
     """Return the call that an id of a call ("fc-…") or of an input ("in-…:7") means, and the input's index."""
     call_id, _, index = about.partition(":")
-    return f"fc-{call_id[3:]}", int(index) if index.isdigit() else None
+    return f"fc-{call_id[3:]}", whole_number(index)
 
 
 def _function(request: int, pool: Pool, now: float) -> Story:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf, log2
+
 from swell.model import RetryPolicy
 
 __all__ = ["retry_delay"]
@@ -14,6 +16,12 @@ def retry_delay(policy: RetryPolicy | None, failures: int, delay_min_s: float) -
     """
     if policy is None or failures > policy.max_retries:
         return None
-    # The exponent is bounded so that a policy of very many retries cannot overflow a float.
-    delay = policy.initial_delay_s * policy.backoff_coefficient ** min(failures - 1, 200)
-    return max(delay_min_s, min(delay, policy.max_delay_s))
+    return max(delay_min_s, min(_grown(policy, failures - 1), policy.max_delay_s))
+
+
+def _grown(policy: RetryPolicy, times: int) -> float:
+    """Return the delay after it has grown so many times; infinity where a float cannot hold it."""
+    # 1000.0 ** 103 is an OverflowError. 2 ** 1_000 is still a float.
+    if times * log2(max(1.0, policy.backoff_coefficient)) > 1_000:
+        return inf if policy.initial_delay_s else 0.0
+    return policy.initial_delay_s * policy.backoff_coefficient**times

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import accumulate
 from time import perf_counter, sleep
@@ -18,9 +19,11 @@ from swell.errors import InvalidError, SerializationError
 from swell.runner.channel import Channel, die_if_raises
 from swell.wire.messages import Yielded
 
-__all__ = ["AHEAD_MAX", "LateFlush", "Stream", "check_generator", "values_of"]
+__all__ = ["AHEAD_BYTES_MAX", "AHEAD_MAX", "LateFlush", "Stream", "check_generator", "values_of"]
 
 AHEAD_MAX: Final = 1024  #: values sent beyond those the consumer has taken
+#: Bytes of them: what a slow consumer makes the server keep. Consumers say what they have taken after far fewer.
+AHEAD_BYTES_MAX: Final = 16 << 20
 TOGETHER_MAX: Final = 64  #: values in one message
 TOGETHER_BYTES: Final = 1 << 20
 PATIENCE_S: Final = 0.002  #: a value waits no longer than this for others to leave with
@@ -63,6 +66,8 @@ class Stream:
         self._chunks: list[bytes] = []
         self._size = 0
         self._taken = 0
+        self._ahead: deque[int] = deque()  # sizes of the values that the consumer has not taken
+        self._ahead_bytes = 0
         self._sent_at = 0.0
 
     def put(self, data: bytes) -> None:
@@ -80,6 +85,8 @@ class Stream:
         with self._changed:
             self._chunks.append(data)
             self._size += len(data)
+            self._ahead.append(len(data))
+            self._ahead_bytes += len(data)
             self.count += 1
             waiting = len(self._chunks)
             is_late = perf_counter() - self._sent_at >= PATIENCE_S
@@ -105,7 +112,7 @@ class Stream:
     @property
     def has_room(self) -> bool:
         """False when the consumer is too far behind."""
-        return self.count - self._taken < AHEAD_MAX
+        return self.count - self._taken < AHEAD_MAX and self._ahead_bytes < AHEAD_BYTES_MAX
 
     def wait_for_room(self, is_cancelled: Callable[[], bool]) -> None:
         """Block until the consumer has caught up, or `is_cancelled` is true when `wake` is called."""
@@ -118,6 +125,8 @@ class Stream:
     def acknowledge(self, count: int) -> None:
         """The consumer has taken `count` values in all."""
         with self._changed:
+            for _ in range(min(count - self._taken, len(self._ahead))):
+                self._ahead_bytes -= self._ahead.popleft()
             self._taken = max(self._taken, count)
         self.wake()
 

@@ -12,6 +12,7 @@ import sys
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
+from swell.bounds import TEXT_MAX
 from swell.runner.allotment import Allotment
 from swell.runner.channel import Channel, die
 from swell.runner.deliveries import Ledger
@@ -162,7 +163,7 @@ class Container:
 
     def _report_failed_start(self, error: BaseException) -> None:
         print_exception(error)
-        text = payload.format_exception(error, hide=HIDDEN)
+        text = payload.format_exception(error, hide=HIDDEN)[:TEXT_MAX]
         self._channel.send(StartFailed(text), payload.encode_exception(error, where=self._id, hide=HIDDEN))
 
     def _executor(self, load: Load, program: Program, front: Front | None) -> Executor:

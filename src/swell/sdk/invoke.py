@@ -24,7 +24,8 @@ from swell.wire.payload import loads
 
 __all__ = ["remote", "remote_items", "spawn", "spawn_many"]
 
-ITEMS_PER_ACK = 256  #: how often the container hears that a generator's items are being taken
+#: How often the container hears that a generator's items are being taken: after so many, or so many bytes.
+ITEMS_PER_ACK, BYTES_PER_ACK = 256, 1 << 20
 SPAWN_AHEAD = 8_192  #: inputs sent before the server has accepted earlier ones
 
 
@@ -89,7 +90,7 @@ async def remote_items(
     """Run one input of a generator function; yield its items in lists, as they come."""
     call_id = mint_id("fc-")
     box = link.open(call_id)
-    taken = acknowledged = 0
+    taken = acknowledged = unacknowledged_bytes = 0
     finished = False
     try:
         _open(link, target, CallKind.REMOTE, args, kwargs, call_id)
@@ -99,8 +100,9 @@ async def remote_items(
                 items = _items(message, payload)
                 yield items
                 taken += len(items)
-                if taken - acknowledged >= ITEMS_PER_ACK:
-                    acknowledged = taken
+                unacknowledged_bytes += len(payload)
+                if taken - acknowledged >= ITEMS_PER_ACK or unacknowledged_bytes >= BYTES_PER_ACK:
+                    acknowledged, unacknowledged_bytes = taken, 0
                     link.send(TakeItems(call_id, 0, taken))
                 continue
             finished = True

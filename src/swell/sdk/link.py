@@ -176,8 +176,11 @@ class BlockingLink(Link):
         self._socket = connect(address)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(0, int(_HEED_S * 1_000_000)))
         weakref.finalize(self, self._socket.close)  # its thread has ended
+        self._thread = threading.get_ident()  #: the one that reads; no other may
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
+        self._writable = select.poll()
+        self._writable.register(self._socket, select.POLLOUT)
 
     @classmethod
     async def connect(cls, address: str, token: str, frame_max: int) -> BlockingLink:
@@ -197,12 +200,28 @@ class BlockingLink(Link):
             raise self.broken
         try:
             with self._lock:
-                self._socket.sendall(codec.encode(message, payload))
+                self._write(memoryview(codec.encode(message, payload)))
         except OSError as error:
             raise self._break(how_it_broke(error)) from None
 
+    def _write(self, frame: memoryview) -> None:
+        """Write a frame; read what arrives while the server does not take it.
+
+        A server reads nothing more from a client that leaves much unread: each would wait for the other.
+        """
+        while frame:
+            try:
+                frame = frame[self._socket.send(frame, socket.MSG_DONTWAIT) :]
+            except BlockingIOError:
+                may_read = threading.get_ident() == self._thread
+                self._writable.modify(self._socket, select.POLLOUT | (select.POLLIN if may_read else 0))
+                for _, events in self._writable.poll(_HEED_S * 1_000):
+                    if events & ~select.POLLOUT:
+                        self._read()
+
     async def receive(self, box: Box, until: float | None = None) -> Said:
         """Return the next message in a box; blocks the thread."""
+        self._thread = threading.get_ident()
         while not box.messages:
             if self.broken is not None:
                 raise self.broken

@@ -11,6 +11,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from swell.bounds import whole_number
 from swell.errors import InvalidError
 from swell.model import GpuRequest, Resources
 
@@ -43,9 +44,9 @@ def _parse_one(text: str) -> GpuRequest:
     match = _GPU.fullmatch(text) if isinstance(text, str) else None  # pyright: ignore[reportUnnecessaryIsInstance]
     if match is None:
         raise InvalidError(f'cannot read gpu={text!r}: write the kind, as in "H100", or kind and count, as in "A100:2"')
-    count = int(match["count"] or 1)
-    if count < 1:
-        raise InvalidError(f"gpu={text!r}: the count must be at least 1; leave gpu out for none")
+    count = whole_number(match["count"] or "1")
+    if not count:
+        raise InvalidError(f"gpu={text!r:.100}: the count must be at least 1; leave gpu out for none")
     kind = match["kind"].upper()
     return GpuRequest("any" if kind == "ANY" else kind, count)
 

@@ -15,12 +15,13 @@ from pathlib import Path
 
 from swell.config import Settings
 from swell.engine import events as e
-from swell.errors import OutputExpiredError
+from swell.errors import OutputExpiredError, ServiceError, to_wire
 from swell.model import OutputStatus
-from swell.ports import Store
+from swell.ports import ReadFailed, Store
 from swell.records import StoredCall, StoredOutput
+from swell.server.blobs import Blobs
 from swell.server.places import Places
-from swell.wire.blob_names import INPUT_SUFFIX, KEPT, call_of, index_of, is_blob_name
+from swell.wire.blob_names import INPUT_SUFFIX, KEPT, call_of, index_of
 from swell.wire.messages import Failed, Outputs
 
 __all__ = ["Archive"]
@@ -34,7 +35,8 @@ FORGET_AFTER = 4
 CONTAINERS_MAX = 100_000
 LOOK_AT_DISK_EVERY_S = 5.0
 MIB = 1 << 20
-READ_MAX = 1_024  #: results read at once
+READ_MIN, READ_MAX = 32, 1_024  #: results read at once
+READ_BYTES = 4 * MIB  #: of results read at once, but for the first READ_MIN
 PART_BYTES_MAX = MIB  #: of results sent in one message, but for a single one that is larger
 
 
@@ -44,9 +46,11 @@ class Archive:
     Args:
         store: where everything is written.
         settings: how long results are kept, and how much room must be left.
-        places: where blobs are, and whose disk must have room.
+        places: whose disk must have room.
+        blobs: the files that carry large values.
         feed: hands an event to the engine.
         tell: carries a Tell out.
+        when_read: calls something when a client has read what it was sent, or never if it is gone.
     """
 
     def __init__(
@@ -54,15 +58,19 @@ class Archive:
         store: Store,
         settings: Settings,
         places: Places,
+        blobs: Blobs,
         feed: Callable[[e.Event], None],
         tell: Callable[[e.Effect], None],
+        when_read: Callable[[int, Callable[[], None]], None],
     ) -> None:
         self._store = store
         self._settings = settings
         self._blob_dir = places.blob_dir
         self._data_dir = places.data_dir
+        self._blobs = blobs
         self._feed = feed
         self._tell = tell
+        self._when_read = when_read
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._trouble = ""
 
@@ -85,18 +93,25 @@ class Archive:
 
     def send(self, effect: e.SendRecorded) -> None:
         """Send a client what is recorded, a part at a time: neither this server nor a message must hold it all."""
-        self._read(effect, effect.first, 0)
+        self._when_read(effect.client, partial(self._read, effect, effect.first, 0, READ_MIN))
 
-    def _read(self, effect: e.SendRecorded, first: int, sent: int) -> None:
-        last = min(first + READ_MAX, effect.last)
-        self._store.read_outputs(effect.call_id, first, last, partial(self._send, effect, last, sent))
+    def _read(self, effect: e.SendRecorded, first: int, sent: int, count: int) -> None:
+        last = min(first + count, effect.last)
+        then = partial(self._send, effect, last, sent)
+        self._store.read_outputs(effect.call_id, first, last, then, failed=partial(self._fail, effect))
+
+    def _fail(self, effect: e.SendRecorded, why: ReadFailed) -> None:
+        self._tell(e.Tell(effect.client, Failed(effect.request, *to_wire(ServiceError(str(why))))))
 
     def _send(self, effect: e.SendRecorded, last: int, sent: int, stored: list[StoredOutput]) -> None:
         for part in _parts(stored):
             self._tell(e.Tell(effect.client, *_as_outputs(effect.call_id, part)))
         sent += len(stored)
         if last < effect.last:
-            self._read(effect, last, sent)
+            # As many as are worth a few messages, judged by those that came.
+            size = sum(len(output.payload) for output in stored) // max(1, len(stored))
+            count = max(READ_MIN, min(READ_MAX, READ_BYTES // max(1, size)))
+            self._when_read(effect.client, partial(self._read, effect, last, sent, count))
         elif effect.must_have is not None and sent < effect.last - effect.first:
             text = f"results of call {effect.call_id} are no longer kept (result_retention_s)"
             self._tell(e.Tell(effect.client, Failed(effect.must_have, OutputExpiredError.code, text)))
@@ -115,8 +130,8 @@ class Archive:
         self._later("sweep", every_s, partial(self._sweep, now))
 
     def _drop_blobs(self, names: Sequence[str]) -> None:
-        for name in filter(is_blob_name, names):
-            (self._blob_dir / name).unlink(missing_ok=True)
+        for name in names:
+            self._blobs.delete(name)
 
     def _tidy_blobs(self) -> None:
         """Delete what a former server was about to delete, and what its clients wrote and never came to offer."""
@@ -124,15 +139,25 @@ class Archive:
         for found in os.scandir(self._blob_dir / KEPT):
             by_call.setdefault(call_of(found.name), []).append(found)
         for call_id, files in by_call.items():
-            self._store.read_call(call_id, partial(self._tidy_call, files))
+            self._store.read_call(call_id, partial(self._tidy_call, files), failed=_leave_blobs)
 
     def _tidy_call(self, files: Sequence[os.DirEntry[str]], call: StoredCall | None) -> None:
         for found in files:
             if call is None:
-                _delete_former(found)
-            elif found.name.endswith(INPUT_SUFFIX):
-                index = index_of(found.name)
-                self._store.read_outputs(call.call_id, index, index + 1, partial(_delete_if_ended, found.path))
+                self._delete_former(found)
+            elif found.name.endswith(INPUT_SUFFIX) and (index := index_of(found.name)) is not None:
+                then = partial(self._delete_if_ended, found.path)
+                self._store.read_outputs(call.call_id, index, index + 1, then, failed=_leave_blobs)
+
+    def _delete_former(self, found: os.DirEntry[str]) -> None:
+        """Delete a file, unless a client that spawns again what it had spawned has replaced it since it was found."""
+        with contextlib.suppress(FileNotFoundError):
+            if os.lstat(found.path).st_ino == found.inode():
+                self._blobs.delete_file(Path(found.path))
+
+    def _delete_if_ended(self, path: str, results: Sequence[StoredOutput]) -> None:
+        if results:
+            self._blobs.delete_file(Path(path))
 
     def _look_at_disk(self, data_dir: Path) -> None:
         """Refuse new work in time, so that there is room left for the results of what was accepted."""
@@ -154,16 +179,8 @@ class Archive:
         self._timers[name] = asyncio.get_running_loop().call_later(delay_s, action)
 
 
-def _delete_former(found: os.DirEntry[str]) -> None:
-    """Delete a file, unless a client that spawns again what it had spawned has replaced it since it was found."""
-    with contextlib.suppress(FileNotFoundError):
-        if os.lstat(found.path).st_ino == found.inode():
-            os.unlink(found.path)
-
-
-def _delete_if_ended(path: str, results: Sequence[StoredOutput]) -> None:
-    if results:
-        Path(path).unlink(missing_ok=True)
+def _leave_blobs(why: ReadFailed) -> None:
+    log.warning("the files of a call are left as they are, since what it was cannot be read: %s", why)
 
 
 def _parts(stored: Sequence[StoredOutput]) -> Iterator[Sequence[StoredOutput]]:

@@ -16,6 +16,7 @@ from swell.wire import bundle
 
 __all__ = ["Bundles"]
 
+DIGEST_MAX = 128  #: characters: what any file system takes for a name
 Ready = Callable[[str, str], None]  #: gets the directory of a bundle, or "" and why there is none
 
 
@@ -51,10 +52,15 @@ class Bundles:
         waiting = self._waiting.setdefault(digest, [])
         waiting.append(ready)
         if len(waiting) == 1:
-            self._store.read_bundle(digest, lambda archive: self._read(digest, archive))
+            self._store.read_bundle(
+                digest, lambda archive: self._read(digest, archive), failed=lambda why: self._settle(digest, str(why))
+            )
 
     def _read(self, digest: str, archive: bytes | None) -> None:
-        why = f"bundle {digest} is not kept" if archive is None else self._lay_out(digest, archive)
+        self._settle(digest, f"bundle {digest} is not kept" if archive is None else self._lay_out(digest, archive))
+
+    def _settle(self, digest: str, why: str) -> None:
+        """Tell those who wait for a bundle where it is, or why it is nowhere."""
         directory = "" if why else str(self._path(digest))
         for ready in self._waiting.pop(digest, []):
             ready(directory, why)
@@ -76,6 +82,6 @@ class Bundles:
         """Return where a bundle is laid out, or why there can be none of that digest."""
         if self._directory is None:
             return "this server keeps no bundles"
-        if not (digest.isalnum() and digest.isascii()):
+        if not (digest.isalnum() and digest.isascii() and len(digest) <= DIGEST_MAX):
             return f"{digest!r:.200} is not the digest of a bundle"
         return self._directory / digest

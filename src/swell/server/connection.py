@@ -1,7 +1,16 @@
 """One socket of the server: frames in, frames out, and who is on the other end.
 
-A connection that breaks the protocol is closed with one line in the log; nobody else notices. This module must not know
-what messages mean, beyond the Hello that opens a connection.
+A peer may send what it likes and read as slowly as it likes; that is its own affair, and must neither end the server
+nor fill its memory:
+
+- Before its Hello, it can make the server keep some kilobytes, and not for long.
+- What is no message of the protocol closes the connection, with one line in the log. A message with a value out of
+  bounds is answered by an error, and the connection goes on.
+- What is sent to it waits in a buffer. Above LAG_MAX it *lags*: the switchboard is told, and holds back what can wait.
+  Above UNREAD_MAX nothing more is read from it, so that it cannot ask for more; a container is read from in any case,
+  since its results are others'. Above UNSENT_MAX the connection is broken off.
+
+This module must not know what messages mean, beyond the Hello that opens a connection.
 """
 
 from __future__ import annotations
@@ -10,29 +19,38 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol, cast
 
-from swell.errors import AuthError, Error, VersionError, to_wire
+from swell.errors import Error, InvalidError, ResourceExhausted, VersionError, to_wire
+from swell.server.peers import Peers
 from swell.wire import codec
-from swell.wire.messages import PROTOCOL, Failed, Hello, Message
+from swell.wire.messages import PROTOCOL, Failed, Hello, Message, OpenCall, PutInputs, Refused
 
-__all__ = ["Connection", "Switchboard"]
+__all__ = ["LAG_MAX", "UNREAD_MAX", "UNSENT_MAX", "Connection", "Switchboard"]
 
 log = logging.getLogger("swell.server")
 
 SLICE_S = 0.002  #: how long what one peer said may keep the others from being heard
 HELLO_PATIENCE_S = 10.0  #: how long a peer may be connected without saying who it is
+LAG_MAX = 4 << 20  #: bytes that may wait for a peer before it counts as one that does not read
+UNREAD_MAX = 8 << 20  #: bytes that may wait for a client before nothing more is read from it
+UNSENT_MAX = 512 << 20  #: bytes that may wait for a peer at all
 
 
 class Switchboard(Protocol):
     """What a connection reports to."""
 
-    def connected(self, connection: Connection, hello: Hello) -> str:
-        """A peer said who it is; return "" to let it in, or why not."""
+    def connected(self, connection: Connection, hello: Hello) -> Error | None:
+        """A peer said who it is; return None to let it in, or why not."""
         ...
 
     def received(self, connection: Connection, message: Message, payload: bytes) -> None:
         """A peer said something."""
+        ...
+
+    def lags(self, connection: Connection, is_lagging: bool) -> None:
+        """A peer that was let in does not read what it is sent, or reads again."""
         ...
 
     def disconnected(self, connection: Connection) -> None:
@@ -43,21 +61,55 @@ class Switchboard(Protocol):
 class Connection(asyncio.Protocol):
     """Server side of one connection: a client, or one of the two channels of a container."""
 
-    def __init__(self, switchboard: Switchboard, number: int, frame_max: int) -> None:
+    def __init__(self, switchboard: Switchboard, number: int, frame_max: int, peers: Peers) -> None:
         self.number = number  #: unique in this server
         self.role = ""  #: from Hello, empty until then
         self.name = ""
+        self.is_lagging = False  #: it does not read what it is sent
         self._switchboard = switchboard
-        self._decoder = codec.for_server(frame_max)
-        self._heard: deque[tuple[Message, bytes]] = deque()  # and not yet passed on
+        self._peers = peers
+        self._decoder = codec.PeerDecoder(frame_max)
+        self._heard: deque[tuple[Message | codec.Misfit, bytes]] = deque()  # and not yet passed on
         self._resting = False  #: what was heard is passed on later, and nothing is read until then
+        self._is_unread = False  #: likewise, when it has read what it was sent
+        self._is_reading = True
+        self._latest: dict[object, Message] = {}  # to be sent when it reads again
+        self._when_read: list[Callable[[], None]] = []
         self._transport: asyncio.Transport | None = None
+        self._is_gone = False
         self._patience: asyncio.TimerHandle | None = None
+
+    # ------------------------------------------------------------ sending
 
     def send(self, message: Message, payload: bytes | memoryview = b"") -> None:
         """Send a message; silently nothing once the peer is gone, which `disconnected` has told or will tell."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(codec.encode(message, payload))
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        transport.write(codec.encode(message, payload))
+        if self.is_lagging:
+            self._bound(transport)
+
+    def send_latest(self, key: object, message: Message) -> None:
+        """Send a message that the next one with this key replaces: of those that a peer has not read, only the last."""
+        if self.is_lagging:
+            self._latest[key] = message
+        else:
+            self.send(message)
+
+    def when_read(self, action: Callable[[], None]) -> None:
+        """Call a function once the peer has read most of what it was sent, or is gone: at once, if it has."""
+        if self.is_lagging and not self._is_gone:
+            self._when_read.append(action)
+        else:
+            action()
+
+    async def read(self) -> bool:
+        """Wait until the peer has read most of what it was sent; False if it is gone."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.when_read(lambda: None if future.done() else future.set_result(None))
+        await future
+        return not self._is_gone
 
     @property
     def unsent(self) -> int:
@@ -69,88 +121,168 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
+    def break_off(self, error: Error) -> None:
+        """Close at once: what was waiting is lost."""
+        if self._transport is not None:
+            self._peers.log.warning("broken off", "breaking off %s: %s", self, error)
+            self._transport.abort()
+
+    def turn_away(self, why: str) -> None:
+        """Close a connection that has not said who it is."""
+        self._reject("stranger", why)
+
+    def __str__(self) -> str:
+        return f"connection {self.number} ({self.role or 'unknown peer'})"
+
     # ------------------------------------------------------------ asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for Hello, but not for ever."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own kind is no subclass
-        self._transport.set_write_buffer_limits(high=codec.HEADER_MAX)
+        self._transport.set_write_buffer_limits(high=LAG_MAX)
         loop = asyncio.get_running_loop()
-        self._patience = loop.call_later(HELLO_PATIENCE_S, self._reject, "it did not say who it is")
+        self._patience = loop.call_later(HELLO_PATIENCE_S, self.turn_away, "it did not say who it is")
+        self._peers.came(self)
 
     def data_received(self, data: bytes) -> None:
         """Pass on the messages that are complete."""
         try:
             self._heard += self._decoder.feed(data)
         except codec.FrameError as error:
-            self._reject(str(error))
+            self._reject("bad frame", str(error))
             return
+        if self._is_reading:
+            self._pass_on()
+
+    def pause_writing(self) -> None:
+        """It does not read."""
+        self.is_lagging = True
+        if self.role:
+            self._switchboard.lags(self, True)
+
+    def resume_writing(self) -> None:
+        """It has read most of what it was sent."""
+        self.is_lagging = self._is_unread = False
+        latest, self._latest = self._latest, {}
+        for message in latest.values():
+            self.send(message)
+        if self.role:
+            self._switchboard.lags(self, False)
+        self._call_back()
         if not self._resting:
             self._pass_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the switchboard, if the peer had been let in."""
-        if self._resting:
+        if not self._is_reading:
+            self._is_unread = False
             self._pass_on(for_s=float("inf"))  # a peer's last words count, though it is gone
         self._transport = None
+        self._is_gone = True
         self._be_patient()
+        self._latest.clear()
         if self.role:
             self._switchboard.disconnected(self)
+        self._call_back()
 
     # ------------------------------------------------------------ inside
 
+    def _bound(self, transport: asyncio.Transport) -> None:
+        """Ask a peer that does not read for no more, and at some point leave it to itself."""
+        unsent = transport.get_write_buffer_size()
+        if unsent > UNSENT_MAX:
+            self.break_off(ResourceExhausted(f"it does not read: {unsent >> 20} MiB wait for it"))
+        elif unsent > UNREAD_MAX and self.role == "client":
+            self._is_unread = True
+            self._read_if_possible()
+
+    def _call_back(self) -> None:
+        actions, self._when_read = self._when_read, []
+        for action in actions:
+            self.when_read(action)  # the one before may have sent much
+
+    def _read_if_possible(self) -> None:
+        """Read from the socket, unless what was read before has not been passed on."""
+        may_read = not (self._resting or self._is_unread)
+        if may_read == self._is_reading or self._transport is None or self._transport.is_closing():
+            return
+        self._is_reading = may_read
+        if may_read:
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
+
     def _pass_on(self, for_s: float = SLICE_S) -> None:
-        """Pass on what was heard, for a while; the rest after others have been heard, too."""
+        """Pass on what was heard, for a while; the rest after others have been heard, or when it reads, too."""
         heard, until = self._heard, time.perf_counter() + for_s
+        self._resting = False
         try:
-            while heard:
+            while heard and not self._is_unread:
                 message, payload = heard.popleft()
-                if self.role:
+                if isinstance(message, codec.Misfit):
+                    self._answer_misfit(message)
+                elif self.role:
                     self._switchboard.received(self, message, payload)
                 else:
                     self._greet(message)
                 if heard and time.perf_counter() > until:
                     self._rest()
-                    return
+                    break
         except codec.FrameError as error:
-            self._reject(str(error))
-        if self._resting:
-            self._resting = False
-            if self._transport is not None and not self._transport.is_closing():
-                self._transport.resume_reading()
+            self._reject("bad frame", str(error))
+        self._read_if_possible()
 
     def _rest(self) -> None:
-        if self._transport is not None and not self._resting:
+        if self._transport is not None:
             self._resting = True
-            self._transport.pause_reading()
         asyncio.get_running_loop().call_soon(self._pass_on)
 
     def _greet(self, message: Message) -> None:
         self._be_patient()
         if not isinstance(message, Hello):
             raise codec.FrameError(f"the first message must be Hello, not {type(message).__name__}")
+        error: Error | None
         if message.protocol != PROTOCOL:
-            error: Error = VersionError(
+            error = VersionError(
                 f"the peer speaks protocol {message.protocol}, this server {PROTOCOL}: use the same version of "
                 "swell on both sides"
             )
         else:
-            why = self._switchboard.connected(self, message)
-            if not why:
+            error = self._switchboard.connected(self, message)
+            if error is None:
                 self.role, self.name = message.role, message.name
+                self._decoder.trust()
+                if self.is_lagging:
+                    self._switchboard.lags(self, True)
                 return
-            error = AuthError(why)
         self.send(Failed(0, *to_wire(error)))
         # A container may be killed while it connects: nothing to worry anybody with.
-        self._reject(str(error), logging.WARNING if message.role == "client" else logging.INFO)
+        self._reject("not let in", str(error), logging.WARNING if message.role == "client" else logging.INFO)
+
+    def _answer_misfit(self, misfit: codec.Misfit) -> None:
+        """Tell a client which of its messages does not fit. Of others, and of what has no answer, it is the end."""
+        code, text, fields = to_wire(InvalidError(f"the server cannot take this message: {misfit.why}"))
+        self._peers.log.warning("misfit", "%s sent what does not fit: %s", self, misfit.why)
+        if self.role == "client" and misfit.request:
+            self.send(Failed(misfit.request, code, text, fields))
+        elif self.role == "client" and misfit.call_id and misfit.kind in (OpenCall, PutInputs):
+            self.send(Refused(misfit.call_id, 0, code, text, fields))
+        else:
+            raise codec.FrameError(misfit.why)
 
     def _be_patient(self) -> None:
+        self._peers.is_known(self)
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
 
-    def _reject(self, why: str, level: int = logging.WARNING) -> None:
-        if self._transport is not None:
-            log.log(level, "closing connection %d (%s): %s", self.number, self.role or "unknown peer", why)
+    def _reject(self, kind: str, why: str, level: int = logging.WARNING) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._peers.log.log(level, kind, "closing %s: %s", self, why)
+            if self.role == "client":
+                self.send(Failed(0, *to_wire(InvalidError(f"the server closes this connection: {why}"))))
             self._heard.clear()
-            self._transport.close()
+            if self.is_lagging:
+                self._transport.abort()  # it would be waited for, and what waits kept, for ever
+            else:
+                self._transport.close()

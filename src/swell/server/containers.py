@@ -11,12 +11,13 @@ import logging
 import os
 import secrets
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from msgspec.structs import replace
 
 from swell.config import Settings
 from swell.engine import events as e
-from swell.errors import InvalidError
+from swell.errors import AuthError, Error, InvalidError
 from swell.ports import Backend, LaunchOrder
 from swell.server.bundles import Bundles
 from swell.server.connection import Connection
@@ -35,7 +36,7 @@ LAST_WORDS_S = 1.0
 class Channels:
     """What the shell keeps of one container: its order and its two connections."""
 
-    __slots__ = ("control", "data", "end", "function_ids", "order", "pid", "was_killed")
+    __slots__ = ("control", "data", "end", "function_ids", "is_launched", "order", "pid", "was_killed")
 
     def __init__(self, order: LaunchOrder, function_ids: dict[str, str]) -> None:
         self.order = order
@@ -44,6 +45,7 @@ class Channels:
         self.data: Connection | None = None
         self.control: Connection | None = None
         self.end: e.ContainerExited | None = None  #: it has exited, but its last words are not read yet
+        self.is_launched = False  #: the backend has been asked for it
         self.was_killed = False  #: before it was launched
 
 
@@ -79,7 +81,11 @@ class Containers:
         if digest:
             self._bundles.fetch(digest, lambda directory, why: self._launch_in(known, directory, why))
         else:
-            self._backend.launch(order)
+            self._launch(known)
+
+    def _launch(self, known: Channels) -> None:
+        self._backend.launch(known.order)
+        known.is_launched = True
 
     def _launch_in(self, known: Channels, directory: str, why: str) -> None:
         order = known.order
@@ -88,7 +94,7 @@ class Containers:
             self.exited(order.container_id, reason, started=False)
             return
         known.order = replace(order, environment=replace(order.environment, bundle_dir=directory))
-        self._backend.launch(known.order)
+        self._launch(known)
 
     def say(self, effect: e.Order) -> None:
         """Send an order to a container: deliveries on its data channel, everything else on its control channel."""
@@ -110,19 +116,37 @@ class Containers:
 
     # ------------------------------------------------------------ connections
 
-    def connected(self, connection: Connection, hello: Hello) -> str:
+    def connected(self, connection: Connection, hello: Hello) -> Error | None:
         """Let a container in, or say why not."""
         known = self._known.get(hello.name)
         if hello.role not in ("container", "control") or known is None:
-            return f"no container {hello.name!r} with role {hello.role!r} is expected"
+            return AuthError(f"no container {hello.name!r:.200} with role {hello.role!r:.200} is expected")
         if not secrets.compare_digest(hello.token.encode(), known.order.token.encode()):
-            return f"the token is not that of container {hello.name}"
+            return AuthError(f"the token is not that of container {hello.name}")
         if hello.role == "control":
             known.control = connection
         else:
             known.data = connection
             connection.send(self._load(known))
-        return ""
+        return None
+
+    def lags(self, connection: Connection) -> None:
+        """A container does not read. Its inputs may wait, and are bounded by its slots; orders are read at any time."""
+        known = self._known.get(connection.name)
+        if known is not None and known.control is connection:
+            self.give_up(connection.name, f"it does not read its orders: {connection.unsent >> 20} MiB wait for it")
+
+    def give_up(self, container_id: str, why: str) -> None:
+        """Have a container killed that cannot be used; one that was never launched is reported gone."""
+        known = self._known.get(container_id)
+        if known is None:
+            return
+        log.warning("killing container %s: %s", container_id, why, extra={"container_id": container_id})
+        known.was_killed = True
+        if known.is_launched:
+            self._backend.kill(container_id)
+        else:
+            asyncio.get_running_loop().call_soon(partial(self.exited, container_id, why, started=False))
 
     def disconnected(self, connection: Connection) -> None:
         """One of a container's connections is gone."""

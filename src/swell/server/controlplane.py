@@ -11,28 +11,34 @@ import os
 import secrets
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from swell.config import Settings
 from swell.engine import events as e
 from swell.engine.engine import Engine
 from swell.engine.gate import Gate
-from swell.errors import InvalidError, ServiceError, to_wire
+from swell.errors import AuthError, Error, InternalError, InvalidError, ResourceExhausted, ServiceError, to_wire
 from swell.ports import Backend, Store, StoreBroken
 from swell.server.archive import Archive
+from swell.server.blobs import Blobs
 from swell.server.bundles import Bundles
 from swell.server.clock import EngineClock
 from swell.server.connection import Connection
 from swell.server.containers import Containers
+from swell.server.defects import Defects
 from swell.server.edge import Edge
 from swell.server.errands import Errands
 from swell.server.inquiries import Inquiries
 from swell.server.logbook import Entry, Logbook
+from swell.server.owed import Owed
+from swell.server.peers import Peers
 from swell.server.places import Places
 from swell.server.watchers import Watchers
 from swell.wire.apps import DeployApp
 from swell.wire.blob_names import input_name
-from swell.wire.messages import Failed, Hello, Message, OpenApp, Welcome
+from swell.wire.messages import Failed, Hello, Message, OpenApp, Outputs, Welcome
+from swell.wire.web import Routes
 
 __all__ = ["ControlPlane"]
 
@@ -62,6 +68,9 @@ class ControlPlane:
         self._armed_at = float("inf")
         self._apps_ended: asyncio.Event = asyncio.Event()
         self._errands = Errands()
+        self._defects = Defects()
+        self.peers = Peers()
+        self._blobs = Blobs(places.blob_dir)
         data_dir = places.data_dir
         self._bundles = Bundles(None if data_dir is None else data_dir / "bundles", store)
         self._logbook = Logbook(
@@ -70,9 +79,12 @@ class ControlPlane:
         self._containers = Containers(backend, settings, places, self._bundles, self._feed)
         self._watchers = Watchers(lambda app_id: list(self.engine.census.progress(app_id)))
         self._edge = Edge(places)
-        self._archive = Archive(store, settings, places, self._feed, self._do)
+        self._archive = Archive(store, settings, places, self._blobs, self._feed, self._do, self._when_read)
+        self._owed = Owed(self._archive.send)
         self._gate = Gate(store, self._do, self._feed, self._later)
-        self._inquiries = Inquiries(self.engine, store, self._containers, self._logbook, places, self._clock.now)
+        self._inquiries = Inquiries(
+            self.engine, store, self._containers, self._logbook, places, self._defects, self._clock.now
+        )
         self._carry_out: dict[type, Callable[[Any], None]] = {
             e.Tell: self._tell,
             e.Order: self._containers.say,
@@ -82,6 +94,7 @@ class ControlPlane:
             e.DropBlobs: self._drop_blobs,
             e.LookAtNodes: lambda _: self._look(),
             e.Remark: self._remark,
+            e.DefectFound: lambda effect: self._defects.note(effect.error, "carrying out a request"),
             e.WantEdge: lambda _: self._edge.want(),
             e.AppEnded: self._app_ended,
         }
@@ -124,12 +137,16 @@ class ControlPlane:
 
     # ------------------------------------------------------------ connections (Switchboard)
 
-    def connected(self, connection: Connection, hello: Hello) -> str:
+    def connected(self, connection: Connection, hello: Hello) -> Error | None:
         """Let a peer in, or say why not."""
         if hello.role != "client":
             return self._containers.connected(connection, hello)
         if self._settings.token and not self._knows(hello.token):
-            return "the token is not this server's"
+            return AuthError("the token is not this server's")
+        most = self.peers.clients_max
+        if len(self._clients) >= most:
+            text = f"{most} clients are connected, as many as this server's open files allow (ulimit -n): close some"
+            return ResourceExhausted(text)
         self._clients[connection.number] = connection
         settings = self._settings
         welcome = Welcome(
@@ -139,7 +156,7 @@ class ControlPlane:
             settings.payload_max,
         )
         connection.send(welcome)
-        return ""
+        return None
 
     def _knows(self, token: str) -> bool:
         """Tell whether a token is the server's, or that of one of its containers, whose code may make calls."""
@@ -158,7 +175,8 @@ class ControlPlane:
             if isinstance(message, OpenApp) and message.watch:
                 self._watchers.follow(message.app_id, connection)
             if isinstance(message, DeployApp) or (isinstance(message, OpenApp) and message.environment.bundle):
-                self._errands.run(self._take_in_version(connection, message, payload))
+                failed = partial(self._version_failed, connection, message.request)
+                self._errands.run(self._take_in_version(connection, message, payload), failed)
             else:
                 self._feed(e.ClientSaid(connection.number, message, payload))
 
@@ -172,10 +190,23 @@ class ControlPlane:
         elif connection.number in self._clients:  # else it has gone meanwhile, and nobody would ever close the app
             self._feed(e.ClientSaid(connection.number, message, archive))
 
+    def _version_failed(self, connection: Connection, request: int, error: Exception) -> None:
+        self._defects.note(error, "laying out the source files of a version")
+        text = f"a defect in the server ({type(error).__name__}); its log has the details, and nothing was changed"
+        connection.send(Failed(request, *to_wire(InternalError(text))))
+
+    def lags(self, connection: Connection, is_lagging: bool) -> None:
+        """A peer does not read what it is sent, or reads again."""
+        if connection.role == "client":
+            self._feed(e.ClientLags(connection.number, is_lagging))
+        elif is_lagging:
+            self._containers.lags(connection)
+
     def disconnected(self, connection: Connection) -> None:
         """A peer is gone."""
         if connection.role == "client":
             self._clients.pop(connection.number, None)
+            self._owed.leave(connection.number)
             self._watchers.leave(connection)
             self._inquiries.leave(connection)
             self._feed(e.ClientGone(connection.number))
@@ -237,7 +268,26 @@ class ControlPlane:
         asyncio.get_running_loop().call_later(LAZY_COMMIT_S, action)
 
     def _do(self, effect: e.Effect) -> None:
-        self._carry_out[type(effect)](effect)
+        """Carry an effect out. What fails costs the one peer that it was for: the engine hears of that peer's end."""
+        try:
+            self._carry_out[type(effect)](effect)
+        except Exception as error:
+            self._defects.note(error, f"carrying out {type(effect).__name__}")
+            match effect:
+                case e.Tell():
+                    self._break_off(effect.client, error)
+                case e.Order() | e.StartContainer():
+                    self._containers.give_up(effect.container_id, f"a defect in the server ({error!r})")
+                case e.KillContainer() | e.SendRecorded():
+                    raise  # nothing else would do it
+                case _:
+                    pass
+
+    def _break_off(self, client: int, error: Exception) -> None:
+        connection = self._clients.get(client)
+        if connection is not None:
+            text = f"an answer could not be sent: a defect in the server ({type(error).__name__})"
+            connection.break_off(InternalError(text))
 
     def _tick(self) -> None:
         self._timer = None
@@ -259,8 +309,20 @@ class ControlPlane:
 
     def _tell(self, effect: e.Tell) -> None:
         connection = self._clients.get(effect.client)
-        if connection is not None:
+        if connection is None:
+            return
+        if effect.is_kept and connection.is_lagging and isinstance(effect.message, Outputs):
+            self._owed.add(connection, effect.message)
+        elif isinstance(effect.message, Routes):
+            connection.send_latest(Routes, effect.message)
+        else:
             connection.send(effect.message, effect.payload)
+
+    def _when_read(self, client: int, action: Callable[[], None]) -> None:
+        """Call a function when a client has read what it was sent; never, if it is gone."""
+        connection = self._clients.get(client)
+        if connection is not None:
+            connection.when_read(action)
 
     def _look(self) -> None:
         nodes = [e.NodeView(load.node, load.busy_cores) for load in self._backend.observe()]
@@ -281,5 +343,4 @@ class ControlPlane:
 
     def _drop_blobs(self, effect: e.DropBlobs) -> None:
         for call_id, index in effect.inputs:
-            name = input_name(call_id, index, is_kept=effect.are_kept)
-            (self._places.blob_dir / name).unlink(missing_ok=True)
+            self._blobs.delete(input_name(call_id, index, is_kept=effect.are_kept))

@@ -43,7 +43,7 @@ class Edge:
         """See to it that there is an edge."""
         if not self._wanted:
             self._wanted = True
-            self._errands.run(self._keep())
+            self._errands.run(self._keep(), self._given_up)
 
     async def stop(self) -> None:
         """End it, and wait until it has ended. Safe to call twice."""
@@ -60,6 +60,9 @@ class Edge:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
                 await process.wait()
+
+    def _given_up(self, error: Exception) -> None:
+        log.critical("a defect: the edge is not started again, and nothing answers HTTP", exc_info=error)
 
     def _write_token(self) -> None:
         """Make the token that opens the admin surface, unless a former server has."""

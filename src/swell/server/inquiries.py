@@ -6,21 +6,23 @@ module must not know how anything is decided.
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable
-from functools import cache
+from contextlib import aclosing
+from functools import cache, partial
 from importlib.metadata import version
+from typing import cast, get_args
 
 from swell.engine.app import App
 from swell.engine.census import gone_row, stopped_row
 from swell.engine.engine import Engine
-from swell.errors import InvalidError, NotFoundError, ServiceError, to_wire
+from swell.errors import InternalError, InvalidError, NotFoundError, ServiceError, to_wire
 from swell.model import Deployment
-from swell.ports import Store
+from swell.ports import ReadFailed, Store
 from swell.records import AppRecord, ContainerRecord
 from swell.server.connection import Connection
 from swell.server.containers import Containers
+from swell.server.defects import Defects
 from swell.server.errands import Errands
 from swell.server.logbook import Entry, Follower, Logbook, Wanted
 from swell.server.places import Places
@@ -46,8 +48,11 @@ from swell.wire.observe import Observation, Observe
 
 __all__ = ["Inquiries"]
 
-SHOWN_AT_ONCE = 256  #: entries of the logbook that are sent before others have their turn: a millisecond or two
+_Question = GetStatus | Observe | ListApps | DescribeApp | ListVersions | ListContainers | DescribeContainer | ReadLogs
+_QUESTIONS = frozenset(get_args(_Question))
+
 UNREAD_MAX = 16 << 20  #: bytes that may wait for somebody who follows a log and does not read
+TOO_SLOW = f"the log is written faster than it is read: {UNREAD_MAX >> 20} MiB wait to be read"
 
 
 class Inquiries:
@@ -59,6 +64,7 @@ class Inquiries:
         containers: processes.
         logbook: what was written.
         places: of this server.
+        defects: answers those who meet one.
         now: the time.
     """
 
@@ -69,6 +75,7 @@ class Inquiries:
         containers: Containers,
         logbook: Logbook,
         places: Places,
+        defects: Defects,
         now: Callable[[], float],
     ) -> None:
         self._engine = engine
@@ -77,19 +84,27 @@ class Inquiries:
         self._containers = containers
         self._logbook = logbook
         self._places = places
+        self._defects = defects
         self._now = now
         self._started_at = now()
         self._errands = Errands()
 
     def answer(self, to: Connection, message: Message) -> bool:
-        """Answer a message; False if it is none for here."""
+        """Answer a message; False if it is none for here. A defect is the answer to that one question."""
+        if type(message) not in _QUESTIONS:
+            return False
+        question = cast("_Question", message)
+        self._defects.answering(to, question.request, self._answer)(to, question)
+        return True
+
+    def _answer(self, to: Connection, message: _Question) -> None:
         match message:
             case GetStatus():
                 to.send(self._status(message.request))
             case Observe():
                 to.send(self._observation(message))
             case ListApps():
-                self._store.read_apps(lambda stopped: to.send(self._apps(message.request, stopped)))
+                self._read_apps(to, message.request, lambda stopped: to.send(self._apps(message.request, stopped)))
             case DescribeApp():
                 self._describe_app(to, message)
             case ListVersions():
@@ -100,9 +115,9 @@ class Inquiries:
                 self._describe_container(to, message)
             case ReadLogs():
                 self._read_logs(to, message)
-            case _:
-                return False
-        return True
+
+    def _read_apps(self, to: Connection, request: int, then: Callable[[list[AppRecord]], None]) -> None:
+        self._store.read_apps(self._defects.answering(to, request, then), failed=partial(_unread, to, request))
 
     def leave(self, connection: Connection) -> None:
         """Forget a reader that is gone."""
@@ -172,7 +187,7 @@ class Inquiries:
             else:
                 to.send(AppDescription(message.request, stopped_row(record), [], record.tags))
 
-        self._store.read_apps(answer)
+        self._read_apps(to, message.request, answer)
 
     def _with_id(self, to: Connection, request: int, name: str, then: Callable[[str], None]) -> None:
         """Call `then` with the id of an app that runs, or ran, under a name or id."""
@@ -188,7 +203,7 @@ class Inquiries:
             else:
                 then(record.app_id)
 
-        self._store.read_apps(found)
+        self._read_apps(to, request, found)
 
     def _versions(self, to: Connection, message: ListVersions, app_id: str) -> None:
         def answer(deployments: list[Deployment]) -> None:
@@ -197,7 +212,8 @@ class Inquiries:
             rows = [_version_row(each, live) for each in deployments]
             to.send(VersionList(message.request, app_id, rows))
 
-        self._store.read_deployments(app_id, answer)
+        then = self._defects.answering(to, message.request, answer)
+        self._store.read_deployments(app_id, then, failed=partial(_unread, to, message.request))
 
     # ------------------------------------------------------------ containers
 
@@ -212,7 +228,8 @@ class Inquiries:
                 rows = [gone_row(record, self._census.app_name(record.app_id)) for record in records]
                 to.send(ContainerList(message.request, [*live, *rows]))
 
-            self._store.read_containers(app_id, message.gone, with_gone)
+            then = self._defects.answering(to, message.request, with_gone)
+            self._store.read_containers(app_id, message.gone, then, failed=partial(_unread, to, message.request))
 
         if message.app:
             self._with_id(to, message.request, message.app, answer)
@@ -261,7 +278,8 @@ class Inquiries:
             else:
                 self._read(to, message, record.app_id)
 
-        self._store.read_container(message.container_id, found)
+        then = self._defects.answering(to, message.request, found)
+        self._store.read_container(message.container_id, then, failed=partial(_unread, to, message.request))
 
     def _read(self, to: Connection, message: ReadLogs, app_id: str) -> None:
         wanted = Wanted(
@@ -275,7 +293,13 @@ class Inquiries:
             message.until,
             message.tail,
         )
-        self._errands.run(self._send(to, message, wanted))
+        self._errands.run(self._send(to, message, wanted), partial(self._log_failed, to, message.request))
+
+    def _log_failed(self, to: Connection, request: int, error: Exception) -> None:
+        self._logbook.leave(to.number)
+        self._defects.note(error, "reading a log")
+        text = f"a defect in the server ({type(error).__name__}); its log has the details"
+        to.send(Failed(request, *to_wire(InternalError(text))))
 
     async def _send(self, to: Connection, message: ReadLogs, wanted: Wanted) -> None:
         """Send what was written, and then, if asked, what is written from now on, without a gap or a repetition."""
@@ -292,26 +316,32 @@ class Inquiries:
 
         def show_fresh(entry: Entry) -> None:
             if to.unsent > UNREAD_MAX:
-                give_up(f"the log is written faster than it is read: {UNREAD_MAX >> 20} MiB wait to be read")
+                give_up(TOO_SLOW)
             else:
                 show(entry)
 
-        fresh: list[Entry] = []
+        fresh = _Fresh()
         if message.follow:
-            self._logbook.follow(to.number, Follower(wanted, fresh.append, lambda: None))
+            self._logbook.follow(to.number, Follower(wanted, fresh.add, lambda: None))
+        last: Entry | None = None
         try:
-            kept = await self._logbook.read(wanted)
+            async with aclosing(self._logbook.read(wanted)) as pieces:
+                async for piece in pieces:
+                    for entry in piece:
+                        show(entry)
+                    last = piece[-1]
+                    if not await to.read():
+                        return  # it is gone
         except (OSError, InvalidError) as error:
             give_up(f"the log cannot be read: {error}")
             return
-        # What was read may end with some of what is fresh already, and lack its beginning if only so many are wanted.
-        read = next((i for i in range(len(fresh), 0, -1) if kept and fresh[i - 1] == kept[-1]), 0)
-        for number, entry in enumerate(kept, 1):
-            show(entry)
-            if not number % SHOWN_AT_ONCE:
-                await asyncio.sleep(0)  # others want to be served, too
-        for entry in fresh[read:]:
-            show(entry)
+        if fresh.is_too_much:
+            give_up(TOO_SLOW)
+            return
+        for entry in fresh.after(last):
+            show_fresh(entry)
+            if message.follow and not self._logbook.has_follower(to.number):
+                return  # it was given up
         if not message.follow or self._is_over(wanted):
             self._logbook.leave(to.number)
             end()
@@ -325,6 +355,30 @@ class Inquiries:
         return self._census.app(wanted.app_id) is None
 
 
+class _Fresh:
+    """What is written to a log while the rest of it is read."""
+
+    def __init__(self) -> None:
+        self._entries: list[Entry] = []
+        self._size = 0
+
+    @property
+    def is_too_much(self) -> bool:
+        """True if some of it was not kept."""
+        return self._size > UNREAD_MAX
+
+    def add(self, entry: Entry) -> None:
+        """Keep an entry, if it is not too much."""
+        self._size += len(entry.text)
+        if not self.is_too_much:
+            self._entries.append(entry)
+
+    def after(self, last: Entry | None) -> list[Entry]:
+        """Return what was not read: reading may have ended with some of what is fresh, or before it."""
+        read = next((i for i in range(len(self._entries), 0, -1) if self._entries[i - 1] == last), 0)
+        return self._entries[read:]
+
+
 @cache
 def _version() -> str:
     return version("swell")
@@ -333,6 +387,10 @@ def _version() -> str:
 def _version_row(deployment: Deployment, live: int) -> VersionRow:
     version = deployment.version
     return VersionRow(version, deployment.deployed_at, deployment.provenance, deployment.tag, version == live)
+
+
+def _unread(to: Connection, request: int, why: ReadFailed) -> None:
+    to.send(Failed(request, *to_wire(ServiceError(str(why)))))
 
 
 def _named(recorded: list[AppRecord], name: str) -> AppRecord | None:

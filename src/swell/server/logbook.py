@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -28,7 +28,8 @@ log = logging.getLogger("swell.server")
 
 OPEN_MAX = 64  #: files kept open
 LOOK_EVERY_S = 3_600.0  #: how often files are looked for that have been kept long enough, at most
-TAIL_MAX = 1_000_000  #: entries of one reading: more than anyone reads, and a bound on memory
+PIECE_MAX = 256 << 10  #: characters that are read at once
+ENTRIES_MAX = 256  #: entries that are read at once: they are sent in a millisecond or two
 
 
 class Entry(Struct, frozen=True, omit_defaults=True):
@@ -155,22 +156,28 @@ class Logbook:
 
     # ------------------------------------------------------------ reading
 
-    async def read(self, wanted: Wanted) -> list[Entry]:
-        """Return the entries that are wanted, in order of time."""
-        return [] if self._directory is None else await asyncio.to_thread(self._read, wanted)
+    async def read(self, wanted: Wanted) -> AsyncGenerator[list[Entry], None]:
+        """Yield the entries that are wanted, in order of time, a piece at a time: who reads slowly costs little.
 
-    def _read(self, wanted: Wanted) -> list[Entry]:
-        most = TAIL_MAX if wanted.tail is None else min(wanted.tail, TAIL_MAX)
-        return list(deque((entry for entry in self._entries(wanted.app_id) if wanted.has(entry)), most))
-
-    def _entries(self, app_id: str) -> Iterator[Entry]:
+        Raises:
+            OSError: the files cannot be read.
+        """
+        if self._directory is None:
+            return
         with ExitStack() as opened:
-            for file in self._open_both(app_id, opened):
-                for line in file:
-                    try:
-                        yield _decode(line)
-                    except msgspec.DecodeError:
-                        continue  # cut off when a server was killed, or not written yet
+            entries = await asyncio.to_thread(self._entries, wanted, opened)
+            while piece := await asyncio.to_thread(_piece, entries):
+                yield piece
+
+    def _entries(self, wanted: Wanted, opened: ExitStack) -> Iterator[Entry]:
+        """Open the files and return the entries that are wanted; if only so many are, they are counted first."""
+        files = self._open_both(wanted.app_id, opened)
+        skipped = 0
+        if wanted.tail is not None:
+            skipped = max(0, sum(1 for _ in _found(files, wanted)) - wanted.tail)
+            for file in files:
+                file.seek(0)
+        return islice(_found(files, wanted), skipped, None)
 
     def _open_both(self, app_id: str, opened: ExitStack) -> list[BinaryIO]:
         """Open the files of an app, the older first. It may be written to, and become the older one, at any moment."""
@@ -205,6 +212,29 @@ class Logbook:
             with suppress(OSError):  # the disk is full, which has been said: what was not written is lost
                 file.close()
         self._files.clear()
+
+
+def _found(files: Sequence[BinaryIO], wanted: Wanted) -> Iterator[Entry]:
+    for file in files:
+        for line in file:
+            try:
+                entry = _decode(line)
+            except msgspec.DecodeError:
+                continue  # cut off when a server was killed, or not written yet
+            if wanted.has(entry):
+                yield entry
+
+
+def _piece(entries: Iterator[Entry]) -> list[Entry]:
+    """Return the next entries, as many as are read at once; none at the end."""
+    piece: list[Entry] = []
+    size = 0
+    for entry in entries:
+        piece.append(entry)
+        size += len(entry.text)
+        if size >= PIECE_MAX or len(piece) >= ENTRIES_MAX:
+            break
+    return piece
 
 
 def _opened(path: Path, opened: ExitStack) -> BinaryIO | None:

@@ -34,6 +34,7 @@ from swell.logs import begin_logging
 from swell.ports import Store, StoreBroken
 from swell.server.connection import Connection
 from swell.server.controlplane import ControlPlane
+from swell.server.own_log import OwnLog
 from swell.server.places import Places
 from swell.server.residence import READY, Residence
 from swell.signals import is_ignored, reset_signals
@@ -70,7 +71,7 @@ class Life:
         await plane.start()
         numbers = iter(range(1, sys.maxsize))
         server = await self._loop.create_unix_server(
-            lambda: Connection(plane, next(numbers), settings.frame_max),
+            lambda: Connection(plane, next(numbers), settings.frame_max, plane.peers),
             sock=listener,
             start_serving=True,
             backlog=4_096,
@@ -193,10 +194,14 @@ async def _serve_all(residence: Residence, settings: Settings, up: Callable[[], 
         log.info("swell %s listens at %s (pid %d)", version("swell"), places.address, os.getpid())
         up()
 
+    own_log = OwnLog(residence.data_dir)
+    own_log.start()
     try:
         await life.run(planes[0], listener, settings, announce)
     except StoreBroken as error:  # as it was opened
         raise InvalidError(str(error)) from None
+    finally:
+        own_log.stop()
 
 
 def _with_timezone(settings: Settings) -> Settings:

@@ -16,6 +16,16 @@ __all__ = ["Watchers"]
 PROGRESS_EVERY_S = 0.1
 
 
+class Skipped:
+    """Log lines that somebody did not read."""
+
+    __slots__ = ("lines", "size")
+
+    def __init__(self) -> None:
+        self.lines = 0
+        self.size = 0
+
+
 class Watchers:
     """The connections that follow an app."""
 
@@ -24,6 +34,7 @@ class Watchers:
         self._describe = describe
         self._following: dict[str, dict[int, Connection]] = {}
         self._last: dict[str, list[FunctionProgress]] = {}
+        self._skipped: dict[tuple[int, str], Skipped] = {}  # by connection and app
         self._timer: asyncio.TimerHandle | None = None
 
     def follow(self, app_id: str, connection: Connection) -> None:
@@ -48,7 +59,32 @@ class Watchers:
         if followers:
             message, payload = Log(app_id, function_name, container_id, stream), text.encode()
             for connection in followers.values():
-                connection.send(message, payload)
+                if connection.is_lagging:
+                    self._skip(connection, message, payload)
+                else:
+                    connection.send(message, payload)
+
+    def _skip(self, connection: Connection, message: Log, payload: bytes) -> None:
+        """Leave lines out that somebody does not read, who is told so when they read again.
+
+        What a container prints must not wait for a terminal, and cannot wait in memory for ever.
+        """
+        key = connection.number, message.app_id
+        if key not in self._skipped:
+            self._skipped[key] = Skipped()
+            connection.when_read(lambda: self._tell_skipped(connection, message.app_id))
+        skipped = self._skipped[key]
+        skipped.lines += payload.count(b"\n")
+        skipped.size += len(payload)
+
+    def _tell_skipped(self, connection: Connection, app_id: str) -> None:
+        skipped = self._skipped.pop((connection.number, app_id), None)
+        if skipped is not None:
+            text = (
+                f"{skipped.lines:,} lines ({skipped.size:,} bytes) are left out here: they were printed while nobody "
+                "read what this program shows\n"
+            )
+            connection.send(Log(app_id, "swell", "", "system"), text.encode())
 
     def something_changed(self) -> None:
         """See to it that progress is sent soon."""
@@ -65,4 +101,4 @@ class Watchers:
             if functions and functions != self._last.get(app_id):
                 self._last[app_id] = functions
                 for connection in followers.values():
-                    connection.send(Progress(app_id, functions))
+                    connection.send_latest((Progress, app_id), Progress(app_id, functions))

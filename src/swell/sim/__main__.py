@@ -1,4 +1,4 @@
-"""Runs simulations from the command line: `python -m swell.sim seeds 0 200`, `story 17`, `replay trace.csv`.
+"""Runs simulations from the command line: `python -m swell.sim seeds 0 200`, `story 17`, `replay trace.csv`, and more.
 
 This module must not know how a simulation works.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from swell.engine.events import Effect, Event
+from swell.sim.extremes import play
 from swell.sim.replay import Costs, read_trace, replay
 from swell.sim.swarm import Scenario, draw, draw_lasting, draw_web
 from swell.sim.transcript import Transcript
@@ -70,6 +71,21 @@ def story(seed: int, about: str, lasting: bool, web: bool) -> None:
 
     world.listeners.append(tell)
     world.finish()
+
+
+@main.command()
+@click.argument("first", type=int)
+@click.argument("count", type=int, default=1)
+def extremes(first: int, count: int) -> None:
+    """Send messages with extreme values to an engine, for COUNT seeds from FIRST on; stop at the first that raises."""
+    handled = 0
+    for seed in range(first, first + count):
+        try:
+            handled += play(seed)
+        except Exception as error:
+            click.echo(f"seed {seed}: {error!r}", err=True)
+            raise
+    click.echo(f"{count} seeds from {first} on: {handled} messages were handled, and every rule held")
 
 
 @main.command(name="replay")

@@ -12,13 +12,13 @@ from swell.engine.container import Container
 from swell.engine.events import Effect, Order, Tell
 from swell.engine.ledger import Ledger
 from swell.engine.pool import Pool
-from swell.model import OutputStatus
+from swell.model import CallKind, OutputStatus
 from swell.sim.deployer import Deployer
 from swell.sim.store import DurableStore
 from swell.sim.work import result_bytes
-from swell.wire.messages import Drain, Refused
+from swell.wire.messages import Deliver, Drain, Refused
 
-__all__ = ["check_drains", "check_empty", "check_kept", "check_promptness", "check_refusals", "resisting"]
+__all__ = ["check_drains", "check_empty", "check_held", "check_kept", "check_promptness", "check_refusals", "resisting"]
 
 EPSILON = 1e-6  #: of a float that counts seconds
 
@@ -54,6 +54,16 @@ def check_refusals(ledger: Ledger, effects: Sequence[Effect]) -> None:
                 most = ledger.settings.web_variants_max
                 full = [group for group in ledger.public_variants.values() if len(group.pools) == most]
                 assert not most or any(not group.idle for group in full), f"{effect.message.call_id}: there is room"
+
+
+def check_held(ledger: Ledger, effects: Sequence[Effect]) -> None:
+    """Assert that nothing is run for clients that do not read its results."""
+    for effect in effects if ledger.lagging else ():
+        if isinstance(effect, Order) and isinstance(effect.message, Deliver):
+            for call_id, _, _ in effect.message.parts:
+                call = ledger.calls.get(call_id)
+                waits = call is not None and call.kind is not CallKind.SPAWN and call.client in ledger.lagging
+                assert not waits, f"an input of {call_id} is run, and its client does not read"
 
 
 def _check_window(pool: Pool, ledger: Ledger) -> None:

@@ -38,7 +38,7 @@ class DurableStore:
     def __getattr__(self, name: str) -> Callable[..., None]:
         """Return a reading method: it waits for its turn, and then asks what is committed by then."""
         read: Callable[..., None] = getattr(self.committed, name)
-        return lambda *asked: self._line_up(lambda: read(*asked))
+        return lambda *asked, **how: self._line_up(lambda: read(*asked, **how))
 
     def restore(self) -> Restored:
         """Return what there is at the start."""

@@ -15,10 +15,12 @@ from typing import Any, cast
 from swell.engine.engine import Engine
 from swell.engine.events import (
     ClientGone,
+    ClientLags,
     ClientSaid,
     ContainerExited,
     ContainerSaid,
     ContainerStarted,
+    DefectFound,
     Effect,
     Event,
     KillContainer,
@@ -42,7 +44,15 @@ from swell.sim.container import FakeContainer, Manners
 from swell.sim.deployer import Deployer
 from swell.sim.link import Link
 from swell.sim.outage import Outages, ServerKilled
-from swell.sim.rules import check_drains, check_empty, check_kept, check_promptness, check_refusals, resisting
+from swell.sim.rules import (
+    check_drains,
+    check_empty,
+    check_held,
+    check_kept,
+    check_promptness,
+    check_refusals,
+    resisting,
+)
 from swell.sim.store import DurableStore
 from swell.sim.swarm import Scenario
 from swell.sim.witness import Witness
@@ -95,6 +105,7 @@ class World:
         for plan in scenario.lasting:
             self._bring_in(Deployer(plan, self.clock, self._die))
         self._plan_faults()
+        self._plan_lags(Random(f"lags-{seed}"))
 
     def _new_server(self) -> tuple[Engine, Gate]:
         self.lives += 1
@@ -184,6 +195,7 @@ class World:
             check_drains(ledger, effects, self._leavers, now)
             check_refusals(ledger, effects)
             self._leavers |= resisting(ledger)
+            check_held(ledger, effects)
         self._gate.carry_out(effects)
 
     # ------------------------------------------------------------ effects
@@ -207,6 +219,8 @@ class World:
                 self.store.read_outputs(call_id, first, last, partial(self._send_recorded, effect))
             case LookAtNodes():
                 self.clock.after(self.scenario.latency_s, self._observe)
+            case DefectFound():
+                raise effect.error
             case _:
                 pass
 
@@ -396,6 +410,22 @@ class World:
             at = 0.0
             while rate and (at := at + self.random.expovariate(rate)) < faults.until:
                 self.clock.at(at, strike)
+
+    def _plan_lags(self, random: Random) -> None:
+        """In some histories, let clients not read for a while, now and then."""
+        if random.random() < 0.7:
+            return
+        for number in self.clients:
+            at = 0.0
+            for _ in range(random.randint(0, 3)):
+                at += random.expovariate(1.0)
+                self.clock.at(at, partial(self._lag, number, True))
+                at += random.choice((0.001, 0.1, 3.0))
+                self.clock.at(at, partial(self._lag, number, False))
+
+    def _lag(self, number: int, is_lagging: bool) -> None:
+        if number in self._to_client:
+            self.feed(ClientLags(number, is_lagging))
 
     def _lose_one(self) -> None:
         living = [container_id for container_id, container in self.containers.items() if container.alive]

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 from swell.model import Deployment
+from swell.ports import Failed, ReadFailed
 from swell.records import (
     AppRecord,
     BundleRecord,
@@ -69,28 +70,40 @@ class MemoryStore:
 
     # ------------------------------------------------------------ calls
 
-    def read_call(self, call_id: str, then: Callable[[StoredCall | None], None]) -> None:
+    def read_call(
+        self, call_id: str, then: Callable[[StoredCall | None], None], *, failed: Failed | None = None
+    ) -> None:
         """Read what is kept of a call."""
-        call = self._calls.get(call_id)
-        self._answer(then, call.stored() if call is not None else None)
+        self._read(then, failed, lambda: self._stored(call_id))
 
-    def read_outputs(self, call_id: str, first: int, last: int, then: Callable[[list[StoredOutput]], None]) -> None:
+    def read_outputs(
+        self,
+        call_id: str,
+        first: int,
+        last: int,
+        then: Callable[[list[StoredOutput]], None],
+        *,
+        failed: Failed | None = None,
+    ) -> None:
         """Read results."""
-        call = self._calls.get(call_id)
-        self._answer(then, list(call.outputs(first, last)) if call is not None else [])
+        self._read(then, failed, lambda: self._outputs(call_id, first, last))
 
-    def read_trace(self, call_id: str, index: int, then: Callable[[Trace | None], None]) -> None:
+    def read_trace(
+        self, call_id: str, index: int, then: Callable[[Trace | None], None], *, failed: Failed | None = None
+    ) -> None:
         """Read the trace of an input."""
-        call = self._calls.get(call_id)
-        self._answer(then, call.trace(index) if call is not None else None)
+        self._read(then, failed, lambda: self._trace(call_id, index))
 
-    def load_call(self, call_id: str, window: Window, then: Callable[[LoadedCall | StoredCall | None], None]) -> None:
+    def load_call(
+        self,
+        call_id: str,
+        window: Window,
+        then: Callable[[LoadedCall | StoredCall | None], None],
+        *,
+        failed: Failed | None = None,
+    ) -> None:
         """Read a call, to go on with it."""
-        call = self._calls.get(call_id)
-        if call is None:
-            self._answer(then, None)
-        else:
-            self._answer(then, call.load(Allowance(window)) if call.ended_at is None else call.stored())
+        self._read(then, failed, lambda: self._loaded(call_id, window))
 
     def load_calls(
         self,
@@ -125,32 +138,72 @@ class MemoryStore:
 
     # ------------------------------------------------------------ apps
 
-    def read_apps(self, then: Callable[[list[AppRecord]], None]) -> None:
+    def read_apps(self, then: Callable[[list[AppRecord]], None], *, failed: Failed | None = None) -> None:
         """Read all apps, the latest first."""
-        self._answer(then, self._apps.latest_apps())
+        self._read(then, failed, self._apps.latest_apps)
 
-    def read_deployments(self, app_id: str, then: Callable[[list[Deployment]], None]) -> None:
+    def read_deployments(
+        self, app_id: str, then: Callable[[list[Deployment]], None], *, failed: Failed | None = None
+    ) -> None:
         """Read the versions of an app, the latest first."""
-        self._answer(then, self._apps.deployments(app_id))
+        self._read(then, failed, lambda: self._apps.deployments(app_id))
 
-    def read_deployment(self, app_id: str, version: int, then: Callable[[Deployment | None], None]) -> None:
+    def read_deployment(
+        self, app_id: str, version: int, then: Callable[[Deployment | None], None], *, failed: Failed | None = None
+    ) -> None:
         """Read one version of an app."""
-        self._answer(then, self._apps.deployment(app_id, version))
+        self._read(then, failed, lambda: self._apps.deployment(app_id, version))
 
-    def read_bundle(self, digest: str, then: Callable[[bytes | None], None]) -> None:
+    def read_bundle(self, digest: str, then: Callable[[bytes | None], None], *, failed: Failed | None = None) -> None:
         """Read source files."""
-        self._answer(then, self._apps.bundles.get(digest))
+        self._read(then, failed, lambda: self._apps.bundles.get(digest))
 
-    def read_containers(self, app_id: str, latest: int, then: Callable[[list[ContainerRecord]], None]) -> None:
+    def read_containers(
+        self, app_id: str, latest: int, then: Callable[[list[ContainerRecord]], None], *, failed: Failed | None = None
+    ) -> None:
         """Read containers that are no more, the latest first."""
-        self._answer(then, self._apps.latest_containers(app_id, latest))
+        self._read(then, failed, lambda: self._apps.latest_containers(app_id, latest))
 
-    def read_container(self, container_id: str, then: Callable[[ContainerRecord | None], None]) -> None:
+    def read_container(
+        self, container_id: str, then: Callable[[ContainerRecord | None], None], *, failed: Failed | None = None
+    ) -> None:
         """Read one container that is no more."""
-        self._answer(then, self._apps.containers.get(container_id))
+        self._read(then, failed, lambda: self._apps.containers.get(container_id))
 
     def close(self) -> None:
         """Nothing is held but memory."""
+
+    # ------------------------------------------------------------ reading
+
+    def _stored(self, call_id: str) -> StoredCall | None:
+        call = self._calls.get(call_id)
+        return call.stored() if call is not None else None
+
+    def _outputs(self, call_id: str, first: int, last: int) -> list[StoredOutput]:
+        call = self._calls.get(call_id)
+        return list(call.outputs(first, last)) if call is not None else []
+
+    def _trace(self, call_id: str, index: int) -> Trace | None:
+        call = self._calls.get(call_id)
+        return call.trace(index) if call is not None else None
+
+    def _loaded(self, call_id: str, window: Window) -> LoadedCall | StoredCall | None:
+        call = self._calls.get(call_id)
+        if call is None:
+            return None
+        return call.load(Allowance(window)) if call.ended_at is None else call.stored()
+
+    def _read(self, then: Callable[[T], None], failed: Failed | None, read: Callable[[], T]) -> None:
+        try:
+            found = read()
+        except Exception as error:
+            if failed is None:
+                raise
+            unread = ReadFailed(f"a defect in the store ({error!r})")
+            unread.__cause__ = error
+            self._soon(partial(failed, unread))
+        else:
+            self._answer(then, found)
 
     def _answer(self, then: Callable[[T], None], value: T) -> None:
         self._soon(partial(then, value))

@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from swell.bounds import whole_number
+
 __all__ = ["INPUT_SUFFIX", "KEPT", "call_of", "index_of", "input_name", "is_blob_name", "output_name"]
 
 KEPT: Final = "kept/"
@@ -42,6 +44,7 @@ def call_of(name: str) -> str:
     return "" if name.startswith("~") else name.removeprefix(KEPT).rsplit(".", 2)[0]
 
 
-def index_of(name: str) -> int:
-    """Return the index of the input that a file belongs to, by its name."""
-    return int(name.rsplit(".", 2)[1])
+def index_of(name: str) -> int | None:
+    """Return the index of the input that a file belongs to, by its name; None if the name has none."""
+    parts = name.rsplit(".", 2)
+    return whole_number(parts[1]) if len(parts) == 3 else None

@@ -2,25 +2,43 @@
 
     frame = header size (u32, little endian) | payload size (u32) | header (msgpack) | payload (opaque bytes)
 
-Sizes are checked before anything is allocated for them. This module must not know sockets or the meaning of a message.
+Sizes are checked before anything is allocated for them. A header that is not msgpack, or no known message, ends the
+connection: nobody knows what follows it. A known message with a value out of bounds is a `Misfit`: the frames behind it
+can be read, so that the answer to it alone is an error. This module must not know sockets or what a message means.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from functools import cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar, get_args
 
 import msgspec
 
+from swell.bounds import Id, RequestNumber
 from swell.wire.messages import Message, ToClient, ToContainer, ToServer
 
-__all__ = ["HEADER_MAX", "FrameDecoder", "FrameError", "encode", "for_client", "for_container", "for_server"]
+__all__ = [
+    "HEADER_MAX",
+    "HELLO_MAX",
+    "FrameDecoder",
+    "FrameError",
+    "Misfit",
+    "PeerDecoder",
+    "encode",
+    "for_client",
+    "for_container",
+    "for_server",
+]
 
 PREFIX = struct.Struct("<II")
 HEADER_MAX = 32 << 20  #: a span's offsets, or all specs of an app with pickled functions
+HELLO_MAX = 16 << 10  #: of who has not said who it is: a Hello with a long name and token
 
 M = TypeVar("M")
+
+_PLACE = re.compile(r"\$\[(\d{1,3})\]")  #: of a field, as msgspec writes it
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -44,6 +62,7 @@ class FrameDecoder(Generic[M]):
     def __init__(self, kind: msgspec.msgpack.Decoder[M], frame_max: int) -> None:
         self._kind = kind
         self.frame_max = frame_max  #: bytes that the payload of one frame may have
+        self.header_max = HEADER_MAX  #: bytes that its header may have
         self._buffer = bytearray()
         self._need = PREFIX.size
 
@@ -77,8 +96,8 @@ class FrameDecoder(Generic[M]):
         return frames
 
     def _check(self, header_size: int, payload_size: int) -> None:
-        if header_size > HEADER_MAX:
-            raise FrameError(f"header of {header_size} bytes is over the limit of {HEADER_MAX}")
+        if header_size > self.header_max:
+            raise FrameError(f"header of {header_size} bytes is over the limit of {self.header_max}")
         if payload_size > self.frame_max:
             raise FrameError(f"payload of {payload_size} bytes is over the limit of {self.frame_max} (frame_max)")
 
@@ -87,6 +106,89 @@ class FrameDecoder(Generic[M]):
             return self._kind.decode(header)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise FrameError(f"not a message of this protocol: {error}") from None
+
+
+class Misfit(NamedTuple):
+    """A message that a server knows, with a value that it cannot be sent: what can be read of it."""
+
+    kind: type[Message]
+    why: str
+    request: int  #: 0 if it has no number, or none that can be read
+    call_id: str  #: likewise ""
+
+
+class PeerDecoder(FrameDecoder[ToServer | Misfit]):
+    """Decodes what strangers send to a server, and tells a value out of bounds from what is no message at all.
+
+    Until `trust`, it takes no more than a Hello: a peer that has not said who it is can make a server keep HELLO_MAX
+    bytes.
+
+    Args:
+        frame_max: bytes that the payload of one frame may have, once the peer is trusted.
+    """
+
+    def __init__(self, frame_max: int) -> None:
+        super().__init__(_decoder(ToServer), 0)
+        self.header_max = HELLO_MAX
+        self._trusted_max = frame_max
+
+    def trust(self) -> None:
+        """Take whole messages from now on."""
+        self.frame_max, self.header_max = self._trusted_max, HEADER_MAX
+
+    def _decode(self, header: memoryview) -> ToServer | Misfit:
+        try:
+            return self._kind.decode(header)
+        except msgspec.ValidationError as error:
+            misfit = _misfit(header, str(error))
+            if misfit is None:
+                raise FrameError(f"not a message of this protocol: {error}") from None
+            return misfit
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise FrameError(f"not a message of this protocol: {error}") from None
+
+
+def _misfit(header: memoryview, why: str) -> Misfit | None:
+    """Return what can be read of a message that is known; None if it is not."""
+    try:
+        parts = _parts(header)
+        kind = _kinds().get(_tag(parts[0])) if parts else None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if kind is None:
+        return None
+    fields = dict(zip(kind.__struct_fields__, parts[1:], strict=False))
+    return Misfit(
+        kind, _in_words(kind, why), _read(_request, fields.get("request"), 0), _read(_id, fields.get("call_id"), "")
+    )
+
+
+def _in_words(kind: type[Message], why: str) -> str:
+    """Return why a message does not fit, with the name of the field in place of its place: `$[2]` is the second."""
+    fields = kind.__struct_fields__
+    where = _PLACE.sub(lambda found: fields[int(found[1]) - 1] if 0 < int(found[1]) <= len(fields) else found[0], why)
+    return f"{kind.__name__}: {where}"
+
+
+def _read(decode: Any, part: msgspec.Raw | None, otherwise: Any) -> Any:
+    if part is None:
+        return otherwise
+    try:
+        return decode(part)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return otherwise
+
+
+_parts = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
+_tag = msgspec.msgpack.Decoder(int).decode
+_request = msgspec.msgpack.Decoder(RequestNumber).decode
+_id = msgspec.msgpack.Decoder(Id).decode
+
+
+@cache
+def _kinds() -> dict[int, type[Message]]:
+    """All messages to a server, by tag."""
+    return {kind.__struct_config__.tag: kind for kind in get_args(ToServer)}
 
 
 # Made when first needed, and then shared: a decoder is immutable, and building one takes longer than a call.

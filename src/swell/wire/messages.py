@@ -9,10 +9,28 @@ This module must not know sockets, files, or who handles a message.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+from swell.bounds import (
+    ITEMS_MAX,
+    Code,
+    Count,
+    Functions,
+    Id,
+    Index,
+    Indexes,
+    Integer,
+    Limit,
+    Name,
+    Offsets,
+    Pid,
+    RequestNumber,
+    Seconds,
+    Size,
+    Text,
+)
 from swell.model import AutoscalerChange, AutoscalerSettings, CallKind, Environment, FunctionSpec
 from swell.wire import apps, inquiries, observe, web
 from swell.wire.message import Message
@@ -26,10 +44,10 @@ PROTOCOL = 3  #: raised when a change makes older peers misunderstand
 class Hello(Message, frozen=True, tag=1):
     """First message on every connection."""
 
-    role: str  #: "client", "container" (the data channel of a container) or "control" (its second channel)
-    protocol: int
-    name: str  #: container id, or a label of the client
-    token: str = ""
+    role: Name  #: "client", "container" (the data channel of a container) or "control" (its second channel)
+    protocol: Count
+    name: Name  #: container id, or a label of the client
+    token: Name = ""
 
 
 # ---------------------------------------------------------------- client -> server
@@ -38,11 +56,11 @@ class Hello(Message, frozen=True, tag=1):
 class OpenApp(Message, frozen=True, tag=10):
     """Create an app and its functions; answered by AppOpened or Failed. Resending the same app_id is harmless."""
 
-    request: int
-    app_id: str  #: minted by the client
-    name: str
+    request: RequestNumber
+    app_id: Id  #: minted by the client
+    name: Name
     environment: Environment
-    functions: list[FunctionSpec]
+    functions: Annotated[list[FunctionSpec], Functions]
     watch: bool = False  #: also send Log and Progress of this app to this connection
     detach: bool = False
 
@@ -53,42 +71,42 @@ class CloseApp(Message, frozen=True, tag=11):
     When idle, it is stopped at the end of its last call. Until then it goes on, without web routes and schedules.
     """
 
-    request: int
-    app_id: str
-    reason: str = ""
+    request: RequestNumber
+    app_id: Id
+    reason: Text = ""
     when_idle: bool = False
 
 
 class OpenCall(Message, frozen=True, tag=12):
     """Begin a call with its first inputs, numbered from 0. Resending the same call_id is harmless."""
 
-    call_id: str
-    function_id: str
-    method: str  #: empty for a function
+    call_id: Id
+    function_id: Id
+    method: Name  #: empty for a function
     kind: CallKind
-    ends: list[int]
+    ends: Offsets
     sealed: bool  #: no more inputs will follow
-    blobs: list[int] = []  #: indexes of inputs whose payload is a reference to a blob
-    parent: str = ""  #: input id of the caller, when a container calls
+    blobs: Indexes = []  #: indexes of inputs whose payload is a reference to a blob
+    parent: Id = ""  #: input id of the caller, when a container calls
     resent: bool = False  #: it may be known already: the connection broke before it was answered
-    trace: dict[str, str] = {}  #: the trace context of the caller, as headers
+    trace: Annotated[dict[Name, Text], Meta(max_length=100)] = {}  #: the trace context of the caller, as headers
     parameters: bytes = b""  #: of the class whose variant is to answer, encoded; empty: the function itself answers
 
 
 class PutInputs(Message, frozen=True, tag=13):
     """More inputs of a call, numbered from `first`, which must be the next free number."""
 
-    call_id: str
-    first: int
-    ends: list[int]
+    call_id: Id
+    first: Index
+    ends: Offsets
     sealed: bool
-    blobs: list[int] = []
+    blobs: Indexes = []
 
 
 class CancelCall(Message, frozen=True, tag=14):
     """End every unfinished input of a call as TERMINATED. Unknown or finished calls are ignored."""
 
-    call_id: str
+    call_id: Id
     terminate_containers: bool = False
 
 
@@ -98,56 +116,56 @@ class Watch(Message, frozen=True, tag=15):
     If it is a poll, those to come are not sent; while the call goes on, a CallDescription follows those that are.
     """
 
-    request: int
-    call_id: str
-    first: int
-    last: int
+    request: RequestNumber
+    call_id: Id
+    first: Index
+    last: Index
     is_poll: bool = False
 
 
 class Unwatch(Message, frozen=True, tag=16):
     """Stop a Watch. Outputs already on their way may still arrive."""
 
-    request: int
-    call_id: str
+    request: RequestNumber
+    call_id: Id
 
 
 class DescribeCall(Message, frozen=True, tag=17):
     """Answered by CallDescription, or Failed when the call is not known."""
 
-    request: int
-    call_id: str
+    request: RequestNumber
+    call_id: Id
 
 
 class GetStats(Message, frozen=True, tag=18):
     """Answered by Stats."""
 
-    request: int
-    function_id: str
+    request: RequestNumber
+    function_id: Id
 
 
 class UpdateAutoscaler(Message, frozen=True, tag=19):
     """Answered by AutoscalerState with the settings in force; an empty change just reports."""
 
-    request: int
-    function_id: str
+    request: RequestNumber
+    function_id: Id
     change: AutoscalerChange
 
 
 class BindFunction(Message, frozen=True, tag=20):
     """Get the id of a variant of a function: same code, other parameters or options. Answered by Bound."""
 
-    request: int
-    function_id: str
+    request: RequestNumber
+    function_id: Id
     changes: bytes  #: what it changes of its base, as `swell.wire.variant` encodes it; equal changes give equal ids
 
 
 class TakeItems(Message, frozen=True, tag=21):
     """The consumer of a generator has taken `count` items so far, so that more may be sent."""
 
-    call_id: str
-    index: int
-    count: int
+    call_id: Id
+    index: Index
+    count: Count
 
 
 # ---------------------------------------------------------------- server -> client
@@ -156,51 +174,51 @@ class TakeItems(Message, frozen=True, tag=21):
 class Welcome(Message, frozen=True, tag=39):
     """Answers a client's Hello: what it needs to know to talk to this server."""
 
-    blob_dir: str
-    payload_inline_max: int
-    map_outstanding_max: int
-    payload_max: int = 4 << 30
+    blob_dir: Text
+    payload_inline_max: Size
+    map_outstanding_max: Count
+    payload_max: Size = 4 << 30
 
 
 class Done(Message, frozen=True, tag=40):
     """The request succeeded and has nothing to return."""
 
-    request: int
+    request: RequestNumber
 
 
 class Failed(Message, frozen=True, tag=41):
     """The request failed: `code` names the class of the error (see swell.errors), `text` says what to do."""
 
-    request: int
-    code: str
-    text: str
-    fields: dict[str, Any] = {}
+    request: RequestNumber
+    code: Name
+    text: Text
+    fields: dict[Name, Any] = {}
 
 
 class AppOpened(Message, frozen=True, tag=42):
     """The app lives; ids of its functions by name."""
 
-    request: int
-    app_id: str
-    function_ids: dict[str, str]
+    request: RequestNumber
+    app_id: Id
+    function_ids: dict[Name, Id]
 
 
 class Accepted(Message, frozen=True, tag=43):
     """Inputs of a spawned call below `upto` are accepted and will not be lost."""
 
-    call_id: str
-    upto: int
+    call_id: Id
+    upto: Count
 
 
 class Refused(Message, frozen=True, tag=44):
     """Inputs of a call from `first` on were not accepted. `retry_after_s` is None when trying again cannot help."""
 
-    call_id: str
-    first: int
-    code: str
-    text: str
-    fields: dict[str, Any] = {}
-    retry_after_s: float | None = None
+    call_id: Id
+    first: Index
+    code: Name
+    text: Text
+    fields: dict[Name, Any] = {}
+    retry_after_s: Limit | None = None
 
 
 class Outputs(Message, frozen=True, tag=45):
@@ -210,46 +228,46 @@ class Outputs(Message, frozen=True, tag=45):
     whose payload is a reference to a blob.
     """
 
-    call_id: str
-    parts: list[tuple[int, int]]
-    ends: list[int]
-    failures: list[tuple[int, int]] = []
-    blobs: list[int] = []
-    base: int = 0
+    call_id: Id
+    parts: Annotated[list[tuple[Index, Count]], Meta(max_length=ITEMS_MAX)]
+    ends: Offsets
+    failures: Annotated[list[tuple[Index, Code]], Meta(max_length=ITEMS_MAX)] = []
+    blobs: Indexes = []
+    base: Size = 0
 
 
 class Items(Message, frozen=True, tag=46):
     """Values yielded by generator input `index`, in order."""
 
-    call_id: str
-    index: int
-    ends: list[int]
+    call_id: Id
+    index: Index
+    ends: Offsets
 
 
 class CallDescription(Message, frozen=True, tag=47):
     """What is known of a call. `num_inputs` is None until the call is sealed."""
 
-    request: int
-    call_id: str
-    num_inputs: int | None
-    finished: int
-    function_name: str
+    request: RequestNumber
+    call_id: Id
+    num_inputs: Count | None
+    finished: Count
+    function_name: Name
 
 
 class Stats(Message, frozen=True, tag=48):
     """Numbers of one pool at this moment."""
 
-    request: int
-    backlog: int
-    total_containers: int
-    running_inputs: int
-    input_headroom: int
+    request: RequestNumber
+    backlog: Count
+    total_containers: Count
+    running_inputs: Count
+    input_headroom: Count
 
 
 class AutoscalerState(Message, frozen=True, tag=49):
     """The settings in force and their three layers."""
 
-    request: int
+    request: RequestNumber
     effective: AutoscalerSettings
     static: AutoscalerSettings
     override: AutoscalerSettings
@@ -258,45 +276,45 @@ class AutoscalerState(Message, frozen=True, tag=49):
 class Bound(Message, frozen=True, tag=50):
     """Id of the variant asked for."""
 
-    request: int
-    function_id: str
+    request: RequestNumber
+    function_id: Id
 
 
 class Log(Message, frozen=True, tag=51):
     """Whole lines that a container wrote, each ending in a newline; the payload is UTF-8 text."""
 
-    app_id: str
-    function_name: str
-    container_id: str
-    stream: str  #: "stdout", "stderr" or "system"
+    app_id: Id
+    function_name: Name
+    container_id: Id
+    stream: Name  #: "stdout", "stderr" or "system"
 
 
 class FunctionProgress(Struct, array_like=True, frozen=True, gc=False):
     """One function's line in a live display."""
 
-    function_name: str
-    starting: int
-    running: int  #: containers that execute something
-    idle: int
-    backlog: int
-    running_inputs: int
-    done: int
-    total: int  #: inputs accepted so far
-    note: str = ""  #: why it waits, in words; empty when nothing waits
+    function_name: Name
+    starting: Count
+    running: Count  #: containers that execute something
+    idle: Count
+    backlog: Count
+    running_inputs: Count
+    done: Count
+    total: Count  #: inputs accepted so far
+    note: Text = ""  #: why it waits, in words; empty when nothing waits
 
 
 class Progress(Message, frozen=True, tag=52):
     """State of every function of an app; sent at most a few times a second, and only when something changed."""
 
-    app_id: str
+    app_id: Id
     functions: list[FunctionProgress]
 
 
 class Notice(Message, frozen=True, tag=53):
     """A warning for the person who runs the app."""
 
-    app_id: str
-    text: str
+    app_id: Id
+    text: Text
 
 
 # ---------------------------------------------------------------- server -> container
@@ -305,16 +323,16 @@ class Notice(Message, frozen=True, tag=53):
 class Load(Message, frozen=True, tag=60):
     """What this container is to run: sent on the data channel right after Hello."""
 
-    function_id: str
+    function_id: Id
     spec: FunctionSpec
     environment: Environment
-    function_ids: dict[str, str]  #: the app's functions, so that they can call each other
-    blob_dir: str
-    payload_inline_max: int
-    payload_max: int
-    frame_max: int
-    exit_grace_s: float  #: how long it may take to leave when nobody drains it
-    web_dir: str = ""  #: where it makes the sockets of its web functions, named as `web_names` says
+    function_ids: dict[Name, Id]  #: the app's functions, so that they can call each other
+    blob_dir: Text
+    payload_inline_max: Size
+    payload_max: Size
+    frame_max: Size
+    exit_grace_s: Limit  #: how long it may take to leave when nobody drains it
+    web_dir: Text = ""  #: where it makes the sockets of its web functions, named as `web_names` says
 
 
 class Deliver(Message, frozen=True, tag=61):
@@ -325,48 +343,48 @@ class Deliver(Message, frozen=True, tag=61):
     Items are counted 0..n-1 through all `parts`, each (call_id, first index, count).
     """
 
-    delivery: int
-    mode: str
-    method: str
-    parts: list[tuple[str, int, int]]
-    ends: list[int]
-    blobs: list[int] = []  #: positions whose payload is a reference to a blob
-    base: int = 0
-    kept: list[str] = []  #: calls whose results are kept: their blobs lie in KEPT (see `blob_names`)
-    traces: dict[str, dict[str, str]] = {}  #: the trace contexts of the callers, by call, if they have any
+    delivery: Count
+    mode: Name
+    method: Name
+    parts: list[tuple[Id, Index, Count]]
+    ends: Offsets
+    blobs: Indexes = []  #: positions whose payload is a reference to a blob
+    base: Size = 0
+    kept: list[Id] = []  #: calls whose results are kept: their blobs lie in KEPT (see `blob_names`)
+    traces: dict[Id, dict[Name, Text]] = {}  #: the trace contexts of the callers, by call, if they have any
 
 
 class Cancel(Message, frozen=True, tag=62):
     """Stop items of a delivery; those that run are interrupted, all are answered TERMINATED. Control channel."""
 
-    delivery: int
-    positions: list[int]
+    delivery: Count
+    positions: Indexes
 
 
 class Reclaim(Message, frozen=True, tag=63):
     """Report what is finished of a serial delivery, and give back what is not started. Control channel."""
 
-    delivery: int
+    delivery: Count
 
 
 class Drain(Message, frozen=True, tag=64):
     """Give back what is not started, finish the rest, run exit hooks, leave. Control channel."""
 
-    grace_s: float
+    grace_s: Limit
 
 
 class Interrupt(Message, frozen=True, tag=66):
     """Leave at once: what runs has no output, exit hooks do run. What SIGINT does, too. Control channel."""
 
-    grace_s: float
+    grace_s: Limit
 
 
 class ItemsTaken(Message, frozen=True, tag=65):
     """The consumer of a generator has taken `count` items so far. Control channel."""
 
-    delivery: int
-    position: int
-    count: int
+    delivery: Count
+    position: Index
+    count: Count
 
 
 # ---------------------------------------------------------------- container -> server (all on the data channel)
@@ -375,39 +393,39 @@ class ItemsTaken(Message, frozen=True, tag=65):
 class Ready(Message, frozen=True, tag=80):
     """Imports and enter hooks are done; inputs may come."""
 
-    pid: int
-    startup_s: float
+    pid: Pid
+    startup_s: Seconds
 
 
 class StartFailed(Message, frozen=True, tag=81):
     """The user's module or enter hooks raised; the payload is that exception. The container leaves."""
 
-    text: str
+    text: Text
 
 
 class Completed(Message, frozen=True, tag=82):
     """Results: `parts` lists (delivery, first position, count) runs, whose items stand in the payload in that order."""
 
-    parts: list[tuple[int, int, int]]
-    ends: list[int]
-    failures: list[tuple[int, int]] = []
-    blobs: list[int] = []
-    busy_s: float = 0.0  #: time spent executing these inputs, summed
+    parts: Annotated[list[tuple[Count, Index, Count]], Meta(max_length=ITEMS_MAX)]
+    ends: Offsets
+    failures: Annotated[list[tuple[Index, Code]], Meta(max_length=ITEMS_MAX)] = []
+    blobs: Indexes = []
+    busy_s: Seconds = 0.0  #: time spent executing these inputs, summed
 
 
 class GaveBack(Message, frozen=True, tag=83):
     """Items of a delivery from `position` to its end were never started and will not be."""
 
-    delivery: int
-    position: int
+    delivery: Count
+    position: Index
 
 
 class Yielded(Message, frozen=True, tag=84):
     """Values yielded by the generator input at `position`, in order."""
 
-    delivery: int
-    position: int
-    ends: list[int]
+    delivery: Count
+    position: Index
+    ends: Offsets
 
 
 class Leaving(Message, frozen=True, tag=85):
@@ -417,7 +435,7 @@ class Leaving(Message, frozen=True, tag=85):
 class Resize(Message, frozen=True, tag=86):
     """The user's code asked that this container get so many inputs (or batches) at once, from 1 to `max_inputs`."""
 
-    slots: int
+    slots: Integer
 
 
 ToServer = (

@@ -9,6 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from swell.bounds import Code, Count, Id, Integer, Moment, Name, Number, Pid, RequestNumber, Text
 from swell.model import AutoscalerSettings
 from swell.wire.inquiries import AppRow, ContainerRow, FunctionRow
 from swell.wire.message import Message
@@ -36,8 +37,8 @@ BOUNDS_S: Final = (
 class Observe(Message, frozen=True, tag=164):
     """Answered by Observation."""
 
-    request: int
-    since: float = 0.0  #: only decisions after that; seconds since the epoch
+    request: RequestNumber
+    since: Moment = 0.0  #: only decisions after that; seconds since the epoch
 
 
 class _Row(Struct, array_like=True, frozen=True, gc=False):
@@ -47,29 +48,29 @@ class _Row(Struct, array_like=True, frozen=True, gc=False):
 class Times(_Row, frozen=True):
     """How many took how long: a count for each class of `BOUNDS_S`, and one for what took longer."""
 
-    counts: list[int]
-    total_s: float
+    counts: list[Count]
+    total_s: Number
 
 
 class DecisionRow(_Row, frozen=True):
     """What the autoscaler wanted from a moment on, and why."""
 
-    at: float
-    plan: int
-    live: int  #: containers there were, those that start included
-    reason: str
-    held_back: str
+    at: Moment
+    plan: Count
+    live: Count  #: containers there were, those that start included
+    reason: Text
+    held_back: Text
 
 
 class Counted(_Row, frozen=True):
     """What is counted of the inputs and containers of a function since the server started."""
 
-    accepted: int
-    ended: dict[int, int]  #: inputs by OutputStatus
-    retried: int
-    lost: int  #: inputs that were run again because their container was gone
-    containers_failed: int  #: that never became ready
-    containers_lost: int
+    accepted: Count
+    ended: dict[Code, Count]  #: inputs by OutputStatus
+    retried: Count
+    lost: Count  #: inputs that were run again because their container was gone
+    containers_failed: Count  #: that never became ready
+    containers_lost: Count
     wait: Times  #: of inputs, from being queued to a container
     run: Times  #: of inputs, or of batches, in a container
     start: Times  #: of containers, from being asked for to being ready
@@ -78,62 +79,62 @@ class Counted(_Row, frozen=True):
 class FunctionMeasures(_Row, frozen=True):
     """One function."""
 
-    app_id: str
-    app_name: str
+    app_id: Id
+    app_name: Name
     row: FunctionRow
     static: AutoscalerSettings  #: as declared
     override: AutoscalerSettings  #: as changed at run time
-    requested: int  #: containers asked for that are not gone
-    observed: int  #: those of them that have checked in
+    requested: Count  #: containers asked for that are not gone
+    observed: Count  #: those of them that have checked in
     counted: Counted
     decisions: list[DecisionRow]
-    url: str = ""
+    url: Text = ""
 
 
 class FormerMeasures(_Row, frozen=True):
     """All pools of one name that are gone."""
 
-    app_name: str
-    name: str
+    app_name: Name
+    name: Name
     counted: Counted
 
 
 class NodeRow(_Row, frozen=True):
     """One machine."""
 
-    name: str
-    cores: float
-    busy_cores: float  #: by containers, as measured last
-    cpu_used: float  #: spoken for
-    memory_bytes: int
-    memory_used_bytes: int  #: spoken for
-    gpus: int
-    gpus_used: int
+    name: Name
+    cores: Number
+    busy_cores: Number  #: by containers, as measured last
+    cpu_used: Number  #: spoken for
+    memory_bytes: Integer
+    memory_used_bytes: Integer  #: spoken for
+    gpus: Count
+    gpus_used: Count
 
 
 class CallRow(_Row, frozen=True):
     """One call."""
 
-    call_id: str
-    function: str  #: "app.function"
-    kind: str
-    pending: int
-    running: int
-    done: int
-    total: int | None  #: None: more may come
-    opened_at: float
-    ended_at: float | None
+    call_id: Id
+    function: Name  #: "app.function"
+    kind: Name
+    pending: Count
+    running: Count
+    done: Count
+    total: Count | None  #: None: more may come
+    opened_at: Moment
+    ended_at: Moment | None
 
 
 class Observation(Message, frozen=True, tag=174):
     """Everything there is."""
 
-    request: int
-    at: float
-    pid: int
-    version: str
-    started_at: float
-    address: str
+    request: RequestNumber
+    at: Moment
+    pid: Pid
+    version: Name
+    started_at: Moment
+    address: Text
     nodes: list[NodeRow]
     apps: list[AppRow]
     functions: list[FunctionMeasures]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from swell.bounds import Id, Integer, Name, Pid, Text, Variables
 from swell.model import Environment, FunctionSpec
 
 __all__ = [
@@ -39,11 +40,11 @@ class _Word(Struct, array_like=True, frozen=True, gc=False):
 class Launch(_Word, frozen=True, tag=1):
     """Fork a container. Files: the ends it shall write stdout and stderr to."""
 
-    child_id: str  #: the container's
-    address: str  #: of the server
-    token: str
-    variables: dict[str, str]  #: environment that the user's code cannot choose, such as its GPUs
-    memory_limit_bytes: int | None = None
+    child_id: Id  #: the container's
+    address: Text  #: of the server
+    token: Name
+    variables: Variables  #: environment that the user's code cannot choose, such as its GPUs
+    memory_limit_bytes: Integer | None = None
     runs_app: bool = False  #: it answers HTTP by an app, for which there is much to import
 
 
@@ -54,7 +55,7 @@ class Grow(_Word, frozen=True, tag=4):
     and serves there as any template does, or it says Unfit and ends.
     """
 
-    child_id: str
+    child_id: Id
 
 
 class Seed(_Word, frozen=True):
@@ -62,52 +63,52 @@ class Seed(_Word, frozen=True):
 
     spec: FunctionSpec
     environment: Environment
-    variables: dict[str, str]  #: environment that the user's code cannot choose
+    variables: Variables  #: environment that the user's code cannot choose
 
 
 class Interrupt(_Word, frozen=True, tag=2):
     """Send a child SIGINT. Unknown ids are ignored."""
 
-    child_id: str
+    child_id: Id
 
 
 class Kill(_Word, frozen=True, tag=3):
     """Kill a child's whole process group. Unknown ids are ignored."""
 
-    child_id: str
+    child_id: Id
 
 
 class Opened(_Word, frozen=True, tag=20):
     """The template is ready to fork."""
 
-    pid: int
+    pid: Pid
 
 
 class Started(_Word, frozen=True, tag=21):
     """A child exists."""
 
-    child_id: str
-    pid: int
+    child_id: Id
+    pid: Pid
 
 
 class NotStarted(_Word, frozen=True, tag=22):
     """The system refused to fork; `text` says why."""
 
-    child_id: str
-    text: str
+    child_id: Id
+    text: Text
 
 
 class Exited(_Word, frozen=True, tag=23):
     """A child is gone with its process group. `status` is its exit code, or minus the signal that killed it."""
 
-    child_id: str
-    status: int
+    child_id: Id
+    status: Integer
 
 
 class Unfit(_Word, frozen=True, tag=24):
     """Containers of this function must be started without a snapshot; `text` says why. The template ends."""
 
-    text: str
+    text: Text
 
 
 Request = Launch | Grow | Interrupt | Kill

@@ -76,7 +76,7 @@ def apply_changes(base: FunctionSpec, changes: bytes) -> FunctionSpec:
             if name in changed:
                 changed[name] = {**whole.get(name, {}), **changed[name]}
         variant = msgspec.msgpack.decode(_encoder.encode({**whole, **changed}), type=FunctionSpec)
-    except (msgspec.MsgspecError, TypeError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError) as error:
         raise InvalidError(f"{base.name}: these are not the options of a variant: {error}") from None
     return replace(variant, name=base.name, source=base.source, schedule=None)
 

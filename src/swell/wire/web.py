@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from swell.bounds import Code, Id, Name, Number, RequestNumber, Seconds, Text
 from swell.model import ParameterSpec, WebSpec
 from swell.wire.message import Message
 
@@ -20,9 +21,9 @@ __all__ = ["EdgeUp", "GetWebUrl", "Leased", "Release", "Route", "Routes", "Watch
 class EdgeUp(Message, frozen=True, tag=160):
     """The edge listens, or why it cannot. May be said again, when that has changed."""
 
-    url: str = ""  #: of its root, without a slash at the end: http://127.0.0.1:8700
-    admin_url: str = ""
-    trouble: str = ""  #: why no requests can come, and what to do about it
+    url: Text = ""  #: of its root, without a slash at the end: http://127.0.0.1:8700
+    admin_url: Text = ""
+    trouble: Text = ""  #: why no requests can come, and what to do about it
 
 
 class WatchRoutes(Message, frozen=True, tag=161):
@@ -32,9 +33,9 @@ class WatchRoutes(Message, frozen=True, tag=161):
 class Release(Message, frozen=True, tag=162):
     """A request is over, and its slot is free: it was answered, cut off, or never sent. The lease ends."""
 
-    call_id: str
-    status: int  #: OutputStatus: SUCCESS, FAILURE (the app failed), TERMINATED (the caller left, or nothing was sent)
-    busy_s: float  #: for how long the container had it
+    call_id: Id
+    status: Code  #: OutputStatus: SUCCESS, FAILURE (the app failed), TERMINATED (the caller left, or nothing was sent)
+    busy_s: Seconds  #: for how long the container had it
 
 
 # ---------------------------------------------------------------- client -> server
@@ -43,9 +44,9 @@ class Release(Message, frozen=True, tag=162):
 class GetWebUrl(Message, frozen=True, tag=163):
     """Where a web function answers. Answered by WebUrl, once an edge listens, or Failed."""
 
-    request: int
-    function_id: str
-    method: str = ""
+    request: RequestNumber
+    function_id: Id
+    method: Name = ""
 
 
 # ---------------------------------------------------------------- server -> edge
@@ -54,14 +55,14 @@ class GetWebUrl(Message, frozen=True, tag=163):
 class Route(Struct, array_like=True, frozen=True, gc=False):
     """A web function and where it answers."""
 
-    label: str  #: the first part of its path, and of its host name
-    function_id: str
-    method: str  #: "" for a function
+    label: Name  #: the first part of its path, and of its host name
+    function_id: Id
+    method: Name  #: "" for a function
     web: WebSpec
-    app_id: str
-    app_name: str
-    function_name: str
-    timeout_s: float  #: of one request
+    app_id: Id
+    app_name: Name
+    function_name: Name
+    timeout_s: Number  #: of one request
     parameters: tuple[ParameterSpec, ...] = ()  #: of a class: taken from the query of the URL
 
 
@@ -74,8 +75,8 @@ class Routes(Message, frozen=True, tag=170):
 class Leased(Message, frozen=True, tag=171):
     """A request may go to a container, at once. Its end is to be said by Release."""
 
-    call_id: str
-    container_id: str
+    call_id: Id
+    container_id: Id
 
 
 # ---------------------------------------------------------------- server -> client
@@ -84,5 +85,5 @@ class Leased(Message, frozen=True, tag=171):
 class WebUrl(Message, frozen=True, tag=172):
     """Where a web function answers; "" if it is none."""
 
-    request: int
-    url: str
+    request: RequestNumber
+    url: Text

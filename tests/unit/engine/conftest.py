@@ -30,10 +30,12 @@ from swell.engine.events import (
     CallLoaded,
     CallsLoaded,
     ClientGone,
+    ClientLags,
     ClientSaid,
     ContainerExited,
     ContainerSaid,
     ContainerStarted,
+    DefectFound,
     DeploymentRead,
     DropBlobs,
     Effect,
@@ -262,6 +264,9 @@ class Diary:
     def watches(self, call_id: str, first: int = 0, last: int = 1, *, request: int = 5, client: int = 2) -> list[str]:
         return self.says(m.Watch(request, call_id, first, last), client=client)
 
+    def lags(self, *, client: int = 1, is_lagging: bool = True) -> list[str]:
+        return self.feed(ClientLags(client, is_lagging))
+
     def vanishes(self, client: int = 1) -> list[str]:
         return self.feed(ClientGone(client))
 
@@ -442,6 +447,8 @@ class Diary:
                 return "drop blobs of " + ", ".join(f"{call_id}[{index}]" for call_id, index in effect.inputs)
             case LookAtNodes():
                 return "look at the nodes"
+            case DefectFound():
+                return f"a defect: {effect.error!r}"
             case WantEdge():
                 return "want an edge"
             case AppEnded():

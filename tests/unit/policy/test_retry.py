@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from swell.model import RetryPolicy
 from swell.policy.retry import retry_delay
 
@@ -26,6 +29,16 @@ def test_delays_grow_by_the_coefficient_up_to_the_maximum() -> None:
 def test_no_delay_is_below_the_floor() -> None:
     assert delays(RetryPolicy(4, 10.0, 0.1, 5.0), 4, least=1.0) == [1.0, 1.0, 5.0, 5.0]
     assert delays(RetryPolicy(1, 2.0, 0.0), 1, least=1.0) == [1.0]
+
+
+@given(st.floats(1, 1_000), st.floats(0, 86_400), st.floats(0, 86_400), st.integers(1, 1_000_000), st.floats(0, 60))
+def test_no_sound_policy_overflows(
+    coefficient: float, initial_s: float, most_s: float, failures: int, least_s: float
+) -> None:
+    policy = RetryPolicy(1_000_000, coefficient, initial_s, most_s)
+    delay = retry_delay(policy, failures, least_s)
+    assert delay is not None
+    assert least_s <= delay <= max(least_s, most_s)
 
 
 def test_the_thousandth_retry_does_not_overflow() -> None:

@@ -99,6 +99,23 @@ def test_many_bytes_leave_without_waiting(wire: Wire) -> None:
     assert sum(len(message.ends) for message, _ in wire.read()) == 12
 
 
+def test_room_ends_with_the_bytes_too_and_comes_back(monkeypatch: pytest.MonkeyPatch, wire: Wire) -> None:
+    monkeypatch.setattr("swell.runner.generators.AHEAD_BYTES_MAX", 1_000)
+    stream = Stream(wire.channel, NeverLate(), 1, 0)
+    for _ in range(3):
+        assert stream.has_room
+        stream.put(b"x" * 400)
+    assert not stream.has_room
+    stream.acknowledge(0)
+    assert not stream.has_room
+    stream.acknowledge(1)
+    assert stream.has_room
+    stream.acknowledge(3)
+    stream.acknowledge(2)  # late
+    stream.put(b"x" * 999)
+    assert stream.has_room
+
+
 def test_room_ends_and_comes_back(wire: Wire) -> None:
     stream = Stream(wire.channel, NeverLate(), 1, 0)
     for _ in range(AHEAD_MAX):

@@ -13,6 +13,10 @@ import pytest
 
 from swell.sdk.blocking import run_blocking
 from swell.sdk.link import BlockingLink
+from swell.wire import codec
+from swell.wire.messages import GetStats, Log
+
+PATIENCE_S = 50.0
 
 
 @pytest.fixture
@@ -48,3 +52,31 @@ def test_a_wait_for_so_long_ends_then_and_not_before(link: BlockingLink) -> None
     with pytest.raises(TimeoutError):
         run_blocking(link.receive(link.open("fc-1"), began + 0.7))
     assert time.monotonic() >= began + 0.7
+
+
+def test_what_arrives_is_read_while_the_server_does_not_take_what_is_sent(tmp_path: Path) -> None:
+    """A server reads nothing from a client that leaves much unread: each would wait for the other."""
+    size, heard = 8 << 20, list[int]()
+    said = codec.encode(Log("ap-1", "f", "ta-1", "stdout"), bytes(size))
+    frame = codec.encode(GetStats(1, "fu-1"), bytes(size))
+
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.settimeout(PATIENCE_S)
+            connection.sendall(said)  # more than any buffer takes: the client must read it
+            while sum(heard) < len(frame):
+                heard.append(len(connection.recv(1 << 20)))
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        server = threading.Thread(target=serve, args=(listener,), daemon=True)
+        server.start()
+        link = BlockingLink(f"unix:{tmp_path / 's'}", 16 << 20)
+        link.send(GetStats(1, "fu-1"), bytes(size))
+        server.join(PATIENCE_S)
+        assert sum(heard) == len(frame)
+        message, payload = run_blocking(link.receive(link.announcements))
+        assert (message, len(payload)) == (Log("ap-1", "f", "ta-1", "stdout"), size)
+        link.shut()

@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,8 @@ from swell.config import Settings
 from swell.engine import events as e
 from swell.model import OutputStatus
 from swell.records import CallEnded, CallRecord, CallsCancelled, OutputsRecord, Record, SpanRecord
-from swell.server.archive import FORGET_AFTER, MIB, READ_MAX, Archive
+from swell.server.archive import FORGET_AFTER, MIB, READ_MAX, READ_MIN, Archive
+from swell.server.blobs import Blobs
 from swell.server.places import Places
 from swell.store.memory import MemoryStore
 from swell.wire.blob_names import input_name, output_name
@@ -36,7 +38,16 @@ class House:
         self.places.make()
         self.kept = tmp_path / "data" / "blobs"
         known = Settings(**{"disk_reserve_bytes": 0, **settings})
-        self.archive = Archive(self.store, known, self.places, self.events.append, self.tell)
+        blobs = Blobs(self.places.blob_dir)
+        self.unread: list[Callable[[], None]] | None = None  #: what waits for the client to read; None: it reads
+        self.archive = Archive(self.store, known, self.places, blobs, self.events.append, self.tell, self.when_read)
+
+    def when_read(self, client: int, action: Callable[[], None]) -> None:
+        assert client == 3
+        if self.unread is None:
+            action()
+        else:
+            self.unread.append(action)
 
     def tell(self, effect: e.Effect) -> None:
         assert isinstance(effect, e.Tell)
@@ -135,7 +146,9 @@ def test_very_many_results_are_read_a_part_at_a_time(house: House) -> None:
         house.answers.pop(0)()
         most = max(most, len(house.answers))
     assert most == 1
-    assert [len(told.message.parts) for told in house.told] == [READ_MAX] * 5
+    counts = [len(told.message.parts) for told in house.told]
+    assert sum(counts) == 5 * READ_MAX
+    assert counts[:2] == [READ_MIN, READ_MAX], "little at first, since results may be large"
     assert {status for told in house.told for _, status in told.message.failures} == {int(OutputStatus.TERMINATED)}
 
 
@@ -254,3 +267,42 @@ async def test_a_stop_can_be_made_twice(house: House) -> None:
     await house.starts()
     house.archive.stop()
     house.archive.stop()
+
+
+def test_a_client_that_does_not_read_is_read_no_more_for(house: House) -> None:
+    house.keeps(call(1_000), CallsCancelled(("fu-1",), "why", 5.0))
+    house.unread = []
+    house.archive.send(e.SendRecorded(3, "fc-1", 0, 1_000, must_have=9))
+    assert not house.answers, "it has much to read already"
+    waiting, house.unread = house.unread, []
+    waiting[0]()
+    house.answer()
+    assert [len(told.message.parts) for told in house.told] == [READ_MIN]
+    waiting, house.unread = house.unread, None
+    waiting[0]()
+    house.answer()
+    assert sum(len(told.message.parts) for told in house.told) == 1_000
+
+
+class Unreadable(MemoryStore):
+    """A store of which no result can be read."""
+
+    def _outputs(self, call_id: str, first: int, last: int) -> list[Any]:
+        raise OSError(5, "Input/output error")
+
+
+def test_results_that_cannot_be_read_fail_their_question(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    house.store.__class__ = Unreadable
+    house.archive.send(e.SendRecorded(3, "fc-1", 0, 10, must_have=9, request=9))
+    house.answer()
+    [told] = house.told
+    assert isinstance(told.message, Failed)
+    assert told.message.request == 9
+    assert "Input/output error" in told.message.text
+
+
+def test_a_blob_that_cannot_be_deleted_is_left(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    (house.places.blob_dir / "fc-1.0.in").mkdir()
+    Blobs(house.places.blob_dir).delete("fc-1.0.in")
+    assert "a blob cannot be deleted" in caplog.text

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swell.model import AutoscalerChange, CallKind, Environment, FunctionSpec, Source
-from swell.wire import codec
+from swell.wire import apps, codec
 from swell.wire import messages as m
 
 FRAME_MAX = 1 << 20
@@ -226,3 +226,81 @@ def test_every_message_has_a_receiver_and_a_tag_of_its_own() -> None:
 def test_a_frame_costs_eight_bytes_beside_header_and_payload() -> None:
     header = msgspec.msgpack.encode(m.Leaving())
     assert len(codec.encode(m.Leaving(), b"abc")) == 8 + len(header) + 3
+
+
+# ---------------------------------------------------------------- what strangers send
+
+
+def read_peer(*messages: m.Message) -> list[object]:
+    decoder = codec.PeerDecoder(FRAME_MAX)
+    decoder.trust()
+    return [message for one in messages for message, _ in decoder.feed(codec.encode(one, b"xyz"))]
+
+
+@pytest.mark.parametrize(
+    ("message", "field", "request_number", "call_id"),
+    [
+        (m.GetStats(7, "f" * 257), "function_id", 7, ""),
+        (m.GetStats(2**63, "fu-1"), "request", 0, ""),
+        (m.Watch(7, "fc-1", 0, 2**63), "last", 7, "fc-1"),
+        (m.Watch(7, "fc-1", -1, 3), "first", 7, "fc-1"),
+        (m.OpenCall("fc-1", "fu-1", "", CallKind.MAP, [2**63], sealed=True), "ends", 0, "fc-1"),
+        (m.OpenCall("fc-1", "fu-1", "", CallKind.MAP, [1], sealed=True, blobs=[-1]), "blobs", 0, "fc-1"),
+        (m.Completed([(1, 0, 1)], [1], [], [], float("nan")), "busy_s", 0, ""),
+        (m.Completed([(1, 0, 1)], [1], [(0, 300)]), "failures", 0, ""),
+        (m.Ready(1, float("inf")), "startup_s", 0, ""),
+        (m.TakeItems("fc-1", 0, -1), "count", 0, "fc-1"),
+        (apps.FindFunction(7, "app", "f", 2**64 - 1), "version", 7, ""),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, m.Message) else str(value),
+)
+def test_a_value_out_of_bounds_is_a_misfit_that_names_its_field(
+    message: m.Message, field: str, request_number: int, call_id: str
+) -> None:
+    following = m.GetStats(8, "fu-1")
+    misfit, after = read_peer(message, following)
+    assert isinstance(misfit, codec.Misfit)
+    assert misfit.kind is type(message)
+    assert f"{type(message).__name__}: " in misfit.why
+    assert f"`{field}" in misfit.why
+    assert (misfit.request, misfit.call_id) == (request_number, call_id)
+    assert after == following, "the frames behind it can be read"
+
+
+@pytest.mark.parametrize("nested", [{"deep": None}, {"n": 2**63}, {"n": float("nan")}], ids=["deep", "large", "nan"])
+def test_a_recorded_option_that_cannot_be_kept_is_a_misfit(nested: dict[str, object]) -> None:
+    if "deep" in nested:
+        for _ in range(200):
+            nested = {"deep": nested}
+    spec = msgspec.to_builtins(FunctionSpec("f", Source("m", "f")), builtin_types=(bytes,)) | {"recorded": nested}
+    environment = {"python": "/py", "cwd": "/", "sys_path": []}
+    raw = msgspec.msgpack.encode([10, 7, "ap-1", "app", environment, [spec]])
+    decoder = codec.PeerDecoder(FRAME_MAX)
+    decoder.trust()
+    [(misfit, _)] = decoder.feed(struct.pack("<II", len(raw), 0) + raw)
+    assert isinstance(misfit, codec.Misfit)
+    assert misfit.request == 7
+    assert "cannot be recorded" in misfit.why
+
+
+@pytest.mark.parametrize(
+    "header",
+    [b"\xc0", b"\x91\x63", b"\x90", b"\x91\xa1x", b"\xc1", b"\x91" * 5_000, msgspec.msgpack.encode([[12], 1])],
+    ids=["nil", "unknown", "empty", "tag is text", "not msgpack", "deep", "tag is a list"],
+)
+def test_what_is_no_known_message_is_an_error(header: bytes) -> None:
+    decoder = codec.PeerDecoder(FRAME_MAX)
+    decoder.trust()
+    with pytest.raises(codec.FrameError):
+        decoder.feed(struct.pack("<II", len(header), 0) + header)
+
+
+def test_a_stranger_may_send_a_hello_and_no_more() -> None:
+    hello = m.Hello("client", m.PROTOCOL, "n" * 1_000, "t" * 1_000)
+    decoder = codec.PeerDecoder(FRAME_MAX)
+    assert decoder.feed(codec.encode(hello)) == [(hello, b"")]
+    for prefix in (struct.pack("<II", codec.HELLO_MAX + 1, 0), struct.pack("<II", 10, 1)):
+        with pytest.raises(codec.FrameError, match="over the limit"):
+            codec.PeerDecoder(FRAME_MAX).feed(prefix)
+    decoder.trust()
+    assert decoder.feed(codec.encode(CALL, b"abcde")) == [(CALL, b"abcde")]

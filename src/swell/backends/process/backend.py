@@ -66,7 +66,7 @@ class ProcessBackend:
         """Fork a container, from a template that is started first if need be."""
         try:
             parent = self._parent_for(order)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a path or a variable with a NUL in it
             # Soon, not now: whoever launches is not ready to hear of it.
             why = f"cannot start a container with {order.environment.python}: {error}"
             asyncio.get_running_loop().call_soon(self._containers.report_never_started, order.container_id, why)

@@ -67,7 +67,7 @@ class Template:
         """Start the process; must be called on a running event loop.
 
         Raises:
-            OSError: the interpreter cannot be started.
+            OSError, ValueError: the interpreter cannot be started.
         """
         self.interpreter = interpreter
         self.is_open = False  #: it has said that it is ready to fork
@@ -86,7 +86,7 @@ class Template:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # a Ctrl-C in the server's terminal is not meant for templates
             )
-        except OSError:
+        except (OSError, ValueError):
             os.close(read_end)
             ours.close()
             raise

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
 
+from swell.bounds import integer
 from swell.edge.gateway.refusal import Refusal
 from swell.errors import Error
 from swell.model import ParameterSpec
@@ -108,10 +109,10 @@ def _encoded(route: Route, target: bytes) -> bytes:
 def _typed(spec: ParameterSpec, text: str) -> str | int | bool | bytes:
     match spec.kind:
         case "int":
-            try:
-                return int(text)
-            except ValueError:
-                raise ValueError(f"{spec.name}={text!r} is no int") from None
+            number = integer(text)
+            if number is None:
+                raise ValueError(f"{spec.name}={text!r:.100} is no int of 64 bits")
+            return number
         case "bool":
             if text.lower() in _TRUE | _FALSE:
                 return text.lower() in _TRUE

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from uvicorn.protocols.utils import ClientDisconnected
 
+from swell.bounds import whole_number
 from swell.logs import PeerLog
 from swell.runner.outcome import print_exception
 from swell.wire.context import current
@@ -121,6 +122,7 @@ def _taken_in(scope: Scope) -> tuple[str, int] | None:
 def _server(host: str, *, is_secure: bool) -> tuple[str, int]:
     """Return what a Host header names: apps expect a host and a port, not the path of a socket."""
     name, colon, port = host.rpartition(":")
-    if colon and port.isascii() and port.isdigit():
-        return name.strip("[]"), int(port)
+    number = whole_number(port) if colon else None
+    if number is not None:
+        return name.strip("[]"), number
     return host.strip("[]") or "localhost", 443 if is_secure else 80

@@ -130,6 +130,11 @@ class Database:
         if not self._db.in_transaction:
             self._db.execute("BEGIN IMMEDIATE")
 
+    @property
+    def is_writing(self) -> bool:
+        """True between `begin` and `commit`."""
+        return self._db.in_transaction
+
     def commit(self) -> None:
         """Make what was written since `begin` durable, if anything was."""
         if self._db.in_transaction:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 from swell.model import Deployment
-from swell.ports import StoreBroken
+from swell.ports import Failed, StoreBroken
 from swell.records import (
     AppRecord,
     ContainerRecord,
@@ -81,21 +81,40 @@ class SqliteStore:
 
     # ------------------------------------------------------------ calls
 
-    def read_call(self, call_id: str, then: Callable[[StoredCall | None], None]) -> None:
+    def read_call(
+        self, call_id: str, then: Callable[[StoredCall | None], None], *, failed: Failed | None = None
+    ) -> None:
         """Read what is kept of a call."""
-        self._read(then, lambda database: calls.read_call(database, call_id))
+        self._read(then, failed, lambda database: calls.read_call(database, call_id))
 
-    def read_outputs(self, call_id: str, first: int, last: int, then: Callable[[list[StoredOutput]], None]) -> None:
+    def read_outputs(
+        self,
+        call_id: str,
+        first: int,
+        last: int,
+        then: Callable[[list[StoredOutput]], None],
+        *,
+        failed: Failed | None = None,
+    ) -> None:
         """Read results."""
-        self._read(then, lambda database: calls.read_outputs(database, call_id, first, last))
+        self._read(then, failed, lambda database: calls.read_outputs(database, call_id, first, last))
 
-    def read_trace(self, call_id: str, index: int, then: Callable[[Trace | None], None]) -> None:
+    def read_trace(
+        self, call_id: str, index: int, then: Callable[[Trace | None], None], *, failed: Failed | None = None
+    ) -> None:
         """Read the trace of an input."""
-        self._read(then, lambda database: calls.read_trace(database, call_id, index))
+        self._read(then, failed, lambda database: calls.read_trace(database, call_id, index))
 
-    def load_call(self, call_id: str, window: Window, then: Callable[[LoadedCall | StoredCall | None], None]) -> None:
+    def load_call(
+        self,
+        call_id: str,
+        window: Window,
+        then: Callable[[LoadedCall | StoredCall | None], None],
+        *,
+        failed: Failed | None = None,
+    ) -> None:
         """Read a call, to go on with it."""
-        self._read(then, lambda database: calls.load_call(database, call_id, window))
+        self._read(then, failed, lambda database: calls.load_call(database, call_id, window))
 
     def load_calls(
         self,
@@ -106,11 +125,11 @@ class SqliteStore:
         then: Callable[[list[LoadedCall]], None],
     ) -> None:
         """Read calls of a function, to go on with them."""
-        self._read(then, lambda database: calls.load_calls(database, function_id, after, calls_max, window))
+        self._read(then, None, lambda database: calls.load_calls(database, function_id, after, calls_max, window))
 
     def load_spans(self, call_id: str, first: int, window: Window, then: Callable[[LoadedSpans], None]) -> None:
         """Read more spans of a call."""
-        self._read(then, lambda database: calls.load_spans(database, call_id, first, window))
+        self._read(then, None, lambda database: calls.load_spans(database, call_id, first, window))
 
     def expire(
         self, ended_before: float, forget_before: float, containers_max: int, then: Callable[[list[str]], None]
@@ -120,29 +139,37 @@ class SqliteStore:
 
     # ------------------------------------------------------------ apps
 
-    def read_apps(self, then: Callable[[list[AppRecord]], None]) -> None:
+    def read_apps(self, then: Callable[[list[AppRecord]], None], *, failed: Failed | None = None) -> None:
         """Read all apps, the latest first."""
-        self._read(then, apps.read_apps)
+        self._read(then, failed, apps.read_apps)
 
-    def read_deployments(self, app_id: str, then: Callable[[list[Deployment]], None]) -> None:
+    def read_deployments(
+        self, app_id: str, then: Callable[[list[Deployment]], None], *, failed: Failed | None = None
+    ) -> None:
         """Read the versions of an app, the latest first."""
-        self._read(then, lambda database: apps.read_deployments(database, app_id))
+        self._read(then, failed, lambda database: apps.read_deployments(database, app_id))
 
-    def read_deployment(self, app_id: str, version: int, then: Callable[[Deployment | None], None]) -> None:
+    def read_deployment(
+        self, app_id: str, version: int, then: Callable[[Deployment | None], None], *, failed: Failed | None = None
+    ) -> None:
         """Read one version of an app."""
-        self._read(then, lambda database: apps.read_deployment(database, app_id, version))
+        self._read(then, failed, lambda database: apps.read_deployment(database, app_id, version))
 
-    def read_bundle(self, digest: str, then: Callable[[bytes | None], None]) -> None:
+    def read_bundle(self, digest: str, then: Callable[[bytes | None], None], *, failed: Failed | None = None) -> None:
         """Read source files."""
-        self._read(then, lambda database: apps.read_bundle(database, digest))
+        self._read(then, failed, lambda database: apps.read_bundle(database, digest))
 
-    def read_containers(self, app_id: str, latest: int, then: Callable[[list[ContainerRecord]], None]) -> None:
+    def read_containers(
+        self, app_id: str, latest: int, then: Callable[[list[ContainerRecord]], None], *, failed: Failed | None = None
+    ) -> None:
         """Read containers that are no more, the latest first."""
-        self._read(then, lambda database: apps.read_containers(database, app_id, latest))
+        self._read(then, failed, lambda database: apps.read_containers(database, app_id, latest))
 
-    def read_container(self, container_id: str, then: Callable[[ContainerRecord | None], None]) -> None:
+    def read_container(
+        self, container_id: str, then: Callable[[ContainerRecord | None], None], *, failed: Failed | None = None
+    ) -> None:
         """Read one container that is no more."""
-        self._read(then, lambda database: apps.read_container(database, container_id))
+        self._read(then, failed, lambda database: apps.read_container(database, container_id))
 
     def close(self) -> None:
         """Write what was recorded and release the file. Safe to call twice."""
@@ -155,8 +182,8 @@ class SqliteStore:
         records, self._records = self._records, []
         return records
 
-    def _read(self, then: Callable[[T], None], read: Callable[[Database], T]) -> None:
-        self._writer.post(Job(self._take(), then, read))
+    def _read(self, then: Callable[[T], None], failed: Failed | None, read: Callable[[Database], T]) -> None:
+        self._writer.post(Job(self._take(), then, read, failed=failed))
 
 
 def _restored(database: Database) -> Restored:

@@ -19,7 +19,7 @@ from typing import Any, Final
 import apsw
 from msgspec import MsgspecError
 
-from swell.ports import StoreBroken
+from swell.ports import Failed, ReadFailed, StoreBroken
 from swell.records import Record
 from swell.store.sqlite.database import Database
 from swell.store.sqlite.recorder import Recorder
@@ -51,7 +51,7 @@ UNFINISHED: Final = Unfinished.UNFINISHED
 class Job:
     """Something to do: write records, then read something if asked, then answer when all is durable."""
 
-    __slots__ = ("answer", "future", "read", "records")
+    __slots__ = ("answer", "failed", "future", "read", "records")
 
     def __init__(
         self,
@@ -59,10 +59,12 @@ class Job:
         answer: Callable[..., None],
         read: Callable[[Database], Any] | None = None,
         future: Future[Any] | None = None,
+        failed: Failed | None = None,
     ) -> None:
         self.records = records
         self.answer = answer  #: called on the event loop: with what was read, without an argument if nothing was
         self.read = read
+        self.failed = failed  #: called in place of `answer` when `read` raises; None: then nothing more can be done
         self.future = future  #: gets what was read, in place of `answer`, for one who does not return to the event loop
 
 
@@ -168,8 +170,10 @@ class Writer:
                 answers.append(job.answer)
             else:
                 recorder.write()
-                found = job.read(database)
-                if found is UNFINISHED:
+                found = _found(job, job.read, database)
+                if isinstance(found, ReadFailed):
+                    answers.append(partial(job.failed or _nobody, found))
+                elif found is UNFINISHED:
                     self._jobs.put(Job([], job.answer, job.read))
                 elif job.future is not None:
                     results.append((job.future, found))
@@ -199,6 +203,27 @@ class Writer:
         # The event loop is closed: nobody is left to be told.
         with contextlib.suppress(RuntimeError):
             self._soon(action)
+
+
+def _found(job: Job, read: Callable[[Database], Any], database: Database) -> Any:
+    """Return what a job reads, or why it cannot be read, if that concerns only the one who asked."""
+    was_writing = database.is_writing
+    try:
+        return read(database)
+    except Exception as error:
+        if job.failed is None or database.is_writing != was_writing:  # what was written before is gone, too
+            raise
+        if isinstance(error, apsw.Error):
+            return ReadFailed(str(database.explain(error)))
+        if isinstance(error, MsgspecError):
+            return ReadFailed(f"a row of {database.path} is damaged: {error}")
+        failed = ReadFailed(f"a defect in the store ({error!r})")
+        failed.__cause__ = error
+        return failed
+
+
+def _nobody(_failed: ReadFailed) -> None:
+    """Nobody is to be told."""
 
 
 def _call_all(answers: deque[Callable[[], None]]) -> None:

@@ -25,7 +25,9 @@ from swell.wire.messages import Accepted, Items, OpenCall, Outputs, Refused, Tak
 
 __all__ = ["Calling"]
 
-ITEMS_PER_ACK: Final = 64  #: how often the container hears that a generator's items are being taken
+#: How often the container hears that a generator's items are being taken: after so many, or so many bytes.
+ITEMS_PER_ACK: Final = 64
+BYTES_PER_ACK: Final = 1 << 20
 
 
 class Calling:
@@ -77,7 +79,7 @@ class Calling:
         Raises:
             Error: the server refused it.
         """
-        link, finished, taken, acknowledged = self._link, False, 0, 0
+        link, finished, taken, acknowledged, unacknowledged_bytes = self._link, False, 0, 0, 0
         box = link.open(self.call_id)
         try:
             await self._open()
@@ -87,8 +89,9 @@ class Calling:
                     for start, end in pairwise((0, *message.ends)):
                         yield StreamLine(Raw(json_of(payload[start:end])))
                     taken += len(message.ends)
-                    if taken - acknowledged >= ITEMS_PER_ACK:
-                        acknowledged = taken
+                    unacknowledged_bytes += len(payload)
+                    if taken - acknowledged >= ITEMS_PER_ACK or unacknowledged_bytes >= BYTES_PER_ACK:
+                        acknowledged, unacknowledged_bytes = taken, 0
                         link.send(TakeItems(self.call_id, 0, taken))
                     continue
                 finished = True

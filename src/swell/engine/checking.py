@@ -1,0 +1,49 @@
+"""The part of an event that changes nothing: a defect there is an error of the request, and of nobody else.
+
+When the engine fails in the middle of a change, what it believes is in doubt, and the server must end. Most of what can
+fail comes before: a story is told, a spec is checked, a variant is decoded. What is done inside `unchanged` reads the
+state and never writes it, so that the engine goes on as if the request had not come. The shell hears of the defect by
+an effect, since the engine does not log. This module must not know what is asked or checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+from swell.engine.events import DefectFound
+from swell.engine.ledger import Ledger
+from swell.errors import Error, InternalError, to_wire
+from swell.wire.messages import Failed
+
+__all__ = ["answer", "unchanged"]
+
+
+@contextmanager
+def unchanged(ledger: Ledger) -> Generator[None]:
+    """Promise that nothing is changed inside the block. What is told inside is not told if there is a defect.
+
+    Raises:
+        InternalError: there is one.
+        Error: what the block raises itself.
+    """
+    told = len(ledger.outbox)
+    try:
+        yield
+    except Error:
+        raise
+    except Exception as defect:
+        del ledger.outbox[told:]
+        ledger.emit(DefectFound(defect))
+        raise InternalError(
+            f"a defect in the server ({type(defect).__name__}); its log has the details, and nothing was changed"
+        ) from defect
+
+
+def answer(ledger: Ledger, client: int, request: int, tell: Callable[[], None]) -> None:
+    """Answer a question by a function that changes nothing; a defect in it is the answer to that question alone."""
+    try:
+        with unchanged(ledger):
+            tell()
+    except Error as error:
+        ledger.tell(client, Failed(request, *to_wire(error)))

@@ -1,0 +1,34 @@
+"""The files that carry large values, as far as this server deletes them.
+
+They lie in a directory that code in containers can write to. This module must not know which of them are needed.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from swell.logs import PeerLog
+from swell.wire.blob_names import is_blob_name
+
+__all__ = ["Blobs"]
+
+
+class Blobs:
+    """Deletes blobs. What cannot be deleted, such as a directory of that name, is left where it is, and logged."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._log = PeerLog(logging.getLogger("swell.server"))
+
+    def delete(self, name: str) -> None:
+        """Delete a blob by its name, if it is there."""
+        if is_blob_name(name):
+            self.delete_file(self._directory / name)
+
+    def delete_file(self, path: Path) -> None:
+        """Delete a file of that directory, if it is there."""
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            self._log.warning("blob", "a blob cannot be deleted: %s", error)

@@ -1,0 +1,48 @@
+"""Results that a client has not read: they are in the store, and are read back from there when it reads again.
+
+A result of a spawned call is told when it is written down. So it need not wait in memory for a client that lags: which
+results they were is enough. This module must not know what the results say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from swell.engine.events import SendRecorded
+from swell.server.connection import Connection
+from swell.wire.messages import Outputs
+
+__all__ = ["Owed"]
+
+
+class Owed:
+    """Remembers what clients were to be told.
+
+    Args:
+        send: sends recorded results.
+    """
+
+    def __init__(self, send: Callable[[SendRecorded], None]) -> None:
+        self._send = send
+        self._owed: dict[int, dict[str, list[tuple[int, int]]]] = {}  # by client and call: first, last
+
+    def add(self, to: Connection, results: Outputs) -> None:
+        """Owe a client results until it has read what it was sent before."""
+        if to.number not in self._owed:
+            self._owed[to.number] = {}
+            to.when_read(lambda: self._pay(to))
+        runs = self._owed[to.number].setdefault(results.call_id, [])
+        for first, count in results.parts:
+            if runs and runs[-1][1] == first:
+                runs[-1] = (runs[-1][0], first + count)
+            else:
+                runs.append((first, first + count))
+
+    def leave(self, client: int) -> None:
+        """Forget a client that is gone."""
+        self._owed.pop(client, None)
+
+    def _pay(self, to: Connection) -> None:
+        for call_id, runs in self._owed.pop(to.number, {}).items():
+            for first, last in runs:
+                self._send(SendRecorded(to.number, call_id, first, last, must_have=0))

@@ -1,0 +1,60 @@
+"""The connections of a server: how many there may be, and what is logged of their errors.
+
+Each takes a descriptor, of which a process has a bounded number, and containers need theirs. So clients may take half
+of them. Those that have not said who they are may be few, and the one that has been silent longest makes room for the
+next: who wants to be served says so at once. This module must not know messages, or what clients ask for.
+"""
+
+from __future__ import annotations
+
+import logging
+import resource
+from typing import Final, Protocol
+
+from swell.logs import PeerLog
+
+__all__ = ["Peers"]
+
+STRANGERS_MAX: Final = 512  #: connections that have not said who they are
+CLIENTS_SHARE: Final = 2  #: one in so many descriptors may be a client's
+
+
+class Stranger(Protocol):
+    """A connection that has not said who it is."""
+
+    number: int
+
+    def turn_away(self, why: str) -> None:
+        """Close it."""
+        ...
+
+
+class Peers:
+    """Counts connections, and closes what is too many.
+
+    Args:
+        descriptors_max: how many descriptors this process may have open; None: what the system says.
+
+    Attributes:
+        clients_max: Clients that may be connected at once.
+        log: Where errors of peers are logged.
+    """
+
+    def __init__(self, descriptors_max: int | None = None) -> None:
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1] if descriptors_max is None else descriptors_max
+        self.clients_max = max(1, hard // CLIENTS_SHARE)
+        self.log = PeerLog(logging.getLogger("swell.server"))
+        self._strangers_max = max(1, min(STRANGERS_MAX, self.clients_max // 2))
+        self._strangers: dict[int, Stranger] = {}  # the one that came first is the first
+
+    def came(self, stranger: Stranger) -> None:
+        """Count a connection that has not said who it is."""
+        if len(self._strangers) >= self._strangers_max:
+            self._strangers.pop(next(iter(self._strangers))).turn_away(
+                f"it did not say who it is while {self._strangers_max} others came that did not, either"
+            )
+        self._strangers[stranger.number] = stranger
+
+    def is_known(self, stranger: Stranger) -> None:
+        """Note that a connection has said who it is, or is gone."""
+        self._strangers.pop(stranger.number, None)
