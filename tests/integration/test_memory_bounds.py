@@ -213,7 +213,8 @@ def test_a_stranger_cannot_make_the_server_keep_much() -> None:
             one = strangers.enter_context(peer(greets=False))
             with suppress(BrokenPipeError, ConnectionResetError):
                 one.socket.sendall(prefix + bytes(2_000_000))
-            assert one.socket.recv(1) in (b"",)
+            with suppress(ConnectionResetError):  # what it sent was not read to the end
+                assert one.socket.recv(1) == b""
 
 
 def test_the_longest_silent_make_room_for_newcomers() -> None:
