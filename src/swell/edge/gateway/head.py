@@ -34,8 +34,8 @@ _HOP: Final = frozenset(
 )
 #: What Connection cannot take away, whatever it names: without these, a body would be read as the next request.
 _KEPT: Final = frozenset((b"content-length", b"host"))
-#: Fields that are not copied from a request: the gateway writes them from what it has parsed, or drops them, as a client
-#: can claim anything in them. X-Forwarded-For is kept, with the address of the client behind it.
+#: Fields that are not copied from a request: the gateway writes them from what it has parsed, or drops them, as a
+#: client can claim anything in them. X-Forwarded-For is kept, with the address of the client behind it.
 _REWRITTEN: Final = _HOP | {b"content-length", b"host", b"forwarded", b"x-real-ip"}
 _HOP_OR_LENGTH: Final = _HOP | {b"content-length"}
 _FORWARDED_FOR: Final = b"x-forwarded-for"
