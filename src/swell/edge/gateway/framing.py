@@ -7,7 +7,7 @@ may take a head with an offer to upgrade for the end of HTTP, and leave the anno
 
 There are three ways to read a body, and what is odd about any of them is an error, never repaired:
 
-    LengthBody   exactly so many bytes
+    LengthBody   exactly the announced number of bytes
     ChunkedBody  chunks, each with its size; extensions and trailer fields are checked, counted and dropped
     ClosedBody   until the connection ends (responses only)
 
@@ -130,7 +130,7 @@ class ChunkedBody:
             return False
         matched = _SIZE.fullmatch(line)
         if matched is None:
-            raise BadMessage(f"{line[:40]!r} is no size of a chunk")
+            raise BadMessage(f"{line[:40]!r} is not a valid chunk size line")
         if matched[2]:
             self._extensions += len(matched[2])
         size = int(matched[1], 16)
@@ -167,7 +167,7 @@ class ChunkedBody:
             return True
         field = _FIELD.fullmatch(line)
         if field is None or field[1].lower() in _FRAMING:
-            raise BadMessage(f"{line[:40]!r} is no field of a trailer")
+            raise BadMessage(f"{line[:40]!r} is not a valid trailer field")
         return True
 
 

@@ -170,4 +170,6 @@ class Gateway:
 
 
 def _gone() -> Refusal:
-    return Refusal(404, "nobody waits for this answer any more: it was fetched, or nobody came for it in time")
+    return Refusal(
+        404, "this answer is gone: it was fetched already, or not in time, or this is not the request that it answers"
+    )

@@ -34,8 +34,8 @@ _HOP: Final = frozenset(
 )
 #: What Connection cannot take away, whatever it names: without these, a body would be read as the next request.
 _KEPT: Final = frozenset((b"content-length", b"host"))
-#: What is not copied from a request, as it is written from what was understood, or is nobody's to claim: who asked, and
-#: what the client called this host, are known here. X-Forwarded-For is kept, with the address of the client behind it.
+#: Fields that are not copied from a request: the gateway writes them from what it has parsed, or drops them, as a
+#: client can claim anything in them. X-Forwarded-For is kept, with the address of the client behind it.
 _REWRITTEN: Final = _HOP | {b"content-length", b"host", b"forwarded", b"x-real-ip"}
 _HOP_OR_LENGTH: Final = _HOP | {b"content-length"}
 _FORWARDED_FOR: Final = b"x-forwarded-for"
@@ -112,7 +112,7 @@ class RequestHead:
                 hosts.append(value.strip())
             elif name == b"content-length":
                 if self.length is not None:
-                    raise Refusal(400, "a request has one Content-Length, and this one several")
+                    raise Refusal(400, "a request may have one Content-Length, got several")
                 self.length = _length(value)
                 if self.length is None:
                     raise Refusal(400, f"Content-Length must be a number of 1 to 18 digits, got {_shown(value)}")
@@ -142,7 +142,7 @@ class RequestHead:
         if self.version == "1.0":
             raise Refusal(400, "HTTP/1.0 has no transfer codings")
         if self.length is not None:
-            raise Refusal(400, "a request has a Content-Length or a Transfer-Encoding, and this one both")
+            raise Refusal(400, "a request may have a Content-Length or a Transfer-Encoding, got both")
         self.is_chunked = True
 
     @property
@@ -232,7 +232,7 @@ def _split(target: bytes, host: bytes) -> tuple[bytes, bytes]:
         if not host:
             raise Refusal(400, "the target of the request is a URL that names no host")
     if not _HOST.fullmatch(host):
-        raise Refusal(400, f"{_shown(host)} is no name of a host with or without a port")
+        raise Refusal(400, f"{_shown(host)} is not a valid host")
     return target, host
 
 

@@ -55,5 +55,5 @@ class Parking(Generic[T]):
         return self.kept <= self._kept_max
 
     def drop(self, count: int) -> None:
-        """Bytes that were kept are no more."""
+        """Count bytes of an answer that are no longer kept."""
         self.kept -= count

@@ -75,7 +75,7 @@ class RequestReader:
         """Return the next event.
 
         Raises:
-            Refusal: what comes is no request, or one that is not served.
+            Refusal: the bytes are not a request, or the request is not served.
         """
         try:
             return self._next_head() if self._body is None else self._next_part(self._body)
@@ -153,7 +153,7 @@ class ResponseReader:
         """Return the next event; None also after the last one of an answer.
 
         Raises:
-            BadMessage: what comes is no answer to the request.
+            BadMessage: the bytes are not an answer to the request.
         """
         if self._request is None:
             return None
@@ -177,7 +177,7 @@ class ResponseReader:
         head = parse_response_head(data)
         if head.status == 101:
             if not request.wants_websocket:
-                raise BadMessage("the app switched to another protocol, for which nobody had asked")
+                raise BadMessage("the app switched to another protocol, but the client had not asked for one")
             self._request = None  # what follows is not of HTTP
         elif head.is_interim:
             self._interims += 1

@@ -62,7 +62,7 @@ class ReceiveBuffer:
             size_max: Bytes within which the mark must end.
 
         Raises:
-            TooLong: so many have come without it.
+            TooLong: the mark does not end within `size_max` bytes.
         """
         begin = self._at
         found = self._data.find(mark, max(begin, self._searched - len(mark) + 1), begin + size_max)

@@ -64,8 +64,8 @@ class Upstream(asyncio.Protocol):
     """One connection to a site.
 
     It alone decides whether another request may follow on it, by what it has written and read itself: exactly the body
-    that the head of the request announced, and all of an answer with nothing behind it. Whoever uses it cannot say so,
-    and need not remember to.
+    that the head of the request announced, and all of an answer with nothing behind it. Its callers have no say in
+    that, so they cannot get it wrong.
     """
 
     def __init__(self, path: str, pool: Upstreams) -> None:
@@ -170,7 +170,7 @@ class Upstream(asyncio.Protocol):
             try:
                 self._go_on()
             except BadMessage as error:
-                self._break(f"the container sent what is no answer: {error}")
+                self._break(f"the answer of the container is not valid HTTP: {error}")
 
     def _go_on(self) -> None:
         while not self._is_raw and (taker := self._taker) is not None and not self._fault:
