@@ -226,7 +226,9 @@ def test_a_directory_on_a_disk_that_is_read_only_is_named(tmp_path: Path) -> Non
     place = Lasting(tmp_path)
     place.data_dir.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "ro,size=1m", "tmpfs", str(place.data_dir)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "ro,size=1m,mode=700", "tmpfs", str(place.data_dir)],
+        capture_output=True,
+        check=False,
     )
     if mounted.returncode:
         pytest.skip("this user may not mount anything")

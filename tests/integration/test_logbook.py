@@ -94,9 +94,11 @@ def test_who_follows_sees_what_is_wanted_until_nothing_more_can_come(logbook: Lo
     assert not any(logbook.has_follower(number) for number in range(3))
 
 
-def test_a_full_disk_ends_nothing(logbook: Logbook, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_disk_ends_nothing(
+    logbook: Logbook, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     logbook.write(entry("while there is room", app="ap-2"))
-    (tmp_path / "ap-1.jsonl").symlink_to("/dev/full")
+    monkeypatch.setattr("swell.server.logbook.open_file", lambda _path, flags: os.open("/dev/full", flags))
     for text in ("one", "two"):
         logbook.write(entry(text))
     assert [record.getMessage() for record in caplog.records] == [
