@@ -202,7 +202,7 @@ def test_what_follows_an_answer_without_end_is_not_waited_for(alone: Alone) -> N
             read_all(client)
 
 
-def test_an_answer_that_nobody_reads_is_not_kept(alone: Alone) -> None:
+def test_an_answer_that_is_not_read_is_not_kept(alone: Alone) -> None:
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         host, _, port = alone.url.removeprefix("http://").rpartition(":")

@@ -273,7 +273,8 @@ class AdminConnection(H11Protocol):
             self._watch_reading()
 
     def _set_timer(self, seconds: float, action: Callable[[], None]) -> None:
-        self._stop_timer()
+        if self._timer is not None:
+            self._timer.cancel()
         self._timer = self.loop.call_later(seconds, action)
 
     def _stop_timer(self) -> None:

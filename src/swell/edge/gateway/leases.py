@@ -1,8 +1,8 @@
 """The gateway's connection to the server: asks for a container for each request, and says when a request is over.
 
 What is said in one go of the event loop leaves in one write. If the server does not read, what waits for it grows with
-each request; so none is to be let in while `is_full` says that too much waits. What is said of those that are in is a
-message or two for each. This module must not know HTTP.
+each request; so the gateway refuses requests while `is_full` is true. What is said of those that are in is a message or
+two for each. This module must not know HTTP.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from swell.wire.web import Leased, Release, Route, Routes
 __all__ = ["Leases", "Ticket", "Waiting"]
 
 _SUCCESS: Final = int(OutputStatus.SUCCESS)
-UNREAD_MAX: Final = 4 << 20  #: bytes that may wait for the server before no more requests are let in
+UNREAD_MAX: Final = 4 << 20  #: bytes that may wait for the server; while there are more, requests are refused
 _DOUBT_S: Final = 0.5  #: longer than the server takes to see that a container is gone
 
 
@@ -106,7 +106,7 @@ class Leases(asyncio.Protocol):
 
     @property
     def is_full(self) -> bool:
-        """Whether the server is so far behind in reading that it should be asked for nothing more."""
+        """Whether the server is so far behind in reading that requests must be refused."""
         return self._is_full
 
     # ------------------------------------------------------------ saying
