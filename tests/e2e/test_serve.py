@@ -9,9 +9,11 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 from place import PATIENCE_S, Place
 
 SHOP = """
@@ -211,6 +213,29 @@ def test_no_request_fails_or_is_cut_off_while_files_are_saved(place: Place) -> N
         for thread in asking:
             thread.join(PATIENCE_S)
         assert set(answers) - {"one", "two", "three", "four"} == {"slow: one"}
+
+
+def test_a_request_that_an_edge_which_is_behind_sends_to_an_edition_that_has_ended_is_answered(place: Place) -> None:
+    place.environment["SWELL_WEB"] = "1"
+    with serving(place, "shop.py") as served, ThreadPoolExecutor(1) as asking:
+        url = served.url("front")
+        assert fetch(url) == "one"
+        edge, editions = below(served, "swell.edge.main"), below(served, "swell.cli.serving")
+        edge[0].suspend()
+        try:
+            answer = asking.submit(fetch, url)
+            say(place, "two")
+            served.sees(r"reloaded in .* s: words.py changed")
+            place.eventually(lambda: not editions[0].is_running())
+        finally:
+            edge[0].resume()
+        assert answer.result() == "two"
+
+
+def below(served: Served, module: str) -> list[psutil.Process]:
+    """Return the processes that a command has started, and that run a module."""
+    found = psutil.Process(served.process.pid).children(recursive=True)
+    return [process for process in found if module in process.cmdline()]
 
 
 def test_on_a_server_that_stays_the_label_is_free_afterwards(tmp_path: Path) -> None:
