@@ -47,7 +47,9 @@ class Listener:
         self.started[container_id] = pid
         self._heard.set()
 
-    def container_exited(self, container_id: str, reason: str, started: bool) -> None:
+    def container_exited(
+        self, container_id: str, reason: str, started: bool, excess: MemoryExcess | None = None
+    ) -> None:
         assert container_id not in self.exited
         self.exited[container_id] = (reason, started)
         self._heard.set()

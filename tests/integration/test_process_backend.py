@@ -29,7 +29,9 @@ class Ends:
     def container_started(self, container_id: str, pid: int) -> None:
         pass
 
-    def container_exited(self, container_id: str, reason: str, started: bool) -> None:
+    def container_exited(
+        self, container_id: str, reason: str, started: bool, excess: MemoryExcess | None = None
+    ) -> None:
         self.exited[container_id] = reason
         self.heard.set()
 

@@ -170,12 +170,14 @@ class Containers:
             known.pid = pid
         self._feed(e.ContainerStarted(container_id))
 
-    def exited(self, container_id: str, reason: str, started: bool) -> None:
+    def exited(
+        self, container_id: str, reason: str, started: bool, excess: MemoryExcess | None = None
+    ) -> None:
         """The process is gone; what it sent before counts, so its channel is read to the end first."""
         known = self._known.get(container_id)
         if known is None:
             return
-        known.end = e.ContainerExited(container_id, reason, started)
+        known.end = e.ContainerExited(container_id, reason, started, excess)
         if known.data is None:
             self._report_end(known)
         else:

@@ -188,10 +188,12 @@ class ControlPlane:
         """The process exists."""
         self._containers.started(container_id, pid)
 
-    def container_exited(self, container_id: str, reason: str, started: bool) -> None:
+    def container_exited(
+        self, container_id: str, reason: str, started: bool, excess: MemoryExcess | None = None
+    ) -> None:
         """The process is gone."""
         order = self._containers.order_of(container_id)
-        self._containers.exited(container_id, reason, started)
+        self._containers.exited(container_id, reason, started, excess)
         if order is not None:
             self._logbook.ended(order.app_id, container_id)
 
