@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from swell.backends.process import ProcessBackend
-from swell.model import Environment, FunctionSpec, Gpu, Resources, Source
+from swell.model import Environment, FunctionSpec, Gpu, MemoryExcess, Resources, Source
 from swell.ports import Backend, LaunchOrder
 
 PROGRAM = Path(__file__).with_name("program.py")
@@ -317,6 +317,70 @@ os.waitpid(pid, 0)
     await gone(daemon)
 
 
+# ---------------------------------------------------------------- what one may do to the others
+
+KILL_PARENT = {
+    "its parent": "os.kill(os.getppid(), 9)",
+    "its parent's group": "os.killpg(os.getpgid(os.getppid()), 9)",
+}
+
+
+@pytest.mark.parametrize("of_snapshot", [False, True], ids=["plain", "snapshot"])
+@pytest.mark.parametrize("whom", KILL_PARENT)
+async def test_a_container_that_kills_its_parent_harms_no_other(
+    backend: Backend, listener: Listener, code_of_user: Callable[[str], Path], whom: str, of_snapshot: bool
+) -> None:
+    file = code_of_user("") if of_snapshot else None
+    backend.launch(order("ta-1", "import os; print(os.getppid(), flush=True)\n" + WAIT, snapshot_of=file))
+    parent = int(await listener.line_of("ta-1"))
+    killing = f"import os\nassert os.getppid() == {parent}\n{KILL_PARENT[whom]}\nprint('done', flush=True)\n"
+    backend.launch(order("ta-2", killing + WAIT, snapshot_of=file))
+    assert await listener.line_of("ta-2") == "done\n"
+    await gone(parent)
+    backend.launch(order("ta-3", "print('new')", snapshot_of=file))
+    assert await listener.exit_of("ta-3") == ("exited with code 0", True)
+    assert listener.exited.keys() == {"ta-3"}, "containers that are there go on"
+    backend.interrupt("ta-1")
+    backend.kill("ta-2")
+    await listener.until(lambda: len(listener.exited) == 3)
+
+
+async def test_a_container_that_kills_its_group_harms_no_other(backend: Backend, listener: Listener) -> None:
+    backend.launch(order("ta-1", "print('up')\n" + WAIT))
+    await listener.line_of("ta-1")
+    backend.launch(order("ta-2", "import os; os.kill(0, 9)"))
+    assert await listener.exit_of("ta-2") == ("killed by SIGKILL", True)
+    backend.launch(order("ta-3", "code = 0"))
+    await listener.exit_of("ta-3")
+    assert "ta-1" not in listener.exited
+
+
+@pytest.mark.parametrize("of_snapshot", [False, True], ids=["plain", "snapshot"])
+async def test_a_container_holds_files_of_nobody_else(
+    backend: Backend, listener: Listener, code_of_user: Callable[[str], Path], of_snapshot: bool
+) -> None:
+    """What it inherits are its own three streams and its lifeline, which it shares with its server alone."""
+    code = """
+import os
+for fd in sorted(map(int, os.listdir("/proc/self/fd"))):
+    try: print(fd, os.readlink(f"/proc/self/fd/{fd}"), flush=True)
+    except FileNotFoundError: pass  # through which the directory was read
+"""
+    file = code_of_user("") if of_snapshot else None
+    for number in range(3):
+        backend.launch(order(f"ta-{number}", code + WAIT, snapshot_of=file))
+    held: list[set[str]] = []
+    for number in range(3):
+        name = f"ta-{number}"
+        await listener.until(lambda name=name: listener.text(name).count("\n") >= 4)
+        lines = [line.split() for line in listener.text(name).splitlines()]
+        kinds = [path.partition(":")[0] for _, path in lines]
+        assert kinds == ["/dev/null", "pipe", "pipe", "socket"]
+        held.append({path for _, path in lines[1:]})
+    assert not held[0] & held[1]
+    assert not (held[0] | held[1]) & held[2]
+
+
 # ---------------------------------------------------------------- output
 
 
@@ -522,7 +586,9 @@ async def test_containers_of_a_snapshot_die_as_others_do(
     snapshot = psutil.Process(listener.started["ta-2"]).parent()
     assert snapshot is not None
     snapshot.kill()
-    assert await listener.exit_of("ta-2") == ("its template ended: killed by SIGKILL", True)
+    assert await shown(backend, listener, file, "ta-3") == ["inherited\n"], "another takes its place"
+    assert psutil.pid_exists(grandchildren[1]), "and the container that it had lives on"
+    backend.kill("ta-2")
+    assert await listener.exit_of("ta-2") == ("killed by SIGKILL", True)
     await gone(listener.started["ta-2"])
     await gone(grandchildren[1])
-    assert await shown(backend, listener, file, "ta-3") == ["inherited\n"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from swell.backends.gpu import NoGpus
 from swell.backends.process import ProcessBackend
-from swell.model import Environment, FunctionSpec, Source
+from swell.model import Environment, FunctionSpec, MemoryExcess, Source
 from swell.ports import LaunchOrder
 
 

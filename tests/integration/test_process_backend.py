@@ -14,7 +14,7 @@ import uvloop
 
 from swell.backends.gpu import NoGpus
 from swell.backends.process import ProcessBackend, backend, snapshots
-from swell.model import Environment, FunctionSpec, Source
+from swell.model import Environment, FunctionSpec, MemoryExcess, Source
 from swell.ports import LaunchOrder
 
 

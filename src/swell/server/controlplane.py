@@ -18,6 +18,7 @@ from swell.engine import events as e
 from swell.engine.engine import Engine
 from swell.engine.gate import Gate
 from swell.errors import InvalidError, ServiceError, to_wire
+from swell.model import MemoryExcess
 from swell.ports import Backend, Store, StoreBroken
 from swell.server.archive import Archive
 from swell.server.bundles import Bundles

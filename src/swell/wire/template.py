@@ -13,6 +13,8 @@ from swell.model import Environment, FunctionSpec
 __all__ = [
     "DATAGRAM_MAX",
     "FILES_MAX",
+    "RUN_DIR",
+    "Adopt",
     "Exited",
     "Grow",
     "Interrupt",
@@ -24,12 +26,15 @@ __all__ = [
     "Request",
     "Seed",
     "Started",
+    "Sweep",
     "Unfit",
     "files_of",
 ]
 
 DATAGRAM_MAX = 128 << 10  #: bytes; below every default socket buffer
 FILES_MAX = 64  #: descriptors beside one datagram; the kernel's own bound is 253
+#: Environment variable that marks every process that descends from a server's templates: its run directory.
+RUN_DIR = "SWELL_RUN_DIR"
 
 
 class _Word(Struct, array_like=True, frozen=True, gc=False):
@@ -37,7 +42,7 @@ class _Word(Struct, array_like=True, frozen=True, gc=False):
 
 
 class Launch(_Word, frozen=True, tag=1):
-    """Fork a container. Files: the ends it shall write stdout and stderr to."""
+    """Fork a container. Files: the ends it shall write stdout and stderr to, and a socket whose closing kills it."""
 
     child_id: str  #: the container's
     address: str  #: of the server
@@ -77,6 +82,17 @@ class Kill(_Word, frozen=True, tag=3):
     child_id: str
 
 
+class Adopt(_Word, frozen=True, tag=5):
+    """A child of yours has died that was a template itself: this was its container, and is your child now."""
+
+    child_id: str
+    pid: int
+
+
+class Sweep(_Word, frozen=True, tag=6):
+    """All containers of a template that died have been named: what else it left can go. Follows its Exited."""
+
+
 class Opened(_Word, frozen=True, tag=20):
     """The template is ready to fork."""
 
@@ -110,7 +126,7 @@ class Unfit(_Word, frozen=True, tag=24):
     text: str
 
 
-Request = Launch | Grow | Interrupt | Kill
+Request = Launch | Grow | Interrupt | Kill | Adopt | Sweep
 Reply = Opened | Started | NotStarted | Exited | Unfit
 
 
@@ -118,8 +134,8 @@ def files_of(request: Request) -> int:
     """How many files travel with a request."""
     match request:
         case Launch():
-            return 2
+            return 3
         case Grow():
             return 4
-        case Interrupt() | Kill():
+        case Interrupt() | Kill() | Adopt() | Sweep():
             return 0

@@ -30,7 +30,7 @@ from collections.abc import Collection, Mapping
 from types import FrameType
 from typing import Final, NoReturn
 
-from swell.runner import linux
+from swell import linux
 from swell.runner.channel import Channel
 from swell.runner.web import seccomp
 from swell.runner.web.ports import Ports, PrivatePorts, Refuge, SharedPorts, moved
