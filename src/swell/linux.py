@@ -12,7 +12,9 @@ import select
 import signal
 
 __all__ = [
+    "Lineage",
     "adopt_orphans",
+    "begun_at",
     "children",
     "die_when_closed",
     "die_with_parent",
@@ -104,12 +106,40 @@ def children() -> list[int]:
 
 def parent_of(pid: int) -> int:
     """Return the pid of a process's parent; 0 if the process has ended and is reaped, or has none."""
+    return _origin(pid)[0]
+
+
+def begun_at(pid: int) -> int:
+    """Return when a process began, in ticks from the machine's start: no other of its number has the same."""
+    return _origin(pid)[1]
+
+
+class Lineage:
+    """Who descends from whom at one moment, at the cost of a look at every process of this machine."""
+
+    def __init__(self) -> None:
+        self._below: dict[int, list[tuple[int, int]]] = {}
+        for pid in processes():
+            parent, begun = _origin(pid)
+            self._below.setdefault(parent, []).append((pid, begun))
+
+    def below(self, pid: int) -> list[tuple[int, int]]:
+        """Return children, their children, and so on, each with when it began."""
+        found = list(self._below.get(pid, ()))
+        for each, _ in found:  # it grows meanwhile
+            found += self._below.get(each, ())
+        return found
+
+
+def _origin(pid: int) -> tuple[int, int]:
+    """Return a process's parent, and the clock ticks from the machine's start to its own; zeros if it is gone."""
     try:
         with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
             stat = file.read(512)
     except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return int(stat.rpartition(b")")[2].split(None, 2)[1])
+        return 0, 0
+    fields = stat.rpartition(b")")[2].split(None, 20)
+    return int(fields[1]), int(fields[19])
 
 
 def kill_group(pid: int) -> None:

@@ -16,6 +16,8 @@ from swell import linux
 
 __all__ = ["Adopted"]
 
+LOOK_EVERY_S = 1.0  #: how often to see what adopted containers have started, to know it when they are gone
+
 
 class Adopted:
     """Watches children that this process did not start, and reaps them."""
@@ -34,6 +36,8 @@ class Adopted:
         self._loop = asyncio.get_running_loop()
         self._pidfds: dict[int, int] = {}
         self._names: dict[int, str] = {}
+        self._seen: set[tuple[int, int]] = set()  #: what descended from one of them at the last look
+        self._timer: asyncio.TimerHandle | None = None
         self._is_empty = asyncio.Event()
         self._is_empty.set()
         linux.adopt_orphans()
@@ -44,14 +48,16 @@ class Adopted:
             return False
         self._names[pid] = name
         self._watch(pid)
+        if self._timer is None:
+            self._timer = self._loop.call_later(0, self._look)
         return True
 
     def signal(self, pid: int, number: signal.Signals) -> None:
-        """Send a signal to a process that was adopted; SIGKILL goes to its whole group."""
+        """Send a signal to a process that was adopted; SIGKILL goes to all that descends from it, too."""
         if pid not in self._pidfds:
             return
         if number == signal.SIGKILL:
-            linux.kill_group(pid)  # not reaped yet: the number still means that process
+            self._kill_tree(pid)  # not reaped yet: the number still means that process
         else:
             os.kill(pid, number)
 
@@ -59,15 +65,20 @@ class Adopted:
         """Kill children that come from a template and are not wanted: what dead containers have left."""
         living = self._living()
         for pid in linux.children():
-            if pid in living or pid in self._pidfds or self._mark not in linux.environment_of(pid):
-                continue
-            self._watch(pid)
-            os.kill(pid, signal.SIGKILL)
+            if pid not in living and pid not in self._pidfds and self._is_ours(pid):
+                self._watch(pid)
+                os.kill(pid, signal.SIGKILL)
+
+    def _is_ours(self, pid: int) -> bool:
+        """Tell whether a child of this process comes from a template, even if it has wiped its environment."""
+        return self._mark in linux.environment_of(pid) or (pid, linux.begun_at(pid)) in self._seen
 
     async def close(self, patience_s: float) -> None:
         """Kill what is left, wait for its end, and adopt nothing more. Safe to call twice."""
+        if self._timer is not None:
+            self._timer.cancel()
         for pid in self._names:
-            linux.kill_group(pid)
+            self._kill_tree(pid)
         self.sweep()
         with contextlib.suppress(TimeoutError):  # stuck in the kernel: nothing more can be done about it
             await asyncio.wait_for(self._is_empty.wait(), patience_s)
@@ -76,6 +87,19 @@ class Adopted:
             os.close(fd)
         self._pidfds.clear()
         linux.adopt_orphans(False)
+
+    def _look(self) -> None:
+        lineage = linux.Lineage()
+        self._seen = {each for pid in self._names for each in lineage.below(pid)}
+        self._timer = self._loop.call_later(LOOK_EVERY_S, self._look) if self._names else None
+
+    def _kill_tree(self, pid: int) -> None:
+        """Kill a child and what descends from it."""
+        found = linux.Lineage().below(pid)
+        linux.kill_group(pid)
+        for each, _ in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(each, signal.SIGKILL)
 
     def _watch(self, pid: int) -> None:
         fd = self._pidfds[pid] = os.pidfd_open(pid)
