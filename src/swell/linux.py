@@ -74,9 +74,9 @@ def die_when_closed(lifeline: int) -> None:
         os.killpg(0, signal.SIGKILL)
 
 
-def processes() -> list[int]:
+def processes(proc: str = "/proc") -> list[int]:
     """Return the pids of all processes of this machine that can be seen from here."""
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return [int(name) for name in os.listdir(proc) if name.isdigit()]
 
 
 def environment_of(pid: int) -> list[bytes]:
@@ -117,10 +117,10 @@ def begun_at(pid: int) -> int:
 class Lineage:
     """Who descends from whom at one moment, at the cost of a look at every process of this machine."""
 
-    def __init__(self) -> None:
+    def __init__(self, proc: str = "/proc") -> None:
         self._below: dict[int, list[tuple[int, int]]] = {}
-        for pid in processes():
-            parent, begun = _origin(pid)
+        for pid in processes(proc):
+            parent, begun = _origin(pid, proc)
             self._below.setdefault(parent, []).append((pid, begun))
 
     def below(self, pid: int) -> list[tuple[int, int]]:
@@ -131,10 +131,10 @@ class Lineage:
         return found
 
 
-def _origin(pid: int) -> tuple[int, int]:
+def _origin(pid: int, proc: str = "/proc") -> tuple[int, int]:
     """Return a process's parent, and the clock ticks from the machine's start to its own; zeros if it is gone."""
     try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+        with open(f"{proc}/{pid}/stat", "rb", buffering=0) as file:
             stat = file.read(512)
     except (FileNotFoundError, ProcessLookupError):
         return 0, 0

@@ -39,6 +39,7 @@ class Listener:
     def __init__(self) -> None:
         self.started: dict[str, int] = {}
         self.exited: dict[str, tuple[str, bool]] = {}
+        self.excesses: dict[str, MemoryExcess] = {}
         self.written: dict[tuple[str, str], list[str]] = defaultdict(list)
         self._heard = asyncio.Event()
 
@@ -52,6 +53,8 @@ class Listener:
     ) -> None:
         assert container_id not in self.exited
         self.exited[container_id] = (reason, started)
+        if excess is not None:
+            self.excesses[container_id] = excess
         self._heard.set()
 
     def container_wrote(self, container_id: str, stream: str, text: str) -> None:
@@ -426,6 +429,78 @@ async def test_memory_over_the_limit_is_a_memory_error(backend: Backend, listene
     await listener.exit_of("ta-1")
     await listener.exit_of("ta-2")
     assert (listener.text("ta-1"), listener.text("ta-2")) == ("bounded\n", "400\n")
+
+
+MAP_SHARED = "shared = mmap.mmap(-1, 160 << 20)\nfor _ in range(160): shared.write(b'x' * (1 << 20))\n"
+GREEDY = {
+    "a shared mapping": f"import mmap\n{MAP_SHARED}",
+    "children": """
+import os
+for _ in range(3):
+    if os.fork() == 0:
+        held = b"x" * (50 << 20)
+        break
+""",
+    "daemons in sessions of their own": """
+import os
+for _ in range(3):
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork(): os._exit(0)
+        held = b"x" * (50 << 20)
+        break
+""",
+    "a file in memory": "import os\nfd = os.memfd_create('x')\nos.posix_fallocate(fd, 0, 160 << 20)\n",
+    "a program": f"""
+import subprocess, sys
+code = "import mmap, signal\\n" + {MAP_SHARED!r} + "signal.pause()"
+child = subprocess.Popen([sys.executable, "-c", code])
+""",
+}
+
+
+@pytest.mark.parametrize("code", GREEDY.values(), ids=GREEDY.keys())
+async def test_all_that_a_container_uses_together_is_bounded_and_the_figures_are_told(
+    backend: Backend, listener: Listener, code: str
+) -> None:
+    backend.launch(order("ta-1", code + WAIT, memory_limit=96 << 20))
+    reason, started = await listener.exit_of("ta-1")
+    excess = listener.excesses["ta-1"]
+    assert (reason, started) == (f"killed: it {excess}", True)
+    assert excess.limit_bytes == 96 << 20
+    assert 96 << 20 < excess.used_bytes < 260 << 20
+
+
+async def test_what_containers_share_is_not_billed_to_each_of_them(
+    backend: Backend, listener: Listener, code_of_user: Callable[[str], Path]
+) -> None:
+    """A container inherits more than it may use, and forks, and so does its neighbour: each page is there once."""
+    file = code_of_user("held = b'x' * (150 << 20)\ndef f(): return 'inherited'\n")
+    fork = "import os\nif os.fork(): print(len(program.entries[''].call()), flush=True)\n"
+    backend.launch(order("ta-1", fork + WAIT, memory_limit=96 << 20, snapshot_of=file))
+    backend.launch(order("ta-2", fork + WAIT, memory_limit=96 << 20, snapshot_of=file))
+    backend.launch(order("ta-3", GREEDY["a shared mapping"] + WAIT, memory_limit=96 << 20))
+    await listener.line_of("ta-1")
+    await listener.line_of("ta-2")
+    await listener.exit_of("ta-3")  # by then, all of them have been looked at
+    assert listener.exited.keys() == {"ta-3"}
+
+
+async def test_a_container_without_a_limit_may_use_what_there_is(backend: Backend, listener: Listener) -> None:
+    backend.launch(order("ta-1", GREEDY["a shared mapping"] + "print('there', flush=True)\n" + WAIT))
+    backend.launch(order("ta-2", GREEDY["a shared mapping"] + WAIT, memory_limit=96 << 20))
+    await listener.line_of("ta-1")
+    await listener.exit_of("ta-2")
+    assert listener.exited.keys() == {"ta-2"}
+
+
+async def test_a_container_that_its_template_has_left_is_bounded_all_the_same(
+    backend: Backend, listener: Listener
+) -> None:
+    kill = "import os\nos.kill(os.getppid(), 9)\n"
+    backend.launch(order("ta-1", kill + GREEDY["children"] + WAIT, memory_limit=96 << 20))
+    await listener.exit_of("ta-1")
+    assert "ta-1" in listener.excesses
 
 
 async def test_a_container_sees_its_gpus_only(make: Callable[..., Backend], listener: Listener) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from swell.backends.process.adopted import Adopted
 from swell.backends.process.containers import Containers, Parent
 from swell.backends.process.host import BusyMeter, describe_host, raise_file_limit
+from swell.backends.process.memory import MemoryReader
 from swell.backends.process.snapshot import Snapshot, SnapshotState
 from swell.backends.process.snapshots import Snapshots
 from swell.backends.process.template import Interpreter, Template, ending
@@ -63,7 +64,12 @@ class ProcessBackend:
         self._listener = listener
         self._adopted = Adopted(f"{RUN_DIR}={self._directory}", self._wanted, self._adopted_ended)
         self._containers = Containers(
-            listener, server_address, bool(self._node.gpus), self._log_line_max, self._adopted.signal
+            listener,
+            server_address,
+            bool(self._node.gpus),
+            self._log_line_max,
+            signal_adopted=self._adopted.signal,
+            find_excesses=MemoryReader(str(self._directory)).find_excesses,
         )
         self._snapshots = Snapshots(self._log_line_max, self._said, listener.container_wrote, self._containers.parents)
         self._is_started = True
@@ -111,6 +117,7 @@ class ProcessBackend:
         self._templates.clear()
         await asyncio.gather(*(template.stop(STOP_PATIENCE_S) for template in templates))
         await self._adopted.close(STOP_PATIENCE_S)
+        self._containers.close()
 
     # ------------------------------------------------------------ templates
 

@@ -15,7 +15,10 @@ from typing import Protocol
 from swell.backends.process.capture import Capture
 from swell.backends.process.channel import Channel
 from swell.backends.process.host import count_oom_kills
+from swell.backends.process.memory import Watched
+from swell.backends.process.memory_watch import Find, MemoryWatch
 from swell.backends.process.template import ending
+from swell.model import MemoryExcess
 from swell.ports import BackendListener, LaunchOrder
 from swell.wire.template import Exited, Interrupt, Kill, Launch, NotStarted, Started
 
@@ -39,6 +42,7 @@ class _Container:
         self.captures = captures
         self.lifeline = lifeline  #: when it closes, the kernel kills the container
         self.pid: int | None = None
+        self.excess: MemoryExcess | None = None  #: it is being killed for the memory that it used
 
 
 class Containers:
@@ -50,7 +54,9 @@ class Containers:
         server_address: str,
         has_gpus: bool,
         log_line_max: int,
+        *,
         signal_adopted: Callable[[int, signal.Signals], None],
+        find_excesses: Find,
     ) -> None:
         """Begin with none.
 
@@ -60,12 +66,14 @@ class Containers:
             has_gpus: whether this machine has GPUs, so that containers must be told which are theirs.
             log_line_max: characters after which a line of output is split.
             signal_adopted: sends a signal to a container that this process has adopted.
+            find_excesses: returns which containers use more memory than their limit allows; called on another thread.
         """
         self._listener = listener
         self._address = server_address
         self._has_gpus = has_gpus
         self._log_line_max = log_line_max
         self._signal_adopted = signal_adopted
+        self._memory = MemoryWatch(find_excesses, self._outgrew)
         self._containers: dict[str, _Container] = {}
         self._ordered_again: set[str] = set()  #: those whose first template died before it had forked them
         self._oom_kills = count_oom_kills()
@@ -115,16 +123,31 @@ class Containers:
         """Take in what a parent says of a container."""
         match reply:
             case Started(container_id, pid):
-                self._containers[container_id].pid = pid
+                self._started(self._containers[container_id], pid)
                 self._listener.container_started(container_id, pid)
             case NotStarted(container_id, text):
                 self._bury(container_id, text)
             case Exited(container_id, status):
                 self.ended(container_id, status)
 
+    def _started(self, container: _Container, pid: int) -> None:
+        container.pid = pid
+        limit = container.order.spec.resources.memory_limit_bytes
+        if limit is not None:
+            self._memory.add(Watched(container.order.container_id, pid, limit))
+
+    def _outgrew(self, container_id: str, excess: MemoryExcess) -> None:
+        self._memory.remove(container_id)
+        self._containers[container_id].excess = excess
+        self.kill(container_id)
+
     def ended(self, container_id: str, status: int) -> None:
         """A container's process is gone; a negative status is the signal that killed it."""
-        self._bury(container_id, self._explain(status))
+        excess = self._containers[container_id].excess
+        if excess is not None and status == -signal.SIGKILL:
+            self._bury(container_id, f"killed: it {excess}", excess)
+        else:  # it may have ended by itself just before
+            self._bury(container_id, self._explain(status))
 
     def left_by(self, parent: Parent) -> list[tuple[str, int]]:
         """Return the containers, (id, pid), that a template leaves behind, and that live on."""
@@ -155,6 +178,10 @@ class Containers:
         self._ordered_again.discard(container_id)
         self._listener.container_exited(container_id, why, False)
 
+    def close(self) -> None:
+        """Watch nothing more."""
+        self._memory.close()
+
     def parents(self) -> set[Parent]:
         """Return whatever has containers."""
         return {container.parent for container in self._containers.values() if container.parent is not None}
@@ -181,14 +208,15 @@ class Containers:
             raise
         return write_ends, captures
 
-    def _bury(self, container_id: str, reason: str) -> None:
+    def _bury(self, container_id: str, reason: str, excess: MemoryExcess | None = None) -> None:
         container = self._release(container_id)
         self._ordered_again.discard(container_id)
-        self._listener.container_exited(container_id, reason, container.pid is not None)
+        self._listener.container_exited(container_id, reason, container.pid is not None, excess)
 
     def _release(self, container_id: str) -> _Container:
         container = self._containers.pop(container_id)
         container.lifeline.close()
+        self._memory.remove(container_id)
         for capture in container.captures:
             capture.finish()  # all it wrote is heard before its end is
         return container
