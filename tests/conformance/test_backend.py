@@ -322,30 +322,74 @@ os.waitpid(pid, 0)
 
 # ---------------------------------------------------------------- what one may do to the others
 
-KILL_PARENT = {
-    "its parent": "os.kill(os.getppid(), 9)",
-    "its parent's group": "os.killpg(os.getpgid(os.getppid()), 9)",
+ORIGIN = """
+import os
+def parent_of(pid):
+    return int(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[1])
+parent = os.getppid()
+template = parent_of(parent)
+"""
+HARM = {
+    "its parent": "while True: os.kill(os.getppid(), 9)",
+    "its parent's group": "while True: os.killpg(os.getpgid(os.getppid()), 9)",
 }
 
 
 @pytest.mark.parametrize("of_snapshot", [False, True], ids=["plain", "snapshot"])
-@pytest.mark.parametrize("whom", KILL_PARENT)
-async def test_a_container_that_kills_its_parent_harms_no_other(
+@pytest.mark.parametrize("whom", HARM)
+async def test_a_container_that_kills_its_parent_kills_itself_and_no_other(
     backend: Backend, listener: Listener, code_of_user: Callable[[str], Path], whom: str, of_snapshot: bool
 ) -> None:
     file = code_of_user("") if of_snapshot else None
-    backend.launch(order("ta-1", "import os; print(os.getppid(), flush=True)\n" + WAIT, snapshot_of=file))
-    parent = int(await listener.line_of("ta-1"))
-    killing = f"import os\nassert os.getppid() == {parent}\n{KILL_PARENT[whom]}\nprint('done', flush=True)\n"
-    backend.launch(order("ta-2", killing + WAIT, snapshot_of=file))
+    backend.launch(order("ta-1", f"{ORIGIN}print(template, flush=True)\n{WAIT}", snapshot_of=file))
+    template = int(await listener.line_of("ta-1"))
+    backend.launch(order("ta-2", f"{ORIGIN}print(template, flush=True)\n{HARM[whom]}", snapshot_of=file))
+    assert await listener.exit_of("ta-2") == ("killed by SIGKILL", True)
+    assert int(listener.text("ta-2")) == template
+    backend.launch(order("ta-3", f"{ORIGIN}print(template, flush=True)", snapshot_of=file))
+    assert await listener.exit_of("ta-3") == ("exited with code 0", True)
+    assert int(listener.text("ta-3")) == template
+    assert "ta-1" not in listener.exited
+
+
+@pytest.mark.parametrize("of_snapshot", [False, True], ids=["plain", "snapshot"])
+async def test_containers_outlive_their_template(
+    backend: Backend, listener: Listener, code_of_user: Callable[[str], Path], of_snapshot: bool
+) -> None:
+    file = code_of_user("") if of_snapshot else None
+    backend.launch(order("ta-1", f"{ORIGIN}print(template, flush=True)\n{WAIT}", snapshot_of=file))
+    template = int(await listener.line_of("ta-1"))
+    kill = f"{ORIGIN}assert template == {template}\nos.kill(template, 9)\nprint('done', flush=True)\n"
+    backend.launch(order("ta-2", kill + WAIT, snapshot_of=file))
     assert await listener.line_of("ta-2") == "done\n"
-    await gone(parent)
+    await gone(template)
     backend.launch(order("ta-3", "print('new')", snapshot_of=file))
     assert await listener.exit_of("ta-3") == ("exited with code 0", True)
     assert listener.exited.keys() == {"ta-3"}, "containers that are there go on"
+    backend.kill("ta-1")
+    assert await listener.exit_of("ta-1") == ("killed by SIGKILL", True)
+    backend.launch(order("ta-4", f"{ORIGIN}os.kill({listener.started['ta-2']}, 9)", snapshot_of=file))
+    assert await listener.exit_of("ta-2") == ("killed by SIGKILL", True)
+
+
+async def test_a_container_whose_template_has_died_is_interrupted_as_others_are(
+    backend: Backend, listener: Listener
+) -> None:
+    code = """
+import signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+try:
+    os.kill(template, 9)
+    print('up', flush=True)
+    while True: time.sleep(0.01)
+except KeyboardInterrupt: code = 7
+"""
+    backend.launch(order("ta-1", ORIGIN + code))
+    await listener.line_of("ta-1")
+    backend.launch(order("ta-2", "code = 0"))
+    await listener.exit_of("ta-2")  # from another template, so that the end of the first is known
     backend.interrupt("ta-1")
-    backend.kill("ta-2")
-    await listener.until(lambda: len(listener.exited) == 3)
+    assert await listener.exit_of("ta-1") == ("exited with code 7", True)
 
 
 async def test_a_container_that_kills_its_group_harms_no_other(backend: Backend, listener: Listener) -> None:
@@ -497,7 +541,7 @@ async def test_a_container_without_a_limit_may_use_what_there_is(backend: Backen
 async def test_a_container_that_its_template_has_left_is_bounded_all_the_same(
     backend: Backend, listener: Listener
 ) -> None:
-    kill = "import os\nos.kill(os.getppid(), 9)\n"
+    kill = f"{ORIGIN}os.kill(template, 9)\n"
     backend.launch(order("ta-1", kill + GREEDY["children"] + WAIT, memory_limit=96 << 20))
     await listener.exit_of("ta-1")
     assert "ta-1" in listener.excesses
@@ -658,8 +702,7 @@ async def test_containers_of_a_snapshot_die_as_others_do(
     backend.kill("ta-1")
     assert await listener.exit_of("ta-1") == ("killed by SIGKILL", True)
     await gone(grandchildren[0])
-    snapshot = psutil.Process(listener.started["ta-2"]).parent()
-    assert snapshot is not None
+    snapshot = psutil.Process(listener.started["ta-2"]).parents()[1]
     snapshot.kill()
     assert await shown(backend, listener, file, "ta-3") == ["inherited\n"], "another takes its place"
     assert psutil.pid_exists(grandchildren[1]), "and the container that it had lives on"

@@ -52,7 +52,7 @@ class Server:
         pids = [int(pid) for line in self.read("wrote", CONTAINERS) for pid in line.split()[1:]]
         found = {process.pid: process for process in psutil.Process(self.process.pid).children(recursive=True)}
         assert set(pids) <= set(found), "a descendant escaped"
-        assert len(found) == 1 + 4 * CONTAINERS
+        assert len(found) == 1 + 5 * CONTAINERS, "each has a process between it and its template"
         return sorted(found.values(), key=lambda process: process.ppid() != self.process.pid)
 
 
@@ -125,8 +125,7 @@ def kill_template(server: Server) -> psutil.Process:
     server.launch()
     [started] = server.read("started", 1)
     server.read("wrote", 1)
-    successor = psutil.Process(int(started.split()[1])).parent()
-    assert successor is not None
+    successor = psutil.Process(int(started.split()[1])).parents()[1]
     assert successor.pid != template.pid
     return successor
 
@@ -142,8 +141,8 @@ def test_a_container_whose_template_was_killed_leaves_nothing(server: Server) ->
     [_, *others] = server.everybody()
     kill_template(server)
     first = next(process for process in others if process.name() == "swell-container")
-    mine = [first, *first.children(recursive=True)]
-    assert len(mine) == 4
+    mine = [first, *first.parents()[:1], *first.children(recursive=True)]
+    assert len(mine) == 5
     first.kill()
     assert server.read("exited", 1)[0].endswith("killed by SIGKILL")
     assert survivors(mine) == []
@@ -182,11 +181,13 @@ def test_killing_server_and_template_at_once_ends_every_container(server: Server
             process.kill()
 
 
-def test_a_container_killed_from_outside_leaves_nothing(server: Server) -> None:
+@pytest.mark.parametrize("name", ["swell-container", "swell-shim"])
+def test_a_container_killed_from_outside_leaves_nothing(server: Server, name: str) -> None:
     everybody = server.everybody()
-    [template] = psutil.Process(server.process.pid).children()
-    for container in template.children():
-        container.kill()
+    [template, *others] = everybody
+    for process in others:
+        if process.name() == name:
+            process.kill()
     server.read("exited", CONTAINERS)
-    assert survivors([process for process in everybody if process != template]) == []
+    assert survivors(others) == []
     assert is_alive(template)

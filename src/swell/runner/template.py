@@ -36,6 +36,7 @@ import msgspec
 from swell import linux
 from swell.runner import child, snapshot
 from swell.runner.lifecycle import Program
+from swell.runner.shim import fork_behind_shim
 from swell.wire import codec
 from swell.wire.template import (
     DATAGRAM_MAX,
@@ -106,6 +107,7 @@ class Template:
         """Serve until the server is gone, then clean up and return None. In a forked child, return what it shall do."""
         linux.adopt_orphans()
         linux.set_name(_NAME)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # containers have it from their first moment on
         self._wake.setblocking(False)
         self._waker.setblocking(False)
         self._channel.setblocking(False)
@@ -152,13 +154,13 @@ class Template:
                     life = self._fork(request.child_id, own, files, partial(self._be_container, request, own))
                 case Grow():
                     self._templates.add(request.child_id)
-                    life = self._fork(request.child_id, own, files, partial(self._be_template, own))
+                    life = self._fork(request.child_id, own, files, partial(self._be_template, request.child_id, own))
                 case Interrupt():
                     self._signal(request.child_id, signal.SIGINT)
                 case Kill():
                     self._signal(request.child_id, signal.SIGKILL)
                 case Adopt():
-                    self._adopt(request.child_id, request.pid)
+                    self._adopt(request.child_id, request.child_pid)
                 case Sweep():
                     self._sweep()
             if life is not None:
@@ -189,8 +191,6 @@ class Template:
             os.close(fd)
         self._ids[pid] = child_id
         self._pids[child_id] = pid
-        self._replies.append(Started(child_id, pid))
-        self._send_replies()  # at once, so that a busy template does not hide that the first ones exist
         return None
 
     def _refuse(self, child_id: str, own: Sequence[int], why: str) -> None:
@@ -225,25 +225,41 @@ class Template:
     def _leave_template(self, others: Sequence[int]) -> None:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        for own in (self._channel, self._wake, self._waker):
+        for own in (self._wake, self._waker):
             own.close()
         for fd in others:
             os.close(fd)
 
-    def _be_container(self, launch: Launch, own: Sequence[int], _parent: int) -> int | None:
+    def _be_container(self, launch: Launch, own: Sequence[int], _template: int) -> int | None:
+        linux.set_name(_CONTAINER_NAME)
+        fork_behind_shim([*own, self._channel.fileno()])
+        self._tell_started(launch.child_id, os.getppid())
         child.begin(own[0], own[1], launch.variables)
         linux.die_when_closed(own[2])
-        linux.set_name(_CONTAINER_NAME)
         if launch.memory_limit_bytes is not None:
             child.limit_memory(launch.memory_limit_bytes)
         return self._run(launch.address, launch.child_id, launch.token, self._program)
 
-    def _be_template(self, own: Sequence[int], parent: int) -> int | None:
+    def _tell_started(self, child_id: str, child_pid: int) -> None:
+        """Tell the server that this process exists, in the name of the template, and speak for it no longer."""
+        word = _encode_replies([Started(child_id, os.getpid(), child_pid)])
+        poll = select.poll()
+        poll.register(self._channel, select.POLLOUT)
+        with self._channel, contextlib.suppress(OSError):  # the server is gone
+            while True:
+                poll.poll()
+                with contextlib.suppress(BlockingIOError):  # the template, or another child, was faster
+                    self._channel.send(word)
+                    return
+
+    def _be_template(self, child_id: str, own: Sequence[int], parent: int) -> int | None:
+        self._tell_started(child_id, os.getpid())
         channel, stdout, stderr, seed = socket.socket(fileno=own[0]), own[1], own[2], own[3]
         with open(seed, "rb") as file:
             grown = _decode_seed(file.read())
         child.begin(stdout, stderr, grown.variables)
         linux.die_with_parent(parent)  # its containers live on
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         try:
             program = snapshot.take(grown.spec, grown.environment)
         except snapshot.UnfitError as error:

@@ -86,7 +86,7 @@ class Adopt(_Word, frozen=True, tag=5):
     """A child of yours has died that was a template itself: this was its container, and is your child now."""
 
     child_id: str
-    pid: int
+    child_pid: int
 
 
 class Sweep(_Word, frozen=True, tag=6):
@@ -100,10 +100,11 @@ class Opened(_Word, frozen=True, tag=20):
 
 
 class Started(_Word, frozen=True, tag=21):
-    """A child exists."""
+    """A child exists. A container says so itself."""
 
     child_id: str
     pid: int
+    child_pid: int  #: of the template's own child: for a container, the process between the two
 
 
 class NotStarted(_Word, frozen=True, tag=22):

@@ -195,7 +195,7 @@ class ProcessBackend:
     def _wanted(self) -> Set[int]:
         """Return the pids of the processes below this one that are not to be swept away."""
         templates = {template.pid for template in (*self._templates.values(), *self._ending)}
-        return templates | self._containers.pids() | self._snapshots.pids()
+        return templates | self._containers.child_pids() | self._snapshots.pids()
 
     # ------------------------------------------------------------ what templates and snapshots say
 

@@ -42,6 +42,7 @@ class _Container:
         self.captures = captures
         self.lifeline = lifeline  #: when it closes, the kernel kills the container
         self.pid: int | None = None
+        self.child_pid = 0  #: of its template's child, which is its parent
         self.excess: MemoryExcess | None = None  #: it is being killed for the memory that it used
 
 
@@ -117,21 +118,21 @@ class Containers:
         if container.parent is not None:
             container.parent.channel.send(request)
         elif container.pid is not None:
-            self._signal_adopted(container.pid, number)
+            self._signal_adopted(container.child_pid, number)
 
     def hear(self, reply: Started | NotStarted | Exited) -> None:
         """Take in what a parent says of a container."""
         match reply:
-            case Started(container_id, pid):
-                self._started(self._containers[container_id], pid)
+            case Started(container_id, pid, child_pid):
+                self._started(self._containers[container_id], pid, child_pid)
                 self._listener.container_started(container_id, pid)
             case NotStarted(container_id, text):
                 self._bury(container_id, text)
             case Exited(container_id, status):
                 self.ended(container_id, status)
 
-    def _started(self, container: _Container, pid: int) -> None:
-        container.pid = pid
+    def _started(self, container: _Container, pid: int, child_pid: int) -> None:
+        container.pid, container.child_pid = pid, child_pid
         limit = container.order.spec.resources.memory_limit_bytes
         if limit is not None:
             self._memory.add(Watched(container.order.container_id, pid, limit))
@@ -150,9 +151,9 @@ class Containers:
             self._bury(container_id, self._explain(status))
 
     def left_by(self, parent: Parent) -> list[tuple[str, int]]:
-        """Return the containers, (id, pid), that a template leaves behind, and that live on."""
+        """Return the containers, (id, pid of the template's child), that a template leaves behind, and that live on."""
         return [
-            (name, container.pid)
+            (name, container.child_pid)
             for name, container in self._containers.items()
             if container.parent is parent and container.pid is not None
         ]
@@ -189,6 +190,10 @@ class Containers:
     def pids(self) -> Set[int]:
         """Return the process ids of those that have been forked."""
         return {container.pid for container in self._containers.values() if container.pid is not None}
+
+    def child_pids(self) -> Set[int]:
+        """Return the process ids of their parents, the children of templates."""
+        return {container.child_pid for container in self._containers.values() if container.child_pid}
 
     def _make_pipes(self, container_id: str) -> tuple[list[int], list[Capture]]:
         """Return the ends for the container to write stdout and stderr to, and what reads the other ends."""
