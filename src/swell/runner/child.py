@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from io import TextIOWrapper
 from typing import NoReturn
 
-from swell import linux
+import swell.linux as linux
 
 __all__ = ["Life", "begin", "limit_memory", "live"]
 

@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from types import FrameType
 from typing import NoReturn
 
-from swell import linux
+import swell.linux as linux
 
 __all__ = ["end_as", "fork_behind_shim"]
 

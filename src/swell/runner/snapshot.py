@@ -10,7 +10,7 @@ import os
 import threading
 import time
 
-from swell import linux
+import swell.linux as linux
 from swell.model import Environment, FunctionSpec
 from swell.runner.hooks import HookCaller
 from swell.runner.lifecycle import Program, load_program

@@ -33,7 +33,7 @@ from typing import Protocol
 
 import msgspec
 
-from swell import linux
+import swell.linux as linux
 from swell.runner import child, snapshot
 from swell.runner.lifecycle import Program
 from swell.runner.shim import fork_behind_shim

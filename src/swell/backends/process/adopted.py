@@ -12,7 +12,7 @@ import os
 import signal
 from collections.abc import Callable, Set
 
-from swell import linux
+import swell.linux as linux
 
 __all__ = ["Adopted"]
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from swell import linux
+import swell.linux as linux
 from swell.model import MemoryExcess
 
 __all__ = ["MemoryReader", "Watched"]

@@ -29,7 +29,7 @@ from collections.abc import Collection, Mapping
 from types import FrameType
 from typing import Final, NoReturn
 
-from swell import linux
+import swell.linux as linux
 from swell.runner.channel import Channel
 from swell.runner.shim import end_as
 from swell.runner.web import seccomp
