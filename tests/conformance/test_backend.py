@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -383,6 +384,26 @@ async def test_containers_outlive_their_template(
     assert await listener.exit_of("ta-1") == ("killed by SIGKILL", True)
     backend.launch(order("ta-4", f"{ORIGIN}os.kill({listener.started['ta-2']}, 9)", snapshot_of=file))
     assert await listener.exit_of("ta-2") == ("killed by SIGKILL", True)
+
+
+@pytest.mark.parametrize("of_snapshot", [False, True], ids=["plain", "snapshot"])
+async def test_an_order_to_kill_is_not_lost_with_the_template_that_was_to_carry_it_out(
+    backend: Backend, listener: Listener, code_of_user: Callable[[str], Path], of_snapshot: bool
+) -> None:
+    file = code_of_user("") if of_snapshot else None
+    backend.launch(order("ta-1", f"{ORIGIN}print(template, flush=True)\n{WAIT}", snapshot_of=file))
+    template = int(await listener.line_of("ta-1"))
+    os.kill(template, signal.SIGSTOP)  # so that it reads nothing more
+    backend.kill("ta-1")
+    backend.launch(order("ta-2", WAIT, snapshot_of=file))
+    backend.kill("ta-2")
+    backend.launch(order("ta-3", "code = 3", snapshot_of=file))
+    await asyncio.sleep(0)  # all of that is sent
+    await asyncio.sleep(0)
+    os.kill(template, signal.SIGKILL)
+    assert await listener.exit_of("ta-1") == ("killed by SIGKILL", True)
+    assert await listener.exit_of("ta-2") == ("killed before it was forked", False)
+    assert await listener.exit_of("ta-3") == ("exited with code 3", True), "another template has forked it"
 
 
 async def test_a_container_whose_template_has_died_is_interrupted_as_others_are(

@@ -43,6 +43,7 @@ class _Container:
         self.lifeline = lifeline  #: when it closes, the kernel kills the container
         self.pid: int | None = None
         self.child_pid = 0  #: of its template's child, which is its parent
+        self.ordered: Interrupt | Kill | None = None  #: sent to its template, which may die before it has read that
         self.excess: MemoryExcess | None = None  #: it is being killed for the memory that it used
 
 
@@ -105,27 +106,31 @@ class Containers:
 
     def interrupt(self, container_id: str) -> None:
         """Have the parent send SIGINT. Unknown ids are ignored."""
-        self._signal(container_id, signal.SIGINT, Interrupt(container_id))
+        self._order(container_id, Interrupt(container_id))
 
     def kill(self, container_id: str) -> None:
         """Have the parent kill the group: only it knows that a process id still means its child."""
-        self._signal(container_id, signal.SIGKILL, Kill(container_id))
+        self._order(container_id, Kill(container_id))
 
-    def _signal(self, container_id: str, number: signal.Signals, request: Interrupt | Kill) -> None:
+    def _order(self, container_id: str, request: Interrupt | Kill) -> None:
         container = self._containers.get(container_id)
         if container is None:
             return
+        container.ordered = request
         if container.parent is not None:
             container.parent.channel.send(request)
-        elif container.pid is not None:
+        else:
+            number = signal.SIGKILL if isinstance(request, Kill) else signal.SIGINT
             self._signal_adopted(container.child_pid, number)
 
     def hear(self, reply: Started | NotStarted | Exited) -> None:
         """Take in what a parent says of a container."""
         match reply:
             case Started(container_id, pid, child_pid):
-                self._started(self._containers[container_id], pid, child_pid)
-                self._listener.container_started(container_id, pid)
+                container = self._containers.get(container_id)
+                if container is not None:  # else it was killed in the moment in which it said so
+                    self._started(container, pid, child_pid)
+                    self._listener.container_started(container_id, pid)
             case NotStarted(container_id, text):
                 self._bury(container_id, text)
             case Exited(container_id, status):
@@ -159,9 +164,16 @@ class Containers:
         ]
 
     def withdraw(self, parent: Parent) -> list[LaunchOrder]:
-        """Forget what a template has not forked, and never will; return the orders."""
-        names = [name for name, each in self._containers.items() if each.parent is parent and each.pid is None]
-        return [self._release(name).order for name in names]
+        """Give up what a template has not forked, and never will; return the orders that are still wanted."""
+        orders: list[LaunchOrder] = []
+        for name, container in list(self._containers.items()):
+            if container.parent is not parent or container.pid is not None:
+                continue
+            if container.ordered is None:
+                orders.append(self._release(name).order)
+            else:
+                self._bury(name, "killed before it was forked")
+        return orders
 
     def may_order_again(self, container_id: str) -> bool:
         """Tell whether a container may be ordered of another template, since the first died; once, and not for ever."""
@@ -171,8 +183,14 @@ class Containers:
         return True
 
     def hand_over(self, container_id: str, parent: Parent | None) -> None:
-        """Note which template looks after a container from now on; None if this process does."""
-        self._containers[container_id].parent = parent
+        """Note which template looks after a container from now on; None if this process does.
+
+        What was ordered of the former one is ordered again: it may not have read that.
+        """
+        container = self._containers[container_id]
+        container.parent = parent
+        if container.ordered is not None:
+            self._order(container_id, container.ordered)
 
     def report_never_started(self, container_id: str, why: str) -> None:
         """Tell the listener that an order came to nothing."""
