@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -177,7 +178,7 @@ def test_killing_server_and_template_at_once_ends_every_container(server: Server
     server.process.kill()
     assert survivors(containers) == []
     for process in others:  # in sessions of their own, they have lost all that would have looked after them
-        if is_alive(process):
+        with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
 
 
@@ -185,9 +186,8 @@ def test_killing_server_and_template_at_once_ends_every_container(server: Server
 def test_a_container_killed_from_outside_leaves_nothing(server: Server, name: str) -> None:
     everybody = server.everybody()
     [template, *others] = everybody
-    for process in others:
-        if process.name() == name:
-            process.kill()
+    for process in [process for process in others if process.name() == name]:
+        process.kill()
     server.read("exited", CONTAINERS)
     assert survivors(others) == []
     assert is_alive(template)
