@@ -33,6 +33,7 @@ __all__ = [
     "LogsFetchError",
     "MountUploadTimeoutError",
     "NotFoundError",
+    "OutOfMemoryError",
     "OutputExpiredError",
     "PermissionDeniedError",
     "RemoteError",
@@ -227,6 +228,16 @@ class RemoteError(Error):
     """The remote side failed without leaving an exception that could be raised here."""
 
     code = "remote"
+
+
+class OutOfMemoryError(Error, MemoryError):
+    """A container used more memory than its Function's limit, and was killed; also the builtin MemoryError.
+
+    Raised for an input that had its container alone, on its last attempt; the message tells the memory used and the
+    limit. Code that allocates too much in one process gets the builtin MemoryError instead, and may catch it.
+    """
+
+    code = "out_of_memory"
 
 
 class ImageBuildError(RemoteError):

@@ -27,6 +27,7 @@ __all__ = [
     "FunctionSpec",
     "Gpu",
     "GpuRequest",
+    "MemoryExcess",
     "MethodSpec",
     "Node",
     "OutputStatus",
@@ -85,6 +86,7 @@ class OutputStatus(IntEnum):
     INIT_FAILURE = 5  #: no container could start; the payload, if any, is the exception of the start
     INTERNAL_FAILURE = 6  #: the platform lost it too often; the payload is empty
     GENERATOR_DONE = 7  #: a generator is exhausted; the payload is the number of items it yielded
+    OUT_OF_MEMORY = 8  #: it had its container alone, which used more memory than it may; the payload says how much
 
 
 _FEW = Meta(max_length=1_000)  #: parts of one function
@@ -166,7 +168,17 @@ class Resources(Struct, frozen=True):
     memory_bytes: Integer = 128 << 20
     gpu: Annotated[tuple[GpuRequest, ...], _FEW] = ()
     cpu_limit: Limit | None = None
-    memory_limit_bytes: Integer | None = None  #: enforced on the container's address space or cgroup where possible
+    memory_limit_bytes: Integer | None = None  #: of all its processes together; one over it is killed
+
+
+class MemoryExcess(Struct, frozen=True):
+    """Why a container was killed: all its processes together used more memory than `memory=(request, limit)` allows."""
+
+    used_bytes: int
+    limit_bytes: int
+
+    def __str__(self) -> str:
+        return f"used {-(-self.used_bytes >> 20)} MiB of memory; its limit is {self.limit_bytes >> 20} MiB"
 
 
 class Node(Struct, frozen=True):

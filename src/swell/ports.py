@@ -10,7 +10,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from swell.model import Deployment, Environment, FunctionSpec, Gpu, Node
+from swell.model import Deployment, Environment, FunctionSpec, Gpu, MemoryExcess, Node
 from swell.records import (
     AppRecord,
     ContainerRecord,
@@ -63,8 +63,17 @@ class BackendListener(Protocol):
         """The process exists; it will connect by itself."""
         ...
 
-    def container_exited(self, container_id: str, reason: str, started: bool) -> None:
-        """The container is gone, with its whole process group. `started` is False if it never ran."""
+    def container_exited(
+        self, container_id: str, reason: str, started: bool, excess: MemoryExcess | None = None
+    ) -> None:
+        """The container is gone, with all its processes.
+
+        Args:
+            container_id: which.
+            reason: why, in words.
+            started: False if it never ran.
+            excess: the memory it used, if it was killed for that.
+        """
         ...
 
     def container_wrote(self, container_id: str, stream: str, text: str) -> None:

@@ -80,6 +80,7 @@ ENDS_AS: dict[OutputStatus, InputState] = {
     OutputStatus.FAILURE: _I.FAILED,
     OutputStatus.INIT_FAILURE: _I.FAILED,
     OutputStatus.INTERNAL_FAILURE: _I.FAILED,
+    OutputStatus.OUT_OF_MEMORY: _I.FAILED,
     OutputStatus.TIMEOUT: _I.TIMED_OUT,
     OutputStatus.TERMINATED: _I.CANCELLED,
 }

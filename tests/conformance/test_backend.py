@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -16,7 +17,7 @@ import psutil
 import pytest
 
 from swell.backends.process import ProcessBackend
-from swell.model import Environment, FunctionSpec, Gpu, Resources, Source
+from swell.model import Environment, FunctionSpec, Gpu, MemoryExcess, Resources, Source
 from swell.ports import Backend, LaunchOrder
 
 PROGRAM = Path(__file__).with_name("program.py")
@@ -39,6 +40,7 @@ class Listener:
     def __init__(self) -> None:
         self.started: dict[str, int] = {}
         self.exited: dict[str, tuple[str, bool]] = {}
+        self.excesses: dict[str, MemoryExcess] = {}
         self.written: dict[tuple[str, str], list[str]] = defaultdict(list)
         self._heard = asyncio.Event()
 
@@ -47,9 +49,13 @@ class Listener:
         self.started[container_id] = pid
         self._heard.set()
 
-    def container_exited(self, container_id: str, reason: str, started: bool) -> None:
+    def container_exited(
+        self, container_id: str, reason: str, started: bool, excess: MemoryExcess | None = None
+    ) -> None:
         assert container_id not in self.exited
         self.exited[container_id] = (reason, started)
+        if excess is not None:
+            self.excesses[container_id] = excess
         self._heard.set()
 
     def container_wrote(self, container_id: str, stream: str, text: str) -> None:
@@ -315,6 +321,147 @@ os.waitpid(pid, 0)
     await gone(daemon)
 
 
+# ---------------------------------------------------------------- what one may do to the others
+
+ORIGIN = """
+import os
+def parent_of(pid):
+    return int(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[1])
+parent = os.getppid()
+template = parent_of(parent)
+"""
+HARM = {
+    "its parent": "os.kill(os.getppid(), 9)",
+    "its parent's group": "os.killpg(os.getpgid(os.getppid()), 9)",
+}
+
+
+@pytest.mark.parametrize("of_snapshot", [False, True], ids=["plain", "snapshot"])
+@pytest.mark.parametrize("whom", HARM)
+async def test_a_container_that_kills_its_parent_kills_itself_and_no_other(
+    backend: Backend, listener: Listener, code_of_user: Callable[[str], Path], whom: str, of_snapshot: bool
+) -> None:
+    file = code_of_user("") if of_snapshot else None
+    backend.launch(order("ta-1", f"{ORIGIN}print(template, flush=True)\n{WAIT}", snapshot_of=file))
+    template = int(await listener.line_of("ta-1"))
+    backend.launch(order("ta-2", f"{ORIGIN}print(template, flush=True)\n{HARM[whom]}\n{WAIT}", snapshot_of=file))
+    assert await listener.exit_of("ta-2") == ("killed by SIGKILL", True)
+    assert int(listener.text("ta-2")) == template
+    backend.launch(order("ta-3", f"{ORIGIN}print(template, flush=True)", snapshot_of=file))
+    assert await listener.exit_of("ta-3") == ("exited with code 0", True)
+    assert int(listener.text("ta-3")) == template
+    assert "ta-1" not in listener.exited
+
+
+async def test_a_container_that_kills_whatever_is_its_parent_again_and_again_harms_no_other(
+    backend: Backend, listener: Listener
+) -> None:
+    backend.launch(order("ta-1", f"print('up', flush=True)\n{WAIT}"))
+    await listener.line_of("ta-1")
+    for number in range(5):
+        backend.launch(order(f"ta-k{number}", "import os\nwhile True: os.kill(os.getppid(), 9)"))
+        assert await listener.exit_of(f"ta-k{number}") == ("killed by SIGKILL", True)
+    backend.launch(order("ta-2", "print('new')"))
+    assert await listener.exit_of("ta-2") == ("exited with code 0", True)
+    assert "ta-1" not in listener.exited
+
+
+@pytest.mark.parametrize("of_snapshot", [False, True], ids=["plain", "snapshot"])
+async def test_containers_outlive_their_template(
+    backend: Backend, listener: Listener, code_of_user: Callable[[str], Path], of_snapshot: bool
+) -> None:
+    file = code_of_user("") if of_snapshot else None
+    backend.launch(order("ta-1", f"{ORIGIN}print(template, flush=True)\n{WAIT}", snapshot_of=file))
+    template = int(await listener.line_of("ta-1"))
+    kill = f"{ORIGIN}assert template == {template}\nos.kill(template, 9)\nprint('done', flush=True)\n"
+    backend.launch(order("ta-2", kill + WAIT, snapshot_of=file))
+    assert await listener.line_of("ta-2") == "done\n"
+    await gone(template)
+    backend.launch(order("ta-3", "print('new')", snapshot_of=file))
+    assert await listener.exit_of("ta-3") == ("exited with code 0", True)
+    assert listener.exited.keys() == {"ta-3"}, "containers that are there go on"
+    backend.kill("ta-1")
+    assert await listener.exit_of("ta-1") == ("killed by SIGKILL", True)
+    backend.launch(order("ta-4", f"{ORIGIN}os.kill({listener.started['ta-2']}, 9)", snapshot_of=file))
+    assert await listener.exit_of("ta-2") == ("killed by SIGKILL", True)
+
+
+@pytest.mark.parametrize("of_snapshot", [False, True], ids=["plain", "snapshot"])
+async def test_an_order_to_kill_is_not_lost_with_the_template_that_was_to_carry_it_out(
+    backend: Backend, listener: Listener, code_of_user: Callable[[str], Path], of_snapshot: bool
+) -> None:
+    file = code_of_user("") if of_snapshot else None
+    backend.launch(order("ta-1", f"{ORIGIN}print(template, flush=True)\n{WAIT}", snapshot_of=file))
+    template = int(await listener.line_of("ta-1"))
+    os.kill(template, signal.SIGSTOP)  # so that it reads nothing more
+    backend.kill("ta-1")
+    backend.launch(order("ta-2", WAIT, snapshot_of=file))
+    backend.kill("ta-2")
+    backend.launch(order("ta-3", "code = 3", snapshot_of=file))
+    await asyncio.sleep(0)  # all of that is sent
+    await asyncio.sleep(0)
+    os.kill(template, signal.SIGKILL)
+    assert await listener.exit_of("ta-1") == ("killed by SIGKILL", True)
+    assert await listener.exit_of("ta-2") == ("killed before it was forked", False)
+    assert await listener.exit_of("ta-3") == ("exited with code 3", True), "another template has forked it"
+
+
+async def test_a_container_whose_template_has_died_is_interrupted_as_others_are(
+    backend: Backend, listener: Listener
+) -> None:
+    code = """
+import signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+try:
+    os.kill(template, 9)
+    print('up', flush=True)
+    while True: time.sleep(0.01)
+except KeyboardInterrupt: code = 7
+"""
+    backend.launch(order("ta-1", ORIGIN + code))
+    await listener.line_of("ta-1")
+    backend.launch(order("ta-2", "code = 0"))
+    await listener.exit_of("ta-2")  # from another template, so that the end of the first is known
+    backend.interrupt("ta-1")
+    assert await listener.exit_of("ta-1") == ("exited with code 7", True)
+
+
+async def test_a_container_that_kills_its_group_harms_no_other(backend: Backend, listener: Listener) -> None:
+    backend.launch(order("ta-1", "print('up')\n" + WAIT))
+    await listener.line_of("ta-1")
+    backend.launch(order("ta-2", "import os; os.kill(0, 9)"))
+    assert await listener.exit_of("ta-2") == ("killed by SIGKILL", True)
+    backend.launch(order("ta-3", "code = 0"))
+    await listener.exit_of("ta-3")
+    assert "ta-1" not in listener.exited
+
+
+@pytest.mark.parametrize("of_snapshot", [False, True], ids=["plain", "snapshot"])
+async def test_a_container_holds_files_of_nobody_else(
+    backend: Backend, listener: Listener, code_of_user: Callable[[str], Path], of_snapshot: bool
+) -> None:
+    """What it inherits are its own three streams and its lifeline, which it shares with its server alone."""
+    code = """
+import os
+for fd in sorted(map(int, os.listdir("/proc/self/fd"))):
+    try: print(fd, os.readlink(f"/proc/self/fd/{fd}"), flush=True)
+    except FileNotFoundError: pass  # through which the directory was read
+"""
+    file = code_of_user("") if of_snapshot else None
+    for number in range(3):
+        backend.launch(order(f"ta-{number}", code + WAIT, snapshot_of=file))
+    held: list[set[str]] = []
+    for number in range(3):
+        name = f"ta-{number}"
+        await listener.until(lambda name=name: listener.text(name).count("\n") >= 4)
+        lines = [line.split() for line in listener.text(name).splitlines()]
+        kinds = [path.partition(":")[0] for _, path in lines]
+        assert kinds == ["/dev/null", "pipe", "pipe", "socket"]
+        held.append({path for _, path in lines[1:]})
+    assert not held[0] & held[1]
+    assert not (held[0] | held[1]) & held[2]
+
+
 # ---------------------------------------------------------------- output
 
 
@@ -360,6 +507,78 @@ async def test_memory_over_the_limit_is_a_memory_error(backend: Backend, listene
     await listener.exit_of("ta-1")
     await listener.exit_of("ta-2")
     assert (listener.text("ta-1"), listener.text("ta-2")) == ("bounded\n", "400\n")
+
+
+MAP_SHARED = "shared = mmap.mmap(-1, 160 << 20)\nfor _ in range(160): shared.write(b'x' * (1 << 20))\n"
+GREEDY = {
+    "a shared mapping": f"import mmap\n{MAP_SHARED}",
+    "children": """
+import os
+for _ in range(3):
+    if os.fork() == 0:
+        held = b"x" * (50 << 20)
+        break
+""",
+    "daemons in sessions of their own": """
+import os
+for _ in range(3):
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork(): os._exit(0)
+        held = b"x" * (50 << 20)
+        break
+""",
+    "a file in memory": "import os\nfd = os.memfd_create('x')\nos.posix_fallocate(fd, 0, 160 << 20)\n",
+    "a program": f"""
+import subprocess, sys
+code = "import mmap, signal\\n" + {MAP_SHARED!r} + "signal.pause()"
+child = subprocess.Popen([sys.executable, "-c", code])
+""",
+}
+
+
+@pytest.mark.parametrize("code", GREEDY.values(), ids=GREEDY.keys())
+async def test_all_that_a_container_uses_together_is_bounded_and_the_figures_are_told(
+    backend: Backend, listener: Listener, code: str
+) -> None:
+    backend.launch(order("ta-1", code + WAIT, memory_limit=96 << 20))
+    reason, started = await listener.exit_of("ta-1")
+    excess = listener.excesses["ta-1"]
+    assert (reason, started) == (f"killed: it {excess}", True)
+    assert excess.limit_bytes == 96 << 20
+    assert 96 << 20 < excess.used_bytes < 260 << 20
+
+
+async def test_what_containers_share_is_not_billed_to_each_of_them(
+    backend: Backend, listener: Listener, code_of_user: Callable[[str], Path]
+) -> None:
+    """A container inherits more than it may use, and forks, and so does its neighbour: each page is there once."""
+    file = code_of_user("held = b'x' * (150 << 20)\ndef f(): return 'inherited'\n")
+    fork = "import os\nif os.fork(): print(len(program.entries[''].call()), flush=True)\n"
+    backend.launch(order("ta-1", fork + WAIT, memory_limit=96 << 20, snapshot_of=file))
+    backend.launch(order("ta-2", fork + WAIT, memory_limit=96 << 20, snapshot_of=file))
+    backend.launch(order("ta-3", GREEDY["a shared mapping"] + WAIT, memory_limit=96 << 20))
+    await listener.line_of("ta-1")
+    await listener.line_of("ta-2")
+    await listener.exit_of("ta-3")  # by then, all of them have been looked at
+    assert listener.exited.keys() == {"ta-3"}
+
+
+async def test_a_container_without_a_limit_may_use_what_there_is(backend: Backend, listener: Listener) -> None:
+    backend.launch(order("ta-1", GREEDY["a shared mapping"] + "print('there', flush=True)\n" + WAIT))
+    backend.launch(order("ta-2", GREEDY["a shared mapping"] + WAIT, memory_limit=96 << 20))
+    await listener.line_of("ta-1")
+    await listener.exit_of("ta-2")
+    assert listener.exited.keys() == {"ta-2"}
+
+
+async def test_a_container_that_its_template_has_left_is_bounded_all_the_same(
+    backend: Backend, listener: Listener
+) -> None:
+    kill = f"{ORIGIN}os.kill(template, 9)\n"
+    backend.launch(order("ta-1", kill + GREEDY["children"] + WAIT, memory_limit=96 << 20))
+    await listener.exit_of("ta-1")
+    assert "ta-1" in listener.excesses
 
 
 async def test_a_container_sees_its_gpus_only(make: Callable[..., Backend], listener: Listener) -> None:
@@ -517,10 +736,11 @@ async def test_containers_of_a_snapshot_die_as_others_do(
     backend.kill("ta-1")
     assert await listener.exit_of("ta-1") == ("killed by SIGKILL", True)
     await gone(grandchildren[0])
-    snapshot = psutil.Process(listener.started["ta-2"]).parent()
-    assert snapshot is not None
+    snapshot = psutil.Process(listener.started["ta-2"]).parents()[1]
     snapshot.kill()
-    assert await listener.exit_of("ta-2") == ("its template ended: killed by SIGKILL", True)
+    assert await shown(backend, listener, file, "ta-3") == ["inherited\n"], "another takes its place"
+    assert psutil.pid_exists(grandchildren[1]), "and the container that it had lives on"
+    backend.kill("ta-2")
+    assert await listener.exit_of("ta-2") == ("killed by SIGKILL", True)
     await gone(listener.started["ta-2"])
     await gone(grandchildren[1])
-    assert await shown(backend, listener, file, "ta-3") == ["inherited\n"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from swell.backends.gpu import NoGpus
 from swell.backends.process import ProcessBackend
-from swell.model import Environment, FunctionSpec, Source
+from swell.model import Environment, FunctionSpec, MemoryExcess, Source
 from swell.ports import LaunchOrder
 
 
@@ -34,7 +34,9 @@ class Printer:
     def container_started(self, container_id: str, pid: int) -> None:
         print("started", container_id, pid, flush=True)
 
-    def container_exited(self, container_id: str, reason: str, started: bool) -> None:
+    def container_exited(
+        self, container_id: str, reason: str, started: bool, excess: MemoryExcess | None = None
+    ) -> None:
         print("exited", container_id, reason, flush=True)
 
     def container_wrote(self, container_id: str, stream: str, text: str) -> None:

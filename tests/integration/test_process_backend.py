@@ -14,12 +14,12 @@ import uvloop
 
 from swell.backends.gpu import NoGpus
 from swell.backends.process import ProcessBackend, backend, snapshots
-from swell.model import Environment, FunctionSpec, Source
+from swell.model import Environment, FunctionSpec, MemoryExcess, Source
 from swell.ports import LaunchOrder
 
 
 class Ends:
-    """Hears how containers end, and which process they were forked from."""
+    """Hears how containers end, and which template they came from."""
 
     def __init__(self) -> None:
         self.parents: dict[str, int] = {}
@@ -29,7 +29,9 @@ class Ends:
     def container_started(self, container_id: str, pid: int) -> None:
         pass
 
-    def container_exited(self, container_id: str, reason: str, started: bool) -> None:
+    def container_exited(
+        self, container_id: str, reason: str, started: bool, excess: MemoryExcess | None = None
+    ) -> None:
         self.exited[container_id] = reason
         self.heard.set()
 
@@ -37,7 +39,7 @@ class Ends:
         self.parents[container_id] = int(text)
 
     async def parent_of(self, container_id: str) -> int:
-        """Wait for its end, and return the process it was forked from."""
+        """Wait for its end, and return the pid of its template."""
         while container_id not in self.exited:
             self.heard.clear()
             await self.heard.wait()
@@ -46,7 +48,8 @@ class Ends:
 
 @pytest.fixture(autouse=True)
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "telling.py").write_text("import os\ndef run(*_): print(os.getppid())\n")
+    grandparent = """open(f"/proc/{os.getppid()}/stat").read().rpartition(")")[2].split()[1]"""
+    (tmp_path / "telling.py").write_text(f"import os\ndef run(*_): print({grandparent})\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -49,12 +50,12 @@ class Server:
         self.process.stdin.flush()
 
     def everybody(self) -> list[psutil.Process]:
-        """Return all processes below the server: template, containers, and what these started."""
+        """Return all processes below the server: the template first, containers, and what these started."""
         pids = [int(pid) for line in self.read("wrote", CONTAINERS) for pid in line.split()[1:]]
         found = {process.pid: process for process in psutil.Process(self.process.pid).children(recursive=True)}
         assert set(pids) <= set(found), "a descendant escaped"
-        assert len(found) == 1 + 4 * CONTAINERS
-        return list(found.values())
+        assert len(found) == 1 + 5 * CONTAINERS, "each has a process between it and its template"
+        return sorted(found.values(), key=lambda process: process.ppid() != self.process.pid)
 
 
 @pytest.fixture
@@ -118,30 +119,76 @@ def test_stopping_the_server_leaves_nothing(server: Server) -> None:
     assert survivors(everybody) == []
 
 
-def test_killing_the_template_ends_its_containers_and_another_takes_its_place(server: Server, directory: Path) -> None:
-    everybody = server.everybody()
+def kill_template(server: Server) -> psutil.Process:
+    """Kill the template, and return the one that has taken its place and forked a container."""
     [template] = psutil.Process(server.process.pid).children()
     template.send_signal(signal.SIGKILL)
-    assert sorted(server.read("exited", CONTAINERS)) == [
-        f"ta-{n} its template ended: killed by SIGKILL" for n in range(CONTAINERS)
-    ]
-    assert survivors(everybody) == []
+    assert survivors([template]) == []
     server.launch()
     [started] = server.read("started", 1)
-    assert psutil.pid_exists(int(started.split()[1]))
-    [successor] = psutil.Process(server.process.pid).children()
     server.read("wrote", 1)
-    everybody = [successor, *successor.children(recursive=True)]
+    successor = psutil.Process(int(started.split()[1])).parents()[1]
+    assert successor.pid != template.pid
+    return successor
+
+
+def test_containers_outlive_their_template_and_another_takes_its_place(server: Server) -> None:
+    [template, *others] = server.everybody()
+    kill_template(server)
+    assert all(is_alive(process) for process in others)
+    assert not is_alive(template)
+
+
+def test_a_container_whose_template_was_killed_leaves_nothing(server: Server) -> None:
+    [_, *others] = server.everybody()
+    kill_template(server)
+    first = next(process for process in others if process.name() == "swell-container")
+    mine = [first, *first.parents()[:1], *first.children(recursive=True)]
+    assert len(mine) == 5
+    first.kill()
+    assert server.read("exited", 1)[0].endswith("killed by SIGKILL")
+    assert survivors(mine) == []
+    assert all(is_alive(process) for process in others if process not in mine)
+
+
+def test_killing_the_server_after_its_template_leaves_nothing(server: Server, directory: Path) -> None:
+    [_, *others] = server.everybody()
+    successor = kill_template(server)
+    everybody = [successor, *successor.children(recursive=True), *others]
     server.process.kill()
     assert survivors(everybody) == []
     wait_until_removed(directory)
 
 
-def test_a_container_killed_from_outside_leaves_nothing(server: Server) -> None:
+def test_stopping_the_server_after_its_template_was_killed_leaves_nothing(server: Server) -> None:
+    [_, *others] = server.everybody()
+    kill_template(server)
+    assert server.process.stdin is not None
+    server.process.stdin.close()
+    assert {line.split(maxsplit=1)[1] for line in server.read("exited", CONTAINERS + 1)} == {"killed by SIGKILL"}
+    assert server.process.wait(GONE_S) == 0
+    assert survivors(others) == []
+
+
+def test_killing_server_and_template_at_once_ends_every_container(server: Server) -> None:
+    [template, *others] = server.everybody()
+    containers = [process for process in others if process.name() == "swell-container"]
+    assert len(containers) == CONTAINERS
+    server.process.send_signal(signal.SIGSTOP)  # so that it does nothing between the two
+    template.kill()
+    server.process.kill()
+    assert survivors(containers) == []
+    for process in others:  # in sessions of their own, they have lost all that would have looked after them
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+@pytest.mark.parametrize("name", ["swell-container", "swell-shim"])
+def test_a_container_killed_from_outside_leaves_nothing(server: Server, name: str) -> None:
     everybody = server.everybody()
-    [template] = psutil.Process(server.process.pid).children()
-    for container in template.children():
-        container.kill()
+    [template, *others] = everybody
+    for process in [process for process in others if process.name() == name]:
+        process.kill()
     server.read("exited", CONTAINERS)
-    assert survivors([process for process in everybody if process != template]) == []
+    assert survivors(others) == []
     assert is_alive(template)

@@ -65,7 +65,7 @@ def test_the_seeds_meet_what_they_are_for() -> None:
         world.listeners.append(note)
         world.finish()
     assert modes >= {"serial", "parallel", "batch"}
-    assert statuses >= {2, 3, 4, 5, 6, 7}, "failures, cancellations, timeouts, starts, poison and generators"
+    assert statuses >= {2, 3, 4, 5, 6, 7, 8}, "failures, cancellations, timeouts, starts, poison, generators and memory"
     assert orders >= {"Reclaim", "Cancel", "Drain", "ItemsTaken", "KillContainer", "Refused", "LookAtNodes", "Failed"}
     assert answers >= {
         "GaveBack",

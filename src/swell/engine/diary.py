@@ -33,6 +33,7 @@ class What(IntEnum):
     RETRIED = 7  #: the detail is when it may run again
     RECLAIMED = 8  #: given back by a container that had not begun it
     LOST = 9  #: the detail is what became of its container
+    OUTGREW = 10  #: its container, in which it was alone, used more memory than it may; the detail says how much
 
 
 class Entry(NamedTuple):

@@ -129,7 +129,7 @@ class Engine:
             case ContainerExited():
                 container = self.ledger.containers.get(event.container_id)
                 if container is not None:
-                    self._scaler.gone(container, event.reason, now)
+                    self._scaler.gone(container, event.reason, now, event.excess)
                     self._apps.end_if_empty(container.pool.app)
             case ClientLags():
                 self._intake.lags(event.client, event.is_lagging)

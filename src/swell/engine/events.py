@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from swell.model import Deployment, Environment, FunctionSpec, Node
+from swell.model import Deployment, Environment, FunctionSpec, MemoryExcess, Node
 from swell.records import LoadedCall, LoadedSpans, Record, Restored, StoredCall, Trace, Window
 from swell.wire.messages import CallDescription, Message
 
@@ -67,6 +67,7 @@ class ContainerExited(Struct, frozen=True):
     container_id: str
     reason: str
     started: bool = True
+    excess: MemoryExcess | None = None  #: it was killed for the memory it used
 
 
 class NodesObserved(Struct, frozen=True):

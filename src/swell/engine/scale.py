@@ -13,7 +13,7 @@ from swell.engine.ledger import KnownNode, Ledger
 from swell.engine.pool import STARTING, Pool
 from swell.engine.results import Results
 from swell.engine.settle import Settler
-from swell.model import OutputStatus
+from swell.model import MemoryExcess, OutputStatus
 from swell.policy import autoscale, pace
 from swell.policy.placement import Place, find_place
 from swell.records import ContainerRecord
@@ -321,7 +321,7 @@ class Scaler:
             container.pool.retire(container)  # a start that is given up counts until it is gone, and failed
         self._ledger.emit(KillContainer(container.id, reason))
 
-    def gone(self, container: Container, reason: str, now: float) -> None:
+    def gone(self, container: Container, reason: str, now: float, excess: MemoryExcess | None = None) -> None:
         """A container's process is over (or was never made): return what it took, count it if it failed to start."""
         ledger, pool = self._ledger, container.pool
         was = container.state
@@ -329,11 +329,11 @@ class Scaler:
             container.become(ContainerState.STOPPED if container.crash_expected else ContainerState.FAILED)
         else:
             container.become(ContainerState.STOPPED if container.crash_expected else ContainerState.LOST)
-        self._settler.lost(container, reason, now)
+        self._settler.lost(container, reason, now, excess)
         pool.gone(container)
         del ledger.containers[container.id]
         ledger.release(container)
-        self._remember(container, container.crash_expected or reason, now)
+        self._remember(container, reason if excess is not None else container.crash_expected or reason, now)
         pool.measures.containers_lost += container.state is ContainerState.LOST
         if container.state is ContainerState.FAILED:
             pool.measures.containers_failed += 1

@@ -15,7 +15,7 @@ from swell.engine.ledger import Ledger
 from swell.engine.results import Results, Run, Settled
 from swell.engine.span import Segment, Span
 from swell.engine.stream import Stream
-from swell.model import CallKind, OutputStatus
+from swell.model import CallKind, MemoryExcess, OutputStatus, Resources
 from swell.policy.retry import retry_delay
 from swell.policy.sizing import learn_service
 from swell.records import AttemptRecord
@@ -24,7 +24,7 @@ from swell.wire.messages import Cancel, Completed, GaveBack, Items, ItemsTaken, 
 __all__ = ["ProtocolError", "Settler", "settled_in"]
 
 SUCCESS, FAILURE, TIMEOUT = OutputStatus.SUCCESS, OutputStatus.FAILURE, OutputStatus.TIMEOUT
-TERMINATED = OutputStatus.TERMINATED
+TERMINATED, OUT_OF_MEMORY = OutputStatus.TERMINATED, OutputStatus.OUT_OF_MEMORY
 STATUSES = frozenset(int(status) for status in OutputStatus)
 #: Parallel inputs share a container with many; only after so many crashes is one made to run alone.
 ALONE_AFTER = 3
@@ -203,16 +203,26 @@ class Settler:
             ended = settled_in(delivery, index, status, text.encode())
             self._results.settle(call, segment, [ended], now)
 
-    def lost(self, container: Container, reason: str, now: float) -> None:
-        """A container is gone: what it had started is re-run or blamed, what it had not started is just requeued."""
+    def lost(self, container: Container, reason: str, now: float, excess: MemoryExcess | None = None) -> None:
+        """A container is gone: what it had started is re-run or blamed, what it had not started is just requeued.
+
+        Args:
+            container: which.
+            reason: why, in words.
+            now: the time.
+            excess: what it was killed for, if that was the memory it used.
+        """
         limit = self._ledger.settings.poison_crashes_max
         held = list(container.deliveries.values())
-        was_alone = sum(len(delivery.open) for delivery in held) == 1
+        was_alone = container.holds == 1
         for delivery in reversed(held):
             if delivery.mode == LEASE:
                 self._broken_off(delivery, reason, now)
                 continue
             is_head = delivery is held[0]
+            if excess is not None:
+                self._outgrown(delivery, excess, now, was_alone=was_alone, is_head=is_head, lost=reason)
+                continue
             positions = sorted(delivery.open - delivery.void)
             blamed = [] if container.crash_expected else self._suspects(delivery, positions, is_head=is_head)
             for position in blamed:
@@ -233,6 +243,28 @@ class Settler:
             suspicious = bool(blamed) or (is_head and not container.crash_expected)
             self.requeue(delivery, positions, now, suspected=suspicious, lost=reason)
         container.deliveries.clear()
+
+    def _outgrown(
+        self, delivery: Delivery, excess: MemoryExcess, now: float, *, was_alone: bool, is_head: bool, lost: str
+    ) -> None:
+        """Judge inputs whose container used more memory than it may.
+
+        Running one again would use as much again, so an input that had the container alone has failed, as if it had
+        raised. Of several, nobody knows how much each used, or whether all of them would fit one by one: each runs
+        again by itself at no cost, after which there is one suspect. Of a serial queue only the head has begun.
+        """
+        positions = sorted(delivery.open - delivery.void)
+        if was_alone and positions:
+            [position] = positions
+            call, _, index = delivery.locate(position)
+            call.add_running(-1)
+            delivery.open.discard(position)
+            call.diary.note(now, What.OUTGREW, index, 1, delivery.container.id, str(excess))
+            text = _describe_excess(excess, delivery.container.spec.resources)
+            self.fail_attempt(delivery, position, OUT_OF_MEMORY, f"input {index}: {text}", now)
+            positions = []
+        may_be_guilty = is_head or delivery.mode != "serial"
+        self.requeue(delivery, positions, now, suspected=may_be_guilty, lost=lost, alone_after=0)
 
     def _broken_off(self, delivery: Delivery, reason: str, now: float) -> None:
         """Requests have lost their container: they fail, since nobody knows what they have done there."""
@@ -259,7 +291,14 @@ class Settler:
         return list(positions)
 
     def requeue(
-        self, delivery: Delivery, positions: Iterable[int], now: float, *, suspected: bool = False, lost: str = ""
+        self,
+        delivery: Delivery,
+        positions: Iterable[int],
+        now: float,
+        *,
+        suspected: bool = False,
+        lost: str = "",
+        alone_after: int = ALONE_AFTER,
     ) -> None:
         """Put inputs of a delivery back in front of their calls' queues, in order; it costs them no attempt.
 
@@ -269,9 +308,10 @@ class Settler:
             now: the time.
             suspected: one of them may have killed its container.
             lost: what became of the container, if it is gone; otherwise it has given them back.
+            alone_after: crashes after which a suspect of several that ran at once has to run alone.
         """
         runs: list[Span] = []
-        alone_after = min(ALONE_AFTER, self._ledger.settings.poison_crashes_max)
+        alone_after = min(alone_after, self._ledger.settings.poison_crashes_max)
         for position in sorted(positions):
             call, segment, index = delivery.locate(position)
             delivery.open.discard(position)
@@ -311,7 +351,7 @@ class Settler:
     def _retried(self, call: Call, segment: Segment, index: int, status: OutputStatus, now: float) -> bool:
         """Send a failed input round again if its policy allows; True if so."""
         app = call.pool.app
-        if status not in (FAILURE, TIMEOUT) or call.cancelled or (app.closing and not app.suspended):
+        if status not in (FAILURE, TIMEOUT, OUT_OF_MEMORY) or call.cancelled or (app.closing and not app.suspended):
             return False
         if call.kind is CallKind.WEB:
             return False
@@ -366,6 +406,14 @@ def _check_shape(message: Completed, payload: bytes) -> None:
     for _, code in message.failures:
         if code not in STATUSES:
             raise ProtocolError(f"{code} is no status of an output")
+
+
+def _describe_excess(excess: MemoryExcess, resources: Resources) -> str:
+    request, limit = resources.memory_bytes >> 20, excess.limit_bytes >> 20
+    return (
+        f"its container {excess}. It asked for memory=({request}, {limit}), which is (request, limit): "
+        "raise the limit, or use less"
+    )
 
 
 def settled_in(

@@ -129,6 +129,8 @@ class Stories:
                 return f"given back by container {entry.container_id}, which had not begun it{others}"
             case What.LOST:
                 return f"container {entry.container_id} is gone ({entry.detail}): to be run again{others}"
+            case What.OUTGREW:
+                return f"container {entry.container_id} was killed: it {entry.detail}"
 
     def _decisions(self, diary: CallDiary, since: float, until: float) -> tuple[list[StoryLine], list[StoryLine]]:
         """Tell which decision of the autoscaler was in force when an input came, and what it decided from then on."""

@@ -15,17 +15,16 @@ from collections.abc import Callable, Mapping
 from io import TextIOWrapper
 from typing import NoReturn
 
-from swell.runner import linux
+import swell.linux as linux
 
 __all__ = ["Life", "begin", "limit_memory", "live"]
 
 Life = Callable[[], int | None]  #: what a forked child does with itself; returns its exit code
 
 
-def begin(parent: int, stdout: int, stderr: int, variables: Mapping[str, str]) -> None:
-    """Stand on own feet: a session of its own, bound to the life of `parent`, with streams of its own."""
+def begin(stdout: int, stderr: int, variables: Mapping[str, str]) -> None:
+    """Stand on own feet: a session and process group of its own, with streams of its own."""
     os.setsid()
-    linux.die_with_parent(parent)
     linux.adopt_orphans()  # so that what reaches the template is an orphan of a child that is dead
     null = os.open(os.devnull, os.O_RDONLY)
     for fd, target in ((null, 0), (stdout, 1), (stderr, 2)):

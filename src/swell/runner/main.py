@@ -29,6 +29,7 @@ from swell.wire import payload
 from swell.wire.codec import FrameError
 from swell.wire.context import enter_container
 from swell.wire.messages import Load, Ready, StartFailed
+from swell.wire.template import RUN_DIR
 
 if TYPE_CHECKING:
     from swell.runner.web.front import Front
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["run_container"]
 
 #: Variables that, when this process was started with them, neither the client's environment nor the function's changes.
-IMPOSED: Final = ("CUDA_VISIBLE_DEVICES",)
+IMPOSED: Final = ("CUDA_VISIBLE_DEVICES", RUN_DIR)
 
 
 def run_container(address: str, container_id: str, token: str, program: Program | None = None) -> int:

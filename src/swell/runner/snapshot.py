@@ -10,8 +10,8 @@ import os
 import threading
 import time
 
+import swell.linux as linux
 from swell.model import Environment, FunctionSpec
-from swell.runner import linux
 from swell.runner.hooks import HookCaller
 from swell.runner.lifecycle import Program, load_program
 from swell.runner.loader import enter_environment

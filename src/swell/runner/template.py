@@ -3,8 +3,13 @@
     python -P -m swell.runner.template CHANNEL DIRECTORY PROGRAM
 
 It also supervises them. A container that ends takes its process group and all its orphans with it. When the server
-ends, however that came about, everything the template ever forked is killed and DIRECTORY is removed. When the template
-itself ends, the kernel kills the containers.
+ends, however that came about, everything the template ever forked is killed and DIRECTORY is removed.
+
+What may die first, and what becomes of the rest. Containers run users' code, which may kill its parent. So a container
+does not depend on the template that it was forked from: when that dies, the kernel gives the container to the next
+process above that adopts orphans, which looks after it from then on. Above a template of one function that is the
+template it was forked from, above that one the server. What binds a container to the server is a socket, its lifeline:
+when the server has closed it, or has died, the kernel kills the container's process group.
 
 This module must not know why a container is wanted or what runs in it; and it must never start a thread or an event
 loop, since forking is safe only without them.
@@ -28,13 +33,17 @@ from typing import Protocol
 
 import msgspec
 
-from swell.runner import child, linux, snapshot
+import swell.linux as linux
+from swell.runner import child, snapshot
 from swell.runner.lifecycle import Program
+from swell.runner.shim import fork_behind_shim
 from swell.signals import reset_signals
 from swell.wire import codec
 from swell.wire.template import (
     DATAGRAM_MAX,
     FILES_MAX,
+    RUN_DIR,
+    Adopt,
     Exited,
     Grow,
     Interrupt,
@@ -46,6 +55,7 @@ from swell.wire.template import (
     Request,
     Seed,
     Started,
+    Sweep,
     Unfit,
     files_of,
 )
@@ -67,6 +77,8 @@ _PREIMPORTED = ("asyncio", "cloudpickle", "uvloop", "swell.sdk.app", "swell.sdk.
 _FOR_APPS = ("swell.runner.web.front", "swell.runner.web.app_site", "uvicorn.protocols.http.httptools_impl")
 _REPLIES_MAX = 256  #: replies in one datagram, so that it stays below DATAGRAM_MAX
 _TEXT_MAX = 2_000  #: characters of an explanation
+_NAME = "swell-template"  #: of the process, as `ps` shows it; a template that cleans up spares the others by it
+_CONTAINER_NAME = "swell-container"
 _END_MAX_S = 3.0  #: how long the template waits at its end for killed processes to be gone
 
 _decode_requests = msgspec.msgpack.Decoder(list[Request]).decode
@@ -84,6 +96,10 @@ class Template:
         self._program = program
         self._ids: dict[int, str] = {}
         self._pids: dict[str, int] = {}
+        self._templates: set[str] = set()  #: those children that are templates themselves
+        self._unswept = 0  #: of these, how many have died since the server told last what they left
+        self._unclaimed: dict[int, int] = {}  #: how children ended that one of these may have left, by pid
+        self._server = os.getppid()
         self._replies: list[Reply] = []
         self._has_server = True
         self._wake, self._waker = socket.socketpair()
@@ -91,6 +107,8 @@ class Template:
     def serve(self) -> child.Life | None:
         """Serve until the server is gone, then clean up and return None. In a forked child, return what it shall do."""
         linux.adopt_orphans()
+        linux.set_name(_NAME)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # containers have it from their first moment on
         self._wake.setblocking(False)
         self._waker.setblocking(False)
         self._channel.setblocking(False)
@@ -136,11 +154,16 @@ class Template:
                         self._import_once(_FOR_APPS)
                     life = self._fork(request.child_id, own, files, partial(self._be_container, request, own))
                 case Grow():
-                    life = self._fork(request.child_id, own, files, partial(self._be_template, own))
+                    self._templates.add(request.child_id)
+                    life = self._fork(request.child_id, own, files, partial(self._be_template, request.child_id, own))
                 case Interrupt():
                     self._signal(request.child_id, signal.SIGINT)
                 case Kill():
                     self._signal(request.child_id, signal.SIGKILL)
+                case Adopt():
+                    self._adopt(request.child_id, request.child_pid)
+                case Sweep():
+                    self._sweep()
             if life is not None:
                 return life
         return None
@@ -169,11 +192,10 @@ class Template:
             os.close(fd)
         self._ids[pid] = child_id
         self._pids[child_id] = pid
-        self._replies.append(Started(child_id, pid))
-        self._send_replies()  # at once, so that a busy template does not hide that the first ones exist
         return None
 
     def _refuse(self, child_id: str, own: Sequence[int], why: str) -> None:
+        self._templates.discard(child_id)
         for fd in own:
             os.close(fd)
         self._replies.append(NotStarted(child_id, why))
@@ -204,22 +226,41 @@ class Template:
     def _leave_template(self, others: Sequence[int]) -> None:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        for own in (self._channel, self._wake, self._waker):
+        for own in (self._wake, self._waker):
             own.close()
         for fd in others:
             os.close(fd)
 
-    def _be_container(self, launch: Launch, own: Sequence[int], parent: int) -> int | None:
-        child.begin(parent, own[0], own[1], launch.variables)
+    def _be_container(self, launch: Launch, own: Sequence[int], _template: int) -> int | None:
+        linux.set_name(_CONTAINER_NAME)
+        fork_behind_shim([*own, self._channel.fileno()])
+        self._tell_started(launch.child_id, os.getppid())
+        child.begin(own[0], own[1], launch.variables)
+        linux.die_when_closed(own[2])
         if launch.memory_limit_bytes is not None:
             child.limit_memory(launch.memory_limit_bytes)
         return self._run(launch.address, launch.child_id, launch.token, self._program)
 
-    def _be_template(self, own: Sequence[int], parent: int) -> int | None:
+    def _tell_started(self, child_id: str, child_pid: int) -> None:
+        """Tell the server that this process exists, in the name of the template, and speak for it no longer."""
+        word = _encode_replies([Started(child_id, os.getpid(), child_pid)])
+        poll = select.poll()
+        poll.register(self._channel, select.POLLOUT)
+        with self._channel, contextlib.suppress(OSError):  # the server is gone
+            while True:
+                poll.poll()
+                with contextlib.suppress(BlockingIOError):  # the template, or another child, was faster
+                    self._channel.send(word)
+                    return
+
+    def _be_template(self, child_id: str, own: Sequence[int], parent: int) -> int | None:
+        self._tell_started(child_id, os.getpid())
         channel, stdout, stderr, seed = socket.socket(fileno=own[0]), own[1], own[2], own[3]
         with open(seed, "rb") as file:
             grown = _decode_seed(file.read())
-        child.begin(parent, stdout, stderr, grown.variables)
+        child.begin(stdout, stderr, grown.variables)
+        linux.die_with_parent(parent)  # its containers live on
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         try:
             program = snapshot.take(grown.spec, grown.environment)
         except snapshot.UnfitError as error:
@@ -236,15 +277,40 @@ class Template:
         with contextlib.suppress(BlockingIOError):
             while self._wake.recv(4096):
                 pass
+        unclaimed: dict[int, int] = {}
         while (pid := _ended_child()) is not None:
-            if pid in self._ids:
+            if pid in self._ids or self._templates:
                 linux.kill_group(pid)  # before reaping: until then nobody else can be given this number
             status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
             child_id = self._ids.pop(pid, None)
-            if child_id is not None:
-                del self._pids[child_id]
-                self._replies.append(Exited(child_id, status))
-        self._kill_orphans()
+            if child_id is None:
+                unclaimed[pid] = status
+                continue
+            del self._pids[child_id]
+            self._replies.append(Exited(child_id, status))
+            if child_id in self._templates:
+                self._templates.discard(child_id)
+                self._unswept += 1
+        if self._unswept and self._has_server:
+            self._unclaimed |= unclaimed
+        else:
+            self._kill_orphans()
+
+    def _adopt(self, child_id: str, pid: int) -> None:
+        """Look after a container whose template, a child of this one, has died."""
+        if pid in self._unclaimed:
+            self._replies.append(Exited(child_id, self._unclaimed.pop(pid)))
+        elif linux.parent_of(pid) != os.getpid():  # its template reaped it, and died before it could tell how it ended
+            self._replies.append(Exited(child_id, -signal.SIGKILL))
+        else:
+            self._ids[pid] = child_id
+            self._pids[child_id] = pid
+
+    def _sweep(self) -> None:
+        self._unswept -= 1
+        if not self._unswept:
+            self._unclaimed.clear()
+            self._kill_orphans()
 
     def _kill_orphans(self) -> None:
         # Living containers keep their own orphans. Those of a dead one, wherever in its tree, end up here; killing
@@ -262,7 +328,17 @@ class Template:
             self._reap()
             self._send_replies()  # a server that stops in order still listens
         if self._directory:
+            if os.getppid() != self._server:
+                self._kill_strays()
             shutil.rmtree(self._directory, ignore_errors=True)  # another template may be removing it as well
+
+    def _kill_strays(self) -> None:
+        """Kill what is left of templates that died before the server, which then looked after that itself."""
+        mark = f"{RUN_DIR}={self._directory}".encode()
+        for pid in linux.processes():
+            if mark in linux.environment_of(pid) and linux.name_of(pid) != _NAME:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     def _has_children(self) -> bool:
         try:

@@ -15,7 +15,7 @@ from swell.sdk.roots import Roots
 __all__ = ["deployed_environment", "present_environment"]
 
 #: Variables that belong to a place, not to the user's environment.
-_OWN_VARIABLES: Final = ("SWELL_SERVER", "SWELL_TOKEN", "SWELL_TASK_ID", "SWELL_IS_REMOTE")
+_OWN_VARIABLES: Final = ("SWELL_SERVER", "SWELL_TOKEN", "SWELL_TASK_ID", "SWELL_IS_REMOTE", "SWELL_RUN_DIR")
 
 #: Variables that name a terminal, a login session, its displays and agents, or a shell's place in it. A deployed
 #: version outlives these, so that their values would be wrong sooner or later; and deploying again from another

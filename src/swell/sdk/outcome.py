@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from swell.errors import DeserializationError, Error, ExecutionError, FunctionTimeoutError, InternalFailure, RemoteError
+from swell.errors import (
+    DeserializationError,
+    Error,
+    ExecutionError,
+    FunctionTimeoutError,
+    InternalFailure,
+    OutOfMemoryError,
+    RemoteError,
+)
 from swell.model import OutputStatus
 from swell.wire import blobs
 from swell.wire.json_payload import decode_json_exception, is_json
@@ -78,6 +86,8 @@ def _exception(status: OutputStatus, data: bytes) -> BaseException:
             return FunctionTimeoutError(text)
         case OutputStatus.INTERNAL_FAILURE:
             return InternalFailure(text)
+        case OutputStatus.OUT_OF_MEMORY:
+            return OutOfMemoryError(text)
         case OutputStatus.INIT_FAILURE:
             return RemoteError(f"no container could be started: {text}")
         case _:

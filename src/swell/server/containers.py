@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from swell.config import Settings
 from swell.engine import events as e
 from swell.errors import AuthError, Error, InvalidError
+from swell.model import MemoryExcess
 from swell.ports import Backend, LaunchOrder
 from swell.server.bundles import Bundles
 from swell.server.connection import Connection
@@ -194,12 +195,12 @@ class Containers:
             known.pid = pid
         self._feed(e.ContainerStarted(container_id))
 
-    def exited(self, container_id: str, reason: str, started: bool) -> None:
+    def exited(self, container_id: str, reason: str, started: bool, excess: MemoryExcess | None = None) -> None:
         """The process is gone; what it sent before counts, so its channel is read to the end first."""
         known = self._known.get(container_id)
         if known is None:
             return
-        known.end = e.ContainerExited(container_id, reason, started)
+        known.end = e.ContainerExited(container_id, reason, started, excess)
         if known.data is None:
             self._report_end(known)
         else:

@@ -19,6 +19,7 @@ from swell.engine import events as e
 from swell.engine.engine import Engine
 from swell.engine.gate import Gate
 from swell.errors import AuthError, Error, InternalError, InvalidError, ResourceExhausted, ServiceError, to_wire
+from swell.model import MemoryExcess
 from swell.ports import Backend, Store, StoreBroken
 from swell.server.archive import Archive
 from swell.server.blobs import Blobs
@@ -219,10 +220,12 @@ class ControlPlane:
         """The process exists."""
         self._containers.started(container_id, pid)
 
-    def container_exited(self, container_id: str, reason: str, started: bool) -> None:
+    def container_exited(
+        self, container_id: str, reason: str, started: bool, excess: MemoryExcess | None = None
+    ) -> None:
         """The process is gone."""
         order = self._containers.order_of(container_id)
-        self._containers.exited(container_id, reason, started)
+        self._containers.exited(container_id, reason, started, excess)
         if order is not None:
             self._logbook.ended(order.app_id, container_id)
 

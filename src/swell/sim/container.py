@@ -9,13 +9,14 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
-from swell.model import FunctionSpec, OutputStatus
+from swell.model import FunctionSpec, MemoryExcess, OutputStatus
 from swell.sim.clock import Clock
+from swell.sim.run import EXCESS
 from swell.sim.serial import SerialSlot
 from swell.sim.slots import Held, Result, Slots
 from swell.sim.together import BatchSlots, ParallelSlots
 from swell.sim.witness import Witness
-from swell.sim.work import Work, input_bytes
+from swell.sim.work import Mishap, Work, input_bytes
 from swell.wire import messages as m
 
 __all__ = ["FakeContainer", "Manners"]
@@ -47,7 +48,7 @@ class FakeContainer:
         witness: Witness,
         *,
         say: Callable[[m.Message, bytes], None],
-        exit: Callable[[str, bool], None],
+        exit: Callable[[str, bool, MemoryExcess | None], None],
     ) -> None:
         self.id = container_id
         self.clock = clock
@@ -96,7 +97,7 @@ class FakeContainer:
         if self.alive:
             self.alive = False
             self._slots.stop()
-            self._exit(reason, True)
+            self._exit(reason, True, None)
 
     def _leave_when_idle(self) -> None:
         if self._draining and self._slots.is_idle and not self._manners.hangs_exit:
@@ -206,11 +207,14 @@ class FakeContainer:
         """Note that an input begins to execute."""
         self._witness.began(delivery, call_id, index, at)
 
-    def die_of(self, delivery: int, call_id: str, index: int) -> None:
+    def die_of(self, delivery: int, call_id: str, index: int, mishap: Mishap) -> None:
         """Die of an input."""
         self._witness.killed(delivery, call_id, index)
         self.kill()
-        self._exit("killed by SIGSEGV", True)
+        if mishap is Mishap.OUTGROW:
+            self._exit(f"killed: it {EXCESS}", True, EXCESS)
+        else:
+            self._exit("killed by SIGSEGV", True, None)
 
 
 def _slots(container: FakeContainer, spec: FunctionSpec) -> Slots:

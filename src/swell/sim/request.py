@@ -81,7 +81,7 @@ class Request:
                 self._clock.after(self._work.duration_s, lambda: self._release(OutputStatus.SUCCESS))
             case Mishap.FAIL:
                 self._clock.after(self._work.duration_s, lambda: self._release(OutputStatus.FAILURE))
-            case Mishap.KILL:
+            case Mishap.KILL | Mishap.OUTGROW:
                 self._clock.after(self._work.duration_s, lambda: self._kill(message.container_id))
             case Mishap.HANG:
                 pass

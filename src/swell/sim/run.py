@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from swell.model import OutputStatus
+from swell.model import MemoryExcess, OutputStatus
 from swell.sim.clock import Clock
 from swell.sim.work import Mishap, Work, item_bytes, result_bytes
 from swell.wire.messages import Message, Yielded
 
-__all__ = ["Ended", "Host", "Run"]
+__all__ = ["EXCESS", "Ended", "Host", "Run"]
+
+EXCESS = MemoryExcess(used_bytes=612 << 20, limit_bytes=256 << 20)  #: what a container is killed for
 
 Ended = Callable[[OutputStatus, bytes], None]
 
@@ -37,8 +39,8 @@ class Host(Protocol):
         """Note that an input begins to execute."""
         ...
 
-    def die_of(self, delivery: int, call_id: str, index: int) -> None:
-        """The container is killed by its input."""
+    def die_of(self, delivery: int, call_id: str, index: int, mishap: Mishap) -> None:
+        """The container is killed by its input, or for the memory that it uses."""
         ...
 
 
@@ -99,8 +101,8 @@ class Run:
             self._after(self._work.duration_s / self._work.items, self._yield)
 
     def _finish(self) -> None:
-        if self._mishap is Mishap.KILL:
-            self._host.die_of(self._delivery, self._call_id, self._index)
+        if self._mishap is Mishap.KILL or self._mishap is Mishap.OUTGROW:
+            self._host.die_of(self._delivery, self._call_id, self._index, self._mishap)
         else:
             self._end(*outcome(self._call_id, self._index, self._mishap))
 

@@ -427,7 +427,7 @@ def _call(random: Random, call_id: str, function: FunctionSpec, opens_at: float)
 def _work(random: Random, function: FunctionSpec, scale: float, trouble: float) -> Work:
     mishaps: tuple[Mishap, ...] = ()
     if random.random() < trouble:
-        choices = (Mishap.FAIL, Mishap.FAIL, Mishap.HANG, Mishap.KILL)
+        choices = (Mishap.FAIL, Mishap.FAIL, Mishap.HANG, Mishap.KILL, Mishap.OUTGROW)
         mishaps = tuple(random.choice(choices) for _ in range(random.randint(1, 4)))
     duration = scale * random.choice((0.5, 1.0, 1.0, 1.0, 2.0, 20.0 if random.random() < 0.2 else 1.0))
     return Work(

@@ -107,9 +107,10 @@ class BatchSlots:
     def _over(self, held: Held, mishaps: list[Mishap | None], took: float) -> None:
         if self._batches.get(held.number) is not held:
             return
-        if Mishap.KILL in mishaps:
-            self._host.die_of(held.number, *held.inputs[mishaps.index(Mishap.KILL)])
-            return
+        for deadly in (Mishap.KILL, Mishap.OUTGROW):
+            if deadly in mishaps:
+                self._host.die_of(held.number, *held.inputs[mishaps.index(deadly)], deadly)
+                return
         del self._batches[held.number]
         results: list[Result] = []
         for position, (of, mishap) in enumerate(zip(held.inputs, mishaps, strict=True)):

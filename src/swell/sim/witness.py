@@ -26,7 +26,7 @@ from swell.engine.events import (
     StartContainer,
     Tell,
 )
-from swell.model import CallKind, FunctionSpec, OutputStatus
+from swell.model import CallKind, FunctionSpec, MemoryExcess, OutputStatus
 from swell.policy.retry import retry_delay
 from swell.records import CallEnded, LoadedCall, OutputsRecord, Record, StoredCall, Window
 from swell.sim.store import DurableStore
@@ -41,7 +41,7 @@ __all__ = ["Account", "Witness"]
 EPSILON = 1e-9
 ENDS_WELL = (OutputStatus.SUCCESS, OutputStatus.GENERATOR_DONE)
 EVERYTHING = Window(1 << 60, 1 << 60)
-COUNTED = (OutputStatus.FAILURE, OutputStatus.TIMEOUT)
+COUNTED = (OutputStatus.FAILURE, OutputStatus.TIMEOUT, OutputStatus.OUT_OF_MEMORY)
 
 
 class Account:
@@ -88,6 +88,7 @@ class Held:
         self.mode = mode
         self.inputs = inputs
         self.live = set(range(len(inputs)))
+        self.stopping: set[int] = set()  #: ended for their clients; the container has not answered yet
 
 
 class Witness:
@@ -144,7 +145,7 @@ class Witness:
             case ContainerSaid():
                 self._container_said(event.container_id, event.message)
             case ContainerExited():
-                self._exited(event.container_id)
+                self._exited(event.container_id, event.excess)
             case ClientGone():
                 for call in self.calls.values():
                     if call.client == event.client and call.kind is not CallKind.SPAWN:
@@ -217,12 +218,15 @@ class Witness:
                 for number, first, count in message.parts:
                     held = mine.get(number)
                     for position in range(first, first + count):
+                        if held is not None:
+                            held.stopping.discard(position)
                         if held is not None and position in held.live:
                             self._answered(held, position, OutputStatus(failures.get(item, 1)))
                         item += 1
             case m.GaveBack():
                 held = mine.get(message.delivery)
                 if held is not None:
+                    held.stopping.difference_update([p for p in held.stopping if p >= message.position])
                     for position in [p for p in sorted(held.live) if p >= message.position]:
                         assert held.inputs[position][0].inputs[held.inputs[position][1]].began_at is None, (
                             "gave back an input that it had begun"
@@ -245,9 +249,10 @@ class Witness:
             account.crashes += 1  # stopped with its batch, though nobody asked for it
         self._limbo[call.id, index] = call
 
-    def _exited(self, container_id: str) -> None:
+    def _exited(self, container_id: str, excess: MemoryExcess | None) -> None:
         mine = self._held_by.pop(container_id, {})
         left = sum(len(held.live) for held in mine.values())
+        there = left + sum(len(held.stopping) for held in mine.values())
         for number, held in mine.items():
             self._held.pop(number, None)
             for position in sorted(held.live):
@@ -259,8 +264,13 @@ class Witness:
                         account.answer = OutputStatus.INTERNAL_FAILURE
                         self._limbo[call.id, index] = call
                     continue
+                if excess is not None and there == 1:
+                    account.answer = OutputStatus.OUT_OF_MEMORY
+                    account.failures += 1
+                    self._limbo[call.id, index] = call
+                    continue
                 # The engine cannot know whether it had begun: the delivery may not have been read.
-                account.crashes += 1
+                account.crashes += excess is None
                 account.alone = left == 1
                 self._return(held, position, 0.0)
         self._no_more[container_id] = "is gone"
@@ -408,6 +418,7 @@ class Witness:
         held = self._held[message.delivery]
         for position in message.positions:
             assert position in held.live, f"{container_id}: cancels what it does not run"
+            held.stopping.add(position)
             call, index = held.inputs[position]
             account = call.inputs[index]
             if call.doomed:
@@ -475,6 +486,11 @@ class Witness:
             case OutputStatus.FAILURE | OutputStatus.TIMEOUT:
                 assert account.answer is status, f"{name} ends as {status.name}, but nobody said so"
                 assert account.failures == attempts or call.doomed, f"{name}: {account.failures} of {attempts} attempts"
+            case OutputStatus.OUT_OF_MEMORY:
+                assert account.answer is status, f"{name} is blamed for memory, and did not have its container alone"
+                assert account.failures == attempts or call.doomed, f"{name}: {account.failures} of {attempts} attempts"
+                guilty = Mishap.OUTGROW in call.works[index].mishaps
+                assert guilty or not self.expect_innocent_survival, f"{name} is innocent"
             case OutputStatus.TERMINATED:
                 asked = call.doomed or account.crashes >= self.settings.poison_crashes_max
                 assert asked, f"{name} is terminated, but nobody asked for it"

@@ -20,6 +20,7 @@ class Mishap(Enum):
     FAIL = "fail"  #: raises
     HANG = "hang"  #: never ends by itself
     KILL = "kill"  #: takes its container with it
+    OUTGROW = "outgrow"  #: uses more memory than its container may, which is killed for that
 
 
 class Work(Struct, frozen=True):

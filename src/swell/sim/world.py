@@ -35,7 +35,7 @@ from swell.engine.events import (
     Tell,
 )
 from swell.engine.gate import Gate
-from swell.model import FunctionSpec
+from swell.model import FunctionSpec, MemoryExcess
 from swell.ports import Store
 from swell.records import StoredOutput
 from swell.sim.client import AppPlan, FakeClient
@@ -53,6 +53,7 @@ from swell.sim.rules import (
     check_refusals,
     resisting,
 )
+from swell.sim.run import EXCESS
 from swell.sim.store import DurableStore
 from swell.sim.swarm import Scenario
 from swell.sim.witness import Witness
@@ -349,7 +350,7 @@ class World:
             manners,
             self.witness,
             say=to_server.send,
-            exit=lambda reason, in_order: self._exits(to_server, container_id, reason, in_order=in_order),
+            exit=partial(self._exits, to_server, container_id),
         )
         self._to_container[container_id] = (
             self._link(codec.for_container(FRAME_MAX), container.hear_data),
@@ -366,29 +367,35 @@ class World:
         if may_repeat and self.random.random() < faults.repeated:
             self.clock.after(self.random.choice((0.0, 0.01, 5.0)), lambda: self.feed(event))
 
-    def _exits(self, to_server: Link, container_id: str, reason: str, *, in_order: bool) -> None:
+    def _exits(
+        self, to_server: Link, container_id: str, reason: str, in_order: bool, excess: MemoryExcess | None, /
+    ) -> None:
+        gone = partial(self._gone, container_id, reason, excess=excess)
         if in_order:
-            to_server.close(lambda: self._gone(container_id, reason))
+            to_server.close(gone)
         else:
-            self.clock.after(self.scenario.latency_s, partial(self._gone, container_id, reason))
+            self.clock.after(self.scenario.latency_s, gone)
 
-    def _kill(self, container_id: str, reason: str) -> None:
+    def _kill(self, container_id: str, reason: str, excess: MemoryExcess | None = None) -> None:
         """Kill a container from outside: what it said last may arrive before or after the news of its end."""
         container = self.containers.get(container_id)
         if container is not None:
             container.kill()
-        self.clock.after(self.scenario.latency_s * self.random.uniform(0, 2), partial(self._gone, container_id, reason))
+        gone = partial(self._gone, container_id, reason, excess=excess)
+        self.clock.after(self.scenario.latency_s * self.random.uniform(0, 2), gone)
 
     def _die(self, container_id: str) -> None:
         """Let a container die of what it does."""
         if container_id in self.containers:
             self._kill(container_id, "killed by SIGSEGV")
 
-    def _gone(self, container_id: str, reason: str, *, started: bool = True) -> None:
+    def _gone(
+        self, container_id: str, reason: str, *, started: bool = True, excess: MemoryExcess | None = None
+    ) -> None:
         if self._node_of.pop(container_id, None) is None:
             return
         self.containers.pop(container_id, None)
-        self.feed(ContainerExited(container_id, reason, started))
+        self.feed(ContainerExited(container_id, reason, started, excess))
         data, control = self._to_container[container_id]
         data.cut()
         control.cut()
@@ -430,7 +437,9 @@ class World:
     def _lose_one(self) -> None:
         living = [container_id for container_id, container in self.containers.items() if container.alive]
         if living:
-            self._kill(self.random.choice(living), "out of memory")
+            excess = self.random.choice((None, EXCESS))
+            reason = "the machine ran out of memory" if excess is None else f"killed: it {excess}"
+            self._kill(self.random.choice(living), reason, excess)
 
     def _lose_some_node(self) -> None:
         if self._nodes:

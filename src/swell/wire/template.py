@@ -14,6 +14,8 @@ from swell.model import Environment, FunctionSpec
 __all__ = [
     "DATAGRAM_MAX",
     "FILES_MAX",
+    "RUN_DIR",
+    "Adopt",
     "Exited",
     "Grow",
     "Interrupt",
@@ -25,12 +27,15 @@ __all__ = [
     "Request",
     "Seed",
     "Started",
+    "Sweep",
     "Unfit",
     "files_of",
 ]
 
 DATAGRAM_MAX = 128 << 10  #: bytes; below every default socket buffer
 FILES_MAX = 64  #: descriptors beside one datagram; the kernel's own bound is 253
+#: Environment variable that marks every process that descends from a server's templates: its run directory.
+RUN_DIR = "SWELL_RUN_DIR"
 
 
 class _Word(Struct, array_like=True, frozen=True, gc=False):
@@ -38,7 +43,7 @@ class _Word(Struct, array_like=True, frozen=True, gc=False):
 
 
 class Launch(_Word, frozen=True, tag=1):
-    """Fork a container. Files: the ends it shall write stdout and stderr to."""
+    """Fork a container. Files: the ends it shall write stdout and stderr to, and a socket whose closing kills it."""
 
     child_id: Id  #: the container's
     address: Text  #: of the server
@@ -78,6 +83,17 @@ class Kill(_Word, frozen=True, tag=3):
     child_id: Id
 
 
+class Adopt(_Word, frozen=True, tag=5):
+    """A child of yours has died that was a template itself: this was its container, and is your child now."""
+
+    child_id: Id
+    child_pid: Pid
+
+
+class Sweep(_Word, frozen=True, tag=6):
+    """All containers of a template that died have been named: what else it left can go. Follows its Exited."""
+
+
 class Opened(_Word, frozen=True, tag=20):
     """The template is ready to fork."""
 
@@ -85,10 +101,11 @@ class Opened(_Word, frozen=True, tag=20):
 
 
 class Started(_Word, frozen=True, tag=21):
-    """A child exists."""
+    """A child exists. A container says so itself."""
 
     child_id: Id
     pid: Pid
+    child_pid: Pid  #: of the template's own child: for a container, the process between the two
 
 
 class NotStarted(_Word, frozen=True, tag=22):
@@ -111,7 +128,7 @@ class Unfit(_Word, frozen=True, tag=24):
     text: Text
 
 
-Request = Launch | Grow | Interrupt | Kill
+Request = Launch | Grow | Interrupt | Kill | Adopt | Sweep
 Reply = Opened | Started | NotStarted | Exited | Unfit
 
 
@@ -119,8 +136,8 @@ def files_of(request: Request) -> int:
     """How many files travel with a request."""
     match request:
         case Launch():
-            return 2
+            return 3
         case Grow():
             return 4
-        case Interrupt() | Kill():
+        case Interrupt() | Kill() | Adopt() | Sweep():
             return 0

@@ -8,8 +8,8 @@ from swell.sim.play import Play, node
 from swell.sim.swarm import Faults
 from swell.sim.work import Mishap, Work
 
-KILL, FAIL, HANG = Mishap.KILL, Mishap.FAIL, Mishap.HANG
-SUCCESS, POISON = OutputStatus.SUCCESS, OutputStatus.INTERNAL_FAILURE
+KILL, FAIL, HANG, OUTGROW = Mishap.KILL, Mishap.FAIL, Mishap.HANG, Mishap.OUTGROW
+SUCCESS, POISON, MEMORY = OutputStatus.SUCCESS, OutputStatus.INTERNAL_FAILURE, OutputStatus.OUT_OF_MEMORY
 
 
 def test_an_input_whose_container_dies_runs_again_and_costs_no_retry() -> None:
@@ -144,3 +144,26 @@ def test_a_client_that_vanishes_leaves_nothing_running() -> None:
 
 def always(until: float = 1e9, **rates: float) -> Faults:
     return Faults(until=until, **rates)
+
+
+# ---------------------------------------------------------------- more memory than a container may use
+
+
+def test_an_input_that_outgrows_its_container_fails_at_once_and_has_its_retries() -> None:
+    play = Play()
+    plain, patient = play.function("plain"), play.function("patient", retry=RetryPolicy(2))
+    once = play.remote(plain, Work(0.01, (OUTGROW,)))
+    twice = play.remote(patient, Work(0.01, (OUTGROW, OUTGROW)))
+    play.run()
+    assert play.of(once).statuses == {0: MEMORY}
+    assert play.of(twice).statuses == {0: SUCCESS}
+
+
+def test_neighbours_of_an_input_that_outgrows_its_container_run_again_alone_and_succeed() -> None:
+    play = Play(settings=Settings(poison_crashes_max=1))
+    f = play.function("f", max_containers=1, concurrency=Concurrency(10, 10))
+    call = play.map(f, [Work(0.1)] * 9 + [Work(0.01, (OUTGROW, OUTGROW))])
+    play.run()
+    statuses = play.of(call).statuses
+    assert statuses.pop(9) is MEMORY, "it was not known the first time, and was the second"
+    assert set(statuses.values()) == {SUCCESS}

@@ -88,10 +88,10 @@ async def test_replies_that_arrived_are_heard_at_close(pair: tuple[socket.socket
     ours, theirs = pair
     heard: list[Reply] = []
     channel = Channel(ours, heard.append)
-    theirs.send(encode([Started("ta-1", 7)]))
+    theirs.send(encode([Started("ta-1", 7, 7)]))
     theirs.send(encode([Exited("ta-1", -9)]))
     channel.close()
-    assert heard == [Started("ta-1", 7), Exited("ta-1", -9)]
+    assert heard == [Started("ta-1", 7, 7), Exited("ta-1", -9)]
 
 
 async def test_sending_to_a_dead_template_is_not_an_error(pair: tuple[socket.socket, socket.socket]) -> None:

@@ -71,6 +71,7 @@ from swell.model import (
     Environment,
     FunctionSpec,
     Gpu,
+    MemoryExcess,
     Node,
     OutputStatus,
     Source,
@@ -360,6 +361,11 @@ class Diary:
 
     def exits(self, name: str, reason: str = "killed by signal 9") -> list[str]:
         return self.feed(ContainerExited(self.id(name), reason))
+
+    def outgrows(self, name: str, used_mib: int = 612, limit_mib: int = 256) -> list[str]:
+        """A container is killed for the memory it uses."""
+        excess = MemoryExcess(used_mib << 20, limit_mib << 20)
+        return self.feed(ContainerExited(self.id(name), f"killed: it {excess}", excess=excess))
 
     def deliveries(self, name: str) -> dict[int, int]:
         """Return the deliveries that a container has, and how many inputs each had."""

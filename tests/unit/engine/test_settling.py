@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from swell.engine.events import ContainerSaid
-from swell.model import Batching, CallKind, Concurrency, OutputStatus, RetryPolicy
+from swell.engine.events import ContainerSaid, Tell
+from swell.model import Batching, CallKind, Concurrency, OutputStatus, Resources, RetryPolicy
 from swell.wire import messages as m
 
 FAILURE, TERMINATED = OutputStatus.FAILURE, OutputStatus.TERMINATED
@@ -16,6 +16,11 @@ def running(diary, count: int = 1, **options) -> None:
     diary.opens(max_containers=1, **options)
     diary.calls("fc-1", count)
     diary.ready("c1")
+
+
+def told(diary) -> bytes:
+    """Return the payload of the outputs that a client was just told."""
+    return next(bytes(effect.payload) for effect in diary.last if isinstance(effect, Tell))
 
 
 # ---------------------------------------------------------------- results
@@ -172,6 +177,91 @@ def test_neighbours_in_a_concurrent_container_are_tried_alone_before_anybody_is_
     assert diary.exits("c2") == ["tell 1: fc-1[0] INTERNAL_FAILURE", "start c3"]
     assert diary.ready("c3") == ["deliver #3 to c3: fc-1[1] (parallel)"]
     assert diary.completes("c3", 3, 0) == ["tell 1: fc-1[1]", "deliver #4 to c3: fc-1[2] (parallel)"]
+
+
+# ---------------------------------------------------------------- more memory than a container may use
+
+
+def test_an_input_that_had_alone_the_container_that_outgrew_its_limit_fails_at_once(diary) -> None:
+    running(diary)
+    assert diary.outgrows("c1") == ["tell 1: fc-1[0] OUT_OF_MEMORY"]
+
+
+def test_the_error_tells_the_memory_used_and_what_was_asked_for(diary) -> None:
+    running(diary, resources=Resources(memory_bytes=128 << 20, memory_limit_bytes=256 << 20))
+    diary.outgrows("c1", used_mib=612, limit_mib=256)
+    assert told(diary) == (
+        b"input 0: its container used 612 MiB of memory; its limit is 256 MiB. It asked for memory=(128, 256), which "
+        b"is (request, limit): raise the limit, or use less"
+    )
+
+
+def test_retries_that_were_asked_for_are_made_and_counted_as_for_any_failure(diary) -> None:
+    running(diary, retry=RetryPolicy(1, 1.0, 1.0))
+    assert diary.outgrows("c1") == []
+    diary.at(1.1)
+    diary.ready("c2")
+    assert diary.outgrows("c2") == ["tell 1: fc-1[0] OUT_OF_MEMORY"]
+
+
+def test_inputs_that_shared_a_container_run_again_alone_at_no_cost_and_only_the_greedy_one_fails(new_diary) -> None:
+    diary = new_diary(poison_crashes_max=1)
+    running(diary, 3, concurrency=Concurrency(3, 3))
+    assert diary.outgrows("c1") == ["start c2"]
+    assert diary.ready("c2") == ["deliver #2 to c2: fc-1[0] (parallel)"]
+    assert diary.completes("c2", 2, 0) == ["tell 1: fc-1[0]", "deliver #3 to c2: fc-1[1] (parallel)"]
+    assert diary.outgrows("c2") == ["tell 1: fc-1[1] OUT_OF_MEMORY", "start c3"]
+    assert diary.ready("c3") == ["deliver #4 to c3: fc-1[2] (parallel)"]
+    assert diary.completes("c3", 4, 0) == ["tell 1: fc-1[2]"]
+
+
+def test_inputs_of_a_batch_run_again_alone(diary) -> None:
+    diary.opens(max_containers=1, batching=Batching(3, 0))
+    diary.calls("fc-1", 3)
+    diary.ready("c1")
+    diary.outgrows("c1")
+    assert diary.ready("c2") == ["deliver #2 to c2: fc-1[0] (batch)"]
+
+
+def test_of_a_queue_the_head_is_suspect_and_the_unread_is_not(diary) -> None:
+    running(diary)
+    diary.completes("c1", 1, 0, busy_s=0.0001)
+    diary.calls("fc-2", 100)
+    diary.completes("c1", 2, 0, 30, busy_s=0.0001)
+    first = diary.deliveries("c1")[2]
+    diary.outgrows("c1")
+    backlog = next(iter(diary.engine.ledger.pools.values())).backlog
+    assert [span.first for span in backlog.due() if span.alone] == list(range(30, first)), "the queue it was in"
+    assert diary.ready("c2") == ["deliver #4 to c2: fc-2[30]"]
+    assert "tell 1: fc-2[30] OUT_OF_MEMORY" in diary.outgrows("c2")
+
+
+def test_no_crash_is_counted_for_memory_that_others_may_have_used(new_diary) -> None:
+    diary = new_diary(poison_crashes_max=2)
+    running(diary, 2, concurrency=Concurrency(2, 2))
+    diary.outgrows("c1")
+    diary.ready("c2")
+    assert diary.exits("c2") == ["start c3"], "this was the first crash of two"
+
+
+def test_a_cancelled_input_is_not_blamed_for_memory(diary) -> None:
+    running(diary)
+    diary.cancels("fc-1")
+    assert diary.outgrows("c1") == [], "the input that it had was cancelled: there is none to blame"
+
+
+def test_a_container_that_outgrows_its_limit_while_it_starts_has_failed_to_start(new_diary) -> None:
+    diary = new_diary(start_failures_max=1)
+    diary.opens(max_containers=1)
+    diary.calls("fc-1")
+    assert diary.outgrows("c1") == ["tell 1: fc-1[0] INIT_FAILURE"]
+    assert b"used 612 MiB" in told(diary)
+
+
+def test_a_container_that_was_told_to_leave_is_judged_for_its_memory_all_the_same(diary) -> None:
+    running(diary)
+    diary.engine._scaler.drain(next(iter(diary.engine.ledger.containers.values())), diary.now)
+    assert "tell 1: fc-1[0] OUT_OF_MEMORY" in diary.outgrows("c1")
 
 
 # ---------------------------------------------------------------- cancellation

@@ -110,6 +110,19 @@ def test_an_input_whose_container_was_lost(diary) -> None:
     assert f"container {diary.id('c1')} is gone (killed by signal 9): to be run again" in texts(story)
 
 
+def test_an_input_whose_container_was_killed_for_its_memory(diary) -> None:
+    diary.at(1.0).deploys(max_containers=1)
+    diary.at(2.0).calls("fc-1")
+    diary.at(3.0).ready("c1")
+    diary.at(9.0).outgrows("c1", used_mib=612, limit_mib=256)
+    story = diary.story("in-1:0")
+    assert parts(story) == [("waited for a container to start", 1.0), ("ran", 6.0)]
+    why = f"container {diary.id('c1')} was killed: it used 612 MiB of memory; its limit is 256 MiB"
+    told = texts(story)
+    assert told.index(why) + 1 == told.index("ended: out of memory")
+    assert story.state == "out of memory"
+
+
 def test_an_input_that_was_cancelled_while_it_ran(diary) -> None:
     diary.at(1.0).deploys(max_containers=1)
     diary.at(2.0).calls("fc-1")

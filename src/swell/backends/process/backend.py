@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+import signal
+from collections.abc import Sequence, Set
 from pathlib import Path
 
+from swell.backends.process.adopted import Adopted
 from swell.backends.process.containers import Containers, Parent
 from swell.backends.process.host import BusyMeter, describe_host, raise_file_limit
+from swell.backends.process.memory import MemoryReader
 from swell.backends.process.snapshot import Snapshot, SnapshotState
 from swell.backends.process.snapshots import Snapshots
 from swell.backends.process.template import Interpreter, Template, ending
 from swell.ports import BackendListener, GpuProvider, LaunchOrder, NodeLoad
-from swell.wire.template import Exited, NotStarted, Opened, Reply, Started, Unfit
+from swell.wire.template import RUN_DIR, Adopt, Exited, NotStarted, Opened, Reply, Started, Sweep, Unfit
 
 __all__ = ["ProcessBackend"]
 
@@ -45,11 +48,13 @@ class ProcessBackend:
         self._own = Interpreter.own(os.environ)
         self._meter = BusyMeter(self._node.cpu)
         self._listener: BackendListener
+        self._adopted: Adopted
         self._containers: Containers
         self._snapshots: Snapshots
         self._templates: dict[Interpreter, Template] = {}  # the one unused longest first
         self._ending: set[Template] = set()
         self._is_started = False
+        self._is_stopping = False
 
     # ------------------------------------------------------------ the port
 
@@ -57,7 +62,15 @@ class ProcessBackend:
         """Start the template that most containers will come from, without waiting for it."""
         raise_file_limit()
         self._listener = listener
-        self._containers = Containers(listener, server_address, bool(self._node.gpus), self._log_line_max)
+        self._adopted = Adopted(f"{RUN_DIR}={self._directory}", self._wanted, self._adopted_ended)
+        self._containers = Containers(
+            listener,
+            server_address,
+            bool(self._node.gpus),
+            self._log_line_max,
+            signal_adopted=self._adopted.signal,
+            find_excesses=MemoryReader(str(self._directory)).find_excesses,
+        )
         self._snapshots = Snapshots(self._log_line_max, self._said, listener.container_wrote, self._containers.parents)
         self._is_started = True
         self._template_for(self._own)
@@ -97,11 +110,14 @@ class ProcessBackend:
         """Have every template kill what it forked, and wait until nothing is left."""
         if not self._is_started:
             return
+        self._is_stopping = True
         self._snapshots.close()
         templates = [*self._templates.values(), *self._ending]
         self._ending.update(templates)
         self._templates.clear()
         await asyncio.gather(*(template.stop(STOP_PATIENCE_S) for template in templates))
+        await self._adopted.close(STOP_PATIENCE_S)
+        self._containers.close()
 
     # ------------------------------------------------------------ templates
 
@@ -137,14 +153,49 @@ class ProcessBackend:
         if is_wanted:
             del self._templates[template.interpreter]
         self._ending.discard(template)
-        self._containers.parent_ended(template, how)
+        self._adopt_from(template)
+        orders = self._containers.withdraw(template)
         for snapshot in self._snapshots.of(template):
-            for container_id in list(snapshot.waiting):
+            for container_id, order in list(snapshot.waiting.items()):
                 self._snapshots.withdraw(container_id)
-                self._containers.report_never_started(container_id, f"its template ended: {how}")
-            self._snapshot_ended(snapshot, how)
+                orders.append(order)
+            # It dies with its base; what it leaves becomes a child of this process only then.
+            if not snapshot.pid or not self._adopted.adopt(snapshot.id, snapshot.pid):
+                self._snapshot_ended(snapshot, how)
+        self._adopted.sweep()
+        self._order_again(orders, how, was_open=template.is_open)
         if is_wanted and template.is_open and template.interpreter == self._own:
             self._template_for(self._own)  # somebody must be there to clean up when this server is killed
+
+    # ------------------------------------------------------------ containers whose template has died
+
+    def _order_again(self, orders: Sequence[LaunchOrder], how: str, *, was_open: bool) -> None:
+        """Have another template fork what one has not forked before it died; one that never worked is not replaced."""
+        for order in orders:
+            if was_open and not self._is_stopping and self._containers.may_order_again(order.container_id):
+                self.launch(order)
+            else:
+                self._containers.report_never_started(order.container_id, f"its template ended: {how}")
+
+    def _adopt_from(self, parent: Parent) -> None:
+        """Look after the containers of a template that has died in its place."""
+        for container_id, pid in self._containers.left_by(parent):
+            if self._adopted.adopt(container_id, pid):
+                self._containers.hand_over(container_id, None)
+            else:  # its template reaped it, and died before it could tell how it ended
+                self._containers.ended(container_id, -signal.SIGKILL)
+
+    def _adopted_ended(self, name: str, status: int) -> None:
+        snapshot = self._snapshots.get(name)
+        if snapshot is None:
+            self._containers.ended(name, status)
+        else:
+            self._snapshot_ended(snapshot, ending(status))
+
+    def _wanted(self) -> Set[int]:
+        """Return the pids of the processes below this one that are not to be swept away."""
+        templates = {template.pid for template in (*self._templates.values(), *self._ending)}
+        return templates | self._containers.child_pids() | self._snapshots.pids()
 
     # ------------------------------------------------------------ what templates and snapshots say
 
@@ -158,10 +209,13 @@ class ProcessBackend:
                 snapshot = self._snapshots.get(child_id)
                 if snapshot is None:
                     self._containers.hear(reply)
+                elif isinstance(reply, Started):
+                    snapshot.pid = reply.pid
                 elif isinstance(reply, NotStarted):
                     self._snapshot_ended(snapshot, reply.text)
-                elif isinstance(reply, Exited):
+                else:
                     self._snapshot_ended(snapshot, ending(reply.status))
+                    snapshot.base.channel.send(Sweep())
 
     def _opened(self, parent: Parent) -> None:
         if isinstance(parent, Snapshot):
@@ -183,7 +237,14 @@ class ProcessBackend:
 
     def _snapshot_ended(self, snapshot: Snapshot, how: str) -> None:
         snapshot.channel.close()  # what it said last is heard now
-        self._containers.parent_ended(snapshot, how)
+        if snapshot.base.has_ended:
+            self._adopt_from(snapshot)
+        else:
+            for container_id, pid in self._containers.left_by(snapshot):
+                snapshot.base.channel.send(Adopt(container_id, pid))
+                self._containers.hand_over(container_id, snapshot.base)
+        orders = self._containers.withdraw(snapshot)
         if snapshot.state is SnapshotState.LOADING:
             self._unfit(snapshot, f"loading its code ended: {how}")
         self._snapshots.forget(snapshot)
+        self._order_again(orders, how, was_open=True)

@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable, Sequence
+import socket
+from collections.abc import Callable, Sequence, Set
 from functools import partial
 from typing import Protocol
 
 from swell.backends.process.capture import Capture
 from swell.backends.process.channel import Channel
 from swell.backends.process.host import count_oom_kills
-from swell.backends.process.orphans import MARK, kill_orphans
+from swell.backends.process.memory import Watched
+from swell.backends.process.memory_watch import Find, MemoryWatch
 from swell.backends.process.template import ending
+from swell.model import MemoryExcess
 from swell.ports import BackendListener, LaunchOrder
 from swell.wire.template import Exited, Interrupt, Kill, Launch, NotStarted, Started
 
 __all__ = ["Containers", "Parent"]
+
+TASK_ID = "SWELL_TASK_ID"  #: the environment variable that names a process's container
 
 
 class Parent(Protocol):
@@ -29,16 +34,32 @@ class Parent(Protocol):
 
 
 class _Container:
-    def __init__(self, parent: Parent, captures: Sequence[Capture]) -> None:
-        self.parent = parent
+    def __init__(
+        self, order: LaunchOrder, parent: Parent, captures: Sequence[Capture], lifeline: socket.socket
+    ) -> None:
+        self.order = order
+        self.parent: Parent | None = parent  #: None when this process has adopted it
         self.captures = captures
+        self.lifeline = lifeline  #: when it closes, the kernel kills the container
         self.pid: int | None = None
+        self.child_pid = 0  #: of its template's child, which is its parent
+        self.ordered: Interrupt | Kill | None = None  #: sent to its template, which may die before it has read that
+        self.excess: MemoryExcess | None = None  #: it is being killed for the memory that it used
 
 
 class Containers:
     """Asks parents to fork containers, and tells the listener what becomes of them."""
 
-    def __init__(self, listener: BackendListener, server_address: str, has_gpus: bool, log_line_max: int) -> None:
+    def __init__(
+        self,
+        listener: BackendListener,
+        server_address: str,
+        has_gpus: bool,
+        log_line_max: int,
+        *,
+        signal_adopted: Callable[[int, signal.Signals], None],
+        find_excesses: Find,
+    ) -> None:
         """Begin with none.
 
         Args:
@@ -46,23 +67,35 @@ class Containers:
             server_address: where containers are to connect.
             has_gpus: whether this machine has GPUs, so that containers must be told which are theirs.
             log_line_max: characters after which a line of output is split.
+            signal_adopted: sends a signal to a container that this process has adopted.
+            find_excesses: returns which containers use more memory than their limit allows; called on another thread.
         """
         self._listener = listener
         self._address = server_address
         self._has_gpus = has_gpus
         self._log_line_max = log_line_max
+        self._signal_adopted = signal_adopted
+        self._memory = MemoryWatch(find_excesses, self._outgrew)
         self._containers: dict[str, _Container] = {}
+        self._ordered_again: set[str] = set()  #: those whose first template died before it had forked them
         self._oom_kills = count_oom_kills()
 
     def fork(self, order: LaunchOrder, parent: Parent) -> None:
         """Ask `parent` for a container. Without the files for its output, it is reported as never started."""
         try:
-            files, captures = self._make_pipes(order.container_id)
+            lifeline, theirs = socket.socketpair()
+            try:
+                files, captures = self._make_pipes(order.container_id)
+            except OSError:
+                lifeline.close()
+                theirs.close()
+                raise
         except OSError as error:
-            self.report_never_started(order.container_id, f"cannot read the output of a container: {error.strerror}")
+            self.report_never_started(order.container_id, f"cannot talk to a container: {error.strerror}")
             return
-        self._containers[order.container_id] = _Container(parent, captures)
-        variables = {MARK: order.container_id, **self.gpu_variables(order.gpus)}
+        self._containers[order.container_id] = _Container(order, parent, captures, lifeline)
+        files.append(theirs.detach())
+        variables = {TASK_ID: order.container_id, **self.gpu_variables(order.gpus)}
         limit = order.spec.resources.memory_limit_bytes
         runs_app = any(web.kind != "server" for web in order.spec.web_methods.values())
         parent.channel.send(Launch(order.container_id, self._address, order.token, variables, limit, runs_app), files)
@@ -73,49 +106,112 @@ class Containers:
 
     def interrupt(self, container_id: str) -> None:
         """Have the parent send SIGINT. Unknown ids are ignored."""
-        container = self._containers.get(container_id)
-        if container is not None:
-            container.parent.channel.send(Interrupt(container_id))
+        self._order(container_id, Interrupt(container_id))
 
     def kill(self, container_id: str) -> None:
         """Have the parent kill the group: only it knows that a process id still means its child."""
+        self._order(container_id, Kill(container_id))
+
+    def _order(self, container_id: str, request: Interrupt | Kill) -> None:
         container = self._containers.get(container_id)
-        if container is not None:
-            container.parent.channel.send(Kill(container_id))
+        if container is None:
+            return
+        container.ordered = request
+        if container.parent is not None:
+            container.parent.channel.send(request)
+        else:
+            number = signal.SIGKILL if isinstance(request, Kill) else signal.SIGINT
+            self._signal_adopted(container.child_pid, number)
 
     def hear(self, reply: Started | NotStarted | Exited) -> None:
         """Take in what a parent says of a container."""
         match reply:
-            case Started(container_id, pid):
-                self._containers[container_id].pid = pid
-                self._listener.container_started(container_id, pid)
+            case Started(container_id, pid, child_pid):
+                container = self._containers.get(container_id)
+                if container is not None:  # else it was killed in the moment in which it said so
+                    self._started(container, pid, child_pid)
+                    self._listener.container_started(container_id, pid)
             case NotStarted(container_id, text):
                 self._bury(container_id, text)
             case Exited(container_id, status):
-                self._bury(container_id, self._explain(status))
+                self.ended(container_id, status)
 
-    def parent_ended(self, parent: Parent, how: str) -> None:
-        """Report its containers gone: the kernel has killed them. What is left of their groups is killed here."""
-        lost = {name: container.pid for name, container in self._containers.items() if container.parent is parent}
-        for pid in lost.values():
-            if pid is not None:
-                _kill_group(pid)
-        if lost:
-            kill_orphans(lost.keys())
-        for name in lost:
-            self._bury(name, f"its template ended: {how}")
+    def _started(self, container: _Container, pid: int, child_pid: int) -> None:
+        container.pid, container.child_pid = pid, child_pid
+        limit = container.order.spec.resources.memory_limit_bytes
+        if limit is not None:
+            self._memory.add(Watched(container.order.container_id, pid, limit))
+
+    def _outgrew(self, container_id: str, excess: MemoryExcess) -> None:
+        self._memory.remove(container_id)
+        self._containers[container_id].excess = excess
+        self.kill(container_id)
+
+    def ended(self, container_id: str, status: int) -> None:
+        """A container's process is gone; a negative status is the signal that killed it."""
+        excess = self._containers[container_id].excess
+        if excess is not None and status == -signal.SIGKILL:
+            self._bury(container_id, f"killed: it {excess}", excess)
+        else:  # it may have ended by itself just before
+            self._bury(container_id, self._explain(status))
+
+    def left_by(self, parent: Parent) -> list[tuple[str, int]]:
+        """Return the containers, (id, pid of the template's child), that a template leaves behind, and that live on."""
+        return [
+            (name, container.child_pid)
+            for name, container in self._containers.items()
+            if container.parent is parent and container.pid is not None
+        ]
+
+    def withdraw(self, parent: Parent) -> list[LaunchOrder]:
+        """Give up what a template has not forked, and never will; return the orders that are still wanted."""
+        orders: list[LaunchOrder] = []
+        for name, container in list(self._containers.items()):
+            if container.parent is not parent or container.pid is not None:
+                continue
+            if container.ordered is None:
+                orders.append(self._release(name).order)
+            else:
+                self._bury(name, "killed before it was forked")
+        return orders
+
+    def may_order_again(self, container_id: str) -> bool:
+        """Tell whether a container may be ordered of another template, since the first died; once, and not for ever."""
+        if container_id in self._ordered_again:
+            return False
+        self._ordered_again.add(container_id)
+        return True
+
+    def hand_over(self, container_id: str, parent: Parent | None) -> None:
+        """Note which template looks after a container from now on; None if this process does.
+
+        What was ordered of the former one is ordered again: it may not have read that.
+        """
+        container = self._containers[container_id]
+        container.parent = parent
+        if container.ordered is not None:
+            self._order(container_id, container.ordered)
 
     def report_never_started(self, container_id: str, why: str) -> None:
         """Tell the listener that an order came to nothing."""
+        self._ordered_again.discard(container_id)
         self._listener.container_exited(container_id, why, False)
+
+    def close(self) -> None:
+        """Watch nothing more."""
+        self._memory.close()
 
     def parents(self) -> set[Parent]:
         """Return whatever has containers."""
-        return {container.parent for container in self._containers.values()}
+        return {container.parent for container in self._containers.values() if container.parent is not None}
 
-    def pids(self) -> Iterable[int]:
+    def pids(self) -> Set[int]:
         """Return the process ids of those that have been forked."""
-        return [container.pid for container in self._containers.values() if container.pid is not None]
+        return {container.pid for container in self._containers.values() if container.pid is not None}
+
+    def child_pids(self) -> Set[int]:
+        """Return the process ids of their parents, the children of templates."""
+        return {container.child_pid for container in self._containers.values() if container.child_pid}
 
     def _make_pipes(self, container_id: str) -> tuple[list[int], list[Capture]]:
         """Return the ends for the container to write stdout and stderr to, and what reads the other ends."""
@@ -135,11 +231,18 @@ class Containers:
             raise
         return write_ends, captures
 
-    def _bury(self, container_id: str, reason: str) -> None:
+    def _bury(self, container_id: str, reason: str, excess: MemoryExcess | None = None) -> None:
+        container = self._release(container_id)
+        self._ordered_again.discard(container_id)
+        self._listener.container_exited(container_id, reason, container.pid is not None, excess)
+
+    def _release(self, container_id: str) -> _Container:
         container = self._containers.pop(container_id)
+        container.lifeline.close()
+        self._memory.remove(container_id)
         for capture in container.captures:
             capture.finish()  # all it wrote is heard before its end is
-        self._listener.container_exited(container_id, reason, container.pid is not None)
+        return container
 
     def _explain(self, status: int) -> str:
         reason = ending(status)
@@ -147,10 +250,3 @@ class Containers:
             return reason
         kills, self._oom_kills = self._oom_kills, count_oom_kills()
         return f"{reason}: the kernel ran out of memory" if self._oom_kills > kills else reason
-
-
-def _kill_group(pid: int) -> None:
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return  # all of it is gone

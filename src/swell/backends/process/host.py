@@ -122,7 +122,7 @@ def count_oom_kills() -> int:
 
 
 def raise_file_limit() -> None:
-    """Let this process open as many files as it may: every container takes four of the server's."""
+    """Let this process open as many files as it may: every container takes five of the server's."""
     import resource
 
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

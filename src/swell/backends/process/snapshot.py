@@ -63,6 +63,7 @@ class Snapshot:
         self.function_id = order.function_id
         self.state = SnapshotState.LOADING
         self.waiting: dict[str, LaunchOrder] = {}
+        self.pid = 0  #: 0 until it is known
         self._spec, self._environment = order.spec, order.environment
         self._on_output = on_output
         seed = Seed(order.spec, order.environment, dict(variables))

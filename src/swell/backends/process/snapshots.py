@@ -78,6 +78,10 @@ class Snapshots:
         """Return the snapshot of that name."""
         return self._by_id.get(child_id)
 
+    def pids(self) -> set[int]:
+        """Return the process ids of those that have been forked."""
+        return {snapshot.pid for snapshot in self._by_id.values() if snapshot.pid}
+
     def of(self, base: Template) -> list[Snapshot]:
         """Return the snapshots that were forked from a template."""
         return [snapshot for snapshot in self._by_id.values() if snapshot.base is base]

@@ -19,7 +19,7 @@ from msgspec import Struct
 from swell.backends.process.capture import Capture
 from swell.backends.process.channel import Channel
 from swell.model import Environment
-from swell.wire.template import Reply
+from swell.wire.template import RUN_DIR, Reply
 
 __all__ = ["Interpreter", "Template", "ending"]
 
@@ -71,6 +71,7 @@ class Template:
         """
         self.interpreter = interpreter
         self.is_open = False  #: it has said that it is ready to fork
+        self.has_ended = False
         self._on_end = on_end
         self._stderr: deque[str] = deque(maxlen=STDERR_LINES_MAX)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -78,7 +79,7 @@ class Template:
         try:
             self._process = subprocess.Popen(
                 [interpreter.python, "-P", "-m", "swell.runner.template", str(theirs.fileno()), directory, program],
-                env=dict(interpreter.variables),
+                env={**dict(interpreter.variables), RUN_DIR: directory},
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=write_end,
@@ -95,7 +96,8 @@ class Template:
             theirs.close()
         self.channel = Channel(ours, lambda reply: on_reply(self, reply))
         self._output = Capture(read_end, 1000, lambda text: self._stderr.extend(text.splitlines()))
-        self._pidfd = os.pidfd_open(self._process.pid)
+        self.pid = self._process.pid
+        self._pidfd = os.pidfd_open(self.pid)
         self._ended = asyncio.Event()
         asyncio.get_running_loop().add_reader(self._pidfd, self._process_ended)
 
@@ -115,6 +117,7 @@ class Template:
         self.channel.close()
         self._output.finish()
         self._ended.set()
+        self.has_ended = True
         said = "\n".join(self._stderr)
         self._on_end(self, f"{ending(status)}: {said}" if said else ending(status))
 

@@ -20,7 +20,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import resource
 import select
 import signal
 import socket
@@ -30,8 +29,9 @@ from collections.abc import Collection, Mapping
 from types import FrameType
 from typing import Final, NoReturn
 
-from swell.runner import linux
+import swell.linux as linux
 from swell.runner.channel import Channel
+from swell.runner.shim import end_as
 from swell.runner.web import seccomp
 from swell.runner.web.ports import Ports, PrivatePorts, Refuge, SharedPorts, moved
 
@@ -107,12 +107,12 @@ class Keeper:
         try:
             self._begin()
             self._watch(container)
-            code = self._bury()
+            code = self._reap()
         except BaseException:
             traceback.print_exc()
             raise
         finally:
-            os._exit(code)  # never back into the code of the container, which this process once was
+            end_as(code)  # never back into the code of the container, which this process once was
 
     def _begin(self) -> None:
         for number in _PASSED_ON:
@@ -174,20 +174,14 @@ class Keeper:
         finally:
             os.close(memory)
 
-    def _bury(self) -> int:
-        """Return the container's exit code, or die of the signal that it died of; what it left behind goes first."""
+    def _reap(self) -> int:
+        """Return how the container has ended, once what it left behind is gone."""
         code = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
         with contextlib.suppress(ChildProcessError):
             while True:
                 for pid in linux.children():
                     os.kill(pid, signal.SIGKILL)
                 os.waitpid(-1, 0)
-        if code < 0:
-            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, [-code])
-            if -code != signal.SIGKILL:
-                signal.signal(-code, signal.SIG_DFL)
-            os.kill(os.getpid(), -code)
         return code
 
 

@@ -205,7 +205,7 @@ class ExceptionText(Document, frozen=True):
     traceback: str  #: empty if it was not the function that failed
 
 
-Ended = Literal["success", "failure", "terminated", "timeout", "init_failure", "internal_failure"]
+Ended = Literal["success", "failure", "terminated", "timeout", "init_failure", "internal_failure", "out_of_memory"]
 
 
 class Result(Document, frozen=True):

@@ -21,7 +21,7 @@ from swell.wire.payload import exception_text
 
 __all__ = ["Reader"]
 
-Ended = Literal["success", "failure", "terminated", "timeout", "init_failure", "internal_failure"]
+Ended = Literal["success", "failure", "terminated", "timeout", "init_failure", "internal_failure", "out_of_memory"]
 
 _NAMES: Final[dict[OutputStatus, Ended]] = {
     OutputStatus.SUCCESS: "success",
@@ -31,6 +31,7 @@ _NAMES: Final[dict[OutputStatus, Ended]] = {
     OutputStatus.TIMEOUT: "timeout",
     OutputStatus.INIT_FAILURE: "init_failure",
     OutputStatus.INTERNAL_FAILURE: "internal_failure",
+    OutputStatus.OUT_OF_MEMORY: "out_of_memory",
 }
 _PICKLED: Final = "a Python program made this call, and its result is Python's: read it with FunctionCall.get()"
 
