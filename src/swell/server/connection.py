@@ -252,6 +252,7 @@ class Connection(asyncio.Protocol):
             if error is None:
                 self.role, self.name = message.role, message.name
                 self._decoder.trust()
+                self._heard += self._decoder.feed(b"")  # what it sent at once, without waiting for Welcome
                 if self.is_lagging:
                     self._switchboard.lags(self, True)
                 return

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import struct
+import sys
 from functools import cache
 from typing import Any, Generic, NamedTuple, TypeVar, get_args
 
@@ -63,6 +64,7 @@ class FrameDecoder(Generic[M]):
         self._kind = kind
         self.frame_max = frame_max  #: bytes that the payload of one frame may have
         self.header_max = HEADER_MAX  #: bytes that its header may have
+        self._frames_max = sys.maxsize  # that one `feed` returns; further ones stay for the next
         self._buffer = bytearray()
         self._need = PREFIX.size
 
@@ -79,7 +81,7 @@ class FrameDecoder(Generic[M]):
         frames: list[tuple[M, bytes]] = []
         start, size = 0, len(buffer)
         with memoryview(buffer) as view:
-            while size - start >= PREFIX.size:
+            while size - start >= PREFIX.size and len(frames) < self._frames_max:
                 header_size, payload_size = PREFIX.unpack_from(view, start)
                 self._check(header_size, payload_size)
                 end = start + PREFIX.size + header_size + payload_size
@@ -121,7 +123,7 @@ class PeerDecoder(FrameDecoder[ToServer | Misfit]):
     """Decodes what strangers send to a server, and tells a value out of bounds from what is no message at all.
 
     Until `trust`, it takes no more than a Hello: a peer that has not said who it is can make a server keep HELLO_MAX
-    bytes.
+    bytes. What a peer sends at once behind its Hello is returned by the next `feed`, when the Hello has been judged.
 
     Args:
         frame_max: bytes that the payload of one frame may have, once the peer is trusted.
@@ -130,11 +132,12 @@ class PeerDecoder(FrameDecoder[ToServer | Misfit]):
     def __init__(self, frame_max: int) -> None:
         super().__init__(_decoder(ToServer), 0)
         self.header_max = HELLO_MAX
+        self._frames_max = 1
         self._trusted_max = frame_max
 
     def trust(self) -> None:
         """Take whole messages from now on."""
-        self.frame_max, self.header_max = self._trusted_max, HEADER_MAX
+        self.frame_max, self.header_max, self._frames_max = self._trusted_max, HEADER_MAX, sys.maxsize
 
     def _decode(self, header: memoryview) -> ToServer | Misfit:
         try:

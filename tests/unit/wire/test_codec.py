@@ -304,3 +304,12 @@ def test_a_stranger_may_send_a_hello_and_no_more() -> None:
             codec.PeerDecoder(FRAME_MAX).feed(prefix)
     decoder.trust()
     assert decoder.feed(codec.encode(CALL, b"abcde")) == [(CALL, b"abcde")]
+
+
+def test_what_comes_at_once_behind_a_hello_waits_until_its_sender_is_trusted() -> None:
+    hello = m.Hello("client", m.PROTOCOL, "eager")
+    decoder = codec.PeerDecoder(FRAME_MAX)
+    behind = codec.encode(CALL, b"abcde") + codec.encode(CALL, b"fghij")
+    assert decoder.feed(codec.encode(hello) + behind) == [(hello, b"")]
+    decoder.trust()
+    assert decoder.feed(b"") == [(CALL, b"abcde"), (CALL, b"fghij")]
