@@ -58,7 +58,7 @@ async def test_while_the_server_does_not_read_no_request_is_let_in(
     while not leases.is_full:
         assert asked < UNREAD_MAX, "it never pushes back"
         for _ in range(1_000):
-            leases.ask("fu-1", "", Requests())
+            leases.ask("fu-1", "", b"", Requests())
         asked += 1_000
         await _tick()
     settings = Settings()
