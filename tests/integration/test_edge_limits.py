@@ -39,7 +39,7 @@ HEAD_MAX = 2_000
 PENDING = 2
 CONNECTIONS = 12
 HEAD_TIMEOUT_S = patience(0.4)  # a head that is sent at once comes within it, on a busy machine, too
-WAIT_S = patience(0.3)
+WAIT_S = min(patience(0.3), 2.0)  # many times that passes while a redirect can be followed, which is for 60 s
 
 
 @pytest.fixture(scope="module", autouse=True)
