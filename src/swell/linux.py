@@ -55,8 +55,7 @@ def adopt_orphans() -> None:
 
 def set_name(name: str) -> None:
     """Set the name under which `ps` and `top` list this process; those it forks inherit it."""
-    buffer = ctypes.create_string_buffer(name.encode()[:_NAME_MAX])
-    _libc.prctl(_PR_SET_NAME, buffer, 0, 0, 0)
+    _libc.prctl(_PR_SET_NAME, name.encode()[:_NAME_MAX], 0, 0, 0)
 
 
 def die_with_parent(parent: int) -> None:
@@ -121,19 +120,23 @@ class Stat(NamedTuple):
 
 def stat_of(pid: int, proc: str = "/proc") -> Stat | None:
     """Return what the kernel tells of a process; None if it has ended and is reaped."""
+    fields = _read_stat(pid, proc).split(None, 20)
+    return Stat(int(fields[1]), int(fields[19]), fields[0] in (b"Z", b"X")) if fields else None
+
+
+def _read_stat(pid: int, proc: str = "/proc") -> bytes:
+    """Return what follows the name of a process, which may be anything, in its stat; nothing if it is gone."""
     try:
         with open(f"{proc}/{pid}/stat", "rb", buffering=0) as file:
-            stat = file.read(512)
+            return file.read(512).rpartition(b")")[2]
     except (FileNotFoundError, ProcessLookupError):
-        return None
-    fields = stat.rpartition(b")")[2].split(None, 20)  # its name comes before that, and may be anything
-    return Stat(int(fields[1]), int(fields[19]), fields[0] in (b"Z", b"X"))
+        return b""
 
 
 def parent_of(pid: int) -> int | None:
     """Return the pid of a process's parent; None if the process has ended and is reaped."""
-    stat = stat_of(pid)
-    return None if stat is None else stat.parent
+    fields = _read_stat(pid).split(None, 2)
+    return int(fields[1]) if fields else None
 
 
 def begun_at(pid: int) -> int | None:

@@ -485,6 +485,17 @@ except KeyboardInterrupt: print('interrupted', flush=True)
     assert listener.text("ta-1") == "up\ninterrupted\n"
 
 
+async def test_a_container_cannot_take_the_user_s_processes_for_its_parent_s_group(
+    backend: Backend, listener: Listener
+) -> None:
+    """The group of pid 1, which adopts orphans, is number 1: to the kernel that means every process of this user."""
+    backend.launch(order("ta-1", "import os\nos.killpg(1, 0)"))  # 0 is no signal
+    assert await listener.exit_of("ta-1") == ("exited with code 1", True)
+    assert "PermissionError: [Errno 1] process group 1 stands for every process" in listener.text("ta-1", "stderr")
+    backend.launch(order("ta-2", "import os\nos.killpg(os.getpgid(0), 9)"))
+    assert await listener.exit_of("ta-2") == ("killed by SIGKILL", True)
+
+
 async def test_a_container_that_kills_its_group_harms_no_other(backend: Backend, listener: Listener) -> None:
     backend.launch(order("ta-1", "print('up')\n" + WAIT))
     await listener.line_of("ta-1")

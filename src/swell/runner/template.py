@@ -36,6 +36,7 @@ import msgspec
 
 import swell.linux as linux
 from swell.runner import child, snapshot
+from swell.runner.groups import refuse_group_one
 from swell.runner.lifecycle import Program
 from swell.signals import reset_signals
 from swell.wire import codec
@@ -251,16 +252,15 @@ class Template:
         begun = linux.begun_at(pid)
         assert begun is not None, "this process lives"
         word = _encode_replies([Started(child_id, pid, begun)])
-        poll = select.poll()
-        poll.register(self._channel, select.POLLOUT)
         with self._channel:
             while True:
-                poll.poll()
                 try:
                     self._channel.send(word)
                     return
-                except BlockingIOError:
-                    continue  # the template, or another child, was faster
+                except BlockingIOError:  # the server is busy
+                    poll = select.poll()
+                    poll.register(self._channel, select.POLLOUT)
+                    poll.poll()
                 except OSError:
                     os._exit(1)  # the server is gone, or has given up this template and what it forked
 
@@ -382,6 +382,7 @@ def _freeze() -> None:
 def main(channel: str, directory: str, program: str) -> None:
     """Be a template: `channel` is a descriptor, `program` names the container's function as module:name."""
     reset_signals()
+    refuse_group_one()
     module, _, name = program.partition(":")
     run: Run = getattr(importlib.import_module(module), name)
     for name in _PREIMPORTED:

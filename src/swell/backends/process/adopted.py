@@ -76,7 +76,7 @@ class Adopted:
         self._loop = asyncio.get_running_loop()
         self._begun = linux.begun_at(os.getpid()) or 0  #: what began earlier descends from no template of this server
         self._watched: dict[int, _Watched] = {}
-        self._exits: list[tuple[str, int | None]] = []  #: not told yet: what these have left is killed first
+        self._exits: list[tuple[str, int | None]] = []  #: told with the next sweep, which kills what these have left
         self._seen: set[tuple[int, int]] = set()  #: what descended from one of them at the last look
         self._looker: asyncio.TimerHandle | None = None
         self._sweeper: asyncio.TimerHandle | None = None
@@ -138,14 +138,14 @@ class Adopted:
     def _sweep(self) -> None:
         self._sweeper = None
         begun_at = self._loop.time()
+        exits, self._exits = self._exits, []
+        for name, status in exits:  # before the sweep: of a template that is said to have ended, more is known then
+            self._on_exit(name, status)
         for pid, begun in self._strays():
             if self._watch(None, pid, begun):
                 self._watched[pid].send(signal.SIGKILL)
         now = self._loop.time()
         self._next_sweep_at = now + SWEEP_PAUSE * (now - begun_at)
-        exits, self._exits = self._exits, []
-        for name, status in exits:
-            self._on_exit(name, status)
         if not self._watched and self._sweeper is None:
             self._is_empty.set()
 
