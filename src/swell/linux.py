@@ -5,25 +5,32 @@ This module must not know templates or containers.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import os
 import select
 import signal
+from collections.abc import Set
+from typing import NamedTuple
 
 __all__ = [
     "Lineage",
+    "Stat",
     "adopt_orphans",
     "begun_at",
     "children",
+    "descends_from",
     "die_when_closed",
     "die_with_parent",
     "environment_of",
+    "kill_exactly",
     "kill_group",
     "name_of",
     "parent_of",
     "processes",
     "set_name",
+    "stat_of",
 ]
 
 _PR_SET_PDEATHSIG = 1
@@ -41,15 +48,14 @@ def _prctl(option: int, value: int) -> None:
         raise OSError(code, f"prctl({option}, {value}): {os.strerror(code)}")
 
 
-def adopt_orphans(wanted: bool = True) -> None:
-    """Become the new parent of descendants whose own parent dies, instead of init; or, if not wanted, no longer."""
-    _prctl(_PR_SET_CHILD_SUBREAPER, int(wanted))
+def adopt_orphans() -> None:
+    """Become the new parent of descendants whose own parent dies, instead of init."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def set_name(name: str) -> None:
     """Set the name under which `ps` and `top` list this process; those it forks inherit it."""
-    buffer = ctypes.create_string_buffer(name.encode()[:_NAME_MAX])
-    _libc.prctl(_PR_SET_NAME, buffer, 0, 0, 0)
+    _libc.prctl(_PR_SET_NAME, name.encode()[:_NAME_MAX], 0, 0, 0)
 
 
 def die_with_parent(parent: int) -> None:
@@ -104,14 +110,53 @@ def children() -> list[int]:
     return [pid for pid in processes() if parent_of(pid) == own]
 
 
-def parent_of(pid: int) -> int:
-    """Return the pid of a process's parent; 0 if the process has ended and is reaped, or has none."""
-    return _origin(pid)[0]
+class Stat(NamedTuple):
+    """What the kernel tells of one process."""
+
+    parent: int  #: its pid; 0 if there is none that can be seen from here
+    begun: int  #: ticks from the machine's start to its own: no other process of its number has the same
+    is_zombie: bool  #: it has ended, and its parent has not reaped it
 
 
-def begun_at(pid: int) -> int:
-    """Return when a process began, in ticks from the machine's start: no other of its number has the same."""
-    return _origin(pid)[1]
+def stat_of(pid: int, proc: str = "/proc") -> Stat | None:
+    """Return what the kernel tells of a process; None if it has ended and is reaped."""
+    fields = _read_stat(pid, proc).split(None, 20)
+    return Stat(int(fields[1]), int(fields[19]), fields[0] in (b"Z", b"X")) if fields else None
+
+
+def _read_stat(pid: int, proc: str = "/proc") -> bytes:
+    """Return what follows the name of a process, which may be anything, in its stat; nothing if it is gone."""
+    try:
+        with open(f"{proc}/{pid}/stat", "rb", buffering=0) as file:
+            return file.read(512).rpartition(b")")[2]
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
+def parent_of(pid: int) -> int | None:
+    """Return the pid of a process's parent; None if the process has ended and is reaped."""
+    fields = _read_stat(pid).split(None, 2)
+    return int(fields[1]) if fields else None
+
+
+def begun_at(pid: int) -> int | None:
+    """Return when a process began, in ticks from the machine's start; None if it has ended and is reaped."""
+    stat = stat_of(pid)
+    return None if stat is None else stat.begun
+
+
+def descends_from(pid: int, ancestors: Set[int]) -> bool:
+    """Tell whether a process is one of `ancestors`, or descends from one, at this moment."""
+    each = pid
+    while each not in ancestors:
+        parent = parent_of(each)
+        if parent is None and each != pid:
+            each = pid  # an ancestor has just ended: the process has another parent now
+        elif not parent:
+            return False
+        else:
+            each = parent
+    return True
 
 
 class Lineage:
@@ -120,8 +165,9 @@ class Lineage:
     def __init__(self, proc: str = "/proc") -> None:
         self._below: dict[int, list[tuple[int, int]]] = {}
         for pid in processes(proc):
-            parent, begun = _origin(pid, proc)
-            self._below.setdefault(parent, []).append((pid, begun))
+            stat = stat_of(pid, proc)
+            if stat is not None:
+                self._below.setdefault(stat.parent, []).append((pid, stat.begun))
 
     def below(self, pid: int) -> list[tuple[int, int]]:
         """Return children, their children, and so on, each with when it began."""
@@ -131,20 +177,20 @@ class Lineage:
         return found
 
 
-def _origin(pid: int, proc: str = "/proc") -> tuple[int, int]:
-    """Return a process's parent, and the clock ticks from the machine's start to its own; zeros if it is gone."""
-    try:
-        with open(f"{proc}/{pid}/stat", "rb", buffering=0) as file:
-            stat = file.read(512)
-    except (FileNotFoundError, ProcessLookupError):
-        return 0, 0
-    fields = stat.rpartition(b")")[2].split(None, 20)
-    return int(fields[1]), int(fields[19])
-
-
 def kill_group(pid: int) -> None:
     """Kill a child that this process has not reaped yet, and the process group it leads, if it leads one by now."""
     try:
         os.killpg(pid, signal.SIGKILL)
     except ProcessLookupError:
         os.kill(pid, signal.SIGKILL)
+
+
+def kill_exactly(pid: int, begun: int) -> None:
+    """Kill a process that need not be a child of this one: the one that began at `begun`, and no later one."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        fd = os.pidfd_open(pid)
+        try:
+            if begun_at(pid) == begun:
+                signal.pidfd_send_signal(fd, signal.SIGKILL)
+        finally:
+            os.close(fd)

@@ -323,67 +323,125 @@ os.waitpid(pid, 0)
 
 # ---------------------------------------------------------------- what one may do to the others
 
-ORIGIN = """
-import os
-def parent_of(pid):
-    return int(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[1])
+PARENT = """
+import os, signal, time
+def is_template(pid):
+    try: return open(f"/proc/{pid}/comm").read() == "swell-template\\n"
+    except FileNotFoundError: return False
 parent = os.getppid()
-template = parent_of(parent)
 """
+#: Harms nothing but templates: what comes above them are processes of whoever runs these tests.
+KILL_PARENT = """
+assert is_template(parent)
+{harm}
+while os.getppid() == parent: time.sleep(0.001)
+"""
+KILL_ALL_PARENTS = """
+while is_template(os.getppid()):
+    os.kill(os.getppid(), 9)
+    time.sleep(0.001)
+"""
+TELL = "print(os.getppid(), flush=True)\n"
 HARM = {
-    "its parent": "os.kill(os.getppid(), 9)",
-    "its parent's group": "os.killpg(os.getpgid(os.getppid()), 9)",
+    "its parent": "os.kill(parent, 9)",
+    "its parent's group": "os.killpg(os.getpgid(parent), 9)",
 }
+NOT_KNOWN = "ended; how is not known, as its template had died before"
 
 
 @pytest.mark.parametrize("of_snapshot", [False, True], ids=["plain", "snapshot"])
 @pytest.mark.parametrize("whom", HARM)
-async def test_a_container_that_kills_its_parent_kills_itself_and_no_other(
+async def test_containers_outlive_their_template(
     backend: Backend, listener: Listener, code_of_user: Callable[[str], Path], whom: str, of_snapshot: bool
 ) -> None:
     file = code_of_user("") if of_snapshot else None
-    backend.launch(order("ta-1", f"{ORIGIN}print(template, flush=True)\n{WAIT}", snapshot_of=file))
+    backend.launch(order("ta-1", PARENT + TELL + WAIT, snapshot_of=file))
     template = int(await listener.line_of("ta-1"))
-    backend.launch(order("ta-2", f"{ORIGIN}print(template, flush=True)\n{HARM[whom]}\n{WAIT}", snapshot_of=file))
-    assert await listener.exit_of("ta-2") == ("killed by SIGKILL", True)
-    assert int(listener.text("ta-2")) == template
-    backend.launch(order("ta-3", f"{ORIGIN}print(template, flush=True)", snapshot_of=file))
-    assert await listener.exit_of("ta-3") == ("exited with code 0", True)
-    assert int(listener.text("ta-3")) == template
-    assert "ta-1" not in listener.exited
-
-
-async def test_a_container_that_kills_whatever_is_its_parent_again_and_again_harms_no_other(
-    backend: Backend, listener: Listener
-) -> None:
-    backend.launch(order("ta-1", f"print('up', flush=True)\n{WAIT}"))
-    await listener.line_of("ta-1")
-    for number in range(5):
-        backend.launch(order(f"ta-k{number}", "import os\nwhile True: os.kill(os.getppid(), 9)"))
-        assert await listener.exit_of(f"ta-k{number}") == ("killed by SIGKILL", True)
-    backend.launch(order("ta-2", "print('new')"))
-    assert await listener.exit_of("ta-2") == ("exited with code 0", True)
-    assert "ta-1" not in listener.exited
-
-
-@pytest.mark.parametrize("of_snapshot", [False, True], ids=["plain", "snapshot"])
-async def test_containers_outlive_their_template(
-    backend: Backend, listener: Listener, code_of_user: Callable[[str], Path], of_snapshot: bool
-) -> None:
-    file = code_of_user("") if of_snapshot else None
-    backend.launch(order("ta-1", f"{ORIGIN}print(template, flush=True)\n{WAIT}", snapshot_of=file))
-    template = int(await listener.line_of("ta-1"))
-    kill = f"{ORIGIN}assert template == {template}\nos.kill(template, 9)\nprint('done', flush=True)\n"
+    kill = PARENT + TELL + KILL_PARENT.format(harm=HARM[whom]) + TELL
     backend.launch(order("ta-2", kill + WAIT, snapshot_of=file))
-    assert await listener.line_of("ta-2") == "done\n"
-    await gone(template)
-    backend.launch(order("ta-3", "print('new')", snapshot_of=file))
+    await listener.until(lambda: listener.text("ta-2").count("\n") == 2)
+    first, second = map(int, listener.text("ta-2").split())
+    assert first == template
+    assert second != os.getpid(), "the server must not be what it kills next"
+    backend.launch(order("ta-3", PARENT + TELL, snapshot_of=file))
     assert await listener.exit_of("ta-3") == ("exited with code 0", True)
+    assert int(listener.text("ta-3")) not in (first, second)
     assert listener.exited.keys() == {"ta-3"}, "containers that are there go on"
     backend.kill("ta-1")
     assert await listener.exit_of("ta-1") == ("killed by SIGKILL", True)
-    backend.launch(order("ta-4", f"{ORIGIN}os.kill({listener.started['ta-2']}, 9)", snapshot_of=file))
-    assert await listener.exit_of("ta-2") == ("killed by SIGKILL", True)
+    os.kill(listener.started["ta-2"], signal.SIGKILL)
+    told = "killed by SIGKILL" if of_snapshot else NOT_KNOWN  # the base template is its parent then
+    assert await listener.exit_of("ta-2") == (told, True)
+
+
+@pytest.mark.parametrize("of_snapshot", [False, True], ids=["plain", "snapshot"])
+async def test_containers_that_kill_each_template_above_them_harm_no_other(
+    backend: Backend, listener: Listener, code_of_user: Callable[[str], Path], of_snapshot: bool
+) -> None:
+    file = code_of_user("") if of_snapshot else None
+    others: list[str] = []
+
+    def launch_other() -> None:
+        others.append(f"ta-{len(others)}")
+        backend.launch(order(others[-1], f"print('up', flush=True)\n{WAIT}", snapshot_of=file))
+
+    launch_other()
+    await listener.line_of("ta-0")
+    killers = [f"ta-k{number}" for number in range(10)]
+    for pair in zip(killers[::2], killers[1::2], strict=True):
+        for name in pair:
+            backend.launch(order(name, PARENT + KILL_ALL_PARENTS + TELL, snapshot_of=file))
+            launch_other()
+        for name in pair:
+            await listener.exit_of(name)
+    for name in others:
+        await listener.line_of(name)
+    assert not listener.exited.keys() & set(others)
+    assert os.getpid() not in {int(listener.text(name)) for name in killers}
+
+
+@pytest.mark.parametrize("dies", ["killed", "by itself"])
+async def test_what_a_container_started_dies_with_it_also_after_the_template(
+    backend: Backend, listener: Listener, dies: str
+) -> None:
+    """That which has wiped its environment is found below the container, or where it was seen there before."""
+    wipe = "env={}" if dies == "killed" else "env=None"
+    start = f"""
+import subprocess
+print(*(subprocess.Popen(["sleep", "1000"], start_new_session=new, {wipe}).pid for new in (False, True)), flush=True)
+"""
+    kill = PARENT + KILL_PARENT.format(harm=HARM["its parent"])
+    backend.launch(order("ta-1", kill + start + (WAIT if dies == "killed" else "")))
+    pids = [int(pid) for pid in (await listener.line_of("ta-1")).split()]
+    backend.launch(order("ta-2", "code = 0"))
+    await listener.exit_of("ta-2")  # from another template, so that the end of the first is known
+    backend.kill("ta-1")
+    await listener.exit_of("ta-1")
+    for pid in pids:
+        await gone(pid)
+
+
+async def test_a_daemon_of_a_living_container_lives_when_others_whose_template_has_died_end(
+    backend: Backend, listener: Listener
+) -> None:
+    daemon = """
+import subprocess
+started = subprocess.run(["sh", "-c", "setsid sleep 1000 >/dev/null & echo $!"], stdout=subprocess.PIPE, text=True)
+print(started.stdout, flush=True)
+"""
+    for name in ("ta-1", "ta-2"):
+        backend.launch(order(name, daemon + WAIT))
+        await listener.line_of(name)
+    backend.launch(order("ta-3", PARENT + KILL_PARENT.format(harm=HARM["its parent"]) + TELL + WAIT))
+    await listener.line_of("ta-3")
+    backend.launch(order("ta-4", daemon + WAIT))
+    await listener.line_of("ta-4")
+    daemons = {name: int(listener.text(name)) for name in ("ta-1", "ta-2", "ta-4")}
+    backend.kill("ta-1")
+    await listener.exit_of("ta-1")
+    await gone(daemons["ta-1"])
+    assert psutil.pid_exists(daemons["ta-2"])
+    assert psutil.pid_exists(daemons["ta-4"])
 
 
 @pytest.mark.parametrize("of_snapshot", [False, True], ids=["plain", "snapshot"])
@@ -391,7 +449,7 @@ async def test_an_order_to_kill_is_not_lost_with_the_template_that_was_to_carry_
     backend: Backend, listener: Listener, code_of_user: Callable[[str], Path], of_snapshot: bool
 ) -> None:
     file = code_of_user("") if of_snapshot else None
-    backend.launch(order("ta-1", f"{ORIGIN}print(template, flush=True)\n{WAIT}", snapshot_of=file))
+    backend.launch(order("ta-1", PARENT + TELL + WAIT, snapshot_of=file))
     template = int(await listener.line_of("ta-1"))
     os.kill(template, signal.SIGSTOP)  # so that it reads nothing more
     backend.kill("ta-1")
@@ -413,17 +471,29 @@ async def test_a_container_whose_template_has_died_is_interrupted_as_others_are(
 import signal, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
-    os.kill(template, 9)
+    os.kill(parent, 9)
     print('up', flush=True)
     while True: time.sleep(0.01)
-except KeyboardInterrupt: code = 7
+except KeyboardInterrupt: print('interrupted', flush=True)
 """
-    backend.launch(order("ta-1", ORIGIN + code))
+    backend.launch(order("ta-1", PARENT + code))
     await listener.line_of("ta-1")
     backend.launch(order("ta-2", "code = 0"))
     await listener.exit_of("ta-2")  # from another template, so that the end of the first is known
     backend.interrupt("ta-1")
-    assert await listener.exit_of("ta-1") == ("exited with code 7", True)
+    assert await listener.exit_of("ta-1") == (NOT_KNOWN, True)
+    assert listener.text("ta-1") == "up\ninterrupted\n"
+
+
+async def test_a_container_cannot_take_the_user_s_processes_for_its_parent_s_group(
+    backend: Backend, listener: Listener
+) -> None:
+    """The group of pid 1, which adopts orphans, is number 1: to the kernel that means every process of this user."""
+    backend.launch(order("ta-1", "import os\nos.killpg(1, 0)"))  # 0 is no signal
+    assert await listener.exit_of("ta-1") == ("exited with code 1", True)
+    assert "PermissionError: [Errno 1] process group 1 stands for every process" in listener.text("ta-1", "stderr")
+    backend.launch(order("ta-2", "import os\nos.killpg(os.getpgid(0), 9)"))
+    assert await listener.exit_of("ta-2") == ("killed by SIGKILL", True)
 
 
 async def test_a_container_that_kills_its_group_harms_no_other(backend: Backend, listener: Listener) -> None:
@@ -575,7 +645,7 @@ async def test_a_container_without_a_limit_may_use_what_there_is(backend: Backen
 async def test_a_container_that_its_template_has_left_is_bounded_all_the_same(
     backend: Backend, listener: Listener
 ) -> None:
-    kill = f"{ORIGIN}os.kill(template, 9)\n"
+    kill = PARENT + KILL_PARENT.format(harm=HARM["its parent"])
     backend.launch(order("ta-1", kill + GREEDY["children"] + WAIT, memory_limit=96 << 20))
     await listener.exit_of("ta-1")
     assert "ta-1" in listener.excesses

@@ -12,7 +12,8 @@ from greedy_app import (
     app,
     frees,
     has_children,
-    kills_its_parent,
+    kills_its_snapshot,
+    kills_its_templates,
     maps,
     maps_and_is_retried,
     new,
@@ -81,10 +82,15 @@ def test_too_much_in_one_process_can_be_caught_there() -> None:
     assert frees.remote(2_000) == 0
 
 
-def test_an_input_that_kills_its_parent_harms_no_other_input(board: ModuleType) -> None:
+@pytest.mark.parametrize("kills", [kills_its_templates, kills_its_snapshot], ids=["plain", "snapshot"])
+def test_inputs_that_kill_each_template_above_them_harm_no_other_input(
+    board: ModuleType, kills: swell.Function[[int], int]
+) -> None:
     others = stays.spawn_map(range(3))
     board.wait_for_count("stays", 3)
-    assert list(kills_its_parent.map(range(3), order_outputs=False))
+    for x in range(5):
+        assert sorted(kills.map((x, x + 100), order_outputs=False)) == [x, x + 100]
+    assert len(board.notes("killed")) >= 5
     assert new.remote(7) == 7, "containers come from another template"
     board.give("end")
     assert sorted(others.iter()) == [0, 1, 2]

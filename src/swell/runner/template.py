@@ -5,11 +5,12 @@
 It also supervises them. A container that ends takes its process group and all its orphans with it. When the server
 ends, however that came about, everything the template ever forked is killed and DIRECTORY is removed.
 
-What may die first, and what becomes of the rest. Containers run users' code, which may kill its parent. So a container
-does not depend on the template that it was forked from: when that dies, the kernel gives the container to the next
-process above that adopts orphans, which looks after it from then on. Above a template of one function that is the
-template it was forked from, above that one the server. What binds a container to the server is a socket, its lifeline:
-when the server has closed it, or has died, the kernel kills the container's process group.
+What may die first, and what becomes of the rest. Containers run users' code, which may kill its parent, the template.
+So a container does not depend on it. When a template dies, the kernel gives its containers to the next process above
+that adopts orphans. Above a template of one function that is the template it was forked from, which looks after them
+from then on. Above that one it is none of swell's, and never the server, which would be killed next: it only watches
+them. What binds a container to the server is a socket, its lifeline: when the server has closed it, or has died, the
+kernel kills the container's process group.
 
 This module must not know why a container is wanted or what runs in it; and it must never start a thread or an event
 loop, since forking is safe only without them.
@@ -35,8 +36,8 @@ import msgspec
 
 import swell.linux as linux
 from swell.runner import child, snapshot
+from swell.runner.groups import refuse_group_one
 from swell.runner.lifecycle import Program
-from swell.runner.shim import fork_behind_shim
 from swell.signals import reset_signals
 from swell.wire import codec
 from swell.wire.template import (
@@ -161,7 +162,7 @@ class Template:
                 case Kill():
                     self._signal(request.child_id, signal.SIGKILL)
                 case Adopt():
-                    self._adopt(request.child_id, request.child_pid)
+                    self._adopt(request)
                 case Sweep():
                     self._sweep()
             if life is not None:
@@ -233,28 +234,38 @@ class Template:
 
     def _be_container(self, launch: Launch, own: Sequence[int], _template: int) -> int | None:
         linux.set_name(_CONTAINER_NAME)
-        fork_behind_shim([*own, self._channel.fileno()])
-        self._tell_started(launch.child_id, os.getppid())
         child.begin(own[0], own[1], launch.variables)
         linux.die_when_closed(own[2])
+        self._tell_started(launch.child_id)
         if launch.memory_limit_bytes is not None:
             child.limit_memory(launch.memory_limit_bytes)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         return self._run(launch.address, launch.child_id, launch.token, self._program)
 
-    def _tell_started(self, child_id: str, child_pid: int) -> None:
-        """Tell the server that this process exists, in the name of the template, and speak for it no longer."""
-        word = _encode_replies([Started(child_id, os.getpid(), child_pid)])
-        poll = select.poll()
-        poll.register(self._channel, select.POLLOUT)
-        with self._channel, contextlib.suppress(OSError):  # the server is gone
+    def _tell_started(self, child_id: str) -> None:
+        """Tell the server that this process exists, in the name of the template, and speak for it no longer.
+
+        The child says so, and not the template, which may die in between: what a dead template has not said it has not
+        forked, and another one is asked for it.
+        """
+        pid = os.getpid()
+        begun = linux.begun_at(pid)
+        assert begun is not None, "this process lives"
+        word = _encode_replies([Started(child_id, pid, begun)])
+        with self._channel:
             while True:
-                poll.poll()
-                with contextlib.suppress(BlockingIOError):  # the template, or another child, was faster
+                try:
                     self._channel.send(word)
                     return
+                except BlockingIOError:  # the server is busy
+                    poll = select.poll()
+                    poll.register(self._channel, select.POLLOUT)
+                    poll.poll()
+                except OSError:
+                    os._exit(1)  # the server is gone, or has given up this template and what it forked
 
     def _be_template(self, child_id: str, own: Sequence[int], parent: int) -> int | None:
-        self._tell_started(child_id, os.getpid())
+        self._tell_started(child_id)
         channel, stdout, stderr, seed = socket.socket(fileno=own[0]), own[1], own[2], own[3]
         with open(seed, "rb") as file:
             grown = _decode_seed(file.read())
@@ -296,15 +307,17 @@ class Template:
         else:
             self._kill_orphans()
 
-    def _adopt(self, child_id: str, pid: int) -> None:
+    def _adopt(self, request: Adopt) -> None:
         """Look after a container whose template, a child of this one, has died."""
+        pid = request.pid
+        stat = linux.stat_of(pid)
         if pid in self._unclaimed:
-            self._replies.append(Exited(child_id, self._unclaimed.pop(pid)))
-        elif linux.parent_of(pid) != os.getpid():  # its template reaped it, and died before it could tell how it ended
-            self._replies.append(Exited(child_id, -signal.SIGKILL))
+            self._replies.append(Exited(request.child_id, self._unclaimed.pop(pid)))
+        elif stat is None or (stat.parent, stat.begun) != (os.getpid(), request.begun):
+            self._replies.append(Exited(request.child_id, None))  # its template reaped it, and died before it told how
         else:
-            self._ids[pid] = child_id
-            self._pids[child_id] = pid
+            self._ids[pid] = request.child_id
+            self._pids[request.child_id] = pid
 
     def _sweep(self) -> None:
         self._unswept -= 1
@@ -369,6 +382,7 @@ def _freeze() -> None:
 def main(channel: str, directory: str, program: str) -> None:
     """Be a template: `channel` is a descriptor, `program` names the container's function as module:name."""
     reset_signals()
+    refuse_group_one()
     module, _, name = program.partition(":")
     run: Run = getattr(importlib.import_module(module), name)
     for name in _PREIMPORTED:

@@ -87,7 +87,8 @@ class Adopt(_Word, frozen=True, tag=5):
     """A child of yours has died that was a template itself: this was its container, and is your child now."""
 
     child_id: Id
-    child_pid: Pid
+    pid: Pid
+    begun: Integer  #: as in its Started
 
 
 class Sweep(_Word, frozen=True, tag=6):
@@ -101,11 +102,11 @@ class Opened(_Word, frozen=True, tag=20):
 
 
 class Started(_Word, frozen=True, tag=21):
-    """A child exists. A container says so itself."""
+    """A child exists. It says so itself, in the name of its template, before it does anything else."""
 
     child_id: Id
     pid: Pid
-    child_pid: Pid  #: of the template's own child: for a container, the process between the two
+    begun: Integer  #: when, in ticks from the machine's start: no other process of this pid has the same
 
 
 class NotStarted(_Word, frozen=True, tag=22):
@@ -116,10 +117,10 @@ class NotStarted(_Word, frozen=True, tag=22):
 
 
 class Exited(_Word, frozen=True, tag=23):
-    """A child is gone with its process group. `status` is its exit code, or minus the signal that killed it."""
+    """A child is gone with its process group."""
 
     child_id: Id
-    status: Integer
+    status: Integer | None  #: its exit code, or minus the signal that killed it; None if that is not known
 
 
 class Unfit(_Word, frozen=True, tag=24):

@@ -1,7 +1,14 @@
-"""Adopted: processes whose template has died, which the kernel then makes children of this one.
+"""Adopted: containers whose template has died, which this process watches from then on.
 
-Containers among them go on as if nothing had happened; this process watches them in the place of their template. What
-ended containers have left is killed. This module must not know what containers run, or who asked for them.
+They are not its children. When a template dies, the kernel gives its containers to the next process above that adopts
+orphans, most often that of pid 1. Were it this one, a container that kills its parent for the second time would kill
+the server. A file descriptor of a process (pidfd) tells the end of any process, and never means another one that was
+given its number later; but only a parent is told the exit status.
+
+What ended containers have left is not among the children of this process either. It is found by its environment, which
+marks all that descends from a template of this server, or since it was seen below a container before. Finding it takes
+a look at every process of the machine: that is done after a template has died, and at most for a tenth of the time.
+This module must not know what containers run, or who asked for them.
 """
 
 from __future__ import annotations
@@ -9,112 +16,180 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import signal
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterator, Set
 
 import swell.linux as linux
 
 __all__ = ["Adopted"]
 
 LOOK_EVERY_S = 1.0  #: how often to see what adopted containers have started, to know it when they are gone
+SWEEP_PAUSE = 9.0  #: between two sweeps, as a multiple of what the first took
+
+
+class _Watched:
+    """A process whose end is awaited."""
+
+    def __init__(self, name: str | None, pid: int, begun: int, fd: int) -> None:
+        self.name = name  #: None if it was left by a container
+        self.pid = pid
+        self.begun = begun
+        self.fd = fd
+        self.was_killed = False  #: SIGKILL was sent to it while it ran
+
+    def send(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            is_running = not self._has_ended()
+            signal.pidfd_send_signal(self.fd, number)
+            self.was_killed |= is_running and number == signal.SIGKILL
+
+    def _has_ended(self) -> bool:
+        poll = select.poll()
+        poll.register(self.fd, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def reap(self) -> int | None:
+        """Return how it ended, as an exit status; None if that is not known."""
+        with contextlib.suppress(ChildProcessError):  # it is a child of this process only if this is that of pid 1
+            ended = os.waitid(os.P_PIDFD, self.fd, os.WEXITED | os.WNOHANG)
+            if ended is not None:
+                return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+        return -signal.SIGKILL if self.was_killed else None
 
 
 class Adopted:
-    """Watches children that this process did not start, and reaps them."""
+    """Watches processes that have lost their template, and kills what is left of those that have ended."""
 
-    def __init__(self, mark: str, living: Callable[[], Set[int]], on_exit: Callable[[str, int], None]) -> None:
-        """Begin to adopt; must be made on a running event loop.
+    def __init__(self, mark: str, living: Callable[[], Set[int]], on_exit: Callable[[str, int | None], None]) -> None:
+        """Begin with none; must be made on a running event loop.
 
         Args:
             mark: "NAME=value", which the environment of every process below a template of this server has.
-            living: tells the pids of what is wanted: containers and templates.
-            on_exit: hears (name, status) of what was adopted and has ended; a negative status is the signal.
+            living: tells the pids of what is wanted, with all that descends from it: containers and templates.
+            on_exit: hears (name, status) of what was adopted and has ended; a negative status is the signal, None
+                means that it is not known.
         """
         self._mark = mark.encode()
         self._living = living
         self._on_exit = on_exit
         self._loop = asyncio.get_running_loop()
-        self._pidfds: dict[int, int] = {}
-        self._names: dict[int, str] = {}
+        self._begun = linux.begun_at(os.getpid()) or 0  #: what began earlier descends from no template of this server
+        self._watched: dict[int, _Watched] = {}
+        self._exits: list[tuple[str, int | None]] = []  #: told with the next sweep, which kills what these have left
         self._seen: set[tuple[int, int]] = set()  #: what descended from one of them at the last look
-        self._timer: asyncio.TimerHandle | None = None
+        self._looker: asyncio.TimerHandle | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._next_sweep_at = 0.0
         self._is_empty = asyncio.Event()
         self._is_empty.set()
-        linux.adopt_orphans()
 
-    def adopt(self, name: str, pid: int) -> bool:
-        """Watch a process that has become a child of this one; False if it has not, since it ended before."""
-        if linux.parent_of(pid) != os.getpid():
+    def adopt(self, name: str, pid: int, begun: int) -> bool:
+        """Watch a process, the one of that pid that began at `begun`; False if it has ended, or cannot be watched."""
+        if not self._watch(name, pid, begun):
             return False
-        self._names[pid] = name
-        self._watch(pid)
-        if self._timer is None:
-            self._timer = self._loop.call_later(0, self._look)
+        if self._looker is None:
+            self._looker = self._loop.call_later(0, self._look)
         return True
 
     def signal(self, pid: int, number: signal.Signals) -> None:
         """Send a signal to a process that was adopted; SIGKILL goes to all that descends from it, too."""
-        if pid not in self._pidfds:
+        watched = self._watched.get(pid)
+        if watched is None:
             return
         if number == signal.SIGKILL:
-            self._kill_tree(pid)  # not reaped yet: the number still means that process
+            self._kill_tree(watched)
         else:
-            os.kill(pid, number)
+            watched.send(number)
 
     def sweep(self) -> None:
-        """Kill children that come from a template and are not wanted: what dead containers have left."""
-        living = self._living()
-        for pid in linux.children():
-            if pid not in living and pid not in self._pidfds and self._is_ours(pid):
-                self._watch(pid)
-                os.kill(pid, signal.SIGKILL)
-
-    def _is_ours(self, pid: int) -> bool:
-        """Tell whether a child of this process comes from a template, even if it has wiped its environment."""
-        return self._mark in linux.environment_of(pid) or (pid, linux.begun_at(pid)) in self._seen
+        """Kill, soon, what comes from a template and belongs to nothing that is wanted: what containers have left."""
+        if self._sweeper is None:
+            self._is_empty.clear()
+            self._sweeper = self._loop.call_at(max(self._loop.time(), self._next_sweep_at), self._sweep)
 
     async def close(self, patience_s: float) -> None:
-        """Kill what is left, wait for its end, and adopt nothing more. Safe to call twice."""
-        if self._timer is not None:
-            self._timer.cancel()
-        for pid in self._names:
-            self._kill_tree(pid)
-        self.sweep()
-        with contextlib.suppress(TimeoutError):  # stuck in the kernel: nothing more can be done about it
-            await asyncio.wait_for(self._is_empty.wait(), patience_s)
-        for fd in self._pidfds.values():
-            self._loop.remove_reader(fd)
-            os.close(fd)
-        self._pidfds.clear()
-        linux.adopt_orphans(False)
+        """Kill what is left, wait for its end, and watch nothing more. Safe to call twice."""
+        for watched in self._adopted():
+            self._kill_tree(watched)
+        if self._sweeper is not None or self._watched:
+            self.sweep()
+            with contextlib.suppress(TimeoutError):  # stuck in the kernel: nothing more can be done about it
+                await asyncio.wait_for(self._is_empty.wait(), patience_s)
+        for timer in (self._looker, self._sweeper):
+            if timer is not None:
+                timer.cancel()
+        for watched in self._watched.values():
+            self._loop.remove_reader(watched.fd)
+            os.close(watched.fd)
+        self._watched.clear()
+
+    # ------------------------------------------------------------ what they have started
+
+    def _adopted(self) -> list[_Watched]:
+        return [watched for watched in self._watched.values() if watched.name is not None]
 
     def _look(self) -> None:
+        adopted = self._adopted()
         lineage = linux.Lineage()
-        self._seen = {each for pid in self._names for each in lineage.below(pid)}
-        self._timer = self._loop.call_later(LOOK_EVERY_S, self._look) if self._names else None
+        self._seen = {each for watched in adopted for each in lineage.below(watched.pid)}
+        self._looker = self._loop.call_later(LOOK_EVERY_S, self._look) if adopted else None
 
-    def _kill_tree(self, pid: int) -> None:
-        """Kill a child and what descends from it."""
-        found = linux.Lineage().below(pid)
-        linux.kill_group(pid)
-        for each, _ in found:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(each, signal.SIGKILL)
+    def _sweep(self) -> None:
+        self._sweeper = None
+        begun_at = self._loop.time()
+        exits, self._exits = self._exits, []
+        for name, status in exits:  # before the sweep: of a template that is said to have ended, more is known then
+            self._on_exit(name, status)
+        for pid, begun in self._strays():
+            if self._watch(None, pid, begun):
+                self._watched[pid].send(signal.SIGKILL)
+        now = self._loop.time()
+        self._next_sweep_at = now + SWEEP_PAUSE * (now - begun_at)
+        if not self._watched and self._sweeper is None:
+            self._is_empty.set()
 
-    def _watch(self, pid: int) -> None:
-        fd = self._pidfds[pid] = os.pidfd_open(pid)
+    def _strays(self) -> Iterator[tuple[int, int]]:
+        """Iterate over the processes, (pid, when it began), that come from a template and are wanted no longer."""
+        living = self._living()
+        for pid in linux.processes():
+            stat = linux.stat_of(pid)
+            if stat is None or stat.is_zombie or stat.begun < self._begun or pid in self._watched:
+                continue
+            is_ours = (pid, stat.begun) in self._seen or self._mark in linux.environment_of(pid)
+            if is_ours and not linux.descends_from(pid, living):
+                yield pid, stat.begun
+
+    def _kill_tree(self, watched: _Watched) -> None:
+        """Kill a process and what descends from it."""
+        found = linux.Lineage().below(watched.pid)
+        watched.send(signal.SIGKILL)
+        for pid, begun in found:
+            linux.kill_exactly(pid, begun)
+
+    # ------------------------------------------------------------ their ends
+
+    def _watch(self, name: str | None, pid: int, begun: int) -> bool:
+        try:
+            fd = os.pidfd_open(pid)
+        except OSError:  # it is gone; or there are too many open files
+            return False
+        if linux.begun_at(pid) != begun:  # asked only now, when the descriptor means one process and no later one
+            os.close(fd)
+            return False
+        self._watched[pid] = _Watched(name, pid, begun, fd)
         self._is_empty.clear()
         self._loop.add_reader(fd, self._ended, pid)
+        return True
 
     def _ended(self, pid: int) -> None:
-        fd = self._pidfds.pop(pid)
-        self._loop.remove_reader(fd)
-        os.close(fd)
-        linux.kill_group(pid)  # before reaping: until then nobody else can be given this number
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        name = self._names.pop(pid, None)
-        if name is not None:
-            self._on_exit(name, status)
-        self.sweep()  # its orphans are this process's children now
-        if not self._pidfds:
-            self._is_empty.set()
+        watched = self._watched.pop(pid)
+        self._loop.remove_reader(watched.fd)
+        if linux.begun_at(pid) in (None, watched.begun):  # else the number is another's by now
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+        status = watched.reap()
+        os.close(watched.fd)
+        if watched.name is not None:
+            self._exits.append((watched.name, status))
+        self.sweep()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 from collections.abc import Sequence, Set
 from pathlib import Path
 
@@ -159,8 +158,8 @@ class ProcessBackend:
             for container_id, order in list(snapshot.waiting.items()):
                 self._snapshots.withdraw(container_id)
                 orders.append(order)
-            # It dies with its base; what it leaves becomes a child of this process only then.
-            if not snapshot.pid or not self._adopted.adopt(snapshot.id, snapshot.pid):
+            # It dies with its base, but may not have yet; what it says until then is still to be heard.
+            if not snapshot.pid or not self._adopted.adopt(snapshot.id, snapshot.pid, snapshot.begun):
                 self._snapshot_ended(snapshot, how)
         self._adopted.sweep()
         self._order_again(orders, how, was_open=template.is_open)
@@ -178,14 +177,14 @@ class ProcessBackend:
                 self._containers.report_never_started(order.container_id, f"its template ended: {how}")
 
     def _adopt_from(self, parent: Parent) -> None:
-        """Look after the containers of a template that has died in its place."""
-        for container_id, pid in self._containers.left_by(parent):
-            if self._adopted.adopt(container_id, pid):
+        """Watch the containers of a template that has died."""
+        for container_id, pid, begun in self._containers.left_by(parent):
+            if self._adopted.adopt(container_id, pid, begun):
                 self._containers.hand_over(container_id, None)
-            else:  # its template reaped it, and died before it could tell how it ended
-                self._containers.ended(container_id, -signal.SIGKILL)
+            else:  # it has ended; or it cannot be watched, and loses its lifeline by this
+                self._containers.ended(container_id, None)
 
-    def _adopted_ended(self, name: str, status: int) -> None:
+    def _adopted_ended(self, name: str, status: int | None) -> None:
         snapshot = self._snapshots.get(name)
         if snapshot is None:
             self._containers.ended(name, status)
@@ -193,9 +192,9 @@ class ProcessBackend:
             self._snapshot_ended(snapshot, ending(status))
 
     def _wanted(self) -> Set[int]:
-        """Return the pids of the processes below this one that are not to be swept away."""
+        """Return the pids of the processes that are not to be swept away, nor what descends from them."""
         templates = {template.pid for template in (*self._templates.values(), *self._ending)}
-        return templates | self._containers.child_pids() | self._snapshots.pids()
+        return templates | self._containers.pids() | self._snapshots.pids()
 
     # ------------------------------------------------------------ what templates and snapshots say
 
@@ -210,7 +209,7 @@ class ProcessBackend:
                 if snapshot is None:
                     self._containers.hear(reply)
                 elif isinstance(reply, Started):
-                    snapshot.pid = reply.pid
+                    snapshot.pid, snapshot.begun = reply.pid, reply.begun
                 elif isinstance(reply, NotStarted):
                     self._snapshot_ended(snapshot, reply.text)
                 else:
@@ -240,8 +239,8 @@ class ProcessBackend:
         if snapshot.base.has_ended:
             self._adopt_from(snapshot)
         else:
-            for container_id, pid in self._containers.left_by(snapshot):
-                snapshot.base.channel.send(Adopt(container_id, pid))
+            for container_id, pid, begun in self._containers.left_by(snapshot):
+                snapshot.base.channel.send(Adopt(container_id, pid, begun))
                 self._containers.hand_over(container_id, snapshot.base)
         orders = self._containers.withdraw(snapshot)
         if snapshot.state is SnapshotState.LOADING:

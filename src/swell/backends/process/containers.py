@@ -25,6 +25,9 @@ from swell.wire.template import Exited, Interrupt, Kill, Launch, NotStarted, Sta
 __all__ = ["Containers", "Parent"]
 
 TASK_ID = "SWELL_TASK_ID"  #: the environment variable that names a process's container
+#: How often a container is ordered again because its template died before it had forked it. Often, since the code of
+#: others may kill one template after another; not for ever, since its own may do so while it is imported.
+ORDERS_AGAIN_MAX = 10
 
 
 class Parent(Protocol):
@@ -38,11 +41,11 @@ class _Container:
         self, order: LaunchOrder, parent: Parent, captures: Sequence[Capture], lifeline: socket.socket
     ) -> None:
         self.order = order
-        self.parent: Parent | None = parent  #: None when this process has adopted it
+        self.parent: Parent | None = parent  #: None when its template has died, and this process watches it
         self.captures = captures
         self.lifeline = lifeline  #: when it closes, the kernel kills the container
         self.pid: int | None = None
-        self.child_pid = 0  #: of its template's child, which is its parent
+        self.begun = 0  #: when the process `pid` began, in ticks from the machine's start
         self.ordered: Interrupt | Kill | None = None  #: sent to its template, which may die before it has read that
         self.excess: MemoryExcess | None = None  #: it is being killed for the memory that it used
 
@@ -67,7 +70,7 @@ class Containers:
             server_address: where containers are to connect.
             has_gpus: whether this machine has GPUs, so that containers must be told which are theirs.
             log_line_max: characters after which a line of output is split.
-            signal_adopted: sends a signal to a container that this process has adopted.
+            signal_adopted: sends a signal to the container of that pid, whose template has died.
             find_excesses: returns which containers use more memory than their limit allows; called on another thread.
         """
         self._listener = listener
@@ -77,7 +80,7 @@ class Containers:
         self._signal_adopted = signal_adopted
         self._memory = MemoryWatch(find_excesses, self._outgrew)
         self._containers: dict[str, _Container] = {}
-        self._ordered_again: set[str] = set()  #: those whose first template died before it had forked them
+        self._orders_again: dict[str, int] = {}  #: how often, of those whose template died before it had forked them
         self._oom_kills = count_oom_kills()
 
     def fork(self, order: LaunchOrder, parent: Parent) -> None:
@@ -119,25 +122,25 @@ class Containers:
         container.ordered = request
         if container.parent is not None:
             container.parent.channel.send(request)
-        else:
+        elif container.pid is not None:
             number = signal.SIGKILL if isinstance(request, Kill) else signal.SIGINT
-            self._signal_adopted(container.child_pid, number)
+            self._signal_adopted(container.pid, number)
 
     def hear(self, reply: Started | NotStarted | Exited) -> None:
         """Take in what a parent says of a container."""
         match reply:
-            case Started(container_id, pid, child_pid):
+            case Started(container_id, pid, begun):
                 container = self._containers.get(container_id)
                 if container is not None:  # else it was killed in the moment in which it said so
-                    self._started(container, pid, child_pid)
+                    self._started(container, pid, begun)
                     self._listener.container_started(container_id, pid)
             case NotStarted(container_id, text):
                 self._bury(container_id, text)
             case Exited(container_id, status):
                 self.ended(container_id, status)
 
-    def _started(self, container: _Container, pid: int, child_pid: int) -> None:
-        container.pid, container.child_pid = pid, child_pid
+    def _started(self, container: _Container, pid: int, begun: int) -> None:
+        container.pid, container.begun = pid, begun
         limit = container.order.spec.resources.memory_limit_bytes
         if limit is not None:
             self._memory.add(Watched(container.order.container_id, pid, limit))
@@ -147,18 +150,18 @@ class Containers:
         self._containers[container_id].excess = excess
         self.kill(container_id)
 
-    def ended(self, container_id: str, status: int) -> None:
-        """A container's process is gone; a negative status is the signal that killed it."""
+    def ended(self, container_id: str, status: int | None) -> None:
+        """A container's process is gone; a negative status is the signal that killed it, None that it is not known."""
         excess = self._containers[container_id].excess
         if excess is not None and status == -signal.SIGKILL:
             self._bury(container_id, f"killed: it {excess}", excess)
         else:  # it may have ended by itself just before
             self._bury(container_id, self._explain(status))
 
-    def left_by(self, parent: Parent) -> list[tuple[str, int]]:
-        """Return the containers, (id, pid of the template's child), that a template leaves behind, and that live on."""
+    def left_by(self, parent: Parent) -> list[tuple[str, int, int]]:
+        """Return the containers, (id, pid, when it began), that a template leaves behind, and that live on."""
         return [
-            (name, container.child_pid)
+            (name, container.pid, container.begun)
             for name, container in self._containers.items()
             if container.parent is parent and container.pid is not None
         ]
@@ -176,11 +179,10 @@ class Containers:
         return orders
 
     def may_order_again(self, container_id: str) -> bool:
-        """Tell whether a container may be ordered of another template, since the first died; once, and not for ever."""
-        if container_id in self._ordered_again:
-            return False
-        self._ordered_again.add(container_id)
-        return True
+        """Tell whether a container may be ordered of another template, since the last one died; not for ever."""
+        count = self._orders_again.get(container_id, 0) + 1
+        self._orders_again[container_id] = count
+        return count <= ORDERS_AGAIN_MAX
 
     def hand_over(self, container_id: str, parent: Parent | None) -> None:
         """Note which template looks after a container from now on; None if this process does.
@@ -194,7 +196,7 @@ class Containers:
 
     def report_never_started(self, container_id: str, why: str) -> None:
         """Tell the listener that an order came to nothing."""
-        self._ordered_again.discard(container_id)
+        self._orders_again.pop(container_id, None)
         self._listener.container_exited(container_id, why, False)
 
     def close(self) -> None:
@@ -208,10 +210,6 @@ class Containers:
     def pids(self) -> Set[int]:
         """Return the process ids of those that have been forked."""
         return {container.pid for container in self._containers.values() if container.pid is not None}
-
-    def child_pids(self) -> Set[int]:
-        """Return the process ids of their parents, the children of templates."""
-        return {container.child_pid for container in self._containers.values() if container.child_pid}
 
     def _make_pipes(self, container_id: str) -> tuple[list[int], list[Capture]]:
         """Return the ends for the container to write stdout and stderr to, and what reads the other ends."""
@@ -233,7 +231,7 @@ class Containers:
 
     def _bury(self, container_id: str, reason: str, excess: MemoryExcess | None = None) -> None:
         container = self._release(container_id)
-        self._ordered_again.discard(container_id)
+        self._orders_again.pop(container_id, None)
         self._listener.container_exited(container_id, reason, container.pid is not None, excess)
 
     def _release(self, container_id: str) -> _Container:
@@ -244,7 +242,7 @@ class Containers:
             capture.finish()  # all it wrote is heard before its end is
         return container
 
-    def _explain(self, status: int) -> str:
+    def _explain(self, status: int | None) -> str:
         reason = ending(status)
         if status != -signal.SIGKILL:
             return reason

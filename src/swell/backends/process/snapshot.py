@@ -64,6 +64,7 @@ class Snapshot:
         self.state = SnapshotState.LOADING
         self.waiting: dict[str, LaunchOrder] = {}
         self.pid = 0  #: 0 until it is known
+        self.begun = 0  #: when that process began, in ticks from the machine's start
         self._spec, self._environment = order.spec, order.environment
         self._on_output = on_output
         seed = Seed(order.spec, order.environment, dict(variables))

@@ -122,8 +122,10 @@ class Template:
         self._on_end(self, f"{ending(status)}: {said}" if said else ending(status))
 
 
-def ending(status: int) -> str:
-    """Say in words how a process ended; a negative status is the signal that killed it."""
+def ending(status: int | None) -> str:
+    """Say in words how a process ended: negative is the signal that killed it, None that nobody was told."""
+    if status is None:
+        return "ended; how is not known, as its template had died before"
     if status >= 0:
         return f"exited with code {status}"
     try:

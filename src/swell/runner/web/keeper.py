@@ -20,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import resource
 import select
 import signal
 import socket
@@ -31,7 +32,6 @@ from typing import Final, NoReturn
 
 import swell.linux as linux
 from swell.runner.channel import Channel
-from swell.runner.shim import end_as
 from swell.runner.web import seccomp
 from swell.runner.web.ports import Ports, PrivatePorts, Refuge, SharedPorts, moved
 
@@ -112,7 +112,7 @@ class Keeper:
             traceback.print_exc()
             raise
         finally:
-            end_as(code)  # never back into the code of the container, which this process once was
+            _end_as(code)  # never back into the code of the container, which this process once was
 
     def _begin(self) -> None:
         for number in _PASSED_ON:
@@ -183,6 +183,17 @@ class Keeper:
                     os.kill(pid, signal.SIGKILL)
                 os.waitpid(-1, 0)
         return code
+
+
+def _end_as(status: int) -> NoReturn:
+    """End this process as another has: with its exit code, or by the signal that killed it, if `status` is negative."""
+    if status < 0:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [-status])
+        if -status != signal.SIGKILL:
+            signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
+    os._exit(status if status >= 0 else 1)
 
 
 def _admit_both(held: seccomp.Held) -> None:

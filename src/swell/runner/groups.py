@@ -1,0 +1,26 @@
+"""A group that must not be signalled by mistake: number 1, which to the kernel means every process of the same user.
+
+A container whose template has died is a child of the process of pid 1, on most machines. Code that kills the group of
+its parent, `os.killpg(os.getpgid(os.getppid()), 9)`, would kill the server and all else that its user runs: POSIX
+leaves undefined what `killpg(1)` does, and Linux does what `kill(-1)` does. This module must not know containers.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+__all__ = ["refuse_group_one"]
+
+
+def refuse_group_one() -> None:
+    """Have `os.killpg` raise PermissionError for group 1, here and in what is forked; `os.kill(-1)` is as it was."""
+    killpg = os.killpg
+
+    def kill_group(pgid: int, signal: int, /) -> None:
+        """Send a signal to a process group; swell refuses group 1, which means every process of this user."""
+        if pgid == 1:
+            raise PermissionError(errno.EPERM, "process group 1 stands for every process of this user; use os.kill(-1)")
+        killpg(pgid, signal)
+
+    os.killpg = kill_group
