@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from swell.config import Settings
 from swell.edge.gateway.client import Connection
-from swell.edge.gateway.defect_log import DefectLog
 from swell.edge.gateway.exchange import Exchange
 from swell.edge.gateway.refusal import Refusal
+from swell.logs import PeerLog
 
 if TYPE_CHECKING:
     import asyncio
@@ -61,7 +61,7 @@ class House:
 
     def __init__(self) -> None:
         self.settings = Settings(web_head_max=1_024, web_body_max=50)
-        self.defects = DefectLog(logging.getLogger("swell.edge"))
+        self.peers = PeerLog(logging.getLogger("swell.edge"))
         self.heard: list[tuple[bytes, bytes]] = []
         self.done: list[Echo] = []
         self.deserted = 0
@@ -374,7 +374,7 @@ def test_a_client_that_sends_blank_lines_only_is_closed_without_a_word() -> None
 # ---------------------------------------------------------------- defects
 
 
-def test_a_defect_costs_one_request_and_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_defect_costs_one_request_and_its_traceback_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(House):
         def admit(self, client: Connection) -> Exchange:
             raise LookupError("as a defect would")
@@ -386,4 +386,4 @@ def test_a_defect_costs_one_request_and_is_logged_once_a_minute(caplog: pytest.L
         call.send(REQUESTS[0])
         assert call.wire.written.startswith(b"HTTP/1.1 500")
         assert call.wire.is_ended
-    assert [record.exc_info is not None for record in caplog.records] == [True]
+    assert [record.exc_info is not None for record in caplog.records] == [True, False, False]

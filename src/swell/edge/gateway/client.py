@@ -19,30 +19,29 @@ module must not know containers or leases.
 from __future__ import annotations
 
 import asyncio
-import socket
+import logging
 from collections.abc import Callable
 from typing import Any, Final, Protocol, cast
 
 from swell.config import Settings
-from swell.edge.gateway.defect_log import DefectLog
 from swell.edge.gateway.exchange import Exchange
 from swell.edge.gateway.head import RequestHead, response_bytes
 from swell.edge.gateway.readers import EndOfMessage, RequestReader
 from swell.edge.gateway.refusal import Refusal
+from swell.logs import PeerLog
 
 __all__ = ["Connection", "Door", "Timers"]
 
 _IDLE_S: Final = 60.0  #: how long a connection is kept without a request; shorter than what containers keep theirs
 _LINGER_S: Final = 2.0  #: how long what is left of a refused request is read, so that the client reads our answer
 _DRAIN_S: Final = 30.0  #: how long a client may take nothing of what is left for it, once its connection is closing
-_PROBE: Final = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
 
 
 class Door(Protocol):
     """Who is let in."""
 
     settings: Settings
-    defects: DefectLog
+    peers: PeerLog
 
     def enter(self, connection: Connection) -> bool:
         """Count a connection; False if there are too many."""
@@ -123,11 +122,6 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own kind is no subclass
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]) if peer else ""
-        own = transport.get_extra_info("socket")
-        if own is not None:
-            own.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a client that has vanished is noticed
-            for option, seconds in _PROBE:
-                own.setsockopt(socket.IPPROTO_TCP, option, seconds)
         if self._door.enter(self):
             self._time_head()
         elif self._door.turn_away(self):
@@ -189,7 +183,8 @@ class Connection(asyncio.Protocol):
         except Refusal as refusal:
             self._break_off(refusal)
         except Exception as error:
-            self._door.defects.add("a request could not be handled", error)
+            text = "a defect in the edge: a request could not be handled: %r"
+            self._door.peers.log(logging.ERROR, "request not handled", text, error, defect=error)
             self._break_off(Refusal(500, "the edge has failed; its log says how"))
         finally:
             self._is_going_on = False

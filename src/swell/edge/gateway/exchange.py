@@ -13,7 +13,6 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol
 
 from swell.config import Settings
-from swell.edge.gateway.defect_log import DefectLog
 from swell.edge.gateway.framing import LAST_CHUNK, chunk
 from swell.edge.gateway.head import Forwarding, Header, RequestHead, ResponseHead
 from swell.edge.gateway.leases import Leases, Ticket
@@ -24,6 +23,7 @@ from swell.edge.gateway.round_trip import come_back_to
 from swell.edge.gateway.routing import Aim, Router, parameters_of
 from swell.edge.gateway.upstream import Upstream, Upstreams
 from swell.errors import NotFoundError, ResourceExhausted
+from swell.logs import PeerLog
 from swell.model import OutputStatus
 from swell.wire.web import Route
 from swell.wire.web_names import socket_path
@@ -87,19 +87,27 @@ class Means:
         router: Knows the web functions.
         web_dir: Where containers have their sockets.
         loop: On which all of it happens.
+        upstreams_max: How many connections to containers may be open at once.
     """
 
     def __init__(
-        self, settings: Settings, leases: Leases, router: Router, web_dir: str, loop: asyncio.AbstractEventLoop
+        self,
+        settings: Settings,
+        leases: Leases,
+        router: Router,
+        web_dir: str,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        upstreams_max: int,
     ) -> None:
         self.settings = settings
         self.leases = leases
         self.router = router
         self.web_dir = web_dir
         self.loop = loop
-        self.upstreams = Upstreams()
+        self.peers = PeerLog(log)
+        self.upstreams = Upstreams(self.peers, upstreams_max)
         self.parking: Parking[Exchange] = Parking(settings.web_connections_max)
-        self.defects = DefectLog(log)
 
 
 class Exchange:
@@ -175,7 +183,8 @@ class Exchange:
     def _check(self, task: asyncio.Task[None]) -> None:
         """Whatever goes wrong in a task, the request is answered, and its slot comes back."""
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._means.defects.add("a request did not get to its container", error)
+            text = "a defect in the edge: a request did not get to its container: %r"
+            self._means.peers.log(logging.ERROR, "request not sent", text, error, defect=error)
             self._release(FAILURE)
             self._refuse(Refusal(500, "a defect in the edge, which has logged it"))
 
@@ -218,6 +227,10 @@ class Exchange:
             upstream = await self._means.upstreams.connect(path)
         except OSError:
             self._not_accepted()
+            return
+        except Refusal as refusal:
+            self._release(TERMINATED)
+            self._refuse(refusal)
             return
         if self._ticket is None or self._is_deserted:
             upstream.abort()
