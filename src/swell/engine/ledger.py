@@ -20,7 +20,7 @@ from swell.engine.public_variants import PublicVariants
 from swell.model import AutoscalerSettings, CallKind, Node
 from swell.policy.pace import Pace
 from swell.policy.placement import NodeRoom
-from swell.records import FunctionGone, Record
+from swell.records import FunctionGone, FunctionRecord, Record
 from swell.wire.messages import Message
 
 __all__ = ["KnownNode", "Ledger"]
@@ -61,6 +61,7 @@ class Ledger:
         self.settings = settings
         self.apps: dict[str, App] = {}
         self.pools: dict[str, Pool] = {}
+        self.dormant: dict[str, App] = {}  #: the apps of variants that are put away, by the variant
         self.public_variants: dict[str, PublicVariants] = {}  #: by the function that they are variants of
         self.calls: dict[str, Call] = {}
         self.containers: dict[str, Container] = {}
@@ -197,6 +198,15 @@ class Ledger:
         if pool.is_recorded:
             pool.is_recorded = False
             self.persist(FunctionGone(pool.id))
+
+    def add_dormant(self, app: App, record: FunctionRecord) -> None:
+        """Keep the record of a variant that is put away."""
+        app.dormant[record.function_id] = record
+        self.dormant[record.function_id] = app
+
+    def remove_dormant(self, app: App, function_id: str) -> None:
+        """Drop the record of a variant that comes back, or is forgotten."""
+        del app.dormant[function_id], self.dormant[function_id]
 
     def no_longer_public(self, pool: Pool) -> None:
         """Remove a variant from the public ones of its function."""
