@@ -10,6 +10,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final, Protocol
 
 from swell.config import Settings
@@ -44,6 +45,7 @@ _FAILURES: Final = {
     OutputStatus.TERMINATED: (503, "the request was cancelled, or its app has stopped"),
     OutputStatus.INIT_FAILURE: (500, "the app could not be started; its logs say why"),
     OutputStatus.INTERNAL_FAILURE: (502, "the container of this request is gone"),
+    OutputStatus.OUT_OF_MEMORY: (502, "the container of this request used more memory than it may, and was killed"),
 }
 
 
@@ -380,10 +382,27 @@ class Exchange:
             if self._client is not None:
                 self._finish()
         else:
+            refusal = Refusal(502, fault or "the container broke the connection off before it had answered")
             ticket, self._ticket = self._ticket, None
-            if ticket is not None:
+            if ticket is None:
+                self._fail(refusal)
+            elif fault or self._answer is not None:
                 ticket.release_in_doubt(FAILURE)
-            self._fail(Refusal(502, fault or "the container broke the connection off before it had answered"))
+                self._fail(refusal)
+            else:  # the server knows why, if the container is gone
+                ticket.release_in_doubt(FAILURE, partial(self._tell_lost, refusal))
+
+    def _tell_lost(self, refusal: Refusal, status: OutputStatus | None, text: str) -> None:
+        """Tell the client how its container ended, if it has."""
+        if not self._is_deserted:
+            self._fail(refusal if status is None else self._refusal_of(status, text))
+
+    def _refusal_of(self, status: OutputStatus, text: str) -> Refusal:
+        """Return what the client is told when the server ends its request."""
+        if status is OutputStatus.OUT_OF_MEMORY:
+            route = self._aim.route
+            self._means.peers.warning("out of memory", "a request to %s failed: %s", route.label, text)
+        return Refusal(*_FAILURES.get(status, (502, text)))
 
     def upstream_full(self, *, is_full: bool) -> None:
         """The container reads slower than the client sends, or has caught up."""
@@ -411,12 +430,12 @@ class Exchange:
 
     def ended(self, status: OutputStatus, text: str) -> None:
         """The server ends it: before it had a container, or while it has it."""
-        code, why = _FAILURES.get(status, (502, text))
+        refusal = self._refusal_of(status, text)
         if self._ticket is not None and self._ticket.leased_at is None:
             self._ticket = None
             if status is OutputStatus.TERMINATED and self._follow_label():
                 return
-        self._fail(Refusal(code, why))
+        self._fail(refusal)
         self._abandon()
 
     def desert(self) -> None:

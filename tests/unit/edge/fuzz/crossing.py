@@ -134,11 +134,13 @@ class Leases:
         self.means: Means | None = None
         self.way: Callable[[], str] = lambda: "whole"
         self.wires: list[SiteWire] = []
+        self.tickets: list[Ticket] = []
         self.held = 0  #: leases that are not released
 
     def ask(self, function_id: str, method: str, parameters: bytes, who: Exchange) -> Ticket:
         del function_id
         ticket = Ticket(cast("Any", self), f"fc-{len(self.wires)}", who)
+        self.tickets.append(ticket)
         self._loop.call_soon(lambda: self._lease(ticket, method))
         return ticket
 
@@ -159,7 +161,9 @@ class Leases:
         ticket.who.leased("co-1")
 
     def forget(self, ticket: Ticket) -> bool:
-        is_known = ticket.who is not None or ticket.leased_at is not None
+        is_known = ticket in self.tickets
+        if is_known:
+            self.tickets.remove(ticket)
         ticket.who = None
         return is_known
 
