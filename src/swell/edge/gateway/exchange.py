@@ -59,6 +59,10 @@ class Client(Protocol):
         """Send bytes of the answer."""
         ...
 
+    def ask_for_body(self) -> None:
+        """Expect the body, which the client has held back until it is told to send it."""
+        ...
+
     def hold(self, *, is_held: bool) -> None:
         """Take no more of the request from the network for now, or go on."""
         ...
@@ -309,6 +313,8 @@ class Exchange:
         """Pass on what is said before the answer proper."""
         if self._client is not None and self._head.version == "1.1":
             self._client.send(head.written(self._head, chunked=False, close=False))
+            if head.status == 100:
+                self._client.ask_for_body()
 
     def answer(self, head: ResponseHead) -> None:
         """The head of the answer is there."""
