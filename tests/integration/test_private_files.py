@@ -349,5 +349,17 @@ def test_no_link_in_the_place_of_a_log_is_followed(tmp_path: Path, caplog: pytes
     assert caplog.text.count("is a symbolic link") == 1, "it is said once, and the server goes on"
     assert mode(tmp_path / "logs" / "ap-2.jsonl") == 0o600
     with pytest.raises(InvalidError, match="is a symbolic link"):
-        asyncio.run(logbook.read(Wanted("ap-1")))
+        asyncio.run(anext(logbook.read(Wanted("ap-1"))))
     logbook.close()
+
+
+def test_a_file_that_is_refused_keeps_what_is_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "kept"
+    path.write_bytes(b"of somebody")
+    path.chmod(0o666)
+    with pytest.raises(InvalidError, match="others may write"):
+        open_file(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    assert path.read_bytes() == b"of somebody"
+    path.chmod(0o600)
+    os.close(open_file(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC))
+    assert path.read_bytes() == b""
