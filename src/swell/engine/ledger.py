@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterable
 
 from swell.config import Settings
 from swell.engine.app import App
@@ -148,15 +149,19 @@ class Ledger:
         """Note that a call concerns a client, so that the client's end is noticed."""
         self.calls_of.setdefault(client, {})[call.id] = call
         if client in self.lagging:
-            self.hold_if_told(client, call)
+            self.hold_if_told(client, (call,))
 
-    def hold_if_told(self, client: int, call: Call) -> None:
-        """Hold the inputs of a call whose results would be sent to a client that does not read.
+    def hold_if_told(self, client: int, calls: Iterable[Call]) -> None:
+        """Hold the inputs of those calls whose results would be sent to a client that does not read.
 
         A spawned call's are written down, and a request's bytes do not pass here.
         """
-        if call.client == client and call.kind in (CallKind.REMOTE, CallKind.MAP):
-            call.pool.backlog.hold(call)
+        told: dict[str, list[Call]] = {}
+        for call in calls:
+            if call.client == client and call.kind in (CallKind.REMOTE, CallKind.MAP):
+                told.setdefault(call.pool.id, []).append(call)
+        for held in told.values():
+            held[0].pool.backlog.hold(held)
 
     def unbind(self, call: Call) -> None:
         """Forget a call that is over, or that is left to the store."""
