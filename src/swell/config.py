@@ -169,8 +169,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         float,
         Meta(
             gt=0,
-            description="How long the head of a request may take, and a pause within its body; at the admin port, also "
-            "a pause in reading the answer.",
+            description="How long the head of a request may take, a pause within its body, and a pause in reading the "
+            "answer.",
         ),
     ] = 30.0
     web_wait_s: Annotated[

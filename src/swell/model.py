@@ -86,7 +86,9 @@ class OutputStatus(IntEnum):
     INIT_FAILURE = 5  #: no container could start; the payload, if any, is the exception of the start
     INTERNAL_FAILURE = 6  #: the platform lost it too often; the payload is empty
     GENERATOR_DONE = 7  #: a generator is exhausted; the payload is the number of items it yielded
-    OUT_OF_MEMORY = 8  #: it had its container alone, which used more memory than it may; the payload says how much
+    #: Its container used more memory than it may, and was killed; it had that alone, or is a request over HTTP. The
+    #: payload says how much.
+    OUT_OF_MEMORY = 8
 
 
 _FEW = Meta(max_length=1_000)  #: parts of one function

@@ -187,7 +187,8 @@ def open_file(path: str | os.PathLike[str], flags: int, *, is_secret: bool = Fal
     path = os.fspath(path)
     try:
         # O_NONBLOCK: a pipe that stands there must not have us wait for who never comes. Files know no waiting.
-        fd = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, _FILE)
+        # O_TRUNC has to wait until the file is known to be ours.
+        fd = os.open(path, flags & ~os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, _FILE)
     except OSError:
         check_entry(path)  # what it is says more than why it cannot be opened
         raise
@@ -198,6 +199,8 @@ def open_file(path: str | os.PathLike[str], flags: int, *, is_secret: bool = Fal
             raise InvalidError(f"{path} is no file: remove it")
         if found.st_mode & _OTHERS and found.st_uid == os.geteuid():
             os.fchmod(fd, _FILE)
+        if flags & os.O_TRUNC:
+            os.ftruncate(fd, 0)
     except BaseException:
         os.close(fd)
         raise

@@ -62,7 +62,7 @@ async def test_while_the_server_does_not_read_no_request_is_let_in(
         asked += 1_000
         await _tick()
     settings = Settings()
-    means: Any = SimpleNamespace(settings=settings, leases=leases, defects=None)
+    means: Any = SimpleNamespace(settings=settings, leases=leases, peers=None)
     gateway = Gateway(means, Any, "token", traffic := Traffic(), connections_max=1)  # type: ignore[arg-type]
     client: Any = SimpleNamespace(head=SimpleNamespace(target=b"/", host=b"localhost"))
     with pytest.raises(Refusal) as refused:

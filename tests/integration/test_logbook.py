@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from swell.server.logbook import LOOK_EVERY_S, Entry, Follower, Logbook, Wanted
+from swell.server.logbook import ENTRIES_MAX, LOOK_EVERY_S, Entry, Follower, Logbook, Wanted
 
 BEGAN = 1_800_000_000.0
 KEEP_S = 7 * 86_400.0
@@ -104,4 +104,16 @@ def test_a_full_disk_ends_nothing(
     assert [record.getMessage() for record in caplog.records] == [
         f"what containers write cannot be kept in {tmp_path}: [Errno 28] No space left on device"
     ]
+    logbook.close()
+
+
+async def test_the_latest_are_as_many_as_were_asked_for_though_more_is_written_meanwhile(tmp_path: Path) -> None:
+    logbook = Logbook(tmp_path, 1 << 20, KEEP_S)
+    for number in range(ENTRIES_MAX + 50):
+        logbook.write(entry(f"line {number}"))
+    pieces = logbook.read(Wanted("ap-1", tail=ENTRIES_MAX + 10))
+    found = await anext(pieces)
+    logbook.write(entry("too late"))
+    found += [each async for piece in pieces for each in piece]
+    assert [each.text.strip() for each in found] == [f"line {number}" for number in range(40, ENTRIES_MAX + 50)]
     logbook.close()

@@ -355,3 +355,15 @@ def test_no_link_in_the_place_of_a_log_is_followed(tmp_path: Path, caplog: pytes
 
 async def _read(logbook: Logbook, app_id: str) -> list[Entry]:
     return [entry async for piece in logbook.read(Wanted(app_id)) for entry in piece]
+
+
+def test_a_file_that_is_refused_keeps_what_is_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "kept"
+    path.write_bytes(b"of somebody")
+    path.chmod(0o666)
+    with pytest.raises(InvalidError, match="others may write"):
+        open_file(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    assert path.read_bytes() == b"of somebody"
+    path.chmod(0o600)
+    os.close(open_file(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC))
+    assert path.read_bytes() == b""

@@ -8,6 +8,8 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
+import pytest
+
 from swell.logs import KINDS_MAX, LINE_MAX, WINDOW_S, JsonLines, Lines, PeerLog
 
 
@@ -139,3 +141,16 @@ def test_what_is_below_the_level_of_the_logger_does_not_use_up_the_number() -> N
     peers.log(logging.INFO, "bad frame", "not for this log")
     peers.warning("bad frame", "for this log")
     assert lines.lines == ["for this log"]
+
+
+def test_of_defects_of_one_kind_one_a_minute_has_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    peers = PeerLog(logging.getLogger("swell.peers"), now=clock)
+
+    def found(kind: str) -> bool:
+        peers.log(logging.ERROR, kind, "a defect: %r", error := LookupError("x"), defect=error)
+        return caplog.records[-1].exc_info is not None
+
+    assert [found("reading"), found("reading"), found("writing")] == [True, False, True]
+    clock.now += WINDOW_S
+    assert [found("reading"), found("reading")] == [True, False]

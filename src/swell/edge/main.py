@@ -87,7 +87,9 @@ class Edge:
         self._loop.add_reader(options.lifeline_fd, self.end, "the server is gone")
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self.end, f"the edge got {number.name}")
-        means = Means(settings, self._leases, self._router, options.web_dir, self._loop)
+        means = Means(
+            settings, self._leases, self._router, options.web_dir, self._loop, upstreams_max=self._shares.upstream
+        )
         gateway = Gateway(
             means,
             ProxyTokens(proxy_tokens_path(settings)),
@@ -106,13 +108,17 @@ class Edge:
         if self._admin is not None:
             await self._admin.stop()
 
-    def _report(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Log what no code has caught. That descriptors are short is no defect, and comes once for each client."""
+    def _report(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Log an exception that no code has caught. A client chooses how often it comes, so its lines are limited.
+
+        A lack of descriptors is not a defect.
+        """
         error = context.get("exception")
         if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
             self._peers.warning("out of descriptors", "a connection cannot be accepted: %s", error.strerror)
         else:
-            loop.default_exception_handler(context)
+            kind, text = f"uncaught {type(error).__name__}", "a defect in the edge: %s: %r"
+            self._peers.log(logging.ERROR, kind, text, context.get("message", ""), error, defect=error)
 
     def _check(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:

@@ -200,8 +200,9 @@ class Apps:
             ledger.forget(pool)
             if not app.suspended:
                 ledger.discard(pool)
-        if app.kind.is_lasting and not app.suspended:
-            for function_id in app.dormant:
+        for function_id in list(app.dormant):
+            ledger.remove_dormant(app, function_id)
+            if app.kind.is_lasting and not app.suspended:
                 ledger.persist(FunctionGone(function_id))
         for client, request in app.closers:
             ledger.tell(client, Done(request))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
+from collections.abc import Iterable
 
 from swell.engine.call import Call
 from swell.engine.span import Part, Span
@@ -33,16 +34,20 @@ class Backlog:
     def __len__(self) -> int:
         return self.count + self.delayed_count + self.held_count
 
-    def hold(self, call: Call) -> None:
-        """Keep what waits of a call, and what will, until `let_go`."""
-        if call.id in self._held:
-            return
-        queue = self._held[call.id] = self._queues.pop(call.id, None) or deque()
-        if queue:
-            self._turns.remove(call)
-        size = sum(len(span) for span in queue)
-        self.count -= size
-        self.held_count += size
+    def hold(self, calls: Iterable[Call]) -> None:
+        """Keep what waits of calls, and what will, until `let_go`. The cost is that of a look at all calls here."""
+        waiting: set[str] = set()
+        for call in calls:
+            if call.id in self._held:
+                continue
+            queue = self._held[call.id] = self._queues.pop(call.id, None) or deque()
+            if queue:
+                waiting.add(call.id)
+            size = sum(len(span) for span in queue)
+            self.count -= size
+            self.held_count += size
+        if waiting:
+            self._turns = deque(call for call in self._turns if call.id not in waiting)
 
     def let_go(self, call: Call) -> None:
         """Have what waits of a call run as any other."""

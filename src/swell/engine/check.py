@@ -47,6 +47,8 @@ def check(ledger: Ledger) -> None:
 
 def _check_variants(ledger: Ledger) -> None:
     """Assert that each variant is either a pool or put away, that public ones are few, and that idle ones will go."""
+    dormant = {function_id: app for app in ledger.apps.values() for function_id in app.dormant}
+    assert ledger.dormant == dormant, "the index of variants that are put away is off"
     for app in ledger.apps.values():
         both = app.dormant.keys() & ledger.pools.keys()
         assert not both, f"{both}: put away, and a pool"

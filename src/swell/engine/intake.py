@@ -303,8 +303,7 @@ class Intake:
         calls = ledger.calls_of.get(client, {}).values()
         if is_lagging:
             ledger.lagging.add(client)
-            for call in calls:
-                ledger.hold_if_told(client, call)
+            ledger.hold_if_told(client, calls)
         else:
             ledger.lagging.discard(client)
             for call in calls:

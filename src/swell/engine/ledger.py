@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterable
 
 from swell.config import Settings
 from swell.engine.app import App
@@ -20,7 +21,7 @@ from swell.engine.public_variants import PublicVariants
 from swell.model import AutoscalerSettings, CallKind, Node
 from swell.policy.pace import Pace
 from swell.policy.placement import NodeRoom
-from swell.records import FunctionGone, Record
+from swell.records import FunctionGone, FunctionRecord, Record
 from swell.wire.messages import Message
 
 __all__ = ["KnownNode", "Ledger"]
@@ -61,6 +62,7 @@ class Ledger:
         self.settings = settings
         self.apps: dict[str, App] = {}
         self.pools: dict[str, Pool] = {}
+        self.dormant: dict[str, App] = {}  #: the apps of variants that are put away, by the variant
         self.public_variants: dict[str, PublicVariants] = {}  #: by the function that they are variants of
         self.calls: dict[str, Call] = {}
         self.containers: dict[str, Container] = {}
@@ -147,15 +149,19 @@ class Ledger:
         """Note that a call concerns a client, so that the client's end is noticed."""
         self.calls_of.setdefault(client, {})[call.id] = call
         if client in self.lagging:
-            self.hold_if_told(client, call)
+            self.hold_if_told(client, (call,))
 
-    def hold_if_told(self, client: int, call: Call) -> None:
-        """Hold the inputs of a call whose results would be sent to a client that does not read.
+    def hold_if_told(self, client: int, calls: Iterable[Call]) -> None:
+        """Hold the inputs of those calls whose results would be sent to a client that does not read.
 
         A spawned call's are written down, and a request's bytes do not pass here.
         """
-        if call.client == client and call.kind in (CallKind.REMOTE, CallKind.MAP):
-            call.pool.backlog.hold(call)
+        told: dict[str, list[Call]] = {}
+        for call in calls:
+            if call.client == client and call.kind in (CallKind.REMOTE, CallKind.MAP):
+                told.setdefault(call.pool.id, []).append(call)
+        for held in told.values():
+            held[0].pool.backlog.hold(held)
 
     def unbind(self, call: Call) -> None:
         """Forget a call that is over, or that is left to the store."""
@@ -197,6 +203,15 @@ class Ledger:
         if pool.is_recorded:
             pool.is_recorded = False
             self.persist(FunctionGone(pool.id))
+
+    def add_dormant(self, app: App, record: FunctionRecord) -> None:
+        """Keep the record of a variant that is put away."""
+        app.dormant[record.function_id] = record
+        self.dormant[record.function_id] = app
+
+    def remove_dormant(self, app: App, function_id: str) -> None:
+        """Drop the record of a variant that comes back, or is forgotten."""
+        del app.dormant[function_id], self.dormant[function_id]
 
     def no_longer_public(self, pool: Pool) -> None:
         """Remove a variant from the public ones of its function."""

@@ -25,6 +25,7 @@ __all__ = ["ProtocolError", "Settler", "settled_in"]
 
 SUCCESS, FAILURE, TIMEOUT = OutputStatus.SUCCESS, OutputStatus.FAILURE, OutputStatus.TIMEOUT
 TERMINATED, OUT_OF_MEMORY = OutputStatus.TERMINATED, OutputStatus.OUT_OF_MEMORY
+INTERNAL_FAILURE = OutputStatus.INTERNAL_FAILURE
 STATUSES = frozenset(int(status) for status in OutputStatus)
 #: Parallel inputs share a container with many; only after so many crashes is one made to run alone.
 ALONE_AFTER = 3
@@ -217,7 +218,7 @@ class Settler:
         was_alone = container.holds == 1
         for delivery in reversed(held):
             if delivery.mode == LEASE:
-                self._broken_off(delivery, reason, now)
+                self._broken_off(delivery, reason, now, INTERNAL_FAILURE if excess is None else OUT_OF_MEMORY)
                 continue
             is_head = delivery is held[0]
             if excess is not None:
@@ -236,7 +237,7 @@ class Settler:
                         f"input {index} was running in {crashes} containers when they died (the last: {reason}); it is "
                         f"not tried again (poison_crashes_max = {limit})"
                     )
-                    ended = settled_in(delivery, index, OutputStatus.INTERNAL_FAILURE, text.encode())
+                    ended = settled_in(delivery, index, INTERNAL_FAILURE, text.encode())
                     self._results.settle(call, segment, [ended], now)
                 else:
                     self._record_attempt(call, index, 0.0)
@@ -266,7 +267,7 @@ class Settler:
         may_be_guilty = is_head or delivery.mode != "serial"
         self.requeue(delivery, positions, now, suspected=may_be_guilty, lost=lost, alone_after=0)
 
-    def _broken_off(self, delivery: Delivery, reason: str, now: float) -> None:
+    def _broken_off(self, delivery: Delivery, reason: str, now: float, status: OutputStatus) -> None:
         """Requests have lost their container: they fail, since nobody knows what they have done there."""
         for position in sorted(delivery.open):
             call, segment, index = delivery.locate(position)
@@ -274,7 +275,7 @@ class Settler:
             if position not in delivery.void:
                 call.add_running(-1)
                 text = f"its container is gone: {reason}; a request is not run twice"
-                ended = settled_in(delivery, index, OutputStatus.INTERNAL_FAILURE, text.encode())
+                ended = settled_in(delivery, index, status, text.encode())
                 self._results.settle(call, segment, [ended], now)
         delivery.open.clear()
         delivery.void.clear()

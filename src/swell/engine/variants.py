@@ -105,14 +105,12 @@ class Variants:
         return None if self._ledger.is_stopping else self._bring_back(message.function_id, client, now)
 
     def _bring_back(self, function_id: str, client: int, now: float) -> Pool | None:
-        if function_id in self._ledger.pools:
+        app = self._ledger.dormant.get(function_id)
+        if app is None or app.closing:
             return None
-        for app in self._ledger.apps.values():
-            record = app.dormant.get(function_id)
-            if record is not None and not app.closing:
-                base = self._base(base_id(self._ledger, record), client, now)
-                return self._find(base, record.changes, client, now, is_public=False)
-        return None
+        record = app.dormant[function_id]
+        base = self._base(base_id(self._ledger, record), client, now)
+        return self._find(base, record.changes, client, now, is_public=False)
 
     def _base(self, function_id: str, client: int, now: float) -> Pool:
         """Return the pool of a function of which somebody wants a variant.
@@ -166,7 +164,7 @@ class Variants:
         pool = Pool(pool_id, app, spec, ledger.settings, deployment)
         pool.changes, pool.base_id, pool.is_pinned, pool.is_public = changes, base.id, base.is_pinned, is_public
         if record is not None:
-            del app.dormant[pool_id]
+            ledger.remove_dormant(app, pool_id)
             pool.set_override(record.override)
             pool.is_recorded = app.kind.is_lasting
         ledger.add_pool(pool)
@@ -216,7 +214,7 @@ class Variants:
         if pool.is_public and pool.override == AutoscalerSettings():
             self._ledger.discard(pool)
         else:
-            pool.app.dormant[pool.id] = pool.record()
+            self._ledger.add_dormant(pool.app, pool.record())
 
     # ------------------------------------------------------------ while they are put away
 
@@ -228,7 +226,7 @@ class Variants:
         if record.is_public and record.override == AutoscalerSettings():
             self._ledger.persist(FunctionGone(record.function_id))
         else:
-            app.dormant[record.function_id] = record
+            self._ledger.add_dormant(app, record)
         return True
 
     def follow(self, app: App, names: Collection[str]) -> None:
@@ -245,12 +243,13 @@ class Variants:
             if record.is_public:
                 self._forget(app, record)
                 continue
-            renewed = app.dormant[record.function_id] = replace(record, override=AutoscalerSettings())
+            renewed = replace(record, override=AutoscalerSettings())
+            self._ledger.add_dormant(app, renewed)
             if app.kind.is_lasting:
                 self._ledger.persist(renewed)
 
     def _forget(self, app: App, record: FunctionRecord) -> None:
-        del app.dormant[record.function_id]
+        self._ledger.remove_dormant(app, record.function_id)
         if app.kind.is_lasting:
             self._ledger.persist(FunctionGone(record.function_id))
 

@@ -216,7 +216,7 @@ class BlockingLink(Link):
                 may_read = threading.get_ident() == self._thread
                 self._writable.modify(self._socket, select.POLLOUT | (select.POLLIN if may_read else 0))
                 for _, events in self._writable.poll(_HEED_S * 1_000):
-                    if events & ~select.POLLOUT:
+                    if may_read and events & ~select.POLLOUT:  # POLLHUP comes unasked, and `send` tells of it
                         self._read()
 
     async def receive(self, box: Box, until: float | None = None) -> Said:

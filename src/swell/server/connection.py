@@ -163,11 +163,11 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """It has read most of what it was sent."""
         self.is_lagging = self._is_unread = False
-        latest, self._latest = self._latest, {}
-        for message in latest.values():
-            self.send(message)
-        if self.role:
+        if self.role:  # before anything is sent, after which it may lag again
             self._switchboard.lags(self, False)
+        latest, self._latest = self._latest, {}
+        for key, message in latest.items():
+            self.send_latest(key, message)
         self._call_back()
         if not self._resting:
             self._pass_on()

@@ -170,14 +170,15 @@ class Logbook:
                 yield piece
 
     def _entries(self, wanted: Wanted, opened: ExitStack) -> Iterator[Entry]:
-        """Open the files and return the entries that are wanted; if only so many are, they are counted first."""
+        """Open the files and return the entries that are wanted; if `tail` bounds them, they are counted first."""
         files = self._open_both(wanted.app_id, opened)
-        skipped = 0
-        if wanted.tail is not None:
-            skipped = max(0, sum(1 for _ in _found(files, wanted)) - wanted.tail)
-            for file in files:
-                file.seek(0)
-        return islice(_found(files, wanted), skipped, None)
+        if wanted.tail is None:
+            return _found(files, wanted)
+        count = sum(1 for _ in _found(files, wanted))
+        for file in files:
+            file.seek(0)
+        # What is written after they were counted is not among them: a follower is shown it.
+        return islice(_found(files, wanted), min(count, max(0, count - wanted.tail)), count)
 
     def _open_both(self, app_id: str, opened: ExitStack) -> list[BinaryIO]:
         """Open the files of an app, the older first. It may be written to, and become the older one, at any moment."""

@@ -151,6 +151,7 @@ def check_empty(ledger: Ledger) -> None:
     left = {
         "apps": list(ledger.apps),
         "pools": list(ledger.pools),
+        "variants that are put away": list(ledger.dormant),
         "public variants": list(ledger.public_variants),
         "calls": list(ledger.calls),
         "containers": list(ledger.containers),

@@ -261,7 +261,8 @@ class Witness:
                 if held.mode == LEASE:
                     self._freed(call)
                     if not is_final(account.state):
-                        account.answer = OutputStatus.INTERNAL_FAILURE
+                        killed = OutputStatus.INTERNAL_FAILURE if excess is None else OutputStatus.OUT_OF_MEMORY
+                        account.answer = killed
                         self._limbo[call.id, index] = call
                     continue
                 if excess is not None and there == 1:
@@ -468,8 +469,8 @@ class Witness:
             case OutputStatus.TIMEOUT:
                 took, limit = now - account.began_at, call.spec.timeout_s
                 assert took >= limit - self.slack_s, f"{call.id} timed out after {took} s of {limit} s"
-            case OutputStatus.INTERNAL_FAILURE:
-                assert account.answer is status, f"{call.id}: its container lives"
+            case OutputStatus.INTERNAL_FAILURE | OutputStatus.OUT_OF_MEMORY:
+                assert account.answer is status, f"{call.id}: its container lives, or had another end"
                 self._limbo.pop((call.id, 0))
             case _:
                 raise AssertionError(f"{call.id} ends as {status.name}, which only its edge can know")

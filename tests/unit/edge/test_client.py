@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from swell.config import Settings
 from swell.edge.gateway.client import Connection
-from swell.edge.gateway.defect_log import DefectLog
 from swell.edge.gateway.exchange import Exchange
 from swell.edge.gateway.refusal import Refusal
+from swell.logs import PeerLog
 
 if TYPE_CHECKING:
     import asyncio
@@ -61,7 +61,7 @@ class House:
 
     def __init__(self) -> None:
         self.settings = Settings(web_head_max=1_024, web_body_max=50)
-        self.defects = DefectLog(logging.getLogger("swell.edge"))
+        self.peers = PeerLog(logging.getLogger("swell.edge"))
         self.heard: list[tuple[bytes, bytes]] = []
         self.done: list[Echo] = []
         self.deserted = 0
@@ -86,14 +86,30 @@ class House:
         return cast("Exchange", Echo(self, client))
 
 
+class Silent(Echo):
+    """An exchange that has no answer yet."""
+
+    def __init__(self, house: House, client: Connection) -> None:
+        self._house, self._client, self._body = house, client, b""
+
+    def complete(self) -> None: ...
+
+
+class Slow(House):
+    """Answers nothing yet."""
+
+    def admit(self, client: Connection) -> Exchange:
+        return cast("Exchange", Silent(self, client))
+
+
 Heard = tuple[list[tuple[bytes, bytes]], bytes, bool]
 
 
 class Call:
     """A client's connection to a house."""
 
-    def __init__(self) -> None:
-        self.house, self.wire = House(), Wire()
+    def __init__(self, house: House | None = None) -> None:
+        self.house, self.wire = house or House(), Wire()
         self.loop = self.house.loop
         self.connection = Connection(self.house, self.loop)
         self.connection.connection_made(cast("asyncio.Transport", self.wire))
@@ -271,6 +287,64 @@ def test_what_was_sent_has_time_to_arrive_as_long_as_some_of_it_does() -> None:
     assert call.wire.is_broken, "a client that takes nothing more is not waited for"
 
 
+def answering() -> Call:
+    """A request that is being answered, by more than the client takes."""
+    call = Call(Slow())
+    call.send(REQUESTS[0])
+    call.connection.send(bytes(100_000))
+    call.wire.unsent = 90_000
+    call.connection.pause_writing()
+    return call
+
+
+def test_a_client_that_takes_nothing_of_its_answer_is_cut_off(caplog: pytest.LogCaptureFixture) -> None:
+    call = answering()
+    patience_s = call.house.settings.web_head_timeout_s
+    call.loop.pass_time(patience_s - 1)
+    assert not call.wire.is_broken
+    call.loop.pass_time(1)
+    assert call.wire.is_broken
+    assert [record.exc_info for record in caplog.records] == [None]
+    call.connection.connection_lost(None)
+    assert call.house.deserted == 1
+
+
+def test_a_client_that_takes_some_of_its_answer_has_time_for_all_of_it() -> None:
+    call = answering()
+    patience_s = call.house.settings.web_head_timeout_s
+    for _ in range(10):
+        call.connection.send(bytes(20_000))  # what was on its way when it was full
+        call.wire.unsent += 19_000
+        call.loop.pass_time(patience_s)
+        assert not call.wire.is_broken
+    call.connection.resume_writing()
+    call.loop.pass_time(10 * patience_s)
+    assert not call.wire.is_broken
+
+
+def test_the_rest_of_an_answer_is_not_waited_for_though_most_of_it_was_taken() -> None:
+    call = answering()
+    call.connection.finished(may_stay=False)
+    call.loop.pass_time(2)
+    call.wire.unsent = 1_000
+    call.connection.resume_writing()
+    call.loop.pass_time(3 * call.house.settings.web_head_timeout_s)
+    assert call.wire.is_broken
+
+
+def test_a_body_has_to_come_once_it_was_asked_for() -> None:
+    call = Call(Slow())
+    call.send(b"POST /b" + HOST + b"Content-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+    patience_s = call.house.settings.web_head_timeout_s
+    call.loop.pass_time(10 * patience_s)
+    assert not call.wire.is_ended
+    call.connection.ask_for_body()
+    call.loop.pass_time(patience_s - 1)
+    assert not call.wire.is_ended
+    call.loop.pass_time(1)
+    assert call.wire.written.startswith(b"HTTP/1.1 408")
+
+
 def test_an_idle_client_that_has_not_read_its_last_answer_is_not_kept_for_ever() -> None:
     call = Call()
     call.send(REQUESTS[0])
@@ -294,23 +368,8 @@ def test_requests_sent_ahead_wait_unread_and_are_all_answered() -> None:
 def test_what_comes_before_the_switch_of_protocols_is_kept_up_to_a_bound() -> None:
     offer = b"GET /ws" + HOST + b"Upgrade: websocket\r\nConnection: upgrade\r\n\r\n"
 
-    class Silent(House):
-        def admit(self, client: Connection) -> Exchange:
-            del client
-            return cast("Exchange", Quiet(self))
-
-    class Quiet(Echo):
-        def __init__(self, house: House) -> None:
-            self._house, self._body = house, b""
-
-        def complete(self) -> None: ...
-
-        def spoilt(self, refusal: Refusal) -> None:
-            call.connection.refuse(refusal)
-
     for size in (1_000, 2_000):
-        call = Call()
-        call.connection._door = Silent()  # pyright: ignore[reportPrivateUsage]
+        call = Call(Slow())
         for piece in (offer, *[b"x" * 100] * (size // 100)):
             call.send(piece)
         assert call.wire.written.startswith(b"HTTP/1.1 400") is (size > 1_024)
@@ -374,7 +433,7 @@ def test_a_client_that_sends_blank_lines_only_is_closed_without_a_word() -> None
 # ---------------------------------------------------------------- defects
 
 
-def test_a_defect_costs_one_request_and_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_defect_costs_one_request_and_its_traceback_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(House):
         def admit(self, client: Connection) -> Exchange:
             raise LookupError("as a defect would")
@@ -386,4 +445,4 @@ def test_a_defect_costs_one_request_and_is_logged_once_a_minute(caplog: pytest.L
         call.send(REQUESTS[0])
         assert call.wire.written.startswith(b"HTTP/1.1 500")
         assert call.wire.is_ended
-    assert [record.exc_info is not None for record in caplog.records] == [True]
+    assert [record.exc_info is not None for record in caplog.records] == [True, False, False]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from crossing import Door, Gateway
 from fakes import Wire
 
 from swell.edge.gateway.client import Connection
 from swell.edge.gateway.exchange import Exchange
 from swell.edge.gateway.round_trip import without_round_trip
+from swell.model import OutputStatus
 
 WAIT_S = 150.0
 REQUEST = b"GET %b HTTP/1.1\r\nHost: here\r\n\r\n"
@@ -107,6 +109,51 @@ def test_what_was_kept_for_a_client_that_never_comes_is_dropped() -> None:
     parked.gateway.loop.pass_time(60.0)
     assert (before, means.parking.kept) == (5, 0)
     assert not parked.come_back().startswith(b"HTTP/1.1 200")
+
+
+class Lost:
+    """A request whose site breaks the connection off before it answers."""
+
+    def __init__(self) -> None:
+        self.gateway = Gateway()
+        self.gateway.leases.way = lambda: "silent"
+        self.client, self.wire = self.gateway.connect()
+        self.client.data_received(REQUEST % b"/path")
+        self.gateway.loop.run()
+        self.gateway.leases.wires[0].abort()
+        self.gateway.loop.run()
+
+    def server_says(self, status: OutputStatus, text: str) -> None:
+        (ticket,) = self.gateway.leases.tickets
+        ticket.resolve(OutputStatus.TERMINATED, status, text)
+
+
+def test_a_client_is_told_that_its_container_used_too_much_memory(caplog: pytest.LogCaptureFixture) -> None:
+    lost = Lost()
+    assert lost.wire.written == b""
+    lost.server_says(OutputStatus.OUT_OF_MEMORY, "its container is gone: it used 612 MiB of memory")
+    assert lost.wire.written.startswith(b"HTTP/1.1 502")
+    assert b"used more memory than it may" in lost.wire.written
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ["a request to site failed: its container is gone: it used 612 MiB of memory"]
+    answer = lost.wire.written
+    lost.gateway.loop.pass_time(10.0)
+    assert (lost.wire.written, lost.gateway.leases.held) == (answer, 0)
+
+
+def test_a_container_that_is_there_has_broken_the_connection_off() -> None:
+    lost = Lost()
+    lost.gateway.loop.pass_time(1.0)
+    assert lost.wire.written.startswith(b"HTTP/1.1 502")
+    assert b"broke the connection off" in lost.wire.written
+    assert lost.gateway.leases.held == 0
+
+
+def test_a_client_that_leaves_while_it_is_unknown_how_its_container_ended_costs_nothing() -> None:
+    lost = Lost()
+    lost.client.connection_lost(None)
+    lost.gateway.loop.pass_time(1.0)
+    assert (lost.wire.written, lost.gateway.leases.held) == (b"", 0)
 
 
 def test_a_client_that_does_not_read_has_its_site_wait() -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from swell.edge.admin.metrics import Measured, exposition
+from swell.edge.admin.metrics import Measured, exposition, routes
 from swell.edge.traffic import Traffic
 from swell.model import AutoscalerSettings, OutputStatus
+from swell.wire import codec
 from swell.wire.inquiries import FunctionRow
-from swell.wire.observe import BOUNDS_S, Counted, FormerMeasures, FunctionMeasures, Observation, Times
+from swell.wire.message import Message
+from swell.wire.observe import BOUNDS_S, Counted, FormerMeasures, FunctionMeasures, Observation, Observe, Times
 
 NO_SETTINGS = AutoscalerSettings()
 
@@ -64,3 +70,20 @@ def test_a_function_that_is_gone_altogether_is_told_no_more() -> None:
 def test_the_methods_of_a_class_go_by_its_name() -> None:
     found = samples([there("Shop.*", 2)], [gone("Shop.*", 1)])
     assert found["swell_inputs_accepted_total", "Shop"] == 4
+
+
+def test_what_it_asks_the_server_is_within_the_bounds_of_messages() -> None:
+    class Asked(Exception):
+        pass
+
+    class Backstage:
+        async def ask(self, _kind: object, question: Callable[[int], Message]) -> None:
+            decoder = codec.PeerDecoder(1 << 20)
+            decoder.trust()
+            raise Asked(*decoder.feed(codec.encode(question(1))))
+
+    (route,) = routes(cast("Any", Backstage()), Traffic())
+    with pytest.raises(Asked) as asked:
+        cast("Any", route).endpoint(None).send(None)
+    ((message, _),) = asked.value.args
+    assert isinstance(message, Observe)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Callable
 from itertools import pairwise
 from typing import cast
 
@@ -11,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swell.edge.gateway.head import Forwarding, Header, RequestHead, ResponseHead
+from swell.edge.gateway.refusal import Refusal
 from swell.edge.gateway.upstream import Upstream, Upstreams
+from swell.logs import PeerLog
 
 
 class Wire:
@@ -35,6 +39,10 @@ class Wire:
 
     def resume_reading(self) -> None:
         pass
+
+
+def upstreams(count_max: int = 100) -> Upstreams:
+    return Upstreams(PeerLog(logging.getLogger("swell.edge")), count_max)
 
 
 class Taken:
@@ -84,7 +92,7 @@ def answered(
     data: bytes, at: list[int], method: bytes = b"GET", *headers: Header, then_ends: bool = False
 ) -> tuple[Taken, Wire, bool]:
     """What is taken of bytes that come in pieces; and whether the connection is good for another request."""
-    pool, wire, taken = Upstreams(), Wire(), Taken()
+    pool, wire, taken = upstreams(), Wire(), Taken()
     upstream = Upstream("site.sock", pool)
     upstream.connection_made(cast("asyncio.Transport", wire))
     upstream.begin(taken, request(method, *headers), TO)
@@ -193,7 +201,7 @@ def test_a_container_that_speaks_unasked_is_not_listened_to() -> None:
     taken, wire, _ = answered(OK + b"Content-Length: 2\r\n\r\nhi", [])
     assert taken.body == b"hi"
     assert not wire.is_broken
-    pool, other = Upstreams(), Wire()
+    pool, other = upstreams(), Wire()
     upstream = Upstream("site.sock", pool)
     upstream.connection_made(cast("asyncio.Transport", other))
     pool.keep(upstream)
@@ -222,7 +230,7 @@ class Exchange(Taken):
 
     def __init__(self, *headers: Header, to: Forwarding = TO) -> None:
         super().__init__()
-        self.pool, self.wire = Upstreams(), Wire()
+        self.pool, self.wire = upstreams(), Wire()
         self.upstream = Upstream("site.sock", self.pool)
         self.upstream.connection_made(cast("asyncio.Transport", self.wire))
         self.upstream.begin(self, request(b"POST", *headers), to)
@@ -320,3 +328,69 @@ def test_what_counts_for_one_request_does_not_count_for_the_next() -> None:
     one.upstream.begin(one, request(b"POST", FIVE), TO)
     one.upstream.write_body(b"123")
     assert not one.is_kept_after(ANSWER)
+
+
+# ---------------------------------------------------------------- how many there may be
+
+
+class Loop:
+    """Makes connections at once."""
+
+    async def create_unix_connection(self, make: Callable[[], Upstream], path: str) -> tuple[Wire, Upstream]:
+        del path
+        wire, upstream = Wire(), make()
+        upstream.connection_made(cast("asyncio.Transport", wire))
+        return wire, upstream
+
+
+@pytest.fixture
+def loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asyncio, "get_running_loop", Loop)
+
+
+def connected(pool: Upstreams, path: str) -> Upstream:
+    try:
+        pool.connect(path).send(None)
+    except StopIteration as made:
+        return cast("Upstream", made.value)
+    raise AssertionError("it waits")
+
+
+@pytest.mark.usefixtures("loop")
+def test_the_connection_that_is_idle_longest_makes_room_for_a_new_one() -> None:
+    pool = upstreams(3)
+    first, second, third = (connected(pool, path) for path in ("a", "b", "a"))
+    for upstream in (second, first):
+        pool.keep(upstream)
+    fourth = connected(pool, "c")
+    assert [each.is_open for each in (first, second, third, fourth)] == [True, False, True, True]
+    assert pool.idle("b") is None
+    assert pool.idle("a") is first
+
+
+@pytest.mark.usefixtures("loop")
+def test_where_all_connections_are_in_use_a_request_is_refused() -> None:
+    pool = upstreams(2)
+    first, second = connected(pool, "a"), connected(pool, "a")
+    with pytest.raises(Refusal, match="2 connections to containers are in use") as refused:
+        connected(pool, "a")
+    assert refused.value.status == 503
+    first.connection_lost(None)
+    connected(pool, "a")
+    pool.keep(second)
+    assert pool.idle("a") is second
+
+
+def test_a_bad_answer_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    taken, _, _ = answered(b"HTTP/1.1 200 OK\r\nX: \x1b[2J\nContent-Length: 0\r\n\r\n", [])
+    assert taken.fault
+    upstream = Upstream("site.sock", upstreams())
+    upstream.connection_made(cast("asyncio.Transport", Wire()))
+    upstream.begin(Taken(), request(), TO)
+    upstream.data_received(b"HTTP/9\x1b[2J\r\n\r\n")
+    upstream.connection_lost(None)
+    (record,) = [each for each in caplog.records if "site.sock" in each.getMessage()][-1:]
+    assert record.levelname == "WARNING"
+    assert record.getMessage().startswith("site.sock: the answer of the container is not valid HTTP: ")
+    assert record.getMessage().isprintable()
+    assert record.exc_info is None

@@ -123,3 +123,20 @@ def test_a_call_can_be_taken_out_with_all_it_has() -> None:
     assert [one.id for one in backlog.calls()] == ["b"]
     assert taken(backlog.take(9)) == [("b", 0, 1)]
     assert len(backlog) == 0
+
+
+def test_calls_that_are_held_wait_and_the_others_keep_their_turns() -> None:
+    backlog, calls = Backlog(), [call(name) for name in "abcd"]
+    a, b, c, d = calls
+    for one in (a, b, c):
+        backlog.add(span(one, 0, 2))
+    backlog.hold([a, c, d])
+    backlog.hold([a])
+    backlog.add(span(d, 0, 1))
+    assert (backlog.count, backlog.held_count) == (2, 5)
+    assert taken(backlog.take(9)) == [("b", 0, 2)]
+    assert not backlog.take(9)
+    for one in (c, a, d):
+        backlog.let_go(one)
+    assert (backlog.count, backlog.held_count) == (5, 0)
+    assert taken(backlog.take(3)) == [("c", 0, 1), ("a", 0, 1), ("d", 0, 1)]

@@ -159,6 +159,12 @@ def test_a_request_is_not_run_twice(diary) -> None:
     assert diary.exits("c1") == ["tell 7: fc-1[0] INTERNAL_FAILURE"]
 
 
+def test_requests_whose_container_used_too_much_memory_end_with_that(diary) -> None:
+    serving(diary, concurrency=Concurrency(2, 2))
+    diary.asks_for("fc-2")
+    assert diary.outgrows("c1") == ["tell 7: fc-2[0] OUT_OF_MEMORY", "tell 7: fc-1[0] OUT_OF_MEMORY"]
+
+
 def test_a_request_that_timed_out_is_not_tried_again(diary) -> None:
     serving(diary, timeout_s=10.0, retry=RetryPolicy(3, 1.0, 0.0))
     assert diary.at(10.1).meanwhile == ["tell 7: fc-1[0] TIMEOUT"]

@@ -26,6 +26,10 @@ def test_delays_grow_by_the_coefficient_up_to_the_maximum() -> None:
     assert delays(RetryPolicy(5, 3.0, 1.0, 20.0), 6) == [1.0, 3.0, 9.0, 20.0, 20.0, None]
 
 
+def test_a_coefficient_of_one_keeps_delays_fixed() -> None:
+    assert delays(RetryPolicy(3, 1.0, 0.2), 4) == [0.2, 0.2, 0.2, None]
+
+
 def test_no_delay_is_below_the_floor() -> None:
     assert delays(RetryPolicy(4, 10.0, 0.1, 5.0), 4, least=1.0) == [1.0, 1.0, 5.0, 5.0]
     assert delays(RetryPolicy(1, 2.0, 0.0), 1, least=1.0) == [1.0]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from swell.errors import Error
 from swell.sdk.blocking import run_blocking
 from swell.sdk.link import BlockingLink
 from swell.wire import codec
@@ -80,3 +81,32 @@ def test_what_arrives_is_read_while_the_server_does_not_take_what_is_sent(tmp_pa
         message, payload = run_blocking(link.receive(link.announcements))
         assert (message, len(payload)) == (Log("ap-1", "f", "ta-1", "stdout"), size)
         link.shut()
+
+
+def test_a_thread_that_only_sends_does_not_read_when_the_server_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread reads, and two at once would tear frames apart."""
+    readers, errors = list[int](), list[Error]()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        link = BlockingLink(f"unix:{tmp_path / 's'}", 16 << 20)
+        monkeypatch.setattr(link, "_read", lambda: readers.append(threading.get_ident()))
+
+        def send() -> None:
+            try:
+                link.send(GetStats(1, "fu-1"), bytes(8 << 20))
+            except Error as error:
+                errors.append(error)
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        connection, _ = listener.accept()
+        connection.settimeout(PATIENCE_S)
+        assert connection.recv(1)  # it has begun to send
+        connection.close()
+        sender.join(PATIENCE_S)
+    assert [str(error) for error in errors] == ["the server is gone"]
+    assert readers == []
+    link.shut()

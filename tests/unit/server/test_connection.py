@@ -264,3 +264,17 @@ async def test_a_stranger_who_leaves_makes_room() -> None:
         line = Line(peers, number, greets=False)
         line.connection.connection_lost(None)
         assert not line.transport.is_closed
+
+
+async def test_who_lags_again_with_what_was_held_back_is_known_to_lag() -> None:
+    line = Line()
+    line.connection.send(m.Log("ap-1", "f", "ta-1", "stdout"), bytes(LAG_MAX))
+    for number in range(6):
+        line.connection.send_latest(number, m.Notice("ap-1", f"{number}" * 1_000_000))
+    line.transport.reads_all()
+    assert line.connection.is_lagging
+    assert line.plane.lagging == [True, False, True]
+    line.transport.reads_all()
+    assert line.plane.lagging == [True, False, True, False]
+    told = [message.text[0] for message in line.transport.sent if isinstance(message, m.Notice)]
+    assert told == ["0", "1", "2", "3", "4", "5"]

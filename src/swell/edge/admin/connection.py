@@ -34,6 +34,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from swell.config import Settings
 from swell.edge.admin.failures import Failure, Problem
 from swell.edge.connections import Connections
+from swell.edge.unread import unread_bytes
 from swell.logs import PeerLog
 
 if TYPE_CHECKING:
@@ -260,12 +261,12 @@ class AdminConnection(H11Protocol):
 
     def _watch_reading(self) -> None:
         if self._unread_timer is None:
-            self._unread = self.transport.get_write_buffer_size()
+            self._unread = unread_bytes(self.transport)
             self._unread_timer = self.loop.call_later(self._patience_s, self._look_at_reading)
 
     def _look_at_reading(self) -> None:
         self._unread_timer = None
-        if self.transport.get_write_buffer_size() > self._unread - PROGRESS:
+        if unread_bytes(self.transport) > self._unread - PROGRESS:
             peers = self._context.peers
             peers.warning("answer unread", "admin port: a client did not read its answer (web_head_timeout_s)")
             self.transport.abort()

@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from swell.bounds import MOMENT_MAX
 from swell.edge.admin.api.operation import Backstage
 from swell.edge.traffic import Traffic
 from swell.model import OutputStatus
@@ -57,7 +58,7 @@ def routes(backstage: Backstage, traffic: Traffic) -> list[BaseRoute]:
 
     async def metrics(_request: Request) -> Response:
         # Decisions are not counted, so none are asked for.
-        seen = await backstage.ask(Observation, lambda number: Observe(number, float("inf")))
+        seen = await backstage.ask(Observation, lambda number: Observe(number, MOMENT_MAX))
         return Response(exposition(Measured(seen, traffic)), headers={"content-type": CONTENT_TYPE_LATEST})
 
     return [Route("/metrics", metrics)]

@@ -7,9 +7,9 @@ Three things happen on a connection, and each has its own bound:
   read at most, stays in the reader, and no more is read meanwhile.
 - **Answering.** An exchange answers one request at a time. A client that does not read its answers fills the transport
   up to its high-water mark; then the exchange is told to send no more, and no further request is looked at, as its
-  answer could be one of the edge's own.
+  answer could be one of the edge's own. A client that then takes nothing for a while is cut off: it keeps a slot.
 - **Ending.** What was sent has to arrive, and what still comes is dropped for a moment. A client that does not read the
-  rest is cut off, once it has taken nothing of it for a while.
+  rest is cut off in the same way.
 
 After a switch of protocols bytes are just bytes, and only the paces of both sides count. A connection serves another
 request only if all of the last one was read, by the count of its own reader, whatever the exchange believes. This
@@ -19,30 +19,29 @@ module must not know containers or leases.
 from __future__ import annotations
 
 import asyncio
-import socket
+import logging
 from collections.abc import Callable
 from typing import Any, Final, Protocol, cast
 
 from swell.config import Settings
-from swell.edge.gateway.defect_log import DefectLog
 from swell.edge.gateway.exchange import Exchange
 from swell.edge.gateway.head import RequestHead, response_bytes
 from swell.edge.gateway.readers import EndOfMessage, RequestReader
 from swell.edge.gateway.refusal import Refusal
+from swell.edge.unread import unread_bytes
+from swell.logs import PeerLog
 
 __all__ = ["Connection", "Door", "Timers"]
 
 _IDLE_S: Final = 60.0  #: how long a connection is kept without a request; shorter than what containers keep theirs
 _LINGER_S: Final = 2.0  #: how long what is left of a refused request is read, so that the client reads our answer
-_DRAIN_S: Final = 30.0  #: how long a client may take nothing of what is left for it, once its connection is closing
-_PROBE: Final = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
 
 
 class Door(Protocol):
     """Who is let in."""
 
     settings: Settings
-    defects: DefectLog
+    peers: PeerLog
 
     def enter(self, connection: Connection) -> bool:
         """Count a connection; False if there are too many."""
@@ -113,8 +112,11 @@ class Connection(asyncio.Protocol):
         self._has_progressed = False  # some of the body has come since its timer was set
         self._is_held = False  # the exchange takes no more for now
         self._is_full = False  # the client reads slower than it is sent to
-        self._undrained = 0  # bytes that the client had not taken when that was last looked at
-        self._timer: asyncio.TimerHandle | None = None
+        self._is_closing = False  # it closes when what was sent is taken
+        self._sent = 0  # bytes
+        self._taken = 0  # of these, when that was last looked at
+        self._timer: asyncio.TimerHandle | None = None  # for what the client sends
+        self._reading_timer: asyncio.TimerHandle | None = None  # for what it reads
 
     # ------------------------------------------------------------ asyncio.Protocol
 
@@ -123,11 +125,6 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own kind is no subclass
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]) if peer else ""
-        own = transport.get_extra_info("socket")
-        if own is not None:
-            own.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a client that has vanished is noticed
-            for option, seconds in _PROBE:
-                own.setsockopt(socket.IPPROTO_TCP, option, seconds)
         if self._door.enter(self):
             self._time_head()
         elif self._door.turn_away(self):
@@ -155,6 +152,7 @@ class Connection(asyncio.Protocol):
         self._transport = None
         self._is_over = True
         self._stop_timer()
+        self._stop_watching()
         self._door.leave(self)
         request, self._request = self._request, None
         if request is not None and request.exchange is not None:
@@ -163,12 +161,15 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client reads slower than it is sent to."""
         self._is_full = True
+        self._watch_reading()
         if self._request is not None and self._request.exchange is not None:
             self._request.exchange.client_full(is_full=True)
 
     def resume_writing(self) -> None:
         """It has caught up."""
         self._is_full = False
+        if not self._is_closing:
+            self._stop_watching()
         if self._request is not None and self._request.exchange is not None:
             self._request.exchange.client_full(is_full=False)
         self._go_on()
@@ -189,7 +190,8 @@ class Connection(asyncio.Protocol):
         except Refusal as refusal:
             self._break_off(refusal)
         except Exception as error:
-            self._door.defects.add("a request could not be handled", error)
+            text = "a defect in the edge: a request could not be handled: %r"
+            self._door.peers.log(logging.ERROR, "request not handled", text, error, defect=error)
             self._break_off(Refusal(500, "the edge has failed; its log says how"))
         finally:
             self._is_going_on = False
@@ -285,7 +287,14 @@ class Connection(asyncio.Protocol):
     def send(self, data: bytes) -> None:
         """Send bytes of an answer."""
         if self._transport is not None:
+            self._sent += len(data)
             self._transport.write(data)
+
+    def ask_for_body(self) -> None:
+        """The client has been told to send the body, which it has held back: from now on it must come."""
+        if not self._is_asked_for:
+            self._is_asked_for = True
+            self._time_body()
 
     def hold(self, *, is_held: bool) -> None:
         """Read no more for now, or go on."""
@@ -376,21 +385,10 @@ class Connection(asyncio.Protocol):
         """Close when the client has taken what was sent, or takes no more of it."""
         transport = self._transport
         if transport is not None:
-            self._is_over = True
+            self._is_over = self._is_closing = True
+            self._stop_timer()
             transport.close()
-            self._undrained = transport.get_write_buffer_size()
-            self._set_timer(_DRAIN_S, self._check_drain)
-
-    def _check_drain(self) -> None:
-        transport = self._transport
-        if transport is None:
-            return
-        left = transport.get_write_buffer_size()
-        if left < self._undrained:
-            self._undrained = left
-            self._set_timer(_DRAIN_S, self._check_drain)
-        else:
-            transport.abort()
+            self._watch_reading()
 
     # ------------------------------------------------------------ patience
 
@@ -410,6 +408,27 @@ class Connection(asyncio.Protocol):
 
     def _stalled(self) -> None:
         self._break_off(Refusal(408, "the body of the request did not go on (web_head_timeout_s)"))
+
+    def _watch_reading(self) -> None:
+        if self._reading_timer is None and self._transport is not None:
+            self._taken = self._sent - unread_bytes(self._transport)
+            patience_s = self._door.settings.web_head_timeout_s
+            self._reading_timer = self._loop.call_later(patience_s, self._check_reading)
+
+    def _check_reading(self) -> None:
+        self._reading_timer = None
+        if self._transport is None:
+            return
+        if self._sent - unread_bytes(self._transport) > self._taken:
+            self._watch_reading()
+        else:
+            self._door.peers.warning("answer unread", "web port: a client did not read its answer (web_head_timeout_s)")
+            self._transport.abort()
+
+    def _stop_watching(self) -> None:
+        if self._reading_timer is not None:
+            self._reading_timer.cancel()
+            self._reading_timer = None
 
     def _set_timer(self, seconds: float, action: Callable[[], None]) -> None:
         self._stop_timer()

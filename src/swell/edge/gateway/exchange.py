@@ -10,10 +10,10 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final, Protocol
 
 from swell.config import Settings
-from swell.edge.gateway.defect_log import DefectLog
 from swell.edge.gateway.framing import LAST_CHUNK, chunk
 from swell.edge.gateway.head import Forwarding, Header, RequestHead, ResponseHead
 from swell.edge.gateway.leases import Leases, Ticket
@@ -24,6 +24,7 @@ from swell.edge.gateway.round_trip import come_back_to
 from swell.edge.gateway.routing import Aim, Router, parameters_of
 from swell.edge.gateway.upstream import Upstream, Upstreams
 from swell.errors import NotFoundError, ResourceExhausted
+from swell.logs import PeerLog
 from swell.model import OutputStatus
 from swell.wire.web import Route
 from swell.wire.web_names import socket_path
@@ -44,6 +45,7 @@ _FAILURES: Final = {
     OutputStatus.TERMINATED: (503, "the request was cancelled, or its app has stopped"),
     OutputStatus.INIT_FAILURE: (500, "the app could not be started; its logs say why"),
     OutputStatus.INTERNAL_FAILURE: (502, "the container of this request is gone"),
+    OutputStatus.OUT_OF_MEMORY: (502, "the container of this request used more memory than it may, and was killed"),
 }
 
 
@@ -55,6 +57,10 @@ class Client(Protocol):
 
     def send(self, data: bytes) -> None:
         """Send bytes of the answer."""
+        ...
+
+    def ask_for_body(self) -> None:
+        """Expect the body, which the client has held back until it is told to send it."""
         ...
 
     def hold(self, *, is_held: bool) -> None:
@@ -87,19 +93,27 @@ class Means:
         router: Knows the web functions.
         web_dir: Where containers have their sockets.
         loop: On which all of it happens.
+        upstreams_max: How many connections to containers may be open at once.
     """
 
     def __init__(
-        self, settings: Settings, leases: Leases, router: Router, web_dir: str, loop: asyncio.AbstractEventLoop
+        self,
+        settings: Settings,
+        leases: Leases,
+        router: Router,
+        web_dir: str,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        upstreams_max: int,
     ) -> None:
         self.settings = settings
         self.leases = leases
         self.router = router
         self.web_dir = web_dir
         self.loop = loop
-        self.upstreams = Upstreams()
+        self.peers = PeerLog(log)
+        self.upstreams = Upstreams(self.peers, upstreams_max)
         self.parking: Parking[Exchange] = Parking(settings.web_connections_max)
-        self.defects = DefectLog(log)
 
 
 class Exchange:
@@ -175,7 +189,8 @@ class Exchange:
     def _check(self, task: asyncio.Task[None]) -> None:
         """Whatever goes wrong in a task, the request is answered, and its slot comes back."""
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._means.defects.add("a request did not get to its container", error)
+            text = "a defect in the edge: a request did not get to its container: %r"
+            self._means.peers.log(logging.ERROR, "request not sent", text, error, defect=error)
             self._release(FAILURE)
             self._refuse(Refusal(500, "a defect in the edge, which has logged it"))
 
@@ -218,6 +233,10 @@ class Exchange:
             upstream = await self._means.upstreams.connect(path)
         except OSError:
             self._not_accepted()
+            return
+        except Refusal as refusal:
+            self._release(TERMINATED)
+            self._refuse(refusal)
             return
         if self._ticket is None or self._is_deserted:
             upstream.abort()
@@ -294,6 +313,8 @@ class Exchange:
         """Pass on what is said before the answer proper."""
         if self._client is not None and self._head.version == "1.1":
             self._client.send(head.written(self._head, chunked=False, close=False))
+            if head.status == 100:
+                self._client.ask_for_body()
 
     def answer(self, head: ResponseHead) -> None:
         """The head of the answer is there."""
@@ -367,10 +388,27 @@ class Exchange:
             if self._client is not None:
                 self._finish()
         else:
+            refusal = Refusal(502, fault or "the container broke the connection off before it had answered")
             ticket, self._ticket = self._ticket, None
-            if ticket is not None:
+            if ticket is None:
+                self._fail(refusal)
+            elif fault or self._answer is not None:
                 ticket.release_in_doubt(FAILURE)
-            self._fail(Refusal(502, fault or "the container broke the connection off before it had answered"))
+                self._fail(refusal)
+            else:  # the server knows why, if the container is gone
+                ticket.release_in_doubt(FAILURE, partial(self._tell_lost, refusal))
+
+    def _tell_lost(self, refusal: Refusal, status: OutputStatus | None, text: str) -> None:
+        """Tell the client how its container ended, if it has."""
+        if not self._is_deserted:
+            self._fail(refusal if status is None else self._refusal_of(status, text))
+
+    def _refusal_of(self, status: OutputStatus, text: str) -> Refusal:
+        """Return what the client is told when the server ends its request."""
+        if status is OutputStatus.OUT_OF_MEMORY:
+            route = self._aim.route
+            self._means.peers.warning("out of memory", "a request to %s failed: %s", route.label, text)
+        return Refusal(*_FAILURES.get(status, (502, text)))
 
     def upstream_full(self, *, is_full: bool) -> None:
         """The container reads slower than the client sends, or has caught up."""
@@ -398,12 +436,12 @@ class Exchange:
 
     def ended(self, status: OutputStatus, text: str) -> None:
         """The server ends it: before it had a container, or while it has it."""
-        code, why = _FAILURES.get(status, (502, text))
+        refusal = self._refusal_of(status, text)
         if self._ticket is not None and self._ticket.leased_at is None:
             self._ticket = None
             if status is OutputStatus.TERMINATED and self._follow_label():
                 return
-        self._fail(Refusal(code, why))
+        self._fail(refusal)
         self._abandon()
 
     def desert(self) -> None:

@@ -46,7 +46,7 @@ class Gateway:
         self, means: Means, tokens: ProxyTokens, admin_token: str, traffic: Traffic, *, connections_max: int
     ) -> None:
         self.settings = means.settings
-        self.defects = means.defects
+        self.peers = means.peers
         self._means = means
         self._tokens = tokens
         self._admin_token = admin_token.encode()

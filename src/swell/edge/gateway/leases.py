@@ -54,13 +54,14 @@ class Waiting(Protocol):
 class Ticket:
     """A request in the eyes of the server. Has a container from `leased` to `release`."""
 
-    __slots__ = ("_leases", "call_id", "leased_at", "who")
+    __slots__ = ("_in_doubt", "_leases", "call_id", "leased_at", "who")
 
     def __init__(self, leases: Leases, call_id: str, who: Waiting) -> None:
         self._leases = leases
         self.call_id = call_id
         self.who: Waiting | None = who
         self.leased_at: float | None = None
+        self._in_doubt: Callable[[OutputStatus | None, str], None] | None = None
 
     def give_up(self) -> None:
         """Nobody waits any more for a container that there is not yet."""
@@ -72,13 +73,26 @@ class Ticket:
             busy_s = 0.0 if self.leased_at is None else time.perf_counter() - self.leased_at
             self._leases.say(Release(self.call_id, int(status), busy_s))
 
-    def release_in_doubt(self, status: OutputStatus) -> None:
+    def release_in_doubt(
+        self, status: OutputStatus, then: Callable[[OutputStatus | None, str], None] | None = None
+    ) -> None:
         """The container has broken the connection off, so that it may be gone.
 
         If it is, the server is about to see it, and should not give its slot to another request before that.
+
+        Args:
+            status: How the request has ended.
+            then: Called once: with how the server has ended the request, or with None if the container is there.
         """
-        self.who = None
-        self._leases.later(_DOUBT_S, lambda: self.release(status))
+        self.who, self._in_doubt = None, then
+        self._leases.later(_DOUBT_S, lambda: self.resolve(status, None, ""))
+
+    def resolve(self, status: OutputStatus, known: OutputStatus | None, text: str) -> None:
+        """End a doubt, if it has not ended: the server has told how the request ended, or does not."""
+        self.release(status)
+        then, self._in_doubt = self._in_doubt, None
+        if then is not None:
+            then(known, text)
 
 
 class Leases(asyncio.Protocol):
@@ -182,13 +196,9 @@ class Leases(asyncio.Protocol):
                 ticket.who.leased(message.container_id)
             case Outputs():
                 ticket = self._tickets.get(message.call_id)
-                if ticket is not None and ticket.who is None:
-                    ticket.release(OutputStatus.TERMINATED)
-                elif ticket is not None and ticket.who is not None:
-                    if ticket.leased_at is None:
-                        self.forget(ticket)
+                if ticket is not None:
                     status = OutputStatus(dict(message.failures).get(0, _SUCCESS))
-                    ticket.who.ended(status, payload[:1_000].decode(errors="replace"))
+                    self._ended(ticket, status, payload[:1_000].decode(errors="replace"))
             case Refused():
                 ticket = self._tickets.pop(message.call_id, None)
                 if ticket is not None and ticket.who is not None:
@@ -201,3 +211,11 @@ class Leases(asyncio.Protocol):
                 pass
             case _:
                 self._end(f"the server said {type(message).__name__}, which is not for an edge")
+
+    def _ended(self, ticket: Ticket, status: OutputStatus, text: str) -> None:
+        if ticket.who is None:
+            ticket.resolve(OutputStatus.TERMINATED, status, text)
+            return
+        if ticket.leased_at is None:
+            self.forget(ticket)
+        ticket.who.ended(status, text)

@@ -6,17 +6,15 @@ This module must not know clients, labels or leases.
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Final, Protocol, cast
 
 from swell.edge.gateway.framing import BodyWriter
 from swell.edge.gateway.head import Forwarding, RequestHead, ResponseHead
 from swell.edge.gateway.readers import ResponseReader
-from swell.edge.gateway.refusal import BadMessage
+from swell.edge.gateway.refusal import BadMessage, Refusal
+from swell.logs import PeerLog
 
 __all__ = ["Taker", "Upstream", "Upstreams"]
-
-log = logging.getLogger("swell.edge")
 
 _IDLE_MAX: Final = 64  #: connections that are kept for one site
 _BUSY_TRIES: Final = 50  #: attempts while a site has more connections to accept than fit its queue
@@ -158,6 +156,7 @@ class Upstream(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own kind is no subclass
+        self._pool.opened(self)
 
     def data_received(self, data: bytes) -> None:
         """Understand a part of an answer."""
@@ -208,7 +207,7 @@ class Upstream(asyncio.Protocol):
         self._pool.forget(self)
         taker, self._taker = self._taker, None
         if self._fault:
-            log.debug("%s: %s", self.path, self._fault)
+            self._pool.peers.warning("connection broken", "%s: %s", self.path, self._fault)
         if taker is not None:
             taker.upstream_lost(in_order=exc is None and not self._fault and self._reader.close(), fault=self._fault)
 
@@ -224,18 +223,26 @@ class Upstream(asyncio.Protocol):
 
 
 class Upstreams:
-    """Connections that are there for the next request, by site."""
+    """Connections to containers: how many there may be, and those that are kept for the next request, by site.
 
-    def __init__(self) -> None:
+    Args:
+        peers: Where it is logged that a container's answer is not valid.
+        count_max: How many connections may be open at once. Where they are, one that is kept makes room for a new one.
+    """
+
+    def __init__(self, peers: PeerLog, count_max: int) -> None:
+        self.peers = peers
+        self._count_max = count_max
+        self._open: set[Upstream] = set()
+        self._connecting = 0
         self._idle: dict[str, list[Upstream]] = {}
+        self._kept: dict[Upstream, None] = {}  # the same, the one that is idle longest first
 
     def idle(self, path: str) -> Upstream | None:
         """Take a connection that is kept, the one used last."""
-        kept = self._idle.get(path)
-        while kept:
-            upstream = kept.pop()
-            if not kept:
-                del self._idle[path]
+        while kept := self._idle.get(path):
+            upstream = kept[-1]
+            self._take(upstream)
             if upstream.is_open:
                 return upstream
         return None
@@ -245,7 +252,26 @@ class Upstreams:
 
         Raises:
             OSError: nobody accepts any there.
+            Refusal: as many are in use as may be open.
         """
+        self._make_room()
+        self._connecting += 1
+        try:
+            return await self._connect(path)
+        finally:
+            self._connecting -= 1
+
+    def _make_room(self) -> None:
+        if len(self._open) + self._connecting < self._count_max:
+            return
+        longest_idle = next(iter(self._kept), None)
+        if longest_idle is None:
+            text = f"{self._count_max} connections to containers are in use, as many as the edge's open files allow"
+            raise Refusal(503, text, [(b"retry-after", b"1")])
+        self.forget(longest_idle)
+        longest_idle.abort()
+
+    async def _connect(self, path: str) -> Upstream:
         loop = asyncio.get_running_loop()
         for tries_left in reversed(range(_BUSY_TRIES)):
             try:
@@ -258,24 +284,33 @@ class Upstreams:
                 return upstream
         raise AssertionError("unreachable")
 
+    def opened(self, upstream: Upstream) -> None:
+        """Count a connection."""
+        self._open.add(upstream)
+
     def keep(self, upstream: Upstream) -> None:
         """Keep a connection for the next request."""
         kept = self._idle.setdefault(upstream.path, [])
         if len(kept) < _IDLE_MAX:
             kept.append(upstream)
+            self._kept[upstream] = None
         else:
             upstream.abort()
 
     def forget(self, upstream: Upstream) -> None:
-        """A connection has ended."""
-        kept = self._idle.get(upstream.path)
-        if kept and upstream in kept:
-            kept.remove(upstream)
-            if not kept:
-                del self._idle[upstream.path]
+        """A connection has ended, or is about to."""
+        self._open.discard(upstream)
+        if upstream in self._kept:
+            self._take(upstream)
+
+    def _take(self, upstream: Upstream) -> None:
+        del self._kept[upstream]
+        kept = self._idle[upstream.path]
+        kept.remove(upstream)
+        if not kept:
+            del self._idle[upstream.path]
 
     def close(self) -> None:
         """End what is kept."""
-        for kept in list(self._idle.values()):
-            for upstream in list(kept):
-                upstream.abort()
+        for upstream in list(self._kept):
+            upstream.abort()

@@ -18,11 +18,11 @@ from messages import Maker
 
 from swell.config import Settings
 from swell.edge.gateway.client import Connection
-from swell.edge.gateway.defect_log import DefectLog
 from swell.edge.gateway.exchange import Exchange
 from swell.edge.gateway.head import Forwarding, RequestHead, ResponseHead
 from swell.edge.gateway.refusal import Refusal
 from swell.edge.gateway.upstream import Upstream, Upstreams
+from swell.logs import PeerLog
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -80,7 +80,7 @@ class _Recorder:
         self.message = Message(start_of(head), _as_h11(head.headers))
         self.head = head
         self.wire = Wire()
-        self._upstream = Upstream("site.sock", Upstreams())
+        self._upstream = Upstream("site.sock", Upstreams(PeerLog(logging.getLogger("fuzz")), 1))
         self._upstream.connection_made(cast("object", self.wire))  # pyright: ignore[reportArgumentType]
         self._upstream.begin(cast("object", self), head, _TO)  # pyright: ignore[reportArgumentType]
         self._door = door
@@ -121,7 +121,7 @@ class _Door:
     def __init__(self) -> None:
         self.recorders: list[_Recorder] = []
         self.to_be_answered = None
-        self.defects = DefectLog(logging.getLogger("fuzz"))
+        self.peers = PeerLog(logging.getLogger("fuzz"))
 
     def enter(self, connection: Connection) -> bool:
         del connection
@@ -310,7 +310,7 @@ class _Taker:
 
 def answers_by_gateway(pieces: list[bytes], method: bytes) -> Reading:
     """Return what a connection to a container makes of pieces, after which that closes the connection."""
-    pool, wire, taker = Upstreams(), Wire(), _Taker()
+    pool, wire, taker = Upstreams(PeerLog(logging.getLogger("fuzz")), 1), Wire(), _Taker()
     upstream = Upstream("site.sock", pool)
     upstream.connection_made(cast("object", wire))  # pyright: ignore[reportArgumentType]
     upstream.begin(taker, RequestHead(method, b"/", "1.1", [(b"host", b"x")]), _TO)

@@ -8,7 +8,6 @@ at once, and it is the one to their own request.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -18,7 +17,6 @@ from messages import Maker
 
 from swell.config import Settings
 from swell.edge.gateway.client import Connection
-from swell.edge.gateway.defect_log import DefectLog
 from swell.edge.gateway.exchange import Exchange, Means
 from swell.edge.gateway.leases import Ticket
 from swell.edge.gateway.proxy_auth import OPEN
@@ -136,11 +134,13 @@ class Leases:
         self.means: Means | None = None
         self.way: Callable[[], str] = lambda: "whole"
         self.wires: list[SiteWire] = []
+        self.tickets: list[Ticket] = []
         self.held = 0  #: leases that are not released
 
     def ask(self, function_id: str, method: str, parameters: bytes, who: Exchange) -> Ticket:
         del function_id
         ticket = Ticket(cast("Any", self), f"fc-{len(self.wires)}", who)
+        self.tickets.append(ticket)
         self._loop.call_soon(lambda: self._lease(ticket, method))
         return ticket
 
@@ -161,7 +161,9 @@ class Leases:
         ticket.who.leased("co-1")
 
     def forget(self, ticket: Ticket) -> bool:
-        is_known = ticket.who is not None or ticket.leased_at is not None
+        is_known = ticket in self.tickets
+        if is_known:
+            self.tickets.remove(ticket)
         ticket.who = None
         return is_known
 
@@ -180,7 +182,7 @@ class Door:
 
     def __init__(self, means: Means) -> None:
         self.settings = means.settings
-        self.defects = means.defects
+        self.peers = means.peers
         self._means = means
 
     def enter(self, connection: Connection) -> bool:
@@ -208,8 +210,8 @@ class Gateway:
         self.loop = Loop()
         self.leases = Leases(self.loop)
         settings = Settings(web_head_max=4_096, web_body_max=100_000)
-        means = Means(settings, cast("Any", self.leases), Router(), "/web", cast("Any", self.loop))
-        means.defects = DefectLog(logging.getLogger("fuzz"))
+        loop = cast("Any", self.loop)
+        means = Means(settings, cast("Any", self.leases), Router(), "/web", loop, upstreams_max=100)
         self.leases.means = means
         self.door = Door(means)
 
