@@ -19,6 +19,7 @@ from msgspec import Meta
 __all__ = [
     "INTEGER_MAX",
     "ITEMS_MAX",
+    "MOMENT_MAX",
     "TEXT_MAX",
     "Code",
     "Count",

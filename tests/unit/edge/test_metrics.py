@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from swell.edge.admin.metrics import Measured, exposition
+from swell.edge.admin.metrics import Measured, exposition, query
 from swell.edge.traffic import Traffic
 from swell.model import AutoscalerSettings, OutputStatus
+from swell.wire import codec
 from swell.wire.inquiries import FunctionRow
 from swell.wire.observe import BOUNDS_S, Counted, FormerMeasures, FunctionMeasures, Observation, Times
 
@@ -37,6 +38,11 @@ def samples(functions: list[FunctionMeasures], former: list[FormerMeasures]) -> 
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
+
+
+def test_the_server_takes_the_query() -> None:
+    sent = query(1)
+    assert codec.for_server(1).feed(codec.encode(sent)) == [(sent, b"")]
 
 
 def test_functions_of_one_name_are_added_up() -> None:

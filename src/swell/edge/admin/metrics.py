@@ -21,12 +21,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from swell.bounds import MOMENT_MAX
 from swell.edge.admin.api.operation import Backstage
 from swell.edge.traffic import Traffic
 from swell.model import OutputStatus
 from swell.wire.observe import BOUNDS_S, Counted, FormerMeasures, FunctionMeasures, Observation, Observe, Times
 
-__all__ = ["METRICS", "Measured", "exposition", "routes"]
+__all__ = ["METRICS", "Measured", "exposition", "query", "routes"]
 
 Samples = Iterable[tuple[tuple[str, ...], float]] | Iterable[tuple[tuple[str, ...], Times]]
 
@@ -56,11 +57,15 @@ def routes(backstage: Backstage, traffic: Traffic) -> list[BaseRoute]:
     """Return the route."""
 
     async def metrics(_request: Request) -> Response:
-        # Decisions are not counted, so none are asked for.
-        seen = await backstage.ask(Observation, lambda number: Observe(number, float("inf")))
+        seen = await backstage.ask(Observation, query)
         return Response(exposition(Measured(seen, traffic)), headers={"content-type": CONTENT_TYPE_LATEST})
 
     return [Route("/metrics", metrics)]
+
+
+def query(number: int) -> Observe:
+    """Return what the server is asked. Decisions are not counted, so none are asked for."""
+    return Observe(number, since=MOMENT_MAX)
 
 
 def exposition(measured: Measured) -> bytes:
