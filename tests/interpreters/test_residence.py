@@ -132,6 +132,11 @@ def test_a_second_server_is_refused_and_leaves_the_first_alone(tmp_path: Path) -
         assert announced(str(tmp_path)) is None
 
 
+def test_a_pipe_in_place_of_the_lock_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "server.lock")
+    assert holder(tmp_path) is None
+
+
 def test_what_a_killed_server_left_is_no_obstacle(residence: Residence) -> None:
     with another(residence.data_dir) as other:
         left = announced(str(residence.data_dir))

@@ -104,8 +104,11 @@ def main(arguments: list[str] | None = None) -> None:
     except (KeyboardInterrupt, click.Abort):
         terminal.text("\nAborted", err=True)
         sys.exit(EXIT_INTERRUPTED)
-    except SystemExit:
-        raise
+    except SystemExit as leaving:
+        if leaving.code is None or isinstance(leaving.code, int):
+            raise
+        terminal.text(f"{leaving.code}", err=True)  # Python would print it as it is, and it may come from a container
+        sys.exit(EXIT_ERROR)
     except BaseException as error:
         if isinstance(error, BrokenPipeError) and _reader_left():
             sys.exit(EXIT_ERROR)

@@ -35,7 +35,8 @@ def holder(data_dir: Path) -> int | None:
     here would let go of its own lock.
     """
     try:
-        lock = os.open(data_dir / LOCK_FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        # O_NONBLOCK: a pipe that stands there must not have us wait for who never comes.
+        lock = os.open(data_dir / LOCK_FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:  # nobody ever had it, or it is not for us to see
         return None
     try:

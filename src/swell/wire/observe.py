@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from swell.bounds import Code, Count, Id, Integer, Limit, Moment, Name, Number, Pid, RequestNumber, Text
+from swell.bounds import Code, Count, Id, Integer, Moment, Name, Number, Pid, RequestNumber, Text
 from swell.model import AutoscalerSettings
 from swell.wire.inquiries import AppRow, ContainerRow, FunctionRow
 from swell.wire.message import Message
@@ -38,7 +38,7 @@ class Observe(Message, frozen=True, tag=164):
     """Answered by Observation."""
 
     request: RequestNumber
-    since: Limit = 0.0  #: only decisions after that; seconds since the epoch; infinity: none
+    since: Moment = 0.0  #: only decisions after that; seconds since the epoch
 
 
 class _Row(Struct, array_like=True, frozen=True, gc=False):

@@ -19,8 +19,10 @@ import swell
 app = swell.App()
 
 @app.local_entrypoint()
-def main(stop: bool = False, say: str = ""):
+def main(stop: bool = False, say: str = "", leave: str = ""):
     print("inside", say)
+    if leave:
+        raise SystemExit(leave)
     if stop:
         raise KeyboardInterrupt
     return 5
@@ -120,6 +122,14 @@ def test_ctrl_c_before_it_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 def test_ctrl_c_again_while_it_is_stopped(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert swell_run(Run(at_end=True), monkeypatch, "some_job.py", "--stop") == 130
     assert capsys.readouterr().err == "\nAborted\n"
+
+
+def test_the_text_with_which_a_program_ends_gives_the_terminal_no_orders(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It may be the text of a `sys.exit` in a container, which ends the program here, too."""
+    assert swell_run(Run(), monkeypatch, "some_job.py", "--leave", "\x1b[2Jgone\ntoo far") == 1
+    assert capsys.readouterr().err == "\\x1b[2Jgone\ntoo far\n"
 
 
 def test_a_result_that_cannot_be_written_is_told(

@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swell.edge.admin.connection import HEADERS_MAX, BoundedParser
+from swell.edge.admin.connection import CHUNKS_MAX, HEADERS_MAX, BoundedParser
 
 HEAD_MAX = 1_000
 BODY_MAX = 100
 HOST = b"Host: localhost\r\n"
 
 
-def parse(data: bytes, cuts: tuple[int, ...] = ()) -> int:
+def parse(data: bytes, cuts: tuple[int, ...] = (), body_max: int = BODY_MAX) -> int:
     """Feed a request in pieces; return the status with which it is refused, 200 if it is taken."""
-    parser = BoundedParser(HEAD_MAX, BODY_MAX)
+    parser = BoundedParser(HEAD_MAX, body_max)
     for start, end in zip((0, *cuts), (*cuts, len(data)), strict=True):
         if piece := data[start:end]:
             parser.receive_data(piece)
@@ -65,3 +65,26 @@ def test_it_makes_no_difference_how_a_request_is_cut(case: tuple[bytes, int], dr
     data, status = case
     cuts = draw.draw(st.lists(st.integers(0, len(data)), max_size=5).map(sorted))
     assert parse(data, tuple(cuts)) == status
+
+
+@pytest.mark.parametrize(("chunks", "status"), [(CHUNKS_MAX, 200), (CHUNKS_MAX + 1, 413)])
+def test_a_body_has_a_bounded_number_of_chunks(chunks: int, status: int) -> None:
+    data = head(b"Transfer-Encoding: chunked") + b"1\r\nx\r\n" * chunks + b"0\r\n\r\n"
+    assert parse(data, body_max=CHUNKS_MAX * 2) == status
+
+
+def test_chunks_are_counted_for_each_body() -> None:
+    parser = BoundedParser(HEAD_MAX, CHUNKS_MAX)
+    for _ in range(2):
+        parser.receive_data(head(b"Transfer-Encoding: chunked") + b"1\r\nx\r\n" * CHUNKS_MAX + b"0\r\n\r\n")
+        while not isinstance(parser.next_event(), h11.EndOfMessage):
+            pass
+        parser.send(h11.Response(status_code=200, headers=[("content-length", "0")]))
+        parser.send(h11.EndOfMessage())
+        parser.start_next_cycle()
+
+
+def test_pieces_that_a_slow_network_makes_are_no_chunks() -> None:
+    size = CHUNKS_MAX + 1
+    data = head(b"Content-Length: %d" % size) + bytes(size)
+    assert parse(data, tuple(range(len(data) - size, len(data))), body_max=size) == 200

@@ -57,6 +57,8 @@ def test_there_and_back_is_the_same(parts: list[str], key: str) -> None:
         b"/%2F/there",
         b"//user@there:80/x?y=//z",
         b"/\r\nSet-Cookie: a=b",
+        b"/there#x",
+        b"/there?a=1#x",
         b"/ \x00\xff",
     ],
 )

@@ -7,7 +7,8 @@ What it can take by that, and where it ends:
   bytes of it. Trailers are dropped. What came in one piece is measured when it has been parsed, and a head may have
   `HEADERS_MAX` headers, because each costs more memory than its bytes.
 - **A body.** Its announced length, or else its size so far, is compared with `admin_body_max` here, in front of every
-  route. uvicorn reads ahead of the app by 64 KiB.
+  route. uvicorn reads ahead of the app by 64 KiB. A body may have `CHUNKS_MAX` chunks: h11 takes as long for a
+  small one as for a large one, and the gateway's requests wait meanwhile, as one process serves both ports.
 - **Requests sent ahead.** h11 stops behind the request that is being answered, and reading pauses: what waits is bytes,
   one read of the socket at most.
 - **An answer that is not read.** The app waits while the socket is full. If the client takes next to nothing for
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["AdminConnection", "BoundedParser", "ConnectionContext"]
 
 HEADERS_MAX: Final = 128  #: of one head
+CHUNKS_MAX: Final = 4_096  #: of one body
 PROGRESS: Final = 4 << 10  #: bytes within the time limit, so that a body or an unread answer counts as going on
 LINGER_S: Final = 2.0  #: how long what a refused client still sends is read, so that it reads the refusal
 
@@ -67,6 +69,7 @@ class BoundedParser(h11.Connection):
         self._head_max = head_max
         self._body_max = body_max
         self._body_size = 0
+        self._chunks = 0
 
     def next_event(self) -> Any:
         """Return what came next, as h11 does.
@@ -81,13 +84,16 @@ class BoundedParser(h11.Connection):
             elif isinstance(event, h11.Data):
                 self._body_size += len(event.data)
                 self._check_size(self._body_size)
+                self._chunks += event.chunk_start
+                if self._chunks > CHUNKS_MAX:
+                    raise _too_large(f"the body of a request may have {CHUNKS_MAX:,} chunks", 413)
         except h11.RemoteProtocolError as error:
             self.error = error
             raise
         return event
 
     def _check_head(self, request: h11.Request) -> None:
-        self._body_size = 0
+        self._body_size = self._chunks = 0
         size, count = len(request.target), 0
         for name, value in request.headers:
             count += 1

@@ -13,8 +13,9 @@ from urllib.parse import quote, unquote
 __all__ = ["come_back_to", "without_round_trip"]
 
 _NAME: Final = b"__swell_call"
-#: What may stand in a Location as it is (RFC 3986). All else is escaped: a browser reads "\\" as "/", and skips tabs.
-_SAFE: Final = (string.ascii_letters + string.digits + "-._~:/?#[]@!$&'()*+,;=%").encode()
+#: What may stand in a Location as it is (RFC 3986). All else is escaped: a browser reads "\\" as "/", skips
+#: tabs, and keeps to itself what follows "#", the key among it: it would begin the same request again and again.
+_SAFE: Final = (string.ascii_letters + string.digits + "-._~:/?[]@!$&'()*+,;=%").encode()
 
 
 def come_back_to(target: bytes, key: str) -> bytes:
