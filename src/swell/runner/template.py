@@ -33,6 +33,7 @@ from typing import Protocol
 
 import msgspec
 
+import swell.cgroups as cgroups
 import swell.linux as linux
 from swell.runner import child, snapshot
 from swell.runner.lifecycle import Program
@@ -237,6 +238,8 @@ class Template:
         self._tell_started(launch.child_id, os.getppid())
         child.begin(own[0], own[1], launch.variables)
         linux.die_when_closed(own[2])
+        if launch.group is not None:
+            cgroups.enter(launch.group)
         if launch.memory_limit_bytes is not None:
             child.limit_memory(launch.memory_limit_bytes)
         return self._run(launch.address, launch.child_id, launch.token, self._program)
@@ -330,6 +333,9 @@ class Template:
         if self._directory:
             if os.getppid() != self._server:
                 self._kill_strays()
+                base = cgroups.server_base(self._server)
+                if base is not None:
+                    cgroups.tear_down(base, _END_MAX_S)
             shutil.rmtree(self._directory, ignore_errors=True)  # another template may be removing it as well
 
     def _kill_strays(self) -> None:
