@@ -85,7 +85,9 @@ def open_groups() -> MemoryGroups | None:
     """Prepare for control groups if this process may use them, and write to the log which way limits are held."""
     place = describe_own()
     own = os.getpid()
-    reason = why_not(place, own, {pid for pid, _ in linux.Lineage().below(own)})
+    reason = why_not(place, own, frozenset() if place is None else place.processes)
+    if not reason:  # but for whose processes these are, which costs a look at all of them
+        reason = why_not(place, own, {pid for pid, _ in linux.Lineage().below(own)})
     if place is not None and not reason:
         base = place.path / cgroups.base_name(own, linux.begun_at(own))
         try:
@@ -172,7 +174,8 @@ class MemoryGroups:
         """Return a function that finds excesses as `find` does, but looks only at containers that no group limits."""
 
         def find_unlimited(watched: Iterable[Watched]) -> list[tuple[str, MemoryExcess]]:
-            return find([each for each in watched if not self._limits(each.container_id)])
+            unlimited = [each for each in watched if not self._limits(each.container_id)]
+            return find(unlimited) if unlimited else []
 
         return find_unlimited
 
