@@ -21,6 +21,7 @@ import contextlib
 import os
 import signal
 import time
+from functools import cache
 from pathlib import Path
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "enter",
     "kill_all",
     "lift_limit",
+    "make",
     "mounted_path",
     "move",
     "numbers",
@@ -45,8 +47,6 @@ LEAF = "server"  #: the group of a server itself, in its base
 CONTROLLERS = "cgroup.subtree_control"  #: which controllers a group's children have
 _PREFIX = "swell-"
 _RETRY_S = 0.01
-
-_entered: Path | None = None  #: the group that `enter` has put this process into
 
 
 # ---------------------------------------------------------------- what the kernel tells
@@ -143,6 +143,15 @@ def write(file: Path, text: str) -> None:
         os.close(fd)
 
 
+def make(group: Path) -> None:
+    """Make a group in one that is there.
+
+    Raises:
+        OSError: the kernel refuses; its error number says why.
+    """
+    os.mkdir(group, 0o700)
+
+
 def move(pid: int, group: Path) -> None:
     """Move a process with all its threads into a group; 0 is this process.
 
@@ -158,20 +167,23 @@ def enter(group: str) -> None:
     Raises:
         OSError: the group is gone, or may not be entered.
     """
-    global _entered
-    _entered = Path(group)
-    move(0, _entered)
+    move(0, Path(group))
+    lift_limit.cache_clear()  # what it has found was in the process that this one was forked from
 
 
+@cache
 def lift_limit() -> None:
-    """Let the group that this process has entered hold as much memory as there is; for good.
+    """Let the container that this process is in use as much memory as there is, if its group limits it; for good.
 
-    For a process that is about to write what it hands over to others, who then decide how long that is kept.
+    For a process that is about to write what it hands over to others, who then decide how long that is kept. Looks only
+    once.
+
+    Raises:
+        OSError: the limit cannot be changed.
     """
-    global _entered
-    if _entered is not None:
-        write(_entered / "memory.max", "max")
-        _entered = None
+    own = own_group()
+    if own is not None and own.name != LEAF and owner_of(own.parent.name) is not None:
+        write(own / "memory.max", "max")
 
 
 def kill_all(group: Path) -> None:

@@ -105,7 +105,8 @@ def open_groups() -> MemoryGroups | None:
 def _divide(base: Path, inside: Iterable[int]) -> None:
     """Move what is in a group to a leaf two below it, so that the groups beside that leaf can have limits."""
     leaf = base / cgroups.LEAF
-    os.makedirs(leaf)
+    cgroups.make(base)
+    cgroups.make(leaf)
     for pid in inside:
         try:
             cgroups.move(pid, leaf)
@@ -136,7 +137,7 @@ class MemoryGroups:
         self._made += 1  # a container that is ordered again, from another template, gets another group
         group = self._base / f"{container_id}-{self._made}"
         try:
-            group.mkdir()
+            cgroups.make(group)
             cgroups.write(group / "memory.max", str(limit_bytes))
             cgroups.write(group / "memory.oom.group", "1")
             if (group / "memory.swap.max").exists():  # not on a kernel that cannot swap, or does not count it
