@@ -176,11 +176,12 @@ class Resources(Struct, frozen=True):
 class MemoryExcess(Struct, frozen=True):
     """Why a container was killed: all its processes together used more memory than `memory=(request, limit)` allows."""
 
-    used_bytes: int
+    used_bytes: int  #: not over the limit if that was never passed: more was wanted, and refused
     limit_bytes: int
 
     def __str__(self) -> str:
-        return f"used {-(-self.used_bytes >> 20)} MiB of memory; its limit is {self.limit_bytes >> 20} MiB"
+        wanted = "" if self.used_bytes > self.limit_bytes else " and wanted more"
+        return f"used {-(-self.used_bytes >> 20)} MiB of memory{wanted}; its limit is {self.limit_bytes >> 20} MiB"
 
 
 class Node(Struct, frozen=True):

@@ -39,6 +39,7 @@ CATCH_ALL: dict[str, str] = {
 MAKES_FILES: dict[str, str] = {
     "backends/process/snapshot.py": "writes to a descriptor that it was given",
     "backends/process/template.py": "a pair of sockets, which has no name",
+    "cgroups.py": "a control group, with a mode of its own; the kernel makes the files in it",
     "cli/run.py": "the file that --write-result names is the user's, who decides who may read it",
     "cli/serve.py": "tempfile makes a directory that nobody else may enter",
     "cli/start.py": "connects to the supervisor's socket and sends it one word",

@@ -34,6 +34,7 @@ from typing import Protocol
 
 import msgspec
 
+import swell.cgroups as cgroups
 import swell.linux as linux
 from swell.runner import child, snapshot
 from swell.runner.groups import refuse_group_one
@@ -236,6 +237,8 @@ class Template:
         linux.set_name(_CONTAINER_NAME)
         child.begin(own[0], own[1], launch.variables)
         linux.die_when_closed(own[2])
+        if launch.group is not None:
+            cgroups.enter(launch.group)
         self._tell_started(launch.child_id)
         if launch.memory_limit_bytes is not None:
             child.limit_memory(launch.memory_limit_bytes)
@@ -343,6 +346,9 @@ class Template:
         if self._directory:
             if os.getppid() != self._server:
                 self._kill_strays()
+                base = cgroups.server_base(self._server)
+                if base is not None:
+                    cgroups.tear_down(base, _END_MAX_S)
             shutil.rmtree(self._directory, ignore_errors=True)  # another template may be removing it as well
 
     def _kill_strays(self) -> None:

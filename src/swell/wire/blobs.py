@@ -18,6 +18,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any, Final
 
+import swell.cgroups as cgroups
 from swell.errors import DeserializationError, RequestSizeError, SerializationError
 from swell.wire import payload
 from swell.wire.blob_names import KEPT, is_blob_name
@@ -187,6 +188,8 @@ def _write(directory: str, name: str, parts: Sequence[memoryview]) -> None:
     folder, base = os.path.split(path)
     draft = os.path.join(folder, f"~{base}.{os.getpid()}.{threading.get_ident()}")
     try:
+        if not name.startswith(KEPT):
+            cgroups.lift_limit()  # it is in memory, and stays there for as long as others want it
         fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         try:
             _write_all(fd, pieces)

@@ -51,6 +51,7 @@ class Launch(_Word, frozen=True, tag=1):
     variables: Variables  #: environment that the user's code cannot choose, such as its GPUs
     memory_limit_bytes: Integer | None = None
     runs_app: bool = False  #: it answers HTTP by an app, for which there is much to import
+    group: Text | None = None  #: directory of the control group to enter, which holds its memory limit
 
 
 class Grow(_Word, frozen=True, tag=4):

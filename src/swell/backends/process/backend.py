@@ -15,6 +15,7 @@ from swell.backends.process.adopted import Adopted
 from swell.backends.process.containers import Containers, Parent
 from swell.backends.process.host import BusyMeter, describe_host, raise_file_limit
 from swell.backends.process.memory import MemoryReader
+from swell.backends.process.memory_groups import MemoryGroups, open_groups
 from swell.backends.process.snapshot import Snapshot, SnapshotState
 from swell.backends.process.snapshots import Snapshots
 from swell.backends.process.template import Interpreter, Template, ending
@@ -48,6 +49,7 @@ class ProcessBackend:
         self._meter = BusyMeter(self._node.cpu)
         self._listener: BackendListener
         self._adopted: Adopted
+        self._groups: MemoryGroups | None = None
         self._containers: Containers
         self._snapshots: Snapshots
         self._templates: dict[Interpreter, Template] = {}  # the one unused longest first
@@ -62,13 +64,16 @@ class ProcessBackend:
         raise_file_limit()
         self._listener = listener
         self._adopted = Adopted(f"{RUN_DIR}={self._directory}", self._wanted, self._adopted_ended)
+        find = MemoryReader(str(self._directory)).find_excesses
+        self._groups = open_groups()  # before the first template: that, too, is to be in this server's leaf
         self._containers = Containers(
             listener,
             server_address,
             bool(self._node.gpus),
             self._log_line_max,
             signal_adopted=self._adopted.signal,
-            find_excesses=MemoryReader(str(self._directory)).find_excesses,
+            find_excesses=find if self._groups is None else self._groups.find_others(find),
+            groups=self._groups,
         )
         self._snapshots = Snapshots(self._log_line_max, self._said, listener.container_wrote, self._containers.parents)
         self._is_started = True
@@ -117,6 +122,8 @@ class ProcessBackend:
         await asyncio.gather(*(template.stop(STOP_PATIENCE_S) for template in templates))
         await self._adopted.close(STOP_PATIENCE_S)
         self._containers.close()
+        if self._groups is not None:
+            await self._groups.close(STOP_PATIENCE_S)
 
     # ------------------------------------------------------------ templates
 

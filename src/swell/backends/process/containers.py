@@ -16,6 +16,7 @@ from swell.backends.process.capture import Capture
 from swell.backends.process.channel import Channel
 from swell.backends.process.host import count_oom_kills
 from swell.backends.process.memory import Watched
+from swell.backends.process.memory_groups import MemoryGroups
 from swell.backends.process.memory_watch import Find, MemoryWatch
 from swell.backends.process.template import ending
 from swell.model import MemoryExcess
@@ -62,6 +63,7 @@ class Containers:
         *,
         signal_adopted: Callable[[int, signal.Signals], None],
         find_excesses: Find,
+        groups: MemoryGroups | None,
     ) -> None:
         """Begin with none.
 
@@ -72,12 +74,14 @@ class Containers:
             log_line_max: characters after which a line of output is split.
             signal_adopted: sends a signal to the container of that pid, whose template has died.
             find_excesses: returns which containers use more memory than their limit allows; called on another thread.
+            groups: makes control groups for containers that have a limit; None where that is not possible.
         """
         self._listener = listener
         self._address = server_address
         self._has_gpus = has_gpus
         self._log_line_max = log_line_max
         self._signal_adopted = signal_adopted
+        self._groups = groups
         self._memory = MemoryWatch(find_excesses, self._outgrew)
         self._containers: dict[str, _Container] = {}
         self._orders_again: dict[str, int] = {}  #: how often, of those whose template died before it had forked them
@@ -101,7 +105,9 @@ class Containers:
         variables = {TASK_ID: order.container_id, **self.gpu_variables(order.gpus)}
         limit = order.spec.resources.memory_limit_bytes
         runs_app = any(web.kind != "server" for web in order.spec.web_methods.values())
-        parent.channel.send(Launch(order.container_id, self._address, order.token, variables, limit, runs_app), files)
+        group = None if limit is None or self._groups is None else self._groups.make(order.container_id, limit)
+        launch = Launch(order.container_id, self._address, order.token, variables, limit, runs_app, group)
+        parent.channel.send(launch, files)
 
     def gpu_variables(self, gpus: Sequence[str]) -> dict[str, str]:
         """Return the environment that restricts a process to these GPUs, which may be none."""
@@ -113,6 +119,8 @@ class Containers:
 
     def kill(self, container_id: str) -> None:
         """Have the parent kill the group: only it knows that a process id still means its child."""
+        if self._groups is not None:
+            self._groups.kill(container_id)  # at once, and all of it
         self._order(container_id, Kill(container_id))
 
     def _order(self, container_id: str, request: Interrupt | Kill) -> None:
@@ -153,7 +161,10 @@ class Containers:
     def ended(self, container_id: str, status: int | None) -> None:
         """A container's process is gone; a negative status is the signal that killed it, None that it is not known."""
         excess = self._containers[container_id].excess
+        if excess is None and self._groups is not None:
+            excess = self._groups.excess_of(container_id)
         if excess is not None and status == -signal.SIGKILL:
+            self._oom_kills = count_oom_kills()  # a kill for a group's limit is one of them
             self._bury(container_id, f"killed: it {excess}", excess)
         else:  # it may have ended by itself just before
             self._bury(container_id, self._explain(status))
@@ -238,6 +249,8 @@ class Containers:
         container = self._containers.pop(container_id)
         container.lifeline.close()
         self._memory.remove(container_id)
+        if self._groups is not None:
+            self._groups.release(container_id)
         for capture in container.captures:
             capture.finish()  # all it wrote is heard before its end is
         return container
