@@ -110,7 +110,6 @@ class Template:
         """Serve until the server is gone, then clean up and return None. In a forked child, return what it shall do."""
         linux.adopt_orphans()
         linux.set_name(_NAME)
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # containers have it from their first moment on
         self._wake.setblocking(False)
         self._waker.setblocking(False)
         self._channel.setblocking(False)
@@ -182,14 +181,17 @@ class Template:
     ) -> child.Life | None:
         """Fork; in the child return what it shall do. `own` are the files meant for it, `others` those for siblings."""
         template = os.getpid()
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # the child gets it when it is ready for that
         try:
             pid = os.fork()
         except OSError as error:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
             self._refuse(child_id, own, f"cannot fork: {error.strerror}")
             return None
         if pid == 0:
             self._leave_template(others)
             return partial(life, template)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         for fd in own:
             os.close(fd)
         self._ids[pid] = child_id
