@@ -89,7 +89,9 @@ def open_groups() -> MemoryGroups | None:
     if not reason:  # but for whose processes these are, which costs a look at all of them
         reason = why_not(place, own, {pid for pid, _ in linux.Lineage().below(own)})
     if place is not None and not reason:
-        base = place.path / cgroups.base_name(own, linux.begun_at(own))
+        begun = linux.begun_at(own)
+        assert begun is not None, "this process lives"
+        base = place.path / cgroups.base_name(own, begun)
         try:
             _divide(base, place.processes)
         except OSError as error:
