@@ -42,8 +42,8 @@ def interrupt_from_a_thread() -> None:
 def test_a_signal_that_does_not_end_a_system_call_ends_the_wait(link: BlockingLink, patience_s: float | None) -> None:
     until = None if patience_s is None else time.monotonic() + patience_s
     timer = threading.Timer(0.1, interrupt_from_a_thread)
-    timer.start()
     with pytest.raises(KeyboardInterrupt):
+        timer.start()  # in here: on a busy machine the signal may come before this has returned
         run_blocking(link.receive(link.open("fc-1"), until))
     timer.join()
 
