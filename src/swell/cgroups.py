@@ -190,7 +190,7 @@ def kill_all(group: Path) -> None:
     """Kill every process in a group and below it. Those that are on their way out may be there a little longer."""
     try:
         write(group / "cgroup.kill", "1")
-    except FileNotFoundError:  # a kernel older than 5.14, or the group is gone
+    except OSError:  # a kernel older than 5.14, or another process has just removed the group
         for pid in {pid for each in (group, *_below(group)) for pid in processes(each)}:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
@@ -214,7 +214,7 @@ def tear_down(base: Path, patience_s: float) -> bool:
     Several processes may do this at the same time. Return whether all is gone, which it may not be in `patience_s`.
     """
     deadline = time.monotonic() + patience_s
-    while not _torn_down(base) and base.exists():
+    while base.exists() and not _torn_down(base):
         if time.monotonic() >= deadline:
             return False
         time.sleep(_RETRY_S)

@@ -8,11 +8,11 @@ import pytest
 from msgspec.structs import replace
 
 import swell.cgroups as cgroups
-from swell.backends.process.memory_groups import Place, why_not
+from swell.backends.process.memory_groups import OwnGroup, why_not
 from swell.model import MemoryExcess
 
 MIB = 1 << 20
-OWN = Place(Path("/g"), "domain", frozenset({"memory", "pids"}), is_writable=True, processes=frozenset({10}))
+OWN = OwnGroup(Path("/g"), "domain", frozenset({"memory", "pids"}), is_writable=True, processes=frozenset({10}))
 
 UNIFIED = "24 30 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
 HYBRID = (
@@ -63,7 +63,7 @@ def test_a_group_of_its_own_may_be_divided_with_what_the_server_has_started() ->
 
 
 @pytest.mark.parametrize(
-    ("place", "reason"),
+    ("group", "reason"),
     [
         (None, "no control group of version 2 can be seen"),
         (replace(OWN, kind=""), "the control group /g is the root of all, not one that can be divided"),
@@ -78,8 +78,8 @@ def test_a_group_of_its_own_may_be_divided_with_what_the_server_has_started() ->
         (replace(OWN, processes=frozenset({0, 10})), "the control group /g holds other processes, too, such as 0"),
     ],
 )
-def test_no_other_group_is_touched(place: Place | None, reason: str) -> None:
-    assert why_not(place, 10, {11}) == reason
+def test_no_other_group_is_touched(group: OwnGroup | None, reason: str) -> None:
+    assert why_not(group, 10, {11}) == reason
 
 
 def test_a_group_is_known_by_its_name_to_be_that_of_a_server() -> None:

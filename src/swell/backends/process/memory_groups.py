@@ -1,8 +1,8 @@
 """Memory groups: a control group of the kernel for each container that has a memory limit, where that is possible.
 
 It counts all that the container's processes take together, whatever they do, and the limit is never passed: the kernel
-kills all of them before. Possible it is where a control group of version 2 was delegated to this server alone, as
-systemd does for a service with `Delegate=yes`. Elsewhere nothing here is made, and the watch over memory does it.
+kills all of them before. That is possible where a control group of version 2 was delegated to this server alone, as
+systemd does for a service with `Delegate=yes`. Elsewhere no group is made, and the watch over memory holds the limit.
 
 A large result lies in memory as a file that its container wrote, and may be kept long after: that is not what a limit
 is meant for, but a control group counts it. So a container lifts the limit of its group before it writes the first
@@ -25,7 +25,7 @@ from swell.backends.process.memory import Watched
 from swell.backends.process.memory_watch import Find
 from swell.model import MemoryExcess
 
-__all__ = ["MemoryGroups", "Place", "describe_own", "open_groups", "why_not"]
+__all__ = ["MemoryGroups", "OwnGroup", "describe_own", "open_groups", "why_not"]
 
 log = logging.getLogger("swell.server")
 
@@ -33,7 +33,7 @@ RETRY_S = 0.05  #: between two tries to remove a group in which killed processes
 TRIES_MAX = 200  #: after that, its processes are stuck in the kernel: the group stays until this server ends
 
 
-class Place(Struct, frozen=True):
+class OwnGroup(Struct, frozen=True):
     """The control group that this process is in, as far as it matters here."""
 
     path: Path
@@ -43,13 +43,13 @@ class Place(Struct, frozen=True):
     processes: frozenset[int]
 
 
-def describe_own() -> Place | None:
+def describe_own() -> OwnGroup | None:
     """Look at the control group that this process is in; None if version 2 shows none."""
     path = cgroups.own_group()
     if path is None:
         return None
     files = (path, path / "cgroup.procs", path / cgroups.CONTROLLERS)
-    return Place(
+    return OwnGroup(
         path,
         _read(path / "cgroup.type").strip(),
         frozenset(_read(path / "cgroup.controllers").split()),
@@ -58,45 +58,45 @@ def describe_own() -> Place | None:
     )
 
 
-def why_not(place: Place | None, own_pid: int, descendants: Set[int]) -> str:
+def why_not(group: OwnGroup | None, own_pid: int, descendants: Set[int]) -> str:
     """Say why a server must not divide the group it is in; "" if it may.
 
     Args:
-        place: that group; None if there is none to be seen.
+        group: the one it is in; None if there is none to be seen.
         own_pid: the server's.
         descendants: the pids of what the server has started, which may be moved as it may itself.
     """
-    if place is None:
+    if group is None:
         return "no control group of version 2 can be seen"
-    if place.kind != "domain":
-        return f"the control group {place.path} is {place.kind or 'the root of all'}, not one that can be divided"
-    if "memory" not in place.controllers:
-        return f"the control group {place.path} has no memory controller"
-    if not place.is_writable:
-        return f"the control group {place.path} is not delegated to this user"
-    if own_pid not in place.processes:
-        return f"this process cannot be seen in the control group {place.path}"
-    if others := place.processes - descendants - {own_pid}:
-        return f"the control group {place.path} holds other processes, too, such as {min(others)}"
+    if group.kind != "domain":
+        return f"the control group {group.path} is {group.kind or 'the root of all'}, not one that can be divided"
+    if "memory" not in group.controllers:
+        return f"the control group {group.path} has no memory controller"
+    if not group.is_writable:
+        return f"the control group {group.path} is not delegated to this user"
+    if own_pid not in group.processes:
+        return f"this process cannot be seen in the control group {group.path}"
+    if others := group.processes - descendants - {own_pid}:
+        return f"the control group {group.path} holds other processes, too, such as {min(others)}"
     return ""
 
 
 def open_groups() -> MemoryGroups | None:
     """Prepare for control groups if this process may use them, and write to the log which way limits are held."""
-    place = describe_own()
+    group = describe_own()
     own = os.getpid()
-    reason = why_not(place, own, frozenset() if place is None else place.processes)
+    reason = why_not(group, own, frozenset() if group is None else group.processes)
     if not reason:  # but for whose processes these are, which costs a look at all of them
-        reason = why_not(place, own, {pid for pid, _ in linux.Lineage().below(own)})
-    if place is not None and not reason:
+        reason = why_not(group, own, {pid for pid, _ in linux.Lineage().below(own)})
+    if group is not None and not reason:
         begun = linux.begun_at(own)
         assert begun is not None, "this process lives"
-        base = place.path / cgroups.base_name(own, begun)
+        base = group.path / cgroups.base_name(own, begun)
         try:
-            _divide(base, place.processes)
+            _divide(base, group.processes)
         except OSError as error:
             cgroups.tear_down(base, 0)
-            reason = f"the control group {place.path} cannot be divided: {error.strerror}"
+            reason = f"the control group {group.path} cannot be divided: {error.strerror}"
         else:
             log.info("memory limits of containers are held by control groups below %s", base)
             return MemoryGroups(base)
