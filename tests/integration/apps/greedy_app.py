@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import signal
@@ -85,10 +86,15 @@ def frees(size_mib: int) -> int:
 
 def kill_templates() -> None:
     """Kill the parent of this process, again and again, for as long as that is a template: above are other programs."""
-    while (parent := os.getppid()) and Path(f"/proc/{parent}/comm").read_text() == "swell-template\n":
-        board.note("killed", parent)
-        os.kill(parent, signal.SIGKILL)
-        while os.getppid() == parent:
+    is_template = True
+    while is_template:
+        parent = os.getppid()
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # another input has killed it just before
+            is_template = Path(f"/proc/{parent}/comm").read_text() == "swell-template\n"
+            if is_template:
+                os.kill(parent, signal.SIGKILL)
+                board.note("killed", parent)
+        while is_template and os.getppid() == parent:
             time.sleep(0.001)
 
 
