@@ -132,7 +132,8 @@ def test_no_group_and_no_process_is_left_of_a_server_that_is_killed(start: Calla
     server = start()
     server.launch("ta-1", ESCAPED + WAIT)
     server.read("wrote")
-    assert len(cgroups.processes(group / server.base / "ta-1-1")) == 4, "with what has left its group and its parents"
+    inside = group / server.base / "ta-1-1"
+    until(lambda: len(cgroups.processes(inside)) == 4, "what has left its process group and its parents is not there")
     server.process.kill()
     until(lambda: groups_below(group) == [], "groups of a killed server are left")
     until(lambda: not cgroups.processes(group), "processes of a killed server are left")
