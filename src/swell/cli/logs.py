@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import click
 from msgspec.structs import replace
 
+from swell.bounds import INTEGER_MAX
 from swell.cli import terminal
 from swell.cli.inquiry import ask
 from swell.cli.main import EXIT_INTERRUPTED
@@ -63,7 +64,10 @@ _OPTIONS: Final = (
     click.option("--since", type=Moment(), help="What was written since: 45s, 30m, 2h, 1d, or ISO 8601."),
     click.option("--until", type=Moment(), help="What was written until then."),
     click.option(
-        "-n", "--tail", type=click.IntRange(min=1), help=f"Only so many entries, the latest; {TAIL} without --since."
+        "-n",
+        "--tail",
+        type=click.IntRange(min=1, max=INTEGER_MAX),
+        help=f"Only so many entries, the latest; {TAIL} without --since.",
     ),
     click.option("--search", default="", metavar="TEXT", help="Only entries that have this text in them."),
     click.option("-s", "--source", type=click.Choice(["stdout", "stderr", "system"]), help="Only this stream."),

@@ -79,6 +79,7 @@ def _print(found: Status) -> None:
         "address": found.address,
         "web endpoints": found.web_url or found.web_trouble,
         "dashboard": f"{found.admin_url} (swell dashboard opens it)" if found.admin_url else "",
+        "its token": found.admin_token_file if found.admin_url else "",
         "apps": f"{found.apps:,}",
         "containers": f"{found.containers:,}",
         "inputs": f"{found.pending:,} waiting, {found.running:,} running, {found.done:,} done since it started",

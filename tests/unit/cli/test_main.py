@@ -87,3 +87,22 @@ def test_a_bad_setting_is_told_with_its_name_and_value(
     err = capsys.readouterr().err
     assert "SWELL_CONTAINERS_MAX" in err
     assert "'many'" in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["stop", "--timeout", "nan"],
+        ["stop", "--timeout", "inf"],
+        ["call", "result", "fc-1", "--timeout", "nan"],
+        ["call", "result", "fc-1", "--index", "99999999999999999999"],
+        ["app", "logs", "shop", "--tail", "99999999999999999999"],
+    ],
+)
+def test_a_number_that_nothing_can_be_done_with_is_a_mistake_of_usage(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert words[-2] in capsys.readouterr().err
