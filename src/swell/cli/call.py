@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import click
 
-from swell.bounds import INTEGER_MAX
 from swell.cli import terminal
 from swell.cli.inquiry import ask
-from swell.cli.moments import Seconds, duration_text, local, moment_text
+from swell.cli.moments import duration_text, local, moment_text
+from swell.cli.numbers import Seconds, WholeNumber
 from swell.cli.options import environment_option, json_option
 from swell.cli.table import print_json
 from swell.errors import InvalidError
@@ -74,10 +74,8 @@ def cancel(call_meant_by: str, terminate_containers: bool) -> None:
     short_help="The result of one of its inputs.",
 )
 @click.argument("call_meant_by", metavar="ID")
-@click.option(
-    "--index", type=click.IntRange(min=0, max=INTEGER_MAX), default=0, show_default=True, help="Which of its inputs."
-)
-@click.option("--timeout", type=Seconds(), metavar="SECONDS", help="How long to wait; default: for ever.")
+@click.option("--index", type=WholeNumber(min=0), default=0, show_default=True, help="Which of its inputs.")
+@click.option("--timeout", type=Seconds(min=0), metavar="SECONDS", help="How long to wait; default: for ever.")
 @environment_option
 def result(call_meant_by: str, index: int, timeout: float | None) -> None:
     """Print the result of a spawned call, as Python writes it; what the function raised is the error of this command.

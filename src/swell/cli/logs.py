@@ -12,11 +12,11 @@ from typing import Any, Final, NamedTuple, TypeVar
 import click
 from msgspec.structs import replace
 
-from swell.bounds import INTEGER_MAX
 from swell.cli import terminal
 from swell.cli.inquiry import ask
 from swell.cli.main import EXIT_INTERRUPTED
 from swell.cli.moments import Moment, local, moment_text
+from swell.cli.numbers import WholeNumber
 from swell.errors import from_wire
 from swell.sdk.blocking import run_blocking
 from swell.sdk.client import lasting_client
@@ -66,7 +66,7 @@ _OPTIONS: Final = (
     click.option(
         "-n",
         "--tail",
-        type=click.IntRange(min=1, max=INTEGER_MAX),
+        type=WholeNumber(min=1),
         help=f"Only so many entries, the latest; {TAIL} without --since.",
     ),
     click.option("--search", default="", metavar="TEXT", help="Only entries that have this text in them."),

@@ -5,7 +5,6 @@ This module must not know what happened then.
 
 from __future__ import annotations
 
-import math
 import re
 import time
 from datetime import datetime
@@ -13,27 +12,11 @@ from typing import Any, Final
 
 import click
 
-from swell.bounds import SECONDS_MAX
-
-__all__ = ["Moment", "Seconds", "duration_text", "local", "moment_text", "parse_moment"]
+__all__ = ["Moment", "duration_text", "local", "moment_text", "parse_moment"]
 
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400}
 _AGO: Final = re.compile(r"(?:\d{1,9}(?:\.\d{1,9})?[smhdw]){1,20}", re.ASCII)
 _STEP: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([smhdw])", re.ASCII)
-
-
-class Seconds(click.FloatRange):
-    """A length of time that a person may wait for: from 0, or above it, to three hundred years."""
-
-    def __init__(self, *, min_open: bool = False) -> None:
-        super().__init__(min=0, max=SECONDS_MAX, min_open=min_open)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Take in what the user wrote."""
-        seconds = super().convert(value, param, ctx)
-        if math.isnan(seconds):  # which is in every range, as it is neither below nor above anything
-            self.fail(f"{value!r} is not a number of seconds", param, ctx)
-        return seconds
 
 
 class Moment(click.ParamType[float]):

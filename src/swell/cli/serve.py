@@ -18,7 +18,7 @@ from swell.cli import reference
 from swell.cli.display import Display
 from swell.cli.edition import Origin
 from swell.cli.main import EXIT_INTERRUPTED
-from swell.cli.moments import Seconds
+from swell.cli.numbers import Seconds
 from swell.cli.options import environment_option
 from swell.cli.reloading import INTERRUPTED, Reloading
 from swell.config import Settings
@@ -39,7 +39,7 @@ Examples:
 @click.command(epilog=EXAMPLES, short_help="Run the App of a file, and reload it whenever a file is saved.")
 @click.option("-m", "is_module", is_flag=True, help="APP_REF names a module, as in package.module::app.")
 @click.option("-n", "--name", help="What to call this run, and its URLs.")
-@click.option("--timeout", "timeout_s", type=Seconds(min_open=True), help="End after so many seconds.")
+@click.option("--timeout", "timeout_s", type=Seconds(min=0, min_open=True), help="End after so many seconds.")
 @click.option("--timestamps", is_flag=True, help="Begin every log line with the local time.")
 @environment_option
 @click.argument("app_ref", metavar="APP_REF")

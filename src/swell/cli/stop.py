@@ -12,7 +12,7 @@ import click
 
 from swell.cli import terminal
 from swell.cli.background import end
-from swell.cli.moments import Seconds
+from swell.cli.numbers import Seconds
 from swell.config import Settings
 from swell.home import data_dir
 
@@ -22,7 +22,7 @@ SLACK_S: Final = 15.0  #: beyond the grace of containers, for writing down what 
 
 patience_option = click.option(
     "--timeout",
-    type=Seconds(),
+    type=Seconds(min=0),
     metavar="SECONDS",
     help="How long to wait; by default the grace of containers (exit_grace_s) and some seconds.",
 )
