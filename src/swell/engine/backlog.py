@@ -133,10 +133,11 @@ class Backlog:
         return parts
 
     def remove(self, call: Call) -> list[Span]:
-        """Remove and return everything that waits of one call."""
-        held = self._held.pop(call.id, None)
+        """Remove and return everything that waits of one call. If it is held, what still comes of it is held, too."""
+        held = self._held.get(call.id)
         spans: list[Span] = list(self._queues.pop(call.id, ())) if held is None else list(held)
         if held is not None:
+            held.clear()
             self.held_count -= sum(len(span) for span in spans)
         elif spans:
             self._turns.remove(call)

@@ -140,3 +140,16 @@ def test_calls_that_are_held_wait_and_the_others_keep_their_turns() -> None:
         backlog.let_go(one)
     assert (backlog.count, backlog.held_count) == (5, 0)
     assert taken(backlog.take(3)) == [("c", 0, 1), ("a", 0, 1), ("d", 0, 1)]
+
+
+def test_what_comes_of_a_held_call_is_held_also_after_what_waited_was_removed() -> None:
+    backlog, a = Backlog(), call("a")
+    backlog.add(span(a, 0, 3))
+    backlog.hold([a])
+    assert [(one.first, one.last) for one in backlog.remove(a)] == [(0, 3)]
+    assert (backlog.count, len(backlog)) == (0, 0)
+    backlog.add(span(a, 3, 5))
+    assert (backlog.count, len(backlog)) == (0, 2)
+    assert backlog.take(9) == []
+    backlog.let_go(a)
+    assert taken(backlog.take(9)) == [("a", 3, 2)]
