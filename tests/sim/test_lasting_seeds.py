@@ -13,7 +13,7 @@ import pytest
 from msgspec import msgpack, structs
 
 from swell.config import Settings
-from swell.engine.events import Effect, Event, Order, Persist, Tell
+from swell.engine.events import CallsLoaded, Effect, Event, Order, Persist, Tell
 from swell.model import (
     AutoscalerChange,
     AutoscalerSettings,
@@ -100,6 +100,27 @@ def test_variants_outlive_a_server_that_is_killed_at_any_moment() -> None:
     moments = survive(scenario, 1, "without a strike").outages.passed
     for moment in range(1, moments + 1):
         survive(structs.replace(scenario, strikes=(moment,)), 1, f"killed at moment {moment} of {moments}")
+
+
+def test_a_call_of_which_all_that_was_accepted_has_ended_ends_with_the_next_server() -> None:
+    """The server is killed while the client waits to offer the rest, which it then gives up: it waits for nothing."""
+    spec = FunctionSpec("f", Source("app", "f", "app.py"))
+    call = CallPlan("fc-0", "f", CallKind.SPAWN, (Work(0.01), Work(0.01)), 0.1, watches=True)
+    plan = LastingPlan("ap-1", "shop", (Version(0.0, (spec,)),), (call,))
+    settings = Settings(pending_async_max=1)
+    scenario = Scenario(settings, (Node("node-0", 8, 16 << 30),), (), lasting=(plan,))
+    moments = survive(scenario, 1, "without a strike").outages.passed
+    ended_in_the_next: set[int] = set()
+    for moment in range(1, moments + 1):
+        world = World(structs.replace(scenario, strikes=(moment,)), 1)
+
+        def note(event: Event | None, _effects: list[Effect], moment: int = moment) -> None:
+            if isinstance(event, CallsLoaded) and any(each.call.done == each.call.accepted for each in event.calls):
+                ended_in_the_next.add(moment)
+
+        world.listeners.append(note)
+        world.finish()
+    assert ended_in_the_next, "no moment was one at which the call was open and nothing of it was left to run"
 
 
 def test_the_seeds_meet_what_they_are_for() -> None:

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from swell.config import Settings
 from swell.engine.container import LEASE
 from swell.engine.events import (
+    CallLoaded,
+    CallsLoaded,
     ClientGone,
     ClientSaid,
     ContainerExited,
@@ -100,6 +102,7 @@ class Witness:
         self.works: dict[str, tuple[Work, ...]] = {}
         self.expect_innocent_survival = True  #: False while containers are lost at random
         self.slack_s = EPSILON  #: by how much a time limit may be missed
+        self.unread: set[str] = set()  #: calls of a killed server that the next one has not read, and so cannot end
         self._specs: dict[str, FunctionSpec] = {}
         self._apps: dict[str, tuple[int, bool, list[FunctionSpec]]] = {}  #: client, lives on, functions
         self._app_of: dict[str, str] = {}
@@ -157,6 +160,10 @@ class Witness:
             case ShutdownRequested():
                 for app_id in self._apps:
                     self._close(app_id)
+            case CallLoaded(found=LoadedCall()):
+                self.unread.discard(event.call_id)
+            case CallsLoaded():
+                self.unread.difference_update(loaded.call.call_id for loaded in event.calls)
             case _:
                 pass
 
@@ -519,6 +526,7 @@ class Witness:
         self._leases.clear()
         self._no_more.clear()
         self._limbo.clear()
+        self.unread.clear()
         for call_id, call in list(self.calls.items()):
             if call.function_id in self._lasting and call.kind is CallKind.SPAWN:
                 found: LoadedCall | StoredCall | None = store.now("load_call", call_id, EVERYTHING)
@@ -544,6 +552,7 @@ class Witness:
         ended = {index for first, count in found.spans.done for index in range(first, first + count)}
         call.inputs = call.inputs[: found.call.accepted]
         call.doomed, call.is_sealed = False, True
+        self.unread.add(call.id)
         call.returned = set(range(found.call.accepted)) - ended
         call.frontier, call.ended = found.call.accepted, len(ended)
         self._finished.discard(call.id)
@@ -587,7 +596,7 @@ class Witness:
         ]
 
     def unrecorded(self) -> list[str]:
-        """Return the spawned calls whose end the store was not told."""
+        """Return the spawned calls whose end the store was not told; of an `unread` one it cannot be told yet."""
         return [
             call.id
             for call in self.calls.values()

@@ -132,8 +132,9 @@ class World:
         self.run(limit, done=lambda: self.is_up and all(client.is_over for client in self._all_clients()))
         waiting = [client for client in self._all_clients() if not client.is_over]
         assert not waiting, f"clients {waiting} wait for ever; unfinished: {self.witness.unfinished()[:5]}"
-        self.run(limit, done=lambda: self.is_up and not self.witness.unfinished())
+        self.run(limit, done=lambda: self.is_up and not (self.witness.unfinished() or self.witness.unread))
         assert not self.witness.unfinished(), f"inputs wait for ever: {self.witness.unfinished()[:5]}"
+        assert not self.witness.unread, f"calls of a killed server are never read: {sorted(self.witness.unread)[:5]}"
         assert not self.witness.unrecorded(), f"calls have ended and were not recorded: {self.witness.unrecorded()[:5]}"
         # Of inputs that ended without ever having been in memory, the store knows the blobs; a sweep deletes them.
         self.witness.tidied(input_of(name) for name in self.store.now("expire", 0.0, 0.0, 1_000))
