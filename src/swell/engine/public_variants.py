@@ -14,7 +14,7 @@ __all__ = ["PublicVariants"]
 
 
 class PublicVariants:
-    """Variants by id. Every change costs the same, however many there are."""
+    """Variants by id. A change costs the same, however many there are, but for one that is idle and comes in late."""
 
     __slots__ = ("idle", "pools")
 
@@ -32,8 +32,11 @@ class PublicVariants:
         self.idle.pop(pool.id, None)
 
     def is_idle(self, pool: Pool) -> None:
-        """Note that one has become idle."""
+        """Note that one is idle. It may be so for longer than others: while its starts pause, it makes no room."""
+        latest = next(reversed(self.idle.values()), pool)
         self.idle[pool.id] = pool
+        if _since(latest) > _since(pool):
+            self.idle = dict(sorted(self.idle.items(), key=lambda item: _since(item[1])))
 
     def is_busy(self, pool: Pool) -> None:
         """Note that one is not idle."""
@@ -43,3 +46,9 @@ class PublicVariants:
     def longest_idle(self) -> Pool | None:
         """The variant that has been idle for longest; None if none is."""
         return next(iter(self.idle.values()), None)
+
+
+def _since(pool: Pool) -> float:
+    """Return when a variant that is idle has become so."""
+    assert pool.idle_at is not None, "it is idle"
+    return pool.idle_at
