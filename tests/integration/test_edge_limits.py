@@ -24,6 +24,7 @@ from edge_client import (
     await_idle,
     await_that,
     connect,
+    follow,
     raw,
     read_all,
     read_until,
@@ -70,13 +71,6 @@ def url() -> str:
     follow(url, ask(f"{url}/"))
     await_idle(s.site)
     return url
-
-
-def follow(url: str, reply: Reply, **headers: str) -> Reply:
-    """Go where redirects lead, as clients do."""
-    while reply.status == 303:
-        reply = ask(urljoin(url, reply.headers["location"]), **headers)
-    return reply
 
 
 def status_of(data: bytes) -> int:
@@ -270,29 +264,6 @@ def test_a_long_answer_waits_for_who_comes_back_for_it(url: str, notes: Notes) -
     assert s.site.get_current_stats().num_running_inputs == 1
     got = ask(urljoin(url, reply.headers["location"]))
     assert (got.status, len(got.body)) == (200, 8 << 20)
-    await_idle(s.site)
-
-
-def test_a_client_waits_on_its_connection_when_as_many_as_may_be_are_to_come_back(url: str, notes: Notes) -> None:
-    """Each was answered, and is fetched only at the end: what is kept for clients that never come back has a bound."""
-    places: list[str] = []
-    while len(places) < CONNECTIONS:
-        held = Notes(Path(f"{notes}-{len(places)}"))
-        with ThreadPoolExecutor(1 + PENDING) as executor:
-            count = min(1 + PENDING, CONNECTIONS - len(places))
-            replies = [executor.submit(ask, f"{url}/wait?{held}") for _ in range(count)]
-            places += [reply.result().headers["location"] for reply in replies]
-        held.go()
-        held.await_lines("ended", count)
-    with ThreadPoolExecutor(1) as executor:
-        waiting = executor.submit(ask, f"{url}/wait?{notes}")
-        notes.await_lines("began")
-        time.sleep(4 * WAIT_S)  # it was told to come back by now, if it ever is
-        notes.go()
-        assert waiting.result().status == 200
-    assert [ask(urljoin(url, place)).body for place in places] == [b"waited"] * CONNECTIONS
-    assert ask(f"{url}/wait?{notes}-again").status == 303, "there is room again"
-    Notes(Path(f"{notes}-again")).go()
     await_idle(s.site)
 
 

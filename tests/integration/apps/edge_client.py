@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import psutil
 from patience import patience
@@ -48,6 +48,13 @@ def ask(url: str, method: str = "GET", body: Any = None, **headers: str) -> Repl
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.request(method, target, body, sent)
         return Reply(connection.getresponse())
+
+
+def follow(url: str, reply: Reply, **headers: str) -> Reply:
+    """Go where redirects lead, as clients do."""
+    while reply.status == 303:
+        reply = ask(urljoin(url, reply.headers["location"]), **headers)
+    return reply
 
 
 @contextlib.contextmanager
