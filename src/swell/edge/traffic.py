@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from swell.engine.measures import Histogram
+from swell.engine.state.measures import Histogram
 
 __all__ = ["Traffic"]
 

@@ -12,13 +12,6 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from swell.config import Settings
-from swell.engine.apps import Apps
-from swell.engine.census import Census
-from swell.engine.check import check
-from swell.engine.checking import answer
-from swell.engine.container import LEASE, Container, Delivery
-from swell.engine.deployments import Deployments
-from swell.engine.dispatch import Dispatcher
 from swell.engine.events import (
     CallLoaded,
     CallsLoaded,
@@ -38,19 +31,26 @@ from swell.engine.events import (
     StoreTroubled,
     TraceRead,
 )
-from swell.engine.intake import Intake
-from swell.engine.leases import Leases
-from swell.engine.ledger import Ledger
-from swell.engine.observation import Observatory
-from swell.engine.paging import Pager, stopping
-from swell.engine.pool import STARTING, Pool
-from swell.engine.results import Results
-from swell.engine.scale import Scaler
-from swell.engine.schedules import Schedules
-from swell.engine.settle import ProtocolError, Settler
-from swell.engine.stories import Stories, call_and_index
-from swell.engine.variants import Variants
-from swell.engine.web import Web
+from swell.engine.rules.admission import Intake
+from swell.engine.rules.apps import Apps
+from swell.engine.rules.completion import ProtocolError, Settler
+from swell.engine.rules.deployments import Deployments
+from swell.engine.rules.dispatch import Dispatcher
+from swell.engine.rules.leases import Leases
+from swell.engine.rules.paging import Pager, stopping
+from swell.engine.rules.results import Results
+from swell.engine.rules.scale import Scaler
+from swell.engine.rules.schedules import Schedules
+from swell.engine.rules.unchanged import answer
+from swell.engine.rules.variants import Variants
+from swell.engine.rules.web import Web
+from swell.engine.state.check import check
+from swell.engine.state.container import LEASE, Container, Delivery
+from swell.engine.state.engine_state import Ledger
+from swell.engine.state.pool import STARTING, Pool
+from swell.engine.views.explain import Stories, call_and_index
+from swell.engine.views.snapshot import Census
+from swell.engine.views.stats import Observatory
 from swell.errors import InvalidError, NotFoundError, to_wire
 from swell.model import OutputStatus
 from swell.states import ContainerState
@@ -95,7 +95,7 @@ class Engine:
         self._deployments = Deployments(self.ledger, self._apps, self._variants, self._scaler, self._schedules)
         self._stories = Stories(self.ledger)
         self.census = Census(self.ledger)
-        self.observatory = Observatory(self.ledger, self.web)
+        self.observatory = Observatory(self.ledger)
         self._wakes: list[tuple[float, str]] = []
         self._looks: dict[str, Callable[[Pool, float], None]] = {
             "work": self._dispatcher.check_work,

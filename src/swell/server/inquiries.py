@@ -13,9 +13,10 @@ from functools import cache, partial
 from importlib.metadata import version
 from typing import cast, get_args
 
-from swell.engine.app import App
-from swell.engine.census import gone_row, stopped_row
 from swell.engine.engine import Engine
+from swell.engine.state.app import App
+from swell.engine.views.routes import urls
+from swell.engine.views.snapshot import gone_row, stopped_row
 from swell.errors import InternalError, InvalidError, NotFoundError, ServiceError, to_wire
 from swell.model import Deployment
 from swell.ports import ReadFailed, Store
@@ -127,7 +128,7 @@ class Inquiries:
 
     def _status(self, request: int) -> Status:
         pending, running, done = self._census.inputs()
-        places, edge = self._places, self._engine.web.edge
+        places, edge = self._places, self._engine.ledger.edge
         return Status(
             request,
             os.getpid(),
@@ -176,7 +177,7 @@ class Inquiries:
         if app is not None:
             row, functions = self._census.app_row(app), self._census.functions(app)
             live = _version_row(app.deployment, app.deployment.version) if app.deployment.functions else None
-            urls = self._engine.web.urls(app)
+            urls = urls(self._engine.ledger, app)
             to.send(AppDescription(message.request, row, functions, app.tags, live, urls))
             return
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 
-from swell.engine.container import Container
 from swell.engine.events import Effect, Order, Tell
-from swell.engine.ledger import Ledger
-from swell.engine.pool import Pool
+from swell.engine.state.container import Container
+from swell.engine.state.engine_state import Ledger
+from swell.engine.state.pool import Pool
 from swell.model import CallKind, OutputStatus
 from swell.sim.deployer import Deployer
 from swell.sim.store import DurableStore

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from swell.config import Settings
-from swell.engine.container import LEASE
 from swell.engine.events import (
     CallLoaded,
     CallsLoaded,
@@ -28,6 +27,7 @@ from swell.engine.events import (
     StartContainer,
     Tell,
 )
+from swell.engine.state.container import LEASE
 from swell.model import CallKind, FunctionSpec, MemoryExcess, OutputStatus
 from swell.policy.retry import retry_delay
 from swell.records import CallEnded, LoadedCall, OutputsRecord, Record, StoredCall, Window

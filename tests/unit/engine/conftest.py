@@ -62,7 +62,7 @@ from swell.engine.events import (
     TraceRead,
     WantEdge,
 )
-from swell.engine.pool import Pool
+from swell.engine.state.pool import Pool
 from swell.model import (
     AutoscalerChange,
     AutoscalerSettings,

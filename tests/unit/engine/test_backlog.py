@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from swell.config import Settings
-from swell.engine.app import App
-from swell.engine.backlog import Backlog
-from swell.engine.call import Call
-from swell.engine.pool import Pool
-from swell.engine.span import Part, Segment, Span
+from swell.engine.state.app import App
+from swell.engine.state.backlog import Backlog
+from swell.engine.state.call import Call
+from swell.engine.state.pool import Pool
+from swell.engine.state.span import Part, Segment, Span
 from swell.model import AppKind, CallKind, Deployment, Environment, FunctionSpec, Source
 
 VERSION = Deployment("ap", 0, (), Environment("/py", "/", ()))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from swell.engine.census import gone_row, stopped_row, why_waiting
-from swell.engine.diary import ENDED_MAX, CallDiary, Diaries
+from swell.engine.state.history import ENDED_MAX, CallDiary, Diaries
+from swell.engine.views.snapshot import gone_row, stopped_row, why_waiting
 from swell.model import AppKind, CallKind, GpuRequest, OutputStatus, Resources, RetryPolicy, ScheduleSpec
 from swell.records import AppRecord, ContainerRecord
 

@@ -43,7 +43,7 @@ def test_a_defect_in_an_answer_is_the_answer(diary, monkeypatch: pytest.MonkeyPa
     diary.calls("fc-1", 1)
     with monkeypatch.context() as patch:
         patch.setattr("swell.engine.engine.Engine._answer", fail)
-        patch.setattr("swell.engine.web.Web.find_url", fail)
+        patch.setattr("swell.engine.rules.web.Web.find_url", fail)
         diary.says(question if question.__class__ is not GetWebUrl else GetWebUrl(9, diary.function()))
     told = failure(diary)
     assert told.request == 9
@@ -55,7 +55,7 @@ def test_a_defect_in_an_answer_is_the_answer(diary, monkeypatch: pytest.MonkeyPa
 
 def test_a_defect_in_checking_an_app_leaves_no_trace(diary, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("swell.engine.apps.unsoundness", fail)
+        patch.setattr("swell.engine.rules.apps.unsoundness", fail)
         diary.opens("f")
     assert failure(diary).request
     assert not diary.engine.ledger.apps
@@ -68,7 +68,7 @@ def test_a_defect_in_checking_a_new_version_leaves_the_live_one(diary, monkeypat
     diary.binds(timeout_s=5.0)
     app = next(iter(diary.engine.ledger.apps.values()))
     with monkeypatch.context() as patch:
-        patch.setattr("swell.engine.apps.apply_changes", fail)
+        patch.setattr("swell.engine.rules.apps.apply_changes", fail)
         diary.deploys("f", timeout_s=7.0, tags={"new": "tag"})
     assert failure(diary).request
     assert app.deployment.version == 1
@@ -85,7 +85,7 @@ def test_a_defect_in_a_stored_story_is_the_answer(new_diary, monkeypatch: pytest
     diary.completes("c1", 1, 0)
     diary.restarts()
     with monkeypatch.context() as patch:
-        patch.setattr("swell.engine.paging.Stories.from_store", fail)
+        patch.setattr("swell.engine.rules.paging.Stories.from_store", fail)
         diary.says(q.AskStory(9, "fc-1"))
         diary.reads()
     assert failure(diary).request == 9

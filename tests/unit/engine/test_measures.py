@@ -7,8 +7,8 @@ from bisect import bisect_left
 import pytest
 
 from swell.engine.events import ShutdownRequested
-from swell.engine.ledger import FORMER_MAX
-from swell.engine.measures import Histogram
+from swell.engine.state.engine_state import FORMER_MAX
+from swell.engine.state.measures import Histogram
 from swell.model import Batching, CallKind, OutputStatus, RetryPolicy, WebSpec
 from swell.wire import messages as m
 from swell.wire.observe import BOUNDS_S

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from swell.config import Settings
-from swell.engine.app import App
-from swell.engine.pool import Pool
-from swell.engine.public_variants import PublicVariants
+from swell.engine.state.app import App
+from swell.engine.state.pool import Pool
+from swell.engine.state.public_variants import PublicVariants
 from swell.model import AppKind, Deployment, Environment, FunctionSpec, Source
 
 VERSION = Deployment("ap", 0, (), Environment("/py", "/", ()))

@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 import pytest
 
 from swell.config import Settings
-from swell.engine.dispatch import START_PATIENCE_S
 from swell.engine.engine import Engine
 from swell.engine.events import (
     ClientSaid,
@@ -21,6 +20,7 @@ from swell.engine.events import (
     Order,
     StartContainer,
 )
+from swell.engine.rules.dispatch import START_PATIENCE_S
 from swell.model import (
     AutoscalerSettings,
     Batching,

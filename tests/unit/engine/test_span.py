@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swell.engine.span import Segment
+from swell.engine.state.span import Segment
 
 
 def items(ends: list[int], base: int, payload: bytes | memoryview) -> list[bytes]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from swell.engine.diary import ENTRIES_MAX
-from swell.engine.stories import call_and_index
+from swell.engine.state.history import ENTRIES_MAX
+from swell.engine.views.explain import call_and_index
 from swell.model import Batching, GpuRequest, OutputStatus, Resources, RetryPolicy
 from swell.wire.inquiries import Story
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from swell.engine.views.routes import urls
 from swell.model import ClassSpec, MethodSpec, WebSpec
 from swell.wire import web as w
 
@@ -110,9 +111,9 @@ def test_the_urls_of_an_app_are_told_by_name_as_long_as_something_listens(diary)
     diary.opens("Model.*", app="one", cls=cls)
     diary.opens("f", app="two", client=2, web=WEB)
     app = diary.engine.ledger.apps["one"]
-    assert diary.engine.web.urls(app) == {}
+    assert urls(diary.engine.ledger, app) == {}
     edge(diary)
-    assert diary.engine.web.urls(app) == {"Model.site": f"{URL}/one-model-site-dev"}
+    assert urls(diary.engine.ledger, app) == {"Model.site": f"{URL}/one-model-site-dev"}
 
 
 def test_who_has_left_is_told_no_url(diary) -> None:

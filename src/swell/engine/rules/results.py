@@ -10,12 +10,12 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from swell.engine.call import Call
-from swell.engine.diary import What
 from swell.engine.events import DropBlobs, SendRecorded, Tell
-from swell.engine.ledger import Ledger
-from swell.engine.pool import Pool
-from swell.engine.span import Segment, Span
+from swell.engine.state.call import Call
+from swell.engine.state.engine_state import Ledger
+from swell.engine.state.history import What
+from swell.engine.state.pool import Pool
+from swell.engine.state.span import Segment, Span
 from swell.model import OutputStatus
 from swell.records import CallEnded, OutputsRecord, SpansDone, Trace
 from swell.wire.messages import Outputs

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections import Counter
 from itertools import pairwise, repeat
 
-from swell.engine.call import Call
-from swell.engine.container import LEASE, Container
-from swell.engine.ledger import KnownNode, Ledger
-from swell.engine.pool import STARTING, Pool
-from swell.engine.span import Segment
+from swell.engine.state.call import Call
+from swell.engine.state.container import LEASE, Container
+from swell.engine.state.engine_state import KnownNode, Ledger
+from swell.engine.state.pool import STARTING, Pool
+from swell.engine.state.span import Segment
 from swell.model import AutoscalerSettings
 from swell.states import ContainerState
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from swell.engine.span import Part, Segment
+from swell.engine.state.span import Part, Segment
 from swell.states import ContainerState, step
 
 if TYPE_CHECKING:
-    from swell.engine.call import Call
-    from swell.engine.pool import Pool
+    from swell.engine.state.call import Call
+    from swell.engine.state.pool import Pool
     from swell.policy.placement import Place
 
 __all__ = ["LEASE", "Container", "Delivery", "Lease"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from swell.engine.call import Call
+    from swell.engine.state.call import Call
 
 __all__ = ["Part", "Segment", "Span"]
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from swell.engine.container import Container
 from swell.engine.events import KillContainer, LookAtNodes, NodesObserved, StartContainer
-from swell.engine.ledger import KnownNode, Ledger
-from swell.engine.pool import STARTING, Pool
-from swell.engine.results import Results
-from swell.engine.settle import Settler
+from swell.engine.rules.completion import Settler
+from swell.engine.rules.results import Results
+from swell.engine.state.container import Container
+from swell.engine.state.engine_state import KnownNode, Ledger
+from swell.engine.state.pool import STARTING, Pool
 from swell.model import MemoryExcess, OutputStatus
 from swell.policy import autoscale, pace
 from swell.policy.placement import Place, find_place

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from swell.engine.call import Call
-from swell.engine.census import function_row
-from swell.engine.diary import CallDiary
-from swell.engine.ledger import KnownNode, Ledger
-from swell.engine.pool import Pool
-from swell.engine.web import Web
+from swell.engine.state.call import Call
+from swell.engine.state.engine_state import KnownNode, Ledger
+from swell.engine.state.history import CallDiary
+from swell.engine.state.pool import Pool
+from swell.engine.views.routes import urls_by_function
+from swell.engine.views.snapshot import function_row
 from swell.wire.observe import CallRow, DecisionRow, FormerMeasures, FunctionMeasures, NodeRow
 
 __all__ = ["Observatory"]
@@ -24,9 +24,8 @@ CALLS_MAX = 100
 class Observatory:
     """Looks at everything."""
 
-    def __init__(self, ledger: Ledger, web: Web) -> None:
+    def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._web = web
 
     def nodes(self) -> list[NodeRow]:
         """Describe the machines."""
@@ -34,7 +33,7 @@ class Observatory:
 
     def functions(self, since: float) -> list[FunctionMeasures]:
         """Describe all functions, with the decisions on their size after a moment."""
-        urls = self._web.urls_by_function()
+        urls = urls_by_function(self._ledger)
         return [
             _measures(pool, since, urls.get(pool.id, ""))
             for app in self._ledger.apps.values()

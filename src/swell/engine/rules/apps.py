@@ -11,15 +11,15 @@ from collections.abc import Iterable
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from swell.engine.app import App
-from swell.engine.checking import unchanged
 from swell.engine.events import AppEnded
 from swell.engine.ids import id_problem
-from swell.engine.intake import Intake
-from swell.engine.ledger import Ledger
-from swell.engine.pool import Pool
-from swell.engine.scale import Scaler
-from swell.engine.schedules import Schedules
+from swell.engine.rules.admission import Intake
+from swell.engine.rules.scale import Scaler
+from swell.engine.rules.schedules import Schedules
+from swell.engine.rules.unchanged import unchanged
+from swell.engine.state.app import App
+from swell.engine.state.engine_state import Ledger
+from swell.engine.state.pool import Pool
 from swell.errors import Error, InvalidError, NotFoundError, to_wire
 from swell.escaping import one_line
 from swell.model import AppKind, AutoscalerChange, AutoscalerSettings, Deployment, Environment, FunctionSpec

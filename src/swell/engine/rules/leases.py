@@ -6,10 +6,10 @@ how inputs are placed.
 
 from __future__ import annotations
 
-from swell.engine.container import Container
-from swell.engine.ledger import Ledger
-from swell.engine.scale import Scaler
-from swell.engine.settle import Settler
+from swell.engine.rules.completion import Settler
+from swell.engine.rules.scale import Scaler
+from swell.engine.state.container import Container
+from swell.engine.state.engine_state import Ledger
 from swell.model import OutputStatus
 from swell.wire.web import Release
 

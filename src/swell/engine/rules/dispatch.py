@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 
-from swell.engine.container import LEASE, Container, Delivery, Lease
-from swell.engine.diary import What
-from swell.engine.ledger import Ledger
-from swell.engine.pool import Pool
-from swell.engine.span import Part
+from swell.engine.state.container import LEASE, Container, Delivery, Lease
+from swell.engine.state.engine_state import Ledger
+from swell.engine.state.history import What
+from swell.engine.state.pool import Pool
+from swell.engine.state.span import Part
 from swell.model import CallKind
 from swell.policy.batching import batch_due_at, batch_size_now
 from swell.policy.sizing import span_size

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from swell.engine.diary import CallDiary
+from swell.engine.state.history import CallDiary
 from swell.model import CallKind
 
 if TYPE_CHECKING:
-    from swell.engine.pool import Pool
-    from swell.engine.stream import Stream
+    from swell.engine.state.pool import Pool
+    from swell.engine.state.stream import Stream
 
 __all__ = ["Call", "Watcher"]
 

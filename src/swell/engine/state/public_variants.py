@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from swell.engine.pool import Pool
+    from swell.engine.state.pool import Pool
 
 __all__ = ["PublicVariants"]
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from swell.config import Settings
-from swell.engine.backlog import Backlog
-from swell.engine.container import Container
-from swell.engine.diary import Decision, decisions
-from swell.engine.measures import Measures
+from swell.engine.state.backlog import Backlog
+from swell.engine.state.container import Container
+from swell.engine.state.history import Decision, decisions
+from swell.engine.state.measures import Measures
 from swell.model import AutoscalerSettings, Deployment, FunctionSpec
 from swell.policy import autoscale
 from swell.policy.sizing import run_ahead
@@ -18,8 +18,8 @@ from swell.records import FunctionRecord
 from swell.states import ContainerState
 
 if TYPE_CHECKING:
-    from swell.engine.app import App
-    from swell.engine.call import Call
+    from swell.engine.state.app import App
+    from swell.engine.state.call import Call
 
 __all__ = ["STARTING", "Pool"]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from swell.engine.events import DefectFound
-from swell.engine.ledger import Ledger
+from swell.engine.state.engine_state import Ledger
 from swell.errors import Error, InternalError, to_wire
 from swell.wire.messages import Failed
 

@@ -8,7 +8,7 @@ from swell.model import AppKind, Deployment
 from swell.records import AppRecord, FunctionRecord
 
 if TYPE_CHECKING:
-    from swell.engine.pool import Pool
+    from swell.engine.state.pool import Pool
 
 __all__ = ["App"]
 

@@ -11,15 +11,15 @@ from difflib import get_close_matches
 
 from msgspec.structs import replace
 
-from swell.engine.app import App
-from swell.engine.apps import Apps, check_environment
 from swell.engine.events import DeploymentRead, ReadDeployment
 from swell.engine.ids import id_problem
-from swell.engine.ledger import Ledger
-from swell.engine.pool import Pool
-from swell.engine.scale import Scaler
-from swell.engine.schedules import Schedules
-from swell.engine.variants import Variants, base_id, pinned_key
+from swell.engine.rules.apps import Apps, check_environment
+from swell.engine.rules.scale import Scaler
+from swell.engine.rules.schedules import Schedules
+from swell.engine.rules.variants import Variants, base_id, pinned_key
+from swell.engine.state.app import App
+from swell.engine.state.engine_state import Ledger
+from swell.engine.state.pool import Pool
 from swell.errors import ConflictError, Error, InternalError, InvalidError, NotFoundError, ServiceError
 from swell.model import AppKind, AutoscalerSettings, Deployment, Environment, FunctionSpec, Provenance, Strategy
 from swell.names import check_object_name, check_tag, check_tags, check_text

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from swell.engine.app import App
-from swell.engine.container import Container
-from swell.engine.ledger import Ledger
-from swell.engine.pool import Pool
+from swell.engine.state.app import App
+from swell.engine.state.container import Container
+from swell.engine.state.engine_state import Ledger
+from swell.engine.state.pool import Pool
 from swell.model import AppKind
 from swell.policy.schedule import schedule_text
 from swell.records import AppRecord, ContainerRecord

@@ -5,17 +5,17 @@ This module must not know how inputs are placed or containers scaled.
 
 from __future__ import annotations
 
-from swell.engine.call import Call, Watcher
-from swell.engine.container import Delivery
-from swell.engine.diary import What
 from swell.engine.events import SendRecorded
 from swell.engine.ids import id_problem
-from swell.engine.ledger import Ledger
-from swell.engine.paging import Pager, stopping
-from swell.engine.pool import Pool
-from swell.engine.results import Results
-from swell.engine.settle import Settler, settled_in
-from swell.engine.span import Segment, Span
+from swell.engine.rules.completion import Settler, settled_in
+from swell.engine.rules.paging import Pager, stopping
+from swell.engine.rules.results import Results
+from swell.engine.state.call import Call, Watcher
+from swell.engine.state.container import Delivery
+from swell.engine.state.engine_state import Ledger
+from swell.engine.state.history import What
+from swell.engine.state.pool import Pool
+from swell.engine.state.span import Segment, Span
 from swell.errors import Error, InvalidError, NotFoundError, ResourceExhausted, ServiceError, to_wire
 from swell.model import CallKind, OutputStatus
 from swell.names import identifier_problem, text_problem

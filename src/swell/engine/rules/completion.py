@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from swell.engine.call import Call
-from swell.engine.container import LEASE, Container, Delivery, Lease
-from swell.engine.diary import What
-from swell.engine.ledger import Ledger
-from swell.engine.results import Results, Run, Settled
-from swell.engine.span import Segment, Span
-from swell.engine.stream import Stream
+from swell.engine.rules.results import Results, Run, Settled
+from swell.engine.state.call import Call
+from swell.engine.state.container import LEASE, Container, Delivery, Lease
+from swell.engine.state.engine_state import Ledger
+from swell.engine.state.history import What
+from swell.engine.state.span import Segment, Span
+from swell.engine.state.stream import Stream
 from swell.model import CallKind, MemoryExcess, OutputStatus, Resources
 from swell.policy.retry import retry_delay
 from swell.policy.sizing import learn_service

@@ -10,19 +10,20 @@ import hashlib
 from collections.abc import Iterable
 
 from swell.config import Settings
-from swell.engine.app import App
-from swell.engine.call import Call
-from swell.engine.container import Container, Lease
-from swell.engine.diary import Diaries
 from swell.engine.events import Effect, Order, Persist, Tell
-from swell.engine.measures import Former
-from swell.engine.pool import Pool
-from swell.engine.public_variants import PublicVariants
+from swell.engine.state.app import App
+from swell.engine.state.call import Call
+from swell.engine.state.container import Container, Lease
+from swell.engine.state.history import Diaries
+from swell.engine.state.measures import Former
+from swell.engine.state.pool import Pool
+from swell.engine.state.public_variants import PublicVariants
 from swell.model import AutoscalerSettings, CallKind, Node
 from swell.policy.pace import Pace
 from swell.policy.placement import NodeRoom
 from swell.records import FunctionGone, FunctionRecord, Record
 from swell.wire.messages import Message
+from swell.wire.web import EdgeUp
 
 __all__ = ["KnownNode", "Ledger"]
 
@@ -70,6 +71,7 @@ class Ledger:
         self.calls_of: dict[int, dict[str, Call]] = {}  #: client -> calls that end with it, or that it watches
         self.lagging: set[int] = set()  #: clients that do not read what they are sent
         self.leases: dict[str, Lease] = {}  #: by call; that may have ended before its lease
+        self.edges: dict[int, EdgeUp] = {}  #: by client; the latest last
         self.routes_changed = False  #: there may be other web functions than before
         self.app_names: dict[str, str] = {}  #: ids of deployed apps by name
         self.diaries = Diaries()
@@ -107,6 +109,13 @@ class Ledger:
     def touch(self, pool: Pool) -> None:
         """Have the pool's inputs placed and its size reconsidered before this event is over."""
         self.touched[pool.id] = pool
+
+    # ------------------------------------------------------------ edges
+
+    @property
+    def edge(self) -> EdgeUp:
+        """What the edge that came last has said of itself; nothing, if there is none."""
+        return next(reversed(self.edges.values()), EdgeUp())
 
     # ------------------------------------------------------------ ids
 

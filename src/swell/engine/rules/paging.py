@@ -10,9 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from swell.engine.call import Call
-from swell.engine.checking import answer
-from swell.engine.diary import What
 from swell.engine.events import (
     CallLoaded,
     CallsLoaded,
@@ -23,11 +20,14 @@ from swell.engine.events import (
     SendRecorded,
     SpansLoaded,
 )
-from swell.engine.ledger import Ledger
-from swell.engine.pool import Pool
-from swell.engine.results import Results
-from swell.engine.span import Segment, Span
-from swell.engine.stories import Stories, call_and_index
+from swell.engine.rules.results import Results
+from swell.engine.rules.unchanged import answer
+from swell.engine.state.call import Call
+from swell.engine.state.engine_state import Ledger
+from swell.engine.state.history import What
+from swell.engine.state.pool import Pool
+from swell.engine.state.span import Segment, Span
+from swell.engine.views.explain import Stories, call_and_index
 from swell.errors import ConnectionError, NotFoundError, OutputExpiredError, ServiceError, to_wire
 from swell.model import CallKind
 from swell.records import CallGrown, LoadedCall, LoadedSpans, SpanRecord, StoredCall, Window

@@ -9,9 +9,9 @@ import base64
 import hashlib
 
 from swell.engine.events import Remark
-from swell.engine.intake import Intake
-from swell.engine.ledger import Ledger
-from swell.engine.pool import Pool
+from swell.engine.rules.admission import Intake
+from swell.engine.state.engine_state import Ledger
+from swell.engine.state.pool import Pool
 from swell.model import CallKind
 from swell.policy.schedule import missed_runs, next_run
 from swell.wire.arguments import NO_ARGUMENTS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from swell.engine.container import Delivery
+    from swell.engine.state.container import Delivery
 
 __all__ = ["Stream"]
 

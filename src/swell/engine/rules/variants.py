@@ -37,11 +37,11 @@ from collections.abc import Collection
 
 from msgspec.structs import replace
 
-from swell.engine.app import App
-from swell.engine.apps import Apps
-from swell.engine.intake import Intake
-from swell.engine.ledger import Ledger
-from swell.engine.pool import Pool
+from swell.engine.rules.admission import Intake
+from swell.engine.rules.apps import Apps
+from swell.engine.state.app import App
+from swell.engine.state.engine_state import Ledger
+from swell.engine.state.pool import Pool
 from swell.errors import Error, NotFoundError, ResourceExhausted
 from swell.model import AutoscalerSettings, CallKind
 from swell.records import FunctionGone, FunctionRecord

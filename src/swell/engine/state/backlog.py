@@ -9,8 +9,8 @@ import heapq
 from collections import deque
 from collections.abc import Iterable
 
-from swell.engine.call import Call
-from swell.engine.span import Part, Span
+from swell.engine.state.call import Call
+from swell.engine.state.span import Part, Span
 
 __all__ = ["Backlog"]
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from swell.bounds import whole_number
-from swell.engine.diary import CallDiary, Decision, Entry, What
-from swell.engine.ledger import Ledger
-from swell.engine.pool import Pool
+from swell.engine.state.engine_state import Ledger
+from swell.engine.state.history import CallDiary, Decision, Entry, What
+from swell.engine.state.pool import Pool
 from swell.model import OutputStatus
 from swell.records import StoredCall, Trace
 from swell.wire.inquiries import Story, StoryLine, StoryPart
