@@ -31,7 +31,7 @@ from swell.records import (
     Trace,
     Window,
 )
-from swell.sdk.client import mint_id
+from swell.sdk.connection.client import mint_id
 from swell.store.sqlite.database import Synchronous
 from swell.store.sqlite.store import SqliteStore
 

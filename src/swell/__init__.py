@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from swell.errors import Error
     from swell.sdk.app import App
     from swell.sdk.call import FunctionCall
-    from swell.sdk.client import Client
     from swell.sdk.cls import Cls, Obj
+    from swell.sdk.connection.client import Client
+    from swell.sdk.connection.output import enable_output
+    from swell.sdk.declare.image import Image
+    from swell.sdk.declare.marks import batched, concurrent, enter, exit, method
+    from swell.sdk.declare.parameters import parameter
+    from swell.sdk.declare.retries import Retries
+    from swell.sdk.declare.schedule import Cron, Period
+    from swell.sdk.declare.secret import Secret
+    from swell.sdk.declare.volume import Volume
+    from swell.sdk.declare.web import asgi_app, fastapi_endpoint, web_endpoint, web_server, wsgi_app
     from swell.sdk.function import Function
-    from swell.sdk.image import Image
-    from swell.sdk.marks import batched, concurrent, enter, exit, method
-    from swell.sdk.output import enable_output
-    from swell.sdk.parameters import parameter
-    from swell.sdk.retries import Retries
-    from swell.sdk.schedule import Cron, Period
-    from swell.sdk.secret import Secret
-    from swell.sdk.volume import Volume
-    from swell.sdk.web import asgi_app, fastapi_endpoint, web_endpoint, web_server, wsgi_app
     from swell.wire.context import current_function_call_id, current_input_id, is_local
 
     __version__: str
@@ -75,18 +75,18 @@ _HOMES = {
     "swell.errors": ("Error",),
     "swell.sdk.app": ("App",),
     "swell.sdk.call": ("FunctionCall",),
-    "swell.sdk.client": ("Client",),
+    "swell.sdk.connection.client": ("Client",),
     "swell.sdk.cls": ("Cls", "Obj"),
     "swell.sdk.function": ("Function",),
-    "swell.sdk.image": ("Image",),
-    "swell.sdk.marks": ("batched", "concurrent", "enter", "exit", "method"),
-    "swell.sdk.output": ("enable_output",),
-    "swell.sdk.parameters": ("parameter",),
-    "swell.sdk.retries": ("Retries",),
-    "swell.sdk.schedule": ("Cron", "Period"),
-    "swell.sdk.secret": ("Secret",),
-    "swell.sdk.volume": ("Volume",),
-    "swell.sdk.web": ("asgi_app", "fastapi_endpoint", "web_endpoint", "web_server", "wsgi_app"),
+    "swell.sdk.declare.image": ("Image",),
+    "swell.sdk.declare.marks": ("batched", "concurrent", "enter", "exit", "method"),
+    "swell.sdk.connection.output": ("enable_output",),
+    "swell.sdk.declare.parameters": ("parameter",),
+    "swell.sdk.declare.retries": ("Retries",),
+    "swell.sdk.declare.schedule": ("Cron", "Period"),
+    "swell.sdk.declare.secret": ("Secret",),
+    "swell.sdk.declare.volume": ("Volume",),
+    "swell.sdk.declare.web": ("asgi_app", "fastapi_endpoint", "web_endpoint", "web_server", "wsgi_app"),
     "swell.wire.context": ("current_function_call_id", "current_input_id", "is_local"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

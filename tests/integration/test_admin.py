@@ -14,7 +14,7 @@ import pytest
 from swell.config import Settings
 from swell.edge.admin.app import Admin
 from swell.edge.traffic import Traffic
-from swell.sdk.client import Client
+from swell.sdk.connection.client import Client
 
 TOKEN = "the-token"
 

@@ -23,7 +23,7 @@ from swell.wire import bundle
 DEPLOY = """
 if __name__ == "__main__":
     import os, msgspec
-    from swell.sdk.bundling import bundle
+    from swell.sdk.deploy.bundling import bundle
     with open(os.environ["OUT"], "wb") as out:
         out.write(msgspec.msgpack.encode(bundle(app)))
 """

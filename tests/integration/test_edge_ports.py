@@ -12,7 +12,7 @@ import small as s
 from edge_client import ask, await_that, raw, read_all, url_of
 
 import swell
-from swell.sdk.blocking import run_blocking
+from swell.sdk.connection.blocking import run_blocking
 from swell.wire.inquiries import GetStatus, Status
 
 MAX = {"admin": 8, "web": 16}

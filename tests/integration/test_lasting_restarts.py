@@ -86,8 +86,8 @@ def test_a_spawn_that_is_sent_again_is_one_call(lasting: Lasting) -> None:
         DOUBLE
         + """
 from swell.sdk import invoke
-from swell.sdk.blocking import run_blocking
-from swell.sdk.client import lasting_client
+from swell.sdk.connection.blocking import run_blocking
+from swell.sdk.connection.client import lasting_client
 
 async def again():
     link = lasting_client().blocking_link()

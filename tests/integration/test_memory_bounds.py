@@ -15,8 +15,8 @@ import pytest
 
 import swell
 from swell.model import CallKind
-from swell.sdk.environment import present_environment
-from swell.sdk.specs import specs_of
+from swell.sdk.deploy.environment import present_environment
+from swell.sdk.deploy.specs import specs_of
 from swell.server.peers import STRANGERS_MAX
 from swell.wire import codec
 from swell.wire import messages as m

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import swell
 from swell.edge.admin.metrics import METRICS
-from swell.sdk.blocking import run_blocking
+from swell.sdk.connection.blocking import run_blocking
 from swell.wire.inquiries import GetStatus, Status
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import swell
 from swell.exception import InvalidError, ServerWarning
-from swell.sdk.output import PlainOutput
+from swell.sdk.connection.output import PlainOutput
 from swell.wire.messages import Log
 
 Capture = pytest.CaptureFixture[str]

@@ -11,7 +11,7 @@ import pytest
 from snapshot_app import Broken, Snapped, WithLoop, WithThread, app, forked
 
 import swell
-from swell.sdk.output import PlainOutput
+from swell.sdk.connection.output import PlainOutput
 from swell.wire.messages import Log
 
 

@@ -13,7 +13,7 @@ import pytest
 import web_app
 from patience import patience, wait_until
 
-from swell.sdk.private_server import PrivateServer
+from swell.sdk.connection.private_server import PrivateServer
 
 PATIENCE_S = patience(60.0)
 CONTAINERS = 7  #: three with a server, two with one from a snapshot, one of each of the others

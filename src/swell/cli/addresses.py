@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from swell.sdk.blocking import run_blocking
-from swell.sdk.client import Client
+from swell.sdk.connection.blocking import run_blocking
+from swell.sdk.connection.client import Client
 from swell.sdk.web_url import web_url
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from swell.cli.options import environment_option, json_option
 from swell.cli.table import print_json
 from swell.errors import InvalidError
 from swell.sdk.call import FunctionCall
-from swell.sdk.client import lasting_client
+from swell.sdk.connection.client import lasting_client
 from swell.wire.inquiries import CallReport, InspectCall
 
 __all__ = ["call"]

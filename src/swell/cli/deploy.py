@@ -22,15 +22,15 @@ from swell.cli.logs import Reading, print_logs
 from swell.cli.moments import duration_text
 from swell.cli.options import environment_option, strategy_option
 from swell.errors import InvalidError, ServiceError
-from swell.sdk.blocking import run_blocking
-from swell.sdk.client import lasting_client
-from swell.sdk.deploying import deploy as deploy_version
+from swell.sdk.connection.blocking import run_blocking
+from swell.sdk.connection.client import lasting_client
+from swell.sdk.deploy.deploying import deploy as deploy_version
 from swell.wire.inquiries import AppDescription, DescribeApp
 
 if TYPE_CHECKING:
     from swell.model import MethodSpec, WebSpec
     from swell.sdk.app import App
-    from swell.sdk.client import Client
+    from swell.sdk.connection.client import Client
     from swell.wire.apps import Deployed
     from swell.wire.inquiries import FunctionRow
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Self, TextIO
 from swell.cli import terminal
 from swell.cli.board import FRAMES_PER_S, Board
 from swell.escaping import log_lines
-from swell.sdk.output import PlainOutput, has_colour
+from swell.sdk.connection.output import PlainOutput, has_colour
 
 if TYPE_CHECKING:
     from rich.live import Live

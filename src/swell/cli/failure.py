@@ -19,7 +19,7 @@ from swell.cli import terminal
 from swell.config import Settings
 from swell.errors import Error, InvalidError
 from swell.escaping import many_lines
-from swell.sdk.output import has_colour
+from swell.sdk.connection.output import has_colour
 
 __all__ = ["describe", "panel", "report", "text_of"]
 

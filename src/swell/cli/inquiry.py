@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from swell.sdk.blocking import run_blocking
-from swell.sdk.client import lasting_client
+from swell.sdk.connection.blocking import run_blocking
+from swell.sdk.connection.client import lasting_client
 from swell.wire.message import Message
 
 __all__ = ["ask"]

@@ -18,7 +18,7 @@ from swell.cli.inquiry import ask
 from swell.cli.options import environment_option
 from swell.config import Settings
 from swell.errors import InvalidError
-from swell.sdk.client import lasting_client
+from swell.sdk.connection.client import lasting_client
 from swell.wire.inquiries import ContainerDescription, DescribeContainer
 
 __all__ = ["exec_", "surroundings"]

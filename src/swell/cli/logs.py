@@ -18,9 +18,9 @@ from swell.cli.main import EXIT_INTERRUPTED
 from swell.cli.moments import Moment, local, moment_text
 from swell.cli.numbers import WholeNumber
 from swell.errors import from_wire
-from swell.sdk.blocking import run_blocking
-from swell.sdk.client import lasting_client
-from swell.sdk.output import has_colour, led_lines, log_lead
+from swell.sdk.connection.blocking import run_blocking
+from swell.sdk.connection.client import lasting_client
+from swell.sdk.connection.output import has_colour, led_lines, log_lead
 from swell.wire.inquiries import AppDescription, DescribeApp, LogEntry, ReadLogs
 from swell.wire.messages import Done, Failed
 

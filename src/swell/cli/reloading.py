@@ -21,7 +21,7 @@ from swell.cli.moments import duration_text
 from swell.cli.reports import Failed
 from swell.cli.watch import Watch
 from swell.errors import ConnectionError
-from swell.sdk.client import Client
+from swell.sdk.connection.client import Client
 from swell.signals import is_ignored
 
 __all__ = ["INTERRUPTED", "Reloading"]

@@ -18,8 +18,8 @@ from swell.cli.display import Display
 from swell.cli.main import EXIT_INTERRUPTED
 from swell.config import Settings
 from swell.errors import Error, InvalidError
-from swell.sdk.client import PRIVATE, lasting_address
-from swell.sdk.output import enable_output
+from swell.sdk.connection.client import PRIVATE, lasting_address
+from swell.sdk.connection.output import enable_output
 
 if TYPE_CHECKING:
     from swell.cli.arguments import Arguments

@@ -22,8 +22,8 @@ from swell.cli.numbers import Seconds
 from swell.cli.options import environment_option
 from swell.cli.reloading import INTERRUPTED, Reloading
 from swell.config import Settings
-from swell.sdk.client import PRIVATE, Client, lasting_address
-from swell.sdk.private_server import PrivateServer
+from swell.sdk.connection.client import PRIVATE, Client, lasting_address
+from swell.sdk.connection.private_server import PrivateServer
 
 __all__ = ["serve"]
 

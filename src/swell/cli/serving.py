@@ -25,18 +25,18 @@ from swell.cli.failure import text_of
 from swell.cli.reports import RETIRE, Created, Failed, Opened, Relay
 from swell.config import Settings
 from swell.errors import ConnectionError, Error
-from swell.sdk.blocking import run_blocking
-from swell.sdk.bundling import lay_out
-from swell.sdk.output import enable_output
-from swell.sdk.roots import Roots
-from swell.sdk.running import run_app
+from swell.sdk.connection.blocking import run_blocking
+from swell.sdk.connection.output import enable_output
+from swell.sdk.deploy.bundling import lay_out
+from swell.sdk.deploy.roots import Roots
+from swell.sdk.deploy.running import run_app
 from swell.signals import reset_signals
 from swell.wire.messages import CloseApp
 
 if TYPE_CHECKING:
     from swell.cli.reference import Reference
     from swell.sdk.app import App
-    from swell.sdk.session import Session
+    from swell.sdk.connection.session import Session
 
 __all__ = ["main"]
 

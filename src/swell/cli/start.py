@@ -18,7 +18,7 @@ from swell.cli.background import launch, log_path, turn
 from swell.config import Settings
 from swell.errors import ConflictError
 from swell.home import data_dir
-from swell.sdk.client import lasting_address
+from swell.sdk.connection.client import lasting_address
 from swell.server.residence import holder
 
 __all__ = ["start", "start_in_background"]

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from swell.cli import terminal
 from swell.escaping import one_line
-from swell.sdk.output import has_colour
+from swell.sdk.connection.output import has_colour
 
 __all__ = ["Column", "print_json", "print_table"]
 

@@ -18,7 +18,7 @@ from swell.cli.moments import local
 from swell.cli.options import environment_option, json_option, strategy_option
 from swell.cli.table import Column, print_table
 from swell.errors import InvalidError
-from swell.sdk.deploying import provenance, strategy_named
+from swell.sdk.deploy.deploying import provenance, strategy_named
 from swell.wire.apps import Deployed, RedeployApp
 from swell.wire.inquiries import AppRow, ListVersions, VersionList
 

@@ -32,7 +32,7 @@ from swell.errors import Error
 from swell.home import proxy_tokens_path
 from swell.logs import PeerLog, begin_logging
 from swell.private_files import connect_socket, read_file
-from swell.sdk.client import Client
+from swell.sdk.connection.client import Client
 from swell.signals import reset_signals
 from swell.wire.web import EdgeUp, Route
 

@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, ParamSpec, Protocol, Typ
 from swell.errors import InvalidError
 from swell.names import check_tags
 from swell.sdk.cls import Cls, install_methods
-from swell.sdk.declare import class_spec, function_spec
+from swell.sdk.declare.container_env import surroundings
+from swell.sdk.declare.function_spec import class_spec, function_spec
+from swell.sdk.declare.image import Image
+from swell.sdk.declare.options import ClassOptions, FunctionOptions
 from swell.sdk.entrypoint import LocalEntrypoint
 from swell.sdk.function import Function
-from swell.sdk.image import Image
-from swell.sdk.options import ClassOptions, FunctionOptions
-from swell.sdk.surroundings import surroundings
 
 if TYPE_CHECKING:
-    from swell.sdk.client import Client
-    from swell.sdk.dual import Dual
-    from swell.sdk.method import Method
-    from swell.sdk.running import RunContext
-    from swell.sdk.secret import Secret
-    from swell.sdk.session import Session
-    from swell.sdk.volume import Volume
+    from swell.sdk.connection.client import Client
+    from swell.sdk.connection.session import Session
+    from swell.sdk.connection.sync_async import Dual
+    from swell.sdk.declare.method import Method
+    from swell.sdk.declare.secret import Secret
+    from swell.sdk.declare.volume import Volume
+    from swell.sdk.deploy.running import RunContext
     from swell.wire.apps import AppFound
 
 __all__ = ["App"]
@@ -180,9 +180,9 @@ class App:
         """Make a function remote: it gets a pool of containers that grows and shrinks with the calls.
 
         Args:
-            **options: See `swell.sdk.options.FunctionOptions`. The main ones: `min_containers`, `max_containers`,
-                `buffer_containers`, `scaledown_window` (seconds), `timeout` (seconds, default 300), `retries`, `cpu`
-                (cores), `memory` (MiB), `gpu`, `name`, `serialized`, `single_use_containers`.
+            **options: See `swell.sdk.declare.options.FunctionOptions`. The main ones: `min_containers`,
+                `max_containers`, `buffer_containers`, `scaledown_window` (seconds), `timeout` (seconds, default 300),
+                `retries`, `cpu` (cores), `memory` (MiB), `gpu`, `name`, `serialized`, `single_use_containers`.
 
         Returns:
             A decorator that turns the function into a `Function`.
@@ -306,7 +306,7 @@ class App:
         Example:
             `with app.run(): print(square.remote(7))`
         """
-        from swell.sdk.running import run_app
+        from swell.sdk.deploy.running import run_app
 
         return run_app(self, name=name, detach=detach, interactive=interactive)
 
@@ -341,7 +341,7 @@ class App:
         Raises:
             InvalidError: it has no id, because it was neither deployed nor looked up; or a tag is not as it must be.
         """
-        from swell.sdk.deployed import set_tags
+        from swell.sdk.deploy.deployed import set_tags
 
         return set_tags(self)
 
@@ -352,7 +352,7 @@ class App:
         Raises:
             InvalidError: it has no id, because it was neither deployed nor looked up.
         """
-        from swell.sdk.deployed import get_tags
+        from swell.sdk.deploy.deployed import get_tags
 
         return get_tags(self)
 
@@ -375,7 +375,7 @@ class DeployForm:
         strategy: str = "rolling",
     ) -> App:
         """Deploy, blocking the thread."""
-        from swell.sdk.deployed import deploy
+        from swell.sdk.deploy.deployed import deploy
 
         return deploy(self._app, client)(name=name, tag=tag, strategy=strategy)
 
@@ -389,7 +389,7 @@ class DeployForm:
         strategy: str = "rolling",
     ) -> App:
         """Deploy without blocking the event loop."""
-        from swell.sdk.deployed import deploy
+        from swell.sdk.deploy.deployed import deploy
 
         return await deploy(self._app, client).aio(name=name, tag=tag, strategy=strategy)
 
@@ -417,7 +417,7 @@ class LookupForm:
         create_if_missing: bool = False,
     ) -> App:
         """Look up, blocking the thread."""
-        from swell.sdk.deployed import find
+        from swell.sdk.deploy.deployed import find
 
         return _found(find(name, client, create_if_missing=create_if_missing)(), client)
 
@@ -430,7 +430,7 @@ class LookupForm:
         create_if_missing: bool = False,
     ) -> App:
         """Look up without blocking the event loop."""
-        from swell.sdk.deployed import find
+        from swell.sdk.deploy.deployed import find
 
         return _found(await find(name, client, create_if_missing=create_if_missing).aio(), client)
 

@@ -10,10 +10,10 @@ from msgspec import UNSET
 
 from swell.errors import InvalidError
 from swell.model import AutoscalerChange
-from swell.sdk.client import Client
-from swell.sdk.dual import Dual
-from swell.sdk.link import Link
-from swell.sdk.target import Target
+from swell.sdk.calls.target import Target
+from swell.sdk.connection.client import Client
+from swell.sdk.connection.link import Link
+from swell.sdk.connection.sync_async import Dual
 from swell.wire.messages import AutoscalerState, UpdateAutoscaler
 
 __all__ = ["Autoscaler", "FunctionAutoscalerSettings", "FunctionStats"]

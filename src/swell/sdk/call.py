@@ -9,12 +9,12 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final, Generic, TypeVar
 
 from swell.errors import InvalidError, from_wire
-from swell.sdk.client import Client
-from swell.sdk.dual import Dual, DualIterator
-from swell.sdk.effort import Effort, Persistent
-from swell.sdk.link import Box, Link
-from swell.sdk.outcome import Failure, outcomes
-from swell.sdk.session import current_client
+from swell.sdk.calls.outcome import Failure, outcomes
+from swell.sdk.connection.client import Client
+from swell.sdk.connection.link import Box, Link
+from swell.sdk.connection.retrying import Effort, Persistent
+from swell.sdk.connection.session import current_client
+from swell.sdk.connection.sync_async import Dual, DualIterator
 from swell.wire.messages import CallDescription, CancelCall, DescribeCall, Failed, Outputs, Unwatch, Watch
 
 __all__ = ["FunctionCall"]

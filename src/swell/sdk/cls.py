@@ -9,16 +9,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, Unpack, cast
 
 from swell.model import FunctionSpec
-from swell.sdk.declare import marked_methods
+from swell.sdk.declare.function_spec import marked_methods
+from swell.sdk.declare.method import Method
+from swell.sdk.declare.options import VariantOptions, with_batching, with_concurrency, with_options
 from swell.sdk.function import Function
 from swell.sdk.handle import Lookup, check_version
 from swell.sdk.instance import Instance
-from swell.sdk.method import Method
-from swell.sdk.options import VariantOptions, with_batching, with_concurrency, with_options
 
 if TYPE_CHECKING:
     from swell.sdk.app import App
-    from swell.sdk.client import Client
+    from swell.sdk.connection.client import Client
 
 __all__ = ["Cls", "Obj", "install_methods"]
 

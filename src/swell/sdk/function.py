@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Self, TypeVar,
 from swell.errors import ExecutionError, InvalidError
 from swell.model import FunctionSpec
 from swell.model import Source as CodeSource
-from swell.sdk import invoke
 from swell.sdk.call import FunctionCall
-from swell.sdk.client import Client
-from swell.sdk.dual import Dual, DualIterator
-from swell.sdk.effort import Effort, Persistent
+from swell.sdk.calls import invoke
+from swell.sdk.calls.inputs import Source, starred, zipped
+from swell.sdk.calls.mapping import map_chunks
+from swell.sdk.calls.results import MapForm
+from swell.sdk.connection.client import Client
+from swell.sdk.connection.link import Link
+from swell.sdk.connection.retrying import Effort, Persistent
+from swell.sdk.connection.session import require_running
+from swell.sdk.connection.sync_async import Dual, DualIterator
+from swell.sdk.declare.options import VariantOptions, with_batching, with_concurrency, with_options
 from swell.sdk.handle import Handle, Lookup, Where, check_version
-from swell.sdk.inputs import Source, starred, zipped
-from swell.sdk.link import Link
-from swell.sdk.mapping import map_chunks
-from swell.sdk.options import VariantOptions, with_batching, with_concurrency, with_options
-from swell.sdk.results import MapForm
-from swell.sdk.session import require_running
 from swell.sdk.web_url import web_url
 from swell.wire.messages import GetStats, Stats
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
 from swell.errors import ExecutionError, InvalidError, NotFoundError
 from swell.model import FunctionSpec, MethodSpec
-from swell.sdk.client import Client, client_from_settings, lasting_client
-from swell.sdk.link import Link
-from swell.sdk.notices import show_notices
-from swell.sdk.options import check_at_load
-from swell.sdk.session import Session, current_client, require_running
-from swell.sdk.target import Target
+from swell.sdk.calls.target import Target
+from swell.sdk.connection.client import Client, client_from_settings, lasting_client
+from swell.sdk.connection.link import Link
+from swell.sdk.connection.notices import show_notices
+from swell.sdk.connection.session import Session, current_client, require_running
+from swell.sdk.declare.options import check_at_load
 from swell.wire.apps import FindFunction, FunctionFound
 from swell.wire.context import function_id_here, is_local
 from swell.wire.messages import BindFunction, Bound

@@ -13,10 +13,10 @@ from typing import Any, Final, cast
 from msgspec.structs import replace
 
 from swell.model import FunctionSpec
-from swell.sdk.declare import marked_methods
+from swell.sdk.declare.function_spec import marked_methods
+from swell.sdk.declare.parameters import Value, check_parameters, encode_parameters, new_instance
+from swell.sdk.declare.source import is_async
 from swell.sdk.function import Function
-from swell.sdk.parameters import Value, check_parameters, encode_parameters, new_instance
-from swell.sdk.source import is_async
 from swell.wire.context import own_function_id
 
 __all__ = ["Instance"]

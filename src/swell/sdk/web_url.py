@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from swell.errors import ServiceError, from_wire
-from swell.sdk.link import Link
+from swell.sdk.connection.link import Link
 from swell.wire.messages import Failed
 from swell.wire.web import GetWebUrl, WebUrl
 

@@ -15,7 +15,7 @@ from typing import cast, get_args
 
 from swell.engine.engine import Engine
 from swell.engine.state.app import App
-from swell.engine.views.routes import urls
+from swell.engine.views import routes
 from swell.engine.views.snapshot import gone_row, stopped_row
 from swell.errors import InternalError, InvalidError, NotFoundError, ServiceError, to_wire
 from swell.model import Deployment
@@ -177,7 +177,7 @@ class Inquiries:
         if app is not None:
             row, functions = self._census.app_row(app), self._census.functions(app)
             live = _version_row(app.deployment, app.deployment.version) if app.deployment.functions else None
-            urls = urls(self._engine.ledger, app)
+            urls = routes.urls(self._engine.ledger, app)
             to.send(AppDescription(message.request, row, functions, app.tags, live, urls))
             return
 

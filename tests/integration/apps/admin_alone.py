@@ -19,7 +19,7 @@ import uvloop
 from swell.config import Settings
 from swell.edge.admin.app import Admin
 from swell.edge.traffic import Traffic
-from swell.sdk.client import Client
+from swell.sdk.connection.client import Client
 
 TOKEN = "the-token"
 

@@ -12,7 +12,7 @@ import pytest
 
 from swell.cli import display as module
 from swell.cli.display import Display
-from swell.sdk.output import PlainOutput, current_output, enable_output
+from swell.sdk.connection.output import PlainOutput, current_output, enable_output
 from swell.wire.messages import FunctionProgress, Log, Progress
 
 

@@ -25,7 +25,7 @@ from swell.config import Settings
 from swell.edge.gateway import token_file
 from swell.errors import InvalidError, NotFoundError, RemoteError
 from swell.home import proxy_tokens_path
-from swell.sdk.output import PlainOutput
+from swell.sdk.connection.output import PlainOutput
 from swell.wire import apps as a
 from swell.wire import inquiries as i
 from swell.wire import messages as m

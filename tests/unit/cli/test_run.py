@@ -11,7 +11,7 @@ import pytest
 
 from swell.cli.main import main
 from swell.sdk.app import App
-from swell.sdk.output import current_output
+from swell.sdk.connection.output import current_output
 
 JOB = """
 import swell

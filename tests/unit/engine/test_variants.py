@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from swell.engine.events import Persist, Tell
 from swell.model import AutoscalerChange, CallKind, ClassSpec, MethodSpec, ParameterSpec, WebSpec
-from swell.sdk.parameters import encode_parameters
+from swell.sdk.declare.parameters import encode_parameters
 from swell.wire import messages as m
 from swell.wire import web as w
 

@@ -10,8 +10,8 @@ import pytest
 from swell.config import Settings
 from swell.errors import ConnectionError
 from swell.model import FunctionSpec, Source
-from swell.sdk.client import Client
-from swell.sdk.link import Box, Link, Said
+from swell.sdk.connection.client import Client
+from swell.sdk.connection.link import Box, Link, Said
 from swell.wire import apps as a
 from swell.wire import codec
 from swell.wire import messages as m

@@ -14,7 +14,7 @@ import pytest
 from swell.config import Settings
 from swell.errors import ConnectionError, ExecutionError
 from swell.home import Announcement, announcement_path, socket_path
-from swell.sdk.client import Client, client_from_settings, lasting_address, lasting_client
+from swell.sdk.connection.client import Client, client_from_settings, lasting_address, lasting_client
 
 
 @pytest.fixture
@@ -105,5 +105,5 @@ def test_a_client_is_made_once_and_anew_when_the_settings_lead_elsewhere(
 def test_a_forked_child_has_a_client_of_its_own(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWELL_SERVER", "unix:/one")
     parents = lasting_client()
-    monkeypatch.setattr("swell.sdk.client.os.getpid", lambda: -1)
+    monkeypatch.setattr("swell.sdk.connection.client.os.getpid", lambda: -1)
     assert lasting_client() is not parents

@@ -10,13 +10,13 @@ import pytest
 from swell.errors import InvalidError
 from swell.sdk.app import App
 from swell.sdk.cls import Cls
+from swell.sdk.connection.session import Session
+from swell.sdk.declare.image import Image
+from swell.sdk.declare.marks import method
+from swell.sdk.declare.secret import Secret
+from swell.sdk.declare.volume import Volume
+from swell.sdk.declare.web import asgi_app
 from swell.sdk.function import Function
-from swell.sdk.image import Image
-from swell.sdk.marks import method
-from swell.sdk.secret import Secret
-from swell.sdk.session import Session
-from swell.sdk.volume import Volume
-from swell.sdk.web import asgi_app
 
 
 def plain(x: int) -> int:

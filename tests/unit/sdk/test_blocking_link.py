@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from swell.errors import Error
-from swell.sdk.blocking import run_blocking
-from swell.sdk.link import BlockingLink
+from swell.sdk.connection.blocking import run_blocking
+from swell.sdk.connection.link import BlockingLink
 from swell.wire import codec
 from swell.wire.messages import GetStats, Log
 

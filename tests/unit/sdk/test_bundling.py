@@ -13,7 +13,7 @@ import pytest
 
 import swell
 from swell.errors import InvalidError
-from swell.sdk import bundling
+from swell.sdk.deploy import bundling
 from swell.wire import bundle as archives
 
 #: An App with one function; what else a test needs goes before it.

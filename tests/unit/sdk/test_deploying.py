@@ -14,7 +14,7 @@ import pytest
 from swell.errors import InvalidError, NotFoundError, ServerWarning
 from swell.model import Provenance, Strategy
 from swell.sdk.app import App
-from swell.sdk.deploying import provenance, strategy_named
+from swell.sdk.deploy.deploying import provenance, strategy_named
 from swell.wire.apps import AppFound, DeployApp, Deployed, FindApp, TagApp
 from swell.wire.messages import Done, Failed, Notice
 

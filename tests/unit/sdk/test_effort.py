@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from swell.errors import ConnectionError, NotFoundError
-from swell.sdk import effort as effort_module
-from swell.sdk.effort import PAUSES_S, Effort, Persistent
+from swell.sdk.connection import retrying as effort_module
+from swell.sdk.connection.link import Link
+from swell.sdk.connection.retrying import PAUSES_S, Effort, Persistent
 from swell.sdk.function import Function
-from swell.sdk.link import Link
 from swell.wire.apps import FindFunction
 from swell.wire.messages import Failed, OpenCall, Refused
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from swell.sdk.environment import deployed_environment, present_environment
-from swell.sdk.roots import Roots
+from swell.sdk.deploy.environment import deployed_environment, present_environment
+from swell.sdk.deploy.roots import Roots
 
 STANDARD = os.path.dirname(os.__file__)
 OF_PYTEST = {"PYTEST_CURRENT_TEST"}

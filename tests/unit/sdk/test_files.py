@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from swell.errors import InvalidError
-from swell.sdk.files import Files
-from swell.sdk.ignore import Ignore
+from swell.sdk.declare.ignore import Ignore
+from swell.sdk.deploy.files import Files
 
 NOTHING = Ignore()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from swell.errors import InvalidError
-from swell.sdk.ignore import Ignore
+from swell.sdk.declare.ignore import Ignore
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import PurePath
 import cloudpickle
 import pytest
 
-from swell.sdk.imports import imported_by, named_in_pickle
+from swell.sdk.deploy.imports import imported_by, named_in_pickle
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,9 @@ from swell.model import (
 )
 from swell.sdk.app import App
 from swell.sdk.cls import Cls
+from swell.sdk.declare.parameters import encode_parameters
 from swell.sdk.function import Function
 from swell.sdk.handle import VARIANTS_KEPT
-from swell.sdk.parameters import encode_parameters
 from swell.wire.apps import FindFunction
 from swell.wire.messages import AutoscalerState, BindFunction, GetStats, OpenCall, Stats, UpdateAutoscaler
 

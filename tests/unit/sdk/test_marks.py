@@ -10,8 +10,8 @@ import pytest
 from swell.errors import DeprecationError, InvalidError
 from swell.model import Batching, Concurrency
 from swell.sdk.app import App
-from swell.sdk.marks import batched, concurrent, enter, exit, marks_of, method
-from swell.sdk.web import asgi_app, fastapi_endpoint, web_endpoint, web_server, wsgi_app
+from swell.sdk.declare.marks import batched, concurrent, enter, exit, marks_of, method
+from swell.sdk.declare.web import asgi_app, fastapi_endpoint, web_endpoint, web_server, wsgi_app
 
 
 def plain(x: int) -> int:

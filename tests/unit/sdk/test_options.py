@@ -10,12 +10,12 @@ import pytest
 from swell.errors import DeprecationError, InvalidError, NotFoundError
 from swell.model import AutoscalerSettings, FunctionSpec, GpuRequest, RetryPolicy
 from swell.sdk.app import App
-from swell.sdk.image import Image
-from swell.sdk.options import ClassOptions, FunctionOptions, VariantOptions, check_at_load
-from swell.sdk.retries import Retries
-from swell.sdk.schedule import Cron, Period
-from swell.sdk.secret import Secret
-from swell.sdk.volume import Volume
+from swell.sdk.declare.image import Image
+from swell.sdk.declare.options import ClassOptions, FunctionOptions, VariantOptions, check_at_load
+from swell.sdk.declare.retries import Retries
+from swell.sdk.declare.schedule import Cron, Period
+from swell.sdk.declare.secret import Secret
+from swell.sdk.declare.volume import Volume
 
 
 def plain(x: int = 0) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import swell.wire
-from swell.sdk.roots import Found, Roots
+from swell.sdk.deploy.roots import Found, Roots
 
 STANDARD = os.path.dirname(os.__file__)
 SWELL = os.path.dirname(os.path.dirname(os.path.dirname(swell.wire.__file__)))

@@ -16,7 +16,7 @@ import pytest
 from swell.errors import InvalidError, SerializationError
 from swell.model import Source
 from swell.sdk.app import App
-from swell.sdk.source import finish_source, is_async, is_generator, source_of
+from swell.sdk.declare.source import finish_source, is_async, is_generator, source_of
 
 
 def plain(x: int) -> int:

@@ -12,12 +12,12 @@ import pytest
 from swell.errors import InvalidError
 from swell.model import GpuRequest, RetryPolicy, ScheduleSpec
 from swell.names import check_object_name
-from swell.sdk.image import Image
-from swell.sdk.resources import parse_gpu
-from swell.sdk.retries import Retries, retry_policy
-from swell.sdk.schedule import Cron, Period
-from swell.sdk.secret import Secret
-from swell.sdk.volume import Volume
+from swell.sdk.declare.image import Image
+from swell.sdk.declare.resources import parse_gpu
+from swell.sdk.declare.retries import Retries, retry_policy
+from swell.sdk.declare.schedule import Cron, Period
+from swell.sdk.declare.secret import Secret
+from swell.sdk.declare.volume import Volume
 from swell.wire import context
 
 # ---------------------------------------------------------------- retries

@@ -7,9 +7,9 @@ import pytest
 from swell.errors import InvalidError
 from swell.model import AutoscalerSettings, Batching, Concurrency, GpuRequest, RetryPolicy
 from swell.sdk.app import App
-from swell.sdk.image import Image
-from swell.sdk.secret import Secret
-from swell.sdk.volume import Volume
+from swell.sdk.declare.image import Image
+from swell.sdk.declare.secret import Secret
+from swell.sdk.declare.volume import Volume
 
 
 def plain(x: int) -> int:

@@ -37,7 +37,7 @@ from swell.edge.connections import Connections
 from swell.edge.listening import BACKLOG, listen_at
 from swell.edge.traffic import Traffic
 from swell.logs import PeerLog
-from swell.sdk.client import Client
+from swell.sdk.connection.client import Client
 from swell.wire.observe import Observation, Observe
 from swell.wire.web import Route
 

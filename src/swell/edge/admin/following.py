@@ -22,8 +22,8 @@ from starlette.routing import BaseRoute, Route
 from swell.config import Settings
 from swell.edge.admin.failures import failed, refused
 from swell.errors import Error, ServiceError, from_wire
-from swell.sdk.client import Client
-from swell.sdk.loop_link import LoopLink
+from swell.sdk.connection.client import Client
+from swell.sdk.connection.loop_link import LoopLink
 from swell.wire.inquiries import LogEntry, ReadLogs
 from swell.wire.messages import Done, Failed
 

@@ -15,7 +15,7 @@ from swell.bounds import integer
 from swell.edge.gateway.refusal import Refusal
 from swell.errors import Error
 from swell.model import ParameterSpec
-from swell.sdk.parameters import check_parameters, encode_parameters
+from swell.sdk.declare.parameters import check_parameters, encode_parameters
 from swell.wire.web import Route
 
 __all__ = ["Aim", "Router", "labels", "parameters_of"]

@@ -15,8 +15,8 @@ from swell.edge.admin.api.outcome import Reader
 from swell.edge.admin.api.target import Target
 from swell.errors import InternalError, from_wire
 from swell.model import CallKind
-from swell.sdk.client import mint_id
-from swell.sdk.link import Box, Link
+from swell.sdk.connection.client import mint_id
+from swell.sdk.connection.link import Box, Link
 from swell.wire import blobs
 from swell.wire.blob_names import input_name
 from swell.wire.json_payload import MARK, json_of

@@ -18,8 +18,8 @@ from starlette.routing import Route
 from swell.config import Settings
 from swell.edge.admin.failures import failed, refused
 from swell.errors import Error, InvalidError
-from swell.sdk.client import Client
-from swell.sdk.link import Link
+from swell.sdk.connection.client import Client
+from swell.sdk.connection.link import Link
 from swell.wire.message import Message
 
 __all__ = ["PREFIX", "Asked", "Backstage", "Body", "Nothing", "Operation", "Query", "route_of"]

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from swell.edge.admin.api.operation import Backstage
 from swell.errors import ConflictError, InvalidError, NotFoundError
 from swell.model import FunctionSpec, MethodSpec, ParameterSpec
-from swell.sdk.parameters import check_parameters, encode_parameters
+from swell.sdk.declare.parameters import check_parameters, encode_parameters
 from swell.wire.apps import FindFunction, FunctionFound
 from swell.wire.messages import BindFunction, Bound
 from swell.wire.variant import changes_between

@@ -16,22 +16,22 @@ from swell.errors import Error, InvalidError
 from swell.escaping import one_line
 from swell.model import FunctionSpec
 from swell.names import TEXT_MAX
-from swell.sdk.blocking import run_blocking
-from swell.sdk.client import PRIVATE, Client, lasting_address, mint_id
-from swell.sdk.environment import present_environment
-from swell.sdk.link import ANNOUNCED, BlockingLink, Box
-from swell.sdk.notices import show_notices
-from swell.sdk.output import Output, current_output
-from swell.sdk.private_server import PrivateServer
-from swell.sdk.session import Session
-from swell.sdk.source import name_script
-from swell.sdk.specs import specs_of
+from swell.sdk.connection.blocking import run_blocking
+from swell.sdk.connection.client import PRIVATE, Client, lasting_address, mint_id
+from swell.sdk.connection.link import ANNOUNCED, BlockingLink, Box
+from swell.sdk.connection.notices import show_notices
+from swell.sdk.connection.output import Output, current_output
+from swell.sdk.connection.private_server import PrivateServer
+from swell.sdk.connection.session import Session
+from swell.sdk.declare.source import name_script
+from swell.sdk.deploy.environment import present_environment
+from swell.sdk.deploy.specs import specs_of
 from swell.wire.context import current_input_id, is_local
 from swell.wire.messages import AppOpened, CloseApp, Done, Log, Notice, OpenApp, Progress
 
 if TYPE_CHECKING:
     from swell.sdk.app import App
-    from swell.sdk.bundling import LaidOut
+    from swell.sdk.deploy.bundling import LaidOut
 
 __all__ = ["RunContext", "run_app"]
 
@@ -123,7 +123,7 @@ class RunContext:
             environment = self._laid_out.environment
         elif self._detach and self._server is None:
             # It goes on when this program is over, and must not notice when its files are edited then.
-            from swell.sdk.bundling import bundle
+            from swell.sdk.deploy.bundling import bundle
 
             specs, environment, archive = bundle(self._app)
         request, self._close_request = link.next_request(), link.next_request()

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar, cast
 
 from swell.errors import DeprecationError, InvalidError
-from swell.sdk.marks import check_parentheses, mark
-from swell.sdk.method import Method
-from swell.sdk.source import is_async, is_generator, is_method
+from swell.sdk.declare.marks import check_parentheses, mark
+from swell.sdk.declare.method import Method
+from swell.sdk.declare.source import is_async, is_generator, is_method
 
 __all__ = ["asgi_app", "fastapi_endpoint", "web_endpoint", "web_server", "wsgi_app"]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from swell.model import FunctionSpec
-from swell.sdk.options import check_at_load
-from swell.sdk.source import finish_source
+from swell.sdk.declare.options import check_at_load
+from swell.sdk.declare.source import finish_source
 
 if TYPE_CHECKING:
     from swell.sdk.app import App

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, Final
 from swell.config import Settings
 from swell.errors import ConnectionError, Error, ExecutionError
 from swell.home import announced, data_dir, socket_path
-from swell.sdk.blocking import run_blocking
-from swell.sdk.link import BlockingLink, connect
+from swell.sdk.connection.blocking import run_blocking
+from swell.sdk.connection.link import BlockingLink, connect
 
 if TYPE_CHECKING:
     import asyncio
 
-    from swell.sdk.loop_link import LoopLink
+    from swell.sdk.connection.loop_link import LoopLink
 
 __all__ = ["PRIVATE", "Client", "client_from_settings", "lasting_address", "lasting_client", "mint_id"]
 
@@ -117,7 +117,7 @@ class Client:
         """
         import asyncio
 
-        from swell.sdk.loop_link import LoopLink
+        from swell.sdk.connection.loop_link import LoopLink
 
         loop = asyncio.get_running_loop()
         known = self._loops.get(loop)

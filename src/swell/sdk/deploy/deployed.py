@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from swell.errors import InvalidError
 from swell.names import check_object_name, check_tags
-from swell.sdk.client import Client, lasting_client, mint_id
-from swell.sdk.deploying import deploy as deploy_version
-from swell.sdk.dual import Dual
-from swell.sdk.link import Link
+from swell.sdk.connection.client import Client, lasting_client, mint_id
+from swell.sdk.connection.link import Link
+from swell.sdk.connection.sync_async import Dual
+from swell.sdk.deploy.deploying import deploy as deploy_version
 from swell.wire.apps import AppFound, FindApp, TagApp
 
 if TYPE_CHECKING:

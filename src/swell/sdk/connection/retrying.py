@@ -11,10 +11,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar
 
 from swell.errors import ConnectionError
-from swell.sdk.blocking import run_blocking, running_loop
-from swell.sdk.client import Client, mint_id
-from swell.sdk.dual import check_loop
-from swell.sdk.link import Link
+from swell.sdk.connection.blocking import run_blocking, running_loop
+from swell.sdk.connection.client import Client, mint_id
+from swell.sdk.connection.link import Link
+from swell.sdk.connection.sync_async import check_loop
 
 __all__ = ["Effort", "Persistent"]
 

@@ -14,7 +14,7 @@ from os import PathLike
 from typing import Any, Concatenate, Final, ParamSpec
 
 from swell.errors import InvalidError
-from swell.sdk.ignore import Ignore
+from swell.sdk.declare.ignore import Ignore
 
 __all__ = ["Image"]
 

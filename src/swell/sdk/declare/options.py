@@ -14,15 +14,15 @@ from msgspec.structs import replace
 
 from swell.errors import DeprecationError, InvalidError
 from swell.model import Batching, Concurrency, FunctionSpec, Resources, Source
-from swell.sdk.image import Image
-from swell.sdk.marks import check_batching, check_concurrency
-from swell.sdk.resources import CpuOption, GpuOption, MemoryOption, check_limits, merge_resources
-from swell.sdk.retries import Retries, retry_policy
-from swell.sdk.scaling import autoscaler_settings, check_timeouts, seconds
-from swell.sdk.schedule import Schedule
-from swell.sdk.secret import Secret
-from swell.sdk.surroundings import Surroundings, check_surroundings, surroundings
-from swell.sdk.volume import Volume
+from swell.sdk.declare.container_env import Surroundings, check_surroundings, surroundings
+from swell.sdk.declare.image import Image
+from swell.sdk.declare.marks import check_batching, check_concurrency
+from swell.sdk.declare.resources import CpuOption, GpuOption, MemoryOption, check_limits, merge_resources
+from swell.sdk.declare.retries import Retries, retry_policy
+from swell.sdk.declare.scaling import autoscaler_settings, check_timeouts, seconds
+from swell.sdk.declare.schedule import Schedule
+from swell.sdk.declare.secret import Secret
+from swell.sdk.declare.volume import Volume
 
 __all__ = [
     "ClassOptions",

@@ -12,11 +12,11 @@ from typing import Any
 
 from swell.errors import from_wire
 from swell.model import CallKind
-from swell.sdk.allowance import Allowance
-from swell.sdk.inputs import NOT_YET, AsyncInputs, Inputs, Source
-from swell.sdk.link import BlockingLink, Box, Link
-from swell.sdk.target import Target
-from swell.sdk.tracing import present_trace
+from swell.sdk.calls.backpressure import Allowance
+from swell.sdk.calls.inputs import NOT_YET, AsyncInputs, Inputs, Source
+from swell.sdk.calls.target import Target
+from swell.sdk.calls.tracing import present_trace
+from swell.sdk.connection.link import BlockingLink, Box, Link
 from swell.wire import blobs
 from swell.wire.blob_names import input_name
 from swell.wire.messages import Message, OpenCall, PutInputs, Refused

@@ -11,13 +11,13 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from swell.model import CallKind
-from swell.sdk.client import mint_id
-from swell.sdk.feed import Feed, open_inputs
-from swell.sdk.inputs import Source
-from swell.sdk.link import Box, Link
-from swell.sdk.outcome import Failure, outcomes
-from swell.sdk.output import current_output
-from swell.sdk.target import Target
+from swell.sdk.calls.inputs import Source
+from swell.sdk.calls.outcome import Failure, outcomes
+from swell.sdk.calls.target import Target
+from swell.sdk.calls.upload import Feed, open_inputs
+from swell.sdk.connection.client import mint_id
+from swell.sdk.connection.link import Box, Link
+from swell.sdk.connection.output import current_output
 from swell.wire.messages import Outputs, Refused
 
 __all__ = ["map_chunks"]

@@ -10,13 +10,13 @@ from typing import Any
 
 from swell.errors import ExecutionError, from_wire
 from swell.model import CallKind, OutputStatus
-from swell.sdk.client import mint_id
-from swell.sdk.feed import Feed, open_inputs
-from swell.sdk.inputs import Arguments, Source
-from swell.sdk.link import Link
-from swell.sdk.outcome import Failure, outcomes
-from swell.sdk.target import Target
-from swell.sdk.tracing import present_trace
+from swell.sdk.calls.inputs import Arguments, Source
+from swell.sdk.calls.outcome import Failure, outcomes
+from swell.sdk.calls.target import Target
+from swell.sdk.calls.tracing import present_trace
+from swell.sdk.calls.upload import Feed, open_inputs
+from swell.sdk.connection.client import mint_id
+from swell.sdk.connection.link import Link
 from swell.wire import blobs
 from swell.wire.blob_names import input_name
 from swell.wire.messages import Accepted, Items, OpenCall, Outputs, Refused, TakeItems

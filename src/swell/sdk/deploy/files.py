@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from swell.errors import InvalidError
-from swell.sdk.ignore import Ignore
+from swell.sdk.declare.ignore import Ignore
 
 __all__ = ["Files"]
 

@@ -10,7 +10,7 @@ import sys
 from typing import Final
 
 from swell.model import Environment
-from swell.sdk.roots import Roots
+from swell.sdk.deploy.roots import Roots
 
 __all__ = ["deployed_environment", "present_environment"]
 

@@ -9,12 +9,12 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, It
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from swell.errors import InvalidError
-from swell.sdk.blocking import running_loop
+from swell.sdk.connection.blocking import running_loop
 
 if TYPE_CHECKING:
     import asyncio
 
-    from swell.sdk.link import Box
+    from swell.sdk.connection.link import Box
 
 __all__ = ["NOT_YET", "Arguments", "AsyncInputs", "Inputs", "Source", "starred", "zipped"]
 

@@ -9,8 +9,8 @@ import warnings
 
 from swell.errors import ServerWarning
 from swell.escaping import many_lines
-from swell.sdk.link import Link
-from swell.sdk.output import current_output
+from swell.sdk.connection.link import Link
+from swell.sdk.connection.output import current_output
 from swell.wire.messages import Notice
 
 __all__ = ["show_notices"]

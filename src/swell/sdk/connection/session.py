@@ -6,7 +6,7 @@ This module must not know how an app is started or what its functions are.
 from __future__ import annotations
 
 from swell.errors import ExecutionError
-from swell.sdk.client import Client, client_from_settings
+from swell.sdk.connection.client import Client, client_from_settings
 
 __all__ = ["Session", "current_client", "require_running"]
 

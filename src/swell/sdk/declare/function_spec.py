@@ -13,12 +13,12 @@ from msgspec.structs import replace
 
 from swell.errors import InvalidError
 from swell.model import Batching, ClassSpec, FunctionSpec, MethodSpec, ScheduleSpec, WebSpec
-from swell.sdk.marks import Marks, check_batchable, marks_of
-from swell.sdk.options import ClassOptions, FunctionOptions, check_names, concurrency, pool_spec
-from swell.sdk.parameters import check_parameters, encode_parameters, has_required, parameters_of
-from swell.sdk.schedule import Schedule
-from swell.sdk.source import is_async, is_generator, is_handle, is_importable, is_method, source_of, unwrap
-from swell.sdk.surroundings import Surroundings
+from swell.sdk.declare.container_env import Surroundings
+from swell.sdk.declare.marks import Marks, check_batchable, marks_of
+from swell.sdk.declare.options import ClassOptions, FunctionOptions, check_names, concurrency, pool_spec
+from swell.sdk.declare.parameters import check_parameters, encode_parameters, has_required, parameters_of
+from swell.sdk.declare.schedule import Schedule
+from swell.sdk.declare.source import is_async, is_generator, is_handle, is_importable, is_method, source_of, unwrap
 
 __all__ = ["class_spec", "function_spec", "marked_methods"]
 

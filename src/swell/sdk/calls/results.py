@@ -11,11 +11,11 @@ from contextlib import aclosing
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from swell.errors import DeprecationError
-from swell.sdk.blocking import running_loop
-from swell.sdk.client import Client
-from swell.sdk.dual import check_loop, iterate
-from swell.sdk.inputs import Source
-from swell.sdk.link import Link
+from swell.sdk.calls.inputs import Source
+from swell.sdk.connection.blocking import running_loop
+from swell.sdk.connection.client import Client
+from swell.sdk.connection.link import Link
+from swell.sdk.connection.sync_async import check_loop, iterate
 
 __all__ = ["MapForm", "Results"]
 

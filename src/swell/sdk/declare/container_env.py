@@ -13,9 +13,9 @@ from typing import Any, NamedTuple, cast
 
 from swell.errors import InvalidError, NotFoundError
 from swell.model import FunctionSpec
-from swell.sdk.image import Image
-from swell.sdk.secret import Secret, check_variables
-from swell.sdk.volume import Volume
+from swell.sdk.declare.image import Image
+from swell.sdk.declare.secret import Secret, check_variables
+from swell.sdk.declare.volume import Volume
 
 __all__ = ["Surroundings", "check_surroundings", "surroundings"]
 

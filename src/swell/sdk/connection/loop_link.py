@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from typing import cast
 
 from swell.errors import Error
-from swell.sdk.link import Box, Link, Said, connect, how_it_broke
+from swell.sdk.connection.link import Box, Link, Said, connect, how_it_broke
 from swell.wire import codec
 from swell.wire.messages import Message
 

@@ -15,11 +15,11 @@ from swell.errors import InvalidError, ServerWarning
 from swell.escaping import many_lines, one_line
 from swell.model import Provenance, Strategy
 from swell.names import TEXT_MAX, check_object_name, check_tag
-from swell.sdk.bundling import bundle
-from swell.sdk.client import mint_id
-from swell.sdk.link import Link
-from swell.sdk.notices import show_notices
-from swell.sdk.source import name_script
+from swell.sdk.connection.client import mint_id
+from swell.sdk.connection.link import Link
+from swell.sdk.connection.notices import show_notices
+from swell.sdk.declare.source import name_script
+from swell.sdk.deploy.bundling import bundle
 from swell.wire.apps import DeployApp, Deployed
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from swell.config import Settings
 from swell.errors import AsyncUsageWarning, InvalidError
-from swell.sdk.blocking import run_blocking, run_chunks, running_loop
-from swell.sdk.client import Client
-from swell.sdk.link import Link
+from swell.sdk.connection.blocking import run_blocking, run_chunks, running_loop
+from swell.sdk.connection.client import Client
+from swell.sdk.connection.link import Link
 
 __all__ = ["Dual", "DualIterator", "check_loop", "iterate"]
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, cast, overload
 
 from swell.errors import InvalidError
-from swell.sdk.method import Method
-from swell.sdk.source import is_generator as contains_yield
-from swell.sdk.source import is_handle, is_method
+from swell.sdk.declare.method import Method
+from swell.sdk.declare.source import is_generator as contains_yield
+from swell.sdk.declare.source import is_handle, is_method
 
 __all__ = ["MARKS", "batched", "check_parentheses", "concurrent", "enter", "exit", "mark", "marks_of", "method"]
 

@@ -27,13 +27,13 @@ from msgspec.structs import replace
 
 from swell.errors import InvalidError
 from swell.model import Environment, FunctionSpec, Source
-from swell.sdk.environment import deployed_environment
-from swell.sdk.files import Files
-from swell.sdk.ignore import Ignore
-from swell.sdk.imports import imported_by, named_in_pickle
-from swell.sdk.roots import Found, Roots
-from swell.sdk.source import SCRIPT
-from swell.sdk.specs import specs_of
+from swell.sdk.declare.ignore import Ignore
+from swell.sdk.declare.source import SCRIPT
+from swell.sdk.deploy.environment import deployed_environment
+from swell.sdk.deploy.files import Files
+from swell.sdk.deploy.imports import imported_by, named_in_pickle
+from swell.sdk.deploy.roots import Found, Roots
+from swell.sdk.deploy.specs import specs_of
 from swell.wire.bundle import FILES_MAX, SIZE_MAX, pack, write
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""How a server is reached: links, the client that owns them, retrying, and a blocking form of everything async."""
