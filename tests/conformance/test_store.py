@@ -49,7 +49,7 @@ from swell.records import (
     Waiting,
     Window,
 )
-from swell.store.memory import MemoryStore
+from swell.store.memory.store import MemoryStore
 from swell.store.sqlite.store import SqliteStore
 
 SUCCESS, FAILURE, TERMINATED = OutputStatus.SUCCESS, OutputStatus.FAILURE, OutputStatus.TERMINATED

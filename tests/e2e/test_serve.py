@@ -220,7 +220,7 @@ def test_a_request_that_an_edge_which_is_behind_sends_to_an_edition_that_has_end
     with serving(place, "shop.py") as served, ThreadPoolExecutor(1) as asking:
         url = served.url("front")
         assert fetch(url) == "one"
-        edge, editions = below(served, "swell.edge.main"), below(served, "swell.cli.serving")
+        edge, editions = below(served, "swell.edge.main"), below(served, "swell.cli.reload.serve_worker")
         edge[0].suspend()
         try:
             answer = asking.submit(fetch, url)

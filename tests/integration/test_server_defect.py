@@ -15,7 +15,7 @@ from swell.config import Settings
 from swell.engine.events import ClientGone
 from swell.server.controlplane import ControlPlane
 from swell.server.places import Places
-from swell.store.memory import MemoryStore
+from swell.store.memory.store import MemoryStore
 
 class NoBackend:
     async def start(self, listener, address): pass

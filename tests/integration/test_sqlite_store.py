@@ -38,8 +38,8 @@ from swell.records import (
 )
 from swell.store.sqlite import store as store_module
 from swell.store.sqlite import writer
+from swell.store.sqlite.batch_writer import Recorder
 from swell.store.sqlite.database import Database
-from swell.store.sqlite.recorder import Recorder
 from swell.store.sqlite.statements import migrations, statements
 from swell.store.sqlite.store import SqliteStore
 

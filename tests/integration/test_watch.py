@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from swell.cli.watch import Watch
+from swell.cli.reload.watch import Watch
 
 
 @pytest.fixture

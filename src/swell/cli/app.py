@@ -11,14 +11,14 @@ from typing import Any, Final
 import click
 from msgspec.structs import asdict
 
-from swell.cli import terminal
-from swell.cli.facts import containers_text, inputs_text, plan_text, schedule_text, settings_text
-from swell.cli.identify import app_among, app_meant, container_meant
-from swell.cli.inquiry import ask
 from swell.cli.logs import Reading, log_options, print_logs
-from swell.cli.moments import local, moment_text
 from swell.cli.options import environment_option, json_option, yes_option
-from swell.cli.table import Column, print_json, print_table
+from swell.cli.resolve import app_among, app_meant, container_meant
+from swell.cli.rpc import ask
+from swell.cli.show import terminal
+from swell.cli.show.describe import containers_text, inputs_text, plan_text, schedule_text, settings_text
+from swell.cli.show.table import Column, print_json, print_table
+from swell.cli.show.times import local, moment_text
 from swell.cli.versions import history, rollback, rollover
 from swell.errors import InvalidError
 from swell.names import check_tags

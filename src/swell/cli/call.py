@@ -9,12 +9,12 @@ from typing import Any, Final
 
 import click
 
-from swell.cli import terminal
-from swell.cli.inquiry import ask
-from swell.cli.moments import duration_text, local, moment_text
-from swell.cli.numbers import Seconds, WholeNumber
 from swell.cli.options import environment_option, json_option
-from swell.cli.table import print_json
+from swell.cli.rpc import ask
+from swell.cli.show import terminal
+from swell.cli.show.numbers import Seconds, WholeNumber
+from swell.cli.show.table import print_json
+from swell.cli.show.times import duration_text, local, moment_text
 from swell.errors import InvalidError
 from swell.sdk.call import FunctionCall
 from swell.sdk.connection.client import lasting_client

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import click
 
-from swell.cli import terminal
-from swell.cli.table import print_json
+from swell.cli.show import terminal
+from swell.cli.show.table import print_json
 from swell.config import Settings, describe
 from swell.escaping import one_line
 

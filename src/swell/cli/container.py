@@ -9,14 +9,14 @@ from typing import Any, Final
 
 import click
 
-from swell.cli import terminal
-from swell.cli.identify import app_meant, container_meant
-from swell.cli.inquiry import ask
-from swell.cli.inside import exec_
+from swell.cli.exec import exec_
 from swell.cli.logs import Reading, log_options, print_logs
-from swell.cli.moments import local
 from swell.cli.options import environment_option, json_option, yes_option
-from swell.cli.table import Column, print_table
+from swell.cli.resolve import app_meant, container_meant
+from swell.cli.rpc import ask
+from swell.cli.show import terminal
+from swell.cli.show.table import Column, print_table
+from swell.cli.show.times import local
 from swell.wire.inquiries import AppList, ContainerList, ListApps, ListContainers, StopContainer
 from swell.wire.messages import Done
 

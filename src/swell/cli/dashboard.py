@@ -18,10 +18,10 @@ import click
 import msgspec
 from msgspec import Struct
 
-from swell.cli import terminal
-from swell.cli.inquiry import ask
 from swell.cli.options import json_option
-from swell.cli.table import print_json
+from swell.cli.rpc import ask
+from swell.cli.show import terminal
+from swell.cli.show.table import print_json
 from swell.errors import AuthError, ConnectionError, NotFoundError
 from swell.private_files import read_file
 from swell.wire.inquiries import GetStatus, Status

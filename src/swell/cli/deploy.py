@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from swell.cli import reference, terminal
-from swell.cli.addresses import web_addresses
+from swell.cli import reference
 from swell.cli.app_choice import choose_app
-from swell.cli.facts import schedule_text
-from swell.cli.inquiry import ask
 from swell.cli.logs import Reading, print_logs
-from swell.cli.moments import duration_text
 from swell.cli.options import environment_option, strategy_option
+from swell.cli.rpc import ask
+from swell.cli.show import terminal
+from swell.cli.show.addresses import web_addresses
+from swell.cli.show.describe import schedule_text
+from swell.cli.show.times import duration_text
 from swell.errors import InvalidError, ServiceError
 from swell.sdk.connection.blocking import run_blocking
 from swell.sdk.connection.client import lasting_client

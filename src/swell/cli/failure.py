@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from itertools import dropwhile, groupby
 from typing import Final
 
-from swell.cli import terminal
+from swell.cli.show import terminal
 from swell.config import Settings
 from swell.errors import Error, InvalidError
 from swell.escaping import many_lines

@@ -12,11 +12,11 @@ from typing import Any, Final, NamedTuple, TypeVar
 import click
 from msgspec.structs import replace
 
-from swell.cli import terminal
-from swell.cli.inquiry import ask
 from swell.cli.main import EXIT_INTERRUPTED
-from swell.cli.moments import Moment, local, moment_text
-from swell.cli.numbers import WholeNumber
+from swell.cli.rpc import ask
+from swell.cli.show import terminal
+from swell.cli.show.numbers import WholeNumber
+from swell.cli.show.times import Moment, local, moment_text
 from swell.errors import from_wire
 from swell.sdk.connection.blocking import run_blocking
 from swell.sdk.connection.client import lasting_client

@@ -13,7 +13,7 @@ from typing import Final
 
 import click
 
-from swell.cli import terminal
+from swell.cli.show import terminal
 from swell.errors import InvalidError
 
 __all__ = ["main", "swell"]

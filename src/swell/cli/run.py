@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import click
 
 from swell.cli import reference
-from swell.cli.display import Display
 from swell.cli.main import EXIT_INTERRUPTED
+from swell.cli.show.display import Display
 from swell.config import Settings
 from swell.errors import Error, InvalidError
 from swell.sdk.connection.client import PRIVATE, lasting_address
@@ -144,7 +144,7 @@ def _tell_urls(app: App, display: Display) -> None:
         return
 
     def tell() -> None:
-        from swell.cli.addresses import created_line, web_addresses
+        from swell.cli.show.addresses import created_line, web_addresses
 
         try:
             found = web_addresses(app, session.client, session.function_ids)

@@ -15,12 +15,12 @@ from typing import Final
 import click
 
 from swell.cli import reference
-from swell.cli.display import Display
-from swell.cli.edition import Origin
 from swell.cli.main import EXIT_INTERRUPTED
-from swell.cli.numbers import Seconds
 from swell.cli.options import environment_option
-from swell.cli.reloading import INTERRUPTED, Reloading
+from swell.cli.reload.reload_worker import Origin
+from swell.cli.reload.reloading import INTERRUPTED, Reloading
+from swell.cli.show.display import Display
+from swell.cli.show.numbers import Seconds
 from swell.config import Settings
 from swell.sdk.connection.client import PRIVATE, Client, lasting_address
 from swell.sdk.connection.private_server import PrivateServer

@@ -13,8 +13,8 @@ from typing import Final
 
 import click
 
-from swell.cli import terminal
 from swell.cli.background import launch, log_path, turn
+from swell.cli.show import terminal
 from swell.config import Settings
 from swell.errors import ConflictError
 from swell.home import data_dir

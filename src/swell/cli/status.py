@@ -9,11 +9,11 @@ from typing import Any, Final
 
 import click
 
-from swell.cli import terminal
-from swell.cli.inquiry import ask
-from swell.cli.moments import duration_text, local
 from swell.cli.options import json_option
-from swell.cli.table import print_json
+from swell.cli.rpc import ask
+from swell.cli.show import terminal
+from swell.cli.show.table import print_json
+from swell.cli.show.times import duration_text, local
 from swell.config import Settings
 from swell.errors import ConnectionError
 from swell.home import data_dir

@@ -10,9 +10,9 @@ from typing import Final
 
 import click
 
-from swell.cli import terminal
 from swell.cli.background import end
-from swell.cli.numbers import Seconds
+from swell.cli.show import terminal
+from swell.cli.show.numbers import Seconds
 from swell.config import Settings
 from swell.home import data_dir
 

@@ -9,10 +9,10 @@ from typing import Final
 
 import click
 
-from swell.cli import terminal
-from swell.cli.moments import local
 from swell.cli.options import json_option
-from swell.cli.table import Column, print_json, print_table
+from swell.cli.show import terminal
+from swell.cli.show.table import Column, print_json, print_table
+from swell.cli.show.times import local
 from swell.config import Settings
 from swell.edge.gateway import token_file
 from swell.home import proxy_tokens_path

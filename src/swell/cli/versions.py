@@ -11,12 +11,12 @@ from typing import Any, Final
 import click
 
 from swell.bounds import whole_number
-from swell.cli import terminal
-from swell.cli.identify import app_meant
-from swell.cli.inquiry import ask
-from swell.cli.moments import local
 from swell.cli.options import environment_option, json_option, strategy_option
-from swell.cli.table import Column, print_table
+from swell.cli.resolve import app_meant
+from swell.cli.rpc import ask
+from swell.cli.show import terminal
+from swell.cli.show.table import Column, print_table
+from swell.cli.show.times import local
 from swell.errors import InvalidError
 from swell.sdk.deploy.deploying import provenance, strategy_named
 from swell.wire.apps import Deployed, RedeployApp

@@ -11,13 +11,13 @@ from typing import Any, Final, NamedTuple
 
 import click
 
-from swell.cli import terminal
-from swell.cli.identify import container_meant
-from swell.cli.inquiry import ask
-from swell.cli.moments import local, moment_text
 from swell.cli.options import environment_option, json_option
 from swell.cli.reference import near
-from swell.cli.table import print_json
+from swell.cli.resolve import container_meant
+from swell.cli.rpc import ask
+from swell.cli.show import terminal
+from swell.cli.show.table import print_json
+from swell.cli.show.times import local, moment_text
 from swell.errors import NotFoundError
 from swell.wire.inquiries import AppDescription, AppList, AskStory, DescribeApp, ListApps, Story, StoryPart
 

@@ -38,7 +38,7 @@ from swell.server.own_log import OwnLog
 from swell.server.places import Places
 from swell.server.residence import READY, Residence
 from swell.signals import is_ignored, reset_signals
-from swell.store.memory import MemoryStore
+from swell.store.memory.store import MemoryStore
 
 __all__ = ["main", "stay"]
 

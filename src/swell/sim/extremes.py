@@ -37,7 +37,7 @@ from swell.engine.events import (
 )
 from swell.engine.gate import Gate
 from swell.model import Batching, CallKind, Concurrency, Environment, FunctionSpec, Gpu, Node, RetryPolicy, Source
-from swell.store.memory import MemoryStore
+from swell.store.memory.store import MemoryStore
 from swell.wire import apps, codec
 from swell.wire import messages as m
 

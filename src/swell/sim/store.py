@@ -11,7 +11,7 @@ from typing import Any
 
 from swell.records import Record, Restored
 from swell.sim.clock import Clock
-from swell.store.memory import MemoryStore
+from swell.store.memory.store import MemoryStore
 
 __all__ = ["DurableStore"]
 

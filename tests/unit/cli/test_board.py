@@ -7,7 +7,7 @@ import threading
 
 from rich.console import Console
 
-from swell.cli.board import Board
+from swell.cli.show.progress import Board
 from swell.wire.messages import FunctionProgress, Progress
 
 

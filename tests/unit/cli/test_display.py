@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import pytest
 
-from swell.cli import display as module
-from swell.cli.display import Display
+from swell.cli.show import display as module
+from swell.cli.show.display import Display
 from swell.sdk.connection.output import PlainOutput, current_output, enable_output
 from swell.wire.messages import FunctionProgress, Log, Progress
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from swell.cli.facts import containers_text, inputs_text, plan_text, schedule_text, settings_text
+from swell.cli.show.describe import containers_text, inputs_text, plan_text, schedule_text, settings_text
 from swell.model import AutoscalerSettings
 from swell.wire.inquiries import FunctionRow
 

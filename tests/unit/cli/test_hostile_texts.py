@@ -14,13 +14,13 @@ import click
 import msgspec
 import pytest
 
-from swell.cli import inquiry, logs
-from swell.cli.board import Board
-from swell.cli.display import Display
+from swell.cli import logs, rpc
 from swell.cli.failure import report
 from swell.cli.main import main
-from swell.cli.reports import Created
-from swell.cli.reports import Failed as NotLoaded
+from swell.cli.reload.serve_protocol import Created
+from swell.cli.reload.serve_protocol import Failed as NotLoaded
+from swell.cli.show.display import Display
+from swell.cli.show.progress import Board
 from swell.config import Settings
 from swell.edge.gateway import token_file
 from swell.errors import InvalidError, NotFoundError, RemoteError
@@ -213,7 +213,7 @@ def test_no_command_prints_what_a_terminal_obeys(
     screens: tuple[Screen, Screen],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(inquiry, "lasting_client", lambda: Server(change))
+    monkeypatch.setattr(rpc, "lasting_client", lambda: Server(change))
     monkeypatch.setenv("SWELL_DATA_DIR", "/nowhere/\x1b[2J\n\u202e")
     run(screens, *arguments)
     out, err = screens[0].content(), screens[1].content()
@@ -229,7 +229,7 @@ def test_no_command_prints_what_a_terminal_obeys(
 def test_json_is_for_programs_and_means_what_was_sent(
     arguments: list[str], screens: tuple[Screen, Screen], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inquiry, "lasting_client", lambda: Server(as_it_is))
+    monkeypatch.setattr(rpc, "lasting_client", lambda: Server(as_it_is))
     run(screens, *arguments, "--json")
     assert HOSTILE in list(texts_in(msgspec.json.decode(screens[0].content().replace("\\udc9b", "?")), "?"))
 
@@ -278,7 +278,7 @@ def test_what_a_run_shows(make: Callable[[], Any], screens: tuple[Screen, Screen
 
 
 def test_the_board_shows_markup_as_it_is(screens: tuple[Screen, Screen]) -> None:
-    from swell.cli.terminal import console
+    from swell.cli.show.terminal import console
 
     board = Board(HOSTILE, lambda: 1.0)
     board.progress(m.Progress("ap-1", [m.FunctionProgress(HOSTILE, 1, 1, 1, 1, 1, 1, 1, HOSTILE)]))
@@ -339,8 +339,8 @@ def test_errors_are_shown_escaped(
 
 
 def test_an_edition_that_cannot_be_loaded_is_shown_escaped(screens: tuple[Screen, Screen]) -> None:
-    from swell.cli.addresses import created_line
     from swell.cli.failure import panel
+    from swell.cli.show.addresses import created_line
 
     created = Created({HOSTILE: HOSTILE}, HOSTILE)
     with shown_on(screens):

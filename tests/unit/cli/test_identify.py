@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from swell.cli.identify import app_among
+from swell.cli.resolve import app_among
 from swell.errors import InvalidError, NotFoundError
 from swell.wire.inquiries import AppRow
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from swell.cli.inside import surroundings
+from swell.cli.exec import surroundings
 from swell.model import Environment
 from swell.wire.inquiries import ContainerDescription, ContainerRow
 

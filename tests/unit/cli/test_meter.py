@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from swell.cli.meter import Meter, clock_text
+from swell.cli.show.rate import Meter, clock_text
 
 
 def watched(counts: dict[float, int]) -> Meter:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import click
 import pytest
 
-from swell.cli.moments import Moment, duration_text, local, moment_text, parse_moment
+from swell.cli.show.times import Moment, duration_text, local, moment_text, parse_moment
 
 NOW = 1_800_000_000.0
 

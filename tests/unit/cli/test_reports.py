@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 
-from swell.cli.reports import Created, Failed, Logged, Noticed, Opened, Progressed, Relay, Report, reports
+from swell.cli.reload.serve_protocol import Created, Failed, Logged, Noticed, Opened, Progressed, Relay, Report, reports
 from swell.wire.messages import FunctionProgress, Log, Progress
 
 LOG = Log("ap-1", "front", "ta-1", "stdout")

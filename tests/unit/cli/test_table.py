@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from swell.cli.table import Column, print_table
+from swell.cli.show.table import Column, print_table
 
 COLUMNS = (
     Column("App ID", is_id=True),

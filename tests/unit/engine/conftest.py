@@ -93,7 +93,7 @@ from swell.records import (
     SpansDone,
     StoredOutput,
 )
-from swell.store.memory import MemoryStore
+from swell.store.memory.store import MemoryStore
 from swell.wire import apps as a
 from swell.wire import inquiries as q
 from swell.wire import messages as m

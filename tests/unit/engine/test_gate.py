@@ -28,7 +28,7 @@ from swell.engine.events import (
 from swell.engine.gate import Gate
 from swell.model import Deployment, Environment
 from swell.records import CallEnded, CallRecord, OutputsRecord, SpanRecord, StoredCall, Trace, Window
-from swell.store.memory import MemoryStore
+from swell.store.memory.store import MemoryStore
 from swell.wire.messages import Accepted, Drain
 
 CALL = CallRecord("fc-1", 1, "fu-1", "f", "", "", 1.0, 1, sealed=True)

@@ -53,7 +53,7 @@ from swell.model import (
     Strategy,
 )
 from swell.records import StoredCall, StoredOutput
-from swell.store.memory import MemoryStore
+from swell.store.memory.store import MemoryStore
 from swell.wire import apps as a
 from swell.wire import messages as m
 from swell.wire.inquiries import AskStory, InspectCall

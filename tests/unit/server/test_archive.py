@@ -18,7 +18,7 @@ from swell.records import CallEnded, CallRecord, CallsCancelled, OutputsRecord, 
 from swell.server.archive import FORGET_AFTER, MIB, READ_MAX, READ_MIN, Archive
 from swell.server.blobs import Blobs
 from swell.server.places import Places
-from swell.store.memory import MemoryStore
+from swell.store.memory.store import MemoryStore
 from swell.wire.blob_names import input_name, output_name
 from swell.wire.messages import CallDescription, Failed, Outputs
 

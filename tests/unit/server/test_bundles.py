@@ -10,7 +10,7 @@ import pytest
 
 from swell.records import BundleRecord
 from swell.server.bundles import Bundles
-from swell.store.memory import MemoryStore
+from swell.store.memory.store import MemoryStore
 from swell.wire import bundle
 
 FILES = {"app.py": b"x = 1\n", "package/__init__.py": b""}

@@ -26,7 +26,7 @@ from swell.server.inquiries import UNREAD_MAX, Inquiries
 from swell.server.logbook import OPEN_MAX, Entry, Follower, Logbook, Wanted
 from swell.server.peers import Peers
 from swell.server.places import Places
-from swell.store.memory import MemoryStore
+from swell.store.memory.store import MemoryStore
 from swell.wire.inquiries import LogEntry, ReadLogs
 from swell.wire.messages import Done, Failed, Message, OpenApp
 

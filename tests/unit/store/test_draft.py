@@ -11,7 +11,7 @@ from swell.records import (
     SpanRecord,
     SpansDone,
 )
-from swell.store.draft import Draft
+from swell.store.write_batch import Draft
 
 
 def drafted(

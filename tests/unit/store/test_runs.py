@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from swell.model import OutputStatus
 from swell.records import OutputsRecord, StoredOutput, Trace
-from swell.store.runs import JOINED_BYTES_MAX, JOINED_INPUTS_MAX, Results, Run, gaps, join
+from swell.store.result_runs import JOINED_BYTES_MAX, JOINED_INPUTS_MAX, Results, Run, gaps, join
 
 FAILURE, TERMINATED = OutputStatus.FAILURE, OutputStatus.TERMINATED
 

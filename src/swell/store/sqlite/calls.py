@@ -24,7 +24,7 @@ from swell.records import (
     Waiting,
     Window,
 )
-from swell.store.runs import Run, gaps
+from swell.store.result_runs import Run, gaps
 from swell.store.sqlite.database import Database
 from swell.store.window import Allowance, read_window
 

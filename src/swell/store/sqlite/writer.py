@@ -21,8 +21,8 @@ from msgspec import MsgspecError
 
 from swell.ports import Failed, ReadFailed, StoreBroken
 from swell.records import Record
+from swell.store.sqlite.batch_writer import Recorder
 from swell.store.sqlite.database import Database
-from swell.store.sqlite.recorder import Recorder
 
 __all__ = ["UNFINISHED", "Job", "Unfinished", "Writer"]
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from swell.cli import terminal
+from swell.cli.show import terminal
 from swell.escaping import one_line
 from swell.sdk.connection.output import has_colour
 

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from swell.cli.meter import Meter, clock_text
+from swell.cli.show.rate import Meter, clock_text
 from swell.escaping import one_line
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from swell.model import Deployment
 from swell.records import AppRecord, BundleRecord, ContainerRecord, FunctionGone, FunctionRecord
-from swell.store.facts import AppFact
+from swell.store.record_kinds import AppFact
 
 __all__ = ["KeptApps"]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from swell.cli.inquiry import ask
 from swell.cli.reference import near
+from swell.cli.rpc import ask
 from swell.errors import InvalidError, NotFoundError
 from swell.escaping import one_line
 from swell.wire.inquiries import AppList, AppRow, ContainerList, ListApps, ListContainers

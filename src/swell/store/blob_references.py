@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from swell.records import SpanRecord
-from swell.store.runs import Run
+from swell.store.result_runs import Run
 
 __all__ = ["names_in_run", "names_in_span"]
 

@@ -12,8 +12,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, TextIO
 
-from swell.cli import terminal
-from swell.cli.board import FRAMES_PER_S, Board
+from swell.cli.show import terminal
+from swell.cli.show.progress import FRAMES_PER_S, Board
 from swell.escaping import log_lines
 from swell.sdk.connection.output import PlainOutput, has_colour
 

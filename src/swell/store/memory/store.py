@@ -27,8 +27,8 @@ from swell.records import (
     Trace,
     Window,
 )
-from swell.store.kept_apps import KeptApps
-from swell.store.kept_calls import KeptCalls
+from swell.store.memory.apps import KeptApps
+from swell.store.memory.calls import KeptCalls
 from swell.store.window import Allowance
 
 __all__ = ["MemoryStore"]

@@ -19,9 +19,9 @@ from swell.records import (
     SpansDone,
     Waiting,
 )
-from swell.store.facts import CallFact
-from swell.store.kept_call import KeptCall
-from swell.store.ordered import Ordered
+from swell.store.memory.call import KeptCall
+from swell.store.memory.sorted_map import Ordered
+from swell.store.record_kinds import CallFact
 
 __all__ = ["KeptCalls"]
 

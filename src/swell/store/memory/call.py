@@ -20,9 +20,9 @@ from swell.records import (
     StoredOutput,
     Trace,
 )
-from swell.store.blob_names import names_in_run, names_in_span
-from swell.store.ordered import Ordered
-from swell.store.runs import Results, Run
+from swell.store.blob_references import names_in_run, names_in_span
+from swell.store.memory.sorted_map import Ordered
+from swell.store.result_runs import Results, Run
 from swell.store.window import Allowance, read_window
 
 __all__ = ["KeptCall"]

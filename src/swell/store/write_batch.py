@@ -19,8 +19,8 @@ from swell.records import (
     SpanRecord,
     SpansDone,
 )
-from swell.store.facts import AppFact, CallFact
-from swell.store.runs import Results, Run, join
+from swell.store.record_kinds import AppFact, CallFact
+from swell.store.result_runs import Results, Run, join
 
 __all__ = ["Draft"]
 

@@ -21,10 +21,10 @@ from swell.records import (
     Record,
     SpanRecord,
 )
-from swell.store.draft import Draft
-from swell.store.facts import AppFact
-from swell.store.runs import Run, gaps
+from swell.store.record_kinds import AppFact
+from swell.store.result_runs import Run, gaps
 from swell.store.sqlite.database import Database
+from swell.store.write_batch import Draft
 
 __all__ = ["Recorder"]
 

@@ -13,8 +13,18 @@ import time
 from contextlib import suppress
 from typing import Final, NamedTuple, TypeVar
 
-from swell.cli.display import Display
-from swell.cli.reports import RETIRE, Created, Failed, Logged, Noticed, Opened, Progressed, Report, reports
+from swell.cli.reload.serve_protocol import (
+    RETIRE,
+    Created,
+    Failed,
+    Logged,
+    Noticed,
+    Opened,
+    Progressed,
+    Report,
+    reports,
+)
+from swell.cli.show.display import Display
 
 __all__ = ["Edition", "Origin"]
 
@@ -71,7 +81,7 @@ class Edition:
                 sys.executable,
                 "-P",  # a module of the user's must not stand in for one of the standard library
                 "-m",
-                "swell.cli.serving",
+                "swell.cli.reload.serve_worker",
                 f"--orders-fd={orders}",
                 f"--reports-fd={said}",
                 f"--copy-dir={copy_dir}",

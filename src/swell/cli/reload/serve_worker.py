@@ -18,11 +18,12 @@ import warnings
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Final
 
-from swell.cli import reference, terminal
-from swell.cli.addresses import web_addresses
+from swell.cli import reference
 from swell.cli.app_choice import choose_app
 from swell.cli.failure import text_of
-from swell.cli.reports import RETIRE, Created, Failed, Opened, Relay
+from swell.cli.reload.serve_protocol import RETIRE, Created, Failed, Opened, Relay
+from swell.cli.show import terminal
+from swell.cli.show.addresses import web_addresses
 from swell.config import Settings
 from swell.errors import ConnectionError, Error
 from swell.sdk.connection.blocking import run_blocking
@@ -45,8 +46,10 @@ LOOK_AGAIN_S: Final = 0.1  #: between looks whether a retired edition is to end 
 
 
 def main() -> None:
-    """Entry point of `python -m swell.cli.serving`; `swell serve` starts it."""
-    parser = argparse.ArgumentParser(prog="swell.cli.serving", description="One edition; swell serve starts it.")
+    """Entry point of `python -m swell.cli.reload.serve_worker`; `swell serve` starts it."""
+    parser = argparse.ArgumentParser(
+        prog="swell.cli.reload.serve_worker", description="One edition; swell serve starts it."
+    )
     parser.add_argument("--orders-fd", type=int, required=True, help="read: one byte retires it, end of file closes it")
     parser.add_argument("--reports-fd", type=int, required=True, help="written: what happens")
     parser.add_argument("--copy-dir", required=True, help="to be made, for copies of the user's files")

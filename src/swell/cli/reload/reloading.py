@@ -13,13 +13,13 @@ import time
 from collections.abc import Coroutine
 from typing import Any, Final, NoReturn
 
-from swell.cli.addresses import created_line
-from swell.cli.display import Display
-from swell.cli.edition import Edition, Origin
 from swell.cli.failure import panel
-from swell.cli.moments import duration_text
-from swell.cli.reports import Failed
-from swell.cli.watch import Watch
+from swell.cli.reload.reload_worker import Edition, Origin
+from swell.cli.reload.serve_protocol import Failed
+from swell.cli.reload.watch import Watch
+from swell.cli.show.addresses import created_line
+from swell.cli.show.display import Display
+from swell.cli.show.times import duration_text
 from swell.errors import ConnectionError
 from swell.sdk.connection.client import Client
 from swell.signals import is_ignored

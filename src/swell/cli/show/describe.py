@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swell.cli.moments import local, moment_text
+from swell.cli.show.times import local, moment_text
 from swell.model import AutoscalerSettings
 from swell.wire.inquiries import FunctionRow
 

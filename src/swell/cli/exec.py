@@ -12,10 +12,10 @@ from typing import Final
 
 import click
 
-from swell.cli import terminal
-from swell.cli.identify import container_meant
-from swell.cli.inquiry import ask
 from swell.cli.options import environment_option
+from swell.cli.resolve import container_meant
+from swell.cli.rpc import ask
+from swell.cli.show import terminal
 from swell.config import Settings
 from swell.errors import InvalidError
 from swell.sdk.connection.client import lasting_client

@@ -1,0 +1,1 @@
+"""How `swell serve` reloads: a worker process for each state of the files, and the protocol it speaks."""
