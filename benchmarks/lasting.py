@@ -54,7 +54,7 @@ class Lasting:
     @property
     def pid(self) -> int:
         """The server's process."""
-        from swell.server.residence import holder
+        from swell.server.data_directory import holder
 
         pid = holder(self.data_dir)
         assert pid, "no server runs"

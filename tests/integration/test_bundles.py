@@ -275,7 +275,7 @@ app = swell.App("a")
 @app.function()
 def failing():
     from swell.wire.payload import format_exception
-    from swell.runner.outcome import HIDDEN
+    from swell.runner.result_codec import HIDDEN
     try:
         near.fail()
     except ZeroDivisionError as error:

@@ -13,7 +13,7 @@ from edge_client import ask, await_that, raw, read_all, url_of
 
 import swell
 from swell.sdk.connection.blocking import run_blocking
-from swell.wire.inquiries import GetStatus, Status
+from swell.wire.queries import GetStatus, Status
 
 MAX = {"admin": 8, "web": 16}
 

@@ -12,8 +12,8 @@ import pytest
 
 from swell.config import Settings
 from swell.edge.gateway.gateway import Gateway
+from swell.edge.gateway.http_error import Refusal
 from swell.edge.gateway.leases import UNREAD_MAX, Leases
-from swell.edge.gateway.refusal import Refusal
 from swell.edge.traffic import Traffic
 
 PATIENCE_S = 20.0

@@ -6,9 +6,9 @@ import asyncio
 import json
 from typing import Any
 
-from swell.edge.admin.following import UNREAD_MAX, Reader
-from swell.wire.inquiries import LogEntry, ReadLogs
+from swell.edge.admin.log_stream import UNREAD_MAX, Reader
 from swell.wire.messages import Done
+from swell.wire.queries import LogEntry, ReadLogs
 
 ENTRIES = 50_000
 TEXT = b"x" * 1_000 + b"\n"

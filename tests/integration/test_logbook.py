@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from swell.server.logbook import ENTRIES_MAX, LOOK_EVERY_S, Entry, Follower, Logbook, Wanted
+from swell.server.container_logs import ENTRIES_MAX, LOOK_EVERY_S, Entry, Follower, Logbook, Wanted
 
 BEGAN = 1_800_000_000.0
 KEEP_S = 7 * 86_400.0
@@ -98,7 +98,7 @@ def test_a_full_disk_ends_nothing(
     logbook: Logbook, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logbook.write(entry("while there is room", app="ap-2"))
-    monkeypatch.setattr("swell.server.logbook.open_file", lambda _path, flags: os.open("/dev/full", flags))
+    monkeypatch.setattr("swell.server.container_logs.open_file", lambda _path, flags: os.open("/dev/full", flags))
     for text in ("one", "two"):
         logbook.write(entry(text))
     assert [record.getMessage() for record in caplog.records] == [

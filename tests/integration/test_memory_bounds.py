@@ -20,8 +20,8 @@ from swell.sdk.deploy.specs import specs_of
 from swell.server.peers import STRANGERS_MAX
 from swell.wire import codec
 from swell.wire import messages as m
-from swell.wire.inquiries import GetStatus, Status
 from swell.wire.payload import encode_arguments, loads
+from swell.wire.queries import GetStatus, Status
 
 PATIENCE_S = 60.0
 GROWTH_MAX = 64 << 20  #: bytes that the server may grow by under any of this

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import swell
 from swell.edge.admin.metrics import METRICS
 from swell.sdk.connection.blocking import run_blocking
-from swell.wire.inquiries import GetStatus, Status
+from swell.wire.queries import GetStatus, Status
 
 
 @pytest.fixture(scope="module", autouse=True)

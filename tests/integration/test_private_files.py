@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from swell.discovery import Announcement, announced, announcement_path
 from swell.errors import ConnectionError, DeserializationError, InvalidError, SerializationError
-from swell.home import Announcement, announced, announcement_path
 from swell.ports import StoreBroken
 from swell.private_files import (
     bind_socket,
@@ -29,9 +29,9 @@ from swell.private_files import (
     read_file,
     replace_file,
 )
-from swell.server.logbook import Entry, Logbook, Wanted
-from swell.server.places import Places
-from swell.server.residence import Residence
+from swell.server.container_logs import Entry, Logbook, Wanted
+from swell.server.data_directory import Residence
+from swell.server.paths import Places
 from swell.store.sqlite.database import Database
 from swell.wire import blobs
 

@@ -21,7 +21,7 @@ import swell
 from swell.exception import VersionError
 from swell.model import CallKind
 from swell.sim.extremes import Extremes
-from swell.wire import apps, codec, inquiries
+from swell.wire import apps, codec, queries
 from swell.wire import messages as m
 from swell.wire.payload import encode_arguments, loads
 
@@ -361,8 +361,8 @@ def test_questions_about_what_does_not_exist_leave_the_connection_as_it_was(mess
         apps.RedeployApp(1, "app", 2**63),
         apps.FindFunction(1, "app", "f", 2**64 - 1),
         m.Watch(1, "fc-nobody", 0, 2**63),
-        inquiries.ListContainers(1, "", 2**63),
-        inquiries.AskStory(1, "x" * 5_000),
+        queries.ListContainers(1, "", 2**63),
+        queries.AskStory(1, "x" * 5_000),
     ],
     ids=lambda message: type(message).__name__,
 )
@@ -404,10 +404,10 @@ def test_what_has_no_answer_and_does_not_fit_ends_the_connection_with_an_error(m
 @pytest.mark.parametrize("about", ["in-x:²", "in-x:٣", "in-x:" + "9" * 900, "fc-", "in-", "\0", "in-x:-1"])
 def test_a_question_about_anything_is_answered(about: str) -> None:
     with abuser() as one:
-        one.say(inquiries.AskStory(4, about))
+        one.say(queries.AskStory(4, about))
         heard = one.hear()
         assert heard is not None
-        assert isinstance(heard[0], (m.Failed, inquiries.Story))
+        assert isinstance(heard[0], (m.Failed, queries.Story))
         assert one.is_served()
 
 

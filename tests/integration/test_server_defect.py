@@ -13,8 +13,8 @@ import asyncio, logging, sys
 from pathlib import Path
 from swell.config import Settings
 from swell.engine.events import ClientGone
-from swell.server.controlplane import ControlPlane
-from swell.server.places import Places
+from swell.server.control_plane import ControlPlane
+from swell.server.paths import Places
 from swell.store.memory.store import MemoryStore
 
 class NoBackend:

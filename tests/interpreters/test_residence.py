@@ -14,16 +14,16 @@ from pathlib import Path
 import pytest
 
 from swell.config import Settings
+from swell.discovery import announced, announcement_path, data_dir, new_run_dir, socket_path
 from swell.errors import ConflictError, InvalidError
-from swell.home import announced, announcement_path, data_dir, new_run_dir, socket_path
 from swell.private_files import connect_socket
-from swell.server.residence import Residence, holder
+from swell.server.data_directory import Residence, holder
 
 ANOTHER = """
 import sys
 from pathlib import Path
 from swell.private_files import connect_socket
-from swell.server.residence import Residence
+from swell.server.data_directory import Residence
 residence = Residence(Path(sys.argv[1]))
 residence.enter()
 listener = residence.listen()

@@ -23,8 +23,8 @@ from swell.cli.versions import history, rollback, rollover
 from swell.errors import InvalidError
 from swell.names import check_tags
 from swell.wire.apps import AppFound, FindApp, StopApp, TagApp
-from swell.wire.inquiries import AppDescription, AppList, AppRow, DescribeApp, FunctionRow, ListApps, VersionRow
 from swell.wire.messages import Done
+from swell.wire.queries import AppDescription, AppList, AppRow, DescribeApp, FunctionRow, ListApps, VersionRow
 
 __all__ = ["app"]
 

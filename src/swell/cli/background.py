@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from swell.errors import InvalidError, TimeoutError
 from swell.private_files import open_file, read_file
-from swell.server.own_log import LOG_BYTES_MAX, log_path, older_path
-from swell.server.residence import READY, holder, make_data_dir, unwritable
+from swell.server.data_directory import READY, holder, make_data_dir, unwritable
+from swell.server.server_log import LOG_BYTES_MAX, log_path, older_path
 
 if TYPE_CHECKING:
     import psutil

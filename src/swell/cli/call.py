@@ -18,7 +18,7 @@ from swell.cli.show.times import duration_text, local, moment_text
 from swell.errors import InvalidError
 from swell.sdk.call import FunctionCall
 from swell.sdk.connection.client import lasting_client
-from swell.wire.inquiries import CallReport, InspectCall
+from swell.wire.queries import CallReport, InspectCall
 
 __all__ = ["call"]
 

@@ -17,8 +17,8 @@ from swell.cli.rpc import ask
 from swell.cli.show import terminal
 from swell.cli.show.table import Column, print_table
 from swell.cli.show.times import local
-from swell.wire.inquiries import AppList, ContainerList, ListApps, ListContainers, StopContainer
 from swell.wire.messages import Done
+from swell.wire.queries import AppList, ContainerList, ListApps, ListContainers, StopContainer
 
 __all__ = ["container"]
 

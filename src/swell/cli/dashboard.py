@@ -24,7 +24,7 @@ from swell.cli.show import terminal
 from swell.cli.show.table import print_json
 from swell.errors import AuthError, ConnectionError, NotFoundError
 from swell.private_files import read_file
-from swell.wire.inquiries import GetStatus, Status
+from swell.wire.queries import GetStatus, Status
 
 __all__ = ["dashboard"]
 

@@ -26,14 +26,14 @@ from swell.errors import InvalidError, ServiceError
 from swell.sdk.connection.blocking import run_blocking
 from swell.sdk.connection.client import lasting_client
 from swell.sdk.deploy.deploying import deploy as deploy_version
-from swell.wire.inquiries import AppDescription, DescribeApp
+from swell.wire.queries import AppDescription, DescribeApp
 
 if TYPE_CHECKING:
     from swell.model import MethodSpec, WebSpec
     from swell.sdk.app import App
     from swell.sdk.connection.client import Client
     from swell.wire.apps import Deployed
-    from swell.wire.inquiries import FunctionRow
+    from swell.wire.queries import FunctionRow
 
 __all__ = ["deploy"]
 

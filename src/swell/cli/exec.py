@@ -19,7 +19,7 @@ from swell.cli.show import terminal
 from swell.config import Settings
 from swell.errors import InvalidError
 from swell.sdk.connection.client import lasting_client
-from swell.wire.inquiries import ContainerDescription, DescribeContainer
+from swell.wire.queries import ContainerDescription, DescribeContainer
 
 __all__ = ["exec_", "surroundings"]
 

@@ -21,8 +21,8 @@ from swell.errors import from_wire
 from swell.sdk.connection.blocking import run_blocking
 from swell.sdk.connection.client import lasting_client
 from swell.sdk.connection.output import has_colour, led_lines, log_lead
-from swell.wire.inquiries import AppDescription, DescribeApp, LogEntry, ReadLogs
 from swell.wire.messages import Done, Failed
+from swell.wire.queries import AppDescription, DescribeApp, LogEntry, ReadLogs
 
 __all__ = ["Reading", "log_options", "print_logs"]
 

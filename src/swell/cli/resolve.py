@@ -12,7 +12,7 @@ from swell.cli.reference import near
 from swell.cli.rpc import ask
 from swell.errors import InvalidError, NotFoundError
 from swell.escaping import one_line
-from swell.wire.inquiries import AppList, AppRow, ContainerList, ListApps, ListContainers
+from swell.wire.queries import AppList, AppRow, ContainerList, ListApps, ListContainers
 
 __all__ = ["app_among", "app_meant", "container_meant"]
 

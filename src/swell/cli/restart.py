@@ -9,7 +9,7 @@ import click
 from swell.cli.start import start_in_background
 from swell.cli.stop import patience_option, stop_server
 from swell.config import Settings
-from swell.home import data_dir
+from swell.discovery import data_dir
 
 __all__ = ["restart"]
 

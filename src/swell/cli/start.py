@@ -16,10 +16,10 @@ import click
 from swell.cli.background import launch, log_path, turn
 from swell.cli.show import terminal
 from swell.config import Settings
+from swell.discovery import data_dir
 from swell.errors import ConflictError
-from swell.home import data_dir
 from swell.sdk.connection.client import lasting_address
-from swell.server.residence import holder
+from swell.server.data_directory import holder
 
 __all__ = ["start", "start_in_background"]
 

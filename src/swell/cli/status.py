@@ -15,10 +15,10 @@ from swell.cli.show import terminal
 from swell.cli.show.table import print_json
 from swell.cli.show.times import duration_text, local
 from swell.config import Settings
+from swell.discovery import data_dir
 from swell.errors import ConnectionError
-from swell.home import data_dir
-from swell.server.residence import holder
-from swell.wire.inquiries import GetStatus, Status
+from swell.server.data_directory import holder
+from swell.wire.queries import GetStatus, Status
 
 __all__ = ["status"]
 

@@ -14,7 +14,7 @@ from swell.cli.background import end
 from swell.cli.show import terminal
 from swell.cli.show.numbers import Seconds
 from swell.config import Settings
-from swell.home import data_dir
+from swell.discovery import data_dir
 
 __all__ = ["patience_option", "stop", "stop_server"]
 

@@ -14,8 +14,8 @@ from swell.cli.show import terminal
 from swell.cli.show.table import Column, print_json, print_table
 from swell.cli.show.times import local
 from swell.config import Settings
+from swell.discovery import proxy_tokens_path
 from swell.edge.gateway import token_file
-from swell.home import proxy_tokens_path
 
 __all__ = ["token"]
 

@@ -20,7 +20,7 @@ from swell.cli.show.times import local
 from swell.errors import InvalidError
 from swell.sdk.deploy.deploying import provenance, strategy_named
 from swell.wire.apps import Deployed, RedeployApp
-from swell.wire.inquiries import AppRow, ListVersions, VersionList
+from swell.wire.queries import AppRow, ListVersions, VersionList
 
 __all__ = ["history", "rollback", "rollover"]
 

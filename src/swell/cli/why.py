@@ -19,7 +19,7 @@ from swell.cli.show import terminal
 from swell.cli.show.table import print_json
 from swell.cli.show.times import local, moment_text
 from swell.errors import NotFoundError
-from swell.wire.inquiries import AppDescription, AppList, AskStory, DescribeApp, ListApps, Story, StoryPart
+from swell.wire.queries import AppDescription, AppList, AskStory, DescribeApp, ListApps, Story, StoryPart
 
 __all__ = ["Share", "shares", "why"]
 

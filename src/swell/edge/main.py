@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from swell.collector import calm
 from swell.config import Settings
+from swell.discovery import proxy_tokens_path
 from swell.edge.descriptors import DescriptorShares, divide_descriptors, raise_descriptor_limit
 from swell.edge.gateway.exchange import Means
 from swell.edge.gateway.gateway import Gateway
@@ -29,7 +30,6 @@ from swell.edge.gateway.routing import Router
 from swell.edge.listening import listen_at
 from swell.edge.traffic import Traffic
 from swell.errors import Error
-from swell.home import proxy_tokens_path
 from swell.logs import PeerLog, begin_logging
 from swell.private_files import connect_socket, read_file
 from swell.sdk.connection.client import Client

@@ -56,7 +56,7 @@ from swell.model import OutputStatus
 from swell.states import ContainerState
 from swell.wire import messages as m
 from swell.wire.apps import DeployApp, FindApp, FindFunction, RedeployApp, StopApp, TagApp
-from swell.wire.inquiries import AskStory, InspectCall, StopContainer
+from swell.wire.queries import AskStory, InspectCall, StopContainer
 from swell.wire.web import EdgeUp, GetWebUrl, Release, WatchRoutes
 
 __all__ = ["Engine"]

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from swell.errors import InvalidError
-from swell.runner.deliveries import Delivery
 from swell.runner.entry import Entry
+from swell.runner.in_flight import Delivery
 from swell.runner.outbox import Outbox
-from swell.runner.outcome import Outcome, Porter, print_exception
+from swell.runner.result_codec import Outcome, Porter, print_exception
 
 __all__ = ["Batch"]
 

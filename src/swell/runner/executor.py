@@ -12,7 +12,7 @@ from swell.runner.serial import SerialExecutor
 from swell.runner.slot import Workbench
 
 if TYPE_CHECKING:
-    from swell.runner.tasks import Web
+    from swell.runner.loop import Web
 
 __all__ = ["Executor", "choose_executor"]
 
@@ -42,7 +42,7 @@ def choose_executor(
         web: Where the container answers HTTP, if it does; that needs a loop.
     """
     if is_async:
-        from swell.runner.tasks import LoopExecutor  # brings asyncio
+        from swell.runner.loop import LoopExecutor  # brings asyncio
 
         return LoopExecutor(bench, hooks.loop, max_inputs, web)
     if max_inputs > 1:

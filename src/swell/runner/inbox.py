@@ -11,7 +11,7 @@ from types import FrameType
 from typing import TypeVar
 
 from swell.runner.channel import die
-from swell.runner.deliveries import Turn
+from swell.runner.in_flight import Turn
 from swell.runner.slot import Slot, Workbench
 from swell.wire.codec import FrameError
 from swell.wire.messages import Deliver, GaveBack, ToContainer

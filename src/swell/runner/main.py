@@ -13,16 +13,16 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from swell.bounds import TEXT_MAX
-from swell.runner.allotment import Allotment
 from swell.runner.channel import Channel, die
-from swell.runner.deliveries import Ledger
+from swell.runner.concurrency import Allotment
+from swell.runner.control import Orders
 from swell.runner.executor import Executor, choose_executor
 from swell.runner.hooks import HookCaller
-from swell.runner.leaving import limit_time, run_exit_hooks
+from swell.runner.in_flight import Ledger
 from swell.runner.lifecycle import Program, load_program
 from swell.runner.loader import enter_environment, reseed
-from swell.runner.orders import Orders
-from swell.runner.outcome import HIDDEN, Porter, print_exception
+from swell.runner.result_codec import HIDDEN, Porter, print_exception
+from swell.runner.shutdown import limit_time, run_exit_hooks
 from swell.runner.slot import Workbench
 from swell.signals import reset_signals
 from swell.wire import payload
@@ -128,7 +128,7 @@ class Container:
         ports = {web.port for web in load.spec.web_methods.values() if web.kind == "server"}
         if not ports:
             return None
-        from swell.runner.web.keeper import keep_ports
+        from swell.runner.web.port_supervisor import keep_ports
 
         return keep_ports(ports, self._channel)
 

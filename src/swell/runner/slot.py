@@ -18,10 +18,10 @@ from swell.errors import DeserializationError, InputCancellation, InvalidError
 from swell.model import OutputStatus
 from swell.runner.batch import Batch
 from swell.runner.channel import Channel
-from swell.runner.deliveries import Delivery, Ledger, Turn
 from swell.runner.entry import Entry
 from swell.runner.generators import LateFlush, Stream, values_of
-from swell.runner.outcome import TERMINATED, Outcome, Porter, print_exception
+from swell.runner.in_flight import Delivery, Ledger, Turn
+from swell.runner.result_codec import TERMINATED, Outcome, Porter, print_exception
 from swell.runner.tracing import continued
 from swell.wire.context import current
 from swell.wire.payload import decode_arguments

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from swell.errors import InputCancellation
 from swell.runner.channel import die_if_raises
-from swell.runner.deliveries import Turn
+from swell.runner.in_flight import Turn
 from swell.runner.inbox import Inbox
 from swell.runner.slot import Slot, Workbench
 

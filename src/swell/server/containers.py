@@ -22,7 +22,7 @@ from swell.model import MemoryExcess
 from swell.ports import Backend, LaunchOrder
 from swell.server.bundles import Bundles
 from swell.server.connection import Connection
-from swell.server.places import Places
+from swell.server.paths import Places
 from swell.wire.messages import Deliver, Hello, Load
 from swell.wire.web_names import socket_path
 

@@ -15,8 +15,8 @@ import sys
 
 from swell.errors import InvalidError
 from swell.private_files import read_file, replace_file
-from swell.server.errands import Errands
-from swell.server.places import Places
+from swell.server.background_tasks import Errands
+from swell.server.paths import Places
 
 __all__ = ["Edge"]
 

@@ -28,15 +28,15 @@ from swell.backends.gpu import NvmlProvider
 from swell.backends.process.backend import ProcessBackend
 from swell.collector import calm
 from swell.config import Settings
+from swell.discovery import socket_path
 from swell.errors import Error, InvalidError
-from swell.home import socket_path
 from swell.logs import begin_logging
 from swell.ports import Store, StoreBroken
 from swell.server.connection import Connection
-from swell.server.controlplane import ControlPlane
-from swell.server.own_log import OwnLog
-from swell.server.places import Places
-from swell.server.residence import READY, Residence
+from swell.server.control_plane import ControlPlane
+from swell.server.data_directory import READY, Residence
+from swell.server.paths import Places
+from swell.server.server_log import OwnLog
 from swell.signals import is_ignored, reset_signals
 from swell.store.memory.store import MemoryStore
 

@@ -11,11 +11,11 @@ from msgspec import Struct
 
 from swell.model import FunctionSpec, MemoryExcess, OutputStatus
 from swell.sim.clock import Clock
+from swell.sim.oracle import Witness
+from swell.sim.parallel import BatchSlots, ParallelSlots
 from swell.sim.run import EXCESS
 from swell.sim.serial import SerialSlot
 from swell.sim.slots import Held, Result, Slots
-from swell.sim.together import BatchSlots, ParallelSlots
-from swell.sim.witness import Witness
 from swell.sim.work import Mishap, Work, input_bytes
 from swell.wire import messages as m
 

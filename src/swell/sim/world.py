@@ -42,9 +42,7 @@ from swell.sim.client import AppPlan, FakeClient
 from swell.sim.clock import Clock
 from swell.sim.container import FakeContainer, Manners
 from swell.sim.deployer import Deployer
-from swell.sim.link import Link
-from swell.sim.outage import Outages, ServerKilled
-from swell.sim.rules import (
+from swell.sim.invariants import (
     check_drains,
     check_empty,
     check_held,
@@ -53,10 +51,12 @@ from swell.sim.rules import (
     check_refusals,
     resisting,
 )
+from swell.sim.link import Link
+from swell.sim.oracle import Witness
+from swell.sim.outage import Outages, ServerKilled
 from swell.sim.run import EXCESS
 from swell.sim.store import DurableStore
 from swell.sim.swarm import Scenario
-from swell.sim.witness import Witness
 from swell.sim.work import input_of
 from swell.wire import codec
 from swell.wire import messages as m

@@ -32,7 +32,7 @@ from swell.bounds import (
     Text,
 )
 from swell.model import AutoscalerChange, AutoscalerSettings, CallKind, Environment, FunctionSpec
-from swell.wire import apps, inquiries, observe, web
+from swell.wire import apps, queries, stats, web
 from swell.wire.message import Message
 
 PROTOCOL = 3  #: raised when a change makes older peers misunderstand
@@ -458,17 +458,17 @@ ToServer = (
     | apps.FindApp
     | apps.FindFunction
     | apps.TagApp
-    | inquiries.GetStatus
-    | inquiries.ListApps
-    | inquiries.DescribeApp
-    | inquiries.ListVersions
-    | inquiries.ListContainers
-    | inquiries.DescribeContainer
-    | inquiries.StopContainer
-    | inquiries.InspectCall
-    | inquiries.AskStory
-    | inquiries.ReadLogs
-    | observe.Observe
+    | queries.GetStatus
+    | queries.ListApps
+    | queries.DescribeApp
+    | queries.ListVersions
+    | queries.ListContainers
+    | queries.DescribeContainer
+    | queries.StopContainer
+    | queries.InspectCall
+    | queries.AskStory
+    | queries.ReadLogs
+    | stats.Observe
     | web.EdgeUp
     | web.WatchRoutes
     | web.Release
@@ -500,16 +500,16 @@ ToClient = (
     | apps.Deployed
     | apps.AppFound
     | apps.FunctionFound
-    | inquiries.Status
-    | inquiries.AppList
-    | inquiries.AppDescription
-    | inquiries.VersionList
-    | inquiries.ContainerList
-    | inquiries.ContainerDescription
-    | inquiries.CallReport
-    | inquiries.Story
-    | inquiries.LogEntry
-    | observe.Observation
+    | queries.Status
+    | queries.AppList
+    | queries.AppDescription
+    | queries.VersionList
+    | queries.ContainerList
+    | queries.ContainerDescription
+    | queries.CallReport
+    | queries.Story
+    | queries.LogEntry
+    | stats.Observation
     | web.Routes
     | web.Leased
     | web.WebUrl

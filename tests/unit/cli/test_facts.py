@@ -6,7 +6,7 @@ from typing import Any
 
 from swell.cli.show.describe import containers_text, inputs_text, plan_text, schedule_text, settings_text
 from swell.model import AutoscalerSettings
-from swell.wire.inquiries import FunctionRow
+from swell.wire.queries import FunctionRow
 
 
 def row(**facts: Any) -> FunctionRow:

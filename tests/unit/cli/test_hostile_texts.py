@@ -22,13 +22,13 @@ from swell.cli.reload.serve_protocol import Failed as NotLoaded
 from swell.cli.show.display import Display
 from swell.cli.show.progress import Board
 from swell.config import Settings
+from swell.discovery import proxy_tokens_path
 from swell.edge.gateway import token_file
 from swell.errors import InvalidError, NotFoundError, RemoteError
-from swell.home import proxy_tokens_path
 from swell.sdk.connection.output import PlainOutput
 from swell.wire import apps as a
-from swell.wire import inquiries as i
 from swell.wire import messages as m
+from swell.wire import queries as i
 
 FORGED = "FORGED LINE"
 MARKUP = "[red]r[/red][link=http://evil]l[/link]:warning:"

@@ -6,7 +6,7 @@ import pytest
 
 from swell.cli.resolve import app_among
 from swell.errors import InvalidError, NotFoundError
-from swell.wire.inquiries import AppRow
+from swell.wire.queries import AppRow
 
 
 def row(app_id: str, name: str, state: str = "deployed", version: int = 1) -> AppRow:

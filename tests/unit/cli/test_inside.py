@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from swell.cli.exec import surroundings
 from swell.model import Environment
-from swell.wire.inquiries import ContainerDescription, ContainerRow
+from swell.wire.queries import ContainerDescription, ContainerRow
 
 ENVIRONMENT = Environment("/venv/bin/python", "/srv", (), {"PATH": "/usr/bin:/bin", "LANG": "C", "TERM": "dumb"})
 ROW = ContainerRow("ta-1", "ap-1", "jobs", "nap", "ready", 1, 0.0)

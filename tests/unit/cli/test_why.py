@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from swell.cli.why import Share, shares
-from swell.wire.inquiries import StoryPart
+from swell.wire.queries import StoryPart
 
 
 def parts(*seconds: float) -> list[StoryPart]:

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swell.config import Settings
-from swell.edge.gateway.client import Connection
+from swell.edge.gateway.downstream import Connection
 from swell.edge.gateway.exchange import Exchange
-from swell.edge.gateway.refusal import Refusal
+from swell.edge.gateway.http_error import Refusal
 from swell.logs import PeerLog
 
 if TYPE_CHECKING:

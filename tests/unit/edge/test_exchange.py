@@ -6,9 +6,9 @@ import pytest
 from crossing import Door, Gateway
 from fakes import Wire
 
-from swell.edge.gateway.client import Connection
+from swell.edge.gateway.downstream import Connection
 from swell.edge.gateway.exchange import Exchange
-from swell.edge.gateway.round_trip import without_round_trip
+from swell.edge.gateway.resume_redirect import without_round_trip
 from swell.model import OutputStatus
 
 WAIT_S = 150.0

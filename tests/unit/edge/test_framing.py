@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swell.edge.gateway.framing import BodyWriter, ChunkedBody, ClosedBody, LengthBody, chunk
+from swell.edge.gateway.http_error import BadMessage, TooLong
 from swell.edge.gateway.receive_buffer import ReceiveBuffer
-from swell.edge.gateway.refusal import BadMessage, TooLong
 
 EXTENSIONS_MAX = TRAILER_MAX = 16 << 10
 

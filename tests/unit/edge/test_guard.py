@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import PlainTextResponse
 
-from swell.edge.admin.guard import Guard
+from swell.edge.admin.auth import Guard
 from swell.edge.admin.sessions import Sessions
 from swell.edge.session_cookie import SESSION_COOKIE
 

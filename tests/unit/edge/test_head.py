@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swell.edge.gateway.head import Forwarding, Header, RequestHead, ResponseHead, response_bytes
-from swell.edge.gateway.refusal import BadMessage, Refusal
+from swell.edge.gateway.http_error import BadMessage, Refusal
 
 NOTHING: frozenset[bytes] = frozenset()
 

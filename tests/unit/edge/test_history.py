@@ -10,8 +10,8 @@ import pytest
 from swell.edge.admin.history import MOMENTS_MAX, FunctionPast, History, quantiles
 from swell.errors import ServiceError
 from swell.model import AutoscalerSettings
-from swell.wire.inquiries import FunctionRow
-from swell.wire.observe import BOUNDS_S, Counted, DecisionRow, FunctionMeasures, Observation, Times
+from swell.wire.queries import FunctionRow
+from swell.wire.stats import BOUNDS_S, Counted, DecisionRow, FunctionMeasures, Observation, Times
 
 NONE = Times([0] * (len(BOUNDS_S) + 1), 0.0)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from swell.edge.admin.api.apps import LatestLines
-from swell.edge.admin.api.documents import LogLine, moment
+from swell.edge.admin.api.schemas import LogLine, moment
 
 
 def lines(*texts: str) -> list[LogLine]:

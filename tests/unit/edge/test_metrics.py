@@ -12,9 +12,9 @@ from swell.edge.admin.metrics import Measured, exposition, routes
 from swell.edge.traffic import Traffic
 from swell.model import AutoscalerSettings, OutputStatus
 from swell.wire import codec
-from swell.wire.inquiries import FunctionRow
 from swell.wire.message import Message
-from swell.wire.observe import BOUNDS_S, Counted, FormerMeasures, FunctionMeasures, Observation, Observe, Times
+from swell.wire.queries import FunctionRow
+from swell.wire.stats import BOUNDS_S, Counted, FormerMeasures, FunctionMeasures, Observation, Observe, Times
 
 NO_SETTINGS = AutoscalerSettings()
 

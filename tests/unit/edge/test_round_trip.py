@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swell.edge.gateway.round_trip import come_back_to, without_round_trip
+from swell.edge.gateway.resume_redirect import come_back_to, without_round_trip
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from swell.edge.gateway.refusal import Refusal
+from swell.edge.gateway.http_error import Refusal
 from swell.edge.gateway.routing import Router, labels, parameters_of
 from swell.model import ParameterSpec, WebSpec
 from swell.wire.web import Route

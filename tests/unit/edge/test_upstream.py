@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swell.edge.gateway.head import Forwarding, Header, RequestHead, ResponseHead
-from swell.edge.gateway.refusal import Refusal
+from swell.edge.gateway.http_error import Refusal
 from swell.edge.gateway.upstream import Upstream, Upstreams
 from swell.logs import PeerLog
 

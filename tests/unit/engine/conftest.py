@@ -95,8 +95,8 @@ from swell.records import (
 )
 from swell.store.memory.store import MemoryStore
 from swell.wire import apps as a
-from swell.wire import inquiries as q
 from swell.wire import messages as m
+from swell.wire import queries as q
 from swell.wire import web as w
 from swell.wire.variant import changes_between
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from swell.model import CallKind, OutputStatus
-from swell.wire import inquiries as q
 from swell.wire import messages as m
+from swell.wire import queries as q
 
 FAILURE = OutputStatus.FAILURE
 

@@ -7,8 +7,8 @@ from typing import Any, NoReturn
 import pytest
 
 from swell.engine.events import DefectFound, Tell
-from swell.wire import inquiries as q
 from swell.wire import messages as m
+from swell.wire import queries as q
 from swell.wire.web import GetWebUrl
 
 PLACE = "swell.engine.engine.Engine._answer"

@@ -11,7 +11,7 @@ from swell.engine.state.engine_state import FORMER_MAX
 from swell.engine.state.measures import Histogram
 from swell.model import Batching, CallKind, OutputStatus, RetryPolicy, WebSpec
 from swell.wire import messages as m
-from swell.wire.observe import BOUNDS_S
+from swell.wire.stats import BOUNDS_S
 from swell.wire.web import EdgeUp
 
 

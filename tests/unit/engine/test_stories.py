@@ -7,7 +7,7 @@ import pytest
 from swell.engine.state.history import ENTRIES_MAX
 from swell.engine.views.explain import call_and_index
 from swell.model import Batching, GpuRequest, OutputStatus, Resources, RetryPolicy
-from swell.wire.inquiries import Story
+from swell.wire.queries import Story
 
 FAILURE = OutputStatus.FAILURE
 

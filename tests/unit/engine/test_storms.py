@@ -56,7 +56,7 @@ from swell.records import StoredCall, StoredOutput
 from swell.store.memory.store import MemoryStore
 from swell.wire import apps as a
 from swell.wire import messages as m
-from swell.wire.inquiries import AskStory, InspectCall
+from swell.wire.queries import AskStory, InspectCall
 
 SETTINGS = Settings(
     backlog_inputs_max=4,

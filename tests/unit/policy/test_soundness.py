@@ -16,7 +16,7 @@ from swell.model import (
     RetryPolicy,
     Source,
 )
-from swell.policy.soundness import settings_unsoundness, unsoundness
+from swell.policy.validation import settings_unsoundness, unsoundness
 
 NAN = float("nan")
 

@@ -10,10 +10,10 @@ import pytest
 from swell.errors import DeserializationError, InvalidError
 from swell.model import OutputStatus
 from swell.runner.batch import Batch
-from swell.runner.deliveries import Delivery
 from swell.runner.entry import Entry
+from swell.runner.in_flight import Delivery
 from swell.runner.outbox import Outbox
-from swell.runner.outcome import TERMINATED, Outcome, Porter
+from swell.runner.result_codec import TERMINATED, Outcome, Porter
 from swell.wire import payload
 from swell.wire.messages import Deliver
 

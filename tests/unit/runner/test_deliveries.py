@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swell.model import OutputStatus
-from swell.runner.deliveries import Delivery, Ledger, Turn
+from swell.runner.in_flight import Delivery, Ledger, Turn
 from swell.wire.messages import Deliver, GaveBack
 
 TERMINATED = int(OutputStatus.TERMINATED)

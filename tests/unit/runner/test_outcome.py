@@ -9,7 +9,7 @@ import pytest
 
 from swell.errors import DeserializationError, InvalidError, RequestSizeError, SerializationError
 from swell.model import OutputStatus
-from swell.runner.outcome import Porter, check_plain, print_exception
+from swell.runner.result_codec import Porter, check_plain, print_exception
 from swell.wire import blobs, payload
 
 

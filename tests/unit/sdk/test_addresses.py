@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from swell.config import Settings
+from swell.discovery import Announcement, announcement_path, socket_path
 from swell.errors import ConnectionError, ExecutionError
-from swell.home import Announcement, announcement_path, socket_path
 from swell.sdk.connection.client import Client, client_from_settings, lasting_address, lasting_client
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from swell.errors import ConnectionError, NotFoundError
-from swell.sdk.connection import retrying as effort_module
+from swell.sdk.connection import retrying
 from swell.sdk.connection.link import Link
 from swell.sdk.connection.retrying import PAUSES_S, Effort, Persistent
 from swell.sdk.function import Function
@@ -16,7 +16,7 @@ from swell.wire.messages import Failed, OpenCall, Refused
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many pauses as there are, but none that lasts."""
-    monkeypatch.setattr(effort_module, "PAUSES_S", (0.0,) * len(PAUSES_S))
+    monkeypatch.setattr(retrying, "PAUSES_S", (0.0,) * len(PAUSES_S))
 
 
 def test_the_id_of_a_call_is_the_same_in_every_attempt() -> None:
@@ -28,7 +28,7 @@ def test_the_id_of_a_call_is_the_same_in_every_attempt() -> None:
 
 
 def test_pauses_become_longer_and_end_after_some_seconds(line, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(effort_module, "PAUSES_S", PAUSES_S)
+    monkeypatch.setattr(retrying, "PAUSES_S", PAUSES_S)
     effort, pauses = Effort(), list[float]()
     while (pause_s := effort.pause_s(line)) is not None:
         pauses.append(pause_s)

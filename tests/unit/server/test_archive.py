@@ -15,9 +15,9 @@ from swell.config import Settings
 from swell.engine import events as e
 from swell.model import OutputStatus
 from swell.records import CallEnded, CallRecord, CallsCancelled, OutputsRecord, Record, SpanRecord
-from swell.server.archive import FORGET_AFTER, MIB, READ_MAX, READ_MIN, Archive
 from swell.server.blobs import Blobs
-from swell.server.places import Places
+from swell.server.paths import Places
+from swell.server.retention import FORGET_AFTER, MIB, READ_MAX, READ_MIN, Archive
 from swell.store.memory.store import MemoryStore
 from swell.wire.blob_names import input_name, output_name
 from swell.wire.messages import CallDescription, Failed, Outputs
@@ -245,7 +245,7 @@ def free_bytes(path: Path) -> int:
 async def test_without_room_the_engine_is_told_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("swell.server.archive.LOOK_AT_DISK_EVERY_S", 0.0)
+    monkeypatch.setattr("swell.server.retention.LOOK_AT_DISK_EVERY_S", 0.0)
     house = House(tmp_path, disk_reserve_bytes=free_bytes(tmp_path) + (1 << 40))
     with caplog.at_level(logging.WARNING, logger="swell.server"):
         await house.starts()

@@ -20,15 +20,15 @@ from swell.engine.events import ClientSaid, Event
 from swell.model import Environment, FunctionSpec, Source
 from swell.server.bundles import Bundles
 from swell.server.connection import Connection
+from swell.server.container_logs import OPEN_MAX, Entry, Follower, Logbook, Wanted
 from swell.server.containers import Containers
 from swell.server.defects import Defects
-from swell.server.inquiries import UNREAD_MAX, Inquiries
-from swell.server.logbook import OPEN_MAX, Entry, Follower, Logbook, Wanted
+from swell.server.paths import Places
 from swell.server.peers import Peers
-from swell.server.places import Places
+from swell.server.queries import UNREAD_MAX, Inquiries
 from swell.store.memory.store import MemoryStore
-from swell.wire.inquiries import LogEntry, ReadLogs
 from swell.wire.messages import Done, Failed, Message, OpenApp
+from swell.wire.queries import LogEntry, ReadLogs
 
 KEEP_S = 86_400.0
 

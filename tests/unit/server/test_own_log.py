@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from swell.server.own_log import OwnLog, log_path, older_path
+from swell.server.server_log import OwnLog, log_path, older_path
 
 FULL = 100
 

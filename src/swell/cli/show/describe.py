@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from swell.cli.show.times import local, moment_text
 from swell.model import AutoscalerSettings
-from swell.wire.inquiries import FunctionRow
+from swell.wire.queries import FunctionRow
 
 __all__ = ["containers_text", "inputs_text", "plan_text", "schedule_text", "settings_text"]
 

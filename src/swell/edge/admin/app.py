@@ -24,13 +24,13 @@ from starlette.routing import BaseRoute
 from starlette.routing import Route as HttpRoute
 
 from swell.config import Settings
-from swell.edge.admin import dashboard, following, live, login, metrics
+from swell.edge.admin import dashboard, live, log_stream, login, metrics
 from swell.edge.admin.api.openapi import describe
 from swell.edge.admin.api.operation import PREFIX, Backstage, route_of
 from swell.edge.admin.api.table import OPERATIONS
+from swell.edge.admin.auth import Guard
 from swell.edge.admin.connection import AdminConnection, ConnectionContext
 from swell.edge.admin.failures import refused
-from swell.edge.admin.guard import Guard
 from swell.edge.admin.history import History
 from swell.edge.admin.sessions import Sessions
 from swell.edge.connections import Connections
@@ -38,7 +38,7 @@ from swell.edge.listening import BACKLOG, listen_at
 from swell.edge.traffic import Traffic
 from swell.logs import PeerLog
 from swell.sdk.connection.client import Client
-from swell.wire.observe import Observation, Observe
+from swell.wire.stats import Observation, Observe
 from swell.wire.web import Route
 
 __all__ = ["Admin"]
@@ -111,7 +111,7 @@ class Admin:
             HttpRoute("/healthz", _healthy),
             *dashboard.routes(),
             *live.routes(self._history),
-            *following.routes(backstage.client, backstage.settings),
+            *log_stream.routes(backstage.client, backstage.settings),
             *metrics.routes(backstage, traffic),
             *login.routes(self.sessions),
             HttpRoute(f"{PREFIX}/openapi.json", _described),

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
 
 from swell.errors import Error
-from swell.wire.observe import BOUNDS_S, DecisionRow, FunctionMeasures, Observation, Times
+from swell.wire.stats import BOUNDS_S, DecisionRow, FunctionMeasures, Observation, Times
 
 __all__ = ["FunctionPast", "History", "Moment", "Quantiles", "quantiles"]
 

@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Route
 from swell.edge.admin.failures import refused
 from swell.edge.admin.history import FunctionPast, History, Moment, Quantiles
 from swell.model import OutputStatus
-from swell.wire.observe import CallRow, FunctionMeasures, Observation
+from swell.wire.stats import CallRow, FunctionMeasures, Observation
 
 __all__ = ["routes"]
 

@@ -25,7 +25,7 @@ from swell.bounds import MOMENT_MAX
 from swell.edge.admin.api.operation import Backstage
 from swell.edge.traffic import Traffic
 from swell.model import OutputStatus
-from swell.wire.observe import BOUNDS_S, Counted, FormerMeasures, FunctionMeasures, Observation, Observe, Times
+from swell.wire.stats import BOUNDS_S, Counted, FormerMeasures, FunctionMeasures, Observation, Observe, Times
 
 __all__ = ["METRICS", "Measured", "exposition", "routes"]
 

@@ -16,11 +16,11 @@ from typing import Any, Final, Protocol
 from swell.config import Settings
 from swell.edge.gateway.framing import LAST_CHUNK, chunk
 from swell.edge.gateway.head import Forwarding, Header, RequestHead, ResponseHead
+from swell.edge.gateway.http_error import Refusal
 from swell.edge.gateway.leases import Leases, Ticket
 from swell.edge.gateway.parking import Parking
 from swell.edge.gateway.proxy_auth import Admission
-from swell.edge.gateway.refusal import Refusal
-from swell.edge.gateway.round_trip import come_back_to
+from swell.edge.gateway.resume_redirect import come_back_to
 from swell.edge.gateway.routing import Aim, Router, parameters_of
 from swell.edge.gateway.upstream import Upstream, Upstreams
 from swell.errors import NotFoundError, ResourceExhausted

@@ -20,8 +20,8 @@ from __future__ import annotations
 import re
 from typing import Final, Protocol
 
+from swell.edge.gateway.http_error import BadMessage, TooLong
 from swell.edge.gateway.receive_buffer import ReceiveBuffer
-from swell.edge.gateway.refusal import BadMessage, TooLong
 
 __all__ = ["LAST_CHUNK", "BodyReader", "BodyWriter", "ChunkedBody", "ClosedBody", "LengthBody", "chunk"]
 

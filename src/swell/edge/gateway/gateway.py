@@ -12,13 +12,13 @@ from functools import partial
 from typing import Final
 
 from swell.edge.connections import Connections
-from swell.edge.gateway.client import Connection
+from swell.edge.gateway.downstream import Connection
 from swell.edge.gateway.exchange import Exchange, Means
 from swell.edge.gateway.head import RequestHead
+from swell.edge.gateway.http_error import Refusal
 from swell.edge.gateway.limits import Bucket
 from swell.edge.gateway.proxy_auth import OPEN, Admission, ProxyTokens
-from swell.edge.gateway.refusal import Refusal
-from swell.edge.gateway.round_trip import without_round_trip
+from swell.edge.gateway.resume_redirect import without_round_trip
 from swell.edge.gateway.routing import Aim, labels
 from swell.edge.listening import BACKLOG
 from swell.edge.traffic import Traffic

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from swell.edge.gateway.refusal import BadMessage, Refusal
+from swell.edge.gateway.http_error import BadMessage, Refusal
 from swell.edge.session_cookie import SESSION_COOKIE
 
 __all__ = ["Forwarding", "Header", "RequestHead", "ResponseHead", "response_bytes"]

@@ -13,7 +13,7 @@ from typing import Final
 import httptools
 
 from swell.edge.gateway.head import Header, RequestHead, ResponseHead
-from swell.edge.gateway.refusal import BadMessage
+from swell.edge.gateway.http_error import BadMessage
 
 __all__ = ["parse_request_head", "parse_response_head"]
 

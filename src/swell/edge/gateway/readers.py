@@ -22,8 +22,8 @@ from typing import Final
 from swell.edge.gateway.framing import BodyReader, ChunkedBody, ClosedBody, LengthBody
 from swell.edge.gateway.head import RequestHead, ResponseHead
 from swell.edge.gateway.head_parser import parse_request_head, parse_response_head
+from swell.edge.gateway.http_error import BadMessage, Refusal, TooLong
 from swell.edge.gateway.receive_buffer import ReceiveBuffer
-from swell.edge.gateway.refusal import BadMessage, Refusal, TooLong
 
 __all__ = ["END", "EndOfMessage", "RequestReader", "ResponseReader"]
 

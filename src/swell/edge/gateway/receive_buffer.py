@@ -6,7 +6,7 @@ byte must not have it copied or searched from the start each time. This module m
 
 from __future__ import annotations
 
-from swell.edge.gateway.refusal import TooLong
+from swell.edge.gateway.http_error import TooLong
 
 __all__ = ["ReceiveBuffer"]
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
 
 from swell.bounds import integer
-from swell.edge.gateway.refusal import Refusal
+from swell.edge.gateway.http_error import Refusal
 from swell.errors import Error
 from swell.model import ParameterSpec
 from swell.sdk.declare.parameters import check_parameters, encode_parameters

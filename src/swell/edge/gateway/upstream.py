@@ -10,8 +10,8 @@ from typing import Final, Protocol, cast
 
 from swell.edge.gateway.framing import BodyWriter
 from swell.edge.gateway.head import Forwarding, RequestHead, ResponseHead
+from swell.edge.gateway.http_error import BadMessage, Refusal
 from swell.edge.gateway.readers import ResponseReader
-from swell.edge.gateway.refusal import BadMessage, Refusal
 from swell.logs import PeerLog
 
 __all__ = ["Taker", "Upstream", "Upstreams"]

@@ -26,7 +26,7 @@ from swell.model import AppKind, AutoscalerChange, AutoscalerSettings, Deploymen
 from swell.names import check_text, variables_problem
 from swell.policy.placement import never_fits
 from swell.policy.schedule import schedule_unsoundness
-from swell.policy.soundness import settings_unsoundness, unsoundness
+from swell.policy.validation import settings_unsoundness, unsoundness
 from swell.records import BundleRecord, CallsCancelled, FunctionGone
 from swell.wire.messages import (
     AppOpened,

@@ -31,8 +31,8 @@ from swell.engine.views.explain import Stories, call_and_index
 from swell.errors import ConnectionError, NotFoundError, OutputExpiredError, ServiceError, to_wire
 from swell.model import CallKind
 from swell.records import CallGrown, LoadedCall, LoadedSpans, SpanRecord, StoredCall, Window
-from swell.wire.inquiries import AskStory, CallReport, InspectCall
 from swell.wire.messages import Accepted, CallDescription, DescribeCall, Failed, Message, OpenCall, Refused, Watch
+from swell.wire.queries import AskStory, CallReport, InspectCall
 
 __all__ = ["Pager", "stopping"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 
-from swell.wire.observe import BOUNDS_S, Counted, Times
+from swell.wire.stats import BOUNDS_S, Counted, Times
 
 __all__ = ["Former", "Histogram", "Measures"]
 

@@ -14,7 +14,7 @@ from swell.engine.state.history import CallDiary, Decision, Entry, What
 from swell.engine.state.pool import Pool
 from swell.model import OutputStatus
 from swell.records import StoredCall, Trace
-from swell.wire.inquiries import Story, StoryLine, StoryPart
+from swell.wire.queries import Story, StoryLine, StoryPart
 
 __all__ = ["Stories", "call_and_index"]
 

@@ -14,8 +14,8 @@ from swell.engine.state.pool import Pool
 from swell.model import AppKind
 from swell.policy.schedule import schedule_text
 from swell.records import AppRecord, ContainerRecord
-from swell.wire.inquiries import AppRow, CallReport, ContainerRow, FunctionRow
 from swell.wire.messages import FunctionProgress
+from swell.wire.queries import AppRow, CallReport, ContainerRow, FunctionRow
 
 __all__ = ["Census", "function_row", "gone_row", "stopped_row", "why_waiting"]
 

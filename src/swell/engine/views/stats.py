@@ -14,7 +14,7 @@ from swell.engine.state.history import CallDiary
 from swell.engine.state.pool import Pool
 from swell.engine.views.routes import urls_by_function
 from swell.engine.views.snapshot import function_row
-from swell.wire.observe import CallRow, DecisionRow, FormerMeasures, FunctionMeasures, NodeRow
+from swell.wire.stats import CallRow, DecisionRow, FormerMeasures, FunctionMeasures, NodeRow
 
 __all__ = ["Observatory"]
 

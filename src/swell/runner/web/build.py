@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, cast
 from swell.errors import InvalidError
 from swell.model import WebSpec
 from swell.runner.entry import Entry
-from swell.runner.outcome import check_plain
+from swell.runner.result_codec import check_plain
 from swell.runner.web.ports import Ports
 from swell.runner.web.site import Site
 from swell.wire.context import stop_fetching

@@ -15,7 +15,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 
 from swell.bounds import whole_number
 from swell.logs import PeerLog
-from swell.runner.outcome import print_exception
+from swell.runner.result_codec import print_exception
 from swell.wire.context import current
 
 __all__ = ["AsgiApp", "Intake", "Receive", "Scope", "Send"]

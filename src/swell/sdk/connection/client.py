@@ -14,8 +14,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from swell.config import Settings
+from swell.discovery import announced, data_dir, socket_path
 from swell.errors import ConnectionError, Error, ExecutionError
-from swell.home import announced, data_dir, socket_path
 from swell.sdk.connection.blocking import run_blocking
 from swell.sdk.connection.link import BlockingLink, connect
 

@@ -13,7 +13,7 @@ import sys
 import threading
 from typing import ClassVar
 
-from swell.home import new_run_dir, socket_path
+from swell.discovery import new_run_dir, socket_path
 from swell.private_files import bind_socket, check_directory, new_directory
 
 __all__ = ["PrivateServer"]

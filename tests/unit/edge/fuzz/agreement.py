@@ -17,10 +17,10 @@ from fakes import Loop, Wire
 from messages import Maker
 
 from swell.config import Settings
-from swell.edge.gateway.client import Connection
+from swell.edge.gateway.downstream import Connection
 from swell.edge.gateway.exchange import Exchange
 from swell.edge.gateway.head import Forwarding, RequestHead, ResponseHead
-from swell.edge.gateway.refusal import Refusal
+from swell.edge.gateway.http_error import Refusal
 from swell.edge.gateway.upstream import Upstream, Upstreams
 from swell.logs import PeerLog
 

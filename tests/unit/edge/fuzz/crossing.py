@@ -16,7 +16,7 @@ from fakes import Loop, Wire
 from messages import Maker
 
 from swell.config import Settings
-from swell.edge.gateway.client import Connection
+from swell.edge.gateway.downstream import Connection
 from swell.edge.gateway.exchange import Exchange, Means
 from swell.edge.gateway.leases import Ticket
 from swell.edge.gateway.proxy_auth import OPEN

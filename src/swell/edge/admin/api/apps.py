@@ -10,7 +10,8 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from swell.edge.admin.api.documents import (
+from swell.edge.admin.api.operation import Asked, Nothing, Operation, Query
+from swell.edge.admin.api.schemas import (
     AppDetail,
     AppList,
     AppSummary,
@@ -22,12 +23,11 @@ from swell.edge.admin.api.documents import (
     Version,
     moment,
 )
-from swell.edge.admin.api.operation import Asked, Nothing, Operation, Query
 from swell.errors import InvalidError, NotFoundError, ServiceError, from_wire
 from swell.model import AutoscalerSettings
-from swell.wire import inquiries
-from swell.wire.inquiries import AppDescription, AppRow, DescribeApp, FunctionRow, ListApps, LogEntry, ReadLogs
+from swell.wire import queries
 from swell.wire.messages import Done, Failed
+from swell.wire.queries import AppDescription, AppRow, DescribeApp, FunctionRow, ListApps, LogEntry, ReadLogs
 
 __all__ = ["OPERATIONS", "LatestLines", "function_summary", "layer"]
 
@@ -58,7 +58,7 @@ class LogQuery(Query, frozen=True):
 
 async def list_apps(asked: Asked[Nothing, None]) -> AppList:
     """Apps that run, and lasting ones that were stopped."""
-    found = await asked.backstage.ask(inquiries.AppList, ListApps)
+    found = await asked.backstage.ask(queries.AppList, ListApps)
     return AppList([_summary(row) for row in found.apps])
 
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-from swell.edge.admin.api.documents import Result, StreamLine
 from swell.edge.admin.api.outcome import Reader
+from swell.edge.admin.api.schemas import Result, StreamLine
 from swell.edge.admin.api.target import Target
 from swell.errors import InternalError, from_wire
 from swell.model import CallKind

@@ -8,13 +8,13 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from swell.edge.admin.api.documents import CallDetail, CallList, CallSummary, Result, ResultPage, moment
 from swell.edge.admin.api.operation import Asked, Backstage, Body, Nothing, Operation, Query
 from swell.edge.admin.api.outcome import Reader
+from swell.edge.admin.api.schemas import CallDetail, CallList, CallSummary, Result, ResultPage, moment
 from swell.errors import NotFoundError, OutputExpiredError, from_wire
-from swell.wire.inquiries import CallReport, InspectCall
 from swell.wire.messages import CallDescription, CancelCall, DescribeCall, Failed, Outputs, Unwatch, Watch
-from swell.wire.observe import Observation, Observe
+from swell.wire.queries import CallReport, InspectCall
+from swell.wire.stats import Observation, Observe
 
 __all__ = ["OPERATIONS"]
 

@@ -7,7 +7,8 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from swell.edge.admin.api.documents import (
+from swell.edge.admin.api.operation import Asked, Body, Nothing, Operation, Query
+from swell.edge.admin.api.schemas import (
     ContainerList,
     ContainerSummary,
     StoryEvent,
@@ -15,12 +16,11 @@ from swell.edge.admin.api.documents import (
     StoryTold,
     moment,
 )
-from swell.edge.admin.api.operation import Asked, Body, Nothing, Operation, Query
 from swell.errors import NotFoundError
-from swell.wire import inquiries
-from swell.wire.inquiries import AskStory, ContainerDescription, ContainerRow, DescribeContainer, ListContainers, Story
-from swell.wire.inquiries import StopContainer as StopOrder
+from swell.wire import queries
 from swell.wire.messages import Done
+from swell.wire.queries import AskStory, ContainerDescription, ContainerRow, DescribeContainer, ListContainers, Story
+from swell.wire.queries import StopContainer as StopOrder
 
 __all__ = ["OPERATIONS"]
 
@@ -43,7 +43,7 @@ class StopContainer(Body, frozen=True):
 async def list_containers(asked: Asked[ContainerQuery, None]) -> ContainerList:
     """Containers that run, or are about to."""
     query = asked.query
-    found = await asked.backstage.ask(inquiries.ContainerList, partial(ListContainers, app=query.app, gone=query.gone))
+    found = await asked.backstage.ask(queries.ContainerList, partial(ListContainers, app=query.app, gone=query.gone))
     return ContainerList([_summary(row) for row in found.containers])
 
 

@@ -13,13 +13,13 @@ from msgspec import UNSET, Meta, UnsetType, field
 
 from swell.edge.admin.api.apps import function_summary, layer
 from swell.edge.admin.api.calling import Calling
-from swell.edge.admin.api.documents import AutoscalerLayers, FunctionDetail, Result, Spawned, StreamLine
 from swell.edge.admin.api.operation import Asked, Backstage, Body, Nothing, Operation, Query
+from swell.edge.admin.api.schemas import AutoscalerLayers, FunctionDetail, Result, Spawned, StreamLine
 from swell.edge.admin.api.target import Target, find_target
 from swell.errors import ConflictError, InvalidError, NotFoundError, RequestSizeError, ResourceExhausted
 from swell.model import AutoscalerChange, CallKind
-from swell.wire.inquiries import AppDescription, DescribeApp, FunctionRow
 from swell.wire.messages import AutoscalerState, GetStats, Stats, UpdateAutoscaler
+from swell.wire.queries import AppDescription, DescribeApp, FunctionRow
 
 __all__ = ["OPERATIONS"]
 

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from msgspec import Raw
 
-from swell.edge.admin.api.documents import Ending, ExceptionText, Result
+from swell.edge.admin.api.schemas import Ending, ExceptionText, Result
 from swell.errors import DeserializationError, RequestSizeError
 from swell.model import OutputStatus
 from swell.wire import blobs

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from swell.edge.admin.api.documents import LoginToken, Node, NodeList, ServerStatus, moment
 from swell.edge.admin.api.operation import Asked, Nothing, Operation
+from swell.edge.admin.api.schemas import LoginToken, Node, NodeList, ServerStatus, moment
 from swell.edge.admin.sessions import LOGIN_S
-from swell.wire.inquiries import GetStatus, Status
-from swell.wire.observe import Observation, Observe
+from swell.wire.queries import GetStatus, Status
+from swell.wire.stats import Observation, Observe
 
 __all__ = ["OPERATIONS"]
 

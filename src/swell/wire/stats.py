@@ -11,8 +11,8 @@ from msgspec import Struct
 
 from swell.bounds import Code, Count, Id, Integer, Moment, Name, Number, Pid, RequestNumber, Text
 from swell.model import AutoscalerSettings
-from swell.wire.inquiries import AppRow, ContainerRow, FunctionRow
 from swell.wire.message import Message
+from swell.wire.queries import AppRow, ContainerRow, FunctionRow
 
 __all__ = [
     "BOUNDS_S",

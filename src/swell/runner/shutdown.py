@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from swell.runner.outcome import print_exception
+from swell.runner.result_codec import print_exception
 
 __all__ = ["limit_time", "run_exit_hooks"]
 

@@ -10,7 +10,7 @@ import threading
 from swell.errors import InvalidError
 from swell.model import Concurrency
 from swell.runner.channel import Channel
-from swell.runner.deliveries import Ledger
+from swell.runner.in_flight import Ledger
 from swell.wire.messages import Resize
 
 __all__ = ["Allotment"]

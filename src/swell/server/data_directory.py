@@ -16,8 +16,8 @@ from pathlib import Path
 
 import msgspec
 
+from swell.discovery import Announcement, announced, announcement_path, new_run_dir, remove_run_dir, socket_path
 from swell.errors import ConflictError, InvalidError
-from swell.home import Announcement, announced, announcement_path, new_run_dir, remove_run_dir, socket_path
 from swell.private_files import bind_socket, make_directory, open_file, replace_file
 
 __all__ = ["READY", "Residence", "holder", "make_data_dir", "unwritable"]

@@ -21,20 +21,20 @@ from swell.engine.gate import Gate
 from swell.errors import AuthError, Error, InternalError, InvalidError, ResourceExhausted, ServiceError, to_wire
 from swell.model import MemoryExcess
 from swell.ports import Backend, Store, StoreBroken
-from swell.server.archive import Archive
+from swell.server.background_tasks import Errands
 from swell.server.blobs import Blobs
 from swell.server.bundles import Bundles
 from swell.server.clock import EngineClock
 from swell.server.connection import Connection
+from swell.server.container_logs import Entry, Logbook
 from swell.server.containers import Containers
 from swell.server.defects import Defects
 from swell.server.edge import Edge
-from swell.server.errands import Errands
-from swell.server.inquiries import Inquiries
-from swell.server.logbook import Entry, Logbook
 from swell.server.owed import Owed
+from swell.server.paths import Places
 from swell.server.peers import Peers
-from swell.server.places import Places
+from swell.server.queries import Inquiries
+from swell.server.retention import Archive
 from swell.server.watchers import Watchers
 from swell.wire.apps import DeployApp
 from swell.wire.blob_names import input_name

@@ -21,13 +21,14 @@ from swell.errors import InternalError, InvalidError, NotFoundError, ServiceErro
 from swell.model import Deployment
 from swell.ports import ReadFailed, Store
 from swell.records import AppRecord, ContainerRecord
+from swell.server.background_tasks import Errands
 from swell.server.connection import Connection
+from swell.server.container_logs import Entry, Follower, Logbook, Wanted
 from swell.server.containers import Containers
 from swell.server.defects import Defects
-from swell.server.errands import Errands
-from swell.server.logbook import Entry, Follower, Logbook, Wanted
-from swell.server.places import Places
-from swell.wire.inquiries import (
+from swell.server.paths import Places
+from swell.wire.messages import Done, Failed, Message
+from swell.wire.queries import (
     AppDescription,
     AppList,
     ContainerDescription,
@@ -44,8 +45,7 @@ from swell.wire.inquiries import (
     VersionList,
     VersionRow,
 )
-from swell.wire.messages import Done, Failed, Message
-from swell.wire.observe import Observation, Observe
+from swell.wire.stats import Observation, Observe
 
 __all__ = ["Inquiries"]
 

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 
 from swell.runner.channel import Channel, die, die_if_raises
-from swell.runner.deliveries import Ledger
+from swell.runner.in_flight import Ledger
 from swell.wire.codec import FrameError
 from swell.wire.messages import Cancel, Drain, Interrupt, ItemsTaken, Leaving, Reclaim, ToContainer
 

@@ -26,8 +26,8 @@ from typing import Any, Final, Protocol, cast
 from swell.config import Settings
 from swell.edge.gateway.exchange import Exchange
 from swell.edge.gateway.head import RequestHead, response_bytes
+from swell.edge.gateway.http_error import Refusal
 from swell.edge.gateway.readers import EndOfMessage, RequestReader
-from swell.edge.gateway.refusal import Refusal
 from swell.edge.unread import unread_bytes
 from swell.logs import PeerLog
 

@@ -20,11 +20,11 @@ from typing import Any, Final, Protocol
 
 from swell.errors import InvalidError
 from swell.runner.batch import Batch
-from swell.runner.deliveries import Delivery, Turn
 from swell.runner.entry import Entry
 from swell.runner.generators import Stream, check_generator
+from swell.runner.in_flight import Delivery, Turn
 from swell.runner.inbox import Inbox
-from swell.runner.outcome import TERMINATED, Outcome, Porter
+from swell.runner.result_codec import TERMINATED, Outcome, Porter
 from swell.runner.serial import MainSlot
 from swell.runner.slot import FLUSH_AFTER_S, FLUSH_BYTES, GENERATOR_DONE, Workbench
 from swell.runner.threads import Crew

@@ -24,8 +24,8 @@ from swell.edge.admin.failures import failed, refused
 from swell.errors import Error, ServiceError, from_wire
 from swell.sdk.connection.client import Client
 from swell.sdk.connection.loop_link import LoopLink
-from swell.wire.inquiries import LogEntry, ReadLogs
 from swell.wire.messages import Done, Failed
+from swell.wire.queries import LogEntry, ReadLogs
 
 __all__ = ["Reader", "routes"]
 

@@ -20,7 +20,7 @@ from swell.model import OutputStatus
 from swell.ports import ReadFailed, Store
 from swell.records import StoredCall, StoredOutput
 from swell.server.blobs import Blobs
-from swell.server.places import Places
+from swell.server.paths import Places
 from swell.wire.blob_names import INPUT_SUFFIX, KEPT, call_of, index_of
 from swell.wire.messages import Failed, Outputs
 
