@@ -28,13 +28,13 @@ from swell.wire.messages import (
     Completed,
     Deliver,
     Drain,
-    GaveBack,
     Hello,
     ItemsTaken,
     Load,
     Message,
     Ready,
     Reclaim,
+    Returned,
     ToServer,
     Yielded,
 )
@@ -175,7 +175,7 @@ class Peer:
         match message:
             case Completed():
                 self._note(message, data)
-            case GaveBack(delivery, position):
+            case Returned(delivery, position):
                 self.gave_back.append((delivery, position))
             case Yielded(delivery, position, ends):
                 starts = [0, *ends]

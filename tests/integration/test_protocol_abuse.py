@@ -285,7 +285,7 @@ def test_a_container_with_a_wrong_token_is_not_let_in(token: str) -> None:
 
 @pytest.mark.parametrize(
     "message",
-    [m.Ready(1, 0.1), m.Completed([(1, 0, 1)], [0]), m.GaveBack(1, 0), m.Leaving(), m.StartFailed("no"), HELLO],
+    [m.Ready(1, 0.1), m.Completed([(1, 0, 1)], [0]), m.Returned(1, 0), m.Leaving(), m.StartFailed("no"), HELLO],
     ids=lambda message: type(message).__name__,
 )
 def test_a_client_that_speaks_as_somebody_else_is_told_so(message: m.Message) -> None:

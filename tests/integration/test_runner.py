@@ -28,7 +28,7 @@ from swell.model import (
 )
 from swell.wire import blobs, payload
 from swell.wire.blob_names import input_name
-from swell.wire.messages import Cancel, Completed, Drain, GaveBack, ItemsTaken, Leaving, Reclaim, StartFailed
+from swell.wire.messages import Cancel, Completed, Drain, ItemsTaken, Leaving, Reclaim, Returned, StartFailed
 
 Start = Callable[..., Any]
 
@@ -1385,6 +1385,6 @@ def test_gave_back_never_precedes_the_results_before_it(start: Start) -> None:
     await_file(peer.mark("hanging"))
     peer.order(Reclaim(delivery))
     peer.read_until(lambda: bool(peer.gave_back))
-    kinds = [type(message) for message in peer.messages if isinstance(message, Completed | GaveBack)]
-    assert kinds[-1] is GaveBack
+    kinds = [type(message) for message in peer.messages if isinstance(message, Completed | Returned)]
+    assert kinds[-1] is Returned
     assert {(delivery, 0), (delivery, 1)} == set(peer.results)

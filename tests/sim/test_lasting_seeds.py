@@ -13,7 +13,7 @@ import pytest
 from msgspec import msgpack, structs
 
 from swell.config import Settings
-from swell.engine.events import CallsLoaded, Effect, Event, Order, Persist, Tell
+from swell.engine.events import CallsLoaded, Effect, Event, Persist, SendToClient, SendToContainer
 from swell.model import (
     AutoscalerChange,
     AutoscalerSettings,
@@ -136,11 +136,11 @@ def test_the_seeds_meet_what_they_are_for() -> None:
                 met[type(effect).__name__] += 1
                 if isinstance(effect, Persist):
                     met[type(effect.record).__name__] += 1
-                elif isinstance(effect, Tell | Order):
+                elif isinstance(effect, SendToClient | SendToContainer):
                     met[type(effect.message).__name__] += 1
                     if isinstance(effect.message, Refused) and effect.message.fields.get("limit") == "web_variants_max":
                         met["too many variants"] += 1
-            for app in world.engine.ledger.apps.values():
+            for app in world.engine.state.apps.values():
                 if any(record.override != AutoscalerSettings() for record in app.dormant.values()):
                     met["settings of a variant that is put away", world.lives > 1] += 1
 

@@ -68,7 +68,7 @@ def test_the_seeds_meet_what_they_are_for() -> None:
     assert statuses >= {2, 3, 4, 5, 6, 7, 8}, "failures, cancellations, timeouts, starts, poison, generators and memory"
     assert orders >= {"Reclaim", "Cancel", "Drain", "ItemsTaken", "KillContainer", "Refused", "LookAtNodes", "Failed"}
     assert answers >= {
-        "GaveBack",
+        "Returned",
         "Leaving",
         "StartFailed",
         "ContainerExited",

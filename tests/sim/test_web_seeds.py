@@ -10,7 +10,7 @@ import os
 
 import pytest
 
-from swell.engine.events import ClientGone, ClientSaid, Effect, Event, Order, Tell
+from swell.engine.events import ClientGone, ClientMessage, Effect, Event, SendToClient, SendToContainer
 from swell.model import AutoscalerSettings, CallKind
 from swell.sim.swarm import draw_web
 from swell.sim.world import World
@@ -31,7 +31,7 @@ def test_every_rule_holds(first: int) -> None:
         except AssertionError as error:
             reproduce = f"reproduce: python -m swell.sim story {seed} --web"
             pytest.fail(f"seed {seed}, at {world.clock.now:.6f} s: {error}\n{reproduce}")
-        assert not world.engine.ledger.leases
+        assert not world.engine.state.leases
 
 
 class Notes:
@@ -48,33 +48,31 @@ class Notes:
     def _note(self, event: Event | None, effects: list[Effect]) -> None:
         if isinstance(event, ClientGone) and self._leased:
             self._met.add("an edge goes")
-        if isinstance(event, ClientSaid) and isinstance(event.message, CancelCall | Release):
+        if isinstance(event, ClientMessage) and isinstance(event.message, CancelCall | Release):
             self._met.add(f"{type(event.message).__name__} {event.message.call_id in self._leased}")
         for effect in effects:
-            if isinstance(effect, Order):
+            if isinstance(effect, SendToContainer):
                 self._met.add(type(effect.message).__name__)
-            elif isinstance(effect, Tell):
+            elif isinstance(effect, SendToClient):
                 self._told(effect.message)
         self._look_at_variants()
-        if any(
-            container.leaving and container.is_leased for container in self._world.engine.ledger.containers.values()
-        ):
+        if any(container.leaving and container.is_leased for container in self._world.engine.state.containers.values()):
             self._met.add("waits to leave")
 
     def _look_at_variants(self) -> None:
-        ledger = self._world.engine.ledger
-        now = {pool_id for pool_id, pool in ledger.pools.items() if pool.changes}
+        state = self._world.engine.state
+        now = {pool_id for pool_id, pool in state.pools.items() if pool.changes}
         gone, self._variants = self._variants - now, now
         self._had |= gone
-        if gone and not self._world.engine.ledger.is_stopping:
+        if gone and not self._world.engine.state.is_stopping:
             self._met.add("put away")
         if now & self._had:
             self._met.add("comes back")
         if any(
-            record.override != AutoscalerSettings() for app in ledger.apps.values() for record in app.dormant.values()
+            record.override != AutoscalerSettings() for app in state.apps.values() for record in app.dormant.values()
         ):
             self._met.add("settings of a variant that is put away")
-        if any(len(group.pools) > 1 for group in ledger.public_variants.values()):
+        if any(len(group.pools) > 1 for group in state.public_variants.values()):
             self._met.add("public variants")
 
     def _told(self, message: Message) -> None:

@@ -17,9 +17,9 @@ from swell.engine.events import (
     CallsLoaded,
     ClientGone,
     ClientLags,
-    ClientSaid,
+    ClientMessage,
     ContainerExited,
-    ContainerSaid,
+    ContainerMessage,
     ContainerStarted,
     DeploymentRead,
     Effect,
@@ -46,7 +46,7 @@ from swell.engine.rules.variants import Variants
 from swell.engine.rules.web import Web
 from swell.engine.state.check import check
 from swell.engine.state.container import LEASE, Container, Delivery
-from swell.engine.state.engine_state import Ledger
+from swell.engine.state.engine_state import EngineState
 from swell.engine.state.pool import STARTING, Pool
 from swell.engine.views.explain import Stories, call_and_index
 from swell.engine.views.snapshot import Census
@@ -80,22 +80,22 @@ class Engine:
     """The owner of all truth about apps, calls, inputs and containers."""
 
     def __init__(self, settings: Settings, seed: str = "") -> None:
-        self.ledger = Ledger(settings, seed)
-        results = Results(self.ledger)
-        self._settler = Settler(self.ledger, results)
-        self._scaler = Scaler(self.ledger, self._settler, results)
-        self._dispatcher = Dispatcher(self.ledger)
-        self._leases = Leases(self.ledger, self._settler, self._scaler)
-        self.web = Web(self.ledger)
-        self._pager = Pager(self.ledger, results)
-        self._intake = Intake(self.ledger, self._settler, results, self._pager)
-        self._schedules = Schedules(self.ledger, self._intake)
-        self._apps = Apps(self.ledger, self._intake, self._scaler, self._schedules)
-        self._variants = Variants(self.ledger, self._apps, self._intake)
-        self._deployments = Deployments(self.ledger, self._apps, self._variants, self._scaler, self._schedules)
-        self._stories = Stories(self.ledger)
-        self.census = Census(self.ledger)
-        self.observatory = Observatory(self.ledger)
+        self.state = EngineState(settings, seed)
+        results = Results(self.state)
+        self._settler = Settler(self.state, results)
+        self._scaler = Scaler(self.state, self._settler, results)
+        self._dispatcher = Dispatcher(self.state)
+        self._leases = Leases(self.state, self._settler, self._scaler)
+        self.web = Web(self.state)
+        self._pager = Pager(self.state, results)
+        self._intake = Intake(self.state, self._settler, results, self._pager)
+        self._schedules = Schedules(self.state, self._intake)
+        self._apps = Apps(self.state, self._intake, self._scaler, self._schedules)
+        self._variants = Variants(self.state, self._apps, self._intake)
+        self._deployments = Deployments(self.state, self._apps, self._variants, self._scaler, self._schedules)
+        self._stories = Stories(self.state)
+        self.census = Census(self.state)
+        self.observatory = Observatory(self.state)
         self._wakes: list[tuple[float, str]] = []
         self._looks: dict[str, Callable[[Pool, float], None]] = {
             "work": self._dispatcher.check_work,
@@ -118,16 +118,16 @@ class Engine:
     def handle(self, event: Event, now: float) -> list[Effect]:
         """Take in what happened and return what to do about it."""
         match event:
-            case ClientSaid():
+            case ClientMessage():
                 self._client_said(event.client, event.message, event.payload, now)
-            case ContainerSaid():
+            case ContainerMessage():
                 self._container_said(event, now)
             case ContainerStarted():
-                container = self.ledger.containers.get(event.container_id)
+                container = self.state.containers.get(event.container_id)
                 if container is not None and container.state is ContainerState.REQUESTED:
                     container.become(ContainerState.STARTING)
             case ContainerExited():
-                container = self.ledger.containers.get(event.container_id)
+                container = self.state.containers.get(event.container_id)
                 if container is not None:
                     self._scaler.gone(container, event.reason, now, event.excess)
                     self._apps.end_if_empty(container.pool.app)
@@ -141,8 +141,8 @@ class Engine:
             case NodesObserved():
                 self._scaler.observed(event, now)
             case ShutdownRequested():
-                self.ledger.is_stopping = True
-                for app in list(self.ledger.apps.values()):
+                self.state.is_stopping = True
+                for app in list(self.state.apps.values()):
                     end = self._apps.suspend if app.kind.is_lasting else self._apps.stop
                     end(app, now, event.reason)
             case _:
@@ -162,25 +162,25 @@ class Engine:
             case DeploymentRead():
                 self._deployments.read(event, now)
             case TraceRead():
-                answer(self.ledger, event.client, event.request, lambda: self._tell_stored_story(event))
+                answer(self.state, event.client, event.request, lambda: self._tell_stored_story(event))
             case StoreTroubled():
-                self.ledger.store_trouble = event.why
+                self.state.store_trouble = event.why
             case _:
                 raise AssertionError(f"nobody handles {type(event).__name__}")
 
     def tick(self, now: float) -> list[Effect]:
         """Do what is due by time."""
-        ledger, wakes = self.ledger, self._wakes
+        state, wakes = self.state, self._wakes
         while wakes and wakes[0][0] <= now:
             _, pool_id = heapq.heappop(wakes)
-            pool = ledger.pools.get(pool_id)
+            pool = state.pools.get(pool_id)
             if pool is None:
                 continue
             pool.wake_at = float("inf")
             for kind in [kind for kind, at in pool.deadlines.items() if at <= now]:
                 del pool.deadlines[kind]
                 self._looks[kind](pool, now)
-            ledger.touch(pool)
+            state.mark_dirty(pool)
         self._scaler.look(now)
         return self._finish(now)
 
@@ -191,7 +191,7 @@ class Engine:
 
     def validate(self) -> None:
         """Raise AssertionError if the engine's state contradicts itself. For tests and the simulator."""
-        check(self.ledger)
+        check(self.state)
 
     # ------------------------------------------------------------ messages
 
@@ -212,22 +212,22 @@ class Engine:
             case Release():
                 self._leases.release(client, message, now)
             case m.DescribeCall() | InspectCall() | AskStory():
-                answer(self.ledger, client, message.request, lambda: self._answer(client, message, now))
+                answer(self.state, client, message.request, lambda: self._answer(client, message, now))
             case GetWebUrl():
                 if self._variants.wake(client, message.request, message.function_id, now):
-                    answer(self.ledger, client, message.request, lambda: self.web.find_url(client, message))
+                    answer(self.state, client, message.request, lambda: self.web.find_url(client, message))
             case _:
                 self._said_of_apps(client, message, payload, now)
 
     def _open_call(self, client: int, message: m.OpenCall, payload: bytes, now: float) -> None:
-        if message.parameters or message.function_id not in self.ledger.pools:
+        if message.parameters or message.function_id not in self.state.pools:
             self._variants.open(client, message, payload, now)
         else:
             self._intake.open(client, message, payload, now)
 
     def _said_of_apps(self, client: int, message: m.Message, payload: bytes, now: float) -> None:
         apps, deployments = self._apps, self._deployments
-        if self.ledger.is_stopping and isinstance(message, _TOO_LATE):
+        if self.state.is_stopping and isinstance(message, _TOO_LATE):
             apps.fail(client, message.request, stopping())
             return
         match message:
@@ -242,7 +242,7 @@ class Engine:
                     apps.update_autoscaler(client, message)
             case m.GetStats():
                 if self._variants.wake(client, message.request, message.function_id, now):
-                    answer(self.ledger, client, message.request, lambda: apps.stats(client, message))
+                    answer(self.state, client, message.request, lambda: apps.stats(client, message))
             case DeployApp():
                 deployments.deploy(client, message, payload, now)
             case RedeployApp():
@@ -268,12 +268,12 @@ class Engine:
                 if report is None:
                     self._pager.ask(message.call_id, client, message)
                 else:
-                    self.ledger.tell(client, report)
+                    self.state.send_to_client(client, report)
             case AskStory():
                 self._tell_story(client, message, now)
 
     def _said_of_the_rest(self, client: int, message: m.Message, now: float) -> None:
-        ledger = self.ledger
+        state = self.state
         match message:
             case StopContainer():
                 self._stop_container(client, message, now)
@@ -283,44 +283,44 @@ class Engine:
                 self.web.watch(client)
             case _:
                 error = InvalidError(f"a client does not say {type(message).__name__}")
-                ledger.tell(client, m.Failed(getattr(message, "request", 0), *to_wire(error)))
+                state.send_to_client(client, m.Failed(getattr(message, "request", 0), *to_wire(error)))
 
     def _tell_story(self, client: int, message: AskStory, now: float) -> None:
-        ledger, about = self.ledger, message.about
+        state, about = self.state, message.about
         story = self._stories.tell(message.request, about, now)
         if story is not None:
-            ledger.tell(client, story)
+            state.send_to_client(client, story)
             return
         if about.startswith(("fc-", "in-")):
             call_id, _ = call_and_index(about)
-            if call_id not in ledger.calls and ledger.diaries.call(call_id) is None:
+            if call_id not in state.calls and state.diaries.call(call_id) is None:
                 self._pager.ask(call_id, client, message)
                 return
         text = (
             f"nothing is known of {about!r}: name an input (in-…), a call (fc-…), a container (ta-…), or a function as "
             "app.function; of what has ended only the latest is remembered"
         )
-        ledger.tell(client, m.Failed(message.request, *to_wire(NotFoundError(text))))
+        state.send_to_client(client, m.Failed(message.request, *to_wire(NotFoundError(text))))
 
     def _tell_stored_story(self, event: TraceRead) -> None:
-        self.ledger.tell(event.client, Stories.from_store(event.request, event.call, event.index, event.trace))
+        self.state.send_to_client(event.client, Stories.from_store(event.request, event.call, event.index, event.trace))
 
     def _stop_container(self, client: int, message: StopContainer, now: float) -> None:
-        container = self.ledger.containers.get(message.container_id)
+        container = self.state.containers.get(message.container_id)
         if container is None or container.leaving:
             text = f"container {message.container_id} does not run, or is leaving already"
-            self.ledger.tell(client, m.Failed(message.request, *to_wire(NotFoundError(text))))
+            self.state.send_to_client(client, m.Failed(message.request, *to_wire(NotFoundError(text))))
             return
         if message.graceful or container.state in STARTING:
             self._scaler.drain(container, now)
         else:
             self._scaler.interrupt(container, "it was stopped by hand", now)
-        self.ledger.tell(client, m.Done(message.request))
+        self.state.send_to_client(client, m.Done(message.request))
 
     def _cancel_call(self, client: int, message: m.CancelCall, now: float) -> None:
-        call = self.ledger.calls.get(message.call_id)
+        call = self.state.calls.get(message.call_id)
         if call is None:
-            if self.ledger.diaries.call(message.call_id) is None:  # else it has just ended
+            if self.state.diaries.call(message.call_id) is None:  # else it has just ended
                 self._pager.ask(message.call_id, client, message)
             return
         kill = message.terminate_containers
@@ -331,8 +331,8 @@ class Engine:
         assert isinstance(message, m.OpenCall)
         self._open_call(client, replace(message, resent=False), payload, now)
 
-    def _container_said(self, event: ContainerSaid, now: float) -> None:
-        container, message = self.ledger.containers.get(event.container_id), event.message
+    def _container_said(self, event: ContainerMessage, now: float) -> None:
+        container, message = self.state.containers.get(event.container_id), event.message
         if container is None:
             return  # it is gone already; what it still had to say is void
         try:
@@ -341,7 +341,7 @@ class Engine:
                     self._settler.completed(container, message, event.payload, now)
                 case m.Yielded():
                     self._settler.yielded(container, message, event.payload)
-                case m.GaveBack():
+                case m.Returned():
                     self._settler.gave_back(container, message, now)
                 case m.Ready():
                     self._scaler.ready(container, now)
@@ -353,7 +353,7 @@ class Engine:
                     if container.state in STARTING:
                         raise ProtocolError("it wants to leave before it is ready for its first input")
                     container.pool.retire(container)
-                    self.ledger.touch(container.pool)
+                    self.state.mark_dirty(container.pool)
                 case _:
                     raise ProtocolError(f"a container does not say {type(message).__name__}")
         except ProtocolError as error:
@@ -367,7 +367,7 @@ class Engine:
         if not 1 <= slots <= most:
             raise ProtocolError(f"a container with {most} slots asked to have {slots}")
         container.own_slots = slots
-        self.ledger.touch(container.pool)
+        self.state.mark_dirty(container.pool)
 
     # ------------------------------------------------------------ time
 
@@ -411,7 +411,7 @@ class Engine:
                     # Other requests are in it, which cannot be run again elsewhere: it takes no more, and is looked at
                     # again.
                     self._scaler.drain(container, now)
-                    container.resist_until = now + self.ledger.settings.cancel_grace_s
+                    container.resist_until = now + self.state.settings.cancel_grace_s
                     pool.arm("resist", container.resist_until)
                 else:
                     self._expel(container, "a cancelled input would not stop", now)
@@ -434,10 +434,10 @@ class Engine:
 
     def _finish(self, now: float) -> list[Effect]:
         """Place inputs and adjust sizes wherever something changed, and note when to look again."""
-        ledger = self.ledger
-        while ledger.touched:
-            pools = list(ledger.touched.values())
-            ledger.touched.clear()
+        state = self.state
+        while state.dirty:
+            pools = list(state.dirty.values())
+            state.dirty.clear()
             for pool in pools:
                 self._dispatcher.release(pool, now)
                 self._scaler.scale(pool, now)
@@ -454,8 +454,8 @@ class Engine:
                 if at < pool.wake_at:
                     pool.wake_at = at
                     heapq.heappush(self._wakes, (at, pool.id))
-        if ledger.routes_changed:
-            ledger.routes_changed = False
+        if state.routes_changed:
+            state.routes_changed = False
             self.web.tell_routes()
-        effects, ledger.outbox = ledger.outbox, []
+        effects, state.outbox = state.outbox, []
         return effects

@@ -26,7 +26,7 @@ class NodeView(Struct, frozen=True):
 # ---------------------------------------------------------------- events
 
 
-class ClientSaid(Struct, frozen=True, gc=False):
+class ClientMessage(Struct, frozen=True, gc=False):
     """A client sent a message."""
 
     client: int
@@ -53,7 +53,7 @@ class ContainerStarted(Struct, frozen=True):
     container_id: str
 
 
-class ContainerSaid(Struct, frozen=True, gc=False):
+class ContainerMessage(Struct, frozen=True, gc=False):
     """A container sent a message on its data channel."""
 
     container_id: str
@@ -135,11 +135,11 @@ class StoreTroubled(Struct, frozen=True):
 
 
 Event = (
-    ClientSaid
+    ClientMessage
     | ClientGone
     | ClientLags
     | ContainerStarted
-    | ContainerSaid
+    | ContainerMessage
     | ContainerExited
     | NodesObserved
     | ShutdownRequested
@@ -156,7 +156,7 @@ Event = (
 # ---------------------------------------------------------------- effects
 
 
-class Tell(Struct, frozen=True, gc=False):
+class SendToClient(Struct, frozen=True, gc=False):
     """Send a message to a client. Not before everything recorded by earlier effects is committed."""
 
     client: int
@@ -165,7 +165,7 @@ class Tell(Struct, frozen=True, gc=False):
     is_kept: bool = False  #: these results are in the store, from where they can be sent later as well
 
 
-class Order(Struct, frozen=True, gc=False):
+class SendToContainer(Struct, frozen=True, gc=False):
     """Send a message to a container: Deliver on its data channel, everything else on its control channel."""
 
     container_id: str
@@ -270,7 +270,7 @@ class LookAtNodes(Struct, frozen=True):
     """Observe the nodes and report NodesObserved: something waits to know how busy they are."""
 
 
-class Remark(Struct, frozen=True):
+class LogNotice(Struct, frozen=True):
     """Say something to whoever reads the log of a function."""
 
     app_id: str
@@ -284,7 +284,7 @@ class DefectFound(Struct, frozen=True):
     error: Exception
 
 
-class WantEdge(Struct, frozen=True):
+class StartEdge(Struct, frozen=True):
     """There are web functions, and no edge that takes requests for them: see to it that one comes."""
 
 
@@ -295,8 +295,8 @@ class AppEnded(Struct, frozen=True):
 
 
 Effect = (
-    Tell
-    | Order
+    SendToClient
+    | SendToContainer
     | StartContainer
     | KillContainer
     | Persist
@@ -308,8 +308,8 @@ Effect = (
     | ReadTrace
     | DropBlobs
     | LookAtNodes
-    | Remark
+    | LogNotice
     | DefectFound
-    | WantEdge
+    | StartEdge
     | AppEnded
 )

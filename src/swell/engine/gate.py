@@ -19,12 +19,12 @@ from swell.engine.events import (
     LoadCall,
     LoadCalls,
     LoadSpans,
-    Order,
     Persist,
     ReadDeployment,
     ReadTrace,
+    SendToClient,
+    SendToContainer,
     SpansLoaded,
-    Tell,
     TraceRead,
 )
 from swell.errors import ServiceError, to_wire
@@ -86,7 +86,7 @@ class Gate:
         self._store.commit(_nothing)
 
     def _must_wait(self, effect: Effect, *, recorded: bool) -> bool:
-        if recorded and isinstance(effect, Tell | Order | DropBlobs):
+        if recorded and isinstance(effect, SendToClient | SendToContainer | DropBlobs):
             return True
         return any(peer in self._held for peer in _peers(effect))
 
@@ -129,7 +129,9 @@ class Gate:
                     call.call_id,
                     index,
                     lambda trace: feed(TraceRead(client, request, call, index, trace)),
-                    failed=lambda why: self._do(Tell(client, Failed(request, *to_wire(ServiceError(str(why)))))),
+                    failed=lambda why: self._do(
+                        SendToClient(client, Failed(request, *to_wire(ServiceError(str(why)))))
+                    ),
                 )
             case _:
                 return False
@@ -138,9 +140,9 @@ class Gate:
 
 def _peers(effect: Effect) -> tuple[Peer, ...]:
     match effect:
-        case Tell():
+        case SendToClient():
             return (effect.client,)
-        case Order():
+        case SendToContainer():
             return (effect.container_id,)
         case _:
             return ()

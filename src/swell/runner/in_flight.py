@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from swell.model import OutputStatus
 from swell.runner.generators import Stream
 from swell.runner.outbox import Outbox
-from swell.wire.messages import Completed, Deliver, GaveBack
+from swell.wire.messages import Completed, Deliver, Returned
 
 __all__ = ["Delivery", "Ledger", "Running", "Turn"]
 
@@ -131,7 +131,7 @@ class Ledger:
         """How many slots are in use."""
         return sum(turn.runner is not None for delivery in self._open.values() for turn in delivery.turns)
 
-    def accept(self, message: Deliver, payload: bytes) -> list[Turn] | GaveBack:
+    def accept(self, message: Deliver, payload: bytes) -> list[Turn] | Returned:
         """Enter a delivery; return its turns, or the message that gives it back."""
         delivery = Delivery(message, payload)
         number = delivery.number
@@ -141,7 +141,7 @@ class Ledger:
             if is_refused or self.is_draining or not delivery.turns:
                 self._refused.discard(number)
                 self._finished.append(number)
-                return [] if is_refused or not delivery.turns else GaveBack(number, 0)
+                return [] if is_refused or not delivery.turns else Returned(number, 0)
             self._open[number] = delivery
             if answered:
                 self._apply_early_cancel(delivery, answered)
@@ -218,22 +218,22 @@ class Ledger:
                 answered.add(position)
                 self.outbox.add(number, position, TERMINATED, b"", False, 0.0)
 
-    def reclaim(self, number: int) -> GaveBack | None:
+    def reclaim(self, number: int) -> Returned | None:
         """Cut off what is not begun of a delivery; return the message that gives it back, None if there is nothing."""
         delivery = self._open.get(number)
         if delivery is None:
             if number in self._finished or number in self._refused:
                 return None
             self._refused.add(number)
-            return GaveBack(number, 0)
+            return Returned(number, 0)
         cut: int | None = None
         for turn in delivery.turns:  # turns begin in order, so that what is not begun is the end of the delivery
             if turn.next < turn.end:
                 cut = turn.next if cut is None else cut
                 turn.end = turn.next
-        return None if cut is None else GaveBack(number, cut)
+        return None if cut is None else Returned(number, cut)
 
-    def drain(self) -> list[GaveBack]:
+    def drain(self) -> list[Returned]:
         """Give back all that is not begun, now and from now on."""
         self.is_draining = True
         returned = [self.reclaim(number) for number in list(self._open)]

@@ -14,7 +14,7 @@ from swell.runner.channel import die
 from swell.runner.in_flight import Turn
 from swell.runner.slot import Slot, Workbench
 from swell.wire.codec import FrameError
-from swell.wire.messages import Deliver, GaveBack, ToContainer
+from swell.wire.messages import Deliver, Returned, ToContainer
 
 __all__ = ["Inbox"]
 
@@ -93,7 +93,7 @@ class Inbox:
             if not isinstance(message, Deliver):
                 die()  # nothing else may come on this channel
             accepted = self._ledger.accept(message, payload)
-            if isinstance(accepted, GaveBack):
+            if isinstance(accepted, Returned):
                 self._channel.send(accepted)
             else:
                 turns += accepted

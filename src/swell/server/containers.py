@@ -97,7 +97,7 @@ class Containers:
         known.order = replace(order, environment=replace(order.environment, bundle_dir=directory))
         self._launch(known)
 
-    def say(self, effect: e.Order) -> None:
+    def say(self, effect: e.SendToContainer) -> None:
         """Send an order to a container: deliveries on its data channel, everything else on its control channel."""
         known = self._known.get(effect.container_id)
         if known is None:

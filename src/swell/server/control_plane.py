@@ -87,16 +87,16 @@ class ControlPlane:
             self.engine, store, self._containers, self._logbook, places, self._defects, self._clock.now
         )
         self._carry_out: dict[type, Callable[[Any], None]] = {
-            e.Tell: self._tell,
-            e.Order: self._containers.say,
+            e.SendToClient: self._tell,
+            e.SendToContainer: self._containers.say,
             e.StartContainer: self._containers.launch,
             e.KillContainer: self._containers.kill,
             e.SendRecorded: self._archive.send,
             e.DropBlobs: self._drop_blobs,
             e.LookAtNodes: lambda _: self._look(),
-            e.Remark: self._remark,
+            e.LogNotice: self._remark,
             e.DefectFound: lambda effect: self._defects.note(effect.error, "carrying out a request"),
-            e.WantEdge: lambda _: self._edge.want(),
+            e.StartEdge: lambda _: self._edge.want(),
             e.AppEnded: self._app_ended,
         }
 
@@ -113,7 +113,7 @@ class ControlPlane:
     async def stop(self, reason: str) -> None:
         """Stop every app, give containers their grace, then release everything. Safe to call twice."""
         self._feed(e.ShutdownRequested(reason))
-        if self.engine.ledger.apps:
+        if self.engine.state.apps:
             self._apps_ended.clear()
             try:
                 await asyncio.wait_for(self._apps_ended.wait(), self._settings.exit_grace_s + SHUTDOWN_SLACK_S)
@@ -169,7 +169,7 @@ class ControlPlane:
     def received(self, connection: Connection, message: Message, payload: bytes) -> None:
         """A peer said something."""
         if connection.role == "container":
-            self._feed(e.ContainerSaid(connection.name, message, payload))
+            self._feed(e.ContainerMessage(connection.name, message, payload))
         elif connection.role == "client":
             if self._inquiries.answer(connection, message):
                 return
@@ -179,7 +179,7 @@ class ControlPlane:
                 failed = partial(self._version_failed, connection, message.request)
                 self._errands.run(self._take_in_version(connection, message, payload), failed)
             else:
-                self._feed(e.ClientSaid(connection.number, message, payload))
+                self._feed(e.ClientMessage(connection.number, message, payload))
 
     async def _take_in_version(self, connection: Connection, message: DeployApp | OpenApp, archive: bytes) -> None:
         """Lay out the source files of a version, before anyone could want to run them."""
@@ -189,7 +189,7 @@ class ControlPlane:
         if why:
             connection.send(Failed(message.request, *to_wire(InvalidError(f"{message.name}: {why}"))))
         elif connection.number in self._clients:  # else it has gone meanwhile, and nobody would ever close the app
-            self._feed(e.ClientSaid(connection.number, message, archive))
+            self._feed(e.ClientMessage(connection.number, message, archive))
 
     def _version_failed(self, connection: Connection, request: int, error: Exception) -> None:
         self._defects.note(error, "laying out the source files of a version")
@@ -277,9 +277,9 @@ class ControlPlane:
         except Exception as error:
             self._defects.note(error, f"carrying out {type(effect).__name__}")
             match effect:
-                case e.Tell():
+                case e.SendToClient():
                     self._break_off(effect.client, error)
-                case e.Order() | e.StartContainer():
+                case e.SendToContainer() | e.StartContainer():
                     self._containers.give_up(effect.container_id, f"a defect in the server ({error!r})")
                 case e.KillContainer() | e.SendRecorded():
                     raise  # nothing else would do it
@@ -310,7 +310,7 @@ class ControlPlane:
 
     # ------------------------------------------------------------ effects
 
-    def _tell(self, effect: e.Tell) -> None:
+    def _tell(self, effect: e.SendToClient) -> None:
         connection = self._clients.get(effect.client)
         if connection is None:
             return
@@ -331,7 +331,7 @@ class ControlPlane:
         nodes = [e.NodeView(load.node, load.busy_cores) for load in self._backend.observe()]
         self._feed(e.NodesObserved(nodes))
 
-    def _remark(self, effect: e.Remark) -> None:
+    def _remark(self, effect: e.LogNotice) -> None:
         fields = {"app_id": effect.app_id, "function": effect.function_name}
         log.warning("%s: %s", effect.function_name, effect.text, extra=fields)
         text = f"{effect.text}\n"
@@ -341,7 +341,7 @@ class ControlPlane:
     def _app_ended(self, effect: e.AppEnded) -> None:
         self._watchers.ended(effect.app_id)
         self._logbook.ended(effect.app_id)
-        if not self.engine.ledger.apps:
+        if not self.engine.state.apps:
             self._apps_ended.set()
 
     def _drop_blobs(self, effect: e.DropBlobs) -> None:

@@ -128,7 +128,7 @@ class Inquiries:
 
     def _status(self, request: int) -> Status:
         pending, running, done = self._census.inputs()
-        places, edge = self._places, self._engine.ledger.edge
+        places, edge = self._places, self._engine.state.edge
         return Status(
             request,
             os.getpid(),
@@ -177,7 +177,7 @@ class Inquiries:
         if app is not None:
             row, functions = self._census.app_row(app), self._census.functions(app)
             live = _version_row(app.deployment, app.deployment.version) if app.deployment.functions else None
-            urls = routes.urls(self._engine.ledger, app)
+            urls = routes.urls(self._engine.state, app)
             to.send(AppDescription(message.request, row, functions, app.tags, live, urls))
             return
 

@@ -101,11 +101,11 @@ class Archive:
         self._store.read_outputs(effect.call_id, first, last, then, failed=partial(self._fail, effect))
 
     def _fail(self, effect: e.SendRecorded, why: ReadFailed) -> None:
-        self._tell(e.Tell(effect.client, Failed(effect.request, *to_wire(ServiceError(str(why))))))
+        self._tell(e.SendToClient(effect.client, Failed(effect.request, *to_wire(ServiceError(str(why))))))
 
     def _send(self, effect: e.SendRecorded, last: int, sent: int, stored: list[StoredOutput]) -> None:
         for part in _parts(stored):
-            self._tell(e.Tell(effect.client, *_as_outputs(effect.call_id, part)))
+            self._tell(e.SendToClient(effect.client, *_as_outputs(effect.call_id, part)))
         sent += len(stored)
         if last < effect.last:
             # As many as are worth a few messages, judged by those that came.
@@ -114,9 +114,9 @@ class Archive:
             self._when_read(effect.client, partial(self._read, effect, last, sent, count))
         elif effect.must_have is not None and sent < effect.last - effect.first:
             text = f"results of call {effect.call_id} are no longer kept (result_retention_s)"
-            self._tell(e.Tell(effect.client, Failed(effect.must_have, OutputExpiredError.code, text)))
+            self._tell(e.SendToClient(effect.client, Failed(effect.must_have, OutputExpiredError.code, text)))
         elif effect.then is not None:
-            self._tell(e.Tell(effect.client, effect.then))
+            self._tell(e.SendToClient(effect.client, effect.then))
 
     # ------------------------------------------------------------ time and room
 

@@ -117,7 +117,7 @@ class FakeContainer:
         if message.delivery in self._refused:
             return
         if self._draining:
-            self.say(m.GaveBack(message.delivery, 0))
+            self.say(m.Returned(message.delivery, 0))
             return
         held = Held(message.delivery, inputs)
         held.answered = self._cancelled.pop(message.delivery, set())
@@ -157,7 +157,7 @@ class FakeContainer:
     def _reclaim(self, delivery: int) -> None:
         if not self._slots.reclaim(delivery) and self._is_unread(delivery):
             self._refused.add(delivery)
-            self.say(m.GaveBack(delivery, 0))
+            self.say(m.Returned(delivery, 0))
 
     # ------------------------------------------------------------ what it says
 
@@ -168,7 +168,7 @@ class FakeContainer:
 
     def give_back(self, delivery: int, position: int) -> None:
         """Send back what is not begun."""
-        self.say(m.GaveBack(delivery, position))
+        self.say(m.Returned(delivery, position))
 
     def report(self, results: Sequence[Result]) -> None:
         """Send results, runs of positions together."""

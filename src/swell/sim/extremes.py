@@ -20,20 +20,20 @@ from swell.config import Settings
 from swell.engine.engine import Engine
 from swell.engine.events import (
     ClientGone,
-    ClientSaid,
+    ClientMessage,
     ContainerExited,
-    ContainerSaid,
+    ContainerMessage,
     DefectFound,
     Effect,
     Event,
     KillContainer,
     NodesObserved,
     NodeView,
-    Order,
     SendRecorded,
+    SendToClient,
+    SendToContainer,
     StartContainer,
     StateRestored,
-    Tell,
 )
 from swell.engine.gate import Gate
 from swell.model import Batching, CallKind, Concurrency, Environment, FunctionSpec, Gpu, Node, RetryPolicy, Source
@@ -179,20 +179,20 @@ class _Server:
 
     def known(self, name: str) -> Sequence[Any]:
         """Return values that name something there is."""
-        ledger = self.engine.ledger
+        state = self.engine.state
         match name:
             case "call_id" | "about" | "parent":
-                return [*ledger.calls, *(f"in-{call_id[3:]}:0" for call_id in ledger.calls), "fc-ended"]
+                return [*state.calls, *(f"in-{call_id[3:]}:0" for call_id in state.calls), "fc-ended"]
             case "function_id":
-                return list(ledger.pools)
+                return list(state.pools)
             case "container_id":
-                return list(ledger.containers)
+                return list(state.containers)
             case "app_id":
-                return list(ledger.apps)
+                return list(state.apps)
             case "app":
-                return [*ledger.app_names, *ledger.apps]
+                return [*state.app_names, *state.apps]
             case "delivery":
-                return [number for c in ledger.containers.values() for number in c.deliveries]
+                return [number for c in state.containers.values() for number in c.deliveries]
             case "name":
                 return ["shop", "f"]
             case _:
@@ -206,13 +206,13 @@ class _Server:
         match effect:
             case DefectFound():
                 raise effect.error
-            case Tell():
+            case SendToClient():
                 _sent(codec.for_client(FRAME_MAX << 6), effect.message, effect.payload)
-            case Order():
+            case SendToContainer():
                 _sent(codec.for_container(FRAME_MAX << 6), effect.message, effect.payload)
             case StartContainer():
                 how = self.random.random()
-                event = ContainerSaid(effect.container_id, m.Ready(1, 0.1))
+                event = ContainerMessage(effect.container_id, m.Ready(1, 0.1))
                 self._soon.append(
                     lambda: self._handle(event if how < 0.8 else ContainerExited(effect.container_id, "x"))
                 )
@@ -238,11 +238,11 @@ def play(seed: int, count: int = 60) -> int:
             if isinstance(message, codec.Misfit):
                 continue
             handled += 1
-            containers = [*server.engine.ledger.containers, "ta-gone"]
+            containers = [*server.engine.state.containers, "ta-gone"]
             if server.random.random() < 0.6:
-                server.feed(ClientSaid(server.random.choice((1, 1, 1, 2)), message, payload))
+                server.feed(ClientMessage(server.random.choice((1, 1, 1, 2)), message, payload))
             else:
-                server.feed(ContainerSaid(server.random.choice(containers), message, payload))
+                server.feed(ContainerMessage(server.random.choice(containers), message, payload))
             if server.random.random() < 0.01:
                 server.feed(ClientGone(2))
     return handled
@@ -257,14 +257,14 @@ def _furnish(server: _Server) -> None:
         FunctionSpec("h", source, batching=Batching(2, 10)),
         FunctionSpec("i", source, is_generator=True),
     ]
-    server.feed(ClientSaid(1, m.OpenApp(1, "ap-1", "run", environment, functions)))
-    server.feed(ClientSaid(1, apps.DeployApp(2, "ap-2", "shop", environment, functions)))
-    for number, function_id in enumerate(server.engine.ledger.pools):
+    server.feed(ClientMessage(1, m.OpenApp(1, "ap-1", "run", environment, functions)))
+    server.feed(ClientMessage(1, apps.DeployApp(2, "ap-2", "shop", environment, functions)))
+    for number, function_id in enumerate(server.engine.state.pools):
         for kind in (CallKind.MAP, CallKind.SPAWN):
             call = m.OpenCall(f"fc-{number}-{kind}", function_id, "", kind, [1, 2, 3], sealed=number % 2 == 0)
-            server.feed(ClientSaid(1, call, b"abc"))
-    ended = m.OpenCall("fc-ended", next(iter(server.engine.ledger.pools)), "", CallKind.SPAWN, [], sealed=True)
-    server.feed(ClientSaid(1, ended))
+            server.feed(ClientMessage(1, call, b"abc"))
+    ended = m.OpenCall("fc-ended", next(iter(server.engine.state.pools)), "", CallKind.SPAWN, [], sealed=True)
+    server.feed(ClientMessage(1, ended))
 
 
 def _sent(decoder: codec.FrameDecoder[Any], message: m.Message, payload: bytes | memoryview) -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 
-from swell.engine.events import Effect, Order, Tell
+from swell.engine.events import Effect, SendToClient, SendToContainer
 from swell.engine.state.container import Container
-from swell.engine.state.engine_state import Ledger
+from swell.engine.state.engine_state import EngineState
 from swell.engine.state.pool import Pool
 from swell.model import CallKind, OutputStatus
 from swell.sim.deployer import Deployer
@@ -23,9 +23,9 @@ __all__ = ["check_drains", "check_empty", "check_held", "check_kept", "check_pro
 EPSILON = 1e-6  #: of a float that counts seconds
 
 
-def check_promptness(ledger: Ledger, now: float, slack_s: float) -> None:
+def check_promptness(state: EngineState, now: float, slack_s: float) -> None:
     """Assert that nothing waits without a reason, and nothing is kept without one."""
-    for pool in ledger.pools.values():
+    for pool in state.pools.values():
         if pool.app.closing:
             continue
         free = [container for container in pool.ready.values() if container.takes_inputs]
@@ -34,7 +34,7 @@ def check_promptness(ledger: Ledger, now: float, slack_s: float) -> None:
         elif pool.backlog.count:
             idle = [container.id for container in free if not container.deliveries]
             assert not idle, f"{pool.backlog.count} inputs wait though {idle[0]} is idle"
-        _check_window(pool, ledger)
+        _check_window(pool, state)
         if pool.backlog.count and not pool.live:
             assert pool.held_back, f"{pool.id}: inputs wait, and nothing is started, for no reason"
         _check_size(pool, now, slack_s)
@@ -45,28 +45,28 @@ def check_promptness(ledger: Ledger, now: float, slack_s: float) -> None:
             )
 
 
-def check_refusals(ledger: Ledger, effects: Sequence[Effect]) -> None:
+def check_refusals(state: EngineState, effects: Sequence[Effect]) -> None:
     """Assert that no request is refused as one of too many variants while another could be put away."""
     for effect in effects:
-        if isinstance(effect, Tell) and isinstance(effect.message, Refused):
+        if isinstance(effect, SendToClient) and isinstance(effect.message, Refused):
             limit = effect.message.fields.get("limit")
             if limit == "web_variants_max":
-                most = ledger.settings.web_variants_max
-                full = [group for group in ledger.public_variants.values() if len(group.pools) == most]
+                most = state.settings.web_variants_max
+                full = [group for group in state.public_variants.values() if len(group.pools) == most]
                 assert not most or any(not group.idle for group in full), f"{effect.message.call_id}: there is room"
 
 
-def check_held(ledger: Ledger, effects: Sequence[Effect]) -> None:
+def check_held(state: EngineState, effects: Sequence[Effect]) -> None:
     """Assert that nothing is run for clients that do not read its results."""
-    for effect in effects if ledger.lagging else ():
-        if isinstance(effect, Order) and isinstance(effect.message, Deliver):
+    for effect in effects if state.lagging else ():
+        if isinstance(effect, SendToContainer) and isinstance(effect.message, Deliver):
             for call_id, _, _ in effect.message.parts:
-                call = ledger.calls.get(call_id)
-                waits = call is not None and call.kind is not CallKind.SPAWN and call.client in ledger.lagging
+                call = state.calls.get(call_id)
+                waits = call is not None and call.kind is not CallKind.SPAWN and call.client in state.lagging
                 assert not waits, f"an input of {call_id} is run, and its client does not read"
 
 
-def _check_window(pool: Pool, ledger: Ledger) -> None:
+def _check_window(pool: Pool, state: EngineState) -> None:
     """Assert that what is in the store alone is read back before memory runs dry."""
     if pool.stored_calls and not pool.spawned:
         assert pool.loading, f"{pool.id}: {pool.stored_calls} calls wait in the store, and nobody asks for them"
@@ -104,17 +104,17 @@ def _check_size(pool: Pool, now: float, slack_s: float) -> None:
     assert not over, f"{over[0]} is idle and not needed for longer than {window} s"
 
 
-def resisting(ledger: Ledger) -> set[str]:
+def resisting(state: EngineState) -> set[str]:
     """Return the containers that are to leave after their other requests, because one that was cancelled goes on."""
-    return {c.id for c in ledger.containers.values() if c.leaving and c.resist_until < float("inf")}
+    return {c.id for c in state.containers.values() if c.leaving and c.resist_until < float("inf")}
 
 
-def check_drains(ledger: Ledger, effects: list[Effect], asked: Set[str], now: float) -> None:
+def check_drains(state: EngineState, effects: list[Effect], asked: Set[str], now: float) -> None:
     """Assert that only what may leave is told to leave; `asked` are the containers that want to leave, or have to."""
     for effect in effects:
-        if not isinstance(effect, Order) or not isinstance(effect.message, Drain):
+        if not isinstance(effect, SendToContainer) or not isinstance(effect.message, Drain):
             continue
-        container = ledger.containers[effect.container_id]
+        container = state.containers[effect.container_id]
         pool = container.pool
         if pool.app.closing or container.id in asked or container.spec.single_use:
             continue
@@ -123,11 +123,11 @@ def check_drains(ledger: Ledger, effects: list[Effect], asked: Set[str], now: fl
         assert not container.deliveries, f"{container.id} is busy and told to leave"
         floor = min(pool.settings.min_containers or 0, pool.plan.containers)
         idle_s = now - container.idle_since + EPSILON
-        ceiling = pool.settings.max_containers or ledger.settings.containers_max
+        ceiling = pool.settings.max_containers or state.settings.containers_max
         may = (
             idle_s >= (pool.settings.scaledown_window or 0)
             or pool.live >= ceiling
-            or any(not other.live for other in ledger.starved.values())
+            or any(not other.live for other in state.blocked.values())
         )
         assert may, f"{container.id} is told to leave after {idle_s} s of idleness"
         assert pool.live >= floor, f"{container.id} was needed for the floor of {floor}"
@@ -146,18 +146,18 @@ def check_kept(store: DurableStore, deployers: Sequence[Deployer]) -> None:
                 assert output.payload == result_bytes(call_id, output.index), f"{call_id}/{output.index}: {found}"
 
 
-def check_empty(ledger: Ledger) -> None:
+def check_empty(state: EngineState) -> None:
     """Assert that nothing is kept of apps that are gone."""
     left = {
-        "apps": list(ledger.apps),
-        "pools": list(ledger.pools),
-        "variants that are put away": list(ledger.dormant),
-        "public variants": list(ledger.public_variants),
-        "calls": list(ledger.calls),
-        "containers": list(ledger.containers),
-        "clients": list(ledger.calls_of),
-        "starved": list(ledger.starved),
-        "effects": ledger.outbox,
-        "nodes": [known.node.name for known in ledger.nodes.values() if known.gpus_used or known.memory_used],
+        "apps": list(state.apps),
+        "pools": list(state.pools),
+        "variants that are put away": list(state.dormant),
+        "public variants": list(state.public_variants),
+        "calls": list(state.calls),
+        "containers": list(state.containers),
+        "clients": list(state.calls_of),
+        "starved": list(state.blocked),
+        "effects": state.outbox,
+        "nodes": [known.node.name for known in state.nodes.values() if known.gpus_used or known.memory_used],
     }
     assert not any(left.values()), f"left behind: { {name: ids for name, ids in left.items() if ids} }"

@@ -14,18 +14,18 @@ from swell.engine.events import (
     CallLoaded,
     CallsLoaded,
     ClientGone,
-    ClientSaid,
+    ClientMessage,
     ContainerExited,
-    ContainerSaid,
+    ContainerMessage,
     DropBlobs,
     Effect,
     Event,
     KillContainer,
-    Order,
     Persist,
+    SendToClient,
+    SendToContainer,
     ShutdownRequested,
     StartContainer,
-    Tell,
 )
 from swell.engine.state.container import LEASE
 from swell.model import CallKind, FunctionSpec, MemoryExcess, OutputStatus
@@ -143,9 +143,9 @@ class Witness:
     def happened(self, event: Event, now: float) -> None:
         """Note an event that the engine is about to handle."""
         match event:
-            case ClientSaid():
+            case ClientMessage():
                 self._client_said(event.client, event.message)
-            case ContainerSaid():
+            case ContainerMessage():
                 self._container_said(event.container_id, event.message)
             case ContainerExited():
                 self._exited(event.container_id, event.excess)
@@ -230,7 +230,7 @@ class Witness:
                         if held is not None and position in held.live:
                             self._answered(held, position, OutputStatus(failures.get(item, 1)))
                         item += 1
-            case m.GaveBack():
+            case m.Returned():
                 held = mine.get(message.delivery)
                 if held is not None:
                     held.stopping.difference_update([p for p in held.stopping if p >= message.position])
@@ -302,11 +302,11 @@ class Witness:
     def decided(self, effect: Effect, now: float) -> None:
         """Check one effect of the event that happened last."""
         match effect:
-            case Order(container_id=container_id, message=m.Deliver() as message):
+            case SendToContainer(container_id=container_id, message=m.Deliver() as message):
                 self._delivered(container_id, message, now)
-            case Order(container_id=container_id, message=m.Cancel() as message):
+            case SendToContainer(container_id=container_id, message=m.Cancel() as message):
                 self._cancelled(container_id, message, now)
-            case Order(container_id=container_id, message=m.Drain()):
+            case SendToContainer(container_id=container_id, message=m.Drain()):
                 assert container_id not in self._no_more or "leaving" in self._no_more[container_id], (
                     f"{container_id} {self._no_more[container_id]} and is told to leave"
                 )
@@ -320,25 +320,25 @@ class Witness:
                 self._no_more[effect.container_id] = "is being killed"
             case StartContainer():
                 self._held_by[effect.container_id] = {}
-            case Tell(message=m.AppOpened() as message):
+            case SendToClient(message=m.AppOpened() as message):
                 _, lives_on, specs = self._apps[message.app_id]
                 for spec in specs:
                     self._specs[message.function_ids[spec.name]] = spec
                     self._app_of[message.function_ids[spec.name]] = message.app_id
                     if lives_on:
                         self._lasting.add(message.function_ids[spec.name])
-            case Tell(client=client, message=Deployed() as message):
+            case SendToClient(client=client, message=Deployed() as message):
                 for spec in self._deploying[client].functions:
                     self._specs[message.function_ids[spec.name]] = spec
                     self._app_of[message.function_ids[spec.name]] = message.app_id
                     self._lasting.add(message.function_ids[spec.name])
-            case Tell(client=client, message=m.Bound() as message):
+            case SendToClient(client=client, message=m.Bound() as message):
                 self._bound(self._binding.pop((client, message.request)), message.function_id)
-            case Tell(client=client, message=Leased() as message):
+            case SendToClient(client=client, message=Leased() as message):
                 self._leased(client, message, now)
-            case Tell(message=m.Refused() as message):
+            case SendToClient(message=m.Refused() as message):
                 self._refused(message)
-            case Tell(client=client, message=m.Outputs() as message):
+            case SendToClient(client=client, message=m.Outputs() as message):
                 self._told(client, message, now)
             case DropBlobs():
                 for call_id, index in effect.inputs:

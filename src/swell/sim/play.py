@@ -134,7 +134,7 @@ class Play:
 
     def _measure(self, event: Event | None, effects: list[Effect]) -> None:
         self.starts += sum(isinstance(effect, StartContainer) for effect in effects)
-        for pool in self.world.engine.ledger.pools.values():
+        for pool in self.world.engine.state.pools.values():
             sizes = self._sizes.setdefault(pool.spec.name, [])
             if not sizes or sizes[-1][1] != pool.live:
                 sizes.append((self.world.clock.now, pool.live))
@@ -153,7 +153,7 @@ class Play:
 
     def backlog(self, function: str) -> int:
         """Return how many inputs of a function wait."""
-        pools = self.world.engine.ledger.pools.values()
+        pools = self.world.engine.state.pools.values()
         return sum(len(pool.backlog) for pool in pools if pool.spec.name == function)
 
     def of(self, call_id: str) -> Following:

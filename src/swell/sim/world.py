@@ -16,9 +16,9 @@ from swell.engine.engine import Engine
 from swell.engine.events import (
     ClientGone,
     ClientLags,
-    ClientSaid,
+    ClientMessage,
     ContainerExited,
-    ContainerSaid,
+    ContainerMessage,
     ContainerStarted,
     DefectFound,
     Effect,
@@ -27,12 +27,12 @@ from swell.engine.events import (
     LookAtNodes,
     NodesObserved,
     NodeView,
-    Order,
     SendRecorded,
+    SendToClient,
+    SendToContainer,
     ShutdownRequested,
     StartContainer,
     StateRestored,
-    Tell,
 )
 from swell.engine.gate import Gate
 from swell.model import FunctionSpec, MemoryExcess
@@ -143,8 +143,8 @@ class World:
         self.run(self.clock.now + LAZY_COMMIT_S + 2 * self.scenario.commit_s)  # what was said last is written, too
         check_kept(self.store, self.deployers)
         self.feed(ShutdownRequested("the simulation is over"))
-        self.run(limit, done=lambda: not self.engine.ledger.apps)
-        check_empty(self.engine.ledger)
+        self.run(limit, done=lambda: not self.engine.state.apps)
+        check_empty(self.engine.state)
 
     def _all_clients(self) -> list[FakeClient | Deployer]:
         return [*self.clients.values(), *self.deployers]
@@ -192,12 +192,12 @@ class World:
         self.witness.settled(self.clock.now)
         if self.events % self._check_every == 0:
             self.engine.validate()
-            ledger, now = self.engine.ledger, self.clock.now
-            check_promptness(ledger, now, self.scenario.tick_late_s + EPSILON)
-            check_drains(ledger, effects, self._leavers, now)
-            check_refusals(ledger, effects)
-            self._leavers |= resisting(ledger)
-            check_held(ledger, effects)
+            state, now = self.engine.state, self.clock.now
+            check_promptness(state, now, self.scenario.tick_late_s + EPSILON)
+            check_drains(state, effects, self._leavers, now)
+            check_refusals(state, effects)
+            self._leavers |= resisting(state)
+            check_held(state, effects)
         self._gate.carry_out(effects)
 
     # ------------------------------------------------------------ effects
@@ -205,10 +205,10 @@ class World:
     def _do(self, effect: Effect) -> None:
         self._boundary()
         match effect:
-            case Tell():
+            case SendToClient():
                 if effect.client in self._to_client:
                     self._to_client[effect.client].send(effect.message, effect.payload)
-            case Order():
+            case SendToContainer():
                 data, control = self._to_container[effect.container_id]
                 link = data if isinstance(effect.message, m.Deliver) else control
                 link.send(effect.message, effect.payload)
@@ -243,7 +243,7 @@ class World:
         for call in plan.calls:
             self.witness.works[call.call_id] = call.works
         to_server = self._link(
-            codec.for_server(FRAME_MAX), lambda message, data: self.feed(ClientSaid(number, message, data))
+            codec.for_server(FRAME_MAX), lambda message, data: self.feed(ClientMessage(number, message, data))
         )
         client = self.clients[number] = FakeClient(number, plan, self.clock, to_server.send, self._die)
         self._to_client[number] = self._link(codec.for_client(FRAME_MAX), client.hear)
@@ -267,7 +267,7 @@ class World:
         for call in deployer.plan.calls:
             self.witness.works[call.call_id] = call.works
         to_server = self._link(
-            codec.for_server(FRAME_MAX), lambda message, data: self.feed(ClientSaid(number, message, data))
+            codec.for_server(FRAME_MAX), lambda message, data: self.feed(ClientMessage(number, message, data))
         )
         self._to_client[number] = self._link(codec.for_client(FRAME_MAX), deployer.hear)
         deployer.connected(to_server.send)
@@ -361,10 +361,10 @@ class World:
     def _heard(self, container_id: str, message: m.Message, payload: bytes) -> None:
         if isinstance(message, m.Leaving):
             self._leavers.add(container_id)
-        event = ContainerSaid(container_id, message, payload)
+        event = ContainerMessage(container_id, message, payload)
         self.feed(event)
         faults = self.scenario.faults
-        may_repeat = self.clock.now < faults.until and isinstance(message, m.Completed | m.GaveBack)
+        may_repeat = self.clock.now < faults.until and isinstance(message, m.Completed | m.Returned)
         if may_repeat and self.random.random() < faults.repeated:
             self.clock.after(self.random.choice((0.0, 0.01, 5.0)), lambda: self.feed(event))
 

@@ -413,7 +413,7 @@ class Completed(Message, frozen=True, tag=82):
     busy_s: Seconds = 0.0  #: time spent executing these inputs, summed
 
 
-class GaveBack(Message, frozen=True, tag=83):
+class Returned(Message, frozen=True, tag=83):
     """Items of a delivery from `position` to its end were never started and will not be."""
 
     delivery: Count
@@ -476,7 +476,7 @@ ToServer = (
     | Ready
     | StartFailed
     | Completed
-    | GaveBack
+    | Returned
     | Yielded
     | Leaving
     | Resize

@@ -138,7 +138,7 @@ def test_a_client_that_vanishes_leaves_nothing_running() -> None:
     f = play.function("f", max_containers=4)
     play.map(f, [Work(100.0)] * 50)
     play.run(8.0)
-    assert not play.world.engine.ledger.calls
+    assert not play.world.engine.state.calls
     assert not play.world.containers
 
 

@@ -135,7 +135,7 @@ def test_full_nodes_make_inputs_wait_and_say_why() -> None:
     f = play.function("f", resources=_memory(512 << 20))
     call = play.map(f, [Work(1.0)] * 4, at=0.0)
     play.run(0.5)
-    pool = next(iter(play.world.engine.ledger.pools.values()))
+    pool = next(iter(play.world.engine.state.pools.values()))
     assert pool.held_back == "the nodes are full"
     play.run()
     assert max(play.sizes(f)) == 2
@@ -158,7 +158,7 @@ def test_gpus_are_exclusive_and_ranked() -> None:
     f = play.function("f", resources=Resources(gpu=(GpuRequest("H100"), GpuRequest("A100", 2))))
     call = play.map(f, [Work(1.0)] * 4, at=0.0)
     play.run(0.5)
-    places = {container.place.gpus for container in play.world.engine.ledger.containers.values()}
+    places = {container.place.gpus for container in play.world.engine.state.containers.values()}
     assert places == {("node-0-gpu-0",), ("node-0-gpu-1", "node-0-gpu-2")}
     play.run()
     assert play.took(call) == pytest.approx(2.0, abs=0.1)

@@ -31,9 +31,9 @@ from swell.engine.events import (
     CallsLoaded,
     ClientGone,
     ClientLags,
-    ClientSaid,
+    ClientMessage,
     ContainerExited,
-    ContainerSaid,
+    ContainerMessage,
     ContainerStarted,
     DefectFound,
     DeploymentRead,
@@ -44,23 +44,23 @@ from swell.engine.events import (
     LoadCall,
     LoadCalls,
     LoadSpans,
+    LogNotice,
     LookAtNodes,
     NodesObserved,
     NodeView,
-    Order,
     Persist,
     ReadDeployment,
     ReadTrace,
-    Remark,
     SendRecorded,
+    SendToClient,
+    SendToContainer,
     ShutdownRequested,
     SpansLoaded,
     StartContainer,
+    StartEdge,
     StateRestored,
     StoreTroubled,
-    Tell,
     TraceRead,
-    WantEdge,
 )
 from swell.engine.state.pool import Pool
 from swell.model import (
@@ -198,12 +198,12 @@ class Diary:
         """Return the id of a function; with a version, of the pool that is pinned to it. An id is its own."""
         if name.startswith("fu-"):
             return name
-        pools = self.engine.ledger.pools.values()
+        pools = self.engine.state.pools.values()
         found = (pool for pool in pools if pool.spec.name == name and not pool.changes)
         return next(pool.id for pool in found if (pool.is_pinned and pool.version == version) or not version)
 
     def pool(self, name: str = "f", *, version: int = 0) -> Pool:
-        return self.engine.ledger.pools[self.function(name, version=version)]
+        return self.engine.state.pools[self.function(name, version=version)]
 
     def calls(
         self,
@@ -272,7 +272,7 @@ class Diary:
         return self.feed(ClientGone(client))
 
     def says(self, message: m.Message, payload: bytes = b"", *, client: int = 1) -> list[str]:
-        return self.feed(ClientSaid(client, message, payload))
+        return self.feed(ClientMessage(client, message, payload))
 
     # ------------------------------------------------------------ apps that stay
 
@@ -313,7 +313,7 @@ class Diary:
         autoscaler = AutoscalerSettings(**{key: changes.pop(key) for key in list(changes) if key in SETTINGS})
         variant = replace(base.spec, autoscaler=base.spec.autoscaler.merge(autoscaler), **changes)
         self.says(m.BindFunction(7, base.id, changes_between(base.spec, variant)))
-        answer = next(effect.message for effect in self.last if isinstance(effect, Tell))
+        answer = next(effect.message for effect in self.last if isinstance(effect, SendToClient))
         return answer.text if isinstance(answer, m.Failed) else answer.function_id
 
     def updates(self, name: str = "f", *, version: int = 0, **change: Any) -> list[str]:
@@ -324,7 +324,7 @@ class Diary:
         """Return the story of something; one that only the store can tell follows `reads`."""
         self.says(q.AskStory(10, about))
         self.reads()
-        return next(effect.message for effect in self.last if isinstance(effect, Tell))
+        return next(effect.message for effect in self.last if isinstance(effect, SendToClient))
 
     # ------------------------------------------------------------ containers
 
@@ -332,10 +332,10 @@ class Diary:
         return self.feed(ContainerStarted(self.id(name)))
 
     def ready(self, name: str) -> list[str]:
-        return self.feed(ContainerSaid(self.id(name), m.Ready(1, 0.1)))
+        return self.feed(ContainerMessage(self.id(name), m.Ready(1, 0.1)))
 
     def fails_to_start(self, name: str) -> list[str]:
-        decided = self.feed(ContainerSaid(self.id(name), m.StartFailed("no module"), b"exception"))
+        decided = self.feed(ContainerMessage(self.id(name), m.StartFailed("no module"), b"exception"))
         return decided + self.exits(name)
 
     def completes(
@@ -354,10 +354,10 @@ class Diary:
         return self.answers(name, message, letters(first, count).upper())
 
     def gives_back(self, name: str, delivery: int, position: int) -> list[str]:
-        return self.answers(name, m.GaveBack(delivery, position))
+        return self.answers(name, m.Returned(delivery, position))
 
     def answers(self, name: str, message: m.Message, payload: bytes = b"") -> list[str]:
-        return self.feed(ContainerSaid(self.id(name), message, payload))
+        return self.feed(ContainerMessage(self.id(name), message, payload))
 
     def exits(self, name: str, reason: str = "killed by signal 9") -> list[str]:
         return self.feed(ContainerExited(self.id(name), reason))
@@ -369,7 +369,7 @@ class Diary:
 
     def deliveries(self, name: str) -> dict[int, int]:
         """Return the deliveries that a container has, and how many inputs each had."""
-        held = self.engine.ledger.containers[self.id(name)].deliveries
+        held = self.engine.state.containers[self.id(name)].deliveries
         return {number: sum(part.count for part in delivery.parts) for number, delivery in held.items()}
 
     def id(self, name: str) -> str:
@@ -428,9 +428,9 @@ class Diary:
                 return f"start {name}{version}" + (f" on {', '.join(effect.gpus)}" if effect.gpus else "")
             case KillContainer():
                 return f"kill {self._names[effect.container_id]}: {effect.reason}"
-            case Order():
+            case SendToContainer():
                 return self._order(self._names[effect.container_id], effect.message)
-            case Tell():
+            case SendToClient():
                 return self._told(effect)
             case Persist():
                 self._store.append(effect.record)
@@ -447,7 +447,7 @@ class Diary:
                 return f"read version {effect.version} of {effect.app_id}"
             case ReadTrace():
                 return f"read the trace of {effect.call.call_id}[{effect.index}]"
-            case Remark():
+            case LogNotice():
                 return f"remark on {effect.function_name}: {effect.text}"
             case DropBlobs():
                 return "drop blobs of " + ", ".join(f"{call_id}[{index}]" for call_id, index in effect.inputs)
@@ -455,7 +455,7 @@ class Diary:
                 return "look at the nodes"
             case DefectFound():
                 return f"a defect: {effect.error!r}"
-            case WantEdge():
+            case StartEdge():
                 return "want an edge"
             case AppEnded():
                 return f"{effect.app_id} ended"
@@ -522,7 +522,7 @@ class Diary:
             case _:
                 return type(message).__name__
 
-    def _told(self, effect: Tell) -> str:
+    def _told(self, effect: SendToClient) -> str:
         match effect.message:
             case m.Outputs() as message:
                 spans = ", ".join(span(message.call_id, *part) for part in message.parts)

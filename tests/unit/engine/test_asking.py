@@ -62,7 +62,7 @@ def test_who_stops_watching_before_the_store_has_answered_is_told_nothing(new_di
     diary.says(m.Unwatch(5, "fc-2"), client=2)
     diary.says(m.Unwatch(6, "fc-2"), client=3)
     diary.reads()
-    watchers = diary.engine.ledger.calls["fc-2"].watchers
+    watchers = diary.engine.state.calls["fc-2"].watchers
     assert [(watcher.client, watcher.request) for watcher in watchers] == [(2, 6)]
 
 

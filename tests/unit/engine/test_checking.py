@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from swell.engine.events import DefectFound, Tell
+from swell.engine.events import DefectFound, SendToClient
 from swell.wire import messages as m
 from swell.wire import queries as q
 from swell.wire.web import GetWebUrl
@@ -23,7 +23,7 @@ def failure(diary) -> m.Failed:
     defect, told = diary.last
     assert isinstance(defect, DefectFound)
     assert isinstance(defect.error, KeyError)
-    assert isinstance(told, Tell)
+    assert isinstance(told, SendToClient)
     assert isinstance(told.message, m.Failed)
     return told.message
 
@@ -58,15 +58,15 @@ def test_a_defect_in_checking_an_app_leaves_no_trace(diary, monkeypatch: pytest.
         patch.setattr("swell.engine.rules.apps.unsoundness", fail)
         diary.opens("f")
     assert failure(diary).request
-    assert not diary.engine.ledger.apps
+    assert not diary.engine.state.apps
     diary.opens("f")
-    assert diary.engine.ledger.apps, "it can be opened when the defect is gone"
+    assert diary.engine.state.apps, "it can be opened when the defect is gone"
 
 
 def test_a_defect_in_checking_a_new_version_leaves_the_live_one(diary, monkeypatch: pytest.MonkeyPatch) -> None:
     diary.deploys("f")
     diary.binds(timeout_s=5.0)
-    app = next(iter(diary.engine.ledger.apps.values()))
+    app = next(iter(diary.engine.state.apps.values()))
     with monkeypatch.context() as patch:
         patch.setattr("swell.engine.rules.apps.apply_changes", fail)
         diary.deploys("f", timeout_s=7.0, tags={"new": "tag"})

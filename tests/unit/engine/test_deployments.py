@@ -142,7 +142,7 @@ def test_a_dropped_function_finishes_what_it_has_takes_nothing_new_and_is_gone(d
     diary.completes("c1", 2, 0, busy_s=1.0)
     assert diary.completes("c1", 3, 0, busy_s=1.0) == ["tell 1: fc-1[1]", "drain c1"]
     assert diary.exits("c1") == ["record the end of c1", "record that a function is gone"]
-    assert dropped not in diary.engine.ledger.pools
+    assert dropped not in diary.engine.state.pools
     (answer,) = diary.says(refused, b"x")
     assert "does not exist" in answer
 

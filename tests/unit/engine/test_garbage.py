@@ -10,7 +10,15 @@ import pytest
 
 from swell.config import Settings
 from swell.engine.engine import Engine
-from swell.engine.events import ClientGone, ClientSaid, ContainerExited, ContainerSaid, Event, NodesObserved, NodeView
+from swell.engine.events import (
+    ClientGone,
+    ClientMessage,
+    ContainerExited,
+    ContainerMessage,
+    Event,
+    NodesObserved,
+    NodeView,
+)
 from swell.model import (
     AutoscalerChange,
     AutoscalerSettings,
@@ -76,25 +84,25 @@ class Babble:
         return AutoscalerSettings(*(self.random.choice((None, self.number())) for _ in range(4)))
 
     def field(self, name: str) -> Any:
-        ledger, pick = self._engine.ledger, self.random.choice
+        state, pick = self._engine.state, self.random.choice
         draw: dict[str, Callable[[], Any]] = {
-            "about": lambda: pick([*ledger.calls, *ledger.containers, *ledger.pools, "in-1:0", "app.f", ""]),
-            "app": lambda: pick([*ledger.apps, *ledger.app_names, "none"]),
-            "app_id": lambda: pick([*ledger.apps, "ap-new"]),
+            "about": lambda: pick([*state.calls, *state.containers, *state.pools, "in-1:0", "app.f", ""]),
+            "app": lambda: pick([*state.apps, *state.app_names, "none"]),
+            "app_id": lambda: pick([*state.apps, "ap-new"]),
             "blobs": self.numbers,
             "busy_s": self.seconds,
-            "call_id": lambda: pick([*ledger.calls, "fc-new", f"fc-{self.random.random()}"]),
+            "call_id": lambda: pick([*state.calls, "fc-new", f"fc-{self.random.random()}"]),
             "changes": lambda: pick((b"", b"\x80", b"\x81\xa9timeout_s\x05", b"\x81\xa5batch\x01", b"\xff")),
             "change": lambda: AutoscalerChange(*(pick((None, self.number())) for _ in range(4))),
-            "container_id": lambda: pick([*ledger.containers, "ta-none"]),
+            "container_id": lambda: pick([*state.containers, "ta-none"]),
             "count": self.number,
             "create_as": lambda: pick(("", f"ap-{self.random.random()}")),
-            "delivery": lambda: pick([*(d for c in ledger.containers.values() for d in c.deliveries), 0, 77]),
+            "delivery": lambda: pick([*(d for c in state.containers.values() for d in c.deliveries), 0, 77]),
             "detach": lambda: self.random.random() < 0.5,
             "ends": self.numbers,
             "environment": lambda: ENVIRONMENT,
             "failures": lambda: [(self.number(), self.number()) for _ in range(pick((0, 0, 1, 3)))],
-            "function_id": lambda: pick([*ledger.pools, "fu-unknown"]),
+            "function_id": lambda: pick([*state.pools, "fu-unknown"]),
             "graceful": lambda: self.random.random() < 0.5,
             "is_rollover": lambda: self.random.random() < 0.3,
             "functions": lambda: [self.spec() for _ in range(pick((0, 1, 3)))],
@@ -126,13 +134,13 @@ class Babble:
         return message, b"x" * (ends[-1] if fits else self.random.randint(0, 3))
 
     def event(self) -> Event:
-        container_id = self.random.choice([*self._engine.ledger.containers, "ta-gone"])
+        container_id = self.random.choice([*self._engine.state.containers, "ta-gone"])
         client = self.random.choice((1, 1, 1, 2))
         what = self.random.random()
         if what < 0.45:
-            return ClientSaid(client, *self.message())
+            return ClientMessage(client, *self.message())
         if what < 0.9:
-            return ContainerSaid(container_id, *self.message())
+            return ContainerMessage(container_id, *self.message())
         return ContainerExited(container_id, "gone") if what < 0.97 else ClientGone(client)
 
 
@@ -146,12 +154,12 @@ def opened() -> Engine:
         FunctionSpec("h", SOURCE, batching=Batching(2, 10), concurrency=Concurrency(2, 2)),
         FunctionSpec("i", SOURCE, is_generator=True, single_use=True),
     ]
-    engine.handle(ClientSaid(1, m.OpenApp(1, "ap-1", "app", ENVIRONMENT, functions, detach=True)), 0.0)
-    for number, function_id in enumerate(engine.ledger.pools):
+    engine.handle(ClientMessage(1, m.OpenApp(1, "ap-1", "app", ENVIRONMENT, functions, detach=True)), 0.0)
+    for number, function_id in enumerate(engine.state.pools):
         call = m.OpenCall(f"fc-{number}", function_id, "", CallKind.MAP, [1, 2, 3], sealed=False)
-        engine.handle(ClientSaid(1, call, b"abc"), 0.0)
-    for container_id in list(engine.ledger.containers)[::2]:
-        engine.handle(ContainerSaid(container_id, m.Ready(1, 0.0)), 0.1)
+        engine.handle(ClientMessage(1, call, b"abc"), 0.0)
+    for container_id in list(engine.state.containers)[::2]:
+        engine.handle(ContainerMessage(container_id, m.Ready(1, 0.0)), 0.1)
     engine.validate()
     return engine
 

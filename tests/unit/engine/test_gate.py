@@ -17,12 +17,12 @@ from swell.engine.events import (
     LoadCall,
     LoadCalls,
     LoadSpans,
-    Order,
     Persist,
     ReadDeployment,
     ReadTrace,
+    SendToClient,
+    SendToContainer,
     SpansLoaded,
-    Tell,
     TraceRead,
 )
 from swell.engine.gate import Gate
@@ -37,12 +37,12 @@ RESULT = OutputsRecord("fc-1", 0, 1, [1], b"A", trace=Trace(1.0, 2.0, 3.0, "ta-1
 WINDOW = Window(10, 10)
 
 
-def tell(client: int, number: int) -> Tell:
-    return Tell(client, Accepted("fc-1", number))
+def tell(client: int, number: int) -> SendToClient:
+    return SendToClient(client, Accepted("fc-1", number))
 
 
-def order(name: str) -> Order:
-    return Order(name, Drain(1.0))
+def order(name: str) -> SendToContainer:
+    return SendToContainer(name, Drain(1.0))
 
 
 class Scene:

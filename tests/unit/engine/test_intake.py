@@ -13,13 +13,13 @@ def test_a_call_in_parts(diary) -> None:
     diary.ready("c1")
     for number in (1, 2, 3):
         diary.completes("c1", number, 0, busy_s=1.0)
-    assert diary.engine.ledger.calls == {}
+    assert diary.engine.state.calls == {}
 
 
 def test_an_empty_call_is_over_at_once(diary) -> None:
     diary.opens()
     assert diary.calls("fc-1", 0) == []
-    assert diary.engine.ledger.calls == {}
+    assert diary.engine.state.calls == {}
 
 
 def test_past_a_limit_the_rest_is_refused_with_its_name_and_number(new_diary) -> None:
@@ -38,7 +38,7 @@ def test_what_was_sent_before_a_refusal_was_heard_is_dropped_without_a_word(new_
     assert diary.puts("fc-1", 5, 2) == []
     diary.ready("c1")
     assert diary.puts("fc-1", 3, 1) == []
-    assert diary.engine.ledger.calls["fc-1"].accepted == 4
+    assert diary.engine.state.calls["fc-1"].accepted == 4
 
 
 def test_a_payload_that_was_refused_in_part_is_cut_there(new_diary) -> None:
@@ -46,7 +46,7 @@ def test_a_payload_that_was_refused_in_part_is_cut_there(new_diary) -> None:
     diary = new_diary(pending_sync_max=2)
     diary.opens(max_containers=1)
     diary.calls("fc-1", 5)
-    (segment,) = {span.segment for span in next(iter(diary.engine.ledger.pools.values())).backlog.spans()}
+    (segment,) = {span.segment for span in next(iter(diary.engine.state.pools.values())).backlog.spans()}
     assert (segment.ends, segment.payload) == ([1, 2], b"ab")
 
 
@@ -55,7 +55,7 @@ def test_nothing_accepted_leaves_nothing_behind(new_diary) -> None:
     diary.opens()
     diary.calls("fc-1")
     assert diary.calls("fc-2")[0].startswith("refuse fc-2 from 0 on")
-    assert "fc-2" not in diary.engine.ledger.calls
+    assert "fc-2" not in diary.engine.state.calls
 
 
 def test_limits_of_waiting_callers_and_of_spawned_calls_are_separate(new_diary) -> None:
@@ -70,7 +70,7 @@ def test_a_resend_changes_nothing(diary) -> None:
     diary.opens()
     diary.calls("fc-1", 3)
     assert diary.calls("fc-1", 3) == ["accept fc-1 up to 3"]
-    assert diary.engine.ledger.calls["fc-1"].accepted == 3
+    assert diary.engine.state.calls["fc-1"].accepted == 3
 
 
 def test_a_function_that_does_not_exist(diary) -> None:
@@ -122,7 +122,7 @@ def test_a_poll_gets_what_is_recorded_and_then_how_far_the_call_is(diary) -> Non
     diary.spawns("fc-1", 2)
     diary.says(m.Watch(4, "fc-1", 0, 2, is_poll=True), client=2)
     assert diary.reads() == ["2 gets nothing of fc-1, then 0 of 2"]
-    assert not diary.engine.ledger.calls["fc-1"].watchers
+    assert not diary.engine.state.calls["fc-1"].watchers
 
 
 def test_results_of_a_call_that_somebody_waits_for_are_not_for_others(diary) -> None:
@@ -139,4 +139,4 @@ def test_a_client_that_talks_like_a_container(diary) -> None:
 
 def test_two_functions_of_one_name(diary) -> None:
     assert diary.opens("f", "f") == ["fail 1: f: two functions of one app have this name; rename one of them"]
-    assert diary.engine.ledger.apps == {}
+    assert diary.engine.state.apps == {}

@@ -38,7 +38,7 @@ def test_a_call_that_it_opens_then_waits_as_well(diary) -> None:
     diary.lags()
     diary.calls("fc-1", 1, sealed=False)
     diary.puts("fc-1", 1, 2)
-    assert diary.engine.ledger.pools[diary.function()].pending_total == 3
+    assert diary.engine.state.pools[diary.function()].pending_total == 3
     diary.lags(is_lagging=False)
     diary.ready("c1")
     assert diary.deliveries("c1")
@@ -79,6 +79,6 @@ def test_its_end_ends_what_was_held(diary, kind: CallKind) -> None:
     diary.calls("fc-1", 1, kind=kind)
     diary.lags()
     diary.vanishes()
-    assert not diary.engine.ledger.calls
-    assert not diary.engine.ledger.lagging
-    assert not len(diary.engine.ledger.pools[diary.function()].backlog)
+    assert not diary.engine.state.calls
+    assert not diary.engine.state.lagging
+    assert not len(diary.engine.state.pools[diary.function()].backlog)

@@ -123,7 +123,7 @@ def test_what_was_counted_of_a_variant_that_is_gone_is_kept_under_its_name(diary
     assert diary.engine.observatory.former() == []
     diary.at(2.0).deploys("g", code="two")
     diary.exits("c1")
-    assert variant not in diary.engine.ledger.pools
+    assert variant not in diary.engine.state.pools
     former = {(each.app_name, each.name): each for each in diary.engine.observatory.former()}
     kept = former["shop", "f"].counted
     assert (kept.accepted, kept.ended, sum(kept.wait.counts)) == (1, {OutputStatus.SUCCESS: 1}, 1)
@@ -131,10 +131,10 @@ def test_what_was_counted_of_a_variant_that_is_gone_is_kept_under_its_name(diary
 
 def test_of_very_many_names_that_are_gone_only_the_latest_are_known(diary) -> None:
     diary.opens()
-    pool = diary.engine.ledger.pools[diary.function()]
+    pool = diary.engine.state.pools[diary.function()]
     for number in range(FORMER_MAX + 2):
         pool.app.name = f"app-{number}"
-        diary.engine.ledger.forget(pool)
+        diary.engine.state.forget(pool)
     known = [each.app_name for each in diary.engine.observatory.former()]
     assert len(known) == FORMER_MAX
     assert (known[0], known[-1]) == ("app-2", f"app-{FORMER_MAX + 1}")

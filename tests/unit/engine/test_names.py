@@ -69,16 +69,16 @@ def is_refused(decided: list[str]) -> bool:
 def test_no_function_has_a_hostile_word(diary, spec: FunctionSpec) -> None:
     assert is_refused(diary.says(m.OpenApp(1, "ap-1", "app", SURROUNDINGS, [spec])))
     assert is_refused(diary.says(a.DeployApp(2, "ap-2", "shop", SURROUNDINGS, [spec])))
-    assert not diary.engine.ledger.apps
+    assert not diary.engine.state.apps
 
 
 @pytest.mark.parametrize("changed", VERSIONS.values(), ids=VERSIONS)
 def test_no_version_has_a_hostile_word(diary, changed: dict[str, Any]) -> None:
     plain = a.DeployApp(2, "ap-2", "shop", SURROUNDINGS, [FunctionSpec("f", SOURCE)])
     assert is_refused(diary.says(replace(plain, **changed)))
-    assert not diary.engine.ledger.apps
+    assert not diary.engine.state.apps
     diary.says(plain)
-    assert diary.engine.ledger.apps
+    assert diary.engine.state.apps
 
 
 def test_no_app_is_run_or_made_or_tagged_with_one(diary) -> None:
@@ -96,7 +96,7 @@ def test_no_call_is_of_a_hostile_method_or_caller(diary) -> None:
         message = m.OpenCall("fc-1", diary.function(), "", m.CallKind.MAP, [1], True)
         (refused,) = diary.says(replace(message, **changed), b"x")
         assert "refuse" in refused
-    assert not diary.engine.ledger.calls
+    assert not diary.engine.state.calls
 
 
 def test_what_an_older_server_took_is_restored_and_goes_on(diary) -> None:
@@ -106,7 +106,7 @@ def test_what_an_older_server_took_is_restored_and_goes_on(diary) -> None:
     odd = replace(deployment, app_id="ap-odd", functions=(spec,), tag=HOSTILE, provenance=Provenance(HOSTILE))
     diary.keep(odd)
     diary.keep(AppRecord("ap-odd", HOSTILE, AppKind.DEPLOYED, 1.0, 1, tags={HOSTILE: HOSTILE}))
-    diary.keep(FunctionRecord(diary.engine.ledger.function_id("ap-odd", HOSTILE), "ap-odd", 1, spec))
+    diary.keep(FunctionRecord(diary.engine.state.function_id("ap-odd", HOSTILE), "ap-odd", 1, spec))
     diary.restarts()
     app = diary.engine.census.app(HOSTILE)
     assert app.tags == {HOSTILE: HOSTILE}

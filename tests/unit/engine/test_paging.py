@@ -26,7 +26,7 @@ def ran(told: list[str]) -> list[str]:
 def runs_all(diary, name: str = "c1", *, busy_s: float = 1.0) -> list[str]:
     """Have a container run what it has and gets, one after another, while the store answers; return what ran."""
     told: list[str] = []
-    container = diary.engine.ledger.containers[diary.id(name)]
+    container = diary.engine.state.containers[diary.id(name)]
     while container.deliveries or diary.unread:
         for number, delivery in list(container.deliveries.items()):
             position = min(delivery.open)
@@ -52,7 +52,7 @@ def test_of_a_long_call_a_window_is_in_memory_and_the_rest_in_the_store(new_diar
     diary = new_diary(backlog_inputs_max=8)
     diary.at(1.0).deploys(max_containers=1)
     spawns_long(diary, "fc-1", 40)
-    call = diary.engine.ledger.calls["fc-1"]
+    call = diary.engine.state.calls["fc-1"]
     assert (call.pending, call.at_hand, call.stored) == (40, 8, 32)
     assert diary.pool().pending[True] == 40
 
@@ -65,7 +65,7 @@ def test_it_is_read_on_before_the_window_is_empty_and_runs_in_order(new_diary) -
     told = [line for number in range(1, 6) for line in diary.completes("c1", number, 0, busy_s=1.0)]
     assert [line for line in told if line.startswith("load")] == ["load 5 inputs of fc-1 from 8 on"]
     assert ran(told) + runs_all(diary) == [f"fc-1[{index}]" for index in range(1, 24)]
-    assert diary.engine.ledger.calls == {}
+    assert diary.engine.state.calls == {}
 
 
 def test_bytes_bound_the_window_too(new_diary) -> None:
@@ -74,7 +74,7 @@ def test_bytes_bound_the_window_too(new_diary) -> None:
     diary.spawns("fc-1", 4, size=300, sealed=False)
     for first in range(4, 40, 4):
         diary.puts("fc-1", first, 4, size=300, sealed=first == 36)
-    pool, call = diary.pool(), diary.engine.ledger.calls["fc-1"]
+    pool, call = diary.pool(), diary.engine.state.calls["fc-1"]
     assert call.at_hand == 4
     diary.ready("c1")
     largest = 0
@@ -82,7 +82,7 @@ def test_bytes_bound_the_window_too(new_diary) -> None:
         diary.completes("c1", number, 0, busy_s=1.0)
         diary.reads()
         largest = max(largest, pool.bytes_at_hand)
-    assert diary.engine.ledger.calls == {}
+    assert diary.engine.state.calls == {}
     assert largest <= 2_400, "a span is read whole, and a second one when the first is nearly done"
 
 
@@ -96,7 +96,7 @@ def test_many_long_calls_share_the_bytes(new_diary) -> None:
     pool = diary.pool()
     diary.ready("c1")
     largest = done = 0
-    while diary.engine.ledger.calls:
+    while diary.engine.state.calls:
         done += 1
         diary.completes("c1", done, 0, busy_s=1.0)
         diary.reads()
@@ -112,7 +112,7 @@ def test_one_input_does_not_wait_behind_a_million(new_diary) -> None:
     diary.ready("c1")
     diary.spawns("fc-one", client=2)
     assert ran(diary.completes("c1", 1, 0, busy_s=1.0)) in (["fc-one[0]"], ["fc-many[1]"])
-    assert "fc-one" not in diary.engine.ledger.calls or ran(diary.completes("c1", 2, 0, busy_s=1.0)) == ["fc-one[0]"]
+    assert "fc-one" not in diary.engine.state.calls or ran(diary.completes("c1", 2, 0, busy_s=1.0)) == ["fc-one[0]"]
 
 
 def test_nor_if_the_million_takes_up_all_the_bytes(new_diary) -> None:
@@ -153,7 +153,7 @@ def test_what_waits_for_a_retry_does_not_keep_the_rest_of_a_long_call_from_runni
     for number in range(1, 17):
         diary.completes("c1", number, 0, busy_s=1.0, status=FAILURE)
         diary.reads()
-    call = diary.engine.ledger.calls["fc-1"]
+    call = diary.engine.state.calls["fc-1"]
     assert (call.stored, call.pending, len(call.failures)) == (0, 16, 16), "each has had its first attempt"
 
 
@@ -205,7 +205,7 @@ def test_a_call_that_is_still_fed_is_in_memory_and_read_only_once(new_diary) -> 
     diary.ready("c1")
     ran_then = runs_all(diary)
     assert sorted(ran_then) == ["fc-1[0]", "fc-2[0]", "fc-3[0]", "fc-fed[0]", "fc-fed[1]"]
-    assert diary.engine.ledger.calls == {}
+    assert diary.engine.state.calls == {}
 
 
 def test_what_ended_while_it_was_being_read_is_not_run_again(new_diary) -> None:
@@ -252,7 +252,7 @@ def test_what_waits_for_a_retry_does_not_keep_other_calls_from_running(new_diary
         diary.completes("c1", number, 0, busy_s=1.0, status=FAILURE)
         diary.reads()
     assert diary.pool().stored_calls == 0
-    assert all(call.failures for call in diary.engine.ledger.calls.values())
+    assert all(call.failures for call in diary.engine.state.calls.values())
 
 
 # ---------------------------------------------------------------- after a restart
@@ -268,7 +268,7 @@ def test_calls_go_on_where_they_were(new_diary) -> None:
     diary.restarts()
     assert diary.pool().pending[True] == 8
     assert diary.reads() == ["start c2"]
-    call = diary.engine.ledger.calls["fc-1"]
+    call = diary.engine.state.calls["fc-1"]
     assert (call.done, call.pending) == (4, 8)
     diary.ready("c2")
     diary.reads()
@@ -277,7 +277,7 @@ def test_calls_go_on_where_they_were(new_diary) -> None:
 
 
 def indexes_of(diary, name: str, number: int) -> list[int]:
-    delivery = diary.engine.ledger.containers[diary.id(name)].deliveries[number]
+    delivery = diary.engine.state.containers[diary.id(name)].deliveries[number]
     return [delivery.locate(position)[2] for position in sorted(delivery.open)]
 
 
@@ -307,7 +307,7 @@ def test_a_call_whose_feeder_went_with_the_server_is_what_had_arrived(diary) -> 
     assert "record that fc-1 has 2 inputs, all" in diary.reads()
     diary.ready("c2")
     assert runs_all(diary, "c2") == ["fc-1[1]"]
-    assert diary.engine.ledger.calls == {}
+    assert diary.engine.state.calls == {}
 
 
 def test_a_call_that_had_everything_but_its_end_gets_it(diary) -> None:
@@ -341,7 +341,7 @@ def test_inputs_that_are_read_when_their_call_is_cancelled_are_not_wanted_any_mo
     diary.ready("c1")
     for number in (1, 2):
         diary.completes("c1", number, 0, busy_s=1.0)
-    assert diary.engine.ledger.calls["fc-1"].loading
+    assert diary.engine.state.calls["fc-1"].loading
     diary.cancels("fc-1")
     assert diary.reads() == []
     assert diary.pool().pending == {True: 0, False: 0}
@@ -360,7 +360,7 @@ def test_inputs_that_are_read_when_their_app_stops_are_not_wanted_any_more(new_d
     assert "record calls of 1 functions as cancelled" in diary.stops()
     assert diary.reads() == []
     diary.exits("c1")
-    assert diary.engine.ledger.calls == diary.engine.ledger.pools == {}
+    assert diary.engine.state.calls == diary.engine.state.pools == {}
 
 
 def test_a_store_that_lacks_what_waits_in_it_is_a_defect_and_not_an_endless_wait(new_diary) -> None:

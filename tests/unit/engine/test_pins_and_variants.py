@@ -77,14 +77,14 @@ def test_a_variant_is_one_pool_whoever_asks(diary) -> None:
     variant = diary.binds(timeout_s=5.0)
     assert diary.binds(timeout_s=5.0) == variant
     assert variant not in (diary.binds(timeout_s=6.0), diary.function())
-    assert diary.engine.ledger.pools[variant].spec.timeout_s == 5.0
+    assert diary.engine.state.pools[variant].spec.timeout_s == 5.0
 
 
 def test_variants_follow_a_new_version_of_their_base(diary) -> None:
     deployed(diary, timeout_s=9.0, max_containers=4)
     variant = diary.binds(max_containers=7)
     diary.at(2.0).deploys(code="two", timeout_s=11.0, max_containers=5)
-    pool = diary.engine.ledger.pools[variant]
+    pool = diary.engine.state.pools[variant]
     assert (pool.version, pool.spec.timeout_s, pool.settings.max_containers) == (2, 11.0, 7)
 
 
@@ -93,7 +93,7 @@ def test_a_variant_that_the_new_version_cannot_have_retires(diary) -> None:
     variant = diary.binds(batching=Batching(5, 0))
     told = diary.at(2.0).deploys("g", code="two")
     assert "record function f at version 1, retired, a variant" in told
-    assert variant not in diary.engine.ledger.pools
+    assert variant not in diary.engine.state.pools
 
 
 def test_a_variant_that_no_node_can_hold_any_more_retires_with_its_reason(diary) -> None:
@@ -104,16 +104,16 @@ def test_a_variant_that_no_node_can_hold_any_more_retires_with_its_reason(diary)
     diary.says(m.OpenCall("fc-2", variant, "", CallKind.MAP, [1], sealed=False), b"x")
     diary.observes(PLAIN)
     diary.at(2.0).deploys(code="two")
-    assert diary.engine.ledger.pools[variant].is_retired
+    assert diary.engine.state.pools[variant].is_retired
     assert "GPU" in diary.binds(resources=gpu)
     diary.observes()
     assert diary.binds(resources=gpu) == variant
-    assert not diary.engine.ledger.pools[variant].is_retired
+    assert not diary.engine.state.pools[variant].is_retired
 
 
 def test_a_variant_of_a_pin_is_pinned(diary) -> None:
     deployed(diary)
     diary.finds(version=1)
-    variant = diary.engine.ledger.pools[diary.binds(version=1, timeout_s=5.0)]
+    variant = diary.engine.state.pools[diary.binds(version=1, timeout_s=5.0)]
     diary.at(2.0).deploys(code="two")
     assert (variant.is_pinned, variant.version) == (True, 1)

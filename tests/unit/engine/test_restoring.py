@@ -33,7 +33,7 @@ def test_pins_and_variants_keep_what_they_are(diary) -> None:
     variant, pinned = diary.binds(max_containers=3), diary.binds(version=1, max_containers=4)
     diary.at(2.0).deploys(code="two", timeout_s=11.0)
     diary.restarts()
-    pools = diary.engine.ledger.pools
+    pools = diary.engine.state.pools
     assert pools.keys().isdisjoint({variant, pinned}), "they are put away until somebody names them"
     diary.calls("fc-1", function=variant)
     diary.calls("fc-2", function=pinned)
@@ -93,10 +93,10 @@ def test_what_waits_is_counted_before_it_is_read(new_diary) -> None:
 
 def new_limits(diary, most: int) -> list[str]:
     """Spawn as if so many inputs were the most that may wait."""
-    settings = diary.engine.ledger.settings
-    diary.engine.ledger.settings = replace(settings, pending_async_max=most)
+    settings = diary.engine.state.settings
+    diary.engine.state.settings = replace(settings, pending_async_max=most)
     told = diary.spawns("fc-3")
-    diary.engine.ledger.settings = settings
+    diary.engine.state.settings = settings
     return told
 
 
@@ -106,7 +106,7 @@ def test_calls_of_an_app_that_only_ran_ended_with_its_server(diary) -> None:
     diary.ready("c1")
     diary.completes("c1", 1, 0, busy_s=1.0)
     diary.restarts()
-    assert diary.engine.ledger.apps == {}
+    assert diary.engine.state.apps == {}
     diary.watches("fc-1", 0, 2)
     assert diary.reads()[-1] == "2 gets 0 SUCCESS, 1 TERMINATED of fc-1"
 
@@ -116,7 +116,7 @@ def test_a_detached_app_goes_on_until_its_calls_have_ended(diary) -> None:
     diary.spawns("fc-1")
     diary.restarts()
     diary.reads()
-    assert "ap" in diary.engine.ledger.apps
+    assert "ap" in diary.engine.state.apps
     diary.ready("c2")
     told = diary.completes("c2", 1, 0)
     assert told[:3] == ["record fc-1[0]", "record fc-1 as ended", "record app ap at version 1, stopped"]
@@ -146,11 +146,11 @@ def test_spawned_calls_are_numbered_on(diary) -> None:
     diary.at(1.0).deploys()
     diary.spawns("fc-1")
     diary.spawns("fc-2")
-    before = diary.engine.ledger.calls["fc-2"].sequence
+    before = diary.engine.state.calls["fc-2"].sequence
     diary.restarts()
     diary.spawns("fc-3")
     diary.reads()
-    assert diary.engine.ledger.calls["fc-3"].sequence == before + 1
+    assert diary.engine.state.calls["fc-3"].sequence == before + 1
 
 
 def test_a_stopped_app_stays_stopped_and_leaves_nothing(diary) -> None:
@@ -162,7 +162,7 @@ def test_a_stopped_app_stays_stopped_and_leaves_nothing(diary) -> None:
         "record that a function is gone",
         "record calls of unknown functions as cancelled",
     ]
-    assert diary.engine.ledger.apps == {}
+    assert diary.engine.state.apps == {}
     assert diary.restarts() == ["record calls of unknown functions as cancelled"]
 
 
@@ -180,10 +180,10 @@ def test_an_orderly_stop_loses_nothing_either(diary) -> None:
     assert diary.at(2.0).shuts_down() == ["tell 1: fc-2[0] TERMINATED", "drain c1"]
     assert diary.completes("c1", 1, 0) == ["record fc-1[0]"]
     assert diary.exits("c1", "exited with status 0") == ["record the end of c1", "ap-shop-1 ended"]
-    assert diary.engine.ledger.calls == {}
+    assert diary.engine.state.calls == {}
     diary.restarts()
     diary.reads()
-    assert diary.engine.ledger.calls["fc-1"].pending == 2
+    assert diary.engine.state.calls["fc-1"].pending == 2
 
 
 def test_an_app_that_was_being_stopped_when_the_server_stops_is_over(diary) -> None:
@@ -193,7 +193,7 @@ def test_an_app_that_was_being_stopped_when_the_server_stops_is_over(diary) -> N
     diary.shuts_down()
     diary.exits("c1")
     diary.restarts()
-    assert diary.engine.ledger.apps == {}
+    assert diary.engine.state.apps == {}
 
 
 def test_records_of_an_app_that_the_store_no_longer_has_change_nothing(diary) -> None:

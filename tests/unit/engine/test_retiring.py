@@ -20,7 +20,7 @@ def replaced(diary) -> None:
 
 
 def lives(diary, app: str) -> bool:
-    return app in diary.engine.ledger.apps
+    return app in diary.engine.state.apps
 
 
 def test_an_app_without_calls_ends_at_once(diary) -> None:
@@ -81,7 +81,7 @@ def test_it_ends_with_its_client(diary) -> None:
     replaced(diary)
     diary.closes("old", when_idle=True)
     diary.vanishes(1)
-    assert diary.engine.ledger.apps["old"].closing
+    assert diary.engine.state.apps["old"].closing
 
 
 def test_what_outlives_a_server_is_not_retired(diary) -> None:

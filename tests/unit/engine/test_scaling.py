@@ -102,7 +102,7 @@ def test_settings_that_contradict_each_other_change_nothing(diary) -> None:
     refused = diary.says(m.UpdateAutoscaler(7, diary.function(), AutoscalerChange(min_containers=5)))
     text = "f: min_containers = 5 cannot be greater than max_containers = 4; nothing was changed"
     assert refused == [f"fail 7: {text}"]
-    assert diary.engine.ledger.pools[diary.function()].settings.min_containers == 2
+    assert diary.engine.state.pools[diary.function()].settings.min_containers == 2
 
 
 def test_a_floor_above_the_servers_own_ceiling_is_cut(new_diary) -> None:
@@ -113,7 +113,7 @@ def test_a_floor_above_the_servers_own_ceiling_is_cut(new_diary) -> None:
 def test_gpus_are_given_out_and_taken_back(diary) -> None:
     diary.opens(resources=Resources(gpu=(GpuRequest("L4"),)))
     assert diary.calls("fc-1", 3) == ["start c1 on gpu-0", "start c2 on gpu-1"]
-    assert diary.engine.ledger.pools[diary.function()].held_back == "the nodes are full"
+    assert diary.engine.state.pools[diary.function()].held_back == "the nodes are full"
     diary.ready("c1")
     assert diary.exits("c1") == ["start c3 on gpu-0"]
 
@@ -196,7 +196,7 @@ def test_an_app_ends_when_its_last_container_is_gone(diary) -> None:
     assert diary.closes() == ["drain c1", "kill c2: stopped before it was ready"]
     assert diary.exits("c2") == []
     assert diary.exits("c1") == ["tell 1: Done", "ap ended"]
-    assert diary.engine.ledger.pools == {}
+    assert diary.engine.state.pools == {}
 
 
 def test_a_shutdown_ends_every_app(diary) -> None:

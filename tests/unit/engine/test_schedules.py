@@ -46,10 +46,10 @@ def test_a_run_is_named_by_its_time_so_that_it_takes_place_once(new_diary) -> No
         diary = new_diary()
         diary.at(100.0).deploys(schedule=HOURLY)
         diary.at(3_700.0)
-        ids.add(next(iter(diary.engine.ledger.calls)))
+        ids.add(next(iter(diary.engine.state.calls)))
         diary.at(7_300.0)
     assert len(ids) == 1
-    assert len(diary.engine.ledger.calls) == 2
+    assert len(diary.engine.state.calls) == 2
 
 
 def test_a_cron_line_is_due_when_it_says_in_its_zone(diary) -> None:
@@ -108,7 +108,7 @@ def test_pins_and_variants_do_not_run_by_themselves(diary) -> None:
     diary.finds(version=1)
     variant = diary.binds(timeout_s=5.0)
     assert diary.pool(version=1).next_run is None
-    assert diary.engine.ledger.pools[variant].next_run is None
+    assert diary.engine.state.pools[variant].next_run is None
     assert runs(diary.at(3_700.0).meanwhile) == 1
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from swell.engine.events import ContainerSaid, Tell
+from swell.engine.events import ContainerMessage, SendToClient
 from swell.model import Batching, CallKind, Concurrency, OutputStatus, Resources, RetryPolicy
 from swell.wire import messages as m
 
@@ -20,7 +20,7 @@ def running(diary, count: int = 1, **options) -> None:
 
 def told(diary) -> bytes:
     """Return the payload of the outputs that a client was just told."""
-    return next(bytes(effect.payload) for effect in diary.last if isinstance(effect, Tell))
+    return next(bytes(effect.payload) for effect in diary.last if isinstance(effect, SendToClient))
 
 
 # ---------------------------------------------------------------- results
@@ -94,7 +94,7 @@ def test_what_a_container_says_after_its_end_is_void(diary) -> None:
     known = diary.id("c1")
     diary.exits("c1")
     diary.ready("c2")
-    assert diary.feed(ContainerSaid(known, m.Completed([(1, 0, 1)], [1]), b"x")) == []
+    assert diary.feed(ContainerMessage(known, m.Completed([(1, 0, 1)], [1]), b"x")) == []
 
 
 def test_spawned_results_are_recorded_and_sent_to_who_watches(diary) -> None:
@@ -162,7 +162,7 @@ def test_of_a_queue_everything_is_suspect_once_and_the_unread_never(new_diary) -
     first = diary.deliveries("c1")[2]
     assert diary.deliveries("c1").keys() == {2, 3}
     diary.exits("c1")
-    backlog = next(iter(diary.engine.ledger.pools.values())).backlog
+    backlog = next(iter(diary.engine.state.pools.values())).backlog
     assert [span.first for span in backlog.due() if span.alone] == list(range(30, first)), "the queue it was in"
     assert sum(len(span) for span in backlog.due() if not span.alone) == 100 - first, "what it had not read"
     assert diary.ready("c2") == ["deliver #4 to c2: fc-2[30]"]
@@ -230,7 +230,7 @@ def test_of_a_queue_the_head_is_suspect_and_the_unread_is_not(diary) -> None:
     diary.completes("c1", 2, 0, 30, busy_s=0.0001)
     first = diary.deliveries("c1")[2]
     diary.outgrows("c1")
-    backlog = next(iter(diary.engine.ledger.pools.values())).backlog
+    backlog = next(iter(diary.engine.state.pools.values())).backlog
     assert [span.first for span in backlog.due() if span.alone] == list(range(30, first)), "the queue it was in"
     assert diary.ready("c2") == ["deliver #4 to c2: fc-2[30]"]
     assert "tell 1: fc-2[30] OUT_OF_MEMORY" in diary.outgrows("c2")
@@ -260,7 +260,7 @@ def test_a_container_that_outgrows_its_limit_while_it_starts_has_failed_to_start
 
 def test_a_container_that_was_told_to_leave_is_judged_for_its_memory_all_the_same(diary) -> None:
     running(diary)
-    diary.engine._scaler.drain(next(iter(diary.engine.ledger.containers.values())), diary.now)
+    diary.engine._scaler.drain(next(iter(diary.engine.state.containers.values())), diary.now)
     assert "tell 1: fc-1[0] OUT_OF_MEMORY" in diary.outgrows("c1")
 
 
@@ -321,7 +321,7 @@ def test_a_client_that_vanishes_takes_its_calls_with_it_and_no_others(diary) -> 
     diary.calls("fc-2", client=3)
     diary.calls("fc-3", kind=CallKind.SPAWN, client=2)
     diary.vanishes(2)
-    assert sorted(diary.engine.ledger.calls) == ["fc-2", "fc-3"]
+    assert sorted(diary.engine.state.calls) == ["fc-2", "fc-3"]
 
 
 # ---------------------------------------------------------------- time

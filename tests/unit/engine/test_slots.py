@@ -9,15 +9,15 @@ import pytest
 from swell.config import Settings
 from swell.engine.engine import Engine
 from swell.engine.events import (
-    ClientSaid,
+    ClientMessage,
     ContainerExited,
-    ContainerSaid,
+    ContainerMessage,
     Effect,
     Event,
     KillContainer,
     NodesObserved,
     NodeView,
-    Order,
+    SendToContainer,
     StartContainer,
 )
 from swell.engine.rules.dispatch import START_PATIENCE_S
@@ -49,8 +49,8 @@ class Pool:
         self._calls = 0
         self.feed(NodesObserved([NodeView(Node("n", cpu=64, memory_bytes=1 << 40), 0.0)]))
         function = FunctionSpec("f", Source("module", "f"), **spec)
-        self.feed(ClientSaid(1, m.OpenApp(1, "ap-1", "app", Environment("python", "/", ()), [function])))
-        (self.function_id,) = self.engine.ledger.pools
+        self.feed(ClientMessage(1, m.OpenApp(1, "ap-1", "app", Environment("python", "/", ()), [function])))
+        (self.function_id,) = self.engine.state.pools
 
     def feed(self, event: Event) -> None:
         self.effects += self.engine.handle(event, self.now)
@@ -70,17 +70,17 @@ class Pool:
         call_id = f"fc-{self._calls}"
         ends = list(range(1, count + 1))
         message = m.OpenCall(call_id, self.function_id, method, CallKind.MAP, ends, sealed=True)
-        self.feed(ClientSaid(1, message, b"x" * count))
+        self.feed(ClientMessage(1, message, b"x" * count))
         return call_id
 
     def ready(self, number: int) -> str:
         """Let the container that was asked for as the `number`-th check in; return its id."""
         container_id = self.all(StartContainer)[number].container_id
-        self.feed(ContainerSaid(container_id, m.Ready(1, 0.1)))
+        self.feed(ContainerMessage(container_id, m.Ready(1, 0.1)))
         return container_id
 
     def say(self, container_id: str, message: m.Message, payload: bytes = b"") -> None:
-        self.feed(ContainerSaid(container_id, message, payload))
+        self.feed(ContainerMessage(container_id, message, payload))
 
     def all(self, kind: type[E]) -> list[E]:
         return [effect for effect in self.effects if isinstance(effect, kind)]
@@ -88,13 +88,13 @@ class Pool:
     def delivered(self, container_id: str) -> list[m.Deliver]:
         return [
             order.message
-            for order in self.all(Order)
+            for order in self.all(SendToContainer)
             if order.container_id == container_id and isinstance(order.message, m.Deliver)
         ]
 
     def held(self, container_id: str) -> int:
         """How many inputs a container has."""
-        return self.engine.ledger.containers[container_id].holds
+        return self.engine.state.containers[container_id].holds
 
 
 def concurrent(max_inputs: int, target_inputs: int, max_containers: int | None = None) -> dict[str, Any]:
@@ -169,8 +169,8 @@ def test_what_is_queued_in_a_container_is_cancelled_before_what_runs_there() -> 
     call_id = pool.call(200)  # quick work: it is sent ahead
     queued = [delivery.delivery for delivery in pool.delivered(container_id)[1:]]
     assert len(queued) > 1
-    pool.feed(ClientSaid(1, m.CancelCall(call_id)))
-    cancelled = [order.message.delivery for order in pool.all(Order) if isinstance(order.message, m.Cancel)]
+    pool.feed(ClientMessage(1, m.CancelCall(call_id)))
+    cancelled = [order.message.delivery for order in pool.all(SendToContainer) if isinstance(order.message, m.Cancel)]
     assert cancelled == queued[::-1]
 
 
@@ -178,9 +178,11 @@ def test_a_container_whose_threads_do_not_stop_is_interrupted_then_killed_and_si
     pool = Pool(**concurrent(4, 4, max_containers=1))
     stuck, sibling = pool.call(), pool.call()
     container_id = pool.ready(0)
-    pool.feed(ClientSaid(1, m.CancelCall(stuck)))
+    pool.feed(ClientMessage(1, m.CancelCall(stuck)))
     pool.wait(Settings().cancel_grace_s)
-    assert [order.container_id for order in pool.all(Order) if isinstance(order.message, m.Interrupt)] == [container_id]
+    assert [order.container_id for order in pool.all(SendToContainer) if isinstance(order.message, m.Interrupt)] == [
+        container_id
+    ]
     assert not pool.all(KillContainer)
     pool.wait(Settings().exit_grace_s)
     assert [kill.container_id for kill in pool.all(KillContainer)] == [container_id]
@@ -193,7 +195,7 @@ def test_a_container_whose_main_thread_does_not_stop_is_killed() -> None:
     pool = Pool()
     stuck = pool.call()
     container_id = pool.ready(0)
-    pool.feed(ClientSaid(1, m.CancelCall(stuck)))
+    pool.feed(ClientMessage(1, m.CancelCall(stuck)))
     pool.wait(Settings().cancel_grace_s)
     assert [kill.container_id for kill in pool.all(KillContainer)] == [container_id]
 
@@ -203,7 +205,7 @@ def test_a_batch_that_was_stopped_for_one_call_is_run_again_for_the_others() -> 
     calls = [pool.call() for _ in range(3)]
     container_id = pool.ready(0)
     (batch,) = pool.delivered(container_id)
-    pool.feed(ClientSaid(1, m.CancelCall(calls[0])))
+    pool.feed(ClientMessage(1, m.CancelCall(calls[0])))
     terminated = [(position, int(OutputStatus.TERMINATED)) for position in range(3)]
     pool.say(container_id, m.Completed([(batch.delivery, 0, 3)], [0, 0, 0], terminated))
     again = pool.delivered(container_id)[1:]

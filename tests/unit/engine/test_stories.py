@@ -235,7 +235,7 @@ def test_of_a_very_long_call_the_beginning_and_the_end_are_told(diary) -> None:
     assert len(story.lines) <= 201
     assert sum("more …" in text for text in texts(story)) == 1
     assert texts(story)[-2] == "input 399: succeeded"
-    kept = diary.engine.ledger.diaries.call("fc-1")
+    kept = diary.engine.state.diaries.call("fc-1")
     assert len(kept.entries) <= ENTRIES_MAX
 
 

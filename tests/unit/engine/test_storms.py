@@ -18,9 +18,9 @@ from swell.engine.events import (
     CallLoaded,
     CallsLoaded,
     ClientGone,
-    ClientSaid,
+    ClientMessage,
     ContainerExited,
-    ContainerSaid,
+    ContainerMessage,
     DeploymentRead,
     Effect,
     Event,
@@ -33,11 +33,11 @@ from swell.engine.events import (
     ReadDeployment,
     ReadTrace,
     SendRecorded,
+    SendToClient,
     ShutdownRequested,
     SpansLoaded,
     StateRestored,
     StoreTroubled,
-    Tell,
     TraceRead,
 )
 from swell.model import (
@@ -117,9 +117,9 @@ class Storm:
             match effect:
                 case Persist():
                     self._store.append(effect.record)
-                case Tell(message=m.Accepted() as told):
+                case SendToClient(message=m.Accepted() as told):
                     self.accepted[told.call_id] = max(told.upto, self.accepted.get(told.call_id, 0))
-                case Tell(message=m.Outputs() as told):
+                case SendToClient(message=m.Outputs() as told):
                     self._hear(told)
                 case SendRecorded(_, call_id, first, last):
                     for output in self.results(call_id, first, last):
@@ -170,10 +170,10 @@ class Storm:
         self.say(a.DeployApp(1, "ap-1", "shop", ENVIRONMENT, list(functions), strategy, f"v{self.now:g}"))
 
     def say(self, message: m.Message, payload: bytes = b"") -> None:
-        self.feed(ClientSaid(self.random.choice((1, 1, 1, 2)), message, payload))
+        self.feed(ClientMessage(self.random.choice((1, 1, 1, 2)), message, payload))
 
     def spawn(self) -> None:
-        pools = list(self.engine.ledger.pools.values())
+        pools = list(self.engine.state.pools.values())
         if not pools:
             return
         self._calls += 1
@@ -186,11 +186,11 @@ class Storm:
         self.say(call, b"x" * size * count)
 
     def put(self) -> None:
-        calls = [call for call in self.engine.ledger.calls.values() if not call.sealed]
+        calls = [call for call in self.engine.state.calls.values() if not call.sealed]
         if calls:
             call, count = self.random.choice(calls), self.random.choice((0, 1, 3))
             put = m.PutInputs(call.id, call.accepted, list(range(1, count + 1)), self.random.random() < 0.3)
-            self.feed(ClientSaid(call.client, put, b"x" * count))
+            self.feed(ClientMessage(call.client, put, b"x" * count))
 
     def ask(self) -> None:
         call_id = f"fc-{self.random.randint(1, self._calls + 1)}"
@@ -209,7 +209,7 @@ class Storm:
 
     def work(self, *, well: bool = False) -> bool:
         """Have one container do what it can do next; False if there is nothing to be done."""
-        containers = list(self.engine.ledger.containers.values())
+        containers = list(self.engine.state.containers.values())
         busy = [c for c in containers if c.deliveries or c.leaving or c.killed or c.ready_at is None]
         if not busy:
             return False
@@ -217,13 +217,13 @@ class Storm:
         if container.killed or luck < 0.05 or (container.leaving and not container.deliveries):
             self.feed(ContainerExited(container.id, "killed by signal 9"))
         elif container.ready_at is None:
-            self.feed(ContainerSaid(container.id, m.Ready(1, 0.0)))
+            self.feed(ContainerMessage(container.id, m.Ready(1, 0.0)))
         else:
             delivery = self.random.choice(list(container.deliveries.values()))
             position = min(delivery.open) if delivery.mode == "serial" else self.random.choice(sorted(delivery.open))
             failures = [(0, int(OutputStatus.FAILURE))] if luck < 0.2 else []
             done = m.Completed([(delivery.id, position, 1)], [1], failures, [], 0.01)
-            self.feed(ContainerSaid(container.id, done, b"r"))
+            self.feed(ContainerMessage(container.id, done, b"r"))
         return True
 
     def blow(self) -> None:
@@ -261,7 +261,7 @@ class Storm:
         self.feed(StoreTroubled(""))
         for _ in range(20_000):
             if not (self.read() or self.work(well=True)):
-                if self.engine.next_deadline() > self.now + 1e6 or not self.engine.ledger.calls:
+                if self.engine.next_deadline() > self.now + 1e6 or not self.engine.state.calls:
                     return
                 self.now = max(self.now, self.engine.next_deadline())
                 self._carry_out(self.engine.tick(self.now))
@@ -289,8 +289,8 @@ def test_every_accepted_input_gets_one_result_whatever_happens(first: int) -> No
         for _ in range(150):
             storm.blow()
         storm.subside()
-        assert not storm.engine.ledger.calls, f"seed {seed}: calls that never end"
-        assert all(pool.is_empty for pool in storm.engine.ledger.pools.values())
+        assert not storm.engine.state.calls, f"seed {seed}: calls that never end"
+        assert all(pool.is_empty for pool in storm.engine.state.pools.values())
         for call_id, count in storm.accepted.items():
             call = storm.stored(call_id)
             assert call is not None, f"seed {seed}: {call_id} was accepted, and is not known"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from swell.engine.events import Persist, Tell
+from swell.engine.events import Persist, SendToClient
 from swell.model import AutoscalerChange, CallKind, ClassSpec, MethodSpec, ParameterSpec, WebSpec
 from swell.sdk.declare.parameters import encode_parameters
 from swell.wire import messages as m
@@ -30,7 +30,7 @@ def requests(diary, call_id: str, value: int) -> list[str]:
 def comes_and_goes(diary, call_id: str, value: int) -> str:
     """A request is answered, and its container leaves: the variant is idle. Return its id."""
     started = requests(diary, call_id, value)[-1].removeprefix("start ")
-    variant = diary.engine.ledger.containers[diary.id(started)].pool
+    variant = diary.engine.state.containers[diary.id(started)].pool
     diary.ready(started)
     diary.releases(call_id)
     diary.exits(started)
@@ -42,7 +42,7 @@ def deployed(diary, **options) -> None:
 
 
 def variants(diary) -> list[str]:
-    return [pool.id for pool in diary.engine.ledger.pools.values() if pool.changes]
+    return [pool.id for pool in diary.engine.state.pools.values() if pool.changes]
 
 
 def recorded(diary) -> set[str]:
@@ -186,7 +186,7 @@ def test_routes_are_not_told_again_because_of_a_variant(diary) -> None:
     diary.says(w.EdgeUp("http://127.0.0.1:1"), client=EDGE)
     deployed(diary)
     requests(diary, "fc-1", 2)
-    assert not [effect for effect in diary.last if isinstance(effect, Tell)]
+    assert not [effect for effect in diary.last if isinstance(effect, SendToClient)]
 
 
 # ---------------------------------------------------------------- what is spawned in one
@@ -383,7 +383,7 @@ def test_variants_of_a_function_that_a_version_lacks_are_forgotten(diary) -> Non
     gone = "does not exist; is its app running?"
     assert gone in diary.calls("fc-2", function=bound, method="run")[0]
     assert gone in diary.asks_for("fc-3", function=function, method="site", parameters=size(2))[0]
-    assert diary.engine.ledger.public_variants == {}
+    assert diary.engine.state.public_variants == {}
 
 
 def test_a_pinned_variant_comes_back_in_its_version(diary) -> None:
@@ -408,8 +408,8 @@ def test_nothing_is_left_of_the_variants_of_an_app_that_was_stopped(diary) -> No
     diary.stops()
     assert diary.exits("c1")[-1] == "ap-shop-1 ended"
     assert recorded(diary) == set()
-    ledger = diary.engine.ledger
-    assert (ledger.pools, ledger.public_variants) == ({}, {})
+    state = diary.engine.state
+    assert (state.pools, state.public_variants) == ({}, {})
 
 
 def test_variants_of_an_app_that_runs_with_its_client_come_back_too(diary) -> None:

@@ -110,10 +110,10 @@ def test_the_urls_of_an_app_are_told_by_name_as_long_as_something_listens(diary)
     cls = ClassSpec((MethodSpec("run"), MethodSpec("site", web=WEB)))
     diary.opens("Model.*", app="one", cls=cls)
     diary.opens("f", app="two", client=2, web=WEB)
-    app = diary.engine.ledger.apps["one"]
-    assert urls(diary.engine.ledger, app) == {}
+    app = diary.engine.state.apps["one"]
+    assert urls(diary.engine.state, app) == {}
     edge(diary)
-    assert urls(diary.engine.ledger, app) == {"Model.site": f"{URL}/one-model-site-dev"}
+    assert urls(diary.engine.state, app) == {"Model.site": f"{URL}/one-model-site-dev"}
 
 
 def test_who_has_left_is_told_no_url(diary) -> None:

@@ -11,7 +11,7 @@ import pytest
 from swell.errors import InvalidError
 from swell.runner.channel import Channel, connect
 from swell.wire import codec
-from swell.wire.messages import Completed, Drain, GaveBack, Leaving
+from swell.wire.messages import Completed, Drain, Leaving, Returned
 
 
 @pytest.fixture
@@ -76,8 +76,8 @@ def test_taking_and_sending_are_one_step(ends: Ends) -> None:
 
 def test_flush_sends_what_follows_even_if_nothing_waits(ends: Ends) -> None:
     channel, data, _ = ends
-    channel.flush(lambda: None, GaveBack(1, 2))
-    assert data.recv(100) == codec.encode(GaveBack(1, 2))
+    channel.flush(lambda: None, Returned(1, 2))
+    assert data.recv(100) == codec.encode(Returned(1, 2))
 
 
 @pytest.mark.parametrize("address", ["", "unix:", "/path", "tcp:host:1"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from swell.model import OutputStatus
 from swell.runner.in_flight import Delivery, Ledger, Turn
-from swell.wire.messages import Deliver, GaveBack
+from swell.wire.messages import Deliver, Returned
 
 TERMINATED = int(OutputStatus.TERMINATED)
 Mode = Literal["serial", "parallel", "batch"]
@@ -139,7 +139,7 @@ def test_reclaim_cuts_off_what_is_not_begun() -> None:
     ledger, runner = Ledger(), Runner()
     (turn,) = accept(ledger, deliver(5))
     ledger.claim(turn, runner)
-    assert ledger.reclaim(1) == GaveBack(1, 1)
+    assert ledger.reclaim(1) == Returned(1, 1)
     assert ledger.reclaim(1) is None
     assert ledger.claim(turn, runner) is None
 
@@ -149,13 +149,13 @@ def test_reclaim_of_a_parallel_delivery_gives_back_the_turns_not_begun() -> None
     turns = accept(ledger, deliver(4, "parallel"))
     ledger.claim(turns[0], runner)
     ledger.claim(turns[1], runner)
-    assert ledger.reclaim(1) == GaveBack(1, 2)
+    assert ledger.reclaim(1) == Returned(1, 2)
     assert [ledger.claim(turn, runner) for turn in turns] == [None] * 4
 
 
 def test_reclaim_that_overtakes_its_delivery() -> None:
     ledger = Ledger()
-    assert ledger.reclaim(1) == GaveBack(1, 0)
+    assert ledger.reclaim(1) == Returned(1, 0)
     assert ledger.reclaim(1) is None
     ledger.cancel(1, [0])
     assert accept(ledger, deliver(3)) == []
@@ -179,14 +179,14 @@ def test_drain_gives_back_now_and_from_now_on() -> None:
     (first,) = accept(ledger, deliver(3, number=1))
     accept(ledger, deliver(2, number=2))
     ledger.claim(first, runner)
-    assert ledger.drain() == [GaveBack(1, 1), GaveBack(2, 0)]
-    assert ledger.accept(deliver(2, number=3), b"xx") == GaveBack(3, 0)
+    assert ledger.drain() == [Returned(1, 1), Returned(2, 0)]
+    assert ledger.accept(deliver(2, number=3), b"xx") == Returned(3, 0)
     assert ledger.drain() == []
 
 
 def test_drain_after_an_early_reclaim_gives_back_once() -> None:
     ledger = Ledger()
-    assert ledger.reclaim(1) == GaveBack(1, 0)
+    assert ledger.reclaim(1) == Returned(1, 0)
     ledger.drain()
     assert accept(ledger, deliver(2)) == []
 

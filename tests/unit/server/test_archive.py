@@ -31,7 +31,7 @@ class House:
     def __init__(self, tmp_path: Path, **settings: float) -> None:
         self.answers: list[Callable[[], None]] = []
         self.events: list[e.Event] = []
-        self.told: list[e.Tell] = []
+        self.told: list[e.SendToClient] = []
         self.now = 100 * DAY
         self.store = MemoryStore(self.answers.append)
         self.places = Places("unix:/nowhere", tmp_path / "run", tmp_path / "data")
@@ -50,7 +50,7 @@ class House:
             self.unread.append(action)
 
     def tell(self, effect: e.Effect) -> None:
-        assert isinstance(effect, e.Tell)
+        assert isinstance(effect, e.SendToClient)
         self.told.append(effect)
 
     def keeps(self, *records: Record) -> None:
@@ -62,7 +62,7 @@ class House:
         while self.answers:
             self.answers.pop(0)()
 
-    def sends(self, first: int, last: int, *, must_have: int | None = None) -> list[e.Tell]:
+    def sends(self, first: int, last: int, *, must_have: int | None = None) -> list[e.SendToClient]:
         self.told.clear()
         self.archive.send(e.SendRecorded(3, "fc-1", first, last, must_have))
         self.answer()
@@ -100,7 +100,7 @@ def results(first: int, *payloads: bytes, blobs: tuple[int, ...] = (), call_id: 
 def test_what_is_recorded_is_sent_as_it_was_told(house: House) -> None:
     house.keeps(call(3), results(0, b"a", b"bb"), OutputsRecord("fc-1", 2, 1, [4], b"oops", [(0, 2)]))
     (told,) = house.sends(0, 3)
-    assert told == e.Tell(3, Outputs("fc-1", [(0, 1), (1, 1), (2, 1)], [1, 3, 7], [(2, 2)], []), b"abboops")
+    assert told == e.SendToClient(3, Outputs("fc-1", [(0, 1), (1, 1), (2, 1)], [1, 3, 7], [(2, 2)], []), b"abboops")
 
 
 def test_what_is_large_is_named(house: House) -> None:

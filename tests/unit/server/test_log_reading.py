@@ -16,7 +16,7 @@ from swell.backends.gpu import NvmlProvider
 from swell.backends.process.backend import ProcessBackend
 from swell.config import Settings
 from swell.engine.engine import Engine
-from swell.engine.events import ClientSaid, Event
+from swell.engine.events import ClientMessage, Event
 from swell.model import Environment, FunctionSpec, Source
 from swell.server.bundles import Bundles
 from swell.server.connection import Connection
@@ -250,7 +250,7 @@ class Server:
         raise AssertionError(event)
 
     def say(self, message: Message) -> None:
-        self.engine.handle(ClientSaid(1, message), 0.0)
+        self.engine.handle(ClientMessage(1, message), 0.0)
 
     def writes(self, *written: int) -> None:
         for number in written:

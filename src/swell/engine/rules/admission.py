@@ -12,7 +12,7 @@ from swell.engine.rules.paging import Pager, stopping
 from swell.engine.rules.results import Results
 from swell.engine.state.call import Call, Watcher
 from swell.engine.state.container import Delivery
-from swell.engine.state.engine_state import Ledger
+from swell.engine.state.engine_state import EngineState
 from swell.engine.state.history import What
 from swell.engine.state.pool import Pool
 from swell.engine.state.span import Segment, Span
@@ -41,8 +41,8 @@ TRACE_MAX = 8 << 10  #: characters
 class Intake:
     """Takes calls in and lets clients follow them."""
 
-    def __init__(self, ledger: Ledger, settler: Settler, results: Results, pager: Pager) -> None:
-        self._ledger = ledger
+    def __init__(self, state: EngineState, settler: Settler, results: Results, pager: Pager) -> None:
+        self._state = state
         self._settler = settler
         self._results = results
         self._pager = pager
@@ -51,8 +51,8 @@ class Intake:
 
     def open(self, client: int, message: OpenCall, payload: bytes, now: float) -> None:
         """Begin a call with its first inputs."""
-        ledger = self._ledger
-        known = ledger.calls.get(message.call_id)
+        state = self._state
+        known = state.calls.get(message.call_id)
         if known is not None:
             # A resend after a broken connection: same call, perhaps a new connection.
             self._accept(known, client)
@@ -60,7 +60,7 @@ class Intake:
         if message.resent and message.kind.is_async:
             self._pager.ask(message.call_id, client, message, payload)
             return
-        pool = ledger.pools.get(message.function_id)
+        pool = state.pools.get(message.function_id)
         problem = self._why_not(message, payload, pool)
         if pool is None or problem is not None:
             assert problem is not None
@@ -70,7 +70,7 @@ class Intake:
 
     def begin(self, pool: Pool, client: int, message: OpenCall, payload: bytes, now: float) -> bool:
         """Begin a call that nobody knows yet; False if the limits allow nothing of it."""
-        ledger = self._ledger
+        state = self._state
         call = Call(message.call_id, message.kind, pool, message.method, client, parent=message.parent, opened_at=now)
         offered = len(message.ends)
         count = self._admit(call, client, 0, offered)
@@ -79,10 +79,10 @@ class Intake:
         call.sealed = message.sealed and count == offered
         call.trace = message.trace
         if call.kind.is_async:
-            call.sequence = ledger.next_sequence()
+            call.sequence = state.next_sequence()
             if not pool.is_recorded:
-                ledger.keep(pool, has_calls=True)
-            ledger.persist(
+                state.keep(pool, has_calls=True)
+            state.persist(
                 CallRecord(
                     call.id,
                     call.sequence,
@@ -97,13 +97,13 @@ class Intake:
             )
             if count and call.sealed and pool.is_full:
                 self._leave_to_store(call, count, message, payload)
-                ledger.tell(client, Accepted(call.id, count))
+                state.send_to_client(client, Accepted(call.id, count))
                 return True
             if not pool.stored_calls:
                 pool.loaded_upto = call.sequence  # it and all before it are in memory
-        ledger.enroll(call)
-        ledger.bind(client, call)
-        ledger.touch(pool)  # it is not idle now, also if there are no inputs yet
+        state.enroll(call)
+        state.bind(client, call)
+        state.mark_dirty(pool)  # it is not idle now, also if there are no inputs yet
         self._take(call, 0, count, message.ends, message.blobs, payload, now)
         if call.kind.is_async:
             self._accept(call, client)
@@ -112,7 +112,7 @@ class Intake:
 
     def _why_not(self, message: OpenCall, payload: bytes, pool: Pool | None) -> Error | None:
         """Return why a call cannot begin."""
-        if self._ledger.is_stopping:
+        if self._state.is_stopping:
             return stopping()
         if pool is None or pool.app.closing or pool.is_retired:
             return NotFoundError(f"function {message.function_id} {_what_is_wrong(pool)}")
@@ -129,16 +129,16 @@ class Intake:
             problem = f"{message.call_id} names parameters of a class, which only a request of a web function may"
         if problem:
             return InvalidError(problem)
-        if message.kind.is_async and self._ledger.store_trouble:
-            return ServiceError(f"nothing can be spawned: {self._ledger.store_trouble}")
+        if message.kind.is_async and self._state.store_trouble:
+            return ServiceError(f"nothing can be spawned: {self._state.store_trouble}")
         return None
 
     def put(self, client: int, message: PutInputs, payload: bytes, now: float) -> None:
         """Take more inputs of a call."""
-        call = self._ledger.calls.get(message.call_id)
+        call = self._state.calls.get(message.call_id)
         if call is None:
             gone = NotFoundError(f"call {message.call_id} is not open; its app may have stopped")
-            self.refuse(client, message.call_id, message.first, stopping() if self._ledger.is_stopping else gone)
+            self.refuse(client, message.call_id, message.first, stopping() if self._state.is_stopping else gone)
             return
         if call.cancelled:
             return
@@ -158,13 +158,13 @@ class Intake:
         self._take(call, message.first, count, message.ends, message.blobs, payload, now)
         if call.kind.is_async:
             if count or call.sealed:
-                self._ledger.persist(CallGrown(call.id, call.accepted, call.sealed))
+                self._state.persist(CallGrown(call.id, call.accepted, call.sealed))
             self._accept(call, client)
         self._results.end_if_finished(call, now)
 
     def _admit(self, call: Call, client: int, first: int, offered: int) -> int:
         """Return how many of some inputs the limits allow, and refuse the rest."""
-        pool, is_async, settings = call.pool, call.kind.is_async, self._ledger.settings
+        pool, is_async, settings = call.pool, call.kind.is_async, self._state.settings
         admitted = admit(
             settings,
             is_async=is_async,
@@ -191,67 +191,67 @@ class Intake:
         call.add_pending(count)
         pool = call.pool
         if call.kind.is_async:
-            self._ledger.persist(SpanRecord(call.id, first, ends, payload, blobs))
+            self._state.persist(SpanRecord(call.id, first, ends, payload, blobs))
             at_hand = call.at_hand - count
-            settings = self._ledger.settings
+            settings = self._state.settings
             if call.stored or (
                 at_hand and (at_hand >= settings.backlog_inputs_max or pool.bytes_at_hand >= settings.backlog_bytes_max)
             ):
                 call.stored += count
                 pool.note_thin(call)
                 call.diary.note(now, What.STORED, first, count)
-                self._ledger.touch(pool)
+                self._state.mark_dirty(pool)
                 return
             pool.bytes_at_hand += len(payload)
             call.tail = first + count
         segment = Segment(first, ends, payload, frozenset(blobs))
         pool.backlog.add(Span(call, segment, first, first + count, queued_at=now))
         call.diary.note(now, What.ACCEPTED, first, count)
-        self._ledger.touch(pool)
+        self._state.mark_dirty(pool)
 
     def _leave_to_store(self, call: Call, count: int, message: OpenCall, payload: bytes) -> None:
         """Write a whole call down and forget it: there are enough in memory, and its turn will come."""
         pool = call.pool
-        self._ledger.persist(SpanRecord(call.id, 0, message.ends, payload, message.blobs))
+        self._state.persist(SpanRecord(call.id, 0, message.ends, payload, message.blobs))
         pool.stored_calls += 1
         pool.stored_inputs += count
         pool.pending[True] += count
         pool.accepted += count
 
     def _accept(self, call: Call, client: int) -> None:
-        self._ledger.tell(client, Accepted(call.id, call.accepted))
+        self._state.send_to_client(client, Accepted(call.id, call.accepted))
 
     def refuse(self, client: int, call_id: str, first: int, error: Error) -> None:
         """Tell a client that inputs of a call, from one on, are not accepted."""
         code, text, fields = to_wire(error)
         retry_after_s = error.retry_after_s if isinstance(error, ResourceExhausted) else None
-        self._ledger.tell(client, Refused(call_id, first, code, text, fields, retry_after_s))
+        self._state.send_to_client(client, Refused(call_id, first, code, text, fields, retry_after_s))
 
     # ------------------------------------------------------------ following
 
     def watch(self, client: int, message: Watch) -> None:
         """Send a client the outputs of a call, those there are and those to come."""
-        ledger = self._ledger
-        call = ledger.calls.get(message.call_id)
+        state = self._state
+        call = state.calls.get(message.call_id)
         if call is None:
             self._pager.ask(message.call_id, client, message)
             return
         if not call.kind.is_async:
             text = f"call {call.id} is not a spawned call: its results go to its caller alone"
-            ledger.tell(client, Failed(message.request, NotFoundError.code, text))
+            state.send_to_client(client, Failed(message.request, NotFoundError.code, text))
             return
         first, last = max(0, message.first), min(message.last, call.accepted)
         if message.is_poll:
             then, request = _description(message.request, call), message.request
-            ledger.emit(SendRecorded(client, call.id, first, last, then=then, request=request))
+            state.emit(SendRecorded(client, call.id, first, last, then=then, request=request))
             return
-        ledger.emit(SendRecorded(client, call.id, first, last, request=message.request))
+        state.emit(SendRecorded(client, call.id, first, last, request=message.request))
         call.watchers.append(Watcher(client, message.request, message.first, message.last))
-        ledger.bind(client, call)
+        state.bind(client, call)
 
     def unwatch(self, client: int, message: Unwatch) -> None:
         """Stop sending outputs of a call to a client."""
-        call = self._ledger.calls.get(message.call_id)
+        call = self._state.calls.get(message.call_id)
         if call is None:
             self._pager.unask(message.call_id, client, message.request)
         else:
@@ -259,11 +259,11 @@ class Intake:
 
     def describe(self, client: int, message: DescribeCall) -> None:
         """Tell what is known of a call."""
-        call = self._ledger.calls.get(message.call_id)
+        call = self._state.calls.get(message.call_id)
         if call is None:
             self._pager.ask(message.call_id, client, message)
             return
-        self._ledger.tell(client, _description(message.request, call))
+        self._state.send_to_client(client, _description(message.request, call))
 
     # ------------------------------------------------------------ ending
 
@@ -284,7 +284,7 @@ class Intake:
                 container.resist_until = now
                 call.pool.arm("resist", now)
         self._results.end_if_finished(call, now)
-        self._ledger.touch(call.pool)
+        self._state.mark_dirty(call.pool)
 
     def _cancel_running(self, call: Call, delivery: Delivery, text: bytes, now: float) -> bool:
         positions = [p for p in delivery.positions_of(call) if p in delivery.open and p not in delivery.void]
@@ -299,21 +299,21 @@ class Intake:
 
     def lags(self, client: int, is_lagging: bool) -> None:
         """A client does not read its results, so that none are made for it; or it reads again."""
-        ledger = self._ledger
-        calls = ledger.calls_of.get(client, {}).values()
+        state = self._state
+        calls = state.calls_of.get(client, {}).values()
         if is_lagging:
-            ledger.lagging.add(client)
-            ledger.hold_if_told(client, calls)
+            state.lagging.add(client)
+            state.hold_if_told(client, calls)
         else:
-            ledger.lagging.discard(client)
+            state.lagging.discard(client)
             for call in calls:
                 call.pool.backlog.let_go(call)
-                ledger.touch(call.pool)
+                state.mark_dirty(call.pool)
 
     def client_gone(self, client: int, now: float) -> None:
         """A client's connection ended: its synchronous calls end with it, what it watched goes on unwatched."""
-        self._ledger.lagging.discard(client)
-        for call in list(self._ledger.calls_of.pop(client, {}).values()):
+        self._state.lagging.discard(client)
+        for call in list(self._state.calls_of.pop(client, {}).values()):
             call.watchers = [watcher for watcher in call.watchers if watcher.client != client]
             if call.client != client:
                 continue
@@ -322,7 +322,7 @@ class Intake:
             elif not call.sealed:
                 # What was accepted is done; more will not come.
                 call.sealed = True
-                self._ledger.persist(CallGrown(call.id, call.accepted, sealed=True))
+                self._state.persist(CallGrown(call.id, call.accepted, sealed=True))
                 self._results.end_if_finished(call, now)
 
 

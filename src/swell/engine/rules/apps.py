@@ -18,7 +18,7 @@ from swell.engine.rules.scale import Scaler
 from swell.engine.rules.schedules import Schedules
 from swell.engine.rules.unchanged import unchanged
 from swell.engine.state.app import App
-from swell.engine.state.engine_state import Ledger
+from swell.engine.state.engine_state import EngineState
 from swell.engine.state.pool import Pool
 from swell.errors import Error, InvalidError, NotFoundError, to_wire
 from swell.escaping import one_line
@@ -50,8 +50,8 @@ REASON_MAX = 1_000  #: characters that are kept of why a client closes its app; 
 class Apps:
     """Opens and closes apps and answers what clients ask about functions."""
 
-    def __init__(self, ledger: Ledger, intake: Intake, scaler: Scaler, schedules: Schedules) -> None:
-        self._ledger = ledger
+    def __init__(self, state: EngineState, intake: Intake, scaler: Scaler, schedules: Schedules) -> None:
+        self._state = state
         self._intake = intake
         self._scaler = scaler
         self._schedules = schedules
@@ -60,8 +60,8 @@ class Apps:
 
     def open(self, client: int, message: OpenApp, bundle: bytes, now: float) -> None:
         """Create an app and its pools, or fail without a trace."""
-        ledger = self._ledger
-        app = ledger.apps.get(message.app_id)
+        state = self._state
+        app = state.apps.get(message.app_id)
         if app is None:
             try:
                 check_text(message.name, "App name")
@@ -73,16 +73,16 @@ class Apps:
             kind = AppKind.DETACHED if message.detach else AppKind.EPHEMERAL
             deployment = Deployment(message.app_id, int(kind.is_lasting), tuple(specs), message.environment, now)
             app = App(message.name, kind, client, deployment, now)
-            ledger.apps[app.id] = app
+            state.apps[app.id] = app
             if kind.is_lasting:
-                ledger.persist(app.record())
-                ledger.persist(deployment)
+                state.persist(app.record())
+                state.persist(deployment)
                 if bundle:
-                    ledger.persist(BundleRecord(message.environment.bundle, bundle))
+                    state.persist(BundleRecord(message.environment.bundle, bundle))
             for spec in specs:
                 self.add_pool(app, spec, deployment, key=spec.name)
-                app.function_ids[spec.name] = ledger.function_id(app.id, spec.name)
-        ledger.tell(client, AppOpened(message.request, app.id, dict(app.function_ids)))
+                app.function_ids[spec.name] = state.function_id(app.id, spec.name)
+        state.send_to_client(client, AppOpened(message.request, app.id, dict(app.function_ids)))
 
     def checked(self, specs: list[FunctionSpec], app_id: str, client: int, now: float) -> list[FunctionSpec]:
         """Return specs as they will be run, or raise what makes one impossible."""
@@ -92,49 +92,49 @@ class Apps:
             raise InvalidError(f"{one_line(name):.200}: two functions of one app have this name; rename one of them")
         if label := _repeated(label for spec in specs for label in _labels(spec)):
             raise InvalidError(f"two web functions of one app ask for the label {label!r:.200}; give one another label")
-        with unchanged(self._ledger):
+        with unchanged(self._state):
             return [self._checked(spec, app_id, client, now) for spec in specs]
 
     def _checked(self, spec: FunctionSpec, app_id: str, client: int, now: float) -> FunctionSpec:
         unsound = unsoundness(spec) or (schedule_unsoundness(spec.schedule, now) if spec.schedule else "")
         if unsound:
             raise InvalidError(f"{one_line(spec.name):.200}: {unsound}")
-        why = never_fits(self._ledger.rooms(), spec.resources)
+        why = never_fits(self._state.rooms(), spec.resources)
         if not why:
             return spec
         on_cpu = replace(spec, resources=replace(spec.resources, gpu=()))
-        may_fall_back = spec.resources.gpu and self._ledger.settings.gpu_fallback == "cpu"
-        if may_fall_back and not never_fits(self._ledger.rooms(), on_cpu.resources):
+        may_fall_back = spec.resources.gpu and self._state.settings.gpu_fallback == "cpu"
+        if may_fall_back and not never_fits(self._state.rooms(), on_cpu.resources):
             text = f"{spec.name}: {why}; running on the CPU instead (gpu_fallback = cpu)"
-            self._ledger.tell(client, Notice(app_id, text))
+            self._state.send_to_client(client, Notice(app_id, text))
             return on_cpu
         hint = ", or set gpu_fallback = cpu to run without" if spec.resources.gpu else ""
         raise InvalidError(f"{spec.name}: {why}{hint}")
 
     def varied(self, base: FunctionSpec, changes: bytes, app: App, client: int, now: float) -> FunctionSpec:
         """Return a variant of a function as it will be run, or raise what makes it impossible."""
-        with unchanged(self._ledger):
+        with unchanged(self._state):
             return self._checked(apply_changes(base, changes), app.id, client, now)
 
     def add_pool(
         self, app: App, spec: FunctionSpec, deployment: Deployment, *, key: str, is_pinned: bool = False
     ) -> None:
         """Give a function its pool. `key` tells it from the others of its app."""
-        ledger = self._ledger
-        pool = Pool(ledger.function_id(app.id, key), app, spec, ledger.settings, deployment)
+        state = self._state
+        pool = Pool(state.function_id(app.id, key), app, spec, state.settings, deployment)
         pool.is_pinned = is_pinned
         self._schedules.begin(pool)
-        ledger.add_pool(pool)
-        ledger.keep(pool)
-        ledger.routes_changed = True
+        state.add_pool(pool)
+        state.keep(pool)
+        state.routes_changed = True
 
     # ------------------------------------------------------------ closing
 
     def close(self, client: int, message: CloseApp, now: float) -> None:
         """Stop an app; the client hears when nothing of it is left."""
-        app = self._ledger.apps.get(message.app_id)
+        app = self._state.apps.get(message.app_id)
         if app is None:
-            self._ledger.tell(client, Done(message.request))
+            self._state.send_to_client(client, Done(message.request))
             return
         if message.when_idle and app.kind.is_lasting:
             text = f"app {app.id} may outlive this server, which then would not know that it is to end: stop it at once"
@@ -152,22 +152,22 @@ class Apps:
             app.is_retiring = True
             for pool in app.pools.values():
                 pool.run_next(None)
-            self._ledger.routes_changed = True
+            self._state.routes_changed = True
             self.end_if_idle(app, now)
 
     def stop(self, app: App, now: float, why: str) -> None:
         """End an app's calls and let its containers leave."""
         if not app.closing:
             app.closing = True
-            if self._ledger.app_names.get(app.name) == app.id:
-                del self._ledger.app_names[app.name]
-            for call in [call for call in self._ledger.calls.values() if call.pool.app is app]:
+            if self._state.app_names.get(app.name) == app.id:
+                del self._state.app_names[app.name]
+            for call in [call for call in self._state.calls.values() if call.pool.app is app]:
                 self._intake.cancel(call, now, why=why)
             stored = tuple(pool.id for pool in app.pools.values() if pool.stored_calls)
             if stored:
-                self._ledger.persist(CallsCancelled(stored, why, now))
+                self._state.persist(CallsCancelled(stored, why, now))
             if app.kind.is_lasting:
-                self._ledger.persist(app.record(stopped_at=now))
+                self._state.persist(app.record(stopped_at=now))
             self._let_go(app, now)
         self.end_if_empty(app)
 
@@ -175,42 +175,42 @@ class Apps:
         """Let an app's containers leave; its spawned calls go on with the next server, its other calls end."""
         if not app.closing:
             app.closing = app.suspended = True
-            for call in [call for call in self._ledger.calls.values() if call.pool.app is app]:
+            for call in [call for call in self._state.calls.values() if call.pool.app is app]:
                 if not call.kind.is_async:
                     self._intake.cancel(call, now, why=why)
             self._let_go(app, now)
         self.end_if_empty(app)
 
     def _let_go(self, app: App, now: float) -> None:
-        self._ledger.routes_changed = True
+        self._state.routes_changed = True
         for pool in app.pools.values():
-            self._ledger.starved.pop(pool.id, None)
+            self._state.blocked.pop(pool.id, None)
             for container in list(pool.containers.values()):
                 self._scaler.drain(container, now)
 
     def end_if_empty(self, app: App) -> None:
         """Forget a closing app once its last container is gone."""
-        ledger = self._ledger
-        if not app.closing or app.id not in ledger.apps or any(pool.containers for pool in app.pools.values()):
+        state = self._state
+        if not app.closing or app.id not in state.apps or any(pool.containers for pool in app.pools.values()):
             return
-        del ledger.apps[app.id]
+        del state.apps[app.id]
         for pool in app.pools.values():
             for call in list(pool.spawned.values()):  # of a suspended app: the store has it
-                ledger.unbind(call)
-            ledger.forget(pool)
+                state.unbind(call)
+            state.forget(pool)
             if not app.suspended:
-                ledger.discard(pool)
+                state.discard(pool)
         for function_id in list(app.dormant):
-            ledger.remove_dormant(app, function_id)
+            state.remove_dormant(app, function_id)
             if app.kind.is_lasting and not app.suspended:
-                ledger.persist(FunctionGone(function_id))
+                state.persist(FunctionGone(function_id))
         for client, request in app.closers:
-            ledger.tell(client, Done(request))
-        ledger.emit(AppEnded(app.id))
+            state.send_to_client(client, Done(request))
+        state.emit(AppEnded(app.id))
 
     def client_gone(self, client: int, now: float) -> None:
         """A client's connection ended: so do the apps that live as long as it does."""
-        for app in list(self._ledger.apps.values()):
+        for app in list(self._state.apps.values()):
             app.closers = [closer for closer in app.closers if closer[0] != client]
             if app.owner != client:
                 continue
@@ -239,7 +239,7 @@ class Apps:
         stats = Stats(
             message.request, pool.pending_total, len(pool.containers), pool.running_total, slots * pool.batch_size
         )
-        self._ledger.tell(client, stats)
+        self._state.send_to_client(client, stats)
 
     def update_autoscaler(self, client: int, message: UpdateAutoscaler) -> None:
         """Merge a change into the run-time layer, unless what comes out is invalid; answer with what is in force."""
@@ -253,13 +253,13 @@ class Apps:
             return
         if pool.override != override:
             pool.set_override(override)
-            self._ledger.keep(pool)
-        self._ledger.touch(pool)
+            self._state.keep(pool)
+        self._state.mark_dirty(pool)
         state = AutoscalerState(message.request, pool.settings, pool.spec.autoscaler, pool.override)
-        self._ledger.tell(client, state)
+        self._state.send_to_client(client, state)
 
     def _pool(self, client: int, request: int, function_id: str) -> Pool | None:
-        pool = self._ledger.pools.get(function_id)
+        pool = self._state.pools.get(function_id)
         if pool is None:
             text = f"function {function_id} does not exist; is its app running?"
             self.fail(client, request, NotFoundError(text))
@@ -267,7 +267,7 @@ class Apps:
 
     def fail(self, client: int, request: int, error: Error) -> None:
         """Tell a client why its request cannot be met."""
-        self._ledger.tell(client, Failed(request, *to_wire(error)))
+        self._state.send_to_client(client, Failed(request, *to_wire(error)))
 
 
 def check_environment(environment: Environment) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from swell.engine.rules.results import Results, Run, Settled
 from swell.engine.state.call import Call
 from swell.engine.state.container import LEASE, Container, Delivery, Lease
-from swell.engine.state.engine_state import Ledger
+from swell.engine.state.engine_state import EngineState
 from swell.engine.state.history import What
 from swell.engine.state.span import Segment, Span
 from swell.engine.state.stream import Stream
@@ -19,7 +19,7 @@ from swell.model import CallKind, MemoryExcess, OutputStatus, Resources
 from swell.policy.retry import retry_delay
 from swell.policy.sizing import learn_service
 from swell.records import AttemptRecord
-from swell.wire.messages import Cancel, Completed, GaveBack, Items, ItemsTaken, Outputs, TakeItems, Yielded
+from swell.wire.messages import Cancel, Completed, Items, ItemsTaken, Outputs, Returned, TakeItems, Yielded
 
 __all__ = ["ProtocolError", "Settler", "settled_in"]
 
@@ -38,8 +38,8 @@ class ProtocolError(Exception):
 class Settler:
     """Ends inputs, or sends them round again."""
 
-    def __init__(self, ledger: Ledger, results: Results) -> None:
-        self._ledger = ledger
+    def __init__(self, state: EngineState, results: Results) -> None:
+        self._state = state
         self._results = results
 
     # ------------------------------------------------------------ what containers report
@@ -47,7 +47,7 @@ class Settler:
     def completed(self, container: Container, message: Completed, payload: bytes, now: float) -> None:
         """A container reports results."""
         pool = container.pool
-        self._ledger.touch(pool)
+        self._state.mark_dirty(pool)
         _check_shape(message, payload)
         self._learn(container, message, now)
         runs = None if message.failures else _runs(container, message)
@@ -112,7 +112,7 @@ class Settler:
         """
         call, _, index = delivery.locate(position)
         crashes = call.crashes[index] = call.crashes.get(index, 0) + 1
-        if crashes >= self._ledger.settings.poison_crashes_max:
+        if crashes >= self._state.settings.poison_crashes_max:
             return False
         self._record_attempt(call, index, 0.0)
         return True
@@ -131,23 +131,23 @@ class Settler:
         known = stream.extend(delivery, message.position, len(message.ends))
         if known == len(message.ends):
             # Its consumer has taken these already and will not say so again.
-            self._ledger.order(container, ItemsTaken(delivery.id, message.position, stream.produced))
+            self._state.send_to_container(container, ItemsTaken(delivery.id, message.position, stream.produced))
             return
         ends = message.ends
         if known:
             base = ends[known - 1]
             ends, payload = [end - base for end in ends[known:]], payload[base:]
-        self._ledger.tell(call.client, Items(call.id, index, ends), payload)
+        self._state.send_to_client(call.client, Items(call.id, index, ends), payload)
 
     def items_taken(self, message: TakeItems) -> None:
         """Pass on how far the consumer of a generator has come."""
-        call = self._ledger.calls.get(message.call_id)
+        call = self._state.calls.get(message.call_id)
         stream = call.streams.get(message.index) if call is not None else None
         if stream is not None and stream.delivery is not None and stream.position in stream.delivery.open:
             taken = ItemsTaken(stream.delivery.id, stream.position, message.count)
-            self._ledger.order(stream.delivery.container, taken)
+            self._state.send_to_container(stream.delivery.container, taken)
 
-    def gave_back(self, container: Container, message: GaveBack, now: float) -> None:
+    def gave_back(self, container: Container, message: Returned, now: float) -> None:
         """A container returns inputs that it never started: no attempt is counted."""
         container.reclaiming = False
         delivery = container.deliveries.get(message.delivery)
@@ -157,7 +157,7 @@ class Settler:
             delivery.open -= ended
             delivery.void -= ended
             self.requeue(delivery, back - ended, now)
-        self._ledger.touch(container.pool)
+        self._state.mark_dirty(container.pool)
 
     # ------------------------------------------------------------ what the edge reports
 
@@ -177,24 +177,24 @@ class Settler:
     def freed(self, call_id: str, lease: Lease, now: float) -> None:
         """The slot of a request is free; what there was to say of its end has been said."""
         delivery, position, _ = lease
-        del self._ledger.leases[call_id]
+        del self._state.leases[call_id]
         delivery.open.discard(position)
         delivery.void.discard(position)
         self._close_if_empty(delivery, now)
-        self._ledger.touch(delivery.container.pool)
+        self._state.mark_dirty(delivery.container.pool)
 
     # ------------------------------------------------------------ what the engine decides
 
     def void(self, delivery: Delivery, positions: Sequence[int], *, now: float) -> None:
         """Take running inputs away from their container, which is told to stop them and may take its time."""
-        ledger, container = self._ledger, delivery.container
+        state, container = self._state, delivery.container
         for position in positions:
             call, _, _ = delivery.locate(position)
             call.add_running(-1)
         delivery.void.update(positions)
         if delivery.mode != LEASE:  # else it is the edge that stops them, when it hears of their end
-            ledger.order(container, Cancel(delivery.id, list(positions)))
-        container.resist_until = min(container.resist_until, now + ledger.settings.cancel_grace_s)
+            state.send_to_container(container, Cancel(delivery.id, list(positions)))
+        container.resist_until = min(container.resist_until, now + state.settings.cancel_grace_s)
         container.pool.arm("resist", container.resist_until)
 
     def fail_attempt(self, delivery: Delivery, position: int, status: OutputStatus, text: str, now: float) -> None:
@@ -213,7 +213,7 @@ class Settler:
             now: the time.
             excess: what it was killed for, if that was the memory it used.
         """
-        limit = self._ledger.settings.poison_crashes_max
+        limit = self._state.settings.poison_crashes_max
         held = list(container.deliveries.values())
         was_alone = container.holds == 1
         for delivery in reversed(held):
@@ -271,7 +271,7 @@ class Settler:
         """Requests have lost their container: they fail, since nobody knows what they have done there."""
         for position in sorted(delivery.open):
             call, segment, index = delivery.locate(position)
-            del self._ledger.leases[call.id]
+            del self._state.leases[call.id]
             if position not in delivery.void:
                 call.add_running(-1)
                 text = f"its container is gone: {reason}; a request is not run twice"
@@ -312,7 +312,7 @@ class Settler:
             alone_after: crashes after which a suspect of several that ran at once has to run alone.
         """
         runs: list[Span] = []
-        alone_after = min(alone_after, self._ledger.settings.poison_crashes_max)
+        alone_after = min(alone_after, self._state.settings.poison_crashes_max)
         for position in sorted(positions):
             call, segment, index = delivery.locate(position)
             delivery.open.discard(position)
@@ -357,7 +357,7 @@ class Settler:
         if call.kind is CallKind.WEB:
             return False
         failures = call.failures[index] = call.failures.get(index, 0) + 1
-        delay = retry_delay(call.pool.spec.retry, failures, self._ledger.settings.retry_delay_min_s)
+        delay = retry_delay(call.pool.spec.retry, failures, self._state.settings.retry_delay_min_s)
         if delay is None:
             del call.failures[index]
             return False
@@ -374,7 +374,7 @@ class Settler:
         """Write down what is behind an input of a spawned call that goes round again."""
         if call.kind.is_async:
             failures, crashes = call.failures.get(index, 0), call.crashes.get(index, 0)
-            self._ledger.persist(AttemptRecord(call.id, index, failures, crashes, not_before))
+            self._state.persist(AttemptRecord(call.id, index, failures, crashes, not_before))
 
     def _close_if_empty(self, delivery: Delivery, now: float) -> None:
         container = delivery.container
@@ -387,9 +387,9 @@ class Settler:
             container.pool.has_none(container)
             container.exclusive = container.reclaiming = container.stalled = False
             container.resist_until = container.work_due = float("inf")
-            for pool in self._ledger.starved.values():
+            for pool in self._state.blocked.values():
                 if not pool.live:
-                    self._ledger.touch(pool)  # what is idle now may make room for it
+                    self._state.mark_dirty(pool)  # what is idle now may make room for it
         elif following.mode == "serial":
             following.since = now
 

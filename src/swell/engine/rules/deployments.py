@@ -18,7 +18,7 @@ from swell.engine.rules.scale import Scaler
 from swell.engine.rules.schedules import Schedules
 from swell.engine.rules.variants import Variants, base_id, pinned_key
 from swell.engine.state.app import App
-from swell.engine.state.engine_state import Ledger
+from swell.engine.state.engine_state import EngineState
 from swell.engine.state.pool import Pool
 from swell.errors import ConflictError, Error, InternalError, InvalidError, NotFoundError, ServiceError
 from swell.model import AppKind, AutoscalerSettings, Deployment, Environment, FunctionSpec, Provenance, Strategy
@@ -45,8 +45,10 @@ NO_ENVIRONMENT = Environment("", "", ())
 class Deployments:
     """Makes versions live, and finds what is."""
 
-    def __init__(self, ledger: Ledger, apps: Apps, variants: Variants, scaler: Scaler, schedules: Schedules) -> None:
-        self._ledger = ledger
+    def __init__(
+        self, state: EngineState, apps: Apps, variants: Variants, scaler: Scaler, schedules: Schedules
+    ) -> None:
+        self._state = state
         self._apps = apps
         self._variants = variants
         self._scaler = scaler
@@ -77,11 +79,11 @@ class Deployments:
         elif _is_same(app.deployment, deployment) and app.tags == message.tags:
             self._drop_overrides(app)
             ids = dict(app.function_ids)
-            self._ledger.tell(client, Deployed(message.request, app.id, app.deployment.version, ids, 0.0))
+            self._state.send_to_client(client, Deployed(message.request, app.id, app.deployment.version, ids, 0.0))
             return
         app.tags = message.tags
         if bundle:
-            self._ledger.persist(BundleRecord(message.environment.bundle, bundle))
+            self._state.persist(BundleRecord(message.environment.bundle, bundle))
         self._publish(client, message, app, deployment, renewed=renewed, now=now)
 
     def _drop_overrides(self, app: App) -> None:
@@ -89,21 +91,21 @@ class Deployments:
         for pool in app.pools.values():
             if pool.override != AutoscalerSettings():
                 pool.set_override(AutoscalerSettings())
-                self._ledger.keep(pool)
-                self._ledger.touch(pool)
+                self._state.keep(pool)
+                self._state.mark_dirty(pool)
         self._variants.drop_overrides(app)
 
     def _check_new(self, app_id: str, name: str) -> None:
         check_object_name(name, "App")
         if problem := id_problem(app_id, "an app"):
             raise InvalidError(problem)
-        if app_id in self._ledger.apps:
+        if app_id in self._state.apps:
             raise ConflictError(f"{app_id} is the id of another app: mint a new one")
 
     def _create(self, name: str, deployment: Deployment, now: float) -> App:
         app = App(name, AppKind.DEPLOYED, None, deployment, now)
-        self._ledger.apps[app.id] = app
-        self._ledger.app_names[name] = app.id
+        self._state.apps[app.id] = app
+        self._state.app_names[name] = app.id
         return app
 
     def _publish(
@@ -117,12 +119,12 @@ class Deployments:
         now: float,
     ) -> None:
         """Make a version live. `renewed` has what each pool runs from then on, checked before anything changes."""
-        ledger = self._ledger
+        state = self._state
         app.deployment = deployment
-        ledger.persist(deployment)
-        ledger.persist(app.record())
+        state.persist(deployment)
+        state.persist(app.record())
         specs = {spec.name: spec for spec in deployment.functions}
-        app.function_ids = {name: ledger.function_id(app.id, name) for name in specs}
+        app.function_ids = {name: state.function_id(app.id, name) for name in specs}
         for pool in list(app.pools.values()):
             if pool.is_pinned:
                 continue
@@ -136,9 +138,9 @@ class Deployments:
             if pool_id not in app.pools:
                 self._apps.add_pool(app, specs[name], deployment, key=name)
         self._drop_overrides(app)
-        ledger.routes_changed = True
+        state.routes_changed = True
         ids = dict(app.function_ids)
-        ledger.tell(client, Deployed(message.request, app.id, deployment.version, ids, deployment.deployed_at))
+        state.send_to_client(client, Deployed(message.request, app.id, deployment.version, ids, deployment.deployed_at))
 
     def _renewed(
         self, app: App, specs: Iterable[FunctionSpec], client: int, now: float
@@ -171,16 +173,16 @@ class Deployments:
             pool.become(spec, deployment)
         if not keeps_step:  # else it may be due at this very moment
             self._schedules.begin(pool)
-        self._ledger.keep(pool)
-        self._ledger.touch(pool)
+        self._state.keep(pool)
+        self._state.mark_dirty(pool)
 
     def _retire(self, pool: Pool) -> None:
         """Let a pool that the live version does not have finish what it has."""
         if not pool.is_retired:
             pool.set_retired(True)
             pool.next_run = None
-            self._ledger.keep(pool)
-            self._ledger.touch(pool)
+            self._state.keep(pool)
+            self._state.mark_dirty(pool)
 
     def wither(self, pool: Pool, now: float) -> None:
         """Forget a retired pool once it has nothing left to do."""
@@ -190,8 +192,8 @@ class Deployments:
             self._scaler.drain(container, now)
         if not pool.containers:
             del pool.app.pools[pool.id]
-            self._ledger.forget(pool)
-            self._ledger.discard(pool)
+            self._state.forget(pool)
+            self._state.discard(pool)
 
     # ------------------------------------------------------------ a former version
 
@@ -228,12 +230,12 @@ class Deployments:
         waiting = self._waiting.setdefault((app.id, version), [])
         waiting.append((client, message))
         if len(waiting) == 1:
-            self._ledger.emit(ReadDeployment(app.id, version))
+            self._state.emit(ReadDeployment(app.id, version))
 
     def read(self, event: DeploymentRead, now: float) -> None:
         """Go on with what waited for a version to be read."""
         for client, message in self._waiting.pop((event.app_id, event.version), []):
-            app, found = self._ledger.apps.get(event.app_id), event.deployment
+            app, found = self._state.apps.get(event.app_id), event.deployment
             if app is None or app.closing:
                 text = f"{message.app} was stopped in the meantime"
                 self._apps.fail(client, message.request, NotFoundError(text))
@@ -266,14 +268,14 @@ class Deployments:
     # ------------------------------------------------------------ finding
 
     def _deployed(self, name: str) -> App | None:
-        return self._ledger.apps.get(self._ledger.app_names.get(name, ""))
+        return self._state.apps.get(self._state.app_names.get(name, ""))
 
     def _find(self, client: int, request: int, name: str) -> App | None:
         """Return the deployed app of a name or id; None after telling the client that there is none."""
-        app = self._deployed(name) or self._ledger.apps.get(name)
+        app = self._deployed(name) or self._state.apps.get(name)
         if app is not None and app.kind is AppKind.DEPLOYED and not app.closing:
             return app
-        error = NotFoundError(f"No App with name {name!r} is deployed{_near(name, self._ledger.app_names)}")
+        error = NotFoundError(f"No App with name {name!r} is deployed{_near(name, self._state.app_names)}")
         self._apps.fail(client, request, error)
         return None
 
@@ -287,17 +289,19 @@ class Deployments:
                 self._apps.fail(client, message.request, error)
                 return
             app = self._create(message.app, Deployment(message.create_as, 0, (), NO_ENVIRONMENT, now), now)
-            self._ledger.persist(app.record())
+            self._state.persist(app.record())
         app = app or self._find(client, message.request, message.app)
         if app is not None:
-            self._ledger.tell(client, AppFound(message.request, app.id, app.name, app.deployment.version, app.tags))
+            self._state.send_to_client(
+                client, AppFound(message.request, app.id, app.name, app.deployment.version, app.tags)
+            )
 
     def find_function(self, client: int, message: FindFunction) -> None:
         """Tell a client the id of a function of a deployed app."""
         app = self._deployed(message.app)
         kind, name = _kind_of(message.name)
         if app is None or app.closing:
-            near = _near(message.app, self._ledger.app_names)
+            near = _near(message.app, self._state.app_names)
             text = f"Lookup failed for {kind} {name!r}: no App with name {message.app!r} is deployed{near}"
             self._apps.fail(client, message.request, NotFoundError(text))
         elif not message.version:
@@ -314,12 +318,12 @@ class Deployments:
         """Give every function of a version a pool that keeps that version."""
         for spec in deployment.functions:
             key = pinned_key(spec.name, deployment.version)
-            if self._ledger.function_id(app.id, key) not in app.pools:
+            if self._state.function_id(app.id, key) not in app.pools:
                 alone = replace(spec, autoscaler=replace(spec.autoscaler, min_containers=None), schedule=None)
                 self._apps.add_pool(app, alone, deployment, key=key, is_pinned=True)
 
     def _tell_pinned(self, client: int, message: FindFunction, app: App) -> None:
-        pool_id = self._ledger.function_id(app.id, pinned_key(message.name, message.version))
+        pool_id = self._state.function_id(app.id, pinned_key(message.name, message.version))
         self._tell_found(client, message, app.pools.get(pool_id), app)
 
     def _tell_found(self, client: int, message: FindFunction, pool: Pool | None, app: App) -> None:
@@ -328,15 +332,15 @@ class Deployments:
             self._apps.fail(client, message.request, error)
             return
         spec = replace(pool.spec, source=replace(pool.spec.source, pickled=b""))
-        self._ledger.tell(client, FunctionFound(message.request, app.id, pool.id, pool.version, spec))
+        self._state.send_to_client(client, FunctionFound(message.request, app.id, pool.id, pool.version, spec))
 
     # ------------------------------------------------------------ the rest of an app's life
 
     def stop(self, client: int, message: StopApp, now: float) -> None:
         """Stop an app for good; the client hears when nothing of it is left."""
-        app = self._deployed(message.app) or self._ledger.apps.get(message.app)
+        app = self._deployed(message.app) or self._state.apps.get(message.app)
         if app is None:
-            near = _near(message.app, self._ledger.app_names)
+            near = _near(message.app, self._state.app_names)
             text = f"No App with name {message.app!r} runs here; it may be stopped already{near}"
             self._apps.fail(client, message.request, NotFoundError(text))
             return
@@ -353,51 +357,51 @@ class Deployments:
                 self._apps.fail(client, message.request, error)
                 return
             app.tags = message.tags
-            self._ledger.persist(app.record())
-            self._ledger.tell(client, Done(message.request))
+            self._state.persist(app.record())
+            self._state.send_to_client(client, Done(message.request))
 
-    def restore(self, state: Restored, now: float) -> None:
+    def restore(self, stored: Restored, now: float) -> None:
         """Go on with what a former server has left."""
-        ledger = self._ledger
-        ledger.resume_sequence(state.sequence)
-        versions = {(each.app_id, each.version): each for each in state.deployments}
-        for record in state.apps:
+        state = self._state
+        state.resume_sequence(stored.sequence)
+        versions = {(each.app_id, each.version): each for each in stored.deployments}
+        for record in stored.apps:
             deployment = versions.get((record.app_id, record.version))
             deployment = deployment or Deployment(record.app_id, record.version, (), NO_ENVIRONMENT)
             app = App(record.name, record.kind, None, deployment, record.created_at)
             app.tags = record.tags
-            ledger.apps[app.id] = app
+            state.apps[app.id] = app
             if app.kind is AppKind.DEPLOYED:
-                ledger.app_names[app.name] = app.id
-        for function in state.functions:
-            app = ledger.apps.get(function.app_id)
-            if app is not None and function.function_id not in state.waiting and self._variants.restore(app, function):
+                state.app_names[app.name] = app.id
+        for function in stored.functions:
+            app = state.apps.get(function.app_id)
+            if app is not None and function.function_id not in stored.waiting and self._variants.restore(app, function):
                 continue  # it is put away, and comes back when somebody asks for it
             if app is not None:
-                self._restore_pool(app, function, versions[app.id, function.version], state, now)
+                self._restore_pool(app, function, versions[app.id, function.version], stored, now)
             else:  # of an app that was stopped, and whose containers had not all left when the server ended
-                ledger.persist(FunctionGone(function.function_id))
-        ledger.routes_changed = True
+                state.persist(FunctionGone(function.function_id))
+        state.routes_changed = True
         # What ran for clients that ran an app themselves ended with the former server.
-        ledger.persist(CallsCancelled(None, "its app ended with the server that ran it", now))
-        for app in list(ledger.apps.values()):
+        state.persist(CallsCancelled(None, "its app ended with the server that ran it", now))
+        for app in list(state.apps.values()):
             self._apps.end_if_idle(app, now)
 
     def _restore_pool(
-        self, app: App, record: FunctionRecord, deployment: Deployment, state: Restored, now: float
+        self, app: App, record: FunctionRecord, deployment: Deployment, stored: Restored, now: float
     ) -> None:
-        ledger = self._ledger
-        pool = Pool(record.function_id, app, record.spec, ledger.settings, deployment)
+        state = self._state
+        pool = Pool(record.function_id, app, record.spec, state.settings, deployment)
         pool.changes, pool.is_pinned, pool.is_public = record.changes, record.is_pinned, record.is_public
         pool.is_recorded = True
         if pool.changes:
-            pool.base_id = base_id(ledger, record)
+            pool.base_id = base_id(state, record)
         pool.set_retired(record.is_retired)
         pool.set_override(record.override)
-        ledger.add_pool(pool)
-        if ledger.function_id(app.id, pool.spec.name) == pool.id and not pool.is_retired:
+        state.add_pool(pool)
+        if state.function_id(app.id, pool.spec.name) == pool.id and not pool.is_retired:
             app.function_ids[pool.spec.name] = pool.id
-        waiting = state.waiting.get(pool.id)
+        waiting = stored.waiting.get(pool.id)
         if waiting is not None:
             pool.stored_calls, pool.stored_inputs = waiting.calls, waiting.inputs
             pool.pending[True] = pool.accepted = waiting.inputs

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from swell.engine.state.container import LEASE, Container, Delivery, Lease
-from swell.engine.state.engine_state import Ledger
+from swell.engine.state.engine_state import EngineState
 from swell.engine.state.history import What
 from swell.engine.state.pool import Pool
 from swell.engine.state.span import Part
@@ -31,8 +31,8 @@ START_PATIENCE_S = 1.0
 class Dispatcher:
     """Hands the backlog of a pool to its containers."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, state: EngineState) -> None:
+        self._state = state
 
     def release(self, pool: Pool, now: float) -> None:
         """Queue the inputs whose retry is due. Before the pool is scaled: it may have no container."""
@@ -166,10 +166,10 @@ class Dispatcher:
         return [container for container in reversed(pool.ready.values()) if container.takes_inputs]
 
     def _deliver(self, container: Container, mode: str, parts: list[Part], now: float) -> None:
-        ledger, pool = self._ledger, container.pool
+        state, pool = self._state, container.pool
         if parts[0].call.kind is CallKind.WEB:
             mode = LEASE
-        delivery = Delivery(ledger.next_delivery(), container, mode, parts, now)
+        delivery = Delivery(state.next_delivery(), container, mode, parts, now)
         for part in parts:
             pool.measures.wait.add(now - part.queued_at, part.count)
             call = part.call
@@ -185,7 +185,7 @@ class Dispatcher:
         if mode == LEASE:
             self._lease(delivery)
         else:
-            ledger.order(container, *_as_message(delivery))
+            state.send_to_container(container, *_as_message(delivery))
         pool.arm("timeout", now + container.spec.timeout_s)
         if mode == "serial" and pool.service_s is not None and container.holds > 1:
             container.work_due = now + 2 * container.holds * pool.service_s + PATIENCE_S
@@ -195,11 +195,11 @@ class Dispatcher:
 
     def _lease(self, delivery: Delivery) -> None:
         """Tell edges that their requests may go to the container. Each is a call of one input."""
-        ledger, container = self._ledger, delivery.container
+        state, container = self._state, delivery.container
         for position, part in enumerate(delivery.parts):
             call = part.call
-            ledger.leases[call.id] = Lease(delivery, position, call.client)
-            ledger.tell(call.client, Leased(call.id, container.id))
+            state.leases[call.id] = Lease(delivery, position, call.client)
+            state.send_to_client(call.client, Leased(call.id, container.id))
 
     def check_work(self, pool: Pool, now: float) -> None:
         """Look at what takes longer than estimated: take back what waits behind it, and note how long it takes.
@@ -230,7 +230,7 @@ class Dispatcher:
         container.reclaiming = True
         container.work_due = float("inf")
         for delivery in container.deliveries.values():
-            self._ledger.order(container, Reclaim(delivery.id))
+            self._state.send_to_container(container, Reclaim(delivery.id))
 
 
 def _as_message(delivery: Delivery) -> tuple[Deliver, bytes | memoryview]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from swell.engine.rules.completion import Settler
 from swell.engine.rules.scale import Scaler
 from swell.engine.state.container import Container
-from swell.engine.state.engine_state import Ledger
+from swell.engine.state.engine_state import EngineState
 from swell.model import OutputStatus
 from swell.wire.web import Release
 
@@ -21,14 +21,14 @@ _ENDS = frozenset(int(status) for status in (OutputStatus.SUCCESS, OutputStatus.
 class Leases:
     """Ends leases."""
 
-    def __init__(self, ledger: Ledger, settler: Settler, scaler: Scaler) -> None:
-        self._ledger = ledger
+    def __init__(self, state: EngineState, settler: Settler, scaler: Scaler) -> None:
+        self._state = state
         self._settler = settler
         self._scaler = scaler
 
     def release(self, client: int, message: Release, now: float) -> None:
         """A request is over. Of a container that is gone, or to a client that has no such lease, it means nothing."""
-        lease = self._ledger.leases.get(message.call_id)
+        lease = self._state.leases.get(message.call_id)
         if lease is None or lease.client != client:
             return
         status = OutputStatus(message.status) if message.status in _ENDS else OutputStatus.FAILURE
@@ -37,7 +37,7 @@ class Leases:
 
     def client_gone(self, client: int, now: float) -> None:
         """An edge is gone, and its connections with it: nothing runs of what it had leased."""
-        for call_id, lease in [(call_id, lease) for call_id, lease in self._ledger.leases.items()]:
+        for call_id, lease in [(call_id, lease) for call_id, lease in self._state.leases.items()]:
             if lease.client == client:
                 self._settler.freed(call_id, lease, now)
                 self._may_leave(lease.delivery.container, now)

@@ -23,7 +23,7 @@ from swell.engine.events import (
 from swell.engine.rules.results import Results
 from swell.engine.rules.unchanged import answer
 from swell.engine.state.call import Call
-from swell.engine.state.engine_state import Ledger
+from swell.engine.state.engine_state import EngineState
 from swell.engine.state.history import What
 from swell.engine.state.pool import Pool
 from swell.engine.state.span import Segment, Span
@@ -42,8 +42,8 @@ Hear = Callable[[int, Message, bytes, float], None]  #: handles what a client sa
 class Pager:
     """Keeps the window of each pool filled, and fetches what clients ask about."""
 
-    def __init__(self, ledger: Ledger, results: Results) -> None:
-        self._ledger = ledger
+    def __init__(self, state: EngineState, results: Results) -> None:
+        self._state = state
         self._results = results
         self._questions: dict[str, list[tuple[int, Message, bytes]]] = {}  # by call
 
@@ -60,13 +60,13 @@ class Pager:
                 call.loading = True
                 pool.reads += 1
                 pool.is_turn_of_calls |= not room  # or they would wait until this call ends
-                most = self._ledger.settings.backlog_inputs_max
+                most = self._state.settings.backlog_inputs_max
                 window = Window(max(most - call.at_hand, most // 2), room or 1)
-                self._ledger.emit(LoadSpans(call.id, call.tail, window))
+                self._state.emit(LoadSpans(call.id, call.tail, window))
 
     def _read_calls(self, pool: Pool) -> None:
         """Ask for calls that are in the store alone, if few are in memory, or all of those wait for a retry."""
-        most = self._ledger.settings.backlog_calls_max
+        most = self._state.settings.backlog_calls_max
         few = len(pool.spawned) <= most // 2 or not pool.backlog.count
         if not pool.stored_calls or pool.loading or not few:
             return
@@ -74,8 +74,8 @@ class Pager:
         if room or pool.is_turn_of_calls:
             pool.loading, pool.is_turn_of_calls = True, False
             count = max(1, most // 8, most - len(pool.spawned)) if room else 1
-            window = Window(self._ledger.settings.backlog_inputs_max, room or 1)
-            self._ledger.emit(LoadCalls(pool.id, pool.loaded_upto, count, window))
+            window = Window(self._state.settings.backlog_inputs_max, room or 1)
+            self._state.emit(LoadCalls(pool.id, pool.loaded_upto, count, window))
 
     def _room(self, pool: Pool) -> int:
         """Return how many bytes to read at once: an eighth of the most, or 0 while half of that is used or on its way.
@@ -83,14 +83,14 @@ class Pager:
         What waits for a retry must not keep the rest from running: if there is nothing else, more is read up to the
         most. What exceeds it is one span of each call of which nothing else is in memory.
         """
-        most = self._ledger.settings.backlog_bytes_max
+        most = self._state.settings.backlog_bytes_max
         share = most // 8
         taken = pool.bytes_at_hand + share * (pool.reads + pool.loading)
         return share if taken <= (most // 2 if pool.backlog.count else most) else 0
 
     def calls_loaded(self, event: CallsLoaded, now: float) -> None:
         """Calls that were in the store alone go on."""
-        pool = self._ledger.pools.get(event.function_id)
+        pool = self._state.pools.get(event.function_id)
         if pool is None or pool.app.closing:
             return
         pool.loading = False
@@ -101,12 +101,12 @@ class Pager:
                 self._adopt(pool, loaded, now)
         if not event.calls and pool.stored_calls:
             raise AssertionError(f"{pool.id}: the store has none of {pool.stored_calls} calls that wait in it")
-        self._ledger.touch(pool)
+        self._state.mark_dirty(pool)
 
     def spans_loaded(self, event: SpansLoaded, now: float) -> None:
         """More inputs of a long call are in memory."""
         loaded = event.spans
-        call = self._ledger.calls.get(loaded.call_id)
+        call = self._state.calls.get(loaded.call_id)
         if call is None:
             return  # it was cancelled in the meantime
         call.loading = False
@@ -117,14 +117,14 @@ class Pager:
         self._queue(call, loaded, now)
         if call.tail <= before and call.stored:
             raise AssertionError(f"{call.id}: the store has none of {call.stored} inputs from {before} on")
-        self._ledger.touch(call.pool)
+        self._state.mark_dirty(call.pool)
 
     # ------------------------------------------------------------ one call
 
     def _adopt(self, pool: Pool, loaded: LoadedCall, now: float) -> None:
         """Take a call back into memory, with the first of its inputs that have not ended."""
-        ledger, stored = self._ledger, loaded.call
-        if stored.call_id in ledger.calls:
+        state, stored = self._state, loaded.call
+        if stored.call_id in state.calls:
             return
         call = Call(
             stored.call_id, CallKind.SPAWN, pool, stored.method, 0, parent=stored.parent, opened_at=stored.opened_at
@@ -135,11 +135,11 @@ class Pager:
         call.sealed = True
         pool.stored_calls -= 1
         pool.stored_inputs -= call.pending
-        ledger.enroll(call)
+        state.enroll(call)
         call.diary.note(stored.opened_at, What.STORED, 0, stored.accepted)
         if not stored.sealed:
             # Whoever fed it is gone with a former server; what was accepted is all there will be.
-            ledger.persist(CallGrown(call.id, call.accepted, sealed=True))
+            state.persist(CallGrown(call.id, call.accepted, sealed=True))
         for attempt in loaded.attempts:
             if any(first <= attempt.index < first + count for first, count in loaded.spans.done):
                 continue
@@ -194,9 +194,9 @@ class Pager:
     def ask(self, call_id: str, client: int, message: Message, payload: bytes = b"") -> None:
         """Have the store looked up for a call that a client asks about; `answer` follows."""
         self._questions.setdefault(call_id, []).append((client, message, payload))
-        if call_id not in self._ledger.asked:
-            self._ledger.asked[call_id] = False
-            self._ledger.emit(LoadCall(call_id, Window(1, 1)))  # one span will do: it is read on as others are
+        if call_id not in self._state.asked:
+            self._state.asked[call_id] = False
+            self._state.emit(LoadCall(call_id, Window(1, 1)))  # one span will do: it is read on as others are
 
     def unask(self, call_id: str, client: int, request: int) -> None:
         """Forget that a client wanted to follow a call that is being looked up."""
@@ -216,44 +216,44 @@ class Pager:
             begin: handles an OpenCall of a call that nobody knows.
             now: the time.
         """
-        found, has_ended = event.found, self._ledger.asked.pop(event.call_id, False)
+        found, has_ended = event.found, self._state.asked.pop(event.call_id, False)
         if event.trouble:
             self._fail_questions(event.call_id, event.trouble)
             return
         if isinstance(found, LoadedCall) and not has_ended:
-            pool = self._ledger.pools.get(found.call.function_id)
+            pool = self._state.pools.get(found.call.function_id)
             if pool is not None and not pool.app.closing:
                 self._adopt(pool, found, now)
-                self._ledger.touch(pool)
+                self._state.mark_dirty(pool)
         for client, message, payload in self._questions.pop(event.call_id, []):
-            if event.call_id in self._ledger.calls:
+            if event.call_id in self._state.calls:
                 hear(client, message, payload, now)
             elif isinstance(found, StoredCall):
                 request = getattr(message, "request", 0)
-                answer(self._ledger, client, request, partial(self._answer_ended, client, message, found))
-            elif isinstance(found, LoadedCall) and not self._ledger.is_stopping:
+                answer(self._state, client, request, partial(self._answer_ended, client, message, found))
+            elif isinstance(found, LoadedCall) and not self._state.is_stopping:
                 # It has ended a moment ago, or its app is stopping: the store knows by now how it ended.
                 self.ask(event.call_id, client, message, payload)
             elif isinstance(message, OpenCall):
                 if isinstance(found, LoadedCall):
-                    self._ledger.tell(client, Accepted(event.call_id, found.call.accepted))
+                    self._state.send_to_client(client, Accepted(event.call_id, found.call.accepted))
                 else:
                     begin(client, message, payload, now)
             elif isinstance(message, Watch | DescribeCall | InspectCall | AskStory):
                 error = stopping() if found else NotFoundError(f"no call {event.call_id} is known here")
-                self._ledger.tell(client, Failed(message.request, *to_wire(error)))
+                self._state.send_to_client(client, Failed(message.request, *to_wire(error)))
 
     def _fail_questions(self, call_id: str, why: str) -> None:
         """Tell those who asked about a call that it cannot be read."""
         code, text, fields = to_wire(ServiceError(why))
         for client, message, _ in self._questions.pop(call_id, []):
             if isinstance(message, OpenCall):  # it may be known: nothing of it is taken twice
-                self._ledger.tell(client, Refused(call_id, 0, code, text, fields))
+                self._state.send_to_client(client, Refused(call_id, 0, code, text, fields))
             elif isinstance(message, Watch | DescribeCall | InspectCall | AskStory):
-                self._ledger.tell(client, Failed(message.request, code, text, fields))
+                self._state.send_to_client(client, Failed(message.request, code, text, fields))
 
     def _answer_ended(self, client: int, message: Message, call: StoredCall) -> None:
-        tell = self._ledger.tell
+        tell = self._state.send_to_client
         match message:
             case Watch():
                 self._send_recorded(client, message, call)
@@ -272,18 +272,18 @@ class Pager:
     def _send_recorded(self, client: int, message: Watch, call: StoredCall) -> None:
         request, first, last = message.request, message.first, message.last
         if 0 <= first <= last <= call.accepted:
-            self._ledger.emit(SendRecorded(client, call.call_id, first, last, must_have=request, request=request))
+            self._state.emit(SendRecorded(client, call.call_id, first, last, must_have=request, request=request))
         else:
             stray = first if first < 0 else last - 1
             text = f"call {call.call_id} has ended with {call.accepted} inputs, numbered from 0: there is no {stray}"
-            self._ledger.tell(client, Failed(request, *to_wire(OutputExpiredError(text))))
+            self._state.send_to_client(client, Failed(request, *to_wire(OutputExpiredError(text))))
 
     def _tell_story(self, client: int, message: AskStory, call: StoredCall) -> None:
         _, index = call_and_index(message.about)
         if index is None:
-            self._ledger.tell(client, Stories.from_store(message.request, call, None, None))
+            self._state.send_to_client(client, Stories.from_store(message.request, call, None, None))
         else:
-            self._ledger.emit(ReadTrace(client, message.request, call, index))
+            self._state.emit(ReadTrace(client, message.request, call, index))
 
 
 def stopping() -> ConnectionError:

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from swell.engine.events import DropBlobs, SendRecorded, Tell
+from swell.engine.events import DropBlobs, SendRecorded, SendToClient
 from swell.engine.state.call import Call
-from swell.engine.state.engine_state import Ledger
+from swell.engine.state.engine_state import EngineState
 from swell.engine.state.history import What
 from swell.engine.state.pool import Pool
 from swell.engine.state.span import Segment, Span
@@ -49,8 +49,8 @@ class Run(Struct, frozen=True, gc=False):
 class Results:
     """Ends inputs."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, state: EngineState) -> None:
+        self._state = state
 
     # ------------------------------------------------------------ inputs one by one
 
@@ -79,7 +79,7 @@ class Results:
                 self._record(call, OutputsRecord(call.id, run.first, run.count, ends, part, [], blobs, trace))
                 at += run.count
         else:
-            self._ledger.tell(call.client, message, payload)
+            self._state.send_to_client(call.client, message, payload)
         for run in runs:
             self.done(call, run.segment, range(run.first, run.first + run.count), now)
 
@@ -106,7 +106,7 @@ class Results:
                 self.settle(call, span.segment, settled, now)
         if call.stored:
             self._end_stored(call, status, payload, now)
-        self._ledger.touch(call.pool)
+        self._state.mark_dirty(call.pool)
 
     def _end_stored(self, call: Call, status: OutputStatus, payload: bytes, now: float) -> None:
         """End those inputs of a call that wait in the store alone."""
@@ -118,7 +118,7 @@ class Results:
         for watcher in call.watchers:
             start, stop = max(watcher.first, first), min(watcher.last, call.accepted)
             if start < stop:
-                self._ledger.emit(SendRecorded(watcher.client, call.id, start, stop, request=watcher.request))
+                self._state.emit(SendRecorded(watcher.client, call.id, start, stop, request=watcher.request))
         for index in list(call.held_until):
             call.failures.pop(index, None)
             call.crashes.pop(index, None)
@@ -138,7 +138,7 @@ class Results:
         call.pool.measures.ended[status] += count
         failures = [(0, int(status))] if status is not SUCCESS else []
         record = OutputsRecord(call.id, first, count, [], payload, failures, [], Trace(now, None, now))
-        self._ledger.persist(record)
+        self._state.persist(record)
         return record
 
     # ------------------------------------------------------------ inside
@@ -152,7 +152,7 @@ class Results:
                 trace = Trace(call.diary.opened_at, run[0].delivered_at, now, run[0].container_id)
                 self._record(call, _as_record(call.id, run, trace))
         else:
-            self._ledger.tell(call.client, *_as_outputs(call.id, settled))
+            self._state.send_to_client(call.client, *_as_outputs(call.id, settled))
 
     @staticmethod
     def _note(call: Call, entry: Settled, now: float) -> None:
@@ -162,7 +162,7 @@ class Results:
 
     def _record(self, call: Call, record: OutputsRecord) -> None:
         """Write results down, and tell those who watch for them."""
-        self._ledger.persist(record)
+        self._state.persist(record)
         self._tell_watchers(call, record)
 
     def _tell_watchers(self, call: Call, record: OutputsRecord) -> None:
@@ -171,7 +171,7 @@ class Results:
             step = _told_at_once(record)
             for start in range(first, last, step):
                 told = _cut(record, start, min(start + step, last))
-                self._ledger.emit(Tell(watcher.client, *told, is_kept=True))
+                self._state.emit(SendToClient(watcher.client, *told, is_kept=True))
 
     def done(self, call: Call, segment: Segment, indexes: Sequence[int] | range, now: float) -> None:
         """Count inputs whose end has been told, and let go of what is kept of them."""
@@ -180,7 +180,7 @@ class Results:
         if segment.blobs:
             carried = [(call.id, index) for index in indexes if index in segment.blobs]
             if carried:
-                self._ledger.emit(DropBlobs(carried, call.kind.is_async))
+                self._state.emit(DropBlobs(carried, call.kind.is_async))
         if call.failures or call.crashes or call.streams:
             for index in indexes:
                 call.failures.pop(index, None)
@@ -189,26 +189,26 @@ class Results:
         if not segment.left and call.kind.is_async:
             call.pool.bytes_at_hand -= len(segment.payload)
             if not call.finished and not call.cancelled:  # else its end, which follows, says as much
-                self._ledger.persist(SpansDone(call.id, [segment.first]))
+                self._state.persist(SpansDone(call.id, [segment.first]))
         self.end_if_finished(call, now)
 
     def end_if_finished(self, call: Call, now: float) -> None:
         """Forget a call to which nothing more can happen."""
-        if call.finished and call.id in self._ledger.calls:
+        if call.finished and call.id in self._state.calls:
             if call.kind.is_async:
-                self._ledger.persist(CallEnded(call.id, call.accepted, now))
+                self._state.persist(CallEnded(call.id, call.accepted, now))
                 self._note_end(call)
             call.diary.ended_at, call.diary.num_inputs = now, call.accepted
-            self._ledger.diaries.keep_call(call.diary)
-            self._ledger.unbind(call)
-            self._ledger.touch(call.pool)  # its pool may have waited for this
+            self._state.diaries.keep_call(call.diary)
+            self._state.unbind(call)
+            self._state.mark_dirty(call.pool)  # its pool may have waited for this
 
     def _note_end(self, call: Call) -> None:
         """See to it that what is being read of a call at this moment is not taken for the truth."""
         if call.pool.loading:
             call.pool.ended_meanwhile.add(call.id)
-        if call.id in self._ledger.asked:
-            self._ledger.asked[call.id] = True
+        if call.id in self._state.asked:
+            self._state.asked[call.id] = True
 
 
 def _items(of: Outputs | OutputsRecord, payload: bytes, at: int, count: int) -> tuple[list[int], bytes, list[int]]:

@@ -11,7 +11,7 @@ from swell.engine.events import KillContainer, LookAtNodes, NodesObserved, Start
 from swell.engine.rules.completion import Settler
 from swell.engine.rules.results import Results
 from swell.engine.state.container import Container
-from swell.engine.state.engine_state import KnownNode, Ledger
+from swell.engine.state.engine_state import EngineState, KnownNode
 from swell.engine.state.pool import STARTING, Pool
 from swell.model import MemoryExcess, OutputStatus
 from swell.policy import autoscale, pace
@@ -28,8 +28,8 @@ START_BACKOFF_MAX_S = 60.0
 class Scaler:
     """Keeps the number of containers of each pool at its plan."""
 
-    def __init__(self, ledger: Ledger, settler: Settler, results: Results) -> None:
-        self._ledger = ledger
+    def __init__(self, state: EngineState, settler: Settler, results: Results) -> None:
+        self._state = state
         self._settler = settler
         self._results = results
         self._look_due = 0.0
@@ -77,7 +77,7 @@ class Scaler:
             if not pool.starting and not pool.relief and self._must_make_place(pool):
                 # No replacement fits beside what is there: one of these makes place for it.
                 self.drain(next(iter(pool.idle.values() or pool.ready.values())), now)
-                self._ledger.touch(pool)
+                self._state.mark_dirty(pool)
                 return
         else:
             self._end_hunger(pool)
@@ -87,17 +87,17 @@ class Scaler:
         if len(pool.relief) >= enough:
             for container in pool.take_over():
                 self.drain(container, now)
-            self._ledger.touch(pool)
+            self._state.mark_dirty(pool)
 
     def _must_make_place(self, pool: Pool) -> bool:
         """Tell whether a replacement can only come when one of the former containers has gone."""
         if any(container.state is ContainerState.DRAINING for container in pool.containers.values()):
             return False  # one is leaving
         is_capped = pool.live >= self._ceiling(pool)
-        return is_capped or (bool(self._ledger.nodes) and not find_place(self._ledger.rooms(), pool.spec.resources))
+        return is_capped or (bool(self._state.nodes) and not find_place(self._state.rooms(), pool.spec.resources))
 
     def _ceiling(self, pool: Pool) -> int:
-        platforms = self._ledger.settings.containers_max
+        platforms = self._state.settings.containers_max
         return min(pool.settings.max_containers or platforms, platforms)
 
     def _has_bounds(self, pool: Pool) -> bool:
@@ -106,12 +106,12 @@ class Scaler:
 
     def _view(self, pool: Pool, observed: int) -> autoscale.PoolView:
         settings = pool.settings
-        if settings.buffer_containers and any(not other.live for other in self._ledger.starved.values()):
+        if settings.buffer_containers and any(not other.live for other in self._state.blocked.values()):
             # Room is being made for a function that has no container at all: nothing may be started just in reserve.
             settings = replace(settings, buffer_containers=0)
         return autoscale.PoolView(
             settings=settings,
-            containers_max=self._ledger.settings.containers_max,
+            containers_max=self._state.settings.containers_max,
             capacity=pool.capacity,
             backlog=pool.backlog.count,
             running=pool.needing,
@@ -123,7 +123,7 @@ class Scaler:
         )
 
     def _grow(self, pool: Pool, count: int, now: float, *, replacing: bool = False) -> None:
-        ledger = self._ledger
+        state = self._state
         pool.held_back = ""
         if now < pool.start_not_before:
             pool.held_back = f"starts pause after {pool.start_failures} failures in a row"
@@ -132,14 +132,14 @@ class Scaler:
         floor = pool.settings.min_containers or 0
         for _ in range(count):
             live = pool.live
-            place = find_place(ledger.rooms(), pool.spec.resources)
+            place = find_place(state.rooms(), pool.spec.resources)
             if place is None:
                 if live == 0 and self._make_room(pool, now):
                     pool.held_back = "room is being made by stopping idle containers of other functions"
                 else:
-                    pool.held_back = "the nodes are full" if ledger.nodes else "no node is known yet"
+                    pool.held_back = "the nodes are full" if state.nodes else "no node is known yet"
                 break
-            known = ledger.nodes[place.node]
+            known = state.nodes[place.node]
             is_demand = live >= max(1, floor) and not replacing
             pool.held_back = self._too_fast(known, is_demand=is_demand) or (
                 self._too_early(pool, known, now) if is_demand else ""
@@ -151,19 +151,19 @@ class Scaler:
             if known.pace is not None and is_demand:
                 known.pace = pace.started(known.pace)
         if pool.held_back:
-            ledger.starved[pool.id] = pool
+            state.blocked[pool.id] = pool
         else:
-            ledger.starved.pop(pool.id, None)
+            state.blocked.pop(pool.id, None)
 
     def _end_hunger(self, pool: Pool) -> None:
         pool.held_back = ""
-        self._ledger.starved.pop(pool.id, None)
+        self._state.blocked.pop(pool.id, None)
 
     def _too_fast(self, known: KnownNode, *, is_demand: bool) -> str:
         """Return why the node should not start one more container at this moment; "" if it may."""
         starting = sum(
             container.state in STARTING and container.place.node == known.node.name
-            for container in self._ledger.containers.values()
+            for container in self._state.containers.values()
         )
         cores = known.node.cpu
         if is_demand:
@@ -191,15 +191,15 @@ class Scaler:
         return "waiting to see how long the first containers take to start"
 
     def _start(self, pool: Pool, place: Place, now: float) -> None:
-        ledger = self._ledger
-        container = Container(ledger.mint_container_id(), pool, place, now)
+        state = self._state
+        container = Container(state.mint_container_id(), pool, place, now)
         pool.requested(container)
         self._looked_in_vain = False
-        ledger.containers[container.id] = container
-        ledger.occupy(container)
+        state.containers[container.id] = container
+        state.occupy(container)
         pool.arm("start", now + pool.spec.startup_timeout_s)
         app = pool.app
-        ledger.emit(
+        state.emit(
             StartContainer(
                 container.id,
                 app.id,
@@ -242,14 +242,14 @@ class Scaler:
 
     def _make_room(self, pool: Pool, now: float) -> bool:
         """Stop the longest idle container of another pool so that this one can have its first; True if one leaves."""
-        ledger = self._ledger
+        state = self._state
         idle = [
             container
-            for other in ledger.pools.values()
+            for other in state.pools.values()
             if other is not pool and not other.backlog.count and other.live > (other.settings.min_containers or 0)
             for container in other.idle.values()
         ]
-        if any(container.state is ContainerState.DRAINING for container in ledger.containers.values()):
+        if any(container.state is ContainerState.DRAINING for container in state.containers.values()):
             return True
         if not idle:
             return False
@@ -273,12 +273,12 @@ class Scaler:
         pool.start_failures = 0
         pool.start_not_before = 0.0
         pool.checked_in(container)
-        self._ledger.touch(pool)
+        self._state.mark_dirty(pool)
         self._touch_starved()
 
     def drain(self, container: Container, now: float) -> None:
         """Let a container finish what it has started, run its exit hooks and leave."""
-        ledger = self._ledger
+        state = self._state
         container.pool.retire(container)
         if container.killed:
             return
@@ -290,10 +290,10 @@ class Scaler:
             return  # requests that are on their way to it would not be taken: it is told when the last is over
         container.become(ContainerState.DRAINING)
         container.crash_expected = "the container was told to leave"
-        container.drain_until = now + ledger.settings.exit_grace_s
+        container.drain_until = now + state.settings.exit_grace_s
         container.pool.arm("drain", container.drain_until)
-        ledger.touch(container.pool)
-        ledger.order(container, Drain(ledger.settings.exit_grace_s))
+        state.mark_dirty(container.pool)
+        state.send_to_container(container, Drain(state.settings.exit_grace_s))
 
     def interrupt(self, container: Container, reason: str, now: float) -> None:
         """Have a container leave at once, but for its exit hooks; what it runs is run again elsewhere."""
@@ -304,11 +304,11 @@ class Scaler:
             container.become(ContainerState.DRAINING)
         container.interrupted = True
         container.crash_expected = reason
-        grace_s = self._ledger.settings.exit_grace_s
+        grace_s = self._state.settings.exit_grace_s
         container.drain_until = min(container.drain_until, now + grace_s)
         container.pool.arm("drain", container.drain_until)
-        self._ledger.touch(container.pool)
-        self._ledger.order(container, Interrupt(grace_s))
+        self._state.mark_dirty(container.pool)
+        self._state.send_to_container(container, Interrupt(grace_s))
 
     def kill(self, container: Container, reason: str, *, its_fault: bool = False) -> None:
         """Have a container killed. Nobody is blamed for its death, unless it is its own fault."""
@@ -319,11 +319,11 @@ class Scaler:
             container.crash_expected = reason
         if container.state not in STARTING:
             container.pool.retire(container)  # a start that is given up counts until it is gone, and failed
-        self._ledger.emit(KillContainer(container.id, reason))
+        self._state.emit(KillContainer(container.id, reason))
 
     def gone(self, container: Container, reason: str, now: float, excess: MemoryExcess | None = None) -> None:
         """A container's process is over (or was never made): return what it took, count it if it failed to start."""
-        ledger, pool = self._ledger, container.pool
+        state, pool = self._state, container.pool
         was = container.state
         if was in STARTING:
             container.become(ContainerState.STOPPED if container.crash_expected else ContainerState.FAILED)
@@ -331,15 +331,15 @@ class Scaler:
             container.become(ContainerState.STOPPED if container.crash_expected else ContainerState.LOST)
         self._settler.lost(container, reason, now, excess)
         pool.gone(container)
-        del ledger.containers[container.id]
-        ledger.release(container)
+        del state.containers[container.id]
+        state.release(container)
         self._remember(container, reason if excess is not None else container.crash_expected or reason, now)
         pool.measures.containers_lost += container.state is ContainerState.LOST
         if container.state is ContainerState.FAILED:
             pool.measures.containers_failed += 1
             self._start_failed(pool, *(container.startup_failure or (f"the container ended: {reason}", b"")), now)
         self._touch_starved()  # first: the room may have been made for one of them
-        ledger.touch(pool)
+        state.mark_dirty(pool)
 
     def _remember(self, container: Container, reason: str, now: float) -> None:
         pool = container.pool
@@ -356,16 +356,16 @@ class Scaler:
             container.state.value,
             container.version,
         )
-        self._ledger.diaries.keep_container(record)
+        self._state.diaries.keep_container(record)
         if pool.app.kind.is_lasting:
-            self._ledger.persist(record)
+            self._state.persist(record)
 
     def _start_failed(self, pool: Pool, text: str, payload: bytes, now: float) -> None:
-        ledger = self._ledger
+        state = self._state
         pool.start_failures += 1
-        backoff = ledger.settings.start_backoff_s * 2 ** min(pool.start_failures - 1, 10)
+        backoff = state.settings.start_backoff_s * 2 ** min(pool.start_failures - 1, 10)
         pool.start_not_before = now + min(START_BACKOFF_MAX_S, backoff)
-        if pool.start_failures >= ledger.settings.start_failures_max and not pool.app.kind.is_lasting:
+        if pool.start_failures >= state.settings.start_failures_max and not pool.app.kind.is_lasting:
             # An ephemeral app's user is watching: tell them what is wrong instead of trying for ever.
             self._results.fail_pending(pool, OutputStatus.INIT_FAILURE, payload or text.encode(), now)
 
@@ -387,11 +387,11 @@ class Scaler:
         """Kill what has not left within its grace."""
         for container in list(pool.containers.values()):
             if now >= container.drain_until:
-                ledger = self._ledger
-                if container.executing and not (container.is_cut_short or ledger.is_stopping):
+                state = self._state
+                if container.executing and not (container.is_cut_short or state.is_stopping):
                     # It finishes what it has started, for which it has all the time of its function; the grace is for
                     # what comes after that.
-                    container.drain_until = now + ledger.settings.exit_grace_s
+                    container.drain_until = now + state.settings.exit_grace_s
                     pool.arm("drain", container.drain_until)
                     continue
                 container.drain_until = float("inf")
@@ -403,7 +403,7 @@ class Scaler:
 
     def observed(self, event: NodesObserved, now: float) -> None:
         """Nodes were looked at."""
-        known = self._ledger.nodes
+        known = self._state.nodes
         seen = {view.node.name for view in event.nodes}
         for name in [name for name in known if name not in seen]:
             del known[name]
@@ -411,7 +411,7 @@ class Scaler:
             node = known.get(view.node.name)
             if node is None:
                 node = known[view.node.name] = KnownNode(view.node)
-                self._ledger.occupy_again(node)
+                self._state.occupy_again(node)
             node.node = view.node
             node.busy_cores = view.busy_cores
             node.pace = pace.looked(node.pace, busy_cores=view.busy_cores, cores=view.node.cpu)
@@ -435,9 +435,9 @@ class Scaler:
         """Ask for a look at the nodes if it is time."""
         if now >= self.look_at:
             self._look_due = now + self._look_every
-            self._ledger.emit(LookAtNodes())
+            self._state.emit(LookAtNodes())
 
     def _touch_starved(self) -> None:
         """Reconsider the pools that could not grow, first those that have nothing."""
-        for pool in sorted(self._ledger.starved.values(), key=lambda pool: pool.live > 0):
-            self._ledger.touch(pool)
+        for pool in sorted(self._state.blocked.values(), key=lambda pool: pool.live > 0):
+            self._state.mark_dirty(pool)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import base64
 import hashlib
 
-from swell.engine.events import Remark
+from swell.engine.events import LogNotice
 from swell.engine.rules.admission import Intake
-from swell.engine.state.engine_state import Ledger
+from swell.engine.state.engine_state import EngineState
 from swell.engine.state.pool import Pool
 from swell.model import CallKind
 from swell.policy.schedule import missed_runs, next_run
@@ -25,8 +25,8 @@ NOBODY = 0  #: the client that no client is
 class Schedules:
     """Knows what is due, and spawns it."""
 
-    def __init__(self, ledger: Ledger, intake: Intake) -> None:
-        self._ledger = ledger
+    def __init__(self, state: EngineState, intake: Intake) -> None:
+        self._state = state
         self._intake = intake
 
     def begin(self, pool: Pool) -> None:
@@ -39,7 +39,7 @@ class Schedules:
         missed = self._advance(pool, due, now)
         if missed:
             self._remark(pool, f"{_runs(missed)} missed while the server was down, and skipped")
-            self._ledger.keep(pool)
+            self._state.keep(pool)
 
     def check(self, pool: Pool, now: float) -> None:
         """Spawn a pool's function if its schedule is due, and note when it is due again."""
@@ -56,11 +56,11 @@ class Schedules:
         digest = hashlib.sha256(f"{pool.id}/{due!r}".encode()).digest()
         call_id = "fc-" + base64.b32encode(digest).decode().lower()[:22]
         opened = OpenCall(call_id, pool.id, "", CallKind.SPAWN, [len(NO_ARGUMENTS)], sealed=True)
-        if self._ledger.store_trouble:
-            self._remark(pool, f"a scheduled run was skipped: {self._ledger.store_trouble}")
+        if self._state.store_trouble:
+            self._remark(pool, f"a scheduled run was skipped: {self._state.store_trouble}")
         elif not self._intake.begin(pool, NOBODY, opened, NO_ARGUMENTS, now):
             self._remark(pool, "a scheduled run was skipped: too many inputs wait already")
-        self._ledger.keep(pool)
+        self._state.keep(pool)
 
     def _advance(self, pool: Pool, due: float, now: float) -> int:
         """Note when a function is due after `now`; return how often it was from `due` on."""
@@ -71,10 +71,10 @@ class Schedules:
 
     @property
     def _timezone(self) -> str:
-        return self._ledger.settings.timezone
+        return self._state.settings.timezone
 
     def _remark(self, pool: Pool, text: str) -> None:
-        self._ledger.emit(Remark(pool.app.id, pool.spec.name, text))
+        self._state.emit(LogNotice(pool.app.id, pool.spec.name, text))
 
 
 def _runs(count: int) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from swell.engine.events import DefectFound
-from swell.engine.state.engine_state import Ledger
+from swell.engine.state.engine_state import EngineState
 from swell.errors import Error, InternalError, to_wire
 from swell.wire.messages import Failed
 
@@ -20,30 +20,30 @@ __all__ = ["answer", "unchanged"]
 
 
 @contextmanager
-def unchanged(ledger: Ledger) -> Generator[None]:
+def unchanged(state: EngineState) -> Generator[None]:
     """Promise that nothing is changed inside the block. What is told inside is not told if there is a defect.
 
     Raises:
         InternalError: there is one.
         Error: what the block raises itself.
     """
-    told = len(ledger.outbox)
+    told = len(state.outbox)
     try:
         yield
     except Error:
         raise
     except Exception as defect:
-        del ledger.outbox[told:]
-        ledger.emit(DefectFound(defect))
+        del state.outbox[told:]
+        state.emit(DefectFound(defect))
         raise InternalError(
             f"a defect in the server ({type(defect).__name__}); its log has the details, and nothing was changed"
         ) from defect
 
 
-def answer(ledger: Ledger, client: int, request: int, tell: Callable[[], None]) -> None:
+def answer(state: EngineState, client: int, request: int, tell: Callable[[], None]) -> None:
     """Answer a question by a function that changes nothing; a defect in it is the answer to that question alone."""
     try:
-        with unchanged(ledger):
+        with unchanged(state):
             tell()
     except Error as error:
-        ledger.tell(client, Failed(request, *to_wire(error)))
+        state.send_to_client(client, Failed(request, *to_wire(error)))

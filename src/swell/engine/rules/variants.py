@@ -40,7 +40,7 @@ from msgspec.structs import replace
 from swell.engine.rules.admission import Intake
 from swell.engine.rules.apps import Apps
 from swell.engine.state.app import App
-from swell.engine.state.engine_state import Ledger
+from swell.engine.state.engine_state import EngineState
 from swell.engine.state.pool import Pool
 from swell.errors import Error, NotFoundError, ResourceExhausted
 from swell.model import AutoscalerSettings, CallKind
@@ -54,8 +54,8 @@ __all__ = ["Variants", "base_id", "pinned_key"]
 class Variants:
     """Makes variants, puts them away, and brings them back."""
 
-    def __init__(self, ledger: Ledger, apps: Apps, intake: Intake) -> None:
-        self._ledger = ledger
+    def __init__(self, state: EngineState, apps: Apps, intake: Intake) -> None:
+        self._state = state
         self._apps = apps
         self._intake = intake
 
@@ -69,7 +69,7 @@ class Variants:
         except Error as error:
             self._apps.fail(client, message.request, error)
         else:
-            self._ledger.tell(client, Bound(message.request, pool.id))
+            self._state.send_to_client(client, Bound(message.request, pool.id))
 
     def open(self, client: int, message: OpenCall, payload: bytes, now: float) -> None:
         """Begin a call of a variant: a request's, with parameters, or one of a variant that may be put away."""
@@ -94,22 +94,22 @@ class Variants:
         return True
 
     def _of_request(self, message: OpenCall, client: int, now: float) -> Pool | None:
-        base = self._ledger.pools.get(message.function_id)
-        if base is None or base.app.closing or base.is_retired or self._ledger.is_stopping:
+        base = self._state.pools.get(message.function_id)
+        if base is None or base.app.closing or base.is_retired or self._state.is_stopping:
             return None
         if message.kind is not CallKind.WEB or message.method not in base.web_methods:
             return None
         return self._find(base, parameter_changes(message.parameters), client, now, is_public=True)
 
     def _awake(self, message: OpenCall, client: int, now: float) -> Pool | None:
-        return None if self._ledger.is_stopping else self._bring_back(message.function_id, client, now)
+        return None if self._state.is_stopping else self._bring_back(message.function_id, client, now)
 
     def _bring_back(self, function_id: str, client: int, now: float) -> Pool | None:
-        app = self._ledger.dormant.get(function_id)
+        app = self._state.dormant.get(function_id)
         if app is None or app.closing:
             return None
         record = app.dormant[function_id]
-        base = self._base(base_id(self._ledger, record), client, now)
+        base = self._base(base_id(self._state, record), client, now)
         return self._find(base, record.changes, client, now, is_public=False)
 
     def _base(self, function_id: str, client: int, now: float) -> Pool:
@@ -118,7 +118,7 @@ class Variants:
         Raises:
             NotFoundError: there is none, or it takes no calls any more.
         """
-        pool = self._ledger.pools.get(function_id) or self._bring_back(function_id, client, now)
+        pool = self._state.pools.get(function_id) or self._bring_back(function_id, client, now)
         if pool is None or pool.app.closing or pool.is_retired:
             raise NotFoundError(f"function {function_id} does not exist")
         return pool
@@ -131,27 +131,27 @@ class Variants:
         Raises:
             Error: it cannot be had, or there are too many that requests have asked for.
         """
-        ledger = self._ledger
+        state = self._state
         if base.changes:  # a variant of a variant is one of the same base
             changes, base = merged_changes(base.changes, changes), self._base(base.base_id, client, now)
-        pool_id = ledger.function_id(base.app.id, _key(base, changes))
-        pool = ledger.pools.get(pool_id)
+        pool_id = state.function_id(base.app.id, _key(base, changes))
+        pool = state.pools.get(pool_id)
         if pool is None:
             pool = self._made(base, pool_id, changes, client, now, is_public=is_public)
         elif pool.is_retired:  # the live version could not have it when it was deployed, and can now
             spec = self._apps.varied(base.spec, changes, base.app, client, now)
             pool.become(spec, replace(base.app.deployment, version=base.version, environment=base.environment))
             pool.set_retired(False)
-            ledger.keep(pool)
-            ledger.touch(pool)
+            state.keep(pool)
+            state.mark_dirty(pool)
         if pool.is_public and not is_public:
-            ledger.no_longer_public(pool)
+            state.no_longer_public(pool)
             pool.is_public = False
-            ledger.keep(pool)
+            state.keep(pool)
         return pool
 
     def _made(self, base: Pool, pool_id: str, changes: bytes, client: int, now: float, *, is_public: bool) -> Pool:
-        ledger, app = self._ledger, base.app
+        state, app = self._state, base.app
         record = app.dormant.get(pool_id)
         is_public = is_public and (record is None or record.is_public)
         if record is not None and record.version == base.version:
@@ -161,15 +161,15 @@ class Variants:
         if is_public:
             self._make_room(base)
         deployment = replace(app.deployment, version=base.version, environment=base.environment)
-        pool = Pool(pool_id, app, spec, ledger.settings, deployment)
+        pool = Pool(pool_id, app, spec, state.settings, deployment)
         pool.changes, pool.base_id, pool.is_pinned, pool.is_public = changes, base.id, base.is_pinned, is_public
         if record is not None:
-            ledger.remove_dormant(app, pool_id)
+            state.remove_dormant(app, pool_id)
             pool.set_override(record.override)
             pool.is_recorded = app.kind.is_lasting
-        ledger.add_pool(pool)
+        state.add_pool(pool)
         if record is None or record != pool.record():
-            ledger.keep(pool)
+            state.keep(pool)
         return pool
 
     def _make_room(self, base: Pool) -> None:
@@ -179,7 +179,7 @@ class Variants:
             ResourceExhausted: there are `web_variants_max`, and none of them is idle. Those whose containers are idle
                 will be, when their scaledown window is over.
         """
-        most, public = self._ledger.settings.web_variants_max, self._ledger.public_variants.get(base.id)
+        most, public = self._state.settings.web_variants_max, self._state.public_variants.get(base.id)
         count, longest_idle = (0, None) if public is None else (len(public.pools), public.longest_idle)
         if count < most:
             return
@@ -191,7 +191,7 @@ class Variants:
 
     def settle(self, pool: Pool, now: float) -> bool:
         """Note whether a variant is idle; True if it has been for long enough, and is put away."""
-        public = self._ledger.public_variants.get(pool.base_id) if pool.is_public else None
+        public = self._state.public_variants.get(pool.base_id) if pool.is_public else None
         if pool.app.closing or pool.is_retired or not pool.is_idle:
             pool.idle_at = None
             if public is not None:
@@ -210,11 +210,11 @@ class Variants:
 
     def _put_away(self, pool: Pool) -> None:
         del pool.app.pools[pool.id]
-        self._ledger.forget(pool)
+        self._state.forget(pool)
         if pool.is_public and pool.override == AutoscalerSettings():
-            self._ledger.discard(pool)
+            self._state.discard(pool)
         else:
-            self._ledger.add_dormant(pool.app, pool.record())
+            self._state.add_dormant(pool.app, pool.record())
 
     # ------------------------------------------------------------ while they are put away
 
@@ -224,9 +224,9 @@ class Variants:
         if not record.changes or record.is_retired or settings.min_containers:
             return False
         if record.is_public and record.override == AutoscalerSettings():
-            self._ledger.persist(FunctionGone(record.function_id))
+            self._state.persist(FunctionGone(record.function_id))
         else:
-            self._ledger.add_dormant(app, record)
+            self._state.add_dormant(app, record)
         return True
 
     def follow(self, app: App, names: Collection[str]) -> None:
@@ -244,14 +244,14 @@ class Variants:
                 self._forget(app, record)
                 continue
             renewed = replace(record, override=AutoscalerSettings())
-            self._ledger.add_dormant(app, renewed)
+            self._state.add_dormant(app, renewed)
             if app.kind.is_lasting:
-                self._ledger.persist(renewed)
+                self._state.persist(renewed)
 
     def _forget(self, app: App, record: FunctionRecord) -> None:
-        self._ledger.remove_dormant(app, record.function_id)
+        self._state.remove_dormant(app, record.function_id)
         if app.kind.is_lasting:
-            self._ledger.persist(FunctionGone(record.function_id))
+            self._state.persist(FunctionGone(record.function_id))
 
 
 def _key(base: Pool, changes: bytes) -> str:
@@ -265,7 +265,7 @@ def pinned_key(name: str, version: int) -> str:
     return f"{name}@{version}"
 
 
-def base_id(ledger: Ledger, record: FunctionRecord) -> str:
+def base_id(state: EngineState, record: FunctionRecord) -> str:
     """Return the id of the function that a recorded variant is one of."""
     name = record.spec.name
-    return ledger.function_id(record.app_id, pinned_key(name, record.version) if record.is_pinned else name)
+    return state.function_id(record.app_id, pinned_key(name, record.version) if record.is_pinned else name)

@@ -10,7 +10,7 @@ from itertools import pairwise, repeat
 
 from swell.engine.state.call import Call
 from swell.engine.state.container import LEASE, Container
-from swell.engine.state.engine_state import KnownNode, Ledger
+from swell.engine.state.engine_state import EngineState, KnownNode
 from swell.engine.state.pool import STARTING, Pool
 from swell.engine.state.span import Segment
 from swell.model import AutoscalerSettings
@@ -21,56 +21,56 @@ __all__ = ["check"]
 Places = set[tuple[str, int]]  #: inputs that are somewhere, as (call id, index)
 
 
-def check(ledger: Ledger) -> None:
+def check(state: EngineState) -> None:
     """Assert everything that must hold between two events."""
-    assert not ledger.touched, f"never looked at again: {list(ledger.touched)}"
-    assert not ledger.outbox, "effects were decided on and not returned"
+    assert not state.dirty, f"never looked at again: {list(state.dirty)}"
+    assert not state.outbox, "effects were decided on and not returned"
     somewhere: Places = set()
-    for pool in ledger.pools.values():
+    for pool in state.pools.values():
         if pool.containers or len(pool.backlog):
-            _check_places(ledger, pool, somewhere)
-        _check_pool(ledger, pool)
-    for call in ledger.calls.values():
-        _check_call(ledger, call, somewhere)
-    calls_open = Counter(call.pool.id for call in ledger.calls.values())
-    for pool in ledger.pools.values():
+            _check_places(state, pool, somewhere)
+        _check_pool(state, pool)
+    for call in state.calls.values():
+        _check_call(state, call, somewhere)
+    calls_open = Counter(call.pool.id for call in state.calls.values())
+    for pool in state.pools.values():
         assert pool.calls_open == calls_open[pool.id], f"{pool.id}: count of open calls is off"
-    _check_leases(ledger)
-    _check_variants(ledger)
-    for known in ledger.nodes.values():
-        _check_node(ledger, known)
-    assert len(ledger.containers) == sum(len(pool.containers) for pool in ledger.pools.values()), "a stray container"
-    for pool in ledger.starved.values():
-        assert pool.id in ledger.pools, f"{pool.id}: gone, and said to starve"
+    _check_leases(state)
+    _check_variants(state)
+    for known in state.nodes.values():
+        _check_node(state, known)
+    assert len(state.containers) == sum(len(pool.containers) for pool in state.pools.values()), "a stray container"
+    for pool in state.blocked.values():
+        assert pool.id in state.pools, f"{pool.id}: gone, and said to starve"
         assert pool.held_back, f"{pool.id}: starves for no reason"
 
 
-def _check_variants(ledger: Ledger) -> None:
+def _check_variants(state: EngineState) -> None:
     """Assert that each variant is either a pool or put away, that public ones are few, and that idle ones will go."""
-    dormant = {function_id: app for app in ledger.apps.values() for function_id in app.dormant}
-    assert ledger.dormant == dormant, "the index of variants that are put away is off"
-    for app in ledger.apps.values():
-        both = app.dormant.keys() & ledger.pools.keys()
+    dormant = {function_id: app for app in state.apps.values() for function_id in app.dormant}
+    assert state.dormant == dormant, "the index of variants that are put away is off"
+    for app in state.apps.values():
+        both = app.dormant.keys() & state.pools.keys()
         assert not both, f"{both}: put away, and a pool"
         for record in app.dormant.values():
             kept = not record.is_public or record.override != AutoscalerSettings()
             assert record.changes and kept, f"{record.function_id}: kept, though a request would make it again"
-    for base_id, public in ledger.public_variants.items():
+    for base_id, public in state.public_variants.items():
         assert public.pools, f"{base_id}: an empty group of public variants is kept"
-        assert len(public.pools) <= ledger.settings.web_variants_max, f"{base_id}: {len(public.pools)} public variants"
+        assert len(public.pools) <= state.settings.web_variants_max, f"{base_id}: {len(public.pools)} public variants"
         assert public.idle.keys() <= public.pools.keys(), f"{base_id}: idle, and not public"
         since = [pool.idle_at or 0.0 for pool in public.idle.values()]
         assert since == sorted(since), f"{base_id}: the idle ones are not in order: {since}"
         for pool in public.pools.values():
-            assert ledger.pools.get(pool.id) is pool, f"{pool.id}: public, and no pool"
+            assert state.pools.get(pool.id) is pool, f"{pool.id}: public, and no pool"
             assert pool.base_id == base_id and pool.is_public, f"{pool.id}: counted for another function"
-    for pool in ledger.pools.values():
+    for pool in state.pools.values():
         if pool.changes:
-            _check_variant(ledger, pool)
+            _check_variant(state, pool)
 
 
-def _check_variant(ledger: Ledger, pool: Pool) -> None:
-    public = ledger.public_variants.get(pool.base_id)
+def _check_variant(state: EngineState, pool: Pool) -> None:
+    public = state.public_variants.get(pool.base_id)
     is_counted = public is not None and pool.id in public.pools
     assert is_counted is pool.is_public, f"{pool.id}: is it public, or not?"
     if pool.app.closing:
@@ -84,18 +84,18 @@ def _check_variant(ledger: Ledger, pool: Pool) -> None:
         assert pool.next_deadline <= until, f"{pool.id}: idle, and no deadline puts it away"
 
 
-def _check_leases(ledger: Ledger) -> None:
-    for call_id, (delivery, position, client) in ledger.leases.items():
+def _check_leases(state: EngineState) -> None:
+    for call_id, (delivery, position, client) in state.leases.items():
         assert delivery.container.deliveries.get(delivery.id) is delivery, f"{call_id}: leased of what is gone"
         assert position in delivery.open, f"{call_id}: leased, and its slot is free"
         assert delivery.locate(position)[0].client == client, f"{call_id}: leased to another client"
     leased = [
         delivery
-        for container in ledger.containers.values()
+        for container in state.containers.values()
         for delivery in container.deliveries.values()
         if delivery.mode == LEASE
     ]
-    assert len(ledger.leases) == sum(len(delivery.open) for delivery in leased), "a lease that nobody can end"
+    assert len(state.leases) == sum(len(delivery.open) for delivery in leased), "a lease that nobody can end"
     for delivery in leased:
         name = delivery.container.id
         assert delivery.container.state is not ContainerState.DRAINING or delivery.container.interrupted, (
@@ -103,11 +103,11 @@ def _check_leases(ledger: Ledger) -> None:
         )
 
 
-def _check_call(ledger: Ledger, call: Call, somewhere: Places) -> None:
+def _check_call(state: EngineState, call: Call, somewhere: Places) -> None:
     assert call.accepted == call.pending + call.running + call.done, f"{call.id}: inputs lost or counted twice"
     assert min(call.pending, call.running, call.done) >= 0, f"{call.id}: negative count"
     assert not call.finished, f"{call.id}: finished but not forgotten"
-    assert call.pool.id in ledger.pools, f"{call.id}: its function is gone"
+    assert call.pool.id in state.pools, f"{call.id}: its function is gone"
     assert 0 <= call.stored <= call.pending, f"{call.id}: {call.stored} of {call.pending} inputs are in the store"
     assert not call.stored or call.tail < call.accepted, f"{call.id}: there is no tail, and inputs in it"
     remembered = {*call.failures, *call.crashes, *call.streams} - call.held_until.keys()
@@ -117,7 +117,7 @@ def _check_call(ledger: Ledger, call: Call, somewhere: Places) -> None:
         assert call.pool.spawned.get(call.id) is call, f"{call.id}: its pool does not know it"
 
 
-def _check_places(ledger: Ledger, pool: Pool, somewhere: Places) -> None:
+def _check_places(state: EngineState, pool: Pool, somewhere: Places) -> None:
     """Assert that every input is in exactly one place, and that the counts say so."""
     before, counted = len(somewhere), 0
     for spans in pool.backlog.due_by_call():
@@ -137,24 +137,24 @@ def _check_places(ledger: Ledger, pool: Pool, somewhere: Places) -> None:
                 call, _, index = delivery.locate(position)
                 somewhere.add((call.id, index))
                 counted += 1
-                assert call.id in ledger.calls, f"{call.id}: runs but is forgotten"
+                assert call.id in state.calls, f"{call.id}: runs but is forgotten"
     assert len(somewhere) - before == counted, f"{pool.id}: an input is in two places"
     assert counted == len(pool.backlog) + pool.running_total, f"{pool.id}: running count is off"
 
 
-def _check_pool(ledger: Ledger, pool: Pool) -> None:
+def _check_pool(state: EngineState, pool: Pool) -> None:
     in_store = pool.stored_inputs + sum(call.stored for call in pool.spawned.values())
     assert pool.pending_total == len(pool.backlog) + in_store, f"{pool.id}: pending count is off"
     assert min(pool.stored_calls, pool.stored_inputs) >= 0, f"{pool.id}: negative count of what is in the store"
     for call in pool.spawned.values():
-        assert ledger.calls.get(call.id) is call, f"{call.id}: spawned, in memory, and forgotten"
-        thin = call.stored and call.at_hand < ledger.settings.backlog_inputs_max // 2
+        assert state.calls.get(call.id) is call, f"{call.id}: spawned, in memory, and forgotten"
+        thin = call.stored and call.at_hand < state.settings.backlog_inputs_max // 2
         assert not thin or call.id in pool.thin, f"{call.id}: nobody reads on"
     assert pool.reads == sum(call.loading for call in pool.spawned.values()), f"{pool.id}: count of reads is off"
     _check_bytes(pool)
     assert pool.wake_at <= pool.next_deadline, f"{pool.id}: nobody will wake for {pool.deadlines}"
     for container in pool.containers.values():
-        assert ledger.containers[container.id] is container, f"{container.id}: not the one that is known"
+        assert state.containers[container.id] is container, f"{container.id}: not the one that is known"
         _check_container(pool, container)
     grouped = {**pool.starting, **pool.ready, **pool.relief}
     assert not pool.relief or pool.is_rolling, f"{pool.id}: containers wait to take over from nobody"
@@ -163,7 +163,7 @@ def _check_pool(ledger: Ledger, pool: Pool) -> None:
     assert grouped.keys() <= pool.containers.keys(), f"{pool.id}: a container that is gone is still counted"
     assert pool.idle.keys() <= pool.ready.keys(), f"{pool.id}: idle, but not ready"
     if not pool.app.closing and not pool.is_rolling:
-        ceiling = min(pool.settings.max_containers or 10**9, ledger.settings.containers_max)
+        ceiling = min(pool.settings.max_containers or 10**9, state.settings.containers_max)
         surplus = [c.id for c in pool.idle.values() if pool.live > ceiling and not c.leaving]
         assert not surplus, f"{pool.id}: idle containers above the ceiling"
 
@@ -205,15 +205,15 @@ def _check_container(pool: Pool, container: Container) -> None:
         assert container.served <= container.spec.batch_size, f"{name}: used twice"
 
 
-def _check_node(ledger: Ledger, known: KnownNode) -> None:
+def _check_node(state: EngineState, known: KnownNode) -> None:
     name = known.node.name
-    here = [c for c in ledger.containers.values() if c.place.node == name]
+    here = [c for c in state.containers.values() if c.place.node == name]
     gpus = Counter(gpu for container in here for gpu in container.place.gpus)
     assert all(count == 1 for count in gpus.values()), f"a GPU of {name} is given twice"
     assert set(gpus) == known.gpus_used, f"GPU accounting of {name} is off"
     cpu = sum(container.spec.resources.cpu for container in here)
     assert abs(cpu - known.cpu_used) < 1e-6, f"cpu accounting of {name} is off"
-    assert cpu <= known.node.cpu * ledger.settings.cpu_overcommit + 1e-6, f"{name} is overfull"
+    assert cpu <= known.node.cpu * state.settings.cpu_overcommit + 1e-6, f"{name} is overfull"
     memory = sum(container.spec.resources.memory_bytes for container in here)
     assert memory == known.memory_used, f"memory accounting of {name} is off"
-    assert memory <= known.node.memory_bytes * ledger.settings.memory_overcommit, f"{name}: memory is overfull"
+    assert memory <= known.node.memory_bytes * state.settings.memory_overcommit, f"{name}: memory is overfull"

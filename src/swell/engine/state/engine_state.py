@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable
 
 from swell.config import Settings
-from swell.engine.events import Effect, Order, Persist, Tell
+from swell.engine.events import Effect, Persist, SendToClient, SendToContainer
 from swell.engine.state.app import App
 from swell.engine.state.call import Call
 from swell.engine.state.container import Container, Lease
@@ -25,7 +25,7 @@ from swell.records import FunctionGone, FunctionRecord, Record
 from swell.wire.messages import Message
 from swell.wire.web import EdgeUp
 
-__all__ = ["KnownNode", "Ledger"]
+__all__ = ["EngineState", "KnownNode"]
 
 FORMER_MAX = 1_000  #: names of functions of which it is known what was counted of their former pools
 
@@ -56,7 +56,7 @@ class KnownNode:
         self.gpus_used.difference_update(container.place.gpus)
 
 
-class Ledger:
+class EngineState:
     """The engine's state: apps, pools, calls, containers, nodes, and what is to be done next."""
 
     def __init__(self, settings: Settings, seed: str) -> None:
@@ -81,8 +81,8 @@ class Ledger:
         self.is_stopping = False  #: the server is to end; what lasts goes on with the next one
         self.store_trouble = ""  #: why nothing more can be written down
         self.outbox: list[Effect] = []
-        self.touched: dict[str, Pool] = {}  #: pools to dispatch and scale before `handle` returns
-        self.starved: dict[str, Pool] = {}  #: pools whose plan waits for room or for the node's pace
+        self.dirty: dict[str, Pool] = {}  #: pools to dispatch and scale before `handle` returns
+        self.blocked: dict[str, Pool] = {}  #: pools whose plan waits for room or for the node's pace
         self._seed = seed
         self._minted = 0
         self._deliveries = 0
@@ -94,21 +94,21 @@ class Ledger:
         """Decide on an effect."""
         self.outbox.append(effect)
 
-    def tell(self, client: int, message: Message, payload: bytes | memoryview = b"") -> None:
-        """Say something to a client."""
-        self.outbox.append(Tell(client, message, payload))
+    def send_to_client(self, client: int, message: Message, payload: bytes | memoryview = b"") -> None:
+        """Send a message to a client."""
+        self.outbox.append(SendToClient(client, message, payload))
 
-    def order(self, container: Container, message: Message, payload: bytes | memoryview = b"") -> None:
-        """Say something to a container."""
-        self.outbox.append(Order(container.id, message, payload))
+    def send_to_container(self, container: Container, message: Message, payload: bytes | memoryview = b"") -> None:
+        """Send a message to a container."""
+        self.outbox.append(SendToContainer(container.id, message, payload))
 
     def persist(self, record: Record) -> None:
         """Write something down. What is said after it, to anyone, is said when it is durable."""
         self.outbox.append(Persist(record))
 
-    def touch(self, pool: Pool) -> None:
+    def mark_dirty(self, pool: Pool) -> None:
         """Have the pool's inputs placed and its size reconsidered before this event is over."""
-        self.touched[pool.id] = pool
+        self.dirty[pool.id] = pool
 
     # ------------------------------------------------------------ edges
 
@@ -194,7 +194,7 @@ class Ledger:
         pool.app.pools[pool.id] = self.pools[pool.id] = pool
         if pool.is_public:
             self.public_variants.setdefault(pool.base_id, PublicVariants()).add(pool)
-        self.touch(pool)
+        self.mark_dirty(pool)
 
     def keep(self, pool: Pool, *, has_calls: bool = False) -> None:
         """Write down what is kept of a pool, if its app outlives its clients.
@@ -234,8 +234,8 @@ class Ledger:
         self.pools.pop(pool.id, None)
         if pool.is_public:
             self.no_longer_public(pool)
-        self.touched.pop(pool.id, None)
-        self.starved.pop(pool.id, None)
+        self.dirty.pop(pool.id, None)
+        self.blocked.pop(pool.id, None)
         self.ended += pool.done
         self._keep_counts(pool)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from swell.bounds import whole_number
-from swell.engine.state.engine_state import Ledger
+from swell.engine.state.engine_state import EngineState
 from swell.engine.state.history import CallDiary, Decision, Entry, What
 from swell.engine.state.pool import Pool
 from swell.model import OutputStatus
@@ -26,8 +26,8 @@ _ENDS = (What.SUCCEEDED, What.FAILED)
 class Stories:
     """Tells what has happened."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, state: EngineState) -> None:
+        self._state = state
 
     def tell(self, request: int, about: str, now: float) -> Story | None:
         """Return the story of an input ("in-…"), a call ("fc-…"), a container ("ta-…") or a function, if known."""
@@ -43,14 +43,14 @@ class Stories:
         return None if pool is None else _function(request, pool, now)
 
     def _diary(self, call_id: str) -> CallDiary | None:
-        call = self._ledger.calls.get(call_id)
-        return self._ledger.diaries.call(call_id) if call is None else call.diary
+        call = self._state.calls.get(call_id)
+        return self._state.diaries.call(call_id) if call is None else call.diary
 
     def _pool(self, about: str) -> Pool | None:
-        found = self._ledger.pools.get(about)
+        found = self._state.pools.get(about)
         if found is not None:
             return found
-        named = [pool for pool in self._ledger.pools.values() if pool.label == about]
+        named = [pool for pool in self._state.pools.values() if pool.label == about]
         return min(named, key=lambda pool: (pool.is_pinned, bool(pool.changes)), default=None)
 
     # ------------------------------------------------------------ an input
@@ -87,7 +87,7 @@ class Stories:
                 begun = due
             case _:
                 pass
-        pool = self._ledger.pools.get(diary.pool_id)
+        pool = self._state.pools.get(diary.pool_id)
         ready_at = self._ready_for(following, pool, begun, until)
         if ready_at is not None:
             yield StoryPart("waited for a container to start", ready_at - begun)
@@ -103,7 +103,7 @@ class Stories:
         return ready_at if ready_at is not None and begun < ready_at <= until else None
 
     def _ready_at(self, container_id: str) -> float | None:
-        container = self._ledger.containers.get(container_id) or self._ledger.diaries.container(container_id)
+        container = self._state.containers.get(container_id) or self._state.diaries.container(container_id)
         return None if container is None else container.ready_at
 
     def _words(self, entry: Entry) -> str:
@@ -134,7 +134,7 @@ class Stories:
 
     def _decisions(self, diary: CallDiary, since: float, until: float) -> tuple[list[StoryLine], list[StoryLine]]:
         """Tell which decision of the autoscaler was in force when an input came, and what it decided from then on."""
-        pool = self._ledger.pools.get(diary.pool_id)
+        pool = self._state.pools.get(diary.pool_id)
         decisions = [] if pool is None else list(pool.decisions)
         before = [StoryLine(since, f"until then, {_decided(each)}") for each in decisions if each.at < since]
         after = [StoryLine(each.at, _decided(each)) for each in decisions if since <= each.at <= until]
@@ -177,13 +177,13 @@ class Stories:
     # ------------------------------------------------------------ a container
 
     def _container(self, request: int, container_id: str, now: float) -> Story | None:
-        container = self._ledger.containers.get(container_id)
+        container = self._state.containers.get(container_id)
         if container is not None:
             lines = [StoryLine(container.requested_at, f"requested: {container.reason}")]
             state, name, served = container.state.value, container.pool.label, container.served
             requested_at, ready_at, ended_at = container.requested_at, container.ready_at, None
         else:
-            record = self._ledger.diaries.container(container_id)
+            record = self._state.diaries.container(container_id)
             if record is None:
                 return None
             lines = [StoryLine(record.requested_at, "requested")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from swell.engine.state.app import App
-from swell.engine.state.engine_state import Ledger
+from swell.engine.state.engine_state import EngineState
 from swell.engine.state.pool import Pool
 from swell.model import AppKind
 from swell.policy.labels import label_of
@@ -14,23 +14,23 @@ from swell.wire.web import Route
 __all__ = ["routes", "routes_of", "urls", "urls_by_function"]
 
 
-def routes(ledger: Ledger) -> Iterator[Route]:
+def routes(state: EngineState) -> Iterator[Route]:
     """Yield the routes, each label once: it is of the version that came last, until that ends."""
     taken: set[str] = set()
-    pools = [pool for app in ledger.apps.values() for pool in app.pools.values() if pool.web_methods]
+    pools = [pool for app in state.apps.values() for pool in app.pools.values() if pool.web_methods]
     for pool in sorted(pools, key=lambda pool: -pool.deployed_at):
         if pool.app.closing or pool.app.is_retiring or pool.is_retired or pool.is_pinned or pool.changes:
             continue
-        for route in routes_of(ledger, pool):
+        for route in routes_of(state, pool):
             if route.label not in taken:
                 taken.add(route.label)
                 yield route
 
 
-def routes_of(ledger: Ledger, pool: Pool) -> Iterator[Route]:
+def routes_of(state: EngineState, pool: Pool) -> Iterator[Route]:
     """Yield the routes of one pool, whether or not another has a label of its."""
     app, spec = pool.app, pool.spec
-    suffix = "" if app.kind is AppKind.DEPLOYED else ledger.settings.dev_suffix
+    suffix = "" if app.kind is AppKind.DEPLOYED else state.settings.dev_suffix
     name = spec.name.removesuffix(".*")
     parameters = spec.cls.parameters if spec.cls is not None else ()
     for method, web in pool.web_methods.items():
@@ -38,17 +38,17 @@ def routes_of(ledger: Ledger, pool: Pool) -> Iterator[Route]:
         yield Route(label, pool.id, method, web, app.id, app.name, spec.name, spec.timeout_s, parameters)
 
 
-def urls(ledger: Ledger, app: App) -> dict[str, str]:
+def urls(state: EngineState, app: App) -> dict[str, str]:
     """Return where the web functions of an app answer, by name; none as long as nothing listens."""
-    url = ledger.edge.url
-    return {_name_of(route): f"{url}/{route.label}" for route in routes(ledger) if url and route.app_id == app.id}
+    url = state.edge.url
+    return {_name_of(route): f"{url}/{route.label}" for route in routes(state) if url and route.app_id == app.id}
 
 
-def urls_by_function(ledger: Ledger) -> dict[str, str]:
+def urls_by_function(state: EngineState) -> dict[str, str]:
     """Return where functions answer, by id; of a class with several web methods, where the first does."""
-    url = ledger.edge.url
+    url = state.edge.url
     found: dict[str, str] = {}
-    for route in routes(ledger) if url else ():
+    for route in routes(state) if url else ():
         found.setdefault(route.function_id, f"{url}/{route.label}")
     return found
 

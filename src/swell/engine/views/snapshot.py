@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from swell.engine.state.app import App
 from swell.engine.state.container import Container
-from swell.engine.state.engine_state import Ledger
+from swell.engine.state.engine_state import EngineState
 from swell.engine.state.pool import Pool
 from swell.model import AppKind
 from swell.policy.schedule import schedule_text
@@ -29,17 +29,17 @@ _STATES = {
 class Census:
     """Counts and describes."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, state: EngineState) -> None:
+        self._state = state
 
     def app(self, name: str) -> App | None:
         """Return the app of a name or an id, if it runs."""
-        ledger = self._ledger
-        return ledger.apps.get(ledger.app_names.get(name, name))
+        state = self._state
+        return state.apps.get(state.app_names.get(name, name))
 
     def apps(self) -> list[AppRow]:
         """Describe all apps, the latest first."""
-        rows = [self.app_row(app) for app in self._ledger.apps.values()]
+        rows = [self.app_row(app) for app in self._state.apps.values()]
         return sorted(rows, key=lambda row: -row.created_at)
 
     def app_row(self, app: App) -> AppRow:
@@ -62,7 +62,7 @@ class Census:
 
     def progress(self, app_id: str) -> Iterator[FunctionProgress]:
         """Describe every function of an app, for a live display; nothing if there is no such app."""
-        app = self._ledger.apps.get(app_id)
+        app = self._state.apps.get(app_id)
         for pool in () if app is None else app.pools.values():
             busy = _busy(pool)
             yield FunctionProgress(
@@ -81,27 +81,27 @@ class Census:
         """Describe the containers of an app, or all, the latest first."""
         rows = [
             container_row(container)
-            for container in self._ledger.containers.values()
+            for container in self._state.containers.values()
             if not app_id or container.pool.app.id == app_id
         ]
         return sorted(rows, key=lambda row: (-row.requested_at, row.container_id))
 
     def container(self, container_id: str) -> ContainerRow | None:
         """Describe a container that is there, or was lately."""
-        container = self._ledger.containers.get(container_id)
+        container = self._state.containers.get(container_id)
         if container is not None:
             return container_row(container)
-        record = self._ledger.diaries.container(container_id)
+        record = self._state.diaries.container(container_id)
         return None if record is None else gone_row(record, self.app_name(record.app_id))
 
     def app_name(self, app_id: str) -> str:
         """Return the name of an app that runs, "" of another."""
-        app = self._ledger.apps.get(app_id)
+        app = self._state.apps.get(app_id)
         return "" if app is None else app.name
 
     def calls_in(self, container_id: str) -> tuple[str, ...]:
         """Return the calls whose inputs a container executes now."""
-        container = self._ledger.containers.get(container_id)
+        container = self._state.containers.get(container_id)
         if container is None or not container.deliveries:
             return ()
         deliveries = list(container.deliveries.values())
@@ -111,7 +111,7 @@ class Census:
 
     def call(self, request: int, call_id: str) -> CallReport | None:
         """Describe a call that goes on, or ended lately."""
-        call = self._ledger.calls.get(call_id)
+        call = self._state.calls.get(call_id)
         if call is not None:
             diary, pool = call.diary, call.pool
             total = call.accepted if call.sealed else None
@@ -129,7 +129,7 @@ class Census:
                 None,
                 diary.parent,
             )
-        diary = self._ledger.diaries.call(call_id)
+        diary = self._state.diaries.call(call_id)
         if diary is None:
             return None
         app_name, _, function_name = diary.function.rpartition(".")
@@ -150,11 +150,11 @@ class Census:
 
     def inputs(self) -> tuple[int, int, int]:
         """Return how many inputs wait, run, and have ended since the server started."""
-        pools = self._ledger.pools.values()
+        pools = self._state.pools.values()
         return (
             sum(pool.pending_total for pool in pools),
             sum(pool.running_total for pool in pools),
-            self._ledger.ended + sum(pool.done for pool in pools),
+            self._state.ended + sum(pool.done for pool in pools),
         )
 
 

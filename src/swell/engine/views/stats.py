@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from swell.engine.state.call import Call
-from swell.engine.state.engine_state import KnownNode, Ledger
+from swell.engine.state.engine_state import EngineState, KnownNode
 from swell.engine.state.history import CallDiary
 from swell.engine.state.pool import Pool
 from swell.engine.views.routes import urls_by_function
@@ -24,19 +24,19 @@ CALLS_MAX = 100
 class Observatory:
     """Looks at everything."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, state: EngineState) -> None:
+        self._state = state
 
     def nodes(self) -> list[NodeRow]:
         """Describe the machines."""
-        return [_node_row(known) for known in self._ledger.nodes.values()]
+        return [_node_row(known) for known in self._state.nodes.values()]
 
     def functions(self, since: float) -> list[FunctionMeasures]:
         """Describe all functions, with the decisions on their size after a moment."""
-        urls = urls_by_function(self._ledger)
+        urls = urls_by_function(self._state)
         return [
             _measures(pool, since, urls.get(pool.id, ""))
-            for app in self._ledger.apps.values()
+            for app in self._state.apps.values()
             for pool in app.pools.values()
         ]
 
@@ -44,7 +44,7 @@ class Observatory:
         """Tell what was counted of pools that are gone."""
         return [
             FormerMeasures(app_name, name, former.counted(former.accepted))
-            for (app_name, name), former in self._ledger.former.items()
+            for (app_name, name), former in self._state.former.items()
         ]
 
     def calls(self) -> list[CallRow]:
@@ -52,9 +52,9 @@ class Observatory:
         return list(islice(self._calls(), CALLS_MAX))
 
     def _calls(self) -> Iterator[CallRow]:
-        for call in reversed(self._ledger.calls.values()):
+        for call in reversed(self._state.calls.values()):
             yield _open_row(call)
-        for diary in self._ledger.diaries.calls():
+        for diary in self._state.diaries.calls():
             yield _ended_row(diary)
 
 
