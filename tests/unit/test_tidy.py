@@ -60,6 +60,14 @@ MODULE_STATE = {
     "wire/payload.py _remembered": "what was put into linecache, which is a global of the standard library",
 }
 
+#: Unit tests of what is not in the package, and where that is.
+TESTS_OF_OTHERS = {
+    "test_docs.py": "the pages in docs/",
+    "test_lock.py": "requirements.lock",
+    "test_patience.py": "tests/patience.py",
+    "test_tidy.py": "the tree as a whole",
+}
+
 #: A docstring says what its module must not know.
 IGNORANCE = re.compile(r"\b(must|may) (not|never|know)\b|Nothing here\b|knows nothing")
 
@@ -165,6 +173,23 @@ def test_no_module_without_a_purpose() -> None:
     homeless = [name for name in modules() if HOMELESS & set(Path(name).with_suffix("").parts)]
     numbered = [name for name in modules() if re.search(r"(_?part)?_?\d$", Path(name).stem)]
     assert not homeless + numbered
+
+
+def test_unit_tests_mirror_the_modules_that_they_test() -> None:
+    """`engine/rules/test_paging.py` tests `engine/rules/paging.py`; so does `test_paging_windows.py`, one aspect of it.
+
+    A file may also be named after the package that its folder mirrors.
+    """
+    unit = ROOT / "tests" / "unit"
+    strangers = set[str]()
+    for path in unit.rglob("test_*.py"):
+        folder = path.parent.relative_to(unit)
+        nouns = {each.stem for each in (SRC / folder).glob("*.py")} | {(SRC / folder).name}
+        name = path.stem.removeprefix("test_")
+        if not any(name == noun or name.startswith(f"{noun}_") for noun in nouns):
+            strangers.add(str(path.relative_to(unit)))
+    assert strangers - TESTS_OF_OTHERS.keys() == set(), "name the file after the module that it tests, or list it"
+    assert TESTS_OF_OTHERS.keys() - strangers == set(), "these need their entry no longer"
 
 
 def test_no_notes_to_self() -> None:
