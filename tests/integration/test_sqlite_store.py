@@ -38,7 +38,7 @@ from swell.records import (
 )
 from swell.store.sqlite import store as store_module
 from swell.store.sqlite import writer
-from swell.store.sqlite.batch_writer import Recorder
+from swell.store.sqlite.batch_writer import BatchWriter
 from swell.store.sqlite.database import Database
 from swell.store.sqlite.statements import migrations, statements
 from swell.store.sqlite.store import SqliteStore
@@ -387,11 +387,11 @@ async def test_a_variant_that_an_older_version_has_recorded_is_one_that_programs
 def plans(database: Database) -> Iterator[tuple[str, list[str]]]:
     """How SQLite carries out every statement: by name, those of the trigger one by one."""
     found = statements()
-    body = found.pop("create_drafts")
+    body = found.pop("create_batches")
     inner = body[body.index("BEGIN") + len("BEGIN") : body.rindex("END;")]
-    del found["write_draft"]
+    del found["write_batch"]
     for number, sql in enumerate(part for part in re.split(r";\s*\n", inner) if part.strip()):
-        found[f"create_drafts {number}"] = re.sub(r"NEW\.(\w+)", r":\1", sql).replace("raise(ABORT, 'overlap')", "1")
+        found[f"create_batches {number}"] = re.sub(r"NEW\.(\w+)", r":\1", sql).replace("raise(ABORT, 'overlap')", "1")
     for name, sql in found.items():
         values = dict.fromkeys(re.findall(r":(\w+)", sql))
         yield name, [row[3] for row in database._db.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
@@ -551,10 +551,10 @@ async def test_a_defect_ends_the_store_instead_of_leaving_everyone_to_wait(
     one = Opened(path)
     one.store.restore()
 
-    def fail(self: Recorder) -> None:
+    def fail(self: BatchWriter) -> None:
         raise KeyError("a defect")
 
-    monkeypatch.setattr(Recorder, "commit", fail)
+    monkeypatch.setattr(BatchWriter, "commit", fail)
     one.store.commit(lambda: None)
     error = await asyncio.wait_for(one.broken, 30)
     assert str(error) == f"{path}: a defect in the store (KeyError('a defect')). What was committed is safe"

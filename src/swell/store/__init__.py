@@ -1,1 +1,1 @@
-"""Where results of spawned calls are kept, behind the port `swell.ports.Store`."""
+"""Stores: records of durable apps and spawned calls, behind the port `swell.ports.Store`."""

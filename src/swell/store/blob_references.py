@@ -1,4 +1,4 @@
-"""Which blobs the bytes of inputs and results name. They say what clients and containers made them say.
+"""The names of blobs in inputs and results. Clients and containers wrote them, so nothing vouches for what they name.
 
 This module must not know where blobs are, or who deletes them.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from swell.records import SpanRecord
-from swell.store.result_runs import Run
+from swell.store.result_runs import ResultRun
 
 __all__ = ["names_in_run", "names_in_span"]
 
@@ -20,7 +20,7 @@ def names_in_span(span: SpanRecord) -> Iterator[str]:
         yield str(span.payload[span.ends[i - 1] if i else 0 : span.ends[i]], "utf-8", "replace")
 
 
-def names_in_run(run: Run) -> Iterator[str]:
+def names_in_run(run: ResultRun) -> Iterator[str]:
     """Yield the names of the blobs that carry results of a run."""
     if run.blobs:
         for output in run.outputs(run.first, run.last):

@@ -1,6 +1,6 @@
-"""The two kinds of records: about one call, and about apps. `CallsCancelled` alone is about many calls.
+"""The two kinds of records: of one call, and of apps. Only `CallsCancelled` concerns many calls.
 
-This module must not know how either is kept.
+This module must not know how a store keeps either.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from swell.records import (
     SpansDone,
 )
 
-__all__ = ["AppFact", "CallFact"]
+__all__ = ["AnyAppRecord", "AnyCallRecord"]
 
-CallFact = CallRecord | CallGrown | SpanRecord | SpansDone | OutputsRecord | AttemptRecord | CallEnded
-AppFact = AppRecord | Deployment | BundleRecord | FunctionRecord | FunctionGone | ContainerRecord
+AnyCallRecord = CallRecord | CallGrown | SpanRecord | SpansDone | OutputsRecord | AttemptRecord | CallEnded
+AnyAppRecord = AppRecord | Deployment | BundleRecord | FunctionRecord | FunctionGone | ContainerRecord

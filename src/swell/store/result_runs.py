@@ -1,4 +1,4 @@
-"""Results of one call, in runs of consecutive inputs: cutting, joining, and which of two results of an input counts.
+"""Results of one call in runs of consecutive inputs: cut, join, and keep the first result of each input.
 
 Cost is per run, whatever its length. This module must not know where runs are kept, or SQL.
 """
@@ -13,15 +13,15 @@ from msgspec import Struct
 from swell.model import OutputStatus
 from swell.records import OutputsRecord, StoredOutput, Trace
 
-__all__ = ["Results", "Run", "gaps", "join"]
+__all__ = ["CallResults", "ResultRun", "gaps", "join"]
 
 #: Bounds of what `join` makes of many short runs: to read one result, the whole run is read.
 JOINED_INPUTS_MAX = 1_024
 JOINED_BYTES_MAX = 64 << 10
 
 
-class Run(Struct, frozen=True, gc=False):
-    """Results of inputs first..first+count-1: as an OutputsRecord has them, and the traces of several such."""
+class ResultRun(Struct, frozen=True, gc=False):
+    """Results of inputs first..first+count-1: the fields of an OutputsRecord, with the traces of several records."""
 
     first: int
     count: int
@@ -32,26 +32,26 @@ class Run(Struct, frozen=True, gc=False):
     traces: list[tuple[int, Trace | None]] = []  #: how many inputs in a row share a trace, and the trace
 
     @classmethod
-    def of(cls, record: OutputsRecord) -> Run:
-        """Return the run that a record tells of."""
+    def of(cls, record: OutputsRecord) -> ResultRun:
+        """Return the run of a record."""
         traces = [(record.count, record.trace)]
         return cls(record.first, record.count, record.ends, record.payload, record.failures, record.blobs, traces)
 
     @property
     def last(self) -> int:
-        """The input just after the run."""
+        """The index just after the last input of the run."""
         return self.first + self.count
 
-    def cut(self, first: int, last: int) -> Run:
-        """Return the part that falls on inputs first..last-1, all of which are in the run."""
+    def cut(self, first: int, last: int) -> ResultRun:
+        """Return the results of inputs first..last-1, all of which are in the run."""
         if first == self.first and last == self.last:
             return self
         start, stop = first - self.first, last - self.first
         traces = _cut_traces(self.traces, start, stop)
         if not self.ends:
-            return Run(first, last - first, [], self.payload, self.failures, self.blobs, traces)
+            return ResultRun(first, last - first, [], self.payload, self.failures, self.blobs, traces)
         base = self.ends[start - 1] if start else 0
-        return Run(
+        return ResultRun(
             first,
             last - first,
             [end - base for end in self.ends[start:stop]],
@@ -62,7 +62,7 @@ class Run(Struct, frozen=True, gc=False):
         )
 
     def outputs(self, first: int, last: int) -> Iterator[StoredOutput]:
-        """Yield those of the results that belong to inputs first..last-1."""
+        """Yield the results of those inputs of the run that lie in first..last-1."""
         start, stop = max(first, self.first) - self.first, min(last, self.last) - self.first
         if not self.ends:
             status = OutputStatus(self.failures[0][1]) if self.failures else OutputStatus.SUCCESS
@@ -78,7 +78,7 @@ class Run(Struct, frozen=True, gc=False):
             base = end
 
     def trace(self, index: int) -> Trace | None:
-        """Return the trace of an input in the run."""
+        """Return the trace of one input of the run."""
         left = index - self.first
         for count, trace in self.traces:
             if left < count:
@@ -87,21 +87,21 @@ class Run(Struct, frozen=True, gc=False):
         return None
 
 
-class Results:
-    """The results of one call, in order and without overlap: the first result of an input stays."""
+class CallResults:
+    """The results of one call, ordered and without overlap: the first result of an input wins."""
 
     __slots__ = ("_firsts", "_runs", "count")
 
     def __init__(self) -> None:
         self._firsts: list[int] = []
-        self._runs: list[Run] = []
+        self._runs: list[ResultRun] = []
         self.count = 0  #: inputs that have a result
 
-    def __iter__(self) -> Iterator[Run]:
+    def __iter__(self) -> Iterator[ResultRun]:
         return iter(self._runs)
 
-    def add(self, run: Run) -> None:
-        """Take those results of a run whose inputs have none yet."""
+    def add(self, run: ResultRun) -> None:
+        """Add the results of those inputs of a run that have none yet."""
         if not self._runs or run.first >= self._runs[-1].last:  # nearly always
             self._firsts.append(run.first)
             self._runs.append(run)
@@ -114,8 +114,8 @@ class Results:
             self._runs.insert(at, run.cut(first, last))
             self.count += last - first
 
-    def within(self, first: int, last: int) -> Iterator[Run]:
-        """Yield the runs that have to do with inputs first..last-1, in order."""
+    def within(self, first: int, last: int) -> Iterator[ResultRun]:
+        """Yield the runs that overlap inputs first..last-1, in order."""
         at = max(bisect_right(self._firsts, first) - 1, 0)
         while at < len(self._runs) and self._runs[at].first < last:
             if self._runs[at].last > first:
@@ -124,7 +124,7 @@ class Results:
 
 
 def gaps(runs: Iterable[tuple[int, int]], first: int, last: int) -> Iterator[tuple[int, int]]:
-    """Yield (first, last) of what runs (first, count), in order, leave uncovered of inputs first..last-1."""
+    """Yield the gaps, as (first, last), that ordered runs (first, count) leave in inputs first..last-1."""
     for start, count in runs:
         if start > first:
             yield first, min(start, last)
@@ -133,13 +133,13 @@ def gaps(runs: Iterable[tuple[int, int]], first: int, last: int) -> Iterator[tup
         yield first, last
 
 
-def join(runs: Sequence[Run]) -> Iterator[Run]:
-    """Yield the same results in fewer runs, where neighbours can be told as one; `runs` are in order.
+def join(runs: Sequence[ResultRun]) -> Iterator[ResultRun]:
+    """Yield the same results in fewer runs: neighbours become one where they can; `runs` are in order.
 
-    A row costs about the same whether it holds one result or a hundred, and results of short inputs come in twos and
-    threes from each container.
+    A row costs about the same whether it holds one result or a hundred, and containers report results of short inputs
+    in twos and threes.
     """
-    alike: list[Run] = []
+    alike: list[ResultRun] = []
     size = count = 0
     for run in runs:
         fits = count + run.count <= JOINED_INPUTS_MAX and size + len(run.payload) <= JOINED_BYTES_MAX
@@ -153,7 +153,7 @@ def join(runs: Sequence[Run]) -> Iterator[Run]:
         yield _joined(alike)
 
 
-def _can_join(run: Run, after: Run) -> bool:
+def _can_join(run: ResultRun, after: ResultRun) -> bool:
     if run.last != after.first or bool(run.ends) != bool(after.ends):
         return False
     return bool(run.ends) or (
@@ -161,14 +161,14 @@ def _can_join(run: Run, after: Run) -> bool:
     )
 
 
-def _joined(runs: Sequence[Run]) -> Run:
+def _joined(runs: Sequence[ResultRun]) -> ResultRun:
     first = runs[0]
     if len(runs) == 1:
         return first
     count = sum(run.count for run in runs)
     traces = _joined_traces(runs)
     if not first.ends:
-        return Run(first.first, count, [], first.payload, first.failures, [], traces)
+        return ResultRun(first.first, count, [], first.payload, first.failures, [], traces)
     ends: list[int] = []
     failures: list[tuple[int, int]] = []
     blobs: list[int] = []
@@ -179,10 +179,10 @@ def _joined(runs: Sequence[Run]) -> Run:
         failures += [(at + i, status) for i, status in run.failures]
         blobs += [at + i for i in run.blobs]
         size = ends[-1]
-    return Run(first.first, count, ends, b"".join(run.payload for run in runs), failures, blobs, traces)
+    return ResultRun(first.first, count, ends, b"".join(run.payload for run in runs), failures, blobs, traces)
 
 
-def _joined_traces(runs: Sequence[Run]) -> list[tuple[int, Trace | None]]:
+def _joined_traces(runs: Sequence[ResultRun]) -> list[tuple[int, Trace | None]]:
     traces: list[tuple[int, Trace | None]] = []
     for run in runs:
         for count, trace in run.traces:

@@ -1,6 +1,6 @@
-"""Reading a call by windows: which of its spans to read, and which of their inputs have results.
+"""Read a call window by window: choose the spans to read, and find which of their inputs have results.
 
-One rule for every store. This module must not know where spans and results are kept, or SQL.
+All stores share this rule. This module must not know where a store keeps spans and results, or SQL.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 from swell.records import LoadedSpans, SpanRecord, Window
 
-__all__ = ["Allowance", "read_window"]
+__all__ = ["ReadBudget", "read_window"]
 
 
-class Allowance:
-    """What is left of a window. It is passed by one span at most."""
+class ReadBudget:
+    """The inputs and bytes that one read may still return. At most one span exceeds it."""
 
     __slots__ = ("bytes_left", "inputs_left")
 
@@ -23,11 +23,11 @@ class Allowance:
 
     @property
     def is_spent(self) -> bool:
-        """True when nothing more is to be read."""
+        """True when nothing more may be read."""
         return self.inputs_left <= 0 or self.bytes_left <= 0
 
     def spend(self, span: SpanRecord) -> None:
-        """Account for a span that was read."""
+        """Subtract a span that was read."""
         self.inputs_left -= len(span.ends)
         self.bytes_left -= len(span.payload)
 
@@ -36,20 +36,20 @@ def read_window(
     call_id: str,
     first: int,
     accepted: int,
-    allowance: Allowance,
+    budget: ReadBudget,
     spans: Iterator[SpanRecord],
     runs: Iterator[tuple[int, int]],
 ) -> LoadedSpans:
-    """Read spans until the allowance is spent, at least one that has an input without a result.
+    """Read spans until the budget is spent, and at least one span that has an input without a result.
 
-    An input that is in no span has a result: spans are dropped when all theirs have.
+    An input outside every span has a result: a span is dropped when all its inputs have results.
 
     Args:
-        call_id: of the call.
+        call_id: the call.
         first: the input to begin with.
-        accepted: how many inputs the call has.
-        allowance: what may be read; less is left of it afterwards.
-        spans: those of the call that begin at `first` or later, in order. No more are taken than needed.
+        accepted: the number of inputs of the call.
+        budget: what may be read; what is read is subtracted.
+        spans: the spans of the call that begin at `first` or later, in order. It is read no further than needed.
         runs: (first, count) of results, in order, from the first of those spans on or earlier.
     """
     taken: list[SpanRecord] = []
@@ -57,7 +57,7 @@ def read_window(
     upto = first
     run = next(runs, None)
     for span in spans:
-        if taken and allowance.is_spent:
+        if taken and budget.is_spent:
             return LoadedSpans(call_id, taken, done.runs, upto)
         done.add(upto, span.first)
         upto = span.first + len(span.ends)
@@ -68,17 +68,17 @@ def read_window(
                 done.add(start, stop)
                 waiting -= stop - start
             if run[0] + run[1] > upto:
-                break  # it goes on in the next span
+                break  # the run continues in the next span
             run = next(runs, None)
         if waiting:
             taken.append(span)
-            allowance.spend(span)
+            budget.spend(span)
     done.add(upto, accepted)
     return LoadedSpans(call_id, taken, done.runs, max(upto, accepted))
 
 
 class _Runs:
-    """Runs (first, count) of inputs, in order, each as long as can be."""
+    """Builds ordered runs (first, count) of inputs; adjacent runs merge."""
 
     def __init__(self) -> None:
         self.runs: list[tuple[int, int]] = []

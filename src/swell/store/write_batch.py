@@ -1,6 +1,6 @@
-"""What one transaction is to write: many records folded into few rows.
+"""A write batch: the records of one transaction, folded into few rows.
 
-A span that came and went since the last commit is not written at all, a call that grew three times is written once, and
+A span that came and went since the last commit is never written, a call that grew three times is written once, and
 results of neighbouring inputs become one row. This module must not know SQL, or when a commit is due.
 """
 
@@ -19,28 +19,28 @@ from swell.records import (
     SpanRecord,
     SpansDone,
 )
-from swell.store.record_kinds import AppFact, CallFact
-from swell.store.result_runs import Results, Run, join
+from swell.store.record_kinds import AnyAppRecord, AnyCallRecord
+from swell.store.result_runs import CallResults, ResultRun, join
 
-__all__ = ["Draft"]
+__all__ = ["WriteBatch"]
 
 
-class Draft:
-    """Records taken since the last commit. Those about apps are few, and stay as they are."""
+class WriteBatch:
+    """The records taken since the last write. Records of apps are few, and are not folded."""
 
     def __init__(self) -> None:
-        self.apps: list[AppFact] = []
-        self.calls: dict[str, CallRecord] = {}  #: that begin
+        self.apps: list[AnyAppRecord] = []
+        self.calls: dict[str, CallRecord] = {}  #: calls that begin
         self.grown: dict[str, CallGrown] = {}
         self.ended: dict[str, CallEnded] = {}
         self.attempts: dict[tuple[str, int], AttemptRecord] = {}
-        self.done: list[tuple[str, int]] = []  #: spans that were written before: call id and first input
+        self.done: list[tuple[str, int]] = []  #: spans written by an earlier batch, as (call id, first input)
         self._spans: dict[str, dict[int, SpanRecord]] = {}
-        self._results: dict[str, Results] = {}
+        self._results: dict[str, CallResults] = {}
         self.size_bytes = 0  #: of payloads
 
-    def take(self, record: CallFact) -> None:
-        """Take a record about a call. After its end there is nothing to say about one."""
+    def take(self, record: AnyCallRecord) -> None:
+        """Take a record of a call. Records that follow the end of their call are dropped."""
         call_id = record.call_id
         if call_id in self.ended:
             return
@@ -51,8 +51,8 @@ class Draft:
             case OutputsRecord():
                 results = self._results.get(call_id)
                 if results is None:
-                    results = self._results[call_id] = Results()
-                results.add(Run.of(record))
+                    results = self._results[call_id] = CallResults()
+                results.add(ResultRun.of(record))
                 self.size_bytes += len(record.payload)
             case SpansDone():
                 for first in record.firsts:
@@ -84,14 +84,14 @@ class Draft:
     def _end(self, record: CallEnded) -> None:
         self.ended[record.call_id] = record
         spans = self._spans.pop(record.call_id, {})
-        # Those that carry blobs are written, so that the blobs are not forgotten with them.
+        # A span with blobs is written all the same, so that expiry finds its blobs and deletes them.
         carrying = {first: span for first, span in spans.items() if span.blobs}
         if carrying:
             self._spans[record.call_id] = carrying
 
     @property
     def has_calls(self) -> bool:
-        """True if there is anything to write about calls."""
+        """True if the batch holds records of calls."""
         return bool(
             self.calls or self.grown or self._spans or self._results or self.attempts or self.done or self.ended
         )
@@ -101,8 +101,8 @@ class Draft:
         for spans in self._spans.values():
             yield from spans.values()
 
-    def runs(self) -> Iterator[tuple[str, Run]]:
-        """Yield the results to write, each with its call's id."""
+    def runs(self) -> Iterator[tuple[str, ResultRun]]:
+        """Yield the result runs to write, each with the id of its call."""
         for call_id, results in self._results.items():
             for run in join(list(results)):
                 yield call_id, run

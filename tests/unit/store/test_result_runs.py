@@ -7,30 +7,32 @@ from hypothesis import strategies as st
 
 from swell.model import OutputStatus
 from swell.records import OutputsRecord, StoredOutput, Trace
-from swell.store.result_runs import JOINED_BYTES_MAX, JOINED_INPUTS_MAX, Results, Run, gaps, join
+from swell.store.result_runs import JOINED_BYTES_MAX, JOINED_INPUTS_MAX, CallResults, ResultRun, gaps, join
 
 FAILURE, TERMINATED = OutputStatus.FAILURE, OutputStatus.TERMINATED
 
 
-def run(first: int, *payloads: bytes, failing: tuple[int, ...] = (), blobs: tuple[int, ...] = ()) -> Run:
+def run(first: int, *payloads: bytes, failing: tuple[int, ...] = (), blobs: tuple[int, ...] = ()) -> ResultRun:
     ends = [sum(map(len, payloads[: i + 1])) for i in range(len(payloads))]
     failures = [(i, int(FAILURE)) for i in failing]
     trace = Trace(float(first))
-    return Run.of(OutputsRecord("fc-1", first, len(payloads), ends, b"".join(payloads), failures, list(blobs), trace))
+    return ResultRun.of(
+        OutputsRecord("fc-1", first, len(payloads), ends, b"".join(payloads), failures, list(blobs), trace)
+    )
 
 
-def alike(first: int, count: int, payload: bytes, status: OutputStatus = OutputStatus.SUCCESS) -> Run:
+def alike(first: int, count: int, payload: bytes, status: OutputStatus = OutputStatus.SUCCESS) -> ResultRun:
     failures = [] if status is OutputStatus.SUCCESS else [(0, int(status))]
-    return Run.of(OutputsRecord("fc-1", first, count, [], payload, failures))
+    return ResultRun.of(OutputsRecord("fc-1", first, count, [], payload, failures))
 
 
-def told(*runs: Run) -> list[tuple[StoredOutput, Trace | None]]:
+def told(*runs: ResultRun) -> list[tuple[StoredOutput, Trace | None]]:
     """All that some runs say, input by input."""
     return [(output, one.trace(output.index)) for one in runs for output in one.outputs(one.first, one.last)]
 
 
 @st.composite
-def any_run(draw: st.DrawFn, first: int | None = None) -> Run:
+def any_run(draw: st.DrawFn, first: int | None = None) -> ResultRun:
     first = draw(st.integers(0, 30)) if first is None else first
     if draw(st.booleans()):
         status = draw(st.sampled_from([OutputStatus.SUCCESS, TERMINATED]))
@@ -41,7 +43,7 @@ def any_run(draw: st.DrawFn, first: int | None = None) -> Run:
 
 
 @given(any_run(), st.data())
-def test_a_part_says_the_same_as_the_whole(whole: Run, data: st.DataObject) -> None:
+def test_a_part_says_the_same_as_the_whole(whole: ResultRun, data: st.DataObject) -> None:
     first = data.draw(st.integers(whole.first, whole.last - 1))
     last = data.draw(st.integers(first + 1, whole.last))
     part = whole.cut(first, last)
@@ -52,7 +54,7 @@ def test_a_part_says_the_same_as_the_whole(whole: Run, data: st.DataObject) -> N
 
 @given(st.data())
 def test_joined_runs_say_the_same_as_each(data: st.DataObject) -> None:
-    runs = list[Run]()
+    runs = list[ResultRun]()
     for _ in range(data.draw(st.integers(0, 6))):
         first = runs[-1].last + data.draw(st.sampled_from([0, 0, 0, 1])) if runs else 0
         runs.append(data.draw(any_run(first)))
@@ -97,8 +99,8 @@ def test_one_that_is_large_already_is_taken_as_it_is() -> None:
 
 
 @given(st.lists(any_run(), max_size=12))
-def test_the_first_result_of_an_input_stays(runs: list[Run]) -> None:
-    results, expected = Results(), dict[int, tuple[StoredOutput, Trace | None]]()
+def test_the_first_result_of_an_input_stays(runs: list[ResultRun]) -> None:
+    results, expected = CallResults(), dict[int, tuple[StoredOutput, Trace | None]]()
     for one in runs:
         results.add(one)
         for output, trace in told(one):

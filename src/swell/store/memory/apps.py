@@ -1,4 +1,4 @@
-"""The lasting apps that the memory store keeps: their versions, functions and former containers.
+"""Durable apps in memory: their versions, bundles, functions and stopped containers.
 
 This module must not know calls.
 """
@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from swell.model import Deployment
 from swell.records import AppRecord, BundleRecord, ContainerRecord, FunctionGone, FunctionRecord
-from swell.store.record_kinds import AppFact
+from swell.store.record_kinds import AnyAppRecord
 
-__all__ = ["KeptApps"]
+__all__ = ["MemoryApps"]
 
 
-class KeptApps:
-    """What is recorded of apps. Dictionaries are in the order in which things were first recorded."""
+class MemoryApps:
+    """The records of apps. Dictionaries keep the order in which entries were first recorded."""
 
     def __init__(self) -> None:
         self.apps: dict[str, AppRecord] = {}
@@ -22,7 +22,7 @@ class KeptApps:
         self.containers: dict[str, ContainerRecord] = {}
         self._deployments: dict[str, dict[int, Deployment]] = {}  # by app and version
 
-    def take(self, record: AppFact) -> None:
+    def take(self, record: AnyAppRecord) -> None:
         """Take a record."""
         match record:
             case AppRecord():
@@ -40,7 +40,7 @@ class KeptApps:
                 self.containers[record.container_id] = record
 
     def going_on(self) -> tuple[list[AppRecord], list[Deployment]]:
-        """Return the apps that are not stopped, and the versions that a server needs to go on."""
+        """Return the apps that are not stopped, and the versions that a starting server needs."""
         apps = [app for app in self.apps.values() if app.stopped_at is None]
         versions = {(app.app_id, app.version) for app in apps}
         versions |= {(function.app_id, function.version) for function in self.functions.values()}
@@ -60,12 +60,12 @@ class KeptApps:
         return sorted(self.apps.values(), key=lambda app: app.created_at)[::-1]
 
     def latest_containers(self, app_id: str, latest: int) -> list[ContainerRecord]:
-        """Return former containers of an app, or of all with "", the latest ended first."""
+        """Return stopped containers of one app, or of all apps for "", the latest first."""
         ended = [container for container in self.containers.values() if app_id in ("", container.app_id)]
         return sorted(ended, key=lambda container: container.ended_at)[::-1][:latest]
 
     def forget(self, ended_before: float, containers_max: int) -> None:
-        """Forget containers and apps that ended before a time, and containers before the latest so many."""
+        """Forget containers and apps that ended before a time, and all but the latest `containers_max` containers."""
         surplus = len(self.containers) - containers_max
         for number, container in enumerate(list(self.containers.values())):
             if number < surplus or container.ended_at < ended_before:

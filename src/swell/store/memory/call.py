@@ -1,6 +1,6 @@
-"""One spawned call as the memory store keeps it.
+"""One spawned call in memory.
 
-This module must not know other calls, or when anything is forgotten.
+This module must not know other calls, or when anything expires.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from swell.records import (
     Trace,
 )
 from swell.store.blob_references import names_in_run, names_in_span
-from swell.store.memory.sorted_map import Ordered
-from swell.store.result_runs import Results, Run
-from swell.store.window import Allowance, read_window
+from swell.store.memory.sorted_map import SortedMap
+from swell.store.result_runs import CallResults, ResultRun
+from swell.store.window import ReadBudget, read_window
 
-__all__ = ["KeptCall"]
+__all__ = ["MemoryCall"]
 
 
-class KeptCall:
-    """What is recorded of a call."""
+class MemoryCall:
+    """The records of one call."""
 
     __slots__ = (
         "_attempts",
@@ -48,23 +48,23 @@ class KeptCall:
         self.accepted = record.accepted
         self.sealed = record.sealed
         self.ended_at: float | None = None
-        self.terminated: str | None = None  #: what inputs without a result have instead, once the call was cancelled
+        self.terminated: str | None = None  #: the text that inputs without a result have once the call was cancelled
         self.expired = False
-        # None as long as there are none: there may be very many calls.
-        self._spans: Ordered[SpanRecord] | None = None
+        # None while empty, to save memory: there may be very many calls.
+        self._spans: SortedMap[SpanRecord] | None = None
         self._attempts: dict[int, AttemptRecord] | None = None
-        self._results: Results | None = None
+        self._results: CallResults | None = None
 
-    # ------------------------------------------------------------ what is recorded
+    # ------------------------------------------------------------ write
 
     def add_span(self, span: SpanRecord) -> None:
         """Keep inputs."""
         if self._spans is None:
-            self._spans = Ordered()
+            self._spans = SortedMap()
         self._spans.add(span.first, span)
 
     def drop_spans(self, firsts: list[int]) -> None:
-        """Forget inputs that have results."""
+        """Drop spans whose inputs all have results, and the attempts of those inputs."""
         for first in firsts:
             span = self._spans.pop(first) if self._spans is not None else None
             if span is not None and self._attempts:
@@ -72,29 +72,29 @@ class KeptCall:
                     del self._attempts[index]
 
     def add_outputs(self, record: OutputsRecord) -> None:
-        """Keep results; where there is one already, that one."""
+        """Keep results of inputs that have none yet."""
         if self._results is None:
-            self._results = Results()
-        self._results.add(Run.of(record))
+            self._results = CallResults()
+        self._results.add(ResultRun.of(record))
 
     def note_attempt(self, attempt: AttemptRecord) -> None:
-        """Keep what is behind an input."""
+        """Keep the attempts of an input so far."""
         if self._attempts is None:
             self._attempts = {}
         self._attempts[attempt.index] = attempt
 
     def end(self, num_inputs: int, ended_at: float, terminated: str | None = None) -> list[str]:
-        """Note that no more will happen, and return the names of blobs that carry inputs which are not needed now."""
+        """End the call, and return the names of the blobs of its inputs, which are no longer needed."""
         self.accepted, self.sealed, self.ended_at, self.terminated = num_inputs, True, ended_at, terminated
         spans, self._spans, self._attempts = self._spans, None, None
         return [name for span in spans.since(0) for name in names_in_span(span)] if spans is not None else []
 
     def expire(self) -> list[str]:
-        """Drop the results, and return the names of the blobs that carried them."""
+        """Drop the results, and return the names of their blobs."""
         results, self._results, self.expired = self._results, None, True
         return [name for run in results for name in names_in_run(run)] if results is not None else []
 
-    # ------------------------------------------------------------ what is read
+    # ------------------------------------------------------------ read
 
     @property
     def waiting(self) -> int:
@@ -105,11 +105,11 @@ class KeptCall:
     def _done(self) -> int:
         return self._results.count if self._results is not None else 0
 
-    def _runs(self, first: int, last: int) -> Iterator[Run]:
+    def _runs(self, first: int, last: int) -> Iterator[ResultRun]:
         return self._results.within(first, last) if self._results is not None else iter(())
 
     def stored(self) -> StoredCall:
-        """Return the call as its records tell."""
+        """Return the call as its records describe it."""
         record = self.record
         return StoredCall(
             record.call_id,
@@ -145,9 +145,9 @@ class KeptCall:
         """Return the trace of an input with a result."""
         return next((run.trace(index) for run in self._runs(index, index + 1)), None)
 
-    def load(self, allowance: Allowance) -> LoadedCall:
-        """Return what is needed to go on with the call."""
-        spans = self.load_spans(0, allowance)
+    def load(self, budget: ReadBudget) -> LoadedCall:
+        """Return what a server needs to resume the call."""
+        spans = self.load_spans(0, budget)
         attempts = [
             attempt
             for index, attempt in sorted((self._attempts or {}).items())
@@ -155,11 +155,11 @@ class KeptCall:
         ]
         return LoadedCall(self.stored(), spans, attempts)
 
-    def load_spans(self, first: int, allowance: Allowance) -> LoadedSpans:
+    def load_spans(self, first: int, budget: ReadBudget) -> LoadedSpans:
         """Return spans that begin at input `first` or later."""
         spans = self._spans.since(first) if self._spans is not None else iter(())
         head = next(spans, None)
         start = head.first if head is not None else self.accepted
         runs = ((run.first, run.count) for run in self._runs(start, self.accepted))
         ahead = chain([head] if head is not None else [], spans)
-        return read_window(self.record.call_id, first, self.accepted, allowance, ahead, runs)
+        return read_window(self.record.call_id, first, self.accepted, budget, ahead, runs)

@@ -1,6 +1,6 @@
-"""Things by number, in order. Whatever is done to them costs little, however many they are.
+"""A map sorted by integer key; every operation stays cheap at a million entries.
 
-This module must not know what the numbers count.
+This module must not know what keys and values mean.
 """
 
 from __future__ import annotations
@@ -9,39 +9,39 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
-__all__ = ["Ordered"]
+__all__ = ["SortedMap"]
 
 T = TypeVar("T")
 
 
-class Ordered(Generic[T]):
-    """A mapping that can be read on from any number."""
+class SortedMap(Generic[T]):
+    """A map that can be iterated from any key on, in the order of keys."""
 
-    __slots__ = ("_numbers", "_things")
+    __slots__ = ("_keys", "_values")
 
     def __init__(self) -> None:
-        self._things: dict[int, T] = {}
-        self._numbers: list[int] = []  # in order; of some that were removed, too
+        self._values: dict[int, T] = {}
+        self._keys: list[int] = []  # in order; keys of removed entries stay until `pop` compacts the list
 
     def __len__(self) -> int:
-        return len(self._things)
+        return len(self._values)
 
-    def add(self, number: int, thing: T) -> None:
-        """Take something in, unless there is something of that number."""
-        if number not in self._things:
-            self._things[number] = thing
-            insort(self._numbers, number)  # at the end, nearly always
+    def add(self, key: int, value: T) -> None:
+        """Add a value, unless the key is taken."""
+        if key not in self._values:
+            self._values[key] = value
+            insort(self._keys, key)  # at the end, nearly always
 
-    def pop(self, number: int) -> T | None:
-        """Remove what is of a number, and return it."""
-        thing = self._things.pop(number, None)
-        if len(self._numbers) > 2 * len(self._things) + 8:
-            self._numbers = [number for number in self._numbers if number in self._things]
-        return thing
+    def pop(self, key: int) -> T | None:
+        """Remove the value of a key and return it; None if the key is free."""
+        value = self._values.pop(key, None)
+        if len(self._keys) > 2 * len(self._values) + 8:
+            self._keys = [key for key in self._keys if key in self._values]
+        return value
 
-    def since(self, number: int) -> Iterator[T]:
-        """Yield what there is from a number on."""
-        for at in range(bisect_left(self._numbers, number), len(self._numbers)):
-            thing = self._things.get(self._numbers[at])
-            if thing is not None:
-                yield thing
+    def since(self, key: int) -> Iterator[T]:
+        """Yield the values from a key on, in order."""
+        for at in range(bisect_left(self._keys, key), len(self._keys)):
+            value = self._values.get(self._keys[at])
+            if value is not None:
+                yield value

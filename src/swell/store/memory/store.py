@@ -1,4 +1,4 @@
-"""MemoryStore: what is recorded, for as long as the process lives. Touches no disk.
+"""MemoryStore: keeps records as long as the process lives. Touches no disk.
 
 This module must not know the engine, an event loop or a clock.
 """
@@ -27,9 +27,9 @@ from swell.records import (
     Trace,
     Window,
 )
-from swell.store.memory.apps import KeptApps
-from swell.store.memory.calls import KeptCalls
-from swell.store.window import Allowance
+from swell.store.memory.apps import MemoryApps
+from swell.store.memory.calls import MemoryCalls
+from swell.store.window import ReadBudget
 
 __all__ = ["MemoryStore"]
 
@@ -37,19 +37,19 @@ T = TypeVar("T")
 
 
 class MemoryStore:
-    """Implements `swell.ports.Store` with dictionaries: what is recorded is at once as durable as it will ever be.
+    """Implements `swell.ports.Store` with dictionaries: a record is at once as durable as it will ever be.
 
     Args:
-        soon: calls functions in order, in a moment and never at once: an event loop's `call_soon`.
+        soon: schedules a function; functions are called in order and never at once: an event loop's `call_soon`.
     """
 
     def __init__(self, soon: Callable[[Callable[[], None]], object]) -> None:
         self._soon = soon
-        self._calls = KeptCalls()
-        self._apps = KeptApps()
+        self._calls = MemoryCalls()
+        self._apps = MemoryApps()
 
     def restore(self) -> Restored:
-        """Return what there is: nothing, in a new process."""
+        """Return the recorded state: nothing, in a new process."""
         apps, deployments = self._apps.going_on()
         functions = tuple(self._apps.functions.values())
         return Restored(tuple(apps), tuple(deployments), functions, self._calls.waiting(), self._calls.sequence)
@@ -65,7 +65,7 @@ class MemoryStore:
                 self._calls.take(record)
 
     def commit(self, then: Callable[[], None]) -> None:
-        """Call `then` soon: never inside commit, as with a store that must wait."""
+        """Call `then` soon: never inside `commit`, as with a store that waits for a disk."""
         self._soon(then)
 
     # ------------------------------------------------------------ calls
@@ -73,7 +73,7 @@ class MemoryStore:
     def read_call(
         self, call_id: str, then: Callable[[StoredCall | None], None], *, failed: Failed | None = None
     ) -> None:
-        """Read what is kept of a call."""
+        """Read the record of a call."""
         self._read(then, failed, lambda: self._stored(call_id))
 
     def read_outputs(
@@ -102,7 +102,7 @@ class MemoryStore:
         *,
         failed: Failed | None = None,
     ) -> None:
-        """Read a call, to go on with it."""
+        """Read a call, to resume it."""
         self._read(then, failed, lambda: self._loaded(call_id, window))
 
     def load_calls(
@@ -113,24 +113,24 @@ class MemoryStore:
         window: Window,
         then: Callable[[list[LoadedCall]], None],
     ) -> None:
-        """Read calls of a function, to go on with them."""
-        allowance, loaded = Allowance(window), list[LoadedCall]()
+        """Read unfinished calls of a function, to resume them."""
+        budget, loaded = ReadBudget(window), list[LoadedCall]()
         for call in self._calls.going_on(function_id, after):
-            if len(loaded) == calls_max or (loaded and allowance.is_spent):
+            if len(loaded) == calls_max or (loaded and budget.is_spent):
                 break
-            loaded.append(call.load(allowance))
+            loaded.append(call.load(budget))
         self._answer(then, loaded)
 
     def load_spans(self, call_id: str, first: int, window: Window, then: Callable[[LoadedSpans], None]) -> None:
         """Read more spans of a call."""
         call = self._calls.get(call_id)
         nothing = LoadedSpans(call_id, [], [], first)
-        self._answer(then, call.load_spans(first, Allowance(window)) if call is not None else nothing)
+        self._answer(then, call.load_spans(first, ReadBudget(window)) if call is not None else nothing)
 
     def expire(
         self, ended_before: float, forget_before: float, containers_max: int, then: Callable[[list[str]], None]
     ) -> None:
-        """Drop old results, and all memory of what is older still."""
+        """Drop old results, then forget older calls, containers and apps."""
         names = self._calls.expire(max(ended_before, forget_before))
         self._calls.forget(forget_before)
         self._apps.forget(forget_before, containers_max)
@@ -161,17 +161,17 @@ class MemoryStore:
     def read_containers(
         self, app_id: str, latest: int, then: Callable[[list[ContainerRecord]], None], *, failed: Failed | None = None
     ) -> None:
-        """Read containers that are no more, the latest first."""
+        """Read stopped containers, the latest first."""
         self._read(then, failed, lambda: self._apps.latest_containers(app_id, latest))
 
     def read_container(
         self, container_id: str, then: Callable[[ContainerRecord | None], None], *, failed: Failed | None = None
     ) -> None:
-        """Read one container that is no more."""
+        """Read one stopped container."""
         self._read(then, failed, lambda: self._apps.containers.get(container_id))
 
     def close(self) -> None:
-        """Nothing is held but memory."""
+        """Do nothing: memory needs no release."""
 
     # ------------------------------------------------------------ reading
 
@@ -191,7 +191,7 @@ class MemoryStore:
         call = self._calls.get(call_id)
         if call is None:
             return None
-        return call.load(Allowance(window)) if call.ended_at is None else call.stored()
+        return call.load(ReadBudget(window)) if call.ended_at is None else call.stored()
 
     def _read(self, then: Callable[[T], None], failed: Failed | None, read: Callable[[], T]) -> None:
         try:

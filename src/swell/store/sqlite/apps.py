@@ -1,4 +1,4 @@
-"""What is read of lasting apps, their versions, source files, functions and former containers.
+"""Reads of durable apps: versions, bundles, functions and stopped containers.
 
 This module must not know calls, or threads.
 """
@@ -27,7 +27,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-#: A field that a row does not have yet gets its default, one that is not known any more is passed over.
+#: A field that an older row lacks gets its default; a field that is no longer known is ignored.
 APP: Final = msgpack.Decoder(AppRecord)
 DEPLOYMENT: Final = msgpack.Decoder(Deployment)
 FUNCTION: Final = msgpack.Decoder(FunctionRecord)
@@ -40,7 +40,7 @@ def read_live_apps(database: Database) -> list[AppRecord]:
 
 
 def read_needed_deployments(database: Database) -> list[Deployment]:
-    """Read the versions that are live, and those that functions have."""
+    """Read the live versions, and the versions of recorded functions."""
     return [DEPLOYMENT.decode(record) for (record,) in database.rows("needed_deployments")]
 
 
@@ -71,7 +71,7 @@ def read_bundle(database: Database, digest: str) -> bytes | None:
 
 
 def read_containers(database: Database, app_id: str, latest: int) -> list[ContainerRecord]:
-    """Read former containers of an app, or of all with "", the latest ended first."""
+    """Read stopped containers of one app, or of all apps for "", the latest first."""
     if app_id:
         rows = database.rows("containers_of_app", app_id=app_id, latest=latest)
     else:
@@ -80,7 +80,7 @@ def read_containers(database: Database, app_id: str, latest: int) -> list[Contai
 
 
 def read_container(database: Database, container_id: str) -> ContainerRecord | None:
-    """Read one former container."""
+    """Read one stopped container."""
     return _decoded(CONTAINER, database.row("container", container_id=container_id))
 
 

@@ -1,4 +1,4 @@
-"""Writing records: a draft at a time, in one statement.
+"""Write records to SQLite: one write batch at a time, in one statement.
 
 This module must not know threads, or when to commit.
 """
@@ -21,90 +21,90 @@ from swell.records import (
     Record,
     SpanRecord,
 )
-from swell.store.record_kinds import AppFact
-from swell.store.result_runs import Run, gaps
+from swell.store.record_kinds import AnyAppRecord
+from swell.store.result_runs import ResultRun, gaps
 from swell.store.sqlite.database import Database
-from swell.store.write_batch import Draft
+from swell.store.write_batch import WriteBatch
 
-__all__ = ["Recorder"]
+__all__ = ["BatchWriter"]
 
 
-class Recorder:
-    """Takes records and writes them, in a transaction that it begins when there is something to write."""
+class BatchWriter:
+    """Folds records into write batches and writes them, in a transaction that begins with the first write."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._draft: Draft | None = None
-        database.run("create_drafts")
+        self._batch: WriteBatch | None = None
+        database.run("create_batches")
         self.size_bytes = 0  #: of the payloads written since the last commit
 
     def take(self, record: Record) -> None:
         """Take a record."""
         if isinstance(record, CallsCancelled):
-            self.write()  # it is about all calls so far
+            self.write()  # it concerns all calls recorded so far
             self._database.begin()
             self._cancel(record)
             return
-        if self._draft is None:
-            self._draft = Draft()
+        if self._batch is None:
+            self._batch = WriteBatch()
         match record:
             case AppRecord() | Deployment() | BundleRecord() | FunctionRecord() | FunctionGone() | ContainerRecord():
-                self._draft.apps.append(record)
+                self._batch.apps.append(record)
             case _:
-                self._draft.take(record)
+                self._batch.take(record)
 
     def write(self) -> None:
-        """Write what was taken, so that it can be read. It is durable with the next commit."""
-        if self._draft is not None:
+        """Write the records taken so far, so that reads see them. The next commit makes them durable."""
+        if self._batch is not None:
             self._database.begin()
             self._write()
 
     def commit(self) -> None:
-        """Make all that was taken durable."""
-        if self._draft is not None:
-            if self._draft.apps:
+        """Make all records taken so far durable."""
+        if self._batch is not None:
+            if self._batch.apps:
                 self._database.begin()
             self._write()  # unless a transaction has begun, this one statement is a transaction
         self._database.commit()
         self.size_bytes = 0
 
     def _write(self) -> None:
-        draft, self._draft = self._draft, None
-        assert draft is not None
-        self.size_bytes += draft.size_bytes
-        for fact in draft.apps:
-            self._write_app(fact)
-        if draft.has_calls:
-            self._write_calls(draft)
+        batch, self._batch = self._batch, None
+        assert batch is not None
+        self.size_bytes += batch.size_bytes
+        for record in batch.apps:
+            self._write_app(record)
+        if batch.has_calls:
+            self._write_calls(batch)
 
     # ------------------------------------------------------------ calls
 
-    def _write_calls(self, draft: Draft) -> None:
-        spans, runs = list(draft.spans()), list(draft.runs())
+    def _write_calls(self, batch: WriteBatch) -> None:
+        spans, runs = list(batch.spans()), list(batch.runs())
         try:
-            self._write_rows(draft, spans, runs)
+            self._write_rows(batch, spans, runs)
         except apsw.ConstraintError as error:
             if str(error) != "overlap":
                 raise
-            # Some inputs have results already, and those count. What is new is part of a run, or nothing.
+            # Some inputs have results already, and the first result counts: write only the parts of runs that are new.
             new = [(call_id, part) for call_id, run in runs for part in self._new_parts(call_id, run)]
-            self._write_rows(draft, spans, new)
+            self._write_rows(batch, spans, new)
 
-    def _write_rows(self, draft: Draft, spans: list[SpanRecord], runs: list[tuple[str, Run]]) -> None:
-        parcel = _Parcel()
+    def _write_rows(self, batch: WriteBatch, spans: list[SpanRecord], runs: list[tuple[str, ResultRun]]) -> None:
+        packed = _BatchBytes()
         self._database.run(
-            "write_draft",
-            calls=_json(draft.calls.values()),
-            grown=_json(draft.grown.values()),
-            spans=_json(parcel.add_span(span) for span in spans),
-            outputs=_json(parcel.add_run(call_id, run) for call_id, run in runs),
-            attempts=_json(draft.attempts.values()),
-            done=_json(draft.done),
-            ended=_json(draft.ended.values()),
-            bytes=parcel.bytes,
+            "write_batch",
+            calls=_json(batch.calls.values()),
+            grown=_json(batch.grown.values()),
+            spans=_json(packed.add_span(span) for span in spans),
+            outputs=_json(packed.add_run(call_id, run) for call_id, run in runs),
+            attempts=_json(batch.attempts.values()),
+            done=_json(batch.done),
+            ended=_json(batch.ended.values()),
+            bytes=packed.bytes,
         )
 
-    def _new_parts(self, call_id: str, run: Run) -> list[Run]:
+    def _new_parts(self, call_id: str, run: ResultRun) -> list[ResultRun]:
         known = self._database.rows("runs_within", call_id=call_id, first=run.first, last=run.last)
         return [run.cut(first, last) for first, last in gaps(known, run.first, run.last)]
 
@@ -118,35 +118,35 @@ class Recorder:
 
     # ------------------------------------------------------------ apps
 
-    def _write_app(self, fact: AppFact) -> None:
-        run, record = self._database.run, msgpack.encode(fact)
-        match fact:
+    def _write_app(self, record: AnyAppRecord) -> None:
+        run, encoded = self._database.run, msgpack.encode(record)
+        match record:
             case AppRecord():
                 run(
                     "put_app",
-                    app_id=fact.app_id,
-                    version=fact.version,
-                    created_at=fact.created_at,
-                    stopped_at=fact.stopped_at,
-                    record=record,
+                    app_id=record.app_id,
+                    version=record.version,
+                    created_at=record.created_at,
+                    stopped_at=record.stopped_at,
+                    record=encoded,
                 )
             case Deployment():
-                bundle = fact.environment.bundle
-                run("put_deployment", app_id=fact.app_id, version=fact.version, bundle=bundle, record=record)
+                bundle = record.environment.bundle
+                run("put_deployment", app_id=record.app_id, version=record.version, bundle=bundle, record=encoded)
             case BundleRecord():
-                run("put_bundle", digest=fact.digest, data=fact.data)
+                run("put_bundle", digest=record.digest, data=record.data)
             case FunctionRecord():
-                app_id, version = fact.app_id, fact.version
-                run("put_function", function_id=fact.function_id, app_id=app_id, version=version, record=record)
+                app_id, version = record.app_id, record.version
+                run("put_function", function_id=record.function_id, app_id=app_id, version=version, record=encoded)
             case FunctionGone():
-                run("delete_function", function_id=fact.function_id)
+                run("delete_function", function_id=record.function_id)
             case ContainerRecord():
-                app_id, ended_at = fact.app_id, fact.ended_at
-                run("put_container", container_id=fact.container_id, app_id=app_id, ended_at=ended_at, record=record)
+                app_id, ended_at = record.app_id, record.ended_at
+                run("put_container", container_id=record.container_id, app_id=app_id, ended_at=ended_at, record=encoded)
 
 
 class _Row(Struct, frozen=True, gc=False):
-    """A span or a run, and where its bytes lie: from `at` on (SQL counts from 1), and how many of each kind."""
+    """A span or a run, and where its bytes lie: from offset `at` on (SQL counts from 1), so many of each kind."""
 
     call_id: str
     first: int
@@ -157,8 +157,8 @@ class _Row(Struct, frozen=True, gc=False):
     payload: int
 
 
-class _Parcel:
-    """The bytes of all rows of a draft, one after another."""
+class _BatchBytes:
+    """The bytes of all rows of a write batch, one after another."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -171,7 +171,7 @@ class _Parcel:
     def add_span(self, span: SpanRecord) -> _Row:
         return self._add(span.call_id, span.first, len(span.ends), span.ends, span.blobs, span.payload)
 
-    def add_run(self, call_id: str, run: Run) -> _Row:
+    def add_run(self, call_id: str, run: ResultRun) -> _Row:
         shape = (run.ends, run.failures, run.traces)
         return self._add(call_id, run.first, run.count, shape, run.blobs, run.payload)
 

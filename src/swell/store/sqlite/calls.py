@@ -1,6 +1,6 @@
-"""What is read of spawned calls.
+"""Reads of spawned calls.
 
-This module must not know how rows come to be, or threads.
+This module must not know how rows are written, or threads.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from swell.records import (
     Waiting,
     Window,
 )
-from swell.store.result_runs import Run, gaps
+from swell.store.result_runs import ResultRun, gaps
 from swell.store.sqlite.database import Database
-from swell.store.window import Allowance, read_window
+from swell.store.window import ReadBudget, read_window
 
 __all__ = [
     "as_run",
@@ -46,13 +46,13 @@ SHAPE: Final = msgpack.Decoder(tuple[list[int], list[tuple[int, int]], list[tupl
 
 
 def read_call(database: Database, call_id: str) -> StoredCall | None:
-    """Read what is kept of a call."""
+    """Read the record of a call."""
     row = database.row("call", call_id=call_id)
     return _as_call(row) if row is not None else None
 
 
 def read_outputs(database: Database, call_id: str, first: int, last: int) -> list[StoredOutput]:
-    """Read the results of inputs first..last-1: of a cancelled call, also those that it was given by that."""
+    """Read the results of inputs first..last-1, including those that the cancellation of a call implies."""
     place = database.row("call_place", call_id=call_id)
     if place is None:
         return []
@@ -77,38 +77,38 @@ def read_trace(database: Database, call_id: str, index: int) -> Trace | None:
 
 
 def load_call(database: Database, call_id: str, window: Window) -> LoadedCall | StoredCall | None:
-    """Read a call, to go on with it if it has not ended."""
+    """Read a call; with its first window of inputs if it has not ended."""
     call = read_call(database, call_id)
     if call is None or call.ended_at is not None:
         return call
-    spans = _read_window(database, call_id, call.sequence, 0, call.accepted, Allowance(window))
+    spans = _read_window(database, call_id, call.sequence, 0, call.accepted, ReadBudget(window))
     return LoadedCall(call, spans, _attempts(database, [call.sequence]).get(call_id, []))
 
 
 def load_calls(database: Database, function_id: str, after: int, calls_max: int, window: Window) -> list[LoadedCall]:
-    """Read calls of a function that have not ended, by sequence, from beyond `after` on."""
-    allowance = Allowance(window)
+    """Read the unfinished calls of a function with a sequence above `after`, in order."""
+    budget = ReadBudget(window)
     loaded: list[tuple[StoredCall, LoadedSpans]] = []
     is_more = True
     while is_more:
-        # One query for all, since most have a single span. It is left where a call has results: of that one, very many
-        # spans may be done.
+        # One query for all calls, since most have a single span. A call with results leaves it: very many of its spans
+        # may be done.
         is_more = False
         rows = database.rows("calls_going_on", function_id=function_id, after=after)
         for _, of_call in groupby(rows, itemgetter(1)):
             row = next(of_call)
             call = _as_call((*row[:10], None, False))
             if call.done:
-                spans = _read_window(database, call.call_id, call.sequence, 0, call.accepted, allowance)
+                spans = _read_window(database, call.call_id, call.sequence, 0, call.accepted, budget)
             else:
                 own = (as_span(call.call_id, *one[10:]) for one in chain([row], of_call) if one[10] is not None)
-                spans = read_window(call.call_id, 0, call.accepted, allowance, own, iter(()))
+                spans = read_window(call.call_id, 0, call.accepted, budget, own, iter(()))
             loaded.append((call, spans))
             after = call.sequence
             is_more = call.done > 0
-            if is_more or len(loaded) == calls_max or allowance.is_spent:
+            if is_more or len(loaded) == calls_max or budget.is_spent:
                 break
-        if len(loaded) == calls_max or allowance.is_spent:
+        if len(loaded) == calls_max or budget.is_spent:
             break
     attempts = _attempts(database, [call.sequence for call, _ in loaded])
     return [LoadedCall(call, spans, attempts.get(call.call_id, [])) for call, spans in loaded]
@@ -119,30 +119,30 @@ def load_spans(database: Database, call_id: str, first: int, window: Window) -> 
     place = database.row("call_place", call_id=call_id)
     if place is None:
         return LoadedSpans(call_id, [], [], first)
-    return _read_window(database, call_id, place[0], first, place[1], Allowance(window))
+    return _read_window(database, call_id, place[0], first, place[1], ReadBudget(window))
 
 
 def read_waiting(database: Database) -> dict[str, Waiting]:
-    """Read what waits, by function."""
+    """Read the waiting calls and inputs, by function."""
     return {function_id: Waiting(calls, inputs) for function_id, calls, inputs in database.rows("waiting")}
 
 
 def read_last_sequence(database: Database) -> int:
-    """Read the highest sequence ever given to a call."""
+    """Read the highest sequence that a call ever had."""
     return database.row("last_sequence")[0]
 
 
 # ---------------------------------------------------------------- rows
 
 
-def as_run(first: int, count: int, shape: bytes, blobs: bytes | None, payload: bytes) -> Run:
-    """Return the run that a row of `outputs` holds."""
+def as_run(first: int, count: int, shape: bytes, blobs: bytes | None, payload: bytes) -> ResultRun:
+    """Return the run of a row of `outputs`."""
     ends, failures, traces = SHAPE.decode(shape)
-    return Run(first, count, ends, payload, failures, NUMBERS.decode(blobs) if blobs else [], traces)
+    return ResultRun(first, count, ends, payload, failures, NUMBERS.decode(blobs) if blobs else [], traces)
 
 
 def as_span(call_id: str, first: int, ends: bytes, blobs: bytes | None, payload: bytes) -> SpanRecord:
-    """Return the span that a row of `spans` holds."""
+    """Return the span of a row of `spans`."""
     return SpanRecord(call_id, first, NUMBERS.decode(ends), payload, NUMBERS.decode(blobs) if blobs else [])
 
 
@@ -152,19 +152,19 @@ def _as_call(row: tuple[Any, ...]) -> StoredCall:
     return StoredCall(*values)
 
 
-def _runs(database: Database, call: int, first: int, last: int) -> Iterator[Run]:
+def _runs(database: Database, call: int, first: int, last: int) -> Iterator[ResultRun]:
     return (as_run(*row) for row in database.rows("outputs", call=call, first=first, last=last))
 
 
 def _read_window(
-    database: Database, call_id: str, call: int, first: int, accepted: int, allowance: Allowance
+    database: Database, call_id: str, call: int, first: int, accepted: int, budget: ReadBudget
 ) -> LoadedSpans:
     spans = (as_span(call_id, *row) for row in database.rows("spans", call=call, first=first))
     runs = database.rows("runs", call=call, first=first)
-    return read_window(call_id, first, accepted, allowance, spans, runs)
+    return read_window(call_id, first, accepted, budget, spans, runs)
 
 
 def _attempts(database: Database, sequences: list[int]) -> dict[str, list[AttemptRecord]]:
-    """Read what is behind inputs of calls that have no result, by call."""
+    """Read the attempts of inputs without a result, by call."""
     rows = database.rows("attempts", sequences=json.encode(sequences).decode())
     return {call_id: [AttemptRecord(*row) for row in of_call] for call_id, of_call in groupby(rows, itemgetter(0))}

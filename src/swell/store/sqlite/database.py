@@ -1,6 +1,6 @@
-"""One SQLite file: opening it for this process alone, its schema, its transactions, and what its errors mean.
+"""One SQLite file: open it for this process alone, migrate its schema, run transactions, explain errors.
 
-This module must not know records, or what is in the tables. Use it in one thread.
+This module must not know records, or what the tables hold. Use it in one thread.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ __all__ = ["Database", "Synchronous"]
 
 Synchronous = Literal["full", "normal"]
 
-APPLICATION_ID: Final = 0x7377656C  #: "swel": what other programs' databases do not have
-_BESIDE: Final = ("-wal", "-shm", "-journal")  #: what SQLite appends to the name for the files that it makes
-CACHE_KIB: Final = 32 << 10  #: of pages in memory: holds the index of the ids of a few hundred thousand calls
-WAL_BYTES_MAX: Final = (
-    64 << 20
-)  #: a longer log, left by a very large transaction, is cut to this when it is next reused
+APPLICATION_ID: Final = 0x7377656C  #: "swel": marks the file as swell's
+_BESIDE: Final = ("-wal", "-shm", "-journal")  #: suffixes of the files that SQLite creates beside it
+CACHE_KIB: Final = 32 << 10  #: page cache: holds the index over the ids of a few hundred thousand calls
+#: A longer log, left by a very large transaction, is truncated to this when SQLite next reuses it.
+WAL_BYTES_MAX: Final = 64 << 20
 
 
 class Database:
-    """An open database, which no other process can use meanwhile.
+    """An open database, locked against other processes.
 
     Args:
-        path: of the file. It is made, for its owner only, if there is none; as are those that SQLite puts beside it.
-        synchronous: "full": what is committed survives a power cut; "normal": it survives the end of any process, but
-            a power cut may take the last moments with it.
+        path: the file. It is created, readable by its owner only, if it does not exist; so are the files that SQLite
+            puts beside it.
+        synchronous: "full": a commit survives a power cut; "normal": it survives the end of any process, but a power
+            cut may lose the last moments.
 
     Raises:
-        StoreBroken: it cannot be used; says why, and what to do.
+        StoreBroken: the file cannot be used; the text says why, and what to do.
     """
 
     def __init__(self, path: str, synchronous: Synchronous = "full") -> None:
@@ -70,7 +70,7 @@ class Database:
         db = self._db
         if db.readonly("main"):
             raise _cannot_open(self.path, "it is read-only")
-        # From the first statement on no other process gets in; and SQLite needs no shared memory beside the file.
+        # Locks out other processes from the first statement on; and SQLite then needs no shared memory beside the file.
         db.pragma("locking_mode", "exclusive")
         db.pragma("cache_size", -CACHE_KIB)
         db.pragma("temp_store", "memory")
@@ -79,11 +79,11 @@ class Database:
         if not is_new and owner != APPLICATION_ID:
             raise StoreBroken(f"{self.path} is a database of another program: give this server another file")
         if is_new:
-            db.pragma("auto_vacuum", "incremental")  # can only be chosen before the first table
+            db.pragma("auto_vacuum", "incremental")  # can be set only before the first table exists
         db.pragma("journal_mode", "wal")
         db.pragma("synchronous", synchronous)
         db.pragma("journal_size_limit", WAL_BYTES_MAX)
-        db.set_wal_hook(self._note_commit)  # in place of checkpoints at a fixed size: the writer chooses the moment
+        db.set_wal_hook(self._note_commit)  # no checkpoints at a fixed size: the writer chooses the moment
         self._migrate(int(version))
 
     def _migrate(self, version: int) -> None:
@@ -107,7 +107,7 @@ class Database:
     # ------------------------------------------------------------ statements
 
     def run(self, name: str, **values: Any) -> int:
-        """Carry out a statement by name, and return how many rows it has changed."""
+        """Run a statement by name; return the number of rows that it changed."""
         self._db.execute(self._statements[name], values)
         return self._db.changes()
 
@@ -116,17 +116,17 @@ class Database:
         return self._db.execute(self._statements[name], values)
 
     def row(self, name: str, **values: Any) -> Any:
-        """Return the one row of a query by name, or None."""
+        """Return the first row of a query by name, or None."""
         return next(self.rows(name, **values), None)
 
     def value(self, sql: str) -> Any:
-        """Return the one value of a query in SQL."""
+        """Return the single value of an SQL query."""
         return self._db.execute(sql).get
 
     # ------------------------------------------------------------ transactions
 
     def begin(self) -> None:
-        """Begin to write, unless that has begun."""
+        """Begin a transaction, unless one is open."""
         if not self._db.in_transaction:
             self._db.execute("BEGIN IMMEDIATE")
 
@@ -136,41 +136,41 @@ class Database:
         return self._db.in_transaction
 
     def commit(self) -> None:
-        """Make what was written since `begin` durable, if anything was."""
+        """Commit the transaction, if one is open."""
         if self._db.in_transaction:
             self._db.execute("COMMIT")
 
     def checkpoint(self) -> None:
-        """Move what is in the log to its place in the file, so that the log can begin anew."""
+        """Copy the write-ahead log into the file, so that the log starts over."""
         self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         self.log_pages = 0
 
     @property
     def free_pages(self) -> int:
-        """Pages of the file that are not in use: room for what comes next."""
+        """The number of unused pages in the file."""
         return self._db.pragma("freelist_count")
 
     def shrink(self, pages: int) -> None:
-        """Give so many unused pages back to the file system. The file is shorter after the next checkpoint."""
+        """Return unused pages to the file system. The file shrinks with the next checkpoint."""
         self._db.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
 
     def close(self, *, as_is: bool = False) -> None:
         """Release the file.
 
         Args:
-            as_is: leave the log beside it, because something is wrong: who opens it next finds what was committed.
+            as_is: leave the log beside the file, after an error: the next process that opens it recovers all commits.
         """
         if self._db is None:
             return
         if not as_is:
             self._db.close(True)
             return
-        with contextlib.suppress(apsw.Error):  # what is wrong has been said
+        with contextlib.suppress(apsw.Error):  # the first error was reported
             self._db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             self._db.close(True)
 
     def explain(self, error: apsw.Error) -> StoreBroken:
-        """Say what an error means to those who run the server."""
+        """Return what an error means for the operator of the server."""
         number = self._db.system_errno if self._db is not None else 0
         return _explain(error, self.path, os.strerror(number) if number else str(error))
 
@@ -199,6 +199,6 @@ def _cannot_open(path: str, why: str | None) -> StoreBroken:
 
 
 def _make_file(path: str) -> None:
-    """Make the file if there is none. One that is there must not be opened: closing it would end SQLite's locks."""
+    """Create the file. An existing file must not be opened: closing it would release SQLite's locks."""
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))

@@ -1,6 +1,6 @@
-"""What becomes of what ended long ago: results go first, the memory of it later.
+"""Expire what ended long ago: drop results first, forget calls, containers and apps later.
 
-This module must not know how long anything is kept.
+This module must not know retention times.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from swell.store.sqlite.writer import UNFINISHED, Unfinished
 
 __all__ = ["Expiry"]
 
-#: One step deletes so many at most: about ten milliseconds, for which others who wait for the writer hardly notice.
+#: Bounds of one step: about ten milliseconds, so that other jobs of the writer wait no longer.
 CALLS_MAX: Final = 1_000
 ROWS_MAX: Final = 4_000
 
 
 class Expiry:
-    """Drops results of calls that ended before a time, and all memory of what ended before an earlier one, by steps."""
+    """Drops results of calls that ended before one time, and forgets all that ended before an earlier one, in steps."""
 
     def __init__(self, ended_before: float, forget_before: float, containers_max: int) -> None:
         self._ended_before = max(ended_before, forget_before)
@@ -31,7 +31,7 @@ class Expiry:
         self._names: list[str] = []
 
     def step(self, database: Database) -> list[str] | Unfinished:
-        """Delete some; when nothing is left, return the names of blobs that nobody needs any more."""
+        """Delete some rows; when none is left, return the names of blobs that are no longer needed."""
         database.begin()
         if self._drop_results(database) or self._take_leftovers(database) or self._forget_calls(database):
             return UNFINISHED
@@ -67,7 +67,7 @@ class Expiry:
         return bool(old)
 
     def _forget_containers(self, database: Database) -> bool:
-        """Forget some containers; True if there may be others to forget."""
+        """Forget some containers; True if more may be left."""
         deleted = database.run(
             "forget_containers", ended_before=self._forget_before, kept_max=self._containers_max, rows_max=ROWS_MAX
         )

@@ -1,7 +1,7 @@
-"""SQL by name, from the files beside this one; and the migrations, in order.
+"""SQL statements by name, and migrations in order, from the files beside this one.
 
-In a file, a line `-- name: insert_calls` begins a statement, and comments say what it is for. This module must not know
-what any statement does.
+In a file, a line `-- name: insert_calls` begins a statement; comments say what it is for. This module must not know
+what a statement does.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def statements() -> dict[str, str]:
 
 
 def migrations() -> Iterator[tuple[int, str]]:
-    """Yield (version, SQL) of every migration, from 1 on: a database of version n has had the first n."""
+    """Yield (version, SQL) of every migration, from 1 on: a database of version n has applied the first n."""
     for version, path in enumerate(sorted((_HERE / "migrations").glob("*.sql")), start=1):
         if int(path.name[:4]) != version:
             raise ValueError(f"{path.name}: the migration before it is missing")

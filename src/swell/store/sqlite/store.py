@@ -1,4 +1,4 @@
-"""SqliteStore: the methods of the port, as jobs for the thread that writes.
+"""SqliteStore: the methods of the port, as jobs for the writer thread.
 
 This module must not know SQL, or what records mean.
 """
@@ -37,16 +37,16 @@ T = TypeVar("T")
 class SqliteStore:
     """Implements `swell.ports.Store` in one SQLite file, which no other process can use meanwhile.
 
-    `restore` opens it: what is recorded before waits for that.
+    `restore` opens it; earlier records wait for that.
 
     Args:
-        path: of the file. It is made, for its owner only, if there is none.
-        soon: has a function called on the event loop, in order; may be called from any thread: an event loop's
+        path: the file. It is created, readable by its owner only, if it does not exist.
+        soon: schedules a function on the event loop, in order, from any thread: an event loop's
             `call_soon_threadsafe`.
-        on_broken: called on the event loop, once, if nothing more can be written. Nothing that was not answered by then
-            ever is.
-        synchronous: "full": what is answered survives a power cut; "normal": it survives the end of any process, but a
-            power cut may take the last moments with it.
+        on_broken: called on the event loop, once, when nothing more can be written. Requests without an answer by then
+            never get one.
+        synchronous: "full": an answered commit survives a power cut; "normal": it survives the end of any process, but
+            a power cut may lose the last moments.
     """
 
     def __init__(
@@ -61,14 +61,14 @@ class SqliteStore:
         self._records: list[Record] = []  # taken since the last job
 
     def restore(self) -> Restored:
-        """Open the file, unless it is open, and return what there is.
+        """Open the file, unless it is open, and return the recorded state.
 
         Raises:
-            StoreBroken: it cannot be opened or read.
+            StoreBroken: the file cannot be opened or read.
         """
         self._writer.start()
         future: Future[Restored] = Future()
-        self._writer.post(Job(self._take(), _nobody, _restored, future))
+        self._writer.post(Job(self._take_records(), _nobody, _restored, future))
         return future.result()
 
     def append(self, record: Record) -> None:
@@ -76,15 +76,15 @@ class SqliteStore:
         self._records.append(record)
 
     def commit(self, then: Callable[[], None]) -> None:
-        """Call `then` once everything recorded so far is durable."""
-        self._writer.post(Job(self._take(), then))
+        """Call `then` once all records so far are durable."""
+        self._writer.post(Job(self._take_records(), then))
 
     # ------------------------------------------------------------ calls
 
     def read_call(
         self, call_id: str, then: Callable[[StoredCall | None], None], *, failed: Failed | None = None
     ) -> None:
-        """Read what is kept of a call."""
+        """Read the record of a call."""
         self._read(then, failed, lambda database: calls.read_call(database, call_id))
 
     def read_outputs(
@@ -113,7 +113,7 @@ class SqliteStore:
         *,
         failed: Failed | None = None,
     ) -> None:
-        """Read a call, to go on with it."""
+        """Read a call, to resume it."""
         self._read(then, failed, lambda database: calls.load_call(database, call_id, window))
 
     def load_calls(
@@ -124,7 +124,7 @@ class SqliteStore:
         window: Window,
         then: Callable[[list[LoadedCall]], None],
     ) -> None:
-        """Read calls of a function, to go on with them."""
+        """Read unfinished calls of a function, to resume them."""
         self._read(then, None, lambda database: calls.load_calls(database, function_id, after, calls_max, window))
 
     def load_spans(self, call_id: str, first: int, window: Window, then: Callable[[LoadedSpans], None]) -> None:
@@ -134,8 +134,8 @@ class SqliteStore:
     def expire(
         self, ended_before: float, forget_before: float, containers_max: int, then: Callable[[list[str]], None]
     ) -> None:
-        """Drop old results, and all memory of what is older still."""
-        self._writer.post(Job(self._take(), then, Expiry(ended_before, forget_before, containers_max).step))
+        """Drop old results, then forget older calls, containers and apps."""
+        self._writer.post(Job(self._take_records(), then, Expiry(ended_before, forget_before, containers_max).step))
 
     # ------------------------------------------------------------ apps
 
@@ -162,28 +162,28 @@ class SqliteStore:
     def read_containers(
         self, app_id: str, latest: int, then: Callable[[list[ContainerRecord]], None], *, failed: Failed | None = None
     ) -> None:
-        """Read containers that are no more, the latest first."""
+        """Read stopped containers, the latest first."""
         self._read(then, failed, lambda database: apps.read_containers(database, app_id, latest))
 
     def read_container(
         self, container_id: str, then: Callable[[ContainerRecord | None], None], *, failed: Failed | None = None
     ) -> None:
-        """Read one container that is no more."""
+        """Read one stopped container."""
         self._read(then, failed, lambda database: apps.read_container(database, container_id))
 
     def close(self) -> None:
-        """Write what was recorded and release the file. Safe to call twice."""
-        self._writer.post(Job(self._take(), _nobody))
+        """Write all records and release the file. Safe to call twice."""
+        self._writer.post(Job(self._take_records(), _nobody))
         self._writer.close()
 
     # ------------------------------------------------------------
 
-    def _take(self) -> list[Record]:
+    def _take_records(self) -> list[Record]:
         records, self._records = self._records, []
         return records
 
     def _read(self, then: Callable[[T], None], failed: Failed | None, read: Callable[[Database], T]) -> None:
-        self._writer.post(Job(self._take(), then, read, failed=failed))
+        self._writer.post(Job(self._take_records(), then, read, failed=failed))
 
 
 def _restored(database: Database) -> Restored:
@@ -197,4 +197,4 @@ def _restored(database: Database) -> Restored:
 
 
 def _nobody() -> None:
-    """Nobody waits for this."""
+    """Do nothing: nobody waits for this job."""

@@ -1,7 +1,7 @@
-"""The thread that owns the database: it takes jobs in order, writes what came together in one transaction, and answers.
+"""The writer thread, which owns the database: it takes jobs in order, commits in groups, and answers.
 
-This module must not know what records mean or how they are read; and it decides nothing but when to commit, and when
-there is time to tidy up.
+This module must not know what records mean or how they are read; it decides only when to commit and when to do
+maintenance.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from msgspec import MsgspecError
 
 from swell.ports import Failed, ReadFailed, StoreBroken
 from swell.records import Record
-from swell.store.sqlite.batch_writer import Recorder
+from swell.store.sqlite.batch_writer import BatchWriter
 from swell.store.sqlite.database import Database
 
 __all__ = ["UNFINISHED", "Job", "Unfinished", "Writer"]
 
 Soon = Callable[[Callable[[], None]], object]
 
-#: One transaction takes no more than this; then those who wait for it are answered first.
+#: Bounds of one transaction: a longer group is committed and answered in parts.
 GROUP_BYTES_MAX: Final = 32 << 20
 GROUP_JOBS_MAX: Final = 10_000
-#: A log of so many pages of 4 KiB is checkpointed at once, a shorter one when nothing was to do for a while.
+#: A log of so many pages of 4 KiB is checkpointed at once, a shorter one when the writer was idle for IDLE_S.
 LOG_PAGES_MAX: Final = 4_096
 IDLE_S: Final = 0.5
-#: Unused pages that are kept for what comes next (32 MiB); and how many of the others are given back at a time.
+#: Unused pages that the file keeps for later writes (32 MiB); and how many of the others are returned at a time.
 FREE_PAGES_MAX: Final = 8_192
 SHRINK_PAGES: Final = 1_024
 
 
 class Unfinished(Enum):
-    """What a job returns that is to go on when those behind it have had their turn."""
+    """What a job returns to run again after the jobs behind it."""
 
     UNFINISHED = "unfinished"
 
@@ -49,7 +49,7 @@ UNFINISHED: Final = Unfinished.UNFINISHED
 
 
 class Job:
-    """Something to do: write records, then read something if asked, then answer when all is durable."""
+    """Write records, read something if asked, and answer when all is durable."""
 
     __slots__ = ("answer", "failed", "future", "read", "records")
 
@@ -62,19 +62,19 @@ class Job:
         failed: Failed | None = None,
     ) -> None:
         self.records = records
-        self.answer = answer  #: called on the event loop: with what was read, without an argument if nothing was
+        self.answer = answer  #: called on the event loop with what was read; without an argument if there is no `read`
         self.read = read
-        self.failed = failed  #: called in place of `answer` when `read` raises; None: then nothing more can be done
-        self.future = future  #: gets what was read, in place of `answer`, for one who does not return to the event loop
+        self.failed = failed  #: called in place of `answer` when `read` raises; None: such an error breaks the store
+        self.future = future  #: gets what was read, in place of `answer`, where a thread waits for it
 
 
 class Writer:
-    """Does jobs in a thread of its own.
+    """Runs jobs in a thread of its own.
 
     Args:
-        open_database: called in the thread, which is where the database will be used.
-        soon: has something called on the event loop; may be called from any thread.
-        on_broken: called on the event loop, once, if nothing more can be written.
+        open_database: called in the thread, where the database will be used.
+        soon: schedules a function on the event loop, from any thread.
+        on_broken: called on the event loop, once, when nothing more can be written.
     """
 
     def __init__(
@@ -83,25 +83,25 @@ class Writer:
         self._open_database = open_database
         self._soon = soon
         self._on_broken = on_broken
-        self._jobs: SimpleQueue[Job | None] = SimpleQueue()  # None: there will be no more
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()  # None: no more jobs follow
         self._broken: StoreBroken | None = None
         self._thread: threading.Thread | None = None
-        self._untidy = False
+        self._needs_maintenance = False
 
     # ------------------------------------------------------------ any thread
 
     def start(self) -> None:
-        """Start the thread, if it has not been started."""
+        """Start the thread, unless it was started."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._main, name="swell-store", daemon=True)
             self._thread.start()
 
     def post(self, job: Job) -> None:
-        """Have a job done after all others."""
+        """Add a job behind all others."""
         self._jobs.put(job)
 
     def close(self) -> None:
-        """Have the jobs done, and end the thread. Safe to call twice."""
+        """Finish the jobs, and end the thread. Safe to call twice."""
         if self._thread is not None:
             self._jobs.put(None)
             self._thread.join()
@@ -123,10 +123,10 @@ class Writer:
             self._refuse(group, self._broken)
 
     def _serve(self, database: Database, group: list[Job | None]) -> StoreBroken | None:
-        """Do jobs until there are no more; return why, if it is because no more can be done. `group` had to be left."""
-        recorder = Recorder(database)
+        """Run jobs until the last; return the error that broke the store: then `group` holds the unanswered jobs."""
+        batch_writer = BatchWriter(database)
         try:
-            while self._do_group(self._wait(database), recorder, database, group):
+            while self._run_group(self._wait(database), batch_writer, database, group):
                 if database.log_pages >= LOG_PAGES_MAX:
                     database.checkpoint()
             return None
@@ -140,16 +140,16 @@ class Writer:
             return broken
 
     def _wait(self, database: Database) -> Job | None:
-        """Return the next job; use the time until it comes to tidy up."""
-        while self._untidy:
+        """Return the next job; do maintenance until it comes."""
+        while self._needs_maintenance:
             try:
                 return self._jobs.get(timeout=IDLE_S)
             except Empty:
-                self._untidy = self._tidy(database)
+                self._needs_maintenance = self._maintain(database)
         return self._jobs.get()
 
-    def _tidy(self, database: Database) -> bool:
-        """Do one of the chores; False if there are no more."""
+    def _maintain(self, database: Database) -> bool:
+        """Do one maintenance step; False if none is left."""
         if database.free_pages > FREE_PAGES_MAX:
             database.shrink(SHRINK_PAGES)
             return True
@@ -157,19 +157,21 @@ class Writer:
             database.checkpoint()
         return False
 
-    def _do_group(self, job: Job | None, recorder: Recorder, database: Database, group: list[Job | None]) -> bool:
-        """Do a job and those that wait behind it, together. False if there will be no more."""
+    def _run_group(
+        self, job: Job | None, batch_writer: BatchWriter, database: Database, group: list[Job | None]
+    ) -> bool:
+        """Run a job and the jobs behind it in one transaction. False after the last job."""
         answers: deque[Callable[[], None]] = deque()
         results: list[tuple[Future[Any], Any]] = []
         left = min(self._jobs.qsize(), GROUP_JOBS_MAX)
         group.append(job)
         while job is not None:
             for record in job.records:
-                recorder.take(record)
+                batch_writer.take(record)
             if job.read is None:
                 answers.append(job.answer)
             else:
-                recorder.write()
+                batch_writer.write()
                 found = _found(job, job.read, database)
                 if isinstance(found, ReadFailed):
                     answers.append(partial(job.failed or _nobody, found))
@@ -179,12 +181,12 @@ class Writer:
                     results.append((job.future, found))
                 else:
                     answers.append(partial(job.answer, found))
-            if not left or recorder.size_bytes > GROUP_BYTES_MAX:
+            if not left or batch_writer.size_bytes > GROUP_BYTES_MAX:
                 break
             job, left = self._jobs.get(), left - 1
             group.append(job)
-        self._untidy = True
-        recorder.commit()
+        self._needs_maintenance = True
+        batch_writer.commit()
         group.clear()
         for future, found in results:
             future.set_result(found)
@@ -193,25 +195,25 @@ class Writer:
         return job is not None
 
     def _refuse(self, group: list[Job | None], broken: StoreBroken) -> None:
-        """Answer nobody any more, but those who wait for an answer or an error."""
+        """Drop jobs until the last; raise the error in threads that wait."""
         jobs = deque(group)
         while (job := jobs.popleft() if jobs else self._jobs.get()) is not None:
             if job.future is not None:
                 job.future.set_exception(broken)
 
     def _call_soon(self, action: Callable[[], None]) -> None:
-        # The event loop is closed: nobody is left to be told.
+        # A closed event loop has nobody left to answer.
         with contextlib.suppress(RuntimeError):
             self._soon(action)
 
 
 def _found(job: Job, read: Callable[[Database], Any], database: Database) -> Any:
-    """Return what a job reads, or why it cannot be read, if that concerns only the one who asked."""
+    """Return what a job reads, or ReadFailed if the error concerns this job alone."""
     was_writing = database.is_writing
     try:
         return read(database)
     except Exception as error:
-        if job.failed is None or database.is_writing != was_writing:  # what was written before is gone, too
+        if job.failed is None or database.is_writing != was_writing:  # the error rolled back earlier writes
             raise
         if isinstance(error, apsw.Error):
             return ReadFailed(str(database.explain(error)))
@@ -223,11 +225,11 @@ def _found(job: Job, read: Callable[[Database], Any], database: Database) -> Any
 
 
 def _nobody(_failed: ReadFailed) -> None:
-    """Nobody is to be told."""
+    """Do nothing: nobody asked."""
 
 
 def _call_all(answers: deque[Callable[[], None]]) -> None:
-    """Call all in order; one that fails does not leave those after it waiting for ever."""
+    """Call all answers in order, also after one that raises."""
     try:
         while answers:
             answers.popleft()()

@@ -1,4 +1,4 @@
--- Lasting apps, their versions, source files, functions and former containers. These change seldom: a row at a time.
+-- Durable apps: versions, bundles, functions and stopped containers. They change seldom: a row at a time.
 
 -- name: put_app
 INSERT INTO apps (app_id, version, created_at, stopped_at, record)
@@ -33,7 +33,7 @@ VALUES (:container_id, :app_id, :ended_at, :record);
 SELECT record FROM apps WHERE stopped_at IS NULL ORDER BY rowid;
 
 -- name: needed_deployments
--- The versions that are live, and those that functions have.
+-- Live versions, and the versions of recorded functions.
 SELECT record FROM deployments
 WHERE EXISTS (
     SELECT 1 FROM apps

@@ -1,16 +1,16 @@
--- What is written of spawned calls: a draft, in one statement.
+-- Writes of spawned calls: a write batch, in one statement.
 --
 -- A step of a statement gives the GIL away and must get it back, against an event loop that is busy. So all rows go in at
 -- once, as JSON arrays of records and one value with all their bytes; and all statements are those of a trigger, so that a
 -- transaction is one step, and Python is needed neither between rows nor between statements.
 
--- name: create_drafts
--- What comes first begins before what belongs to it; results are there before it is said that inputs are not needed.
-CREATE TEMP VIEW drafts (calls, grown, spans, outputs, attempts, done, ended, bytes) AS
+-- name: create_batches
+-- Calls begin before their inputs and results arrive; results are written before spans are deleted.
+CREATE TEMP VIEW batches (calls, grown, spans, outputs, attempts, done, ended, bytes) AS
 SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 
-CREATE TEMP TRIGGER drafts_written INSTEAD OF INSERT ON drafts BEGIN
-    -- Calls begin. One that is known already stays as it is.
+CREATE TEMP TRIGGER batch_written INSTEAD OF INSERT ON batches BEGIN
+    -- Calls begin. A known call stays as it is.
     INSERT INTO calls (
         sequence, call_id, function_id, function_name, method, parent, opened_at, accepted, sealed
     )
@@ -49,8 +49,8 @@ CREATE TEMP TRIGGER drafts_written INSTEAD OF INSERT ON drafts BEGIN
     CROSS JOIN calls ON calls.call_id = row.value ->> 'call_id'
     WHERE calls.ended_at IS NULL;
 
-    -- An input has a result already: nothing of the draft is written, and the writer looks which of them are new. Recorded
-    -- runs do not overlap; so if any reaches into a new one, the last does that begins before the new one's end.
+    -- An input has a result already: nothing of the batch is written, and the writer finds which are new. Recorded runs do
+    -- not overlap; so if any reaches into a new one, it is the last one that begins before the new one's end.
     SELECT raise(ABORT, 'overlap')
     FROM jsonb_each(NEW.outputs) AS row
     CROSS JOIN calls ON calls.call_id = row.value ->> 'call_id'
@@ -79,7 +79,7 @@ CREATE TEMP TRIGGER drafts_written INSTEAD OF INSERT ON drafts BEGIN
     CROSS JOIN calls ON calls.call_id = row.value ->> 'call_id'
     WHERE calls.ended_at IS NULL;
 
-    -- What is behind inputs that have not ended.
+    -- Attempts of inputs that have not ended.
     INSERT INTO attempts (call, input, failures, crashes, not_before)
     SELECT
         calls.sequence,
@@ -109,11 +109,11 @@ CREATE TEMP TRIGGER drafts_written INSTEAD OF INSERT ON drafts BEGIN
     WHERE calls.call_id = row.value ->> 'call_id' AND calls.ended_at IS NULL;
 END;
 
--- name: write_draft
-INSERT INTO drafts VALUES (:calls, :grown, :spans, :outputs, :attempts, :done, :ended, :bytes);
+-- name: write_batch
+INSERT INTO batches VALUES (:calls, :grown, :spans, :outputs, :attempts, :done, :ended, :bytes);
 
 -- name: cancel_calls_of
--- Calls of functions end: what has no result has the text instead.
+-- Calls of functions end: inputs without a result get the text as theirs.
 UPDATE calls
 SET sealed = true, ended_at = :ended_at, terminated = :text
 WHERE function_id IN (SELECT value FROM json_each(:function_ids)) AND ended_at IS NULL;

@@ -1,11 +1,11 @@
--- What becomes of calls, containers and apps that ended long ago: some at a time, since others wait for the writer.
+-- Expiry of calls, containers and apps that ended long ago: in steps, since other jobs wait for the writer.
 
 -- name: old_calls
 -- Calls whose results are to be dropped.
 SELECT sequence FROM calls WHERE ended_at < :ended_before AND NOT expired ORDER BY ended_at LIMIT :calls_max;
 
 -- name: outputs_with_blobs
--- Results of theirs whose bytes name blobs.
+-- Results of those calls whose bytes name blobs.
 SELECT outputs.rowid, outputs.first, outputs.count, outputs.shape, outputs.blobs, outputs.payload
 FROM json_each(:calls) AS old
 CROSS JOIN outputs ON outputs.call = old.value AND outputs.blobs IS NOT NULL
@@ -15,7 +15,7 @@ LIMIT :rows_max;
 DELETE FROM outputs WHERE rowid IN (SELECT value FROM json_each(:rowids));
 
 -- name: delete_outputs
--- The other results of theirs.
+-- All other results of those calls.
 DELETE FROM outputs
 WHERE rowid IN (
     SELECT outputs.rowid
@@ -28,7 +28,7 @@ WHERE rowid IN (
 UPDATE calls SET expired = true WHERE sequence IN (SELECT value FROM json_each(:calls));
 
 -- name: leftovers
--- Inputs whose bytes name blobs, of calls that ended before they were needed.
+-- Inputs whose bytes name blobs, of calls that ended before those ran.
 SELECT rowid, first, ends, blobs, payload FROM leftovers LIMIT :rows_max;
 
 -- name: delete_leftovers
@@ -38,14 +38,14 @@ DELETE FROM leftovers WHERE rowid IN (SELECT value FROM json_each(:rowids));
 SELECT sequence FROM calls WHERE ended_at < :ended_before AND expired ORDER BY ended_at LIMIT :calls_max;
 
 -- name: note_forgotten
--- The numbers of forgotten calls must not be given to others.
+-- The sequence of a forgotten call must not be given to another.
 UPDATE forgotten SET sequence = :sequence WHERE sequence < :sequence;
 
 -- name: forget_calls
 DELETE FROM calls WHERE sequence IN (SELECT value FROM json_each(:calls));
 
 -- name: forget_containers
--- Those that ended before a time, and those recorded before the latest so many.
+-- Containers that ended before a time, and all but the latest :kept_max.
 DELETE FROM containers
 WHERE rowid IN (SELECT rowid FROM containers WHERE ended_at < :ended_before LIMIT :rows_max)
 OR rowid IN (
@@ -59,7 +59,7 @@ WHERE stopped_at < :ended_before
 AND NOT EXISTS (SELECT 1 FROM functions WHERE functions.app_id = apps.app_id);
 
 -- name: forget_bundles
--- Source files that only versions of this app have.
+-- Bundles that only versions of this app use.
 DELETE FROM bundles
 WHERE digest IN (
     SELECT bundle FROM deployments AS mine

@@ -1,7 +1,7 @@
--- What is read of spawned calls.
+-- Reads of spawned calls.
 
 -- name: call
--- A call as its records tell. What is done is only counted while the call goes on.
+-- A call as its records describe it. Finished inputs are counted only while the call goes on.
 SELECT
     call_id, sequence, function_id, function_name, method, parent, opened_at, accepted, sealed,
     iif(ended_at IS NULL, (SELECT coalesce(sum(count), 0) FROM outputs WHERE call = sequence), 0),
@@ -10,11 +10,11 @@ FROM calls
 WHERE call_id = :call_id;
 
 -- name: call_place
--- What it takes to read parts of a call.
+-- What reads of parts of a call need.
 SELECT sequence, accepted, terminated, expired FROM calls WHERE call_id = :call_id;
 
 -- name: outputs
--- The runs that have results of inputs first..last-1.
+-- The runs that overlap inputs first..last-1.
 SELECT first, count, shape, blobs, payload
 FROM outputs
 WHERE call = :call
@@ -23,7 +23,7 @@ AND first < :last
 ORDER BY first;
 
 -- name: runs_within
--- Which of inputs first..last-1 of a call have results: runs that may begin before and end after.
+-- The runs, without their results, that overlap inputs first..last-1 of a call.
 SELECT outputs.first, outputs.count
 FROM calls
 CROSS JOIN outputs ON outputs.call = calls.sequence
@@ -42,8 +42,8 @@ WHERE call = :call AND first >= :first
 ORDER BY first;
 
 -- name: runs
--- Which inputs have results, from the first span on that begins at an input or later. Those before need not be read:
--- whatever is in no span is done, and there may be very many.
+-- The runs of results from the first span on that begins at an input or later. Earlier runs need not be read: inputs
+-- outside every span are done, and there may be very many.
 WITH begin AS (SELECT min(first) AS span FROM spans WHERE call = :call AND first >= :first)
 SELECT first, count
 FROM outputs
@@ -54,7 +54,7 @@ AND first >= (
 ORDER BY first;
 
 -- name: attempts
--- What is behind inputs of some calls that have no result.
+-- Attempts of inputs without a result, of some calls.
 SELECT calls.call_id, attempts.input, attempts.failures, attempts.crashes, attempts.not_before
 FROM json_each(:sequences) AS wanted
 CROSS JOIN attempts ON attempts.call = wanted.value
