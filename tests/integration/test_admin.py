@@ -14,6 +14,7 @@ import pytest
 from swell.config import Settings
 from swell.edge.admin.app import Admin
 from swell.edge.traffic import Traffic
+from swell.logs import PER_MINUTE
 from swell.sdk.connection.client import Client
 
 TOKEN = "the-token"
@@ -104,6 +105,26 @@ async def test_a_defect_is_logged_once_and_told_without_its_insides(
     told = [record for record in caplog.records if "GET /api/v1/status" in record.getMessage()]
     assert len(told) == 1
     assert "a secret of the inside" in caplog.text
+
+
+async def test_a_defect_that_comes_again_and_again_does_not_fill_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(_client: Client) -> None:
+        raise RuntimeError("a secret of the inside")
+
+    admin = make(tmp_path)
+    url = await admin.start()
+    monkeypatch.setattr(Client, "loop_link", broken)
+    caplog.clear()
+    try:
+        for _ in range(PER_MINUTE + 2):
+            assert (await ask(url, "/api/v1/status"))[0] == 500
+    finally:
+        await admin.stop()
+    told = [record for record in caplog.records if "a defect" in record.getMessage()]
+    assert len(told) == PER_MINUTE
+    assert [record.exc_info is not None for record in told] == [True] + [False] * (PER_MINUTE - 1)
 
 
 async def test_stopping_ends_connections_and_is_safe_twice(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import Any
 
-from swell.edge.admin.log_stream import UNREAD_MAX, Reader
+from swell.edge.admin.log_stream import UNREAD_MAX, LogStream
 from swell.wire.messages import Done
 from swell.wire.queries import LogEntry, ReadLogs
 
@@ -38,7 +38,7 @@ class Link:
 
 async def test_what_a_reader_does_not_read_is_skipped_and_counted() -> None:
     link: Any = Link()
-    events = Reader(link, ReadLogs(1, "app")).events()
+    events = LogStream(link, ReadLogs(1, "app")).events()
     assert await anext(events) == b": reading\n\n"
     size, lines, skipped = 0, 0, 0
     async for event in events:  # the first comes when all has been sent: nothing here makes the link wait

@@ -1,4 +1,4 @@
-"""The admin surface: one app behind one guard, on a port of its own.
+"""The admin surface: one ASGI app behind authentication, on a port of its own.
 
 It is served by uvicorn's protocols on the loop of the edge; uvicorn's server would look at the clock ten times a second
 and take the signals that end the process. This module must not know what its routes answer.
@@ -26,9 +26,9 @@ from starlette.routing import Route as HttpRoute
 from swell.config import Settings
 from swell.edge.admin import dashboard, live, log_stream, login, metrics
 from swell.edge.admin.api.openapi import describe
-from swell.edge.admin.api.operation import PREFIX, Backstage, route_of
+from swell.edge.admin.api.operation import PREFIX, ApiContext, route_of
 from swell.edge.admin.api.table import OPERATIONS
-from swell.edge.admin.auth import Guard
+from swell.edge.admin.auth import AuthMiddleware
 from swell.edge.admin.connection import AdminConnection, ConnectionContext
 from swell.edge.admin.failures import refused
 from swell.edge.admin.history import History
@@ -78,18 +78,19 @@ class Admin:
         self._traffic = _Traffic()
         self._observing: asyncio.Task[None] | None = None
         self._listener: asyncio.Server | None = None
-        backstage = Backstage(client, settings, self.sessions.mint)
+        self._peers = PeerLog(log)
+        context = ApiContext(client, settings, self.sessions.mint)
 
         async def observe(since: float) -> Observation:
-            return await backstage.ask(Observation, lambda number: Observe(number, since))
+            return await context.ask(Observation, lambda number: Observe(number, since))
 
         self._history = History(observe)
         app = Starlette(
-            routes=self._routes(backstage, traffic),
-            exception_handlers={HTTPException: _not_served, Exception: _broken},
+            routes=self._routes(context, traffic),
+            exception_handlers={HTTPException: _http_error, Exception: self._internal_error},
         )
         self._config = uvicorn.Config(
-            cast("Any", Guard(app, settings.admin_host, token, self.sessions)),
+            cast("Any", AuthMiddleware(app, settings.admin_host, token, self.sessions)),
             ws="none",
             lifespan="off",
             interface="asgi3",
@@ -103,19 +104,25 @@ class Admin:
         count_max = settings.admin_connections_max if connections_max is None else connections_max
         self._connections: Connections[AdminConnection] = Connections("admin", count_max, traffic)
         self._context = ConnectionContext(
-            self._config, cast("Any", self._traffic), settings, self._connections, PeerLog(log)
+            self._config, cast("Any", self._traffic), settings, self._connections, self._peers
         )
 
-    def _routes(self, backstage: Backstage, traffic: Traffic) -> list[BaseRoute]:
+    async def _internal_error(self, request: Request, error: Exception) -> Response:
+        # A client chooses how often it asks for what fails: only the first in a minute is logged with its traceback.
+        method, path = request.method, request.url.path
+        self._peers.log(logging.ERROR, "defect", "a defect: %s %s was not answered", method, path, defect=error)
+        return refused(500, "InternalError", "the edge met a condition that it does not expect; its log tells which")
+
+    def _routes(self, context: ApiContext, traffic: Traffic) -> list[BaseRoute]:
         return [
             HttpRoute("/healthz", _healthy),
             *dashboard.routes(),
             *live.routes(self._history),
-            *log_stream.routes(backstage.client, backstage.settings),
-            *metrics.routes(backstage, traffic),
+            *log_stream.routes(context.client, context.settings),
+            *metrics.routes(context, traffic),
             *login.routes(self.sessions),
             HttpRoute(f"{PREFIX}/openapi.json", _described),
-            *(route_of(operation, backstage) for operation in OPERATIONS),
+            *(route_of(operation, context) for operation in OPERATIONS),
         ]
 
     async def start(self) -> str:
@@ -126,7 +133,7 @@ class Admin:
         """
         if not self._config.loaded:
             self._config.load()
-            # Errors of clients are logged by their connections, and what an app raises by `_broken`.
+            # Errors of clients are logged by their connections, and what an app raises by `_internal_error`.
             logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         host, port = self._settings.admin_host, self._settings.admin_port
         endpoint = listen_at(host, port, any_port=self._any_port)
@@ -182,12 +189,7 @@ def _description() -> bytes:
     return msgspec.json.format(msgspec.json.encode(describe(OPERATIONS)))
 
 
-async def _not_served(_request: Request, error: Exception) -> Response:
+async def _http_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = {404: "NotFoundError", 405: "MethodNotAllowed"}.get(error.status_code, "InvalidError")
     return refused(error.status_code, code, f"{error.detail}: /api/v1/openapi.json lists what there is", error.headers)
-
-
-async def _broken(request: Request, error: Exception) -> Response:
-    log.error("a defect: %s %s was not answered", request.method, request.url.path, exc_info=error)
-    return refused(500, "InternalError", "the edge met a condition that it does not expect; its log tells which")

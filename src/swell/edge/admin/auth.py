@@ -25,7 +25,7 @@ from swell.edge.admin.login import how_to_log_in
 from swell.edge.admin.sessions import Sessions
 from swell.edge.session_cookie import SESSION_COOKIE
 
-__all__ = ["OPEN", "Guard"]
+__all__ = ["OPEN", "AuthMiddleware"]
 
 #: Paths that anybody who reaches the port may ask for.
 OPEN: Final = frozenset({"/healthz", "/login"})
@@ -34,11 +34,11 @@ OPEN_BELOW: Final = "/assets/"
 _SAFE: Final = frozenset({"GET", "HEAD"})
 
 
-class Guard:
+class AuthMiddleware:
     """Lets through what may be asked, and answers the rest.
 
     Args:
-        app: What is guarded.
+        app: The app behind it.
         host: Address that is listened at.
         token: What opens everything.
         sessions: Browsers that are logged in.

@@ -1,7 +1,7 @@
 """The dashboard, as a browser fetches it: one page, and the files that it names.
 
 They are built from `dashboard/` and lie in `assets/`. What the page shows it asks for by itself, from `live`,
-`following` and the JSON API; this module must not know what that is.
+`log_stream` and the JSON API; this module must not know what that is.
 """
 
 from __future__ import annotations

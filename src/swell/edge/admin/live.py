@@ -30,11 +30,11 @@ _encode = msgspec.json.Encoder().encode
 
 def routes(history: History) -> list[BaseRoute]:
     """Return the routes."""
-    telling = _Telling(history)
-    return [Route("/live", telling.stream), Route("/live/history", telling.past)]
+    live_routes = _LiveRoutes(history)
+    return [Route("/live", live_routes.stream), Route("/live/history", live_routes.past)]
 
 
-class _Telling:
+class _LiveRoutes:
     def __init__(self, history: History) -> None:
         self._history = history
         self._told: tuple[Observation | None, bytes] = (None, b"")

@@ -27,7 +27,7 @@ from swell.sdk.connection.loop_link import LoopLink
 from swell.wire.messages import Done, Failed
 from swell.wire.queries import LogEntry, ReadLogs
 
-__all__ = ["Reader", "routes"]
+__all__ = ["LogStream", "routes"]
 
 TAIL: Final = 200  #: entries that a reader begins with
 UNREAD_MAX: Final = 2 << 20  #: characters that wait for a slow reader; what is older is skipped, and how much is told
@@ -40,7 +40,7 @@ _FRESH: Final = {"cache-control": "no-store"}
 _encode = msgspec.json.Encoder().encode
 
 
-class Written(Struct, frozen=True):
+class LogEvent(Struct, frozen=True):
     """Lines that a container wrote at one moment."""
 
     at: float
@@ -71,7 +71,7 @@ def routes(client: Client, settings: Settings) -> list[BaseRoute]:
             link.shut()
 
         return StreamingResponse(
-            Reader(link, question).events(),
+            LogStream(link, question).events(),
             media_type="text/event-stream",
             headers=_FRESH,
             background=BackgroundTask(over),
@@ -80,13 +80,13 @@ def routes(client: Client, settings: Settings) -> list[BaseRoute]:
     return [Route("/live/logs", follow)]
 
 
-class Reader:
+class LogStream:
     """Follows for one browser. What it does not read in time is dropped: memory here is everybody's."""
 
     def __init__(self, link: LoopLink, question: ReadLogs) -> None:
         self._link = link
         self._question = question
-        self._unread: deque[Written] = deque()
+        self._unread: deque[LogEvent] = deque()
         self._size = 0  # of what is unread, in characters
         self._skipped = 0  # lines
         self._news = asyncio.Event()
@@ -117,7 +117,7 @@ class Reader:
             reading.cancel()
             self._link.shut()
 
-    def _take(self) -> list[Written]:
+    def _take(self) -> list[LogEvent]:
         taken = [self._unread.popleft() for _ in range(min(AT_ONCE_MAX, len(self._unread)))]
         self._size -= sum(map(_size, taken))
         return taken
@@ -145,7 +145,7 @@ class Reader:
 
     def _keep(self, entry: LogEntry, payload: bytes) -> None:
         text, name = payload.decode("utf-8", "replace").removesuffix("\n"), entry.function_name.removesuffix(".*")
-        self._unread.append(Written(entry.at, name, entry.container_id, entry.stream, entry.call_ids, text))
+        self._unread.append(LogEvent(entry.at, name, entry.container_id, entry.stream, entry.call_ids, text))
         self._size += _size(self._unread[-1])
         while self._size > UNREAD_MAX and len(self._unread) > 1:
             oldest = self._unread.popleft()
@@ -154,7 +154,7 @@ class Reader:
         self._news.set()
 
 
-def _size(entry: Written) -> int:
+def _size(entry: LogEvent) -> int:
     return len(entry.text) + ENTRY_SIZE
 
 

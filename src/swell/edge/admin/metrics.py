@@ -22,7 +22,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from swell.bounds import MOMENT_MAX
-from swell.edge.admin.api.operation import Backstage
+from swell.edge.admin.api.operation import ApiContext
 from swell.edge.traffic import Traffic
 from swell.model import OutputStatus
 from swell.wire.stats import BOUNDS_S, Counted, FormerMeasures, FunctionMeasures, Observation, Observe, Times
@@ -53,12 +53,12 @@ class Definition(Struct, frozen=True):
     read: Callable[[Measured], Samples]
 
 
-def routes(backstage: Backstage, traffic: Traffic) -> list[BaseRoute]:
+def routes(context: ApiContext, traffic: Traffic) -> list[BaseRoute]:
     """Return the route."""
 
     async def metrics(_request: Request) -> Response:
         # Decisions are not counted, so none are asked for.
-        seen = await backstage.ask(Observation, lambda number: Observe(number, MOMENT_MAX))
+        seen = await context.ask(Observation, lambda number: Observe(number, MOMENT_MAX))
         return Response(exposition(Measured(seen, traffic)), headers={"content-type": CONTENT_TYPE_LATEST})
 
     return [Route("/metrics", metrics)]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import PlainTextResponse
 
-from swell.edge.admin.auth import Guard
+from swell.edge.admin.auth import AuthMiddleware
 from swell.edge.admin.sessions import Sessions
 from swell.edge.session_cookie import SESSION_COOKIE
 
@@ -27,7 +27,7 @@ def sessions() -> Sessions:
 def answer(
     sessions: Sessions, *, host: str = "127.0.0.1", path: str = "/api/v1/status", method: str = "GET", **also: Any
 ) -> int:
-    """The status of what the guard answers; 200 if it lets the request through."""
+    """The status of the refusal; 200 if the middleware lets the request through."""
     headers: list[tuple[str, str]] = also.get("headers", [("host", "127.0.0.1:8701"), *BEARER.items()])
     scope = {
         "type": also.get("type", "http"),
@@ -36,7 +36,7 @@ def answer(
         "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers],
         "client": also.get("client", ("127.0.0.1", 5)),
     }
-    refusal = Guard(PlainTextResponse("in"), host, TOKEN, sessions).refusal(scope)
+    refusal = AuthMiddleware(PlainTextResponse("in"), host, TOKEN, sessions).refusal(scope)
     if refusal is None:
         return 200
     if refusal.media_type == "application/json":
@@ -162,9 +162,9 @@ def test_what_is_open_is_open(sessions: Sessions) -> None:
 
 
 def test_a_browser_is_told_how_to_log_in(sessions: Sessions) -> None:
-    guard = Guard(PlainTextResponse("in"), "127.0.0.1", TOKEN, sessions)
+    middleware = AuthMiddleware(PlainTextResponse("in"), "127.0.0.1", TOKEN, sessions)
     headers = [(b"host", b"localhost"), (b"accept", b"text/html,*/*")]
-    refusal = guard.refusal({"type": "http", "method": "GET", "path": "/", "headers": headers})
+    refusal = middleware.refusal({"type": "http", "method": "GET", "path": "/", "headers": headers})
     assert refusal is not None
     assert refusal.status_code == 401
     assert b"swell dashboard" in refusal.body
@@ -203,6 +203,6 @@ def test_an_empty_token_opens_nothing(sessions: Sessions, shown: str) -> None:
     headers = [(b"host", b"127.0.0.1"), (b"authorization", shown.encode())]
     scope = {"type": "http", "method": "GET", "path": "/api/v1/status", "headers": headers}
     for token in ("", TOKEN):
-        refusal = Guard(PlainTextResponse("in"), "127.0.0.1", token, sessions).refusal(scope)
+        refusal = AuthMiddleware(PlainTextResponse("in"), "127.0.0.1", token, sessions).refusal(scope)
         assert refusal is not None
         assert refusal.status_code == 401

@@ -73,17 +73,17 @@ def test_the_methods_of_a_class_go_by_its_name() -> None:
 
 
 def test_what_it_asks_the_server_is_within_the_bounds_of_messages() -> None:
-    class Asked(Exception):
+    class ApiRequest(Exception):
         pass
 
-    class Backstage:
+    class ApiContext:
         async def ask(self, _kind: object, question: Callable[[int], Message]) -> None:
             decoder = codec.PeerDecoder(1 << 20)
             decoder.trust()
-            raise Asked(*decoder.feed(codec.encode(question(1))))
+            raise ApiRequest(*decoder.feed(codec.encode(question(1))))
 
-    (route,) = routes(cast("Any", Backstage()), Traffic())
-    with pytest.raises(Asked) as asked:
+    (route,) = routes(cast("Any", ApiContext()), Traffic())
+    with pytest.raises(ApiRequest) as asked:
         cast("Any", route).endpoint(None).send(None)
     ((message, _),) = asked.value.args
     assert isinstance(message, Observe)

@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from swell.edge.admin.api.operation import Asked, Nothing, Operation, Query
+from swell.edge.admin.api.operation import ApiRequest, Nothing, Operation, Query
 from swell.edge.admin.api.schemas import (
     AppDetail,
     AppList,
@@ -56,15 +56,15 @@ class LogQuery(Query, frozen=True):
     until: Annotated[_Time, Meta(description="Not after this time.")] | UnsetType = UNSET
 
 
-async def list_apps(asked: Asked[Nothing, None]) -> AppList:
+async def list_apps(request: ApiRequest[Nothing, None]) -> AppList:
     """Apps that run, and lasting ones that were stopped."""
-    found = await asked.backstage.ask(queries.AppList, ListApps)
+    found = await request.context.ask(queries.AppList, ListApps)
     return AppList([_summary(row) for row in found.apps])
 
 
-async def get_app(asked: Asked[Nothing, None]) -> AppDetail:
+async def get_app(request: ApiRequest[Nothing, None]) -> AppDetail:
     """One app, by its name or id, with its functions."""
-    found = await asked.backstage.ask(AppDescription, partial(DescribeApp, app=asked.path["app"]))
+    found = await request.context.ask(AppDescription, partial(DescribeApp, app=request.path["app"]))
     live = found.live and Version(
         found.live.version,
         moment(found.live.deployed_at),
@@ -76,18 +76,18 @@ async def get_app(asked: Asked[Nothing, None]) -> AppDetail:
     return AppDetail(_summary(found.app), live, found.tags, functions)
 
 
-async def get_logs(asked: Asked[LogQuery, None]) -> LogLines:
+async def get_logs(request: ApiRequest[LogQuery, None]) -> LogLines:
     """The latest lines that an app's containers wrote."""
-    query = asked.query
-    latest = LatestLines(query.tail, asked.backstage.settings.admin_result_max)
-    link = await asked.backstage.link()
+    query = request.query
+    latest = LatestLines(query.tail, request.context.settings.admin_result_max)
+    link = await request.context.link()
     number = link.next_request()
     box = link.open(number)
     try:
         link.send(
             ReadLogs(
                 number,
-                asked.path["app"],
+                request.path["app"],
                 query.container,
                 query.function,
                 query.call,

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from swell.edge.admin.api.operation import Asked, Backstage, Body, Nothing, Operation, Query
+from swell.edge.admin.api.operation import ApiContext, ApiRequest, Body, Nothing, Operation, Query
 from swell.edge.admin.api.outcome import Reader
 from swell.edge.admin.api.schemas import CallDetail, CallList, CallSummary, Result, ResultPage, moment
 from swell.errors import NotFoundError, OutputExpiredError, from_wire
@@ -48,10 +48,10 @@ class CancelRequest(Body, frozen=True):
     ] = False
 
 
-async def list_calls(asked: Asked[CallQuery, None]) -> CallList:
+async def list_calls(request: ApiRequest[CallQuery, None]) -> CallList:
     """Calls that go on, and some of those that ended lately."""
-    query = asked.query
-    seen = await asked.backstage.ask(Observation, Observe)
+    query = request.query
+    seen = await request.context.ask(Observation, Observe)
     return CallList(
         [
             CallSummary(
@@ -72,30 +72,30 @@ async def list_calls(asked: Asked[CallQuery, None]) -> CallList:
     )
 
 
-async def get_call(asked: Asked[Nothing, None]) -> CallDetail:
+async def get_call(request: ApiRequest[Nothing, None]) -> CallDetail:
     """One call and where its inputs are."""
-    return await _inspect(asked.backstage, asked.path["call_id"])
+    return await _inspect(request.context, request.path["call_id"])
 
 
-async def get_results(asked: Asked[ResultQuery, None]) -> ResultPage:
+async def get_results(request: ApiRequest[ResultQuery, None]) -> ResultPage:
     """The results of a spawned call that are there, by index. As often as you like, until they expire.
 
     A result of a call that a Python program made is not JSON, and is left out, with the reason.
     """
-    return await asked.while_here(_results(asked.backstage, asked.path["call_id"], asked.query))
+    return await request.while_here(_results(request.context, request.path["call_id"], request.query))
 
 
-async def cancel_call(asked: Asked[Nothing, CancelRequest]) -> CallDetail:
+async def cancel_call(request: ApiRequest[Nothing, CancelRequest]) -> CallDetail:
     """End what has not finished of a call. Harmless if it has."""
-    call_id, backstage = asked.path["call_id"], asked.backstage
-    await _inspect(backstage, call_id)  # there must be one
-    link = await backstage.link()
-    link.send(CancelCall(call_id, asked.body.terminate_containers))
-    return await _inspect(backstage, call_id)
+    call_id, context = request.path["call_id"], request.context
+    await _inspect(context, call_id)  # there must be one
+    link = await context.link()
+    link.send(CancelCall(call_id, request.body.terminate_containers))
+    return await _inspect(context, call_id)
 
 
-async def _inspect(backstage: Backstage, call_id: str) -> CallDetail:
-    report = await backstage.ask(CallReport, partial(InspectCall, call_id=call_id))
+async def _inspect(context: ApiContext, call_id: str) -> CallDetail:
+    report = await context.ask(CallReport, partial(InspectCall, call_id=call_id))
     return CallDetail(
         call_id=report.call_id,
         app_name=report.app_name,
@@ -112,25 +112,25 @@ async def _inspect(backstage: Backstage, call_id: str) -> CallDetail:
     )
 
 
-async def _results(backstage: Backstage, call_id: str, query: ResultQuery) -> ResultPage:
+async def _results(context: ApiContext, call_id: str, query: ResultQuery) -> ResultPage:
     until = monotonic() + query.wait_s
-    described = await backstage.ask(CallDescription, partial(DescribeCall, call_id=call_id))
+    described = await context.ask(CallDescription, partial(DescribeCall, call_id=call_id))
     last = query.first + query.count
     if described.num_inputs is not None:
         last = min(last, described.num_inputs)
     found: dict[int, Result] = {}
     if query.first < last:
-        await _watch(backstage, call_id, range(query.first, last), until if query.wait_s else None, found)
+        await _watch(context, call_id, range(query.first, last), until if query.wait_s else None, found)
     results = [found[index] for index in sorted(found)]
     return ResultPage(call_id, described.num_inputs, results, max(0, last - query.first) - len(results))
 
 
 async def _watch(
-    backstage: Backstage, call_id: str, wanted: range, until: float | None, found: dict[int, Result]
+    context: ApiContext, call_id: str, wanted: range, until: float | None, found: dict[int, Result]
 ) -> None:
     """Collect the results of a range until all are there, until a time of `monotonic()`, or, for None, those there."""
-    link = await backstage.link()
-    reader = Reader(link.welcome.blob_dir, backstage.settings.admin_result_max)
+    link = await context.link()
+    reader = Reader(link.welcome.blob_dir, context.settings.admin_result_max)
     request = link.next_request()
     box = link.open(call_id, request)
     try:

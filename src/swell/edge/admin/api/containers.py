@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from swell.edge.admin.api.operation import Asked, Body, Nothing, Operation, Query
+from swell.edge.admin.api.operation import ApiRequest, Body, Nothing, Operation, Query
 from swell.edge.admin.api.schemas import (
     ContainerList,
     ContainerSummary,
@@ -40,24 +40,24 @@ class StopContainer(Body, frozen=True):
     ] = False
 
 
-async def list_containers(asked: Asked[ContainerQuery, None]) -> ContainerList:
+async def list_containers(request: ApiRequest[ContainerQuery, None]) -> ContainerList:
     """Containers that run, or are about to."""
-    query = asked.query
-    found = await asked.backstage.ask(queries.ContainerList, partial(ListContainers, app=query.app, gone=query.gone))
+    query = request.query
+    found = await request.context.ask(queries.ContainerList, partial(ListContainers, app=query.app, gone=query.gone))
     return ContainerList([_summary(row) for row in found.containers])
 
 
-async def stop_container(asked: Asked[Nothing, StopContainer]) -> ContainerSummary:
+async def stop_container(request: ApiRequest[Nothing, StopContainer]) -> ContainerSummary:
     """Have a container leave; answered at once, with the container as it is then."""
-    container_id, backstage = asked.path["container_id"], asked.backstage
-    found = await backstage.ask(ContainerDescription, partial(DescribeContainer, container_id=container_id))
-    await backstage.ask(Done, partial(StopOrder, container_id=container_id, graceful=asked.body.graceful))
+    container_id, context = request.path["container_id"], request.context
+    found = await context.ask(ContainerDescription, partial(DescribeContainer, container_id=container_id))
+    await context.ask(Done, partial(StopOrder, container_id=container_id, graceful=request.body.graceful))
     return _summary(found.container)
 
 
-async def tell_why(asked: Asked[Nothing, None]) -> StoryTold:
+async def tell_why(request: ApiRequest[Nothing, None]) -> StoryTold:
     """What happened to an input, a call, a container or a function (as `app.function`), when, and why."""
-    story = await asked.backstage.ask(Story, partial(AskStory, about=asked.path["about"]))
+    story = await request.context.ask(Story, partial(AskStory, about=request.path["about"]))
     return StoryTold(
         story.title,
         story.state,

@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, UnsetType, field
 
 from swell.edge.admin.api.apps import function_summary, layer
 from swell.edge.admin.api.calling import Calling
-from swell.edge.admin.api.operation import Asked, Backstage, Body, Nothing, Operation, Query
+from swell.edge.admin.api.operation import ApiContext, ApiRequest, Body, Nothing, Operation, Query
 from swell.edge.admin.api.schemas import AutoscalerLayers, FunctionDetail, Result, Spawned, StreamLine
 from swell.edge.admin.api.target import Target, find_target
 from swell.errors import ConflictError, InvalidError, NotFoundError, RequestSizeError, ResourceExhausted
@@ -57,12 +57,12 @@ class CallRequest(Body, frozen=True):
     ] = field(default_factory=dict)
 
 
-async def get_function(asked: Asked[Nothing, None]) -> FunctionDetail:
+async def get_function(request: ApiRequest[Nothing, None]) -> FunctionDetail:
     """One function or class of an app that runs: its numbers at this moment, and its autoscaler's settings."""
-    backstage = asked.backstage
-    found, row = await _find(backstage, asked.path)
-    stats = await backstage.ask(Stats, partial(GetStats, function_id=row.function_id))
-    state = await _update(backstage, row.function_id, AutoscalerChange())
+    context = request.context
+    found, row = await _find(context, request.path)
+    stats = await context.ask(Stats, partial(GetStats, function_id=row.function_id))
+    state = await _update(context, row.function_id, AutoscalerChange())
     return FunctionDetail(
         found.app.app_id,
         found.app.name,
@@ -75,49 +75,49 @@ async def get_function(asked: Asked[Nothing, None]) -> FunctionDetail:
     )
 
 
-async def update_autoscaler(asked: Asked[Nothing, AutoscalerUpdate]) -> AutoscalerLayers:
+async def update_autoscaler(request: ApiRequest[Nothing, AutoscalerUpdate]) -> AutoscalerLayers:
     """Change autoscaler settings at run time; they hold until the app is deployed again. Returns those in force."""
-    body = asked.body
+    body = request.body
     change = AutoscalerChange(body.min_containers, body.max_containers, body.buffer_containers, body.scaledown_window)
-    _, row = await _find(asked.backstage, asked.path)
+    _, row = await _find(request.context, request.path)
     try:
-        return await _update(asked.backstage, row.function_id, change)
+        return await _update(request.context, row.function_id, change)
     except InvalidError as error:  # each number is good, but they do not go together, or with those that are kept
         raise ConflictError(str(error)) from None
 
 
-async def call_function(asked: Asked[VersionQuery, CallRequest]) -> Result:
+async def call_function(request: ApiRequest[VersionQuery, CallRequest]) -> Result:
     """Run a function of a deployed app once and wait for its result, as `remote()` does.
 
     However it ends, the answer is 200 and says how: that the function raised is what was asked for, and no failure of
     this API. The call ends when whoever waits for it leaves. Spawn what takes longer than connections last.
     """
-    target = await _target(asked)
+    target = await _target(request)
     if target.is_generator:
         raise ConflictError(f"{target.name} is a generator: ask for {FUNCTION}/stream instead of call")
-    return await asked.while_here(_calling(asked, target, await asked.backstage.link()).result())
+    return await request.while_here(_calling(request, target, await request.context.link()).result())
 
 
-async def stream_function(asked: Asked[VersionQuery, CallRequest]) -> AsyncIterator[StreamLine]:
+async def stream_function(request: ApiRequest[VersionQuery, CallRequest]) -> AsyncIterator[StreamLine]:
     """Run a generator function of a deployed app once and pass on what it yields, as it comes, in lines of JSON.
 
     There is one line for each item; the last says how it ended. The call ends when whoever reads it leaves.
     """
-    target = await _target(asked)
+    target = await _target(request)
     if not target.is_generator:
         raise ConflictError(f"{target.name} is not a generator: ask for {FUNCTION}/call instead of stream")
-    calling = _calling(asked, target, await asked.backstage.link())
+    calling = _calling(request, target, await request.context.link())
     lines = calling.lines()
-    first = await asked.while_here(anext(lines))  # whether it was accepted decides the status of the answer
+    first = await request.while_here(anext(lines))  # whether it was accepted decides the status of the answer
     return _chained(first, lines)
 
 
-async def spawn_function(asked: Asked[VersionQuery, CallRequest]) -> Spawned:
+async def spawn_function(request: ApiRequest[VersionQuery, CallRequest]) -> Spawned:
     """Start a function of a deployed app and return once it is accepted and written down, as `spawn()` does."""
-    target = await _target(asked)
+    target = await _target(request)
     if target.is_generator:
         raise ConflictError(f"{target.name} is a generator and cannot be spawned: ask for {FUNCTION}/stream")
-    calling = _calling(asked, target, await asked.backstage.link(), CallKind.SPAWN)
+    calling = _calling(request, target, await request.context.link(), CallKind.SPAWN)
     await calling.spawn()
     return Spawned(calling.call_id)
 
@@ -128,23 +128,23 @@ async def _chained(first: StreamLine, rest: AsyncIterator[StreamLine]) -> AsyncI
         yield line
 
 
-async def _target(asked: Asked[VersionQuery, CallRequest]) -> Target:
-    version = 0 if asked.query.version is UNSET else asked.query.version
-    path, parameters = asked.path, asked.body.parameters
-    return await find_target(asked.backstage, path["app"], path["function"], parameters, version=version)
+async def _target(request: ApiRequest[VersionQuery, CallRequest]) -> Target:
+    version = 0 if request.query.version is UNSET else request.query.version
+    path, parameters = request.path, request.body.parameters
+    return await find_target(request.context, path["app"], path["function"], parameters, version=version)
 
 
 def _calling(
-    asked: Asked[VersionQuery, CallRequest], target: Target, link: Any, kind: CallKind = CallKind.REMOTE
+    request: ApiRequest[VersionQuery, CallRequest], target: Target, link: Any, kind: CallKind = CallKind.REMOTE
 ) -> Calling:
-    body, settings = asked.body, asked.backstage.settings
+    body, settings = request.body, request.context.settings
     return Calling(link, target, kind, body.args, body.kwargs, size_max=settings.admin_result_max)
 
 
-async def _find(backstage: Backstage, path: dict[str, str]) -> tuple[AppDescription, FunctionRow]:
+async def _find(context: ApiContext, path: dict[str, str]) -> tuple[AppDescription, FunctionRow]:
     """Find a function of an app by its name, or a class by its own."""
     app, name = path["app"], path["function"]
-    found = await backstage.ask(AppDescription, partial(DescribeApp, app=app))
+    found = await context.ask(AppDescription, partial(DescribeApp, app=app))
     for row in found.functions:
         if row.name in (name, f"{name}.*"):
             return found, row
@@ -152,8 +152,8 @@ async def _find(backstage: Backstage, path: dict[str, str]) -> tuple[AppDescript
     raise NotFoundError(f"{app} has no function {name!r} that runs; it has {known}")
 
 
-async def _update(backstage: Backstage, function_id: str, change: AutoscalerChange) -> AutoscalerLayers:
-    state = await backstage.ask(AutoscalerState, partial(UpdateAutoscaler, function_id=function_id, change=change))
+async def _update(context: ApiContext, function_id: str, change: AutoscalerChange) -> AutoscalerLayers:
+    state = await context.ask(AutoscalerState, partial(UpdateAutoscaler, function_id=function_id, change=change))
     return AutoscalerLayers(layer(state.effective), layer(state.static), layer(state.override))
 
 

@@ -22,7 +22,7 @@ from swell.sdk.connection.client import Client
 from swell.sdk.connection.link import Link
 from swell.wire.message import Message
 
-__all__ = ["PREFIX", "Asked", "Backstage", "Body", "Nothing", "Operation", "Query", "route_of"]
+__all__ = ["PREFIX", "ApiContext", "ApiRequest", "Body", "Nothing", "Operation", "Query", "route_of"]
 
 PREFIX: Final = "/api/v1"
 
@@ -44,7 +44,7 @@ class Nothing(Query, frozen=True):
     """No query, or no body."""
 
 
-class Backstage:
+class ApiContext:
     """What operations need of the edge.
 
     Args:
@@ -75,7 +75,7 @@ class Backstage:
         return await self.client.loop_link()
 
 
-class Asked(Generic[Q, B]):
+class ApiRequest(Generic[Q, B]):
     """One request for an operation.
 
     Attributes:
@@ -84,8 +84,8 @@ class Asked(Generic[Q, B]):
         body: What the body says.
     """
 
-    def __init__(self, backstage: Backstage, request: Request, query: Q, body: B) -> None:
-        self.backstage = backstage
+    def __init__(self, context: ApiContext, request: Request, query: Q, body: B) -> None:
+        self.context = context
         self.path: dict[str, str] = request.path_params
         self.query = query
         self.body = body
@@ -119,7 +119,7 @@ class Operation(Struct, frozen=True):
 
     method: Literal["GET", "POST", "PATCH"]
     path: str  #: below PREFIX
-    handler: Callable[[Asked[Any, Any]], Awaitable[Any]]  #: its docstring is the description
+    handler: Callable[[ApiRequest[Any, Any]], Awaitable[Any]]  #: its docstring is the description
     answer: type  #: of what it returns: the body of the answer or, if `streams`, one line of it
     query: type[Query] = Nothing
     body: type[Body] | None = None
@@ -139,18 +139,18 @@ class Operation(Struct, frozen=True):
         return self.handler.__doc__ or ""
 
 
-def route_of(operation: Operation, backstage: Backstage) -> Route:
+def route_of(operation: Operation, context: ApiContext) -> Route:
     """Return the route that serves an operation."""
-    endpoint = _Endpoint(operation, backstage)
+    endpoint = _Endpoint(operation, context)
     return Route(PREFIX + operation.path, endpoint.serve, methods=[operation.method], name=operation.name)
 
 
 class _Endpoint:
     """Serves one operation."""
 
-    def __init__(self, operation: Operation, backstage: Backstage) -> None:
+    def __init__(self, operation: Operation, context: ApiContext) -> None:
         self._operation = operation
-        self._backstage = backstage
+        self._context = context
         self._body = None if operation.body is None else msgspec.json.Decoder(operation.body)
 
     async def serve(self, request: Request) -> Response:
@@ -159,7 +159,7 @@ class _Endpoint:
         try:
             query = _query(request, operation.query)
             body = await self._read_body(request)
-            answer = await operation.handler(Asked(self._backstage, request, query, body))
+            answer = await operation.handler(ApiRequest(self._context, request, query, body))
         except ClientDisconnect:
             return Response(status_code=499)  # nobody hears it
         except msgspec.ValidationError as error:

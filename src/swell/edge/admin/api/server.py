@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from swell.edge.admin.api.operation import Asked, Nothing, Operation
+from swell.edge.admin.api.operation import ApiRequest, Nothing, Operation
 from swell.edge.admin.api.schemas import LoginToken, Node, NodeList, ServerStatus, moment
 from swell.edge.admin.sessions import LOGIN_S
 from swell.wire.queries import GetStatus, Status
@@ -13,9 +13,9 @@ from swell.wire.stats import Observation, Observe
 __all__ = ["OPERATIONS"]
 
 
-async def get_status(asked: Asked[Nothing, None]) -> ServerStatus:
+async def get_status(request: ApiRequest[Nothing, None]) -> ServerStatus:
     """How the server is doing."""
-    status = await asked.backstage.ask(Status, GetStatus)
+    status = await request.context.ask(Status, GetStatus)
     return ServerStatus(
         version=status.version,
         started_at=moment(status.started_at),
@@ -30,9 +30,9 @@ async def get_status(asked: Asked[Nothing, None]) -> ServerStatus:
     )
 
 
-async def list_nodes(asked: Asked[Nothing, None]) -> NodeList:
+async def list_nodes(request: ApiRequest[Nothing, None]) -> NodeList:
     """The machines on which containers run, and what of them is spoken for."""
-    seen = await asked.backstage.ask(Observation, Observe)
+    seen = await request.context.ask(Observation, Observe)
     return NodeList(
         [
             Node(
@@ -50,12 +50,12 @@ async def list_nodes(asked: Asked[Nothing, None]) -> NodeList:
     )
 
 
-async def create_login_token(asked: Asked[Nothing, None]) -> LoginToken:
+async def create_login_token(request: ApiRequest[Nothing, None]) -> LoginToken:
     """Make a token that logs in one browser to the dashboard, once, within ten minutes: `swell dashboard` does it.
 
     The path in the answer leads to a page with a button, which sends POST to the same path. That spends the token.
     """
-    token = asked.backstage.mint_login()
+    token = request.context.mint_login()
     return LoginToken(token, f"/login?token={token}", LOGIN_S)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from swell.edge.admin.api.operation import Backstage
+from swell.edge.admin.api.operation import ApiContext
 from swell.errors import ConflictError, InvalidError, NotFoundError
 from swell.model import FunctionSpec, MethodSpec, ParameterSpec
 from swell.sdk.declare.parameters import check_parameters, encode_parameters
@@ -36,7 +36,7 @@ class Target(Struct, frozen=True):
 
 
 async def find_target(
-    backstage: Backstage, app: str, name: str, parameters: Mapping[str, Any], *, version: int = 0
+    context: ApiContext, app: str, name: str, parameters: Mapping[str, Any], *, version: int = 0
 ) -> Target:
     """Find what is meant by a name, and with a class, by the parameters of an instance; version 0 is the live one.
 
@@ -47,7 +47,7 @@ async def find_target(
     """
     owner, _, method = name.partition(".")
     lookup = f"{owner}.*" if method else owner
-    found = await backstage.ask(FunctionFound, partial(FindFunction, app=app, name=lookup, version=version))
+    found = await context.ask(FunctionFound, partial(FindFunction, app=app, name=lookup, version=version))
     if not method:
         if parameters:
             raise InvalidError(f"{name} is a function: it has no parameters; put what it is called with into kwargs")
@@ -55,7 +55,7 @@ async def find_target(
         return Target(found.function_id, name, "", found.spec.is_generator)
     declared = _method(found.spec, owner, method)
     _refuse_web(name, is_web=declared.web is not None)
-    function_id = await _bound(backstage, found, owner, parameters)
+    function_id = await _bound(context, found, owner, parameters)
     return Target(function_id, name, method, declared.is_generator)
 
 
@@ -73,7 +73,7 @@ def _method(spec: FunctionSpec, owner: str, name: str) -> MethodSpec:
     raise NotFoundError(f"{owner} has no method {name!r}; it has {known}")
 
 
-async def _bound(backstage: Backstage, found: FunctionFound, owner: str, parameters: Mapping[str, Any]) -> str:
+async def _bound(context: ApiContext, found: FunctionFound, owner: str, parameters: Mapping[str, Any]) -> str:
     """Return the id of the pool of an instance; without parameters, that of the class."""
     spec = found.spec
     declared = () if spec.cls is None else spec.cls.parameters
@@ -82,7 +82,7 @@ async def _bound(backstage: Backstage, found: FunctionFound, owner: str, paramet
         return found.function_id
     instance = replace(spec, parameters=encoded, autoscaler=replace(spec.autoscaler, min_containers=None))
     changes = changes_between(spec, instance)
-    bound = await backstage.ask(Bound, partial(BindFunction, function_id=found.function_id, changes=changes))
+    bound = await context.ask(Bound, partial(BindFunction, function_id=found.function_id, changes=changes))
     return bound.function_id
 
 
