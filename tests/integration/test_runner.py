@@ -155,7 +155,7 @@ def f():
     peer = start(function(), code)
     peer.ready()
     [(_, names)] = peer.run(())
-    assert sorted(names) == ["MainThread", "swell-orders"]
+    assert sorted(names) == ["MainThread", "swell-control"]
 
 
 # ---------------------------------------------------------------- failures

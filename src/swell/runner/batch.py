@@ -1,7 +1,6 @@
-"""A batch: many calls with scalars turned into one call with lists, and its list of results turned back.
+"""A batch: turns many calls with scalars into one call with lists, and its list of results into many results.
 
-A call that does not fit the parameters fails alone. This module must not know threads, deliveries or how the function
-is called.
+A call that does not fit the parameters fails alone. This module must not know threads, or how the function is called.
 """
 
 from __future__ import annotations
@@ -11,45 +10,45 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from swell.errors import InvalidError
-from swell.runner.entry import Entry
+from swell.runner.entry import EntryPoint
 from swell.runner.in_flight import Delivery
 from swell.runner.outbox import Outbox
-from swell.runner.result_codec import Outcome, Porter, print_exception
+from swell.runner.result_codec import Outcome, ResultCodec, print_exception
 
 __all__ = ["Batch"]
 
 
 class Batch:
-    """The calls of one batch and what becomes of them.
+    """The calls of one batch and their outcomes.
 
     Attributes:
-        outcomes: By position, for each call that has one already.
+        outcomes: Outcomes by position, of the calls that have one.
     """
 
-    def __init__(self, entry: Entry, porter: Porter, delivery: Delivery, positions: Sequence[int]) -> None:
+    def __init__(self, entry: EntryPoint, codec: ResultCodec, delivery: Delivery, positions: Sequence[int]) -> None:
         self.outcomes: dict[int, Outcome] = {}
         self._entry = entry
-        self._porter = porter
+        self._codec = codec
         self._delivery = delivery
         self._positions = positions
         self._waiting = list(positions)
-        self._others: dict[int, Porter] = {}  # what packs the outcomes of those that came as JSON
+        self._others: dict[int, ResultCodec] = {}  # codecs of the calls that came as JSON
 
     def gather(self) -> tuple[list[list[Any]], dict[str, list[Any]]] | None:
-        """Return the arguments for the one call; None if no call is well-formed. Ill-formed calls get their outcome."""
+        """Return the arguments of the one call; None if no call is well-formed. Ill-formed calls get their outcome."""
         parameters = self._entry.parameters()
         rows: list[dict[str, Any]] = []
         good: list[int] = []
         for position in self._waiting:
             try:
-                porter, (args, kwargs) = self._porter.received(*self._delivery.arguments(position))
-                if porter is not self._porter:
-                    self._others[position] = porter
+                codec, (args, kwargs) = self._codec.decode(*self._delivery.arguments(position))
+                if codec is not self._codec:
+                    self._others[position] = codec
                 rows.append(_row(self._entry.name or "the function", parameters, args, kwargs))
                 good.append(position)
             except Exception as error:
-                porter = self._porter.answering(*self._delivery.arguments(position))
-                self.outcomes[position] = porter.failure(error)
+                codec = self._codec.codec_for(*self._delivery.arguments(position))
+                self.outcomes[position] = codec.print_and_encode(error)
         self._waiting = good
         if not good:
             return None
@@ -58,10 +57,10 @@ class Batch:
         return leading, columns
 
     def spread(self, value: Any) -> None:
-        """Take what the one call returned, and give each call its part.
+        """Give each call its part of what the one call returned.
 
         Raises:
-            InvalidError: it is not a list of the batch's length.
+            InvalidError: `value` is not a list of the batch's length.
         """
         name = self._entry.name or "the function"
         if not isinstance(value, list):
@@ -73,23 +72,23 @@ class Batch:
                 f"but it returned {len(results)} results for {len(self._waiting)} calls"
             )
         for position, result in zip(self._waiting, results, strict=True):
-            porter = self._others.get(position, self._porter)
+            codec = self._others.get(position, self._codec)
             try:
-                outcome = porter.success(result, *self._delivery.input(position), self._delivery.kept)
+                outcome = codec.encode_result(result, *self._delivery.input(position), self._delivery.kept)
             except Exception as error:
-                outcome = porter.failure(error)
+                outcome = codec.print_and_encode(error)
             self.outcomes[position] = outcome
 
     def fail(self, exc: BaseException) -> Outcome:
-        """Take what the one call raised, the outcome of all that have none yet; return it as pickled calls get it."""
+        """Make what the one call raised the outcome of all calls without one; return it as pickled calls get it."""
         print_exception(exc)
-        for position, porter in self._others.items():
+        for position, codec in self._others.items():
             if position not in self.outcomes:
-                self.outcomes[position] = porter.failed(exc)
-        return self._porter.failed(exc)
+                self.outcomes[position] = codec.encode_failure(exc)
+        return self._codec.encode_failure(exc)
 
     def report(self, outbox: Outbox, override: Outcome | None, rest: Outcome, busy_s: float) -> None:
-        """Put every call's outcome into the outbox: `override` if given, else its own, else `rest`."""
+        """Put the outcome of every call into the outbox: `override` if given, else its own, else `rest`."""
         share_s = busy_s / len(self._positions)
         for position in self._positions:
             status, data, is_blob = override or self.outcomes.get(position, rest)
@@ -102,7 +101,7 @@ def _row(
     """Return the arguments of one call by parameter name.
 
     Raises:
-        InvalidError: they are not exactly the declared parameters.
+        InvalidError: the arguments do not match the declared parameters.
     """
     positional = [p.name for p in parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY]
     if len(args) > len(positional):

@@ -1,6 +1,6 @@
-"""The two connections of a container: one carries inputs and results, on the other the server gives orders.
+"""The two connections of a container: the data connection carries inputs and results, the control connection commands.
 
-Everything the container says goes through `Channel`, one frame at a time, whichever thread speaks. This module must not
+Everything that the container sends goes through `Channel`, one frame at a time, from any thread. This module must not
 know what messages mean or how inputs are run.
 """
 
@@ -26,12 +26,12 @@ READ_SIZE: Final = 256 << 10
 
 
 def connect(address: str) -> socket.socket:
-    """Open a connection to the server.
+    """Connect to the server.
 
     Raises:
         InvalidError: the address is not of the form unix:/path.
-        ConnectionError: who answers is another user.
-        OSError: nobody answers there.
+        ConnectionError: the socket belongs to another user.
+        OSError: no server listens at the address.
     """
     scheme, _, path = address.partition(":")
     if scheme != "unix" or not path:
@@ -40,14 +40,14 @@ def connect(address: str) -> socket.socket:
 
 
 def die() -> NoReturn:
-    """End this container at once, with all processes it started: without its server nobody wants them."""
-    if os.getpgrp() == os.getpid():  # never the group of whoever started us by hand
+    """Kill this container and every process it started: without its server they serve nobody."""
+    if os.getpgrp() == os.getpid():  # else the group is that of the shell which started this container by hand
         os.killpg(0, signal.SIGKILL)
     os._exit(1)
 
 
 def die_if_raises(body: Callable[[], None]) -> None:
-    """Run the body of a thread that the container cannot do without: better no container than a deaf one."""
+    """Run the body of a thread that the container needs; if it raises, kill the container."""
     try:
         body()
     except BaseException:
@@ -65,37 +65,37 @@ class Receiver:
         self._view = memoryview(mmap.mmap(-1, READ_SIZE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
 
     def receive(self, flags: int = 0) -> list[tuple[ToContainer, bytes]] | None:
-        """Read once and return the frames that are now complete; None at the end of the stream."""
+        """Read once, and return the frames that are complete now; None at the end of the stream."""
         size = self.connection.recv_into(self._view, 0, flags)
         return self.decoder.feed(self._view[:size]) if size else None
 
 
 class Channel:
-    """What the container says, and the orders it gets.
+    """Sends the container's messages, and owns its two connections.
 
     Attributes:
-        frame_max: Bytes that one message may carry.
-        data: Where inputs arrive.
-        orders: Where the server's orders arrive.
-        is_forked: True in a child process that user code forked off this container.
+        frame_max: The most bytes that one message may carry.
+        data: Receives deliveries.
+        control: Receives the server's commands: cancel, reclaim, drain, interrupt.
+        is_forked: True in a child process that user code forked from this container.
     """
 
     def __init__(self, data: socket.socket, control: socket.socket, frame_max: int) -> None:
         self.frame_max = frame_max
         self.data = Receiver(data, frame_max)
-        self.orders = Receiver(control, frame_max)
+        self.control = Receiver(control, frame_max)
         self.is_forked = False
-        self._is_handed_down = False  # the child that is being forked is to have the connections
+        self._is_handed_down = False  # the child that is being forked inherits the connections
         self._lock = threading.Lock()  # held while a frame is written
         os.register_at_fork(after_in_child=self._leave_to_parent)
 
     @classmethod
     def open(cls, address: str, container_id: str, token: str) -> Channel:
-        """Connect twice, and introduce this container. Messages may carry nothing until `allow` says how much.
+        """Connect twice and greet the server. Messages may carry no payload until `allow` sets the bound.
 
         Raises:
             InvalidError: the address is not of the form unix:/path.
-            OSError: nobody answers there.
+            OSError: no server listens at the address.
         """
         data, control = connect(address), connect(address)
         data.sendall(codec.encode(Hello("container", PROTOCOL, container_id, token)))
@@ -103,11 +103,11 @@ class Channel:
         return cls(data, control, frame_max=0)
 
     def allow(self, frame_max: int) -> None:
-        """Let one message carry so many bytes from now on."""
-        self.frame_max = self.data.decoder.frame_max = self.orders.decoder.frame_max = frame_max
+        """Let one message carry at most `frame_max` bytes from now on."""
+        self.frame_max = self.data.decoder.frame_max = self.control.decoder.frame_max = frame_max
 
     def hand_down(self) -> int:
-        """Fork, and let the child be the container from now on; return what `os.fork` does."""
+        """Fork; the child becomes the container. Return what `os.fork` returns."""
         self._is_handed_down = True
         pid = os.fork()
         self._is_handed_down = False
@@ -116,14 +116,14 @@ class Channel:
         return pid
 
     def _leave_to_parent(self) -> None:
-        # The child must neither speak for the container nor keep its connections open.
+        # The child must neither send messages for the container nor keep its connections open.
         if not self._is_handed_down:
             self.is_forked = True
             self._hang_up()
 
     def _hang_up(self) -> None:
         self.data.connection.close()
-        self.orders.connection.close()
+        self.control.connection.close()
 
     def send(self, message: Message, payload: bytes = b"") -> None:
         """Send one message."""
@@ -132,7 +132,7 @@ class Channel:
             self._write(frame)
 
     def flush(self, take: Callable[[], tuple[Message, bytes] | None], *after: Message) -> None:
-        """Send what `take` gives, then other messages. Taking and sending are one step, so that nothing overtakes."""
+        """Send what `take` returns, then other messages, as one step: no other message comes between."""
         with self._lock:
             waiting = take()
             if waiting is not None:
@@ -147,7 +147,7 @@ class Channel:
             die()
 
     def stop_reading(self) -> None:
-        """Make the reader of `data` see the end of the stream after what has arrived."""
+        """Make the reader of `data` reach the end of the stream after the frames that have arrived."""
         try:
             self.data.connection.shutdown(socket.SHUT_RD)
         except OSError:

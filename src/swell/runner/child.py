@@ -1,6 +1,6 @@
-"""Child: what every process forked from a template does first and last.
+"""The begin and the end of every process that a template forks.
 
-This module must not know whether it becomes a container or a template itself.
+This module must not know whether the process becomes a container or a template itself.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from typing import NoReturn
 
 import swell.linux as linux
 
-__all__ = ["Life", "begin", "limit_memory", "live"]
+__all__ = ["ChildMain", "begin_session", "limit_memory", "run_and_exit"]
 
-Life = Callable[[], int | None]  #: what a forked child does with itself; returns its exit code
+ChildMain = Callable[[], int | None]  #: the main function of a forked child; returns its exit code
 
 
-def begin(stdout: int, stderr: int, variables: Mapping[str, str]) -> None:
-    """Stand on own feet: a session and process group of its own, with streams of its own."""
+def begin_session(stdout: int, stderr: int, variables: Mapping[str, str]) -> None:
+    """Give this process a session, a process group, standard streams and variables of its own."""
     os.setsid()
-    linux.adopt_orphans()  # so that what reaches the template is an orphan of a child that is dead
+    linux.adopt_orphans()  # so that the template adopts orphans of dead children only
     null = os.open(os.devnull, os.O_RDONLY)
     for fd, target in ((null, 0), (stdout, 1), (stderr, 2)):
         os.dup2(fd, target)
@@ -37,7 +37,7 @@ def begin(stdout: int, stderr: int, variables: Mapping[str, str]) -> None:
 
 
 def limit_memory(size_bytes: int) -> None:
-    """Bound this process's writable private memory, so that Python raises MemoryError in the code that wants more.
+    """Limit this process's writable private memory, so that an allocation beyond it raises MemoryError.
 
     Not RLIMIT_AS: that counts address space, of which CUDA, memory-mapped arguments and every thread's malloc arena
     reserve far more than they ever use.
@@ -47,11 +47,11 @@ def limit_memory(size_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (bound, bound))
 
 
-def live(life: Life) -> NoReturn:
-    """Live a life, then leave without tearing down the frozen heap, which would only copy it page by page."""
+def run_and_exit(main: ChildMain) -> NoReturn:
+    """Run a child's main function, then exit without freeing the frozen heap: that would copy it page by page."""
     code = 1
     try:
-        code = life() or 0
+        code = main() or 0
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except BaseException:

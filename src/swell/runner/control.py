@@ -1,4 +1,4 @@
-"""The thread that listens to the server's orders while inputs run: cancel, give back, drain, leave.
+"""The thread that receives the server's commands while inputs run: cancel, reclaim, drain, interrupt.
 
 This module must not know how inputs are run.
 """
@@ -10,64 +10,64 @@ import threading
 from collections.abc import Callable
 
 from swell.runner.channel import Channel, die, die_if_raises
-from swell.runner.in_flight import Ledger
+from swell.runner.in_flight import InFlight
 from swell.wire.codec import FrameError
 from swell.wire.messages import Cancel, Drain, Interrupt, ItemsTaken, Leaving, Reclaim, ToContainer
 
-__all__ = ["Orders"]
+__all__ = ["ControlListener"]
 
 
-class Orders:
-    """Carries out the server's orders.
+class ControlListener:
+    """Carries out the server's commands.
 
     Attributes:
-        grace_s: Seconds the server gives the container to leave.
+        grace_s: Seconds that the server lets the container take to exit.
     """
 
-    def __init__(self, channel: Channel, ledger: Ledger, grace_s: float) -> None:
+    def __init__(self, channel: Channel, in_flight: InFlight, grace_s: float) -> None:
         self.grace_s = grace_s
         self._channel = channel
-        self._ledger = ledger
+        self._in_flight = in_flight
         self._lock = threading.Lock()
         self._wake: Callable[[], None] | None = None
 
     def start(self) -> None:
-        """Begin to listen, on a thread of its own."""
-        threading.Thread(target=die_if_raises, args=(self._listen,), name="swell-orders", daemon=True).start()
+        """Start the thread that receives commands."""
+        threading.Thread(target=die_if_raises, args=(self._listen,), name="swell-control", daemon=True).start()
 
     def attach(self, wake: Callable[[], None]) -> None:
-        """`wake` makes the executor notice that the container drains."""
+        """Set the function that makes the executor notice a drain, and call it if the container drains already."""
         with self._lock:
             self._wake = wake
-            is_late = self._ledger.is_draining
+            is_late = self._in_flight.is_draining
         if is_late:
             wake()
 
     def _listen(self) -> None:
         while True:
             try:
-                frames = self._channel.orders.receive()
+                frames = self._channel.control.receive()
             except (FrameError, OSError):
                 die()
             if frames is None:
                 die()
             for message, _ in frames:
-                self._carry_out(message)
+                self._handle(message)
 
-    def _carry_out(self, message: ToContainer) -> None:
-        ledger = self._ledger
+    def _handle(self, message: ToContainer) -> None:
+        in_flight = self._in_flight
         match message:
             case Cancel(delivery, positions):
-                with ledger.lock:
-                    ledger.cancel(delivery, positions)
-                self._channel.flush(ledger.take)
+                with in_flight.lock:
+                    in_flight.cancel(delivery, positions)
+                self._channel.flush(in_flight.take)
             case Reclaim(delivery):
-                with ledger.lock:
-                    returned = ledger.reclaim(delivery)
-                self._channel.flush(ledger.take, *([] if returned is None else [returned]))
+                with in_flight.lock:
+                    returned = in_flight.reclaim(delivery)
+                self._channel.flush(in_flight.take, *([] if returned is None else [returned]))
             case ItemsTaken(delivery, position, count):
-                with ledger.lock:
-                    stream = ledger.streams.get((delivery, position))
+                with in_flight.lock:
+                    stream = in_flight.streams.get((delivery, position))
                 if stream is not None:
                     stream.acknowledge(count)
             case Drain(grace_s):
@@ -75,26 +75,26 @@ class Orders:
                 self.drain()
             case Interrupt(grace_s):
                 self.grace_s = grace_s
-                self.return_unbegun()
-                # To the main thread, whatever system call it is in.
+                self.return_unstarted()
+                # To the main thread: the signal also ends a system call that it waits in.
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
             case _:
-                die()  # Load and Deliver have no place here
+                die()  # Load and Deliver come on the data connection only
 
     def drain(self) -> None:
-        """Give back what is not begun, and let the executor end when the rest is done."""
-        self.return_unbegun()
+        """Return inputs that have not started, and let the executor end when the others are done."""
+        self.return_unstarted()
         with self._lock:
             wake = self._wake
         if wake is not None:
             wake()
 
-    def return_unbegun(self) -> None:
-        """Give back what is not begun, now and from now on."""
-        with self._ledger.lock:
-            returned = self._ledger.drain()
-        self._channel.flush(self._ledger.take, *returned)
+    def return_unstarted(self) -> None:
+        """Return inputs that have not started, and every delivery that still comes."""
+        with self._in_flight.lock:
+            returned = self._in_flight.drain()
+        self._channel.flush(self._in_flight.take, *returned)
 
     def stop_fetching(self) -> None:
-        """Tell the server that this container takes no more inputs; it answers with a drain."""
+        """Tell the server that this container takes no more inputs; the server answers with a drain."""
         self._channel.send(Leaving())

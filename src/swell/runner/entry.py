@@ -1,4 +1,4 @@
-"""What a container can call: a function, or a method of its instance, with what must be known to call it.
+"""Entry points: the function, or the methods, that a container can call.
 
 This module must not know how the callable was found, or in which thread it will run.
 """
@@ -12,25 +12,25 @@ from typing import Any, Final
 
 from swell.errors import InvalidError
 
-__all__ = ["Entry", "marks_of", "raw"]
+__all__ = ["EntryPoint", "marks_of", "raw"]
 
 EMPTY: Final[dict[str, Any]] = {}
 
 
 def raw(found: Any) -> Any:
-    """Return the user's own object behind what a decorator of the SDK put in its place."""
+    """Return the user's own object behind the handle that a decorator of the SDK has put in its place."""
     return getattr(found, "__swell_raw__", found)
 
 
 def marks_of(function: Any) -> dict[str, Any]:
-    """Return what the SDK's decorators noted on a function, by decorator name."""
+    """Return the marks that the SDK's decorators have set on a function, by decorator name."""
     marks = getattr(function, "__swell_marks__", None)
     return marks if isinstance(marks, dict) else EMPTY  # pyright: ignore[reportUnknownVariableType]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One callable, without `self`."""
+class EntryPoint:
+    """One callable, bound to its instance."""
 
     name: str  #: of the method; empty for a function
     call: Callable[..., Any]
@@ -41,7 +41,7 @@ class Entry:
         """Return the parameters of the callable.
 
         Raises:
-            InvalidError: it does not tell them.
+            InvalidError: it has no signature.
         """
         try:
             return list(inspect.signature(self.call).parameters.values())

@@ -1,4 +1,4 @@
-"""Which way of running inputs a container uses.
+"""Executors: which of the three ways of running inputs a container uses.
 
 This module must not know how any of them works.
 """
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from swell.runner.hooks import HookCaller
 from swell.runner.serial import SerialExecutor
-from swell.runner.slot import Workbench
+from swell.runner.slot import SlotContext
 
 if TYPE_CHECKING:
     from swell.runner.loop import Web
@@ -18,10 +18,10 @@ __all__ = ["Executor", "choose_executor"]
 
 
 class Executor(Protocol):
-    """Runs what is delivered."""
+    """Runs the inputs that the server delivers."""
 
     def run(self) -> None:
-        """Serve on the main thread until the container has drained, or is interrupted."""
+        """Run inputs on the main thread until the container has drained or is interrupted."""
         ...
 
     def wake(self) -> None:
@@ -30,23 +30,23 @@ class Executor(Protocol):
 
 
 def choose_executor(
-    bench: Workbench, hooks: HookCaller, *, is_async: bool, max_inputs: int, web: Web | None = None
+    context: SlotContext, hooks: HookCaller, *, is_async: bool, max_inputs: int, web: Web | None = None
 ) -> Executor:
-    """Return the executor for these callables: a loop if any is async, threads if several run at once.
+    """Return the executor for these callables: an event loop if one is async, threads if inputs run concurrently.
 
     Args:
-        bench: What the executor needs.
-        hooks: Owner of the loop.
-        is_async: True if anything needs a loop.
-        max_inputs: How many inputs may run at once.
-        web: Where the container answers HTTP, if it does; that needs a loop.
+        context: What slots share.
+        hooks: Owns the event loop.
+        is_async: True if a callable needs an event loop.
+        max_inputs: How many inputs may run at the same time.
+        web: What serves HTTP in this container, if anything does; it needs an event loop.
     """
     if is_async:
         from swell.runner.loop import LoopExecutor  # brings asyncio
 
-        return LoopExecutor(bench, hooks.loop, max_inputs, web)
+        return LoopExecutor(context, hooks.loop, max_inputs, web)
     if max_inputs > 1:
         from swell.runner.threads import ThreadExecutor
 
-        return ThreadExecutor(bench, max_inputs)
-    return SerialExecutor(bench)
+        return ThreadExecutor(context, max_inputs)
+    return SerialExecutor(context)

@@ -1,7 +1,8 @@
-"""Values that a generator yields, on their way to the consumer: sent soon, in order, and never too many ahead.
+"""Streams: values that a generator yields, sent to the consumer soon, in order, and never too far ahead of it.
 
-A value leaves at once if nothing was sent for a while, so that a slow generator's values do not wait; values that come
-in quick succession leave together. This module must not know how generators are run or where values are consumed.
+A value is sent at once if none was sent for a while, so that the values of a slow generator do not wait; values that
+follow each other quickly are sent together. This module must not know how generators are run or where values are
+consumed.
 """
 
 from __future__ import annotations
@@ -19,21 +20,21 @@ from swell.errors import InvalidError, SerializationError
 from swell.runner.channel import Channel, die_if_raises
 from swell.wire.messages import Yielded
 
-__all__ = ["AHEAD_BYTES_MAX", "AHEAD_MAX", "LateFlush", "Stream", "check_generator", "values_of"]
+__all__ = ["AHEAD_BYTES_MAX", "AHEAD_MAX", "DelayedFlush", "Stream", "check_generator", "values_of"]
 
-AHEAD_MAX: Final = 1024  #: values sent beyond those the consumer has taken
-#: Bytes of them: what a slow consumer makes the server keep. Consumers say what they have taken after far fewer.
+AHEAD_MAX: Final = 1024  #: values that are sent and not yet taken by the consumer
+#: Bytes of them: a slow consumer makes the server keep so many. Consumers acknowledge far more often than that.
 AHEAD_BYTES_MAX: Final = 16 << 20
 TOGETHER_MAX: Final = 64  #: values in one message
 TOGETHER_BYTES: Final = 1 << 20
-PATIENCE_S: Final = 0.002  #: a value waits no longer than this for others to leave with
+PATIENCE_S: Final = 0.002  #: a value waits no longer than this for others to be sent with
 
 
 def check_generator(value: Any, name: str, attribute: str) -> None:
-    """Refuse what is not a generator: it must have `attribute`, "__next__" or "__anext__".
+    """Refuse a value that is not a generator: it must have `attribute`, "__next__" or "__anext__".
 
     Raises:
-        InvalidError: it has not.
+        InvalidError: the value does not have it.
     """
     if not hasattr(value, attribute):
         if inspect.iscoroutine(value):
@@ -55,11 +56,11 @@ def values_of(value: Any, name: str) -> Iterator[Any]:
 
 
 class Stream:
-    """The values of one generator input. One thread puts; others may flush, acknowledge and wake."""
+    """The values of one generator input. One thread calls `put`; others may flush, acknowledge and wake."""
 
-    def __init__(self, channel: Channel, late: LateFlush, delivery: int, position: int) -> None:
+    def __init__(self, channel: Channel, late: DelayedFlush, delivery: int, position: int) -> None:
         self.key = (delivery, position)
-        self.count = 0  #: values put so far
+        self.count = 0  #: values yielded so far
         self._channel = channel
         self._late = late
         self._changed = threading.Condition()
@@ -96,7 +97,7 @@ class Stream:
             self._late.arm(self)
 
     def flush(self) -> None:
-        """Send what waits."""
+        """Send the values that wait."""
         self._channel.flush(self._take)
 
     def _take(self) -> tuple[Yielded, bytes] | None:
@@ -111,11 +112,11 @@ class Stream:
 
     @property
     def has_room(self) -> bool:
-        """False when the consumer is too far behind."""
+        """False while the consumer is too far behind."""
         return self.count - self._taken < AHEAD_MAX and self._ahead_bytes < AHEAD_BYTES_MAX
 
     def wait_for_room(self, is_cancelled: Callable[[], bool]) -> None:
-        """Block until the consumer has caught up, or `is_cancelled` is true when `wake` is called."""
+        """Block until the consumer has caught up, or `wake` is called and `is_cancelled` returns True."""
         if self.has_room:
             return
         self.flush()
@@ -123,7 +124,7 @@ class Stream:
             self._changed.wait_for(lambda: self.has_room or is_cancelled())
 
     def acknowledge(self, count: int) -> None:
-        """The consumer has taken `count` values in all."""
+        """Note that the consumer has taken `count` values in all."""
         with self._changed:
             for _ in range(min(count - self._taken, len(self._ahead))):
                 self._ahead_bytes -= self._ahead.popleft()
@@ -131,15 +132,15 @@ class Stream:
         self.wake()
 
     def wake(self) -> None:
-        """Make `wait_for_room` look again."""
+        """Make `wait_for_room` check its conditions again."""
         with self._changed:
             self._changed.notify_all()
 
 
-class LateFlush:
-    """Flushes streams a little after a value was put, so that a value does not wait for the next one.
+class DelayedFlush:
+    """Flushes streams shortly after a value was yielded, so that a value does not wait for the next one.
 
-    Its thread starts with the first stream that needs it.
+    Its thread starts when a stream first needs it.
     """
 
     def __init__(self) -> None:

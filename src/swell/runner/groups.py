@@ -1,8 +1,8 @@
-"""A group that must not be signalled by mistake: number 1, which to the kernel means every process of the same user.
+"""Protects process group 1 from signals sent by mistake: to Linux, that number means every process of the user.
 
-A container whose template has died is a child of the process of pid 1, on most machines. Code that kills the group of
-its parent, `os.killpg(os.getpgid(os.getppid()), 9)`, would kill the server and all else that its user runs: POSIX
-leaves undefined what `killpg(1)` does, and Linux does what `kill(-1)` does. This module must not know containers.
+A container whose template has died is a child of the process with pid 1, on most machines. Code that kills the group of
+its parent, `os.killpg(os.getpgid(os.getppid()), 9)`, would kill the server and everything else that its user runs:
+POSIX leaves `killpg(1)` undefined, and Linux treats it as `kill(-1)`. This module must not know containers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["refuse_group_one"]
 
 
 def refuse_group_one() -> None:
-    """Have `os.killpg` raise PermissionError for group 1, here and in what is forked; `os.kill(-1)` is as it was."""
+    """Make `os.killpg` raise PermissionError for group 1, here and in forked processes; `os.kill(-1)` is unchanged."""
     killpg = os.killpg
 
     def kill_group(pgid: int, signal: int, /) -> None:

@@ -1,7 +1,7 @@
-"""Calls what runs outside inputs: plain functions at once, async ones on the container's event loop.
+"""Calls hooks: plain functions directly, async ones on the container's event loop.
 
-The loop is made when the first async thing needs it, so that a container without any does not pay for asyncio. This
-module must not know which hooks there are.
+The loop is created when async code first needs it, so that a container without any does not import asyncio. This module
+must not know which hooks there are.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ __all__ = ["HookCaller"]
 
 
 class HookCaller:
-    """Owner of the container's event loop."""
+    """Calls hooks, and owns the container's event loop."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop of this container, uvloop's if that is installed."""
+        """The event loop of this container; uvloop's, if that is installed."""
         if self._loop is None:
             import asyncio
 
@@ -37,7 +37,7 @@ class HookCaller:
         return self._loop
 
     def call(self, hook: Callable[[], Any]) -> None:
-        """Call a hook and wait for its end."""
+        """Call a hook, and wait until it has finished."""
         value = hook()
         if inspect.isawaitable(value):
             self.loop.run_until_complete(_finished(value))

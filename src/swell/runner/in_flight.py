@@ -1,8 +1,14 @@
-"""What this container holds: every delivery it got, which of its items are begun, and what is still to be answered.
+"""The inputs that this container holds: which of them have started, and which still need an answer.
 
-A delivery is split into turns, each of which one slot runs. All state is behind one lock, so that the thread that
-listens to the server can cancel and give back while others run inputs. This module must not know sockets or how an
-input is run.
+A delivery is split into work items, and one slot runs each of those. One lock guards all state, so that the control
+thread can cancel and return inputs while other threads run some.
+
+The two connections race. A cancellation or reclaim may arrive before the delivery that it names, and after the last
+result of that delivery was sent. So the first case is remembered (`_cancelled`, `_refused`) until the delivery arrives,
+and the second is recognised by the last `FINISHED_MAX` finished deliveries. An input is thereby answered exactly once:
+by its result, by TERMINATED, or by `Returned`.
+
+This module must not know sockets, or how an input is run.
 """
 
 from __future__ import annotations
@@ -17,19 +23,19 @@ from swell.runner.generators import Stream
 from swell.runner.outbox import Outbox
 from swell.wire.messages import Completed, Deliver, Returned
 
-__all__ = ["Delivery", "Ledger", "Running", "Turn"]
+__all__ = ["Cancellable", "Delivery", "InFlight", "WorkItem"]
 
-FINISHED_MAX: Final = 1024  #: finished deliveries that are remembered, so that a late word about them is recognised
+FINISHED_MAX: Final = 1024  #: finished deliveries that are remembered, so that a late command for one is recognised
 NO_BLOBS: Final[frozenset[int]] = frozenset()
 NO_CALLS: Final[frozenset[str]] = frozenset()
 TERMINATED: Final = int(OutputStatus.TERMINATED)
 
 
-class Running(Protocol):
-    """Who runs a turn."""
+class Cancellable(Protocol):
+    """A slot, as seen by the control thread."""
 
     def cancel(self) -> None:
-        """Interrupt the input or batch that is running now. Called with the ledger's lock held, from another thread."""
+        """Interrupt the input or batch that runs now. The caller, another thread, holds `InFlight.lock`."""
         ...
 
 
@@ -46,9 +52,9 @@ class Delivery:
         "kept",
         "method",
         "number",
-        "open_turns",
+        "open_work",
         "traces",
-        "turns",
+        "work_items",
     )
 
     def __init__(self, message: Deliver, payload: bytes) -> None:
@@ -56,124 +62,124 @@ class Delivery:
         self.method = message.method
         self._blobs = frozenset(message.blobs) if message.blobs else NO_BLOBS
         self.kept = frozenset(message.kept) if message.kept else NO_CALLS  #: calls whose results outlive the server
-        self.traces = message.traces  #: of the callers, by call; of most there is none
+        self.traces = message.traces  #: trace contexts of the callers, by call; most calls have none
         self.count = len(message.ends)
         self._parts = message.parts
         self._ends = message.ends
         self._base = message.base
         self._payload = payload
         if message.mode == "parallel":
-            self.turns = [Turn(self, position, position + 1, False) for position in range(self.count)]
+            self.work_items = [WorkItem(self, position, position + 1, False) for position in range(self.count)]
         else:
-            self.turns = [Turn(self, 0, self.count, message.mode == "batch")]
-        self.open_turns = len(self.turns)
+            self.work_items = [WorkItem(self, 0, self.count, message.mode == "batch")]
+        self.open_work = len(self.work_items)
 
     def input(self, position: int) -> tuple[str, int]:
-        """Return (call id, index) of the item at a position."""
+        """Return (call id, index) of the input at a position."""
         for call_id, first, count in self._parts:
             if position < count:
                 return call_id, first + position
             position -= count
-        raise IndexError(f"delivery {self.number} has {self.count} items")
+        raise IndexError(f"delivery {self.number} has {self.count} inputs")
 
     def arguments(self, position: int) -> tuple[bytes, bool]:
-        """Return the item's bytes, and whether they are the name of a blob instead of pickled arguments."""
+        """Return the input's bytes, and whether they name a blob instead of being pickled arguments."""
         ends, base = self._ends, self._base
         begin = ends[position - 1] - base if position else 0
         return self._payload[begin : ends[position] - base], position in self._blobs
 
-    def turn_of(self, position: int) -> Turn | None:
-        """Return the turn that a position belongs to, if there is such a position."""
+    def work_of(self, position: int) -> WorkItem | None:
+        """Return the work item that a position belongs to; None for a position that the delivery does not have."""
         if not 0 <= position < self.count:
             return None
-        return self.turns[0] if len(self.turns) == 1 else self.turns[position]
+        return self.work_items[0] if len(self.work_items) == 1 else self.work_items[position]
 
 
-class Turn:
-    """Items of a delivery that one slot runs one after another, or as one batch."""
+class WorkItem:
+    """Inputs of a delivery that one slot runs one after another, or as one batch."""
 
     __slots__ = ("answered", "delivery", "end", "is_batch", "next", "runner")
 
     def __init__(self, delivery: Delivery, first: int, end: int, is_batch: bool) -> None:
         self.delivery = delivery
-        self.next = first  #: first position that is not begun
+        self.next = first  #: first position that has not started
         self.end = end  #: position after the last one to run
         self.is_batch = is_batch
-        self.answered: set[int] = set()  #: positions not begun that are answered already
-        self.runner: Running | None = None  #: set while an item of it runs
+        self.answered: set[int] = set()  #: positions that were answered before they started
+        self.runner: Cancellable | None = None  #: set while an input of it runs
 
-    def unbegun(self) -> Iterator[int]:
-        """The positions that are neither begun nor answered."""
+    def unstarted(self) -> Iterator[int]:
+        """Return the positions that have neither started nor been answered."""
         return (position for position in range(self.next, self.end) if position not in self.answered)
 
 
-class Ledger:
-    """All deliveries of this container. Every method but `accept` and `take` wants `lock` to be held by the caller."""
+class InFlight:
+    """All deliveries of this container. Callers hold `lock`, except for `accept` and `take`, which take it."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.outbox = Outbox()
         self.is_draining = False
-        self.streams: dict[tuple[int, int], Stream] = {}  #: of generators that run, by (delivery, position)
+        self.streams: dict[tuple[int, int], Stream] = {}  #: of running generators, by (delivery, position)
         self._open: dict[int, Delivery] = {}
         self._finished: deque[int] = deque(maxlen=FINISHED_MAX)
-        # Word about deliveries that are still on their way: the control channel may overtake the data channel.
+        # Commands for deliveries that have not arrived: the control connection may be ahead of the data connection.
         self._refused: set[int] = set()
         self._cancelled: dict[int, set[int]] = {}
 
     @property
     def is_empty(self) -> bool:
-        """True when nothing is left to run."""
+        """True when no input is left to run."""
         return not self._open
 
     @property
     def running(self) -> int:
         """How many slots are in use."""
-        return sum(turn.runner is not None for delivery in self._open.values() for turn in delivery.turns)
+        return sum(work.runner is not None for delivery in self._open.values() for work in delivery.work_items)
 
-    def accept(self, message: Deliver, payload: bytes) -> list[Turn] | Returned:
-        """Enter a delivery; return its turns, or the message that gives it back."""
+    def accept(self, message: Deliver, payload: bytes) -> list[WorkItem] | Returned:
+        """Accept a delivery; return its work items, or the message that returns it."""
         delivery = Delivery(message, payload)
         number = delivery.number
         with self.lock:
             answered = self._cancelled.pop(number, None)
             is_refused = number in self._refused
-            if is_refused or self.is_draining or not delivery.turns:
+            if is_refused or self.is_draining or not delivery.work_items:
                 self._refused.discard(number)
                 self._finished.append(number)
-                return [] if is_refused or not delivery.turns else Returned(number, 0)
+                return [] if is_refused or not delivery.work_items else Returned(number, 0)
             self._open[number] = delivery
             if answered:
                 self._apply_early_cancel(delivery, answered)
-            return delivery.turns
+            return delivery.work_items
 
     def _apply_early_cancel(self, delivery: Delivery, answered: set[int]) -> None:
-        for turn in delivery.turns:
-            turn.answered = answered
-            if turn.is_batch:
-                self._terminate(turn, list(turn.unbegun()))
+        for work in delivery.work_items:
+            work.answered = answered
+            if work.is_batch:
+                self._terminate(work, list(work.unstarted()))
 
-    def claim(self, turn: Turn, runner: Running) -> int | None:
-        """Begin the next item of a turn; return its position, None when the turn is over."""
-        position = turn.next
-        while position in turn.answered:
+    def claim(self, work: WorkItem, runner: Cancellable) -> int | None:
+        """Start the next input of a work item; return its position, None when none is left."""
+        position = work.next
+        while position in work.answered:
             position += 1
-        if position >= turn.end:
-            turn.runner = None
+        if position >= work.end:
+            work.runner = None
             return None
-        turn.next = position + 1
-        turn.runner = runner
+        work.next = position + 1
+        work.runner = runner
         return position
 
-    def claim_all(self, turn: Turn, runner: Running) -> list[int]:
-        """Begin all that is left of a turn; return its positions."""
-        positions = list(turn.unbegun())
-        turn.next = turn.end
-        turn.runner = runner if positions else None
+    def claim_all(self, work: WorkItem, runner: Cancellable) -> list[int]:
+        """Start all inputs that are left of a work item; return their positions."""
+        positions = list(work.unstarted())
+        work.next = work.end
+        work.runner = runner if positions else None
         return positions
 
     def take(self) -> tuple[Completed, bytes] | None:
-        """Return the results that wait as a message with its payload; None when there are none."""
+        """Return the unsent results as a message with its payload; None if there are none."""
         with self.lock:
             outbox = self.outbox
             if outbox.is_empty:
@@ -181,35 +187,35 @@ class Ledger:
             self.outbox = Outbox()
         return outbox.message()
 
-    def finish(self, turn: Turn) -> None:
-        """A slot is done with a turn."""
-        turn.runner = None
-        delivery = turn.delivery
-        delivery.open_turns -= 1
-        if delivery.open_turns == 0 and self._open.pop(delivery.number, None) is not None:
+    def finish(self, work: WorkItem) -> None:
+        """Note that a slot is done with a work item."""
+        work.runner = None
+        delivery = work.delivery
+        delivery.open_work -= 1
+        if delivery.open_work == 0 and self._open.pop(delivery.number, None) is not None:
             self._finished.append(delivery.number)
 
     def cancel(self, number: int, positions: list[int]) -> None:
-        """Interrupt items that run, answer items that are not begun as TERMINATED, ignore the others."""
+        """Interrupt inputs that run, answer those that have not started with TERMINATED, ignore finished ones."""
         delivery = self._open.get(number)
         if delivery is None:
             if number not in self._finished and number not in self._refused:
                 self._cancel_early(number, positions)
             return
         for position in positions:
-            turn = delivery.turn_of(position)
-            if turn is None:
+            work = delivery.work_of(position)
+            if work is None:
                 continue
-            if position >= turn.next:
-                self._terminate(turn, list(turn.unbegun()) if turn.is_batch else [position])
-            elif turn.runner is not None and (turn.is_batch or position == turn.next - 1):
-                turn.runner.cancel()
+            if position >= work.next:
+                self._terminate(work, list(work.unstarted()) if work.is_batch else [position])
+            elif work.runner is not None and (work.is_batch or position == work.next - 1):
+                work.runner.cancel()
 
-    def _terminate(self, turn: Turn, positions: list[int]) -> None:
+    def _terminate(self, work: WorkItem, positions: list[int]) -> None:
         for position in positions:
-            if position < turn.end and position not in turn.answered:
-                turn.answered.add(position)
-                self.outbox.add(turn.delivery.number, position, TERMINATED, b"", False, 0.0)
+            if position < work.end and position not in work.answered:
+                work.answered.add(position)
+                self.outbox.add(work.delivery.number, position, TERMINATED, b"", False, 0.0)
 
     def _cancel_early(self, number: int, positions: list[int]) -> None:
         answered = self._cancelled.setdefault(number, set())
@@ -219,7 +225,7 @@ class Ledger:
                 self.outbox.add(number, position, TERMINATED, b"", False, 0.0)
 
     def reclaim(self, number: int) -> Returned | None:
-        """Cut off what is not begun of a delivery; return the message that gives it back, None if there is nothing."""
+        """Drop the inputs of a delivery that have not started; return the message that says so, None if all have."""
         delivery = self._open.get(number)
         if delivery is None:
             if number in self._finished or number in self._refused:
@@ -227,14 +233,14 @@ class Ledger:
             self._refused.add(number)
             return Returned(number, 0)
         cut: int | None = None
-        for turn in delivery.turns:  # turns begin in order, so that what is not begun is the end of the delivery
-            if turn.next < turn.end:
-                cut = turn.next if cut is None else cut
-                turn.end = turn.next
+        for work in delivery.work_items:  # they start in order: the rest is the delivery's end
+            if work.next < work.end:
+                cut = work.next if cut is None else cut
+                work.end = work.next
         return None if cut is None else Returned(number, cut)
 
     def drain(self) -> list[Returned]:
-        """Give back all that is not begun, now and from now on."""
+        """Return the inputs that have not started, and refuse deliveries from now on."""
         self.is_draining = True
         returned = [self.reclaim(number) for number in list(self._open)]
         return [message for message in returned if message is not None]

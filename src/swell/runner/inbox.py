@@ -1,4 +1,4 @@
-"""Reads deliveries from the server on the main thread, until the container is to leave: after a drain, or by SIGINT.
+"""Reads deliveries on the main thread, until the container exits: after a drain, or by SIGINT.
 
 This module must not know how inputs are run.
 """
@@ -11,8 +11,8 @@ from types import FrameType
 from typing import TypeVar
 
 from swell.runner.channel import die
-from swell.runner.in_flight import Turn
-from swell.runner.slot import Slot, Workbench
+from swell.runner.in_flight import WorkItem
+from swell.runner.slot import Slot, SlotContext
 from swell.wire.codec import FrameError
 from swell.wire.messages import Deliver, Returned, ToContainer
 
@@ -22,25 +22,25 @@ T = TypeVar("T")
 
 
 class Inbox:
-    """What arrives on the data channel.
+    """Reads the data connection.
 
     Args:
-        bench: Whose channel and ledger are used.
-        slot: Runs user code on this thread, and is interrupted by SIGINT; None if no slot does.
+        context: Has the channel and the inputs in flight.
+        slot: The slot that runs user code on this thread and is interrupted by SIGINT; None if no slot runs here.
 
     Attributes:
         is_interrupted: True once SIGINT came.
     """
 
-    def __init__(self, bench: Workbench, slot: Slot | None = None) -> None:
+    def __init__(self, context: SlotContext, slot: Slot | None = None) -> None:
         self.is_interrupted = False
-        self._channel = bench.channel
-        self._ledger = bench.ledger
+        self._channel = context.channel
+        self._in_flight = context.in_flight
         self._slot = slot
         self._is_waiting = False  # true while SIGINT may cut a read short
 
     def catch_interrupts(self) -> None:
-        """Let SIGINT end the container from now on: KeyboardInterrupt appears in user code, or ends a read."""
+        """Handle SIGINT from now on: raise KeyboardInterrupt in user code, or out of a read."""
         signal.signal(signal.SIGINT, self._on_interrupt)
 
     def _on_interrupt(self, _signal: int, _frame: FrameType | None) -> None:
@@ -49,15 +49,15 @@ class Inbox:
             self._is_waiting = False
             if self._slot is not None:
                 self._slot.running = False
-            raise KeyboardInterrupt("the container was told to leave")
+            raise KeyboardInterrupt("the server interrupted this container")
 
-    def receive(self) -> list[Turn] | None:
-        """Wait for the server and return what is to run; None when the container is to leave."""
+    def receive(self) -> list[WorkItem] | None:
+        """Wait for deliveries and return their work items; None when the container must exit."""
         frames = self.wait(lambda: self._read(0))
         return None if frames is None else self._enter(frames)
 
     def wait(self, action: Callable[[], T]) -> T | None:
-        """Return what a blocking action returns; None if SIGINT came before, or cuts it short."""
+        """Return what a blocking action returns; None if SIGINT came before it, or interrupts it."""
         if self.is_interrupted:
             return None
         try:
@@ -68,8 +68,8 @@ class Inbox:
             return None
         return found
 
-    def poll(self, flags: int) -> list[Turn] | None:
-        """As `receive`, but return what is there; `flags` must make the socket not wait."""
+    def poll(self, flags: int) -> list[WorkItem] | None:
+        """As `receive`, without waiting; `flags` must make the read non-blocking."""
         try:
             frames = self._read(flags)
         except BlockingIOError:
@@ -83,18 +83,18 @@ class Inbox:
             raise
         except (FrameError, OSError):
             die()
-        if frames is None and not self._ledger.is_draining:
+        if frames is None and not self._in_flight.is_draining:
             die()  # the server is gone
         return frames
 
-    def _enter(self, frames: list[tuple[ToContainer, bytes]]) -> list[Turn]:
-        turns: list[Turn] = []
+    def _enter(self, frames: list[tuple[ToContainer, bytes]]) -> list[WorkItem]:
+        work_items: list[WorkItem] = []
         for message, payload in frames:
             if not isinstance(message, Deliver):
-                die()  # nothing else may come on this channel
-            accepted = self._ledger.accept(message, payload)
+                die()  # the data connection carries nothing else
+            accepted = self._in_flight.accept(message, payload)
             if isinstance(accepted, Returned):
                 self._channel.send(accepted)
             else:
-                turns += accepted
-        return turns
+                work_items += accepted
+        return work_items

@@ -1,6 +1,6 @@
-"""What runs around inputs: an instance of the user's class, its enter hooks before and its exit hooks after.
+"""The user's program in a container: an instance of the class, its entry points, enter hooks and exit hooks.
 
-This module must not know the server, or when to enter and leave.
+This module must not know the server, or when hooks are run.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 
 from swell.errors import InvalidError
 from swell.model import FunctionSpec
-from swell.runner.entry import Entry, marks_of, raw
+from swell.runner.entry import EntryPoint, marks_of, raw
 from swell.runner.loader import find
 
 __all__ = ["Program", "load_program"]
@@ -22,17 +22,17 @@ Hook = Callable[[], Any]
 
 
 class Program:
-    """The user's code as a container runs it.
+    """The user's code in the form in which a container runs it.
 
     Attributes:
-        entries: What can be called, by method name; a function has the empty name.
-        web: What answers HTTP instead, or makes what does, by the same names.
+        entries: Entry points for calls, by method name; a function has the empty name.
+        web: Entry points that answer HTTP, or make the app that does, by the same names.
         enter_snap: Hooks to run before a snapshot, in order.
         enter: Hooks to run after it, in order.
         exit: Hooks to run at the end, in order.
     """
 
-    def __init__(self, entries: dict[str, Entry], web: Collection[str], instance: object | None = None) -> None:
+    def __init__(self, entries: dict[str, EntryPoint], web: Collection[str], instance: object | None = None) -> None:
         self.entries = {name: entry for name, entry in entries.items() if name not in web}
         self.web = {name: entry for name, entry in entries.items() if name in web}
         self.enter_snap: list[Hook] = []
@@ -43,7 +43,7 @@ class Program:
 
     @property
     def is_async(self) -> bool:
-        """True if anything needs an event loop."""
+        """True if an entry point needs an event loop."""
         return bool(self.web) or any(entry.is_async for entry in self.entries.values())
 
     def _find_hooks(self, instance: object) -> None:
@@ -56,28 +56,28 @@ class Program:
 
 
 def load_program(spec: FunctionSpec, bundle_dir: str = "") -> Program:
-    """Import the user's code and build what a container calls. Hooks are not run.
+    """Import the user's code and return it as a Program. Hooks are not run.
 
     Args:
-        spec: What is to be called.
-        bundle_dir: Where the source files lie that travel with the code, if there are any.
+        spec: The function, or the class, to load.
+        bundle_dir: Directory of the bundle's source files; "" if there is no bundle.
 
     Raises:
-        InvalidError: the code is not what the spec says.
-        BaseException: whatever the user's module raises.
+        InvalidError: the code does not match the spec.
+        BaseException: what the user's module raises.
     """
     target = find(spec.source, bundle_dir)
     if spec.cls is None:
         if not callable(target):
             raise InvalidError(f"{_name(spec)} is a {type(target).__name__}, not a function")
-        return Program({"": Entry("", target, spec.is_async, spec.is_generator)}, spec.web_methods)
+        return Program({"": EntryPoint("", target, spec.is_async, spec.is_generator)}, spec.web_methods)
     if not isinstance(target, type):
         raise InvalidError(f"{_name(spec)} is a {type(target).__name__}, not a class")
     instance: object = object.__new__(cast("type[object]", target))
     for name, value in _parameters(spec).items():
         setattr(instance, name, value)
     entries = {
-        method.name: Entry(method.name, _bound(instance, method.name), method.is_async, method.is_generator)
+        method.name: EntryPoint(method.name, _bound(instance, method.name), method.is_async, method.is_generator)
         for method in spec.cls.methods
     }
     return Program(entries, spec.web_methods, instance)

@@ -1,6 +1,6 @@
-"""Finds the user's code: sets up the surroundings it was written in, imports or unpickles it, and resolves its name.
+"""Loads the user's code: enters the client's environment, imports or unpickles the code, and resolves its name.
 
-This module must not know the server, inputs, or what the code is used for.
+This module must not know the server, inputs, or how the code is called.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ MAIN: Final = "__swell_main__"  #: name under which a client's script is loaded,
 
 
 def enter_environment(environment: Environment, spec: FunctionSpec, variables: Mapping[str, str]) -> None:
-    """Take on a client's environment variables, working directory and import path, and what a Function adds to them.
+    """Enter a client's environment: variables, working directory and import path, and those that the Function adds.
 
-    Source files that travel with the code come before everything else on the import path and, where the client had a
-    PYTHONPATH, in that of the programs that the code starts.
+    The bundle comes first on the import path and, where the client had a PYTHONPATH, in the PYTHONPATH of the programs
+    that the code starts.
 
-    Numerical libraries start a thread for every core of the host in each process, and those of several containers get
-    in each other's way: unless the user says otherwise, they may start as many as the container asks for cores.
+    Numerical libraries start a thread per core of the host in each process, and the threads of several containers
+    compete for the cores. So OMP_NUM_THREADS is set to the cores that the container requests, unless the user sets it.
 
     Args:
-        environment: The client's.
-        spec: Its variables win over the client's, and so does its working directory, which may be relative to it.
-        variables: More environment variables, which win over both.
+        environment: The client's environment.
+        spec: Its variables and working directory override the client's; the directory may be relative to the client's.
+        variables: More environment variables, which override both.
 
     Raises:
         InvalidError: the working directory cannot be entered.
@@ -65,9 +65,9 @@ def enter_environment(environment: Environment, spec: FunctionSpec, variables: M
 
 
 class _BundleFirst:
-    """Finds what is in the bundle there, whatever the code puts before it on `sys.path`, as `insert(0, ".")` would.
+    """Finds modules of the bundle in the bundle, even if the code puts entries before it on `sys.path`.
 
-    Namespaces, which may have portions elsewhere, are left to `sys.path`.
+    Namespace packages, which may have portions elsewhere, are left to `sys.path`.
     """
 
     def __init__(self, path: Sequence[str]) -> None:
@@ -79,7 +79,7 @@ class _BundleFirst:
 
 
 def reseed() -> None:
-    """Give this process random numbers of its own: a fork shares its parent's generators."""
+    """Seed the random number generators anew: a forked process has copies of its parent's."""
     random.seed()
     numpy = sys.modules.get("numpy")
     if numpy is not None:
@@ -90,12 +90,12 @@ def find(source: Source, bundle_dir: str = "") -> Any:
     """Return the user's function or class.
 
     Args:
-        source: Where it is.
-        bundle_dir: Where the source files lie that travel with the code, if there are any.
+        source: The module and name of the code, or its pickle.
+        bundle_dir: Directory of the bundle's source files; "" if there is no bundle.
 
     Raises:
         InvalidError: the module has no such name.
-        BaseException: whatever importing the module raises.
+        BaseException: what importing the module raises.
     """
     try:
         return raw(payload.loads(source.pickled) if source.pickled else _named(source, bundle_dir))
@@ -142,7 +142,7 @@ def _module(source: Source, file: str | None) -> ModuleType:
 
 
 def _is_importable(module: str, file: str) -> bool:
-    """Return whether a plain import of `module` gives what is in `file`."""
+    """Return whether a plain import of `module` loads `file`."""
     try:
         spec = importlib.util.find_spec(module)
     except (ImportError, ValueError):  # a parent is missing, or is no package
@@ -154,7 +154,7 @@ def _load_main(file: str, package: str) -> ModuleType:
     present = sys.modules.get(MAIN)
     if present is not None:
         return present
-    if package:  # `python -m` imports it first, and imports relative to it need it
+    if package:  # as `python -m` does; relative imports need it
         importlib.import_module(package)
     before = sys.modules["__main__"]
     try:
@@ -165,7 +165,7 @@ def _load_main(file: str, package: str) -> ModuleType:
 
 
 def _load_file(name: str, file: str, *, is_main: bool = False, package: str = "") -> ModuleType:
-    """Run a file as module `name`; `__main__` names it, too, while it runs and after, if it `is_main`."""
+    """Run a file as module `name`; with `is_main`, `__main__` names the module, too, during the run and after."""
     spec: ModuleSpec | None = importlib.util.spec_from_file_location(name, file)
     if spec is None:  # a script need not be called .py
         spec = importlib.util.spec_from_file_location(name, file, loader=SourceFileLoader(name, file))
@@ -174,7 +174,7 @@ def _load_file(name: str, file: str, *, is_main: bool = False, package: str = ""
     sys.modules[name] = module
     if is_main:
         sys.modules["__main__"] = module
-        module.__spec__ = None  # as in a script: else multiprocessing would try to import it by name
+        module.__spec__ = None  # as in a script: else multiprocessing would import it by name
         module.__package__ = package or None
     try:
         spec.loader.exec_module(module)

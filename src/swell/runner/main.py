@@ -1,4 +1,4 @@
-"""A container from beginning to end: connect, load, run inputs, leave.
+"""The life of a container: connect, load the user's code, run inputs, exit.
 
 `run_container` is called in a process that was just forked, or by `python -m swell.runner.main ADDRESS CONTAINER_ID`
 with the token in SWELL_TOKEN. This module must not know who started the container.
@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Final
 
 from swell.bounds import TEXT_MAX
 from swell.runner.channel import Channel, die
-from swell.runner.concurrency import Allotment
-from swell.runner.control import Orders
+from swell.runner.concurrency import ConcurrencyLimit
+from swell.runner.control import ControlListener
 from swell.runner.executor import Executor, choose_executor
 from swell.runner.hooks import HookCaller
-from swell.runner.in_flight import Ledger
+from swell.runner.in_flight import InFlight
 from swell.runner.lifecycle import Program, load_program
 from swell.runner.loader import enter_environment, reseed
-from swell.runner.result_codec import HIDDEN, Porter, print_exception
+from swell.runner.result_codec import HIDDEN, ResultCodec, print_exception
 from swell.runner.shutdown import limit_time, run_exit_hooks
-from swell.runner.slot import Workbench
+from swell.runner.slot import SlotContext
 from swell.signals import reset_signals
 from swell.wire import payload
 from swell.wire.codec import FrameError
@@ -37,28 +37,28 @@ if TYPE_CHECKING:
 
 __all__ = ["run_container"]
 
-#: Variables that, when this process was started with them, neither the client's environment nor the function's changes.
+#: Variables of this process that neither the client's environment nor the function's may change.
 IMPOSED: Final = ("CUDA_VISIBLE_DEVICES", RUN_DIR)
 
 
 def run_container(address: str, container_id: str, token: str, program: Program | None = None) -> int:
-    """Be a container until told to leave, and return the exit code that the process shall have.
+    """Run as a container until the server drains or interrupts it; return the exit code of the process.
 
     Args:
-        address: Of the server, as unix:/path.
-        container_id: Given by the server.
-        token: Proves to the server that this is the container it asked for.
-        program: The user's code, if this process inherited it from a snapshot: loaded, its early hooks run.
+        address: Address of the server, as unix:/path.
+        container_id: The id that the server gave this container.
+        token: Proves to the server that this is the container it started.
+        program: The user's code, if this process inherited it from a snapshot: loaded, and its snapshot hooks run.
     """
     _begin_process()
     try:
         return Container(address, container_id, token, program).serve()
-    except KeyboardInterrupt:  # during the start: nothing to finish, no exit hooks
+    except KeyboardInterrupt:  # during the start: there is nothing to finish, and no exit hooks
         return 0
 
 
 def _begin_process() -> None:
-    """Undo what a fork carries over."""
+    """Reset what this process inherited from the process that forked it: signals, random numbers, streams."""
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         if callable(signal.getsignal(number)):
             signal.signal(number, signal.SIG_DFL)
@@ -73,7 +73,7 @@ def _begin_process() -> None:
 
 
 class Container:
-    """One container: its connections, its program and what runs it."""
+    """One container: its connections, its program and its executor."""
 
     def __init__(self, address: str, container_id: str, token: str, inherited: Program | None) -> None:
         self._began = perf_counter()
@@ -81,33 +81,33 @@ class Container:
         self._id = container_id
         self._token = token
         self._inherited = inherited
-        self._ledger = Ledger()
+        self._in_flight = InFlight()
         self._hooks = HookCaller()
         self._channel = Channel.open(address, container_id, token)
 
     def serve(self) -> int:
-        """Load, run inputs, leave; return the exit code."""
+        """Load, run inputs, exit; return the exit code."""
         load = self._receive_load()
         self._channel.allow(load.frame_max)
-        orders = Orders(self._channel, self._ledger, load.exit_grace_s)
+        control = ControlListener(self._channel, self._in_flight, load.exit_grace_s)
         try:
-            ports = self._keep_ports(load)  # first: it may fork, and there is one thread yet
-            orders.start()
-            slots = Allotment(self._channel, self._ledger, load.spec.concurrency)
-            enter_container(orders.stop_fetching, load.function_ids, load.function_id, slots)
+            ports = self._keep_ports(load)  # first: it may fork, and this process has one thread so far
+            control.start()
+            slots = ConcurrencyLimit(self._channel, self._in_flight, load.spec.concurrency)
+            enter_container(control.stop_fetching, load.function_ids, load.function_id, slots)
             program = self._load(load)
-            front = self._open_front(load, program, ports, orders)
+            front = self._open_front(load, program, ports, control)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
             self._report_failed_start(error)
             return 1
         executor = self._executor(load, program, front)
-        orders.attach(executor.wake)
+        control.attach(executor.wake)
         self._channel.send(Ready(os.getpid(), perf_counter() - self._began))
         executor.run()
-        limit_time(orders.grace_s)
-        orders.return_unbegun()
+        limit_time(control.grace_s)
+        control.return_unstarted()
         last = [] if front is None else front.stops
         return run_exit_hooks([*last, *program.exit], self._hooks.call)
 
@@ -153,12 +153,12 @@ class Container:
             self._hooks.call(hook)
         return program
 
-    def _open_front(self, load: Load, program: Program, ports: Ports | None, orders: Orders) -> Front | None:
+    def _open_front(self, load: Load, program: Program, ports: Ports | None, control: ControlListener) -> Front | None:
         if not program.web:
             return None
         from swell.runner.web.front import Front
 
-        front = Front(self._hooks, lambda: orders.grace_s)
+        front = Front(self._hooks, lambda: control.grace_s)
         front.open(load.spec, program.web, load.web_dir, self._id, ports)
         return front
 
@@ -168,10 +168,10 @@ class Container:
         self._channel.send(StartFailed(text), payload.encode_exception(error, where=self._id, hide=HIDDEN))
 
     def _executor(self, load: Load, program: Program, front: Front | None) -> Executor:
-        porter = Porter(self._id, load.payload_inline_max, load.blob_dir, load.payload_max)
-        bench = Workbench(self._channel, self._ledger, porter, program.entries)
+        codec = ResultCodec(self._id, load.payload_inline_max, load.blob_dir, load.payload_max)
+        context = SlotContext(self._channel, self._in_flight, codec, program.entries)
         return choose_executor(
-            bench, self._hooks, is_async=program.is_async, max_inputs=load.spec.concurrency.max_inputs, web=front
+            context, self._hooks, is_async=program.is_async, max_inputs=load.spec.concurrency.max_inputs, web=front
         )
 
 

@@ -1,7 +1,7 @@
-"""Results that are finished and not sent yet.
+"""Finished results that have not been sent.
 
-Positions that follow each other become one run of a `Completed`. The caller holds the ledger's lock. This module must
-not know sockets, threads or what a result says.
+Consecutive positions become one run of a `Completed`. The caller holds `InFlight.lock`. This module must
+not know sockets, threads or what a result contains.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ class Outbox:
 
     @property
     def is_empty(self) -> bool:
-        """True when nothing waits."""
+        """True when no result waits."""
         return self._next < 0
 
     def message(self) -> tuple[Completed, bytes]:
-        """Return all that waits as a message with its payload. The outbox is spent then."""
+        """Return all results as a message with its payload. The outbox must not be used afterwards."""
         self._end_run()
         chunks = self._chunks
         message = Completed(self._parts, list(accumulate(map(len, chunks))), self._failures, self._blobs, self._busy_s)

@@ -1,4 +1,4 @@
-"""From what an input came to, a value or an exception, to the bytes that are reported; and from bytes to its arguments.
+"""Encodes the outcome of an input, a value or an exception, and decodes its arguments.
 
 This module must not know deliveries, threads or sockets.
 """
@@ -18,7 +18,7 @@ from swell.wire import blobs, payload
 from swell.wire.blob_names import output_name
 from swell.wire.json_payload import MARK, decode_json_arguments, encode_json, encode_json_exception, is_json
 
-__all__ = ["HIDDEN", "TERMINATED", "Outcome", "Porter", "check_plain", "print_exception"]
+__all__ = ["HIDDEN", "TERMINATED", "Outcome", "ResultCodec", "check_plain", "print_exception"]
 
 #: File names of frames that users need not see at the top of a traceback.
 HIDDEN: Final = (os.path.dirname(os.path.dirname(swell.wire.__file__)) + os.sep, "<frozen importlib")
@@ -27,15 +27,15 @@ SUCCESS: Final = int(OutputStatus.SUCCESS)
 FAILURE: Final = int(OutputStatus.FAILURE)
 
 
-#: What is reported of one input: its status, its bytes, and whether these name a blob. A bare tuple: one is made for
-#: every input.
+#: The reported outcome of one input: its status, its bytes, and whether these name a blob. A bare tuple, since one is
+#: made for every input.
 Outcome = tuple[int, bytes, bool]
 
 TERMINATED: Final[Outcome] = (int(OutputStatus.TERMINATED), b"", False)
 
 
 def check_plain(value: object, name: str) -> None:
-    """Refuse what a function that is not declared to be asynchronous or a generator returns by mistake.
+    """Refuse a coroutine or generator that a function returns which is not declared as such.
 
     Raises:
         InvalidError: `value` is a coroutine or a generator.
@@ -53,14 +53,14 @@ def check_plain(value: object, name: str) -> None:
         )
 
 
-class Porter:
-    """Packs and unpacks the values of one container: pickles or, for inputs that came as JSON, JSON.
+class ResultCodec:
+    """Encodes and decodes the values of one container, as pickles. `JsonResultCodec` does it for inputs in JSON.
 
     Args:
-        container_id: Named in tracebacks.
-        inline_max: Bytes above which a value becomes a blob.
-        blob_dir: Where blobs are.
-        size_max: Bytes one value may have.
+        container_id: Shown in tracebacks.
+        inline_max: Bytes above which a value is stored as a blob.
+        blob_dir: Directory of the blobs.
+        size_max: The most bytes that one value may have.
     """
 
     def __init__(self, container_id: str, inline_max: int, blob_dir: str, size_max: int) -> None:
@@ -69,11 +69,13 @@ class Porter:
         self._blob_dir = blob_dir
         self._size_max = size_max
 
-    def answering(self, data: bytes, is_blob: bool) -> Porter:
-        """Return what packs the outcome of an input with these arguments, in the form that they came in."""
+    def codec_for(self, data: bytes, is_blob: bool) -> ResultCodec:
+        """Return the codec for an input with these arguments: its outcome has the form in which the arguments came."""
         came_as_json = blobs.starts_with(MARK, data, self._blob_dir) if is_blob else is_json(data)
         return (
-            JsonPorter(self._container_id, self._inline_max, self._blob_dir, self._size_max) if came_as_json else self
+            JsonResultCodec(self._container_id, self._inline_max, self._blob_dir, self._size_max)
+            if came_as_json
+            else self
         )
 
     def arguments(self, data: bytes, is_blob: bool) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -86,10 +88,11 @@ class Porter:
             return blobs.unpack_arguments(data, self._blob_dir)
         return payload.decode_arguments(data)
 
-    def received(self, data: bytes, is_blob: bool) -> tuple[Porter, tuple[tuple[Any, ...], dict[str, Any]]]:
-        """Return what packs the outcome of an input, and its arguments.
+    def decode(self, data: bytes, is_blob: bool) -> tuple[ResultCodec, tuple[tuple[Any, ...], dict[str, Any]]]:
+        """Return the codec for the outcome of an input, and its arguments.
 
-        It is taken for a pickle, and looked at only where it is none: most inputs are, and do not pay for the question.
+        The bytes are read as a pickle first, and examined only if that fails: most inputs are pickles, and do not pay
+        for the question.
 
         Raises:
             DeserializationError: they cannot be read here.
@@ -97,11 +100,11 @@ class Porter:
         try:
             return self, self.arguments(data, is_blob)
         except DeserializationError:
-            porter = self.answering(data, is_blob)
-            return porter, porter.arguments(data, is_blob)
+            codec = self.codec_for(data, is_blob)
+            return codec, codec.arguments(data, is_blob)
 
-    def success(self, value: object, call_id: str, index: int, kept: Set[str]) -> Outcome:
-        """Pack the value that an input returned; `kept` are the calls whose results outlive the server.
+    def encode_result(self, value: object, call_id: str, index: int, kept: Set[str]) -> Outcome:
+        """Encode the value that an input returned; `kept` are the calls whose results outlive the server.
 
         Raises:
             InvalidError: it is a coroutine or a generator.
@@ -121,43 +124,43 @@ class Porter:
         name = output_name(call_id, index, is_kept=call_id in kept)
         return SUCCESS, blobs.store(parts, self._blob_dir, name, size_max=self._size_max), True
 
-    def item(self, value: object) -> bytes:
-        """Pack a value that a generator yielded, or how many there were.
+    def encode_item(self, value: object) -> bytes:
+        """Encode a value that a generator yielded, or the number of its values.
 
         Raises:
-            SerializationError: it cannot be packed.
+            SerializationError: it cannot be pickled or converted.
         """
         return payload.dumps(value)
 
-    def failure(self, exc: BaseException) -> Outcome:
-        """Pack an exception, and print it where the container's log goes."""
+    def print_and_encode(self, exc: BaseException) -> Outcome:
+        """Encode an exception, and print its traceback to the container's log."""
         print_exception(exc)
-        return self.failed(exc)
+        return self.encode_failure(exc)
 
-    def failed(self, exc: BaseException) -> Outcome:
-        """Pack an exception."""
+    def encode_failure(self, exc: BaseException) -> Outcome:
+        """Encode an exception."""
         return FAILURE, payload.encode_exception(exc, where=self._container_id, hide=HIDDEN), False
 
 
-class JsonPorter(Porter):
-    """Unpacks inputs that came as JSON, and packs what becomes of them."""
+class JsonResultCodec(ResultCodec):
+    """Decodes inputs that came as JSON, and encodes their outcomes as JSON."""
 
     def arguments(self, data: bytes, is_blob: bool) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments of an input.
 
         Raises:
-            DeserializationError: they are no JSON, or not that of arguments.
+            DeserializationError: they are not JSON, or not arguments.
         """
         if is_blob:
             data = blobs.read_single(data, self._blob_dir, self._size_max)
         return decode_json_arguments(data)
 
-    def success(self, value: object, call_id: str, index: int, kept: Set[str]) -> Outcome:
-        """Pack the value that an input returned, as JSON.
+    def encode_result(self, value: object, call_id: str, index: int, kept: Set[str]) -> Outcome:
+        """Encode the value that an input returned, as JSON.
 
         Raises:
             InvalidError: it is a coroutine or a generator.
-            SerializationError: it has no JSON.
+            SerializationError: it cannot be converted to JSON.
             RequestSizeError: it is too large.
         """
         check_plain(value, "the function")
@@ -166,21 +169,21 @@ class JsonPorter(Porter):
             return SUCCESS, data, False
         return self._stored([memoryview(data)], call_id, index, kept)
 
-    def item(self, value: object) -> bytes:
-        """Pack a value that a generator yielded, as JSON."""
+    def encode_item(self, value: object) -> bytes:
+        """Encode a value that a generator yielded, as JSON."""
         return encode_json(value)
 
-    def failed(self, exc: BaseException) -> Outcome:
-        """Pack an exception as text."""
+    def encode_failure(self, exc: BaseException) -> Outcome:
+        """Encode an exception as text in JSON."""
         text = payload.format_exception(exc, hide=HIDDEN)
         return FAILURE, encode_json_exception(*payload.described(exc), text), False
 
 
 def print_exception(exc: BaseException) -> None:
-    """Write the traceback of an exception to stderr, if there is one."""
+    """Write the traceback of an exception to stderr, if user code has left one."""
     text = payload.format_exception(exc, hide=HIDDEN)
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
     except (AttributeError, OSError, ValueError):
-        return  # user code closed or replaced it; the caller gets the traceback anyway
+        return  # user code closed or replaced it; the caller gets the traceback in any case

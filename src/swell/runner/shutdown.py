@@ -1,6 +1,6 @@
-"""How a container ends: exit hooks, within a time limit for them and all that follows.
+"""The end of a container: its exit hooks, and a time limit for them and for everything after.
 
-This module must not know why the container leaves.
+This module must not know why the container exits.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["limit_time", "run_exit_hooks"]
 
 
 def limit_time(grace_s: float) -> None:
-    """End this process by force in `grace_s` seconds, and from now on ignore requests to end it gently."""
+    """Kill this process in `grace_s` seconds, and ignore SIGINT from now on."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     timer = threading.Timer(grace_s, _give_up, [grace_s])
     timer.daemon = True
@@ -36,7 +36,7 @@ def run_exit_hooks(hooks: list[Callable[[], Any]], call: Callable[[Callable[[], 
     for hook in hooks:
         try:
             call(hook)
-        except BaseException as error:  # one that fails must not keep the others from running
+        except BaseException as error:  # the other hooks must run even if one fails
             print_exception(error)
             code = 1
     return code

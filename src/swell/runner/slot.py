@@ -1,7 +1,11 @@
-"""Runs the items of a turn one after another on the thread that calls it, and takes cancellation while it does.
+"""A slot: runs the inputs of a work item one after another on the calling thread, and can be cancelled meanwhile.
 
-An interruption is an exception that appears inside user code. It may appear only while `running` is set, which is
-never the case while a frame is written or the ledger is changed. This module must not know where turns come from.
+An interruption is an exception that is raised inside user code, at any byte code. It must never hit swell's own code: a
+half-written frame or a half-changed list would break the container. So it is raised only while `running` is set, and
+`running` is set around user code alone: `_settle` clears it after, `_resume` sets it again between a generator's
+values. A cancellation that comes while it is cleared sets `cancelled`, which the slot reads before user code goes on.
+
+This module must not know where work items come from.
 """
 
 from __future__ import annotations
@@ -18,34 +22,36 @@ from swell.errors import DeserializationError, InputCancellation, InvalidError
 from swell.model import OutputStatus
 from swell.runner.batch import Batch
 from swell.runner.channel import Channel
-from swell.runner.entry import Entry
-from swell.runner.generators import LateFlush, Stream, values_of
-from swell.runner.in_flight import Delivery, Ledger, Turn
-from swell.runner.result_codec import TERMINATED, Outcome, Porter, print_exception
+from swell.runner.entry import EntryPoint
+from swell.runner.generators import DelayedFlush, Stream, values_of
+from swell.runner.in_flight import Delivery, InFlight, WorkItem
+from swell.runner.result_codec import TERMINATED, Outcome, ResultCodec, print_exception
 from swell.runner.tracing import continued
 from swell.wire.context import current
 from swell.wire.payload import decode_arguments
 
-__all__ = ["FLUSH_AFTER_S", "FLUSH_BYTES", "GENERATOR_DONE", "Slot", "Workbench"]
+__all__ = ["FLUSH_AFTER_S", "FLUSH_BYTES", "GENERATOR_DONE", "Slot", "SlotContext"]
 
 FLUSH_AFTER_S: Final = 0.002  #: finished results wait no longer than this while others run
-FLUSH_BYTES: Final = 1 << 20  #: nor do more bytes than this
+FLUSH_BYTES: Final = 1 << 20  #: nor do more bytes than these wait
 GENERATOR_DONE: Final = int(OutputStatus.GENERATOR_DONE)
 
 
-class Workbench:
-    """What every slot of a container uses."""
+class SlotContext:
+    """What all slots of a container share."""
 
-    def __init__(self, channel: Channel, ledger: Ledger, porter: Porter, entries: Mapping[str, Entry]) -> None:
+    def __init__(
+        self, channel: Channel, in_flight: InFlight, codec: ResultCodec, entries: Mapping[str, EntryPoint]
+    ) -> None:
         self.channel = channel
-        self.ledger = ledger
-        self.porter = porter
-        self.late = LateFlush()
+        self.in_flight = in_flight
+        self.codec = codec
+        self.late = DelayedFlush()
         self._entries = entries
 
-    def entry(self, method: str) -> Entry:
-        """Return the callable of that name; for an unknown name, one that refuses."""
-        return self._entries.get(method) or Entry(method, self._refusing(method))
+    def entry(self, method: str) -> EntryPoint:
+        """Return the callable of that name; for an unknown name, one that raises InvalidError."""
+        return self._entries.get(method) or EntryPoint(method, self._refusing(method))
 
     def _refusing(self, method: str) -> Callable[..., None]:
         def refuse(*_args: object, **_kwargs: object) -> None:
@@ -54,25 +60,25 @@ class Workbench:
         return refuse
 
     def flush(self) -> None:
-        """Send the results that wait."""
-        self.channel.flush(self.ledger.take)
+        """Send the finished results."""
+        self.channel.flush(self.in_flight.take)
 
     def open_stream(self, stream: Stream) -> None:
-        """Let the server's acknowledgements reach a stream."""
-        with self.ledger.lock:
-            self.ledger.streams[stream.key] = stream
+        """Register a stream, so that the server's acknowledgements reach it."""
+        with self.in_flight.lock:
+            self.in_flight.streams[stream.key] = stream
 
     def close_stream(self, stream: Stream) -> None:
-        """Send what waits in a stream, and forget it."""
+        """Send the values that wait in a stream, and unregister it."""
         stream.flush()
-        with self.ledger.lock:
-            del self.ledger.streams[stream.key]
+        with self.in_flight.lock:
+            del self.in_flight.streams[stream.key]
 
     def leave_if_forked(self, exc: BaseException | None = None) -> None:
-        """End here if this is a child that user code forked: it came back to what is the container's own.
+        """Exit if this process is a child that user code forked: it has returned from user code into the runner.
 
         Args:
-            exc: What it came back with; decides the exit code as at the end of a program.
+            exc: The exception that user code raised; decides the exit code as at the end of a program.
         """
         if not self.channel.is_forked:
             return
@@ -87,27 +93,27 @@ class Workbench:
 
 
 class Slot(ABC):
-    """One place where inputs run. `run` belongs to one thread, `cancel` to any other.
+    """Runs one input, or one batch, at a time. `run` belongs to one thread, `cancel` to any other.
 
     Attributes:
-        running: True while an interruption may appear, that is, inside user code.
-        cancelled: True once the server wants the present input to stop.
+        running: True while an interruption may be raised, that is, inside user code.
+        cancelled: True once the server has cancelled the present input.
     """
 
-    def __init__(self, bench: Workbench) -> None:
+    def __init__(self, context: SlotContext) -> None:
         self.running = False
         self.cancelled = False
-        self._bench = bench
-        self._ledger = bench.ledger
-        self._channel = bench.channel
-        self._porter = bench.porter
+        self._context = context
+        self._in_flight = context.in_flight
+        self._channel = context.channel
+        self._codec = context.codec
         self._stream: Stream | None = None
         self._sent_at = 0.0
 
     # ------------------------------------------------------------ interruption
 
     def cancel(self) -> None:
-        """Interrupt what runs. The caller holds the ledger's lock."""
+        """Interrupt the input that runs. The caller holds `InFlight.lock`."""
         if self.cancelled:
             return
         self.cancelled = True
@@ -117,94 +123,98 @@ class Slot(ABC):
 
     @abstractmethod
     def _interrupt(self) -> None:
-        """Make InputCancellation appear in this slot's thread, if `running`."""
+        """Raise InputCancellation in this slot's thread, if `running`."""
 
     def _settle(self) -> None:
-        """User code is over: from here on no interruption appears. May be called again."""
+        """Note that user code has returned: no interruption is raised from here on. May be called again."""
         self.running = False
         if self._channel.is_forked:
-            self._bench.leave_if_forked()
+            self._context.leave_if_forked()
 
     def _resume(self) -> None:
-        """User code goes on.
+        """Note that user code continues.
 
         Raises:
-            InputCancellation: it should not.
+            InputCancellation: the input was cancelled meanwhile.
         """
         self.running = True
-        if self.cancelled:  # asked for while no interruption could appear
+        if self.cancelled:  # while no interruption could be raised
             raise InputCancellation("the call was cancelled")
 
     def _guarded(
         self,
-        body: Callable[[Entry, Delivery, int], Outcome],
-        entry: Entry,
+        body: Callable[[EntryPoint, Delivery, int], Outcome],
+        entry: EntryPoint,
         delivery: Delivery,
         position: int,
         batch: Batch | None = None,
     ) -> Outcome:
-        """Run user code; whatever it does to this thread becomes an outcome, except KeyboardInterrupt."""
+        """Run user code; turn whatever it raises into an outcome, except KeyboardInterrupt."""
         try:
             try:
                 self.running = True
-                if self.cancelled:  # asked for before it could appear
+                if self.cancelled:  # before the interruption could be raised
                     self._settle()
                     return TERMINATED
                 outcome = body(entry, delivery, position)
                 self._settle()
                 return outcome
             except BaseException as exc:
-                self._bench.leave_if_forked(exc)
+                self._context.leave_if_forked(exc)
                 self._settle()
                 if isinstance(exc, KeyboardInterrupt):
                     raise
                 if self.cancelled:
                     return TERMINATED
-                return batch.fail(exc) if batch else self._porter.answering(*delivery.arguments(position)).failure(exc)
-        except InputCancellation:  # it appeared between the end of user code and _settle
+                return (
+                    batch.fail(exc)
+                    if batch
+                    else self._codec.codec_for(*delivery.arguments(position)).print_and_encode(exc)
+                )
+        except InputCancellation:  # raised between the end of user code and `_settle`
             self._settle()
             return TERMINATED
 
-    # ------------------------------------------------------------ turns
+    # ------------------------------------------------------------ work items
 
-    def run(self, turn: Turn) -> None:
-        """Run what is not begun of a turn, and report it.
+    def run(self, work: WorkItem) -> None:
+        """Run the inputs of a work item that have not started, and report them.
 
         Raises:
-            KeyboardInterrupt: the container is to leave, or user code raised it. The item has no output, and what
-                follows it is still there to be given back.
+            KeyboardInterrupt: the container is interrupted, or user code raised it. The input has no output, and the
+                inputs after it can still be returned.
         """
-        entry = self._bench.entry(turn.delivery.method)
+        entry = self._context.entry(work.delivery.method)
         try:
-            if turn.is_batch:
-                self._run_batch(turn, entry)
+            if work.is_batch:
+                self._run_batch(work, entry)
             else:
-                self._run_items(turn, entry)
-            with self._ledger.lock:
-                self._ledger.finish(turn)
+                self._run_items(work, entry)
+            with self._in_flight.lock:
+                self._in_flight.finish(work)
         finally:
             current.set(None)
-            self._bench.flush()
+            self._context.flush()
 
-    def _run_items(self, turn: Turn, entry: Entry) -> None:
-        ledger, delivery, guarded = self._ledger, turn.delivery, self._guarded
-        number, lock = delivery.number, ledger.lock
+    def _run_items(self, work: WorkItem, entry: EntryPoint) -> None:
+        in_flight, delivery, guarded = self._in_flight, work.delivery, self._guarded
+        number, lock = delivery.number, in_flight.lock
         body = self._call
         position: int | None = None
         outcome, busy_s = TERMINATED, 0.0
         began = self._sent_at = perf_counter()
         while True:
-            with lock:  # storing a result and taking the next item are one step: what is not begun can be given back
+            with lock:  # storing a result and starting the next input are one step: all others can be returned
                 if position is not None:
                     status, data, is_blob = TERMINATED if self.cancelled else outcome
-                    ledger.outbox.add(number, position, status, data, is_blob, busy_s)
-                position = ledger.claim(turn, self)
+                    in_flight.outbox.add(number, position, status, data, is_blob, busy_s)
+                position = in_flight.claim(work, self)
                 self.cancelled = False
-                size = ledger.outbox.size
+                size = in_flight.outbox.size
             if position is None:
                 return
             if began - self._sent_at >= FLUSH_AFTER_S or size >= FLUSH_BYTES:
-                self._bench.flush()
+                self._context.flush()
                 began = self._sent_at = perf_counter()
             if entry.is_generator:
                 outcome = self._run_generator(entry, delivery, position)
@@ -214,62 +224,62 @@ class Slot(ABC):
             busy_s = ended - began
             began = ended
 
-    def _call(self, entry: Entry, delivery: Delivery, position: int) -> Outcome:
+    def _call(self, entry: EntryPoint, delivery: Delivery, position: int) -> Outcome:
         call_id, index = here = delivery.input(position)
         current.set(here)
-        porter = self._porter
+        codec = self._codec
         data, is_blob = delivery.arguments(position)
-        try:  # as `received` does, in the shortest way
-            args, kwargs = porter.arguments(data, True) if is_blob else decode_arguments(data)
+        try:  # as `codec.decode` does, with the fewest calls
+            args, kwargs = codec.arguments(data, True) if is_blob else decode_arguments(data)
         except DeserializationError:
-            porter = porter.answering(data, is_blob)
-            args, kwargs = porter.arguments(data, is_blob)
+            codec = codec.codec_for(data, is_blob)
+            args, kwargs = codec.arguments(data, is_blob)
         if delivery.traces:
             with continued(delivery.traces.get(call_id), entry.call):
                 value = entry.call(*args, **kwargs)
         else:
             value = entry.call(*args, **kwargs)
-        return porter.success(value, call_id, index, delivery.kept)
+        return codec.encode_result(value, call_id, index, delivery.kept)
 
     # ------------------------------------------------------------ generators
 
-    def _run_generator(self, entry: Entry, delivery: Delivery, position: int) -> Outcome:
-        stream = Stream(self._channel, self._bench.late, delivery.number, position)
-        self._bench.open_stream(stream)
+    def _run_generator(self, entry: EntryPoint, delivery: Delivery, position: int) -> Outcome:
+        stream = Stream(self._channel, self._context.late, delivery.number, position)
+        self._context.open_stream(stream)
         self._stream = stream
         try:
             return self._guarded(self._iterate, entry, delivery, position)
         finally:
             self._stream = None
-            self._bench.close_stream(stream)
+            self._context.close_stream(stream)
 
-    def _iterate(self, entry: Entry, delivery: Delivery, position: int) -> Outcome:
+    def _iterate(self, entry: EntryPoint, delivery: Delivery, position: int) -> Outcome:
         stream = self._stream
         assert stream is not None
         call_id, _ = here = delivery.input(position)
         current.set(here)
-        porter, (args, kwargs) = self._porter.received(*delivery.arguments(position))
+        codec, (args, kwargs) = self._codec.decode(*delivery.arguments(position))
         with continued(delivery.traces.get(call_id), entry.call):
             for value in values_of(entry.call(*args, **kwargs), entry.name):
-                data = porter.item(value)
+                data = codec.encode_item(value)
                 self._settle()
                 stream.put(data)
                 stream.wait_for_room(lambda: self.cancelled)
                 self._resume()
-        return GENERATOR_DONE, porter.item(stream.count), False
+        return GENERATOR_DONE, codec.encode_item(stream.count), False
 
     # ------------------------------------------------------------ batches
 
-    def _run_batch(self, turn: Turn, entry: Entry) -> None:
-        ledger, delivery = self._ledger, turn.delivery
-        with ledger.lock:
-            positions = ledger.claim_all(turn, self)
+    def _run_batch(self, work: WorkItem, entry: EntryPoint) -> None:
+        in_flight, delivery = self._in_flight, work.delivery
+        with in_flight.lock:
+            positions = in_flight.claim_all(work, self)
             self.cancelled = False
         if not positions:
             return
-        batch = Batch(entry, self._porter, delivery, positions)
+        batch = Batch(entry, self._codec, delivery, positions)
 
-        def call(_entry: Entry, _delivery: Delivery, first: int) -> Outcome:
+        def call(_entry: EntryPoint, _delivery: Delivery, first: int) -> Outcome:
             current.set(delivery.input(first))
             gathered = batch.gather()
             if gathered is not None:
@@ -281,5 +291,5 @@ class Slot(ABC):
         began = perf_counter()
         rest = self._guarded(call, entry, delivery, positions[0], batch)
         busy_s = perf_counter() - began
-        with ledger.lock:
-            batch.report(ledger.outbox, TERMINATED if self.cancelled else None, rest, busy_s)
+        with in_flight.lock:
+            batch.report(in_flight.outbox, TERMINATED if self.cancelled else None, rest, busy_s)

@@ -106,7 +106,7 @@ class Template:
         self._has_server = True
         self._wake, self._waker = socket.socketpair()
 
-    def serve(self) -> child.Life | None:
+    def serve(self) -> child.ChildMain | None:
         """Serve until the server is gone, then clean up and return None. In a forked child, return what it shall do."""
         linux.adopt_orphans()
         linux.set_name(_NAME)
@@ -133,7 +133,7 @@ class Template:
 
     # ------------------------------------------------------------ the server's requests
 
-    def _receive(self) -> child.Life | None:
+    def _receive(self) -> child.ChildMain | None:
         try:
             data, files, _, _ = socket.recv_fds(self._channel, DATAGRAM_MAX, FILES_MAX, socket.MSG_CMSG_CLOEXEC)
         except BlockingIOError:
@@ -178,7 +178,7 @@ class Template:
 
     def _fork(
         self, child_id: str, own: Sequence[int], others: Sequence[int], life: Callable[[int], int | None]
-    ) -> child.Life | None:
+    ) -> child.ChildMain | None:
         """Fork; in the child return what it shall do. `own` are the files meant for it, `others` those for siblings."""
         template = os.getpid()
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # the child gets it when it is ready for that
@@ -237,7 +237,7 @@ class Template:
 
     def _be_container(self, launch: Launch, own: Sequence[int], _template: int) -> int | None:
         linux.set_name(_CONTAINER_NAME)
-        child.begin(own[0], own[1], launch.variables)
+        child.begin_session(own[0], own[1], launch.variables)
         linux.die_when_closed(own[2])
         if launch.group is not None:
             cgroups.enter(launch.group)
@@ -274,7 +274,7 @@ class Template:
         channel, stdout, stderr, seed = socket.socket(fileno=own[0]), own[1], own[2], own[3]
         with open(seed, "rb") as file:
             grown = _decode_seed(file.read())
-        child.begin(stdout, stderr, grown.variables)
+        child.begin_session(stdout, stderr, grown.variables)
         linux.die_with_parent(parent)  # its containers live on
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         try:
@@ -284,7 +284,7 @@ class Template:
             return 0
         _freeze()
         life = Template(channel, "", self._run, program).serve()
-        return None if life is None else child.live(life)
+        return None if life is None else child.run_and_exit(life)
 
     # ------------------------------------------------------------ the dead
 
@@ -400,7 +400,7 @@ def main(channel: str, directory: str, program: str) -> None:
     _freeze()
     life = Template(socket.socket(fileno=int(channel)), directory, run).serve()
     if life is not None:
-        child.live(life)
+        child.run_and_exit(life)
 
 
 if __name__ == "__main__":

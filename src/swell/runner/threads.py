@@ -1,6 +1,6 @@
-"""The container that runs several sync inputs at once, each on a thread of its own; the main thread reads.
+"""Runs several sync inputs at the same time, each on a thread of its own; the main thread reads.
 
-This module must not know what the server orders, or what inputs do.
+This module must not know the server's commands, or what inputs do.
 """
 
 from __future__ import annotations
@@ -14,67 +14,67 @@ from collections.abc import Callable
 
 from swell.errors import InputCancellation
 from swell.runner.channel import die_if_raises
-from swell.runner.in_flight import Turn
+from swell.runner.in_flight import WorkItem
 from swell.runner.inbox import Inbox
-from swell.runner.slot import Slot, Workbench
+from swell.runner.slot import Slot, SlotContext
 
-__all__ = ["Crew", "ThreadExecutor", "ThreadSlot"]
+__all__ = ["ThreadExecutor", "ThreadPool", "ThreadSlot"]
 
 
 class ThreadSlot(Slot):
-    """A slot of a thread that is not the main one: an exception can be put into it, but not into a system call."""
+    """The slot of a thread other than the main one: an exception can be raised in it, but not in a system call."""
 
     def _interrupt(self) -> None:
         if self.running:
             self._put(ctypes.py_object(InputCancellation))
 
     def _settle(self) -> None:
-        self._bench.leave_if_forked()  # a child has the lock as it was
-        with self._ledger.lock:  # as `cancel` holds it, no exception can be on its way once this is over
+        self._context.leave_if_forked()  # a forked child has the lock as it was
+        with self._in_flight.lock:  # `cancel` holds it, too: once this is over, no exception is pending
             super()._settle()
             if self.cancelled:
                 self._put(None)
 
     def start(self) -> None:
-        """Belong to the present thread."""
+        """Bind this slot to the present thread."""
         self._thread = threading.get_ident()
 
     def _put(self, exception: ctypes.py_object[type[InputCancellation]] | None) -> None:
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread), exception)
 
 
-class Crew:
-    """Threads that run turns, at most `size` at a time; started when needed, reused, and left behind at the end."""
+class ThreadPool:
+    """Threads that run work items, at most `size`: started on demand, reused, and not joined at exit."""
 
-    def __init__(self, bench: Workbench, size: int, on_done: Callable[[], None] | None = None) -> None:
-        self._bench = bench
+    def __init__(self, context: SlotContext, size: int, on_done: Callable[[], None] | None = None) -> None:
+        self._context = context
         self._size = size
-        self._on_done = on_done  # called on the thread that is done with a turn
-        self._waiting: queue.SimpleQueue[Turn] = queue.SimpleQueue()
+        self._on_done = on_done  # called on the thread that has finished a work item
+        self._waiting: queue.SimpleQueue[WorkItem] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._done = threading.Condition(self._lock)
         self._threads = 0
         self._unfinished = 0
 
-    def submit(self, turn: Turn) -> None:
-        """Run a turn as soon as a thread is free."""
+    def submit(self, work: WorkItem) -> None:
+        """Run a work item as soon as a thread is free."""
         with self._lock:
             self._unfinished += 1
             wants_thread = self._unfinished > self._threads and self._threads < self._size
             self._threads += wants_thread
-        self._waiting.put(turn)
+        self._waiting.put(work)
         if wants_thread:
             name = f"swell-slot-{self._threads}"
             threading.Thread(target=die_if_raises, args=(self._work,), name=name, daemon=True).start()
 
     def _work(self) -> None:
-        slot = ThreadSlot(self._bench)
+        slot = ThreadSlot(self._context)
         slot.start()
         while True:
-            turn = self._waiting.get()
+            work = self._waiting.get()
             try:
-                slot.run(turn)
-            except KeyboardInterrupt:  # user code raised it: the container leaves, as if it had been interrupted
+                slot.run(work)
+            except KeyboardInterrupt:  # user code raised it: the container exits, as by an interrupt
                 os.kill(os.getpid(), signal.SIGINT)
                 return
             with self._lock:
@@ -85,28 +85,28 @@ class Crew:
                 self._on_done()
 
     def join(self) -> None:
-        """Wait until every turn is done."""
+        """Wait until every work item is done."""
         with self._lock:
             self._done.wait_for(lambda: self._unfinished == 0)
 
 
 class ThreadExecutor:
-    """Hands turns to threads."""
+    """Hands work items to threads."""
 
-    def __init__(self, bench: Workbench, max_inputs: int) -> None:
-        self._bench = bench
-        self._crew = Crew(bench, max_inputs)
-        self._inbox = Inbox(bench)
+    def __init__(self, context: SlotContext, max_inputs: int) -> None:
+        self._context = context
+        self._pool = ThreadPool(context, max_inputs)
+        self._inbox = Inbox(context)
 
     def wake(self) -> None:
         """Make `run` notice that the container drains. Called from another thread."""
-        self._bench.channel.stop_reading()
+        self._context.channel.stop_reading()
 
     def run(self) -> None:
-        """Serve until the container has drained, or is interrupted: then what runs has no output."""
+        """Run inputs until the container has drained or is interrupted; running inputs then have no output."""
         self._inbox.catch_interrupts()
-        while (turns := self._inbox.receive()) is not None:
-            for turn in turns:
-                self._crew.submit(turn)
+        while (work_items := self._inbox.receive()) is not None:
+            for work in work_items:
+                self._pool.submit(work)
         if not self._inbox.is_interrupted:
-            self._inbox.wait(self._crew.join)
+            self._inbox.wait(self._pool.join)

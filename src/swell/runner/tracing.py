@@ -1,4 +1,4 @@
-"""The trace of a caller, continued around the user's code. This module must not know how it came here."""
+"""Continues a caller's trace around the user's code. This module must not know how the trace context travels."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ __all__ = ["continued"]
 
 @contextmanager
 def continued(carrier: dict[str, str] | None, function: Callable[..., Any]) -> Generator[None]:
-    """Run what is inside as a part of the caller's trace: in a span of its own, if the program exports spans.
+    """Run the block as a part of the caller's trace: in a span of its own, if the program exports spans.
 
     Args:
-        carrier: The caller's trace context, as headers; None if it has none.
-        function: The user's, after which the span is named.
+        carrier: The caller's trace context, as headers; None if there is none.
+        function: The user's function, which names the span.
     """
     if not carrier:
         yield
         return
     try:
         from opentelemetry import context, propagate, trace
-    except ImportError:  # it is not installed here, and so nobody here can make use of it
+    except ImportError:  # not installed here, so nothing here exports spans
         yield
         return
     token = context.attach(propagate.extract(carrier))

@@ -10,10 +10,10 @@ import pytest
 from swell.errors import DeserializationError, InvalidError
 from swell.model import OutputStatus
 from swell.runner.batch import Batch
-from swell.runner.entry import Entry
+from swell.runner.entry import EntryPoint
 from swell.runner.in_flight import Delivery
 from swell.runner.outbox import Outbox
-from swell.runner.result_codec import TERMINATED, Outcome, Porter
+from swell.runner.result_codec import TERMINATED, Outcome, ResultCodec
 from swell.wire import payload
 from swell.wire.messages import Deliver
 
@@ -27,7 +27,9 @@ def batch_of(function: Callable[..., Any], *calls: Call | bytes) -> Batch:
     ends = [sum(map(len, chunks[: i + 1])) for i in range(len(chunks))]
     message = Deliver(1, "batch", "", [("fc-1", 0, len(chunks))], ends)
     delivery = Delivery(message, b"".join(chunks))
-    return Batch(Entry("", function), Porter("ta-0", 1 << 20, "/nonexistent", 1 << 30), delivery, range(len(chunks)))
+    return Batch(
+        EntryPoint("", function), ResultCodec("ta-0", 1 << 20, "/nonexistent", 1 << 30), delivery, range(len(chunks))
+    )
 
 
 def error_of(outcome: Outcome) -> BaseException:

@@ -32,7 +32,7 @@ def test_frames_arrive_however_they_are_cut(ends: Ends) -> None:
     received: list[object] = []
     for i in range(len(frame)):
         control.sendall(frame[i : i + 1])
-        received += channel.orders.receive() or []
+        received += channel.control.receive() or []
     assert received == [(Drain(3.0), b"payload")]
 
 

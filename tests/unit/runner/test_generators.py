@@ -10,7 +10,7 @@ import pytest
 from swell.errors import InvalidError, SerializationError
 from swell.runner import generators
 from swell.runner.channel import Channel
-from swell.runner.generators import AHEAD_MAX, LateFlush, Stream, check_generator, values_of
+from swell.runner.generators import AHEAD_MAX, DelayedFlush, Stream, check_generator, values_of
 from swell.wire import codec
 from swell.wire.messages import Yielded
 
@@ -37,11 +37,11 @@ class Wire:
                 frames.append((message, payload))
 
     def close(self) -> None:
-        for connection in (self.ours, self.control, self.channel.data.connection, self.channel.orders.connection):
+        for connection in (self.ours, self.control, self.channel.data.connection, self.channel.control.connection):
             connection.close()
 
 
-class NeverLate(LateFlush):
+class NeverLate(DelayedFlush):
     """Remembers what it should flush."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What an input came to, as it is reported."""
+"""Outcomes of inputs as they are encoded and reported."""
 
 from __future__ import annotations
 
@@ -9,46 +9,46 @@ import pytest
 
 from swell.errors import DeserializationError, InvalidError, RequestSizeError, SerializationError
 from swell.model import OutputStatus
-from swell.runner.result_codec import Porter, check_plain, print_exception
+from swell.runner.result_codec import ResultCodec, check_plain, print_exception
 from swell.wire import blobs, payload
 
 
 @pytest.fixture
-def porter(tmp_path: Path) -> Porter:
-    return Porter("ta-0", 1000, str(tmp_path), 5000)
+def codec(tmp_path: Path) -> ResultCodec:
+    return ResultCodec("ta-0", 1000, str(tmp_path), 5000)
 
 
-def test_values(porter: Porter, tmp_path: Path) -> None:
-    status, data, is_blob = porter.success([1], "fc-1", 2, frozenset())
+def test_values(codec: ResultCodec, tmp_path: Path) -> None:
+    status, data, is_blob = codec.encode_result([1], "fc-1", 2, frozenset())
     assert (status, payload.loads(data), is_blob) == (OutputStatus.SUCCESS, [1], False)
-    assert porter.success(b"x" * 2000, "fc-1", 2, frozenset()) == (OutputStatus.SUCCESS, b"fc-1.2.out", True)
+    assert codec.encode_result(b"x" * 2000, "fc-1", 2, frozenset()) == (OutputStatus.SUCCESS, b"fc-1.2.out", True)
     assert blobs.unpack(b"fc-1.2.out", str(tmp_path)) == b"x" * 2000
     with pytest.raises(RequestSizeError):
-        porter.success(b"x" * 6000, "fc-1", 2, frozenset())
+        codec.encode_result(b"x" * 6000, "fc-1", 2, frozenset())
 
 
-def test_arguments(porter: Porter, tmp_path: Path) -> None:
-    assert porter.arguments(payload.encode_arguments((1,), {}), False) == ((1,), {})
+def test_arguments(codec: ResultCodec, tmp_path: Path) -> None:
+    assert codec.arguments(payload.encode_arguments((1,), {}), False) == ((1,), {})
     data, _ = blobs.pack_arguments((b"x" * 2000,), {}, 1000, str(tmp_path), "a.in")
-    assert porter.arguments(data, True) == ((b"x" * 2000,), {})
+    assert codec.arguments(data, True) == ((b"x" * 2000,), {})
     with pytest.raises(DeserializationError):
-        porter.arguments(b"b.in", True)
+        codec.arguments(b"b.in", True)
 
 
-def test_mistaken_returns_are_explained(porter: Porter) -> None:
+def test_mistaken_returns_are_explained(codec: ResultCodec) -> None:
     async def coroutine() -> None: ...
 
     with pytest.raises(InvalidError, match=r"a coroutine.*is_generator=True"):
-        porter.success(coroutine(), "fc-1", 0, frozenset())
+        codec.encode_result(coroutine(), "fc-1", 0, frozenset())
     with pytest.raises(InvalidError, match=r"a generator.*is_generator=True"):
-        porter.success((i for i in range(3)), "fc-1", 0, frozenset())
+        codec.encode_result((i for i in range(3)), "fc-1", 0, frozenset())
     with pytest.raises(SerializationError):
-        porter.success(sys._getframe(), "fc-1", 0, frozenset())
+        codec.encode_result(sys._getframe(), "fc-1", 0, frozenset())
     check_plain([1], "f")
 
 
-def test_failures_are_packed_and_printed(porter: Porter, capsys: pytest.CaptureFixture[str]) -> None:
-    status, data, is_blob = porter.failure(KeyError("k"))
+def test_failures_are_packed_and_printed(codec: ResultCodec, capsys: pytest.CaptureFixture[str]) -> None:
+    status, data, is_blob = codec.print_and_encode(KeyError("k"))
     assert (status, is_blob) == (OutputStatus.FAILURE, False)
     assert isinstance(payload.decode_exception(data), KeyError)
     assert capsys.readouterr().err == "KeyError: 'k'\n"

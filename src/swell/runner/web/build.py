@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 
 from swell.errors import InvalidError
 from swell.model import WebSpec
-from swell.runner.entry import Entry
+from swell.runner.entry import EntryPoint
 from swell.runner.result_codec import check_plain
 from swell.runner.web.ports import Ports
 from swell.runner.web.site import Site
@@ -37,7 +37,7 @@ def load(webs: Iterable[WebSpec]) -> None:
         import_module("swell.runner.web.app_site")
 
 
-def build_site(entry: Entry, web: WebSpec, ground: Ground) -> Site:
+def build_site(entry: EntryPoint, web: WebSpec, ground: Ground) -> Site:
     """Return the site of one web function.
 
     Raises:
@@ -56,7 +56,7 @@ def build_site(entry: Entry, web: WebSpec, ground: Ground) -> Site:
     return AppSite(ground.path, _app(entry, web, ground), ground.max_inputs, ground.interrupt)
 
 
-def _app(entry: Entry, web: WebSpec, ground: Ground) -> Any:
+def _app(entry: EntryPoint, web: WebSpec, ground: Ground) -> Any:
     """Return the ASGI app of a web function."""
     if web.kind == "endpoint":
         from swell.runner.web.endpoint import endpoint_app

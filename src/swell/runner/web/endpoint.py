@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from swell.errors import InvalidError
 from swell.model import WebSpec
-from swell.runner.entry import Entry
+from swell.runner.entry import EntryPoint
 from swell.runner.web.intake import AsgiApp
 
 __all__ = ["endpoint_app"]
 
 
-def endpoint_app(entry: Entry, spec: WebSpec, title: str) -> AsgiApp:
+def endpoint_app(entry: EntryPoint, spec: WebSpec, title: str) -> AsgiApp:
     """Return an app that answers requests to / with what the function returns, to whichever site asks from a browser.
 
     Raises:

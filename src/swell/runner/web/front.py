@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from swell.model import FunctionSpec
-from swell.runner.entry import Entry
+from swell.runner.entry import EntryPoint
 from swell.runner.hooks import HookCaller
 from swell.runner.web.build import Ground, build_site
 from swell.runner.web.ports import Ports
@@ -43,7 +43,7 @@ class Front:
         self._closing: asyncio.Task[None] | None = None
 
     def open(
-        self, spec: FunctionSpec, entries: dict[str, Entry], web_dir: str, container_id: str, ports: Ports | None
+        self, spec: FunctionSpec, entries: dict[str, EntryPoint], web_dir: str, container_id: str, ports: Ports | None
     ) -> None:
         """Build every site, wait until what answers there is ready, then accept connections.
 
