@@ -31,14 +31,14 @@ from swell.engine.events import (
     StoreTroubled,
     TraceRead,
 )
-from swell.engine.rules.admission import Intake
+from swell.engine.rules.admission import Admission
 from swell.engine.rules.apps import Apps
-from swell.engine.rules.completion import ProtocolError, Settler
+from swell.engine.rules.completion import Completion, ProtocolError
 from swell.engine.rules.deployments import Deployments
 from swell.engine.rules.dispatch import Dispatcher
 from swell.engine.rules.leases import Leases
 from swell.engine.rules.paging import Pager, stopping
-from swell.engine.rules.results import Results
+from swell.engine.rules.results import ResultPublisher
 from swell.engine.rules.scale import Scaler
 from swell.engine.rules.schedules import Schedules
 from swell.engine.rules.unchanged import answer
@@ -48,9 +48,9 @@ from swell.engine.state.check import check
 from swell.engine.state.container import LEASE, Container, Delivery
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.pool import STARTING, Pool
-from swell.engine.views.explain import Stories, call_and_index
-from swell.engine.views.snapshot import Census
-from swell.engine.views.stats import Observatory
+from swell.engine.views.explain import Explainer, call_and_index
+from swell.engine.views.snapshot import SnapshotView
+from swell.engine.views.stats import StatsView
 from swell.errors import InvalidError, NotFoundError, to_wire
 from swell.model import OutputStatus
 from swell.states import ContainerState
@@ -81,21 +81,21 @@ class Engine:
 
     def __init__(self, settings: Settings, seed: str = "") -> None:
         self.state = EngineState(settings, seed)
-        results = Results(self.state)
-        self._settler = Settler(self.state, results)
-        self._scaler = Scaler(self.state, self._settler, results)
+        results = ResultPublisher(self.state)
+        self._completion = Completion(self.state, results)
+        self._scaler = Scaler(self.state, self._completion, results)
         self._dispatcher = Dispatcher(self.state)
-        self._leases = Leases(self.state, self._settler, self._scaler)
+        self._leases = Leases(self.state, self._completion, self._scaler)
         self.web = Web(self.state)
         self._pager = Pager(self.state, results)
-        self._intake = Intake(self.state, self._settler, results, self._pager)
-        self._schedules = Schedules(self.state, self._intake)
-        self._apps = Apps(self.state, self._intake, self._scaler, self._schedules)
-        self._variants = Variants(self.state, self._apps, self._intake)
+        self._admission = Admission(self.state, self._completion, results, self._pager)
+        self._schedules = Schedules(self.state, self._admission)
+        self._apps = Apps(self.state, self._admission, self._scaler, self._schedules)
+        self._variants = Variants(self.state, self._apps, self._admission)
         self._deployments = Deployments(self.state, self._apps, self._variants, self._scaler, self._schedules)
-        self._stories = Stories(self.state)
-        self.census = Census(self.state)
-        self.observatory = Observatory(self.state)
+        self._explainer = Explainer(self.state)
+        self.snapshot = SnapshotView(self.state)
+        self.stats = StatsView(self.state)
         self._wakes: list[tuple[float, str]] = []
         self._looks: dict[str, Callable[[Pool, float], None]] = {
             "work": self._dispatcher.check_work,
@@ -132,9 +132,9 @@ class Engine:
                     self._scaler.gone(container, event.reason, now, event.excess)
                     self._apps.end_if_empty(container.pool.app)
             case ClientLags():
-                self._intake.lags(event.client, event.is_lagging)
+                self._admission.lags(event.client, event.is_lagging)
             case ClientGone():
-                self._intake.client_gone(event.client, now)
+                self._admission.client_gone(event.client, now)
                 self._leases.client_gone(event.client, now)
                 self.web.client_gone(event.client)
                 self._apps.client_gone(event.client, now)
@@ -200,15 +200,15 @@ class Engine:
             case m.OpenCall():
                 self._open_call(client, message, payload, now)
             case m.PutInputs():
-                self._intake.put(client, message, payload, now)
+                self._admission.put(client, message, payload, now)
             case m.CancelCall():
                 self._cancel_call(client, message, now)
             case m.Watch():
-                self._intake.watch(client, message)
+                self._admission.watch(client, message)
             case m.Unwatch():
-                self._intake.unwatch(client, message)
+                self._admission.unwatch(client, message)
             case m.TakeItems():
-                self._settler.items_taken(message)
+                self._completion.items_taken(message)
             case Release():
                 self._leases.release(client, message, now)
             case m.DescribeCall() | InspectCall() | AskStory():
@@ -223,7 +223,7 @@ class Engine:
         if message.parameters or message.function_id not in self.state.pools:
             self._variants.open(client, message, payload, now)
         else:
-            self._intake.open(client, message, payload, now)
+            self._admission.open(client, message, payload, now)
 
     def _said_of_apps(self, client: int, message: m.Message, payload: bytes, now: float) -> None:
         apps, deployments = self._apps, self._deployments
@@ -262,9 +262,9 @@ class Engine:
         """Answer a question. It changes nothing, but that somebody may wait for the store."""
         match message:
             case m.DescribeCall():
-                self._intake.describe(client, message)
+                self._admission.describe(client, message)
             case InspectCall():
-                report = self.census.call(message.request, message.call_id)
+                report = self.snapshot.call(message.request, message.call_id)
                 if report is None:
                     self._pager.ask(message.call_id, client, message)
                 else:
@@ -287,13 +287,13 @@ class Engine:
 
     def _tell_story(self, client: int, message: AskStory, now: float) -> None:
         state, about = self.state, message.about
-        story = self._stories.tell(message.request, about, now)
+        story = self._explainer.tell(message.request, about, now)
         if story is not None:
             state.send_to_client(client, story)
             return
         if about.startswith(("fc-", "in-")):
             call_id, _ = call_and_index(about)
-            if call_id not in state.calls and state.diaries.call(call_id) is None:
+            if call_id not in state.calls and state.histories.call(call_id) is None:
                 self._pager.ask(call_id, client, message)
                 return
         text = (
@@ -303,7 +303,9 @@ class Engine:
         state.send_to_client(client, m.Failed(message.request, *to_wire(NotFoundError(text))))
 
     def _tell_stored_story(self, event: TraceRead) -> None:
-        self.state.send_to_client(event.client, Stories.from_store(event.request, event.call, event.index, event.trace))
+        self.state.send_to_client(
+            event.client, Explainer.from_store(event.request, event.call, event.index, event.trace)
+        )
 
     def _stop_container(self, client: int, message: StopContainer, now: float) -> None:
         container = self.state.containers.get(message.container_id)
@@ -320,11 +322,11 @@ class Engine:
     def _cancel_call(self, client: int, message: m.CancelCall, now: float) -> None:
         call = self.state.calls.get(message.call_id)
         if call is None:
-            if self.state.diaries.call(message.call_id) is None:  # else it has just ended
+            if self.state.histories.call(message.call_id) is None:  # else it has just ended
                 self._pager.ask(message.call_id, client, message)
             return
         kill = message.terminate_containers
-        self._intake.cancel(call, now, terminate_containers=kill, why="the call was cancelled")
+        self._admission.cancel(call, now, terminate_containers=kill, why="the call was cancelled")
 
     def _begin(self, client: int, message: m.Message, payload: bytes, now: float) -> None:
         """Begin a call that might have been known from before, and is not."""
@@ -334,15 +336,15 @@ class Engine:
     def _container_said(self, event: ContainerMessage, now: float) -> None:
         container, message = self.state.containers.get(event.container_id), event.message
         if container is None:
-            return  # it is gone already; what it still had to say is void
+            return  # it is gone already; what it still had to say means nothing now
         try:
             match message:
                 case m.Completed():
-                    self._settler.completed(container, message, event.payload, now)
+                    self._completion.completed(container, message, event.payload, now)
                 case m.Yielded():
-                    self._settler.yielded(container, message, event.payload)
+                    self._completion.yielded(container, message, event.payload)
                 case m.Returned():
-                    self._settler.gave_back(container, message, now)
+                    self._completion.returned(container, message, now)
                 case m.Ready():
                     self._scaler.ready(container, now)
                 case m.StartFailed():
@@ -390,13 +392,13 @@ class Engine:
     def _time_out(self, container: Container, delivery: Delivery, now: float) -> None:
         """End the attempts that a delivery has executed for as long as it may."""
         running = [min(delivery.open)] if delivery.mode == "serial" else sorted(delivery.open)
-        running = [position for position in running if position not in delivery.void]
+        running = [position for position in running if position not in delivery.revoked]
         if not running:
             return
         text = f"ran longer than timeout = {container.spec.timeout_s:g} s"
-        self._settler.void(delivery, running, now=now)
+        self._completion.revoke(delivery, running, now=now)
         for position in running:
-            self._settler.fail_attempt(delivery, position, OutputStatus.TIMEOUT, text, now)
+            self._completion.fail_attempt(delivery, position, OutputStatus.TIMEOUT, text, now)
         if delivery.mode != LEASE and not container.is_async(delivery.parts[0].call.method):
             # Synchronous code cannot be unwound safely; what shares the container is re-run elsewhere.
             self._scaler.kill(container, text)
@@ -405,7 +407,7 @@ class Engine:
         for container in list(pool.containers.values()):
             if now >= container.resist_until:
                 container.resist_until = float("inf")
-                if not any(delivery.void for delivery in container.deliveries.values()):
+                if not any(delivery.revoked for delivery in container.deliveries.values()):
                     continue
                 if container.is_leased and container.executing:
                     # Other requests are in it, which cannot be run again elsewhere: it takes no more, and is looked at

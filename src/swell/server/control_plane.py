@@ -78,7 +78,7 @@ class ControlPlane:
             None if data_dir is None else data_dir / "logs", settings.log_bytes_max, settings.result_retention_s
         )
         self._containers = Containers(backend, settings, places, self._bundles, self._feed)
-        self._watchers = Watchers(lambda app_id: list(self.engine.census.progress(app_id)))
+        self._watchers = Watchers(lambda app_id: list(self.engine.snapshot.progress(app_id)))
         self._edge = Edge(places)
         self._archive = Archive(store, settings, places, self._blobs, self._feed, self._do, self._when_read)
         self._owed = Owed(self._archive.send)
@@ -234,7 +234,7 @@ class ControlPlane:
         order = self._containers.order_of(container_id)
         if order is not None:
             self._watchers.log(order.app_id, order.spec.name, container_id, stream, text)
-            calls = self.engine.census.calls_in(container_id)
+            calls = self.engine.snapshot.calls_in(container_id)
             self._logbook.write(
                 Entry(self._clock.now(), order.app_id, order.spec.name, container_id, stream, text, calls)
             )

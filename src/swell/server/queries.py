@@ -80,7 +80,7 @@ class Inquiries:
         now: Callable[[], float],
     ) -> None:
         self._engine = engine
-        self._census = engine.census
+        self._snapshot = engine.snapshot
         self._store = store
         self._containers = containers
         self._logbook = logbook
@@ -127,7 +127,7 @@ class Inquiries:
     # ------------------------------------------------------------ the server
 
     def _status(self, request: int) -> Status:
-        pending, running, done = self._census.inputs()
+        pending, running, done = self._snapshot.inputs()
         places, edge = self._places, self._engine.state.edge
         return Status(
             request,
@@ -136,8 +136,8 @@ class Inquiries:
             self._started_at,
             "" if places.data_dir is None else str(places.data_dir),
             places.address,
-            len(self._census.apps()),
-            len(self._census.containers()),
+            len(self._snapshot.apps()),
+            len(self._snapshot.containers()),
             pending,
             running,
             done,
@@ -148,7 +148,7 @@ class Inquiries:
         )
 
     def _observation(self, message: Observe) -> Observation:
-        observatory = self._engine.observatory
+        stats = self._engine.stats
         return Observation(
             message.request,
             self._now(),
@@ -156,26 +156,26 @@ class Inquiries:
             _version(),
             self._started_at,
             self._places.address,
-            observatory.nodes(),
-            self._census.apps(),
-            observatory.functions(message.since),
-            self._census.containers(),
-            observatory.calls(),
-            observatory.former(),
+            stats.nodes(),
+            self._snapshot.apps(),
+            stats.functions(message.since),
+            self._snapshot.containers(),
+            stats.calls(),
+            stats.retired(),
         )
 
     # ------------------------------------------------------------ apps
 
     def _apps(self, request: int, recorded: list[AppRecord]) -> AppList:
-        live = self._census.apps()
+        live = self._snapshot.apps()
         known = {row.app_id for row in live}
         gone = [stopped_row(record) for record in recorded if record.stopped_at and record.app_id not in known]
         return AppList(request, [*live, *gone])
 
     def _describe_app(self, to: Connection, message: DescribeApp) -> None:
-        app = self._census.app(message.app)
+        app = self._snapshot.app(message.app)
         if app is not None:
-            row, functions = self._census.app_row(app), self._census.functions(app)
+            row, functions = self._snapshot.app_row(app), self._snapshot.functions(app)
             live = _version_row(app.deployment, app.deployment.version) if app.deployment.functions else None
             urls = routes.urls(self._engine.state, app)
             to.send(AppDescription(message.request, row, functions, app.tags, live, urls))
@@ -192,7 +192,7 @@ class Inquiries:
 
     def _with_id(self, to: Connection, request: int, name: str, then: Callable[[str], None]) -> None:
         """Call `then` with the id of an app that runs, or ran, under a name or id."""
-        app = self._census.app(name)
+        app = self._snapshot.app(name)
         if app is not None:
             then(app.id)
             return
@@ -208,7 +208,7 @@ class Inquiries:
 
     def _versions(self, to: Connection, message: ListVersions, app_id: str) -> None:
         def answer(deployments: list[Deployment]) -> None:
-            app: App | None = self._census.app(app_id)
+            app: App | None = self._snapshot.app(app_id)
             live = 0 if app is None else app.deployment.version
             rows = [_version_row(each, live) for each in deployments]
             to.send(VersionList(message.request, app_id, rows))
@@ -220,13 +220,13 @@ class Inquiries:
 
     def _list_containers(self, to: Connection, message: ListContainers) -> None:
         def answer(app_id: str) -> None:
-            live = self._census.containers(app_id)
+            live = self._snapshot.containers(app_id)
             if not message.gone:
                 to.send(ContainerList(message.request, live))
                 return
 
             def with_gone(records: list[ContainerRecord]) -> None:
-                rows = [gone_row(record, self._census.app_name(record.app_id)) for record in records]
+                rows = [gone_row(record, self._snapshot.app_name(record.app_id)) for record in records]
                 to.send(ContainerList(message.request, [*live, *rows]))
 
             then = self._defects.answering(to, message.request, with_gone)
@@ -238,7 +238,7 @@ class Inquiries:
             answer("")
 
     def _describe_container(self, to: Connection, message: DescribeContainer) -> None:
-        row, order = self._census.container(message.container_id), self._containers.order_of(message.container_id)
+        row, order = self._snapshot.container(message.container_id), self._containers.order_of(message.container_id)
         if row is None or order is None:
             text = f"container {message.container_id!r} does not run here"
             to.send(Failed(message.request, *to_wire(NotFoundError(text))))
@@ -267,7 +267,7 @@ class Inquiries:
             self._find_container(to, message)
 
     def _find_container(self, to: Connection, message: ReadLogs) -> None:
-        row = self._census.container(message.container_id)
+        row = self._snapshot.container(message.container_id)
         if row is not None:
             self._read(to, message, row.app_id)
             return
@@ -353,7 +353,7 @@ class Inquiries:
         """Tell whether nothing can be written any more that is wanted."""
         if wanted.container_id:
             return self._containers.has_exited(wanted.container_id)
-        return self._census.app(wanted.app_id) is None
+        return self._snapshot.app(wanted.app_id) is None
 
 
 class _Fresh:

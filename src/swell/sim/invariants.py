@@ -71,7 +71,7 @@ def _check_window(pool: Pool, state: EngineState) -> None:
     if pool.stored_calls and not pool.spawned:
         assert pool.loading, f"{pool.id}: {pool.stored_calls} calls wait in the store, and nobody asks for them"
     for call in pool.spawned.values():
-        if call.stored and not call.at_hand:
+        if call.stored and not call.in_memory:
             assert call.loading, f"{call.id}: {call.stored} inputs wait in the store, and nobody asks for them"
 
 

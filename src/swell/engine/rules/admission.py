@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from swell.engine.events import SendRecorded
 from swell.engine.ids import id_problem
-from swell.engine.rules.completion import Settler, settled_in
+from swell.engine.rules.completion import Completion, outcome_in
 from swell.engine.rules.paging import Pager, stopping
-from swell.engine.rules.results import Results
+from swell.engine.rules.results import ResultPublisher
 from swell.engine.state.call import Call, Watcher
 from swell.engine.state.container import Delivery
 from swell.engine.state.engine_state import EngineState
-from swell.engine.state.history import What
+from swell.engine.state.history import EventKind
 from swell.engine.state.pool import Pool
 from swell.engine.state.span import Segment, Span
 from swell.errors import Error, InvalidError, NotFoundError, ResourceExhausted, ServiceError, to_wire
@@ -33,17 +33,17 @@ from swell.wire.messages import (
     Watch,
 )
 
-__all__ = ["Intake"]
+__all__ = ["Admission"]
 
 TRACE_MAX = 8 << 10  #: characters
 
 
-class Intake:
+class Admission:
     """Takes calls in and lets clients follow them."""
 
-    def __init__(self, state: EngineState, settler: Settler, results: Results, pager: Pager) -> None:
+    def __init__(self, state: EngineState, completion: Completion, results: ResultPublisher, pager: Pager) -> None:
         self._state = state
-        self._settler = settler
+        self._completion = completion
         self._results = results
         self._pager = pager
 
@@ -192,21 +192,21 @@ class Intake:
         pool = call.pool
         if call.kind.is_async:
             self._state.persist(SpanRecord(call.id, first, ends, payload, blobs))
-            at_hand = call.at_hand - count
+            before = call.in_memory - count
             settings = self._state.settings
             if call.stored or (
-                at_hand and (at_hand >= settings.backlog_inputs_max or pool.bytes_at_hand >= settings.backlog_bytes_max)
+                before and (before >= settings.backlog_inputs_max or pool.bytes_at_hand >= settings.backlog_bytes_max)
             ):
                 call.stored += count
                 pool.note_thin(call)
-                call.diary.note(now, What.STORED, first, count)
+                call.history.note(now, EventKind.STORED, first, count)
                 self._state.mark_dirty(pool)
                 return
             pool.bytes_at_hand += len(payload)
             call.tail = first + count
         segment = Segment(first, ends, payload, frozenset(blobs))
         pool.backlog.add(Span(call, segment, first, first + count, queued_at=now))
-        call.diary.note(now, What.ACCEPTED, first, count)
+        call.history.note(now, EventKind.ACCEPTED, first, count)
         self._state.mark_dirty(pool)
 
     def _leave_to_store(self, call: Call, count: int, message: OpenCall, payload: bytes) -> None:
@@ -287,14 +287,14 @@ class Intake:
         self._state.mark_dirty(call.pool)
 
     def _cancel_running(self, call: Call, delivery: Delivery, text: bytes, now: float) -> bool:
-        positions = [p for p in delivery.positions_of(call) if p in delivery.open and p not in delivery.void]
+        positions = [p for p in delivery.positions_of(call) if p in delivery.open and p not in delivery.revoked]
         if not positions:
             return False
         indexes = [delivery.locate(position)[1:] for position in positions]
-        self._settler.void(delivery, positions, now=now)
+        self._completion.revoke(delivery, positions, now=now)
         for segment, index in indexes:
-            ended = settled_in(delivery, index, OutputStatus.TERMINATED, text)
-            self._results.settle(call, segment, [ended], now)
+            ended = outcome_in(delivery, index, OutputStatus.TERMINATED, text)
+            self._results.end(call, segment, [ended], now)
         return True
 
     def lags(self, client: int, is_lagging: bool) -> None:

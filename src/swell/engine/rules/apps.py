@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from swell.engine.events import AppEnded
 from swell.engine.ids import id_problem
-from swell.engine.rules.admission import Intake
+from swell.engine.rules.admission import Admission
 from swell.engine.rules.scale import Scaler
 from swell.engine.rules.schedules import Schedules
 from swell.engine.rules.unchanged import unchanged
@@ -50,9 +50,9 @@ REASON_MAX = 1_000  #: characters that are kept of why a client closes its app; 
 class Apps:
     """Opens and closes apps and answers what clients ask about functions."""
 
-    def __init__(self, state: EngineState, intake: Intake, scaler: Scaler, schedules: Schedules) -> None:
+    def __init__(self, state: EngineState, admission: Admission, scaler: Scaler, schedules: Schedules) -> None:
         self._state = state
-        self._intake = intake
+        self._admission = admission
         self._scaler = scaler
         self._schedules = schedules
 
@@ -162,7 +162,7 @@ class Apps:
             if self._state.app_names.get(app.name) == app.id:
                 del self._state.app_names[app.name]
             for call in [call for call in self._state.calls.values() if call.pool.app is app]:
-                self._intake.cancel(call, now, why=why)
+                self._admission.cancel(call, now, why=why)
             stored = tuple(pool.id for pool in app.pools.values() if pool.stored_calls)
             if stored:
                 self._state.persist(CallsCancelled(stored, why, now))
@@ -177,7 +177,7 @@ class Apps:
             app.closing = app.suspended = True
             for call in [call for call in self._state.calls.values() if call.pool.app is app]:
                 if not call.kind.is_async:
-                    self._intake.cancel(call, now, why=why)
+                    self._admission.cancel(call, now, why=why)
             self._let_go(app, now)
         self.end_if_empty(app)
 

@@ -1,18 +1,19 @@
 """What becomes of inputs in containers: results are ends, failures go round again or are ends, lost ones back in line.
 
 An input leaves a container in exactly one of these ways, and a result is decided exactly once: when its position leaves
-the delivery's open set, or is marked void in it. This module must not know how inputs are placed or containers scaled.
+the delivery's open set, or is marked revoked in it. This module must not know how inputs are placed or containers
+scaled.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from swell.engine.rules.results import Results, Run, Settled
+from swell.engine.rules.results import Outcome, ResultPublisher, SucceededRun
 from swell.engine.state.call import Call
 from swell.engine.state.container import LEASE, Container, Delivery, Lease
 from swell.engine.state.engine_state import EngineState
-from swell.engine.state.history import What
+from swell.engine.state.history import EventKind
 from swell.engine.state.span import Segment, Span
 from swell.engine.state.stream import Stream
 from swell.model import CallKind, MemoryExcess, OutputStatus, Resources
@@ -21,7 +22,7 @@ from swell.policy.sizing import learn_service
 from swell.records import AttemptRecord
 from swell.wire.messages import Cancel, Completed, Items, ItemsTaken, Outputs, Returned, TakeItems, Yielded
 
-__all__ = ["ProtocolError", "Settler", "settled_in"]
+__all__ = ["Completion", "ProtocolError", "outcome_in"]
 
 SUCCESS, FAILURE, TIMEOUT = OutputStatus.SUCCESS, OutputStatus.FAILURE, OutputStatus.TIMEOUT
 TERMINATED, OUT_OF_MEMORY = OutputStatus.TERMINATED, OutputStatus.OUT_OF_MEMORY
@@ -35,10 +36,10 @@ class ProtocolError(Exception):
     """A container said something that cannot be: it must be closed."""
 
 
-class Settler:
+class Completion:
     """Ends inputs, or sends them round again."""
 
-    def __init__(self, state: EngineState, results: Results) -> None:
+    def __init__(self, state: EngineState, results: ResultPublisher) -> None:
         self._state = state
         self._results = results
 
@@ -57,7 +58,12 @@ class Settler:
             self._one_by_one(container, message, payload, now)
 
     def _all_succeeded(
-        self, container: Container, runs: list[tuple[Call, Run]], message: Completed, payload: bytes, now: float
+        self,
+        container: Container,
+        runs: list[tuple[Call, SucceededRun]],
+        message: Completed,
+        payload: bytes,
+        now: float,
     ) -> None:
         """The common case, at the cost of few spans: inputs of one call, all succeeded, none needs a second look."""
         call = runs[0][0]
@@ -73,7 +79,7 @@ class Settler:
         """The general case. Positions that are not open have been answered before, or were never there: ignored."""
         failures = dict(message.failures)
         blobs = set(message.blobs)
-        settled: dict[str, tuple[Call, list[tuple[Segment, Settled]]]] = {}
+        by_call: dict[str, tuple[Call, list[tuple[Segment, Outcome]]]] = {}
         held = [container.deliveries.get(delivery_id) for delivery_id, _, _ in message.parts]
         if any(delivery is not None and delivery.mode == LEASE for delivery in held):
             raise ProtocolError("it answers a request that it was not delivered")
@@ -85,9 +91,9 @@ class Settler:
                 end = message.ends[item]
                 status = OutputStatus(failures.get(item, SUCCESS))
                 if delivery is not None and position in delivery.open:
-                    if position in delivery.void:
+                    if position in delivery.revoked:
                         delivery.open.discard(position)
-                        delivery.void.discard(position)
+                        delivery.revoked.discard(position)
                     elif status is TERMINATED and self._counts_as_lost(delivery, position):
                         unasked.append(position)
                     else:
@@ -95,15 +101,15 @@ class Settler:
                         call, segment, index = delivery.locate(position)
                         call.add_running(-1)
                         if not self._retried(call, segment, index, status, now):
-                            ended = settled_in(delivery, index, status, payload[start:end], has_blob=item in blobs)
-                            settled.setdefault(call.id, (call, []))[1].append((segment, ended))
+                            ended = outcome_in(delivery, index, status, payload[start:end], has_blob=item in blobs)
+                            by_call.setdefault(call.id, (call, []))[1].append((segment, ended))
                 item, start = item + 1, end
             if delivery is not None:
                 self.requeue(delivery, unasked, now)
-        for call, entries in settled.values():
-            self._results.publish(call, [entry for _, entry in entries], now)
-            for segment, entry in entries:
-                self._results.done(call, segment, (entry.index,), now)
+        for call, outcomes in by_call.values():
+            self._results.publish(call, [outcome for _, outcome in outcomes], now)
+            for segment, outcome in outcomes:
+                self._results.done(call, segment, (outcome.index,), now)
 
     def _counts_as_lost(self, delivery: Delivery, position: int) -> bool:
         """Judge an input that was stopped though nobody asked for it: as part of a batch, or with its container.
@@ -122,7 +128,7 @@ class Settler:
         if not message.ends or message.ends[-1] > len(payload) or message.ends != sorted(message.ends):
             raise ProtocolError(f"{len(message.ends)} values do not fit a payload of {len(payload)} bytes")
         delivery = container.deliveries.get(message.delivery)
-        if delivery is None or message.position not in delivery.open or message.position in delivery.void:
+        if delivery is None or message.position not in delivery.open or message.position in delivery.revoked:
             return
         call, _, index = delivery.locate(message.position)
         stream = call.streams.get(index)
@@ -147,15 +153,15 @@ class Settler:
             taken = ItemsTaken(stream.delivery.id, stream.position, message.count)
             self._state.send_to_container(stream.delivery.container, taken)
 
-    def gave_back(self, container: Container, message: Returned, now: float) -> None:
+    def returned(self, container: Container, message: Returned, now: float) -> None:
         """A container returns inputs that it never started: no attempt is counted."""
         container.reclaiming = False
         delivery = container.deliveries.get(message.delivery)
         if delivery is not None and delivery.mode != LEASE:
             back = {position for position in delivery.open if position >= message.position}
-            ended = back & delivery.void  # cancelled while the container was giving them back
+            ended = back & delivery.revoked  # cancelled while the container was giving them back
             delivery.open -= ended
-            delivery.void -= ended
+            delivery.revoked -= ended
             self.requeue(delivery, back - ended, now)
         self._state.mark_dirty(container.pool)
 
@@ -164,10 +170,10 @@ class Settler:
     def released(self, call_id: str, lease: Lease, status: OutputStatus, busy_s: float, now: float) -> None:
         """A request is over. How it ended is told to nobody: the edge knows."""
         delivery, position, _ = lease
-        if position not in delivery.void:
+        if position not in delivery.revoked:
             call, segment, index = delivery.locate(position)
             call.add_running(-1)
-            self._results.noted(call, segment, settled_in(delivery, index, status, b""), now)
+            self._results.end_silently(call, segment, outcome_in(delivery, index, status, b""), now)
             pool = delivery.container.pool
             if 0 < busy_s <= now - delivery.at:
                 pool.service_s = learn_service(pool.service_s, busy_s, 1)
@@ -179,19 +185,19 @@ class Settler:
         delivery, position, _ = lease
         del self._state.leases[call_id]
         delivery.open.discard(position)
-        delivery.void.discard(position)
+        delivery.revoked.discard(position)
         self._close_if_empty(delivery, now)
         self._state.mark_dirty(delivery.container.pool)
 
     # ------------------------------------------------------------ what the engine decides
 
-    def void(self, delivery: Delivery, positions: Sequence[int], *, now: float) -> None:
+    def revoke(self, delivery: Delivery, positions: Sequence[int], *, now: float) -> None:
         """Take running inputs away from their container, which is told to stop them and may take its time."""
         state, container = self._state, delivery.container
         for position in positions:
             call, _, _ = delivery.locate(position)
             call.add_running(-1)
-        delivery.void.update(positions)
+        delivery.revoked.update(positions)
         if delivery.mode != LEASE:  # else it is the edge that stops them, when it hears of their end
             state.send_to_container(container, Cancel(delivery.id, list(positions)))
         container.resist_until = min(container.resist_until, now + state.settings.cancel_grace_s)
@@ -201,8 +207,8 @@ class Settler:
         """One attempt of a running input ended badly by the engine's own judgement: retry it or tell the caller."""
         call, segment, index = delivery.locate(position)
         if not self._retried(call, segment, index, status, now):
-            ended = settled_in(delivery, index, status, text.encode())
-            self._results.settle(call, segment, [ended], now)
+            ended = outcome_in(delivery, index, status, text.encode())
+            self._results.end(call, segment, [ended], now)
 
     def lost(self, container: Container, reason: str, now: float, excess: MemoryExcess | None = None) -> None:
         """A container is gone: what it had started is re-run or blamed, what it had not started is just requeued.
@@ -224,7 +230,7 @@ class Settler:
             if excess is not None:
                 self._outgrown(delivery, excess, now, was_alone=was_alone, is_head=is_head, lost=reason)
                 continue
-            positions = sorted(delivery.open - delivery.void)
+            positions = sorted(delivery.open - delivery.revoked)
             blamed = [] if container.crash_expected else self._suspects(delivery, positions, is_head=is_head)
             for position in blamed:
                 call, segment, index = delivery.locate(position)
@@ -237,8 +243,8 @@ class Settler:
                         f"input {index} was running in {crashes} containers when they died (the last: {reason}); it is "
                         f"not tried again (poison_crashes_max = {limit})"
                     )
-                    ended = settled_in(delivery, index, INTERNAL_FAILURE, text.encode())
-                    self._results.settle(call, segment, [ended], now)
+                    ended = outcome_in(delivery, index, INTERNAL_FAILURE, text.encode())
+                    self._results.end(call, segment, [ended], now)
                 else:
                     self._record_attempt(call, index, 0.0)
             suspicious = bool(blamed) or (is_head and not container.crash_expected)
@@ -254,13 +260,13 @@ class Settler:
         raised. Of several, nobody knows how much each used, or whether all of them would fit one by one: each runs
         again by itself at no cost, after which there is one suspect. Of a serial queue only the head has begun.
         """
-        positions = sorted(delivery.open - delivery.void)
+        positions = sorted(delivery.open - delivery.revoked)
         if was_alone and positions:
             [position] = positions
             call, _, index = delivery.locate(position)
             call.add_running(-1)
             delivery.open.discard(position)
-            call.diary.note(now, What.OUTGREW, index, 1, delivery.container.id, str(excess))
+            call.history.note(now, EventKind.OUTGREW, index, 1, delivery.container.id, str(excess))
             text = _describe_excess(excess, delivery.container.spec.resources)
             self.fail_attempt(delivery, position, OUT_OF_MEMORY, f"input {index}: {text}", now)
             positions = []
@@ -272,13 +278,13 @@ class Settler:
         for position in sorted(delivery.open):
             call, segment, index = delivery.locate(position)
             del self._state.leases[call.id]
-            if position not in delivery.void:
+            if position not in delivery.revoked:
                 call.add_running(-1)
                 text = f"its container is gone: {reason}; a request is not run twice"
-                ended = settled_in(delivery, index, status, text.encode())
-                self._results.settle(call, segment, [ended], now)
+                ended = outcome_in(delivery, index, status, text.encode())
+                self._results.end(call, segment, [ended], now)
         delivery.open.clear()
-        delivery.void.clear()
+        delivery.revoked.clear()
 
     @staticmethod
     def _suspects(delivery: Delivery, positions: list[int], *, is_head: bool) -> list[int]:
@@ -324,12 +330,12 @@ class Settler:
                 last.last += 1
             else:
                 runs.append(Span(call, segment, index, index + 1, queued_at=now, alone=alone))
-        what = What.LOST if lost else What.RECLAIMED
+        what = EventKind.LOST if lost else EventKind.RECLAIMED
         for span in runs:
             span.call.pool.backlog.put_back(span)
             if lost:
                 span.call.pool.measures.lost += len(span)
-            span.call.diary.note(now, what, span.first, len(span), delivery.container.id, lost)
+            span.call.history.note(now, what, span.first, len(span), delivery.container.id, lost)
         self._close_if_empty(delivery, now)
 
     # ------------------------------------------------------------ inside
@@ -365,7 +371,7 @@ class Settler:
         call.add_pending(1)
         call.pool.backlog.delay(span, now + delay)
         call.pool.arm("retry", now + delay)
-        call.diary.note(now, What.RETRIED, index, 1, "", now + delay)
+        call.history.note(now, EventKind.RETRIED, index, 1, "", now + delay)
         call.pool.measures.retried += 1
         self._record_attempt(call, index, now + delay)
         return True
@@ -417,20 +423,20 @@ def _describe_excess(excess: MemoryExcess, resources: Resources) -> str:
     )
 
 
-def settled_in(
+def outcome_in(
     delivery: Delivery, index: int, status: OutputStatus, payload: bytes, *, has_blob: bool = False
-) -> Settled:
+) -> Outcome:
     """Return how an input has ended that a container had."""
-    return Settled(index, status, payload, has_blob, delivery.at, delivery.container.id)
+    return Outcome(index, status, payload, has_blob, delivery.at, delivery.container.id)
 
 
-def _runs(container: Container, message: Completed) -> list[tuple[Call, Run]] | None:
+def _runs(container: Container, message: Completed) -> list[tuple[Call, SucceededRun]] | None:
     """Return in runs what a container has done; None if some of that was not open, or it is of more than one call."""
-    runs: list[tuple[Call, Run]] = []
+    runs: list[tuple[Call, SucceededRun]] = []
     upto: dict[int, int] = {}  # by delivery: nothing is to be counted twice
     for delivery_id, position, count in message.parts:
         delivery = container.deliveries.get(delivery_id)
-        if delivery is None or delivery.void or delivery.mode == LEASE or position < upto.get(delivery_id, 0):
+        if delivery is None or delivery.revoked or delivery.mode == LEASE or position < upto.get(delivery_id, 0):
             return None
         upto[delivery_id] = position + count
         if not delivery.open.issuperset(range(position, position + count)):
@@ -438,5 +444,5 @@ def _runs(container: Container, message: Completed) -> list[tuple[Call, Run]] | 
         for part, first, many in delivery.runs(position, count):
             if runs and part.call is not runs[0][0]:
                 return None
-            runs.append((part.call, Run(part.segment, first, many, delivery.at)))
+            runs.append((part.call, SucceededRun(part.segment, first, many, delivery.at)))
     return runs

@@ -9,7 +9,7 @@ import math
 
 from swell.engine.state.container import LEASE, Container, Delivery, Lease
 from swell.engine.state.engine_state import EngineState
-from swell.engine.state.history import What
+from swell.engine.state.history import EventKind
 from swell.engine.state.pool import Pool
 from swell.engine.state.span import Part
 from swell.model import CallKind
@@ -175,7 +175,7 @@ class Dispatcher:
             call = part.call
             call.add_pending(-part.count)
             call.add_running(part.count)
-            call.diary.note(now, What.DELIVERED, part.first, part.count, container.id)
+            call.history.note(now, EventKind.DELIVERED, part.first, part.count, container.id)
             if call.stored:
                 pool.note_thin(call)
         container.deliveries[delivery.id] = delivery

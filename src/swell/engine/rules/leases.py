@@ -6,7 +6,7 @@ how inputs are placed.
 
 from __future__ import annotations
 
-from swell.engine.rules.completion import Settler
+from swell.engine.rules.completion import Completion
 from swell.engine.rules.scale import Scaler
 from swell.engine.state.container import Container
 from swell.engine.state.engine_state import EngineState
@@ -21,9 +21,9 @@ _ENDS = frozenset(int(status) for status in (OutputStatus.SUCCESS, OutputStatus.
 class Leases:
     """Ends leases."""
 
-    def __init__(self, state: EngineState, settler: Settler, scaler: Scaler) -> None:
+    def __init__(self, state: EngineState, completion: Completion, scaler: Scaler) -> None:
         self._state = state
-        self._settler = settler
+        self._completion = completion
         self._scaler = scaler
 
     def release(self, client: int, message: Release, now: float) -> None:
@@ -32,14 +32,14 @@ class Leases:
         if lease is None or lease.client != client:
             return
         status = OutputStatus(message.status) if message.status in _ENDS else OutputStatus.FAILURE
-        self._settler.released(message.call_id, lease, status, message.busy_s, now)
+        self._completion.released(message.call_id, lease, status, message.busy_s, now)
         self._may_leave(lease.delivery.container, now)
 
     def client_gone(self, client: int, now: float) -> None:
         """An edge is gone, and its connections with it: nothing runs of what it had leased."""
         for call_id, lease in [(call_id, lease) for call_id, lease in self._state.leases.items()]:
             if lease.client == client:
-                self._settler.freed(call_id, lease, now)
+                self._completion.freed(call_id, lease, now)
                 self._may_leave(lease.delivery.container, now)
 
     def _may_leave(self, container: Container, now: float) -> None:

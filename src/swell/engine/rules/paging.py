@@ -20,14 +20,14 @@ from swell.engine.events import (
     SendRecorded,
     SpansLoaded,
 )
-from swell.engine.rules.results import Results
+from swell.engine.rules.results import ResultPublisher
 from swell.engine.rules.unchanged import answer
 from swell.engine.state.call import Call
 from swell.engine.state.engine_state import EngineState
-from swell.engine.state.history import What
+from swell.engine.state.history import EventKind
 from swell.engine.state.pool import Pool
 from swell.engine.state.span import Segment, Span
-from swell.engine.views.explain import Stories, call_and_index
+from swell.engine.views.explain import Explainer, call_and_index
 from swell.errors import ConnectionError, NotFoundError, OutputExpiredError, ServiceError, to_wire
 from swell.model import CallKind
 from swell.records import CallGrown, LoadedCall, LoadedSpans, SpanRecord, StoredCall, Window
@@ -42,7 +42,7 @@ Hear = Callable[[int, Message, bytes, float], None]  #: handles what a client sa
 class Pager:
     """Keeps the window of each pool filled, and fetches what clients ask about."""
 
-    def __init__(self, state: EngineState, results: Results) -> None:
+    def __init__(self, state: EngineState, results: ResultPublisher) -> None:
         self._state = state
         self._results = results
         self._questions: dict[str, list[tuple[int, Message, bytes]]] = {}  # by call
@@ -56,12 +56,12 @@ class Pager:
         self._read_calls(pool)
         for call in list(pool.thin.values()) or _held_up(pool):
             room = self._room(pool)
-            if not call.loading and (room or not call.at_hand):
+            if not call.loading and (room or not call.in_memory):
                 call.loading = True
                 pool.reads += 1
                 pool.is_turn_of_calls |= not room  # or they would wait until this call ends
                 most = self._state.settings.backlog_inputs_max
-                window = Window(max(most - call.at_hand, most // 2), room or 1)
+                window = Window(max(most - call.in_memory, most // 2), room or 1)
                 self._state.emit(LoadSpans(call.id, call.tail, window))
 
     def _read_calls(self, pool: Pool) -> None:
@@ -136,7 +136,7 @@ class Pager:
         pool.stored_calls -= 1
         pool.stored_inputs -= call.pending
         state.enroll(call)
-        call.diary.note(stored.opened_at, What.STORED, 0, stored.accepted)
+        call.history.note(stored.opened_at, EventKind.STORED, 0, stored.accepted)
         if not stored.sealed:
             # Whoever fed it is gone with a former server; what was accepted is all there will be.
             state.persist(CallGrown(call.id, call.accepted, sealed=True))
@@ -181,7 +181,7 @@ class Pager:
         for first, last in waiting:
             for start, stop, until in _pieces(first, last, call.held_until):
                 span = Span(call, segment, start, stop, queued_at=now)
-                call.diary.note(now, What.LOADED, start, stop - start)
+                call.history.note(now, EventKind.LOADED, start, stop - start)
                 if until > now:
                     pool.backlog.delay(span, until)
                     pool.arm("retry", until)
@@ -281,7 +281,7 @@ class Pager:
     def _tell_story(self, client: int, message: AskStory, call: StoredCall) -> None:
         _, index = call_and_index(message.about)
         if index is None:
-            self._state.send_to_client(client, Stories.from_store(message.request, call, None, None))
+            self._state.send_to_client(client, Explainer.from_store(message.request, call, None, None))
         else:
             self._state.emit(ReadTrace(client, message.request, call, index))
 

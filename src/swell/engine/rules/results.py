@@ -13,20 +13,20 @@ from msgspec import Struct
 from swell.engine.events import DropBlobs, SendRecorded, SendToClient
 from swell.engine.state.call import Call
 from swell.engine.state.engine_state import EngineState
-from swell.engine.state.history import What
+from swell.engine.state.history import EventKind
 from swell.engine.state.pool import Pool
 from swell.engine.state.span import Segment, Span
 from swell.model import OutputStatus
 from swell.records import CallEnded, OutputsRecord, SpansDone, Trace
 from swell.wire.messages import Outputs
 
-__all__ = ["Results", "Settled"]
+__all__ = ["Outcome", "ResultPublisher"]
 
 SUCCESS = OutputStatus.SUCCESS
 ALIKE_BYTES_MAX = 1 << 20  #: of equal results in one message: they are one record, however many they are
 
 
-class Settled(Struct, frozen=True, gc=False):
+class Outcome(Struct, frozen=True, gc=False):
     """How one input has ended."""
 
     index: int
@@ -37,7 +37,7 @@ class Settled(Struct, frozen=True, gc=False):
     container_id: str = ""
 
 
-class Run(Struct, frozen=True, gc=False):
+class SucceededRun(Struct, frozen=True, gc=False):
     """Consecutive inputs of one segment that left together and have all succeeded."""
 
     segment: Segment
@@ -46,7 +46,7 @@ class Run(Struct, frozen=True, gc=False):
     delivered_at: float
 
 
-class Results:
+class ResultPublisher:
     """Ends inputs."""
 
     def __init__(self, state: EngineState) -> None:
@@ -54,28 +54,28 @@ class Results:
 
     # ------------------------------------------------------------ inputs one by one
 
-    def settle(self, call: Call, segment: Segment, settled: Sequence[Settled], now: float) -> None:
-        """End inputs that no container holds (they were pending, or are void where they run)."""
-        self.publish(call, settled, now)
-        self.done(call, segment, [entry.index for entry in settled], now)
+    def end(self, call: Call, segment: Segment, outcomes: Sequence[Outcome], now: float) -> None:
+        """End inputs that no container holds (they were pending, or are revoked where they run)."""
+        self.publish(call, outcomes, now)
+        self.done(call, segment, [outcome.index for outcome in outcomes], now)
 
-    def noted(self, call: Call, segment: Segment, settled: Settled, now: float) -> None:
+    def end_silently(self, call: Call, segment: Segment, outcome: Outcome, now: float) -> None:
         """End an input whose caller has seen its end before we heard of it."""
-        self._note(call, settled, now)
-        self.done(call, segment, (settled.index,), now)
+        self._note(call, outcome, now)
+        self.done(call, segment, (outcome.index,), now)
 
     def succeeded(
-        self, call: Call, runs: Sequence[Run], message: Outputs, payload: bytes, container_id: str, now: float
+        self, call: Call, runs: Sequence[SucceededRun], message: Outputs, payload: bytes, container_id: str, now: float
     ) -> None:
         """End runs of inputs that all succeeded, each at the cost of one; `message` carries the results of all."""
         for run in runs:
-            call.diary.note(now, What.SUCCEEDED, run.first, run.count, container_id)
+            call.history.note(now, EventKind.SUCCEEDED, run.first, run.count, container_id)
             call.pool.measures.ended[SUCCESS] += run.count
         if call.kind.is_async:
             at = 0
             for run in runs:
                 ends, part, blobs = _items(message, payload, at, run.count)
-                trace = Trace(call.diary.opened_at, run.delivered_at, now, container_id)
+                trace = Trace(call.history.opened_at, run.delivered_at, now, container_id)
                 self._record(call, OutputsRecord(call.id, run.first, run.count, ends, part, [], blobs, trace))
                 at += run.count
         else:
@@ -102,8 +102,8 @@ class Results:
             if call.kind.is_async:
                 self.done(call, span.segment, indexes, now)
             else:
-                settled = [Settled(index, status, payload) for index in indexes]
-                self.settle(call, span.segment, settled, now)
+                outcomes = [Outcome(index, status, payload) for index in indexes]
+                self.end(call, span.segment, outcomes, now)
         if call.stored:
             self._end_stored(call, status, payload, now)
         self._state.mark_dirty(call.pool)
@@ -134,7 +134,7 @@ class Results:
     def _write_alike(
         self, call: Call, first: int, count: int, status: OutputStatus, payload: bytes, now: float
     ) -> OutputsRecord:
-        call.diary.note(now, What.FAILED, first, count, "", status)
+        call.history.note(now, EventKind.FAILED, first, count, "", status)
         call.pool.measures.ended[status] += count
         failures = [(0, int(status))] if status is not SUCCESS else []
         record = OutputsRecord(call.id, first, count, [], payload, failures, [], Trace(now, None, now))
@@ -143,22 +143,22 @@ class Results:
 
     # ------------------------------------------------------------ inside
 
-    def publish(self, call: Call, settled: Sequence[Settled], now: float) -> None:
+    def publish(self, call: Call, outcomes: Sequence[Outcome], now: float) -> None:
         """Tell some results of one call, or write them down."""
-        for entry in settled:
-            self._note(call, entry, now)
+        for outcome in outcomes:
+            self._note(call, outcome, now)
         if call.kind.is_async:
-            for run in _runs(settled):
-                trace = Trace(call.diary.opened_at, run[0].delivered_at, now, run[0].container_id)
+            for run in _runs(outcomes):
+                trace = Trace(call.history.opened_at, run[0].delivered_at, now, run[0].container_id)
                 self._record(call, _as_record(call.id, run, trace))
         else:
-            self._state.send_to_client(call.client, *_as_outputs(call.id, settled))
+            self._state.send_to_client(call.client, *_as_outputs(call.id, outcomes))
 
     @staticmethod
-    def _note(call: Call, entry: Settled, now: float) -> None:
-        what = What.SUCCEEDED if entry.status is SUCCESS else What.FAILED
-        call.diary.note(now, what, entry.index, 1, entry.container_id, entry.status)
-        call.pool.measures.ended[entry.status] += 1
+    def _note(call: Call, outcome: Outcome, now: float) -> None:
+        what = EventKind.SUCCEEDED if outcome.status is SUCCESS else EventKind.FAILED
+        call.history.note(now, what, outcome.index, 1, outcome.container_id, outcome.status)
+        call.pool.measures.ended[outcome.status] += 1
 
     def _record(self, call: Call, record: OutputsRecord) -> None:
         """Write results down, and tell those who watch for them."""
@@ -198,8 +198,8 @@ class Results:
             if call.kind.is_async:
                 self._state.persist(CallEnded(call.id, call.accepted, now))
                 self._note_end(call)
-            call.diary.ended_at, call.diary.num_inputs = now, call.accepted
-            self._state.diaries.keep_call(call.diary)
+            call.history.ended_at, call.history.num_inputs = now, call.accepted
+            self._state.histories.keep_call(call.history)
             self._state.unbind(call)
             self._state.mark_dirty(call.pool)  # its pool may have waited for this
 
@@ -221,21 +221,21 @@ def _items(of: Outputs | OutputsRecord, payload: bytes, at: int, count: int) -> 
     return [end - base for end in own], payload[base : own[-1]], [i - at for i in blobs if at <= i < at + count]
 
 
-def _as_outputs(call_id: str, settled: Sequence[Settled]) -> tuple[Outputs, bytes]:
+def _as_outputs(call_id: str, outcomes: Sequence[Outcome]) -> tuple[Outputs, bytes]:
     """Return the message and payload that carry some results of one call."""
     parts: list[tuple[int, int]] = []
     ends: list[int] = []
     size = 0
-    for entry in settled:
-        if parts and parts[-1][0] + parts[-1][1] == entry.index:
+    for outcome in outcomes:
+        if parts and parts[-1][0] + parts[-1][1] == outcome.index:
             parts[-1] = (parts[-1][0], parts[-1][1] + 1)
         else:
-            parts.append((entry.index, 1))
-        size += len(entry.payload)
+            parts.append((outcome.index, 1))
+        size += len(outcome.payload)
         ends.append(size)
-    failures = [(i, int(entry.status)) for i, entry in enumerate(settled) if entry.status is not SUCCESS]
-    blobs = [i for i, entry in enumerate(settled) if entry.has_blob]
-    return Outputs(call_id, parts, ends, failures, blobs), b"".join(entry.payload for entry in settled)
+    failures = [(i, int(outcome.status)) for i, outcome in enumerate(outcomes) if outcome.status is not SUCCESS]
+    blobs = [i for i, outcome in enumerate(outcomes) if outcome.has_blob]
+    return Outputs(call_id, parts, ends, failures, blobs), b"".join(outcome.payload for outcome in outcomes)
 
 
 def _joined(spans: Iterable[Span]) -> list[tuple[int, int]]:
@@ -249,19 +249,19 @@ def _joined(spans: Iterable[Span]) -> list[tuple[int, int]]:
     return runs
 
 
-def _runs(settled: Sequence[Settled]) -> list[list[Settled]]:
+def _runs(outcomes: Sequence[Outcome]) -> list[list[Outcome]]:
     """Return results in runs of consecutive inputs that left together."""
-    runs: list[list[Settled]] = []
-    for entry in settled:
+    runs: list[list[Outcome]] = []
+    for outcome in outcomes:
         before = runs[-1][-1] if runs else None
-        if before is not None and before.index + 1 == entry.index and before.delivered_at == entry.delivered_at:
-            runs[-1].append(entry)
+        if before is not None and before.index + 1 == outcome.index and before.delivered_at == outcome.delivered_at:
+            runs[-1].append(outcome)
         else:
-            runs.append([entry])
+            runs.append([outcome])
     return runs
 
 
-def _as_record(call_id: str, run: Sequence[Settled], trace: Trace) -> OutputsRecord:
+def _as_record(call_id: str, run: Sequence[Outcome], trace: Trace) -> OutputsRecord:
     outputs, payload = _as_outputs(call_id, run)
     return OutputsRecord(call_id, run[0].index, len(run), outputs.ends, payload, outputs.failures, outputs.blobs, trace)
 

@@ -1,6 +1,6 @@
 """Containers to plans: starts and stops what the autoscaler wants, within what the nodes can hold and bear.
 
-This module must not know inputs one by one; what a lost container held is `settle`'s business.
+This module must not know inputs one by one; what a lost container held is the business of `completion`.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from swell.engine.events import KillContainer, LookAtNodes, NodesObserved, StartContainer
-from swell.engine.rules.completion import Settler
-from swell.engine.rules.results import Results
+from swell.engine.rules.completion import Completion
+from swell.engine.rules.results import ResultPublisher
 from swell.engine.state.container import Container
 from swell.engine.state.engine_state import EngineState, KnownNode
 from swell.engine.state.pool import STARTING, Pool
@@ -28,9 +28,9 @@ START_BACKOFF_MAX_S = 60.0
 class Scaler:
     """Keeps the number of containers of each pool at its plan."""
 
-    def __init__(self, state: EngineState, settler: Settler, results: Results) -> None:
+    def __init__(self, state: EngineState, completion: Completion, results: ResultPublisher) -> None:
         self._state = state
-        self._settler = settler
+        self._completion = completion
         self._results = results
         self._look_due = 0.0
         self._look_wanted = False
@@ -329,7 +329,7 @@ class Scaler:
             container.become(ContainerState.STOPPED if container.crash_expected else ContainerState.FAILED)
         else:
             container.become(ContainerState.STOPPED if container.crash_expected else ContainerState.LOST)
-        self._settler.lost(container, reason, now, excess)
+        self._completion.lost(container, reason, now, excess)
         pool.gone(container)
         del state.containers[container.id]
         state.release(container)
@@ -356,7 +356,7 @@ class Scaler:
             container.state.value,
             container.version,
         )
-        self._state.diaries.keep_container(record)
+        self._state.histories.keep_container(record)
         if pool.app.kind.is_lasting:
             self._state.persist(record)
 

@@ -9,7 +9,7 @@ import base64
 import hashlib
 
 from swell.engine.events import LogNotice
-from swell.engine.rules.admission import Intake
+from swell.engine.rules.admission import Admission
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.pool import Pool
 from swell.model import CallKind
@@ -25,9 +25,9 @@ NOBODY = 0  #: the client that no client is
 class Schedules:
     """Knows what is due, and spawns it."""
 
-    def __init__(self, state: EngineState, intake: Intake) -> None:
+    def __init__(self, state: EngineState, admission: Admission) -> None:
         self._state = state
-        self._intake = intake
+        self._admission = admission
 
     def begin(self, pool: Pool) -> None:
         """Have a function run by itself from its deployment on, if it is to."""
@@ -58,7 +58,7 @@ class Schedules:
         opened = OpenCall(call_id, pool.id, "", CallKind.SPAWN, [len(NO_ARGUMENTS)], sealed=True)
         if self._state.store_trouble:
             self._remark(pool, f"a scheduled run was skipped: {self._state.store_trouble}")
-        elif not self._intake.begin(pool, NOBODY, opened, NO_ARGUMENTS, now):
+        elif not self._admission.begin(pool, NOBODY, opened, NO_ARGUMENTS, now):
             self._remark(pool, "a scheduled run was skipped: too many inputs wait already")
         self._state.keep(pool)
 

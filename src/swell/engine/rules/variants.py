@@ -37,7 +37,7 @@ from collections.abc import Collection
 
 from msgspec.structs import replace
 
-from swell.engine.rules.admission import Intake
+from swell.engine.rules.admission import Admission
 from swell.engine.rules.apps import Apps
 from swell.engine.state.app import App
 from swell.engine.state.engine_state import EngineState
@@ -54,10 +54,10 @@ __all__ = ["Variants", "base_id", "pinned_key"]
 class Variants:
     """Makes variants, puts them away, and brings them back."""
 
-    def __init__(self, state: EngineState, apps: Apps, intake: Intake) -> None:
+    def __init__(self, state: EngineState, apps: Apps, admission: Admission) -> None:
         self._state = state
         self._apps = apps
-        self._intake = intake
+        self._admission = admission
 
     # ------------------------------------------------------------ asking for one
 
@@ -77,12 +77,12 @@ class Variants:
             pool = self._of_request(message, client, now) if message.parameters else self._awake(message, client, now)
         except Error as error:
             if not message.resent:  # else the call may have begun, and ended, when there was such a variant
-                self._intake.refuse(client, message.call_id, 0, error)
+                self._admission.refuse(client, message.call_id, 0, error)
                 return
             pool = None
         if pool is not None:
             message = replace(message, function_id=pool.id, parameters=b"")
-        self._intake.open(client, message, payload, now)  # which says what is wrong, if there is no such pool
+        self._admission.open(client, message, payload, now)  # which says what is wrong, if there is no such pool
 
     def wake(self, client: int, request: int, function_id: str, now: float) -> bool:
         """Bring a function back that a program names, if it is put away; False after telling why it cannot be had."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from swell.engine.state.history import CallDiary
+from swell.engine.state.history import CallHistory
 from swell.model import CallKind
 
 if TYPE_CHECKING:
@@ -41,10 +41,10 @@ class Call:
         "cancelled",
         "client",
         "crashes",
-        "diary",
         "done",
         "failures",
         "held_until",
+        "history",
         "id",
         "kind",
         "loading",
@@ -80,7 +80,7 @@ class Call:
         self.streams: dict[int, Stream] = {}  #: index -> what a generator has yielded
         self.watchers: list[Watcher] = []
         self.trace: dict[str, str] = {}  #: the trace context of its caller; lost when it is read back from the store
-        self.diary = CallDiary(call_id, pool.id, pool.label, kind, parent=parent, opened_at=opened_at)
+        self.history = CallHistory(call_id, pool.id, pool.label, kind, parent=parent, opened_at=opened_at)
         self.sequence = 0  #: of a spawned call: its place among them
         self.stored = 0  #: inputs that wait and are not in memory
         self.tail = 0  #: no input from this index on is in memory
@@ -108,7 +108,7 @@ class Call:
         self.pool.done += count
 
     @property
-    def at_hand(self) -> int:
+    def in_memory(self) -> int:
         """How many of the inputs that wait are in memory."""
         return self.pending - self.stored
 

@@ -132,8 +132,8 @@ def _check_places(state: EngineState, pool: Pool, somewhere: Places) -> None:
     for container in pool.containers.values():
         for delivery in container.deliveries.values():
             assert delivery.open, f"{container.id}: empty delivery kept"
-            assert delivery.void <= delivery.open, f"{container.id}: void position is not open"
-            for position in delivery.open - delivery.void:
+            assert delivery.revoked <= delivery.open, f"{container.id}: a revoked position is not open"
+            for position in delivery.open - delivery.revoked:
                 call, _, index = delivery.locate(position)
                 somewhere.add((call.id, index))
                 counted += 1
@@ -148,7 +148,7 @@ def _check_pool(state: EngineState, pool: Pool) -> None:
     assert min(pool.stored_calls, pool.stored_inputs) >= 0, f"{pool.id}: negative count of what is in the store"
     for call in pool.spawned.values():
         assert state.calls.get(call.id) is call, f"{call.id}: spawned, in memory, and forgotten"
-        thin = call.stored and call.at_hand < state.settings.backlog_inputs_max // 2
+        thin = call.stored and call.in_memory < state.settings.backlog_inputs_max // 2
         assert not thin or call.id in pool.thin, f"{call.id}: nobody reads on"
     assert pool.reads == sum(call.loading for call in pool.spawned.values()), f"{pool.id}: count of reads is off"
     _check_bytes(pool)
@@ -176,7 +176,7 @@ def _check_bytes(pool: Pool) -> None:
             segments[id(span.segment)] = span.segment
     for container in pool.containers.values():
         for delivery in container.deliveries.values():
-            for position in delivery.open - delivery.void:
+            for position in delivery.open - delivery.revoked:
                 call, segment, _ = delivery.locate(position)
                 if call.kind.is_async:
                     segments[id(segment)] = segment
@@ -192,10 +192,10 @@ def _check_container(pool: Pool, container: Container) -> None:
         assert state is ContainerState.READY, f"{name}: listed ready, but is {state}"
         assert not container.killed, f"{name}: listed ready, but is being killed"
         assert (name in pool.idle) is (not container.deliveries), f"{name}: idle or not?"
-    # Inputs that are void but still run keep their slot until the container answers.
+    # Inputs that are revoked but still run keep their slot until the container answers.
     assert container.slots_used <= container.spec.concurrency.max_inputs, f"{name}: slots overspent"
     if container.exclusive:
-        inputs = sum(len(delivery.open) - len(delivery.void) for delivery in container.deliveries.values())
+        inputs = sum(len(delivery.open) - len(delivery.revoked) for delivery in container.deliveries.values())
         assert inputs <= 1, f"{name}: a suspect has company"
     if container.spec.batching:
         for delivery in container.deliveries.values():

@@ -22,11 +22,11 @@ LEASE = "lease"
 class Delivery:
     """Inputs handed to a container in one message. Its id fences: an answer for a delivery that is gone is ignored.
 
-    `open` holds the positions the container still has; those of them in `void` are settled already (cancelled, timed
+    `open` holds the positions the container still has; those of them in `revoked` have ended already (cancelled, timed
     out): their answer frees the slot and is otherwise ignored.
     """
 
-    __slots__ = ("at", "container", "id", "mode", "open", "parts", "since", "void")
+    __slots__ = ("at", "container", "id", "mode", "open", "parts", "revoked", "since")
 
     def __init__(self, delivery_id: int, container: Container, mode: str, parts: list[Part], since: float) -> None:
         self.id = delivery_id
@@ -34,7 +34,7 @@ class Delivery:
         self.mode = mode
         self.parts = parts
         self.open = set(range(sum(part.count for part in parts)))
-        self.void: set[int] = set()
+        self.revoked: set[int] = set()
         self.at = since  #: when it was sent
         self.since = since  #: when the input it executes (serial) or all inputs (otherwise) began
 
@@ -149,7 +149,7 @@ class Container:
     @property
     def executing(self) -> int:
         """Inputs it has that are still wanted."""
-        return sum(len(delivery.open) - len(delivery.void) for delivery in self.deliveries.values())
+        return sum(len(delivery.open) - len(delivery.revoked) for delivery in self.deliveries.values())
 
     @property
     def slots_used(self) -> int:

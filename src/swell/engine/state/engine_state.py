@@ -14,8 +14,8 @@ from swell.engine.events import Effect, Persist, SendToClient, SendToContainer
 from swell.engine.state.app import App
 from swell.engine.state.call import Call
 from swell.engine.state.container import Container, Lease
-from swell.engine.state.history import Diaries
-from swell.engine.state.measures import Former
+from swell.engine.state.history import Histories
+from swell.engine.state.measures import RetiredMetrics
 from swell.engine.state.pool import Pool
 from swell.engine.state.public_variants import PublicVariants
 from swell.model import AutoscalerSettings, CallKind, Node
@@ -27,7 +27,7 @@ from swell.wire.web import EdgeUp
 
 __all__ = ["EngineState", "KnownNode"]
 
-FORMER_MAX = 1_000  #: names of functions of which it is known what was counted of their former pools
+RETIRED_METRICS_MAX = 1_000  #: names of functions of which it is known what was counted of their former pools
 
 
 class KnownNode:
@@ -74,9 +74,9 @@ class EngineState:
         self.edges: dict[int, EdgeUp] = {}  #: by client; the latest last
         self.routes_changed = False  #: there may be other web functions than before
         self.app_names: dict[str, str] = {}  #: ids of deployed apps by name
-        self.diaries = Diaries()
+        self.histories = Histories()
         self.ended = 0  #: inputs that have ended in pools that are gone
-        self.former: dict[tuple[str, str], Former] = {}  #: by app and function; the latest last
+        self.retired_metrics: dict[tuple[str, str], RetiredMetrics] = {}  #: by app and function; the latest last
         self.asked: dict[str, bool] = {}  #: calls that are being read from the store -> did they end meanwhile?
         self.is_stopping = False  #: the server is to end; what lasts goes on with the next one
         self.store_trouble = ""  #: why nothing more can be written down
@@ -242,11 +242,11 @@ class EngineState:
     def _keep_counts(self, pool: Pool) -> None:
         """Keep what was counted of a pool that is gone: others may have its name, and their sum must not fall."""
         name = (pool.app.name, pool.spec.name)
-        former = self.former[name] = self.former.pop(name, None) or Former()
-        former.accepted += pool.accepted
-        former.add_all(pool.measures)
-        if len(self.former) > FORMER_MAX:
-            del self.former[next(iter(self.former))]
+        retired = self.retired_metrics[name] = self.retired_metrics.pop(name, None) or RetiredMetrics()
+        retired.accepted += pool.accepted
+        retired.add_all(pool.measures)
+        if len(self.retired_metrics) > RETIRED_METRICS_MAX:
+            del self.retired_metrics[next(iter(self.retired_metrics))]
 
     # ------------------------------------------------------------ nodes
 

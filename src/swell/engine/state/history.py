@@ -1,7 +1,7 @@
 """What happened to the inputs of a call, to a container, to a pool: kept while it is recent, so that it can be told.
 
-Entries are made on hot paths, one per span and not per input: bare tuples, put into words only when somebody asks.
-This module must not know why anything happened, or how a story is told.
+Events are noted on hot paths, one per span and not per input: bare tuples, put into words only when somebody asks.
+This module must not know why anything happened, or how it is explained.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import NamedTuple
 from swell.model import CallKind
 from swell.records import ContainerRecord
 
-__all__ = ["CallDiary", "Decision", "Diaries", "Entry", "What", "decisions"]
+__all__ = ["CallHistory", "Decision", "EventKind", "Histories", "HistoryEvent", "decisions"]
 
-ENTRIES_MAX = 512  #: of one call; of very many, those in the middle are given up
+EVENTS_MAX = 512  #: of one call; of very many, those in the middle are given up
 DECISIONS_MAX = 100  #: of one pool
 ENDED_MAX = 2_000  #: calls, and containers, that have ended and are remembered
 
 
-class What(IntEnum):
-    """What can happen to inputs."""
+class EventKind(IntEnum):
+    """Kinds of things that happen to inputs."""
 
     ACCEPTED = 1
     STORED = 2  #: accepted, and left to the store until their turn comes
@@ -36,21 +36,21 @@ class What(IntEnum):
     OUTGREW = 10  #: its container, in which it was alone, used more memory than it may; the detail says how much
 
 
-class Entry(NamedTuple):
+class HistoryEvent(NamedTuple):
     """Something happened to inputs first..first+many-1."""
 
     at: float
-    what: What
+    kind: EventKind
     first: int
     many: int
     container_id: str = ""
     detail: object = None
 
 
-class CallDiary:
+class CallHistory:
     """What happened to the inputs of one call."""
 
-    __slots__ = ("call_id", "ended_at", "entries", "function", "kind", "num_inputs", "opened_at", "parent", "pool_id")
+    __slots__ = ("call_id", "ended_at", "events", "function", "kind", "num_inputs", "opened_at", "parent", "pool_id")
 
     def __init__(
         self, call_id: str, pool_id: str, function: str, kind: CallKind, *, parent: str, opened_at: float
@@ -63,14 +63,16 @@ class CallDiary:
         self.opened_at = opened_at
         self.ended_at: float | None = None
         self.num_inputs = 0  #: known at the end
-        self.entries: list[Entry] = []
+        self.events: list[HistoryEvent] = []
 
-    def note(self, at: float, what: What, first: int, many: int, container_id: str = "", detail: object = None) -> None:
+    def note(
+        self, at: float, kind: EventKind, first: int, many: int, container_id: str = "", detail: object = None
+    ) -> None:
         """Write down that something happened."""
-        entries = self.entries
-        entries.append(Entry(at, what, first, many, container_id, detail))
-        if len(entries) > ENTRIES_MAX:
-            del entries[ENTRIES_MAX // 2 : ENTRIES_MAX * 3 // 4]
+        events = self.events
+        events.append(HistoryEvent(at, kind, first, many, container_id, detail))
+        if len(events) > EVENTS_MAX:
+            del events[EVENTS_MAX // 2 : EVENTS_MAX * 3 // 4]
 
 
 class Decision(NamedTuple):
@@ -88,16 +90,16 @@ def decisions() -> deque[Decision]:
     return deque(maxlen=DECISIONS_MAX)
 
 
-class Diaries:
+class Histories:
     """What has ended lately."""
 
     def __init__(self) -> None:
-        self._calls: dict[str, CallDiary] = {}  # the longest ended first, and so below
+        self._calls: dict[str, CallHistory] = {}  # the longest ended first, and so below
         self._containers: dict[str, ContainerRecord] = {}
 
-    def keep_call(self, diary: CallDiary) -> None:
+    def keep_call(self, history: CallHistory) -> None:
         """Remember a call that has ended, for a while."""
-        self._calls[diary.call_id] = diary
+        self._calls[history.call_id] = history
         if len(self._calls) > ENDED_MAX:
             del self._calls[next(iter(self._calls))]
 
@@ -107,11 +109,11 @@ class Diaries:
         if len(self._containers) > ENDED_MAX:
             del self._containers[next(iter(self._containers))]
 
-    def call(self, call_id: str) -> CallDiary | None:
-        """Return the diary of a call that has ended, if it is still kept."""
+    def call(self, call_id: str) -> CallHistory | None:
+        """Return the history of a call that has ended, if it is still kept."""
         return self._calls.get(call_id)
 
-    def calls(self) -> Iterator[CallDiary]:
+    def calls(self) -> Iterator[CallHistory]:
         """Yield the calls that have ended and are still remembered, the latest first."""
         yield from reversed(self._calls.values())
 

@@ -7,7 +7,7 @@ from collections import Counter
 
 from swell.wire.stats import BOUNDS_S, Counted, Times
 
-__all__ = ["Former", "Histogram", "Measures"]
+__all__ = ["Histogram", "Measures", "RetiredMetrics"]
 
 
 class Histogram:
@@ -75,7 +75,7 @@ class Measures:
         )
 
 
-class Former(Measures):
+class RetiredMetrics(Measures):
     """What was counted of pools of one name that are gone."""
 
     __slots__ = ("accepted",)

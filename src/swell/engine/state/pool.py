@@ -210,7 +210,7 @@ class Pool:
 
     def note_thin(self, call: Call) -> None:
         """Have more of a spawned call read back, if little of it is left in memory."""
-        if call.stored and call.at_hand < self._settings.backlog_inputs_max // 2:
+        if call.stored and call.in_memory < self._settings.backlog_inputs_max // 2:
             self.thin[call.id] = call
 
     @property

@@ -1,7 +1,7 @@
 """Why something is where it is: what happened to an input, a call, a container or a function, put into words.
 
-Told from diaries while they are kept. The parts of a story follow each other without a gap, so that they add up to the
-whole. Nothing here changes anything; this module must not know how a story is shown.
+Told from histories while they are kept. The parts of a story follow each other without a gap, so that they add up to
+the whole. Nothing here changes anything; this module must not know how a story is shown.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from collections.abc import Iterable, Iterator
 
 from swell.bounds import whole_number
 from swell.engine.state.engine_state import EngineState
-from swell.engine.state.history import CallDiary, Decision, Entry, What
+from swell.engine.state.history import CallHistory, Decision, EventKind, HistoryEvent
 from swell.engine.state.pool import Pool
 from swell.model import OutputStatus
 from swell.records import StoredCall, Trace
 from swell.wire.queries import Story, StoryLine, StoryPart
 
-__all__ = ["Stories", "call_and_index"]
+__all__ = ["Explainer", "call_and_index"]
 
 LINES_MAX = 200  #: of one story; of very many the first and the last are told
 
-_ENDS = (What.SUCCEEDED, What.FAILED)
+_ENDS = (EventKind.SUCCEEDED, EventKind.FAILED)
 
 
-class Stories:
+class Explainer:
     """Tells what has happened."""
 
     def __init__(self, state: EngineState) -> None:
@@ -35,16 +35,16 @@ class Stories:
             return self._container(request, about, now)
         if about.startswith(("fc-", "in-")):
             call_id, index = call_and_index(about)
-            diary = self._diary(call_id)
-            if diary is None:
+            history = self._history(call_id)
+            if history is None:
                 return None
-            return self._call(request, diary, now) if index is None else self._input(request, diary, index, now)
+            return self._call(request, history, now) if index is None else self._input(request, history, index, now)
         pool = self._pool(about)
         return None if pool is None else _function(request, pool, now)
 
-    def _diary(self, call_id: str) -> CallDiary | None:
+    def _history(self, call_id: str) -> CallHistory | None:
         call = self._state.calls.get(call_id)
-        return self._state.diaries.call(call_id) if call is None else call.diary
+        return self._state.histories.call(call_id) if call is None else call.history
 
     def _pool(self, about: str) -> Pool | None:
         found = self._state.pools.get(about)
@@ -55,39 +55,41 @@ class Stories:
 
     # ------------------------------------------------------------ an input
 
-    def _input(self, request: int, diary: CallDiary, index: int, now: float) -> Story | None:
-        entries = [entry for entry in diary.entries if entry.first <= index < entry.first + entry.many]
-        if not entries:
+    def _input(self, request: int, history: CallHistory, index: int, now: float) -> Story | None:
+        events = [event for event in history.events if event.first <= index < event.first + event.many]
+        if not events:
             return None
-        ended = entries[-1].what in _ENDS
-        until = entries[-1].at if ended else now
+        ended = events[-1].kind in _ENDS
+        until = events[-1].at if ended else now
         parts: list[StoryPart] = []
-        for entry, following in zip(entries, [*entries[1:], None], strict=True):
-            if entry.what not in _ENDS:
-                parts += self._stretch(diary, entry, following, until if following is None else following.at)
-        before, decisions = self._decisions(diary, entries[0].at, until)
-        lines = [*before, *(StoryLine(entry.at, self._words(entry)) for entry in entries), *decisions]
+        for event, following in zip(events, [*events[1:], None], strict=True):
+            if event.kind not in _ENDS:
+                parts += self._stretch(history, event, following, until if following is None else following.at)
+        before, decisions = self._decisions(history, events[0].at, until)
+        lines = [*before, *(StoryLine(event.at, self._words(event)) for event in events), *decisions]
         lines.sort(key=lambda line: line.at)  # what was in force before it came stays first
-        title = f"input {index} of call {diary.call_id} ({diary.function})"
-        return Story(request, title, _state(entries[-1]), _joined(parts), lines)
+        title = f"input {index} of call {history.call_id} ({history.function})"
+        return Story(request, title, _state(events[-1]), _joined(parts), lines)
 
-    def _stretch(self, diary: CallDiary, entry: Entry, following: Entry | None, until: float) -> Iterator[StoryPart]:
+    def _stretch(
+        self, history: CallHistory, event: HistoryEvent, following: HistoryEvent | None, until: float
+    ) -> Iterator[StoryPart]:
         """Name what an input did from an entry on, until the following one of its own, or until now."""
-        begun = entry.at
-        match entry.what:
-            case What.STORED:
+        begun = event.at
+        match event.kind:
+            case EventKind.STORED:
                 yield StoryPart("waited in the store", until - begun)
                 return
-            case What.DELIVERED:
+            case EventKind.DELIVERED:
                 yield StoryPart("ran", until - begun)
                 return
-            case What.RETRIED if isinstance(entry.detail, float):
-                due = min(max(entry.detail, begun), until)
+            case EventKind.RETRIED if isinstance(event.detail, float):
+                due = min(max(event.detail, begun), until)
                 yield StoryPart("waited for its retry", due - begun)
                 begun = due
             case _:
                 pass
-        pool = self._state.pools.get(diary.pool_id)
+        pool = self._state.pools.get(history.pool_id)
         ready_at = self._ready_for(following, pool, begun, until)
         if ready_at is not None:
             yield StoryPart("waited for a container to start", ready_at - begun)
@@ -95,46 +97,46 @@ class Stories:
         batched = pool is not None and pool.spec.batching is not None
         yield StoryPart("waited for its batch" if batched else "waited for its turn", until - begun)
 
-    def _ready_for(self, following: Entry | None, pool: Pool | None, begun: float, until: float) -> float | None:
+    def _ready_for(self, following: HistoryEvent | None, pool: Pool | None, begun: float, until: float) -> float | None:
         """Return when the container became ready for which an input waited, if it had to wait for one to start."""
         if following is None:  # it still waits
             return until if pool is not None and not pool.ready else None
-        ready_at = self._ready_at(following.container_id) if following.what is What.DELIVERED else None
+        ready_at = self._ready_at(following.container_id) if following.kind is EventKind.DELIVERED else None
         return ready_at if ready_at is not None and begun < ready_at <= until else None
 
     def _ready_at(self, container_id: str) -> float | None:
-        container = self._state.containers.get(container_id) or self._state.diaries.container(container_id)
+        container = self._state.containers.get(container_id) or self._state.histories.container(container_id)
         return None if container is None else container.ready_at
 
-    def _words(self, entry: Entry) -> str:
-        others = f", with {entry.many - 1:,} others" if entry.many > 1 else ""
-        match entry.what:
-            case What.ACCEPTED:
+    def _words(self, event: HistoryEvent) -> str:
+        others = f", with {event.many - 1:,} others" if event.many > 1 else ""
+        match event.kind:
+            case EventKind.ACCEPTED:
                 return f"accepted{others}"
-            case What.STORED:
+            case EventKind.STORED:
                 return f"accepted and written down{others}, to be read when their turn comes"
-            case What.LOADED:
+            case EventKind.LOADED:
                 return f"read back from the store{others}"
-            case What.DELIVERED:
-                return f"given to container {entry.container_id}{others}"
-            case What.SUCCEEDED:
+            case EventKind.DELIVERED:
+                return f"given to container {event.container_id}{others}"
+            case EventKind.SUCCEEDED:
                 return f"succeeded{others}"
-            case What.FAILED:
-                status = entry.detail if isinstance(entry.detail, OutputStatus) else OutputStatus.FAILURE
+            case EventKind.FAILED:
+                status = event.detail if isinstance(event.detail, OutputStatus) else OutputStatus.FAILURE
                 return f"ended: {_status(status)}{others}"
-            case What.RETRIED:
-                wait_s = entry.detail - entry.at if isinstance(entry.detail, float) else 0.0
+            case EventKind.RETRIED:
+                wait_s = event.detail - event.at if isinstance(event.detail, float) else 0.0
                 return f"failed, and is tried again in {wait_s:.3g} s"
-            case What.RECLAIMED:
-                return f"given back by container {entry.container_id}, which had not begun it{others}"
-            case What.LOST:
-                return f"container {entry.container_id} is gone ({entry.detail}): to be run again{others}"
-            case What.OUTGREW:
-                return f"container {entry.container_id} was killed: it {entry.detail}"
+            case EventKind.RECLAIMED:
+                return f"given back by container {event.container_id}, which had not begun it{others}"
+            case EventKind.LOST:
+                return f"container {event.container_id} is gone ({event.detail}): to be run again{others}"
+            case EventKind.OUTGREW:
+                return f"container {event.container_id} was killed: it {event.detail}"
 
-    def _decisions(self, diary: CallDiary, since: float, until: float) -> tuple[list[StoryLine], list[StoryLine]]:
+    def _decisions(self, history: CallHistory, since: float, until: float) -> tuple[list[StoryLine], list[StoryLine]]:
         """Tell which decision of the autoscaler was in force when an input came, and what it decided from then on."""
-        pool = self._state.pools.get(diary.pool_id)
+        pool = self._state.pools.get(history.pool_id)
         decisions = [] if pool is None else list(pool.decisions)
         before = [StoryLine(since, f"until then, {_decided(each)}") for each in decisions if each.at < since]
         after = [StoryLine(each.at, _decided(each)) for each in decisions if since <= each.at <= until]
@@ -142,17 +144,17 @@ class Stories:
 
     # ------------------------------------------------------------ a call
 
-    def _call(self, request: int, diary: CallDiary, now: float) -> Story:
-        entries, begun = diary.entries, diary.opened_at
-        until = now if diary.ended_at is None else diary.ended_at
-        left = next((entry.at for entry in entries if entry.what is What.DELIVERED), until)
+    def _call(self, request: int, history: CallHistory, now: float) -> Story:
+        events, begun = history.events, history.opened_at
+        until = now if history.ended_at is None else history.ended_at
+        left = next((event.at for event in events if event.kind is EventKind.DELIVERED), until)
         parts = [StoryPart("waited until its first input left", left - begun), StoryPart("ran", until - left)]
-        lines = [StoryLine(begun, f"opened{f' by input {diary.parent}' if diary.parent else ''}")]
-        lines += [StoryLine(entry.at, f"{_which(entry)}: {self._words(entry)}") for entry in entries]
-        if diary.ended_at is not None:
-            lines.append(StoryLine(diary.ended_at, f"ended; inputs in all: {diary.num_inputs:,}"))
-        state = "ended" if diary.ended_at is not None else "running" if left < until else "pending"
-        title = f"{diary.kind.name.lower()} call {diary.call_id} of {diary.function}"
+        lines = [StoryLine(begun, f"opened{f' by input {history.parent}' if history.parent else ''}")]
+        lines += [StoryLine(event.at, f"{_which(event)}: {self._words(event)}") for event in events]
+        if history.ended_at is not None:
+            lines.append(StoryLine(history.ended_at, f"ended; inputs in all: {history.num_inputs:,}"))
+        state = "ended" if history.ended_at is not None else "running" if left < until else "pending"
+        title = f"{history.kind.name.lower()} call {history.call_id} of {history.function}"
         return Story(request, title, state, _joined(parts), _some(lines))
 
     @staticmethod
@@ -183,7 +185,7 @@ class Stories:
             state, name, served = container.state.value, container.pool.label, container.served
             requested_at, ready_at, ended_at = container.requested_at, container.ready_at, None
         else:
-            record = self._state.diaries.container(container_id)
+            record = self._state.histories.container(container_id)
             if record is None:
                 return None
             lines = [StoryLine(record.requested_at, "requested")]
@@ -225,19 +227,19 @@ def _decided(decision: Decision) -> str:
     )
 
 
-def _which(entry: Entry) -> str:
-    if entry.many == 1:
-        return f"input {entry.first}"
-    return f"inputs {entry.first:,} to {entry.first + entry.many - 1:,}"
+def _which(event: HistoryEvent) -> str:
+    if event.many == 1:
+        return f"input {event.first}"
+    return f"inputs {event.first:,} to {event.first + event.many - 1:,}"
 
 
-def _state(entry: Entry) -> str:
-    match entry.what:
-        case What.SUCCEEDED:
+def _state(event: HistoryEvent) -> str:
+    match event.kind:
+        case EventKind.SUCCEEDED:
             return "succeeded"
-        case What.FAILED:
-            return _status(entry.detail) if isinstance(entry.detail, OutputStatus) else "failed"
-        case What.DELIVERED:
+        case EventKind.FAILED:
+            return _status(event.detail) if isinstance(event.detail, OutputStatus) else "failed"
+        case EventKind.DELIVERED:
             return "running"
         case _:
             return "pending"

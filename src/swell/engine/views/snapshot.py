@@ -17,7 +17,7 @@ from swell.records import AppRecord, ContainerRecord
 from swell.wire.messages import FunctionProgress
 from swell.wire.queries import AppRow, CallReport, ContainerRow, FunctionRow
 
-__all__ = ["Census", "function_row", "gone_row", "stopped_row", "why_waiting"]
+__all__ = ["SnapshotView", "function_row", "gone_row", "stopped_row", "why_waiting"]
 
 _STATES = {
     AppKind.EPHEMERAL: "ephemeral",
@@ -26,7 +26,7 @@ _STATES = {
 }
 
 
-class Census:
+class SnapshotView:
     """Counts and describes."""
 
     def __init__(self, state: EngineState) -> None:
@@ -91,7 +91,7 @@ class Census:
         container = self._state.containers.get(container_id)
         if container is not None:
             return container_row(container)
-        record = self._state.diaries.container(container_id)
+        record = self._state.histories.container(container_id)
         return None if record is None else gone_row(record, self.app_name(record.app_id))
 
     def app_name(self, app_id: str) -> str:
@@ -113,7 +113,7 @@ class Census:
         """Describe a call that goes on, or ended lately."""
         call = self._state.calls.get(call_id)
         if call is not None:
-            diary, pool = call.diary, call.pool
+            history, pool = call.history, call.pool
             total = call.accepted if call.sealed else None
             return CallReport(
                 request,
@@ -121,31 +121,31 @@ class Census:
                 pool.app.name,
                 pool.spec.name,
                 call.kind.name.lower(),
-                diary.opened_at,
+                history.opened_at,
                 total,
                 call.pending,
                 call.running,
                 call.done,
                 None,
-                diary.parent,
+                history.parent,
             )
-        diary = self._state.diaries.call(call_id)
-        if diary is None:
+        history = self._state.histories.call(call_id)
+        if history is None:
             return None
-        app_name, _, function_name = diary.function.rpartition(".")
+        app_name, _, function_name = history.function.rpartition(".")
         return CallReport(
             request,
             call_id,
             app_name,
             function_name,
-            diary.kind.name.lower(),
-            diary.opened_at,
-            diary.num_inputs,
+            history.kind.name.lower(),
+            history.opened_at,
+            history.num_inputs,
             0,
             0,
-            diary.num_inputs,
-            diary.ended_at,
-            diary.parent,
+            history.num_inputs,
+            history.ended_at,
+            history.parent,
         )
 
     def inputs(self) -> tuple[int, int, int]:

@@ -10,18 +10,18 @@ from itertools import islice
 
 from swell.engine.state.call import Call
 from swell.engine.state.engine_state import EngineState, KnownNode
-from swell.engine.state.history import CallDiary
+from swell.engine.state.history import CallHistory
 from swell.engine.state.pool import Pool
 from swell.engine.views.routes import urls_by_function
 from swell.engine.views.snapshot import function_row
 from swell.wire.stats import CallRow, DecisionRow, FormerMeasures, FunctionMeasures, NodeRow
 
-__all__ = ["Observatory"]
+__all__ = ["StatsView"]
 
 CALLS_MAX = 100
 
 
-class Observatory:
+class StatsView:
     """Looks at everything."""
 
     def __init__(self, state: EngineState) -> None:
@@ -40,11 +40,11 @@ class Observatory:
             for pool in app.pools.values()
         ]
 
-    def former(self) -> list[FormerMeasures]:
+    def retired(self) -> list[FormerMeasures]:
         """Tell what was counted of pools that are gone."""
         return [
-            FormerMeasures(app_name, name, former.counted(former.accepted))
-            for (app_name, name), former in self._state.former.items()
+            FormerMeasures(app_name, name, retired.counted(retired.accepted))
+            for (app_name, name), retired in self._state.retired_metrics.items()
         ]
 
     def calls(self) -> list[CallRow]:
@@ -54,8 +54,8 @@ class Observatory:
     def _calls(self) -> Iterator[CallRow]:
         for call in reversed(self._state.calls.values()):
             yield _open_row(call)
-        for diary in self._state.diaries.calls():
-            yield _ended_row(diary)
+        for history in self._state.histories.calls():
+            yield _ended_row(history)
 
 
 def _node_row(known: KnownNode) -> NodeRow:
@@ -88,22 +88,30 @@ def _measures(pool: Pool, since: float, url: str) -> FunctionMeasures:
 
 
 def _open_row(call: Call) -> CallRow:
-    diary, total = call.diary, call.accepted if call.sealed else None
+    history, total = call.history, call.accepted if call.sealed else None
     return CallRow(
         call.id,
-        diary.function,
+        history.function,
         call.kind.name.lower(),
         call.pending,
         call.running,
         call.done,
         total,
-        diary.opened_at,
+        history.opened_at,
         None,
     )
 
 
-def _ended_row(diary: CallDiary) -> CallRow:
-    count = diary.num_inputs
+def _ended_row(history: CallHistory) -> CallRow:
+    count = history.num_inputs
     return CallRow(
-        diary.call_id, diary.function, diary.kind.name.lower(), 0, 0, count, count, diary.opened_at, diary.ended_at
+        history.call_id,
+        history.function,
+        history.kind.name.lower(),
+        0,
+        0,
+        count,
+        count,
+        history.opened_at,
+        history.ended_at,
     )

@@ -87,7 +87,7 @@ def test_no_app_is_run_or_made_or_tagged_with_one(diary) -> None:
     diary.deploys()
     assert is_refused(diary.says(a.TagApp(5, "shop", {"team": HOSTILE})))
     assert is_refused(diary.redeploys(is_rollover=True, provenance=Provenance(HOSTILE)))
-    assert diary.engine.census.app("shop").tags == {}
+    assert diary.engine.snapshot.app("shop").tags == {}
 
 
 def test_no_call_is_of_a_hostile_method_or_caller(diary) -> None:
@@ -102,13 +102,13 @@ def test_no_call_is_of_a_hostile_method_or_caller(diary) -> None:
 def test_what_an_older_server_took_is_restored_and_goes_on(diary) -> None:
     spec = FunctionSpec(HOSTILE, SOURCE)
     diary.deploys()
-    deployment = diary.engine.census.app("shop").deployment
+    deployment = diary.engine.snapshot.app("shop").deployment
     odd = replace(deployment, app_id="ap-odd", functions=(spec,), tag=HOSTILE, provenance=Provenance(HOSTILE))
     diary.keep(odd)
     diary.keep(AppRecord("ap-odd", HOSTILE, AppKind.DEPLOYED, 1.0, 1, tags={HOSTILE: HOSTILE}))
     diary.keep(FunctionRecord(diary.engine.state.function_id("ap-odd", HOSTILE), "ap-odd", 1, spec))
     diary.restarts()
-    app = diary.engine.census.app(HOSTILE)
+    app = diary.engine.snapshot.app(HOSTILE)
     assert app.tags == {HOSTILE: HOSTILE}
     assert diary.finds(HOSTILE, HOSTILE) == [f"found {HOSTILE} at version 1"]
     assert is_refused(diary.redeploys(HOSTILE, is_rollover=True)), "what is made live anew is checked"

@@ -12,13 +12,13 @@ from swell.wire import messages as m
 def test_a_deployed_app_is_there_again_with_its_names_ids_and_settings(diary) -> None:
     diary.at(1.0).deploys("f", "g", min_containers=1, tag="v1", tags={"team": "a"})
     diary.at(2.0).updates("f", max_containers=7)
-    before = diary.engine.census.app("shop")
+    before = diary.engine.snapshot.app("shop")
     assert diary.at(3.0).restarts() == [
         "record calls of unknown functions as cancelled",
         "start c3",
         "start c4",
     ]
-    after = diary.engine.census.app("shop")
+    after = diary.engine.snapshot.app("shop")
     assert (after.id, after.kind, after.created_at, after.tags) == (before.id, AppKind.DEPLOYED, 1.0, {"team": "a"})
     assert after.function_ids == before.function_ids
     assert after.deployment == before.deployment

@@ -27,7 +27,7 @@ def deployed(diary, *names: str, **options) -> None:
 
 
 def ids(diary, app: str = "shop") -> dict[str, str]:
-    return dict(diary.engine.census.app(app).function_ids)
+    return dict(diary.engine.snapshot.app(app).function_ids)
 
 
 # ---------------------------------------------------------------- a new version
@@ -120,7 +120,7 @@ def test_an_id_that_could_not_be_the_name_of_a_file_is_refused(diary) -> None:
 
 def test_an_id_that_another_app_has_is_refused(diary) -> None:
     deployed(diary)
-    taken = diary.engine.census.app("shop").id
+    taken = diary.engine.snapshot.app("shop").id
     (failed,) = diary.says(a.DeployApp(2, taken, "other", ENVIRONMENT, []))
     assert failed == f"fail 2: {taken} is the id of another app: mint a new one"
 
@@ -196,9 +196,9 @@ def test_a_function_that_comes_back_while_it_withers_goes_on(diary) -> None:
 def test_going_back_is_a_new_version_with_the_former_code(diary) -> None:
     deployed(diary, timeout_s=7.0, tag="good")
     diary.at(2.0).deploys(code="two", timeout_s=9.0)
-    assert diary.at(3.0).redeploys() == [f"read version 1 of {diary.engine.census.app('shop').id}"]
+    assert diary.at(3.0).redeploys() == [f"read version 1 of {diary.engine.snapshot.app('shop').id}"]
     assert "version 3 is live" in diary.reads()
-    app = diary.engine.census.app("shop")
+    app = diary.engine.snapshot.app("shop")
     assert (app.deployment.tag, app.deployment.environment.bundle, app.deployment.deployed_at) == ("good", "one", 3.0)
     assert diary.pool().spec.timeout_s == 7.0
     assert diary.finds() == ["found f at version 3"]

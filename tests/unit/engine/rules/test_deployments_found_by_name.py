@@ -38,7 +38,7 @@ def test_what_only_runs_is_not_found_by_name(diary) -> None:
 
 def test_an_app_is_found_by_name_and_by_id(diary) -> None:
     deployed(diary, tags={"team": "a"})
-    app_id = diary.engine.census.app("shop").id
+    app_id = diary.engine.snapshot.app("shop").id
     assert diary.finds_app() == diary.finds_app(app_id) == ["found shop at version 1"]
     assert diary.says(a.TagApp(6, app_id, {"team": "b"})) == ["record app shop at version 1", "tell 1: Done"]
     diary.restarts()
@@ -52,4 +52,4 @@ def test_an_app_can_be_made_before_there_is_a_version_of_it(diary) -> None:
     diary.at(1.0)
     diary.restarts()
     assert "version 1 is live" in diary.deploys(app="new")
-    assert diary.engine.census.app("new").id == "ap-new"
+    assert diary.engine.snapshot.app("new").id == "ap-new"

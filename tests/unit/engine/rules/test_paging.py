@@ -53,7 +53,7 @@ def test_of_a_long_call_a_window_is_in_memory_and_the_rest_in_the_store(new_diar
     diary.at(1.0).deploys(max_containers=1)
     spawns_long(diary, "fc-1", 40)
     call = diary.engine.state.calls["fc-1"]
-    assert (call.pending, call.at_hand, call.stored) == (40, 8, 32)
+    assert (call.pending, call.in_memory, call.stored) == (40, 8, 32)
     assert diary.pool().pending[True] == 40
 
 
@@ -75,7 +75,7 @@ def test_bytes_bound_the_window_too(new_diary) -> None:
     for first in range(4, 40, 4):
         diary.puts("fc-1", first, 4, size=300, sealed=first == 36)
     pool, call = diary.pool(), diary.engine.state.calls["fc-1"]
-    assert call.at_hand == 4
+    assert call.in_memory == 4
     diary.ready("c1")
     largest = 0
     for number in range(1, 41):

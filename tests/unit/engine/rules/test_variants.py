@@ -144,7 +144,7 @@ def test_an_idle_variant_is_put_away_after_its_scaledown_window(diary) -> None:
     assert variants(diary) == [variant]
     assert diary.at(11.0).meanwhile == []
     assert variants(diary) == []
-    assert diary.engine.census.app("shop").dormant == {}
+    assert diary.engine.snapshot.app("shop").dormant == {}
     assert comes_and_goes(diary, "fc-2", 2) == variant
 
 
@@ -178,7 +178,7 @@ def test_what_was_counted_of_a_variant_is_counted_when_it_is_gone(diary) -> None
     deployed(diary)
     comes_and_goes(diary, "fc-1", 2)
     diary.at(50.0)
-    (former,) = diary.engine.observatory.former()
+    (former,) = diary.engine.stats.retired()
     assert (former.name, former.counted.accepted, former.counted.ended) == ("Shop.*", 1, {1: 1})
 
 

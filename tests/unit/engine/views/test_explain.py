@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from swell.engine.state.history import ENTRIES_MAX
+from swell.engine.state.history import EVENTS_MAX
 from swell.engine.views.explain import call_and_index
 from swell.model import Batching, GpuRequest, OutputStatus, Resources, RetryPolicy
 from swell.wire.queries import Story
@@ -235,8 +235,8 @@ def test_of_a_very_long_call_the_beginning_and_the_end_are_told(diary) -> None:
     assert len(story.lines) <= 201
     assert sum("more …" in text for text in texts(story)) == 1
     assert texts(story)[-2] == "input 399: succeeded"
-    kept = diary.engine.state.diaries.call("fc-1")
-    assert len(kept.entries) <= ENTRIES_MAX
+    kept = diary.engine.state.histories.call("fc-1")
+    assert len(kept.events) <= EVENTS_MAX
 
 
 # ---------------------------------------------------------------- a container, a function

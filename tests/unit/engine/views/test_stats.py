@@ -7,7 +7,7 @@ from bisect import bisect_left
 import pytest
 
 from swell.engine.events import ShutdownRequested
-from swell.engine.state.engine_state import FORMER_MAX
+from swell.engine.state.engine_state import RETIRED_METRICS_MAX
 from swell.engine.state.measures import Histogram
 from swell.model import Batching, CallKind, OutputStatus, RetryPolicy, WebSpec
 from swell.wire import messages as m
@@ -16,7 +16,7 @@ from swell.wire.web import EdgeUp
 
 
 def measures(diary, name: str = "f", *, since: float = 0.0):
-    return next(each for each in diary.engine.observatory.functions(since) if each.row.name == name)
+    return next(each for each in diary.engine.stats.functions(since) if each.row.name == name)
 
 
 def counted(seconds: float, count: int = 1) -> list[int]:
@@ -91,7 +91,7 @@ def test_the_latest_calls_come_first_and_those_that_go_on_before_those_that_ende
         diary.calls(f"fc-{number}")
     diary.ready("c1")
     diary.completes("c1", 1, 0)
-    rows = diary.engine.observatory.calls()
+    rows = diary.engine.stats.calls()
     assert [row.call_id for row in rows] == ["fc-3", "fc-2", "fc-1"]
     assert rows[-1].ended_at is not None
     assert rows[0].function == "ap.f"
@@ -101,7 +101,7 @@ def test_nodes_and_urls_are_told(diary) -> None:
     diary.opens(web=WebSpec("asgi"))
     diary.says(EdgeUp("http://here"), client=7)
     diary.asks_for("fc-1")
-    (node,) = diary.engine.observatory.nodes()
+    (node,) = diary.engine.stats.nodes()
     assert (node.name, node.cores, node.gpus, node.cpu_used) == ("n", 64, 2, 0.125)
     assert measures(diary).url == "http://here/ap-f-dev"
 
@@ -120,11 +120,11 @@ def test_what_was_counted_of_a_variant_that_is_gone_is_kept_under_its_name(diary
     diary.says(m.OpenCall("fc-1", variant, "", CallKind.MAP, [1], sealed=True), b"x")
     diary.ready("c1")
     diary.completes("c1", 1, 0)
-    assert diary.engine.observatory.former() == []
+    assert diary.engine.stats.retired() == []
     diary.at(2.0).deploys("g", code="two")
     diary.exits("c1")
     assert variant not in diary.engine.state.pools
-    former = {(each.app_name, each.name): each for each in diary.engine.observatory.former()}
+    former = {(each.app_name, each.name): each for each in diary.engine.stats.retired()}
     kept = former["shop", "f"].counted
     assert (kept.accepted, kept.ended, sum(kept.wait.counts)) == (1, {OutputStatus.SUCCESS: 1}, 1)
 
@@ -132,9 +132,9 @@ def test_what_was_counted_of_a_variant_that_is_gone_is_kept_under_its_name(diary
 def test_of_very_many_names_that_are_gone_only_the_latest_are_known(diary) -> None:
     diary.opens()
     pool = diary.engine.state.pools[diary.function()]
-    for number in range(FORMER_MAX + 2):
+    for number in range(RETIRED_METRICS_MAX + 2):
         pool.app.name = f"app-{number}"
         diary.engine.state.forget(pool)
-    known = [each.app_name for each in diary.engine.observatory.former()]
-    assert len(known) == FORMER_MAX
-    assert (known[0], known[-1]) == ("app-2", f"app-{FORMER_MAX + 1}")
+    known = [each.app_name for each in diary.engine.stats.retired()]
+    assert len(known) == RETIRED_METRICS_MAX
+    assert (known[0], known[-1]) == ("app-2", f"app-{RETIRED_METRICS_MAX + 1}")
