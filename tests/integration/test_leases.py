@@ -12,7 +12,7 @@ import pytest
 
 from swell.config import Settings
 from swell.edge.gateway.gateway import Gateway
-from swell.edge.gateway.http_error import Refusal
+from swell.edge.gateway.http_error import HTTPError
 from swell.edge.gateway.leases import UNREAD_MAX, Leases
 from swell.edge.traffic import Traffic
 
@@ -65,7 +65,7 @@ async def test_while_the_server_does_not_read_no_request_is_let_in(
     means: Any = SimpleNamespace(settings=settings, leases=leases, peers=None)
     gateway = Gateway(means, Any, "token", traffic := Traffic(), connections_max=1)  # type: ignore[arg-type]
     client: Any = SimpleNamespace(head=SimpleNamespace(target=b"/", host=b"localhost"))
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(HTTPError) as refused:
         gateway.admit(client)
     assert refused.value.status == 503
     assert traffic.refused[503] == 1

@@ -22,7 +22,7 @@ from swell.collector import calm
 from swell.config import Settings
 from swell.discovery import proxy_tokens_path
 from swell.edge.descriptors import DescriptorShares, divide_descriptors, raise_descriptor_limit
-from swell.edge.gateway.exchange import Means
+from swell.edge.gateway.exchange import ExchangeContext
 from swell.edge.gateway.gateway import Gateway
 from swell.edge.gateway.leases import Leases
 from swell.edge.gateway.proxy_auth import ProxyTokens
@@ -59,7 +59,7 @@ class Edge:
         self._router = Router()
         self._traffic = Traffic()
         self._token = token
-        self._said = EdgeUp()
+        self._address = EdgeUp()
         self._troubles: dict[str, str] = {}  # by the setting that would help
         self._admin: Admin | None = None
         self._shares = _descriptor_shares(settings)
@@ -87,11 +87,11 @@ class Edge:
         self._loop.add_reader(options.lifeline_fd, self.end, "the server is gone")
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self.end, f"the edge got {number.name}")
-        means = Means(
+        context = ExchangeContext(
             settings, self._leases, self._router, options.web_dir, self._loop, upstreams_max=self._shares.upstream
         )
         gateway = Gateway(
-            means,
+            context,
             ProxyTokens(proxy_tokens_path(settings)),
             self._token,
             self._traffic,
@@ -131,7 +131,7 @@ class Edge:
         async def listen() -> None:
             listener = listen_at(settings.web_host, settings.web_port, any_port=any_port)
             await gateway.listen(listener)
-            self._say(url=_url(listener))
+            self._report_address(url=_url(listener))
 
         await self._insist(listen, f"{settings.web_host}:{settings.web_port}", "SWELL_WEB_PORT")
 
@@ -152,7 +152,7 @@ class Edge:
         )
 
         async def listen() -> None:
-            self._say(admin_url=await admin.start())
+            self._report_address(admin_url=await admin.start())
 
         await self._insist(listen, f"{settings.admin_host}:{settings.admin_port}", "SWELL_ADMIN_PORT")
         calm()
@@ -167,19 +167,19 @@ class Edge:
                 if trouble != self._troubles.get(setting):
                     log.error("%s", trouble)
                     self._troubles[setting] = trouble
-                    self._say()
+                    self._report_address()
                 await asyncio.sleep(_LOOK_AGAIN_S)
             else:
                 if self._troubles.pop(setting, ""):
-                    self._say()
+                    self._report_address()
                 return
 
-    def _say(self, *, url: str = "", admin_url: str = "") -> None:
+    def _report_address(self, *, url: str = "", admin_url: str = "") -> None:
         """Tell the server where we listen, or why we cannot."""
-        said = self._said
+        said = self._address
         trouble = "; ".join(self._troubles.values())
-        self._said = EdgeUp(url or said.url, admin_url or said.admin_url, trouble)
-        self._leases.say(self._said)
+        self._address = EdgeUp(url or said.url, admin_url or said.admin_url, trouble)
+        self._leases.send(self._address)
 
 
 def _descriptor_shares(settings: Settings) -> DescriptorShares:

@@ -26,40 +26,40 @@ from typing import Any, Final, Protocol, cast
 from swell.config import Settings
 from swell.edge.gateway.exchange import Exchange
 from swell.edge.gateway.head import RequestHead, response_bytes
-from swell.edge.gateway.http_error import Refusal
+from swell.edge.gateway.http_error import HTTPError
 from swell.edge.gateway.readers import EndOfMessage, RequestReader
 from swell.edge.unread import unread_bytes
 from swell.logs import PeerLog
 
-__all__ = ["Connection", "Door", "Timers"]
+__all__ = ["ConnectionOwner", "Downstream", "Timers"]
 
 _IDLE_S: Final = 60.0  #: how long a connection is kept without a request; shorter than what containers keep theirs
 _LINGER_S: Final = 2.0  #: how long what is left of a refused request is read, so that the client reads our answer
 
 
-class Door(Protocol):
+class ConnectionOwner(Protocol):
     """Who is let in."""
 
     settings: Settings
     peers: PeerLog
 
-    def enter(self, connection: Connection) -> bool:
+    def enter(self, connection: Downstream) -> bool:
         """Count a connection; False if there are too many."""
         ...
 
-    def turn_away(self, connection: Connection) -> bool:
+    def turn_away(self, connection: Downstream) -> bool:
         """A connection is too many; True if it may stay for the moment in which its client reads why."""
         ...
 
-    def leave(self, connection: Connection) -> None:
+    def leave(self, connection: Downstream) -> None:
         """A connection has ended, whether it was counted or turned away."""
         ...
 
-    def admit(self, client: Connection) -> Exchange:
+    def admit(self, client: Downstream) -> Exchange:
         """Begin with a request whose head is there, or go on with one for which it has come back.
 
         Raises:
-            Refusal: it is not let in.
+            HTTPError: it is not let in.
         """
         ...
 
@@ -87,7 +87,7 @@ class _Request:
         self.has_all = not head.has_body  #: nothing of it is left to be read
 
 
-class Connection(asyncio.Protocol):
+class Downstream(asyncio.Protocol):
     """One connection of a client.
 
     Args:
@@ -97,12 +97,12 @@ class Connection(asyncio.Protocol):
 
     head: RequestHead  #: of the request that is being answered
 
-    def __init__(self, door: Door, loop: Timers) -> None:
+    def __init__(self, owner: ConnectionOwner, loop: Timers) -> None:
         self.address = ""
-        self._door = door
+        self._owner = owner
         self._loop = loop
         self._transport: asyncio.Transport | None = None
-        self._reader = RequestReader(door.settings.web_head_max, door.settings.web_body_max)
+        self._reader = RequestReader(owner.settings.web_head_max, owner.settings.web_body_max)
         self._request: _Request | None = None
         self._is_raw = False  # bytes are just bytes
         self._is_over = False  # nothing more is taken from this client
@@ -110,7 +110,7 @@ class Connection(asyncio.Protocol):
         self._is_head_timed = False  # the head that comes has its time limit
         self._is_asked_for = True  # the body that is awaited; False: the client waits to be told to send it
         self._has_progressed = False  # some of the body has come since its timer was set
-        self._is_held = False  # the exchange takes no more for now
+        self._is_paused = False  # the exchange takes no more for now
         self._is_full = False  # the client reads slower than it is sent to
         self._is_closing = False  # it closes when what was sent is taken
         self._sent = 0  # bytes
@@ -125,19 +125,19 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own kind is no subclass
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]) if peer else ""
-        if self._door.enter(self):
+        if self._owner.enter(self):
             self._time_head()
-        elif self._door.turn_away(self):
-            self._say(Refusal(503, "there are too many connections already (web_connections_max)"))
+        elif self._owner.turn_away(self):
+            self._say(HTTPError(503, "there are too many connections already (web_connections_max)"))
             self._end()
         else:
-            self.cut()
+            self.abort()
 
     def data_received(self, data: bytes) -> None:
         """Take in a part of a request."""
         if self._is_raw:
             if self._request is not None and self._request.exchange is not None:
-                self._request.exchange.from_tunnel(data)
+                self._request.exchange.client_tunnel_data(data)
         elif not self._is_over:
             self._reader.feed(data)
             self._go_on()
@@ -153,10 +153,10 @@ class Connection(asyncio.Protocol):
         self._is_over = True
         self._stop_timer()
         self._stop_watching()
-        self._door.leave(self)
+        self._owner.leave(self)
         request, self._request = self._request, None
         if request is not None and request.exchange is not None:
-            request.exchange.desert()
+            request.exchange.abandon()
 
     def pause_writing(self) -> None:
         """The client reads slower than it is sent to."""
@@ -187,12 +187,12 @@ class Connection(asyncio.Protocol):
                 if event is None:
                     break
                 self._take(event)
-        except Refusal as refusal:
-            self._break_off(refusal)
+        except HTTPError as error:
+            self._break_off(error)
         except Exception as error:
             text = "a defect in the edge: a request could not be handled: %r"
-            self._door.peers.log(logging.ERROR, "request not handled", text, error, defect=error)
-            self._break_off(Refusal(500, "the edge has failed; its log says how"))
+            self._owner.peers.log(logging.ERROR, "request not handled", text, error, defect=error)
+            self._break_off(HTTPError(500, "the edge has failed; its log says how"))
         finally:
             self._is_going_on = False
         self._check_waiting()
@@ -212,19 +212,19 @@ class Connection(asyncio.Protocol):
         assert request.exchange is not None
         if isinstance(event, bytes):
             self._is_asked_for = self._has_progressed = True
-            request.exchange.part(event)
+            request.exchange.request_body(event)
         else:
             request.has_all = True
             self._stop_timer()
-            request.exchange.complete()
+            request.exchange.request_complete()
 
-    def _break_off(self, refusal: Refusal) -> None:
+    def _break_off(self, error: HTTPError) -> None:
         """What comes cannot be understood, or is not taken. The client is told so, and nothing after it is read."""
         self._is_over = True
         if self._request is not None and self._request.exchange is not None:
-            self._request.exchange.spoilt(refusal)
+            self._request.exchange.abort(error)
         else:
-            self._say(refusal)
+            self._say(error)
             self._end()
 
     def _check_waiting(self) -> None:
@@ -239,9 +239,9 @@ class Connection(asyncio.Protocol):
             if self._has_progressed:
                 self._has_progressed = False
                 self._time_body()
-        elif request.head.wants_websocket and len(self._reader) > self._door.settings.web_head_max:
+        elif request.head.wants_websocket and len(self._reader) > self._owner.settings.web_head_max:
             # Reading goes on, to see whether the client leaves; what it sends too soon has to fit somewhere.
-            self._break_off(Refusal(400, "nothing is to be sent before the switch of protocols is agreed on"))
+            self._break_off(HTTPError(400, "nothing is to be sent before the switch of protocols is agreed on"))
 
     def _pace(self) -> None:
         """Read from the network, or stop to, as there is use for more bytes."""
@@ -249,13 +249,13 @@ class Connection(asyncio.Protocol):
         if self._is_over:
             is_wanted = True  # to be dropped
         elif self._is_raw:
-            is_wanted = not self._is_held
+            is_wanted = not self._is_paused
         elif request is None:
             is_wanted = not self._is_full
         elif request.has_all:
-            is_wanted = not self._is_held and (not len(self._reader) or request.head.wants_websocket)
+            is_wanted = not self._is_paused and (not len(self._reader) or request.head.wants_websocket)
         else:
-            is_wanted = not self._is_held
+            is_wanted = not self._is_paused
         transport = self._transport
         if transport is not None and not transport.is_closing() and transport.is_reading() is not is_wanted:
             (transport.resume_reading if is_wanted else transport.pause_reading)()
@@ -267,9 +267,9 @@ class Connection(asyncio.Protocol):
         request = self._request = _Request(head)
         self.head = head
         try:
-            exchange = self._door.admit(self)
-        except Refusal as refusal:
-            self.refuse(refusal)
+            exchange = self._owner.admit(self)
+        except HTTPError as error:
+            self.respond_error(error)
             return
         if self._request is not request:
             return  # it has come back for an answer that was there
@@ -277,7 +277,7 @@ class Connection(asyncio.Protocol):
         if self._is_full:  # of the answer before this one, or of what was there of this one
             exchange.client_full(is_full=True)
         if request.has_all:
-            exchange.complete()
+            exchange.request_complete()
         else:
             self._is_asked_for = not head.waits_to_be_asked
             self._has_progressed = True
@@ -290,51 +290,51 @@ class Connection(asyncio.Protocol):
             self._sent += len(data)
             self._transport.write(data)
 
-    def ask_for_body(self) -> None:
+    def expect_body(self) -> None:
         """The client has been told to send the body, which it has held back: from now on it must come."""
         if not self._is_asked_for:
             self._is_asked_for = True
             self._time_body()
 
-    def hold(self, *, is_held: bool) -> None:
+    def pause(self, *, is_paused: bool) -> None:
         """Read no more for now, or go on."""
-        if is_held == self._is_held:
+        if is_paused == self._is_paused:
             return
-        self._is_held = is_held
-        if is_held:
+        self._is_paused = is_paused
+        if is_paused:
             self._stop_timer()
         elif self._request is not None and not self._request.has_all:
             self._time_body()
         if not self._is_going_on:
             self._pace()
 
-    def tunnel(self) -> None:
+    def start_tunnel(self) -> None:
         """From now on bytes are just bytes."""
         self._is_raw = True
         self._stop_timer()
         early = self._reader.rest()
         if early and self._request is not None and self._request.exchange is not None:
-            self._request.exchange.from_tunnel(early)
+            self._request.exchange.client_tunnel_data(early)
         self._pace()
 
-    def refuse(self, refusal: Refusal) -> None:
+    def respond_error(self, error: HTTPError) -> None:
         """Answer in the edge's own words."""
         request = self._request
         keeps = request is not None and not self._is_over and request.has_all and request.head.keeps_alive
-        self._say(refusal, close=not keeps)
+        self._say(error, close=not keeps)
         if keeps:
             self._next()
         else:
             self._end()
 
-    def finished(self, *, may_stay: bool) -> None:
+    def finish(self, *, may_stay: bool) -> None:
         """The answer is complete."""
         if may_stay and not self._is_over and self._request is not None and self._request.has_all:
             self._next()
         else:
             self._end()
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         """Break the connection."""
         self._request = None
         self._is_over = True
@@ -349,7 +349,7 @@ class Connection(asyncio.Protocol):
     def _next(self) -> None:
         """Go on with the next request, which may have come already."""
         self._request = None
-        self._is_held = False
+        self._is_paused = False
         self._is_head_timed = False
         self._set_timer(_IDLE_S, self._close)
         if self._is_going_on:
@@ -359,9 +359,9 @@ class Connection(asyncio.Protocol):
         else:
             self._pace()
 
-    def _say(self, refusal: Refusal, *, close: bool = True) -> None:
+    def _say(self, error: HTTPError, *, close: bool = True) -> None:
         is_head = self._request is not None and self._request.head.method == b"HEAD"
-        self.send(response_bytes(refusal.status, refusal.text, refusal.headers, close=close, is_head=is_head))
+        self.send(response_bytes(error.status, error.text, error.headers, close=close, is_head=is_head))
 
     # ------------------------------------------------------------ ending
 
@@ -394,25 +394,25 @@ class Connection(asyncio.Protocol):
 
     def _time_head(self) -> None:
         self._is_head_timed = True
-        self._set_timer(self._door.settings.web_head_timeout_s, self._too_slow)
+        self._set_timer(self._owner.settings.web_head_timeout_s, self._too_slow)
 
     def _time_body(self) -> None:
-        if self._is_asked_for and not self._is_held:
-            self._set_timer(self._door.settings.web_head_timeout_s, self._stalled)
+        if self._is_asked_for and not self._is_paused:
+            self._set_timer(self._owner.settings.web_head_timeout_s, self._stalled)
 
     def _too_slow(self) -> None:
         if len(self._reader):
-            self._break_off(Refusal(408, "the head of the request did not come in time (web_head_timeout_s)"))
+            self._break_off(HTTPError(408, "the head of the request did not come in time (web_head_timeout_s)"))
         else:  # it has sent nothing at all
             self._close()
 
     def _stalled(self) -> None:
-        self._break_off(Refusal(408, "the body of the request did not go on (web_head_timeout_s)"))
+        self._break_off(HTTPError(408, "the body of the request did not go on (web_head_timeout_s)"))
 
     def _watch_reading(self) -> None:
         if self._reading_timer is None and self._transport is not None:
             self._taken = self._sent - unread_bytes(self._transport)
-            patience_s = self._door.settings.web_head_timeout_s
+            patience_s = self._owner.settings.web_head_timeout_s
             self._reading_timer = self._loop.call_later(patience_s, self._check_reading)
 
     def _check_reading(self) -> None:
@@ -422,7 +422,9 @@ class Connection(asyncio.Protocol):
         if self._sent - unread_bytes(self._transport) > self._taken:
             self._watch_reading()
         else:
-            self._door.peers.warning("answer unread", "web port: a client did not read its answer (web_head_timeout_s)")
+            self._owner.peers.warning(
+                "answer unread", "web port: a client did not read its answer (web_head_timeout_s)"
+            )
             self._transport.abort()
 
     def _stop_watching(self) -> None:

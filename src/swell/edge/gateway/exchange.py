@@ -16,12 +16,12 @@ from typing import Any, Final, Protocol
 from swell.config import Settings
 from swell.edge.gateway.framing import LAST_CHUNK, chunk
 from swell.edge.gateway.head import Forwarding, Header, RequestHead, ResponseHead
-from swell.edge.gateway.http_error import Refusal
-from swell.edge.gateway.leases import Leases, Ticket
+from swell.edge.gateway.http_error import HTTPError
+from swell.edge.gateway.leases import LeaseRequest, Leases
 from swell.edge.gateway.parking import Parking
 from swell.edge.gateway.proxy_auth import Admission
-from swell.edge.gateway.resume_redirect import come_back_to
-from swell.edge.gateway.routing import Aim, Router, parameters_of
+from swell.edge.gateway.resume_redirect import resume_url
+from swell.edge.gateway.routing import Match, Router, parameters_of
 from swell.edge.gateway.upstream import Upstream, Upstreams
 from swell.errors import NotFoundError, ResourceExhausted
 from swell.logs import PeerLog
@@ -29,7 +29,7 @@ from swell.model import OutputStatus
 from swell.wire.web import Route
 from swell.wire.web_names import socket_path
 
-__all__ = ["Client", "Exchange", "Means"]
+__all__ = ["Client", "Exchange", "ExchangeContext"]
 
 log = logging.getLogger("swell.edge")
 
@@ -59,32 +59,32 @@ class Client(Protocol):
         """Send bytes of the answer."""
         ...
 
-    def ask_for_body(self) -> None:
+    def expect_body(self) -> None:
         """Expect the body, which the client has held back until it is told to send it."""
         ...
 
-    def hold(self, *, is_held: bool) -> None:
+    def pause(self, *, is_paused: bool) -> None:
         """Take no more of the request from the network for now, or go on."""
         ...
 
-    def tunnel(self) -> None:
+    def start_tunnel(self) -> None:
         """From now on bytes are just bytes, in both directions."""
         ...
 
-    def refuse(self, refusal: Refusal) -> None:
+    def respond_error(self, error: HTTPError) -> None:
         """Answer in the edge's own words. The exchange is over."""
         ...
 
-    def finished(self, *, may_stay: bool) -> None:
+    def finish(self, *, may_stay: bool) -> None:
         """The answer is complete. The exchange is over."""
         ...
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         """Break the connection, so that the answer cannot be taken for complete. The exchange is over."""
         ...
 
 
-class Means:
+class ExchangeContext:
     """What all exchanges use.
 
     Args:
@@ -128,18 +128,18 @@ class Exchange:
     """
 
     def __init__(
-        self, means: Means, client: Client, aim: Aim, admission: Admission, ended: Callable[[int], None]
+        self, context: ExchangeContext, client: Client, match: Match, admission: Admission, ended: Callable[[int], None]
     ) -> None:
-        self._means = means
+        self._context = context
         self._client: Client | None = client
         self._head = client.head
         self._address = client.address
-        self._aim = aim
+        self._match = match
         self._admission = admission
         self._ended = ended
-        self._loop = means.loop
+        self._loop = context.loop
         self._parameters = b""  # of the class, if the request names any
-        self._ticket: Ticket | None = None
+        self._lease: LeaseRequest | None = None
         self._upstream: Upstream | None = None
         self._tries = 0
         self._unsent: list[bytes] = []  # of the body, while there is no container
@@ -158,12 +158,12 @@ class Exchange:
         self._kept: list[bytes] = []  # of the answer, until it does
         self._kept_bytes = 0
         self._is_answered = False  # all of the answer has come
-        self._verdict: Refusal | None = None  # what it is answered instead, when it comes back
+        self._verdict: HTTPError | None = None  # what it is answered instead, when it comes back
 
     @property
     def route(self) -> Route:
         """What answers it."""
-        return self._aim.route
+        return self._match.route
 
     @property
     def token_id(self) -> str:
@@ -176,10 +176,10 @@ class Exchange:
         """Ask for a container.
 
         Raises:
-            Refusal: the query lacks parameters of the class, or has wrong ones.
+            HTTPError: the query lacks parameters of the class, or has wrong ones.
         """
-        self._parameters = parameters_of(self._aim)
-        self._timer = self._loop.call_later(self._means.settings.web_wait_s, self._send_round)
+        self._parameters = parameters_of(self._match)
+        self._timer = self._loop.call_later(self._context.settings.web_wait_s, self._send_round)
         self._ask()
 
     def _begin_task(self, work: Coroutine[Any, Any, None]) -> None:
@@ -190,9 +190,9 @@ class Exchange:
         """Whatever goes wrong in a task, the request is answered, and its slot comes back."""
         if not task.cancelled() and (error := task.exception()) is not None:
             text = "a defect in the edge: a request did not get to its container: %r"
-            self._means.peers.log(logging.ERROR, "request not sent", text, error, defect=error)
+            self._context.peers.log(logging.ERROR, "request not sent", text, error, defect=error)
             self._release(FAILURE)
-            self._refuse(Refusal(500, "a defect in the edge, which has logged it"))
+            self._refuse(HTTPError(500, "a defect in the edge, which has logged it"))
 
     def _follow_label(self) -> bool:
         """Go where the label leads now; False if that is where it went. Called while no container has anything of it.
@@ -200,29 +200,29 @@ class Exchange:
         An app that was replaced ends with its last request. One that was on its way to it finds no function, and the
         server has told the new routes before it says so.
         """
-        aim = self._means.router.moved(self._aim)
-        if aim is None or self._is_deserted:
+        match = self._context.router.moved(self._match)
+        if match is None or self._is_deserted:
             return False
-        if aim.route.web.requires_proxy_auth and not self._aim.route.web.requires_proxy_auth:
+        if match.route.web.requires_proxy_auth and not self._match.route.web.requires_proxy_auth:
             return False  # nobody has looked for its token
-        self._aim = aim
+        self._match = match
         try:
-            self._parameters = parameters_of(aim)
+            self._parameters = parameters_of(match)
             self._ask()
-        except Refusal as refusal:
-            self._refuse(refusal)
+        except HTTPError as error:
+            self._refuse(error)
         return True
 
     def _ask(self) -> None:
         if not self._is_deserted:
-            route = self._aim.route
-            self._ticket = self._means.leases.ask(route.function_id, route.method, self._parameters, self)
+            route = self._match.route
+            self._lease = self._context.leases.ask(route.function_id, route.method, self._parameters, self)
 
     def leased(self, container_id: str) -> None:
         """It has a container."""
-        route = self._aim.route
-        path = socket_path(self._means.web_dir, container_id, route.method)
-        upstream = None if route.web.kind == "server" else self._means.upstreams.idle(path)
+        route = self._match.route
+        path = socket_path(self._context.web_dir, container_id, route.method)
+        upstream = None if route.web.kind == "server" else self._context.upstreams.idle(path)
         if upstream is not None:
             self._begin(upstream)
         else:
@@ -230,15 +230,15 @@ class Exchange:
 
     async def _connect(self, path: str) -> None:
         try:
-            upstream = await self._means.upstreams.connect(path)
+            upstream = await self._context.upstreams.connect(path)
         except OSError:
             self._not_accepted()
             return
-        except Refusal as refusal:
+        except HTTPError as error:
             self._release(TERMINATED)
-            self._refuse(refusal)
+            self._refuse(error)
             return
-        if self._ticket is None or self._is_deserted:
+        if self._lease is None or self._is_deserted:
             upstream.abort()
             self._release(TERMINATED)
         else:
@@ -249,33 +249,33 @@ class Exchange:
 
         The server may not have seen yet that the container is gone, and would name it again: it is given some time.
         """
-        ticket, self._ticket = self._ticket, None
-        if ticket is not None:
-            ticket.release_in_doubt(TERMINATED)
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            lease.release_in_doubt(TERMINATED)
         self._tries += 1
         if self._is_deserted:
             return
         if self._tries < _TRIES_MAX:
             self._loop.call_later(_PAUSE_S * self._tries, self._ask)
         else:
-            self._refuse(Refusal(503, f"{self._tries} containers did not accept the request"))
+            self._refuse(HTTPError(503, f"{self._tries} containers did not accept the request"))
 
     def _begin(self, upstream: Upstream) -> None:
         self._upstream = upstream
-        aim, ticket = self._aim, self._ticket
-        assert ticket is not None
+        match, lease = self._match, self._lease
+        assert lease is not None
         extra: list[Header] = []
-        is_server = aim.route.web.kind == "server"
+        is_server = match.route.web.kind == "server"
         if not is_server:
-            extra.append((b"x-swell-input", ticket.call_id.encode()))
-            if aim.root:
-                extra.append((b"x-swell-root", aim.root))
-        upstream.begin(self, self._head, Forwarding(aim.path, extra, self._address, self._admission.drop, is_server))
+            extra.append((b"x-swell-input", lease.call_id.encode()))
+            if match.root:
+                extra.append((b"x-swell-root", match.root))
+        upstream.begin(self, self._head, Forwarding(match.path, extra, self._address, self._admission.drop, is_server))
         if self._is_client_full:
             upstream.pause(is_paused=True)
         unsent, self._unsent = self._unsent, []
         if unsent and self._client is not None:
-            self._client.hold(is_held=False)  # before the container may be found too slow for what has come already
+            self._client.pause(is_paused=False)  # before the container may be found too slow for what has come already
         for data in unsent:
             upstream.write_body(data)
         if self._has_all:
@@ -283,47 +283,47 @@ class Exchange:
 
     # ------------------------------------------------------------ the request
 
-    def part(self, data: bytes) -> None:
+    def request_body(self, data: bytes) -> None:
         """A part of the body has come."""
         if self._upstream is None:
             self._unsent.append(data)
             self._ahead += len(data)
             if self._client is not None and self._ahead > _AHEAD_MAX:
-                self._client.hold(is_held=True)
+                self._client.pause(is_paused=True)
         else:
             self._upstream.write_body(data)
 
-    def complete(self) -> None:
+    def request_complete(self) -> None:
         """All of the request has come."""
         if not self._has_all:
             self._has_all = True
             if self._upstream is not None:
                 self._upstream.end_body()
             elif self._client is not None:
-                self._client.hold(is_held=False)  # there is only its end to be read, which is to be seen
+                self._client.pause(is_paused=False)  # there is only its end to be read, which is to be seen
 
-    def from_tunnel(self, data: bytes) -> None:
+    def client_tunnel_data(self, data: bytes) -> None:
         """Bytes from the client after a switch of protocols."""
         if self._upstream is not None:
             self._upstream.write_raw(data)
 
     # ------------------------------------------------------------ the answer
 
-    def interim(self, head: ResponseHead) -> None:
+    def interim_response(self, head: ResponseHead) -> None:
         """Pass on what is said before the answer proper."""
         if self._client is not None and self._head.version == "1.1":
             self._client.send(head.written(self._head, chunked=False, close=False))
             if head.status == 100:
-                self._client.ask_for_body()
+                self._client.expect_body()
 
-    def answer(self, head: ResponseHead) -> None:
+    def response_head(self, head: ResponseHead) -> None:
         """The head of the answer is there."""
         self._answer = head
         self._stop_timer()
         if self._client is not None:
             self._tell(self._client)
         elif not self._is_deserted:  # its client was sent round, and is not back
-            self._timer = self._loop.call_later(_FOLLOW_S, self.desert)
+            self._timer = self._loop.call_later(_FOLLOW_S, self.abandon)
 
     def _tell(self, client: Client) -> None:
         """Send the head of the answer."""
@@ -337,9 +337,9 @@ class Exchange:
         client.send(head.written(request, chunked=self._is_chunked, close=self._must_close and head.status != 101))
         if head.status == 101:
             self._is_tunnel = True
-            client.tunnel()
+            client.start_tunnel()
 
-    def answer_part(self, data: bytes) -> None:
+    def response_body(self, data: bytes) -> None:
         """Pass on a part of the body."""
         if self._client is not None:
             self._client.send(chunk(data) if self._is_chunked else data)
@@ -350,16 +350,16 @@ class Exchange:
         """Keep a part for a client that is not back; a short answer ends so, and its slot is free at once."""
         self._kept.append(data)
         self._kept_bytes += len(data)
-        is_room_left = self._means.parking.keep(len(data))
+        is_room_left = self._context.parking.keep(len(data))
         if (self._kept_bytes > _AHEAD_MAX or not is_room_left) and self._upstream is not None:
             self._upstream.pause(is_paused=True)
 
     def _take_kept(self) -> list[bytes]:
-        self._means.parking.drop(self._kept_bytes)
+        self._context.parking.drop(self._kept_bytes)
         kept, self._kept, self._kept_bytes = self._kept, [], 0
         return kept
 
-    def answer_complete(self) -> None:
+    def response_complete(self) -> None:
         """The answer is complete."""
         upstream, self._upstream = self._upstream, None
         assert upstream is not None
@@ -370,7 +370,7 @@ class Exchange:
         if self._client is not None or self._is_deserted:
             self._finish()
 
-    def raw(self, data: bytes) -> None:
+    def tunnel_data(self, data: bytes) -> None:
         """Pass on bytes after a switch of protocols."""
         if self._client is not None:
             self._client.send(data)
@@ -388,32 +388,32 @@ class Exchange:
             if self._client is not None:
                 self._finish()
         else:
-            refusal = Refusal(502, fault or "the container broke the connection off before it had answered")
-            ticket, self._ticket = self._ticket, None
-            if ticket is None:
-                self._fail(refusal)
+            error = HTTPError(502, fault or "the container broke the connection off before it had answered")
+            lease, self._lease = self._lease, None
+            if lease is None:
+                self._fail(error)
             elif fault or self._answer is not None:
-                ticket.release_in_doubt(FAILURE)
-                self._fail(refusal)
+                lease.release_in_doubt(FAILURE)
+                self._fail(error)
             else:  # the server knows why, if the container is gone
-                ticket.release_in_doubt(FAILURE, partial(self._tell_lost, refusal))
+                lease.release_in_doubt(FAILURE, partial(self._tell_lost, error))
 
-    def _tell_lost(self, refusal: Refusal, status: OutputStatus | None, text: str) -> None:
+    def _tell_lost(self, error: HTTPError, status: OutputStatus | None, text: str) -> None:
         """Tell the client how its container ended, if it has."""
         if not self._is_deserted:
-            self._fail(refusal if status is None else self._refusal_of(status, text))
+            self._fail(error if status is None else self._refusal_of(status, text))
 
-    def _refusal_of(self, status: OutputStatus, text: str) -> Refusal:
+    def _refusal_of(self, status: OutputStatus, text: str) -> HTTPError:
         """Return what the client is told when the server ends its request."""
         if status is OutputStatus.OUT_OF_MEMORY:
-            route = self._aim.route
-            self._means.peers.warning("out of memory", "a request to %s failed: %s", route.label, text)
-        return Refusal(*_FAILURES.get(status, (502, text)))
+            route = self._match.route
+            self._context.peers.warning("out of memory", "a request to %s failed: %s", route.label, text)
+        return HTTPError(*_FAILURES.get(status, (502, text)))
 
     def upstream_full(self, *, is_full: bool) -> None:
         """The container reads slower than the client sends, or has caught up."""
         if self._client is not None:
-            self._client.hold(is_held=is_full)
+            self._client.pause(is_paused=is_full)
 
     def client_full(self, *, is_full: bool) -> None:
         """The client reads slower than the container sends, or has caught up."""
@@ -425,26 +425,26 @@ class Exchange:
 
     def refused(self, code: str, text: str, retry_after_s: float | None) -> None:
         """The server refuses it."""
-        self._ticket = None
+        self._lease = None
         if code == NotFoundError.code and self._follow_label():
             return
         if code == ResourceExhausted.code:
             seconds = max(1, math.ceil(retry_after_s or 1))
-            self._refuse(Refusal(429, text, [(b"retry-after", b"%d" % seconds)]))
+            self._refuse(HTTPError(429, text, [(b"retry-after", b"%d" % seconds)]))
         else:
-            self._refuse(Refusal(404 if code == NotFoundError.code else 503, text))
+            self._refuse(HTTPError(404 if code == NotFoundError.code else 503, text))
 
     def ended(self, status: OutputStatus, text: str) -> None:
         """The server ends it: before it had a container, or while it has it."""
-        refusal = self._refusal_of(status, text)
-        if self._ticket is not None and self._ticket.leased_at is None:
-            self._ticket = None
+        error = self._refusal_of(status, text)
+        if self._lease is not None and self._lease.leased_at is None:
+            self._lease = None
             if status is OutputStatus.TERMINATED and self._follow_label():
                 return
-        self._fail(refusal)
+        self._fail(error)
         self._abandon()
 
-    def desert(self) -> None:
+    def abandon(self) -> None:
         """Nobody wants the answer: the client has left, or has been told something else."""
         self._client = None
         self._verdict = None
@@ -456,14 +456,14 @@ class Exchange:
             self._close(0)
             return
         self._is_deserted = True
-        ticket = self._ticket
-        if ticket is not None and ticket.leased_at is None:
-            self._means.leases.forget(ticket)
-            ticket.give_up()
-            self._ticket = None
+        lease = self._lease
+        if lease is not None and lease.leased_at is None:
+            self._context.leases.forget(lease)
+            lease.cancel()
+            self._lease = None
         if self._upstream is None:
             self._close(0)
-        elif self._aim.route.web.kind == "server":
+        elif self._match.route.web.kind == "server":
             self._upstream.leave()
             self._upstream = None
             self._release(TERMINATED)
@@ -472,10 +472,10 @@ class Exchange:
             self._upstream.pause(is_paused=False)  # its end is to be seen
             self._upstream.write_eof()
 
-    def spoilt(self, refusal: Refusal) -> None:
+    def abort(self, error: HTTPError) -> None:
         """The rest of the request does not come, or cannot be taken."""
-        self._fail(refusal)
-        self.desert()
+        self._fail(error)
+        self.abandon()
 
     def half_closed(self) -> bool:
         """The client sends nothing more; True if it may still be listening, as after a switch of protocols."""
@@ -484,26 +484,26 @@ class Exchange:
             return True
         return False
 
-    def _fail(self, refusal: Refusal) -> None:
+    def _fail(self, error: HTTPError) -> None:
         if self._is_told:
             self._break()
         else:
-            self._refuse(refusal)
+            self._refuse(error)
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, error: HTTPError) -> None:
         client, self._client = self._client, None
         if client is not None:
-            client.refuse(refusal)
-        elif self._means.parking.find(self._id) is self:  # it is told when it comes back
-            self._verdict = refusal
+            client.respond_error(error)
+        elif self._context.parking.find(self._id) is self:  # it is told when it comes back
+            self._verdict = error
             self._stop_timer()
-            self._timer = self._loop.call_later(_FOLLOW_S, self.desert)
-        self._close(refusal.status)
+            self._timer = self._loop.call_later(_FOLLOW_S, self.abandon)
+        self._close(error.status)
 
     def _break(self) -> None:
         client, self._client = self._client, None
         if client is not None:
-            client.cut()
+            client.abort()
         self._close(0)
 
     def _finish(self) -> None:
@@ -511,21 +511,21 @@ class Exchange:
         if client is not None:
             if self._is_chunked:
                 client.send(LAST_CHUNK)
-            client.finished(may_stay=self._has_all and not self._must_close and not self._head.wants_websocket)
+            client.finish(may_stay=self._has_all and not self._must_close and not self._head.wants_websocket)
         self._close(0 if self._answer is None else self._answer.status)
 
     def _close(self, status: int) -> None:
         if self._verdict is None:
             self._stop_timer()
-            self._means.parking.remove(self._id)
+            self._context.parking.remove(self._id)
         self._take_kept()
         ended, self._ended = self._ended, _nothing
         ended(status)
 
     def _release(self, status: OutputStatus) -> None:
-        ticket, self._ticket = self._ticket, None
-        if ticket is not None:
-            ticket.release(status)
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            lease.release(status)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -536,27 +536,27 @@ class Exchange:
 
     def _send_round(self) -> None:
         """Have the client come back for the answer: proxies and browsers do not wait for ever."""
-        client, wait_s = self._client, self._means.settings.web_wait_s
-        if client is None or self._head.wants_websocket or not self._has_all or self._means.parking.is_full:
+        client, wait_s = self._client, self._context.settings.web_wait_s
+        if client is None or self._head.wants_websocket or not self._has_all or self._context.parking.is_full:
             self._timer = self._loop.call_later(wait_s, self._send_round)
             return
-        self._id = self._means.parking.park(self, self._id)
+        self._id = self._context.parking.park(self, self._id)
         self._client = None
         self.client_full(is_full=False)  # who comes back says so if that connection is, too
-        self._timer = self._loop.call_later(_FOLLOW_S, self.desert)
-        client.refuse(Refusal(303, "", [(b"location", come_back_to(client.head.target, self._id))]))
+        self._timer = self._loop.call_later(_FOLLOW_S, self.abandon)
+        client.respond_error(HTTPError(303, "", [(b"location", resume_url(client.head.target, self._id))]))
 
     def come_back(self, client: Client) -> None:
         """The client is back for the answer.
 
         Raises:
-            Refusal: somebody waits for it already; it is not asked for as it should be; it is the answer.
+            HTTPError: somebody waits for it already; it is not asked for as it should be; it is the answer.
         """
         if self._client is not None:
-            raise Refusal(409, "somebody waits for this answer already")
+            raise HTTPError(409, "somebody waits for this answer already")
         follows = b"HEAD" if self._head.method == b"HEAD" else b"GET"
         if client.head.method != follows or client.head.has_body:
-            raise Refusal(
+            raise HTTPError(
                 405, f"this answer is waited for with {follows.decode()}, without a body", [(b"allow", follows)]
             )
         verdict, self._verdict = self._verdict, None
@@ -568,13 +568,13 @@ class Exchange:
         if self._answer is not None:
             self._tell(client)
             for data in self._take_kept():
-                self.answer_part(data)
+                self.response_body(data)
             if self._is_answered:
                 self._finish()
             elif self._upstream is not None:
                 self._upstream.pause(is_paused=False)
         else:
-            self._timer = self._loop.call_later(self._means.settings.web_wait_s, self._send_round)
+            self._timer = self._loop.call_later(self._context.settings.web_wait_s, self._send_round)
 
 
 def _nothing(status: int) -> None:

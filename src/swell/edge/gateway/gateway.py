@@ -12,14 +12,14 @@ from functools import partial
 from typing import Final
 
 from swell.edge.connections import Connections
-from swell.edge.gateway.downstream import Connection
-from swell.edge.gateway.exchange import Exchange, Means
+from swell.edge.gateway.downstream import Downstream
+from swell.edge.gateway.exchange import Exchange, ExchangeContext
 from swell.edge.gateway.head import RequestHead
-from swell.edge.gateway.http_error import Refusal
+from swell.edge.gateway.http_error import HTTPError
 from swell.edge.gateway.limits import Bucket
 from swell.edge.gateway.proxy_auth import OPEN, Admission, ProxyTokens
-from swell.edge.gateway.resume_redirect import without_round_trip
-from swell.edge.gateway.routing import Aim, labels
+from swell.edge.gateway.resume_redirect import split_resume_key
+from swell.edge.gateway.routing import Match, labels
 from swell.edge.listening import BACKLOG
 from swell.edge.traffic import Traffic
 from swell.wire.web import Route
@@ -43,16 +43,16 @@ class Gateway:
     """
 
     def __init__(
-        self, means: Means, tokens: ProxyTokens, admin_token: str, traffic: Traffic, *, connections_max: int
+        self, context: ExchangeContext, tokens: ProxyTokens, admin_token: str, traffic: Traffic, *, connections_max: int
     ) -> None:
-        self.settings = means.settings
-        self.peers = means.peers
-        self._means = means
+        self.settings = context.settings
+        self.peers = context.peers
+        self._context = context
         self._tokens = tokens
         self._admin_token = admin_token.encode()
         self._traffic = traffic
-        self._connections: Connections[Connection] = Connections("web", connections_max, traffic)
-        self._turned_away: set[Connection] = set()
+        self._connections: Connections[Downstream] = Connections("web", connections_max, traffic)
+        self._turned_away: set[Downstream] = set()
         self._bucket = Bucket(self.settings.web_rate, self.settings.web_burst_s, time.monotonic())
         self._server: asyncio.Server | None = None
 
@@ -61,7 +61,7 @@ class Gateway:
     async def listen(self, listener: socket.socket) -> None:
         """Take connections."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self, loop), sock=listener, backlog=BACKLOG)
+        self._server = await loop.create_server(lambda: Downstream(self, loop), sock=listener, backlog=BACKLOG)
 
     def close(self) -> None:
         """Take none any more, and break those that there are."""
@@ -69,13 +69,13 @@ class Gateway:
             self._server.close()
         for connection in [*self._connections, *self._turned_away]:
             connection.close()
-        self._means.upstreams.close()
+        self._context.upstreams.close()
 
-    def enter(self, connection: Connection) -> bool:
+    def enter(self, connection: Downstream) -> bool:
         """Count a connection; False if there are too many."""
         return self._connections.enter(connection)
 
-    def turn_away(self, connection: Connection) -> bool:
+    def turn_away(self, connection: Downstream) -> bool:
         """A connection is too many; True if it may stay for the moment in which its client reads why.
 
         These are not counted as connections, so there must be few: more of them are closed without a word.
@@ -85,56 +85,56 @@ class Gateway:
         self._turned_away.add(connection)
         return True
 
-    def leave(self, connection: Connection) -> None:
+    def leave(self, connection: Downstream) -> None:
         """A connection has ended."""
         self._connections.leave(connection)
         self._turned_away.discard(connection)
 
     # ------------------------------------------------------------ requests
 
-    def admit(self, client: Connection) -> Exchange:
+    def admit(self, client: Downstream) -> Exchange:
         """Begin with a request, and count it.
 
         Raises:
-            Refusal: it is not let in.
+            HTTPError: it is not let in.
         """
         try:
             return self._admitted(client)
-        except Refusal as refusal:
-            self._traffic.was_refused(refusal.status)
+        except HTTPError as error:
+            self._traffic.was_refused(error.status)
             raise
 
-    def _admitted(self, client: Connection) -> Exchange:
+    def _admitted(self, client: Downstream) -> Exchange:
         """Begin with a request whose head is there, or go on with one for which it has come back.
 
         Raises:
-            Refusal: it is not let in.
+            HTTPError: it is not let in.
         """
         head = client.head
         wait_s = self._bucket.take(time.monotonic())
         if wait_s:
             text = f"more than {self.settings.web_rate:g} requests per second (web_rate)"
-            raise Refusal(429, text, [(b"retry-after", b"%d" % math.ceil(wait_s))])
-        if self._means.leases.is_full:
-            raise Refusal(503, "the server does not keep up with the requests", [(b"retry-after", b"1")])
-        target, key = without_round_trip(head.target)
+            raise HTTPError(429, text, [(b"retry-after", b"%d" % math.ceil(wait_s))])
+        if self._context.leases.is_full:
+            raise HTTPError(503, "the server does not keep up with the requests", [(b"retry-after", b"1")])
+        target, key = split_resume_key(head.target)
         if key:
             return self._continued(client, target, key)
-        aim = self._means.router.find(head.host, target)
-        if aim is None:
-            raise Refusal(404, self._unknown(head))
-        admission = self._authorised(head, aim.route)
-        exchange = Exchange(self._means, client, aim, admission, partial(self._ended, aim, time.perf_counter()))
+        match = self._context.router.find(head.host, target)
+        if match is None:
+            raise HTTPError(404, self._unknown(head))
+        admission = self._authorised(head, match.route)
+        exchange = Exchange(self._context, client, match, admission, partial(self._ended, match, time.perf_counter()))
         exchange.start()
-        self._traffic.began(aim.route.label)
+        self._traffic.began(match.route.label)
         return exchange
 
-    def _continued(self, client: Connection, target: bytes, key: str) -> Exchange:
+    def _continued(self, client: Downstream, target: bytes, key: str) -> Exchange:
         """Go on with a request whose client is back. The key alone opens nothing: it stands in logs and histories.
 
         It has to be asked for at the same web function, with the same token if that needs one.
         """
-        exchange = self._means.parking.find(key)
+        exchange = self._context.parking.find(key)
         if exchange is None or exchange.route.label not in labels(client.head.host, target):
             raise _gone()
         if self._authorised(client.head, exchange.route).token_id != exchange.token_id:
@@ -146,30 +146,30 @@ class Gateway:
         """Return how a request is let in.
 
         Raises:
-            Refusal: it lacks the token that it needs.
+            HTTPError: it lacks the token that it needs.
         """
         if not route.web.requires_proxy_auth:
             return OPEN
         admission = self._tokens.used_by(head)
         if admission is None:
             text = "a token is needed, as `swell token create` makes it: in the headers Swell-Key and Swell-Secret"
-            raise Refusal(401, text, [(b"www-authenticate", b'Bearer realm="swell"')])
+            raise HTTPError(401, text, [(b"www-authenticate", b'Bearer realm="swell"')])
         return admission
 
     def _unknown(self, head: RequestHead) -> str:
         text = "nothing answers here"
         scheme, _, token = (head.first(b"authorization") or b"").partition(b" ")
         if scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._admin_token):
-            text += f"; what does: {', '.join(self._means.router.labels) or 'nothing at all'}"
+            text += f"; what does: {', '.join(self._context.router.labels) or 'nothing at all'}"
         return text
 
-    def _ended(self, aim: Aim, began_at: float, status: int) -> None:
+    def _ended(self, match: Match, began_at: float, status: int) -> None:
         took_s = time.perf_counter() - began_at
-        self._traffic.ended(aim.route.label, status, took_s)
-        log.debug("%s %d %.1f ms", aim.route.label, status, took_s * 1e3)
+        self._traffic.ended(match.route.label, status, took_s)
+        log.debug("%s %d %.1f ms", match.route.label, status, took_s * 1e3)
 
 
-def _gone() -> Refusal:
-    return Refusal(
+def _gone() -> HTTPError:
+    return HTTPError(
         404, "this answer is gone: it was fetched already, or not in time, or this is not the request that it answers"
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from swell.edge.gateway.http_error import BadMessage, Refusal
+from swell.edge.gateway.http_error import BadMessage, HTTPError
 from swell.edge.session_cookie import SESSION_COOKIE
 
 __all__ = ["Forwarding", "Header", "RequestHead", "ResponseHead", "response_bytes"]
@@ -92,7 +92,7 @@ class RequestHead:
         headers: Names in lower case.
 
     Raises:
-        Refusal: it is one that nobody should serve.
+        HTTPError: it is one that nobody should serve.
     """
 
     __slots__ = ("_named", "headers", "host", "is_chunked", "length", "method", "target", "version", "wants_websocket")
@@ -112,10 +112,10 @@ class RequestHead:
                 hosts.append(value.strip())
             elif name == b"content-length":
                 if self.length is not None:
-                    raise Refusal(400, "a request may have one Content-Length, got several")
+                    raise HTTPError(400, "a request may have one Content-Length, got several")
                 self.length = _length(value)
                 if self.length is None:
-                    raise Refusal(400, f"Content-Length must be a number of 1 to 18 digits, got {_shown(value)}")
+                    raise HTTPError(400, f"Content-Length must be a number of 1 to 18 digits, got {_shown(value)}")
             elif name == b"transfer-encoding":
                 codings.append(value.strip().lower())
             elif name == b"connection":
@@ -123,13 +123,13 @@ class RequestHead:
             elif name == b"upgrade":
                 upgrade = value.strip().lower()
         if version not in ("1.0", "1.1"):
-            raise Refusal(505, f"HTTP {version} is not spoken here")
+            raise HTTPError(505, f"HTTP {version} is not spoken here")
         if codings:
             self._check_codings(codings)
         if len(hosts) > 1 or (version == "1.1" and not hosts):
-            raise Refusal(400, f"a request names one host, and this one {len(hosts)}")
+            raise HTTPError(400, f"a request names one host, and this one {len(hosts)}")
         if method == b"CONNECT":
-            raise Refusal(405, "this is no proxy for CONNECT")
+            raise HTTPError(405, "this is no proxy for CONNECT")
         self.target, self.host = _split(target, hosts[0] if hosts else b"")
         # An offer to upgrade may be ignored (RFC 9110, section 7.8). One that comes with a body is: the body belongs to
         # HTTP, and is passed on with the request. Java's client and `curl --http2` offer HTTP/2 like that.
@@ -138,11 +138,11 @@ class RequestHead:
 
     def _check_codings(self, codings: list[bytes]) -> None:
         if codings != [b"chunked"]:
-            raise Refusal(501, f"the transfer coding must be chunked, once, got {_shown(b', '.join(codings))}")
+            raise HTTPError(501, f"the transfer coding must be chunked, once, got {_shown(b', '.join(codings))}")
         if self.version == "1.0":
-            raise Refusal(400, "HTTP/1.0 has no transfer codings")
+            raise HTTPError(400, "HTTP/1.0 has no transfer codings")
         if self.length is not None:
-            raise Refusal(400, "a request may have a Content-Length or a Transfer-Encoding, got both")
+            raise HTTPError(400, "a request may have a Content-Length or a Transfer-Encoding, got both")
         self.is_chunked = True
 
     @property
@@ -225,14 +225,14 @@ def _split(target: bytes, host: bytes) -> tuple[bytes, bytes]:
     if not target.startswith(b"/") and target != b"*":
         scheme, separator, rest = target.partition(b"://")
         if not separator or scheme.lower() not in (b"http", b"https"):
-            raise Refusal(400, "the target of a request must be a path, or a URL of http")
+            raise HTTPError(400, "the target of a request must be a path, or a URL of http")
         end = min((at for mark in (b"/", b"?") if (at := rest.find(mark)) >= 0), default=len(rest))
         host, path = rest[:end], rest[end:]
         target = path if path.startswith(b"/") else b"/" + path
         if not host:
-            raise Refusal(400, "the target of the request is a URL that names no host")
+            raise HTTPError(400, "the target of the request is a URL that names no host")
     if not _HOST.fullmatch(host):
-        raise Refusal(400, f"{_shown(host)} is not a valid host")
+        raise HTTPError(400, f"{_shown(host)} is not a valid host")
     return target, host
 
 

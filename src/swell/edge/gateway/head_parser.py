@@ -45,7 +45,7 @@ def parse_request_head(data: bytes) -> RequestHead:
 
     Raises:
         BadMessage: it is not one.
-        Refusal: it is one that nobody should serve.
+        HTTPError: it is one that nobody should serve.
     """
     line = _REQUEST_LINE.match(data)
     if line is None:

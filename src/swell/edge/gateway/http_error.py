@@ -5,10 +5,10 @@ This module must not know why.
 
 from __future__ import annotations
 
-__all__ = ["BadMessage", "Refusal", "TooLong"]
+__all__ = ["BadMessage", "HTTPError", "TooLong"]
 
 
-class Refusal(Exception):
+class HTTPError(Exception):
     """Carries the answer.
 
     Args:

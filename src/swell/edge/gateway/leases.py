@@ -28,14 +28,14 @@ from swell.wire.messages import (
 )
 from swell.wire.web import Leased, Release, Route, Routes
 
-__all__ = ["Leases", "Ticket", "Waiting"]
+__all__ = ["LeaseHolder", "LeaseRequest", "Leases"]
 
 _SUCCESS: Final = int(OutputStatus.SUCCESS)
 UNREAD_MAX: Final = 4 << 20  #: bytes that may wait for the server; while there are more, requests are refused
 _DOUBT_S: Final = 0.5  #: longer than the server takes to see that a container is gone
 
 
-class Waiting(Protocol):
+class LeaseHolder(Protocol):
     """Who waits for a container."""
 
     def leased(self, container_id: str) -> None:
@@ -51,27 +51,27 @@ class Waiting(Protocol):
         ...
 
 
-class Ticket:
+class LeaseRequest:
     """A request in the eyes of the server. Has a container from `leased` to `release`."""
 
-    __slots__ = ("_in_doubt", "_leases", "call_id", "leased_at", "who")
+    __slots__ = ("_in_doubt", "_leases", "call_id", "holder", "leased_at")
 
-    def __init__(self, leases: Leases, call_id: str, who: Waiting) -> None:
+    def __init__(self, leases: Leases, call_id: str, holder: LeaseHolder) -> None:
         self._leases = leases
         self.call_id = call_id
-        self.who: Waiting | None = who
+        self.holder: LeaseHolder | None = holder
         self.leased_at: float | None = None
         self._in_doubt: Callable[[OutputStatus | None, str], None] | None = None
 
-    def give_up(self) -> None:
+    def cancel(self) -> None:
         """Nobody waits any more for a container that there is not yet."""
-        self._leases.say(CancelCall(self.call_id))
+        self._leases.send(CancelCall(self.call_id))
 
     def release(self, status: OutputStatus) -> None:
         """The request is over, and whatever it had of the container is free."""
         if self._leases.forget(self):
             busy_s = 0.0 if self.leased_at is None else time.perf_counter() - self.leased_at
-            self._leases.say(Release(self.call_id, int(status), busy_s))
+            self._leases.send(Release(self.call_id, int(status), busy_s))
 
     def release_in_doubt(
         self, status: OutputStatus, then: Callable[[OutputStatus | None, str], None] | None = None
@@ -84,7 +84,7 @@ class Ticket:
             status: How the request has ended.
             then: Called once: with how the server has ended the request, or with None if the container is there.
         """
-        self.who, self._in_doubt = None, then
+        self.holder, self._in_doubt = None, then
         self._leases.later(_DOUBT_S, lambda: self.resolve(status, None, ""))
 
     def resolve(self, status: OutputStatus, known: OutputStatus | None, text: str) -> None:
@@ -112,7 +112,7 @@ class Leases(asyncio.Protocol):
         self._decoder = codec.for_client(frame_max)
         self._on_routes = on_routes
         self._on_end = on_end
-        self._tickets: dict[str, Ticket] = {}
+        self._requests: dict[str, LeaseRequest] = {}
         self._unsent: list[bytes] = []
         self._transport: asyncio.Transport | None = None
         self._is_full = False
@@ -125,22 +125,22 @@ class Leases(asyncio.Protocol):
 
     # ------------------------------------------------------------ saying
 
-    def say(self, message: Message) -> None:
+    def send(self, message: Message) -> None:
         """Send a message, together with what else is said now."""
         if not self._unsent:
             self._loop.call_soon(self._flush)
         self._unsent.append(codec.encode(message))
 
-    def ask(self, function_id: str, method: str, parameters: bytes, who: Waiting) -> Ticket:
+    def ask(self, function_id: str, method: str, parameters: bytes, holder: LeaseHolder) -> LeaseRequest:
         """Ask for a container for one request; of a class, of the variant that has these parameters."""
-        ticket = Ticket(self, f"fc-{os.urandom(11).hex()}", who)
-        self._tickets[ticket.call_id] = ticket
-        self.say(OpenCall(ticket.call_id, function_id, method, CallKind.WEB, [0], sealed=True, parameters=parameters))
-        return ticket
+        lease = LeaseRequest(self, f"fc-{os.urandom(11).hex()}", holder)
+        self._requests[lease.call_id] = lease
+        self.send(OpenCall(lease.call_id, function_id, method, CallKind.WEB, [0], sealed=True, parameters=parameters))
+        return lease
 
-    def forget(self, ticket: Ticket) -> bool:
+    def forget(self, lease: LeaseRequest) -> bool:
         """Hear nothing more of a ticket; False if it was forgotten already."""
-        return self._tickets.pop(ticket.call_id, None) is not None
+        return self._requests.pop(lease.call_id, None) is not None
 
     def later(self, seconds: float, action: Callable[[], None]) -> None:
         """Do something after a while."""
@@ -163,7 +163,7 @@ class Leases(asyncio.Protocol):
         """Pass on what the server says."""
         try:
             for message, payload in self._decoder.feed(data):
-                self._heard(message, payload)
+                self._handle_message(message, payload)
         except codec.FrameError as error:
             self._end(f"the server said something that is not understood: {error}")
 
@@ -185,24 +185,24 @@ class Leases(asyncio.Protocol):
             self._transport = None
             self._on_end(why)
 
-    def _heard(self, message: Message, payload: bytes) -> None:
+    def _handle_message(self, message: Message, payload: bytes) -> None:
         match message:
             case Leased():
-                ticket = self._tickets.get(message.call_id)
-                if ticket is None or ticket.who is None:
-                    self.say(Release(message.call_id, int(OutputStatus.TERMINATED), 0.0))
+                lease = self._requests.get(message.call_id)
+                if lease is None or lease.holder is None:
+                    self.send(Release(message.call_id, int(OutputStatus.TERMINATED), 0.0))
                     return
-                ticket.leased_at = time.perf_counter()
-                ticket.who.leased(message.container_id)
+                lease.leased_at = time.perf_counter()
+                lease.holder.leased(message.container_id)
             case Outputs():
-                ticket = self._tickets.get(message.call_id)
-                if ticket is not None:
+                lease = self._requests.get(message.call_id)
+                if lease is not None:
                     status = OutputStatus(dict(message.failures).get(0, _SUCCESS))
-                    self._ended(ticket, status, payload[:1_000].decode(errors="replace"))
+                    self._ended(lease, status, payload[:1_000].decode(errors="replace"))
             case Refused():
-                ticket = self._tickets.pop(message.call_id, None)
-                if ticket is not None and ticket.who is not None:
-                    ticket.who.refused(message.code, message.text, message.retry_after_s)
+                lease = self._requests.pop(message.call_id, None)
+                if lease is not None and lease.holder is not None:
+                    lease.holder.refused(message.code, message.text, message.retry_after_s)
             case Routes():
                 self._on_routes(message.routes)
             case Failed():
@@ -212,10 +212,10 @@ class Leases(asyncio.Protocol):
             case _:
                 self._end(f"the server said {type(message).__name__}, which is not for an edge")
 
-    def _ended(self, ticket: Ticket, status: OutputStatus, text: str) -> None:
-        if ticket.who is None:
-            ticket.resolve(OutputStatus.TERMINATED, status, text)
+    def _ended(self, lease: LeaseRequest, status: OutputStatus, text: str) -> None:
+        if lease.holder is None:
+            lease.resolve(OutputStatus.TERMINATED, status, text)
             return
-        if ticket.leased_at is None:
-            self.forget(ticket)
-        ticket.who.ended(status, text)
+        if lease.leased_at is None:
+            self.forget(lease)
+        lease.holder.ended(status, text)

@@ -22,7 +22,7 @@ from typing import Final
 from swell.edge.gateway.framing import BodyReader, ChunkedBody, ClosedBody, LengthBody
 from swell.edge.gateway.head import RequestHead, ResponseHead
 from swell.edge.gateway.head_parser import parse_request_head, parse_response_head
-from swell.edge.gateway.http_error import BadMessage, Refusal, TooLong
+from swell.edge.gateway.http_error import BadMessage, HTTPError, TooLong
 from swell.edge.gateway.receive_buffer import ReceiveBuffer
 
 __all__ = ["END", "EndOfMessage", "RequestReader", "ResponseReader"]
@@ -75,12 +75,12 @@ class RequestReader:
         """Return the next event.
 
         Raises:
-            Refusal: the bytes are not a request, or the request is not served.
+            HTTPError: the bytes are not a request, or the request is not served.
         """
         try:
             return self._next_head() if self._body is None else self._next_part(self._body)
         except BadMessage as error:
-            raise Refusal(400, f"this is not HTTP as it should be: {error}") from None
+            raise HTTPError(400, f"this is not HTTP as it should be: {error}") from None
 
     def _next_head(self) -> RequestHead | None:
         buffer = self._buffer
@@ -93,7 +93,7 @@ class RequestReader:
             data = buffer.through(_HEAD_END, self._head_max)
         except TooLong:
             text = f"the head of a request may have {self._head_max:,} bytes (web_head_max)"
-            raise Refusal(431, text) from None
+            raise HTTPError(431, text) from None
         if data is None:
             return None
         head = parse_request_head(data)
@@ -117,8 +117,8 @@ class RequestReader:
         self._body = None
         return END
 
-    def _too_long(self) -> Refusal:
-        return Refusal(413, f"the body of a request may have {self._body_max:,} bytes (web_body_max)")
+    def _too_long(self) -> HTTPError:
+        return HTTPError(413, f"the body of a request may have {self._body_max:,} bytes (web_body_max)")
 
 
 class ResponseReader:

@@ -10,7 +10,7 @@ import string
 from typing import Final
 from urllib.parse import quote, unquote
 
-__all__ = ["come_back_to", "without_round_trip"]
+__all__ = ["resume_url", "split_resume_key"]
 
 _NAME: Final = b"__swell_call"
 #: What may stand in a Location as it is (RFC 3986). All else is escaped: a browser reads "\\" as "/", skips
@@ -18,19 +18,19 @@ _NAME: Final = b"__swell_call"
 _SAFE: Final = (string.ascii_letters + string.digits + "-._~:/?[]@!$&'()*+,;=%").encode()
 
 
-def come_back_to(target: bytes, key: str) -> bytes:
+def resume_url(target: bytes, key: str) -> bytes:
     """Return where the redirect leads: to the same path of the same host, with what leads to the answer.
 
     The target is a client's, or of a page that has sent a browser here. Two slashes at its front would name another
     host, so that path is written with a dot, which means the same: /.//there/path.
     """
-    path, _ = without_round_trip(target)
+    path, _ = split_resume_key(target)
     path = b"".join(bytes((each,)) if each in _SAFE else b"%%%02X" % each for each in path)
     front = b"/." if path.startswith(b"//") else b""
     return front + path + (b"&" if b"?" in path else b"?") + _NAME + b"=" + quote(key).encode()
 
 
-def without_round_trip(target: bytes) -> tuple[bytes, str]:
+def split_resume_key(target: bytes) -> tuple[bytes, str]:
     """Return a target as the app is to see it, and what leads to an answer; "" if the client asks for the first time.
 
     Example: /label/path?a=1&__swell_call=abc is /label/path?a=1, and abc.

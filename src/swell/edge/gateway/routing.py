@@ -12,19 +12,19 @@ from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
 
 from swell.bounds import integer
-from swell.edge.gateway.http_error import Refusal
+from swell.edge.gateway.http_error import HTTPError
 from swell.errors import Error
 from swell.model import ParameterSpec
 from swell.sdk.declare.parameters import check_parameters, encode_parameters
 from swell.wire.web import Route
 
-__all__ = ["Aim", "Router", "labels", "parameters_of"]
+__all__ = ["Match", "Router", "labels", "parameters_of"]
 
 _TRUE: Final = frozenset(("true", "1", "yes", "on"))
 _FALSE: Final = frozenset(("false", "0", "no", "off"))
 
 
-class Aim(NamedTuple):
+class Match(NamedTuple):
     """Where a request goes."""
 
     route: Route
@@ -52,36 +52,36 @@ class Router:
         """Take in all routes there are now."""
         self._routes = {route.label: route for route in routes}
 
-    def find(self, host: bytes, target: bytes) -> Aim | None:
+    def find(self, host: bytes, target: bytes) -> Match | None:
         """Return where a request goes; None if there is nothing."""
         of_host, of_path = labels(host, target)
         route = self._routes.get(of_host)
         if route is not None:
-            return Aim(route, target, b"")
+            return Match(route, target, b"")
         route = self._routes.get(of_path)
         if route is None:
             return None
         path, mark, query = target.partition(b"?")
         label, slash, rest = path[1:].partition(b"/")
         inner = b"/" + rest if slash else b"/"
-        return Aim(route, inner + mark + query, b"/" + label)
+        return Match(route, inner + mark + query, b"/" + label)
 
-    def moved(self, aim: Aim) -> Aim | None:
+    def moved(self, match: Match) -> Match | None:
         """Return where a request goes whose label has another function by now; None if it has not."""
-        route = self._routes.get(aim.route.label)
-        return None if route is None or route.function_id == aim.route.function_id else aim._replace(route=route)
+        route = self._routes.get(match.route.label)
+        return None if route is None or route.function_id == match.route.function_id else match._replace(route=route)
 
 
-def parameters_of(aim: Aim) -> bytes:
+def parameters_of(match: Match) -> bytes:
     """Return the parameters of a class that a query names, encoded; nothing if those are the defaults, or it has none.
 
     Raises:
-        Refusal: they are incomplete, or of another type.
+        HTTPError: they are incomplete, or of another type.
     """
-    route = aim.route
+    route = match.route
     if not route.parameters:
         return b""
-    encoded = _encoded(route, aim.path)
+    encoded = _encoded(route, match.path)
     return b"" if encoded == _defaults(route.parameters) else encoded
 
 
@@ -103,7 +103,7 @@ def _encoded(route: Route, target: bytes) -> bytes:
         }
         return encode_parameters(owner, check_parameters(owner, route.parameters, (), given))
     except (Error, TypeError, ValueError) as error:
-        raise Refusal(400, f"{error} (parameters of a class stand in the query of its URL)") from error
+        raise HTTPError(400, f"{error} (parameters of a class stand in the query of its URL)") from error
 
 
 def _typed(spec: ParameterSpec, text: str) -> str | int | bool | bytes:

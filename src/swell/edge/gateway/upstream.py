@@ -10,37 +10,37 @@ from typing import Final, Protocol, cast
 
 from swell.edge.gateway.framing import BodyWriter
 from swell.edge.gateway.head import Forwarding, RequestHead, ResponseHead
-from swell.edge.gateway.http_error import BadMessage, Refusal
+from swell.edge.gateway.http_error import BadMessage, HTTPError
 from swell.edge.gateway.readers import ResponseReader
 from swell.logs import PeerLog
 
-__all__ = ["Taker", "Upstream", "Upstreams"]
+__all__ = ["ResponseSink", "Upstream", "Upstreams"]
 
 _IDLE_MAX: Final = 64  #: connections that are kept for one site
 _BUSY_TRIES: Final = 50  #: attempts while a site has more connections to accept than fit its queue
 _BUSY_PAUSE_S: Final = 0.01
 
 
-class Taker(Protocol):
+class ResponseSink(Protocol):
     """Who takes an answer."""
 
-    def interim(self, head: ResponseHead) -> None:
+    def interim_response(self, head: ResponseHead) -> None:
         """Something is said before the answer proper: 100, 103."""
         ...
 
-    def answer(self, head: ResponseHead) -> None:
+    def response_head(self, head: ResponseHead) -> None:
         """The head of the answer is there."""
         ...
 
-    def answer_part(self, data: bytes) -> None:
+    def response_body(self, data: bytes) -> None:
         """A part of its body is."""
         ...
 
-    def answer_complete(self) -> None:
+    def response_complete(self) -> None:
         """All of it was."""
         ...
 
-    def raw(self, data: bytes) -> None:
+    def tunnel_data(self, data: bytes) -> None:
         """Bytes after a switch of protocols."""
         ...
 
@@ -69,7 +69,7 @@ class Upstream(asyncio.Protocol):
     def __init__(self, path: str, pool: Upstreams) -> None:
         self.path = path
         self._pool = pool
-        self._taker: Taker | None = None
+        self._sink: ResponseSink | None = None
         self._reader = ResponseReader()
         self._body = BodyWriter(None, is_chunked=False)
         self._transport: asyncio.Transport | None = None
@@ -79,9 +79,9 @@ class Upstream(asyncio.Protocol):
 
     # ------------------------------------------------------------ sending
 
-    def begin(self, taker: Taker, request: RequestHead, to: Forwarding) -> None:
-        """Send the head of a request; what comes back goes to `taker`."""
-        self._taker = taker
+    def begin(self, sink: ResponseSink, request: RequestHead, to: Forwarding) -> None:
+        """Send the head of a request; what comes back goes to `sink`."""
+        self._sink = sink
         self._reader.expect(request)
         self._body = BodyWriter(request.length, is_chunked=request.is_chunked)
         self._may_stay = not to.close
@@ -125,7 +125,7 @@ class Upstream(asyncio.Protocol):
 
     def leave(self) -> None:
         """The request is over. The connection is kept for another if nothing was odd about this one, else closed."""
-        self._taker = None
+        self._sink = None
         if self._is_reusable:
             self.pause(is_paused=False)  # the client may have been slow with the last of the answer
             self._pool.keep(self)
@@ -162,7 +162,7 @@ class Upstream(asyncio.Protocol):
         """Understand a part of an answer."""
         if self._is_raw:
             self._pass_on(data)
-        elif self._taker is None:
+        elif self._sink is None:
             self.abort()  # it speaks unasked, and the next client would take that for its answer
         elif not self._fault:
             self._reader.feed(data)
@@ -172,31 +172,31 @@ class Upstream(asyncio.Protocol):
                 self._break(f"the answer of the container is not valid HTTP: {error}")
 
     def _go_on(self) -> None:
-        while not self._is_raw and (taker := self._taker) is not None and not self._fault:
+        while not self._is_raw and (sink := self._sink) is not None and not self._fault:
             event = self._reader.next_event()
             if event is None:
                 return
             if isinstance(event, ResponseHead):
-                self._take_head(taker, event)
+                self._take_head(sink, event)
             elif isinstance(event, bytes):
-                taker.answer_part(event)
+                sink.response_body(event)
             else:
-                self._taker = None
-                taker.answer_complete()
+                self._sink = None
+                sink.response_complete()
         if self._is_raw:
             self._pass_on(self._reader.rest())
 
-    def _take_head(self, taker: Taker, head: ResponseHead) -> None:
+    def _take_head(self, sink: ResponseSink, head: ResponseHead) -> None:
         if head.is_interim:
-            taker.interim(head)
+            sink.interim_response(head)
             return
         self._may_stay = self._may_stay and head.keeps_alive
         self._is_raw = head.status == 101
-        taker.answer(head)
+        sink.response_head(head)
 
     def _pass_on(self, data: bytes) -> None:
-        if data and self._taker is not None:
-            self._taker.raw(data)
+        if data and self._sink is not None:
+            self._sink.tunnel_data(data)
 
     def eof_received(self) -> None:
         """Close; `connection_lost` follows."""
@@ -205,21 +205,21 @@ class Upstream(asyncio.Protocol):
         """Tell who takes the answer."""
         self._transport = None
         self._pool.forget(self)
-        taker, self._taker = self._taker, None
+        sink, self._sink = self._sink, None
         if self._fault:
             self._pool.peers.warning("connection broken", "%s: %s", self.path, self._fault)
-        if taker is not None:
-            taker.upstream_lost(in_order=exc is None and not self._fault and self._reader.close(), fault=self._fault)
+        if sink is not None:
+            sink.upstream_lost(in_order=exc is None and not self._fault and self._reader.close(), fault=self._fault)
 
     def pause_writing(self) -> None:
         """The site reads slower than we send."""
-        if self._taker is not None:
-            self._taker.upstream_full(is_full=True)
+        if self._sink is not None:
+            self._sink.upstream_full(is_full=True)
 
     def resume_writing(self) -> None:
         """It has caught up."""
-        if self._taker is not None:
-            self._taker.upstream_full(is_full=False)
+        if self._sink is not None:
+            self._sink.upstream_full(is_full=False)
 
 
 class Upstreams:
@@ -252,7 +252,7 @@ class Upstreams:
 
         Raises:
             OSError: nobody accepts any there.
-            Refusal: as many are in use as may be open.
+            HTTPError: as many are in use as may be open.
         """
         self._make_room()
         self._connecting += 1
@@ -267,7 +267,7 @@ class Upstreams:
         longest_idle = next(iter(self._kept), None)
         if longest_idle is None:
             text = f"{self._count_max} connections to containers are in use, as many as the edge's open files allow"
-            raise Refusal(503, text, [(b"retry-after", b"1")])
+            raise HTTPError(503, text, [(b"retry-after", b"1")])
         self.forget(longest_idle)
         longest_idle.abort()
 

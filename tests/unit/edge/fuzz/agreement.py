@@ -17,10 +17,10 @@ from fakes import Loop, Wire
 from messages import Maker
 
 from swell.config import Settings
-from swell.edge.gateway.downstream import Connection
+from swell.edge.gateway.downstream import Downstream
 from swell.edge.gateway.exchange import Exchange
 from swell.edge.gateway.head import Forwarding, RequestHead, ResponseHead
-from swell.edge.gateway.http_error import Refusal
+from swell.edge.gateway.http_error import HTTPError
 from swell.edge.gateway.upstream import Upstream, Upstreams
 from swell.logs import PeerLog
 
@@ -73,7 +73,7 @@ class Reading:
 class _Recorder:
     """In the place of an exchange: keeps what comes, writes it to a container, and answers when it is told to."""
 
-    def __init__(self, door: _Door, client: Connection) -> None:
+    def __init__(self, owner: _Owner, client: Downstream) -> None:
         head = client.head
         self._client = client
         self._keeps_alive = head.keeps_alive
@@ -83,30 +83,30 @@ class _Recorder:
         self._upstream = Upstream("site.sock", Upstreams(PeerLog(logging.getLogger("fuzz")), 1))
         self._upstream.connection_made(cast("object", self.wire))  # pyright: ignore[reportArgumentType]
         self._upstream.begin(cast("object", self), head, _TO)  # pyright: ignore[reportArgumentType]
-        self._door = door
-        door.recorders.append(self)
+        self._owner = owner
+        owner.recorders.append(self)
 
-    def part(self, data: bytes) -> None:
+    def request_body(self, data: bytes) -> None:
         self.message.body += data
         self._upstream.write_body(data)
 
-    def complete(self) -> None:
+    def request_complete(self) -> None:
         if not self.message.is_whole:
             self.message.is_whole = True
             self._upstream.end_body()
-            self._door.to_be_answered = self.answer
+            self._owner.to_be_answered = self.answer
 
     def answer(self) -> None:
         self._client.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-        self._client.finished(may_stay=self._keeps_alive)
+        self._client.finish(may_stay=self._keeps_alive)
 
     def leave(self) -> None:
         self._upstream.leave()
 
-    def spoilt(self, refusal: Refusal) -> None:
-        self._client.refuse(refusal)
+    def abort(self, error: HTTPError) -> None:
+        self._client.respond_error(error)
 
-    def desert(self) -> None: ...
+    def abandon(self) -> None: ...
 
     def client_full(self, *, is_full: bool) -> None:
         del is_full
@@ -115,7 +115,7 @@ class _Recorder:
 _TO = Forwarding(b"/path", [(b"x-swell-input", b"fc-1")], "10.0.0.9", frozenset(), close=False)
 
 
-class _Door:
+class _Owner:
     settings = SETTINGS
 
     def __init__(self) -> None:
@@ -123,18 +123,18 @@ class _Door:
         self.to_be_answered = None
         self.peers = PeerLog(logging.getLogger("fuzz"))
 
-    def enter(self, connection: Connection) -> bool:
+    def enter(self, connection: Downstream) -> bool:
         del connection
         return True
 
-    def turn_away(self, connection: Connection) -> bool:
+    def turn_away(self, connection: Downstream) -> bool:
         del connection
         return False
 
-    def leave(self, connection: Connection) -> None:
+    def leave(self, connection: Downstream) -> None:
         del connection
 
-    def admit(self, client: Connection) -> Exchange:
+    def admit(self, client: Downstream) -> Exchange:
         return cast("Exchange", _Recorder(self, client))
 
     def answer(self) -> bool:
@@ -162,27 +162,27 @@ def read_by_gateway(pieces: list[bytes], *, is_prompt: bool) -> tuple[Reading, l
         pieces: Come one after another, as long as the connection reads.
         is_prompt: Each request is answered before the next piece comes; else as late as can be.
     """
-    loop, door, wire = Loop(), _Door(), Wire()
-    connection = Connection(door, loop)
+    loop, owner, wire = Loop(), _Owner(), Wire()
+    connection = Downstream(owner, loop)
     connection.connection_made(cast("object", wire))  # pyright: ignore[reportArgumentType]
     for piece in pieces:
-        while not wire.reads and door.answer():
+        while not wire.reads and owner.answer():
             loop.run()
         if not wire.reads:
             raise Disagreement("the gateway neither reads nor waits for an answer")
         connection.data_received(piece)
         loop.run()
-        while is_prompt and door.answer():
+        while is_prompt and owner.answer():
             loop.run()
-    while door.answer():
+    while owner.answer():
         loop.run()
     refused = re.search(rb"HTTP/1.1 ([345][0-9][0-9]) [^\0]*\r\n\r\n([^\0]*)", wire.written)
     error = b" ".join(refused.groups()).decode("latin-1") if refused else ""
     if error.startswith("500"):
         raise Disagreement(f"the gateway failed: {error}")
-    reading = Reading([each.message for each in door.recorders], error=error, is_over=wire.is_ended)
+    reading = Reading([each.message for each in owner.recorders], error=error, is_over=wire.is_ended)
     connection.connection_lost(None)
-    return reading, door.recorders
+    return reading, owner.recorders
 
 
 def read_by_h11(pieces: list[bytes]) -> Reading:
@@ -277,25 +277,25 @@ def check_written(recorder: _Recorder) -> None:
 # ---------------------------------------------------------------- answers
 
 
-class _Taker:
+class _Sink:
     """Takes an answer."""
 
     def __init__(self) -> None:
         self.reading = Reading()
 
-    def interim(self, head: ResponseHead) -> None:
+    def interim_response(self, head: ResponseHead) -> None:
         self.reading.interims.append(head.status)
 
-    def answer(self, head: ResponseHead) -> None:
+    def response_head(self, head: ResponseHead) -> None:
         self.reading.messages.append(Message((b"%d" % head.status, head.reason), _as_h11(head.headers)))
 
-    def answer_part(self, data: bytes) -> None:
+    def response_body(self, data: bytes) -> None:
         self.reading.messages[0].body += data
 
-    def answer_complete(self) -> None:
+    def response_complete(self) -> None:
         self.reading.messages[0].is_whole = True
 
-    def raw(self, data: bytes) -> None:
+    def tunnel_data(self, data: bytes) -> None:
         self.reading.messages[0].body += data
 
     def upstream_lost(self, *, in_order: bool, fault: str) -> None:
@@ -310,20 +310,20 @@ class _Taker:
 
 def answers_by_gateway(pieces: list[bytes], method: bytes) -> Reading:
     """Return what a connection to a container makes of pieces, after which that closes the connection."""
-    pool, wire, taker = Upstreams(PeerLog(logging.getLogger("fuzz")), 1), Wire(), _Taker()
+    pool, wire, sink = Upstreams(PeerLog(logging.getLogger("fuzz")), 1), Wire(), _Sink()
     upstream = Upstream("site.sock", pool)
     upstream.connection_made(cast("object", wire))  # pyright: ignore[reportArgumentType]
-    upstream.begin(taker, RequestHead(method, b"/", "1.1", [(b"host", b"x")]), _TO)
+    upstream.begin(sink, RequestHead(method, b"/", "1.1", [(b"host", b"x")]), _TO)
     has_left = False
     for piece in pieces:
         if not wire.is_broken:
             upstream.data_received(piece)
-        if not has_left and taker.reading.messages and taker.reading.messages[0].is_whole:
+        if not has_left and sink.reading.messages and sink.reading.messages[0].is_whole:
             has_left = True
             upstream.leave()
-    taker.reading.is_reusable = pool.idle("site.sock") is upstream
+    sink.reading.is_reusable = pool.idle("site.sock") is upstream
     upstream.connection_lost(None)
-    return taker.reading
+    return sink.reading
 
 
 def answers_by_h11(pieces: list[bytes], method: bytes) -> Reading:

@@ -16,11 +16,11 @@ from fakes import Loop, Wire
 from messages import Maker
 
 from swell.config import Settings
-from swell.edge.gateway.downstream import Connection
-from swell.edge.gateway.exchange import Exchange, Means
-from swell.edge.gateway.leases import Ticket
+from swell.edge.gateway.downstream import Downstream
+from swell.edge.gateway.exchange import Exchange, ExchangeContext
+from swell.edge.gateway.leases import LeaseRequest
 from swell.edge.gateway.proxy_auth import OPEN
-from swell.edge.gateway.routing import Aim, Router
+from swell.edge.gateway.routing import Match, Router
 from swell.edge.gateway.upstream import Upstream
 from swell.model import WebSpec
 from swell.wire.messages import CancelCall
@@ -131,43 +131,43 @@ class Leases:
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
-        self.means: Means | None = None
+        self.context: ExchangeContext | None = None
         self.way: Callable[[], str] = lambda: "whole"
         self.wires: list[SiteWire] = []
-        self.tickets: list[Ticket] = []
+        self.lease_requests: list[LeaseRequest] = []
         self.held = 0  #: leases that are not released
 
-    def ask(self, function_id: str, method: str, parameters: bytes, who: Exchange) -> Ticket:
+    def ask(self, function_id: str, method: str, parameters: bytes, holder: Exchange) -> LeaseRequest:
         del function_id
-        ticket = Ticket(cast("Any", self), f"fc-{len(self.wires)}", who)
-        self.tickets.append(ticket)
-        self._loop.call_soon(lambda: self._lease(ticket, method))
-        return ticket
+        lease = LeaseRequest(cast("Any", self), f"fc-{len(self.wires)}", holder)
+        self.lease_requests.append(lease)
+        self._loop.call_soon(lambda: self._grant(lease, method))
+        return lease
 
-    def _lease(self, ticket: Ticket, method: str) -> None:
-        if ticket.who is None:
+    def _grant(self, lease: LeaseRequest, method: str) -> None:
+        if lease.holder is None:
             return
-        assert self.means is not None
-        path = socket_path(self.means.web_dir, "co-1", method)
-        upstream = self.means.upstreams.idle(path)
+        assert self.context is not None
+        path = socket_path(self.context.web_dir, "co-1", method)
+        upstream = self.context.upstreams.idle(path)
         if upstream is None:
             wire = SiteWire(self._loop, lambda: self.way())
-            upstream = wire.upstream = Upstream(path, self.means.upstreams)
+            upstream = wire.upstream = Upstream(path, self.context.upstreams)
             upstream.connection_made(cast("Any", wire))
             self.wires.append(wire)
-        self.means.upstreams.keep(upstream)
+        self.context.upstreams.keep(upstream)
         self.held += 1
-        ticket.leased_at = 0.0
-        ticket.who.leased("co-1")
+        lease.leased_at = 0.0
+        lease.holder.leased("co-1")
 
-    def forget(self, ticket: Ticket) -> bool:
-        is_known = ticket in self.tickets
+    def forget(self, lease: LeaseRequest) -> bool:
+        is_known = lease in self.lease_requests
         if is_known:
-            self.tickets.remove(ticket)
-        ticket.who = None
+            self.lease_requests.remove(lease)
+        lease.holder = None
         return is_known
 
-    def say(self, message: Release | CancelCall) -> None:
+    def send(self, message: Release | CancelCall) -> None:
         self.held -= isinstance(message, Release)
 
     def later(self, seconds: float, action: Callable[[], None]) -> None:
@@ -180,25 +180,25 @@ ROUTE = Route("site", "fu-1", "", WebSpec(kind="asgi"), "ap-1", "app", "site", 3
 class Door:
     """Lets everybody in."""
 
-    def __init__(self, means: Means) -> None:
-        self.settings = means.settings
-        self.peers = means.peers
-        self._means = means
+    def __init__(self, context: ExchangeContext) -> None:
+        self.settings = context.settings
+        self.peers = context.peers
+        self._context = context
 
-    def enter(self, connection: Connection) -> bool:
+    def enter(self, connection: Downstream) -> bool:
         del connection
         return True
 
-    def turn_away(self, connection: Connection) -> bool:
+    def turn_away(self, connection: Downstream) -> bool:
         del connection
         return False
 
-    def leave(self, connection: Connection) -> None:
+    def leave(self, connection: Downstream) -> None:
         del connection
 
-    def admit(self, client: Connection) -> Exchange:
-        aim = Aim(ROUTE, client.head.target, b"")
-        exchange = Exchange(self._means, client, aim, OPEN, lambda status: None)
+    def admit(self, client: Downstream) -> Exchange:
+        match = Match(ROUTE, client.head.target, b"")
+        exchange = Exchange(self._context, client, match, OPEN, lambda status: None)
         exchange.start()
         return exchange
 
@@ -211,13 +211,13 @@ class Gateway:
         self.leases = Leases(self.loop)
         settings = Settings(web_head_max=4_096, web_body_max=100_000)
         loop = cast("Any", self.loop)
-        means = Means(settings, cast("Any", self.leases), Router(), "/web", loop, upstreams_max=100)
-        self.leases.means = means
-        self.door = Door(means)
+        context = ExchangeContext(settings, cast("Any", self.leases), Router(), "/web", loop, upstreams_max=100)
+        self.leases.context = context
+        self.owner = Door(context)
 
-    def connect(self) -> tuple[Connection, Wire]:
+    def connect(self) -> tuple[Downstream, Wire]:
         wire = Wire()
-        connection = Connection(self.door, self.loop)
+        connection = Downstream(self.owner, self.loop)
         connection.connection_made(cast("Any", wire))
         return connection, wire
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swell.config import Settings
-from swell.edge.gateway.downstream import Connection
+from swell.edge.gateway.downstream import Downstream
 from swell.edge.gateway.exchange import Exchange
-from swell.edge.gateway.http_error import Refusal
+from swell.edge.gateway.http_error import HTTPError
 from swell.logs import PeerLog
 
 if TYPE_CHECKING:
@@ -24,35 +24,35 @@ if TYPE_CHECKING:
 class Echo:
     """In the place of an exchange: answers a request with what it was, when it is complete."""
 
-    def __init__(self, house: House, client: Connection) -> None:
+    def __init__(self, house: House, client: Downstream) -> None:
         self._house = house
         self._client = client
         self._said = b"%b %b" % (client.head.method, client.head.target)
         self._body = b""
         if not client.head.has_body:
-            self.complete()
+            self.request_complete()
 
-    def part(self, data: bytes) -> None:
+    def request_body(self, data: bytes) -> None:
         self._body += data
 
-    def complete(self) -> None:
+    def request_complete(self) -> None:
         if self not in self._house.done:
             self._house.done.append(self)
             self._house.heard.append((self._said, self._body))
             self._client.send(b"<%b>" % self._said)
             keeps = self._client.head.keeps_alive
-            self._house.loop.call_soon(lambda: self._client.finished(may_stay=keeps))
+            self._house.loop.call_soon(lambda: self._client.finish(may_stay=keeps))
 
-    def spoilt(self, refusal: Refusal) -> None:
-        self._client.refuse(refusal)
+    def abort(self, error: HTTPError) -> None:
+        self._client.respond_error(error)
 
-    def desert(self) -> None:
+    def abandon(self) -> None:
         self._house.deserted += 1
 
     def client_full(self, *, is_full: bool) -> None:
         self._house.told_full.append(is_full)
 
-    def from_tunnel(self, data: bytes) -> None:
+    def client_tunnel_data(self, data: bytes) -> None:
         self._body += data
 
 
@@ -69,36 +69,36 @@ class House:
         self.told_full: list[bool] = []
         self.refuses = False  #: everything
 
-    def enter(self, connection: Connection) -> bool:
+    def enter(self, connection: Downstream) -> bool:
         del connection
         return True
 
-    def turn_away(self, connection: Connection) -> bool:
+    def turn_away(self, connection: Downstream) -> bool:
         del connection
         return False
 
-    def leave(self, connection: Connection) -> None:
+    def leave(self, connection: Downstream) -> None:
         del connection
 
-    def admit(self, client: Connection) -> Exchange:
+    def admit(self, client: Downstream) -> Exchange:
         if self.refuses:
-            raise Refusal(404, "nothing answers here")
+            raise HTTPError(404, "nothing answers here")
         return cast("Exchange", Echo(self, client))
 
 
 class Silent(Echo):
     """An exchange that has no answer yet."""
 
-    def __init__(self, house: House, client: Connection) -> None:
+    def __init__(self, house: House, client: Downstream) -> None:
         self._house, self._client, self._body = house, client, b""
 
-    def complete(self) -> None: ...
+    def request_complete(self) -> None: ...
 
 
 class Slow(House):
     """Answers nothing yet."""
 
-    def admit(self, client: Connection) -> Exchange:
+    def admit(self, client: Downstream) -> Exchange:
         return cast("Exchange", Silent(self, client))
 
 
@@ -111,7 +111,7 @@ class Call:
     def __init__(self, house: House | None = None) -> None:
         self.house, self.wire = house or House(), Wire()
         self.loop = self.house.loop
-        self.connection = Connection(self.house, self.loop)
+        self.connection = Downstream(self.house, self.loop)
         self.connection.connection_made(cast("asyncio.Transport", self.wire))
 
     def send(self, data: bytes) -> None:
@@ -324,7 +324,7 @@ def test_a_client_that_takes_some_of_its_answer_has_time_for_all_of_it() -> None
 
 def test_the_rest_of_an_answer_is_not_waited_for_though_most_of_it_was_taken() -> None:
     call = answering()
-    call.connection.finished(may_stay=False)
+    call.connection.finish(may_stay=False)
     call.loop.pass_time(2)
     call.wire.unsent = 1_000
     call.connection.resume_writing()
@@ -338,7 +338,7 @@ def test_a_body_has_to_come_once_it_was_asked_for() -> None:
     patience_s = call.house.settings.web_head_timeout_s
     call.loop.pass_time(10 * patience_s)
     assert not call.wire.is_ended
-    call.connection.ask_for_body()
+    call.connection.expect_body()
     call.loop.pass_time(patience_s - 1)
     assert not call.wire.is_ended
     call.loop.pass_time(1)
@@ -435,13 +435,13 @@ def test_a_client_that_sends_blank_lines_only_is_closed_without_a_word() -> None
 
 def test_a_defect_costs_one_request_and_its_traceback_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(House):
-        def admit(self, client: Connection) -> Exchange:
+        def admit(self, client: Downstream) -> Exchange:
             raise LookupError("as a defect would")
 
-    door = Broken()
+    owner = Broken()
     for _ in range(3):
         call = Call()
-        call.connection._door = door  # pyright: ignore[reportPrivateUsage]
+        call.connection._owner = owner  # pyright: ignore[reportPrivateUsage]
         call.send(REQUESTS[0])
         assert call.wire.written.startswith(b"HTTP/1.1 500")
         assert call.wire.is_ended

@@ -6,9 +6,9 @@ import pytest
 from crossing import Door, Gateway
 from fakes import Wire
 
-from swell.edge.gateway.downstream import Connection
+from swell.edge.gateway.downstream import Downstream
 from swell.edge.gateway.exchange import Exchange
-from swell.edge.gateway.resume_redirect import without_round_trip
+from swell.edge.gateway.resume_redirect import split_resume_key
 from swell.model import OutputStatus
 
 WAIT_S = 150.0
@@ -21,25 +21,25 @@ class Parked:
     def __init__(self) -> None:
         self.gateway = Gateway()
         self.gateway.leases.way = lambda: "silent"
-        means = self.gateway.leases.means
-        assert means is not None
+        context = self.gateway.leases.context
+        assert context is not None
 
         class Returning(Door):
-            def admit(self, client: Connection) -> Exchange:
-                exchange = means.parking.find(without_round_trip(client.head.target)[1])
+            def admit(self, client: Downstream) -> Exchange:
+                exchange = context.parking.find(split_resume_key(client.head.target)[1])
                 if exchange is None:
                     return super().admit(client)
                 exchange.come_back(client)
                 return exchange
 
-        self.gateway.door = Returning(means)
+        self.gateway.owner = Returning(context)
         _, wire = self.ask(b"/path")
         self.gateway.loop.pass_time(WAIT_S)
         assert wire.written.startswith(b"HTTP/1.1 303")
         self.place = wire.written.partition(b"location: ")[2].partition(b"\r\n")[0]
         self.site = self.gateway.leases.wires[0]
 
-    def ask(self, target: bytes) -> tuple[Connection, Wire]:
+    def ask(self, target: bytes) -> tuple[Downstream, Wire]:
         connection, wire = self.gateway.connect()
         connection.data_received(REQUEST % target)
         self.gateway.loop.run()
@@ -90,9 +90,9 @@ def test_a_long_answer_waits_in_its_container() -> None:
 
 def test_where_all_that_may_be_kept_is_used_up_any_answer_waits_in_its_container() -> None:
     parked = Parked()
-    means = parked.gateway.leases.means
-    assert means is not None
-    while means.parking.keep(1 << 20):
+    context = parked.gateway.leases.context
+    assert context is not None
+    while context.parking.keep(1 << 20):
         pass
     parked.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
     assert not parked.site.reads
@@ -102,12 +102,12 @@ def test_where_all_that_may_be_kept_is_used_up_any_answer_waits_in_its_container
 
 def test_what_was_kept_for_a_client_that_never_comes_is_dropped() -> None:
     parked = Parked()
-    means = parked.gateway.leases.means
-    assert means is not None
+    context = parked.gateway.leases.context
+    assert context is not None
     parked.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
-    before = means.parking.kept
+    before = context.parking.kept
     parked.gateway.loop.pass_time(60.0)
-    assert (before, means.parking.kept) == (5, 0)
+    assert (before, context.parking.kept) == (5, 0)
     assert not parked.come_back().startswith(b"HTTP/1.1 200")
 
 
@@ -124,8 +124,8 @@ class Lost:
         self.gateway.loop.run()
 
     def server_says(self, status: OutputStatus, text: str) -> None:
-        (ticket,) = self.gateway.leases.tickets
-        ticket.resolve(OutputStatus.TERMINATED, status, text)
+        (lease,) = self.gateway.leases.lease_requests
+        lease.resolve(OutputStatus.TERMINATED, status, text)
 
 
 def test_a_client_is_told_that_its_container_used_too_much_memory(caplog: pytest.LogCaptureFixture) -> None:

@@ -28,11 +28,11 @@ class Leases:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def ask(self, function_id: str, method: str, parameters: bytes, who: Exchange) -> Any:
+    def ask(self, function_id: str, method: str, parameters: bytes, holder: Exchange) -> Any:
         self.asked.append(function_id)
         return SimpleNamespace(leased_at=None, call_id=f"fc-{len(self.asked)}", release=lambda status: None)
 
-    def forget(self, ticket: object) -> bool:
+    def forget(self, lease: object) -> bool:
         return True
 
 
@@ -45,14 +45,14 @@ class Request:
         self.router.learn([route("fu-old")])
         self.refusals: list[int] = []
         head = SimpleNamespace(has_body=False, host=b"", wants_websocket=False)
-        client = SimpleNamespace(head=head, address="", refuse=lambda refusal: self.refusals.append(refusal.status))
+        client = SimpleNamespace(head=head, address="", respond_error=lambda error: self.refusals.append(error.status))
         loop = asyncio.get_running_loop()
-        means = SimpleNamespace(
+        context = SimpleNamespace(
             router=self.router, leases=self.leases, settings=Settings(), parking=Parking(1), loop=loop
         )
-        aim = self.router.find(b"", b"/site/")
-        assert aim is not None
-        self.exchange = Exchange(means, client, aim, frozenset(), lambda status: None)
+        match = self.router.find(b"", b"/site/")
+        assert match is not None
+        self.exchange = Exchange(context, client, match, frozenset(), lambda status: None)
         self.exchange.start()
 
     @property
@@ -109,6 +109,6 @@ async def test_one_that_has_shown_no_token_does_not_get_where_one_is_needed() ->
 async def test_one_that_has_a_container_stays_there() -> None:
     request = Request()
     request.router.learn([route("fu-new")])
-    request.exchange._ticket.leased_at = 1.0
+    request.exchange._lease.leased_at = 1.0
     request.exchange.ended(OutputStatus.TERMINATED, "the app was stopped")
     assert (request.asked, request.refusals) == (["fu-old"], [503])

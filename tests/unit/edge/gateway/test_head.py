@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swell.edge.gateway.head import Forwarding, Header, RequestHead, ResponseHead, response_bytes
-from swell.edge.gateway.http_error import BadMessage, Refusal
+from swell.edge.gateway.http_error import BadMessage, HTTPError
 
 NOTHING: frozenset[bytes] = frozenset()
 
@@ -143,7 +143,7 @@ def test_a_body_is_announced_in_one_way() -> None:
     ],
 )
 def test_what_nobody_should_serve_is_refused(headers: list[Header], options: dict[str, bytes], status: int) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(HTTPError) as refused:
         head(*headers, **options)  # pyright: ignore[reportArgumentType]
     assert refused.value.status == status
 
@@ -152,7 +152,7 @@ def test_what_nobody_should_serve_is_refused(headers: list[Header], options: dic
     "value", [b"", b"+5", b"-5", b"5_0", b"0x5", b"5, 5", b" 5", b"\xc2\xb2", b"\xb2", b"1" * 19, b"1" * 5_000]
 )
 def test_a_length_is_a_number_in_digits(value: bytes) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(HTTPError) as refused:
         head((b"content-length", value))
     assert refused.value.status == 400
     with pytest.raises(BadMessage):
@@ -163,11 +163,11 @@ def test_a_length_is_a_number_in_digits(value: bytes) -> None:
     "host", [b"a b", b"a/b", b"a?b", b"a@b", b"a\\b", b"a:b", b"a:1:2", b"a,b c", b"[::1", b"\xff", b"a#b"]
 )
 def test_a_host_is_a_name_or_an_address(host: bytes) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(HTTPError) as refused:
         RequestHead(b"GET", b"/", "1.1", [(b"host", host)])
     assert refused.value.status == 400
     if not {b"/", b"?"} & {host[1:2]}:
-        with pytest.raises(Refusal):
+        with pytest.raises(HTTPError):
             head(target=b"http://" + host + b"/")
 
 
@@ -187,7 +187,7 @@ def test_the_host_of_a_whole_url_is_what_the_app_is_told() -> None:
 
 def test_a_host_is_needed_from_1_1_on() -> None:
     assert RequestHead(b"GET", b"/", "1.0", []).host == b""
-    with pytest.raises(Refusal):
+    with pytest.raises(HTTPError):
         RequestHead(b"GET", b"/", "1.1", [])
 
 
@@ -275,7 +275,7 @@ def test_whatever_is_let_in_is_one_request_with_one_way_to_tell_its_end(headers:
     try:
         parser.feed_data(raw)
         request = RequestHead(parser.get_method(), heard.url, parser.get_http_version(), heard.headers)
-    except (httptools.HttpParserError, httptools.HttpParserUpgrade, Refusal):
+    except (httptools.HttpParserError, httptools.HttpParserUpgrade, HTTPError):
         return
     again = written(request, (b"x-swell-input", b"fc-1"), close=close)
     lengths, codings = again.all(b"content-length"), again.all(b"transfer-encoding")

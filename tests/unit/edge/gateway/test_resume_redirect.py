@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swell.edge.gateway.resume_redirect import come_back_to, without_round_trip
+from swell.edge.gateway.resume_redirect import resume_url, split_resume_key
 
 
 @pytest.mark.parametrize(
@@ -22,17 +22,17 @@ from swell.edge.gateway.resume_redirect import come_back_to, without_round_trip
     ],
 )
 def test_the_redirect_goes_to_the_same_url(target: bytes, redirect: bytes) -> None:
-    assert come_back_to(target, "k") == redirect
+    assert resume_url(target, "k") == redirect
 
 
 def test_only_the_parameter_of_that_name_is_ours() -> None:
     for target in (b"/__swell_call=x", b"/a?b=__swell_call", b"/a?not__swell_call=x", b"/a?__swell_call2=x"):
-        assert without_round_trip(target) == (target, "")
+        assert split_resume_key(target) == (target, "")
 
 
 def test_the_app_does_not_see_it_wherever_it_stands() -> None:
-    assert without_round_trip(b"/a?__swell_call=x&b=1") == (b"/a?b=1", "x")
-    assert without_round_trip(b"/a?__swell_call=x") == (b"/a", "x")
+    assert split_resume_key(b"/a?__swell_call=x&b=1") == (b"/a?b=1", "x")
+    assert split_resume_key(b"/a?__swell_call=x") == (b"/a", "x")
 
 
 @given(
@@ -41,7 +41,7 @@ def test_the_app_does_not_see_it_wherever_it_stands() -> None:
 )
 def test_there_and_back_is_the_same(parts: list[str], key: str) -> None:
     target = b"/path" + ("?" + "&".join(parts) if parts else "").encode()
-    assert without_round_trip(come_back_to(target, key)) == (target, key)
+    assert split_resume_key(resume_url(target, key)) == (target, key)
 
 
 @pytest.mark.parametrize(
@@ -63,17 +63,17 @@ def test_there_and_back_is_the_same(parts: list[str], key: str) -> None:
     ],
 )
 def test_no_path_leads_to_another_host(path: bytes) -> None:
-    redirect = come_back_to(path, "k").decode("ascii")
+    redirect = resume_url(path, "k").decode("ascii")
     assert redirect.isprintable()
     assert " " not in redirect
     assert not redirect.startswith(("//", "/\\", "\\"))
     for base in ("http://here:1/label/x", "http://here:1//there/x"):
         assert urljoin(base, redirect).startswith("http://here:1/")
-        assert without_round_trip(urljoin(base, redirect).encode())[1] == "k"
+        assert split_resume_key(urljoin(base, redirect).encode())[1] == "k"
 
 
 @given(st.binary(max_size=30))
 def test_a_redirect_stays_where_it_is(path: bytes) -> None:
-    redirect = come_back_to(b"/" + path.replace(b"?", b""), "k").decode("ascii")
+    redirect = resume_url(b"/" + path.replace(b"?", b""), "k").decode("ascii")
     assert urlsplit(redirect).netloc == urlsplit(redirect).scheme == ""
     assert urlsplit(urljoin("http://here/x", redirect)).netloc == "here"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from swell.edge.gateway.http_error import Refusal
+from swell.edge.gateway.http_error import HTTPError
 from swell.edge.gateway.routing import Router, labels, parameters_of
 from swell.model import ParameterSpec, WebSpec
 from swell.wire.web import Route
@@ -42,9 +42,9 @@ def router_of(*routes: Route) -> Router:
 )
 def test_a_label_is_found_in_the_host_or_else_in_the_path(host: bytes, target: bytes, path: bytes, root: bytes) -> None:
     router = router_of(route("shop"))
-    aim = router.find(host, target)
-    assert aim is not None
-    assert (aim.route.label, aim.path, aim.root) == ("shop", path, root)
+    match = router.find(host, target)
+    assert match is not None
+    assert (match.route.label, match.path, match.root) == ("shop", path, root)
 
 
 @pytest.mark.parametrize("target", [b"/", b"*", b"/shops", b"/Shop", b"/sh%6fp", b"//shop", b"/?shop", b"/x/shop"])
@@ -64,9 +64,9 @@ def test_a_route_that_is_gone_leads_nowhere() -> None:
 
 def parameters(router: Router, target: bytes) -> object:
     """Return the parameters of the class that a request names; None if they are those of the function itself."""
-    aim = router.find(b"", target)
-    assert aim is not None
-    encoded = parameters_of(aim)
+    match = router.find(b"", target)
+    assert match is not None
+    encoded = parameters_of(match)
     return msgspec.msgpack.decode(encoded) if encoded else None
 
 
@@ -81,8 +81,8 @@ def test_parameters_are_typed_and_what_is_declared_or_no_parameter_names_no_vari
 def test_equal_parameters_are_equal_bytes() -> None:
     router = router_of(route("shop", SIZE, IS_NEW))
     targets = (b"/shop?size=7&is_new=TRUE", b"/shop/x?is_new=1&size=07&page=3")
-    aims = [router.find(b"", target) for target in targets]
-    assert len({parameters_of(aim) for aim in aims if aim is not None}) == 1
+    matches = [router.find(b"", target) for target in targets]
+    assert len({parameters_of(match) for match in matches if match is not None}) == 1
 
 
 def test_bytes_are_base64() -> None:
@@ -101,7 +101,7 @@ def test_bytes_are_base64() -> None:
 )
 def test_wrong_parameters_are_named(query: bytes, text: str) -> None:
     router = router_of(route("shop", KEY, SIZE, IS_NEW))
-    with pytest.raises(Refusal, match=text) as refused:
+    with pytest.raises(HTTPError, match=text) as refused:
         parameters(router, b"/shop" + query)
     assert refused.value.status == 400
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swell.edge.gateway.head import Forwarding, Header, RequestHead, ResponseHead
-from swell.edge.gateway.http_error import Refusal
+from swell.edge.gateway.http_error import HTTPError
 from swell.edge.gateway.upstream import Upstream, Upstreams
 from swell.logs import PeerLog
 
@@ -57,19 +57,19 @@ class Taken:
         self.lost: list[bool] = []
         self.fault = ""
 
-    def interim(self, head: ResponseHead) -> None:
+    def interim_response(self, head: ResponseHead) -> None:
         self.interims.append(head.status)
 
-    def answer(self, head: ResponseHead) -> None:
+    def response_head(self, head: ResponseHead) -> None:
         self.statuses.append(head.status)
 
-    def answer_part(self, data: bytes) -> None:
+    def response_body(self, data: bytes) -> None:
         self.body += data
 
-    def answer_complete(self) -> None:
+    def response_complete(self) -> None:
         self.completed += 1
 
-    def raw(self, data: bytes) -> None:
+    def tunnel_data(self, data: bytes) -> None:
         self.raw_bytes += data
 
     def upstream_lost(self, *, in_order: bool, fault: str) -> None:
@@ -235,8 +235,8 @@ class Exchange(Taken):
         self.upstream.connection_made(cast("asyncio.Transport", self.wire))
         self.upstream.begin(self, request(b"POST", *headers), to)
 
-    def answer_complete(self) -> None:
-        super().answer_complete()
+    def response_complete(self) -> None:
+        super().response_complete()
         self.upstream.leave()
 
     def is_kept_after(self, answer: bytes) -> bool:
@@ -372,7 +372,7 @@ def test_the_connection_that_is_idle_longest_makes_room_for_a_new_one() -> None:
 def test_where_all_connections_are_in_use_a_request_is_refused() -> None:
     pool = upstreams(2)
     first, second = connected(pool, "a"), connected(pool, "a")
-    with pytest.raises(Refusal, match="2 connections to containers are in use") as refused:
+    with pytest.raises(HTTPError, match="2 connections to containers are in use") as refused:
         connected(pool, "a")
     assert refused.value.status == 503
     first.connection_lost(None)
