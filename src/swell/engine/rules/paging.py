@@ -286,9 +286,9 @@ class Pager:
             self._state.emit(ReadTrace(client, message.request, call, index))
 
 
-def stopping() -> ConnectionError:
+def stopping(why: str = "") -> ConnectionError:
     """Return why a server does nothing more that is to last. Who can, tries again, and finds the next one."""
-    return ConnectionError("the server is stopping")
+    return ConnectionError(f"the server is stopping: {why}" if why else "the server is stopping")
 
 
 def _held_up(pool: Pool) -> list[Call]:

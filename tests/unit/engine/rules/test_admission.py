@@ -134,7 +134,7 @@ def test_results_of_a_call_that_somebody_waits_for_are_not_for_others(diary) -> 
 
 def test_a_client_that_talks_like_a_container(diary) -> None:
     diary.opens()
-    assert diary.says(m.Ready(1, 0.0)) == ["fail 0: a client does not say Ready"]
+    assert diary.says(m.Ready(1, 0.0)) == ["fail 0: a client must not send Ready"]
 
 
 def test_two_functions_of_one_name(diary) -> None:

@@ -332,14 +332,15 @@ def test_a_server_that_is_stopping_makes_nothing_that_the_next_one_would_not_kno
     diary.ready("c1")
     diary.shuts_down()
     late = "the server is stopping"
-    assert diary.deploys(code="two") == [f"fail 2: {late}"]
-    assert diary.stops() == [f"fail 4: {late}"]
-    assert diary.redeploys("other", is_rollover=True) == [f"fail 3: {late}"]
-    assert diary.finds() == diary.finds_app("new", create_as="ap-new") == [f"fail 6: {late}"]
-    assert diary.opens(app="ap-late") == [f"fail 1: {late}"]
+    lost, leaves = f"{late}: its effect would be lost", f"{late}: what it is about stops with it"
+    assert diary.deploys(code="two") == [f"fail 2: {lost}"]
+    assert diary.stops() == [f"fail 4: {leaves}"]
+    assert diary.redeploys("other", is_rollover=True) == [f"fail 3: {lost}"]
+    assert diary.finds() == diary.finds_app("new", create_as="ap-new") == [f"fail 6: {leaves}"]
+    assert diary.opens(app="ap-late") == [f"fail 1: {lost}"]
     function = diary.function()
-    assert diary.says(m.GetStats(6, function)) == [f"fail 6: {late}"]
-    assert diary.says(m.UpdateAutoscaler(6, function, AutoscalerChange())) == [f"fail 6: {late}"]
+    assert diary.says(m.GetStats(6, function)) == [f"fail 6: {leaves}"]
+    assert diary.says(m.UpdateAutoscaler(6, function, AutoscalerChange())) == [f"fail 6: {lost}"]
     refused = diary.says(m.OpenCall("fc-1", function, "", CallKind.SPAWN, [1], sealed=True), b"x")
     assert refused == [f"refuse fc-1 from 0 on for good: {late}"]
     diary.restarts()

@@ -11,8 +11,6 @@ from swell.wire import messages as m
 from swell.wire import queries as q
 from swell.wire.web import GetWebUrl
 
-PLACE = "swell.engine.engine.Engine._answer"
-
 
 def fail(*_: Any, **__: Any) -> NoReturn:
     raise KeyError("lost")
@@ -42,8 +40,9 @@ def test_a_defect_in_an_answer_is_the_answer(diary, monkeypatch: pytest.MonkeyPa
     diary.opens("f")
     diary.calls("fc-1", 1)
     with monkeypatch.context() as patch:
-        patch.setattr("swell.engine.engine.Engine._answer", fail)
-        patch.setattr("swell.engine.rules.web.Web.find_url", fail)
+        for view in ("admission._description", "questions.SnapshotView.call", "questions.Explainer.tell"):
+            patch.setattr(f"swell.engine.rules.{view}", fail)
+        patch.setattr("swell.engine.state.engine_state.EngineState.edge", property(fail))
         diary.says(question if question.__class__ is not GetWebUrl else GetWebUrl(9, diary.function()))
     told = failure(diary)
     assert told.request == 9

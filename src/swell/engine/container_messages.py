@@ -1,0 +1,59 @@
+"""The table of what containers may send to the engine, on their data channels.
+
+This module must not know how any of it is handled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from swell.engine.events import ContainerMessage
+from swell.engine.rules.completion import ProtocolError
+from swell.engine.state.container import Container
+from swell.engine.state.engine_state import EngineState
+from swell.engine.wiring import Rules
+from swell.wire.messages import Completed, Leaving, Message, Ready, Resize, Returned, StartFailed, Yielded
+
+__all__ = ["ContainerMessages", "container_routes"]
+
+Handler = Callable[[Container, Any, bytes, float], None]
+
+
+class ContainerMessages:
+    """Hands each message of a container to its handler."""
+
+    def __init__(self, state: EngineState, rules: Rules) -> None:
+        self._state = state
+        self._scaler = rules.scaler
+        self._requests = rules.container_requests
+        self._handlers = container_routes(rules)
+
+    def handle(self, event: ContainerMessage, now: float) -> None:
+        """Handle a message. A container that breaks the protocol is killed; of one that is gone it means nothing."""
+        container, message = self._state.containers.get(event.container_id), event.message
+        if container is None:
+            return
+        try:
+            handle = self._handlers.get(type(message))
+            if handle is None:
+                raise ProtocolError(f"a container must not send {type(message).__name__}")
+            handle(container, message, event.payload, now)
+        except ProtocolError as error:
+            self._scaler.kill(container, str(error), its_fault=True)
+        if container.leaving:
+            self._requests.drain_if_done(container, now)
+
+
+def container_routes(rules: Rules) -> dict[type[Message], Handler]:
+    """Return the table: what handles each message."""
+    completion, requests = rules.completion, rules.container_requests
+    return {
+        Completed: completion.completed,
+        Yielded: lambda container, message, payload, _: completion.yielded(container, message, payload),
+        Returned: lambda container, message, _, now: completion.returned(container, message, now),
+        Ready: lambda container, _message, _payload, now: rules.scaler.ready(container, now),
+        StartFailed: lambda container, message, payload, _: requests.note_failed_start(container, message, payload),
+        Resize: lambda container, message, _payload, _now: requests.resize(container, message),
+        Leaving: lambda container, _message, _payload, _now: requests.retire(container),
+    }

@@ -1,0 +1,71 @@
+"""What a container asks for itself, and a person for it: other slots, no more inputs, its end.
+
+This module must not know how a container is drained or interrupted.
+"""
+
+from __future__ import annotations
+
+from swell.engine.rules.completion import ProtocolError
+from swell.engine.rules.scale import Scaler
+from swell.engine.state.container import Container
+from swell.engine.state.engine_state import EngineState
+from swell.engine.state.pool import STARTING
+from swell.errors import NotFoundError, to_wire
+from swell.states import ContainerState
+from swell.wire.messages import Done, Failed, Resize, StartFailed
+from swell.wire.queries import StopContainer
+
+__all__ = ["ContainerRequests"]
+
+
+class ContainerRequests:
+    """Does as a container, or somebody who looks after it, asks."""
+
+    def __init__(self, state: EngineState, scaler: Scaler) -> None:
+        self._state = state
+        self._scaler = scaler
+
+    def resize(self, container: Container, message: Resize) -> None:
+        """Use so many slots of a container from now on, because its own code says so.
+
+        Raises:
+            ProtocolError: it has fewer slots, or the number is below 1.
+        """
+        most = container.spec.concurrency.max_inputs
+        if not 1 <= message.slots <= most:
+            raise ProtocolError(f"a container with {most} slots asked to have {message.slots}")
+        container.own_slots = message.slots
+        self._state.mark_dirty(container.pool)
+
+    def retire(self, container: Container) -> None:
+        """Give a container no more inputs.
+
+        Raises:
+            ProtocolError: it has not been ready yet.
+        """
+        if container.state in STARTING:
+            raise ProtocolError("it wants to leave before it is ready for its first input")
+        container.pool.retire(container)
+        self._state.mark_dirty(container.pool)
+
+    def drain_if_done(self, container: Container, now: float) -> None:
+        """Have a container leave that takes no more inputs and has none."""
+        if container.leaving and not container.deliveries and container.state is ContainerState.READY:
+            self._scaler.drain(container, now)
+
+    def note_failed_start(self, container: Container, message: StartFailed, payload: bytes) -> None:
+        """Note why a container does not start; its end follows."""
+        container.startup_failure = (message.text, payload)
+
+    def stop_by_hand(self, client: int, message: StopContainer, now: float) -> None:
+        """Have a container leave because a person wants it to."""
+        container = self._state.containers.get(message.container_id)
+        if container is None or container.leaving:
+            text = f"container {message.container_id} does not run, or is leaving already"
+            self._state.send_to_client(client, Failed(message.request, *to_wire(NotFoundError(text))))
+            return
+        if message.graceful or container.state in STARTING:
+            self._scaler.drain(container, now)
+        else:
+            self._scaler.interrupt(container, "it was stopped by hand", now)
+        self._state.send_to_client(client, Done(message.request))

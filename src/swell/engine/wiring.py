@@ -1,0 +1,43 @@
+"""How the rules are put together: each gets the others that it calls. This module must not know what a rule does."""
+
+from __future__ import annotations
+
+from swell.engine.rules.admission import Admission
+from swell.engine.rules.apps import Apps
+from swell.engine.rules.calls import Calls
+from swell.engine.rules.completion import Completion
+from swell.engine.rules.container_requests import ContainerRequests
+from swell.engine.rules.deployments import Deployments
+from swell.engine.rules.dispatch import Dispatcher
+from swell.engine.rules.leases import Leases
+from swell.engine.rules.paging import Pager
+from swell.engine.rules.questions import Questions
+from swell.engine.rules.results import ResultPublisher
+from swell.engine.rules.scale import Scaler
+from swell.engine.rules.schedules import Schedules
+from swell.engine.rules.variants import Variants
+from swell.engine.rules.web import Web
+from swell.engine.state.engine_state import EngineState
+
+__all__ = ["Rules"]
+
+
+class Rules:
+    """All rules of one engine, by name."""
+
+    def __init__(self, state: EngineState) -> None:
+        results = ResultPublisher(state)
+        self.completion = Completion(state, results)
+        self.scaler = Scaler(state, self.completion, results)
+        self.dispatcher = Dispatcher(state)
+        self.leases = Leases(state, self.completion, self.scaler)
+        self.web = Web(state)
+        self.pager = Pager(state, results)
+        self.admission = Admission(state, self.completion, results, self.pager)
+        self.schedules = Schedules(state, self.admission)
+        self.apps = Apps(state, self.admission, self.scaler, self.schedules)
+        self.variants = Variants(state, self.apps, self.admission)
+        self.deployments = Deployments(state, self.apps, self.variants, self.scaler, self.schedules)
+        self.container_requests = ContainerRequests(state, self.scaler)
+        self.calls = Calls(state, self.admission, self.variants, self.pager)
+        self.questions = Questions(state, self.pager)
