@@ -37,6 +37,7 @@ from swell.engine.state.check import check
 from swell.engine.state.container import LEASE, Container, Delivery
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.pool import Pool
+from swell.engine.state.timers import Timer
 from swell.engine.views.snapshot import SnapshotView
 from swell.engine.views.stats import StatsView
 from swell.engine.wiring import Rules
@@ -58,20 +59,20 @@ class Engine:
         self._containers = ContainerMessages(self.state, rules)
         self._handlers = self._event_handlers()
         self._wakes: list[tuple[float, str]] = []
-        self._looks: dict[str, Callable[[Pool, float], None]] = {
-            "work": rules.dispatcher.check_work,
-            "timeout": self._check_timeouts,
-            "start": rules.scaler.check_starts,
-            "drain": rules.scaler.check_drains,
-            "resist": self._check_resistance,
-            "schedule": rules.schedules.check,
+        self._looks: dict[Timer, Callable[[Pool, float], None]] = {
+            Timer.WORK: rules.dispatcher.check_work,
+            Timer.TIMEOUT: self._check_timeouts,
+            Timer.START: rules.scaler.check_starts,
+            Timer.DRAIN: rules.scaler.check_drains,
+            Timer.RESIST: self._check_resistance,
+            Timer.SCHEDULE: rules.schedules.check,
             # The others only want the pool to be dispatched and scaled again, which follows every look.
-            "retry": lambda pool, now: None,
-            "batch": lambda pool, now: None,
-            "burst": lambda pool, now: None,
-            "idle": lambda pool, now: None,
-            "grow": lambda pool, now: None,
-            "away": lambda pool, now: None,
+            Timer.RETRY: lambda pool, now: None,
+            Timer.BATCH: lambda pool, now: None,
+            Timer.BURST: lambda pool, now: None,
+            Timer.IDLE: lambda pool, now: None,
+            Timer.GROW: lambda pool, now: None,
+            Timer.PUT_AWAY: lambda pool, now: None,
         }
 
     def _event_handlers(self) -> dict[type[Event], Callable[[Any, float], None]]:
@@ -111,10 +112,9 @@ class Engine:
             pool = state.pools.get(pool_id)
             if pool is None:
                 continue
-            pool.wake_at = float("inf")
-            for kind in [kind for kind, at in pool.deadlines.items() if at <= now]:
-                del pool.deadlines[kind]
-                self._looks[kind](pool, now)
+            for timer in pool.timers.due(now):
+                pool.timers.disarm(timer)
+                self._looks[timer](pool, now)
             state.mark_dirty(pool)
         self._rules.scaler.look(now)
         return self._finish(now)
@@ -165,17 +165,17 @@ class Engine:
     # ------------------------------------------------------------ time
 
     def _check_timeouts(self, pool: Pool, now: float) -> None:
-        for container in list(pool.containers.values()):
+        for container in list(pool.fleet.containers.values()):
             limit = container.spec.timeout_s
             if container.killed:
                 continue
             for delivery in list(container.deliveries.values()):
                 expires = delivery.since + limit
                 if now < expires:
-                    pool.arm("timeout", expires)
+                    pool.timers.arm(Timer.TIMEOUT, expires)
                 else:
                     # What is left of it afterwards (the rest of a serial queue) begins now and has its own time.
-                    pool.arm("timeout", now + limit)
+                    pool.timers.arm(Timer.TIMEOUT, now + limit)
                     self._time_out(container, delivery, now)
                 if delivery.mode == "serial":
                     break  # the others wait in the container's queue: their time has not begun
@@ -195,7 +195,7 @@ class Engine:
             self._rules.scaler.kill(container, text)
 
     def _check_resistance(self, pool: Pool, now: float) -> None:
-        for container in list(pool.containers.values()):
+        for container in list(pool.fleet.containers.values()):
             if now >= container.resist_until:
                 container.resist_until = float("inf")
                 if not any(delivery.revoked for delivery in container.deliveries.values()):
@@ -205,11 +205,11 @@ class Engine:
                     # again.
                     self._rules.scaler.drain(container, now)
                     container.resist_until = now + self.state.settings.cancel_grace_s
-                    pool.arm("resist", container.resist_until)
+                    pool.timers.arm(Timer.RESIST, container.resist_until)
                 else:
                     self._expel(container, "a cancelled input would not stop", now)
             elif container.resist_until < float("inf"):
-                pool.arm("resist", container.resist_until)
+                pool.timers.arm(Timer.RESIST, container.resist_until)
 
     def _expel(self, container: Container, reason: str, now: float) -> None:
         """Get rid of a container whose user code does not stop."""
@@ -243,9 +243,8 @@ class Engine:
                     self._rules.deployments.wither(pool, now)
                 elif pool.app.may_end_idle:
                     self._rules.apps.end_if_idle(pool.app, now)
-                at = pool.next_deadline
-                if at < pool.wake_at:
-                    pool.wake_at = at
+                at = pool.timers.sooner_wake()
+                if at is not None:
                     heapq.heappush(self._wakes, (at, pool.id))
         if state.routes_changed:
             state.routes_changed = False

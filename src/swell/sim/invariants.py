@@ -28,14 +28,14 @@ def check_promptness(state: EngineState, now: float, slack_s: float) -> None:
     for pool in state.pools.values():
         if pool.app.closing:
             continue
-        free = [container for container in pool.ready.values() if container.takes_inputs]
-        if pool.serving.batching is not None:
+        free = [container for container in pool.fleet.ready.values() if container.takes_inputs]
+        if pool.fleet.serving.batching is not None:
             _check_batches(pool, free, now, slack_s)
         elif pool.backlog.count:
             idle = [container.id for container in free if not container.deliveries]
             assert not idle, f"{pool.backlog.count} inputs wait though {idle[0]} is idle"
         _check_window(pool, state)
-        if pool.backlog.count and not pool.live:
+        if pool.backlog.count and not pool.fleet.live:
             assert pool.held_back, f"{pool.id}: inputs wait, and nothing is started, for no reason"
         _check_size(pool, now, slack_s)
         if pool.idle_at is not None:
@@ -76,9 +76,9 @@ def _check_window(pool: Pool, state: EngineState) -> None:
 
 
 def _check_batches(pool: Pool, free: list[Container], now: float, slack_s: float) -> None:
-    batching = pool.serving.batching
+    batching = pool.fleet.serving.batching
     assert batching is not None
-    limit = pool.serving.concurrency.target_inputs
+    limit = pool.fleet.serving.concurrency.target_inputs
     if not any(container.slots_used < (container.own_slots or limit) for container in free):
         return
     due = pool.backlog.due()
@@ -96,11 +96,11 @@ def _check_size(pool: Pool, now: float, slack_s: float) -> None:
     if pool.is_rolling or pool.is_retired:
         return
     floor = min(settings.min_containers or 0, pool.plan.containers)
-    assert pool.live >= floor or pool.held_back, f"{pool.id}: {pool.live} containers, the floor is {floor}"
-    if pool.live <= pool.plan.containers:
+    assert pool.fleet.live >= floor or pool.held_back, f"{pool.id}: {pool.fleet.live} containers, the floor is {floor}"
+    if pool.fleet.live <= pool.plan.containers:
         return
     window = settings.scaledown_window or 0
-    over = [c.id for c in pool.idle.values() if not c.leaving and now - c.idle_since > window + slack_s]
+    over = [c.id for c in pool.fleet.idle.values() if not c.leaving and now - c.idle_since > window + slack_s]
     assert not over, f"{over[0]} is idle and not needed for longer than {window} s"
 
 
@@ -126,11 +126,11 @@ def check_drains(state: EngineState, effects: list[Effect], asked: Set[str], now
         ceiling = pool.settings.max_containers or state.settings.containers_max
         may = (
             idle_s >= (pool.settings.scaledown_window or 0)
-            or pool.live >= ceiling
-            or any(not other.live for other in state.blocked.values())
+            or pool.fleet.live >= ceiling
+            or any(not other.fleet.live for other in state.blocked.values())
         )
         assert may, f"{container.id} is told to leave after {idle_s} s of idleness"
-        assert pool.live >= floor, f"{container.id} was needed for the floor of {floor}"
+        assert pool.fleet.live >= floor, f"{container.id} was needed for the floor of {floor}"
 
 
 def check_kept(store: DurableStore, deployers: Sequence[Deployer]) -> None:

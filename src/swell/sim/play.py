@@ -136,8 +136,8 @@ class Play:
         self.starts += sum(isinstance(effect, StartContainer) for effect in effects)
         for pool in self.world.engine.state.pools.values():
             sizes = self._sizes.setdefault(pool.spec.name, [])
-            if not sizes or sizes[-1][1] != pool.live:
-                sizes.append((self.world.clock.now, pool.live))
+            if not sizes or sizes[-1][1] != pool.fleet.live:
+                sizes.append((self.world.clock.now, pool.fleet.live))
 
     # ------------------------------------------------------------ what came of it
 

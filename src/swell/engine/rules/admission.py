@@ -16,6 +16,7 @@ from swell.engine.state.engine_state import EngineState
 from swell.engine.state.history import EventKind
 from swell.engine.state.pool import Pool
 from swell.engine.state.span import Segment, Span
+from swell.engine.state.timers import Timer
 from swell.errors import Error, InvalidError, NotFoundError, ResourceExhausted, ServiceError, to_wire
 from swell.model import CallKind, OutputStatus
 from swell.names import identifier_problem, text_problem
@@ -275,14 +276,14 @@ class Admission:
         call.sealed = True
         text = why.encode()
         self._results.end_pending(call, OutputStatus.TERMINATED, text, now)
-        for container in list(call.pool.containers.values()):
+        for container in list(call.pool.fleet.containers.values()):
             hit = False
             # What it runs comes last: what is queued behind that must not begin because of it.
             for delivery in reversed(list(container.deliveries.values())):
                 hit |= self._cancel_running(call, delivery, text, now)
             if hit and terminate_containers:
                 container.resist_until = now
-                call.pool.arm("resist", now)
+                call.pool.timers.arm(Timer.RESIST, now)
         self._results.end_if_finished(call, now)
         self._state.mark_dirty(call.pool)
 

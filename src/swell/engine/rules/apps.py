@@ -185,13 +185,13 @@ class Apps:
         self._state.routes_changed = True
         for pool in app.pools.values():
             self._state.blocked.pop(pool.id, None)
-            for container in list(pool.containers.values()):
+            for container in list(pool.fleet.containers.values()):
                 self._scaler.drain(container, now)
 
     def end_if_empty(self, app: App) -> None:
         """Forget a closing app once its last container is gone."""
         state = self._state
-        if not app.closing or app.id not in state.apps or any(pool.containers for pool in app.pools.values()):
+        if not app.closing or app.id not in state.apps or any(pool.fleet.containers for pool in app.pools.values()):
             return
         del state.apps[app.id]
         for pool in app.pools.values():
@@ -234,10 +234,10 @@ class Apps:
         pool = self._pool(client, message.request, message.function_id)
         if pool is None:
             return
-        max_inputs = pool.serving.concurrency.max_inputs
-        slots = sum(max(0, (c.own_slots or max_inputs) - c.slots_used) for c in pool.ready.values())
+        max_inputs = pool.fleet.serving.concurrency.max_inputs
+        slots = sum(max(0, (c.own_slots or max_inputs) - c.slots_used) for c in pool.fleet.ready.values())
         stats = Stats(
-            message.request, pool.pending_total, len(pool.containers), pool.running_total, slots * pool.batch_size
+            message.request, pool.pending_total, len(pool.fleet.containers), pool.running_total, slots * pool.batch_size
         )
         self._state.send_to_client(client, stats)
 

@@ -16,9 +16,9 @@ from swell.engine.state.engine_state import EngineState
 from swell.engine.state.history import EventKind
 from swell.engine.state.span import Segment, Span
 from swell.engine.state.stream import Stream
+from swell.engine.state.timers import Timer
 from swell.model import CallKind, MemoryExcess, OutputStatus, Resources
 from swell.policy.retry import retry_delay
-from swell.policy.sizing import learn_service
 from swell.records import AttemptRecord
 from swell.wire.messages import Cancel, Completed, Items, ItemsTaken, Outputs, Returned, TakeItems, Yielded
 
@@ -176,7 +176,7 @@ class Completion:
             self._results.end_silently(call, segment, outcome_in(delivery, index, status, b""), now)
             pool = delivery.container.pool
             if 0 < busy_s <= now - delivery.at:
-                pool.service_s = learn_service(pool.service_s, busy_s, 1)
+                pool.estimates.learn_service(busy_s, 1)
                 pool.measures.run.add(busy_s)
         self.freed(call_id, lease, now)
 
@@ -201,7 +201,7 @@ class Completion:
         if delivery.mode != LEASE:  # else it is the edge that stops them, when it hears of their end
             state.send_to_container(container, Cancel(delivery.id, list(positions)))
         container.resist_until = min(container.resist_until, now + state.settings.cancel_grace_s)
-        container.pool.arm("resist", container.resist_until)
+        container.pool.timers.arm(Timer.RESIST, container.resist_until)
 
     def fail_attempt(self, delivery: Delivery, position: int, status: OutputStatus, text: str, now: float) -> None:
         """One attempt of a running input ended badly by the engine's own judgement: retry it or tell the caller."""
@@ -352,7 +352,7 @@ class Completion:
             return  # nothing was executed: cancelled before it began
         count = 1 if delivery.mode == "batch" else max(1, len(message.ends))
         each_s = message.busy_s / count
-        pool.service_s = learn_service(pool.service_s, each_s, count)
+        pool.estimates.learn_service(each_s, count)
         pool.measures.run.add(each_s, count)
 
     def _retried(self, call: Call, segment: Segment, index: int, status: OutputStatus, now: float) -> bool:
@@ -370,7 +370,7 @@ class Completion:
         span = Span(call, segment, index, index + 1, queued_at=now)
         call.add_pending(1)
         call.pool.backlog.delay(span, now + delay)
-        call.pool.arm("retry", now + delay)
+        call.pool.timers.arm(Timer.RETRY, now + delay)
         call.history.note(now, EventKind.RETRIED, index, 1, "", now + delay)
         call.pool.measures.retried += 1
         self._record_attempt(call, index, now + delay)
@@ -390,11 +390,11 @@ class Completion:
         following = next(iter(container.deliveries.values()), None)
         if following is None:
             container.idle_since = now
-            container.pool.has_none(container)
+            container.pool.fleet.mark_idle(container)
             container.exclusive = container.reclaiming = container.stalled = False
             container.resist_until = container.work_due = float("inf")
             for pool in self._state.blocked.values():
-                if not pool.live:
+                if not pool.fleet.live:
                     self._state.mark_dirty(pool)  # what is idle now may make room for it
         elif following.mode == "serial":
             following.since = now

@@ -45,7 +45,7 @@ class ContainerRequests:
         """
         if container.state in STARTING:
             raise ProtocolError("it wants to leave before it is ready for its first input")
-        container.pool.retire(container)
+        container.pool.fleet.retire(container)
         self._state.mark_dirty(container.pool)
 
     def drain_if_done(self, container: Container, now: float) -> None:

@@ -162,13 +162,13 @@ class Deployments:
 
     def _renew(self, pool: Pool, spec: FunctionSpec, deployment: Deployment, strategy: Strategy, now: float) -> None:
         """Have a pool run another version; containers that have not served yet do not begin with the former one."""
-        for container in [*pool.starting.values(), *pool.relief.values()]:
+        for container in [*pool.fleet.starting.values(), *pool.fleet.standby.values()]:
             self._scaler.drain(container, now)
         keeps_step = _is_cron(spec) and spec.schedule == pool.spec.schedule and pool.next_run is not None
         pool.become(spec, deployment)
         pool.set_retired(False)
         if strategy is Strategy.RECREATE:
-            for container in list(pool.ready.values()):
+            for container in list(pool.fleet.ready.values()):
                 self._scaler.interrupt(container, f"version {deployment.version} replaces it", now)
             pool.become(spec, deployment)
         if not keeps_step:  # else it may be due at this very moment
@@ -188,9 +188,9 @@ class Deployments:
         """Forget a retired pool once it has nothing left to do."""
         if not pool.is_empty or pool.loading or pool.app.closing:
             return
-        for container in list(pool.containers.values()):
+        for container in list(pool.fleet.containers.values()):
             self._scaler.drain(container, now)
-        if not pool.containers:
+        if not pool.fleet.containers:
             del pool.app.pools[pool.id]
             self._state.forget(pool)
             self._state.discard(pool)

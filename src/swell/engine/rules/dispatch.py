@@ -12,6 +12,7 @@ from swell.engine.state.engine_state import EngineState
 from swell.engine.state.history import EventKind
 from swell.engine.state.pool import Pool
 from swell.engine.state.span import Part
+from swell.engine.state.timers import Timer
 from swell.model import CallKind
 from swell.policy.batching import batch_due_at, batch_size_now
 from swell.policy.sizing import span_size
@@ -38,18 +39,18 @@ class Dispatcher:
         """Queue the inputs whose retry is due. Before the pool is scaled: it may have no container."""
         pool.backlog.release(now)
         if pool.backlog.delayed_until is not None:
-            pool.arm("retry", pool.backlog.delayed_until)
+            pool.timers.arm(Timer.RETRY, pool.backlog.delayed_until)
 
     def dispatch(self, pool: Pool, now: float) -> None:
         """Place as many waiting inputs as the pool's slots allow."""
-        if pool.serving.batching is not None:
+        if pool.fleet.serving.batching is not None:
             self._batches(pool, now)
         elif pool.is_serial:
             self._serial(pool, now)
         else:
             self._parallel(pool, now)
-        if pool.backlog.count and pool.running_total and "work" not in pool.deadlines:
-            pool.arm("work", now + 2 * (pool.service_s or 0.0) + PATIENCE_S)
+        if pool.backlog.count and pool.running_total and Timer.WORK not in pool.timers.at:
+            pool.timers.arm(Timer.WORK, now + 2 * (pool.estimates.service_s or 0.0) + PATIENCE_S)
 
     # ------------------------------------------------------------ one input at a time
 
@@ -59,7 +60,7 @@ class Dispatcher:
             self._rebalance(pool, now)
             return
         # The most recently used first, so that surplus containers grow idle.
-        for container in list(reversed(pool.idle.values())):
+        for container in list(reversed(pool.fleet.idle.values())):
             size = self._span_size(pool, 0)
             self._deliver(container, "serial", backlog.take(size), now)
             if not backlog.count:
@@ -80,18 +81,19 @@ class Dispatcher:
     def _span_size(pool: Pool, holds: int) -> int:
         return span_size(
             backlog=pool.backlog.count,
-            slots=len(pool.ready),
+            slots=len(pool.fleet.ready),
             holds=holds,
             hold_max=pool.hold_max,
-            service_s=pool.service_s,
+            service_s=pool.estimates.service_s,
         )
 
     def _rebalance(self, pool: Pool, now: float) -> None:
         """When a slot is idle and nothing waits, take unstarted inputs back from the container that holds most."""
-        if pool.hold_max == 1 or pool.service_s is None or not 0 < len(pool.idle) < len(pool.ready):
+        fleet, service_s = pool.fleet, pool.estimates.service_s
+        if pool.hold_max == 1 or service_s is None or not 0 < len(fleet.idle) < len(fleet.ready):
             return
-        victim = max(pool.ready.values(), key=lambda container: container.holds)
-        if (victim.holds - 1) * pool.service_s > RECLAIM_WORTH_S:
+        victim = max(fleet.ready.values(), key=lambda container: container.holds)
+        if (victim.holds - 1) * service_s > RECLAIM_WORTH_S:
             self._reclaim(victim)
 
     # ------------------------------------------------------------ several at a time
@@ -107,7 +109,7 @@ class Dispatcher:
         for container in self._available(pool):
             while backlog.count and not container.exclusive:
                 slots = container.own_slots or limit
-                room = (1 - container.served if pool.serving.single_use else slots) - container.slots_used
+                room = (1 - container.served if pool.fleet.serving.single_use else slots) - container.slots_used
                 if room <= 0:
                     break
                 if backlog.next_is_alone and container.deliveries:
@@ -124,7 +126,7 @@ class Dispatcher:
 
     def _fill_with_batches(self, pool: Pool, limit: int, now: float) -> bool:
         """Fill containers up to a limit; True if one that was passed because of a suspect may have a turn now."""
-        backlog, batching, passed, placed = pool.backlog, pool.serving.batching, False, False
+        backlog, batching, passed, placed = pool.backlog, pool.fleet.serving.batching, False, False
         assert batching is not None
         for container in self._available(pool):
             slots = container.own_slots or limit
@@ -132,7 +134,7 @@ class Dispatcher:
                 oldest_at = backlog.oldest_at
                 size = batch_size_now(batching, queued=backlog.count, oldest_at=oldest_at, now=now)
                 if not size:
-                    pool.arm("batch", batch_due_at(batching, oldest_at))
+                    pool.timers.arm(Timer.BATCH, batch_due_at(batching, oldest_at))
                     return False
                 if backlog.next_is_alone and container.deliveries:
                     passed = True
@@ -147,15 +149,15 @@ class Dispatcher:
         A pool that is growing is waited for, but only as long as a start should take: a fuller container is better than
         one that is not ready for a minute.
         """
-        concurrency = pool.serving.concurrency
+        concurrency = pool.fleet.serving.concurrency
         target, most = concurrency.target_inputs, concurrency.max_inputs
         if target == most:
             return (target,)
-        waited_for = min((container.requested_at for container in pool.starting.values()), default=-math.inf)
+        waited_for = min((container.requested_at for container in pool.fleet.starting.values()), default=-math.inf)
         if now < waited_for + START_PATIENCE_S:
-            pool.arm("burst", waited_for + START_PATIENCE_S)
+            pool.timers.arm(Timer.BURST, waited_for + START_PATIENCE_S)
             return (target,)
-        if pool.live >= pool.plan.containers or pool.held_back:
+        if pool.fleet.live >= pool.plan.containers or pool.held_back:
             return (target, most)
         return (target,)
 
@@ -163,7 +165,7 @@ class Dispatcher:
 
     def _available(self, pool: Pool) -> list[Container]:
         """Containers that may be given inputs, most recently used first, so that surplus ones grow idle."""
-        return [container for container in reversed(pool.ready.values()) if container.takes_inputs]
+        return [container for container in reversed(pool.fleet.ready.values()) if container.takes_inputs]
 
     def _deliver(self, container: Container, mode: str, parts: list[Part], now: float) -> None:
         state, pool = self._state, container.pool
@@ -181,16 +183,16 @@ class Dispatcher:
         container.deliveries[delivery.id] = delivery
         container.served += len(delivery.open)
         container.exclusive = parts[0].alone
-        pool.has_work(container)
+        pool.fleet.mark_busy(container)
         if mode == LEASE:
             self._lease(delivery)
         else:
             state.send_to_container(container, *_as_message(delivery))
-        pool.arm("timeout", now + container.spec.timeout_s)
-        if mode == "serial" and pool.service_s is not None and container.holds > 1:
-            container.work_due = now + 2 * container.holds * pool.service_s + PATIENCE_S
-            pool.arm("work", container.work_due)
-        if pool.serving.single_use:
+        pool.timers.arm(Timer.TIMEOUT, now + container.spec.timeout_s)
+        if mode == "serial" and pool.estimates.service_s is not None and container.holds > 1:
+            container.work_due = now + 2 * container.holds * pool.estimates.service_s + PATIENCE_S
+            pool.timers.arm(Timer.WORK, container.work_due)
+        if pool.fleet.serving.single_use:
             container.leaving = True
 
     def _lease(self, delivery: Delivery) -> None:
@@ -207,7 +209,7 @@ class Dispatcher:
         One container that is late says little on a busy host. When most are, the work has changed.
         """
         ages: list[float] = []
-        for container in pool.ready.values():
+        for container in pool.fleet.ready.values():
             oldest = next(iter(container.deliveries.values()), None)
             if oldest is None:
                 continue
@@ -217,12 +219,13 @@ class Dispatcher:
                     container.stalled = True
                     self._reclaim(container)
                 else:
-                    pool.arm("work", container.work_due)
-        expected = 2 * (pool.service_s or 0.0) + PATIENCE_S
+                    pool.timers.arm(Timer.WORK, container.work_due)
+        expected = 2 * (pool.estimates.service_s or 0.0) + PATIENCE_S
         median = sorted(ages)[len(ages) // 2] if ages else 0.0
-        pool.overdue_s = median if median > expected else 0.0
+        overdue_s = median if median > expected else 0.0
+        pool.estimates.note_overdue(overdue_s)
         if pool.backlog.count and pool.running_total:
-            pool.arm("work", now + max(expected, pool.overdue_s))
+            pool.timers.arm(Timer.WORK, now + max(expected, overdue_s))
 
     def _reclaim(self, container: Container) -> None:
         if container.reclaiming:

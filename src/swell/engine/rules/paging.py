@@ -27,6 +27,7 @@ from swell.engine.state.engine_state import EngineState
 from swell.engine.state.history import EventKind
 from swell.engine.state.pool import Pool
 from swell.engine.state.span import Segment, Span
+from swell.engine.state.timers import Timer
 from swell.engine.views.explain import Explainer, call_and_index
 from swell.errors import ConnectionError, NotFoundError, OutputExpiredError, ServiceError, to_wire
 from swell.model import CallKind
@@ -184,7 +185,7 @@ class Pager:
                 call.history.note(now, EventKind.LOADED, start, stop - start)
                 if until > now:
                     pool.backlog.delay(span, until)
-                    pool.arm("retry", until)
+                    pool.timers.arm(Timer.RETRY, until)
                 else:
                     pool.backlog.add(span)
         return segment.left

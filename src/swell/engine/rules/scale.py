@@ -13,6 +13,7 @@ from swell.engine.rules.results import ResultPublisher
 from swell.engine.state.container import Container
 from swell.engine.state.engine_state import EngineState, KnownNode
 from swell.engine.state.pool import STARTING, Pool
+from swell.engine.state.timers import Timer
 from swell.model import MemoryExcess, OutputStatus
 from swell.policy import autoscale, pace
 from swell.policy.placement import Place, find_place
@@ -21,8 +22,6 @@ from swell.states import ContainerState
 from swell.wire.messages import Drain, Interrupt
 
 __all__ = ["Scaler"]
-
-START_BACKOFF_MAX_S = 60.0
 
 
 class Scaler:
@@ -43,7 +42,7 @@ class Scaler:
         """Reconsider the plan and start or stop containers accordingly."""
         if pool.app.closing:
             return
-        if pool.relief and not pool.ready:
+        if pool.fleet.standby and not pool.fleet.ready:
             pool.take_over()
         if pool.is_rolling:
             self._roll(pool, now)
@@ -53,14 +52,14 @@ class Scaler:
 
     def _settle_size(self, pool: Pool, now: float) -> None:
         outstanding = pool.backlog.count + pool.needing
-        if -(-outstanding // pool.capacity) == len(pool.ready) == pool.live and not self._has_bounds(pool):
+        if -(-outstanding // pool.capacity) == len(pool.fleet.ready) == pool.fleet.live and not self._has_bounds(pool):
             # The common case on a warm pool: it is exactly as large as it needs to be, and no bound says otherwise.
             why = f"{outstanding} inputs fit the containers that are ready" if outstanding else "idle"
-            pool.plan = autoscale.Plan(len(pool.ready), why)
+            pool.plan = autoscale.Plan(len(pool.fleet.ready), why)
             self._end_hunger(pool)
             return
-        pool.plan = autoscale.decide(self._view(pool, len(pool.ready)))
-        live = pool.live
+        pool.plan = autoscale.decide(self._view(pool, len(pool.fleet.ready)))
+        live = pool.fleet.live
         if live < pool.plan.containers:
             self._grow(pool, pool.plan.containers - live, now)
         else:
@@ -69,31 +68,31 @@ class Scaler:
 
     def _roll(self, pool: Pool, now: float) -> None:
         """Bring up containers of the new version; when there are enough of them, they take over together."""
-        plan = autoscale.decide(self._view(pool, len(pool.relief)))
+        plan = autoscale.decide(self._view(pool, len(pool.fleet.standby)))
         pool.plan = autoscale.Plan(plan.containers, f"version {pool.version} takes over: {plan.reason}")
-        missing = plan.containers - len(pool.starting) - len(pool.relief)
+        missing = plan.containers - len(pool.fleet.starting) - len(pool.fleet.standby)
         if missing > 0:
-            self._grow(pool, min(missing, self._ceiling(pool) - pool.live), now, replacing=True)
-            if not pool.starting and not pool.relief and self._must_make_place(pool):
+            self._grow(pool, min(missing, self._ceiling(pool) - pool.fleet.live), now, replacing=True)
+            if not pool.fleet.starting and not pool.fleet.standby and self._must_make_place(pool):
                 # No replacement fits beside what is there: one of these makes place for it.
-                self.drain(next(iter(pool.idle.values() or pool.ready.values())), now)
+                self.drain(next(iter(pool.fleet.idle.values() or pool.fleet.ready.values())), now)
                 self._state.mark_dirty(pool)
                 return
         else:
             self._end_hunger(pool)
-        enough = min(plan.containers, len(pool.ready))
-        if pool.held_back and not pool.starting:
-            enough = min(enough, len(pool.relief) or 1)  # no more are coming for now
-        if len(pool.relief) >= enough:
+        enough = min(plan.containers, len(pool.fleet.ready))
+        if pool.held_back and not pool.fleet.starting:
+            enough = min(enough, len(pool.fleet.standby) or 1)  # no more are coming for now
+        if len(pool.fleet.standby) >= enough:
             for container in pool.take_over():
                 self.drain(container, now)
             self._state.mark_dirty(pool)
 
     def _must_make_place(self, pool: Pool) -> bool:
         """Tell whether a replacement can only come when one of the former containers has gone."""
-        if any(container.state is ContainerState.DRAINING for container in pool.containers.values()):
+        if any(container.state is ContainerState.DRAINING for container in pool.fleet.containers.values()):
             return False  # one is leaving
-        is_capped = pool.live >= self._ceiling(pool)
+        is_capped = pool.fleet.live >= self._ceiling(pool)
         return is_capped or (bool(self._state.nodes) and not find_place(self._state.rooms(), pool.spec.resources))
 
     def _ceiling(self, pool: Pool) -> int:
@@ -106,7 +105,7 @@ class Scaler:
 
     def _view(self, pool: Pool, observed: int) -> autoscale.PoolView:
         settings = pool.settings
-        if settings.buffer_containers and any(not other.live for other in self._state.blocked.values()):
+        if settings.buffer_containers and any(not other.fleet.live for other in self._state.blocked.values()):
             # Room is being made for a function that has no container at all: nothing may be started just in reserve.
             settings = replace(settings, buffer_containers=0)
         return autoscale.PoolView(
@@ -115,23 +114,23 @@ class Scaler:
             capacity=pool.capacity,
             backlog=pool.backlog.count,
             running=pool.needing,
-            requested=len(pool.starting),
+            requested=len(pool.fleet.starting),
             observed=observed,
-            service_s=None if pool.service_s is None else max(pool.service_s, pool.overdue_s),
-            start_s=pool.start_s,
+            service_s=pool.estimates.slowest_service_s,
+            start_s=pool.estimates.start_s,
             single_use=pool.spec.single_use,
         )
 
     def _grow(self, pool: Pool, count: int, now: float, *, replacing: bool = False) -> None:
         state = self._state
         pool.held_back = ""
-        if now < pool.start_not_before:
-            pool.held_back = f"starts pause after {pool.start_failures} failures in a row"
-            pool.arm("grow", pool.start_not_before)
+        if now < pool.start_backoff.not_before:
+            pool.held_back = f"starts pause after {pool.start_backoff.failures} failures in a row"
+            pool.timers.arm(Timer.GROW, pool.start_backoff.not_before)
             return
         floor = pool.settings.min_containers or 0
         for _ in range(count):
-            live = pool.live
+            live = pool.fleet.live
             place = find_place(state.rooms(), pool.spec.resources)
             if place is None:
                 if live == 0 and self._make_room(pool, now):
@@ -183,9 +182,9 @@ class Scaler:
     @staticmethod
     def _too_early(pool: Pool, known: KnownNode, now: float) -> str:
         """Return why to wait for a pool's first containers: nobody knows yet how long starts and inputs take."""
-        if pool.start_s is not None:
+        if pool.estimates.start_s is not None:
             return ""
-        starting = [container.requested_at for container in pool.containers.values() if container.state in STARTING]
+        starting = [each.requested_at for each in pool.fleet.containers.values() if each.state in STARTING]
         if len(starting) < pace.first_burst(known.node.cpu) or now > min(starting) + pace.FIRST_PATIENCE_S:
             return ""
         return "waiting to see how long the first containers take to start"
@@ -193,11 +192,11 @@ class Scaler:
     def _start(self, pool: Pool, place: Place, now: float) -> None:
         state = self._state
         container = Container(state.mint_container_id(), pool, place, now)
-        pool.requested(container)
+        pool.fleet.add(container)
         self._looked_in_vain = False
         state.containers[container.id] = container
         state.occupy(container)
-        pool.arm("start", now + pool.spec.startup_timeout_s)
+        pool.timers.arm(Timer.START, now + pool.spec.startup_timeout_s)
         app = pool.app
         state.emit(
             StartContainer(
@@ -223,21 +222,21 @@ class Scaler:
 
     def _shrink(self, pool: Pool, now: float) -> None:
         """Stop idle containers: at once what is over the ceiling, after the window what is over the plan."""
-        idle = list(pool.idle.values())
+        idle = list(pool.fleet.idle.values())
         if not idle:
             return
         ceiling = self._ceiling(pool)
         window = pool.settings.scaledown_window or 0
-        surplus = pool.live - pool.plan.containers
+        surplus = pool.fleet.live - pool.plan.containers
         for container in idle:
             if surplus <= 0:
                 return
             expires = container.idle_since + window
-            if pool.live > ceiling or now >= expires:
+            if pool.fleet.live > ceiling or now >= expires:
                 self.drain(container, now)
                 surplus -= 1
             else:
-                pool.arm("idle", expires)
+                pool.timers.arm(Timer.IDLE, expires)
                 return
 
     def _make_room(self, pool: Pool, now: float) -> bool:
@@ -246,8 +245,8 @@ class Scaler:
         idle = [
             container
             for other in state.pools.values()
-            if other is not pool and not other.backlog.count and other.live > (other.settings.min_containers or 0)
-            for container in other.idle.values()
+            if other is not pool and not other.backlog.count and other.fleet.live > (other.settings.min_containers or 0)
+            for container in other.fleet.idle.values()
         ]
         if any(container.state is ContainerState.DRAINING for container in state.containers.values()):
             return True
@@ -268,18 +267,17 @@ class Scaler:
         container.ready_at = container.idle_since = now
         pool = container.pool
         took = now - container.requested_at
-        pool.start_s = took if pool.start_s is None else 0.5 * (pool.start_s + took)
+        pool.estimates.learn_start(took)
         pool.measures.start.add(took)
-        pool.start_failures = 0
-        pool.start_not_before = 0.0
-        pool.checked_in(container)
+        pool.start_backoff.succeeded()
+        pool.fleet.check_in(container)
         self._state.mark_dirty(pool)
         self._touch_starved()
 
     def drain(self, container: Container, now: float) -> None:
         """Let a container finish what it has started, run its exit hooks and leave."""
         state = self._state
-        container.pool.retire(container)
+        container.pool.fleet.retire(container)
         if container.killed:
             return
         if container.state in STARTING:
@@ -291,13 +289,13 @@ class Scaler:
         container.become(ContainerState.DRAINING)
         container.crash_expected = "the container was told to leave"
         container.drain_until = now + state.settings.exit_grace_s
-        container.pool.arm("drain", container.drain_until)
+        container.pool.timers.arm(Timer.DRAIN, container.drain_until)
         state.mark_dirty(container.pool)
         state.send_to_container(container, Drain(state.settings.exit_grace_s))
 
     def interrupt(self, container: Container, reason: str, now: float) -> None:
         """Have a container leave at once, but for its exit hooks; what it runs is run again elsewhere."""
-        container.pool.retire(container)
+        container.pool.fleet.retire(container)
         if container.killed:
             return
         if container.state is ContainerState.READY:
@@ -306,7 +304,7 @@ class Scaler:
         container.crash_expected = reason
         grace_s = self._state.settings.exit_grace_s
         container.drain_until = min(container.drain_until, now + grace_s)
-        container.pool.arm("drain", container.drain_until)
+        container.pool.timers.arm(Timer.DRAIN, container.drain_until)
         self._state.mark_dirty(container.pool)
         self._state.send_to_container(container, Interrupt(grace_s))
 
@@ -318,7 +316,7 @@ class Scaler:
         if not its_fault:
             container.crash_expected = reason
         if container.state not in STARTING:
-            container.pool.retire(container)  # a start that is given up counts until it is gone, and failed
+            container.pool.fleet.retire(container)  # a start that is given up counts until it is gone, and failed
         self._state.emit(KillContainer(container.id, reason))
 
     def gone(self, container: Container, reason: str, now: float, excess: MemoryExcess | None = None) -> None:
@@ -330,7 +328,7 @@ class Scaler:
         else:
             container.become(ContainerState.STOPPED if container.crash_expected else ContainerState.LOST)
         self._completion.lost(container, reason, now, excess)
-        pool.gone(container)
+        pool.fleet.remove(container)
         del state.containers[container.id]
         state.release(container)
         self._remember(container, reason if excess is not None else container.crash_expected or reason, now)
@@ -362,10 +360,8 @@ class Scaler:
 
     def _start_failed(self, pool: Pool, text: str, payload: bytes, now: float) -> None:
         state = self._state
-        pool.start_failures += 1
-        backoff = state.settings.start_backoff_s * 2 ** min(pool.start_failures - 1, 10)
-        pool.start_not_before = now + min(START_BACKOFF_MAX_S, backoff)
-        if pool.start_failures >= state.settings.start_failures_max and not pool.app.kind.is_lasting:
+        pool.start_backoff.failed(now, state.settings.start_backoff_s)
+        if pool.start_backoff.failures >= state.settings.start_failures_max and not pool.app.kind.is_lasting:
             # An ephemeral app's user is watching: tell them what is wrong instead of trying for ever.
             self._results.fail_pending(pool, OutputStatus.INIT_FAILURE, payload or text.encode(), now)
 
@@ -374,30 +370,30 @@ class Scaler:
     def check_starts(self, pool: Pool, now: float) -> None:
         """Give up on containers that take longer than the startup timeout."""
         limit = pool.spec.startup_timeout_s
-        for container in list(pool.containers.values()):
+        for container in list(pool.fleet.containers.values()):
             if container.state in STARTING and not container.killed:
                 if now >= container.requested_at + limit:
                     text = f"not ready within startup_timeout = {limit:g} s"
                     container.startup_failure = container.startup_failure or (text, b"")
                     self.kill(container, text, its_fault=True)
                 else:
-                    pool.arm("start", container.requested_at + limit)
+                    pool.timers.arm(Timer.START, container.requested_at + limit)
 
     def check_drains(self, pool: Pool, now: float) -> None:
         """Kill what has not left within its grace."""
-        for container in list(pool.containers.values()):
+        for container in list(pool.fleet.containers.values()):
             if now >= container.drain_until:
                 state = self._state
                 if container.executing and not (container.is_cut_short or state.is_stopping):
                     # It finishes what it has started, for which it has all the time of its function; the grace is for
                     # what comes after that.
                     container.drain_until = now + state.settings.exit_grace_s
-                    pool.arm("drain", container.drain_until)
+                    pool.timers.arm(Timer.DRAIN, container.drain_until)
                     continue
                 container.drain_until = float("inf")
                 self.kill(container, "did not leave within its grace")
             elif container.state is ContainerState.DRAINING:
-                pool.arm("drain", container.drain_until)
+                pool.timers.arm(Timer.DRAIN, container.drain_until)
 
     # ------------------------------------------------------------ nodes
 
@@ -439,5 +435,5 @@ class Scaler:
 
     def _touch_starved(self) -> None:
         """Reconsider the pools that could not grow, first those that have nothing."""
-        for pool in sorted(self._state.blocked.values(), key=lambda pool: pool.live > 0):
+        for pool in sorted(self._state.blocked.values(), key=lambda pool: pool.fleet.live > 0):
             self._state.mark_dirty(pool)

@@ -12,6 +12,7 @@ from swell.engine.events import LogNotice
 from swell.engine.rules.admission import Admission
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.pool import Pool
+from swell.engine.state.timers import Timer
 from swell.model import CallKind
 from swell.policy.schedule import missed_runs, next_run
 from swell.wire.arguments import NO_ARGUMENTS
@@ -47,7 +48,7 @@ class Schedules:
         if pool.spec.schedule is None or due is None or pool.app.closing:
             return
         if now < due:
-            pool.arm("schedule", due)
+            pool.timers.arm(Timer.SCHEDULE, due)
             return
         late = self._advance(pool, due, now) - 1
         if late > 0:

@@ -42,6 +42,7 @@ from swell.engine.rules.apps import Apps
 from swell.engine.state.app import App
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.pool import Pool
+from swell.engine.state.timers import Timer
 from swell.errors import Error, NotFoundError, ResourceExhausted
 from swell.model import AutoscalerSettings, CallKind
 from swell.records import FunctionGone, FunctionRecord
@@ -205,7 +206,7 @@ class Variants:
         if now >= until:
             self._put_away(pool)
             return True
-        pool.arm("away", until)
+        pool.timers.arm(Timer.PUT_AWAY, until)
         return False
 
     def _put_away(self, pool: Pool) -> None:

@@ -27,7 +27,7 @@ def check(state: EngineState) -> None:
     assert not state.outbox, "effects were decided on and not returned"
     somewhere: Places = set()
     for pool in state.pools.values():
-        if pool.containers or len(pool.backlog):
+        if pool.fleet.containers or len(pool.backlog):
             _check_places(state, pool, somewhere)
         _check_pool(state, pool)
     for call in state.calls.values():
@@ -39,7 +39,8 @@ def check(state: EngineState) -> None:
     _check_variants(state)
     for known in state.nodes.values():
         _check_node(state, known)
-    assert len(state.containers) == sum(len(pool.containers) for pool in state.pools.values()), "a stray container"
+    in_fleets = sum(len(pool.fleet.containers) for pool in state.pools.values())
+    assert len(state.containers) == in_fleets, "a stray container"
     for pool in state.blocked.values():
         assert pool.id in state.pools, f"{pool.id}: gone, and said to starve"
         assert pool.held_back, f"{pool.id}: starves for no reason"
@@ -81,7 +82,7 @@ def _check_variant(state: EngineState, pool: Pool) -> None:
         assert (is_idle and pool.makes_room) is (pool.id in public.idle), f"{pool.id}: could it make room, or not?"
     if pool.idle_at is not None:
         until = pool.idle_at + (pool.settings.scaledown_window or 0)
-        assert pool.next_deadline <= until, f"{pool.id}: idle, and no deadline puts it away"
+        assert pool.timers.next_at <= until, f"{pool.id}: idle, and no deadline puts it away"
 
 
 def _check_leases(state: EngineState) -> None:
@@ -129,7 +130,7 @@ def _check_places(state: EngineState, pool: Pool, somewhere: Places) -> None:
         somewhere.update(zip(repeat(span.call.id), range(span.first, span.last), strict=False))
         counted += span.last - span.first
     assert counted == len(pool.backlog), f"{pool.id}: backlog count is off"
-    for container in pool.containers.values():
+    for container in pool.fleet.containers.values():
         for delivery in container.deliveries.values():
             assert delivery.open, f"{container.id}: empty delivery kept"
             assert delivery.revoked <= delivery.open, f"{container.id}: a revoked position is not open"
@@ -152,19 +153,19 @@ def _check_pool(state: EngineState, pool: Pool) -> None:
         assert not thin or call.id in pool.thin, f"{call.id}: nobody reads on"
     assert pool.reads == sum(call.loading for call in pool.spawned.values()), f"{pool.id}: count of reads is off"
     _check_bytes(pool)
-    assert pool.wake_at <= pool.next_deadline, f"{pool.id}: nobody will wake for {pool.deadlines}"
-    for container in pool.containers.values():
+    assert pool.timers.wake_at <= pool.timers.next_at, f"{pool.id}: nobody will wake for {pool.timers.at}"
+    for container in pool.fleet.containers.values():
         assert state.containers[container.id] is container, f"{container.id}: not the one that is known"
         _check_container(pool, container)
-    grouped = {**pool.starting, **pool.ready, **pool.relief}
-    assert not pool.relief or pool.is_rolling, f"{pool.id}: containers wait to take over from nobody"
-    versions = {container.version for container in pool.ready.values()}
-    assert versions <= {pool.serving_version}, f"{pool.id}: versions {versions} serve together"
-    assert grouped.keys() <= pool.containers.keys(), f"{pool.id}: a container that is gone is still counted"
-    assert pool.idle.keys() <= pool.ready.keys(), f"{pool.id}: idle, but not ready"
+    grouped = {**pool.fleet.starting, **pool.fleet.ready, **pool.fleet.standby}
+    assert not pool.fleet.standby or pool.is_rolling, f"{pool.id}: containers wait to take over from nobody"
+    versions = {container.version for container in pool.fleet.ready.values()}
+    assert versions <= {pool.fleet.serving_version}, f"{pool.id}: versions {versions} serve together"
+    assert grouped.keys() <= pool.fleet.containers.keys(), f"{pool.id}: a container that is gone is still counted"
+    assert pool.fleet.idle.keys() <= pool.fleet.ready.keys(), f"{pool.id}: idle, but not ready"
     if not pool.app.closing and not pool.is_rolling:
         ceiling = min(pool.settings.max_containers or 10**9, state.settings.containers_max)
-        surplus = [c.id for c in pool.idle.values() if pool.live > ceiling and not c.leaving]
+        surplus = [c.id for c in pool.fleet.idle.values() if pool.fleet.live > ceiling and not c.leaving]
         assert not surplus, f"{pool.id}: idle containers above the ceiling"
 
 
@@ -174,7 +175,7 @@ def _check_bytes(pool: Pool) -> None:
     for span in pool.backlog.spans():
         if span.call.kind.is_async:
             segments[id(span.segment)] = span.segment
-    for container in pool.containers.values():
+    for container in pool.fleet.containers.values():
         for delivery in container.deliveries.values():
             for position in delivery.open - delivery.revoked:
                 call, segment, _ = delivery.locate(position)
@@ -186,12 +187,12 @@ def _check_bytes(pool: Pool) -> None:
 
 def _check_container(pool: Pool, container: Container) -> None:
     state, name = container.state, container.id
-    if name in pool.starting:
+    if name in pool.fleet.starting:
         assert state in STARTING, f"{name}: starts, but is {state}"
-    if name in pool.ready:
+    if name in pool.fleet.ready:
         assert state is ContainerState.READY, f"{name}: listed ready, but is {state}"
         assert not container.killed, f"{name}: listed ready, but is being killed"
-        assert (name in pool.idle) is (not container.deliveries), f"{name}: idle or not?"
+        assert (name in pool.fleet.idle) is (not container.deliveries), f"{name}: idle or not?"
     # Inputs that are revoked but still run keep their slot until the container answers.
     assert container.slots_used <= container.spec.concurrency.max_inputs, f"{name}: slots overspent"
     if container.exclusive:

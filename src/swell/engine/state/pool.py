@@ -8,9 +8,12 @@ from msgspec.structs import replace
 
 from swell.config import Settings
 from swell.engine.state.backlog import Backlog
-from swell.engine.state.container import Container
+from swell.engine.state.estimates import Estimates
+from swell.engine.state.fleet import Fleet
 from swell.engine.state.history import Decision, decisions
 from swell.engine.state.measures import Measures
+from swell.engine.state.start_backoff import StartBackoff
+from swell.engine.state.timers import Timer, Timers
 from swell.model import AutoscalerSettings, Deployment, FunctionSpec
 from swell.policy import autoscale
 from swell.policy.sizing import run_ahead
@@ -20,6 +23,7 @@ from swell.states import ContainerState
 if TYPE_CHECKING:
     from swell.engine.state.app import App
     from swell.engine.state.call import Call
+    from swell.engine.state.container import Container
 
 __all__ = ["STARTING", "Pool"]
 
@@ -29,8 +33,8 @@ STARTING = (ContainerState.REQUESTED, ContainerState.STARTING)
 class Pool:
     """Everything the engine knows about one Function (or one variant of it).
 
-    A new version changes `spec`: containers started from then on run it. Those that are there go on with the former
-    one, `serving`, until enough of the new ones wait in `relief` to take over. So all in `ready` run the same code.
+    A new version changes `spec`: containers started from then on run it. The former containers go on serving the
+    former version until enough new ones stand by to take over (see `Fleet`).
     """
 
     def __init__(
@@ -42,8 +46,6 @@ class Pool:
         self.version = deployment.version
         self.deployed_at = deployment.deployed_at
         self.environment = deployment.environment
-        self.serving = spec
-        self.serving_version = self.version
         self.changes = b""  #: what it changes of its base, for a variant
         self.base_id = ""  #: the function that it is a variant of
         self.is_public = False  #: a variant that only requests over HTTP have asked for
@@ -54,11 +56,7 @@ class Pool:
         self.override = AutoscalerSettings()
         self.next_run: float | None = None  #: when its schedule is due
         self.backlog = Backlog()
-        self.containers: dict[str, Container] = {}  #: not yet gone, whatever their state
-        self.starting: dict[str, Container] = {}  #: of these, those that have not checked in
-        self.ready: dict[str, Container] = {}  #: those that are there for inputs; most recently used last
-        self.idle: dict[str, Container] = {}  #: of the ready ones, those that hold nothing; longest idle first
-        self.relief: dict[str, Container] = {}  #: those of a new version that wait to take over
+        self.fleet = Fleet(spec, self.version)
         self.pending = {True: 0, False: 0}  #: inputs waiting, by "is asynchronous"
         self.running = {True: 0, False: 0}  #: inputs in containers, likewise
         self.calls_open = 0  #: calls in memory that have not ended
@@ -74,17 +72,13 @@ class Pool:
         self.bytes_at_hand = 0  #: payload of spawned calls in memory
         self.accepted = 0
         self.done = 0
-        self.service_s: float | None = None  #: time an input keeps a slot, learned
-        self.overdue_s = 0.0  #: for how long most containers have been at their input, if longer than estimated
-        self.start_s: float | None = None  #: time from request to ready, learned
-        self.start_failures = 0  #: in a row
-        self.start_not_before = 0.0
+        self.estimates = Estimates()
+        self.start_backoff = StartBackoff()
         self.plan = autoscale.Plan(0, "idle")
         self.held_back = ""  #: why the plan is not carried out, in words
         self.decisions = decisions()
         self.measures = Measures()
-        self.deadlines: dict[str, float] = {}  #: kind -> when to look; a lower bound, looking is cheap
-        self.wake_at = float("inf")
+        self.timers = Timers()
         self._settings = settings
         self.web_methods = spec.web_methods  #: what answers HTTP, in the version that is live
         self._refresh()
@@ -114,12 +108,10 @@ class Pool:
         self.spec, self.version, self.environment = spec, deployment.version, deployment.environment
         self.deployed_at = deployment.deployed_at
         self.web_methods = spec.web_methods
-        if not self.ready:
-            self._serve(spec, self.version)
+        self.fleet.serve(spec, self.version)
         self.override = AutoscalerSettings()
-        self.service_s = self.start_s = None
-        self.overdue_s = self.start_not_before = 0.0
-        self.start_failures = 0
+        self.estimates = Estimates()
+        self.start_backoff = StartBackoff()
         self._refresh()
 
     def record(self) -> FunctionRecord:
@@ -152,12 +144,12 @@ class Pool:
     @property
     def batch_size(self) -> int:
         """Inputs that share one slot."""
-        return self.serving.batch_size
+        return self.fleet.serving.batch_size
 
     @property
     def is_serial(self) -> bool:
         """True if a container runs one input at a time, so that more may be queued to it ahead."""
-        return self.serving.concurrency.max_inputs == 1 and self.serving.batching is None
+        return self.fleet.serving.concurrency.max_inputs == 1 and self.fleet.serving.batching is None
 
     @property
     def hold_max(self) -> int:
@@ -165,21 +157,16 @@ class Pool:
         # A request over HTTP is brought by somebody who waits for its turn: it cannot lie in a container's queue.
         return (
             1
-            if self.serving.single_use or self.web_methods
-            else run_ahead(self.service_s, self._settings.run_ahead_ms / 1_000)
+            if self.fleet.serving.single_use or self.web_methods
+            else run_ahead(self.estimates.service_s, self._settings.run_ahead_ms / 1_000)
         )
 
     # ------------------------------------------------------------ counts
 
     @property
-    def live(self) -> int:
-        """Containers that count against max_containers: those that start or are there for inputs."""
-        return len(self.starting) + len(self.ready) + len(self.relief)
-
-    @property
     def is_rolling(self) -> bool:
         """True while containers of a former version serve."""
-        return self.serving_version != self.version and bool(self.ready)
+        return self.fleet.serving_version != self.version and bool(self.fleet.ready)
 
     @property
     def is_empty(self) -> bool:
@@ -190,13 +177,17 @@ class Pool:
     def is_idle(self) -> bool:
         """True while it has no containers and no calls, and its settings want no containers."""
         return not (
-            self.containers or self.calls_open or self.stored_calls or self.loading or self.settings.min_containers
+            self.fleet.containers
+            or self.calls_open
+            or self.stored_calls
+            or self.loading
+            or self.settings.min_containers
         )
 
     @property
     def makes_room(self) -> bool:
         """True while it is idle, and would not forget that its last containers could not start."""
-        return self.is_idle and not self.start_failures
+        return self.is_idle and not self.start_backoff.failures
 
     @property
     def is_full(self) -> bool:
@@ -226,58 +217,17 @@ class Pool:
     @property
     def needing(self) -> int:
         """Inputs in containers, without those that a container on its way out will finish by itself."""
-        if len(self.containers) == self.live:
+        fleet = self.fleet
+        if len(fleet.containers) == fleet.live:
             return self.running_total
-        finishing = (c for c in self.containers.values() if c.leaving and not c.is_cut_short and c.id not in self.ready)
+        finishing = (
+            c for c in fleet.containers.values() if c.leaving and not c.is_cut_short and c.id not in fleet.ready
+        )
         return self.running_total - sum(c.executing for c in finishing)
 
-    # ------------------------------------------------------------ containers
-
-    def requested(self, container: Container) -> None:
-        """Count a container that has been asked for."""
-        self.containers[container.id] = self.starting[container.id] = container
-
-    def checked_in(self, container: Container) -> None:
-        """Note that a container is ready for inputs. One of a new version waits until it is time to take over."""
-        del self.starting[container.id]
-        if not self.ready:
-            self._serve(container.spec, container.version)
-        if container.version == self.serving_version:
-            self.ready[container.id] = self.idle[container.id] = container
-        else:
-            self.relief[container.id] = container
-
     def take_over(self) -> list[Container]:
-        """Let the containers of the new version serve; return those that are relieved."""
-        relieved = list(self.ready.values())
-        self.ready, self.relief = self.relief, {}
-        self.idle = dict(self.ready)
-        self._serve(self.spec, self.version)
-        return relieved
-
-    def _serve(self, spec: FunctionSpec, version: int) -> None:
-        self.serving, self.serving_version = spec, version
-
-    def has_work(self, container: Container) -> None:
-        """Note that a container was given inputs, and is the most recently used."""
-        self.idle.pop(container.id, None)
-        self.ready[container.id] = self.ready.pop(container.id)
-
-    def has_none(self, container: Container) -> None:
-        """Note that a container holds no inputs any more."""
-        if container.id in self.ready:
-            self.idle[container.id] = container
-
-    def retire(self, container: Container) -> None:
-        """Note that a container takes no more inputs; what it holds it may finish."""
-        container.leaving = True
-        for group in (self.starting, self.ready, self.idle, self.relief):
-            group.pop(container.id, None)
-
-    def gone(self, container: Container) -> None:
-        """Forget a container that is no more."""
-        self.retire(container)
-        del self.containers[container.id]
+        """Let the standby containers, of its version, serve; return those that they replace."""
+        return self.fleet.take_over(self.spec, self.version)
 
     # ------------------------------------------------------------ decisions
 
@@ -285,22 +235,12 @@ class Pool:
         """Keep what was decided about its size, if that is not what was decided before."""
         plan, before = self.plan, self.decisions[-1] if self.decisions else None
         if before is None or (before.plan, before.held_back) != (plan.containers, self.held_back):
-            self.decisions.append(Decision(now, plan.containers, self.live, plan.reason, self.held_back))
+            self.decisions.append(Decision(now, plan.containers, self.fleet.live, plan.reason, self.held_back))
 
-    # ------------------------------------------------------------ deadlines
+    # ------------------------------------------------------------ its schedule
 
     def run_next(self, at: float | None) -> None:
         """Have its function run by itself at a time, or never again."""
         self.next_run = at
         if at is not None:
-            self.arm("schedule", at)
-
-    def arm(self, kind: str, at: float) -> None:
-        """Make sure that `kind` is looked at no later than `at`."""
-        if at < self.deadlines.get(kind, float("inf")):
-            self.deadlines[kind] = at
-
-    @property
-    def next_deadline(self) -> float:
-        """When to look at this pool next; infinity if nothing is due by time."""
-        return min(self.deadlines.values(), default=float("inf"))
+            self.timers.arm(Timer.SCHEDULE, at)

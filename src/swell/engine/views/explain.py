@@ -100,7 +100,7 @@ class Explainer:
     def _ready_for(self, following: HistoryEvent | None, pool: Pool | None, begun: float, until: float) -> float | None:
         """Return when the container became ready for which an input waited, if it had to wait for one to start."""
         if following is None:  # it still waits
-            return until if pool is not None and not pool.ready else None
+            return until if pool is not None and not pool.fleet.ready else None
         ready_at = self._ready_at(following.container_id) if following.kind is EventKind.DELIVERED else None
         return ready_at if ready_at is not None and begun < ready_at <= until else None
 
@@ -211,10 +211,11 @@ def call_and_index(about: str) -> tuple[str, int | None]:
 
 def _function(request: int, pool: Pool, now: float) -> Story:
     lines = [StoryLine(decision.at, _decided(decision)) for decision in pool.decisions]
-    plan = Decision(now, pool.plan.containers, pool.live, pool.plan.reason, pool.held_back)
+    plan = Decision(now, pool.plan.containers, pool.fleet.live, pool.plan.reason, pool.held_back)
     lines.append(StoryLine(now, f"now, {_decided(plan)}"))
     state = (
-        f"inputs: {pool.pending_total:,} waiting, {pool.running_total:,} running; containers: {len(pool.containers):,}"
+        f"inputs: {pool.pending_total:,} waiting, {pool.running_total:,} running; "
+        f"containers: {len(pool.fleet.containers):,}"
     )
     return Story(request, f"function {pool.label}", state, [], lines)
 

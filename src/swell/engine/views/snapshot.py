@@ -49,7 +49,7 @@ class SnapshotView:
             app.id,
             app.name,
             "stopping…" if app.closing else _STATES[app.kind],
-            sum(len(pool.containers) for pool in pools),
+            sum(len(pool.fleet.containers) for pool in pools),
             sum(pool.pending_total for pool in pools),
             sum(pool.running_total for pool in pools),
             app.created_at,
@@ -67,9 +67,9 @@ class SnapshotView:
             busy = _busy(pool)
             yield FunctionProgress(
                 pool.spec.name,
-                len(pool.starting),
+                len(pool.fleet.starting),
                 busy,
-                len(pool.ready) + len(pool.relief) - busy,
+                len(pool.fleet.ready) + len(pool.fleet.standby) - busy,
                 pool.pending_total,
                 pool.running_total,
                 pool.done,
@@ -159,7 +159,7 @@ class SnapshotView:
 
 
 def _busy(pool: Pool) -> int:
-    return sum(bool(container.deliveries) for container in pool.ready.values())
+    return sum(bool(container.deliveries) for container in pool.fleet.ready.values())
 
 
 def function_row(pool: Pool) -> FunctionRow:
@@ -170,9 +170,9 @@ def function_row(pool: Pool) -> FunctionRow:
         pool.id,
         pool.version,
         pool.settings,
-        len(pool.starting),
+        len(pool.fleet.starting),
         busy,
-        len(pool.ready) + len(pool.relief) - busy,
+        len(pool.fleet.ready) + len(pool.fleet.standby) - busy,
         pool.pending_total,
         pool.running_total,
         pool.done,
@@ -236,4 +236,4 @@ def why_waiting(pool: Pool) -> str:
         return "being read from the store"
     if not pool.backlog.count:
         return "waiting for a retry's delay"
-    return "" if pool.ready else "waiting for a container to start"
+    return "" if pool.fleet.ready else "waiting for a container to start"

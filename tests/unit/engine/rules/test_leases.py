@@ -63,14 +63,14 @@ def test_methods_share_the_slots_of_their_class(diary) -> None:
 def test_what_a_request_takes_is_learned(diary) -> None:
     serving(diary)
     diary.at(1.0).releases("fc-1", busy_s=0.25)
-    assert diary.pool().service_s == pytest.approx(0.25)
+    assert diary.pool().estimates.service_s == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize("busy_s", [-1.0, 0.0, 1e9, float("nan"), float("inf")])
 def test_no_edge_is_believed_that_a_request_took_longer_than_there_was_time(diary, busy_s: float) -> None:
     serving(diary)
     diary.at(1.0).releases("fc-1", busy_s=busy_s)
-    assert diary.pool().service_s is None
+    assert diary.pool().estimates.service_s is None
 
 
 # ---------------------------------------------------------------- who may say what

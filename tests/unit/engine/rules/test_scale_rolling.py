@@ -47,7 +47,7 @@ def test_one_that_was_starting_does_not_begin_with_the_former_version(diary) -> 
     ]
     assert diary.ready("c1") == [], "too late"
     assert diary.aloud(diary.exits("c1")) == []
-    assert diary.pool().start_failures == 0
+    assert diary.pool().start_backoff.failures == 0
 
 
 def test_at_the_ceiling_one_makes_place_for_its_replacement(diary) -> None:
@@ -164,7 +164,7 @@ def test_what_was_learned_of_the_former_code_is_void(diary) -> None:
     diary.ready("c1")
     diary.completes("c1", 1, 0, busy_s=1.0)
     diary.at(2.0).deploys(code="two")
-    assert diary.pool().service_s is None
+    assert diary.pool().estimates.service_s is None
 
 
 def test_the_serving_version_rules_how_inputs_are_placed(diary) -> None:
