@@ -16,7 +16,7 @@ import pytest
 import pytest_timeout
 from hypothesis import HealthCheck, settings
 
-sys.path.append(str(Path(__file__).parent))
+sys.path += [str(Path(__file__).parent), str(Path(__file__).parent / "fuzz")]
 
 from patience import limit_test, wait_until
 from programs import Programs
@@ -27,10 +27,13 @@ MARK = "PYTHON_SWELL_TEST_RUN"
 IGNORED = "PYTEST_IGNORED_SIGNALS"  #: those that a run was started with, for its workers
 LEAVE_S = 5.0  #: how long after the last test swell's processes may take to go
 
-# How long one example takes says how busy the machine is. Where many are wanted, `CI` is set, as by .ci/run.
-_EXAMPLES = 100 if "CI" in os.environ else 25
-settings.register_profile("swell", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=_EXAMPLES)
-settings.load_profile("swell")
+# How long one example takes says how busy the machine is, so that none has a deadline. A few examples show a blunder at
+# once; the tier `properties` runs the same tests with `--hypothesis-profile=many`.
+for _name, _examples in (("few", 10), ("many", 200)):
+    settings.register_profile(
+        _name, deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=_examples
+    )
+settings.load_profile("few")
 
 
 def pytest_configure(config: pytest.Config) -> None:

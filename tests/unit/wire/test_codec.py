@@ -194,14 +194,13 @@ VALUES = st.recursive(
 TAGS = [10, 12, 13, 14, 15, 19, 80, 82, 83, 84]
 
 
-@settings(max_examples=60)
 @given(st.sampled_from(TAGS), st.lists(VALUES, max_size=9))
 def test_known_tags_with_arbitrary_fields(tag: int, fields: list[object]) -> None:
     header = msgspec.msgpack.encode([tag, *fields])
     chew(struct.pack("<II", len(header), 0) + header, [])
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings.default.max_examples)
 @given(st.integers(0, len(STREAM) - 1), st.integers(1, 255))
 def test_one_wrong_byte_anywhere(place: int, change: int) -> None:
     data = bytearray(STREAM)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from swell.edge.admin import history as module
 from swell.edge.admin.history import MOMENTS_MAX, FunctionPast, History, quantiles
 from swell.errors import ServiceError
 from swell.model import AutoscalerSettings
@@ -81,7 +82,10 @@ def test_the_past_is_short() -> None:
     assert len(past.decisions) == 200
 
 
-async def test_a_function_that_is_gone_is_forgotten_and_decisions_are_asked_for_once() -> None:
+async def test_a_function_that_is_gone_is_forgotten_and_decisions_are_asked_for_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "EVERY_S", 0.01)
     asked: list[float] = []
     seen = [observation(1.0, measures("f"), measures("g")), observation(2.0, measures("g"))]
 
@@ -101,7 +105,8 @@ async def test_a_function_that_is_gone_is_forgotten_and_decisions_are_asked_for_
     assert asked[:2] == [0.0, 1.0]
 
 
-async def test_a_server_that_does_not_answer_is_asked_again() -> None:
+async def test_a_server_that_does_not_answer_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "EVERY_S", 0.01)
     calls = 0
 
     async def observe(since: float) -> Observation:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 from fakes import Loop, Wire
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from swell.config import Settings
@@ -162,7 +162,6 @@ HEARD = [
 ]
 
 
-@settings(max_examples=40)
 @given(
     st.lists(st.integers(0, len(REQUESTS) - 1), min_size=1, max_size=5),
     st.lists(st.integers(0, 2_000), max_size=30),
@@ -200,7 +199,6 @@ BAD = [
 ]
 
 
-@settings(max_examples=40)
 @given(st.sampled_from(BAD), st.lists(st.integers(0, 2_000), max_size=10))
 def test_what_is_bad_is_refused_and_nothing_after_it_is_heard(bad: tuple[bytes, bytes], at: list[int]) -> None:
     data, status = bad
@@ -214,7 +212,6 @@ def test_what_is_bad_is_refused_and_nothing_after_it_is_heard(bad: tuple[bytes, 
     assert is_ended
 
 
-@settings(max_examples=40)
 @given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=5))
 def test_any_bytes_are_survived(data: bytes, at: list[int]) -> None:
     sent(cut(data + b"\r\n\r\n", at))

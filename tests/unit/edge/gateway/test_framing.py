@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from swell.edge.gateway.framing import BodyWriter, ChunkedBody, ClosedBody, LengthBody, chunk
@@ -36,7 +36,6 @@ def byte_by_byte(data: bytes) -> list[bytes]:
 # ---------------------------------------------------------------- reading
 
 
-@settings(max_examples=100)
 @given(
     st.lists(
         st.tuples(st.binary(min_size=1, max_size=60), st.sampled_from([b"", b";a", b';a="b c"', b";a;b=c"])), max_size=6
@@ -175,7 +174,6 @@ def test_a_bound_is_the_same_however_the_bytes_come(size: int) -> None:
     assert ReceiveBuffer().through(b"\r\n", 1) is None
 
 
-@settings(max_examples=100)
 @given(st.lists(st.one_of(st.binary(max_size=20), st.integers(0, 30)), max_size=30))
 def test_a_buffer_is_a_queue(steps: list[bytes | int]) -> None:
     buffer, model = ReceiveBuffer(), b""

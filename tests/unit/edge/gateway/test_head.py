@@ -6,7 +6,7 @@ import contextlib
 
 import httptools
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from swell.edge.gateway.head import Forwarding, Header, RequestHead, ResponseHead, response_bytes
@@ -266,7 +266,6 @@ NAMES = st.sampled_from(
 VALUES = st.sampled_from([b"", b"1", b"close", b"chunked", b"x-a, x-b", b"content-length", b"upgrade", b"websocket"])
 
 
-@settings(max_examples=60)
 @given(st.lists(st.tuples(NAMES, VALUES), max_size=8), st.booleans())
 def test_whatever_is_let_in_is_one_request_with_one_way_to_tell_its_end(headers: list[Header], close: bool) -> None:
     raw = b"POST /x HTTP/1.1\r\nhost: a\r\n" + b"".join(b"%b: %b\r\n" % header for header in headers) + b"\r\n"

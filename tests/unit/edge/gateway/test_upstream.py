@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from swell.edge.gateway.head import Forwarding, Header, RequestHead, ResponseHead
@@ -132,7 +132,6 @@ CUTS = st.lists(st.integers(0, 300), max_size=12)
     ],
 )
 def test_an_answer_is_the_same_however_it_is_cut(data: bytes, method: bytes, body: bytes, stays: bool) -> None:
-    @settings(max_examples=15)
     @given(CUTS)
     def check(at: list[int]) -> None:
         taken, _, is_kept = answered(data, at, method)
@@ -144,7 +143,6 @@ def test_an_answer_is_the_same_however_it_is_cut(data: bytes, method: bytes, bod
     check()
 
 
-@settings(max_examples=25)
 @given(CUTS)
 def test_an_answer_may_end_with_its_connection(at: list[int]) -> None:
     taken, _, is_kept = answered(OK + b"\r\nhello", at, then_ends=True)
@@ -161,7 +159,6 @@ def test_an_answer_that_breaks_off_is_not_taken_for_complete(data: bytes) -> Non
     assert (taken.completed, taken.lost, is_kept) == (0, [False], False)
 
 
-@settings(max_examples=25)
 @given(CUTS)
 def test_after_a_switch_of_protocols_bytes_are_just_bytes(at: list[int]) -> None:
     head = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"

@@ -62,10 +62,7 @@ MODULE_STATE = {
 
 #: Unit tests of what is not in the package, and where that is.
 TESTS_OF_OTHERS = {
-    "test_docs.py": "the pages in docs/",
-    "test_lock.py": "requirements.lock",
     "test_patience.py": "tests/patience.py",
-    "test_tidy.py": "the tree as a whole",
 }
 
 #: A docstring says what its module must not know.

@@ -1,8 +1,0 @@
-"""Where the differential fuzz lies, which `scripts/fuzz` shares with the tests."""
-
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-
-sys.path.append(str(Path(__file__).parent / "fuzz"))
