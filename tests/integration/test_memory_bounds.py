@@ -17,7 +17,7 @@ import swell
 from swell.model import CallKind
 from swell.sdk.deploy.environment import present_environment
 from swell.sdk.deploy.specs import specs_of
-from swell.server.peers import STRANGERS_MAX
+from swell.server.connection_limits import PENDING_MAX
 from swell.wire import codec
 from swell.wire import messages as m
 from swell.wire.payload import encode_arguments, loads
@@ -219,9 +219,9 @@ def test_a_stranger_cannot_make_the_server_keep_much() -> None:
 
 def test_the_longest_silent_make_room_for_newcomers() -> None:
     with bounded() as process, ExitStack() as strangers:
-        silent = [strangers.enter_context(peer(greets=False)) for _ in range(STRANGERS_MAX + 200)]
+        silent = [strangers.enter_context(peer(greets=False)) for _ in range(PENDING_MAX + 200)]
         assert silent[0].socket.recv(1) == b"", "the one that came first is closed"
         with peer() as one:
             one.say(GetStatus(1))
             assert isinstance(one.hear()[0], Status)
-        assert process.num_fds() < STRANGERS_MAX + 100
+        assert process.num_fds() < PENDING_MAX + 100

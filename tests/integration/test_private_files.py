@@ -29,9 +29,9 @@ from swell.private_files import (
     read_file,
     replace_file,
 )
-from swell.server.container_logs import Entry, Logbook, Wanted
-from swell.server.data_directory import Residence
-from swell.server.paths import Places
+from swell.server.container_logs import ContainerLogs, LogChunk, LogFilter
+from swell.server.data_directory import DataDirectory
+from swell.server.paths import ServerPaths
 from swell.store.sqlite.database import Database
 from swell.wire import blobs
 
@@ -261,14 +261,14 @@ def test_a_server_that_is_announced_by_others_is_refused(tmp_path: Path) -> None
 
 
 def enter(data_dir: Path) -> None:
-    residence = Residence(data_dir)
+    data_directory = DataDirectory(data_dir)
     try:
-        residence.enter()
-        places = Places("unix:/here", residence.run_dir, data_dir)
-        places.make()
+        data_directory.acquire()
+        paths = ServerPaths("unix:/here", data_directory.run_dir, data_dir)
+        paths.make()
         Database(str(data_dir / "swell.db")).close()
     finally:
-        residence.leave()
+        data_directory.release()
 
 
 @pytest.mark.parametrize("name", ["server.lock", "server.json", "swell.db", "swell.db-wal", "admin.token"])
@@ -313,14 +313,14 @@ def test_a_server_accepts_a_directory_that_others_may_read(tmp_path: Path) -> No
 
 
 def test_a_listening_socket_is_replaced_not_joined(tmp_path: Path) -> None:
-    residence = Residence(tmp_path / "data")
-    residence.enter()
+    data_directory = DataDirectory(tmp_path / "data")
+    data_directory.acquire()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as former:
-        former.bind(str(residence.socket_path))
-        residence.socket_path.chmod(0o777)
-        with residence.listen():
-            assert mode(residence.socket_path) == 0o600
-    residence.leave()
+        former.bind(str(data_directory.socket_path))
+        data_directory.socket_path.chmod(0o777)
+        with data_directory.listen():
+            assert mode(data_directory.socket_path) == 0o600
+    data_directory.release()
 
 
 def test_no_link_in_the_place_of_a_blob_is_followed(tmp_path: Path) -> None:
@@ -342,19 +342,19 @@ def test_no_link_in_the_place_of_a_log_is_followed(tmp_path: Path, caplog: pytes
     (tmp_path / "victim").write_bytes(b"precious")
     (tmp_path / "logs").mkdir(0o700)
     (tmp_path / "logs" / "ap-1.jsonl").symlink_to("../victim")
-    logbook = Logbook(tmp_path / "logs", bytes_max=1 << 20, keep_s=1e9)
+    logs = ContainerLogs(tmp_path / "logs", bytes_max=1 << 20, keep_s=1e9)
     for app_id in ("ap-1", "ap-1", "ap-2"):
-        logbook.write(Entry(1.0, app_id, "f", "ta-1", "stdout", "hello\n"))
+        logs.write(LogChunk(1.0, app_id, "f", "ta-1", "stdout", "hello\n"))
     assert (tmp_path / "victim").read_bytes() == b"precious"
     assert caplog.text.count("is a symbolic link") == 1, "it is said once, and the server goes on"
     assert mode(tmp_path / "logs" / "ap-2.jsonl") == 0o600
     with pytest.raises(InvalidError, match="is a symbolic link"):
-        asyncio.run(_read(logbook, "ap-1"))
-    logbook.close()
+        asyncio.run(_read(logs, "ap-1"))
+    logs.close()
 
 
-async def _read(logbook: Logbook, app_id: str) -> list[Entry]:
-    return [entry async for piece in logbook.read(Wanted(app_id)) for entry in piece]
+async def _read(logs: ContainerLogs, app_id: str) -> list[LogChunk]:
+    return [entry async for piece in logs.read(LogFilter(app_id)) for entry in piece]
 
 
 def test_a_file_that_is_refused_keeps_what_is_in_it(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from swell.config import Settings
 from swell.engine.events import ClientGone
 from swell.server.control_plane import ControlPlane
-from swell.server.paths import Places
+from swell.server.paths import ServerPaths
 from swell.store.memory.store import MemoryStore
 
 class NoBackend:
@@ -22,10 +22,10 @@ class NoBackend:
     def observe(self): return []
 
 async def main():
-    places = Places("unix:/x", Path(sys.argv[1]))
-    places.make()
+    paths = ServerPaths("unix:/x", Path(sys.argv[1]))
+    paths.make()
     store = MemoryStore(asyncio.get_running_loop().call_soon)
-    plane = ControlPlane(settings=Settings(), backend=NoBackend(), store=store, places=places, seed="")
+    plane = ControlPlane(settings=Settings(), backend=NoBackend(), store=store, paths=paths, seed="")
     await plane.start()
     def fail(event, now): raise KeyError("lost")
     plane.engine.handle = fail
@@ -53,7 +53,8 @@ def run(tmp_path: Path, program: str) -> subprocess.CompletedProcess[str]:
 
 
 QUESTIONS = """
-from swell.wire import inquiries
+from swell.wire import queries as q
+from swell.engine.views.explain import Explainer
 
 """
 
@@ -76,11 +77,11 @@ def test_a_defect_in_an_answer_is_the_answer_and_the_server_goes_on(tmp_path: Pa
     program = (
         ONE_QUESTION.replace("async def main():", QUESTIONS + "async def main():")
         + """
-    plane.engine.census.apps = fail
-    plane.engine._stories.tell = fail
+    plane.engine.snapshot.apps = fail
+    Explainer.tell = fail
     for number in range(1, 51):
-        plane.received(client, inquiries.GetStatus(number), b"")
-        plane.received(client, inquiries.AskStory(number, "in-1:0"), b"")
+        plane.received(client, q.GetStatus(number), b"")
+        plane.received(client, q.AskStory(number, "in-1:0"), b"")
     assert [message.code for message in client.heard] == ["internal"] * 100, client.heard
     assert {message.request for message in client.heard} == set(range(1, 51))
     print("still there")
@@ -102,10 +103,10 @@ def test_an_effect_that_fails_costs_the_one_it_was_for(tmp_path: Path) -> None:
         + """
     from swell.engine import events as e
     from swell.wire.messages import Done, Failed
-    plane._gate.carry_out([e.Tell(1, Failed(1, "x", "y", {"no": object()})), e.Tell(1, Done(2))])
+    plane._gate.carry_out([e.SendToClient(1, Failed(1, "x", "y", {"no": object()})), e.SendToClient(1, Done(2))])
     assert client.heard[-1] == Done(2), client.heard
     client.send = fail
-    plane._gate.carry_out([e.Tell(1, Done(3))])
+    plane._gate.carry_out([e.SendToClient(1, Done(3))])
     assert "could not be sent" in str(client.heard[-1]), client.heard
     print("still there")
 
@@ -116,4 +117,4 @@ asyncio.run(main())
     ended = run(tmp_path, program)
     assert ended.returncode == 0, ended.stderr
     assert "still there" in ended.stdout
-    assert "a defect while carrying out Tell" in ended.stderr
+    assert "a defect while carrying out SendToClient" in ended.stderr

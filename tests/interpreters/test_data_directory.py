@@ -17,21 +17,21 @@ from swell.config import Settings
 from swell.discovery import announced, announcement_path, data_dir, new_run_dir, socket_path
 from swell.errors import ConflictError, InvalidError
 from swell.private_files import connect_socket
-from swell.server.data_directory import Residence, holder
+from swell.server.data_directory import DataDirectory, holder
 
 ANOTHER = """
 import sys
 from pathlib import Path
 from swell.private_files import connect_socket
-from swell.server.data_directory import Residence
-residence = Residence(Path(sys.argv[1]))
-residence.enter()
-listener = residence.listen()
-residence.run_dir.mkdir()
-residence.announce("unix:/other")
+from swell.server.data_directory import DataDirectory
+directory = DataDirectory(Path(sys.argv[1]))
+directory.acquire()
+listener = directory.listen()
+directory.run_dir.mkdir()
+directory.announce("unix:/other")
 print("here", flush=True)
 sys.stdin.read()
-residence.leave()
+directory.release()
 """
 
 
@@ -49,10 +49,10 @@ def another(directory: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.fixture
-def residence(tmp_path: Path) -> Iterator[Residence]:
-    found = Residence(tmp_path / "data")
+def data_directory(tmp_path: Path) -> Iterator[DataDirectory]:
+    found = DataDirectory(tmp_path / "data")
     yield found
-    found.leave()
+    found.release()
 
 
 def mode(path: Path) -> int:
@@ -70,44 +70,44 @@ def can_connect(path: Path) -> bool:
 # ---------------------------------------------------------------- one server
 
 
-def test_what_a_server_has_is_for_its_user_alone(residence: Residence) -> None:
-    residence.enter()
-    with residence.listen():
-        residence.announce("unix:/here")
-        directory = residence.data_dir
+def test_what_a_server_has_is_for_its_user_alone(data_directory: DataDirectory) -> None:
+    data_directory.acquire()
+    with data_directory.listen():
+        data_directory.announce("unix:/here")
+        directory = data_directory.path
         assert mode(directory) == 0o700
         assert [mode(path) for path in sorted(directory.iterdir())] == [0o600] * 3
-        assert can_connect(residence.socket_path)
+        assert can_connect(data_directory.socket_path)
 
 
-def test_a_server_says_where_it_listens_and_takes_that_back(residence: Residence) -> None:
-    residence.enter()
-    directory = str(residence.data_dir)
+def test_a_server_says_where_it_listens_and_takes_that_back(data_directory: DataDirectory) -> None:
+    data_directory.acquire()
+    directory = str(data_directory.path)
     assert announced(directory) is None
-    with residence.listen():
-        residence.run_dir.mkdir()
-        residence.announce("unix:/here")
+    with data_directory.listen():
+        data_directory.run_dir.mkdir()
+        data_directory.announce("unix:/here")
         said = announced(directory)
         assert said is not None
-        assert (said.address, said.pid, said.run_dir) == ("unix:/here", os.getpid(), str(residence.run_dir))
-        residence.leave()
+        assert (said.address, said.pid, said.run_dir) == ("unix:/here", os.getpid(), str(data_directory.run_dir))
+        data_directory.release()
     assert announced(directory) is None
-    assert not residence.socket_path.exists()
-    assert not residence.run_dir.exists()
-    residence.leave()
+    assert not data_directory.socket_path.exists()
+    assert not data_directory.run_dir.exists()
+    data_directory.release()
 
 
-def test_the_directory_can_be_taken_again(residence: Residence) -> None:
-    residence.enter()
-    residence.leave()
-    residence.enter()
+def test_the_directory_can_be_taken_again(data_directory: DataDirectory) -> None:
+    data_directory.acquire()
+    data_directory.release()
+    data_directory.acquire()
 
 
 @pytest.mark.parametrize("place", ["file", "file/below"])
 def test_a_directory_that_cannot_be_made_is_named_with_the_setting(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InvalidError, match=r"cannot write to the data directory .*; SWELL_DATA_DIR names another"):
-        Residence(tmp_path / place).enter()
+        DataDirectory(tmp_path / place).acquire()
 
 
 # ---------------------------------------------------------------- and another
@@ -117,12 +117,12 @@ def test_a_second_server_is_refused_and_leaves_the_first_alone(tmp_path: Path) -
     assert holder(tmp_path) is None
     with another(tmp_path) as other:
         assert holder(tmp_path) == other.pid
-        residence = Residence(tmp_path)
+        data_directory = DataDirectory(tmp_path)
         with pytest.raises(
             ConflictError, match=rf"a server \(pid {other.pid}\) has the data directory .* `swell stop`"
         ):
-            residence.enter()
-        residence.leave()
+            data_directory.acquire()
+        data_directory.release()
         said = announced(str(tmp_path))
         assert said is not None
         assert said.pid == other.pid
@@ -137,45 +137,45 @@ def test_a_pipe_in_place_of_the_lock_is_not_waited_for(tmp_path: Path) -> None:
     assert holder(tmp_path) is None
 
 
-def test_what_a_killed_server_left_is_no_obstacle(residence: Residence) -> None:
-    with another(residence.data_dir) as other:
-        left = announced(str(residence.data_dir))
+def test_what_a_killed_server_left_is_no_obstacle(data_directory: DataDirectory) -> None:
+    with another(data_directory.path) as other:
+        left = announced(str(data_directory.path))
         assert left is not None
         other.send_signal(signal.SIGKILL)
         other.wait()
     assert Path(left.run_dir).exists()
-    assert residence.socket_path.exists()
-    assert holder(residence.data_dir) is None
-    residence.enter()
+    assert data_directory.socket_path.exists()
+    assert holder(data_directory.path) is None
+    data_directory.acquire()
     assert not Path(left.run_dir).exists()
-    with residence.listen():
-        assert can_connect(residence.socket_path)
+    with data_directory.listen():
+        assert can_connect(data_directory.socket_path)
 
 
 @pytest.mark.parametrize("garbage", [b"", b"{", b"[]", b'{"address": 3}', b"\xff"])
-def test_an_announcement_that_cannot_be_read_is_none(residence: Residence, garbage: bytes) -> None:
-    residence.data_dir.mkdir()
-    Path(announcement_path(str(residence.data_dir))).write_bytes(garbage)
-    assert announced(str(residence.data_dir)) is None
-    residence.enter()
+def test_an_announcement_that_cannot_be_read_is_none(data_directory: DataDirectory, garbage: bytes) -> None:
+    data_directory.path.mkdir()
+    Path(announcement_path(str(data_directory.path))).write_bytes(garbage)
+    assert announced(str(data_directory.path)) is None
+    data_directory.acquire()
 
 
 def test_a_planted_announcement_has_nothing_removed_but_the_directory_of_a_server(tmp_path: Path) -> None:
-    residence = Residence(tmp_path / "data")
+    data_directory = DataDirectory(tmp_path / "data")
     precious = [tmp_path / "photos", tmp_path / f"swell-{os.getuid()}-notes"]
     for folder in precious:
         folder.mkdir()
     link = tmp_path / f"swell-{os.getuid()}-{'0' * 16}"
     link.symlink_to(precious[0])
     for path in (*precious, link, tmp_path / "photos\0"):
-        residence.run_dir = path
-        residence.enter()
-        residence.announce("unix:/here")
-        os.close(residence._lock)  # as if it had been killed
-        residence = Residence(residence.data_dir)
-        residence.enter()
+        data_directory.run_dir = path
+        data_directory.acquire()
+        data_directory.announce("unix:/here")
+        os.close(data_directory._lock)  # as if it had been killed
+        data_directory = DataDirectory(data_directory.path)
+        data_directory.acquire()
         assert all(folder.exists() for folder in precious)
-        os.close(residence._lock)
+        os.close(data_directory._lock)
 
 
 # ---------------------------------------------------------------- places
@@ -183,14 +183,14 @@ def test_a_planted_announcement_has_nothing_removed_but_the_directory_of_a_serve
 
 @pytest.mark.parametrize("name", ["short", "long" * 60])
 def test_the_socket_is_in_the_directory_however_long_its_path_is(tmp_path: Path, name: str) -> None:
-    residence = Residence(tmp_path / name)
-    assert residence.socket_path == tmp_path / name / "server.sock"
-    residence.enter()
-    with residence.listen():
-        assert can_connect(residence.socket_path)
-        assert mode(residence.socket_path) == 0o600
-    residence.leave()
-    assert not residence.socket_path.exists()
+    data_directory = DataDirectory(tmp_path / name)
+    assert data_directory.socket_path == tmp_path / name / "server.sock"
+    data_directory.acquire()
+    with data_directory.listen():
+        assert can_connect(data_directory.socket_path)
+        assert mode(data_directory.socket_path) == 0o600
+    data_directory.release()
+    assert not data_directory.socket_path.exists()
 
 
 def test_the_data_directory_is_where_it_is_set_or_the_users_own(monkeypatch: pytest.MonkeyPatch) -> None:

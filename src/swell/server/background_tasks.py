@@ -7,10 +7,10 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-__all__ = ["Errands"]
+__all__ = ["BackgroundTasks"]
 
 
-class Errands:
+class BackgroundTasks:
     """Keeps tasks until they are over: one that nobody holds might be collected while it runs."""
 
     def __init__(self) -> None:

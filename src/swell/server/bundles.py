@@ -36,7 +36,7 @@ class Bundles:
             for draft in directory.glob("~*"):  # a server was killed while it wrote this
                 shutil.rmtree(draft, ignore_errors=True)
 
-    async def take_in(self, digest: str, archive: bytes) -> str:
+    async def unpack(self, digest: str, archive: bytes) -> str:
         """Lay out a bundle that a client sent; return why that cannot be, "" if it is done."""
         return await asyncio.to_thread(self._lay_out, digest, archive)
 

@@ -23,11 +23,11 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 from swell.errors import Error, InvalidError, ResourceExhausted, VersionError, to_wire
-from swell.server.peers import Peers
+from swell.server.connection_limits import ConnectionLimits
 from swell.wire import codec
 from swell.wire.messages import PROTOCOL, Failed, Hello, Message, OpenCall, PutInputs, Refused
 
-__all__ = ["LAG_MAX", "UNREAD_MAX", "UNSENT_MAX", "Connection", "Switchboard"]
+__all__ = ["LAG_MAX", "UNREAD_MAX", "UNSENT_MAX", "Connection", "ConnectionListener"]
 
 log = logging.getLogger("swell.server")
 
@@ -38,7 +38,7 @@ UNREAD_MAX = 8 << 20  #: bytes that may wait for a client before nothing more is
 UNSENT_MAX = 512 << 20  #: bytes that may wait for a peer at all
 
 
-class Switchboard(Protocol):
+class ConnectionListener(Protocol):
     """What a connection reports to."""
 
     def connected(self, connection: Connection, hello: Hello) -> Error | None:
@@ -61,13 +61,13 @@ class Switchboard(Protocol):
 class Connection(asyncio.Protocol):
     """Server side of one connection: a client, or one of the two channels of a container."""
 
-    def __init__(self, switchboard: Switchboard, number: int, frame_max: int, peers: Peers) -> None:
+    def __init__(self, listener: ConnectionListener, number: int, frame_max: int, limits: ConnectionLimits) -> None:
         self.number = number  #: unique in this server
         self.role = ""  #: from Hello, empty until then
         self.name = ""
         self.is_lagging = False  #: it does not read what it is sent
-        self._switchboard = switchboard
-        self._peers = peers
+        self._listener = listener
+        self._limits = limits
         self._decoder = codec.PeerDecoder(frame_max)
         self._heard: deque[tuple[Message | codec.Misfit, bytes]] = deque()  # and not yet passed on
         self._resting = False  #: what was heard is passed on later, and nothing is read until then
@@ -124,10 +124,10 @@ class Connection(asyncio.Protocol):
     def break_off(self, error: Error) -> None:
         """Close at once: what was waiting is lost."""
         if self._transport is not None:
-            self._peers.log.warning("broken off", "breaking off %s: %s", self, error)
+            self._limits.log.warning("broken off", "breaking off %s: %s", self, error)
             self._transport.abort()
 
-    def turn_away(self, why: str) -> None:
+    def reject(self, why: str) -> None:
         """Close a connection that has not said who it is."""
         self._reject("stranger", why)
 
@@ -141,8 +141,8 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own kind is no subclass
         self._transport.set_write_buffer_limits(high=LAG_MAX)
         loop = asyncio.get_running_loop()
-        self._patience = loop.call_later(HELLO_PATIENCE_S, self.turn_away, "it did not say who it is")
-        self._peers.came(self)
+        self._patience = loop.call_later(HELLO_PATIENCE_S, self.reject, "it did not say who it is")
+        self._limits.opened(self)
 
     def data_received(self, data: bytes) -> None:
         """Pass on the messages that are complete."""
@@ -158,13 +158,13 @@ class Connection(asyncio.Protocol):
         """It does not read."""
         self.is_lagging = True
         if self.role:
-            self._switchboard.lags(self, True)
+            self._listener.lags(self, True)
 
     def resume_writing(self) -> None:
         """It has read most of what it was sent."""
         self.is_lagging = self._is_unread = False
         if self.role:  # before anything is sent, after which it may lag again
-            self._switchboard.lags(self, False)
+            self._listener.lags(self, False)
         latest, self._latest = self._latest, {}
         for key, message in latest.items():
             self.send_latest(key, message)
@@ -182,7 +182,7 @@ class Connection(asyncio.Protocol):
         self._be_patient()
         self._latest.clear()
         if self.role:
-            self._switchboard.disconnected(self)
+            self._listener.disconnected(self)
         self._call_back()
 
     # ------------------------------------------------------------ inside
@@ -222,7 +222,7 @@ class Connection(asyncio.Protocol):
                 if isinstance(message, codec.Misfit):
                     self._answer_misfit(message)
                 elif self.role:
-                    self._switchboard.received(self, message, payload)
+                    self._listener.received(self, message, payload)
                 else:
                     self._greet(message)
                 if heard and time.perf_counter() > until:
@@ -248,13 +248,13 @@ class Connection(asyncio.Protocol):
                 "swell on both sides"
             )
         else:
-            error = self._switchboard.connected(self, message)
+            error = self._listener.connected(self, message)
             if error is None:
                 self.role, self.name = message.role, message.name
                 self._decoder.trust()
                 self._heard += self._decoder.feed(b"")  # what it sent at once, without waiting for Welcome
                 if self.is_lagging:
-                    self._switchboard.lags(self, True)
+                    self._listener.lags(self, True)
                 return
         self.send(Failed(0, *to_wire(error)))
         # A container may be killed while it connects: nothing to worry anybody with.
@@ -263,7 +263,7 @@ class Connection(asyncio.Protocol):
     def _answer_misfit(self, misfit: codec.Misfit) -> None:
         """Tell a client which of its messages does not fit. Of others, and of what has no answer, it is the end."""
         code, text, fields = to_wire(InvalidError(f"the server cannot take this message: {misfit.why}"))
-        self._peers.log.warning("misfit", "%s sent what does not fit: %s", self, misfit.why)
+        self._limits.log.warning("misfit", "%s sent what does not fit: %s", self, misfit.why)
         if self.role == "client" and misfit.request:
             self.send(Failed(misfit.request, code, text, fields))
         elif self.role == "client" and misfit.call_id and misfit.kind in (OpenCall, PutInputs):
@@ -272,14 +272,14 @@ class Connection(asyncio.Protocol):
             raise codec.FrameError(misfit.why)
 
     def _be_patient(self) -> None:
-        self._peers.is_known(self)
+        self._limits.identified(self)
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
 
     def _reject(self, kind: str, why: str, level: int = logging.WARNING) -> None:
         if self._transport is not None and not self._transport.is_closing():
-            self._peers.log.log(level, kind, "closing %s: %s", self, why)
+            self._limits.log.log(level, kind, "closing %s: %s", self, why)
             if self.role == "client":
                 self.send(Failed(0, *to_wire(InvalidError(f"the server closes this connection: {why}"))))
             self._heard.clear()

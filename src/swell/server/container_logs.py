@@ -22,7 +22,7 @@ from msgspec import Struct, field
 from swell.errors import InvalidError
 from swell.private_files import open_file
 
-__all__ = ["Entry", "Follower", "Logbook", "Wanted"]
+__all__ = ["ContainerLogs", "LogChunk", "LogFilter", "LogFollower"]
 
 log = logging.getLogger("swell.server")
 
@@ -32,7 +32,7 @@ PIECE_MAX = 256 << 10  #: characters that are read at once
 ENTRIES_MAX = 256  #: entries that are read at once: they are sent in a millisecond or two
 
 
-class Entry(Struct, frozen=True, omit_defaults=True):
+class LogChunk(Struct, frozen=True, omit_defaults=True):
     """Lines that a container wrote at one moment."""
 
     at: float = field(name="t")
@@ -44,7 +44,7 @@ class Entry(Struct, frozen=True, omit_defaults=True):
     call_ids: tuple[str, ...] = field(name="i", default=())
 
 
-class Wanted(Struct, frozen=True):
+class LogFilter(Struct, frozen=True):
     """Which entries somebody wants to read. Empty fields say nothing."""
 
     app_id: str
@@ -57,7 +57,7 @@ class Wanted(Struct, frozen=True):
     until: float | None = None
     tail: int | None = None
 
-    def has(self, entry: Entry) -> bool:
+    def matches(self, entry: LogChunk) -> bool:
         """Tell whether an entry is wanted."""
         return (
             (not self.container_id or entry.container_id == self.container_id)
@@ -70,19 +70,19 @@ class Wanted(Struct, frozen=True):
         )
 
 
-class Follower(NamedTuple):
+class LogFollower(NamedTuple):
     """Somebody who wants to see entries as they are written."""
 
-    wanted: Wanted
-    show: Callable[[Entry], None]
+    filter: LogFilter
+    show: Callable[[LogChunk], None]
     end: Callable[[], None]  #: called once, when nothing more can come
 
 
 _encoder = msgspec.json.Encoder()
-_decode = msgspec.json.Decoder(Entry).decode
+_decode = msgspec.json.Decoder(LogChunk).decode
 
 
-class Logbook:
+class ContainerLogs:
     """Writes what containers say, and reads it back.
 
     Args:
@@ -97,13 +97,13 @@ class Logbook:
         self._keep_s = keep_s
         self._looked_at = 0.0
         self._files: dict[str, BinaryIO] = {}  # by app, the one unused longest first
-        self._followers: dict[int, Follower] = {}
+        self._followers: dict[int, LogFollower] = {}
         self._failed = False
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entry: LogChunk) -> None:
         """Keep an entry, and show it to those who follow."""
         for follower in list(self._followers.values()):
-            if follower.wanted.app_id == entry.app_id and follower.wanted.has(entry):
+            if follower.filter.app_id == entry.app_id and follower.filter.matches(entry):
                 follower.show(entry)
         if self._directory is None:
             return
@@ -156,7 +156,7 @@ class Logbook:
 
     # ------------------------------------------------------------ reading
 
-    async def read(self, wanted: Wanted) -> AsyncGenerator[list[Entry], None]:
+    async def read(self, log_filter: LogFilter) -> AsyncGenerator[list[LogChunk], None]:
         """Yield the entries that are wanted, in order of time, a piece at a time: who reads slowly costs little.
 
         Raises:
@@ -165,20 +165,20 @@ class Logbook:
         if self._directory is None:
             return
         with ExitStack() as opened:
-            entries = await asyncio.to_thread(self._entries, wanted, opened)
+            entries = await asyncio.to_thread(self._entries, log_filter, opened)
             while piece := await asyncio.to_thread(_piece, entries):
                 yield piece
 
-    def _entries(self, wanted: Wanted, opened: ExitStack) -> Iterator[Entry]:
+    def _entries(self, log_filter: LogFilter, opened: ExitStack) -> Iterator[LogChunk]:
         """Open the files and return the entries that are wanted; if `tail` bounds them, they are counted first."""
-        files = self._open_both(wanted.app_id, opened)
-        if wanted.tail is None:
-            return _found(files, wanted)
-        count = sum(1 for _ in _found(files, wanted))
+        files = self._open_both(log_filter.app_id, opened)
+        if log_filter.tail is None:
+            return _found(files, log_filter)
+        count = sum(1 for _ in _found(files, log_filter))
         for file in files:
             file.seek(0)
         # What is written after they were counted is not among them: a follower is shown it.
-        return islice(_found(files, wanted), min(count, max(0, count - wanted.tail)), count)
+        return islice(_found(files, log_filter), min(count, max(0, count - log_filter.tail)), count)
 
     def _open_both(self, app_id: str, opened: ExitStack) -> list[BinaryIO]:
         """Open the files of an app, the older first. It may be written to, and become the older one, at any moment."""
@@ -187,7 +187,7 @@ class Logbook:
             if _is_still_at(self._path(app_id), newer):  # else it was turned in between
                 return [file for file in (older, newer) if file is not None]
 
-    def follow(self, number: int, follower: Follower) -> None:
+    def follow(self, number: int, follower: LogFollower) -> None:
         """Show new entries from now on; `number` names this reader, who follows one thing at a time."""
         self._followers[number] = follower
 
@@ -202,8 +202,8 @@ class Logbook:
     def ended(self, app_id: str, container_id: str = "") -> None:
         """Tell those who follow an app, or only that container of it, that nothing more can come."""
         for number, follower in list(self._followers.items()):
-            wanted = follower.wanted
-            if wanted.app_id == app_id and (not container_id or wanted.container_id == container_id):
+            log_filter = follower.filter
+            if log_filter.app_id == app_id and (not container_id or log_filter.container_id == container_id):
                 del self._followers[number]
                 follower.end()
 
@@ -215,20 +215,20 @@ class Logbook:
         self._files.clear()
 
 
-def _found(files: Sequence[BinaryIO], wanted: Wanted) -> Iterator[Entry]:
+def _found(files: Sequence[BinaryIO], log_filter: LogFilter) -> Iterator[LogChunk]:
     for file in files:
         for line in file:
             try:
                 entry = _decode(line)
             except msgspec.DecodeError:
                 continue  # cut off when a server was killed, or not written yet
-            if wanted.has(entry):
+            if log_filter.matches(entry):
                 yield entry
 
 
-def _piece(entries: Iterator[Entry]) -> list[Entry]:
+def _piece(entries: Iterator[LogChunk]) -> list[LogChunk]:
     """Return the next entries, as many as are read at once; none at the end."""
-    piece: list[Entry] = []
+    piece: list[LogChunk] = []
     size = 0
     for entry in entries:
         piece.append(entry)

@@ -22,7 +22,7 @@ from swell.model import MemoryExcess
 from swell.ports import Backend, LaunchOrder
 from swell.server.bundles import Bundles
 from swell.server.connection import Connection
-from swell.server.paths import Places
+from swell.server.paths import ServerPaths
 from swell.wire.messages import Deliver, Hello, Load
 from swell.wire.web_names import socket_path
 
@@ -54,11 +54,16 @@ class Containers:
     """Launches containers, knows them by their connections, and reports their ends."""
 
     def __init__(
-        self, backend: Backend, settings: Settings, places: Places, bundles: Bundles, feed: Callable[[e.Event], None]
+        self,
+        backend: Backend,
+        settings: Settings,
+        paths: ServerPaths,
+        bundles: Bundles,
+        feed: Callable[[e.Event], None],
     ) -> None:
         self._backend = backend
         self._settings = settings
-        self._places = places
+        self._paths = paths
         self._bundles = bundles
         self._feed = feed
         self._known: dict[str, Channels] = {}
@@ -178,12 +183,12 @@ class Containers:
             order.spec,
             order.environment,
             known.function_ids,
-            blob_dir=str(self._places.blob_dir),
+            blob_dir=str(self._paths.blob_dir),
             payload_inline_max=settings.payload_inline_max,
             payload_max=settings.payload_max,
             frame_max=settings.frame_max,
             exit_grace_s=settings.exit_grace_s,
-            web_dir=str(self._places.web_dir),
+            web_dir=str(self._paths.web_dir),
         )
 
     # ------------------------------------------------------------ what the backend reports
@@ -220,7 +225,7 @@ class Containers:
         """Remove the sockets of its web functions, which a container that was killed has left."""
         for method in order.spec.web_methods:
             with contextlib.suppress(FileNotFoundError, InvalidError):  # a path that is too long was never made
-                os.unlink(socket_path(str(self._places.web_dir), order.container_id, method))
+                os.unlink(socket_path(str(self._paths.web_dir), order.container_id, method))
 
     # ------------------------------------------------------------ questions
 

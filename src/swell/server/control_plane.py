@@ -21,21 +21,21 @@ from swell.engine.gate import Gate
 from swell.errors import AuthError, Error, InternalError, InvalidError, ResourceExhausted, ServiceError, to_wire
 from swell.model import MemoryExcess
 from swell.ports import Backend, Store, StoreBroken
-from swell.server.background_tasks import Errands
+from swell.server.background_tasks import BackgroundTasks
 from swell.server.blobs import Blobs
 from swell.server.bundles import Bundles
 from swell.server.clock import EngineClock
 from swell.server.connection import Connection
-from swell.server.container_logs import Entry, Logbook
+from swell.server.connection_limits import ConnectionLimits
+from swell.server.container_logs import ContainerLogs, LogChunk
 from swell.server.containers import Containers
 from swell.server.defects import Defects
-from swell.server.edge import Edge
-from swell.server.owed import Owed
-from swell.server.paths import Places
-from swell.server.peers import Peers
-from swell.server.queries import Inquiries
-from swell.server.retention import Archive
-from swell.server.watchers import Watchers
+from swell.server.deferred_results import DeferredResults
+from swell.server.edge_process import Edge
+from swell.server.paths import ServerPaths
+from swell.server.queries import Queries
+from swell.server.retention import Retention
+from swell.server.subscribers import Subscribers
 from swell.wire.apps import DeployApp
 from swell.wire.blob_names import input_name
 from swell.wire.messages import Failed, Hello, Message, OpenApp, Outputs, Welcome
@@ -54,12 +54,12 @@ EXIT_DEFECT = 70  #: as sysexits.h has it: an internal software error
 class ControlPlane:
     """Connects engine, backend, store and connections. Everything runs on one event loop."""
 
-    def __init__(self, *, settings: Settings, backend: Backend, store: Store, places: Places, seed: str) -> None:
+    def __init__(self, *, settings: Settings, backend: Backend, store: Store, paths: ServerPaths, seed: str) -> None:
         self.engine = Engine(settings, seed)
         self._settings = settings
         self._backend = backend
         self._store = store
-        self._places = places
+        self._paths = paths
         self._clock = EngineClock()
         self._clients: dict[int, Connection] = {}
         self._events: deque[e.Event] = deque()
@@ -68,35 +68,35 @@ class ControlPlane:
         self._timer: asyncio.TimerHandle | None = None
         self._armed_at = float("inf")
         self._apps_ended: asyncio.Event = asyncio.Event()
-        self._errands = Errands()
+        self._tasks = BackgroundTasks()
         self._defects = Defects()
-        self.peers = Peers()
-        self._blobs = Blobs(places.blob_dir)
-        data_dir = places.data_dir
+        self.limits = ConnectionLimits()
+        self._blobs = Blobs(paths.blob_dir)
+        data_dir = paths.data_dir
         self._bundles = Bundles(None if data_dir is None else data_dir / "bundles", store)
-        self._logbook = Logbook(
+        self._container_logs = ContainerLogs(
             None if data_dir is None else data_dir / "logs", settings.log_bytes_max, settings.result_retention_s
         )
-        self._containers = Containers(backend, settings, places, self._bundles, self._feed)
-        self._watchers = Watchers(lambda app_id: list(self.engine.snapshot.progress(app_id)))
-        self._edge = Edge(places)
-        self._archive = Archive(store, settings, places, self._blobs, self._feed, self._do, self._when_read)
-        self._owed = Owed(self._archive.send)
+        self._containers = Containers(backend, settings, paths, self._bundles, self._feed)
+        self._subscribers = Subscribers(lambda app_id: list(self.engine.snapshot.progress(app_id)))
+        self._edge = Edge(paths)
+        self._retention = Retention(store, settings, paths, self._blobs, self._feed, self._do, self._when_read)
+        self._deferred = DeferredResults(self._retention.send)
         self._gate = Gate(store, self._do, self._feed, self._later)
-        self._inquiries = Inquiries(
-            self.engine, store, self._containers, self._logbook, places, self._defects, self._clock.now
+        self._queries = Queries(
+            self.engine, store, self._containers, self._container_logs, paths, self._defects, self._clock.now
         )
         self._carry_out: dict[type, Callable[[Any], None]] = {
             e.SendToClient: self._tell,
             e.SendToContainer: self._containers.say,
             e.StartContainer: self._containers.launch,
             e.KillContainer: self._containers.kill,
-            e.SendRecorded: self._archive.send,
+            e.SendRecorded: self._retention.send,
             e.DropBlobs: self._drop_blobs,
             e.LookAtNodes: lambda _: self._look(),
             e.LogNotice: self._remark,
             e.DefectFound: lambda effect: self._defects.note(effect.error, "carrying out a request"),
-            e.StartEdge: lambda _: self._edge.want(),
+            e.StartEdge: lambda _: self._edge.ensure_running(),
             e.AppEnded: self._app_ended,
         }
 
@@ -104,11 +104,11 @@ class ControlPlane:
 
     async def start(self) -> None:
         """Get the backend ready, learn what nodes there are, and go on with what a former server has left."""
-        await self._backend.start(self, self._places.address)
-        self._archive.start(self._clock.now)
+        await self._backend.start(self, self._paths.address)
+        self._retention.start(self._clock.now)
         self._look()
-        if self._settings.web and self._places.data_dir is not None:
-            self._edge.want()  # others start one when there is something to serve
+        if self._settings.web and self._paths.data_dir is not None:
+            self._edge.ensure_running()  # others start one when there is something to serve
 
     async def stop(self, reason: str) -> None:
         """Stop every app, give containers their grace, then release everything. Safe to call twice."""
@@ -124,8 +124,8 @@ class ControlPlane:
         await self._backend.stop()
         await self._edge.stop()  # last: it tells when requests are over
         self._ended = True  # nothing runs any more, and the next server will know as much as this one
-        self._archive.stop()
-        self._logbook.close()
+        self._retention.stop()
+        self._container_logs.close()
         for connection in self._clients.values():
             connection.close()
         self._containers.close()
@@ -144,14 +144,14 @@ class ControlPlane:
             return self._containers.connected(connection, hello)
         if self._settings.token and not self._knows(hello.token):
             return AuthError("the token is not this server's")
-        most = self.peers.clients_max
+        most = self.limits.clients_max
         if len(self._clients) >= most:
             text = f"{most} clients are connected, as many as this server's open files allow (ulimit -n): close some"
             return ResourceExhausted(text)
         self._clients[connection.number] = connection
         settings = self._settings
         welcome = Welcome(
-            str(self._places.blob_dir),
+            str(self._paths.blob_dir),
             settings.payload_inline_max,
             settings.map_outstanding_max,
             settings.payload_max,
@@ -171,21 +171,21 @@ class ControlPlane:
         if connection.role == "container":
             self._feed(e.ContainerMessage(connection.name, message, payload))
         elif connection.role == "client":
-            if self._inquiries.answer(connection, message):
+            if self._queries.answer(connection, message):
                 return
             if isinstance(message, OpenApp) and message.watch:
-                self._watchers.follow(message.app_id, connection)
+                self._subscribers.follow(message.app_id, connection)
             if isinstance(message, DeployApp) or (isinstance(message, OpenApp) and message.environment.bundle):
                 failed = partial(self._version_failed, connection, message.request)
-                self._errands.run(self._take_in_version(connection, message, payload), failed)
+                self._tasks.run(self._unpack_version(connection, message, payload), failed)
             else:
                 self._feed(e.ClientMessage(connection.number, message, payload))
 
-    async def _take_in_version(self, connection: Connection, message: DeployApp | OpenApp, archive: bytes) -> None:
+    async def _unpack_version(self, connection: Connection, message: DeployApp | OpenApp, archive: bytes) -> None:
         """Lay out the source files of a version, before anyone could want to run them."""
-        why = "" if self._places.data_dir else PRIVATE
+        why = "" if self._paths.data_dir else PRIVATE
         if not why and message.environment.bundle:
-            why = await self._bundles.take_in(message.environment.bundle, archive)
+            why = await self._bundles.unpack(message.environment.bundle, archive)
         if why:
             connection.send(Failed(message.request, *to_wire(InvalidError(f"{message.name}: {why}"))))
         elif connection.number in self._clients:  # else it has gone meanwhile, and nobody would ever close the app
@@ -207,9 +207,9 @@ class ControlPlane:
         """A peer is gone."""
         if connection.role == "client":
             self._clients.pop(connection.number, None)
-            self._owed.leave(connection.number)
-            self._watchers.leave(connection)
-            self._inquiries.leave(connection)
+            self._deferred.leave(connection.number)
+            self._subscribers.leave(connection)
+            self._queries.leave(connection)
             self._feed(e.ClientGone(connection.number))
         else:
             self._containers.disconnected(connection)
@@ -227,16 +227,16 @@ class ControlPlane:
         order = self._containers.order_of(container_id)
         self._containers.exited(container_id, reason, started, excess)
         if order is not None:
-            self._logbook.ended(order.app_id, container_id)
+            self._container_logs.ended(order.app_id, container_id)
 
     def container_wrote(self, container_id: str, stream: str, text: str) -> None:
         """The container printed something."""
         order = self._containers.order_of(container_id)
         if order is not None:
-            self._watchers.log(order.app_id, order.spec.name, container_id, stream, text)
+            self._subscribers.log(order.app_id, order.spec.name, container_id, stream, text)
             calls = self.engine.snapshot.calls_in(container_id)
-            self._logbook.write(
-                Entry(self._clock.now(), order.app_id, order.spec.name, container_id, stream, text, calls)
+            self._container_logs.write(
+                LogChunk(self._clock.now(), order.app_id, order.spec.name, container_id, stream, text, calls)
             )
 
     # ------------------------------------------------------------ engine
@@ -264,7 +264,7 @@ class ControlPlane:
             os._exit(EXIT_DEFECT)
         self._busy = False
         self._rearm()
-        self._watchers.something_changed()
+        self._subscribers.something_changed()
 
     @staticmethod
     def _later(action: Callable[[], None]) -> None:
@@ -315,7 +315,7 @@ class ControlPlane:
         if connection is None:
             return
         if effect.is_kept and connection.is_lagging and isinstance(effect.message, Outputs):
-            self._owed.add(connection, effect.message)
+            self._deferred.add(connection, effect.message)
         elif isinstance(effect.message, Routes):
             connection.send_latest(Routes, effect.message)
         else:
@@ -335,12 +335,12 @@ class ControlPlane:
         fields = {"app_id": effect.app_id, "function": effect.function_name}
         log.warning("%s: %s", effect.function_name, effect.text, extra=fields)
         text = f"{effect.text}\n"
-        self._watchers.log(effect.app_id, effect.function_name, "", "system", text)
-        self._logbook.write(Entry(self._clock.now(), effect.app_id, effect.function_name, "", "system", text))
+        self._subscribers.log(effect.app_id, effect.function_name, "", "system", text)
+        self._container_logs.write(LogChunk(self._clock.now(), effect.app_id, effect.function_name, "", "system", text))
 
     def _app_ended(self, effect: e.AppEnded) -> None:
-        self._watchers.ended(effect.app_id)
-        self._logbook.ended(effect.app_id)
+        self._subscribers.ended(effect.app_id)
+        self._container_logs.ended(effect.app_id)
         if not self.engine.state.apps:
             self._apps_ended.set()
 

@@ -20,7 +20,7 @@ from swell.discovery import Announcement, announced, announcement_path, new_run_
 from swell.errors import ConflictError, InvalidError
 from swell.private_files import bind_socket, make_directory, open_file, replace_file
 
-__all__ = ["READY", "Residence", "holder", "make_data_dir", "unwritable"]
+__all__ = ["READY", "DataDirectory", "holder", "make_data_dir", "unwritable"]
 
 READY = "ready"  #: what a server in the background says to who started it when clients are heard
 BACKLOG = 4_096  #: connections that wait to be accepted
@@ -66,45 +66,45 @@ def unwritable(data_dir: Path, error: OSError) -> InvalidError:
     )
 
 
-class Residence:
-    """Holds a data directory from `enter` to `leave`."""
+class DataDirectory:
+    """Holds a data directory from `acquire` to `release`."""
 
     def __init__(self, data_dir: Path) -> None:
-        self.data_dir = data_dir
+        self.path = data_dir
         self.run_dir = Path(new_run_dir())
         self._lock = -1
 
-    def enter(self) -> None:
+    def acquire(self) -> None:
         """Take the directory, making it if it is not there.
 
         Raises:
             ConflictError: another server has it.
             InvalidError: it cannot be made, or not be written to.
         """
-        make_data_dir(self.data_dir)
+        make_data_dir(self.path)
         try:
-            lock = open_file(self.data_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT)
+            lock = open_file(self.path / LOCK_FILE, os.O_RDWR | os.O_CREAT)
         except OSError as error:
-            raise unwritable(self.data_dir, error) from None
+            raise unwritable(self.path, error) from None
         try:
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not flock: of this kind, the kernel tells who holds one
         except BlockingIOError:
             os.close(lock)
-            pid = holder(self.data_dir)
+            pid = holder(self.path)
             who = f" (pid {pid})" if pid else ""
             raise ConflictError(
-                f"a server{who} has the data directory {self.data_dir} already: `swell stop` ends it, and "
+                f"a server{who} has the data directory {self.path} already: `swell stop` ends it, and "
                 "SWELL_DATA_DIR names another directory"
             ) from None
         self._lock = lock
-        former = announced(str(self.data_dir))
+        former = announced(str(self.path))
         if former is not None and former.run_dir:  # it was killed, and its template with it
             remove_run_dir(former.run_dir)
 
     @property
     def socket_path(self) -> Path:
         """Where clients connect."""
-        return Path(socket_path(str(self.data_dir)))
+        return Path(socket_path(str(self.path)))
 
     def listen(self) -> socket.socket:
         """Return a listening socket that only this user can connect to."""
@@ -118,13 +118,13 @@ class Residence:
     def announce(self, address: str) -> None:
         """Let clients find the server."""
         said = Announcement(address, os.getpid(), time.time(), version("swell"), str(self.run_dir))
-        replace_file(announcement_path(str(self.data_dir)), msgspec.json.encode(said))
+        replace_file(announcement_path(str(self.path)), msgspec.json.encode(said))
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Take the announcement back, and let go of the directory. Safe to call twice."""
         if self._lock < 0:
             return
-        Path(announcement_path(str(self.data_dir))).unlink(missing_ok=True)
+        Path(announcement_path(str(self.path))).unlink(missing_ok=True)
         self.socket_path.unlink(missing_ok=True)
         shutil.rmtree(self.run_dir, ignore_errors=True)
         os.close(self._lock)  # last: who has the lock finds nothing of us

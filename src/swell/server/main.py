@@ -34,9 +34,9 @@ from swell.logs import begin_logging
 from swell.ports import Store, StoreBroken
 from swell.server.connection import Connection
 from swell.server.control_plane import ControlPlane
-from swell.server.data_directory import READY, Residence
-from swell.server.paths import Places
-from swell.server.server_log import OwnLog
+from swell.server.data_directory import READY, DataDirectory
+from swell.server.paths import ServerPaths
+from swell.server.server_log import ServerLog
 from swell.signals import is_ignored, reset_signals
 from swell.store.memory.store import MemoryStore
 
@@ -48,7 +48,7 @@ EXIT_STORE = 74  #: as sysexits.h has it: an input or output error
 LAST_SAYING_S = 0.2  #: how long clients are given to read why the server ends
 
 
-class Life:
+class Shutdown:
     """What ends a server: a signal, its lifeline, or its store."""
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class Life:
         await plane.start()
         numbers = iter(range(1, sys.maxsize))
         server = await self._loop.create_unix_server(
-            lambda: Connection(plane, next(numbers), settings.frame_max, plane.peers),
+            lambda: Connection(plane, next(numbers), settings.frame_max, plane.limits),
             sock=listener,
             start_serving=True,
             backlog=4_096,
@@ -84,9 +84,9 @@ class Life:
         await plane.stop(reason)
 
 
-def _plane(settings: Settings, store: Store, places: Places) -> ControlPlane:
-    backend = ProcessBackend(NvmlProvider(), places.run_dir, settings.log_line_max)
-    return ControlPlane(settings=settings, backend=backend, store=store, places=places, seed=secrets.token_hex(16))
+def _plane(settings: Settings, store: Store, paths: ServerPaths) -> ControlPlane:
+    backend = ProcessBackend(NvmlProvider(), paths.run_dir, settings.log_line_max)
+    return ControlPlane(settings=settings, backend=backend, store=store, paths=paths, seed=secrets.token_hex(16))
 
 
 # ---------------------------------------------------------------- a private server
@@ -94,11 +94,13 @@ def _plane(settings: Settings, store: Store, places: Places) -> ControlPlane:
 
 async def _serve_client(listener: socket.socket, run_dir: Path, lifeline: int, settings: Settings) -> None:
     """Serve until the lifeline closes, or the server is told to stop."""
-    life, loop = Life(), asyncio.get_running_loop()
+    life, loop = Shutdown(), asyncio.get_running_loop()
     loop.add_reader(lifeline, life.end, "the client is gone")
-    places = Places(f"unix:{socket_path(str(run_dir))}", run_dir)  # what it is bound to may be a detour to a long path
-    places.make()
-    plane = _plane(settings, MemoryStore(loop.call_soon), places)
+    paths = ServerPaths(
+        f"unix:{socket_path(str(run_dir))}", run_dir
+    )  # what it is bound to may be a detour to a long path
+    paths.make()
+    plane = _plane(settings, MemoryStore(loop.call_soon), paths)
     await life.run(plane, listener, settings, up=lambda: None)
     loop.remove_reader(lifeline)
 
@@ -136,13 +138,13 @@ def stay(data_dir: Path, settings: Settings, up: Callable[[], None]) -> None:
         InvalidError: the directory cannot be written to, or what is in it cannot be read.
     """
     begin_logging("%(asctime)s %(levelname)s %(message)s", "INFO", as_json=settings.log_format == "json")
-    residence = Residence(data_dir)
-    residence.enter()
+    data_directory = DataDirectory(data_dir)
+    data_directory.acquire()
     try:
         with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=_new_loop) as runner:
-            runner.run(_serve_all(residence, _with_timezone(settings), up))
+            runner.run(_serve_all(data_directory, _with_timezone(settings), up))
     finally:
-        residence.leave()
+        data_directory.release()
 
 
 def _stay_in_background(data_dir: Path, ready_fd: int) -> None:
@@ -164,12 +166,12 @@ def _stay_in_background(data_dir: Path, ready_fd: int) -> None:
             sys.exit(1)
 
 
-async def _serve_all(residence: Residence, settings: Settings, up: Callable[[], None]) -> None:
+async def _serve_all(data_directory: DataDirectory, settings: Settings, up: Callable[[], None]) -> None:
     from swell.store.sqlite.store import SqliteStore  # the driver of its database; a private server does without
 
-    life = Life()
-    places = Places(f"unix:{residence.socket_path}", residence.run_dir, residence.data_dir)
-    places.make()
+    life = Shutdown()
+    paths = ServerPaths(f"unix:{data_directory.socket_path}", data_directory.run_dir, data_directory.path)
+    paths.make()
     planes: list[ControlPlane] = []
 
     def broken(error: StoreBroken) -> None:
@@ -181,27 +183,27 @@ async def _serve_all(residence: Residence, settings: Settings, up: Callable[[], 
         asyncio.get_running_loop().call_later(LAST_SAYING_S, os._exit, EXIT_STORE)
 
     store = SqliteStore(
-        str(residence.data_dir / "swell.db"),
+        str(data_directory.path / "swell.db"),
         soon=asyncio.get_running_loop().call_soon_threadsafe,
         on_broken=broken,
         synchronous=settings.store_sync,
     )
-    planes.append(_plane(settings, store, places))
-    listener = residence.listen()
+    planes.append(_plane(settings, store, paths))
+    listener = data_directory.listen()
 
     def announce() -> None:
-        residence.announce(places.address)
-        log.info("swell %s listens at %s (pid %d)", version("swell"), places.address, os.getpid())
+        data_directory.announce(paths.address)
+        log.info("swell %s listens at %s (pid %d)", version("swell"), paths.address, os.getpid())
         up()
 
-    own_log = OwnLog(residence.data_dir)
-    own_log.start()
+    server_log = ServerLog(data_directory.path)
+    server_log.start()
     try:
         await life.run(planes[0], listener, settings, announce)
     except StoreBroken as error:  # as it was opened
         raise InvalidError(str(error)) from None
     finally:
-        own_log.stop()
+        server_log.stop()
 
 
 def _with_timezone(settings: Settings) -> Settings:

@@ -10,12 +10,12 @@ from msgspec import Struct
 from swell.private_files import check_entry, make_directory
 from swell.wire.blob_names import KEPT
 
-__all__ = ["Places"]
+__all__ = ["ServerPaths"]
 
 ADMIN_TOKEN: Final = "admin.token"
 
 
-class Places(Struct, frozen=True):
+class ServerPaths(Struct, frozen=True):
     """The address and the directories of one server."""
 
     address: str  #: as in unix:/path

@@ -21,12 +21,12 @@ from swell.errors import InternalError, InvalidError, NotFoundError, ServiceErro
 from swell.model import Deployment
 from swell.ports import ReadFailed, Store
 from swell.records import AppRecord, ContainerRecord
-from swell.server.background_tasks import Errands
+from swell.server.background_tasks import BackgroundTasks
 from swell.server.connection import Connection
-from swell.server.container_logs import Entry, Follower, Logbook, Wanted
+from swell.server.container_logs import ContainerLogs, LogChunk, LogFilter, LogFollower
 from swell.server.containers import Containers
 from swell.server.defects import Defects
-from swell.server.paths import Places
+from swell.server.paths import ServerPaths
 from swell.wire.messages import Done, Failed, Message
 from swell.wire.queries import (
     AppDescription,
@@ -47,7 +47,7 @@ from swell.wire.queries import (
 )
 from swell.wire.stats import Observation, Observe
 
-__all__ = ["Inquiries"]
+__all__ = ["Queries"]
 
 _Question = GetStatus | Observe | ListApps | DescribeApp | ListVersions | ListContainers | DescribeContainer | ReadLogs
 _QUESTIONS = frozenset(get_args(_Question))
@@ -56,7 +56,7 @@ UNREAD_MAX = 16 << 20  #: bytes that may wait for somebody who follows a log and
 TOO_SLOW = f"the log is written faster than it is read: {UNREAD_MAX >> 20} MiB wait to be read"
 
 
-class Inquiries:
+class Queries:
     """Answers on the connection that asked.
 
     Args:
@@ -74,8 +74,8 @@ class Inquiries:
         engine: Engine,
         store: Store,
         containers: Containers,
-        logbook: Logbook,
-        places: Places,
+        container_logs: ContainerLogs,
+        paths: ServerPaths,
         defects: Defects,
         now: Callable[[], float],
     ) -> None:
@@ -83,12 +83,12 @@ class Inquiries:
         self._snapshot = engine.snapshot
         self._store = store
         self._containers = containers
-        self._logbook = logbook
-        self._places = places
+        self._container_logs = container_logs
+        self._paths = paths
         self._defects = defects
         self._now = now
         self._started_at = now()
-        self._errands = Errands()
+        self._tasks = BackgroundTasks()
 
     def answer(self, to: Connection, message: Message) -> bool:
         """Answer a message; False if it is none for here. A defect is the answer to that one question."""
@@ -122,20 +122,20 @@ class Inquiries:
 
     def leave(self, connection: Connection) -> None:
         """Forget a reader that is gone."""
-        self._logbook.leave(connection.number)
+        self._container_logs.leave(connection.number)
 
     # ------------------------------------------------------------ the server
 
     def _status(self, request: int) -> Status:
         pending, running, done = self._snapshot.inputs()
-        places, edge = self._places, self._engine.state.edge
+        paths, edge = self._paths, self._engine.state.edge
         return Status(
             request,
             os.getpid(),
             _version(),
             self._started_at,
-            "" if places.data_dir is None else str(places.data_dir),
-            places.address,
+            "" if paths.data_dir is None else str(paths.data_dir),
+            paths.address,
             len(self._snapshot.apps()),
             len(self._snapshot.containers()),
             pending,
@@ -144,7 +144,7 @@ class Inquiries:
             edge.url,
             edge.admin_url,
             edge.trouble,
-            str(places.admin_token_path) if edge.admin_url else "",
+            str(paths.admin_token_path) if edge.admin_url else "",
         )
 
     def _observation(self, message: Observe) -> Observation:
@@ -155,7 +155,7 @@ class Inquiries:
             os.getpid(),
             _version(),
             self._started_at,
-            self._places.address,
+            self._paths.address,
             stats.nodes(),
             self._snapshot.apps(),
             stats.functions(message.since),
@@ -283,7 +283,7 @@ class Inquiries:
         self._store.read_container(message.container_id, then, failed=partial(_unread, to, message.request))
 
     def _read(self, to: Connection, message: ReadLogs, app_id: str) -> None:
-        wanted = Wanted(
+        log_filter = LogFilter(
             app_id,
             message.container_id,
             message.function,
@@ -294,28 +294,28 @@ class Inquiries:
             message.until,
             message.tail,
         )
-        self._errands.run(self._send(to, message, wanted), partial(self._log_failed, to, message.request))
+        self._tasks.run(self._send(to, message, log_filter), partial(self._log_failed, to, message.request))
 
     def _log_failed(self, to: Connection, request: int, error: Exception) -> None:
-        self._logbook.leave(to.number)
+        self._container_logs.leave(to.number)
         self._defects.note(error, "reading a log")
         text = f"a defect in the server ({type(error).__name__}); its log has the details"
         to.send(Failed(request, *to_wire(InternalError(text))))
 
-    async def _send(self, to: Connection, message: ReadLogs, wanted: Wanted) -> None:
+    async def _send(self, to: Connection, message: ReadLogs, log_filter: LogFilter) -> None:
         """Send what was written, and then, if asked, what is written from now on, without a gap or a repetition."""
 
-        def show(entry: Entry) -> None:
+        def show(entry: LogChunk) -> None:
             to.send(*_as_message(message.request, entry))
 
         def end() -> None:
             to.send(Done(message.request))
 
         def give_up(why: str) -> None:
-            self._logbook.leave(to.number)
+            self._container_logs.leave(to.number)
             to.send(Failed(message.request, *to_wire(ServiceError(why))))
 
-        def show_fresh(entry: Entry) -> None:
+        def show_fresh(entry: LogChunk) -> None:
             if to.unsent > UNREAD_MAX:
                 give_up(TOO_SLOW)
             else:
@@ -323,10 +323,10 @@ class Inquiries:
 
         fresh = _Fresh()
         if message.follow:
-            self._logbook.follow(to.number, Follower(wanted, fresh.add, lambda: None))
-        last: Entry | None = None
+            self._container_logs.follow(to.number, LogFollower(log_filter, fresh.add, lambda: None))
+        last: LogChunk | None = None
         try:
-            async with aclosing(self._logbook.read(wanted)) as pieces:
+            async with aclosing(self._container_logs.read(log_filter)) as pieces:
                 async for piece in pieces:
                     for entry in piece:
                         show(entry)
@@ -341,26 +341,26 @@ class Inquiries:
             return
         for entry in fresh.after(last):
             show_fresh(entry)
-            if message.follow and not self._logbook.has_follower(to.number):
+            if message.follow and not self._container_logs.has_follower(to.number):
                 return  # it was given up
-        if not message.follow or self._is_over(wanted):
-            self._logbook.leave(to.number)
+        if not message.follow or self._is_over(log_filter):
+            self._container_logs.leave(to.number)
             end()
-        elif self._logbook.has_follower(to.number):  # else it is gone
-            self._logbook.follow(to.number, Follower(wanted, show_fresh, end))
+        elif self._container_logs.has_follower(to.number):  # else it is gone
+            self._container_logs.follow(to.number, LogFollower(log_filter, show_fresh, end))
 
-    def _is_over(self, wanted: Wanted) -> bool:
+    def _is_over(self, log_filter: LogFilter) -> bool:
         """Tell whether nothing can be written any more that is wanted."""
-        if wanted.container_id:
-            return self._containers.has_exited(wanted.container_id)
-        return self._snapshot.app(wanted.app_id) is None
+        if log_filter.container_id:
+            return self._containers.has_exited(log_filter.container_id)
+        return self._snapshot.app(log_filter.app_id) is None
 
 
 class _Fresh:
     """What is written to a log while the rest of it is read."""
 
     def __init__(self) -> None:
-        self._entries: list[Entry] = []
+        self._entries: list[LogChunk] = []
         self._size = 0
 
     @property
@@ -368,13 +368,13 @@ class _Fresh:
         """True if some of it was not kept."""
         return self._size > UNREAD_MAX
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: LogChunk) -> None:
         """Keep an entry, if it is not too much."""
         self._size += len(entry.text)
         if not self.is_too_much:
             self._entries.append(entry)
 
-    def after(self, last: Entry | None) -> list[Entry]:
+    def after(self, last: LogChunk | None) -> list[LogChunk]:
         """Return what was not read: reading may have ended with some of what is fresh, or before it."""
         read = next((i for i in range(len(self._entries), 0, -1) if self._entries[i - 1] == last), 0)
         return self._entries[read:]
@@ -403,7 +403,7 @@ def _no_such_app(to: Connection, request: int, name: str) -> None:
     to.send(Failed(request, *to_wire(NotFoundError(f"No App with name {name!r}: `swell app list` shows all"))))
 
 
-def _as_message(request: int, entry: Entry) -> tuple[LogEntry, bytes]:
+def _as_message(request: int, entry: LogChunk) -> tuple[LogEntry, bytes]:
     message = LogEntry(
         request,
         entry.at,

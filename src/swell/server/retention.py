@@ -20,11 +20,11 @@ from swell.model import OutputStatus
 from swell.ports import ReadFailed, Store
 from swell.records import StoredCall, StoredOutput
 from swell.server.blobs import Blobs
-from swell.server.paths import Places
+from swell.server.paths import ServerPaths
 from swell.wire.blob_names import INPUT_SUFFIX, KEPT, call_of, index_of
 from swell.wire.messages import Failed, Outputs
 
-__all__ = ["Archive"]
+__all__ = ["Retention"]
 
 log = logging.getLogger("swell.server")
 
@@ -40,7 +40,7 @@ READ_BYTES = 4 * MIB  #: of results read at once, but for the first READ_MIN
 PART_BYTES_MAX = MIB  #: of results sent in one message, but for a single one that is larger
 
 
-class Archive:
+class Retention:
     """Looks after what is kept.
 
     Args:
@@ -57,7 +57,7 @@ class Archive:
         self,
         store: Store,
         settings: Settings,
-        places: Places,
+        paths: ServerPaths,
         blobs: Blobs,
         feed: Callable[[e.Event], None],
         tell: Callable[[e.Effect], None],
@@ -65,8 +65,8 @@ class Archive:
     ) -> None:
         self._store = store
         self._settings = settings
-        self._blob_dir = places.blob_dir
-        self._data_dir = places.data_dir
+        self._blob_dir = paths.blob_dir
+        self._data_dir = paths.data_dir
         self._blobs = blobs
         self._feed = feed
         self._tell = tell

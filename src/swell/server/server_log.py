@@ -18,7 +18,7 @@ from typing import Final
 from swell.errors import InvalidError
 from swell.private_files import open_file
 
-__all__ = ["LOG_BYTES_MAX", "OwnLog", "log_path", "older_path"]
+__all__ = ["LOG_BYTES_MAX", "ServerLog", "log_path", "older_path"]
 
 LOG_BYTES_MAX: Final = 4 << 20  #: a file with more is full
 LOOK_EVERY_S: Final = 1.0
@@ -38,7 +38,7 @@ def older_path(data_dir: Path) -> Path:
     return data_dir / "server.old.log"
 
 
-class OwnLog:
+class ServerLog:
     """Keeps the log within its bound, from `start` to `stop`, if it is what stderr is written to.
 
     Args:
@@ -66,7 +66,7 @@ class OwnLog:
             self._timer.cancel()
             self._timer = None
 
-    def turn_if_full(self) -> bool:
+    def rotate_if_full(self) -> bool:
         """Put the content aside if it is too much; True if so."""
         if not self._is_ours() or os.fstat(self._fd).st_size <= self._bytes_max:
             return False
@@ -85,7 +85,7 @@ class OwnLog:
 
     def _look(self) -> None:
         try:
-            self.turn_if_full()
+            self.rotate_if_full()
             self._failed = False
         except (OSError, InvalidError) as error:
             if not self._failed:  # once: a full disk fails every time

@@ -75,8 +75,8 @@ def test_a_damaged_bundle_is_told_so_and_leaves_nothing(shelf: Shelf, tmp_path: 
 
 
 async def test_what_a_client_sends_is_laid_out_at_once(shelf: Shelf, tmp_path: Path) -> None:
-    assert await shelf.bundles.take_in(DIGEST, ARCHIVE) == ""
-    assert await shelf.bundles.take_in(DIGEST, ARCHIVE) == "", "again is harmless"
+    assert await shelf.bundles.unpack(DIGEST, ARCHIVE) == ""
+    assert await shelf.bundles.unpack(DIGEST, ARCHIVE) == "", "again is harmless"
     assert shelf.fetch() == [(str(tmp_path / DIGEST), "")]
 
 
@@ -94,7 +94,7 @@ async def test_what_a_client_sends_is_laid_out_at_once(shelf: Shelf, tmp_path: P
 async def test_what_a_client_sends_is_not_believed(
     shelf: Shelf, tmp_path: Path, digest: str, archive: bytes, why: str
 ) -> None:
-    assert why in await shelf.bundles.take_in(digest, archive)
+    assert why in await shelf.bundles.unpack(digest, archive)
     assert os.listdir(tmp_path) == []
 
 
@@ -105,7 +105,7 @@ def test_a_digest_that_is_none_is_asked_of_nobody(shelf: Shelf) -> None:
 
 async def test_a_server_that_keeps_nothing_has_no_bundles() -> None:
     shelf = Shelf(None)
-    assert await shelf.bundles.take_in(DIGEST, ARCHIVE) == "this server keeps no bundles"
+    assert await shelf.bundles.unpack(DIGEST, ARCHIVE) == "this server keeps no bundles"
     assert shelf.fetch() == [("", "this server keeps no bundles")]
 
 

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from swell.errors import AuthError, Error
 from swell.server.connection import LAG_MAX, UNREAD_MAX, UNSENT_MAX, Connection
-from swell.server.owed import Owed
-from swell.server.peers import Peers
+from swell.server.connection_limits import ConnectionLimits
+from swell.server.deferred_results import DeferredResults
 from swell.wire import codec
 from swell.wire import messages as m
 from swell.wire.web import Routes
 
 FRAME_MAX = 64 << 20
 HELLO = m.Hello("client", m.PROTOCOL, "peer")
+
+
+@pytest.fixture(autouse=True)
+def _no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine must not make a connection give way to others in the middle of a test."""
+    monkeypatch.setattr("swell.server.connection.time", SimpleNamespace(perf_counter=lambda: 0.0))
 
 
 class Transport:
@@ -97,9 +104,9 @@ class Plane:
 class Line:
     """A connection with both of its ends."""
 
-    def __init__(self, peers: Peers | None = None, number: int = 1, *, greets: bool = True) -> None:
+    def __init__(self, limits: ConnectionLimits | None = None, number: int = 1, *, greets: bool = True) -> None:
         self.plane = Plane()
-        self.connection = Connection(self.plane, number, FRAME_MAX, peers or Peers(1_000))
+        self.connection = Connection(self.plane, number, FRAME_MAX, limits or ConnectionLimits(1_000))
         self.transport = Transport(self.connection)
         self.connection.connection_made(cast("asyncio.BaseTransport", self.transport))
         if greets:
@@ -195,11 +202,11 @@ async def test_who_waits_for_it_to_read_hears_of_its_end() -> None:
 
 async def test_results_that_are_in_the_store_are_owed_and_not_kept() -> None:
     line, sent = Line(), list[Any]()
-    owed = Owed(sent.append)
+    deferred = DeferredResults(sent.append)
     line.tells(LAG_MAX + 1)
     for first in (0, 1, 2, 7):
-        owed.add(line.connection, m.Outputs("fc-1", [(first, 1)], [1]))
-    owed.add(line.connection, m.Outputs("fc-2", [(4, 2)], [1, 2]))
+        deferred.add(line.connection, m.Outputs("fc-1", [(first, 1)], [1]))
+    deferred.add(line.connection, m.Outputs("fc-2", [(4, 2)], [1, 2]))
     assert not sent
     line.transport.reads_all()
     assert [(one.call_id, one.first, one.last) for one in sent] == [("fc-1", 0, 3), ("fc-1", 7, 8), ("fc-2", 4, 6)]
@@ -227,10 +234,10 @@ async def test_a_container_that_sends_what_does_not_fit_is_closed() -> None:
 
 
 async def test_a_flood_of_bad_peers_is_a_few_lines(caplog: pytest.LogCaptureFixture) -> None:
-    peers = Peers(1_000)
+    limits = ConnectionLimits(1_000)
     with caplog.at_level(logging.INFO):
         for number in range(1_000):
-            Line(peers, number, greets=False).connection.data_received(b"GET / HTTP/1.1\r\n\r\n")
+            Line(limits, number, greets=False).connection.data_received(b"GET / HTTP/1.1\r\n\r\n")
     assert 0 < len(caplog.records) <= 20
     assert all(record.exc_info is None for record in caplog.records)
 
@@ -249,19 +256,19 @@ async def test_who_is_not_let_in_is_told_why() -> None:
 
 
 async def test_strangers_are_few_and_the_longest_silent_makes_room() -> None:
-    peers = Peers(descriptors_max=40)  # 20 clients, 10 strangers
-    lines = [Line(peers, number, greets=False) for number in range(12)]
+    limits = ConnectionLimits(descriptors_max=40)  # 20 clients, 10 strangers
+    lines = [Line(limits, number, greets=False) for number in range(12)]
     assert [line.transport.is_closed for line in lines] == [True, True, *[False] * 10]
     for line in lines[2:]:
         line.says(HELLO)
-    more = [Line(peers, number, greets=False) for number in range(20, 30)]
+    more = [Line(limits, number, greets=False) for number in range(20, 30)]
     assert not any(line.transport.is_closed for line in [*lines[2:], *more])
 
 
 async def test_a_stranger_who_leaves_makes_room() -> None:
-    peers = Peers(descriptors_max=40)
+    limits = ConnectionLimits(descriptors_max=40)
     for number in range(100):
-        line = Line(peers, number, greets=False)
+        line = Line(limits, number, greets=False)
         line.connection.connection_lost(None)
         assert not line.transport.is_closed
 

@@ -20,12 +20,12 @@ from swell.engine.events import ClientMessage, Event
 from swell.model import Environment, FunctionSpec, Source
 from swell.server.bundles import Bundles
 from swell.server.connection import Connection
-from swell.server.container_logs import OPEN_MAX, Entry, Follower, Logbook, Wanted
+from swell.server.connection_limits import ConnectionLimits
+from swell.server.container_logs import OPEN_MAX, ContainerLogs, LogChunk, LogFilter, LogFollower
 from swell.server.containers import Containers
 from swell.server.defects import Defects
-from swell.server.paths import Places
-from swell.server.peers import Peers
-from swell.server.queries import UNREAD_MAX, Inquiries
+from swell.server.paths import ServerPaths
+from swell.server.queries import UNREAD_MAX, Queries
 from swell.store.memory.store import MemoryStore
 from swell.wire.messages import Done, Failed, Message, OpenApp
 from swell.wire.queries import LogEntry, ReadLogs
@@ -33,10 +33,10 @@ from swell.wire.queries import LogEntry, ReadLogs
 KEEP_S = 86_400.0
 
 
-def line(number: int, **fields: Any) -> Entry:
+def line(number: int, **fields: Any) -> LogChunk:
     known: dict[str, Any] = {"app": "ap-1", "function": "f", "container": "ta-1", "stream": "stdout", "calls": ()}
     known |= fields
-    return Entry(
+    return LogChunk(
         float(number),
         known["app"],
         known["function"],
@@ -47,26 +47,26 @@ def line(number: int, **fields: Any) -> Entry:
     )
 
 
-def book(directory: Path | None, bytes_max: int = 1 << 20) -> Logbook:
-    return Logbook(directory, bytes_max, KEEP_S)
+def book(directory: Path | None, bytes_max: int = 1 << 20) -> ContainerLogs:
+    return ContainerLogs(directory, bytes_max, KEEP_S)
 
 
 @pytest.fixture
-def logbook(tmp_path: Path) -> Iterator[Logbook]:
+def logs(tmp_path: Path) -> Iterator[ContainerLogs]:
     found = book(tmp_path)
     yield found
     found.close()
 
 
-async def numbers(logbook: Logbook, wanted: Wanted | None = None) -> list[int]:
-    return [int(entry.at) async for piece in logbook.read(wanted or Wanted("ap-1")) for entry in piece]
+async def numbers(logs: ContainerLogs, log_filter: LogFilter | None = None) -> list[int]:
+    return [int(entry.at) async for piece in logs.read(log_filter or LogFilter("ap-1")) for entry in piece]
 
 
 # ---------------------------------------------------------------- what is wanted
 
 
 @pytest.mark.parametrize(
-    ("wanted", "found"),
+    ("log_filter", "found"),
     [
         ({}, [1, 2, 3, 4]),
         ({"container_id": "ta-2"}, [2]),
@@ -83,29 +83,29 @@ async def numbers(logbook: Logbook, wanted: Wanted | None = None) -> list[int]:
         ({"stream": "system"}, []),
     ],
 )
-async def test_only_what_is_wanted_is_read(logbook: Logbook, wanted: dict[str, Any], found: list[int]) -> None:
-    logbook.write(line(1))
-    logbook.write(line(2, container="ta-2", calls=("fc-6", "fc-7")))
-    logbook.write(line(3, function="Model.*", stream="stderr"))
-    logbook.write(line(4, calls=("fc-7",)))
-    logbook.write(line(5, app="ap-2"))
-    assert await numbers(logbook, Wanted("ap-1", **wanted)) == found
+async def test_only_what_is_wanted_is_read(logs: ContainerLogs, log_filter: dict[str, Any], found: list[int]) -> None:
+    logs.write(line(1))
+    logs.write(line(2, container="ta-2", calls=("fc-6", "fc-7")))
+    logs.write(line(3, function="Model.*", stream="stderr"))
+    logs.write(line(4, calls=("fc-7",)))
+    logs.write(line(5, app="ap-2"))
+    assert await numbers(logs, LogFilter("ap-1", **log_filter)) == found
 
 
 async def test_a_server_that_keeps_nothing_shows_what_is_written(tmp_path: Path) -> None:
-    logbook, seen = book(None), list[int]()
-    logbook.follow(1, Follower(Wanted("ap-1"), lambda entry: seen.append(int(entry.at)), lambda: None))
-    logbook.write(line(1))
-    assert (seen, await numbers(logbook)) == ([1], [])
+    logs, seen = book(None), list[int]()
+    logs.follow(1, LogFollower(LogFilter("ap-1"), lambda entry: seen.append(int(entry.at)), lambda: None))
+    logs.write(line(1))
+    assert (seen, await numbers(logs)) == ([1], [])
 
 
-async def test_more_apps_write_than_files_may_be_open(logbook: Logbook) -> None:
+async def test_more_apps_write_than_files_may_be_open(logs: ContainerLogs) -> None:
     apps = [f"ap-{number}" for number in range(OPEN_MAX + 10)]
     for number in (1, 2):
         for app in apps:
-            logbook.write(line(number, app=app))
+            logs.write(line(number, app=app))
     for app in apps:
-        assert await numbers(logbook, Wanted(app)) == [1, 2]
+        assert await numbers(logs, LogFilter(app)) == [1, 2]
 
 
 # ---------------------------------------------------------------- accidents
@@ -133,9 +133,9 @@ async def test_a_line_that_was_cut_off_costs_no_other(tmp_path: Path) -> None:
 
 def test_a_file_that_was_whole_is_gone_on_with_as_it_is(tmp_path: Path) -> None:
     for number in (1, 2):
-        logbook = book(tmp_path)
-        logbook.write(line(number))
-        logbook.close()
+        logs = book(tmp_path)
+        logs.write(line(number))
+        logs.close()
     (path,) = tmp_path.iterdir()
     assert path.read_bytes().count(b"\n") == 2
 
@@ -145,12 +145,12 @@ def test_a_place_that_cannot_be_written_to_is_told_once_and_keeps_nobody_from_wa
 ) -> None:
     directory = tmp_path / "gone"
     directory.mkdir()
-    logbook, seen = book(directory), list[int]()
-    logbook.follow(1, Follower(Wanted("ap-1"), lambda entry: seen.append(int(entry.at)), lambda: None))
+    logs, seen = book(directory), list[int]()
+    logs.follow(1, LogFollower(LogFilter("ap-1"), lambda entry: seen.append(int(entry.at)), lambda: None))
     shutil.rmtree(directory)
     with caplog.at_level(logging.WARNING, logger="swell.server"):
         for number in (1, 2, 3):
-            logbook.write(line(number))
+            logs.write(line(number))
     assert seen == [1, 2, 3]
     assert [record.message.partition(" in ")[0] for record in caplog.records] == [
         "what containers write cannot be kept"
@@ -159,11 +159,11 @@ def test_a_place_that_cannot_be_written_to_is_told_once_and_keeps_nobody_from_wa
 
 async def test_reading_while_files_are_turned_misses_nothing_in_between(tmp_path: Path) -> None:
     """Whatever is read is without a gap, and ends with what had been written when it began."""
-    logbook, written, stop = book(tmp_path, 4_096), [0], threading.Event()
+    logs, written, stop = book(tmp_path, 4_096), [0], threading.Event()
 
     def write() -> None:
         while not stop.is_set():
-            logbook.write(line(written[0] + 1))
+            logs.write(line(written[0] + 1))
             written[0] += 1
 
     writer = threading.Thread(target=write)
@@ -171,13 +171,13 @@ async def test_reading_while_files_are_turned_misses_nothing_in_between(tmp_path
     try:
         for _ in range(150):
             before = written[0]
-            found = await numbers(logbook)
+            found = await numbers(logs)
             assert found == list(range(found[0], found[-1] + 1)) if found else not before
             assert not found or found[-1] >= before
     finally:
         stop.set()
         writer.join()
-        logbook.close()
+        logs.close()
 
 
 # ---------------------------------------------------------------- following
@@ -187,7 +187,7 @@ class Reader(Connection):
     """A connection whose peer notes what it hears."""
 
     def __init__(self, number: int) -> None:
-        super().__init__(Deaf(), number, 1 << 20, Peers())
+        super().__init__(Deaf(), number, 1 << 20, ConnectionLimits())
         self.heard: list[str] = []
         self.waiting = 0  #: bytes that its peer has not read
         self._something = asyncio.Event()
@@ -237,14 +237,14 @@ class Server:
     """What answers questions about logs, with one app that runs."""
 
     def __init__(self, directory: Path) -> None:
-        settings, places = Settings(), Places("unix:/nowhere", directory)
+        settings, paths = Settings(), ServerPaths("unix:/nowhere", directory)
         self.store = MemoryStore(asyncio.get_running_loop().call_soon)
         self.engine = Engine(settings)
         self.say(OpenApp(1, "ap-1", "app", Environment("/py", "/", ()), [FunctionSpec("f", Source("m", "f"))]))
-        self.logbook = book(directory)
+        self.container_logs = book(directory)
         backend = ProcessBackend(NvmlProvider(), directory, 1_000)
-        containers = Containers(backend, settings, places, Bundles(None, self.store), self.nothing)
-        self.inquiries = Inquiries(self.engine, self.store, containers, self.logbook, places, Defects(), lambda: 0.0)
+        containers = Containers(backend, settings, paths, Bundles(None, self.store), self.nothing)
+        self.queries = Queries(self.engine, self.store, containers, self.container_logs, paths, Defects(), lambda: 0.0)
 
     def nothing(self, event: Event) -> None:
         raise AssertionError(event)
@@ -254,11 +254,11 @@ class Server:
 
     def writes(self, *written: int) -> None:
         for number in written:
-            self.logbook.write(line(number))
+            self.container_logs.write(line(number))
 
-    def reads(self, **wanted: Any) -> Reader:
+    def reads(self, **log_filter: Any) -> Reader:
         reader = Reader(7)
-        self.inquiries.answer(reader, ReadLogs(3, "ap-1", **wanted))
+        self.queries.answer(reader, ReadLogs(3, "ap-1", **log_filter))
         return reader
 
 
@@ -266,7 +266,7 @@ class Server:
 async def server(tmp_path: Path) -> AsyncIterator[Server]:
     found = Server(tmp_path)
     yield found
-    found.logbook.close()
+    found.container_logs.close()
 
 
 async def test_what_was_written_is_sent_and_then_that_it_was_all(server: Server) -> None:
@@ -304,17 +304,17 @@ async def test_following_ends_with_the_app(server: Server) -> None:
     await reader.hears(1)
     server.writes(2)
     await reader.hears(2)
-    server.logbook.ended("ap-1")
+    server.container_logs.ended("ap-1")
     assert reader.heard == ["1", "2", "done"]
 
 
 async def test_who_leaves_while_the_rest_is_read_hears_nothing_more(server: Server) -> None:
     reader = server.reads(follow=True)
     await asyncio.sleep(0)
-    server.inquiries.leave(reader)
-    await numbers(server.logbook)
+    server.queries.leave(reader)
+    await numbers(server.container_logs)
     server.writes(1)
-    assert not server.logbook.has_follower(reader.number)
+    assert not server.container_logs.has_follower(reader.number)
 
 
 async def test_who_follows_and_does_not_read_is_let_go(server: Server) -> None:
@@ -327,11 +327,11 @@ async def test_who_follows_and_does_not_read_is_let_go(server: Server) -> None:
 
 
 async def test_a_log_that_cannot_be_read_is_no_silence(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def broken(wanted: Wanted) -> AsyncIterator[list[Entry]]:
+    async def broken(log_filter: LogFilter) -> AsyncIterator[list[LogChunk]]:
         raise OSError(5, "Input/output error")
         yield []
 
-    monkeypatch.setattr(server.logbook, "read", broken)
+    monkeypatch.setattr(server.container_logs, "read", broken)
     assert await server.reads().hears(1) == ["the log cannot be read: [Errno 5] Input/output error"]
 
 

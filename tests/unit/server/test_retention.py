@@ -16,8 +16,8 @@ from swell.engine import events as e
 from swell.model import OutputStatus
 from swell.records import CallEnded, CallRecord, CallsCancelled, OutputsRecord, Record, SpanRecord
 from swell.server.blobs import Blobs
-from swell.server.paths import Places
-from swell.server.retention import FORGET_AFTER, MIB, READ_MAX, READ_MIN, Archive
+from swell.server.paths import ServerPaths
+from swell.server.retention import FORGET_AFTER, MIB, READ_MAX, READ_MIN, Retention
 from swell.store.memory.store import MemoryStore
 from swell.wire.blob_names import input_name, output_name
 from swell.wire.messages import CallDescription, Failed, Outputs
@@ -26,7 +26,7 @@ DAY = 86_400.0
 
 
 class House:
-    """An archive over a store that takes its time, and a data directory."""
+    """Retention over a store that takes its time, and a data directory."""
 
     def __init__(self, tmp_path: Path, **settings: float) -> None:
         self.answers: list[Callable[[], None]] = []
@@ -34,13 +34,13 @@ class House:
         self.told: list[e.SendToClient] = []
         self.now = 100 * DAY
         self.store = MemoryStore(self.answers.append)
-        self.places = Places("unix:/nowhere", tmp_path / "run", tmp_path / "data")
-        self.places.make()
+        self.paths = ServerPaths("unix:/nowhere", tmp_path / "run", tmp_path / "data")
+        self.paths.make()
         self.kept = tmp_path / "data" / "blobs"
         known = Settings(**{"disk_reserve_bytes": 0, **settings})
-        blobs = Blobs(self.places.blob_dir)
+        blobs = Blobs(self.paths.blob_dir)
         self.unread: list[Callable[[], None]] | None = None  #: what waits for the client to read; None: it reads
-        self.archive = Archive(self.store, known, self.places, blobs, self.events.append, self.tell, self.when_read)
+        self.retention = Retention(self.store, known, self.paths, blobs, self.events.append, self.tell, self.when_read)
 
     def when_read(self, client: int, action: Callable[[], None]) -> None:
         assert client == 3
@@ -64,16 +64,16 @@ class House:
 
     def sends(self, first: int, last: int, *, must_have: int | None = None) -> list[e.SendToClient]:
         self.told.clear()
-        self.archive.send(e.SendRecorded(3, "fc-1", first, last, must_have))
+        self.retention.send(e.SendRecorded(3, "fc-1", first, last, must_have))
         self.answer()
         return list(self.told)
 
     async def starts(self) -> None:
-        self.archive.start(lambda: self.now)
+        self.retention.start(lambda: self.now)
         self.answer()
 
     def blob(self, name: str) -> Path:
-        path = self.places.blob_dir / name
+        path = self.paths.blob_dir / name
         path.write_bytes(b"large")
         return path
 
@@ -82,7 +82,7 @@ class House:
 def house(tmp_path: Path) -> Iterator[House]:
     found = House(tmp_path)
     yield found
-    found.archive.stop()
+    found.retention.stop()
 
 
 def call(count: int, *, call_id: str = "fc-1", sequence: int = 1) -> CallRecord:
@@ -140,7 +140,7 @@ def test_a_single_result_may_be_larger(house: House) -> None:
 
 def test_very_many_results_are_read_a_part_at_a_time(house: House) -> None:
     house.keeps(call(1_000_000), CallsCancelled(("fu-1",), "why", 5.0))
-    house.archive.send(e.SendRecorded(3, "fc-1", 0, 5 * READ_MAX, must_have=9))
+    house.retention.send(e.SendRecorded(3, "fc-1", 0, 5 * READ_MAX, must_have=9))
     most = 0
     while house.answers:
         house.answers.pop(0)()
@@ -155,7 +155,7 @@ def test_very_many_results_are_read_a_part_at_a_time(house: House) -> None:
 def test_that_there_is_nothing_more_is_said_after_what_there_is(house: House) -> None:
     house.keeps(call(3), results(0, b"a"))
     nothing_more = CallDescription(9, "fc-1", 3, 1, "f")
-    house.archive.send(e.SendRecorded(3, "fc-1", 0, 3, then=nothing_more))
+    house.retention.send(e.SendRecorded(3, "fc-1", 0, 3, then=nothing_more))
     house.answer()
     outputs, last = (told.message for told in house.told)
     assert isinstance(outputs, Outputs)
@@ -184,7 +184,7 @@ async def test_results_are_dropped_with_their_blobs_when_they_have_been_kept_lon
     await house.starts()
     assert (old.exists(), new.exists()) == (False, True)
     assert house.sends(0, 1, must_have=9)[0].message.code == "output_expired"
-    house.archive.stop()
+    house.retention.stop()
 
 
 async def test_a_call_is_remembered_for_longer_than_its_results(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ async def test_a_call_is_remembered_for_longer_than_its_results(tmp_path: Path) 
     house.store.read_call("fc-1", found.append)
     house.answer()
     assert found[1] is None
-    house.archive.stop()
+    house.retention.stop()
 
 
 async def test_a_name_that_leads_elsewhere_is_not_followed(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ async def test_a_name_that_leads_elsewhere_is_not_followed(tmp_path: Path) -> No
     house.keeps(call(4), results(0, *names, blobs=(0, 1, 2, 3)), CallEnded("fc-1", 4, 5.0))
     await house.starts()
     assert outside.exists()
-    house.archive.stop()
+    house.retention.stop()
 
 
 async def test_inputs_that_nobody_needs_any_more_are_tidied_away(house: House) -> None:
@@ -227,11 +227,11 @@ async def test_what_a_client_writes_while_others_are_looked_up_is_not_tidied_awa
     """It had not heard from the former server whether its call was accepted, and so spawns it again."""
     name = input_name("fc-again", 0, is_kept=True)
     house.blob(name)
-    house.archive.start(lambda: house.now)
+    house.retention.start(lambda: house.now)
     again = house.blob(f"{name}~")
-    again.replace(house.places.blob_dir / name)
+    again.replace(house.paths.blob_dir / name)
     house.answer()
-    assert (house.places.blob_dir / name).exists()
+    assert (house.paths.blob_dir / name).exists()
 
 
 # ---------------------------------------------------------------- room
@@ -255,7 +255,7 @@ async def test_without_room_the_engine_is_told_once(
     assert len(troubles) == 1
     assert "MiB are kept for results (disk_reserve_bytes): free some space" in troubles[0]
     assert len(caplog.records) == 1
-    house.archive.stop()
+    house.retention.stop()
 
 
 async def test_with_room_nobody_hears_of_it(house: House) -> None:
@@ -265,14 +265,14 @@ async def test_with_room_nobody_hears_of_it(house: House) -> None:
 
 async def test_a_stop_can_be_made_twice(house: House) -> None:
     await house.starts()
-    house.archive.stop()
-    house.archive.stop()
+    house.retention.stop()
+    house.retention.stop()
 
 
 def test_a_client_that_does_not_read_is_read_no_more_for(house: House) -> None:
     house.keeps(call(1_000), CallsCancelled(("fu-1",), "why", 5.0))
     house.unread = []
-    house.archive.send(e.SendRecorded(3, "fc-1", 0, 1_000, must_have=9))
+    house.retention.send(e.SendRecorded(3, "fc-1", 0, 1_000, must_have=9))
     assert not house.answers, "it has much to read already"
     waiting, house.unread = house.unread, []
     waiting[0]()
@@ -294,7 +294,7 @@ class Unreadable(MemoryStore):
 def test_results_that_cannot_be_read_fail_their_question(tmp_path: Path) -> None:
     house = House(tmp_path)
     house.store.__class__ = Unreadable
-    house.archive.send(e.SendRecorded(3, "fc-1", 0, 10, must_have=9, request=9))
+    house.retention.send(e.SendRecorded(3, "fc-1", 0, 10, must_have=9, request=9))
     house.answer()
     [told] = house.told
     assert isinstance(told.message, Failed)
@@ -303,6 +303,6 @@ def test_results_that_cannot_be_read_fail_their_question(tmp_path: Path) -> None
 
 
 def test_a_blob_that_cannot_be_deleted_is_left(house: House, caplog: pytest.LogCaptureFixture) -> None:
-    (house.places.blob_dir / "fc-1.0.in").mkdir()
-    Blobs(house.places.blob_dir).delete("fc-1.0.in")
+    (house.paths.blob_dir / "fc-1.0.in").mkdir()
+    Blobs(house.paths.blob_dir).delete("fc-1.0.in")
     assert "a blob cannot be deleted" in caplog.text

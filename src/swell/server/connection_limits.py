@@ -13,23 +13,23 @@ from typing import Final, Protocol
 
 from swell.logs import PeerLog
 
-__all__ = ["Peers"]
+__all__ = ["ConnectionLimits"]
 
-STRANGERS_MAX: Final = 512  #: connections that have not said who they are
+PENDING_MAX: Final = 512  #: connections that have not said who they are
 CLIENTS_SHARE: Final = 2  #: one in so many descriptors may be a client's
 
 
-class Stranger(Protocol):
+class PendingConnection(Protocol):
     """A connection that has not said who it is."""
 
     number: int
 
-    def turn_away(self, why: str) -> None:
+    def reject(self, why: str) -> None:
         """Close it."""
         ...
 
 
-class Peers:
+class ConnectionLimits:
     """Counts connections, and closes what is too many.
 
     Args:
@@ -44,17 +44,17 @@ class Peers:
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1] if descriptors_max is None else descriptors_max
         self.clients_max = max(1, hard // CLIENTS_SHARE)
         self.log = PeerLog(logging.getLogger("swell.server"))
-        self._strangers_max = max(1, min(STRANGERS_MAX, self.clients_max // 2))
-        self._strangers: dict[int, Stranger] = {}  # the one that came first is the first
+        self._pending_max = max(1, min(PENDING_MAX, self.clients_max // 2))
+        self._pending: dict[int, PendingConnection] = {}  # the one that came first is the first
 
-    def came(self, stranger: Stranger) -> None:
+    def opened(self, pending: PendingConnection) -> None:
         """Count a connection that has not said who it is."""
-        if len(self._strangers) >= self._strangers_max:
-            self._strangers.pop(next(iter(self._strangers))).turn_away(
-                f"it did not say who it is while {self._strangers_max} others came that did not, either"
+        if len(self._pending) >= self._pending_max:
+            self._pending.pop(next(iter(self._pending))).reject(
+                f"it did not say who it is while {self._pending_max} others came that did not, either"
             )
-        self._strangers[stranger.number] = stranger
+        self._pending[pending.number] = pending
 
-    def is_known(self, stranger: Stranger) -> None:
+    def identified(self, pending: PendingConnection) -> None:
         """Note that a connection has said who it is, or is gone."""
-        self._strangers.pop(stranger.number, None)
+        self._pending.pop(pending.number, None)

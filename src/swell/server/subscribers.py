@@ -11,7 +11,7 @@ from collections.abc import Callable
 from swell.server.connection import Connection
 from swell.wire.messages import FunctionProgress, Log, Progress
 
-__all__ = ["Watchers"]
+__all__ = ["Subscribers"]
 
 PROGRESS_EVERY_S = 0.1
 
@@ -26,39 +26,39 @@ class Skipped:
         self.size = 0
 
 
-class Watchers:
+class Subscribers:
     """The connections that follow an app."""
 
     def __init__(self, describe: Callable[[str], list[FunctionProgress]]) -> None:
         """`describe` returns the present state of an app's functions, nothing if it is gone."""
         self._describe = describe
-        self._following: dict[str, dict[int, Connection]] = {}
+        self._by_app: dict[str, dict[int, Connection]] = {}
         self._last: dict[str, list[FunctionProgress]] = {}
         self._skipped: dict[tuple[int, str], Skipped] = {}  # by connection and app
         self._timer: asyncio.TimerHandle | None = None
 
     def follow(self, app_id: str, connection: Connection) -> None:
         """Send a connection everything there is to see of an app."""
-        self._following.setdefault(app_id, {})[connection.number] = connection
+        self._by_app.setdefault(app_id, {})[connection.number] = connection
 
     def leave(self, connection: Connection) -> None:
         """Stop sending to a connection."""
-        for app_id, followers in list(self._following.items()):
-            followers.pop(connection.number, None)
-            if not followers:
+        for app_id, subscribers in list(self._by_app.items()):
+            subscribers.pop(connection.number, None)
+            if not subscribers:
                 self.ended(app_id)
 
     def ended(self, app_id: str) -> None:
         """Forget an app."""
-        self._following.pop(app_id, None)
+        self._by_app.pop(app_id, None)
         self._last.pop(app_id, None)
 
     def log(self, app_id: str, function_name: str, container_id: str, stream: str, text: str) -> None:
         """Pass on lines that a container wrote."""
-        followers = self._following.get(app_id)
-        if followers:
+        subscribers = self._by_app.get(app_id)
+        if subscribers:
             message, payload = Log(app_id, function_name, container_id, stream), text.encode()
-            for connection in followers.values():
+            for connection in subscribers.values():
                 if connection.is_lagging:
                     self._skip(connection, message, payload)
                 else:
@@ -88,7 +88,7 @@ class Watchers:
 
     def something_changed(self) -> None:
         """See to it that progress is sent soon."""
-        if self._following and self._timer is None:
+        if self._by_app and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(PROGRESS_EVERY_S, self.send_progress)
 
     def send_progress(self) -> None:
@@ -96,9 +96,9 @@ class Watchers:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for app_id, followers in self._following.items():
+        for app_id, subscribers in self._by_app.items():
             functions = self._describe(app_id)
             if functions and functions != self._last.get(app_id):
                 self._last[app_id] = functions
-                for connection in followers.values():
+                for connection in subscribers.values():
                     connection.send_latest((Progress, app_id), Progress(app_id, functions))

@@ -12,10 +12,10 @@ from swell.engine.events import SendRecorded
 from swell.server.connection import Connection
 from swell.wire.messages import Outputs
 
-__all__ = ["Owed"]
+__all__ = ["DeferredResults"]
 
 
-class Owed:
+class DeferredResults:
     """Remembers what clients were to be told.
 
     Args:
@@ -24,14 +24,14 @@ class Owed:
 
     def __init__(self, send: Callable[[SendRecorded], None]) -> None:
         self._send = send
-        self._owed: dict[int, dict[str, list[tuple[int, int]]]] = {}  # by client and call: first, last
+        self._deferred: dict[int, dict[str, list[tuple[int, int]]]] = {}  # by client and call: first, last
 
     def add(self, to: Connection, results: Outputs) -> None:
         """Owe a client results until it has read what it was sent before."""
-        if to.number not in self._owed:
-            self._owed[to.number] = {}
+        if to.number not in self._deferred:
+            self._deferred[to.number] = {}
             to.when_read(lambda: self._pay(to))
-        runs = self._owed[to.number].setdefault(results.call_id, [])
+        runs = self._deferred[to.number].setdefault(results.call_id, [])
         for first, count in results.parts:
             if runs and runs[-1][1] == first:
                 runs[-1] = (runs[-1][0], first + count)
@@ -40,9 +40,9 @@ class Owed:
 
     def leave(self, client: int) -> None:
         """Forget a client that is gone."""
-        self._owed.pop(client, None)
+        self._deferred.pop(client, None)
 
     def _pay(self, to: Connection) -> None:
-        for call_id, runs in self._owed.pop(to.number, {}).items():
+        for call_id, runs in self._deferred.pop(to.number, {}).items():
             for first, last in runs:
                 self._send(SendRecorded(to.number, call_id, first, last, must_have=0))

@@ -15,8 +15,8 @@ import sys
 
 from swell.errors import InvalidError
 from swell.private_files import read_file, replace_file
-from swell.server.background_tasks import Errands
-from swell.server.paths import Places
+from swell.server.background_tasks import BackgroundTasks
+from swell.server.paths import ServerPaths
 
 __all__ = ["Edge"]
 
@@ -29,21 +29,21 @@ LEAVE_S = 5.0  #: how long it may take to end
 
 
 class Edge:
-    """Keeps an edge running from `want` to `stop`."""
+    """Keeps an edge running from `ensure_running` to `stop`."""
 
-    def __init__(self, places: Places) -> None:
-        self._places = places
-        self._wanted = False
+    def __init__(self, paths: ServerPaths) -> None:
+        self._paths = paths
+        self._is_started = False
         self._is_over = False
         self._lifeline = -1
         self._process: asyncio.subprocess.Process | None = None
-        self._errands = Errands()
+        self._tasks = BackgroundTasks()
 
-    def want(self) -> None:
+    def ensure_running(self) -> None:
         """See to it that there is an edge."""
-        if not self._wanted:
-            self._wanted = True
-            self._errands.run(self._keep(), self._given_up)
+        if not self._is_started:
+            self._is_started = True
+            self._tasks.run(self._keep(), self._given_up)
 
     async def stop(self) -> None:
         """End it, and wait until it has ended. Safe to call twice."""
@@ -66,7 +66,7 @@ class Edge:
 
     def _write_token(self) -> None:
         """Make the token that opens the admin surface, unless a former server has."""
-        path = self._places.admin_token_path
+        path = self._paths.admin_token_path
         with contextlib.suppress(FileNotFoundError):
             if read_file(path, is_secret=True):
                 return
@@ -96,11 +96,11 @@ class Edge:
                 "-P",  # a module of the user's must not stand in for one of the standard library
                 "-m",
                 "swell.edge.main",
-                f"--server={self._places.address}",
-                f"--web-dir={self._places.web_dir}",
-                f"--admin-token-file={self._places.admin_token_path}",
+                f"--server={self._paths.address}",
+                f"--web-dir={self._paths.web_dir}",
+                f"--admin-token-file={self._paths.admin_token_path}",
                 f"--lifeline-fd={hold}",
-                *(("--any-port",) if self._places.data_dir is None else ()),
+                *(("--any-port",) if self._paths.data_dir is None else ()),
                 pass_fds=(hold,),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
