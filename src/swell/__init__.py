@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from swell.sdk.connection.client import Client
     from swell.sdk.connection.output import enable_output
     from swell.sdk.declare.image import Image
-    from swell.sdk.declare.marks import batched, concurrent, enter, exit, method
     from swell.sdk.declare.parameters import parameter
     from swell.sdk.declare.retries import Retries
     from swell.sdk.declare.schedule import Cron, Period
     from swell.sdk.declare.secret import Secret
     from swell.sdk.declare.volume import Volume
-    from swell.sdk.declare.web import asgi_app, fastapi_endpoint, web_endpoint, web_server, wsgi_app
+    from swell.sdk.decorators import batched, concurrent, enter, exit, method
     from swell.sdk.function import Function
+    from swell.sdk.web_decorators import asgi_app, fastapi_endpoint, web_endpoint, web_server, wsgi_app
     from swell.wire.context import current_function_call_id, current_input_id, is_local
 
     __version__: str
@@ -79,14 +79,14 @@ _HOMES = {
     "swell.sdk.cls": ("Cls", "Obj"),
     "swell.sdk.function": ("Function",),
     "swell.sdk.declare.image": ("Image",),
-    "swell.sdk.declare.marks": ("batched", "concurrent", "enter", "exit", "method"),
+    "swell.sdk.decorators": ("batched", "concurrent", "enter", "exit", "method"),
     "swell.sdk.connection.output": ("enable_output",),
     "swell.sdk.declare.parameters": ("parameter",),
     "swell.sdk.declare.retries": ("Retries",),
     "swell.sdk.declare.schedule": ("Cron", "Period"),
     "swell.sdk.declare.secret": ("Secret",),
     "swell.sdk.declare.volume": ("Volume",),
-    "swell.sdk.declare.web": ("asgi_app", "fastapi_endpoint", "web_endpoint", "web_server", "wsgi_app"),
+    "swell.sdk.web_decorators": ("asgi_app", "fastapi_endpoint", "web_endpoint", "web_server", "wsgi_app"),
     "swell.wire.context": ("current_function_call_id", "current_input_id", "is_local"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -25,7 +25,7 @@ if __name__ == "__main__":
     import os, msgspec
     from swell.sdk.deploy.bundling import bundle
     with open(os.environ["OUT"], "wb") as out:
-        out.write(msgspec.msgpack.encode(bundle(app)))
+        out.write(msgspec.msgpack.encode(bundle(app.describe())))
 """
 
 #: What the command line does: load what is named, then deploy its App.

@@ -169,7 +169,7 @@ def test_lines_that_are_not_read_are_left_out_and_counted() -> None:
     lines = 150_000  # of 1,000 bytes
     with peer() as one:
         environment = present_environment()
-        one.say(m.OpenApp(3, "ap-unread", "unread", environment, specs_of(f.app), watch=True))
+        one.say(m.OpenApp(3, "ap-unread", "unread", environment, specs_of(f.app.describe()), watch=True))
         while not isinstance((opened := one.hear()[0]), m.AppOpened):
             pass
         with bounded():

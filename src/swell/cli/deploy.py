@@ -75,7 +75,8 @@ def deploy(
     began = time.time()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        deployed = run_blocking(deploy_version(client.blocking_link(), app, name=name, tag=tag, strategy=strategy))
+        version = deploy_version(client.blocking_link(), app.describe(), name=name, tag=tag, strategy=strategy)
+        deployed = run_blocking(version)
     for warning in caught:
         terminal.warning(str(warning.message))
     _print(app, deployed, client, time.time() - began)

@@ -164,10 +164,13 @@ def find(module: ModuleType) -> list[Target]:
 def _of_module(module: ModuleType) -> Iterator[Target]:
     namespace: dict[str, Any] = vars(module)
     for name, value in namespace.items():
+        app = value.app if isinstance(value, LocalEntrypoint | Function | Cls) else None
+        if not isinstance(app, App):
+            continue
         if isinstance(value, LocalEntrypoint):
-            yield Target((name,), value.app, value, Rank.ENTRYPOINT)
-        elif isinstance(value, Function | Cls) and value.app is not None:
-            yield from _of_handle((name,), value.app, namespace[name], _rank(value.app, namespace[name]))
+            yield Target((name,), app, namespace[name], Rank.ENTRYPOINT)
+        else:
+            yield from _of_handle((name,), app, namespace[name], _rank(app, namespace[name]))
 
 
 def _rank(app: App, handle: Any) -> Rank:

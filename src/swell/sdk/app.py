@@ -8,27 +8,28 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
 
 from swell.errors import InvalidError
-from swell.names import check_tags
+from swell.names import check_object_name
 from swell.sdk.cls import Cls, install_methods
-from swell.sdk.declare.container_env import surroundings
+from swell.sdk.connection.client import Client, client_or_lasting, mint_id
+from swell.sdk.connection.link import Link
+from swell.sdk.connection.sync_async import Prepared, SyncAsync
+from swell.sdk.declare.container_env import parse_container_env
 from swell.sdk.declare.function_spec import class_spec, function_spec
 from swell.sdk.declare.image import Image
 from swell.sdk.declare.options import ClassOptions, FunctionOptions
+from swell.sdk.deployable import DeployableApp
 from swell.sdk.entrypoint import LocalEntrypoint
 from swell.sdk.function import Function
+from swell.wire.apps import AppFound, FindApp
 
 if TYPE_CHECKING:
-    from swell.sdk.connection.client import Client
-    from swell.sdk.connection.session import Session
-    from swell.sdk.connection.sync_async import Dual
-    from swell.sdk.declare.method import Method
     from swell.sdk.declare.secret import Secret
     from swell.sdk.declare.volume import Volume
-    from swell.sdk.deploy.running import RunContext
-    from swell.wire.apps import AppFound
+    from swell.sdk.deploy.specs import AppSpec
+    from swell.sdk.method import Method
 
 __all__ = ["App"]
 
@@ -48,7 +49,7 @@ class FunctionDecorator(Protocol):
     def __call__(self, f: Callable[P, R], /) -> Function[P, R]: ...
 
 
-class App:
+class App(DeployableApp):
     """A named set of Functions and classes.
 
     Args:
@@ -90,41 +91,14 @@ class App:
     ) -> None:
         if name is not None and not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidError(f"Invalid App name: Must be string, not {name!r}")
-        self._name = name
-        self._description: str | None = None
-        self._tags = check_tags(tags or {})
-        self._defaults = surroundings(image=image, secrets=secrets, volumes=volumes)
+        super().__init__(name, tags or {})
+        self._defaults = parse_container_env(image=image, secrets=secrets, volumes=volumes)
         self._functions: dict[str, Function[..., Any]] = {}
         self._classes: dict[str, Cls[Any]] = {}
         self._entrypoints: dict[str, LocalEntrypoint[..., Any]] = {}
         self.include_source: Final = include_source
-        #: Id of the run, kept after its end; set by what runs the App.
-        self.app_id: str | None = None
-        self.home: Client | None = None  #: reaches the server that has it deployed; None: the one that stays
-        self._session: Session | None = None
-        self._included_in: list[App] = []
 
-    # ------------------------------------------------------------ what it is
-
-    @property
-    def name(self) -> str | None:
-        """The name it was given."""
-        return self._name
-
-    @property
-    def description(self) -> str:
-        """Its name, or else what it was last run as, or else the name of the running script."""
-        script = getattr(sys.modules.get("__main__"), "__file__", None) or "app"
-        return self._name or self._description or script.rpartition("/")[2].removesuffix(".py")
-
-    def set_description(self, description: str) -> None:
-        """Set how an App without a name is shown."""
-        self._description = description
-
-    @property
-    def tags(self) -> dict[str, str]:
-        """Its tags."""
-        return dict(self._tags)
+    # ------------------------------------------------------------ what it declares
 
     @property
     def image(self) -> Image | None:
@@ -133,7 +107,7 @@ class App:
 
     @image.setter
     def image(self, image: Image | None) -> None:
-        self._defaults = self._defaults._replace(image=surroundings(image=image).image)
+        self._defaults = self._defaults._replace(image=parse_container_env(image=image).image)
 
     @property
     def registered_functions(self) -> dict[str, Function[..., Any]]:
@@ -161,18 +135,6 @@ class App:
             if method.web is not None
         ]
         return functions + methods
-
-    @property
-    def session(self) -> Session | None:
-        """The run it is in now, its own or that of an App that includes it; set by what runs the App."""
-        return self._session or next((app.session for app in self._included_in if app.session is not None), None)
-
-    @session.setter
-    def session(self, session: Session | None) -> None:
-        self._session = session
-
-    def __repr__(self) -> str:
-        return f"<App {self.description}>"
 
     # ------------------------------------------------------------ declarations
 
@@ -280,122 +242,37 @@ class App:
             )
         registry[name] = handle
 
-    # ------------------------------------------------------------ running
+    # ------------------------------------------------------------ what a server gets
 
-    def run(
-        self,
+    def describe(self) -> AppSpec:
+        """Return what the App consists of now, for a server to run or deploy."""
+        from swell.sdk.deploy.specs import AppSpec, Declared
+
+        handles = [*self._functions.values(), *(cls.service for cls in self._classes.values())]
+        declared = tuple(Declared(function.spec, function.__swell_raw__) for function in handles)
+        return AppSpec(self.name, self.description, self.tags, declared)
+
+    @staticmethod
+    def _prepare_lookup(
+        name: str,
         *,
-        name: str | None = None,
         client: Client | None = None,
-        detach: bool = False,
-        interactive: bool = False,
         environment_name: str | None = None,
-    ) -> RunContext:
-        """Run the App while a `with` block, or `async with` block, lasts.
+        create_if_missing: bool = False,
+    ) -> SyncAsync[[], App]:
+        check_object_name(name, "App")
 
-        Args:
-            name: What to show the run as.
-            client: Accepted for compatibility.
-            detach: Let the App go on when this process leaves.
-            interactive: Allow interactive sessions; needs enabled output.
-            environment_name: Accepted for compatibility.
+        async def implementation(link: Link) -> App:
+            new_id = mint_id("ap-") if create_if_missing else ""
+            found = await link.ask(AppFound, lambda request: FindApp(request, name, new_id))
+            app = App(found.name, tags=found.tags)
+            app.app_id, app.home = found.app_id, client
+            return app
 
-        Raises:
-            InvalidError: the App is running already, or a container imports this module.
+        return SyncAsync(implementation, client_or_lasting(client), "App.lookup")
 
-        Example:
-            `with app.run(): print(square.remote(7))`
-        """
-        from swell.sdk.deploy.running import run_app
-
-        return run_app(self, name=name, detach=detach, interactive=interactive)
-
-    @property
-    def deploy(self) -> DeployForm:
-        """Make the App as it is now the live version of its name on the server that stays; returns the App.
-
-        Its source files are taken along, so that editing them later changes nothing. Deploying again without a change
-        makes no version; settings changed at run time return to those declared in any case. `app_id`, and the ids of
-        functions that both versions have, stay.
-
-        Args:
-            name: Name to deploy it under; default: its own.
-            environment_name: Accepted for compatibility.
-            tag: A label of the version, at most 50 characters.
-            client: How to reach the server; default: the one that stays, on this machine.
-            strategy: "rolling": containers of the former version take inputs until replacements are ready, then finish
-                what they have. "recreate": they are interrupted at once, and what they ran is run again by new ones.
-
-        Raises:
-            InvalidError: it has no name, an argument or a function is not as it must be.
-            ConnectionError: no server that stays runs; `swell start` starts one.
-        """
-        return DeployForm(self)
-
-    lookup: ClassVar[LookupForm]  # below
-
-    @property
-    def set_tags(self) -> Dual[[Mapping[str, str]], None]:
-        """Replace the tags of a deployed App.
-
-        Raises:
-            InvalidError: it has no id, because it was neither deployed nor looked up; or a tag is not as it must be.
-        """
-        from swell.sdk.deploy.deployed import set_tags
-
-        return set_tags(self)
-
-    @property
-    def get_tags(self) -> Dual[[], dict[str, str]]:
-        """Return the tags of a deployed App.
-
-        Raises:
-            InvalidError: it has no id, because it was neither deployed nor looked up.
-        """
-        from swell.sdk.deploy.deployed import get_tags
-
-        return get_tags(self)
-
-
-class DeployForm:
-    """`App.deploy`: `app.deploy()`, or `await app.deploy.aio()`."""
-
-    __slots__ = ("_app",)
-
-    def __init__(self, app: App) -> None:
-        self._app = app
-
-    def __call__(
-        self,
-        *,
-        name: str | None = None,
-        environment_name: str | None = None,
-        tag: str = "",
-        client: Client | None = None,
-        strategy: str = "rolling",
-    ) -> App:
-        """Deploy, blocking the thread."""
-        from swell.sdk.deploy.deployed import deploy
-
-        return deploy(self._app, client)(name=name, tag=tag, strategy=strategy)
-
-    async def aio(
-        self,
-        *,
-        name: str | None = None,
-        environment_name: str | None = None,
-        tag: str = "",
-        client: Client | None = None,
-        strategy: str = "rolling",
-    ) -> App:
-        """Deploy without blocking the event loop."""
-        from swell.sdk.deploy.deployed import deploy
-
-        return await deploy(self._app, client).aio(name=name, tag=tag, strategy=strategy)
-
-
-class LookupForm:
-    """`App.lookup`: a handle of a deployed App, without its functions; see `Function.from_name` for those.
+    lookup = Prepared(_prepare_lookup)
+    """Return a handle of a deployed App, without its functions; see `Function.from_name` for those.
 
     Args:
         name: Its name.
@@ -405,43 +282,8 @@ class LookupForm:
 
     Raises:
         NotFoundError: no App of that name is deployed.
-        InvalidError: that is no name of an App.
+        InvalidError: the name is not allowed.
     """
-
-    def __call__(
-        self,
-        name: str,
-        *,
-        client: Client | None = None,
-        environment_name: str | None = None,
-        create_if_missing: bool = False,
-    ) -> App:
-        """Look up, blocking the thread."""
-        from swell.sdk.deploy.deployed import find
-
-        return _found(find(name, client, create_if_missing=create_if_missing)(), client)
-
-    async def aio(
-        self,
-        name: str,
-        *,
-        client: Client | None = None,
-        environment_name: str | None = None,
-        create_if_missing: bool = False,
-    ) -> App:
-        """Look up without blocking the event loop."""
-        from swell.sdk.deploy.deployed import find
-
-        return _found(await find(name, client, create_if_missing=create_if_missing).aio(), client)
-
-
-App.lookup = LookupForm()
-
-
-def _found(found: AppFound, client: Client | None) -> App:
-    app = App(found.name, tags=found.tags)
-    app.app_id, app.home = found.app_id, client
-    return app
 
 
 def _check_parentheses(value: object, name: str) -> None:

@@ -10,10 +10,10 @@ from msgspec import UNSET
 
 from swell.errors import InvalidError
 from swell.model import AutoscalerChange
-from swell.sdk.calls.target import Target
+from swell.sdk.calls.target import CallTarget
 from swell.sdk.connection.client import Client
 from swell.sdk.connection.link import Link
-from swell.sdk.connection.sync_async import Dual
+from swell.sdk.connection.sync_async import SyncAsync
 from swell.wire.messages import AutoscalerState, UpdateAutoscaler
 
 __all__ = ["Autoscaler", "FunctionAutoscalerSettings", "FunctionStats"]
@@ -45,7 +45,9 @@ _OMITTED: Final[Any] = UNSET
 class Autoscaler:
     """`Function.autoscaler`: reads and changes the settings of one pool at run time."""
 
-    def __init__(self, target: Callable[[Link], Awaitable[Target]], client: Callable[[], Client], name: str) -> None:
+    def __init__(
+        self, target: Callable[[Link], Awaitable[CallTarget]], client: Callable[[], Client], name: str
+    ) -> None:
         self._target = target
         self._client = client
         self._name = name
@@ -57,12 +59,12 @@ class Autoscaler:
         Raises:
             InvalidError: the settings contradict each other; nothing is changed.
         """
-        return Dual(self.change, self._client, f"{self._name}.autoscaler.update")
+        return SyncAsync(self.change, self._client, f"{self._name}.autoscaler.update")
 
     @property
-    def settings(self) -> Dual[[], FunctionAutoscalerSettings]:
+    def settings(self) -> SyncAsync[[], FunctionAutoscalerSettings]:
         """Return the settings in force."""
-        return Dual(self._settings, self._client, f"{self._name}.autoscaler.settings")
+        return SyncAsync(self._settings, self._client, f"{self._name}.autoscaler.settings")
 
     async def change(
         self,
@@ -106,9 +108,8 @@ class Autoscaler:
         return await self._send(link, AutoscalerChange())
 
     async def _send(self, link: Link, change: AutoscalerChange) -> FunctionAutoscalerSettings:
-        target, request = await self._target(link), link.next_request()
-        state, _ = await link.request(request, UpdateAutoscaler(request, target.function_id, change))
-        assert isinstance(state, AutoscalerState)
+        target = await self._target(link)
+        state = await link.ask(AutoscalerState, lambda request: UpdateAutoscaler(request, target.function_id, change))
         now = state.effective
         return FunctionAutoscalerSettings(
             now.min_containers, now.max_containers or None, now.scaledown_window, now.buffer_containers

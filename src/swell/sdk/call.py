@@ -5,16 +5,16 @@ This module must not know functions.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from typing import Any, Final, Generic, TypeVar
 
 from swell.errors import InvalidError, from_wire
 from swell.sdk.calls.outcome import Failure, outcomes
 from swell.sdk.connection.client import Client
-from swell.sdk.connection.link import Box, Link
-from swell.sdk.connection.retrying import Effort, Persistent
+from swell.sdk.connection.link import Link, Mailbox
+from swell.sdk.connection.retrying import Retrying, RetryState
 from swell.sdk.connection.session import current_client
-from swell.sdk.connection.sync_async import Dual, DualIterator
+from swell.sdk.connection.sync_async import Prepared, SyncAsync, SyncAsyncIterator
 from swell.wire.messages import CallDescription, CancelCall, DescribeCall, Failed, Outputs, Unwatch, Watch
 
 __all__ = ["FunctionCall"]
@@ -24,21 +24,6 @@ R = TypeVar("R")
 AHEAD = 1_000  #: results that `iter` asks for at a time
 
 
-class _Gather:
-    """`FunctionCall.gather`: waits for several calls of one input and returns their results in the order given.
-
-    The first failure raises; the other calls go on.
-    """
-
-    def __call__(self, *function_calls: FunctionCall[Any]) -> list[Any]:
-        """Wait, blocking the thread."""
-        return Dual(_gather, _client_of(function_calls), "FunctionCall.gather")(*function_calls)
-
-    async def aio(self, *function_calls: FunctionCall[Any]) -> list[Any]:
-        """Wait without blocking the event loop."""
-        return await Dual(_gather, _client_of(function_calls), "FunctionCall.gather").aio(*function_calls)
-
-
 class FunctionCall(Generic[R]):
     """A call that was spawned: its results stay for 7 days and can be fetched as often as you like.
 
@@ -46,7 +31,16 @@ class FunctionCall(Generic[R]):
         object_id: Its id, `fc-…`; `FunctionCall.from_id` makes a handle of it anywhere.
     """
 
-    gather: Final = _Gather()
+    @staticmethod
+    def _prepare_gather(*function_calls: FunctionCall[Any]) -> SyncAsync[[], list[Any]]:
+        client = function_calls[0].client if function_calls else current_client
+        return SyncAsync(lambda link: _gather(link, *function_calls), client, "FunctionCall.gather")
+
+    gather: Final = Prepared(_prepare_gather)
+    """Wait for several calls of one input, and return their results in the order given.
+
+    The first failure is raised; the other calls continue.
+    """
 
     def __init__(self, call_id: str, num_inputs: int | None = None, client: Client | None = None) -> None:
         self.object_id = call_id
@@ -87,19 +81,19 @@ class FunctionCall(Generic[R]):
             FunctionTimeoutError, RemoteError: it timed out, it was cancelled.
             Exception: what the function raised.
         """
-        return Persistent(self._get, self.client, "FunctionCall.get")
+        return Retrying(self._get, self.client, "FunctionCall.get")
 
     async def _get(
         self,
         link: Link,
-        effort: Effort,
+        retry: RetryState,
         timeout: float | None = None,  # noqa: ASYNC109
         *,
         index: int = 0,
     ) -> R:
         if index:
             await self._check_range(link, index, index + 1)
-        until = None if timeout is None else effort.began + timeout
+        until = None if timeout is None else retry.began + timeout
         async with _Watching(link, self.object_id, index, index + 1, is_poll=timeout == 0) as watching:
             values = await watching.next(None if timeout == 0 else until)
         value = values[index]
@@ -116,7 +110,7 @@ class FunctionCall(Generic[R]):
         Raises:
             ValueError: the range is not within 0..num_inputs.
         """
-        return DualIterator(self._chunks, self.client, "FunctionCall.iter")
+        return SyncAsyncIterator(self._chunks, self.client, "FunctionCall.iter")
 
     async def _chunks(self, link: Link, *, start: int = 0, end: int | None = None) -> AsyncGenerator[list[Any], None]:
         end = await self._check_range(link, start, end)
@@ -139,18 +133,16 @@ class FunctionCall(Generic[R]):
     # ------------------------------------------------------------ the call
 
     @property
-    def num_inputs(self) -> Persistent[[], int]:
+    def num_inputs(self) -> Retrying[[], int]:
         """Return how many inputs it has."""
-        return Persistent(self._num, self.client, "FunctionCall.num_inputs")
+        return Retrying(self._num, self.client, "FunctionCall.num_inputs")
 
-    async def _num(self, link: Link, _effort: Effort) -> int:
+    async def _num(self, link: Link, _effort: RetryState) -> int:
         return await self._count(link)
 
     async def _count(self, link: Link) -> int:
         if self._num_inputs is None:
-            request = link.next_request()
-            answer, _ = await link.request(request, DescribeCall(request, self.object_id))
-            assert isinstance(answer, CallDescription)
+            answer = await link.ask(CallDescription, lambda request: DescribeCall(request, self.object_id))
             self._num_inputs = answer.num_inputs
         return self._num_inputs or 0
 
@@ -160,18 +152,18 @@ class FunctionCall(Generic[R]):
 
         With `terminate_containers=True` the containers that run it are killed, too; other inputs in them are re-run.
         """
-        return Dual(self._cancel, self.client, "FunctionCall.cancel")
+        return SyncAsync(self._cancel, self.client, "FunctionCall.cancel")
 
     async def _cancel(self, link: Link, terminate_containers: bool = False) -> None:
         link.send(CancelCall(self.object_id, terminate_containers))
         # An answer to any later question proves that the cancellation has been handled.
         request = link.next_request()
-        box = link.open(request)
+        mailbox = link.open(request)
         try:
             link.send(DescribeCall(request, self.object_id))
-            await link.receive(box)
+            await link.receive(mailbox)
         finally:
-            link.close(box)
+            link.close(mailbox)
 
     async def _check_range(self, link: Link, start: int, end: int | None) -> int:
         count = await self._count(link)
@@ -181,22 +173,18 @@ class FunctionCall(Generic[R]):
         return end
 
 
-def _client_of(calls: tuple[FunctionCall[Any], ...]) -> Callable[[], Client]:
-    return calls[0].client if calls else current_client
-
-
 async def _gather(link: Link, *calls: FunctionCall[Any]) -> list[Any]:
-    box = link.open(*{call.object_id for call in calls})
+    mailbox = link.open(*{call.object_id for call in calls})
     results: dict[str, Any] = {}
     requests: list[tuple[int, str]] = []
     try:
         for call in calls:
             request = link.next_request()
             requests.append((request, call.object_id))
-            link.add_key(box, request)
+            link.add_key(mailbox, request)
             link.send(Watch(request, call.object_id, 0, 1))
         while len(results) < len({call.object_id for call in calls}):
-            message, payload = await link.receive(box)
+            message, payload = await link.receive(mailbox)
             if isinstance(message, Failed):
                 raise from_wire(message.code, message.text, message.fields)
             if isinstance(message, Outputs) and message.call_id not in results:
@@ -205,7 +193,7 @@ async def _gather(link: Link, *calls: FunctionCall[Any]) -> list[Any]:
                     raise value.exception
                 results[message.call_id] = value
     finally:
-        link.close(box)
+        link.close(mailbox)
         for request, call_id in requests:
             if link.broken is None:
                 link.send(Unwatch(request, call_id))
@@ -219,26 +207,26 @@ class _Watching:
         self._link = link
         self._request = link.next_request()
         self._watch = Watch(self._request, call_id, first, last, is_poll)
-        self._box: Box | None = None
+        self._mailbox: Mailbox | None = None
 
     async def __aenter__(self) -> _Watching:
         link, watch = self._link, self._watch
-        self._box = link.open(watch.call_id, self._request)
+        self._mailbox = link.open(watch.call_id, self._request)
         link.send(watch)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        if self._box is not None:
-            self._link.close(self._box)
+        if self._mailbox is not None:
+            self._link.close(self._mailbox)
         if self._link.broken is None:
             self._link.send(Unwatch(self._request, self._watch.call_id))
 
     async def next(self, until: float | None) -> dict[int, Any]:
         """Return the next outputs of the range by index, waiting until a time of `time.monotonic()`."""
-        assert self._box is not None
+        assert self._mailbox is not None
         while True:
             try:
-                message, payload = await self._link.receive(self._box, until)
+                message, payload = await self._link.receive(self._mailbox, until)
             except TimeoutError:
                 raise self._not_finished() from None
             if isinstance(message, Failed):

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, Unpack, cast
 
 from swell.model import FunctionSpec
 from swell.sdk.declare.function_spec import marked_methods
-from swell.sdk.declare.method import Method
 from swell.sdk.declare.options import VariantOptions, with_batching, with_concurrency, with_options
 from swell.sdk.function import Function
 from swell.sdk.handle import Lookup, check_version
 from swell.sdk.instance import Instance
+from swell.sdk.method import Method
 
 if TYPE_CHECKING:
-    from swell.sdk.app import App
     from swell.sdk.connection.client import Client
+    from swell.sdk.deployable import DeployableApp
 
 __all__ = ["Cls", "Obj", "install_methods"]
 
@@ -82,7 +82,7 @@ class Cls(Generic[T]):
         return self.service.spec
 
     @property
-    def app(self) -> App | None:
+    def app(self) -> DeployableApp | None:
         """The App it is registered in."""
         return self.service.app
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Generic, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from swell.sdk.app import App
+    from swell.sdk.deployable import DeployableApp
 
 __all__ = ["LocalEntrypoint"]
 
@@ -26,7 +26,7 @@ class LocalEntrypoint(Generic[P, R]):
         name: Its name on the command line.
     """
 
-    def __init__(self, app: App, raw: Callable[P, R], name: str) -> None:
+    def __init__(self, app: DeployableApp, raw: Callable[P, R], name: str) -> None:
         self.app: Final = app
         self.name: Final = name
         self._raw = raw

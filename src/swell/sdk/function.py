@@ -20,17 +20,17 @@ from swell.sdk.calls.mapping import map_chunks
 from swell.sdk.calls.results import MapForm
 from swell.sdk.connection.client import Client
 from swell.sdk.connection.link import Link
-from swell.sdk.connection.retrying import Effort, Persistent
+from swell.sdk.connection.retrying import Retrying, RetryState
 from swell.sdk.connection.session import require_running
-from swell.sdk.connection.sync_async import Dual, DualIterator
+from swell.sdk.connection.sync_async import SyncAsync, SyncAsyncIterator
 from swell.sdk.declare.options import VariantOptions, with_batching, with_concurrency, with_options
-from swell.sdk.handle import Handle, Lookup, Where, check_version
+from swell.sdk.handle import Handle, HandleOrigin, Lookup, check_version
 from swell.sdk.web_url import web_url
 from swell.wire.messages import GetStats, Stats
 
 if TYPE_CHECKING:
-    from swell.sdk.app import App
     from swell.sdk.autoscaler import Autoscaler, FunctionStats
+    from swell.sdk.deployable import DeployableApp
 
 __all__ = ["Function"]
 
@@ -49,7 +49,11 @@ class Function(Handle, Generic[P, R]):
     """
 
     def __init__(
-        self, app: App | None, spec: FunctionSpec | None, raw: Callable[..., Any] | None, **where: Unpack[Where]
+        self,
+        app: DeployableApp | None,
+        spec: FunctionSpec | None,
+        raw: Callable[..., Any] | None,
+        **origin: Unpack[HandleOrigin],
     ) -> None:
         """Make a handle; users get theirs from decorators, or from `from_name`.
 
@@ -57,9 +61,9 @@ class Function(Handle, Generic[P, R]):
             app: the App it belongs to.
             spec: what it is; None where that is found out later.
             raw: the user's callable; None where it is not known.
-            **where: how it is found; see `Handle`.
+            **origin: how it is found; see `HandleOrigin`.
         """
-        super().__init__(app, spec, **where)
+        super().__init__(app, spec, **origin)
         self._raw = raw
 
     @classmethod
@@ -95,13 +99,13 @@ class Function(Handle, Generic[P, R]):
         return self._raw
 
     @property
-    def hydrate(self) -> Dual[[], Self]:
+    def hydrate(self) -> SyncAsync[[], Self]:
         """Find out its id and what it is, if that is not known yet; returns the handle itself.
 
         Raises:
             NotFoundError: no deployed App has such a function.
         """
-        return Dual(self._hydrate, self._client, f"{self.name}.hydrate")
+        return SyncAsync(self._hydrate, self._client, f"{self.name}.hydrate")
 
     async def _hydrate(self, link: Link) -> Self:
         await self._target(link)
@@ -137,7 +141,7 @@ class Function(Handle, Generic[P, R]):
     # ------------------------------------------------------------ calling
 
     @property
-    def remote(self) -> Dual[P, R]:
+    def remote(self) -> SyncAsync[P, R]:
         """Run it in a container and return the result, or raise what it raised.
 
         Raises:
@@ -146,7 +150,7 @@ class Function(Handle, Generic[P, R]):
             FunctionTimeoutError: it ran longer than its `timeout`.
             RemoteError: it was cancelled, or no container could be started.
         """
-        return cast("Dual[P, R]", Dual(self._remote, self._client, f"{self.name}.remote"))
+        return cast("SyncAsync[P, R]", SyncAsync(self._remote, self._client, f"{self.name}.remote"))
 
     async def _remote(self, link: Link, /, *args: Any, **kwargs: Any) -> Any:
         await self._find(link)
@@ -156,7 +160,7 @@ class Function(Handle, Generic[P, R]):
         return await invoke.remote(link, await self._target(link), args, kwargs)
 
     @property
-    def remote_gen(self) -> DualIterator[P, Any]:
+    def remote_gen(self) -> SyncAsyncIterator[P, Any]:
         """Run it in a container and iterate over what it yields, as it is yielded.
 
         Raises:
@@ -164,7 +168,7 @@ class Function(Handle, Generic[P, R]):
         """
         if self.is_known:
             self._check_generator()
-        return DualIterator(self._items, self._client, f"{self.name}.remote_gen")
+        return SyncAsyncIterator(self._items, self._client, f"{self.name}.remote_gen")
 
     def _check_generator(self) -> None:
         self._refuse_web("remote_gen")
@@ -194,7 +198,7 @@ class Function(Handle, Generic[P, R]):
         return self.get_raw_f()(*args, **kwargs)
 
     @property
-    def spawn(self) -> Dual[P, FunctionCall[R]]:
+    def spawn(self) -> SyncAsync[P, FunctionCall[R]]:
         """Start it and return once it is accepted, with a FunctionCall to get the result from later.
 
         On a server that stays, what is accepted is written down: it survives this program, and a crash of the server.
@@ -203,13 +207,13 @@ class Function(Handle, Generic[P, R]):
             InvalidError: it is a generator or a web function.
             ResourceExhausted: too many inputs wait already.
         """
-        return cast("Dual[P, FunctionCall[R]]", Persistent(self._spawn, self._client, f"{self.name}.spawn"))
+        return cast("SyncAsync[P, FunctionCall[R]]", Retrying(self._spawn, self._client, f"{self.name}.spawn"))
 
-    async def _spawn(self, link: Link, effort: Effort, /, *args: Any, **kwargs: Any) -> FunctionCall[R]:
+    async def _spawn(self, link: Link, retry: RetryState, /, *args: Any, **kwargs: Any) -> FunctionCall[R]:
         await self._find(link)
         self._check_many("spawn")
-        target, call_id = await self._target(link), effort.mint()
-        await invoke.spawn(link, target, args, kwargs, call_id, resent=effort.attempts > 0)
+        target, call_id = await self._target(link), retry.mint()
+        await invoke.spawn(link, target, args, kwargs, call_id, resent=retry.attempts > 0)
         return FunctionCall(call_id, 1, self._client())
 
     # ------------------------------------------------------------ calling with many inputs
@@ -235,7 +239,7 @@ class Function(Handle, Generic[P, R]):
     @property
     def for_each(self):
         """Run it for each item and drop the results; `ignore_exceptions=True` ignores failures, too."""
-        return Dual(self._for_each, self._client, f"{self.name}.for_each", refuse=True)
+        return SyncAsync(self._for_each, self._client, f"{self.name}.for_each", refuse=True)
 
     async def _for_each(
         self, link: Link, *input_iterators: Any, kwargs: dict[str, Any] | None = None, ignore_exceptions: bool = False
@@ -249,7 +253,7 @@ class Function(Handle, Generic[P, R]):
     @property
     def spawn_map(self):
         """Start it for each item and return, once all are accepted, one FunctionCall for all the results."""
-        return Dual(self._spawn_map, self._client, f"{self.name}.spawn_map", refuse=True)
+        return SyncAsync(self._spawn_map, self._client, f"{self.name}.spawn_map", refuse=True)
 
     experimental_spawn_map = spawn_map
 
@@ -288,14 +292,13 @@ class Function(Handle, Generic[P, R]):
     # ------------------------------------------------------------ the pool
 
     @property
-    def get_current_stats(self) -> Dual[[], FunctionStats]:
+    def get_current_stats(self) -> SyncAsync[[], FunctionStats]:
         """Return the numbers of its pool at this moment."""
-        return Dual(self._stats, self._client, f"{self.name}.get_current_stats")
+        return SyncAsync(self._stats, self._client, f"{self.name}.get_current_stats")
 
     async def _stats(self, link: Link) -> FunctionStats:
-        target, request = await self._target(link), link.next_request()
-        stats, _ = await link.request(request, GetStats(request, target.function_id))
-        assert isinstance(stats, Stats)
+        target = await self._target(link)
+        stats = await link.ask(Stats, lambda request: GetStats(request, target.function_id))
         from swell.sdk.autoscaler import FunctionStats  # seldom needed, and dataclasses are slow to import
 
         return FunctionStats(stats.backlog, stats.total_containers, stats.running_inputs, stats.input_headroom)
@@ -323,12 +326,12 @@ class Function(Handle, Generic[P, R]):
             InvalidError: the settings contradict each other; nothing is changed.
         """
         scaler = self.autoscaler
-        return Dual(scaler.change_given, self._client, f"{self.name}.update_autoscaler")
+        return SyncAsync(scaler.change_given, self._client, f"{self.name}.update_autoscaler")
 
     # ------------------------------------------------------------ the web
 
     @property
-    def get_web_url(self) -> Dual[[], str | None]:
+    def get_web_url(self) -> SyncAsync[[], str | None]:
         """Return where it answers HTTP; None for a function that does not. Waits until something listens there.
 
         The URL stays the same from version to version. That of a class with parameters carries them as its query.
@@ -336,7 +339,7 @@ class Function(Handle, Generic[P, R]):
         Raises:
             ServiceError: nothing listens for HTTP on the server's side; says why.
         """
-        return Dual(self._web_url, self._client, f"{self.name}.get_web_url")
+        return SyncAsync(self._web_url, self._client, f"{self.name}.get_web_url")
 
     async def _web_url(self, link: Link) -> str | None:
         await self._find(link)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
 from swell.errors import ExecutionError, InvalidError, NotFoundError
 from swell.model import FunctionSpec, MethodSpec
-from swell.sdk.calls.target import Target
+from swell.sdk.calls.target import CallTarget
 from swell.sdk.connection.client import Client, client_from_settings, lasting_client
 from swell.sdk.connection.link import Link
 from swell.sdk.connection.notices import show_notices
@@ -24,9 +24,9 @@ from swell.wire.messages import BindFunction, Bound
 from swell.wire.variant import changes_between
 
 if TYPE_CHECKING:
-    from swell.sdk.app import App
+    from swell.sdk.deployable import DeployableApp
 
-__all__ = ["Handle", "Lookup", "Where", "check_version"]
+__all__ = ["Handle", "HandleOrigin", "Lookup", "check_version"]
 
 VARIANTS_KEPT: Final = 32  #: variants whose ids a handle remembers; others are asked for again
 
@@ -45,7 +45,7 @@ class Lookup:
         self.client = client
 
 
-class Where(TypedDict, total=False):
+class HandleOrigin(TypedDict, total=False):
     """How the function behind a handle is found."""
 
     method: str  #: name of the method, for a method of a class
@@ -74,22 +74,22 @@ def check_version(version: object) -> int:
 class Handle:
     """What a Function and its variants know of themselves."""
 
-    def __init__(self, app: App | None, spec: FunctionSpec | None, **where: Unpack[Where]) -> None:
+    def __init__(self, app: DeployableApp | None, spec: FunctionSpec | None, **origin: Unpack[HandleOrigin]) -> None:
         """Make a handle.
 
         Args:
             app: the App it belongs to.
             spec: what it is; None where that is found out later.
-            **where: how it is found.
+            **origin: how it is found.
         """
         self.app = app
         self._spec = spec
-        self._method = where.get("method", "")
-        self._find_spec = where.get("find_spec")
-        self._instance_spec = where.get("pool_spec")
-        self._base = where.get("base")
-        self._fixed_id = where.get("function_id", "")
-        self._lookup = where.get("lookup")
+        self._method = origin.get("method", "")
+        self._find_spec = origin.get("find_spec")
+        self._instance_spec = origin.get("pool_spec")
+        self._base = origin.get("base")
+        self._fixed_id = origin.get("function_id", "")
+        self._lookup = origin.get("lookup")
         self._bound = ("", "")  # id of the base, id of this variant
         self._variants: dict[tuple[str, bytes], str] = {}  # ids of variants by id of this base and what they change
 
@@ -192,12 +192,12 @@ class Handle:
         lookup = root._lookup
         if lookup is None or root._fixed_id:
             return
-        request = link.next_request()
-        found, _ = await link.request(request, FindFunction(request, lookup.app_name, lookup.name, lookup.version))
-        assert isinstance(found, FunctionFound)
+        found = await link.ask(
+            FunctionFound, lambda request: FindFunction(request, lookup.app_name, lookup.name, lookup.version)
+        )
         root._spec, root._fixed_id = found.spec, found.function_id
 
-    async def _target(self, link: Link) -> Target:
+    async def _target(self, link: Link) -> CallTarget:
         await self._find(link)
         function_id = self._find_id()
         if not function_id:
@@ -209,7 +209,7 @@ class Handle:
         spec = self._pool_spec()
         if spec is not self._root.spec:
             function_id = await self._bind(link, function_id, spec)
-        return Target(function_id, self.name, self._method)
+        return CallTarget(function_id, self.name, self._method)
 
     def _pool_spec(self) -> FunctionSpec:
         """Return the spec of the pool that calls go to."""
@@ -224,9 +224,7 @@ class Handle:
         known = variants.get(key)
         if known is None:
             check_at_load(spec)
-            request = link.next_request()
-            bound, _ = await link.request(request, BindFunction(request, base_id, changes))
-            assert isinstance(bound, Bound)
+            bound = await link.ask(Bound, lambda request: BindFunction(request, base_id, changes))
             show_notices(link)
             if len(variants) >= VARIANTS_KEPT:
                 del variants[next(iter(variants))]

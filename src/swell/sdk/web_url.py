@@ -32,16 +32,16 @@ async def web_url(link: Link, function_id: str, method: str, parameters: bytes, 
         ServiceError: nothing listens for HTTP; says why.
     """
     request = link.next_request()
-    box = link.open(request)
+    mailbox = link.open(request)
     try:
         link.send(GetWebUrl(request, function_id, method))
-        answer, _ = await link.receive(box, time.monotonic() + PATIENCE_S)
+        answer, _ = await link.receive(mailbox, time.monotonic() + PATIENCE_S)
     except TimeoutError:
         raise ServiceError(
             f"nothing listens for HTTP after {PATIENCE_S:g} s: the log of the server says what keeps its edge"
         ) from None
     finally:
-        link.close(box)
+        link.close(mailbox)
     if isinstance(answer, Failed):
         raise from_wire(answer.code, answer.text, answer.fields)
     assert isinstance(answer, WebUrl)

@@ -11,7 +11,7 @@ from swell.config import Settings
 from swell.errors import ConnectionError
 from swell.model import FunctionSpec, Source
 from swell.sdk.connection.client import Client
-from swell.sdk.connection.link import Box, Link, Said
+from swell.sdk.connection.link import Link, Mailbox, Received
 from swell.wire import apps as a
 from swell.wire import codec
 from swell.wire import messages as m
@@ -25,12 +25,12 @@ class Wire(Link):
     def __init__(self) -> None:
         super().__init__(1 << 20)
         self.welcome = m.Welcome("", 1 << 20, 1_000, 1 << 20)
-        self.said: list[m.Message] = []
+        self.received: list[m.Message] = []
         self.answers: dict[type[m.Message], Answer] = {}
         self.breaks = 0  #: how often sending still fails, as if the server were gone
 
     def send(self, message: m.Message, payload: bytes | memoryview = b"") -> None:
-        self.said.append(message)
+        self.received.append(message)
         if self.breaks:
             self.breaks -= 1
             raise ConnectionError("the server is gone")
@@ -39,19 +39,19 @@ class Wire(Link):
         for one in (told,) if isinstance(told, m.Message) else told:
             self._sort(codec.encode(one))
 
-    async def receive(self, box: Box, until: float | None = None) -> Said:
-        assert box.messages, f"nobody answers {self.said[-1]}"
-        return box.messages.popleft()
+    async def receive(self, mailbox: Mailbox, until: float | None = None) -> Received:
+        assert mailbox.messages, f"nobody answers {self.received[-1]}"
+        return mailbox.messages.popleft()
 
     def poll(self) -> None:
         return None
 
-    def wake(self, box: Box) -> None:
+    def wake(self, mailbox: Mailbox) -> None:
         return None
 
     def heard(self, kind: type[m.Message]) -> list[Any]:
         """Return what was said of one kind."""
-        return [message for message in self.said if type(message) is kind]
+        return [message for message in self.received if type(message) is kind]
 
 
 class Line(Client):

@@ -12,11 +12,11 @@ from swell.sdk.app import App
 from swell.sdk.cls import Cls
 from swell.sdk.connection.session import Session
 from swell.sdk.declare.image import Image
-from swell.sdk.declare.marks import method
 from swell.sdk.declare.secret import Secret
 from swell.sdk.declare.volume import Volume
-from swell.sdk.declare.web import asgi_app
+from swell.sdk.decorators import method
 from swell.sdk.function import Function
+from swell.sdk.web_decorators import asgi_app
 
 
 def plain(x: int) -> int:

@@ -15,11 +15,11 @@ from swell.model import Batching, ClassSpec, Concurrency, FunctionSpec, MethodSp
 from swell.sdk.app import App
 from swell.sdk.cls import Cls, Obj
 from swell.sdk.declare.function_spec import marked_methods
-from swell.sdk.declare.marks import batched, concurrent, enter, exit, method
 from swell.sdk.declare.parameters import parameter
-from swell.sdk.declare.web import asgi_app, fastapi_endpoint
+from swell.sdk.decorators import batched, concurrent, enter, exit, method
 from swell.sdk.function import Function
 from swell.sdk.instance import Instance
+from swell.sdk.web_decorators import asgi_app, fastapi_endpoint
 
 
 def register(cls: type, **options: Any) -> Cls[Any]:

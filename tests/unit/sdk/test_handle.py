@@ -53,7 +53,7 @@ def test_making_a_handle_asks_nobody(line, spec) -> None:
     method = Cls.from_name("shop", "Model", client=line)(size=2).predict
     assert [function.name, variant.name, method.name] == ["f", "f", "Model.predict"]
     assert not any(handle.is_hydrated for handle in (function, variant, method))
-    assert line.wire.said == []
+    assert line.wire.received == []
     assert line.refuses == 1_000
 
 
@@ -198,7 +198,7 @@ def test_a_variant_without_a_difference_still_has_a_pool_of_its_own(line, spec) 
 def test_what_a_variant_asks_for_is_checked_before_anybody_is_asked(line) -> None:
     with pytest.raises(InvalidError, match="max_inputs"):
         Function.from_name("shop", "f", client=line).with_concurrency(max_inputs=0)
-    assert line.wire.said == []
+    assert line.wire.received == []
 
 
 def test_only_so_many_variants_are_remembered(line, spec) -> None:
@@ -258,7 +258,9 @@ def test_numbers_and_settings_are_those_of_the_function_that_was_found(line, spe
     line.wire.answers[GetStats] = lambda asked: Stats(asked.request, 1, 2, 3, 4)
     stats = function.get_current_stats()
     assert (stats.backlog, stats.num_total_runners, stats.num_running_inputs, stats.input_headroom) == (1, 2, 3, 4)
-    assert {asked.function_id for asked in line.wire.said if isinstance(asked, UpdateAutoscaler | GetStats)} == {"fu-f"}
+    assert {asked.function_id for asked in line.wire.received if isinstance(asked, UpdateAutoscaler | GetStats)} == {
+        "fu-f"
+    }
 
 
 def test_a_function_of_this_program_is_not_looked_up() -> None:

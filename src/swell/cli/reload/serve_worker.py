@@ -79,7 +79,7 @@ def _open(options: argparse.Namespace, relay: Relay, stack: ExitStack) -> App | 
         app.set_description(_plain_name(meant))
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "installed as editable")  # those are watched by nobody, as ever
-            laid_out = lay_out(app, options.copy_dir)
+            laid_out = lay_out(app.describe(), options.copy_dir)
         stack.enter_context(enable_output(relay))
         stack.enter_context(run_app(app, name=options.name, laid_out=laid_out))
     except BaseException as error:

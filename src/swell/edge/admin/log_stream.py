@@ -124,11 +124,11 @@ class LogStream:
 
     async def _read(self) -> str:
         """Keep what comes until no more can; return why not, "" if all was written."""
-        box = self._link.open(self._question.request)
+        mailbox = self._link.open(self._question.request)
         try:
             self._link.send(self._question)
             while True:
-                message, payload = await self._link.receive(box)
+                message, payload = await self._link.receive(mailbox)
                 match message:
                     case LogEntry():
                         self._keep(message, payload)

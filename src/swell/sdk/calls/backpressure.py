@@ -12,13 +12,13 @@ import warnings
 from swell.errors import Error, ServerWarning
 from swell.escaping import many_lines
 
-__all__ = ["Allowance"]
+__all__ = ["Backpressure"]
 
 PAUSE_MIN_S, PAUSE_FIRST_S, PAUSE_MAX_S = 0.005, 0.1, 15.0
 WARN_EVERY = 8  #: refusals between two warnings
 
 
-class Allowance:
+class Backpressure:
     """The bound that refusals put on one call.
 
     Attributes:
@@ -31,7 +31,7 @@ class Allowance:
         self._name = name
         self._limit: int | None = None
         self._refusals = 0
-        self._in_vain = 0  #: refusals in a row between which nothing was accepted
+        self._fruitless = 0  #: refusals in a row between which nothing was accepted
         self._refused_from = -1
 
     def room(self, on_their_way: int, window: int) -> int:
@@ -49,12 +49,12 @@ class Allowance:
 
     def refused(self, first: int, accepted: int, error: Error, retry_after_s: float) -> None:
         """Note that inputs from index `first` on were refused, while `accepted` ones are on their way."""
-        self._in_vain = self._in_vain + 1 if first <= self._refused_from else 0
+        self._fruitless = self._fruitless + 1 if first <= self._refused_from else 0
         self._refused_from = first
         self._limit = accepted
         pause = max(PAUSE_MIN_S, min(PAUSE_FIRST_S, retry_after_s))
-        pause = min(PAUSE_MAX_S, pause * 2 ** min(self._in_vain, 12))
-        self.retry_at = time.monotonic() + max(pause, retry_after_s if self._in_vain else 0.0)
+        pause = min(PAUSE_MAX_S, pause * 2 ** min(self._fruitless, 12))
+        self.retry_at = time.monotonic() + max(pause, retry_after_s if self._fruitless else 0.0)
         self._refusals += 1
         if self._refusals % WARN_EVERY == 0:
             text = f"{self._name}: progress is limited, {self._refusals} times so far: {error}"

@@ -14,7 +14,7 @@ from swell.sdk.connection.blocking import running_loop
 if TYPE_CHECKING:
     import asyncio
 
-    from swell.sdk.connection.link import Box
+    from swell.sdk.connection.link import Mailbox
 
 __all__ = ["NOT_YET", "Arguments", "AsyncInputs", "Inputs", "Source", "starred", "zipped"]
 
@@ -126,11 +126,11 @@ class AsyncInputs:
 
     AHEAD = 64  #: inputs produced before the map has asked for them
 
-    def __init__(self, source: AsyncIterator[Arguments], wake: Callable[[Box], None], box: Box) -> None:
+    def __init__(self, source: AsyncIterator[Arguments], wake: Callable[[Mailbox], None], mailbox: Mailbox) -> None:
         import asyncio
 
         self._ready: asyncio.Queue[Arguments] = asyncio.Queue(self.AHEAD)
-        self._wake = lambda: wake(box)
+        self._wake = lambda: wake(mailbox)
         self._feeder = asyncio.ensure_future(self._feed(source))
 
     async def _feed(self, source: AsyncIterator[Arguments]) -> None:

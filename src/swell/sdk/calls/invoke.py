@@ -12,9 +12,9 @@ from swell.errors import ExecutionError, from_wire
 from swell.model import CallKind, OutputStatus
 from swell.sdk.calls.inputs import Arguments, Source
 from swell.sdk.calls.outcome import Failure, outcomes
-from swell.sdk.calls.target import Target
-from swell.sdk.calls.tracing import present_trace
-from swell.sdk.calls.upload import Feed, open_inputs
+from swell.sdk.calls.target import CallTarget
+from swell.sdk.calls.tracing import current_trace
+from swell.sdk.calls.upload import Upload, open_inputs
 from swell.sdk.connection.client import mint_id
 from swell.sdk.connection.link import Link
 from swell.wire import blobs
@@ -31,7 +31,7 @@ SPAWN_AHEAD = 8_192  #: inputs sent before the server has accepted earlier ones
 
 def _open(
     link: Link,
-    target: Target,
+    target: CallTarget,
     kind: CallKind,
     args: Arguments,
     kwargs: dict[str, Any],
@@ -58,22 +58,22 @@ def _open(
         [0] if is_blob else [],
         target.parent(),
         resent,
-        present_trace(),
+        current_trace(),
     )
     link.send(message, data)
 
 
-async def remote(link: Link, target: Target, args: Arguments, kwargs: dict[str, Any]) -> Any:
+async def remote(link: Link, target: CallTarget, args: Arguments, kwargs: dict[str, Any]) -> Any:
     """Run one input and return its result, or raise what it raised."""
     call_id = mint_id("fc-")
-    box = link.open(call_id)
+    mailbox = link.open(call_id)
     finished = False
     try:
         _open(link, target, CallKind.REMOTE, args, kwargs, call_id)
-        message, payload = await link.receive(box)
+        message, payload = await link.receive(mailbox)
         finished = True
     finally:
-        link.close(box)
+        link.close(mailbox)
         if not finished:
             link.abandon(call_id)
     if isinstance(message, Outputs):
@@ -85,17 +85,17 @@ async def remote(link: Link, target: Target, args: Arguments, kwargs: dict[str, 
 
 
 async def remote_items(
-    link: Link, target: Target, args: Arguments, kwargs: dict[str, Any]
+    link: Link, target: CallTarget, args: Arguments, kwargs: dict[str, Any]
 ) -> AsyncGenerator[list[Any], None]:
     """Run one input of a generator function; yield its items in lists, as they come."""
     call_id = mint_id("fc-")
-    box = link.open(call_id)
+    mailbox = link.open(call_id)
     taken = acknowledged = unacknowledged_bytes = 0
     finished = False
     try:
         _open(link, target, CallKind.REMOTE, args, kwargs, call_id)
         while True:
-            message, payload = await link.receive(box)
+            message, payload = await link.receive(mailbox)
             if isinstance(message, Items):
                 items = _items(message, payload)
                 yield items
@@ -115,7 +115,7 @@ async def remote_items(
                 raise value.exception
             raise ExecutionError(f"{target.name} was called as a generator but returned {type(value).__name__}")
     finally:
-        link.close(box)
+        link.close(mailbox)
         if not finished:
             link.abandon(call_id)
 
@@ -130,49 +130,49 @@ def _items(message: Items, payload: bytes) -> list[Any]:
 
 
 async def spawn(
-    link: Link, target: Target, args: Arguments, kwargs: dict[str, Any], call_id: str, *, resent: bool
+    link: Link, target: CallTarget, args: Arguments, kwargs: dict[str, Any], call_id: str, *, resent: bool
 ) -> None:
     """Leave one input with the server; returns once it is accepted. `resent`: the server may know the call already."""
-    box = link.open(call_id)
+    mailbox = link.open(call_id)
     try:
         _open(link, target, CallKind.SPAWN, args, kwargs, call_id, resent=resent)
-        message, _ = await link.receive(box)
+        message, _ = await link.receive(mailbox)
     finally:
-        link.close(box)
+        link.close(mailbox)
     if not isinstance(message, Accepted):
         raise _refusal(message)
 
 
-async def spawn_many(link: Link, target: Target, source: Source, kwargs: dict[str, Any]) -> tuple[str, int]:
+async def spawn_many(link: Link, target: CallTarget, source: Source, kwargs: dict[str, Any]) -> tuple[str, int]:
     """Leave many inputs with the server as one call; return its id and their number once all are accepted."""
     call_id = mint_id("fc-")
-    box = link.open(call_id)
-    inputs = open_inputs(link, box, source)
-    feed = Feed(link, target, CallKind.SPAWN, inputs, kwargs, call_id)
+    mailbox = link.open(call_id)
+    inputs = open_inputs(link, mailbox, source)
+    upload = Upload(link, target, CallKind.SPAWN, inputs, kwargs, call_id)
     accepted = 0
     try:
-        while not (feed.exhausted and feed.complete and accepted == feed.sent):
-            while feed.push(SPAWN_AHEAD, accepted):
+        while not (upload.exhausted and upload.complete and accepted == upload.sent):
+            while upload.push(SPAWN_AHEAD, accepted):
                 link.poll()
-                if box.messages:
+                if mailbox.messages:
                     break
-            feed.seal()
-            if feed.exhausted and feed.complete and accepted == feed.sent:
+            upload.seal()
+            if upload.exhausted and upload.complete and accepted == upload.sent:
                 break
-            await link.changed(box, feed.retry_at)
-            while box.messages:
-                message, _ = box.messages.popleft()
+            await link.changed(mailbox, upload.retry_at)
+            while mailbox.messages:
+                message, _ = mailbox.messages.popleft()
                 if isinstance(message, Refused):
-                    feed.refused(message, accepted)
+                    upload.refused(message, accepted)
                 elif isinstance(message, Accepted):
                     accepted = max(accepted, message.upto)
-                    feed.confirm(accepted)
+                    upload.confirm(accepted)
     except BaseException:
         link.abandon(call_id)
         raise
     finally:
         inputs.close()
-        link.close(box)
+        link.close(mailbox)
     return call_id, accepted
 
 

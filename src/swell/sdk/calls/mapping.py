@@ -1,4 +1,4 @@
-"""The map family: many inputs as one call, fed in spans (see `feed`) and consumed as results arrive.
+"""The map family: many inputs as one call, fed in spans (see `upload`) and consumed as results arrive.
 
 One coroutine serves blocking and asynchronous callers alike. At most `map_outstanding_max` inputs are sent and not yet
 finished, so neither inputs nor results pile up; what the server refuses is offered again later. This module must not
@@ -13,10 +13,10 @@ from typing import Any
 from swell.model import CallKind
 from swell.sdk.calls.inputs import Source
 from swell.sdk.calls.outcome import Failure, outcomes
-from swell.sdk.calls.target import Target
-from swell.sdk.calls.upload import Feed, open_inputs
+from swell.sdk.calls.target import CallTarget
+from swell.sdk.calls.upload import Upload, open_inputs
 from swell.sdk.connection.client import mint_id
-from swell.sdk.connection.link import Box, Link
+from swell.sdk.connection.link import Link, Mailbox
 from swell.sdk.connection.output import current_output
 from swell.wire.messages import Outputs, Refused
 
@@ -25,7 +25,7 @@ __all__ = ["map_chunks"]
 
 async def map_chunks(
     link: Link,
-    target: Target,
+    target: CallTarget,
     source: Source,
     *,
     kwargs: dict[str, Any],
@@ -34,56 +34,60 @@ async def map_chunks(
 ) -> AsyncGenerator[list[Any], None]:
     """Run a map; yield lists of results as they become available."""
     call_id = mint_id("fc-")
-    box = link.open(call_id)
-    inputs = open_inputs(link, box, source)
-    feed = Feed(link, target, CallKind.MAP, inputs, kwargs, call_id)
+    mailbox = link.open(call_id)
+    inputs = open_inputs(link, mailbox, source)
+    upload = Upload(link, target, CallKind.MAP, inputs, kwargs, call_id)
     results = _Ordered() if order_outputs else _Unordered()
     window = link.welcome.map_outstanding_max
     output = current_output()
     if output is not None:
-        output.map_started(feed.call_id, target.name)
+        output.map_started(upload.call_id, target.name)
     filling = True
     try:
         while True:
             # Once the window is full, let it empty a little: else inputs would leave one by one, as results come.
             released = results.released(window)
-            filling = filling or feed.sent - released <= window - (window >> 3)
-            while (filling or feed.retry_at) and feed.push(window, released):
-                filling = feed.sent - released < window
+            filling = filling or upload.sent - released <= window - (window >> 3)
+            while (filling or upload.retry_at) and upload.push(window, released):
+                filling = upload.sent - released < window
                 link.poll()
-                if box.messages:
+                if mailbox.messages:
                     break
-            feed.seal()
-            if feed.exhausted and feed.complete and results.done == feed.sent:
+            upload.seal()
+            if upload.exhausted and upload.complete and results.done == upload.sent:
                 return
-            if not box.messages:
-                await link.changed(box, feed.retry_at)
-            failure = _hear(box, feed, results, link.welcome.blob_dir, return_exceptions=return_exceptions)
+            if not mailbox.messages:
+                await link.changed(mailbox, upload.retry_at)
+            failure = _receive_all(mailbox, upload, results, link.welcome.blob_dir, return_exceptions=return_exceptions)
             if output is not None:
-                output.map_advanced(feed.call_id, results.done, feed.sent, feed.sent if feed.exhausted else None)
+                output.map_advanced(
+                    upload.call_id, results.done, upload.sent, upload.sent if upload.exhausted else None
+                )
             if ready := results.take():
                 yield ready
             if failure is not None:
                 raise failure
     finally:
         inputs.close()
-        link.close(box)
-        if (feed.sent and not feed.complete) or results.done < feed.sent:
-            link.abandon(feed.call_id)
+        link.close(mailbox)
+        if (upload.sent and not upload.complete) or results.done < upload.sent:
+            link.abandon(upload.call_id)
         if output is not None:
-            output.map_ended(feed.call_id)
+            output.map_ended(upload.call_id)
 
 
-def _hear(box: Box, feed: Feed, results: _Ordered, blob_dir: str, *, return_exceptions: bool) -> BaseException | None:
+def _receive_all(
+    mailbox: Mailbox, upload: Upload, results: _Ordered, blob_dir: str, *, return_exceptions: bool
+) -> BaseException | None:
     """Take in what has arrived; return the exception to raise, if one of the results is to be raised."""
-    while box.messages:
-        message, payload = box.messages.popleft()
+    while mailbox.messages:
+        message, payload = mailbox.messages.popleft()
         if isinstance(message, Refused):
-            feed.refused(message, results.done)
+            upload.refused(message, results.done)
         elif isinstance(message, Outputs):
             values = outcomes(message, payload, blob_dir, keep_blobs=False)
             results.done += len(values)
-            feed.confirm(max(first for first, _ in message.parts))
+            upload.confirm(max(first for first, _ in message.parts))
             failure = results.add(message.parts, values, return_exceptions=return_exceptions)
             if failure is not None:
                 return failure

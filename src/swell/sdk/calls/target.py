@@ -6,10 +6,10 @@ from msgspec import Struct
 
 from swell.wire.context import current_input_id
 
-__all__ = ["Target"]
+__all__ = ["CallTarget"]
 
 
-class Target(Struct, frozen=True):
+class CallTarget(Struct, frozen=True):
     """A function of the server, or one method of a class."""
 
     function_id: str

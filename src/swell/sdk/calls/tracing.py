@@ -9,14 +9,14 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-__all__ = ["present_trace"]
+__all__ = ["current_trace"]
 
 _API: Final = "opentelemetry.trace"
 _BYTES_MAX: Final = 4 << 10  #: of a trace that travels
 _DISPENSABLE: Final = ("baggage", "tracestate")  #: what stays behind, in this order, where it is larger
 
 
-def present_trace() -> dict[str, str]:
+def current_trace() -> dict[str, str]:
     """Return the present trace context as headers; none if there is none."""
     if _API not in sys.modules:
         return {}

@@ -12,16 +12,16 @@ from typing import Any
 
 from swell.errors import from_wire
 from swell.model import CallKind
-from swell.sdk.calls.backpressure import Allowance
+from swell.sdk.calls.backpressure import Backpressure
 from swell.sdk.calls.inputs import NOT_YET, AsyncInputs, Inputs, Source
-from swell.sdk.calls.target import Target
-from swell.sdk.calls.tracing import present_trace
-from swell.sdk.connection.link import BlockingLink, Box, Link
+from swell.sdk.calls.target import CallTarget
+from swell.sdk.calls.tracing import current_trace
+from swell.sdk.connection.link import BlockingLink, Link, Mailbox
 from swell.wire import blobs
 from swell.wire.blob_names import input_name
 from swell.wire.messages import Message, OpenCall, PutInputs, Refused
 
-__all__ = ["Feed", "open_inputs"]
+__all__ = ["Upload", "open_inputs"]
 
 SPAN_MAX = 256  #: inputs in one message
 SPAN_BYTES_MAX = 1 << 20
@@ -64,13 +64,13 @@ class _Span:
         return part
 
 
-class Feed:
+class Upload:
     """The sending half of a call of many inputs: pulls, pickles, sends in spans, and offers again what was refused."""
 
     def __init__(
         self,
         link: Link,
-        target: Target,
+        target: CallTarget,
         kind: CallKind,
         inputs: Inputs | AsyncInputs,
         kwargs: dict[str, Any],
@@ -88,9 +88,9 @@ class Feed:
         self._sealed = False
         self._unconfirmed: deque[_Span] = deque()
         self._refused: deque[_Span] = deque()
-        self._allowance = Allowance(target.name)
+        self._backpressure = Backpressure(target.name)
         self._since_opening = 0  #: messages sent after the one that opened the call
-        self._unheard = (
+        self._late_refusals = (
             0  #: of those, how many the server will answer with not knowing the call, as it refused to open it
         )
         # An input must not wait long for the next to be made: spans grow while inputs are quick.
@@ -99,7 +99,7 @@ class Feed:
     @property
     def retry_at(self) -> float | None:
         """When more may be sent than now, as a time of `time.monotonic()`."""
-        return self._allowance.retry_at
+        return self._backpressure.retry_at
 
     @property
     def held_back(self) -> int:
@@ -118,7 +118,7 @@ class Feed:
             window: how many may be sent and not finished.
             finished: how many are.
         """
-        room = self._allowance.room(self.sent - self.held_back - finished, window)
+        room = self._backpressure.room(self.sent - self.held_back - finished, window)
         if room <= 0:
             return False
         if self._refused:
@@ -148,9 +148,9 @@ class Feed:
         """Inputs from some index on were not accepted: keep them for later, or raise if that cannot help."""
         error = from_wire(message.code, message.text, message.fields)
         if message.retry_after_s is None:
-            if not self._unheard:
+            if not self._late_refusals:
                 raise error
-            self._unheard -= 1
+            self._late_refusals -= 1
             return
         again = [span.after(message.first) for span in self._unconfirmed if span.last > message.first]
         self._unconfirmed = deque(span for span in self._unconfirmed if span.last <= message.first)
@@ -158,9 +158,9 @@ class Feed:
         self._sealed = False
         if not message.first:
             self._opened = False
-            self._unheard = self._since_opening
+            self._late_refusals = self._since_opening
         accepted = self.sent - self.held_back - finished
-        self._allowance.refused(message.first, accepted, error, message.retry_after_s)
+        self._backpressure.refused(message.first, accepted, error, message.retry_after_s)
 
     def _offer_again(self, room: int) -> None:
         while self._refused and room > 0:
@@ -233,7 +233,7 @@ class Feed:
                 sealed,
                 span.blobs,
                 parent,
-                trace=present_trace(),
+                trace=current_trace(),
             )
             self._opened = True
             self._since_opening = 0
@@ -243,8 +243,8 @@ class Feed:
         self._link.send(message, span.payload)
 
 
-def open_inputs(link: Link, box: Box, source: Source) -> Inputs | AsyncInputs:
-    """Return the inputs in the form that suits the link; they wake `box` when one becomes ready."""
+def open_inputs(link: Link, mailbox: Mailbox, source: Source) -> Inputs | AsyncInputs:
+    """Return the inputs in the form that suits the link; they wake `mailbox` when one becomes ready."""
     if isinstance(source, AsyncIterator) and not isinstance(link, BlockingLink):
-        return AsyncInputs(source, link.wake, box)
+        return AsyncInputs(source, link.wake, mailbox)
     return Inputs(source)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -24,7 +24,15 @@ if TYPE_CHECKING:
 
     from swell.sdk.connection.loop_link import LoopLink
 
-__all__ = ["PRIVATE", "Client", "client_from_settings", "lasting_address", "lasting_client", "mint_id"]
+__all__ = [
+    "PRIVATE",
+    "Client",
+    "client_from_settings",
+    "client_or_lasting",
+    "lasting_address",
+    "lasting_client",
+    "mint_id",
+]
 
 PRIVATE: Final = "private"  #: as the setting `server`: every run starts a server of its own
 IDLE_LINKS_MAX: Final = 4  #: links a thread keeps for its next iterations and calls
@@ -164,6 +172,11 @@ def lasting_client() -> Client:
         ConnectionError: it does not run.
     """
     return _found(os.getpid(), *(os.environ.get(name) for name in _LEADING))
+
+
+def client_or_lasting(client: Client | None) -> Callable[[], Client]:
+    """Return what finds the client that a user named, or else that of the server that stays."""
+    return lasting_client if client is None else lambda: client
 
 
 @lru_cache(maxsize=1)

@@ -17,36 +17,38 @@ import time
 import weakref
 from abc import ABC, abstractmethod
 from collections import deque
-from typing import ClassVar
+from collections.abc import Callable
+from typing import ClassVar, TypeVar
 
 from swell.errors import ConnectionError, Error, from_wire
 from swell.private_files import connect_socket
 from swell.wire import codec
 from swell.wire.messages import PROTOCOL, Accepted, CancelCall, Failed, Hello, Items, Message, Outputs, Refused, Welcome
 
-__all__ = ["ANNOUNCED", "BlockingLink", "Box", "Link", "Said"]
+__all__ = ["UNSOLICITED", "BlockingLink", "Link", "Mailbox", "Received"]
 
 _TIMEVAL = struct.Struct("@ll")  #: the kernel's struct timeval: seconds, microseconds
 
-Said = tuple[Message, bytes]
+Received = tuple[Message, bytes]
 Key = str | int
+A = TypeVar("A", bound=Message)
 
-ANNOUNCED = ""  #: key of what the server says unasked: its Welcome, and what concerns a whole app
+UNSOLICITED = ""  #: key of what the server says unasked: its Welcome, and what concerns a whole app
 _BY_CALL = (Outputs, Items, Accepted, Refused)
 _CHUNK = 256 << 10
 #: How long Python may be kept from handling a signal. One that comes just before a thread begins to wait in the kernel
 #: does not end that wait, nor does one that another thread gets: Ctrl-C would not be heard until the server speaks.
-_HEED_S = 0.5
+SIGNAL_CHECK_S = 0.5
 
 
-class Box:
+class Mailbox:
     """Where messages for one call or request wait to be taken. Registered with a link from `open` to `close`."""
 
     __slots__ = ("keys", "messages")
 
     def __init__(self) -> None:
         self.keys: list[Key] = []
-        self.messages: deque[Said] = deque()
+        self.messages: deque[Received] = deque()
 
 
 class Link(ABC):
@@ -56,51 +58,62 @@ class Link(ABC):
 
     def __init__(self, frame_max: int) -> None:
         self._decoder = codec.for_client(frame_max)
-        self._boxes: dict[Key, list[Box]] = {}
+        self._mailboxes: dict[Key, list[Mailbox]] = {}
         self.broken: Error | None = None  #: why this link is of no more use
         self.welcome = Welcome("", 0, 0)  #: what the server said when it let us in
-        self.announcements = self.open(ANNOUNCED)
+        self.unsolicited = self.open(UNSOLICITED)
 
     def next_request(self) -> int:
         """Return a number for a request, unique in this process."""
         return next(self._requests)
 
-    def open(self, *keys: Key) -> Box:
+    def open(self, *keys: Key) -> Mailbox:
         """Start collecting what concerns these call ids or request numbers."""
-        box = Box()
+        mailbox = Mailbox()
         for key in keys:
-            self.add_key(box, key)
-        return box
+            self.add_key(mailbox, key)
+        return mailbox
 
-    def add_key(self, box: Box, key: Key) -> None:
+    def add_key(self, mailbox: Mailbox, key: Key) -> None:
         """Collect one thing more in a box."""
-        box.keys.append(key)
-        self._boxes.setdefault(key, []).append(box)
+        mailbox.keys.append(key)
+        self._mailboxes.setdefault(key, []).append(mailbox)
 
-    def close(self, box: Box) -> None:
+    def close(self, mailbox: Mailbox) -> None:
         """Stop collecting; what still arrives for the box is dropped."""
-        for key in box.keys:
-            boxes = self._boxes.get(key, [])
-            if box in boxes:
-                boxes.remove(box)
-            if not boxes:
-                self._boxes.pop(key, None)
+        for key in mailbox.keys:
+            mailboxes = self._mailboxes.get(key, [])
+            if mailbox in mailboxes:
+                mailboxes.remove(mailbox)
+            if not mailboxes:
+                self._mailboxes.pop(key, None)
 
-    async def request(self, number: int, message: Message, payload: bytes = b"") -> Said:
+    async def request(self, number: int, message: Message, payload: bytes = b"") -> Received:
         """Send a request and return its answer.
 
         Raises:
             Error: the server refused; the exception is the one it named.
         """
-        box = self.open(number)
+        mailbox = self.open(number)
         try:
             self.send(message, payload)
-            said = await self.receive(box)
+            received = await self.receive(mailbox)
         finally:
-            self.close(box)
-        if isinstance(said[0], Failed):
-            raise from_wire(said[0].code, said[0].text, said[0].fields)
-        return said
+            self.close(mailbox)
+        if isinstance(received[0], Failed):
+            raise from_wire(received[0].code, received[0].text, received[0].fields)
+        return received
+
+    async def ask(self, kind: type[A], make: Callable[[int], Message], payload: bytes = b"") -> A:
+        """Send the request that `make` builds with its number; return its answer, which is of type `kind`.
+
+        Raises:
+            Error: the server refused; the exception is the one it named.
+        """
+        number = self.next_request()
+        answer, _ = await self.request(number, make(number), payload)
+        assert isinstance(answer, kind)
+        return answer
 
     def abandon(self, call_id: str) -> None:
         """Cancel a call whose results nobody wants any more, if the server is still there to hear it."""
@@ -108,21 +121,21 @@ class Link(ABC):
             with contextlib.suppress(Error):  # it has gone this moment, and the call with it
                 self.send(CancelCall(call_id))
 
-    async def changed(self, box: Box, until: float | None = None) -> None:
+    async def changed(self, mailbox: Mailbox, until: float | None = None) -> None:
         """Return when there is a message in the box, or after `wake`, or at a time of `time.monotonic()`."""
         try:
-            said = await self.receive(box, until)
+            received = await self.receive(mailbox, until)
         except TimeoutError:
             return
-        box.messages.appendleft(said)
+        mailbox.messages.appendleft(received)
 
     @abstractmethod
-    def wake(self, box: Box) -> None:
+    def wake(self, mailbox: Mailbox) -> None:
         """Make `changed` return, for a caller that waits for something else as well."""
 
     async def _greet(self, token: str) -> None:
         self.send(Hello("client", PROTOCOL, "", token))
-        welcome, _ = await self.receive(self.announcements)
+        welcome, _ = await self.receive(self.unsolicited)
         assert isinstance(welcome, Welcome)
         self.welcome = welcome
 
@@ -131,7 +144,7 @@ class Link(ABC):
         """Send a message. Raises ConnectionError if the server is gone."""
 
     @abstractmethod
-    async def receive(self, box: Box, until: float | None = None) -> Said:
+    async def receive(self, mailbox: Mailbox, until: float | None = None) -> Received:
         """Return the next message in a box, waiting for it until a time of `time.monotonic()`.
 
         Raises:
@@ -143,22 +156,22 @@ class Link(ABC):
     def poll(self) -> None:
         """Sort what has arrived into boxes, without waiting."""
 
-    def _sort(self, data: bytes) -> list[Box]:
+    def _sort(self, data: bytes) -> list[Mailbox]:
         """Put what arrived into boxes; return those that got something."""
-        served: list[Box] = []
+        served: list[Mailbox] = []
         try:
             frames = self._decoder.feed(data)
         except codec.FrameError as error:
             raise self._break(f"the server sent something that is not understood here: {error}") from None
-        for said in frames:
-            message = said[0]
-            key = message.call_id if isinstance(message, _BY_CALL) else getattr(message, "request", ANNOUNCED)
+        for received in frames:
+            message = received[0]
+            key = message.call_id if isinstance(message, _BY_CALL) else getattr(message, "request", UNSOLICITED)
             if key == 0 and isinstance(message, Failed):  # not an answer: the server closes this connection
                 self.broken = from_wire(message.code, message.text, message.fields)
                 raise self.broken
-            for box in self._boxes.get(key, ()):
-                box.messages.append(said)
-                served.append(box)
+            for mailbox in self._mailboxes.get(key, ()):
+                mailbox.messages.append(received)
+                served.append(mailbox)
         return served
 
     def _break(self, why: str) -> Error:
@@ -174,7 +187,9 @@ class BlockingLink(Link):
         super().__init__(frame_max)
         self._lock = threading.Lock()
         self._socket = connect(address)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(0, int(_HEED_S * 1_000_000)))
+        self._socket.setsockopt(
+            socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(0, int(SIGNAL_CHECK_S * 1_000_000))
+        )
         weakref.finalize(self, self._socket.close)  # its thread has ended
         self._thread = threading.get_ident()  #: the one that reads; no other may
         self._poll = select.poll()
@@ -215,27 +230,27 @@ class BlockingLink(Link):
             except BlockingIOError:
                 may_read = threading.get_ident() == self._thread
                 self._writable.modify(self._socket, select.POLLOUT | (select.POLLIN if may_read else 0))
-                for _, events in self._writable.poll(_HEED_S * 1_000):
+                for _, events in self._writable.poll(SIGNAL_CHECK_S * 1_000):
                     if may_read and events & ~select.POLLOUT:  # POLLHUP comes unasked, and `send` tells of it
                         self._read()
 
-    async def receive(self, box: Box, until: float | None = None) -> Said:
+    async def receive(self, mailbox: Mailbox, until: float | None = None) -> Received:
         """Return the next message in a box; blocks the thread."""
         self._thread = threading.get_ident()
-        while not box.messages:
+        while not mailbox.messages:
             if self.broken is not None:
                 raise self.broken
             if until is not None and not self._wait(until):
                 raise TimeoutError
             self._read()
-        return box.messages.popleft()
+        return mailbox.messages.popleft()
 
     def poll(self) -> None:
         """Sort what has arrived into boxes, without waiting."""
         while self.broken is None and self._poll.poll(0):
             self._read()
 
-    def wake(self, box: Box) -> None:
+    def wake(self, mailbox: Mailbox) -> None:
         """Nobody can be waiting: the thread that would is the one that calls this."""
 
     def shut(self) -> None:
@@ -246,9 +261,9 @@ class BlockingLink(Link):
     def _wait(self, until: float) -> bool:
         while True:
             left = until - time.monotonic()
-            if self._poll.poll(min(max(0.0, left), _HEED_S) * 1_000):
+            if self._poll.poll(min(max(0.0, left), SIGNAL_CHECK_S) * 1_000):
                 return True
-            if left <= _HEED_S:
+            if left <= SIGNAL_CHECK_S:
                 return False
 
     def _read(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from typing import cast
 
 from swell.errors import Error
-from swell.sdk.connection.link import Box, Link, Said, connect, how_it_broke
+from swell.sdk.connection.link import Link, Mailbox, Received, connect, how_it_broke
 from swell.wire import codec
 from swell.wire.messages import Message
 
@@ -21,7 +21,7 @@ class LoopLink(Link, asyncio.Protocol):
     def __init__(self, frame_max: int) -> None:
         super().__init__(frame_max)
         self._transport: asyncio.Transport | None = None
-        self._waiting: dict[Box, asyncio.Future[None]] = {}
+        self._waiting: dict[Mailbox, asyncio.Future[None]] = {}
         self._end_of_loop = self._shut_with_loop()
 
     @classmethod
@@ -52,25 +52,25 @@ class LoopLink(Link, asyncio.Protocol):
             raise self._break("the server is gone")
         self._transport.write(codec.encode(message, payload))
 
-    async def receive(self, box: Box, until: float | None = None) -> Said:
+    async def receive(self, mailbox: Mailbox, until: float | None = None) -> Received:
         """Return the next message in a box."""
-        while not box.messages:
+        while not mailbox.messages:
             if self.broken is not None:
                 raise self.broken
-            await self._wait(box, until)
-        return box.messages.popleft()
+            await self._wait(mailbox, until)
+        return mailbox.messages.popleft()
 
-    def wake(self, box: Box) -> None:
+    def wake(self, mailbox: Mailbox) -> None:
         """Make `receive` look again, for a caller that waits for something else as well."""
-        future = self._waiting.get(box)
+        future = self._waiting.get(mailbox)
         if future is not None and not future.done():
             future.set_result(None)
 
-    async def changed(self, box: Box, until: float | None = None) -> None:
+    async def changed(self, mailbox: Mailbox, until: float | None = None) -> None:
         """Return when a message is in the box, or after `wake`, or at a time of `time.monotonic()`."""
-        if not box.messages and self.broken is None:
+        if not mailbox.messages and self.broken is None:
             try:
-                await self._wait(box, until)
+                await self._wait(mailbox, until)
             except TimeoutError:
                 return
 
@@ -106,12 +106,12 @@ class LoopLink(Link, asyncio.Protocol):
 
     # ------------------------------------------------------------ inside
 
-    def _wake(self, boxes: list[Box]) -> None:
-        for box in boxes:
-            self.wake(box)
+    def _wake(self, mailboxes: list[Mailbox]) -> None:
+        for mailbox in mailboxes:
+            self.wake(mailbox)
 
-    async def _wait(self, box: Box, until: float | None) -> None:
-        future = self._waiting[box] = asyncio.get_running_loop().create_future()
+    async def _wait(self, mailbox: Mailbox, until: float | None) -> None:
+        future = self._waiting[mailbox] = asyncio.get_running_loop().create_future()
         try:
             if until is None:
                 await future
@@ -119,4 +119,4 @@ class LoopLink(Link, asyncio.Protocol):
                 async with asyncio.timeout(max(0.0, until - time.monotonic())):
                     await future
         finally:
-            del self._waiting[box]
+            del self._waiting[mailbox]

@@ -18,7 +18,7 @@ __all__ = ["show_notices"]
 
 def show_notices(link: Link) -> None:
     """Show the notices that came before the answer just received."""
-    output, messages = current_output(), link.announcements.messages
+    output, messages = current_output(), link.unsolicited.messages
     while messages:
         message, _ = messages.popleft()
         if not isinstance(message, Notice):

@@ -16,7 +16,7 @@ from swell.sdk.connection.client import Client, mint_id
 from swell.sdk.connection.link import Link
 from swell.sdk.connection.sync_async import check_loop
 
-__all__ = ["Effort", "Persistent"]
+__all__ = ["RetryState", "Retrying"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -24,7 +24,7 @@ R = TypeVar("R")
 PAUSES_S: Final = (0.05, 0.1, 0.2, 0.4, 0.8, *(1.0,) * 8)  #: ten seconds: more than a restart takes
 
 
-class Effort:
+class RetryState:
     """One thing that is done, perhaps in several attempts."""
 
     __slots__ = ("attempts", "began", "call_id")
@@ -47,18 +47,18 @@ class Effort:
         return PAUSES_S[self.attempts - 1]
 
 
-class Persistent(Generic[P, R]):
-    """As `Dual`, for an implementation that gets an `Effort` after its link, and may be called again."""
+class Retrying(Generic[P, R]):
+    """As `SyncAsync`, for an implementation that gets an `RetryState` after its link, and may be called again."""
 
     __slots__ = ("_client", "_implementation", "_name")
 
     def __init__(
         self,
-        implementation: Callable[Concatenate[Link, Effort, P], Coroutine[Any, Any, R]],
+        implementation: Callable[Concatenate[Link, RetryState, P], Coroutine[Any, Any, R]],
         client: Callable[[], Client],
         name: str,
     ) -> None:
-        """Bind; the arguments are those of `Dual`."""
+        """Bind; the arguments are those of `SyncAsync`."""
         self._implementation = implementation
         self._client = client
         self._name = name
@@ -67,12 +67,12 @@ class Persistent(Generic[P, R]):
         """Do it and wait for the result."""
         if running_loop():
             check_loop(self._name, refuse=False)
-        client, effort = self._client(), Effort()
+        client, retry = self._client(), RetryState()
         while True:
             try:
-                return run_blocking(self._implementation(client.blocking_link(), effort, *args, **kwargs))
+                return run_blocking(self._implementation(client.blocking_link(), retry, *args, **kwargs))
             except ConnectionError:
-                pause_s = effort.pause_s(client)
+                pause_s = retry.pause_s(client)
                 if pause_s is None:
                     raise
             time.sleep(pause_s)
@@ -81,12 +81,12 @@ class Persistent(Generic[P, R]):
         """Do it without blocking the event loop."""
         import asyncio
 
-        client, effort = self._client(), Effort()
+        client, retry = self._client(), RetryState()
         while True:
             try:
-                return await self._implementation(await client.loop_link(), effort, *args, **kwargs)
+                return await self._implementation(await client.loop_link(), retry, *args, **kwargs)
             except ConnectionError:
-                pause_s = effort.pause_s(client)
+                pause_s = retry.pause_s(client)
                 if pause_s is None:
                     raise
             await asyncio.sleep(pause_s)

@@ -16,13 +16,13 @@ from swell.sdk.connection.blocking import run_blocking, run_chunks, running_loop
 from swell.sdk.connection.client import Client
 from swell.sdk.connection.link import Link
 
-__all__ = ["Dual", "DualIterator", "check_loop", "iterate"]
+__all__ = ["Prepared", "SyncAsync", "SyncAsyncIterator", "check_loop", "iterate"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Dual(Generic[P, R]):
+class SyncAsync(Generic[P, R]):
     """A callable with an `.aio` form. `f(…)` blocks; `await f.aio(…)` does the same on the caller's event loop."""
 
     __slots__ = ("_client", "_implementation", "_name", "_refuse")
@@ -60,8 +60,28 @@ class Dual(Generic[P, R]):
         return await self._implementation(await self._client().loop_link(), *args, **kwargs)
 
 
-class DualIterator(Generic[P, R]):
-    """As `Dual`, for something that yields: `for x in f(…)`, `async for x in f.aio(…)`.
+class Prepared(Generic[P, R]):
+    """A callable with an `.aio` form, made of a function that checks its arguments and returns a SyncAsync without any.
+
+    For methods of which an argument decides how the server is reached.
+    """
+
+    __slots__ = ("_prepare",)
+
+    def __init__(self, prepare: Callable[P, SyncAsync[[], R]]) -> None:
+        self._prepare = prepare
+
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Do it and wait for the result."""
+        return self._prepare(*args, **kwargs)()
+
+    async def aio(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Do it without blocking the event loop."""
+        return await self._prepare(*args, **kwargs).aio()
+
+
+class SyncAsyncIterator(Generic[P, R]):
+    """As `SyncAsync`, for something that yields: `for x in f(…)`, `async for x in f.aio(…)`.
 
     The implementation yields lists; both forms give their items one by one.
     """
@@ -71,7 +91,7 @@ class DualIterator(Generic[P, R]):
     def __init__(
         self, chunks: Callable[..., AsyncGenerator[list[R], None]], client: Callable[[], Client], name: str
     ) -> None:
-        """Bind; the arguments are those of `Dual`."""
+        """Bind; the arguments are those of `SyncAsync`."""
         self._chunks = chunks
         self._client = client
         self._name = name

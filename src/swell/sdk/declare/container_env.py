@@ -17,19 +17,19 @@ from swell.sdk.declare.image import Image
 from swell.sdk.declare.secret import Secret, check_variables
 from swell.sdk.declare.volume import Volume
 
-__all__ = ["Surroundings", "check_surroundings", "surroundings"]
+__all__ = ["ContainerEnv", "check_container_env", "parse_container_env"]
 
 
-class Surroundings(NamedTuple):
+class ContainerEnv(NamedTuple):
     """Image, secrets and volumes: of an App for all its functions, of a function, or of a variant."""
 
     image: Image | None = None
     secrets: tuple[Secret, ...] = ()
     volumes: Mapping[str, Volume] = {}
 
-    def under(self, own: Surroundings) -> Surroundings:
+    def under(self, own: ContainerEnv) -> ContainerEnv:
         """Return what a function has whose App has these: its image, all secrets, its volumes over the App's."""
-        return Surroundings(own.image or self.image, (*self.secrets, *own.secrets), {**self.volumes, **own.volumes})
+        return ContainerEnv(own.image or self.image, (*self.secrets, *own.secrets), {**self.volumes, **own.volumes})
 
     def variables(self) -> dict[str, str]:
         """Return the environment variables to set; later secrets win, and all win over the image."""
@@ -49,9 +49,9 @@ class Surroundings(NamedTuple):
         return {name: fact for name, fact in facts.items() if fact}
 
 
-def surroundings(
+def parse_container_env(
     *, image: object = None, secrets: object = None, volumes: object = None, env: object = None
-) -> Surroundings:
+) -> ContainerEnv:
     """Return what was given, checked; `env` becomes one more secret at the end.
 
     Raises:
@@ -60,7 +60,7 @@ def surroundings(
     if image is not None and not isinstance(image, Image):
         raise InvalidError(f"image must be a swell.Image, not {image!r}")
     extra = (Secret(check_variables(cast("Mapping[str, str | None]", env), "env")),) if env else ()
-    return Surroundings(image, (*_check_secrets(secrets), *extra), _check_volumes(volumes))
+    return ContainerEnv(image, (*_check_secrets(secrets), *extra), _check_volumes(volumes))
 
 
 def _check_secrets(secrets: object) -> tuple[Secret, ...]:
@@ -87,7 +87,7 @@ def _check_volumes(volumes: object) -> dict[str, Volume]:
     return checked
 
 
-def check_surroundings(spec: FunctionSpec) -> None:
+def check_container_env(spec: FunctionSpec) -> None:
     """Refuse what no container could be given; warn of what containers on this machine are not given.
 
     Raises:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from swell.errors import InvalidError
 from swell.model import Batching, ClassSpec, FunctionSpec, MethodSpec, ScheduleSpec, WebSpec
-from swell.sdk.declare.container_env import Surroundings
+from swell.sdk.declare.container_env import ContainerEnv
 from swell.sdk.declare.marks import Marks, check_batchable, marks_of
 from swell.sdk.declare.options import ClassOptions, FunctionOptions, check_names, concurrency, pool_spec
 from swell.sdk.declare.parameters import check_parameters, encode_parameters, has_required, parameters_of
@@ -23,7 +23,7 @@ from swell.sdk.declare.source import is_async, is_generator, is_handle, is_impor
 __all__ = ["class_spec", "function_spec", "marked_methods"]
 
 
-def function_spec(f: Callable[..., Any], options: FunctionOptions, defaults: Surroundings) -> FunctionSpec:
+def function_spec(f: Callable[..., Any], options: FunctionOptions, defaults: ContainerEnv) -> FunctionSpec:
     """Return the spec of a function under `@app.function`.
 
     Raises:
@@ -137,7 +137,7 @@ def _inputs(concurrent: dict[str, Any] | None, batched: dict[str, Any] | None) -
 # ---------------------------------------------------------------- classes
 
 
-def class_spec(cls: type, options: ClassOptions, defaults: Surroundings) -> FunctionSpec:
+def class_spec(cls: type, options: ClassOptions, defaults: ContainerEnv) -> FunctionSpec:
     """Return the spec of a class under `@app.cls`: one pool for all its methods, named `ClassName.*`.
 
     When every parameter has a default, the spec is that of the instance with all defaults, so that this pool is the one

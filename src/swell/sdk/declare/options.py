@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from swell.errors import DeprecationError, InvalidError
 from swell.model import Batching, Concurrency, FunctionSpec, Resources, Source
-from swell.sdk.declare.container_env import Surroundings, check_surroundings, surroundings
+from swell.sdk.declare.container_env import ContainerEnv, check_container_env, parse_container_env
 from swell.sdk.declare.image import Image
 from swell.sdk.declare.marks import check_batching, check_concurrency
 from swell.sdk.declare.resources import CpuOption, GpuOption, MemoryOption, check_limits, merge_resources
@@ -131,19 +131,19 @@ def check_names(options: Mapping[str, object], declared: type, where: str) -> No
         raise TypeError(f"{where} got an unexpected keyword argument {name!r}{hint}")
 
 
-def pool_spec(name: str, source: Source, options: ClassOptions, defaults: Surroundings) -> FunctionSpec:
+def pool_spec(name: str, source: Source, options: ClassOptions, defaults: ContainerEnv) -> FunctionSpec:
     """Return the spec that the options describe, without what depends on the callable itself.
 
     Raises:
         InvalidError: an option has a wrong type or value; says which.
     """
-    own = surroundings(
+    own = parse_container_env(
         image=options.get("image"),
         secrets=options.get("secrets"),
         volumes=options.get("volumes"),
         env=options.get("env"),
     )
-    around = defaults.under(own)
+    env = defaults.under(own)
     timeout_s = seconds("timeout", options.get("timeout", 300))
     startup_timeout = options.get("startup_timeout")
     return FunctionSpec(
@@ -161,9 +161,9 @@ def pool_spec(name: str, source: Source, options: ClassOptions, defaults: Surrou
         resources=merge_resources(Resources(), options.get("cpu"), options.get("memory"), options.get("gpu")),
         single_use=_single_use(options),
         snapshot=bool(options.get("enable_memory_snapshot")),
-        variables=around.variables(),
-        workdir=around.image.working_directory if around.image is not None else "",
-        recorded={**_recorded(options), **around.recorded()},
+        variables=env.variables(),
+        workdir=env.image.working_directory if env.image is not None else "",
+        recorded={**_recorded(options), **env.recorded()},
     )
 
 
@@ -213,19 +213,19 @@ def with_options(spec: FunctionSpec, options: VariantOptions) -> FunctionSpec:
         retry=retry_policy(options.get("retries") or None) or spec.retry,
         timeout_s=seconds("timeout", options.get("timeout") or spec.timeout_s),
         resources=merge_resources(spec.resources, options.get("cpu"), options.get("memory"), options.get("gpu")),
-        **_surroundings_over(spec, options),
+        **_container_env_over(spec, options),
     )
 
 
-def _surroundings_over(spec: FunctionSpec, options: VariantOptions) -> dict[str, Any]:
+def _container_env_over(spec: FunctionSpec, options: VariantOptions) -> dict[str, Any]:
     """Return the changed fields: secrets (env among them) and volumes replace the former ones as a whole, or stay."""
-    around = surroundings(secrets=options.get("secrets"), volumes=options.get("volumes"), env=options.get("env"))
+    env = parse_container_env(secrets=options.get("secrets"), volumes=options.get("volumes"), env=options.get("env"))
     recorded, variables = {**spec.recorded}, spec.variables
-    if around.secrets:
+    if env.secrets:
         recorded.pop("secrets", None)
         recorded.pop("required_keys", None)
-        variables = {**Image.variables_of(spec.recorded.get("image", [])), **around.variables()}
-    return {"variables": variables, "recorded": {**recorded, **_recorded(options), **around.recorded()}}
+        variables = {**Image.variables_of(spec.recorded.get("image", [])), **env.variables()}
+    return {"variables": variables, "recorded": {**recorded, **_recorded(options), **env.recorded()}}
 
 
 def with_concurrency(spec: FunctionSpec, max_inputs: int, target_inputs: int | None) -> FunctionSpec:
@@ -276,4 +276,4 @@ def check_at_load(spec: FunctionSpec) -> None:
     """
     check_limits(spec.resources)
     check_timeouts(spec)
-    check_surroundings(spec)
+    check_container_env(spec)

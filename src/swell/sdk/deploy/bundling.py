@@ -21,7 +21,7 @@ import os
 import sys
 import warnings
 from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
 
@@ -33,11 +33,8 @@ from swell.sdk.deploy.environment import deployed_environment
 from swell.sdk.deploy.files import Files
 from swell.sdk.deploy.imports import imported_by, named_in_pickle
 from swell.sdk.deploy.roots import Found, Roots
-from swell.sdk.deploy.specs import specs_of
+from swell.sdk.deploy.specs import AppSpec, specs_of
 from swell.wire.bundle import FILES_MAX, SIZE_MAX, pack, write
-
-if TYPE_CHECKING:
-    from swell.sdk.app import App
 
 __all__ = ["Bundled", "LaidOut", "bundle", "lay_out"]
 
@@ -62,7 +59,7 @@ class LaidOut(NamedTuple):
     files: list[str]  #: that were copied, by where they lie here
 
 
-def bundle(app: App) -> Bundled:
+def bundle(app: AppSpec) -> Bundled:
     """Collect what a version of an App needs, from this program's surroundings and files as they are now.
 
     Raises:
@@ -79,7 +76,7 @@ def bundle(app: App) -> Bundled:
     return Bundled(specs, deployed_environment(gathering.roots, digest), archive)
 
 
-def lay_out(app: App, directory: str) -> LaidOut:
+def lay_out(app: AppSpec, directory: str) -> LaidOut:
     """Copy the files that a run of an App needs, as they are now, for containers of this machine to read there.
 
     Args:
@@ -95,7 +92,7 @@ def lay_out(app: App, directory: str) -> LaidOut:
     return LaidOut(specs, environment, gathering.files.origins)
 
 
-def _gather(app: App) -> tuple[list[FunctionSpec], _Gathering]:
+def _gather(app: AppSpec) -> tuple[list[FunctionSpec], _Gathering]:
     specs = specs_of(app)
     gathering = _Gathering(Roots(sys.path))
     asked: list[Any] = []

@@ -9,7 +9,7 @@ import os
 import subprocess
 import warnings
 from getpass import getuser
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from swell.errors import InvalidError, ServerWarning
 from swell.escaping import many_lines, one_line
@@ -20,10 +20,8 @@ from swell.sdk.connection.link import Link
 from swell.sdk.connection.notices import show_notices
 from swell.sdk.declare.source import name_script
 from swell.sdk.deploy.bundling import bundle
+from swell.sdk.deploy.specs import AppSpec
 from swell.wire.apps import DeployApp, Deployed
-
-if TYPE_CHECKING:
-    from swell.sdk.app import App
 
 __all__ = ["deploy", "provenance", "strategy_named"]
 
@@ -32,7 +30,7 @@ _GIT_PATIENCE_S: Final = 5.0
 
 
 async def deploy(
-    link: Link, app: App, *, name: str | None = None, tag: str = "", strategy: str = "rolling"
+    link: Link, app: AppSpec, *, name: str | None = None, tag: str = "", strategy: str = "rolling"
 ) -> Deployed:
     """Make the App as it is now the live version under its name, and return what the server says."""
     wanted = name or app.name
@@ -43,20 +41,13 @@ async def deploy(
     how = strategy_named(strategy)
     name_script()
     specs, environment, archive = bundle(app)
-    request = link.next_request()
-    message = DeployApp(
-        request,
-        mint_id("ap-"),
-        wanted,
-        environment,
-        specs,
-        how,
-        tag,
-        provenance(),
-        app.tags,
+    deployed = await link.ask(
+        Deployed,
+        lambda request: DeployApp(
+            request, mint_id("ap-"), wanted, environment, specs, how, tag, provenance(), dict(app.tags)
+        ),
+        archive,
     )
-    deployed, _ = await link.request(request, message, archive)
-    assert isinstance(deployed, Deployed)
     show_notices(link)
     for text in deployed.warnings:
         warnings.warn(many_lines(text), ServerWarning, stacklevel=2)

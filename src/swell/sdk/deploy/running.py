@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from swell.config import Settings
 from swell.errors import Error, InvalidError
@@ -18,32 +18,57 @@ from swell.model import FunctionSpec
 from swell.names import TEXT_MAX
 from swell.sdk.connection.blocking import run_blocking
 from swell.sdk.connection.client import PRIVATE, Client, lasting_address, mint_id
-from swell.sdk.connection.link import ANNOUNCED, BlockingLink, Box
+from swell.sdk.connection.link import UNSOLICITED, BlockingLink, Mailbox
 from swell.sdk.connection.notices import show_notices
 from swell.sdk.connection.output import Output, current_output
 from swell.sdk.connection.private_server import PrivateServer
 from swell.sdk.connection.session import Session
 from swell.sdk.declare.source import name_script
 from swell.sdk.deploy.environment import present_environment
-from swell.sdk.deploy.specs import specs_of
+from swell.sdk.deploy.specs import AppSpec, specs_of
 from swell.wire.context import current_input_id, is_local
 from swell.wire.messages import AppOpened, CloseApp, Done, Log, Notice, OpenApp, Progress
 
 if TYPE_CHECKING:
-    from swell.sdk.app import App
     from swell.sdk.deploy.bundling import LaidOut
 
 __all__ = ["RunContext", "run_app"]
 
 
+class Runnable(Protocol):
+    """What can be run: an App, as far as a run must know it."""
+
+    app_id: str | None
+
+    @property
+    def description(self) -> str:
+        """How it is shown if it has no name."""
+        ...
+
+    @property
+    def session(self) -> Session | None:
+        """The run it is in now."""
+        ...
+
+    @session.setter
+    def session(self, session: Session | None) -> None: ...
+
+    def describe(self) -> AppSpec:
+        """Return what it consists of now."""
+        ...
+
+
+A = TypeVar("A", bound=Runnable)
+
+
 def run_app(
-    app: App,
+    app: A,
     *,
     name: str | None = None,
     detach: bool = False,
     interactive: bool = False,
     laid_out: LaidOut | None = None,
-) -> RunContext:
+) -> RunContext[A]:
     """Prepare a run of an App.
 
     Args:
@@ -69,10 +94,10 @@ def run_app(
     return RunContext(app, name, detach=detach, laid_out=laid_out)
 
 
-class RunContext:
+class RunContext(Generic[A]):
     """One run of an App, for `with` or `async with`; gives the App."""
 
-    def __init__(self, app: App, name: str | None, *, detach: bool, laid_out: LaidOut | None = None) -> None:
+    def __init__(self, app: A, name: str | None, *, detach: bool, laid_out: LaidOut | None = None) -> None:
         self._app = app
         self._name = name
         self._detach = detach
@@ -86,13 +111,13 @@ class RunContext:
 
     # ------------------------------------------------------------ begin
 
-    def __enter__(self) -> App:
+    def __enter__(self) -> A:
         app = self._app
         if app.session is not None:
             raise InvalidError(f"{app.description} is already running")
         self._owner = os.getpid()
         name_script()
-        specs = specs_of(app) if self._laid_out is None else self._laid_out.specs
+        specs = specs_of(app.describe()) if self._laid_out is None else self._laid_out.specs
         try:
             settings = Settings.load()
             client = self._client = Client(self._address(settings), settings.token, settings)
@@ -125,25 +150,21 @@ class RunContext:
             # It goes on when this program is over, and must not notice when its files are edited then.
             from swell.sdk.deploy.bundling import bundle
 
-            specs, environment, archive = bundle(self._app)
-        request, self._close_request = link.next_request(), link.next_request()
-        message = OpenApp(
-            request,
-            mint_id("ap-"),
-            one_line(self._name or self._app.description)[:TEXT_MAX],
-            environment,
-            specs,
-            watch=output is not None,
-            detach=self._detach,
-        )
-        opened, _ = run_blocking(link.request(request, message, archive))
-        assert isinstance(opened, AppOpened)
+            specs, environment, archive = bundle(self._app.describe())
+        self._close_request = link.next_request()
+
+        def open_app(request: int) -> OpenApp:
+            title = one_line(self._name or self._app.description)[:TEXT_MAX]
+            is_watched = output is not None
+            return OpenApp(request, mint_id("ap-"), title, environment, specs, watch=is_watched, detach=self._detach)
+
+        opened = run_blocking(link.ask(AppOpened, open_app, archive))
         show_notices(link)
         if output is not None:
-            box = link.open(ANNOUNCED, self._close_request)
-            link.close(link.announcements)
+            mailbox = link.open(UNSOLICITED, self._close_request)
+            link.close(link.unsolicited)
             self._listener = threading.Thread(
-                target=_listen, args=(link, box, output), name="swell-output", daemon=True
+                target=_listen, args=(link, mailbox, output), name="swell-output", daemon=True
             )
             self._listener.start()
         return opened
@@ -205,7 +226,7 @@ class RunContext:
 
     # ------------------------------------------------------------ async form
 
-    async def __aenter__(self) -> App:
+    async def __aenter__(self) -> A:
         import asyncio
 
         return await asyncio.to_thread(self.__enter__)
@@ -218,11 +239,11 @@ class RunContext:
         return await asyncio.to_thread(self.__exit__, kind, exc, traceback)
 
 
-def _listen(link: BlockingLink, box: Box, output: Output) -> None:
+def _listen(link: BlockingLink, mailbox: Mailbox, output: Output) -> None:
     """Show what the server says about the App, until it says that the App is closed or is gone itself."""
     while True:
         try:
-            message, payload = run_blocking(link.receive(box))
+            message, payload = run_blocking(link.receive(mailbox))
         except Error:
             return  # whoever waits for results hears of it in its own words
         match message:

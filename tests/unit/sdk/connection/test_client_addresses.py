@@ -29,8 +29,8 @@ def server(directory: Path, *, is_announced: bool = True) -> Iterator[str]:
     """Have something listen where the server of a data directory does."""
     path = socket_path(str(directory))
     if is_announced:
-        said = Announcement("unix:/once", os.getpid(), 1.0, "0", "/run")
-        Path(announcement_path(str(directory))).write_bytes(msgspec.json.encode(said))
+        received = Announcement("unix:/once", os.getpid(), 1.0, "0", "/run")
+        Path(announcement_path(str(directory))).write_bytes(msgspec.json.encode(received))
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(path)
         listener.listen()

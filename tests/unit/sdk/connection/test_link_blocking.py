@@ -60,14 +60,14 @@ def test_a_wait_for_so_long_ends_then_and_not_before(link: BlockingLink) -> None
 def test_what_arrives_is_read_while_the_server_does_not_take_what_is_sent(tmp_path: Path) -> None:
     """A server reads nothing from a client that leaves much unread: each would wait for the other."""
     size, heard = 8 << 20, list[int]()
-    said = codec.encode(Log("ap-1", "f", "ta-1", "stdout"), bytes(size))
+    received = codec.encode(Log("ap-1", "f", "ta-1", "stdout"), bytes(size))
     frame = codec.encode(GetStats(1, "fu-1"), bytes(size))
 
     def serve(listener: socket.socket) -> None:
         connection, _ = listener.accept()
         with connection:
             connection.settimeout(PATIENCE_S)
-            connection.sendall(said)  # more than any buffer takes: the client must read it
+            connection.sendall(received)  # more than any buffer takes: the client must read it
             while sum(heard) < len(frame):
                 heard.append(len(connection.recv(1 << 20)))
 
@@ -80,7 +80,7 @@ def test_what_arrives_is_read_while_the_server_does_not_take_what_is_sent(tmp_pa
         link.send(GetStats(1, "fu-1"), bytes(size))
         server.join(PATIENCE_S)
         assert sum(heard) == len(frame)
-        message, payload = run_blocking(link.receive(link.announcements))
+        message, payload = run_blocking(link.receive(link.unsolicited))
         assert (message, len(payload)) == (Log("ap-1", "f", "ta-1", "stdout"), size)
         link.shut()
 

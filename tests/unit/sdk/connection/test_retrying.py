@@ -7,7 +7,7 @@ import pytest
 from swell.errors import ConnectionError, NotFoundError
 from swell.sdk.connection import retrying
 from swell.sdk.connection.link import Link
-from swell.sdk.connection.retrying import PAUSES_S, Effort, Persistent
+from swell.sdk.connection.retrying import PAUSES_S, Retrying, RetryState
 from swell.sdk.function import Function
 from swell.wire.apps import FindFunction
 from swell.wire.messages import Failed, OpenCall, Refused
@@ -20,28 +20,28 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_id_of_a_call_is_the_same_in_every_attempt() -> None:
-    effort = Effort()
-    first = effort.mint()
+    retry = RetryState()
+    first = retry.mint()
     assert first.startswith("fc-")
-    assert effort.mint() == first
-    assert Effort().mint() != first
+    assert retry.mint() == first
+    assert RetryState().mint() != first
 
 
 def test_pauses_become_longer_and_end_after_some_seconds(line, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retrying, "PAUSES_S", PAUSES_S)
-    effort, pauses = Effort(), list[float]()
-    while (pause_s := effort.pause_s(line)) is not None:
+    retry, pauses = RetryState(), list[float]()
+    while (pause_s := retry.pause_s(line)) is not None:
         pauses.append(pause_s)
     assert pauses == sorted(pauses)
     assert pauses[0] < 0.1
     assert 8 < sum(pauses) < 12
-    assert effort.attempts == len(pauses)
+    assert retry.attempts == len(pauses)
 
 
 def test_a_private_server_does_not_come_back(private_line) -> None:
-    effort = Effort()
-    assert effort.pause_s(private_line) is None
-    assert effort.attempts == 0
+    retry = RetryState()
+    assert retry.pause_s(private_line) is None
+    assert retry.attempts == 0
 
 
 # ---------------------------------------------------------------- spawning
@@ -124,11 +124,11 @@ def test_an_attempt_begins_when_the_first_did(line) -> None:
     """A timeout is one for all attempts together."""
     began: list[float] = []
 
-    async def implementation(link: Link, effort: Effort, value: int) -> int:
-        began.append(effort.began)
+    async def implementation(link: Link, retry: RetryState, value: int) -> int:
+        began.append(retry.began)
         if len(began) < 3:
             raise ConnectionError("gone")
         return value
 
-    assert Persistent(implementation, lambda: line, "it")(4) == 4
+    assert Retrying(implementation, lambda: line, "it")(4) == 4
     assert len(set(began)) == 1

@@ -57,7 +57,7 @@ def app_of(module: str = "job") -> swell.App:
 
 def bundled(app: swell.App) -> tuple[list[str], list[str | None]]:
     """Return the paths in an App's bundle, and where its functions are."""
-    specs, environment, archive = bundling.bundle(app)
+    specs, environment, archive = bundling.bundle(app.describe())
     files = archives.unpack(archive)
     assert archives.digest_of(files) == environment.bundle
     return sorted(files), [spec.source.file for spec in specs]
@@ -104,7 +104,7 @@ def test_what_is_installed_is_not_taken() -> None:
 def test_a_function_of_an_installed_module_stays_where_it_is(here: Path) -> None:
     write({"site-packages/job.py": "import near\n" + APP, "near.py": ""})
     sys.path.append(str(here / "site-packages"))
-    specs, environment, archive = bundling.bundle(app_of())
+    specs, environment, archive = bundling.bundle(app_of().describe())
     assert (specs[0].source.file, environment.bundle, archive) == (str(here / "site-packages/job.py"), "", b"")
 
 
@@ -115,7 +115,7 @@ def test_editable_installs_are_named_for_they_may_be_edited(here: Path, module: 
     sys.path += [str(here / "site-packages"), str(here / "src")]
     app = app_of(module)
     with pytest.warns(UserWarning, match=rf"edited \({here}/src/edited\).*add_local_python_source\('edited'\)"):
-        specs, environment, _ = bundling.bundle(app)
+        specs, environment, _ = bundling.bundle(app.describe())
     assert str(here / "src") in environment.sys_path
     assert specs[0].source.file == ("job.py" if module == "job" else str(here / "src/edited/job.py"))
 
@@ -130,7 +130,7 @@ def test_editable_installs_are_taken_if_asked_for(here: Path) -> None:
 def test_local_roots_are_left_out_of_the_path(here: Path) -> None:
     write({"job.py": APP, "lib/near.py": ""})
     sys.path.insert(1, str(here / "lib"))
-    environment = bundling.bundle(app_of()).environment
+    environment = bundling.bundle(app_of().describe()).environment
     assert environment.sys_path == tuple(sys.path[2:])
     assert environment.cwd == str(here)
 
@@ -138,7 +138,7 @@ def test_local_roots_are_left_out_of_the_path(here: Path) -> None:
 def test_the_first_of_two_modules_of_a_name_is_taken(here: Path) -> None:
     write({"job.py": "import near\n" + APP, "first/near.py": "1", "second/near.py": "2"})
     sys.path[:0] = [str(here / "first"), str(here / "second")]
-    assert archives.unpack(bundling.bundle(app_of()).archive)["near.py"] == b"1"
+    assert archives.unpack(bundling.bundle(app_of().describe()).archive)["near.py"] == b"1"
 
 
 def test_a_module_that_was_imported_from_elsewhere_is_where_an_import_will_look(here: Path) -> None:
@@ -216,7 +216,7 @@ def test_a_function_cannot_be_left_out() -> None:
     leaving = IN_PACKAGE.replace("'package'", "'package', ignore=['job.py']")
     write({"package/__init__.py": "", "package/job.py": leaving})
     with pytest.raises(InvalidError, match=r"f is defined in .*package/job\.py, which is left out of the bundle"):
-        bundling.bundle(app_of("package.job"))
+        bundling.bundle(app_of("package.job").describe())
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_a_file_asked_for_takes_the_place_of_one_that_is_not() -> None:
     ask(".add_local_file('production.txt', 'package/settings.txt')")
     write({"job.py": "import package\n" + Path("job.py").read_text(), "production.txt": "production"})
     write({"package/__init__.py": "", "package/settings.txt": "development"})
-    assert archives.unpack(bundling.bundle(app_of()).archive)["package/settings.txt"] == b"production"
+    assert archives.unpack(bundling.bundle(app_of().describe()).archive)["package/settings.txt"] == b"production"
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_what_cannot_be_had_is_refused_when_the_app_is_deployed(step: str, advic
     write({"notes.txt": "", "d/x.txt": ""})
     app = app_of()
     with pytest.raises(InvalidError, match=advice):
-        bundling.bundle(app)
+        bundling.bundle(app.describe())
 
 
 # ---------------------------------------------------------------- bounds and determinism
@@ -276,7 +276,7 @@ def test_a_bundle_that_is_too_large_is_told_with_its_largest_files(monkeypatch: 
     monkeypatch.setattr(bundling, "SIZE_MAX", 1_000)
     write({"package/__init__.py": "", "package/job.py": APP, "package/weights.bin": "w" * 2_000})
     with pytest.raises(InvalidError, match=r"over the limit of .*The largest: .*package/weights\.bin.*ignore="):
-        bundling.bundle(app_of("package.job"))
+        bundling.bundle(app_of("package.job").describe())
 
 
 def test_the_same_files_are_the_same_bundle_wherever_they_lie(
@@ -284,14 +284,14 @@ def test_the_same_files_are_the_same_bundle_wherever_they_lie(
 ) -> None:
     files = {"job.py": "import near, package\n" + APP, "near.py": "", "package/__init__.py": "", "package/a.txt": ""}
     write(files)
-    first = bundling.bundle(app_of())
+    first = bundling.bundle(app_of().describe())
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     os.chdir(elsewhere)
     write(dict(reversed(files.items())))
     sys.path[0] = str(elsewhere)
     for name in ("job", "near", "package"):
         del sys.modules[name]
-    again = bundling.bundle(app_of())
+    again = bundling.bundle(app_of().describe())
     assert (again.environment.bundle, again.archive, again.specs) == (
         first.environment.bundle,
         first.archive,

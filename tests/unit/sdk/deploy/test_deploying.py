@@ -41,9 +41,9 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., App]:
 def server(line):
     """A server that takes everything as version 4 of ap-live."""
     line.wire.answers |= {
-        DeployApp: lambda said: Deployed(said.request, "ap-live", 4, {"square": "fu-1"}, 5.0),
-        FindApp: lambda said: AppFound(said.request, "ap-live", said.app, 4, {"team": "a"}),
-        TagApp: lambda said: Done(said.request),
+        DeployApp: lambda received: Deployed(received.request, "ap-live", 4, {"square": "fu-1"}, 5.0),
+        FindApp: lambda received: AppFound(received.request, "ap-live", received.app, 4, {"team": "a"}),
+        TagApp: lambda received: Done(received.request),
     }
     return line
 
@@ -100,11 +100,13 @@ def test_what_cannot_be_is_refused_before_anything_is_sent(
 ) -> None:
     with pytest.raises(InvalidError, match=why):
         shop(name).deploy(client=server, **options)
-    assert server.wire.said == []
+    assert server.wire.received == []
 
 
 def test_what_the_server_refuses_leaves_the_app_as_it_was(server, shop) -> None:
-    server.wire.answers[DeployApp] = lambda said: Failed(said.request, "invalid", "square: no node has a GPU H100")
+    server.wire.answers[DeployApp] = lambda received: Failed(
+        received.request, "invalid", "square: no node has a GPU H100"
+    )
     app = shop()
     with pytest.raises(InvalidError, match="no node has a GPU H100"):
         app.deploy(client=server)
@@ -112,9 +114,9 @@ def test_what_the_server_refuses_leaves_the_app_as_it_was(server, shop) -> None:
 
 
 def test_what_the_server_has_to_say_is_a_warning(server, shop) -> None:
-    server.wire.answers[DeployApp] = lambda said: [
+    server.wire.answers[DeployApp] = lambda received: [
         Notice("ap-live", "square: running on the CPU instead"),
-        Deployed(said.request, "ap-live", 4, {}, 5.0, ["the bundle is large"]),
+        Deployed(received.request, "ap-live", 4, {}, 5.0, ["the bundle is large"]),
     ]
     with pytest.warns(ServerWarning) as warned:
         shop().deploy(client=server)
@@ -142,7 +144,7 @@ async def test_an_app_that_is_missing_can_be_made(server) -> None:
 
 
 def test_an_app_that_is_not_there(server) -> None:
-    server.wire.answers[FindApp] = lambda said: Failed(said.request, "not_found", "No App with name 'shop'")
+    server.wire.answers[FindApp] = lambda received: Failed(received.request, "not_found", "No App with name 'shop'")
     with pytest.raises(NotFoundError, match="No App with name 'shop'"):
         App.lookup("shop", client=server)
     with pytest.raises(InvalidError):
@@ -152,7 +154,7 @@ def test_an_app_that_is_not_there(server) -> None:
 def test_tags_are_those_on_the_server_that_has_the_app(server, shop) -> None:
     app = App.lookup("shop", client=server)
     app.set_tags({"team": "b"})
-    assert [(said.app, said.tags) for said in server.wire.heard(TagApp)] == [("ap-live", {"team": "b"})]
+    assert [(received.app, received.tags) for received in server.wire.heard(TagApp)] == [("ap-live", {"team": "b"})]
     assert app.get_tags() == {"team": "a"}
     deployed = shop().deploy(client=server)
     assert deployed.get_tags() == {"team": "a"}

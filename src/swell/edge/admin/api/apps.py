@@ -82,7 +82,7 @@ async def get_logs(request: ApiRequest[LogQuery, None]) -> LogLines:
     latest = LatestLines(query.tail, request.context.settings.admin_result_max)
     link = await request.context.link()
     number = link.next_request()
-    box = link.open(number)
+    mailbox = link.open(number)
     try:
         link.send(
             ReadLogs(
@@ -99,7 +99,7 @@ async def get_logs(request: ApiRequest[LogQuery, None]) -> LogLines:
             )
         )
         while True:
-            message, payload = await link.receive(box)
+            message, payload = await link.receive(mailbox)
             if isinstance(message, LogEntry):
                 latest.add(_lines(message, payload))
             elif isinstance(message, Failed):
@@ -109,7 +109,7 @@ async def get_logs(request: ApiRequest[LogQuery, None]) -> LogLines:
             else:
                 raise ServiceError(f"the server answered with {type(message).__name__}")
     finally:
-        link.close(box)
+        link.close(mailbox)
 
 
 class LatestLines:

@@ -16,7 +16,7 @@ from swell.edge.admin.api.target import Target
 from swell.errors import InternalError, from_wire
 from swell.model import CallKind
 from swell.sdk.connection.client import mint_id
-from swell.sdk.connection.link import Box, Link
+from swell.sdk.connection.link import Link, Mailbox
 from swell.wire import blobs
 from swell.wire.blob_names import input_name
 from swell.wire.json_payload import MARK, json_of
@@ -60,13 +60,13 @@ class Calling:
             Error: the server refused it.
         """
         link, finished = self._link, False
-        box = link.open(self.call_id)
+        mailbox = link.open(self.call_id)
         try:
             await self._open()
-            message, payload = await link.receive(box)
+            message, payload = await link.receive(mailbox)
             finished = True
         finally:
-            self._leave(box, finished)
+            self._leave(mailbox, finished)
         if not isinstance(message, Outputs):
             raise self._refusal(message)
         (result,) = await self._reader.results(message, payload)
@@ -80,11 +80,11 @@ class Calling:
             Error: the server refused it.
         """
         link, finished, taken, acknowledged, unacknowledged_bytes = self._link, False, 0, 0, 0
-        box = link.open(self.call_id)
+        mailbox = link.open(self.call_id)
         try:
             await self._open()
             while True:
-                message, payload = await link.receive(box)
+                message, payload = await link.receive(mailbox)
                 if isinstance(message, Items):
                     for start, end in pairwise((0, *message.ends)):
                         yield StreamLine(Raw(json_of(payload[start:end])))
@@ -100,7 +100,7 @@ class Calling:
                 yield StreamLine(end=self._reader.ending(message, payload, taken))
                 return
         finally:
-            self._leave(box, finished)
+            self._leave(mailbox, finished)
 
     async def spawn(self) -> None:
         """Return once it is accepted.
@@ -109,12 +109,12 @@ class Calling:
             Error: the server refused it.
         """
         link = self._link
-        box = link.open(self.call_id)
+        mailbox = link.open(self.call_id)
         try:
             await self._open()
-            message, _ = await link.receive(box)
+            message, _ = await link.receive(mailbox)
         finally:
-            link.close(box)
+            link.close(mailbox)
         if not isinstance(message, Accepted):
             raise self._refusal(message)
 
@@ -158,7 +158,7 @@ class Calling:
             return from_wire(message.code, message.text, message.fields)
         return InternalError(f"the server answered a call with {type(message).__name__}")
 
-    def _leave(self, box: Box, finished: bool) -> None:
-        self._link.close(box)
+    def _leave(self, mailbox: Mailbox, finished: bool) -> None:
+        self._link.close(mailbox)
         if not finished:
             self._link.abandon(self.call_id)

@@ -132,11 +132,11 @@ async def _watch(
     link = await context.link()
     reader = Reader(link.welcome.blob_dir, context.settings.admin_result_max)
     request = link.next_request()
-    box = link.open(call_id, request)
+    mailbox = link.open(call_id, request)
     try:
         link.send(Watch(request, call_id, wanted.start, wanted.stop, until is None))
         while len(found) < len(wanted):
-            message, payload = await link.receive(box, until)
+            message, payload = await link.receive(mailbox, until)
             if isinstance(message, Failed):
                 raise from_wire(message.code, message.text, message.fields)
             if isinstance(message, CallDescription):
@@ -147,7 +147,7 @@ async def _watch(
     except TimeoutError:
         return
     finally:
-        link.close(box)
+        link.close(mailbox)
         if link.broken is None:
             link.send(Unwatch(request, call_id))
 

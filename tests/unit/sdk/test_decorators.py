@@ -10,8 +10,9 @@ import pytest
 from swell.errors import DeprecationError, InvalidError
 from swell.model import Batching, Concurrency
 from swell.sdk.app import App
-from swell.sdk.declare.marks import batched, concurrent, enter, exit, marks_of, method
-from swell.sdk.declare.web import asgi_app, fastapi_endpoint, web_endpoint, web_server, wsgi_app
+from swell.sdk.declare.marks import marks_of
+from swell.sdk.decorators import batched, concurrent, enter, exit, method
+from swell.sdk.web_decorators import asgi_app, fastapi_endpoint, web_endpoint, web_server, wsgi_app
 
 
 def plain(x: int) -> int:

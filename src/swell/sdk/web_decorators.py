@@ -8,12 +8,14 @@ WebSocket for as long as it lasts, is one input: a container takes one at a time
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from swell.errors import DeprecationError, InvalidError
 from swell.sdk.declare.marks import check_parentheses, mark
-from swell.sdk.declare.method import Method
 from swell.sdk.declare.source import is_async, is_generator, is_method
+
+if TYPE_CHECKING:
+    from swell.sdk.method import Method
 
 __all__ = ["asgi_app", "fastapi_endpoint", "web_endpoint", "web_server", "wsgi_app"]
 
