@@ -84,8 +84,15 @@ class ControlPlane:
         self._deferred = DeferredResults(self._retention.send)
         self._gate = Gate(store, self._do, self._feed, self._later)
         self._queries = Queries(
-            self.engine, store, self._containers, self._container_logs, paths, self._defects, self._clock.now
+            engine=self.engine,
+            store=store,
+            containers=self._containers,
+            logs=self._container_logs,
+            paths=paths,
+            defects=self._defects,
+            now=self._clock.now,
         )
+        self._handlers = self._message_handlers()
         self._carry_out: dict[type, Callable[[Any], None]] = {
             e.SendToClient: self._tell,
             e.SendToContainer: self._containers.say,
@@ -167,19 +174,35 @@ class ControlPlane:
         return any(matches)
 
     def received(self, connection: Connection, message: Message, payload: bytes) -> None:
-        """A peer said something."""
+        """A peer sent a message: the engine's to handle, but for what a client may send that `_handlers` lists."""
         if connection.role == "container":
             self._feed(e.ContainerMessage(connection.name, message, payload))
         elif connection.role == "client":
-            if self._queries.answer(connection, message):
-                return
-            if isinstance(message, OpenApp) and message.watch:
-                self._subscribers.follow(message.app_id, connection)
-            if isinstance(message, DeployApp) or (isinstance(message, OpenApp) and message.environment.bundle):
-                failed = partial(self._version_failed, connection, message.request)
-                self._tasks.run(self._unpack_version(connection, message, payload), failed)
-            else:
+            handle = self._handlers.get(type(message))
+            if handle is None:
                 self._feed(e.ClientMessage(connection.number, message, payload))
+            else:
+                handle(connection, message, payload)
+
+    def _message_handlers(self) -> dict[type[Message], Callable[[Connection, Any, bytes], None]]:
+        """Return the table of what clients may send that does not go straight to the engine."""
+        return {
+            OpenApp: self._open_app,
+            DeployApp: self._begin_unpacking,
+            **{kind: _without_payload(answer) for kind, answer in self._queries.handlers().items()},
+        }
+
+    def _open_app(self, connection: Connection, message: OpenApp, payload: bytes) -> None:
+        if message.watch:
+            self._subscribers.follow(message.app_id, connection)
+        if message.environment.bundle:
+            self._begin_unpacking(connection, message, payload)
+        else:
+            self._feed(e.ClientMessage(connection.number, message, payload))
+
+    def _begin_unpacking(self, connection: Connection, message: DeployApp | OpenApp, archive: bytes) -> None:
+        failed = partial(self._version_failed, connection, message.request)
+        self._tasks.run(self._unpack_version(connection, message, archive), failed)
 
     async def _unpack_version(self, connection: Connection, message: DeployApp | OpenApp, archive: bytes) -> None:
         """Lay out the source files of a version, before anyone could want to run them."""
@@ -347,3 +370,7 @@ class ControlPlane:
     def _drop_blobs(self, effect: e.DropBlobs) -> None:
         for call_id, index in effect.inputs:
             self._blobs.delete(input_name(call_id, index, is_kept=effect.are_kept))
+
+
+def _without_payload(handle: Callable[[Connection, Any], None]) -> Callable[[Connection, Any, bytes], None]:
+    return lambda connection, message, _: handle(connection, message)

@@ -24,8 +24,9 @@ from swell.server.connection_limits import ConnectionLimits
 from swell.server.container_logs import OPEN_MAX, ContainerLogs, LogChunk, LogFilter, LogFollower
 from swell.server.containers import Containers
 from swell.server.defects import Defects
+from swell.server.log_queries import UNREAD_MAX
 from swell.server.paths import ServerPaths
-from swell.server.queries import UNREAD_MAX, Queries
+from swell.server.queries import Queries
 from swell.store.memory.store import MemoryStore
 from swell.wire.messages import Done, Failed, Message, OpenApp
 from swell.wire.queries import LogEntry, ReadLogs
@@ -244,7 +245,15 @@ class Server:
         self.container_logs = book(directory)
         backend = ProcessBackend(NvmlProvider(), directory, 1_000)
         containers = Containers(backend, settings, paths, Bundles(None, self.store), self.nothing)
-        self.queries = Queries(self.engine, self.store, containers, self.container_logs, paths, Defects(), lambda: 0.0)
+        self.queries = Queries(
+            engine=self.engine,
+            store=self.store,
+            containers=containers,
+            logs=self.container_logs,
+            paths=paths,
+            defects=Defects(),
+            now=lambda: 0.0,
+        )
 
     def nothing(self, event: Event) -> None:
         raise AssertionError(event)
@@ -258,7 +267,7 @@ class Server:
 
     def reads(self, **log_filter: Any) -> Reader:
         reader = Reader(7)
-        self.queries.answer(reader, ReadLogs(3, "ap-1", **log_filter))
+        self.queries.handlers()[ReadLogs](reader, ReadLogs(3, "ap-1", **log_filter))
         return reader
 
 
