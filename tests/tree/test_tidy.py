@@ -85,7 +85,7 @@ def tracked_texts() -> Iterator[tuple[str, str]]:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, listed.split("\0")):
         path = ROOT / name
-        if path.is_file() and path.suffix not in {".png", ".json", ".csv"}:
+        if path.is_file() and path.suffix not in {".csv", ".gz", ".json", ".png"}:
             yield name, path.read_text()
 
 
