@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from typing import cast
 
 import h11
-from fakes import Loop, Wire
+from fakes import Loop, Owner, Wire
 from messages import Maker
 
 from swell.config import Settings
+from swell.edge.gateway.client import RequestSink
 from swell.edge.gateway.downstream import Downstream
-from swell.edge.gateway.exchange import Exchange
 from swell.edge.gateway.head import Forwarding, RequestHead, ResponseHead
 from swell.edge.gateway.http_error import HTTPError
 from swell.edge.gateway.upstream import Upstream, Upstreams
@@ -104,7 +104,12 @@ class _Recorder:
         self._upstream.leave()
 
     def abort(self, error: HTTPError) -> None:
-        self._client.respond_error(error)
+        self._client.respond(error)
+
+    def client_tunnel_data(self, data: bytes) -> None: ...
+
+    def half_closed(self) -> bool:
+        return False
 
     def abandon(self) -> None: ...
 
@@ -115,27 +120,14 @@ class _Recorder:
 _TO = Forwarding(b"/path", [(b"x-swell-input", b"fc-1")], "10.0.0.9", frozenset(), close=False)
 
 
-class _Owner:
-    settings = SETTINGS
-
+class _Owner(Owner):
     def __init__(self) -> None:
+        super().__init__(SETTINGS, PeerLog(logging.getLogger("fuzz")))
         self.recorders: list[_Recorder] = []
         self.to_be_answered = None
-        self.peers = PeerLog(logging.getLogger("fuzz"))
 
-    def enter(self, connection: Downstream) -> bool:
-        del connection
-        return True
-
-    def turn_away(self, connection: Downstream) -> bool:
-        del connection
-        return False
-
-    def leave(self, connection: Downstream) -> None:
-        del connection
-
-    def admit(self, client: Downstream) -> Exchange:
-        return cast("Exchange", _Recorder(self, client))
+    def admit(self, client: Downstream) -> RequestSink:
+        return _Recorder(self, client)
 
     def answer(self) -> bool:
         """Answer the request that is whole, if there is one."""

@@ -12,12 +12,14 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import h11
-from fakes import Loop, Wire
+from fakes import Loop, Owner, Wire
 from messages import Maker
 
 from swell.config import Settings
+from swell.edge.gateway.client import RequestSink
+from swell.edge.gateway.context import ExchangeContext
 from swell.edge.gateway.downstream import Downstream
-from swell.edge.gateway.exchange import Exchange, ExchangeContext
+from swell.edge.gateway.exchange import Exchange
 from swell.edge.gateway.leases import LeaseRequest
 from swell.edge.gateway.proxy_auth import OPEN
 from swell.edge.gateway.routing import Match, Router
@@ -177,26 +179,14 @@ class Leases:
 ROUTE = Route("site", "fu-1", "", WebSpec(kind="asgi"), "ap-1", "app", "site", 300.0)  #: of every request
 
 
-class Door:
-    """Lets everybody in."""
+class SiteOwner(Owner):
+    """Sends every request to the one site."""
 
     def __init__(self, context: ExchangeContext) -> None:
-        self.settings = context.settings
-        self.peers = context.peers
+        super().__init__(context.settings, context.peers)
         self._context = context
 
-    def enter(self, connection: Downstream) -> bool:
-        del connection
-        return True
-
-    def turn_away(self, connection: Downstream) -> bool:
-        del connection
-        return False
-
-    def leave(self, connection: Downstream) -> None:
-        del connection
-
-    def admit(self, client: Downstream) -> Exchange:
+    def admit(self, client: Downstream) -> RequestSink:
         match = Match(ROUTE, client.head.target, b"")
         exchange = Exchange(self._context, client, match, OPEN, lambda status: None)
         exchange.start()
@@ -213,7 +203,7 @@ class Gateway:
         loop = cast("Any", self.loop)
         context = ExchangeContext(settings, cast("Any", self.leases), Router(), "/web", loop, upstreams_max=100)
         self.leases.context = context
-        self.owner = Door(context)
+        self.owner: Owner = SiteOwner(context)
 
     def connect(self) -> tuple[Downstream, Wire]:
         wire = Wire()

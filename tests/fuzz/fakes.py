@@ -1,10 +1,17 @@
-"""The surroundings of the gateway's protocols: an event loop and a transport that do nothing by themselves."""
+"""The surroundings of the gateway's protocols: a loop, a transport and an owner that do nothing by themselves."""
 
 from __future__ import annotations
 
+import logging
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from typing import Any
+
+from swell.config import Settings
+from swell.edge.gateway.client import RequestSink
+from swell.edge.gateway.downstream import Downstream
+from swell.logs import PeerLog
 
 
 class Timer:
@@ -110,3 +117,29 @@ class Wire:
     def get_write_buffer_size(self) -> int:
         """Return what the other side has not taken."""
         return self.unsent
+
+
+class Owner(ABC):
+    """Takes every connection; what becomes of requests is for whoever derives from it."""
+
+    def __init__(self, settings: Settings, peers: PeerLog | None = None) -> None:
+        self.settings = settings
+        self.peers = peers or PeerLog(logging.getLogger("swell.edge"))
+
+    def enter(self, connection: Downstream) -> bool:
+        """Take a connection."""
+        del connection
+        return True
+
+    def turn_away(self, connection: Downstream) -> bool:
+        """Nobody is turned away."""
+        del connection
+        return False
+
+    def leave(self, connection: Downstream) -> None:
+        """A connection has ended."""
+        del connection
+
+    @abstractmethod
+    def admit(self, client: Downstream) -> RequestSink:
+        """Begin with a request."""

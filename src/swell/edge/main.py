@@ -22,7 +22,7 @@ from swell.collector import calm
 from swell.config import Settings
 from swell.discovery import proxy_tokens_path
 from swell.edge.descriptors import DescriptorShares, divide_descriptors, raise_descriptor_limit
-from swell.edge.gateway.exchange import ExchangeContext
+from swell.edge.gateway.context import ExchangeContext
 from swell.edge.gateway.gateway import Gateway
 from swell.edge.gateway.leases import Leases
 from swell.edge.gateway.proxy_auth import ProxyTokens

@@ -1,61 +1,69 @@
-"""The client's side: one connection, on which requests come one after another.
+"""The client's side: one connection, on which requests come one after another. The twin of `upstream`.
 
-Three things happen on a connection, and each has its own bound:
+Whoever can reach the port decides which bytes arrive here, in which pieces, how fast, and what is read of the
+responses. So each of these has a bound, and there is one rule about what may wait: **nothing is looked at before it can
+be used.** Bytes go to a `RequestReader`, which is asked for its next event only while there is a use for that; what it
+is not asked for stays bytes, one read of the network at most, and no more is read meanwhile. There is no queue of
+requests, of chunks or of responses. From that rule follow the three things that happen on a connection:
 
-- **Reading.** Bytes go to a `RequestReader`, which is asked for the next event only while that can be used: the next
-  request is not looked at before the one that is being answered is over. What was read from the network too much, one
-  read at most, stays in the reader, and no more is read meanwhile.
-- **Answering.** An exchange answers one request at a time. A client that does not read its answers fills the transport
-  up to its high-water mark; then the exchange is told to send no more, and no further request is looked at, as its
-  answer could be one of the edge's own. A client that then takes nothing for a while is cut off: it keeps a slot.
-- **Ending.** What was sent has to arrive, and what still comes is dropped for a moment. A client that does not read the
-  rest is cut off in the same way.
+- **Reading.** The next request is not looked at before the response to the one before it is over. A client that sends
+  requests ahead waits. A head has `web_head_timeout_s` from its first byte, however often another one comes; a body has
+  as long for each chunk, from when it was asked for.
+- **Responding.** An exchange responds to one request at a time. A client that does not read fills the transport up to
+  its high-water mark. Then the exchange is told to send no more, and no further request is looked at: the response to
+  that could be one of the edge's own. A client that then takes nothing for a while is cut off, as it keeps a slot.
+- **Ending.** What was sent has to arrive, although the client may go on sending. A connection that is closed with
+  unread bytes is reset by the kernel, and the client loses the response that says why. So the connection drains: it
+  says that nothing more is sent, and drops what it reads, for a moment. A client that does not read the rest is cut off
+  as above.
 
-After a switch of protocols bytes are just bytes, and only the paces of both sides count. A connection serves another
-request only if all of the last one was read, by the count of its own reader, whatever the exchange believes. This
-module must not know containers or leases.
+A connection serves another request only if all of the last one was read, by the count of its own reader, whatever the
+exchange believes; else the rest of a body would be read as a request: request smuggling. After a switch of protocols
+bytes are just bytes, and only the paces of both sides count. This module must not know containers or leases.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import Any, Final, Protocol, cast
+from enum import Enum
+from typing import Final, Protocol
 
 from swell.config import Settings
-from swell.edge.gateway.exchange import Exchange
+from swell.edge.gateway.client import RequestSink
 from swell.edge.gateway.head import RequestHead, response_bytes
 from swell.edge.gateway.http_error import HTTPError
+from swell.edge.gateway.peer_connection import PeerConnection
 from swell.edge.gateway.readers import EndOfMessage, RequestReader
-from swell.edge.unread import unread_bytes
+from swell.edge.timers import Loop, Timer
+from swell.edge.unread import UnreadWatch
 from swell.logs import PeerLog
 
-__all__ = ["ConnectionOwner", "Downstream", "Timers"]
+__all__ = ["ConnectionOwner", "Downstream"]
 
 _IDLE_S: Final = 60.0  #: how long a connection is kept without a request; shorter than what containers keep theirs
-_LINGER_S: Final = 2.0  #: how long what is left of a refused request is read, so that the client reads our answer
+_DRAIN_S: Final = 2.0  #: how long what is left of a refused request is read, so that the client reads our response
 
 
 class ConnectionOwner(Protocol):
-    """Who is let in."""
+    """Admits connections and requests."""
 
     settings: Settings
     peers: PeerLog
 
     def enter(self, connection: Downstream) -> bool:
-        """Count a connection; False if there are too many."""
+        """Count a connection; return False if there are too many."""
         ...
 
     def turn_away(self, connection: Downstream) -> bool:
-        """A connection is too many; True if it may stay for the moment in which its client reads why."""
+        """A connection is too many; return True if it may stay for the moment in which its client reads why."""
         ...
 
     def leave(self, connection: Downstream) -> None:
         """A connection has ended, whether it was counted or turned away."""
         ...
 
-    def admit(self, client: Downstream) -> Exchange:
+    def admit(self, client: Downstream) -> RequestSink:
         """Begin with a request whose head is there, or go on with one for which it has come back.
 
         Raises:
@@ -64,313 +72,309 @@ class ConnectionOwner(Protocol):
         ...
 
 
-class Timers(Protocol):
-    """What a connection needs of an event loop."""
+class _State(Enum):
+    """What becomes of the bytes of the client."""
 
-    def call_later(self, delay: float, callback: Callable[[], object], /) -> asyncio.TimerHandle:
-        """Call something after a while."""
-        ...
-
-    def call_soon(self, callback: Callable[[], object], /) -> Any:
-        """Call something when what happens now is over."""
-        ...
+    HTTP = "http"  #: they are requests
+    TUNNEL = "tunnel"  #: they are passed on as they are
+    DRAINING = "draining"  #: they are dropped: nothing more is taken from this client
+    CLOSING = "closing"  #: the same; the connection closes when the client has taken what was sent
 
 
 class _Request:
     """The request that is being answered."""
 
-    __slots__ = ("exchange", "has_all", "head")
+    __slots__ = ("has_all", "has_progressed", "head", "is_asked_for", "is_paused", "sink")
 
     def __init__(self, head: RequestHead) -> None:
         self.head = head
-        self.exchange: Exchange | None = None
+        self.sink: RequestSink | None = None  #: takes it; None while it is being admitted
         self.has_all = not head.has_body  #: nothing of it is left to be read
+        self.is_asked_for = not head.waits_to_be_asked  #: the body; False: the client waits to be told to send it
+        self.has_progressed = False  #: some of the body has arrived since its timer was set
+        self.is_paused = False  #: its sink takes no more for now
 
 
-class Downstream(asyncio.Protocol):
+class Downstream(PeerConnection):
     """One connection of a client.
 
     Args:
-        door: Who is let in.
+        owner: Admits it, and its requests.
         loop: The event loop that calls this protocol.
     """
 
     head: RequestHead  #: of the request that is being answered
 
-    def __init__(self, owner: ConnectionOwner, loop: Timers) -> None:
+    def __init__(self, owner: ConnectionOwner, loop: Loop) -> None:
+        super().__init__()
         self.address = ""
         self._owner = owner
         self._loop = loop
-        self._transport: asyncio.Transport | None = None
+        self._patience_s = owner.settings.web_head_timeout_s
         self._reader = RequestReader(owner.settings.web_head_max, owner.settings.web_body_max)
+        self._state = _State.HTTP
         self._request: _Request | None = None
-        self._is_raw = False  # bytes are just bytes
-        self._is_over = False  # nothing more is taken from this client
-        self._is_going_on = False  # events are being taken from the reader
+        self._is_processing = False  # events are being taken from the reader
         self._is_head_timed = False  # the head that comes has its time limit
-        self._is_asked_for = True  # the body that is awaited; False: the client waits to be told to send it
-        self._has_progressed = False  # some of the body has come since its timer was set
-        self._is_paused = False  # the exchange takes no more for now
         self._is_full = False  # the client reads slower than it is sent to
-        self._is_closing = False  # it closes when what was sent is taken
-        self._sent = 0  # bytes
-        self._taken = 0  # of these, when that was last looked at
-        self._timer: asyncio.TimerHandle | None = None  # for what the client sends
-        self._reading_timer: asyncio.TimerHandle | None = None  # for what it reads
+        self._timer = Timer(loop)  # for what the client sends
+        self._unread = UnreadWatch(loop, self._patience_s)  # for what it reads
+
+    @property
+    def _sink(self) -> RequestSink | None:
+        return None if self._request is None else self._request.sink
+
+    @property
+    def _is_over(self) -> bool:
+        """True if nothing more is taken from this client."""
+        return self._state is _State.DRAINING or self._state is _State.CLOSING
 
     # ------------------------------------------------------------ asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, unless there are too many."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's own kind is no subclass
+        super().connection_made(transport)
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]) if peer else ""
         if self._owner.enter(self):
             self._time_head()
         elif self._owner.turn_away(self):
-            self._say(HTTPError(503, "there are too many connections already (web_connections_max)"))
-            self._end()
+            self._send_error(HTTPError(503, "there are too many connections already (web_connections_max)"))
+            self._drain()
         else:
             self.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Take in a part of a request."""
-        if self._is_raw:
-            if self._request is not None and self._request.exchange is not None:
-                self._request.exchange.client_tunnel_data(data)
-        elif not self._is_over:
+        """Take in bytes of the client."""
+        if self._state is _State.HTTP:
             self._reader.feed(data)
-            self._go_on()
+            self._process()
+        elif self._state is _State.TUNNEL and (sink := self._sink) is not None:
+            sink.client_tunnel_data(data)
 
     def eof_received(self) -> bool:
         """The client sends nothing more: it has left, unless bytes are just bytes."""
-        exchange = self._request.exchange if self._request is not None else None
-        return self._is_raw and exchange is not None and exchange.half_closed()
+        sink = self._sink
+        return self._state is _State.TUNNEL and sink is not None and sink.half_closed()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has left."""
-        self._transport = None
-        self._is_over = True
-        self._stop_timer()
-        self._stop_watching()
+        super().connection_lost(exc)
+        self._state = _State.DRAINING
+        self._timer.stop()
+        self._unread.stop()
         self._owner.leave(self)
-        request, self._request = self._request, None
-        if request is not None and request.exchange is not None:
-            request.exchange.abandon()
+        sink, self._request = self._sink, None
+        if sink is not None:
+            sink.abandon()
 
     def pause_writing(self) -> None:
         """The client reads slower than it is sent to."""
         self._is_full = True
         self._watch_reading()
-        if self._request is not None and self._request.exchange is not None:
-            self._request.exchange.client_full(is_full=True)
+        if (sink := self._sink) is not None:
+            sink.client_full(is_full=True)
 
     def resume_writing(self) -> None:
-        """It has caught up."""
+        """The client has caught up."""
         self._is_full = False
-        if not self._is_closing:
-            self._stop_watching()
-        if self._request is not None and self._request.exchange is not None:
-            self._request.exchange.client_full(is_full=False)
-        self._go_on()
+        if self._state is not _State.CLOSING:
+            self._unread.stop()
+        if (sink := self._sink) is not None:
+            sink.client_full(is_full=False)
+        self._process()
 
-    # ------------------------------------------------------------ taking in
+    # ------------------------------------------------------------ reading
 
-    def _go_on(self) -> None:
-        """Take what the reader has, as far as that can be used now."""
-        if self._is_going_on:
+    def _process(self) -> None:
+        """Take events from the reader, as far as they can be used now."""
+        if self._is_processing:
             return  # one call of this further up goes on by itself
-        self._is_going_on = True
+        self._is_processing = True
         try:
             while self._has_use_for_more():
                 event = self._reader.next_event()
                 if event is None:
                     break
-                self._take(event)
+                self._handle(event)
         except HTTPError as error:
-            self._break_off(error)
+            self._reject(error)
         except Exception as error:
             text = "a defect in the edge: a request could not be handled: %r"
             self._owner.peers.log(logging.ERROR, "request not handled", text, error, defect=error)
-            self._break_off(HTTPError(500, "the edge has failed; its log says how"))
+            self._reject(HTTPError(500, "the edge has failed; its log says how"))
         finally:
-            self._is_going_on = False
+            self._is_processing = False
         self._check_waiting()
         self._pace()
 
     def _has_use_for_more(self) -> bool:
-        if self._is_over or self._is_raw:
+        if self._state is not _State.HTTP:
             return False
         return not self._is_full if self._request is None else not self._request.has_all
 
-    def _take(self, event: RequestHead | bytes | EndOfMessage) -> None:
+    def _handle(self, event: RequestHead | bytes | EndOfMessage) -> None:
         if isinstance(event, RequestHead):
-            self._serve(event)
+            self._begin_request(event)
             return
         request = self._request
         assert request is not None
-        assert request.exchange is not None
+        assert request.sink is not None
         if isinstance(event, bytes):
-            self._is_asked_for = self._has_progressed = True
-            request.exchange.request_body(event)
+            request.is_asked_for = request.has_progressed = True
+            request.sink.request_body(event)
         else:
             request.has_all = True
-            self._stop_timer()
-            request.exchange.request_complete()
+            self._timer.stop()
+            request.sink.request_complete()
 
-    def _break_off(self, error: HTTPError) -> None:
-        """What comes cannot be understood, or is not taken. The client is told so, and nothing after it is read."""
-        self._is_over = True
-        if self._request is not None and self._request.exchange is not None:
-            self._request.exchange.abort(error)
+    def _begin_request(self, head: RequestHead) -> None:
+        self._timer.stop()
+        request = self._request = _Request(head)
+        self.head = head
+        try:
+            sink = self._owner.admit(self)
+        except HTTPError as error:
+            self.respond(error)
+            return
+        if self._request is not request:
+            return  # it has come back for a response that was there
+        request.sink = sink
+        if self._is_full:  # of the response before this one, or of what was there of this one
+            sink.client_full(is_full=True)
+        if request.has_all:
+            sink.request_complete()
         else:
-            self._say(error)
-            self._end()
+            request.has_progressed = True
+
+    def _reject(self, error: HTTPError) -> None:
+        """What arrives cannot be understood, or is not taken: tell the client, and read nothing after it."""
+        self._state = _State.DRAINING
+        if (sink := self._sink) is not None:
+            sink.abort(error)
+        else:
+            self._send_error(error)
+            self._drain()
 
     def _check_waiting(self) -> None:
-        """Bound what has come in part or has to wait: heads and bodies by time, what comes too soon by size."""
+        """Bound what has arrived in part or has to wait: heads and bodies by time, what comes too soon by size."""
         request = self._request
-        if self._is_over or self._is_raw:
+        if self._state is not _State.HTTP:
             return
         if request is None:
             if len(self._reader) and not self._is_head_timed and not self._is_full:
                 self._time_head()
         elif not request.has_all:
-            if self._has_progressed:
-                self._has_progressed = False
-                self._time_body()
+            if request.has_progressed:
+                request.has_progressed = False
+                self._time_body(request)
         elif request.head.wants_websocket and len(self._reader) > self._owner.settings.web_head_max:
             # Reading goes on, to see whether the client leaves; what it sends too soon has to fit somewhere.
-            self._break_off(HTTPError(400, "nothing is to be sent before the switch of protocols is agreed on"))
+            self._reject(HTTPError(400, "nothing is to be sent before the switch of protocols is agreed on"))
 
     def _pace(self) -> None:
         """Read from the network, or stop to, as there is use for more bytes."""
         request = self._request
         if self._is_over:
             is_wanted = True  # to be dropped
-        elif self._is_raw:
-            is_wanted = not self._is_paused
         elif request is None:
             is_wanted = not self._is_full
-        elif request.has_all:
-            is_wanted = not self._is_paused and (not len(self._reader) or request.head.wants_websocket)
+        elif request.is_paused:
+            is_wanted = False
         else:
-            is_wanted = not self._is_paused
-        transport = self._transport
-        if transport is not None and not transport.is_closing() and transport.is_reading() is not is_wanted:
-            (transport.resume_reading if is_wanted else transport.pause_reading)()
-
-    # ------------------------------------------------------------ serving
-
-    def _serve(self, head: RequestHead) -> None:
-        self._stop_timer()
-        request = self._request = _Request(head)
-        self.head = head
-        try:
-            exchange = self._owner.admit(self)
-        except HTTPError as error:
-            self.respond_error(error)
-            return
-        if self._request is not request:
-            return  # it has come back for an answer that was there
-        request.exchange = exchange
-        if self._is_full:  # of the answer before this one, or of what was there of this one
-            exchange.client_full(is_full=True)
-        if request.has_all:
-            exchange.request_complete()
-        else:
-            self._is_asked_for = not head.waits_to_be_asked
-            self._has_progressed = True
+            is_wanted = (
+                self._state is _State.TUNNEL
+                or not request.has_all
+                or not len(self._reader)
+                or request.head.wants_websocket
+            )
+        self._read(is_wanted=is_wanted)
 
     # ------------------------------------------------------------ what an exchange wants
 
     def send(self, data: bytes) -> None:
-        """Send bytes of an answer."""
+        """Send bytes of a response."""
         if self._transport is not None:
-            self._sent += len(data)
+            self._unread.sent += len(data)
             self._transport.write(data)
 
     def expect_body(self) -> None:
-        """The client has been told to send the body, which it has held back: from now on it must come."""
-        if not self._is_asked_for:
-            self._is_asked_for = True
-            self._time_body()
+        """The client has been told to send the body, which it has held back: from now on it must arrive."""
+        request = self._request
+        if request is not None and not request.has_all and not request.is_asked_for:
+            request.is_asked_for = True
+            self._time_body(request)
 
     def pause(self, *, is_paused: bool) -> None:
         """Read no more for now, or go on."""
-        if is_paused == self._is_paused:
+        request = self._request
+        if request is None or is_paused == request.is_paused:
             return
-        self._is_paused = is_paused
+        request.is_paused = is_paused
         if is_paused:
-            self._stop_timer()
-        elif self._request is not None and not self._request.has_all:
-            self._time_body()
-        if not self._is_going_on:
+            self._timer.stop()
+        elif not request.has_all:
+            self._time_body(request)
+        if not self._is_processing:
             self._pace()
 
     def start_tunnel(self) -> None:
-        """From now on bytes are just bytes."""
-        self._is_raw = True
-        self._stop_timer()
+        """Pass bytes on unread from now on."""
+        self._state = _State.TUNNEL
+        self._timer.stop()
         early = self._reader.rest()
-        if early and self._request is not None and self._request.exchange is not None:
-            self._request.exchange.client_tunnel_data(early)
+        if early and (sink := self._sink) is not None:
+            sink.client_tunnel_data(early)
         self._pace()
 
-    def respond_error(self, error: HTTPError) -> None:
-        """Answer in the edge's own words."""
+    def respond(self, error: HTTPError) -> None:
+        """Send a response of the edge's own."""
         request = self._request
         keeps = request is not None and not self._is_over and request.has_all and request.head.keeps_alive
-        self._say(error, close=not keeps)
+        self._send_error(error, close=not keeps)
         if keeps:
-            self._next()
+            self._next_request()
         else:
-            self._end()
+            self._drain()
 
     def finish(self, *, may_stay: bool) -> None:
-        """The answer is complete."""
+        """The response is complete."""
         if may_stay and not self._is_over and self._request is not None and self._request.has_all:
-            self._next()
+            self._next_request()
         else:
-            self._end()
+            self._drain()
 
     def abort(self) -> None:
         """Break the connection."""
         self._request = None
-        self._is_over = True
-        if self._transport is not None:
-            self._transport.abort()
+        self._state = _State.DRAINING
+        self._break()
 
     def close(self) -> None:
-        """The gateway ends."""
-        if self._transport is not None:
-            self._transport.abort()
+        """The gateway ends: break the connection, and tell who takes a request."""
+        self._break()
 
-    def _next(self) -> None:
-        """Go on with the next request, which may have come already."""
+    def _next_request(self) -> None:
+        """Go on with the next request, which may have arrived already."""
         self._request = None
-        self._is_paused = False
         self._is_head_timed = False
-        self._set_timer(_IDLE_S, self._close)
-        if self._is_going_on:
+        self._timer.set(_IDLE_S, self._close)
+        if self._is_processing:
             return
         if len(self._reader):
-            self._loop.call_soon(self._go_on)  # not at once: the exchange before it is still ending
+            self._loop.call_soon(self._process)  # not at once: the exchange before it is still ending
         else:
             self._pace()
 
-    def _say(self, error: HTTPError, *, close: bool = True) -> None:
+    def _send_error(self, error: HTTPError, *, close: bool = True) -> None:
         is_head = self._request is not None and self._request.head.method == b"HEAD"
         self.send(response_bytes(error.status, error.text, error.headers, close=close, is_head=is_head))
 
     # ------------------------------------------------------------ ending
 
-    def _end(self) -> None:
-        """Close once what was said is sent; what the client still sends is read and dropped for a moment.
-
-        Closing at once would have the kernel tell the client that the connection is broken, before it reads our answer.
-        """
-        self._is_over = True
+    def _drain(self) -> None:
+        """Close once what was sent has arrived; what the client still sends is read and dropped for a moment."""
+        self._state = _State.DRAINING
         self._request = None
         self._reader.rest()
         transport = self._transport
@@ -379,64 +383,41 @@ class Downstream(asyncio.Protocol):
         if transport.can_write_eof():
             transport.write_eof()
         self._pace()
-        self._set_timer(_LINGER_S, self._close)
+        self._timer.set(_DRAIN_S, self._close)
 
     def _close(self) -> None:
         """Close when the client has taken what was sent, or takes no more of it."""
         transport = self._transport
         if transport is not None:
-            self._is_over = self._is_closing = True
-            self._stop_timer()
+            self._state = _State.CLOSING
+            self._timer.stop()
             transport.close()
             self._watch_reading()
 
-    # ------------------------------------------------------------ patience
+    # ------------------------------------------------------------ time limits
 
     def _time_head(self) -> None:
         self._is_head_timed = True
-        self._set_timer(self._owner.settings.web_head_timeout_s, self._too_slow)
+        self._timer.set(self._patience_s, self._head_is_late)
 
-    def _time_body(self) -> None:
-        if self._is_asked_for and not self._is_paused:
-            self._set_timer(self._owner.settings.web_head_timeout_s, self._stalled)
+    def _time_body(self, request: _Request) -> None:
+        if request.is_asked_for and not request.is_paused:
+            self._timer.set(self._patience_s, self._body_is_late)
 
-    def _too_slow(self) -> None:
+    def _head_is_late(self) -> None:
         if len(self._reader):
-            self._break_off(HTTPError(408, "the head of the request did not come in time (web_head_timeout_s)"))
-        else:  # it has sent nothing at all
+            self._reject(HTTPError(408, "the head of the request did not come in time (web_head_timeout_s)"))
+        else:  # the client has sent nothing at all
             self._close()
 
-    def _stalled(self) -> None:
-        self._break_off(HTTPError(408, "the body of the request did not go on (web_head_timeout_s)"))
+    def _body_is_late(self) -> None:
+        self._reject(HTTPError(408, "the body of the request did not go on (web_head_timeout_s)"))
 
     def _watch_reading(self) -> None:
-        if self._reading_timer is None and self._transport is not None:
-            self._taken = self._sent - unread_bytes(self._transport)
-            patience_s = self._owner.settings.web_head_timeout_s
-            self._reading_timer = self._loop.call_later(patience_s, self._check_reading)
+        if self._transport is not None:
+            self._unread.start(self._transport, self._is_stuck)
 
-    def _check_reading(self) -> None:
-        self._reading_timer = None
-        if self._transport is None:
-            return
-        if self._sent - unread_bytes(self._transport) > self._taken:
-            self._watch_reading()
-        else:
-            self._owner.peers.warning(
-                "answer unread", "web port: a client did not read its answer (web_head_timeout_s)"
-            )
-            self._transport.abort()
-
-    def _stop_watching(self) -> None:
-        if self._reading_timer is not None:
-            self._reading_timer.cancel()
-            self._reading_timer = None
-
-    def _set_timer(self, seconds: float, action: Callable[[], None]) -> None:
-        self._stop_timer()
-        self._timer = self._loop.call_later(seconds, action)
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _is_stuck(self) -> None:
+        peers = self._owner.peers
+        peers.warning("answer unread", "web port: a client did not read its answer (web_head_timeout_s)")
+        self._break()

@@ -12,8 +12,10 @@ from functools import partial
 from typing import Final
 
 from swell.edge.connections import Connections
+from swell.edge.gateway.client import RequestSink
+from swell.edge.gateway.context import ExchangeContext
 from swell.edge.gateway.downstream import Downstream
-from swell.edge.gateway.exchange import Exchange, ExchangeContext
+from swell.edge.gateway.exchange import Exchange
 from swell.edge.gateway.head import RequestHead
 from swell.edge.gateway.http_error import HTTPError
 from swell.edge.gateway.limits import Bucket
@@ -92,7 +94,7 @@ class Gateway:
 
     # ------------------------------------------------------------ requests
 
-    def admit(self, client: Downstream) -> Exchange:
+    def admit(self, client: Downstream) -> RequestSink:
         """Begin with a request, and count it.
 
         Raises:
@@ -104,7 +106,7 @@ class Gateway:
             self._traffic.was_refused(error.status)
             raise
 
-    def _admitted(self, client: Downstream) -> Exchange:
+    def _admitted(self, client: Downstream) -> RequestSink:
         """Begin with a request whose head is there, or go on with one for which it has come back.
 
         Raises:
@@ -119,7 +121,7 @@ class Gateway:
             raise HTTPError(503, "the server does not keep up with the requests", [(b"retry-after", b"1")])
         target, key = split_resume_key(head.target)
         if key:
-            return self._continued(client, target, key)
+            return self._resumed(client, target, key)
         match = self._context.router.find(head.host, target)
         if match is None:
             raise HTTPError(404, self._unknown(head))
@@ -129,18 +131,19 @@ class Gateway:
         self._traffic.began(match.route.label)
         return exchange
 
-    def _continued(self, client: Downstream, target: bytes, key: str) -> Exchange:
+    def _resumed(self, client: Downstream, target: bytes, key: str) -> RequestSink:
         """Go on with a request whose client is back. The key alone opens nothing: it stands in logs and histories.
 
         It has to be asked for at the same web function, with the same token if that needs one.
         """
-        exchange = self._context.parking.find(key)
-        if exchange is None or exchange.route.label not in labels(client.head.host, target):
+        parked = self._context.parking.find(key)
+        if parked is None or parked.request.route.label not in labels(client.head.host, target):
             raise _gone()
-        if self._authorised(client.head, exchange.route).token_id != exchange.token_id:
+        request = parked.request
+        if self._authorised(client.head, request.route).token_id != request.token_id:
             raise _gone()
-        exchange.come_back(client)
-        return exchange
+        request.resume(client)
+        return request
 
     def _authorised(self, head: RequestHead, route: Route) -> Admission:
         """Return how a request is let in.

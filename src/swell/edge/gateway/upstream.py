@@ -1,16 +1,18 @@
-"""The container's side: connections to sites of containers, kept for the next request where that is possible.
+"""The container's side: connections to its sites, kept for the next request if possible. The twin of `downstream`.
 
-This module must not know clients, labels or leases.
+A connection carries one request at a time, and what comes back goes to a `ResponseSink`. This module must not know
+clients, labels or leases.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Final, Protocol, cast
+from typing import Final, Protocol
 
 from swell.edge.gateway.framing import BodyWriter
 from swell.edge.gateway.head import Forwarding, RequestHead, ResponseHead
 from swell.edge.gateway.http_error import BadMessage, HTTPError
+from swell.edge.gateway.peer_connection import PeerConnection
 from swell.edge.gateway.readers import ResponseReader
 from swell.logs import PeerLog
 
@@ -22,57 +24,63 @@ _BUSY_PAUSE_S: Final = 0.01
 
 
 class ResponseSink(Protocol):
-    """Who takes an answer."""
+    """Takes the response to one request. The twin of `RequestSink`, on the client's side."""
+
+    __slots__ = ()
 
     def interim_response(self, head: ResponseHead) -> None:
-        """Something is said before the answer proper: 100, 103."""
+        """Take a head before the response proper: 100, 103."""
         ...
 
     def response_head(self, head: ResponseHead) -> None:
-        """The head of the answer is there."""
+        """Take the head of the response."""
         ...
 
     def response_body(self, data: bytes) -> None:
-        """A part of its body is."""
+        """A chunk of the body arrived."""
         ...
 
     def response_complete(self) -> None:
-        """All of it was."""
+        """The response is complete."""
         ...
 
     def tunnel_data(self, data: bytes) -> None:
-        """Bytes after a switch of protocols."""
+        """Take bytes that the container sent after a switch of protocols."""
         ...
 
     def upstream_lost(self, *, in_order: bool, fault: str) -> None:
-        """The connection has ended before the answer was complete.
+        """The connection has ended before the response was complete.
 
         Args:
-            in_order: Its end is the end of the answer.
+            in_order: Its end is the end of the response.
             fault: Why this side has broken it; "" if it has not.
         """
         ...
 
     def upstream_full(self, *, is_full: bool) -> None:
-        """Whether to send no more for now."""
+        """The container reads slower than it is sent to, or has caught up."""
         ...
 
 
-class Upstream(asyncio.Protocol):
+class Upstream(PeerConnection):
     """One connection to a site.
 
     It alone decides whether another request may follow on it, by what it has written and read itself: exactly the body
-    that the head of the request announced, and all of an answer with nothing behind it. Its callers have no say in
+    that the head of the request announced, and all of a response with nothing behind it. Its callers have no say in
     that, so they cannot get it wrong.
+
+    Args:
+        path: Of the site's socket.
+        pool: Counts the connection, and keeps it between two requests.
     """
 
     def __init__(self, path: str, pool: Upstreams) -> None:
+        super().__init__()
         self.path = path
         self._pool = pool
         self._sink: ResponseSink | None = None
         self._reader = ResponseReader()
         self._body = BodyWriter(None, is_chunked=False)
-        self._transport: asyncio.Transport | None = None
         self._is_raw = False  # after a switch of protocols
         self._may_stay = True  # nothing has happened after which no other request may follow
         self._fault = ""  # why this side has broken the connection
@@ -88,46 +96,45 @@ class Upstream(asyncio.Protocol):
         self._write(request.written(to))
 
     def write_body(self, data: bytes) -> None:
-        """Send a part of the body of the request. One that is longer than announced breaks the connection instead."""
+        """Send a chunk of the body of the request. One that is longer than announced breaks the connection instead."""
         try:
             self._write(self._body.part(data))
         except BadMessage as error:
-            self._break(f"a defect in the edge: {error}")
+            self._fail(f"a defect in the edge: {error}")
 
     def end_body(self) -> None:
         """Send the end of the body. If it is shorter than announced, the connection is broken instead."""
         try:
             self._write(self._body.end())
         except BadMessage as error:
-            self._break(f"a defect in the edge: {error}")
+            self._fail(f"a defect in the edge: {error}")
 
     def write_raw(self, data: bytes) -> None:
         """Send bytes after a switch of protocols. Before, they would be taken for a request."""
         if self._is_raw:
             self._write(data)
         else:
-            self._break("a defect in the edge: bytes of another protocol before the switch")
+            self._fail("a defect in the edge: bytes of another protocol before the switch")
 
     def _write(self, data: bytes) -> None:
         if data and self._transport is not None:
             self._transport.write(data)
 
     def write_eof(self) -> None:
-        """Say that nothing more comes: the client has left. What handles it ends, and so does then the connection."""
+        """Send the end of all: the client has left. Its handler ends when it notices, and the connection with it."""
         self._may_stay = False
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write_eof()
 
     def pause(self, *, is_paused: bool) -> None:
         """Read no more for now, or go on."""
-        if self._transport is not None and not self._transport.is_closing():
-            (self._transport.pause_reading if is_paused else self._transport.resume_reading)()
+        self._read(is_wanted=not is_paused)
 
     def leave(self) -> None:
         """The request is over. The connection is kept for another if nothing was odd about this one, else closed."""
         self._sink = None
         if self._is_reusable:
-            self.pause(is_paused=False)  # the client may have been slow with the last of the answer
+            self.pause(is_paused=False)  # the client may have been slow with the last of the response
             self._pool.keep(self)
         else:
             self.abort()
@@ -139,39 +146,35 @@ class Upstream(asyncio.Protocol):
     def abort(self) -> None:
         """End the connection at once."""
         self._may_stay = False
-        if self._transport is not None:
-            self._transport.abort()
+        self._break()
 
-    def _break(self, fault: str) -> None:
+    def _fail(self, fault: str) -> None:
+        """End the connection because of a fault, which is logged and reported to the sink of the response."""
         self._fault = self._fault or fault
         self.abort()
-
-    @property
-    def is_open(self) -> bool:
-        """True as long as nobody has closed it."""
-        return self._transport is not None and not self._transport.is_closing()
 
     # ------------------------------------------------------------ asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's own kind is no subclass
+        """Count the connection."""
+        super().connection_made(transport)
         self._pool.opened(self)
 
     def data_received(self, data: bytes) -> None:
-        """Understand a part of an answer."""
+        """Take in bytes of the container."""
         if self._is_raw:
             self._pass_on(data)
         elif self._sink is None:
-            self.abort()  # it speaks unasked, and the next client would take that for its answer
+            self.abort()  # nobody asked: the next client would take this for its response
         elif not self._fault:
             self._reader.feed(data)
             try:
-                self._go_on()
+                self._process()
             except BadMessage as error:
-                self._break(f"the answer of the container is not valid HTTP: {error}")
+                self._fail(f"the answer of the container is not valid HTTP: {error}")
 
-    def _go_on(self) -> None:
+    def _process(self) -> None:
+        """Take events from the reader, and pass them on."""
         while not self._is_raw and (sink := self._sink) is not None and not self._fault:
             event = self._reader.next_event()
             if event is None:
@@ -202,8 +205,8 @@ class Upstream(asyncio.Protocol):
         """Close; `connection_lost` follows."""
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell who takes the answer."""
-        self._transport = None
+        """Tell who takes the response."""
+        super().connection_lost(exc)
         self._pool.forget(self)
         sink, self._sink = self._sink, None
         if self._fault:
@@ -212,21 +215,21 @@ class Upstream(asyncio.Protocol):
             sink.upstream_lost(in_order=exc is None and not self._fault and self._reader.close(), fault=self._fault)
 
     def pause_writing(self) -> None:
-        """The site reads slower than we send."""
+        """The site reads slower than it is sent to."""
         if self._sink is not None:
             self._sink.upstream_full(is_full=True)
 
     def resume_writing(self) -> None:
-        """It has caught up."""
+        """The site has caught up."""
         if self._sink is not None:
             self._sink.upstream_full(is_full=False)
 
 
 class Upstreams:
-    """Connections to containers: how many there may be, and those that are kept for the next request, by site.
+    """Connections to containers: as many as there may be; those that are kept for the next request, by site.
 
     Args:
-        peers: Where it is logged that a container's answer is not valid.
+        peers: Logs responses that are not valid.
         count_max: How many connections may be open at once. Where they are, one that is kept makes room for a new one.
     """
 

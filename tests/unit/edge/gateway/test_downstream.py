@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from fakes import Loop, Wire
+from fakes import Loop, Owner, Wire
 from hypothesis import given
 from hypothesis import strategies as st
 
 from swell.config import Settings
+from swell.edge.gateway.client import RequestSink
 from swell.edge.gateway.downstream import Downstream
-from swell.edge.gateway.exchange import Exchange
 from swell.edge.gateway.http_error import HTTPError
-from swell.logs import PeerLog
 
 if TYPE_CHECKING:
     import asyncio
@@ -44,7 +42,7 @@ class Echo:
             self._house.loop.call_soon(lambda: self._client.finish(may_stay=keeps))
 
     def abort(self, error: HTTPError) -> None:
-        self._client.respond_error(error)
+        self._client.respond(error)
 
     def abandon(self) -> None:
         self._house.deserted += 1
@@ -55,13 +53,15 @@ class Echo:
     def client_tunnel_data(self, data: bytes) -> None:
         self._body += data
 
+    def half_closed(self) -> bool:
+        return False
 
-class House:
-    """Lets everybody in."""
+
+class House(Owner):
+    """Answers every request with what it was."""
 
     def __init__(self) -> None:
-        self.settings = Settings(web_head_max=1_024, web_body_max=50)
-        self.peers = PeerLog(logging.getLogger("swell.edge"))
+        super().__init__(Settings(web_head_max=1_024, web_body_max=50))
         self.heard: list[tuple[bytes, bytes]] = []
         self.done: list[Echo] = []
         self.deserted = 0
@@ -69,21 +69,10 @@ class House:
         self.told_full: list[bool] = []
         self.refuses = False  #: everything
 
-    def enter(self, connection: Downstream) -> bool:
-        del connection
-        return True
-
-    def turn_away(self, connection: Downstream) -> bool:
-        del connection
-        return False
-
-    def leave(self, connection: Downstream) -> None:
-        del connection
-
-    def admit(self, client: Downstream) -> Exchange:
+    def admit(self, client: Downstream) -> RequestSink:
         if self.refuses:
             raise HTTPError(404, "nothing answers here")
-        return cast("Exchange", Echo(self, client))
+        return Echo(self, client)
 
 
 class Silent(Echo):
@@ -98,8 +87,8 @@ class Silent(Echo):
 class Slow(House):
     """Answers nothing yet."""
 
-    def admit(self, client: Downstream) -> Exchange:
-        return cast("Exchange", Silent(self, client))
+    def admit(self, client: Downstream) -> RequestSink:
+        return Silent(self, client)
 
 
 Heard = tuple[list[tuple[bytes, bytes]], bytes, bool]
@@ -432,7 +421,7 @@ def test_a_client_that_sends_blank_lines_only_is_closed_without_a_word() -> None
 
 def test_a_defect_costs_one_request_and_its_traceback_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(House):
-        def admit(self, client: Downstream) -> Exchange:
+        def admit(self, client: Downstream) -> RequestSink:
             raise LookupError("as a defect would")
 
     owner = Broken()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from crossing import Door, Gateway
+from crossing import Gateway, SiteOwner
 from fakes import Wire
 
+from swell.edge.gateway.client import RequestSink
 from swell.edge.gateway.downstream import Downstream
-from swell.edge.gateway.exchange import Exchange
 from swell.edge.gateway.resume_redirect import split_resume_key
 from swell.model import OutputStatus
 
@@ -24,13 +24,13 @@ class Parked:
         context = self.gateway.leases.context
         assert context is not None
 
-        class Returning(Door):
-            def admit(self, client: Downstream) -> Exchange:
-                exchange = context.parking.find(split_resume_key(client.head.target)[1])
-                if exchange is None:
+        class Returning(SiteOwner):
+            def admit(self, client: Downstream) -> RequestSink:
+                parked = context.parking.find(split_resume_key(client.head.target)[1])
+                if parked is None:
                     return super().admit(client)
-                exchange.come_back(client)
-                return exchange
+                parked.request.resume(client)
+                return parked.request
 
         self.gateway.owner = Returning(context)
         _, wire = self.ask(b"/path")
@@ -109,6 +109,17 @@ def test_what_was_kept_for_a_client_that_never_comes_is_dropped() -> None:
     parked.gateway.loop.pass_time(60.0)
     assert (before, context.parking.kept) == (5, 0)
     assert not parked.come_back().startswith(b"HTTP/1.1 200")
+
+
+def test_a_client_that_comes_back_too_late_is_told_so_although_its_handler_has_not_noticed_yet() -> None:
+    parked = Parked()
+    context = parked.gateway.leases.context
+    assert context is not None
+    parked.site.write_eof = lambda: None  # it notices nothing for now  # pyright: ignore[reportAttributeAccessIssue]
+    parked.gateway.loop.pass_time(60.0)
+    assert parked.gateway.leases.held == 1
+    _, _, key = parked.place.partition(b"=")
+    assert context.parking.find(key.decode()) is None
 
 
 class Lost:

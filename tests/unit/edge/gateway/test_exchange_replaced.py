@@ -9,6 +9,7 @@ from typing import Any
 from swell.config import Settings
 from swell.edge.gateway.exchange import Exchange
 from swell.edge.gateway.parking import Parking
+from swell.edge.gateway.proxy_auth import OPEN
 from swell.edge.gateway.routing import Router
 from swell.errors import NotFoundError, ResourceExhausted
 from swell.model import OutputStatus, WebSpec
@@ -30,7 +31,8 @@ class Leases:
 
     def ask(self, function_id: str, method: str, parameters: bytes, holder: Exchange) -> Any:
         self.asked.append(function_id)
-        return SimpleNamespace(leased_at=None, call_id=f"fc-{len(self.asked)}", release=lambda status: None)
+        call_id = f"fc-{len(self.asked)}"
+        return SimpleNamespace(leased_at=None, call_id=call_id, release=lambda status: None, cancel=lambda: None)
 
     def forget(self, lease: object) -> bool:
         return True
@@ -45,14 +47,14 @@ class Request:
         self.router.learn([route("fu-old")])
         self.refusals: list[int] = []
         head = SimpleNamespace(has_body=False, host=b"", wants_websocket=False)
-        client = SimpleNamespace(head=head, address="", respond_error=lambda error: self.refusals.append(error.status))
+        client = SimpleNamespace(head=head, address="", respond=lambda error: self.refusals.append(error.status))
         loop = asyncio.get_running_loop()
         context = SimpleNamespace(
-            router=self.router, leases=self.leases, settings=Settings(), parking=Parking(1), loop=loop
+            router=self.router, leases=self.leases, settings=Settings(), parking=Parking(loop, 1), loop=loop
         )
         match = self.router.find(b"", b"/site/")
         assert match is not None
-        self.exchange = Exchange(context, client, match, frozenset(), lambda status: None)
+        self.exchange = Exchange(context, client, match, OPEN, lambda status: None)
         self.exchange.start()
 
     @property

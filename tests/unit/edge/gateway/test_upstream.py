@@ -37,8 +37,8 @@ class Wire:
     def is_closing(self) -> bool:
         return self.is_broken
 
-    def resume_reading(self) -> None:
-        pass
+    def is_reading(self) -> bool:
+        return True
 
 
 def upstreams(count_max: int = 100) -> Upstreams:
