@@ -6,7 +6,7 @@ compared, hashed, sent over the wire and stored.
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import Enum, IntEnum
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -22,6 +22,7 @@ __all__ = [
     "CallKind",
     "ClassSpec",
     "Concurrency",
+    "DeliveryMode",
     "Deployment",
     "Environment",
     "FunctionSpec",
@@ -67,6 +68,15 @@ class AppKind(IntEnum):
     def is_lasting(self) -> bool:
         """True when it outlives its clients, and the server."""
         return self is not AppKind.EPHEMERAL
+
+
+class DeliveryMode(Enum):
+    """How a container runs the inputs of one delivery. The values are those on the wire."""
+
+    SERIAL = "serial"  #: one after the other in one slot; results are reported as time allows
+    PARALLEL = "parallel"  #: each at once, in a slot of its own
+    BATCH = "batch"  #: all together in one slot, as one call of a batched function
+    LEASE = "lease"  #: requests over HTTP: the container is told nothing, the edge brings them
 
 
 class Strategy(IntEnum):

@@ -1,9 +1,10 @@
-"""Lifecycles as tables: the states an Input and a Container pass through, and which steps are legal.
+"""Lifecycles as tables: the states that an Input, a Container and an App pass through, and which steps are legal.
 
-Two rules. Everything not in a table is a bug of the caller, named `IllegalStep`. What can be derived is not a state: a
-Call's state follows from its Inputs and is stored nowhere. An Input's follows from where it is, since inputs travel by
-the thousand: in a backlog, in a delivery, or in an output. The simulator's witness keeps it for each one, and takes it
-through this table; the engine keeps the Containers'. This module must not know why a step is taken.
+Three rules. A step that is not in its table is a defect of the caller, named `IllegalStep`. A lifecycle is whole: a
+boolean that only makes sense in some states is a state itself. What can be derived is not a state: a Call's state
+follows from its Inputs and is stored nowhere. An Input's follows from where it is, since inputs travel by the thousand:
+in a backlog, in a delivery, or in an output. The simulator's oracle keeps it for each one, and takes it through this
+table; the engine keeps the Containers' and the Apps'. This module must not know why a step is taken.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ from typing import TypeVar
 from swell.model import OutputStatus
 
 __all__ = [
+    "APP_STEPS",
     "CONTAINER_STEPS",
     "ENDS_AS",
     "INPUT_STEPS",
+    "SHOWN_AS",
+    "AppState",
     "ContainerState",
     "IllegalStep",
     "InputState",
@@ -37,22 +41,36 @@ class InputState(Enum):
 
 
 class ContainerState(Enum):
-    """Where one Container is."""
+    """Where one Container is. People are shown fewer states: see `SHOWN_AS`."""
 
     REQUESTED = "requested"  #: wanted and placed; the backend has not started it yet
     STARTING = "starting"  #: the process lives: imports and enter hooks run
+    ABANDONED = "abandoned"  #: its start was given up: it is being killed, and was never ready
     READY = "ready"  #: takes inputs
-    DRAINING = "draining"  #: finishes what it has, takes nothing more
-    STOPPED = "stopped"
+    LEAVING = "leaving"  #: takes nothing more, and is not told to leave before it has finished
+    DRAINING = "draining"  #: was told to leave: finishes what it has, runs its exit hooks
+    INTERRUPTED = "interrupted"  #: was told to stop what it runs and to leave: that is run again elsewhere
+    KILLED = "killed"  #: is being killed: what it runs is run again elsewhere
+    STOPPED = "stopped"  #: ended because the engine wanted it to
     FAILED = "failed"  #: never became ready
     LOST = "lost"  #: died or fell silent while it lived
+
+
+class AppState(Enum):
+    """Where one App is. Its kind (ephemeral, detached, deployed) never changes."""
+
+    RUNNING = "running"  #: takes calls
+    RETIRING = "retiring"  #: takes calls, and is stopped when the last one has ended
+    STOPPING = "stopping"  #: its calls have ended, its containers leave
+    SUSPENDED = "suspended"  #: the server stops: its containers leave, its spawned calls go on with the next server
+    ENDED = "ended"  #: nothing of it is left
 
 
 class IllegalStep(AssertionError):
     """A transition that no table allows: a defect in swell, never a user's mistake."""
 
 
-_I, _C = InputState, ContainerState
+_I, _C, _A = InputState, ContainerState, AppState
 
 INPUT_STEPS: dict[InputState, frozenset[InputState]] = {
     _I.PENDING: frozenset({_I.RUNNING, _I.FAILED, _I.CANCELLED}),  # FAILED: no container can start
@@ -64,13 +82,39 @@ INPUT_STEPS: dict[InputState, frozenset[InputState]] = {
 }
 
 CONTAINER_STEPS: dict[ContainerState, frozenset[ContainerState]] = {
-    _C.REQUESTED: frozenset({_C.STARTING, _C.FAILED, _C.STOPPED, _C.LOST}),
-    _C.STARTING: frozenset({_C.READY, _C.FAILED, _C.STOPPED, _C.LOST}),
-    _C.READY: frozenset({_C.DRAINING, _C.STOPPED, _C.LOST}),
-    _C.DRAINING: frozenset({_C.STOPPED, _C.LOST}),
+    _C.REQUESTED: frozenset({_C.STARTING, _C.ABANDONED, _C.FAILED}),
+    _C.STARTING: frozenset({_C.READY, _C.ABANDONED, _C.FAILED}),
+    _C.ABANDONED: frozenset({_C.STOPPED, _C.FAILED}),  # FAILED: the fault is its own, as when it took too long
+    _C.READY: frozenset({_C.LEAVING, _C.DRAINING, _C.INTERRUPTED, _C.KILLED, _C.LOST}),
+    _C.LEAVING: frozenset({_C.DRAINING, _C.INTERRUPTED, _C.KILLED, _C.LOST}),
+    _C.DRAINING: frozenset({_C.INTERRUPTED, _C.KILLED, _C.STOPPED}),
+    _C.INTERRUPTED: frozenset({_C.KILLED, _C.STOPPED}),
+    _C.KILLED: frozenset({_C.STOPPED, _C.LOST}),  # LOST: the fault is its own, as when it broke the protocol
     _C.STOPPED: frozenset(),
     _C.FAILED: frozenset(),
     _C.LOST: frozenset(),
+}
+
+APP_STEPS: dict[AppState, frozenset[AppState]] = {
+    _A.RUNNING: frozenset({_A.RETIRING, _A.STOPPING, _A.SUSPENDED}),
+    _A.RETIRING: frozenset({_A.STOPPING, _A.SUSPENDED}),
+    _A.STOPPING: frozenset({_A.ENDED}),
+    _A.SUSPENDED: frozenset({_A.ENDED}),
+    _A.ENDED: frozenset(),
+}
+
+#: The name under which people see a container's state: in the CLI, the JSON API, metrics and stored records. A state
+#: that is missing here is a moment on the way out, and shown as the state before it.
+SHOWN_AS: dict[ContainerState, str] = {
+    _C.REQUESTED: "requested",
+    _C.STARTING: "starting",
+    _C.READY: "ready",
+    _C.LEAVING: "ready",
+    _C.DRAINING: "draining",
+    _C.INTERRUPTED: "draining",
+    _C.STOPPED: "stopped",
+    _C.FAILED: "failed",
+    _C.LOST: "lost",
 }
 
 #: The state in which an Input ends whose output has that status.
@@ -85,21 +129,25 @@ ENDS_AS: dict[OutputStatus, InputState] = {
     OutputStatus.TERMINATED: _I.CANCELLED,
 }
 
-S = TypeVar("S", InputState, ContainerState)
+S = TypeVar("S", InputState, ContainerState, AppState)
 
 
 def step(now: S, then: S) -> S:
-    """Return `then` if an Input or a Container may go there from `now`; raise IllegalStep otherwise."""
+    """Return `then` if an Input, a Container or an App may go there from `now`; raise IllegalStep otherwise."""
     if then not in _steps(now):
-        what = "an input" if isinstance(now, InputState) else "a container"
-        raise IllegalStep(f"{what} cannot go from {now.value} to {then.value}")
+        raise IllegalStep(f"{_NOUNS[type(now)]} cannot go from {now.value} to {then.value}")
     return then
 
 
-def is_final(state: InputState | ContainerState) -> bool:
-    """Tell whether nothing follows a state."""
+def is_final(state: InputState | ContainerState | AppState) -> bool:
+    """Tell whether no step leads out of a state."""
     return not _steps(state)
 
 
-def _steps(state: InputState | ContainerState) -> frozenset[InputState] | frozenset[ContainerState]:
-    return INPUT_STEPS[state] if isinstance(state, InputState) else CONTAINER_STEPS[state]
+_NOUNS: dict[type[Enum], str] = {InputState: "an input", ContainerState: "a container", AppState: "an app"}
+
+
+def _steps(state: InputState | ContainerState | AppState) -> frozenset[InputState | ContainerState | AppState]:
+    if isinstance(state, InputState):
+        return INPUT_STEPS[state]
+    return CONTAINER_STEPS[state] if isinstance(state, ContainerState) else APP_STEPS[state]

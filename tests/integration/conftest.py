@@ -20,7 +20,7 @@ import pytest
 from patience import patience
 
 import swell
-from swell.model import Environment, FunctionSpec, OutputStatus
+from swell.model import DeliveryMode, Environment, FunctionSpec, OutputStatus
 from swell.wire import blobs, codec, payload
 from swell.wire.json_payload import decode_json_exception, is_json
 from swell.wire.messages import (
@@ -159,7 +159,9 @@ class Peer:
             data += call if isinstance(call, bytes) else payload.encode_arguments(call, {})
             ends.append(base + len(data))
         parts = [(call_id, 0, len(calls))]
-        self.data.send(Deliver(self._deliveries, mode, method, parts, ends, blob_positions or [], base), data)
+        self.data.send(
+            Deliver(self._deliveries, DeliveryMode(mode), method, parts, ends, blob_positions or [], base), data
+        )
         return self._deliveries
 
     def order(self, message: Cancel | Reclaim | Drain | ItemsTaken) -> None:

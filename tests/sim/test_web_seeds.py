@@ -56,7 +56,9 @@ class Notes:
             elif isinstance(effect, SendToClient):
                 self._told(effect.message)
         self._look_at_variants()
-        if any(container.leaving and container.is_leased for container in self._world.engine.state.containers.values()):
+        if any(
+            container.is_leaving and container.is_leased for container in self._world.engine.state.containers.values()
+        ):
             self._met.add("waits to leave")
 
     def _look_at_variants(self) -> None:

@@ -9,9 +9,12 @@ import pytest
 
 from swell.model import OutputStatus
 from swell.states import (
+    APP_STEPS,
     CONTAINER_STEPS,
     ENDS_AS,
     INPUT_STEPS,
+    SHOWN_AS,
+    AppState,
     ContainerState,
     IllegalStep,
     InputState,
@@ -19,6 +22,11 @@ from swell.states import (
     step,
 )
 
+LIFECYCLES = [
+    (INPUT_STEPS, InputState.PENDING),
+    (CONTAINER_STEPS, ContainerState.REQUESTED),
+    (APP_STEPS, AppState.RUNNING),
+]
 ENDS = {ContainerState.STOPPED, ContainerState.FAILED, ContainerState.LOST}
 
 
@@ -31,17 +39,13 @@ def reachable(steps: dict[Enum, frozenset[Enum]], start: Enum) -> set[Enum]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("steps", "start"), [(INPUT_STEPS, InputState.PENDING), (CONTAINER_STEPS, ContainerState.REQUESTED)]
-)
+@pytest.mark.parametrize(("steps", "start"), LIFECYCLES)
 def test_every_state_is_in_the_table_and_can_be_reached(steps: dict, start: Enum) -> None:
     assert set(steps) == set(type(start))
     assert reachable(steps, start) == set(type(start))
 
 
-@pytest.mark.parametrize(
-    ("steps", "start"), [(INPUT_STEPS, InputState.PENDING), (CONTAINER_STEPS, ContainerState.REQUESTED)]
-)
+@pytest.mark.parametrize(("steps", "start"), LIFECYCLES)
 def test_from_every_state_there_is_an_end(steps: dict, start: Enum) -> None:
     ends = {state for state, following in steps.items() if not following}
     assert all(reachable(steps, state) & ends for state in steps)
@@ -65,6 +69,20 @@ def test_an_illegal_step_says_which() -> None:
         step(ContainerState.DRAINING, ContainerState.READY)
     with pytest.raises(IllegalStep, match="an input cannot go from failed to pending"):
         step(InputState.FAILED, InputState.PENDING)
+    with pytest.raises(IllegalStep, match="an app cannot go from stopping to running"):
+        step(AppState.STOPPING, AppState.RUNNING)
+
+
+def test_people_see_the_names_they_know_and_what_is_being_killed_as_it_was_before() -> None:
+    known = {"requested", "starting", "ready", "draining", "stopped", "failed", "lost"}
+    assert set(SHOWN_AS.values()) == known
+    assert set(ContainerState) - set(SHOWN_AS) == {ContainerState.ABANDONED, ContainerState.KILLED}
+
+
+def test_a_container_that_was_told_to_leave_is_never_lost() -> None:
+    """Whatever it does then, the engine wanted its end: no input and no code is blamed."""
+    for told in (ContainerState.DRAINING, ContainerState.INTERRUPTED):
+        assert ContainerState.LOST not in CONTAINER_STEPS[told]
 
 
 def test_every_output_ends_its_input() -> None:

@@ -13,6 +13,7 @@ from swell.engine.rules.completion import ProtocolError
 from swell.engine.state.container import Container
 from swell.engine.state.engine_state import EngineState
 from swell.engine.wiring import Rules
+from swell.states import ContainerState
 from swell.wire.messages import Completed, Leaving, Message, Ready, Resize, Returned, StartFailed, Yielded
 
 __all__ = ["ContainerMessages", "container_routes"]
@@ -41,7 +42,7 @@ class ContainerMessages:
             handle(container, message, event.payload, now)
         except ProtocolError as error:
             self._scaler.kill(container, str(error), its_fault=True)
-        if container.leaving:
+        if container.state is ContainerState.LEAVING:
             self._requests.drain_if_done(container, now)
 
 

@@ -34,15 +34,12 @@ from swell.engine.events import (
 )
 from swell.engine.rules.unchanged import answer
 from swell.engine.state.check import check
-from swell.engine.state.container import LEASE, Container, Delivery
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.pool import Pool
 from swell.engine.state.timers import Timer
 from swell.engine.views.snapshot import SnapshotView
 from swell.engine.views.stats import StatsView
 from swell.engine.wiring import Rules
-from swell.model import OutputStatus
-from swell.states import ContainerState
 
 __all__ = ["Engine"]
 
@@ -61,10 +58,10 @@ class Engine:
         self._wakes: list[tuple[float, str]] = []
         self._looks: dict[Timer, Callable[[Pool, float], None]] = {
             Timer.WORK: rules.dispatcher.check_work,
-            Timer.TIMEOUT: self._check_timeouts,
+            Timer.TIMEOUT: rules.timeouts.check_inputs,
             Timer.START: rules.scaler.check_starts,
             Timer.DRAIN: rules.scaler.check_drains,
-            Timer.RESIST: self._check_resistance,
+            Timer.RESIST: rules.timeouts.check_revoked,
             Timer.SCHEDULE: rules.schedules.check,
             # The others only want the pool to be dispatched and scaled again, which follows every look.
             Timer.RETRY: lambda pool, now: None,
@@ -139,8 +136,8 @@ class Engine:
 
     def _container_started(self, event: ContainerStarted, now: float) -> None:
         container = self.state.containers.get(event.container_id)
-        if container is not None and container.state is ContainerState.REQUESTED:
-            container.become(ContainerState.STARTING)
+        if container is not None:
+            container.begin_start()
 
     def _container_exited(self, event: ContainerExited, now: float) -> None:
         container = self.state.containers.get(event.container_id)
@@ -161,67 +158,6 @@ class Engine:
 
     def _store_troubled(self, event: StoreTroubled, now: float) -> None:
         self.state.store_trouble = event.why
-
-    # ------------------------------------------------------------ time
-
-    def _check_timeouts(self, pool: Pool, now: float) -> None:
-        for container in list(pool.fleet.containers.values()):
-            limit = container.spec.timeout_s
-            if container.killed:
-                continue
-            for delivery in list(container.deliveries.values()):
-                expires = delivery.since + limit
-                if now < expires:
-                    pool.timers.arm(Timer.TIMEOUT, expires)
-                else:
-                    # What is left of it afterwards (the rest of a serial queue) begins now and has its own time.
-                    pool.timers.arm(Timer.TIMEOUT, now + limit)
-                    self._time_out(container, delivery, now)
-                if delivery.mode == "serial":
-                    break  # the others wait in the container's queue: their time has not begun
-
-    def _time_out(self, container: Container, delivery: Delivery, now: float) -> None:
-        """End the attempts that a delivery has executed for as long as it may."""
-        running = [min(delivery.open)] if delivery.mode == "serial" else sorted(delivery.open)
-        running = [position for position in running if position not in delivery.revoked]
-        if not running:
-            return
-        text = f"ran longer than timeout = {container.spec.timeout_s:g} s"
-        self._rules.completion.revoke(delivery, running, now=now)
-        for position in running:
-            self._rules.completion.fail_attempt(delivery, position, OutputStatus.TIMEOUT, text, now)
-        if delivery.mode != LEASE and not container.is_async(delivery.parts[0].call.method):
-            # Synchronous code cannot be unwound safely; what shares the container is re-run elsewhere.
-            self._rules.scaler.kill(container, text)
-
-    def _check_resistance(self, pool: Pool, now: float) -> None:
-        for container in list(pool.fleet.containers.values()):
-            if now >= container.resist_until:
-                container.resist_until = float("inf")
-                if not any(delivery.revoked for delivery in container.deliveries.values()):
-                    continue
-                if container.is_leased and container.executing:
-                    # Other requests are in it, which cannot be run again elsewhere: it takes no more, and is looked at
-                    # again.
-                    self._rules.scaler.drain(container, now)
-                    container.resist_until = now + self.state.settings.cancel_grace_s
-                    pool.timers.arm(Timer.RESIST, container.resist_until)
-                else:
-                    self._expel(container, "a cancelled input would not stop", now)
-            elif container.resist_until < float("inf"):
-                pool.timers.arm(Timer.RESIST, container.resist_until)
-
-    def _expel(self, container: Container, reason: str, now: float) -> None:
-        """Get rid of a container whose user code does not stop."""
-        if container.is_leased:
-            self._rules.scaler.interrupt(container, reason, now)
-            return
-        method = next(iter(container.deliveries.values())).parts[0].call.method
-        if container.spec.concurrency.max_inputs == 1 and not container.is_async(method):
-            # That code has the main thread, where exit hooks would have to run.
-            self._rules.scaler.kill(container, reason)
-        else:
-            self._rules.scaler.interrupt(container, reason, now)
 
     # ------------------------------------------------------------ after every step
 

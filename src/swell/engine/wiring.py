@@ -15,6 +15,7 @@ from swell.engine.rules.questions import Questions
 from swell.engine.rules.results import ResultPublisher
 from swell.engine.rules.scale import Scaler
 from swell.engine.rules.schedules import Schedules
+from swell.engine.rules.timeouts import Timeouts
 from swell.engine.rules.variants import Variants
 from swell.engine.rules.web import Web
 from swell.engine.state.engine_state import EngineState
@@ -29,6 +30,7 @@ class Rules:
         results = ResultPublisher(state)
         self.completion = Completion(state, results)
         self.scaler = Scaler(state, self.completion, results)
+        self.timeouts = Timeouts(state, self.completion, self.scaler)
         self.dispatcher = Dispatcher(state)
         self.leases = Leases(state, self.completion, self.scaler)
         self.web = Web(state)

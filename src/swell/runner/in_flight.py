@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final, Protocol
 
-from swell.model import OutputStatus
+from swell.model import DeliveryMode, OutputStatus
 from swell.runner.generators import Stream
 from swell.runner.outbox import Outbox
 from swell.wire.messages import Completed, Deliver, Returned
@@ -68,10 +68,10 @@ class Delivery:
         self._ends = message.ends
         self._base = message.base
         self._payload = payload
-        if message.mode == "parallel":
+        if message.mode is DeliveryMode.PARALLEL:
             self.work_items = [WorkItem(self, position, position + 1, False) for position in range(self.count)]
         else:
-            self.work_items = [WorkItem(self, 0, self.count, message.mode == "batch")]
+            self.work_items = [WorkItem(self, 0, self.count, message.mode is DeliveryMode.BATCH)]
         self.open_work = len(self.work_items)
 
     def input(self, position: int) -> tuple[str, int]:

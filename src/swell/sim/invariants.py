@@ -100,13 +100,13 @@ def _check_size(pool: Pool, now: float, slack_s: float) -> None:
     if pool.fleet.live <= pool.plan.containers:
         return
     window = settings.scaledown_window or 0
-    over = [c.id for c in pool.fleet.idle.values() if not c.leaving and now - c.idle_since > window + slack_s]
+    over = [c.id for c in pool.fleet.idle.values() if not c.is_leaving and now - c.idle_since > window + slack_s]
     assert not over, f"{over[0]} is idle and not needed for longer than {window} s"
 
 
 def resisting(state: EngineState) -> set[str]:
     """Return the containers that are to leave after their other requests, because one that was cancelled goes on."""
-    return {c.id for c in state.containers.values() if c.leaving and c.resist_until < float("inf")}
+    return {c.id for c in state.containers.values() if c.is_leaving and c.resist_until < float("inf")}
 
 
 def check_drains(state: EngineState, effects: list[Effect], asked: Set[str], now: float) -> None:

@@ -27,8 +27,7 @@ from swell.engine.events import (
     ShutdownRequested,
     StartContainer,
 )
-from swell.engine.state.container import LEASE
-from swell.model import CallKind, FunctionSpec, MemoryExcess, OutputStatus
+from swell.model import CallKind, DeliveryMode, FunctionSpec, MemoryExcess, OutputStatus
 from swell.policy.retry import retry_delay
 from swell.records import CallEnded, LoadedCall, OutputsRecord, Record, StoredCall, Window
 from swell.sim.store import DurableStore
@@ -85,7 +84,7 @@ class CallAccount:
 class Held:
     """One delivery."""
 
-    def __init__(self, container_id: str, mode: str, inputs: list[tuple[CallAccount, int]]) -> None:
+    def __init__(self, container_id: str, mode: DeliveryMode, inputs: list[tuple[CallAccount, int]]) -> None:
         self.container_id = container_id
         self.mode = mode
         self.inputs = inputs
@@ -265,7 +264,7 @@ class Witness:
             for position in sorted(held.live):
                 call, index = held.inputs[position]
                 account = call.inputs[index]
-                if held.mode == LEASE:
+                if held.mode is DeliveryMode.LEASE:
                     self._freed(call)
                     if not is_final(account.state):
                         killed = OutputStatus.INTERNAL_FAILURE if excess is None else OutputStatus.OUT_OF_MEMORY
@@ -412,7 +411,7 @@ class Witness:
         account.state = step(account.state, InputState.RUNNING)
         account.began_at = now
         call.frontier = 1
-        held = self._leases[call.id] = Held(container_id, LEASE, [(call, 0)])
+        held = self._leases[call.id] = Held(container_id, DeliveryMode.LEASE, [(call, 0)])
         self._leased_so_far += 1
         self._held_by[container_id][-self._leased_so_far] = held  # no delivery has such a number
 

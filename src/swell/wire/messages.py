@@ -31,7 +31,7 @@ from swell.bounds import (
     Size,
     Text,
 )
-from swell.model import AutoscalerChange, AutoscalerSettings, CallKind, Environment, FunctionSpec
+from swell.model import AutoscalerChange, AutoscalerSettings, CallKind, DeliveryMode, Environment, FunctionSpec
 from swell.wire import apps, queries, stats, web
 from swell.wire.message import Message
 
@@ -338,13 +338,12 @@ class Load(Message, frozen=True, tag=60):
 class Deliver(Message, frozen=True, tag=61):
     """Run these inputs. Sent on the data channel.
 
-    `mode` says how: "serial", one after the other in one slot, reporting results as time allows; "parallel", each at
-    once in a slot of its own; "batch", all together in one slot, as one call of a batched function.
+    `mode` says how; it is never LEASE.
     Items are counted 0..n-1 through all `parts`, each (call_id, first index, count).
     """
 
     delivery: Count
-    mode: Name
+    mode: DeliveryMode
     method: Name
     parts: list[tuple[Id, Index, Count]]
     ends: Offsets

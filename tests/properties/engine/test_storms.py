@@ -210,11 +210,11 @@ class Storm:
     def work(self, *, well: bool = False) -> bool:
         """Have one container do what it can do next; False if there is nothing to be done."""
         containers = list(self.engine.state.containers.values())
-        busy = [c for c in containers if c.deliveries or c.leaving or c.killed or c.ready_at is None]
+        busy = [c for c in containers if c.deliveries or c.is_leaving or c.is_killed or c.ready_at is None]
         if not busy:
             return False
         container, luck = self.random.choice(busy), 1.0 if well else self.random.random()
-        if container.killed or luck < 0.05 or (container.leaving and not container.deliveries):
+        if container.is_killed or luck < 0.05 or (container.is_leaving and not container.deliveries):
             self.feed(ContainerExited(container.id, "killed by signal 9"))
         elif container.ready_at is None:
             self.feed(ContainerMessage(container.id, m.Ready(1, 0.0)))

@@ -67,6 +67,7 @@ from swell.model import (
     AutoscalerChange,
     AutoscalerSettings,
     CallKind,
+    DeliveryMode,
     Deployment,
     Environment,
     FunctionSpec,
@@ -507,7 +508,7 @@ class Diary:
         match message:
             case m.Deliver():
                 what = ", ".join(span(*part) for part in message.parts)
-                mode = "" if message.mode == "serial" else f" ({message.mode})"
+                mode = "" if message.mode is DeliveryMode.SERIAL else f" ({message.mode.value})"
                 return f"deliver #{message.delivery} to {name}: {what}{mode}"
             case m.Cancel():
                 return f"cancel #{message.delivery}{message.positions} in {name}"

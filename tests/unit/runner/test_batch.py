@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from swell.errors import DeserializationError, InvalidError
-from swell.model import OutputStatus
+from swell.model import DeliveryMode, OutputStatus
 from swell.runner.batch import Batch
 from swell.runner.entry import EntryPoint
 from swell.runner.in_flight import Delivery
@@ -25,7 +25,7 @@ Call = tuple[tuple[Any, ...], dict[str, Any]]
 def batch_of(function: Callable[..., Any], *calls: Call | bytes) -> Batch:
     chunks = [call if isinstance(call, bytes) else payload.encode_arguments(*call) for call in calls]
     ends = [sum(map(len, chunks[: i + 1])) for i in range(len(chunks))]
-    message = Deliver(1, "batch", "", [("fc-1", 0, len(chunks))], ends)
+    message = Deliver(1, DeliveryMode.BATCH, "", [("fc-1", 0, len(chunks))], ends)
     delivery = Delivery(message, b"".join(chunks))
     return Batch(
         EntryPoint("", function), ResultCodec("ta-0", 1 << 20, "/nonexistent", 1 << 30), delivery, range(len(chunks))

@@ -282,7 +282,7 @@ class Admission:
             for delivery in reversed(list(container.deliveries.values())):
                 hit |= self._cancel_running(call, delivery, text, now)
             if hit and terminate_containers:
-                container.resist_until = now
+                container.must_yield(now)
                 call.pool.timers.arm(Timer.RESIST, now)
         self._results.end_if_finished(call, now)
         self._state.mark_dirty(call.pool)

@@ -11,13 +11,13 @@ from collections.abc import Iterable, Sequence
 
 from swell.engine.rules.results import Outcome, ResultPublisher, SucceededRun
 from swell.engine.state.call import Call
-from swell.engine.state.container import LEASE, Container, Delivery, Lease
+from swell.engine.state.container import Container, Delivery, Lease
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.history import EventKind
 from swell.engine.state.span import Segment, Span
 from swell.engine.state.stream import Stream
 from swell.engine.state.timers import Timer
-from swell.model import CallKind, MemoryExcess, OutputStatus, Resources
+from swell.model import CallKind, DeliveryMode, MemoryExcess, OutputStatus, Resources
 from swell.policy.retry import retry_delay
 from swell.records import AttemptRecord
 from swell.wire.messages import Cancel, Completed, Items, ItemsTaken, Outputs, Returned, TakeItems, Yielded
@@ -27,6 +27,7 @@ __all__ = ["Completion", "ProtocolError", "outcome_in"]
 SUCCESS, FAILURE, TIMEOUT = OutputStatus.SUCCESS, OutputStatus.FAILURE, OutputStatus.TIMEOUT
 TERMINATED, OUT_OF_MEMORY = OutputStatus.TERMINATED, OutputStatus.OUT_OF_MEMORY
 INTERNAL_FAILURE = OutputStatus.INTERNAL_FAILURE
+SERIAL, BATCH, LEASE = DeliveryMode.SERIAL, DeliveryMode.BATCH, DeliveryMode.LEASE
 STATUSES = frozenset(int(status) for status in OutputStatus)
 #: Parallel inputs share a container with many; only after so many crashes is one made to run alone.
 ALONE_AFTER = 3
@@ -70,7 +71,7 @@ class Completion:
         call.add_running(-len(message.ends))
         for delivery_id, position, count in message.parts:
             delivery = container.deliveries[delivery_id]
-            delivery.open.difference_update(range(position, position + count))
+            delivery.close_run(position, count)
             self._close_if_empty(delivery, now)
         outputs = Outputs(call.id, [(run.first, run.count) for _, run in runs], message.ends, [], message.blobs)
         self._results.succeeded(call, [run for _, run in runs], outputs, payload, container.id, now)
@@ -81,23 +82,23 @@ class Completion:
         blobs = set(message.blobs)
         by_call: dict[str, tuple[Call, list[tuple[Segment, Outcome]]]] = {}
         held = [container.deliveries.get(delivery_id) for delivery_id, _, _ in message.parts]
-        if any(delivery is not None and delivery.mode == LEASE for delivery in held):
+        if any(delivery is not None and delivery.mode is LEASE for delivery in held):
             raise ProtocolError("it answers a request that it was not delivered")
         item = start = 0
         for delivery_id, first, count in message.parts:
             delivery = container.deliveries.get(delivery_id)  # an earlier part may have ended it
+            answered: list[int] = []
             unasked: list[int] = []
             for position in range(first, first + count):
                 end = message.ends[item]
                 status = OutputStatus(failures.get(item, SUCCESS))
                 if delivery is not None and position in delivery.open:
                     if position in delivery.revoked:
-                        delivery.open.discard(position)
-                        delivery.revoked.discard(position)
+                        answered.append(position)
                     elif status is TERMINATED and self._counts_as_lost(delivery, position):
                         unasked.append(position)
                     else:
-                        delivery.open.discard(position)
+                        answered.append(position)
                         call, segment, index = delivery.locate(position)
                         call.add_running(-1)
                         if not self._retried(call, segment, index, status, now):
@@ -105,6 +106,7 @@ class Completion:
                             by_call.setdefault(call.id, (call, []))[1].append((segment, ended))
                 item, start = item + 1, end
             if delivery is not None:
+                delivery.close(answered)
                 self.requeue(delivery, unasked, now)
         for call, outcomes in by_call.values():
             self._results.publish(call, [outcome for _, outcome in outcomes], now)
@@ -155,13 +157,12 @@ class Completion:
 
     def returned(self, container: Container, message: Returned, now: float) -> None:
         """A container returns inputs that it never started: no attempt is counted."""
-        container.reclaiming = False
+        container.end_reclaim()
         delivery = container.deliveries.get(message.delivery)
-        if delivery is not None and delivery.mode != LEASE:
+        if delivery is not None and delivery.mode is not LEASE:
             back = {position for position in delivery.open if position >= message.position}
             ended = back & delivery.revoked  # cancelled while the container was giving them back
-            delivery.open -= ended
-            delivery.revoked -= ended
+            delivery.close(ended)
             self.requeue(delivery, back - ended, now)
         self._state.mark_dirty(container.pool)
 
@@ -184,8 +185,7 @@ class Completion:
         """The slot of a request is free; what there was to say of its end has been said."""
         delivery, position, _ = lease
         del self._state.leases[call_id]
-        delivery.open.discard(position)
-        delivery.revoked.discard(position)
+        delivery.close((position,))
         self._close_if_empty(delivery, now)
         self._state.mark_dirty(delivery.container.pool)
 
@@ -197,10 +197,10 @@ class Completion:
         for position in positions:
             call, _, _ = delivery.locate(position)
             call.add_running(-1)
-        delivery.revoked.update(positions)
-        if delivery.mode != LEASE:  # else it is the edge that stops them, when it hears of their end
+        delivery.revoke(positions)
+        if delivery.mode is not LEASE:  # else it is the edge that stops them, when it hears of their end
             state.send_to_container(container, Cancel(delivery.id, list(positions)))
-        container.resist_until = min(container.resist_until, now + state.settings.cancel_grace_s)
+        container.must_yield(now + state.settings.cancel_grace_s)
         container.pool.timers.arm(Timer.RESIST, container.resist_until)
 
     def fail_attempt(self, delivery: Delivery, position: int, status: OutputStatus, text: str, now: float) -> None:
@@ -223,7 +223,7 @@ class Completion:
         held = list(container.deliveries.values())
         was_alone = container.holds == 1
         for delivery in reversed(held):
-            if delivery.mode == LEASE:
+            if delivery.mode is LEASE:
                 self._broken_off(delivery, reason, now, INTERNAL_FAILURE if excess is None else OUT_OF_MEMORY)
                 continue
             is_head = delivery is held[0]
@@ -249,7 +249,7 @@ class Completion:
                     self._record_attempt(call, index, 0.0)
             suspicious = bool(blamed) or (is_head and not container.crash_expected)
             self.requeue(delivery, positions, now, suspected=suspicious, lost=reason)
-        container.deliveries.clear()
+        container.drop_deliveries()
 
     def _outgrown(
         self, delivery: Delivery, excess: MemoryExcess, now: float, *, was_alone: bool, is_head: bool, lost: str
@@ -265,12 +265,12 @@ class Completion:
             [position] = positions
             call, _, index = delivery.locate(position)
             call.add_running(-1)
-            delivery.open.discard(position)
+            delivery.close((position,))
             call.history.note(now, EventKind.OUTGREW, index, 1, delivery.container.id, str(excess))
             text = _describe_excess(excess, delivery.container.spec.resources)
             self.fail_attempt(delivery, position, OUT_OF_MEMORY, f"input {index}: {text}", now)
             positions = []
-        may_be_guilty = is_head or delivery.mode != "serial"
+        may_be_guilty = is_head or delivery.mode is not SERIAL
         self.requeue(delivery, positions, now, suspected=may_be_guilty, lost=lost, alone_after=0)
 
     def _broken_off(self, delivery: Delivery, reason: str, now: float, status: OutputStatus) -> None:
@@ -283,8 +283,7 @@ class Completion:
                 text = f"its container is gone: {reason}; a request is not run twice"
                 ended = outcome_in(delivery, index, status, text.encode())
                 self._results.end(call, segment, [ended], now)
-        delivery.open.clear()
-        delivery.revoked.clear()
+        delivery.close(list(delivery.open))
 
     @staticmethod
     def _suspects(delivery: Delivery, positions: list[int], *, is_head: bool) -> list[int]:
@@ -293,7 +292,7 @@ class Completion:
         Of a serial queue only the first delivery has started, and within a longer one nobody knows how far it came: its
         inputs are re-run alone, so that the next crash has one suspect. Parallel inputs and batches are all suspects.
         """
-        if delivery.mode == "serial":
+        if delivery.mode is SERIAL:
             return list(positions) if is_head and len(positions) == 1 else []
         return list(positions)
 
@@ -324,7 +323,7 @@ class Completion:
             delivery.open.discard(position)
             call.add_running(-1)
             call.add_pending(1)
-            alone = suspected and (delivery.mode == "serial" or call.crashes.get(index, 0) >= alone_after)
+            alone = suspected and (delivery.mode is SERIAL or call.crashes.get(index, 0) >= alone_after)
             last = runs[-1] if runs else None
             if last is not None and last.segment is segment and last.last == index and not (alone or last.alone):
                 last.last += 1
@@ -345,12 +344,11 @@ class Completion:
         delivery = container.deliveries.get(message.parts[0][0]) if message.parts else None
         if delivery is None:
             return
-        if delivery.mode == "serial":
-            delivery.since = now  # what it executes next begins about now
-            container.stalled = container.stalled and container.reclaiming  # a mere answer to that is no progress
+        if delivery.mode is SERIAL:
+            container.note_progress(delivery, now)
         if not message.busy_s:
             return  # nothing was executed: cancelled before it began
-        count = 1 if delivery.mode == "batch" else max(1, len(message.ends))
+        count = 1 if delivery.mode is BATCH else max(1, len(message.ends))
         each_s = message.busy_s / count
         pool.estimates.learn_service(each_s, count)
         pool.measures.run.add(each_s, count)
@@ -384,20 +382,11 @@ class Completion:
 
     def _close_if_empty(self, delivery: Delivery, now: float) -> None:
         container = delivery.container
-        if delivery.open or delivery.id not in container.deliveries:
-            return
-        del container.deliveries[delivery.id]
-        following = next(iter(container.deliveries.values()), None)
-        if following is None:
-            container.idle_since = now
+        if not delivery.open and container.close(delivery, now):
             container.pool.fleet.mark_idle(container)
-            container.exclusive = container.reclaiming = container.stalled = False
-            container.resist_until = container.work_due = float("inf")
             for pool in self._state.blocked.values():
                 if not pool.fleet.live:
                     self._state.mark_dirty(pool)  # what is idle now may make room for it
-        elif following.mode == "serial":
-            following.since = now
 
 
 def _check_shape(message: Completed, payload: bytes) -> None:
@@ -436,7 +425,7 @@ def _runs(container: Container, message: Completed) -> list[tuple[Call, Succeede
     upto: dict[int, int] = {}  # by delivery: nothing is to be counted twice
     for delivery_id, position, count in message.parts:
         delivery = container.deliveries.get(delivery_id)
-        if delivery is None or delivery.revoked or delivery.mode == LEASE or position < upto.get(delivery_id, 0):
+        if delivery is None or delivery.revoked or delivery.mode is LEASE or position < upto.get(delivery_id, 0):
             return None
         upto[delivery_id] = position + count
         if not delivery.open.issuperset(range(position, position + count)):

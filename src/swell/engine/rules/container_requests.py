@@ -9,7 +9,6 @@ from swell.engine.rules.completion import ProtocolError
 from swell.engine.rules.scale import Scaler
 from swell.engine.state.container import Container
 from swell.engine.state.engine_state import EngineState
-from swell.engine.state.pool import STARTING
 from swell.errors import NotFoundError, to_wire
 from swell.states import ContainerState
 from swell.wire.messages import Done, Failed, Resize, StartFailed
@@ -34,7 +33,7 @@ class ContainerRequests:
         most = container.spec.concurrency.max_inputs
         if not 1 <= message.slots <= most:
             raise ProtocolError(f"a container with {most} slots asked to have {message.slots}")
-        container.own_slots = message.slots
+        container.resize(message.slots)
         self._state.mark_dirty(container.pool)
 
     def retire(self, container: Container) -> None:
@@ -43,28 +42,29 @@ class ContainerRequests:
         Raises:
             ProtocolError: it has not been ready yet.
         """
-        if container.state in STARTING:
+        if container.is_starting:
             raise ProtocolError("it wants to leave before it is ready for its first input")
+        container.leave()
         container.pool.fleet.retire(container)
         self._state.mark_dirty(container.pool)
 
     def drain_if_done(self, container: Container, now: float) -> None:
         """Have a container leave that takes no more inputs and has none."""
-        if container.leaving and not container.deliveries and container.state is ContainerState.READY:
+        if container.state is ContainerState.LEAVING and not container.deliveries:
             self._scaler.drain(container, now)
 
     def note_failed_start(self, container: Container, message: StartFailed, payload: bytes) -> None:
         """Note why a container does not start; its end follows."""
-        container.startup_failure = (message.text, payload)
+        container.fail_start(message.text, payload)
 
     def stop_by_hand(self, client: int, message: StopContainer, now: float) -> None:
         """Have a container leave because a person wants it to."""
         container = self._state.containers.get(message.container_id)
-        if container is None or container.leaving:
+        if container is None or container.is_leaving:
             text = f"container {message.container_id} does not run, or is leaving already"
             self._state.send_to_client(client, Failed(message.request, *to_wire(NotFoundError(text))))
             return
-        if message.graceful or container.state in STARTING:
+        if message.graceful or container.is_starting:
             self._scaler.drain(container, now)
         else:
             self._scaler.interrupt(container, "it was stopped by hand", now)

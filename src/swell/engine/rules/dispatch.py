@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 
-from swell.engine.state.container import LEASE, Container, Delivery, Lease
+from swell.engine.state.container import Container, Delivery, Lease
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.history import EventKind
 from swell.engine.state.pool import Pool
 from swell.engine.state.span import Part
 from swell.engine.state.timers import Timer
-from swell.model import CallKind
+from swell.model import CallKind, DeliveryMode
 from swell.policy.batching import batch_due_at, batch_size_now
 from swell.policy.sizing import span_size
 from swell.wire.messages import Deliver, Reclaim
@@ -21,6 +21,8 @@ from swell.wire.web import Leased
 
 __all__ = ["Dispatcher"]
 
+SERIAL, PARALLEL = DeliveryMode.SERIAL, DeliveryMode.PARALLEL
+BATCH, LEASE = DeliveryMode.BATCH, DeliveryMode.LEASE
 #: Work worth taking back from a busy container for an idle one; less is done sooner than it is moved.
 RECLAIM_WORTH_S = 0.002
 #: Slack before an estimate counts as wrong: a busy host keeps a process waiting for this long now and then.
@@ -62,7 +64,7 @@ class Dispatcher:
         # The most recently used first, so that surplus containers grow idle.
         for container in list(reversed(pool.fleet.idle.values())):
             size = self._span_size(pool, 0)
-            self._deliver(container, "serial", backlog.take(size), now)
+            self._deliver(container, SERIAL, backlog.take(size), now)
             if not backlog.count:
                 return
         if pool.hold_max == 1:
@@ -73,7 +75,7 @@ class Dispatcher:
             size = self._span_size(pool, container.holds)
             if not size or container.reclaiming or container.stalled:
                 continue
-            self._deliver(container, "serial", backlog.take(size), now)
+            self._deliver(container, SERIAL, backlog.take(size), now)
             if not backlog.count:
                 return
 
@@ -115,7 +117,7 @@ class Dispatcher:
                 if backlog.next_is_alone and container.deliveries:
                     passed = True
                     break
-                self._deliver(container, "parallel", backlog.take(room), now)
+                self._deliver(container, PARALLEL, backlog.take(room), now)
                 placed = passed
         return placed
 
@@ -130,7 +132,7 @@ class Dispatcher:
         assert batching is not None
         for container in self._available(pool):
             slots = container.own_slots or limit
-            while backlog.count and not container.leaving and container.slots_used < slots and not container.exclusive:
+            while backlog.count and container.takes_inputs and container.slots_used < slots:
                 oldest_at = backlog.oldest_at
                 size = batch_size_now(batching, queued=backlog.count, oldest_at=oldest_at, now=now)
                 if not size:
@@ -139,7 +141,7 @@ class Dispatcher:
                 if backlog.next_is_alone and container.deliveries:
                     passed = True
                     break
-                self._deliver(container, "batch", backlog.take(size), now)
+                self._deliver(container, BATCH, backlog.take(size), now)
                 placed = passed
         return placed
 
@@ -167,7 +169,7 @@ class Dispatcher:
         """Containers that may be given inputs, most recently used first, so that surplus ones grow idle."""
         return [container for container in reversed(pool.fleet.ready.values()) if container.takes_inputs]
 
-    def _deliver(self, container: Container, mode: str, parts: list[Part], now: float) -> None:
+    def _deliver(self, container: Container, mode: DeliveryMode, parts: list[Part], now: float) -> None:
         state, pool = self._state, container.pool
         if parts[0].call.kind is CallKind.WEB:
             mode = LEASE
@@ -180,20 +182,18 @@ class Dispatcher:
             call.history.note(now, EventKind.DELIVERED, part.first, part.count, container.id)
             if call.stored:
                 pool.note_thin(call)
-        container.deliveries[delivery.id] = delivery
-        container.served += len(delivery.open)
-        container.exclusive = parts[0].alone
+        container.give(delivery, exclusive=parts[0].alone)
         pool.fleet.mark_busy(container)
-        if mode == LEASE:
+        if mode is LEASE:
             self._lease(delivery)
         else:
             state.send_to_container(container, *_as_message(delivery))
         pool.timers.arm(Timer.TIMEOUT, now + container.spec.timeout_s)
-        if mode == "serial" and pool.estimates.service_s is not None and container.holds > 1:
-            container.work_due = now + 2 * container.holds * pool.estimates.service_s + PATIENCE_S
+        if mode is SERIAL and pool.estimates.service_s is not None and container.holds > 1:
+            container.expect_done(now + 2 * container.holds * pool.estimates.service_s + PATIENCE_S)
             pool.timers.arm(Timer.WORK, container.work_due)
         if pool.fleet.serving.single_use:
-            container.leaving = True
+            container.leave()
 
     def _lease(self, delivery: Delivery) -> None:
         """Tell edges that their requests may go to the container. Each is a call of one input."""
@@ -214,9 +214,9 @@ class Dispatcher:
             if oldest is None:
                 continue
             ages.append(now - oldest.since)
-            if container.holds > 1 and oldest.mode == "serial":
+            if container.holds > 1 and oldest.mode is SERIAL:
                 if now >= container.work_due:
-                    container.stalled = True
+                    container.stall()
                     self._reclaim(container)
                 else:
                     pool.timers.arm(Timer.WORK, container.work_due)
@@ -230,8 +230,7 @@ class Dispatcher:
     def _reclaim(self, container: Container) -> None:
         if container.reclaiming:
             return
-        container.reclaiming = True
-        container.work_due = float("inf")
+        container.begin_reclaim()
         for delivery in container.deliveries.values():
             self._state.send_to_container(container, Reclaim(delivery.id))
 

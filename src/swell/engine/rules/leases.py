@@ -11,6 +11,7 @@ from swell.engine.rules.scale import Scaler
 from swell.engine.state.container import Container
 from swell.engine.state.engine_state import EngineState
 from swell.model import OutputStatus
+from swell.states import ContainerState
 from swell.wire.web import Release
 
 __all__ = ["Leases"]
@@ -43,6 +44,6 @@ class Leases:
                 self._may_leave(lease.delivery.container, now)
 
     def _may_leave(self, container: Container, now: float) -> None:
-        """Tell a container to leave that was to do so when its last request is over."""
-        if container.leaving and not container.is_leased:
+        """Tell a container to leave that is to do so when its last request is over."""
+        if container.state is ContainerState.LEAVING and not container.is_leased:
             self._scaler.drain(container, now)

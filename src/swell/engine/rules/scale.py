@@ -12,7 +12,7 @@ from swell.engine.rules.completion import Completion
 from swell.engine.rules.results import ResultPublisher
 from swell.engine.state.container import Container
 from swell.engine.state.engine_state import EngineState, KnownNode
-from swell.engine.state.pool import STARTING, Pool
+from swell.engine.state.pool import Pool
 from swell.engine.state.timers import Timer
 from swell.model import MemoryExcess, OutputStatus
 from swell.policy import autoscale, pace
@@ -90,7 +90,7 @@ class Scaler:
 
     def _must_make_place(self, pool: Pool) -> bool:
         """Tell whether a replacement can only come when one of the former containers has gone."""
-        if any(container.state is ContainerState.DRAINING for container in pool.fleet.containers.values()):
+        if any(container.was_told_to_leave for container in pool.fleet.containers.values()):
             return False  # one is leaving
         is_capped = pool.fleet.live >= self._ceiling(pool)
         return is_capped or (bool(self._state.nodes) and not find_place(self._state.rooms(), pool.spec.resources))
@@ -161,7 +161,7 @@ class Scaler:
     def _too_fast(self, known: KnownNode, *, is_demand: bool) -> str:
         """Return why the node should not start one more container at this moment; "" if it may."""
         starting = sum(
-            container.state in STARTING and container.place.node == known.node.name
+            container.is_starting and container.place.node == known.node.name
             for container in self._state.containers.values()
         )
         cores = known.node.cpu
@@ -184,7 +184,7 @@ class Scaler:
         """Return why to wait for a pool's first containers: nobody knows yet how long starts and inputs take."""
         if pool.estimates.start_s is not None:
             return ""
-        starting = [each.requested_at for each in pool.fleet.containers.values() if each.state in STARTING]
+        starting = [each.requested_at for each in pool.fleet.containers.values() if each.is_starting]
         if len(starting) < pace.first_burst(known.node.cpu) or now > min(starting) + pace.FIRST_PATIENCE_S:
             return ""
         return "waiting to see how long the first containers take to start"
@@ -248,7 +248,7 @@ class Scaler:
             if other is not pool and not other.backlog.count and other.fleet.live > (other.settings.min_containers or 0)
             for container in other.fleet.idle.values()
         ]
-        if any(container.state is ContainerState.DRAINING for container in state.containers.values()):
+        if any(container.was_told_to_leave for container in state.containers.values()):
             return True
         if not idle:
             return False
@@ -259,12 +259,8 @@ class Scaler:
 
     def ready(self, container: Container, now: float) -> None:
         """A container has checked in."""
-        if container.state is ContainerState.REQUESTED:
-            container.become(ContainerState.STARTING)
-        if container.state is not ContainerState.STARTING or container.killed:
+        if not container.check_in(now):
             return
-        container.become(ContainerState.READY)
-        container.ready_at = container.idle_since = now
         pool = container.pool
         took = now - container.requested_at
         pool.estimates.learn_start(took)
@@ -278,17 +274,16 @@ class Scaler:
         """Let a container finish what it has started, run its exit hooks and leave."""
         state = self._state
         container.pool.fleet.retire(container)
-        if container.killed:
-            return
-        if container.state in STARTING:
+        if container.is_starting:
             # Nothing of the user's has run to the end: there is nothing to be graceful about.
             self.kill(container, "stopped before it was ready")
             return
-        if container.state is not ContainerState.READY or container.is_leased:
-            return  # requests that are on their way to it would not be taken: it is told when the last is over
-        container.become(ContainerState.DRAINING)
-        container.crash_expected = "the container was told to leave"
-        container.drain_until = now + state.settings.exit_grace_s
+        if container.state not in (ContainerState.READY, ContainerState.LEAVING):
+            return  # it was told to leave, or is being killed
+        if container.is_leased:
+            container.leave()  # it would refuse requests that are on their way to it: it is told after the last one
+            return
+        container.drain(now + state.settings.exit_grace_s)
         container.pool.timers.arm(Timer.DRAIN, container.drain_until)
         state.mark_dirty(container.pool)
         state.send_to_container(container, Drain(state.settings.exit_grace_s))
@@ -296,37 +291,27 @@ class Scaler:
     def interrupt(self, container: Container, reason: str, now: float) -> None:
         """Have a container leave at once, but for its exit hooks; what it runs is run again elsewhere."""
         container.pool.fleet.retire(container)
-        if container.killed:
+        if container.is_killed:
             return
-        if container.state is ContainerState.READY:
-            container.become(ContainerState.DRAINING)
-        container.interrupted = True
-        container.crash_expected = reason
         grace_s = self._state.settings.exit_grace_s
-        container.drain_until = min(container.drain_until, now + grace_s)
+        container.interrupt(reason, now + grace_s)
         container.pool.timers.arm(Timer.DRAIN, container.drain_until)
         self._state.mark_dirty(container.pool)
         self._state.send_to_container(container, Interrupt(grace_s))
 
     def kill(self, container: Container, reason: str, *, its_fault: bool = False) -> None:
         """Have a container killed. Nobody is blamed for its death, unless it is its own fault."""
-        if container.killed:
+        if container.is_killed:
             return
-        container.killed = True
-        if not its_fault:
-            container.crash_expected = reason
-        if container.state not in STARTING:
+        container.kill("" if its_fault else reason)
+        if not container.is_starting:
             container.pool.fleet.retire(container)  # a start that is given up counts until it is gone, and failed
         self._state.emit(KillContainer(container.id, reason))
 
     def gone(self, container: Container, reason: str, now: float, excess: MemoryExcess | None = None) -> None:
         """A container's process is over (or was never made): return what it took, count it if it failed to start."""
         state, pool = self._state, container.pool
-        was = container.state
-        if was in STARTING:
-            container.become(ContainerState.STOPPED if container.crash_expected else ContainerState.FAILED)
-        else:
-            container.become(ContainerState.STOPPED if container.crash_expected else ContainerState.LOST)
+        container.end()
         self._completion.lost(container, reason, now, excess)
         pool.fleet.remove(container)
         del state.containers[container.id]
@@ -351,7 +336,7 @@ class Scaler:
             reason,
             container.ready_at,
             container.served,
-            container.state.value,
+            container.shown_as,
             container.version,
         )
         self._state.histories.keep_container(record)
@@ -371,10 +356,11 @@ class Scaler:
         """Give up on containers that take longer than the startup timeout."""
         limit = pool.spec.startup_timeout_s
         for container in list(pool.fleet.containers.values()):
-            if container.state in STARTING and not container.killed:
+            if container.is_starting and not container.is_killed:
                 if now >= container.requested_at + limit:
                     text = f"not ready within startup_timeout = {limit:g} s"
-                    container.startup_failure = container.startup_failure or (text, b"")
+                    if container.startup_failure is None:
+                        container.fail_start(text)
                     self.kill(container, text, its_fault=True)
                 else:
                     pool.timers.arm(Timer.START, container.requested_at + limit)
@@ -382,18 +368,17 @@ class Scaler:
     def check_drains(self, pool: Pool, now: float) -> None:
         """Kill what has not left within its grace."""
         for container in list(pool.fleet.containers.values()):
-            if now >= container.drain_until:
-                state = self._state
-                if container.executing and not (container.is_cut_short or state.is_stopping):
-                    # It finishes what it has started, for which it has all the time of its function; the grace is for
-                    # what comes after that.
-                    container.drain_until = now + state.settings.exit_grace_s
-                    pool.timers.arm(Timer.DRAIN, container.drain_until)
-                    continue
-                container.drain_until = float("inf")
-                self.kill(container, "did not leave within its grace")
-            elif container.state is ContainerState.DRAINING:
+            if not container.was_told_to_leave or container.is_killed:
+                continue
+            if now < container.drain_until:
                 pool.timers.arm(Timer.DRAIN, container.drain_until)
+            elif container.executing and not (container.is_cut_short or self._state.is_stopping):
+                # It finishes what it has started, for which it has all the time of its function; the grace is for what
+                # comes after that.
+                container.extend_drain(now + self._state.settings.exit_grace_s)
+                pool.timers.arm(Timer.DRAIN, container.drain_until)
+            else:
+                self.kill(container, "did not leave within its grace")
 
     # ------------------------------------------------------------ nodes
 

@@ -9,11 +9,11 @@ from collections import Counter
 from itertools import pairwise, repeat
 
 from swell.engine.state.call import Call
-from swell.engine.state.container import LEASE, Container
+from swell.engine.state.container import Container
 from swell.engine.state.engine_state import EngineState, KnownNode
-from swell.engine.state.pool import STARTING, Pool
+from swell.engine.state.pool import Pool
 from swell.engine.state.span import Segment
-from swell.model import AutoscalerSettings
+from swell.model import AutoscalerSettings, DeliveryMode
 from swell.states import ContainerState
 
 __all__ = ["check"]
@@ -94,12 +94,12 @@ def _check_leases(state: EngineState) -> None:
         delivery
         for container in state.containers.values()
         for delivery in container.deliveries.values()
-        if delivery.mode == LEASE
+        if delivery.mode is DeliveryMode.LEASE
     ]
     assert len(state.leases) == sum(len(delivery.open) for delivery in leased), "a lease that nobody can end"
     for delivery in leased:
         name = delivery.container.id
-        assert delivery.container.state is not ContainerState.DRAINING or delivery.container.interrupted, (
+        assert delivery.container.state is not ContainerState.DRAINING, (
             f"{name}: told to leave while requests are on their way to it"
         )
 
@@ -165,7 +165,7 @@ def _check_pool(state: EngineState, pool: Pool) -> None:
     assert pool.fleet.idle.keys() <= pool.fleet.ready.keys(), f"{pool.id}: idle, but not ready"
     if not pool.app.closing and not pool.is_rolling:
         ceiling = min(pool.settings.max_containers or 10**9, state.settings.containers_max)
-        surplus = [c.id for c in pool.fleet.idle.values() if pool.fleet.live > ceiling and not c.leaving]
+        surplus = [c.id for c in pool.fleet.idle.values() if pool.fleet.live > ceiling and not c.is_leaving]
         assert not surplus, f"{pool.id}: idle containers above the ceiling"
 
 
@@ -188,10 +188,9 @@ def _check_bytes(pool: Pool) -> None:
 def _check_container(pool: Pool, container: Container) -> None:
     state, name = container.state, container.id
     if name in pool.fleet.starting:
-        assert state in STARTING, f"{name}: starts, but is {state}"
+        assert container.is_starting, f"{name}: starts, but is {state}"
     if name in pool.fleet.ready:
-        assert state is ContainerState.READY, f"{name}: listed ready, but is {state}"
-        assert not container.killed, f"{name}: listed ready, but is being killed"
+        assert state in (ContainerState.READY, ContainerState.LEAVING), f"{name}: listed ready, but is {state}"
         assert (name in pool.fleet.idle) is (not container.deliveries), f"{name}: idle or not?"
     # Inputs that are revoked but still run keep their slot until the container answers.
     assert container.slots_used <= container.spec.concurrency.max_inputs, f"{name}: slots overspent"

@@ -1,34 +1,49 @@
-"""One container as the engine sees it, and the inputs it holds. This module must not know how inputs get there."""
+"""One container as the engine sees it, and the inputs that it holds.
+
+Its lifecycle is `state`, and changes by the verbs of that lifecycle alone (`check_in`, `leave`, `drain`, `interrupt`,
+`kill`, `end`). Three flags stand beside it since they are independent of it: `exclusive`, `reclaiming` and `stalled`
+say something of the inputs that it holds, and are over when it holds none. This module must not know how inputs get
+there, nor why a container is to leave.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from swell.engine.state.span import Part, Segment
-from swell.states import ContainerState, step
+from swell.model import DeliveryMode
+from swell.states import SHOWN_AS, ContainerState, step
 
 if TYPE_CHECKING:
     from swell.engine.state.call import Call
     from swell.engine.state.pool import Pool
     from swell.policy.placement import Place
 
-__all__ = ["LEASE", "Container", "Delivery", "Lease"]
+__all__ = ["Container", "Delivery", "Lease"]
 
-#: Mode of a delivery whose inputs are requests over HTTP: the container is told nothing, the edge brings them.
-LEASE = "lease"
+_SERIAL, _PARALLEL = DeliveryMode.SERIAL, DeliveryMode.PARALLEL
+_BATCH, _LEASE = DeliveryMode.BATCH, DeliveryMode.LEASE
+_READY, _DRAINING, _INTERRUPTED = ContainerState.READY, ContainerState.DRAINING, ContainerState.INTERRUPTED
+_FINISHING = frozenset({ContainerState.LEAVING, _DRAINING})
+_KILLED = frozenset({ContainerState.ABANDONED, ContainerState.KILLED})
+_CUT_SHORT = _KILLED | {_INTERRUPTED}
+_BEFORE_LEAVING = frozenset({ContainerState.REQUESTED, ContainerState.STARTING, _READY})
 
 
 class Delivery:
-    """Inputs handed to a container in one message. Its id fences: an answer for a delivery that is gone is ignored.
+    """Inputs sent to a container in one message. Its id fences: an answer for a delivery that is gone is ignored.
 
-    `open` holds the positions the container still has; those of them in `revoked` have ended already (cancelled, timed
-    out): their answer frees the slot and is otherwise ignored.
+    `open` holds the positions that the container has not answered; those of them in `revoked` have ended already
+    (cancelled, timed out): their answer frees the slot and is otherwise ignored.
     """
 
     __slots__ = ("at", "container", "id", "mode", "open", "parts", "revoked", "since")
 
-    def __init__(self, delivery_id: int, container: Container, mode: str, parts: list[Part], since: float) -> None:
+    def __init__(
+        self, delivery_id: int, container: Container, mode: DeliveryMode, parts: list[Part], since: float
+    ) -> None:
         self.id = delivery_id
         self.container = container
         self.mode = mode
@@ -36,7 +51,24 @@ class Delivery:
         self.open = set(range(sum(part.count for part in parts)))
         self.revoked: set[int] = set()
         self.at = since  #: when it was sent
-        self.since = since  #: when the input it executes (serial) or all inputs (otherwise) began
+        self.since = since  #: when the input that it executes (serial) or all inputs (otherwise) began
+
+    def begin(self, now: float) -> None:
+        """Note that the input that it executes (serial) began now."""
+        self.since = now
+
+    def close_run(self, first: int, count: int) -> None:
+        """Note that the container has answered consecutive positions, none of which was revoked."""
+        self.open.difference_update(range(first, first + count))
+
+    def close(self, positions: Iterable[int]) -> None:
+        """Note that the container does not have these positions any more."""
+        self.open.difference_update(positions)
+        self.revoked &= self.open
+
+    def revoke(self, positions: Iterable[int]) -> None:
+        """Note that these positions have ended, and still take their slots until the container answers."""
+        self.revoked.update(positions)
 
     def locate(self, position: int) -> tuple[Call, Segment, int]:
         """Return the call, segment and index of the input at a position."""
@@ -47,7 +79,7 @@ class Delivery:
         raise IndexError(position)
 
     def runs(self, position: int, count: int) -> Iterator[tuple[Part, int, int]]:
-        """Iterate over (part, index of the first, number of inputs) of so many inputs from a position on."""
+        """Iterate over (part, index of the first, number of inputs) of `count` inputs from a position on."""
         for part in self.parts:
             if position >= part.count:
                 position -= part.count
@@ -68,7 +100,7 @@ class Delivery:
 
 
 class Lease(NamedTuple):
-    """The slot that a request over HTTP has, until whoever was told of it says that it is over."""
+    """The slot of a request over HTTP, from when a client (an edge) is told of it until it is released."""
 
     delivery: Delivery
     position: int
@@ -76,7 +108,7 @@ class Lease(NamedTuple):
 
 
 class Container:
-    """A requested, starting, live or leaving container."""
+    """A container from its request until its process is gone."""
 
     __slots__ = (
         "crash_expected",
@@ -85,9 +117,6 @@ class Container:
         "exclusive",
         "id",
         "idle_since",
-        "interrupted",
-        "killed",
-        "leaving",
         "own_slots",
         "place",
         "pool",
@@ -97,6 +126,7 @@ class Container:
         "requested_at",
         "resist_until",
         "served",
+        "shown_as",
         "spec",
         "stalled",
         "startup_failure",
@@ -112,28 +142,178 @@ class Container:
         self.version = pool.version
         self.place = place
         self.state = ContainerState.REQUESTED
+        self.shown_as = SHOWN_AS[self.state]  #: its state under the name that people see
         self.requested_at = requested_at
         self.reason = pool.plan.reason  #: why it was wanted
         self.ready_at: float | None = None
         self.idle_since = 0.0
         self.deliveries: dict[int, Delivery] = {}
-        self.served = 0  #: inputs it has been given in its life
+        self.served = 0  #: inputs that it was given in its life
         self.exclusive = False  #: holds an input that must be alone
-        self.leaving = False  #: takes no more inputs
-        self.own_slots: int | None = None  #: how many slots its own code wants used, whatever the spec aims at
+        self.own_slots: int | None = None  #: slots that its own code wants used, whatever the spec aims at
         self.reclaiming = False  #: a Reclaim is on its way
         self.stalled = False  #: was overdue, and has reported nothing since: it gets no work ahead
-        self.work_due = float("inf")  #: when what it holds should be done by the estimate
-        self.resist_until = float("inf")  #: when a cancelled input that still runs costs the container its life
-        self.drain_until = float("inf")
-        self.interrupted = False  #: it was ordered to stop what it runs, and leave
-        self.killed = False  #: it was ordered to be killed, and is not gone yet
-        self.crash_expected = ""  #: why the engine had it killed, so that nobody else is blamed
+        self.work_due = inf  #: when what it holds should be done by the estimate
+        self.resist_until = inf  #: when a cancelled input that still runs costs the container its life
+        self.drain_until = inf  #: when a container that was told to leave is killed
+        self.crash_expected = ""  #: why the engine ended it, so that no input and no code is blamed
         self.startup_failure: tuple[str, bytes] | None = None
 
-    def become(self, state: ContainerState) -> None:
-        """Change state; raises IllegalStep where the table does not allow it."""
+    # ------------------------------------------------------------ its lifecycle
+
+    def _become(self, state: ContainerState) -> None:
         self.state = step(self.state, state)
+        self.shown_as = SHOWN_AS.get(state, self.shown_as)
+
+    def begin_start(self) -> None:
+        """Note that the backend has made its process."""
+        if self.state is ContainerState.REQUESTED:
+            self._become(ContainerState.STARTING)
+
+    def check_in(self, now: float) -> bool:
+        """Note that it is ready for inputs; False if that comes too late, or twice."""
+        self.begin_start()
+        if self.state is not ContainerState.STARTING:
+            return False
+        self._become(_READY)
+        self.ready_at = self.idle_since = now
+        return True
+
+    def fail_start(self, text: str, payload: bytes = b"") -> None:
+        """Keep why it cannot become ready, in words and as a pickled exception."""
+        self.startup_failure = (text, payload)
+
+    def leave(self) -> None:
+        """Take no more inputs, without being told to leave yet: it is, when it holds none."""
+        if self.state is _READY:
+            self._become(ContainerState.LEAVING)
+
+    def drain(self, until: float) -> None:
+        """Note that it is told to finish what it has and to leave until a time."""
+        self._become(_DRAINING)
+        self.crash_expected = "the container was told to leave"
+        self.drain_until = until
+
+    def extend_drain(self, until: float) -> None:
+        """Give a container that was told to leave more time."""
+        self.drain_until = until
+
+    def interrupt(self, reason: str, until: float) -> None:
+        """Note that it is told to stop what it runs and to leave until a time."""
+        if self.state is not _INTERRUPTED:
+            self._become(_INTERRUPTED)
+        self.crash_expected = reason
+        self.drain_until = min(self.drain_until, until)
+
+    def kill(self, excuse: str) -> None:
+        """Note that it is being killed; the excuse says why nothing in it is to blame, "" if it is its own fault."""
+        self._become(ContainerState.ABANDONED if self.is_starting else ContainerState.KILLED)
+        self.crash_expected = excuse or self.crash_expected
+
+    def end(self) -> None:
+        """Note that its process is gone, or could not be made."""
+        if self.crash_expected:
+            self._become(ContainerState.STOPPED)
+        else:
+            self._become(ContainerState.FAILED if self.is_starting else ContainerState.LOST)
+
+    @property
+    def is_starting(self) -> bool:
+        """True until it has been ready, also while its start is being given up."""
+        return self.ready_at is None
+
+    @property
+    def takes_inputs(self) -> bool:
+        """True if it may be given inputs at all."""
+        return self.state is _READY and not self.exclusive
+
+    @property
+    def is_leaving(self) -> bool:
+        """True if it takes no more inputs, now or later. An abandoned start counts as a start until it is retired."""
+        if self.state is ContainerState.ABANDONED:
+            return self.id not in self.pool.fleet.starting
+        return self.state not in _BEFORE_LEAVING
+
+    @property
+    def is_finishing(self) -> bool:
+        """True if it takes no more inputs, and finishes those that it has by itself."""
+        return self.state in _FINISHING
+
+    @property
+    def is_cut_short(self) -> bool:
+        """True if what it runs will have to be run again elsewhere."""
+        return self.state in _CUT_SHORT
+
+    @property
+    def is_killed(self) -> bool:
+        """True while it is being killed."""
+        return self.state in _KILLED
+
+    @property
+    def was_told_to_leave(self) -> bool:
+        """True from when it was told to leave, until it is gone."""
+        return self.drain_until < inf
+
+    # ------------------------------------------------------------ the inputs that it holds
+
+    def give(self, delivery: Delivery, *, exclusive: bool) -> None:
+        """Hold the inputs of a delivery."""
+        self.deliveries[delivery.id] = delivery
+        self.served += len(delivery.open)
+        self.exclusive = exclusive
+
+    def expect_done(self, by: float) -> None:
+        """Note when what it holds should be done by the estimate."""
+        self.work_due = by
+
+    def note_progress(self, delivery: Delivery, now: float) -> None:
+        """Note that it has answered inputs of a serial queue, and begins with the next about now."""
+        delivery.begin(now)
+        self.stalled = self.stalled and self.reclaiming  # a mere answer to that is no progress
+
+    def stall(self) -> None:
+        """Note that it is overdue: it gets no work ahead until it reports something."""
+        self.stalled = True
+
+    def begin_reclaim(self) -> None:
+        """Note that it is asked to return what it has not started."""
+        self.reclaiming = True
+        self.work_due = inf
+
+    def end_reclaim(self) -> None:
+        """Note that it has returned what it had not started."""
+        self.reclaiming = False
+
+    def close(self, delivery: Delivery, now: float) -> bool:
+        """Forget a delivery without open positions; True if it holds nothing any more."""
+        if delivery.open or delivery.id not in self.deliveries:
+            return False
+        del self.deliveries[delivery.id]
+        following = next(iter(self.deliveries.values()), None)
+        if following is not None:
+            if following.mode is _SERIAL:
+                following.begin(now)
+            return False
+        self.idle_since = now
+        self.exclusive = self.reclaiming = self.stalled = False
+        self.resist_until = self.work_due = inf
+        return True
+
+    def drop_deliveries(self) -> None:
+        """Forget all deliveries: the process that had them is gone."""
+        self.deliveries.clear()
+
+    def must_yield(self, by: float) -> None:
+        """Note by when the inputs that were revoked must have stopped, or the container is evicted."""
+        self.resist_until = min(self.resist_until, by)
+
+    def need_not_yield(self) -> None:
+        """Note that nothing is waited for that was revoked."""
+        self.resist_until = inf
+
+    def resize(self, slots: int) -> None:
+        """Use so many slots from now on, because its own code says so."""
+        self.own_slots = slots
 
     def is_async(self, method: str) -> bool:
         """Tell whether inputs of a method, or of the function for "", run on its event loop."""
@@ -143,12 +323,12 @@ class Container:
 
     @property
     def holds(self) -> int:
-        """Inputs it has and has not answered."""
+        """Inputs that it has and has not answered."""
         return sum(len(delivery.open) for delivery in self.deliveries.values())
 
     @property
     def executing(self) -> int:
-        """Inputs it has that are still wanted."""
+        """Inputs that it has and that are still wanted."""
         return sum(len(delivery.open) - len(delivery.revoked) for delivery in self.deliveries.values())
 
     @property
@@ -157,9 +337,10 @@ class Container:
         used = 0
         serial = False
         for delivery in self.deliveries.values():
-            if delivery.mode in ("parallel", LEASE):
+            mode = delivery.mode
+            if mode is _PARALLEL or mode is _LEASE:
                 used += len(delivery.open)
-            elif delivery.mode == "batch":
+            elif mode is _BATCH:
                 used += 1
             else:
                 serial = True
@@ -168,14 +349,4 @@ class Container:
     @property
     def is_leased(self) -> bool:
         """True while a request over HTTP is on its way to it, or in it."""
-        return any(delivery.mode == LEASE for delivery in self.deliveries.values())
-
-    @property
-    def is_cut_short(self) -> bool:
-        """True if what it runs will have to be run again elsewhere."""
-        return self.killed or self.interrupted
-
-    @property
-    def takes_inputs(self) -> bool:
-        """True if it may be given inputs at all."""
-        return self.state is ContainerState.READY and not self.leaving and not self.exclusive
+        return any(delivery.mode is _LEASE for delivery in self.deliveries.values())

@@ -68,8 +68,7 @@ class Fleet:
             self.idle[container.id] = container
 
     def retire(self, container: Container) -> None:
-        """Give a container no more inputs; it may finish those that it holds."""
-        container.leaving = True
+        """Take a container that is to leave out of its group."""
         for group in (self.starting, self.ready, self.idle, self.standby):
             group.pop(container.id, None)
 

@@ -18,16 +18,13 @@ from swell.model import AutoscalerSettings, Deployment, FunctionSpec
 from swell.policy import autoscale
 from swell.policy.sizing import run_ahead
 from swell.records import FunctionRecord
-from swell.states import ContainerState
 
 if TYPE_CHECKING:
     from swell.engine.state.app import App
     from swell.engine.state.call import Call
     from swell.engine.state.container import Container
 
-__all__ = ["STARTING", "Pool"]
-
-STARTING = (ContainerState.REQUESTED, ContainerState.STARTING)
+__all__ = ["Pool"]
 
 
 class Pool:
@@ -220,9 +217,7 @@ class Pool:
         fleet = self.fleet
         if len(fleet.containers) == fleet.live:
             return self.running_total
-        finishing = (
-            c for c in fleet.containers.values() if c.leaving and not c.is_cut_short and c.id not in fleet.ready
-        )
+        finishing = (c for c in fleet.containers.values() if c.is_finishing and c.id not in fleet.ready)
         return self.running_total - sum(c.executing for c in finishing)
 
     def take_over(self) -> list[Container]:

@@ -182,7 +182,7 @@ class Explainer:
         container = self._state.containers.get(container_id)
         if container is not None:
             lines = [StoryLine(container.requested_at, f"requested: {container.reason}")]
-            state, name, served = container.state.value, container.pool.label, container.served
+            state, name, served = container.shown_as, container.pool.label, container.served
             requested_at, ready_at, ended_at = container.requested_at, container.ready_at, None
         else:
             record = self._state.histories.container(container_id)

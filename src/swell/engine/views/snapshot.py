@@ -11,7 +11,7 @@ from swell.engine.state.app import App
 from swell.engine.state.container import Container
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.pool import Pool
-from swell.model import AppKind
+from swell.model import AppKind, DeliveryMode
 from swell.policy.schedule import schedule_text
 from swell.records import AppRecord, ContainerRecord
 from swell.wire.messages import FunctionProgress
@@ -105,7 +105,7 @@ class SnapshotView:
         if container is None or not container.deliveries:
             return ()
         deliveries = list(container.deliveries.values())
-        if deliveries[0].mode == "serial":
+        if deliveries[0].mode is DeliveryMode.SERIAL:
             deliveries = deliveries[:1]
         return tuple(dict.fromkeys(part.call.id for delivery in deliveries for part in delivery.parts))
 
@@ -193,7 +193,7 @@ def container_row(container: Container) -> ContainerRow:
         pool.app.id,
         pool.app.name,
         pool.spec.name,
-        container.state.value,
+        container.shown_as,
         container.version,
         container.requested_at,
         container.ready_at,
