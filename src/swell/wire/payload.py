@@ -19,6 +19,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from swell.errors import DeserializationError, ExecutionError, SerializationError
+from swell.wire.former_names import has_former_names, loads_former
 from swell.wire.json_payload import decode_json, is_json
 
 __all__ = [
@@ -116,7 +117,17 @@ def loads(data: bytes | memoryview, buffers: Sequence[memoryview] = ()) -> Any:
     except Exception as error:
         if is_json(data):  # only looked for where unpickling fails, so that it costs pickles nothing
             return decode_json(data)
+        return _loads_former(data, buffers, error)
+
+
+def _loads_former(data: bytes | memoryview, buffers: Sequence[memoryview], error: Exception) -> Any:
+    """Read a pickle that an older version wrote, if that is why `error` was raised; else raise what it means."""
+    if not has_former_names(data, error):
         raise _unreadable(error) from error
+    try:
+        return loads_former(data, buffers)
+    except Exception as failure:
+        raise _unreadable(failure) from failure
 
 
 def _unreadable(error: Exception) -> DeserializationError:
@@ -147,7 +158,7 @@ def decode_arguments(data: bytes | memoryview, buffers: Sequence[memoryview] = (
     try:
         value = _pickle_loads(data, buffers=buffers) if buffers else _pickle_loads(data)
     except Exception as error:
-        raise _unreadable(error) from error
+        value = _loads_former(data, buffers, error)
     if value.__class__ is tuple and len(value) == 2 and value[0].__class__ is tuple and value[1].__class__ is dict:
         return value
     if value.__class__ is tuple and len(value) == 2 and value[1].__class__ is dict:
