@@ -20,9 +20,9 @@ export type Node = {
 };
 export type App = { app_id: string; name: string; state: string; version: number; created_at: number };
 export type Fn = {
-  id: string;
+  function_id: string;
   app_id: string;
-  app: string;
+  app_name: string;
   name: string;
   version: number;
   is_retired: boolean;
@@ -40,9 +40,8 @@ export type Fn = {
   reason: string;
   held_back: string;
   settings: Settings;
-  static: Settings;
-  override: Settings;
-  url: string;
+  autoscaler: { effective: Settings; static: Settings; override: Settings };
+  web_urls: string[];
   schedule: string;
   next_run: number | null;
   wait: Quantiles | null;
@@ -50,27 +49,27 @@ export type Fn = {
   rate: number;
 };
 export type Container = {
-  id: string;
-  app: string;
-  function: string;
+  container_id: string;
+  app_name: string;
+  function_name: string;
   function_id: string;
   state: string;
   version: number;
   requested_at: number;
   ready_at: number | null;
-  executing: number;
+  running: number;
   served: number;
 };
 export type Call = {
-  id: string;
-  app: string;
-  function: string;
+  call_id: string;
+  app_name: string;
+  function_name: string;
   kind: string;
   state: string;
   pending: number;
   running: number;
   done: number;
-  total: number | null;
+  num_inputs: number | null;
   opened_at: number;
   ended_at: number | null;
 };
@@ -153,8 +152,8 @@ const FILLED_MAX = 40; // functions whose trail is asked for; others begin their
 async function fill(told: Live): Promise<void> {
   const pasts = await Promise.all(
     told.functions.slice(0, FILLED_MAX).map(async (fn) => {
-      const answer = await fetch(`/live/history?function=${encodeURIComponent(fn.id)}`);
-      return { id: fn.id, past: answer.ok ? ((await answer.json()) as Record<string, number[]>) : null };
+      const answer = await fetch(`/live/history?function=${encodeURIComponent(fn.function_id)}`);
+      return { id: fn.function_id, past: answer.ok ? ((await answer.json()) as Record<string, number[]>) : null };
     }),
   ).catch(() => []); // the connection is lost, and is dialled again
   const sums = { load: Array<number>(TRAIL).fill(0), containers: Array<number>(TRAIL).fill(0), rate: Array<number>(TRAIL).fill(0) };
@@ -195,11 +194,11 @@ function remember(told: Live): void {
   let rate = 0;
   const known = new Set<string>();
   for (const fn of told.functions) {
-    known.add(fn.id);
-    const trail = trails.get(fn.id) ?? { load: [], containers: [] };
+    known.add(fn.function_id);
+    const trail = trails.get(fn.function_id) ?? { load: [], containers: [] };
     push(trail.load, fn.pending + fn.running);
     push(trail.containers, fn.observed);
-    trails.set(fn.id, trail);
+    trails.set(fn.function_id, trail);
     load += fn.pending + fn.running;
     containers += fn.observed;
     rate += fn.rate;

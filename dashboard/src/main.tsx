@@ -25,8 +25,8 @@ const PAGES = [
 function Page() {
   const [page = "", id = ""] = place.value.path;
   const title = PAGES.find((each) => each.path === page)?.name ?? page;
-  const fn = page === "functions" ? live.value?.functions.find((each) => each.id === id) : undefined;
-  const name = fn ? `${fn.app}.${fn.name}` : id || title;
+  const fn = page === "functions" ? live.value?.functions.find((each) => each.function_id === id) : undefined;
+  const name = fn ? `${fn.app_name}.${fn.name}` : id || title;
   useEffect(() => {
     document.title = `${name} · swell`;
   }, [name]);

@@ -28,10 +28,11 @@ def test_apps_are_listed_as_lines_and_as_json(deployed: Place) -> None:
         "state",
         "version",
         "containers",
-        "waiting",
+        "pending",
         "running",
         "created_at",
         "stopped_at",
+        "waiting",
     ]
     assert (row["state"], row["version"], row["stopped_at"]) == ("deployed", "v1", None)
     assert re.match(r"\d{4}-\d\d-\d\dT", str(row["created_at"]))
@@ -95,7 +96,8 @@ def test_history_rollback_and_rollover(deployed: Place) -> None:
     rows = deployed.json("app", "history", "steps")
     assert [row["version"] for row in rows] == ["v5", "v4", "v3", "v2", "v1"]
     assert [row["live"] for row in rows] == [True, False, False, False, False]
-    assert list(rows[0]) == ["version", "live", "time_deployed", "client", "deployed_by", "commit", "tag"]
+    named = ["version", "is_live", "deployed_at", "deployed_by", "client", "commit", "tag"]
+    assert list(rows[0]) == [*named, "live", "time_deployed"]
     assert rows[3]["tag"] == "second"
     assert "no version 9" in deployed.refused("app", "rollback", "steps", "v9")
     assert "write it as `swell app history` does" in deployed.refused("app", "rollback", "steps", "2", code=2)

@@ -88,7 +88,7 @@ def test_the_story_of_an_input(deployed: Place, squares: str) -> None:
 
 def test_the_story_of_an_input_as_json(deployed: Place, squares: str) -> None:
     story = deployed.json("why", f"in-{squares[3:]}:7")
-    assert list(story) == ["title", "state", "began_at", "total_s", "parts", "events"]
+    assert list(story) == ["title", "state", "began_at", "total_s", "events", "parts"]
     assert story["state"] == "succeeded"
     assert sum(part["seconds"] for part in story["parts"]) == pytest.approx(story["total_s"])
     assert sum(part["share"] for part in story["parts"]) == pytest.approx(1)

@@ -28,10 +28,16 @@ def test_containers_are_listed_as_lines_and_as_json(deployed: Place, napping: di
         "container_id",
         "app_id",
         "app_name",
-        "function",
+        "function_name",
+        "version",
         "state",
+        "requested_at",
+        "ready_at",
+        "ended_at",
         "running",
         "served",
+        "reason",
+        "function",
         "start_time",
     ]
     assert (napping["app_name"], napping["state"], napping["running"]) == ("jobs", "ready", 1)

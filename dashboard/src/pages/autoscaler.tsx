@@ -46,7 +46,7 @@ export function Autoscaler({ fn }: { fn: Fn }) {
   );
 }
 
-const declared = (fn: Fn, knob: Knob): number => fn.static[knob.name] ?? knob.normal;
+const declared = (fn: Fn, knob: Knob): number => fn.autoscaler.static[knob.name] ?? knob.normal;
 const inForce = (fn: Fn, knob: Knob): number => fn.settings[knob.name] ?? knob.normal;
 const isChanged = (fn: Fn, knob: Knob): boolean => inForce(fn, knob) !== declared(fn, knob);
 
@@ -104,7 +104,7 @@ function Slider({ fn, knob, send }: { fn: Fn; knob: Knob; send: (value: number |
       <span class="declared muted">
         declared: <span class="num">{say(knob, declared(fn, knob))}</span>
         {isChanged(fn, knob) && (
-          <button type="button" class="quiet" onClick={() => change(fn.static[knob.name])} aria-label={`Reset ${knob.text}`}>
+          <button type="button" class="quiet" onClick={() => change(fn.autoscaler.static[knob.name])} aria-label={`Reset ${knob.text}`}>
             Reset
           </button>
         )}

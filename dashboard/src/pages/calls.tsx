@@ -5,7 +5,7 @@ import { live, type Call } from "../live";
 import { exact, span } from "../format";
 import { to } from "../route";
 import { Filter, More } from "../parts/list";
-import { CallState } from "../parts/state";
+import { CallState, phase } from "../parts/state";
 import { still } from "../parts/still";
 import { Moment, now, past } from "../parts/when";
 
@@ -18,7 +18,7 @@ export function Calls() {
   const words = wanted.value.toLowerCase().split(/\s+/).filter(Boolean);
   const all = live.value!.calls;
   const found = (paused ?? all).filter((call) => {
-    const text = `${call.id} ${call.app}.${call.function} ${call.kind} ${call.state}`.toLowerCase();
+    const text = `${call.call_id} ${call.app_name}.${call.function_name} ${call.kind} ${phase(call)}`.toLowerCase();
     return words.every((word) => text.includes(word));
   });
   return (
@@ -57,18 +57,18 @@ export function CallRows({ rows, limit, bare }: { rows: Call[]; limit: number; b
           {rows.slice(0, shown).map((call, i) => (
             <Row
               key={i} // not the id: a hundred new calls a second would be a hundred new rows, ten times the work
-              id={call.id}
-              app={call.app}
-              function={call.function}
+              id={call.call_id}
+              app={call.app_name}
+              function={call.function_name}
               kind={call.kind}
-              state={call.state}
+              state={phase(call)}
               at={call.opened_at}
               began={past(call.opened_at)}
               took={span((call.ended_at ?? now()) - call.opened_at)}
               pending={call.pending}
               running={call.running}
               done={call.done}
-              total={call.total}
+              total={call.num_inputs}
               bare={bare}
             />
           ))}

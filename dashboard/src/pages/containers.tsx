@@ -17,7 +17,7 @@ export function Containers() {
   const { total, rows } = live.value!.containers;
   const words = wanted.value.toLowerCase().split(/\s+/).filter(Boolean);
   const found = rows.filter((row) => {
-    const text = `${row.id} ${row.app} ${row.function} ${row.state} ${row.executing ? "busy" : "idle"}`.toLowerCase();
+    const text = `${row.container_id} ${row.app_name} ${row.function_name} ${row.state} ${row.running ? "busy" : "idle"}`.toLowerCase();
     return words.every((word) => text.includes(word));
   });
   return (
@@ -40,7 +40,7 @@ export function ContainerRows({ rows, limit, bare }: { rows: Container[]; limit:
   const [leaving, setLeaving] = useState<Container | null>(null);
   const known = useRef(rows);
   known.current = rows;
-  const leave = useCallback((id: string) => setLeaving(known.current.find((row) => row.id === id) ?? null), []);
+  const leave = useCallback((id: string) => setLeaving(known.current.find((row) => row.container_id === id) ?? null), []);
   if (rows.length === 0) return <p class="card empty-list muted">None.</p>;
   return (
     <div class="card list">
@@ -61,13 +61,13 @@ export function ContainerRows({ rows, limit, bare }: { rows: Container[]; limit:
         <tbody>
           {rows.slice(0, shown).map((row) => (
             <Row
-              key={row.id}
-              id={row.id}
-              app={row.app}
-              function={row.function}
+              key={row.container_id}
+              id={row.container_id}
+              app={row.app_name}
+              function={row.function_name}
               functionId={row.function_id}
               state={row.state}
-              executing={row.executing}
+              executing={row.running}
               served={row.served}
               since={row.requested_at}
               age={lasted(row.requested_at)}
@@ -138,17 +138,17 @@ function StopDialog({ row, close }: { row: Container; close: () => void }) {
   };
   const stop = async (graceful: boolean) => {
     try {
-      await ask(api("containers", row.id, "stop"), "POST", { graceful });
+      await ask(api("containers", row.container_id, "stop"), "POST", { graceful });
       dialog.current?.close();
     } catch (error) {
       setTrouble((error as Error).message);
     }
   };
   return (
-    <dialog ref={open} onClose={close} aria-label={`Stop ${row.id}`}>
-      <h2>Stop {row.id.slice(0, 9)}?</h2>
+    <dialog ref={open} onClose={close} aria-label={`Stop ${row.container_id}`}>
+      <h2>Stop {row.container_id.slice(0, 9)}?</h2>
       <p>
-        It runs <b>{row.function}</b> of {row.app}. If it is still needed, another container takes its place.
+        It runs <b>{row.function_name}</b> of {row.app_name}. If it is still needed, another container takes its place.
       </p>
       {trouble && <p class="trouble">{trouble}</p>}
       <div class="actions">

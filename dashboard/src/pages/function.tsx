@@ -23,7 +23,7 @@ const DECISIONS_SHOWN = 50;
 
 export function FunctionPage({ id }: { id: string }) {
   const told = live.value!;
-  const fn = told.functions.find((each) => each.id === id);
+  const fn = told.functions.find((each) => each.function_id === id);
   const past = useMemo(() => new Past(id), [id]);
   useEffect(() => {
     if (fn) past.learn(told.at, fn);
@@ -35,7 +35,7 @@ export function FunctionPage({ id }: { id: string }) {
       <Charts past={past} />
       <div class="columns">
         <Decisions decisions={past.decisions.value} fn={fn} />
-        <Autoscaler key={fn.id} fn={fn} />
+        <Autoscaler key={fn.function_id} fn={fn} />
       </div>
       <section>
         <h2>Containers</h2>
@@ -43,7 +43,7 @@ export function FunctionPage({ id }: { id: string }) {
       </section>
       <section>
         <h2>Latest calls</h2>
-        <CallRows rows={told.calls.filter((call) => call.app === fn.app && call.function === fn.name)} limit={10} bare />
+        <CallRows rows={told.calls.filter((call) => call.app_name === fn.app_name && call.function_name === fn.name)} limit={10} bare />
       </section>
     </>
   );
@@ -53,7 +53,7 @@ function Head({ fn }: { fn: Fn }) {
   return (
     <header class="title">
       <nav class="crumbs" aria-label="You are here">
-        <a href={to([])}>Overview</a> / <span>{fn.app}</span>
+        <a href={to([])}>Overview</a> / <span>{fn.app_name}</span>
       </nav>
       <h1>{fn.name}</h1>
       <FunctionState fn={fn} />
@@ -74,9 +74,9 @@ function Head({ fn }: { fn: Fn }) {
         <Fact name="Takes (p50)" value={span(fn.run?.p50)} />
         {fn.schedule && <Fact name="Schedule" value={fn.schedule} />}
       </dl>
-      {fn.url && (
-        <a class="url" href={fn.url} rel="noreferrer" target="_blank">
-          {fn.url}
+      {fn.web_urls[0] && (
+        <a class="url" href={fn.web_urls[0]} rel="noreferrer" target="_blank">
+          {fn.web_urls[0]}
         </a>
       )}
     </header>

@@ -4,7 +4,7 @@ import { live } from "../live";
 import { clock, exact, moment } from "../format";
 import { place, to } from "../route";
 
-type Written = { at: number; function: string; container: string; stream: string; calls: string[]; text: string };
+type Written = { at: number; function_name: string; container_id: string; stream: string; text: string; call_ids: string[] };
 type Line = Written & { key: number };
 type Following = "following" | "over" | "lost";
 
@@ -41,7 +41,7 @@ export function Logs() {
         >
           <option value="">all functions</option>
           {functions.map((fn) => (
-            <option key={fn.id} value={fn.name}>
+            <option key={fn.function_id} value={fn.name}>
               {fn.name}
             </option>
           ))}
@@ -196,8 +196,8 @@ function LogLine({ line, needle }: { line: Line; needle: string }) {
         <time class="num muted" title={moment(line.at)}>
           {clock(line.at)}
         </time>
-        <a class="source" href={to(["containers", line.container])} title={`${line.function}, ${line.container}`}>
-          {line.function} {line.container.slice(0, 9)}
+        <a class="source" href={to(["containers", line.container_id])} title={`${line.function_name}, ${line.container_id}`}>
+          {line.function_name} {line.container_id.slice(0, 9)}
         </a>
         <span class="text">{needle ? marked(line.text, needle) : line.text}</span>
       </div>

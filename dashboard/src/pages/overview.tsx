@@ -91,7 +91,7 @@ function AppCard({ app }: { app: App }) {
             ))}
           </div>
           {functions.map((fn) => (
-            <FunctionLine key={fn.id} fn={fn} />
+            <FunctionLine key={fn.function_id} fn={fn} />
           ))}
         </div>
       )}
@@ -103,7 +103,7 @@ function FunctionLine({ fn }: { fn: Fn }) {
   return (
     <div class="row link" role="row">
       <span role="cell" class="name">
-        <a href={to(["functions", fn.id])}>{fn.name}</a>
+        <a href={to(["functions", fn.function_id])}>{fn.name}</a>
       </span>
       <span role="cell">
         <FunctionState fn={fn} />
@@ -125,7 +125,7 @@ function FunctionLine({ fn }: { fn: Fn }) {
         {span(fn.run?.p50)}
       </span>
       <span role="cell" class="trend">
-        <Sparkline values={trails.get(fn.id)?.load ?? []} label="inputs over the last minutes" />
+        <Sparkline values={trails.get(fn.function_id)?.load ?? []} label="inputs over the last minutes" />
       </span>
     </div>
   );

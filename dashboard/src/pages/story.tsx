@@ -41,7 +41,7 @@ export function CallPage({ id }: { id: string }) {
     if (state) ask<Call>(api("calls", id)).then(setCall, () => setCall(null)); // its app may be long gone
   }, [id, state]);
   const name = call?.function_name.replace(/\.\*$/, "");
-  const fn = call && live.value!.functions.find((each) => each.app === call.app_name && each.name === name);
+  const fn = call && live.value!.functions.find((each) => each.app_name === call.app_name && each.name === name);
   const total = call?.num_inputs ?? 0;
   const inputs = useInputs(id, total, call !== null && call.state !== "open");
   if (!told) return <p class="muted" role="status">Reading…</p>;
@@ -51,7 +51,7 @@ export function CallPage({ id }: { id: string }) {
     <>
       <header class="title">
         <nav class="crumbs" aria-label="You are here">
-          <a href={to(["calls"])}>Calls</a> / {fn ? <a href={to(["functions", fn.id])}>{`${fn.app}.${fn.name}`}</a> : call && `${call.app_name}.${name}`}
+          <a href={to(["calls"])}>Calls</a> / {fn ? <a href={to(["functions", fn.function_id])}>{`${fn.app_name}.${fn.name}`}</a> : call && `${call.app_name}.${name}`}
         </nav>
         <h1 class="mono">{id}</h1>
         <StoryState story={told.story} />
@@ -77,7 +77,7 @@ export function CallPage({ id }: { id: string }) {
 
 export function ContainerPage({ id }: { id: string }) {
   const told = useStory(id, hasEnded);
-  const row = live.value!.containers.rows.find((each) => each.id === id);
+  const row = live.value!.containers.rows.find((each) => each.container_id === id);
   if (!told) return <p class="muted" role="status">Reading…</p>;
   if ("trouble" in told) return <Missing what="This container" why={told.trouble} />;
   return (
@@ -85,11 +85,11 @@ export function ContainerPage({ id }: { id: string }) {
       <header class="title">
         <nav class="crumbs" aria-label="You are here">
           <a href={to(["containers"])}>Containers</a> /{" "}
-          {row && <a href={to(["functions", row.function_id])}>{`${row.app}.${row.function}`}</a>}
+          {row && <a href={to(["functions", row.function_id])}>{`${row.app_name}.${row.function_name}`}</a>}
         </nav>
         <h1 class="mono">{id}</h1>
         <StoryState story={told.story} />
-        <a class="end" href={to(["logs"], { app: row?.app ?? "", container: id })}>
+        <a class="end" href={to(["logs"], { app: row?.app_name ?? "", container: id })}>
           Logs
         </a>
       </header>

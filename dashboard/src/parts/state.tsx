@@ -1,5 +1,5 @@
 // The state of something, as a word with a colour. The word alone says it, too.
-import type { Fn } from "../live";
+import type { Call, Fn } from "../live";
 
 export type Mood = "good" | "busy" | "calm" | "warn" | "bad";
 
@@ -47,6 +47,10 @@ export function FunctionState({ fn }: { fn: Fn }) {
 }
 
 const CALLS: Record<string, Mood> = { pending: "busy", running: "good", ended: "calm" };
+
+/** Where a call is: waiting for its first container, running, or ended. */
+export const phase = (call: Call): string =>
+  call.state === "ended" ? "ended" : call.running || call.done ? "running" : "pending";
 
 export function CallState({ state }: { state: string }) {
   return <Pill mood={CALLS[state] ?? "calm"}>{state === "pending" ? "waiting" : state}</Pill>;

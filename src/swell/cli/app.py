@@ -9,17 +9,18 @@ import sys
 from typing import Any, Final
 
 import click
-from msgspec.structs import asdict
 
 from swell.cli.logs import Reading, log_options, print_logs
 from swell.cli.options import environment_option, json_option, yes_option
 from swell.cli.resolve import app_among, app_meant, container_meant
 from swell.cli.rpc import ask
-from swell.cli.show import terminal
+from swell.cli.show import former, terminal
 from swell.cli.show.describe import containers_text, inputs_text, plan_text, schedule_text, settings_text
-from swell.cli.show.table import Column, print_json, print_table
+from swell.cli.show.json_output import fields_of, print_json
+from swell.cli.show.table import Column, print_table
 from swell.cli.show.times import local, moment_text
 from swell.cli.versions import history, rollback, rollover
+from swell.documents.apps import app_detail, app_summary
 from swell.errors import InvalidError
 from swell.names import check_tags
 from swell.wire.apps import AppFound, FindApp, StopApp, TagApp
@@ -69,6 +70,10 @@ app.add_command(rollover)
 @environment_option
 def list_(as_json: bool) -> None:
     """List the Apps that run, and those that were stopped lately; the latest first."""
+    apps = ask(AppList, ListApps).apps
+    if as_json:
+        print_json([former.app_in_list(fields_of(app_summary(row))) for row in apps])
+        return
     rows = [
         (
             row.app_id,
@@ -81,9 +86,9 @@ def list_(as_json: bool) -> None:
             local(row.created_at),
             None if row.stopped_at is None else local(row.stopped_at),
         )
-        for row in ask(AppList, ListApps).apps
+        for row in apps
     ]
-    print_table(_COLUMNS, rows, as_json=as_json, nothing="No Apps: `swell deploy` makes one that stays")
+    print_table(_COLUMNS, rows, nothing="No Apps: `swell deploy` makes one that stays")
 
 
 # ---------------------------------------------------------------- one App
@@ -98,45 +103,9 @@ def show(app_meant_by: str, as_json: bool) -> None:
     app_id = app_meant(app_meant_by).app_id
     found = ask(AppDescription, lambda request: DescribeApp(request, app_id))
     if as_json:
-        print_json(_as_json(found))
+        print_json(former.app_shown(fields_of(app_detail(found))))
     else:
         _print(found)
-
-
-def _as_json(found: AppDescription) -> dict[str, Any]:
-    row, live = found.app, found.live
-    return {
-        "app_id": row.app_id,
-        "name": row.name,
-        "state": row.state,
-        "version": row.version or None,
-        "created_at": local(row.created_at),
-        "stopped_at": None if row.stopped_at is None else local(row.stopped_at),
-        "deployed_at": None if live is None else local(live.deployed_at),
-        "deployed_by": None if live is None else live.provenance.deployed_by,
-        "commit": None if live is None else live.provenance.commit,
-        "tag": None if live is None else live.tag,
-        "tags": found.tags,
-        "containers": row.containers,
-        "functions": [_function_as_json(function) for function in found.functions],
-        "urls": found.urls,
-    }
-
-
-def _function_as_json(row: FunctionRow) -> dict[str, Any]:
-    return {
-        "name": row.name.removesuffix(".*"),
-        "function_id": row.function_id,
-        "version": row.version,
-        "is_retired": row.is_retired,
-        "containers": {"starting": row.starting, "busy": row.busy, "idle": row.idle, "wanted": row.plan},
-        "reason": row.reason,
-        "held_back": row.held_back or None,
-        "inputs": {"waiting": row.pending, "running": row.running, "done": row.done},
-        "settings": asdict(row.settings),
-        "schedule": row.schedule or None,
-        "next_run": None if row.next_run is None else local(row.next_run),
-    }
 
 
 def _print(found: AppDescription) -> None:

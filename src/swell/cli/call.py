@@ -11,10 +11,11 @@ import click
 
 from swell.cli.options import environment_option, json_option
 from swell.cli.rpc import ask
-from swell.cli.show import terminal
+from swell.cli.show import former, terminal
+from swell.cli.show.json_output import fields_of, print_json
 from swell.cli.show.numbers import Seconds, WholeNumber
-from swell.cli.show.table import print_json
 from swell.cli.show.times import duration_text, local, moment_text
+from swell.documents.calls import call_detail
 from swell.errors import InvalidError
 from swell.sdk.call import FunctionCall
 from swell.sdk.connection.client import lasting_client
@@ -46,7 +47,7 @@ def show(call_meant_by: str, as_json: bool) -> None:
     """Show a call: of which function, since when, and where its inputs are. `swell why ID` tells more."""
     report = _report(_call_id(call_meant_by))
     if as_json:
-        print_json(_as_json(report))
+        print_json(former.call(fields_of(call_detail(report))))
     else:
         _print(report)
 
@@ -104,20 +105,6 @@ def _call_id(written: str) -> str:
 
 def _report(call_id: str) -> CallReport:
     return ask(CallReport, lambda request: InspectCall(request, call_id))
-
-
-def _as_json(report: CallReport) -> dict[str, Any]:
-    return {
-        "call_id": report.call_id,
-        "app_name": report.app_name or None,
-        "function": report.function_name.removesuffix(".*"),
-        "kind": report.kind,
-        "opened_at": local(report.opened_at),
-        "ended_at": None if report.ended_at is None else local(report.ended_at),
-        "num_inputs": report.num_inputs,
-        "inputs": {"waiting": report.pending, "running": report.running, "done": report.done},
-        "parent": report.parent or None,
-    }
 
 
 def _print(report: CallReport) -> None:

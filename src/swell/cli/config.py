@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 
 from swell.cli.show import terminal
-from swell.cli.show.table import print_json
+from swell.cli.show.json_output import print_json
 from swell.config import Settings, describe
 from swell.escaping import one_line
 

@@ -5,20 +5,24 @@ This module must not know how a command gets into the surroundings of a containe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import click
+from msgspec.structs import replace
 
 from swell.cli.exec import exec_
 from swell.cli.logs import Reading, log_options, print_logs
 from swell.cli.options import environment_option, json_option, yes_option
 from swell.cli.resolve import app_meant, container_meant
 from swell.cli.rpc import ask
-from swell.cli.show import terminal
+from swell.cli.show import former, terminal
+from swell.cli.show.json_output import fields_of, print_json
 from swell.cli.show.table import Column, print_table
 from swell.cli.show.times import local
+from swell.documents.containers import container_summary
 from swell.wire.messages import Done
-from swell.wire.queries import AppList, ContainerList, ListApps, ListContainers, StopContainer
+from swell.wire.queries import AppList, ContainerList, ContainerRow, ListApps, ListContainers, StopContainer
 
 __all__ = ["container"]
 
@@ -68,12 +72,17 @@ def list_(app_meant_by: str, with_gone: bool, as_json: bool) -> None:
     gone = GONE_SHOWN if with_gone else 0
     found = ask(ContainerList, lambda request: ListContainers(request, app_id, gone)).containers
     names = {row.app_id: row.name for row in ask(AppList, ListApps).apps} if gone else {}
+    found = [_named(row, names) for row in found]
+    if as_json:
+        with_former = former.container_gone if with_gone else former.container
+        print_json([with_former(fields_of(container_summary(row))) for row in found])
+        return
     columns = (*_COLUMNS, *_COLUMNS_GONE) if with_gone else _COLUMNS
     rows = [
         (
             row.container_id,
             row.app_id,
-            row.app_name or names.get(row.app_id),
+            row.app_name,
             row.function_name.removesuffix(".*"),
             row.state,
             row.running,
@@ -84,7 +93,12 @@ def list_(app_meant_by: str, with_gone: bool, as_json: bool) -> None:
         )[: len(columns)]
         for row in found
     ]
-    print_table(columns, rows, as_json=as_json, nothing="No containers: they start when there is work for them")
+    print_table(columns, rows, nothing="No containers: they start when there is work for them")
+
+
+def _named(row: ContainerRow, names: Mapping[str, str]) -> ContainerRow:
+    """Return a row with the name of its app, which the server does not know of one that was stopped."""
+    return row if row.app_name else replace(row, app_name=names.get(row.app_id, ""))
 
 
 @container.command(epilog="Example: swell container logs ta-K7QF2M --since 10m", short_help="What one wrote.")

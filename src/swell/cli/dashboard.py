@@ -21,7 +21,7 @@ from msgspec import Struct
 from swell.cli.options import json_option
 from swell.cli.rpc import ask
 from swell.cli.show import terminal
-from swell.cli.show.table import print_json
+from swell.cli.show.json_output import print_json
 from swell.errors import AuthError, ConnectionError, NotFoundError
 from swell.private_files import read_file
 from swell.wire.queries import GetStatus, Status

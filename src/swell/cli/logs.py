@@ -15,8 +15,10 @@ from msgspec.structs import replace
 from swell.cli.main import EXIT_INTERRUPTED
 from swell.cli.rpc import ask
 from swell.cli.show import terminal
+from swell.cli.show.json_output import fields_of, print_json_line
 from swell.cli.show.numbers import WholeNumber
 from swell.cli.show.times import Moment, local, moment_text
+from swell.documents.logs import log_lines
 from swell.errors import from_wire
 from swell.sdk.connection.blocking import run_blocking
 from swell.sdk.connection.client import lasting_client
@@ -44,6 +46,7 @@ class Reading(NamedTuple):
     show_function_id: bool = False
     show_function_call_id: bool = False
     show_container_id: bool = False
+    as_json: bool = False  #: a line of JSON for each line, with all that is known of it
 
     def checked(self) -> Reading:
         """Return it with what is meant if little is said.
@@ -75,6 +78,7 @@ _OPTIONS: Final = (
     click.option("--show-function-id", is_flag=True, help="Show the id of the function in every line."),
     click.option("--show-function-call-id", is_flag=True, help="Show the calls whose inputs ran when it was written."),
     click.option("--show-container-id", is_flag=True, help="Show the id of the container in full."),
+    click.option("--json", "as_json", is_flag=True, help="Print JSON: an object for each line, on a line of its own."),
 )
 
 
@@ -106,8 +110,13 @@ def print_logs(app_id: str, reading: Reading, *, function: str = "", call_id: st
     )
     lead, found = _Lead(reading), False
     try:
-        for entry, text in _entries(question):
+        for entry, payload in _entries(question):
             found = True
+            if reading.as_json:
+                for line in log_lines(entry, payload):
+                    print_json_line(fields_of(line))
+                continue
+            text = payload.decode()
             lines = led_lines(lead.of(entry), entry.stream, text, colour=has_colour(sys.stdout))
             terminal.write_log_lines(lines, flush_now=reading.follow)
     except KeyboardInterrupt:
@@ -118,7 +127,7 @@ def print_logs(app_id: str, reading: Reading, *, function: str = "", call_id: st
         terminal.line("nothing like that was written, or it is no longer kept", err=True)
 
 
-def _entries(question: ReadLogs) -> Iterator[tuple[LogEntry, str]]:
+def _entries(question: ReadLogs) -> Iterator[tuple[LogEntry, bytes]]:
     """Yield what the server sends, until it has no more."""
     link = lasting_client().blocking_link()
     request = link.next_request()
@@ -126,10 +135,10 @@ def _entries(question: ReadLogs) -> Iterator[tuple[LogEntry, str]]:
     try:
         link.send(replace(question, request=request))
         while True:
-            message, text = run_blocking(link.receive(box))
+            message, payload = run_blocking(link.receive(box))
             match message:
                 case LogEntry():
-                    yield message, text.decode()
+                    yield message, payload
                 case Done():
                     return
                 case Failed():

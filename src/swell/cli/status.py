@@ -11,11 +11,12 @@ import click
 
 from swell.cli.options import json_option
 from swell.cli.rpc import ask
-from swell.cli.show import terminal
-from swell.cli.show.table import print_json
-from swell.cli.show.times import duration_text, local
+from swell.cli.show import former, terminal
+from swell.cli.show.json_output import fields_of, print_json
+from swell.cli.show.times import duration_text
 from swell.config import Settings
 from swell.discovery import data_dir
+from swell.documents.server import server_status
 from swell.errors import ConnectionError
 from swell.server.data_directory import holder
 from swell.wire.queries import GetStatus, Status
@@ -54,22 +55,13 @@ def status(as_json: bool) -> None:
 
 
 def _as_json(found: Status) -> dict[str, Any]:
-    return {
+    here = {
         "is_running": True,
-        "pid": found.pid,
-        "version": found.version,
-        "started_at": local(found.started_at),
         "uptime_s": round(time.time() - found.started_at, 3),
-        "data_dir": found.data_dir,
-        "address": found.address,
-        "apps": found.apps,
-        "containers": found.containers,
-        "web_url": found.web_url,
-        "web_trouble": found.web_trouble,
         "admin_url": found.admin_url,
         "admin_token_file": found.admin_token_file,
-        "inputs": {"waiting": found.pending, "running": found.running, "done": found.done},
     }
+    return former.server_status(fields_of(server_status(found))) | here
 
 
 def _print(found: Status) -> None:

@@ -11,7 +11,8 @@ import click
 
 from swell.cli.options import json_option
 from swell.cli.show import terminal
-from swell.cli.show.table import Column, print_json, print_table
+from swell.cli.show.json_output import print_json
+from swell.cli.show.table import Column, print_table
 from swell.cli.show.times import local
 from swell.config import Settings
 from swell.discovery import proxy_tokens_path
@@ -54,8 +55,11 @@ def create(name: str, as_json: bool) -> None:
 def list_tokens(as_json: bool) -> None:
     """List the tokens that hold; not their secrets."""
     tokens = token_file.read(proxy_tokens_path(Settings.load()))
+    if as_json:
+        print_json([{"token_id": t.token_id, "name": t.name, "created_at": local(t.created_at)} for t in tokens])
+        return
     rows = [(each.token_id, each.name, local(each.created_at)) for each in tokens]
-    print_table(_COLUMNS, rows, as_json=as_json, nothing="There are no tokens")
+    print_table(_COLUMNS, rows, nothing="There are no tokens")
 
 
 @token.command(short_help="Let nobody in with it any more.")

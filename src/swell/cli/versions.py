@@ -14,9 +14,11 @@ from swell.bounds import whole_number
 from swell.cli.options import environment_option, json_option, strategy_option
 from swell.cli.resolve import app_meant
 from swell.cli.rpc import ask
-from swell.cli.show import terminal
+from swell.cli.show import former, terminal
+from swell.cli.show.json_output import fields_of, print_json
 from swell.cli.show.table import Column, print_table
 from swell.cli.show.times import local
+from swell.documents.apps import version as version_document
 from swell.errors import InvalidError
 from swell.sdk.deploy.deploying import provenance, strategy_named
 from swell.wire.apps import Deployed, RedeployApp
@@ -60,6 +62,9 @@ def history(app_meant_by: str, as_json: bool) -> None:
     """
     app_id = app_meant(app_meant_by).app_id
     found = ask(VersionList, lambda request: ListVersions(request, app_id)).versions
+    if as_json:
+        print_json([former.version(fields_of(version_document(each))) for each in found])
+        return
     rows = [
         (
             f"v{each.version}",
@@ -72,7 +77,7 @@ def history(app_meant_by: str, as_json: bool) -> None:
         )
         for each in found
     ]
-    print_table(_COLUMNS, rows, as_json=as_json, nothing="It was never deployed")
+    print_table(_COLUMNS, rows, nothing="It was never deployed")
 
 
 @click.command(epilog="Example: swell app rollback squares v3", short_help="Make a former version live again.")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import click
 
@@ -16,8 +16,9 @@ from swell.cli.reference import near
 from swell.cli.resolve import container_meant
 from swell.cli.rpc import ask
 from swell.cli.show import terminal
-from swell.cli.show.table import print_json
+from swell.cli.show.json_output import fields_of, print_json
 from swell.cli.show.times import local, moment_text
+from swell.documents.stories import story_told
 from swell.errors import NotFoundError
 from swell.wire.queries import AppDescription, AppList, AskStory, DescribeApp, ListApps, Story, StoryPart
 
@@ -56,7 +57,7 @@ def why(about: str, as_json: bool) -> None:
     except NotFoundError as error:
         raise NotFoundError(f"{error}{near(about, _functions())}") from None
     if as_json:
-        print_json(_as_json(story))
+        print_json(fields_of(story_told(story)))
     else:
         _print(story)
 
@@ -83,25 +84,6 @@ def shares(parts: Sequence[StoryPart]) -> list[Share]:
         found.append(Share(part.name, ms_end - ms, percent_end - percent))
         ms, percent = ms_end, percent_end
     return found
-
-
-def _as_json(story: Story) -> dict[str, Any]:
-    began = story.lines[0].at if story.lines else None
-    total_s = sum(part.seconds for part in story.parts)
-    return {
-        "title": story.title,
-        "state": story.state,
-        "began_at": None if began is None else local(began),
-        "total_s": total_s,
-        "parts": [
-            {"name": part.name, "seconds": part.seconds, "share": part.seconds / total_s if total_s else 0.0}
-            for part in story.parts
-        ],
-        "events": [
-            {"at": local(line.at), "offset_s": round(line.at - (began or 0.0), 6), "text": line.text}
-            for line in story.lines
-        ],
-    }
 
 
 def _print(story: Story) -> None:

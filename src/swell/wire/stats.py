@@ -88,7 +88,7 @@ class FunctionMeasures(_Row, frozen=True):
     observed: Count  #: those of them that have checked in
     counted: Counted
     decisions: list[DecisionRow]
-    url: Text = ""
+    urls: list[Text] = []  #: where it answers, if it is a web function; for a class, one for each web method
 
 
 class FormerMeasures(_Row, frozen=True):
@@ -116,14 +116,15 @@ class CallRow(_Row, frozen=True):
     """One call."""
 
     call_id: Id
-    function: Name  #: "app.function"
-    kind: Name
+    app_name: Name
+    function_name: Name
+    kind: Name  #: "remote", "map", "spawn" or "web"
+    opened_at: Moment
+    num_inputs: Count | None  #: None while more may come
     pending: Count
     running: Count
     done: Count
-    total: Count | None  #: None: more may come
-    opened_at: Moment
-    ended_at: Moment | None
+    ended_at: Moment | None = None
 
 
 class Observation(Message, frozen=True, tag=174):

@@ -255,7 +255,8 @@ def test_logs_are_shown_with_their_colours_and_nothing_else(
     screens: tuple[Screen, Screen], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = hostile(i.LogEntry)
-    monkeypatch.setattr(logs, "_entries", lambda _question: iter([(entry, f"{WRITTEN}\n{WRITTEN}\n")]))
+    payload = f"{WRITTEN}\n{WRITTEN}\n".encode("utf-8", "replace")
+    monkeypatch.setattr(logs, "_entries", lambda _question: iter([(entry, payload)]))
     with shown_on(screens):
         logs.print_logs("ap-1", logs.Reading(timestamps=True, show_container_id=True, show_function_call_id=True))
     lines = screens[0].content().splitlines()

@@ -1,11 +1,10 @@
-"""Rows for people and for programs: a table on a terminal, aligned lines elsewhere, JSON if it is asked for.
+"""Rows for people: a table on a terminal, aligned lines elsewhere.
 
 A cell is a text, a number, a truth value, a time or None. This module must not know what the rows are about.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,24 +14,19 @@ from swell.cli.show import terminal
 from swell.escaping import one_line
 from swell.sdk.connection.output import has_colour
 
-__all__ = ["Column", "print_json", "print_table"]
+__all__ = ["Column", "print_table"]
 
 GAP: Final = "  "
 SHORT_ID: Final = 9  #: characters: as many as log lines show, and enough to tell one from the others
 
 
 class Column(NamedTuple):
-    """One column. In JSON it is named as its title, in snake_case."""
+    """One column."""
 
     title: str
     missing: str = ""  #: what stands for None where people read it
     is_id: bool = False  #: may be cut where there is no room for it: the beginning of an id is enough for a command
     is_optional: bool = False  #: left out where people read it, if no row has it
-
-    @property
-    def key(self) -> str:
-        """Its name in JSON."""
-        return self.title.lower().replace(" ", "_")
 
     def text(self, cell: Any) -> str:
         """Return a cell as people read it: one line, with nothing in it that a terminal would obey."""
@@ -49,30 +43,21 @@ class Column(NamedTuple):
                 return one_line(str(cell))
 
 
-def print_table(columns: Sequence[Column], rows: Sequence[Sequence[Any]], *, as_json: bool, nothing: str) -> None:
+def print_table(columns: Sequence[Column], rows: Sequence[Sequence[Any]], *, nothing: str) -> None:
     """Print rows.
 
     Args:
         columns: What the cells of a row are.
         rows: The rows.
-        as_json: As a list of objects.
-        nothing: What people read if there are no rows.
+        nothing: Printed if there are no rows.
     """
-    if as_json:
-        keys = [column.key for column in columns]
-        print_json([dict(zip(keys, row, strict=True)) for row in rows])
-    elif not rows:
+    if not rows:
         terminal.line(nothing)
-    else:
-        shown = [n for n, column in enumerate(columns) if not column.is_optional or any(row[n] for row in rows)]
-        texts = [[columns[n].text(row[n]) for n in shown] for row in rows]
-        show = _print_rich if has_colour(sys.stdout) else _print_plain
-        show([columns[n] for n in shown], texts)
-
-
-def print_json(value: Any) -> None:
-    """Print a value as JSON; times in ISO 8601."""
-    terminal.literal(json.dumps(value, indent=2, default=datetime.isoformat))
+        return
+    shown = [n for n, column in enumerate(columns) if not column.is_optional or any(row[n] for row in rows)]
+    texts = [[columns[n].text(row[n]) for n in shown] for row in rows]
+    show = _print_rich if has_colour(sys.stdout) else _print_plain
+    show([columns[n] for n in shown], texts)
 
 
 def _print_rich(columns: Sequence[Column], texts: Sequence[Sequence[str]]) -> None:

@@ -15,13 +15,13 @@ from typing import Final, NamedTuple
 from swell.errors import Error
 from swell.wire.stats import BOUNDS_S, DecisionRow, FunctionMeasures, Observation, Times
 
-__all__ = ["FunctionPast", "History", "Moment", "Quantiles", "quantiles"]
+__all__ = ["FunctionPast", "History", "Quantiles", "Sample", "quantiles"]
 
 log = logging.getLogger("swell.edge")
 
 EVERY_S: Final = 1.0  #: while somebody looks
 SELDOM_S: Final = 5.0  #: while nobody does
-MOMENTS_MAX: Final = 900  #: a quarter of an hour, looked at every second
+SAMPLES_MAX: Final = 900  #: a quarter of an hour, looked at every second
 DECISIONS_MAX: Final = 200
 SHARES: Final = (0.5, 0.9, 0.99)
 
@@ -34,7 +34,7 @@ class Quantiles(NamedTuple):
     p99: float
 
 
-class Moment(NamedTuple):
+class Sample(NamedTuple):
     """One function at one moment; times and rate are those since the moment before."""
 
     at: float
@@ -52,14 +52,14 @@ class FunctionPast:
     """What was observed of one function."""
 
     def __init__(self) -> None:
-        self.moments: deque[Moment] = deque(maxlen=MOMENTS_MAX)
+        self.samples: deque[Sample] = deque(maxlen=SAMPLES_MAX)
         self.decisions: deque[DecisionRow] = deque(maxlen=DECISIONS_MAX)
         self._before: FunctionMeasures | None = None
 
-    def learn(self, at: float, now: FunctionMeasures) -> Moment:
+    def learn(self, at: float, now: FunctionMeasures) -> Sample:
         """Take in what is observed now."""
         before, row = self._before, now.row
-        moment = Moment(
+        sample = Sample(
             at,
             row.pending,
             row.running,
@@ -71,15 +71,15 @@ class FunctionPast:
             self._rate(at, now),
         )
         self._before = now
-        self.moments.append(moment)
+        self.samples.append(sample)
         self.decisions.extend(now.decisions)
-        return moment
+        return sample
 
     def _rate(self, at: float, now: FunctionMeasures) -> float:
-        if self._before is None or not self.moments:
+        if self._before is None or not self.samples:
             return 0.0
         ended = sum(now.counted.ended.values()) - sum(self._before.counted.ended.values())
-        return max(0, ended) / max(1e-3, at - self.moments[-1].at)
+        return max(0, ended) / max(1e-3, at - self.samples[-1].at)
 
 
 def _between(before: Times | None, now: Times) -> list[int]:

@@ -41,14 +41,20 @@ _encode = msgspec.json.Encoder().encode
 
 
 class LogEvent(Struct, frozen=True):
-    """Lines that a container wrote at one moment."""
+    """Lines that a container wrote at one moment: the fields of `LogLine`, with the time as in the rest of the stream.
+
+    The last three are former names, for pages that an older server has sent; they go with the next release.
+    """
 
     at: float
+    function_name: str
+    container_id: str
+    stream: str  #: "stdout", "stderr" or "system"
+    text: str
+    call_ids: list[str]  #: of the inputs that ran then
     function: str
     container: str
-    stream: str  #: "stdout", "stderr" or "system"
-    calls: list[str]  #: whose inputs ran then
-    text: str
+    calls: list[str]
 
 
 def routes(client: Client, settings: Settings) -> list[BaseRoute]:
@@ -145,7 +151,20 @@ class LogStream:
 
     def _keep(self, entry: LogEntry, payload: bytes) -> None:
         text, name = payload.decode("utf-8", "replace").removesuffix("\n"), entry.function_name.removesuffix(".*")
-        self._unread.append(LogEvent(entry.at, name, entry.container_id, entry.stream, entry.call_ids, text))
+        container_id, calls = entry.container_id, entry.call_ids
+        self._unread.append(
+            LogEvent(
+                at=entry.at,
+                function_name=name,
+                container_id=container_id,
+                stream=entry.stream,
+                text=text,
+                call_ids=calls,
+                function=name,
+                container=container_id,
+                calls=calls,
+            )
+        )
         self._size += _size(self._unread[-1])
         while self._size > UNREAD_MAX and len(self._unread) > 1:
             oldest = self._unread.popleft()

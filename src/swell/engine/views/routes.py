@@ -44,12 +44,12 @@ def urls(state: EngineState, app: App) -> dict[str, str]:
     return {_name_of(route): f"{url}/{route.label}" for route in routes(state) if url and route.app_id == app.id}
 
 
-def urls_by_function(state: EngineState) -> dict[str, str]:
-    """Return where functions answer, by id; of a class with several web methods, where the first does."""
+def urls_by_function(state: EngineState) -> dict[str, list[str]]:
+    """Return where functions answer, by id: one URL for a function, one for each web method of a class."""
     url = state.edge.url
-    found: dict[str, str] = {}
+    found: dict[str, list[str]] = {}
     for route in routes(state) if url else ():
-        found.setdefault(route.function_id, f"{url}/{route.label}")
+        found.setdefault(route.function_id, []).append(f"{url}/{route.label}")
     return found
 
 

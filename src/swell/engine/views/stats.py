@@ -35,7 +35,7 @@ class StatsView:
         """Describe all functions, with the decisions on their size after a moment."""
         urls = urls_by_function(self._state)
         return [
-            _measures(pool, since, urls.get(pool.id, ""))
+            _measures(pool, since, urls.get(pool.id, []))
             for app in self._state.apps.values()
             for pool in app.pools.values()
         ]
@@ -72,7 +72,7 @@ def _node_row(known: KnownNode) -> NodeRow:
     )
 
 
-def _measures(pool: Pool, since: float, url: str) -> FunctionMeasures:
+def _measures(pool: Pool, since: float, urls: list[str]) -> FunctionMeasures:
     return FunctionMeasures(
         pool.app.id,
         pool.app.name,
@@ -83,35 +83,37 @@ def _measures(pool: Pool, since: float, url: str) -> FunctionMeasures:
         sum(container.ready_at is not None for container in pool.fleet.containers.values()),
         pool.measures.counted(pool.accepted),
         [DecisionRow(*decision) for decision in pool.decisions if decision.at > since],
-        url,
+        urls,
     )
 
 
 def _open_row(call: Call) -> CallRow:
-    history, total = call.history, call.accepted if call.sealed else None
+    pool = call.pool
     return CallRow(
         call.id,
-        history.function,
+        pool.app.name,
+        pool.spec.name,
         call.kind.name.lower(),
+        call.history.opened_at,
+        call.accepted if call.sealed else None,
         call.pending,
         call.running,
         call.done,
-        total,
-        history.opened_at,
-        None,
     )
 
 
 def _ended_row(history: CallHistory) -> CallRow:
     count = history.num_inputs
+    app_name, _, function_name = history.function.rpartition(".")
     return CallRow(
         history.call_id,
-        history.function,
+        app_name,
+        function_name,
         history.kind.name.lower(),
-        0,
-        0,
-        count,
-        count,
         history.opened_at,
+        count,
+        0,
+        0,
+        count,
         history.ended_at,
     )

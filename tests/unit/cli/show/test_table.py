@@ -1,8 +1,7 @@
-"""Rows as aligned lines and as JSON; the tables of a terminal are tested where there is one."""
+"""Rows as aligned lines; the tables of a terminal are tested where there is one."""
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 
 import pytest
@@ -18,8 +17,8 @@ COLUMNS = (
 AT = datetime(2026, 5, 1, 14, 3, 59, 500_000, tzinfo=UTC)
 
 
-def printed(capsys: pytest.CaptureFixture[str], rows: list[tuple[object, ...]], *, as_json: bool = False) -> str:
-    print_table(COLUMNS, rows, as_json=as_json, nothing="No rows")
+def printed(capsys: pytest.CaptureFixture[str], rows: list[tuple[object, ...]]) -> str:
+    print_table(COLUMNS, rows, nothing="No rows")
     return capsys.readouterr().out
 
 
@@ -37,14 +36,5 @@ def test_an_optional_column_is_left_out_where_nobody_has_it(capsys: pytest.Captu
     assert "Tag" in printed(capsys, [("ap-1", 1, AT, ""), ("ap-2", 2, AT, "y")])
 
 
-def test_json_has_every_column_and_plain_values(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = json.loads(printed(capsys, [("ap-1", 1_234, AT, ""), ("ap-2", True, None, None)], as_json=True))
-    assert rows == [
-        {"app_id": "ap-1", "running": 1_234, "start_time": "2026-05-01T14:03:59.500000+00:00", "tag": ""},
-        {"app_id": "ap-2", "running": True, "start_time": None, "tag": None},
-    ]
-
-
-def test_without_rows_people_read_a_sentence_and_programs_an_empty_list(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_rows_people_read_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed(capsys, []) == "No rows\n"
-    assert json.loads(printed(capsys, [], as_json=True)) == []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from swell.edge.admin import history as module
-from swell.edge.admin.history import MOMENTS_MAX, FunctionPast, History, quantiles
+from swell.edge.admin.history import SAMPLES_MAX, FunctionPast, History, quantiles
 from swell.errors import ServiceError
 from swell.model import AutoscalerSettings
 from swell.wire.queries import FunctionRow
@@ -56,29 +56,29 @@ def test_a_slow_hundredth_is_seen_at_the_end_only() -> None:
     assert found.p99 > 0.5
 
 
-def test_a_moment_tells_what_happened_since_the_one_before() -> None:
+def test_a_sample_tells_what_happened_since_the_one_before() -> None:
     past = FunctionPast()
     past.learn(1.0, measures(ended=10, wait=Times(counts(c4=10), 0.1)))
-    moment = past.learn(3.0, measures(ended=30, wait=Times(counts(c4=10, c10=5), 3.0)))
-    assert moment.rate == pytest.approx(10.0)
-    assert moment.wait is not None
-    assert moment.wait.p50 > 0.5
-    assert (moment.pending, moment.running, moment.plan, moment.requested, moment.observed) == (5, 2, 3, 3, 2)
+    sample = past.learn(3.0, measures(ended=30, wait=Times(counts(c4=10, c10=5), 3.0)))
+    assert sample.rate == pytest.approx(10.0)
+    assert sample.wait is not None
+    assert sample.wait.p50 > 0.5
+    assert (sample.pending, sample.running, sample.plan, sample.requested, sample.observed) == (5, 2, 3, 3, 2)
 
 
 def test_counts_that_began_anew_are_no_negative_numbers() -> None:
     past = FunctionPast()
     past.learn(1.0, measures(ended=10, wait=Times(counts(c4=10), 0.1)))
-    moment = past.learn(2.0, measures(ended=1, wait=Times(counts(c4=1), 0.1)))
-    assert (moment.rate, moment.wait) == (0.0, None)
+    sample = past.learn(2.0, measures(ended=1, wait=Times(counts(c4=1), 0.1)))
+    assert (sample.rate, sample.wait) == (0.0, None)
 
 
 def test_the_past_is_short() -> None:
     past = FunctionPast()
-    for at in range(2 * MOMENTS_MAX):
+    for at in range(2 * SAMPLES_MAX):
         past.learn(float(at), measures(decisions=[DecisionRow(float(at), 1, 1, "why", "")]))
-    assert len(past.moments) == MOMENTS_MAX
-    assert past.moments[-1].at == 2 * MOMENTS_MAX - 1
+    assert len(past.samples) == SAMPLES_MAX
+    assert past.samples[-1].at == 2 * SAMPLES_MAX - 1
     assert len(past.decisions) == 200
 
 
@@ -101,7 +101,7 @@ async def test_a_function_that_is_gone_is_forgotten_and_decisions_are_asked_for_
     await watching.aclose()
     task.cancel()
     assert set(history.functions) == {"fu-g"}
-    assert len(history.functions["fu-g"].moments) == 2
+    assert len(history.functions["fu-g"].samples) == 2
     assert asked[:2] == [0.0, 1.0]
 
 

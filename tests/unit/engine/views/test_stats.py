@@ -94,7 +94,7 @@ def test_the_latest_calls_come_first_and_those_that_go_on_before_those_that_ende
     rows = diary.engine.stats.calls()
     assert [row.call_id for row in rows] == ["fc-3", "fc-2", "fc-1"]
     assert rows[-1].ended_at is not None
-    assert rows[0].function == "ap.f"
+    assert (rows[0].app_name, rows[0].function_name) == ("ap", "f")
 
 
 def test_nodes_and_urls_are_told(diary) -> None:
@@ -103,7 +103,7 @@ def test_nodes_and_urls_are_told(diary) -> None:
     diary.asks_for("fc-1")
     (node,) = diary.engine.stats.nodes()
     assert (node.name, node.cores, node.gpus, node.cpu_used) == ("n", 64, 2, 0.125)
-    assert measures(diary).url == "http://here/ap-f-dev"
+    assert measures(diary).urls == ["http://here/ap-f-dev"]
 
 
 def test_looking_changes_nothing(diary) -> None:

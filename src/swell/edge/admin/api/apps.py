@@ -10,26 +10,16 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from swell.documents.apps import AppDetail, AppList, app_detail, app_summary
+from swell.documents.document import Moment
+from swell.documents.logs import LogLine, LogLines, log_lines
 from swell.edge.admin.api.operation import ApiRequest, Nothing, Operation, Query
-from swell.edge.admin.api.schemas import (
-    AppDetail,
-    AppList,
-    AppSummary,
-    AutoscalerLayer,
-    FunctionSummary,
-    LogLine,
-    LogLines,
-    Moment,
-    Version,
-    moment,
-)
 from swell.errors import InvalidError, NotFoundError, ServiceError, from_wire
-from swell.model import AutoscalerSettings
 from swell.wire import queries
 from swell.wire.messages import Done, Failed
-from swell.wire.queries import AppDescription, AppRow, DescribeApp, FunctionRow, ListApps, LogEntry, ReadLogs
+from swell.wire.queries import AppDescription, DescribeApp, ListApps, LogEntry, ReadLogs
 
-__all__ = ["OPERATIONS", "LatestLines", "function_summary", "layer"]
+__all__ = ["OPERATIONS", "LatestLines"]
 
 LINES_MAX: Final = 10_000
 
@@ -57,23 +47,14 @@ class LogQuery(Query, frozen=True):
 
 
 async def list_apps(request: ApiRequest[Nothing, None]) -> AppList:
-    """Apps that run, and lasting ones that were stopped."""
+    """Apps that run, and durable ones that were stopped."""
     found = await request.context.ask(queries.AppList, ListApps)
-    return AppList([_summary(row) for row in found.apps])
+    return AppList(apps=[app_summary(row) for row in found.apps])
 
 
 async def get_app(request: ApiRequest[Nothing, None]) -> AppDetail:
     """One app, by its name or id, with its functions."""
-    found = await request.context.ask(AppDescription, partial(DescribeApp, app=request.path["app"]))
-    live = found.live and Version(
-        found.live.version,
-        moment(found.live.deployed_at),
-        found.live.provenance.deployed_by,
-        found.live.provenance.commit,
-        found.live.tag,
-    )
-    functions = [function_summary(row, found.urls) for row in found.functions]
-    return AppDetail(_summary(found.app), live, found.tags, functions)
+    return app_detail(await request.context.ask(AppDescription, partial(DescribeApp, app=request.path["app"])))
 
 
 async def get_logs(request: ApiRequest[LogQuery, None]) -> LogLines:
@@ -101,11 +82,11 @@ async def get_logs(request: ApiRequest[LogQuery, None]) -> LogLines:
         while True:
             message, payload = await link.receive(mailbox)
             if isinstance(message, LogEntry):
-                latest.add(_lines(message, payload))
+                latest.add(log_lines(message, payload))
             elif isinstance(message, Failed):
                 raise from_wire(message.code, message.text, message.fields)
             elif isinstance(message, Done):
-                return LogLines(list(latest.lines))
+                return LogLines(lines=list(latest.lines))
             else:
                 raise ServiceError(f"the server answered with {type(message).__name__}")
     finally:
@@ -143,61 +124,6 @@ def _seconds(name: str, text: str | UnsetType) -> float | None:
         return msgspec.convert(text, Moment).timestamp()
     except msgspec.ValidationError:
         raise InvalidError(f"{name} = {text!r:.100} must be a time with its zone, as in 2026-05-01T14:03:59Z") from None
-
-
-def _lines(entry: LogEntry, payload: bytes) -> list[LogLine]:
-    text = payload.decode("utf-8", "replace").removesuffix("\n")
-    at, name = moment(entry.at), entry.function_name.removesuffix(".*")
-    return [LogLine(at, name, entry.container_id, entry.stream, line, entry.call_ids) for line in text.split("\n")]
-
-
-def _summary(row: AppRow) -> AppSummary:
-    return AppSummary(
-        row.app_id,
-        row.name,
-        row.state,
-        row.version,
-        row.containers,
-        row.pending,
-        row.running,
-        moment(row.created_at),
-        moment(row.stopped_at),
-    )
-
-
-def function_summary(row: FunctionRow, urls: dict[str, str]) -> FunctionSummary:
-    """Return a row of the server as the API shows it, with those of an app's URLs that are its own."""
-    name = row.name.removesuffix(".*")
-    own = [url for owner, url in urls.items() if owner == name or owner.startswith(f"{name}.")]
-    return FunctionSummary(
-        name=name,
-        function_id=row.function_id,
-        version=row.version,
-        settings=layer(row.settings),
-        plan=row.plan,
-        reason=row.reason,
-        held_back=row.held_back,
-        starting=row.starting,
-        busy=row.busy,
-        idle=row.idle,
-        pending=row.pending,
-        running=row.running,
-        done=row.done,
-        schedule=row.schedule,
-        next_run=moment(row.next_run),
-        is_retired=row.is_retired,
-        web_urls=own,
-    )
-
-
-def layer(settings: AutoscalerSettings) -> AutoscalerLayer:
-    """Return settings as the API shows them; the server's 0 for "no bound" is null."""
-    return AutoscalerLayer(
-        settings.min_containers,
-        settings.max_containers or None,
-        settings.buffer_containers,
-        settings.scaledown_window,
-    )
 
 
 OPERATIONS: Final = (

@@ -10,8 +10,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
+from swell.documents.results import Result, StreamLine
 from swell.edge.admin.api.outcome import Reader
-from swell.edge.admin.api.schemas import Result, StreamLine
 from swell.edge.admin.api.target import Target
 from swell.errors import InternalError, from_wire
 from swell.model import CallKind
@@ -87,7 +87,7 @@ class Calling:
                 message, payload = await link.receive(mailbox)
                 if isinstance(message, Items):
                     for start, end in pairwise((0, *message.ends)):
-                        yield StreamLine(Raw(json_of(payload[start:end])))
+                        yield StreamLine(item=Raw(json_of(payload[start:end])))
                     taken += len(message.ends)
                     unacknowledged_bytes += len(payload)
                     if taken - acknowledged >= ITEMS_PER_ACK or unacknowledged_bytes >= BYTES_PER_ACK:

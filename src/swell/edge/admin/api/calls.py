@@ -8,9 +8,10 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
+from swell.documents.calls import CallDetail, CallList, call_detail, call_summary
+from swell.documents.results import Result, ResultPage
 from swell.edge.admin.api.operation import ApiContext, ApiRequest, Body, Nothing, Operation, Query
 from swell.edge.admin.api.outcome import Reader
-from swell.edge.admin.api.schemas import CallDetail, CallList, CallSummary, Result, ResultPage, moment
 from swell.errors import NotFoundError, OutputExpiredError, from_wire
 from swell.wire.messages import CallDescription, CancelCall, DescribeCall, Failed, Outputs, Unwatch, Watch
 from swell.wire.queries import CallReport, InspectCall
@@ -53,21 +54,11 @@ async def list_calls(request: ApiRequest[CallQuery, None]) -> CallList:
     query = request.query
     seen = await request.context.ask(Observation, Observe)
     return CallList(
-        [
-            CallSummary(
-                call_id=row.call_id,
-                function=row.function,
-                kind=row.kind,
-                opened_at=moment(row.opened_at),
-                ended_at=moment(row.ended_at),
-                num_inputs=row.total,
-                pending=row.pending,
-                running=row.running,
-                done=row.done,
-            )
+        calls=[
+            call_summary(row)
             for row in seen.calls
-            if row.function.startswith(f"{query.app}." if query.app else "")
-            and row.function.endswith(f".{query.function}" if query.function else "")
+            if (not query.app or row.app_name == query.app)
+            and f".{row.function_name.removesuffix('.*')}".endswith(f".{query.function}" if query.function else "")
         ]
     )
 
@@ -95,21 +86,7 @@ async def cancel_call(request: ApiRequest[Nothing, CancelRequest]) -> CallDetail
 
 
 async def _inspect(context: ApiContext, call_id: str) -> CallDetail:
-    report = await context.ask(CallReport, partial(InspectCall, call_id=call_id))
-    return CallDetail(
-        call_id=report.call_id,
-        app_name=report.app_name,
-        function_name=report.function_name.removesuffix(".*"),
-        kind=report.kind,
-        state="open" if report.ended_at is None else "ended",
-        opened_at=moment(report.opened_at),
-        ended_at=moment(report.ended_at),
-        num_inputs=report.num_inputs,
-        pending=report.pending,
-        running=report.running,
-        done=report.done,
-        parent=report.parent,
-    )
+    return call_detail(await context.ask(CallReport, partial(InspectCall, call_id=call_id)))
 
 
 async def _results(context: ApiContext, call_id: str, query: ResultQuery) -> ResultPage:
@@ -122,7 +99,8 @@ async def _results(context: ApiContext, call_id: str, query: ResultQuery) -> Res
     if query.first < last:
         await _watch(context, call_id, range(query.first, last), until if query.wait_s else None, found)
     results = [found[index] for index in sorted(found)]
-    return ResultPage(call_id, described.num_inputs, results, max(0, last - query.first) - len(results))
+    missing = max(0, last - query.first) - len(results)
+    return ResultPage(call_id=call_id, num_inputs=described.num_inputs, results=results, missing=missing)
 
 
 async def _watch(

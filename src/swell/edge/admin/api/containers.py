@@ -7,19 +7,13 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
+from swell.documents.containers import ContainerList, ContainerSummary, container_summary
+from swell.documents.stories import StoryTold, story_told
 from swell.edge.admin.api.operation import ApiRequest, Body, Nothing, Operation, Query
-from swell.edge.admin.api.schemas import (
-    ContainerList,
-    ContainerSummary,
-    StoryEvent,
-    StoryPart,
-    StoryTold,
-    moment,
-)
 from swell.errors import NotFoundError
 from swell.wire import queries
 from swell.wire.messages import Done
-from swell.wire.queries import AskStory, ContainerDescription, ContainerRow, DescribeContainer, ListContainers, Story
+from swell.wire.queries import AskStory, ContainerDescription, DescribeContainer, ListContainers, Story
 from swell.wire.queries import StopContainer as StopOrder
 
 __all__ = ["OPERATIONS"]
@@ -44,7 +38,7 @@ async def list_containers(request: ApiRequest[ContainerQuery, None]) -> Containe
     """Containers that run, or are about to."""
     query = request.query
     found = await request.context.ask(queries.ContainerList, partial(ListContainers, app=query.app, gone=query.gone))
-    return ContainerList([_summary(row) for row in found.containers])
+    return ContainerList(containers=[container_summary(row) for row in found.containers])
 
 
 async def stop_container(request: ApiRequest[Nothing, StopContainer]) -> ContainerSummary:
@@ -52,35 +46,12 @@ async def stop_container(request: ApiRequest[Nothing, StopContainer]) -> Contain
     container_id, context = request.path["container_id"], request.context
     found = await context.ask(ContainerDescription, partial(DescribeContainer, container_id=container_id))
     await context.ask(Done, partial(StopOrder, container_id=container_id, graceful=request.body.graceful))
-    return _summary(found.container)
+    return container_summary(found.container)
 
 
 async def tell_why(request: ApiRequest[Nothing, None]) -> StoryTold:
     """What happened to an input, a call, a container or a function (as `app.function`), when, and why."""
-    story = await request.context.ask(Story, partial(AskStory, about=request.path["about"]))
-    return StoryTold(
-        story.title,
-        story.state,
-        [StoryEvent(moment(line.at), line.text) for line in story.lines],
-        [StoryPart(part.name, part.seconds) for part in story.parts],
-    )
-
-
-def _summary(row: ContainerRow) -> ContainerSummary:
-    return ContainerSummary(
-        container_id=row.container_id,
-        app_id=row.app_id,
-        app_name=row.app_name,
-        function_name=row.function_name.removesuffix(".*"),
-        version=row.version,
-        state=row.state,
-        requested_at=moment(row.requested_at),
-        ready_at=moment(row.ready_at),
-        ended_at=moment(row.ended_at),
-        running=row.running,
-        served=row.served,
-        reason=row.reason,
-    )
+    return story_told(await request.context.ask(Story, partial(AskStory, about=request.path["about"])))
 
 
 OPERATIONS: Final = (

@@ -11,10 +11,18 @@ from typing import Annotated, Any, Final
 
 from msgspec import UNSET, Meta, UnsetType, field
 
-from swell.edge.admin.api.apps import function_summary, layer
+from swell.documents.calls import Spawned
+from swell.documents.functions import (
+    AutoscalerLayers,
+    FunctionDetail,
+    autoscaler_layers,
+    function_detail,
+    function_summary,
+    own_urls,
+)
+from swell.documents.results import Result, StreamLine
 from swell.edge.admin.api.calling import Calling
 from swell.edge.admin.api.operation import ApiContext, ApiRequest, Body, Nothing, Operation, Query
-from swell.edge.admin.api.schemas import AutoscalerLayers, FunctionDetail, Result, Spawned, StreamLine
 from swell.edge.admin.api.target import Target, find_target
 from swell.errors import ConflictError, InvalidError, NotFoundError, RequestSizeError, ResourceExhausted
 from swell.model import AutoscalerChange, CallKind
@@ -63,16 +71,8 @@ async def get_function(request: ApiRequest[Nothing, None]) -> FunctionDetail:
     found, row = await _find(context, request.path)
     stats = await context.ask(Stats, partial(GetStats, function_id=row.function_id))
     state = await _update(context, row.function_id, AutoscalerChange())
-    return FunctionDetail(
-        found.app.app_id,
-        found.app.name,
-        function_summary(row, found.urls),
-        stats.backlog,
-        stats.total_containers,
-        stats.running_inputs,
-        stats.input_headroom,
-        state,
-    )
+    function = function_summary(row, own_urls(row, found.urls))
+    return function_detail(found.app, function, stats, state)
 
 
 async def update_autoscaler(request: ApiRequest[Nothing, AutoscalerUpdate]) -> AutoscalerLayers:
@@ -81,7 +81,7 @@ async def update_autoscaler(request: ApiRequest[Nothing, AutoscalerUpdate]) -> A
     change = AutoscalerChange(body.min_containers, body.max_containers, body.buffer_containers, body.scaledown_window)
     _, row = await _find(request.context, request.path)
     try:
-        return await _update(request.context, row.function_id, change)
+        return autoscaler_layers(await _update(request.context, row.function_id, change))
     except InvalidError as error:  # each number is good, but they do not go together, or with those that are kept
         raise ConflictError(str(error)) from None
 
@@ -119,7 +119,7 @@ async def spawn_function(request: ApiRequest[VersionQuery, CallRequest]) -> Spaw
         raise ConflictError(f"{target.name} is a generator and cannot be spawned: ask for {FUNCTION}/stream")
     calling = _calling(request, target, await request.context.link(), CallKind.SPAWN)
     await calling.spawn()
-    return Spawned(calling.call_id)
+    return Spawned(call_id=calling.call_id)
 
 
 async def _chained(first: StreamLine, rest: AsyncIterator[StreamLine]) -> AsyncIterator[StreamLine]:
@@ -152,9 +152,8 @@ async def _find(context: ApiContext, path: dict[str, str]) -> tuple[AppDescripti
     raise NotFoundError(f"{app} has no function {name!r} that runs; it has {known}")
 
 
-async def _update(context: ApiContext, function_id: str, change: AutoscalerChange) -> AutoscalerLayers:
-    state = await context.ask(AutoscalerState, partial(UpdateAutoscaler, function_id=function_id, change=change))
-    return AutoscalerLayers(layer(state.effective), layer(state.static), layer(state.override))
+async def _update(context: ApiContext, function_id: str, change: AutoscalerChange) -> AutoscalerState:
+    return await context.ask(AutoscalerState, partial(UpdateAutoscaler, function_id=function_id, change=change))
 
 
 _EXAMPLE: Final = {"args": ["World"]}

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import Final, Literal
+from typing import Final
 
 from msgspec import Raw
 
-from swell.edge.admin.api.schemas import Ending, ExceptionText, Result
+from swell.documents.results import Ended, Ending, ExceptionText, Result
 from swell.errors import DeserializationError, RequestSizeError
 from swell.model import OutputStatus
 from swell.wire import blobs
@@ -20,8 +20,6 @@ from swell.wire.messages import Outputs
 from swell.wire.payload import exception_text
 
 __all__ = ["Reader"]
-
-Ended = Literal["success", "failure", "terminated", "timeout", "init_failure", "internal_failure", "out_of_memory"]
 
 _NAMES: Final[dict[OutputStatus, Ended]] = {
     OutputStatus.SUCCESS: "success",
@@ -34,6 +32,8 @@ _NAMES: Final[dict[OutputStatus, Ended]] = {
     OutputStatus.OUT_OF_MEMORY: "out_of_memory",
 }
 _PICKLED: Final = "a Python program made this call, and its result is Python's: read it with FunctionCall.get()"
+
+_ITEMS: Final = "its items went to whoever called it"
 
 
 class Reader:
@@ -57,6 +57,7 @@ class Reader:
 
     def _each(self, message: Outputs, payload: bytes) -> Iterator[Result]:
         statuses, in_blobs = dict(message.failures), set(message.blobs)
+        call_id = message.call_id
         indexes = (index for first, count in message.parts for index in range(first, first + count))
         start = 0
         for position, (index, end) in enumerate(zip(indexes, message.ends, strict=True)):
@@ -64,16 +65,16 @@ class Reader:
             start = end - message.base
             status = OutputStatus(statuses.get(position, OutputStatus.SUCCESS))
             if status is OutputStatus.SUCCESS:
-                yield self._success(message.call_id, index, data, position in in_blobs)
+                yield self._success(call_id, index, data, position in in_blobs)
             elif status is OutputStatus.GENERATOR_DONE:
-                yield Result(message.call_id, index, "success", omitted="its items went to whoever called it")
+                yield Result(call_id=call_id, index=index, status="success", omitted=_ITEMS)
             else:
-                yield Result(message.call_id, index, _NAMES[status], exception=_exception(data))
+                yield Result(call_id=call_id, index=index, status=_NAMES[status], exception=_exception(data))
 
     def ending(self, message: Outputs, payload: bytes, items: int) -> Ending:
         """Return how a generator ended that had yielded so many items."""
         (result,) = self._each(message, payload)
-        return Ending(result.status, items, result.exception)
+        return Ending(status=result.status, items=items, exception=result.exception)
 
     def discard(self, message: Outputs, payload: bytes) -> None:
         """Delete the files of results that nobody else will read."""
@@ -82,28 +83,30 @@ class Reader:
             blobs.discard(payload[starts[position] : starts[position + 1]], self._blob_dir)
 
     def _success(self, call_id: str, index: int, data: bytes, is_blob: bool) -> Result:
+        def omitted(why: str) -> Result:
+            return Result(call_id=call_id, index=index, status="success", omitted=why)
+
         if not (blobs.starts_with(MARK, data, self._blob_dir) if is_blob else is_json(data)):
-            return Result(call_id, index, "success", omitted=_PICKLED)
+            return omitted(_PICKLED)
         try:
             if is_blob:
                 data = blobs.read_single(data, self._blob_dir, self._left)
             elif len(data) > self._left:
                 raise RequestSizeError(f"it takes {len(data)} bytes")
         except RequestSizeError as error:
-            hint = f"what one answer may show is {self._size_max} bytes of results (admin_result_max)"
-            return Result(call_id, index, "success", omitted=f"{error}; {hint}")
+            return omitted(f"{error}; one answer may show {self._size_max} bytes of results (admin_result_max)")
         except DeserializationError as error:
-            return Result(call_id, index, "success", omitted=f"{error}")
+            return omitted(f"{error}")
         self._left -= len(data)
-        return Result(call_id, index, "success", Raw(json_of(data)))
+        return Result(call_id=call_id, index=index, status="success", value=Raw(json_of(data)))
 
 
 def _exception(data: bytes) -> ExceptionText:
     if is_json(data):
         told = decode_json_exception(data)
-        return ExceptionText(told.type, told.message, told.traceback)
+        return ExceptionText(type=told.type, message=told.message, traceback=told.traceback)
     try:
         text = exception_text(data)
     except DeserializationError:
-        return ExceptionText("", data.decode("utf-8", "replace"), "")
-    return ExceptionText("", text.rstrip().rpartition("\n")[2], text)
+        return ExceptionText(type="", message=data.decode("utf-8", "replace"), traceback="")
+    return ExceptionText(type="", message=text.rstrip().rpartition("\n")[2], traceback=text)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from swell.documents.document import moment
+from swell.documents.logs import LogLine
 from swell.edge.admin.api.apps import LatestLines
-from swell.edge.admin.api.schemas import LogLine, moment
 
 
 def lines(*texts: str) -> list[LogLine]:
-    return [LogLine(moment(0.0), "f", "ta-1", "stdout", text, []) for text in texts]
+    return [
+        LogLine(at=moment(0.0), function_name="f", container_id="ta-1", stream="stdout", text=text, call_ids=[])
+        for text in texts
+    ]
 
 
 def kept(count_max: int, size_max: int, *texts: str) -> list[str]:

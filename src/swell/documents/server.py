@@ -1,0 +1,95 @@
+"""The server and its machines as documents. This module must not know apps."""
+
+from __future__ import annotations
+
+from swell.documents.document import Document, Moment, moment
+from swell.wire.queries import Status
+from swell.wire.stats import NodeRow, Observation
+
+__all__ = ["LoginToken", "Node", "NodeList", "Server", "ServerStatus", "node", "server", "server_status"]
+
+
+class Server(Document, frozen=True, kw_only=True):
+    """Which server it is."""
+
+    version: str
+    pid: int
+    started_at: Moment | None
+    address: str  #: where programs on this machine reach it
+
+
+class ServerStatus(Server, frozen=True, kw_only=True):
+    """How the server is doing."""
+
+    data_dir: str  #: empty for a server that keeps nothing
+    web_url: str  #: where web endpoints answer; empty if nothing listens
+    web_trouble: str  #: why nothing listens
+    apps: int
+    containers: int
+    pending: int  #: inputs that wait
+    running: int  #: inputs that containers have
+    done: int  #: inputs that have ended since the server started
+
+
+def server(seen: Observation) -> Server:
+    """Return which server was observed."""
+    return Server(version=seen.version, pid=seen.pid, started_at=moment(seen.started_at), address=seen.address)
+
+
+def server_status(status: Status) -> ServerStatus:
+    """Return how a server is doing."""
+    return ServerStatus(
+        version=status.version,
+        pid=status.pid,
+        started_at=moment(status.started_at),
+        address=status.address,
+        data_dir=status.data_dir,
+        web_url=status.web_url,
+        web_trouble=status.web_trouble,
+        apps=status.apps,
+        containers=status.containers,
+        pending=status.pending,
+        running=status.running,
+        done=status.done,
+    )
+
+
+class Node(Document, frozen=True, kw_only=True):
+    """One machine, and what containers have requested of it."""
+
+    name: str
+    cores: float
+    busy_cores: float  #: that containers keep busy, as measured last
+    cpu_used: float  #: cores that containers have requested
+    memory_bytes: int
+    memory_used_bytes: int  #: that containers have requested
+    gpus: int
+    gpus_used: int  #: that containers have
+
+
+class NodeList(Document, frozen=True, kw_only=True):
+    """The machines on which containers run."""
+
+    nodes: list[Node]
+
+
+def node(row: NodeRow) -> Node:
+    """Return one machine."""
+    return Node(
+        name=row.name,
+        cores=row.cores,
+        busy_cores=row.busy_cores,
+        cpu_used=row.cpu_used,
+        memory_bytes=row.memory_bytes,
+        memory_used_bytes=row.memory_used_bytes,
+        gpus=row.gpus,
+        gpus_used=row.gpus_used,
+    )
+
+
+class LoginToken(Document, frozen=True, kw_only=True):
+    """A token that logs in one browser, once."""
+
+    token: str
+    path: str  #: to open in the browser, below the root of this server
+    expires_in_s: float
