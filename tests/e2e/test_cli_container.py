@@ -1,4 +1,4 @@
-"""`swell container`: which there are, stopping one, and a command in its surroundings."""
+"""`swell container`: which there are, stopping one, and a command in its environment."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_one_that_is_stopped_gracefully_finishes_what_it_runs(place: Place) -> N
 # ---------------------------------------------------------------- exec
 
 
-def test_a_command_finds_the_surroundings_of_the_container(deployed: Place, napping: dict[str, Any]) -> None:
+def test_a_command_finds_the_environment_of_the_container(deployed: Place, napping: dict[str, Any]) -> None:
     container_id = napping["container_id"]
 
     def told(*command: str) -> str:
@@ -107,7 +107,7 @@ def test_the_command_has_the_terminal(deployed: Place, napping: dict[str, Any]) 
     assert re.search(r"xterm-256color: /dev/pts/\d+", text)
 
 
-def test_a_container_that_is_gone_has_no_surroundings(deployed: Place) -> None:
+def test_a_container_that_is_gone_has_no_environment(deployed: Place) -> None:
     assert "does not run here" in deployed.refused("container", "exec", f"ta-{'A' * 26}", "true")
     assert "Missing argument 'COMMAND...'" in deployed.refused("container", "exec", "ta-A", code=2)
 

@@ -180,7 +180,7 @@ def test_saves_are_served_mistakes_are_shown_and_ctrl_c_leaves_nothing(place: Pl
 
 
 def test_no_request_fails_or_is_cut_off_while_files_are_saved(place: Place) -> None:
-    # Requests that go on when their edition is replaced have so long to end: here, as long as it takes.
+    # Requests that go on when their worker is replaced have so long to end: here, as long as it takes.
     place.environment |= {"SWELL_WEB": "1", "SWELL_WEB_RATE": "1000000", "SWELL_EXIT_GRACE_S": "300"}
     with serving(place, "shop.py") as served:
         url, slow = served.url("front"), served.url("slow")
@@ -215,18 +215,18 @@ def test_no_request_fails_or_is_cut_off_while_files_are_saved(place: Place) -> N
         assert set(answers) - {"one", "two", "three", "four"} == {"slow: one"}
 
 
-def test_a_request_that_an_edge_which_is_behind_sends_to_an_edition_that_has_ended_is_answered(place: Place) -> None:
+def test_a_request_that_an_edge_which_is_behind_sends_to_a_worker_that_has_ended_is_answered(place: Place) -> None:
     place.environment["SWELL_WEB"] = "1"
     with serving(place, "shop.py") as served, ThreadPoolExecutor(1) as asking:
         url = served.url("front")
         assert fetch(url) == "one"
-        edge, editions = below(served, "swell.edge.main"), below(served, "swell.cli.reload.serve_worker")
+        edge, workers = below(served, "swell.edge.main"), below(served, "swell.cli.reload.serve_worker")
         edge[0].suspend()
         try:
             answer = asking.submit(fetch, url)
             say(place, "two")
             served.sees(r"reloaded in .* s: words.py changed")
-            place.eventually(lambda: not editions[0].is_running())
+            place.eventually(lambda: not workers[0].is_running())
         finally:
             edge[0].resume()
         assert answer.result() == "two"

@@ -18,7 +18,7 @@ HOMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "misc", "
 #: The shells that may catch any Exception, and why. A file that no longer needs its entry must lose it.
 CATCH_ALL: dict[str, str] = {
     "cli/main.py": "the end of a program: everything becomes a message and an exit status",
-    "cli/reload/serve_worker.py": "whatever importing the user's code raises is why there is no new edition",
+    "cli/reload/serve_worker.py": "whatever importing the user's code raises is why there is no new worker",
     "edge/gateway/downstream.py": "a defect costs one request: its client is told so, and the others go on",
     "runner/batch.py": "reading an argument and pickling a result run the user's code",
     "runner/channel.py": "the last frame of a thread without which the container would live on deaf: it dies instead",
@@ -42,7 +42,7 @@ MAKES_FILES: dict[str, str] = {
     "cgroups.py": "a control group, with a mode of its own; the kernel makes the files in it",
     "cli/run.py": "the file that --write-result names is the user's, who decides who may read it",
     "cli/serve.py": "tempfile makes a directory that nobody else may enter",
-    "cli/start.py": "connects to the supervisor's socket and sends it one word",
+    "cli/server.py": "connects to the supervisor's socket and sends it one word",
     "private_files.py": "the place for it",
     "runner/web/ports.py": "an abstract socket, which has no file",
     "server/main.py": "writes to a descriptor that it was given",

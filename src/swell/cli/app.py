@@ -1,4 +1,4 @@
-"""`swell app`: the Apps on the server that stays: what there is, how each is doing, and ending one.
+"""`swell app`: lists, shows, tags and stops the Apps on the daemon.
 
 This module must not know how versions follow each other, or how logs are read.
 """
@@ -10,16 +10,16 @@ from typing import Any, Final
 
 import click
 
+from swell.cli.app_versions import history, rollback, rollover
 from swell.cli.logs import Reading, log_options, print_logs
 from swell.cli.options import environment_option, json_option, yes_option
-from swell.cli.resolve import app_among, app_meant, container_meant
+from swell.cli.resolve import match_app, resolve_app, resolve_container
 from swell.cli.rpc import ask
 from swell.cli.show import former, terminal
 from swell.cli.show.describe import containers_text, inputs_text, plan_text, schedule_text, settings_text
 from swell.cli.show.json_output import fields_of, print_json
 from swell.cli.show.table import Column, print_table
-from swell.cli.show.times import local, moment_text
-from swell.cli.versions import history, rollback, rollover
+from swell.cli.show.times import local, time_text
 from swell.documents.apps import app_detail, app_summary
 from swell.errors import InvalidError
 from swell.names import check_tags
@@ -54,7 +54,7 @@ _COLUMNS: Final = (
 
 @click.group(epilog=EXAMPLES, short_help="Apps: list, show, stop, logs, versions.")
 def app() -> None:
-    """See and change the Apps on the server that stays.
+    """Show and change the Apps on the daemon.
 
     APP is the name of an App, its id, or the beginning of that.
     """
@@ -65,7 +65,7 @@ app.add_command(rollback)
 app.add_command(rollover)
 
 
-@app.command("list", short_help="Those that run, and those stopped lately.")
+@app.command("list", short_help="List Apps that run, or were stopped lately.")
 @json_option
 @environment_option
 def list_(as_json: bool) -> None:
@@ -94,13 +94,13 @@ def list_(as_json: bool) -> None:
 # ---------------------------------------------------------------- one App
 
 
-@app.command(short_help="One with its functions, their containers, and why so many.")
+@app.command(short_help="Show one: functions, containers, and why so many.")
 @click.argument("app_meant_by", metavar="APP")
 @json_option
 @environment_option
 def show(app_meant_by: str, as_json: bool) -> None:
     """Show an App with its functions: containers, inputs, settings in force, and why that many containers."""
-    app_id = app_meant(app_meant_by).app_id
+    app_id = resolve_app(app_meant_by).app_id
     found = ask(AppDescription, lambda request: DescribeApp(request, app_id))
     if as_json:
         print_json(former.app_shown(fields_of(app_detail(found))))
@@ -112,9 +112,9 @@ def _print(found: AppDescription) -> None:
     row = found.app
     version = f", v{row.version}" if row.version else ""
     terminal.line(f"{row.name} ({row.app_id}): {row.state}{version}", bold=True)
-    terminal.line(f"  created     {moment_text(local(row.created_at))}")
+    terminal.line(f"  created     {time_text(local(row.created_at))}")
     if row.stopped_at is not None:
-        terminal.line(f"  stopped     {moment_text(local(row.stopped_at))}")
+        terminal.line(f"  stopped     {time_text(local(row.stopped_at))}")
     if found.live is not None and row.state == "deployed":
         terminal.line(f"  deployed    {_deployment_text(found.live)}")
     if found.tags:
@@ -137,7 +137,7 @@ def _deployment_text(live: VersionRow) -> str:
     by = f" by {made.deployed_by}" if made.deployed_by else ""
     commit = f", commit {made.commit}" if made.commit else ""
     tag = f", tag {live.tag}" if live.tag else ""
-    return f"{moment_text(local(live.deployed_at))}{by}{commit}{tag}"
+    return f"{time_text(local(live.deployed_at))}{by}{commit}{tag}"
 
 
 def _function_title(function: FunctionRow, of: AppRow) -> str:
@@ -158,18 +158,18 @@ def _function_facts(function: FunctionRow) -> dict[str, str]:
     }
 
 
-@app.command(epilog="Example: swell app tag squares team=vision stage=", short_help="Show its tags, or set some.")
+@app.command(epilog="Example: swell app tag squares team=vision stage=", short_help="Show or set tags.")
 @click.argument("app_meant_by", metavar="APP")
 @click.argument("tags", metavar="[KEY=VALUE]...", nargs=-1)
 @environment_option
 def tag(app_meant_by: str, tags: tuple[str, ...]) -> None:
-    """Show the tags of a deployed App, or set some of them. KEY= takes one away; the others stay."""
-    app_id = app_meant(app_meant_by).app_id
+    """Show the tags of a deployed App, or set some of them. KEY= removes one; the others stay."""
+    app_id = resolve_app(app_meant_by).app_id
     present = ask(AppFound, lambda request: FindApp(request, app_id)).tags
     for text in tags:
         key, equals, value = text.partition("=")
         if not equals:
-            raise click.UsageError(f"{text!r} is no tag: write KEY=VALUE, or KEY= to take it away")
+            raise click.UsageError(f"{text!r} is no tag: write KEY=VALUE, or KEY= to remove it")
         present = {**present, key: value} if value else {name: kept for name, kept in present.items() if name != key}
     if tags:
         wanted = check_tags(present)
@@ -181,13 +181,13 @@ def _tags_text(tags: dict[str, str]) -> str:
     return " ".join(f"{key}={value}" for key, value in tags.items())
 
 
-@app.command(short_help="End one for good.")
+@app.command(short_help="Stop one for good.")
 @click.argument("app_meant_by", metavar="APP")
 @yes_option
 @environment_option
 def stop(app_meant_by: str, yes: bool) -> None:
-    """Stop an App for good: its containers leave, and its calls end. Returns when nothing of it is left."""
-    row = app_among(ask(AppList, ListApps).apps, app_meant_by)
+    """Stop an App for good: stop its containers and end its calls. Returns when nothing of it is left."""
+    row = match_app(ask(AppList, ListApps).apps, app_meant_by)
     title = f"{row.name} ({row.app_id})"
     if row.state == "stopped":
         raise InvalidError(f"{title} is stopped already")
@@ -210,14 +210,14 @@ def _confirm(title: str, row: AppRow) -> None:
 LOG_EXAMPLES: Final = """\b
 Examples:
   swell app logs squares                  the latest 100 entries
-  swell app logs squares -f               these, and what is written from now on
+  swell app logs squares -f               these, and those that follow
   swell app logs squares --since 2h --search error
   swell app logs squares --since 2026-05-01T14:00 --until 2026-05-01T15:00 -s stderr
   swell app logs squares --function square --timestamps -n 20
 """
 
 
-@app.command(epilog=LOG_EXAMPLES, short_help="What its containers wrote.")
+@app.command(epilog=LOG_EXAMPLES, short_help="Show what its containers wrote.")
 @click.argument("app_meant_by", metavar="APP")
 @click.option("--function", default="", metavar="NAME", help="Only what this function, or class, wrote.")
 @click.option("--function-call", default="", metavar="ID", help="Only what was written while inputs of this call ran.")
@@ -225,8 +225,8 @@ Examples:
 @log_options
 @environment_option
 def logs(app_meant_by: str, function: str, function_call: str, container: str, **options: Any) -> None:
-    """Show what the containers of an App wrote, and what swell has to say of it."""
+    """Show what the containers of an App wrote, and messages of swell about it."""
     reading = Reading(**options).checked()
-    app_id = app_meant(app_meant_by).app_id
-    container_id = container_meant(container) if container else ""
+    app_id = resolve_app(app_meant_by).app_id
+    container_id = resolve_container(container) if container else ""
     print_logs(app_id, reading, function=function, call_id=function_call, container_id=container_id)

@@ -1,4 +1,4 @@
-"""Which App of a user's module is meant: the one that is named, the variable `app`, or the only one there is.
+"""Chooses an App of a user's module: the one that is named, the variable `app`, or the only one there is.
 
 This module must not know what is done with it.
 """
@@ -13,17 +13,17 @@ from swell.sdk.app import App
 
 __all__ = ["choose_app"]
 
-USUAL = "app"  #: the variable that is meant if none is named
+DEFAULT_VARIABLE = "app"  #: of the App, if none is named
 
 
 def choose_app(reference: Reference, module: ModuleType) -> App:
-    """Return the App that a reference means.
+    """Return the App that a reference names.
 
     Raises:
-        InvalidError: there is none, or none of that name, or it is not clear which; lists those that there are.
+        InvalidError: there is none, none of that name, or more than one; the message lists them.
     """
     apps = {name: value for name, value in vars(module).items() if isinstance(value, App)}
-    wanted = reference.name or USUAL
+    wanted = reference.name or DEFAULT_VARIABLE
     if wanted in apps:
         return apps[wanted]
     if not apps:

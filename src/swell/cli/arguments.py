@@ -1,7 +1,7 @@
-"""From the parameters of a user's function to command-line options, and back to its arguments.
+"""Turns the parameters of a user's function into command-line options, and the options into its arguments.
 
-Every parameter becomes an option named after it; what a type means on a command line is decided here and nowhere else.
-This module must not know Apps, or how the function is called.
+Every parameter becomes an option named after it. The text form of each type is defined here and nowhere else. This
+module must not know Apps, or how the function is called.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ VARIADIC: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWO
 
 
 class Arguments(NamedTuple):
-    """What to call a function with, and for a method, what to make its instance with."""
+    """The arguments of a function and, for a method, the parameters of its instance."""
 
     positional: tuple[Any, ...]
     named: dict[str, Any]
@@ -102,7 +102,7 @@ def command_for(
 
 
 class _Verbatim(click.Command):
-    """Takes everything as it stands for a function's `*args`; only a lone `--help` is its own."""
+    """Passes every word to a function's `*args`; only a lone `--help` is its own."""
 
     def __init__(self, name: str, help: str | None) -> None:
         super().__init__(name, help=help)

@@ -1,4 +1,4 @@
-"""`swell call`: one call on the server that stays: where its inputs are, its results, and cancelling it.
+"""`swell call`: shows one call on the daemon, prints its results, and cancels it.
 
 This module must not know how a call is made.
 """
@@ -14,7 +14,7 @@ from swell.cli.rpc import ask
 from swell.cli.show import former, terminal
 from swell.cli.show.json_output import fields_of, print_json
 from swell.cli.show.numbers import Seconds, WholeNumber
-from swell.cli.show.times import duration_text, local, moment_text
+from swell.cli.show.times import duration_text, local, time_text
 from swell.documents.calls import call_detail
 from swell.errors import InvalidError
 from swell.sdk.call import FunctionCall
@@ -33,13 +33,13 @@ Examples:
 
 @click.group(epilog=EXAMPLES, short_help="Calls: show, result, cancel.")
 def call() -> None:
-    """See a call on the server that stays, and end it.
+    """Show a call on the daemon, its results, or cancel it.
 
-    ID is that of a call, FunctionCall.object_id, or of an input of it.
+    ID is the id of a call, FunctionCall.object_id, or of one of its inputs.
     """
 
 
-@call.command(short_help="Where its inputs are.")
+@call.command(short_help="Show where its inputs are.")
 @click.argument("call_meant_by", metavar="ID")
 @json_option
 @environment_option
@@ -52,14 +52,16 @@ def show(call_meant_by: str, as_json: bool) -> None:
         _print(report)
 
 
-@call.command(short_help="End what has not finished of it.")
+@call.command(short_help="Cancel it.")
 @click.argument("call_meant_by", metavar="ID")
 @click.option(
-    "--terminate-containers", is_flag=True, help="Kill the containers that run it, too; what shares them is run again."
+    "--terminate-containers",
+    is_flag=True,
+    help="Kill the containers that run it, too; other inputs in them are run again.",
 )
 @environment_option
 def cancel(call_meant_by: str, terminate_containers: bool) -> None:
-    """End what has not finished of a call. Harmless if it has."""
+    """Cancel the inputs of a call that have not ended. Changes nothing if all have."""
     call_id = _call_id(call_meant_by)
     report = _report(call_id)
     if report.ended_at is not None:
@@ -72,16 +74,16 @@ def cancel(call_meant_by: str, terminate_containers: bool) -> None:
 
 @call.command(
     epilog="Example: swell call result fc-a13b7e7e98442b5b46caf4 --index 2 --timeout 0",
-    short_help="The result of one of its inputs.",
+    short_help="Print the result of one of its inputs.",
 )
 @click.argument("call_meant_by", metavar="ID")
 @click.option("--index", type=WholeNumber(min=0), default=0, show_default=True, help="Which of its inputs.")
-@click.option("--timeout", type=Seconds(min=0), metavar="SECONDS", help="How long to wait; default: for ever.")
+@click.option("--timeout", type=Seconds(min=0), metavar="SECONDS", help="How long to wait; by default without end.")
 @environment_option
 def result(call_meant_by: str, index: int, timeout: float | None) -> None:
-    """Print the result of a spawned call, as Python writes it; what the function raised is the error of this command.
+    """Print the result of a spawned call, as Python writes it. If the function raised, so does this command.
 
-    It is made of the function's own types, so their modules must be importable here.
+    A result has the types of the function, so their modules must be importable here.
     """
     call_id = _call_id(call_meant_by)
     count = _report(call_id).num_inputs
@@ -110,11 +112,11 @@ def _report(call_id: str) -> CallReport:
 def _print(report: CallReport) -> None:
     app = f"{report.app_name}." if report.app_name else ""
     terminal.line(f"{report.call_id}: {report.kind} call of {app}{report.function_name.removesuffix('.*')}", bold=True)
-    terminal.line(f"  opened  {moment_text(local(report.opened_at))}")
+    terminal.line(f"  opened  {time_text(local(report.opened_at))}")
     if report.parent:
         terminal.line(f"  by      {report.parent}")
     if report.ended_at is not None:
         took = duration_text(report.ended_at - report.opened_at)
-        terminal.line(f"  ended   {moment_text(local(report.ended_at))}, after {took}")
+        terminal.line(f"  ended   {time_text(local(report.ended_at))}, after {took}")
     total = "" if report.num_inputs is None else f" of {report.num_inputs:,}"
     terminal.line(f"  inputs  {report.pending:,} waiting, {report.running:,} running, {report.done:,}{total} done")

@@ -1,6 +1,6 @@
-"""`swell config`: every setting, its value now and where to change it.
+"""`swell config`: lists every setting, its value, and where to change it.
 
-This module must not know what a setting does; that is said where it is defined.
+This module must not know what a setting does; its definition tells that.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""`swell container`: the containers on the server that stays: which there are, what they wrote, and stopping one.
+"""`swell container`: lists and stops containers on the daemon, shows their logs, and runs commands beside them.
 
-This module must not know how a command gets into the surroundings of a container, or how logs are read.
+This module must not know which environment such a command gets, or how logs are read.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from swell.cli.exec import exec_
 from swell.cli.logs import Reading, log_options, print_logs
 from swell.cli.options import environment_option, json_option, yes_option
-from swell.cli.resolve import app_meant, container_meant
+from swell.cli.resolve import resolve_app, resolve_container
 from swell.cli.rpc import ask
 from swell.cli.show import former, terminal
 from swell.cli.show.json_output import fields_of, print_json
@@ -26,7 +26,7 @@ from swell.wire.queries import AppList, ContainerList, ContainerRow, ListApps, L
 
 __all__ = ["container"]
 
-GONE_SHOWN: Final = 100
+ENDED_SHOWN: Final = 100
 EVERYTHING: Final = 1_000_000  #: entries
 
 EXAMPLES: Final = """\b
@@ -47,37 +47,37 @@ _COLUMNS: Final = (
     Column("Served"),
     Column("Start Time", missing="Pending"),
 )
-_COLUMNS_GONE: Final = (Column("End Time"), Column("Reason"))
+_COLUMNS_ENDED: Final = (Column("End Time"), Column("Reason"))
 
 
 @click.group(epilog=EXAMPLES, short_help="Containers: list, logs, exec, stop.")
 def container() -> None:
-    """See the containers on the server that stays, and get into one.
+    """Show the containers on the daemon, stop one, or run a command beside one.
 
-    ID is the id of a container, or the beginning of it: log lines show as much as is needed.
+    ID is the id of a container, or its beginning, as log lines show it.
     """
 
 
 container.add_command(exec_)
 
 
-@container.command("list", short_help="Those there are, and with --all those that are gone.")
+@container.command("list", short_help="List containers; with --all, ended ones too.")
 @click.option("--app-id", "app_meant_by", default="", metavar="APP", help="Only those of this App: its id or name.")
-@click.option("-a", "--all", "with_gone", is_flag=True, help=f"Those that are gone, too: the latest {GONE_SHOWN}.")
+@click.option("-a", "--all", "with_ended", is_flag=True, help=f"Ended ones, too: the latest {ENDED_SHOWN}.")
 @json_option
 @environment_option
-def list_(app_meant_by: str, with_gone: bool, as_json: bool) -> None:
+def list_(app_meant_by: str, with_ended: bool, as_json: bool) -> None:
     """List containers, the latest first."""
-    app_id = app_meant(app_meant_by).app_id if app_meant_by else ""
-    gone = GONE_SHOWN if with_gone else 0
+    app_id = resolve_app(app_meant_by).app_id if app_meant_by else ""
+    gone = ENDED_SHOWN if with_ended else 0
     found = ask(ContainerList, lambda request: ListContainers(request, app_id, gone)).containers
     names = {row.app_id: row.name for row in ask(AppList, ListApps).apps} if gone else {}
     found = [_named(row, names) for row in found]
     if as_json:
-        with_former = former.container_gone if with_gone else former.container
+        with_former = former.container_gone if with_ended else former.container
         print_json([with_former(fields_of(container_summary(row))) for row in found])
         return
-    columns = (*_COLUMNS, *_COLUMNS_GONE) if with_gone else _COLUMNS
+    columns = (*_COLUMNS, *_COLUMNS_ENDED) if with_ended else _COLUMNS
     rows = [
         (
             row.container_id,
@@ -101,31 +101,31 @@ def _named(row: ContainerRow, names: Mapping[str, str]) -> ContainerRow:
     return row if row.app_name else replace(row, app_name=names.get(row.app_id, ""))
 
 
-@container.command(epilog="Example: swell container logs ta-K7QF2M --since 10m", short_help="What one wrote.")
+@container.command(epilog="Example: swell container logs ta-K7QF2M --since 10m", short_help="Show what one wrote.")
 @click.argument("container_meant_by", metavar="ID")
 @click.option("--all", "everything", is_flag=True, help="Everything that is kept.")
 @log_options
 @environment_option
 def logs(container_meant_by: str, everything: bool, **options: Any) -> None:
-    """Show what a container wrote; it may be gone."""
+    """Show what a container wrote; it may have ended."""
     reading = Reading(**options)
     if everything:
         if reading.follow or reading.tail is not None:
             raise click.UsageError("--all goes without --follow and --tail")
         reading = reading._replace(tail=EVERYTHING)
-    print_logs("", reading.checked(), container_id=container_meant(container_meant_by))
+    print_logs("", reading.checked(), container_id=resolve_container(container_meant_by))
 
 
-@container.command(epilog="Example: swell container stop ta-K7QF2M --graceful", short_help="Have one leave.")
+@container.command(epilog="Example: swell container stop ta-K7QF2M --graceful", short_help="Stop one.")
 @click.argument("container_meant_by", metavar="ID")
-@click.option("--graceful", is_flag=True, help="Let it finish what it runs; it takes nothing more.")
+@click.option("--graceful", is_flag=True, help="Let it finish the inputs it runs; it gets no more.")
 @yes_option
 @environment_option
 def stop(container_meant_by: str, graceful: bool, yes: bool) -> None:
-    """Have a container leave. What it runs is interrupted and run again elsewhere, unless it may finish.
+    """Stop a container. Its inputs are interrupted and run again elsewhere, unless --graceful lets it finish them.
 
     Nothing is lost, so nothing is asked; --yes is accepted for compatibility.
     """
-    container_id = container_meant(container_meant_by)
+    container_id = resolve_container(container_meant_by)
     ask(Done, lambda request: StopContainer(request, container_id, graceful))
     terminal.line(f"{container_id} {'leaves when it has finished what it runs' if graceful else 'is interrupted'}")

@@ -1,4 +1,4 @@
-"""`swell dashboard`: a link that logs in a browser once, and the browser that opens it.
+"""`swell dashboard`: prints a link that logs in a browser once, and opens it.
 
 This module must not know what the dashboard shows.
 """
@@ -47,7 +47,7 @@ class _LoginToken(Struct, frozen=True):
 @click.option("--no-open", is_flag=True, help="Only print the link.")
 @json_option
 def dashboard(no_open: bool, as_json: bool) -> None:
-    """Print a link to the dashboard of the server that stays, and open it, if this is a terminal with a screen.
+    """Print a link to the dashboard of the daemon, and open it, if this is a terminal with a screen.
 
     The link logs in one browser, once, within ten minutes. The browser then stays logged in until the server ends.
     """

@@ -1,4 +1,4 @@
-"""`swell deploy`: an App becomes the live version of its name, on the server that stays.
+"""`swell deploy`: makes an App the live version of its name on the daemon.
 
 This module must not know how source files are gathered, or what the server does with a version.
 """
@@ -49,7 +49,7 @@ Examples:
 _WEB: Final = {"asgi": "ASGI app", "wsgi": "WSGI app", "endpoint": "web endpoint", "server": "web server"}
 
 
-@click.command(epilog=EXAMPLES, short_help="Make an App of a file live, on the server that stays.")
+@click.command(epilog=EXAMPLES, short_help="Make an App of a file live, on the daemon.")
 @click.option("-m", "is_module", is_flag=True, help="APP_REF names a module, as in package.module::app.")
 @click.option("-n", "--name", help="Name to deploy it under; by default its own.")
 @click.option("--tag", default="", help="A label of this version, such as a release: at most 50 characters.")
@@ -61,15 +61,15 @@ _WEB: Final = {"asgi": "ASGI app", "wsgi": "WSGI app", "endpoint": "web endpoint
 def deploy(
     app_ref: str, is_module: bool, name: str | None, tag: str, strategy: str, stream_logs: bool, timestamps: bool
 ) -> None:
-    """Make an App, as it is in a file now, the live version of its name on the server that stays.
+    """Make an App, as it is in a file now, the live version of its name on the daemon.
 
-    Its source files are taken along, so editing them later changes nothing. Its functions can then be called by name
+    Its source files are copied, so editing them later changes nothing. Its functions can then be called by name
     from any program, and run by themselves if they have a schedule. Deploying again without a change makes no version.
 
     APP_REF is path.py or path.py::variable; the variable is app if none is named.
     """
     meant = reference.parse(app_ref, is_module=is_module, command="swell deploy")
-    client = lasting_client()  # before the user's imports, which may take long, for nothing if no server runs
+    client = lasting_client()  # before the user's imports, which may take long: in vain if no server runs
     sys.argv = [meant.source]
     app = choose_app(meant, reference.load(meant))
     began = time.time()
@@ -108,7 +108,7 @@ def _urls(app: App, client: Client, rows: dict[str, FunctionRow]) -> dict[str, s
 
 
 def _objects(app: App, rows: dict[str, FunctionRow], urls: dict[str, str]) -> Iterator[str]:
-    """Yield a line for everything that the App consists of."""
+    """Yield a line for each function and class of the App."""
     for name, function in app.registered_functions.items():
         row = rows.get(name)
         spec = function.spec

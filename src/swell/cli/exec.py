@@ -1,7 +1,7 @@
-"""`swell container exec`: a command in the surroundings of a container, as its code has them, on this terminal.
+"""`swell container exec`: a command with the environment of a container, as its code has it, on this terminal.
 
-The command takes the place of this process, so its exit code, signals and terminal are its own. It is no child of the
-container, and goes on if that leaves. This module must not know how a container was started.
+The command replaces this process, so its exit code, signals and terminal are its own. It is no child of the container,
+and goes on when that ends. This module must not know how a container was started.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import Final
 
 import click
 
+from swell.cli import exit_codes
 from swell.cli.options import environment_option
-from swell.cli.resolve import container_meant
+from swell.cli.resolve import resolve_container
 from swell.cli.rpc import ask
 from swell.cli.show import terminal
 from swell.config import Settings
@@ -21,12 +22,9 @@ from swell.errors import InvalidError
 from swell.sdk.connection.client import lasting_client
 from swell.wire.queries import ContainerDescription, DescribeContainer
 
-__all__ = ["exec_", "surroundings"]
+__all__ = ["container_environment", "exec_"]
 
-EXIT_NOT_FOUND: Final = 127  #: as shells report a command that is not there
-EXIT_NOT_EXECUTABLE: Final = 126
-
-#: What belongs to this terminal, not to where the container's code came from.
+#: Variables of this terminal, not of the program that the container's code came from.
 _OF_THIS_TERMINAL: Final = ("TERM", "COLORTERM", "COLUMNS", "LINES", "NO_COLOR")
 
 EXAMPLES: Final = """\b
@@ -41,21 +39,21 @@ Examples:
     "exec",
     epilog=EXAMPLES,
     context_settings={"allow_interspersed_args": False},
-    short_help="Run a command in the surroundings of one.",
+    short_help="Run a command in the container_environment of one.",
 )
 @click.option("--pty/--no-pty", expose_value=False, help="Accepted for compatibility: the command has this terminal.")
 @environment_option
 @click.argument("container_meant_by", metavar="ID")
 @click.argument("command", metavar="COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
 def exec_(container_meant_by: str, command: tuple[str, ...]) -> None:
-    """Run a command in the surroundings of a container: its environment variables, directory, GPUs and Python.
+    """Run a command in the environment of a container: its variables, directory, GPUs and Python.
 
     The exit code is that of the command.
     """
-    container_id = container_meant(container_meant_by)
+    container_id = resolve_container(container_meant_by)
     found = ask(ContainerDescription, lambda request: DescribeContainer(request, container_id))
     client, settings = lasting_client(), Settings.load()
-    variables = surroundings(found, dict(os.environ), client.address, settings.token)
+    variables = container_environment(found, dict(os.environ), client.address, settings.token)
     directory = os.path.join(found.environment.cwd, found.workdir)
     try:
         os.chdir(directory)
@@ -67,20 +65,20 @@ def exec_(container_meant_by: str, command: tuple[str, ...]) -> None:
         os.execvpe(command[0], command, variables)
     except FileNotFoundError:
         terminal.line(f"{command[0]}: there is no such command where the container runs", err=True)
-        sys.exit(EXIT_NOT_FOUND)
+        sys.exit(exit_codes.NOT_FOUND)
     except OSError as error:
         terminal.line(f"{command[0]}: {error.strerror}", err=True)
-        sys.exit(EXIT_NOT_EXECUTABLE)
+        sys.exit(exit_codes.NOT_EXECUTABLE)
 
 
-def surroundings(found: ContainerDescription, here: dict[str, str], server: str, token: str) -> dict[str, str]:
+def container_environment(found: ContainerDescription, here: dict[str, str], server: str, token: str) -> dict[str, str]:
     """Return the environment variables of a command beside a container.
 
     Args:
         found: The container.
         here: The variables of this process.
         server: Address of the server.
-        token: By which the server knows this user, if it wants to know.
+        token: The token of the server, if it asks for one.
     """
     environment = found.environment
     variables = dict(environment.variables)

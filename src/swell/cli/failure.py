@@ -1,7 +1,7 @@
-"""How an error is told to the person at the terminal: what happened, from the first line of their own code on.
+"""How an error is shown at the terminal: its message, after the traceback from the first line of the user's code on.
 
-Frames of swell and of the machinery below it say nothing to them and are left out; those of a container stand behind a
-divider with its name. SWELL_TRACEBACK=1 shows everything. This module must not know commands.
+Frames of swell and of the libraries below it are left out; those of a container stand behind a divider with its name.
+SWELL_TRACEBACK=1 shows all frames. This module must not know commands.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ def report(error: BaseException) -> None:
 
 
 def text_of(error: BaseException) -> str:
-    """Return the text of an error as the user wants to see it: `describe`, or with SWELL_TRACEBACK=1 everything."""
+    """Return the text of an error: that of `describe` or, with SWELL_TRACEBACK=1, the full traceback."""
     return "".join(traceback.format_exception(error)).rstrip("\n") if _raw_wanted() else describe(error)
 
 
 def panel(text: str) -> str:
-    """Return how the text of an error is printed to stderr: in a red panel on a terminal, as plain lines elsewhere.
+    """Return the text of an error for stderr: in a red panel on a terminal, as plain lines elsewhere.
 
     The text is escaped: the messages and the file names in it are written by others.
     """
@@ -63,19 +63,19 @@ def panel(text: str) -> str:
 
 
 def describe(error: BaseException) -> str:
-    """Return the text of an error: its message, after the traceback from the user's code on, if it came by there."""
+    """Return the text of an error: its message, after the traceback from the first frame of the user's code on."""
     return "\n".join(_told(error, traceback.TracebackException.from_exception(error, compact=True)))
 
 
 def _raw_wanted() -> bool:
     try:
         return Settings.load().traceback
-    except InvalidError:  # perhaps the very error to be told
+    except InvalidError:  # it may be the error to be shown
         return False
 
 
 def _told(error: BaseException | None, told: traceback.TracebackException) -> Iterator[str]:
-    """Yield the text of an error and of those that led to it; `told` is what the standard library makes of it."""
+    """Yield the text of an error and of its causes; `told` is the standard library's view of it."""
     if told.__cause__ is not None:
         yield from _told(error and error.__cause__, told.__cause__)
         yield "\nThe above exception was the direct cause of the following exception:\n"
@@ -94,7 +94,7 @@ def _told(error: BaseException | None, told: traceback.TracebackException) -> It
 
 
 def _traced(error: BaseException | None, stack: traceback.StackSummary) -> Iterator[str]:
-    """Yield the traceback that says something: the user's part, or for a defect of swell, all there is."""
+    """Yield the traceback: the frames of the user's code or, for a defect of swell, all of them."""
     frames = _users_part(stack)
     is_meant = isinstance(error, Error | SyntaxError)  # the text of a SyntaxError tells its place
     if not frames and not is_meant:

@@ -1,6 +1,6 @@
-"""What containers wrote, read back or followed: the options that say which of it, and how it is shown.
+"""Log lines of containers, read back or followed: the options that select them, and how they are printed.
 
-This module must not know which command reads, or where it is kept.
+This module must not know which command reads, or where lines are kept.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any, Final, NamedTuple, TypeVar
 import click
 from msgspec.structs import replace
 
-from swell.cli.main import EXIT_INTERRUPTED
+from swell.cli import exit_codes
 from swell.cli.rpc import ask
 from swell.cli.show import terminal
 from swell.cli.show.json_output import fields_of, print_json_line
 from swell.cli.show.numbers import WholeNumber
-from swell.cli.show.times import Moment, local, moment_text
+from swell.cli.show.times import TimeParam, local, time_text
 from swell.documents.logs import log_lines
 from swell.errors import from_wire
 from swell.sdk.connection.blocking import run_blocking
@@ -28,18 +28,18 @@ from swell.wire.queries import AppDescription, DescribeApp, LogEntry, ReadLogs
 
 __all__ = ["Reading", "log_options", "print_logs"]
 
-TAIL: Final = 100  #: entries shown if nothing else is said
+TAIL: Final = 100  #: entries shown by default
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Reading(NamedTuple):
-    """Which of what was written is wanted, and how."""
+    """Which entries are wanted, and how they are printed."""
 
     follow: bool = False
     since: float | None = None  #: seconds since the epoch
     until: float | None = None
-    tail: int | None = None  #: only so many entries, the latest
+    tail: int | None = None  #: at most so many entries, the latest
     search: str = ""
     source: str | None = None  #: only this stream
     timestamps: bool = False
@@ -49,7 +49,7 @@ class Reading(NamedTuple):
     as_json: bool = False  #: a line of JSON for each line, with all that is known of it
 
     def checked(self) -> Reading:
-        """Return it with what is meant if little is said.
+        """Return it with its defaults filled in.
 
         Raises:
             UsageError: two options contradict each other.
@@ -63,14 +63,14 @@ class Reading(NamedTuple):
 
 
 _OPTIONS: Final = (
-    click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on, until Ctrl-C."),
-    click.option("--since", type=Moment(), help="What was written since: 45s, 30m, 2h, 1d, or ISO 8601."),
-    click.option("--until", type=Moment(), help="What was written until then."),
+    click.option("-f", "--follow", is_flag=True, help="Show new entries, too, until Ctrl-C."),
+    click.option("--since", type=TimeParam(), help="Only entries from then on: 45s, 30m, 2h, 1d ago, or ISO 8601."),
+    click.option("--until", type=TimeParam(), help="Only entries until then."),
     click.option(
         "-n",
         "--tail",
         type=WholeNumber(min=1),
-        help=f"Only so many entries, the latest; {TAIL} without --since.",
+        help=f"At most so many entries, the latest; {TAIL} without --since.",
     ),
     click.option("--search", default="", metavar="TEXT", help="Only entries that have this text in them."),
     click.option("-s", "--source", type=click.Choice(["stdout", "stderr", "system"]), help="Only this stream."),
@@ -90,10 +90,10 @@ def log_options(command: F) -> F:
 
 
 def print_logs(app_id: str, reading: Reading, *, function: str = "", call_id: str = "", container_id: str = "") -> None:
-    """Print what was written, and with `follow` what is, until nothing more can come or the user presses Ctrl-C.
+    """Print entries and, with `follow`, new ones until the App or container has ended or the user presses Ctrl-C.
 
     Raises:
-        Error: it cannot be read; the server says why.
+        Error: the server cannot read them; the message tells why.
     """
     question = ReadLogs(
         0,
@@ -120,15 +120,15 @@ def print_logs(app_id: str, reading: Reading, *, function: str = "", call_id: st
             lines = led_lines(lead.of(entry), entry.stream, text, colour=has_colour(sys.stdout))
             terminal.write_log_lines(lines, flush_now=reading.follow)
     except KeyboardInterrupt:
-        if reading.follow:  # as it is meant to end
-            sys.exit(EXIT_INTERRUPTED)
+        if reading.follow:  # the usual end of following
+            sys.exit(exit_codes.INTERRUPTED)
         raise
     if not found and not reading.follow:
         terminal.line("nothing like that was written, or it is no longer kept", err=True)
 
 
 def _entries(question: ReadLogs) -> Iterator[tuple[LogEntry, bytes]]:
-    """Yield what the server sends, until it has no more."""
+    """Yield entries until the server has no more."""
     link = lasting_client().blocking_link()
     request = link.next_request()
     box = link.open(request)
@@ -150,7 +150,7 @@ def _entries(question: ReadLogs) -> Iterator[tuple[LogEntry, bytes]]:
 
 
 class _Lead:
-    """Makes what leads the lines of an entry."""
+    """Makes the lead of the lines of an entry."""
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
@@ -159,7 +159,7 @@ class _Lead:
     def of(self, entry: LogEntry) -> str:
         """Return it, as in "square ta-K7QF2M|"."""
         reading, name = self._reading, entry.function_name.removesuffix(".*")
-        words = [moment_text(local(entry.at))] if reading.timestamps else []
+        words = [time_text(local(entry.at))] if reading.timestamps else []
         if reading.show_function_id:
             words.append(self._function_id(entry))
         words += entry.call_ids if reading.show_function_call_id else []

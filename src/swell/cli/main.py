@@ -1,6 +1,6 @@
-"""The `swell` command: finds the subcommand, runs it, and turns whatever ends it into a message and an exit code.
+"""The `swell` command: finds the subcommand, runs it, and turns every error into a message and an exit code.
 
-Subcommands are loaded when they are used. This module must not know what any of them does.
+Subcommands are imported when they are used. This module must not know what any of them does.
 """
 
 from __future__ import annotations
@@ -13,33 +13,31 @@ from typing import Final
 
 import click
 
+from swell.cli import exit_codes
 from swell.cli.show import terminal
 from swell.errors import InvalidError
 
 __all__ = ["main", "swell"]
 
-#: Subcommands, each in the module of its name.
-COMMANDS: Final = (
-    "app",
-    "call",
-    "config",
-    "container",
-    "dashboard",
-    "deploy",
-    "restart",
-    "run",
-    "serve",
-    "start",
-    "status",
-    "stop",
-    "token",
-    "why",
-)
+#: Subcommands, and the module of each.
+COMMANDS: Final = {
+    "app": "app",
+    "call": "call",
+    "config": "config",
+    "container": "container",
+    "dashboard": "dashboard",
+    "deploy": "deploy",
+    "restart": "server",
+    "run": "run",
+    "serve": "serve",
+    "start": "server",
+    "status": "server",
+    "stop": "server",
+    "token": "token",
+    "why": "why",
+}
 
 STDOUT: Final = 1  #: file descriptor
-
-EXIT_ERROR: Final = 1
-EXIT_INTERRUPTED: Final = 130  #: what shells report for a program that Ctrl-C ended
 
 
 class _Commands(click.Group):
@@ -49,7 +47,8 @@ class _Commands(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return getattr(import_module(f"swell.cli.{cmd_name}"), cmd_name) if cmd_name in COMMANDS else None
+        module = COMMANDS.get(cmd_name)
+        return None if module is None else getattr(import_module(f"swell.cli.{module}"), cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -95,7 +94,7 @@ def main(arguments: list[str] | None = None) -> None:
         with swell.make_context("swell", list(sys.argv[1:] if arguments is None else arguments)) as ctx:
             swell.invoke(ctx)
         if _reader_left():
-            sys.exit(EXIT_ERROR)
+            sys.exit(exit_codes.ERROR)
     except click.exceptions.Exit as leaving:
         sys.exit(leaving.exit_code)
     except click.ClickException as misuse:
@@ -103,23 +102,23 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(misuse.exit_code)
     except (KeyboardInterrupt, click.Abort):
         terminal.text("\nAborted", err=True)
-        sys.exit(EXIT_INTERRUPTED)
+        sys.exit(exit_codes.INTERRUPTED)
     except SystemExit as leaving:
         if leaving.code is None or isinstance(leaving.code, int):
             raise
         terminal.text(f"{leaving.code}", err=True)  # Python would print it as it is, and it may come from a container
-        sys.exit(EXIT_ERROR)
+        sys.exit(exit_codes.ERROR)
     except BaseException as error:
         if isinstance(error, BrokenPipeError) and _reader_left():
-            sys.exit(EXIT_ERROR)
+            sys.exit(exit_codes.ERROR)
         from swell.cli.failure import report
 
         report(error)
-        sys.exit(EXIT_ERROR)
+        sys.exit(exit_codes.ERROR)
 
 
 def _reader_left() -> bool:
-    """Tell whether nobody reads our stdout any more, as in `swell run … | head`, and then write to it no further."""
+    """Return whether the reader of stdout has left, as in `swell run … | head`; then discard further output."""
     poll = select.poll()
     poll.register(STDOUT, 0)
     if not any(events & select.POLLERR for _, events in poll.poll(0)):

@@ -1,4 +1,4 @@
-"""Options that several commands have, each defined once. This module must not know a command."""
+"""Options that several commands share. This module must not know a command."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ strategy_option = click.option(
     type=click.Choice(["rolling", "recreate"]),
     default="rolling",
     show_default=True,
-    help="How the former containers go: when replacements are ready, or at once; what they ran is then run again.",
+    help="When former containers stop: once replacements are ready, or at once; their inputs are then run again.",
 )

@@ -1,6 +1,6 @@
-"""What a command is told to run or deploy, FUNC_REF or APP_REF: how it is spelled, and the user's module it names.
+"""Parses FUNC_REF and APP_REF, and loads the user's module that one names.
 
-This module must not know what can be meant in a module, or what is done with it.
+This module must not know which objects of a module can be named, or what is done with them.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ __all__ = ["Reference", "load", "near", "parse"]
 
 
 class Reference(NamedTuple):
-    """A reference taken apart."""
+    """A parsed reference."""
 
     source: str  #: path of a script, or dotted name of a module
-    name: str  #: of what is meant in it; "" to infer it
+    name: str  #: of an object in it; "" to infer it
     is_module: bool
-    command: str = "swell run"  #: whose it is, for advice
+    command: str = "swell run"  #: that it was given to, for advice
 
     def naming(self, name: str) -> str:
         """Return the command, as a user would write it, for a name in the same source."""
@@ -33,15 +33,15 @@ class Reference(NamedTuple):
 
 
 def parse(text: str, *, is_module: bool, command: str = "swell run") -> Reference:
-    """Take a reference apart.
+    """Parse a reference.
 
     Args:
         text: `path.py` or `path.py::name`; with `is_module`, `pkg.mod` or `pkg.mod::name`.
         is_module: The user gave `-m`.
-        command: Whose it is.
+        command: That it was given to.
 
     Raises:
-        InvalidError: it is spelled in another way, or there is no such script; says what to write instead.
+        InvalidError: it has another form, or there is no such script; the message tells what to write instead.
     """
     source, colons, name = text.partition("::")
     if not colons and ":" in source:

@@ -1,4 +1,4 @@
-"""Which App or container is meant by what the user wrote: an id, the beginning of one, or the name of an App.
+"""Resolves what the user wrote to an App or a container: an id, the beginning of one, or the name of an App.
 
 This module must not know what is done with it.
 """
@@ -14,23 +14,23 @@ from swell.errors import InvalidError, NotFoundError
 from swell.escaping import one_line
 from swell.wire.queries import AppList, AppRow, ContainerList, ListApps, ListContainers
 
-__all__ = ["app_among", "app_meant", "container_meant"]
+__all__ = ["match_app", "resolve_app", "resolve_container"]
 
 CONTAINER_ID_LENGTH: Final = len("ta-") + 26
-GONE_MAX: Final = 2_000  #: containers that are no more, among which one is looked for
+ENDED_MAX: Final = 2_000  #: ended containers that are searched
 
 
-def app_meant(written: str) -> AppRow:
+def resolve_app(written: str) -> AppRow:
     """Return the App that is meant; it may have been stopped.
 
     Raises:
         NotFoundError: there is none.
         InvalidError: there are several.
     """
-    return app_among(ask(AppList, ListApps).apps, written)
+    return match_app(ask(AppList, ListApps).apps, written)
 
 
-def app_among(apps: Sequence[AppRow], written: str) -> AppRow:
+def match_app(apps: Sequence[AppRow], written: str) -> AppRow:
     """Return the one of these Apps, the latest first, that is meant.
 
     An id goes before a name, and what is deployed before what runs for a while, and that before what was stopped.
@@ -57,8 +57,8 @@ def app_among(apps: Sequence[AppRow], written: str) -> AppRow:
     return found[0]
 
 
-def container_meant(written: str) -> str:
-    """Return the id of the container that is meant; it may be no more.
+def resolve_container(written: str) -> str:
+    """Return the id of the container that is meant; it may have ended.
 
     Raises:
         NotFoundError: none has an id that begins like this.
@@ -68,7 +68,7 @@ def container_meant(written: str) -> str:
         raise InvalidError(f"{written!r} is not the id of a container; those begin with ta-. `swell container list`")
     if len(written) >= CONTAINER_ID_LENGTH:
         return written
-    known = ask(ContainerList, lambda request: ListContainers(request, gone=GONE_MAX)).containers
+    known = ask(ContainerList, lambda request: ListContainers(request, gone=ENDED_MAX)).containers
     found = list(dict.fromkeys(row.container_id for row in known if row.container_id.startswith(written)))
     if len(found) > 1:
         raise InvalidError(f"the ids of {len(found)} containers begin with {written!r}; write more of it")

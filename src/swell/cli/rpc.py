@@ -1,4 +1,4 @@
-"""One question to the server that stays, and its answer.
+"""Sends one request to the daemon and returns the answer.
 
 This module must not know what is asked, or how an answer is shown.
 """
@@ -18,18 +18,18 @@ A = TypeVar("A", bound=Message)
 
 
 def ask(answer: type[A], question: Callable[[int], Message]) -> A:
-    """Return the answer to a question.
+    """Return the answer of the daemon.
 
     Args:
         answer: Its type.
-        question: Makes the message, given the number of the request.
+        question: Makes the message from the number of the request.
 
     Raises:
-        ConnectionError: no server that stays runs, or it is gone.
-        Error: the server could not answer; it says why.
+        ConnectionError: no daemon runs, or it is gone.
+        Error: the daemon answered with an error.
     """
     link = lasting_client().blocking_link()
     request = link.next_request()
-    said, _ = run_blocking(link.request(request, question(request)))
-    assert isinstance(said, answer)
-    return said
+    found, _ = run_blocking(link.request(request, question(request)))
+    assert isinstance(found, answer)
+    return found

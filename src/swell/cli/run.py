@@ -1,4 +1,4 @@
-"""`swell run`: load the user's file, find what is meant in it, and run that while its App runs.
+"""`swell run`: loads the user's file, chooses the target in it, and runs that while its App runs.
 
 This module must not know how a reference is resolved, options are parsed, or a run is shown.
 """
@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
-from swell.cli import reference
-from swell.cli.main import EXIT_INTERRUPTED
+from swell.cli import exit_codes, reference
 from swell.cli.show.display import Display
 from swell.config import Settings
 from swell.errors import Error, InvalidError
@@ -134,11 +133,11 @@ def _run(target: Target, given: Arguments, how: _How) -> Any:
             if entered:  # a second Ctrl-C, while the App was being stopped
                 raise
             display.notice("Aborting app initialization")
-    sys.exit(EXIT_INTERRUPTED)  # the App has told of the first Ctrl-C itself
+    sys.exit(exit_codes.INTERRUPTED)  # the App has told of the first Ctrl-C itself
 
 
 def _tell_urls(app: App, display: Display) -> None:
-    """Say where web functions answer, as soon as something does; the run does not wait for it."""
+    """Show the URLs of web functions once the edge listens; the run does not wait for that."""
     session = app.session
     if session is None or not app.registered_web_endpoints:
         return

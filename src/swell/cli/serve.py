@@ -1,6 +1,6 @@
 """`swell serve`: an App while it is being written, with its web functions' URLs; reloaded when a file is saved.
 
-This module must not know how editions are made or replaced.
+This module must not know how workers are started or replaced.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from typing import Final
 
 import click
 
-from swell.cli import reference
-from swell.cli.main import EXIT_INTERRUPTED
+from swell.cli import exit_codes, reference
 from swell.cli.options import environment_option
-from swell.cli.reload.reload_worker import Origin
-from swell.cli.reload.reloading import INTERRUPTED, Reloading
+from swell.cli.reload.reload_worker import ReloadTarget
+from swell.cli.reload.reloader import INTERRUPTED, Reloader
 from swell.cli.show.display import Display
 from swell.cli.show.numbers import Seconds
 from swell.config import Settings
@@ -46,8 +45,8 @@ Examples:
 def serve(app_ref: str, is_module: bool, name: str | None, timeout_s: float | None, timestamps: bool) -> None:
     """Run an App until Ctrl-C, with the URLs of its web functions, and reload it whenever one of its files is saved.
 
-    The files are those that its code imports. A new edition is loaded in a fresh process and takes over without losing
-    a request; if it cannot be loaded, the error is shown, and the one before goes on.
+    The files are those that its code imports. A fresh process loads the changed App and takes over without losing a
+    request; if it cannot load the App, the error is shown, and the process before goes on.
 
     APP_REF is path.py or path.py::variable; the variable is app if none is named.
     """
@@ -59,17 +58,17 @@ def serve(app_ref: str, is_module: bool, name: str | None, timeout_s: float | No
         _server(settings) as address,
     ):
         client = Client(address, settings.token, settings)
-        origin = Origin(app_ref, is_module, name, address)
-        why = asyncio.run(Reloading(origin, client, display, copies, timeout_s=timeout_s).run())
+        target = ReloadTarget(app_ref, is_module, name, address)
+        why = asyncio.run(Reloader(target, client, display, copies, timeout_s=timeout_s).run())
         if why == INTERRUPTED:
             display.notice("App aborted")
     if why == INTERRUPTED:
-        sys.exit(EXIT_INTERRUPTED)
+        sys.exit(exit_codes.INTERRUPTED)
 
 
 @contextmanager
 def _server(settings: Settings) -> Generator[str]:
-    """Give the address of the server: the one that is named, the one that stays, or one of this command's own."""
+    """Yield the address of the server: the one that is named, the daemon, or a private one."""
     if settings.server not in ("", PRIVATE):
         yield settings.server
         return

@@ -1,7 +1,7 @@
-"""What can be run in a user's module, and which of it is meant.
+"""The functions and entrypoints in a user's module that can be run, and the choice of one.
 
-A target is named in full, or inferred when only one can be meant: entrypoints before functions, and names of the module
-before those that only an App knows. This module must not know command-line options, or how a target is run.
+A target is named in full, or inferred when only one is possible: entrypoints before functions, and names of the module
+before those that only an App has. This module must not know command-line options, or how a target is run.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["Target", "choose"]
 
 
 class Rank(IntEnum):
-    """Who goes first when no name is given."""
+    """The order of targets when no name is given."""
 
     ENTRYPOINT = 0  #: with a name in the module
     FUNCTION = 1
@@ -37,7 +37,7 @@ class Rank(IntEnum):
 
 
 class Target(NamedTuple):
-    """Something that can be run."""
+    """A function, method or entrypoint that can be run."""
 
     names: tuple[str, ...]  #: how it can be written, the most direct one first
     app: App  #: what must run around it
@@ -96,10 +96,10 @@ class Target(NamedTuple):
 
 
 def choose(reference: Reference, module: ModuleType) -> Target:
-    """Return the target that is named, or the only one that can be meant.
+    """Return the target that is named, or the only one that is possible.
 
     Raises:
-        InvalidError: there is none of that name, several could be meant, or it cannot be run from here; lists what can.
+        InvalidError: none has that name, several are possible, or it cannot be run from here; the message lists them.
     """
     targets = find(module)
     if not reference.name:

@@ -1,4 +1,4 @@
-"""`swell token`: who may use web functions that ask for a token (`requires_proxy_auth=True`).
+"""`swell token`: makes, lists and revokes the tokens of web functions with `requires_proxy_auth=True`.
 
 This module must not know how a request shows its token.
 """
@@ -23,11 +23,11 @@ __all__ = ["token"]
 _COLUMNS: Final = (Column("Token ID"), Column("Name", is_optional=True), Column("Created at"))
 
 
-@click.group(short_help="Who may use web functions that ask for a token.")
+@click.group(short_help="Tokens for web functions that ask for one.")
 def token() -> None:
     """Make and revoke the tokens that web functions with `requires_proxy_auth=True` ask for.
 
-    They are good for all of them, on every server that has the same data directory, and hold until they are revoked.
+    A token is valid for all of them, on every server with the same data directory, until it is revoked.
     """
 
 
@@ -35,10 +35,10 @@ def token() -> None:
     epilog='Example: curl -H "Swell-Key: wk-…" -H "Swell-Secret: ws-…" http://127.0.0.1:8700/squares-site/',
     short_help="Make one.",
 )
-@click.option("--name", default="", metavar="TEXT", help="What it is for.")
+@click.option("--name", default="", metavar="TEXT", help="A note of its purpose.")
 @json_option
 def create(name: str, as_json: bool) -> None:
-    """Make a token, and show its secret: this once, as it is not kept."""
+    """Make a token, and show its secret: only now, as it is not kept."""
     made, secret = token_file.create(proxy_tokens_path(Settings.load()), name)
     if as_json:
         print_json({"token_id": made.token_id, "secret": secret, "name": name})
@@ -50,10 +50,10 @@ def create(name: str, as_json: bool) -> None:
     )
 
 
-@token.command(name="list", short_help="Those that there are.")
+@token.command(name="list", short_help="List them.")
 @json_option
 def list_tokens(as_json: bool) -> None:
-    """List the tokens that hold; not their secrets."""
+    """List the valid tokens, without their secrets."""
     tokens = token_file.read(proxy_tokens_path(Settings.load()))
     if as_json:
         print_json([{"token_id": t.token_id, "name": t.name, "created_at": local(t.created_at)} for t in tokens])
@@ -62,9 +62,9 @@ def list_tokens(as_json: bool) -> None:
     print_table(_COLUMNS, rows, nothing="There are no tokens")
 
 
-@token.command(short_help="Let nobody in with it any more.")
+@token.command(short_help="Revoke one.")
 @click.argument("token_id", metavar="ID")
 def revoke(token_id: str) -> None:
-    """Revoke a token, from the next request on."""
+    """Revoke a token; it is refused from the next request on."""
     token_file.revoke(proxy_tokens_path(Settings.load()), token_id)
     terminal.line(f"{token_id} is revoked")

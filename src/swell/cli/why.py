@@ -1,4 +1,4 @@
-"""`swell why`: what happened to an input, a call, a container or a function, when, and where its time went.
+"""`swell why`: shows what happened to an input, a call, a container or a function, when, and where its time went.
 
 This module must not know how a story comes about.
 """
@@ -13,11 +13,11 @@ import click
 
 from swell.cli.options import environment_option, json_option
 from swell.cli.reference import near
-from swell.cli.resolve import container_meant
+from swell.cli.resolve import resolve_container
 from swell.cli.rpc import ask
 from swell.cli.show import terminal
 from swell.cli.show.json_output import fields_of, print_json
-from swell.cli.show.times import local, moment_text
+from swell.cli.show.times import local, time_text
 from swell.documents.stories import story_told
 from swell.errors import NotFoundError
 from swell.wire.queries import AppDescription, AppList, AskStory, DescribeApp, ListApps, Story, StoryPart
@@ -41,17 +41,17 @@ class Share(NamedTuple):
     percent: int
 
 
-@click.command(epilog=EXAMPLES, short_help="Tell why something is where it is.")
+@click.command(epilog=EXAMPLES, short_help="Show what happened to something, and why.")
 @click.argument("about", metavar="ID")
 @json_option
 @environment_option
 def why(about: str, as_json: bool) -> None:
-    """Tell what happened to something, when, and why: an input, a call, a container, or a function as APP.FUNCTION.
+    """Show what happened to an input, a call, a container, or a function as APP.FUNCTION: when, and why.
 
-    Then where its time went. A story is remembered while it goes on and some time after; of what ended before the
-    server was restarted, only the outline.
+    Then show where its time went. The server remembers a story while it goes on and some time after; of what ended
+    before the server was restarted, only the outline.
     """
-    meant = container_meant(about) if about.startswith("ta-") else about
+    meant = resolve_container(about) if about.startswith("ta-") else about
     try:
         story = ask(Story, lambda request: AskStory(request, meant))
     except NotFoundError as error:
@@ -63,7 +63,7 @@ def why(about: str, as_json: bool) -> None:
 
 
 def _functions() -> Iterator[str]:
-    """Yield the functions there are, as they are written here."""
+    """Yield the functions that run, as APP.FUNCTION."""
     for app in ask(AppList, ListApps).apps:
         if app.state != "stopped":
             found = ask(AppDescription, partial(DescribeApp, app=app.app_id))
@@ -90,7 +90,7 @@ def _print(story: Story) -> None:
     terminal.line(f"{story.title}: {story.state}", bold=True)
     if story.lines:
         began = story.lines[0].at
-        terminal.line(f"  began {moment_text(local(began))}")
+        terminal.line(f"  began {time_text(local(began))}")
         terminal.line()
         offsets = [f"+{line.at - began:,.3f} s" for line in story.lines]
         width = max(map(len, offsets))

@@ -20,7 +20,7 @@ from swell.cli.main import main
 from swell.cli.reload.serve_protocol import Created
 from swell.cli.reload.serve_protocol import Failed as NotLoaded
 from swell.cli.show.display import Display
-from swell.cli.show.progress import Board
+from swell.cli.show.progress import RunProgress
 from swell.config import Settings
 from swell.discovery import proxy_tokens_path
 from swell.edge.gateway import token_file
@@ -281,11 +281,11 @@ def test_what_a_run_shows(make: Callable[[], Any], screens: tuple[Screen, Screen
 def test_the_board_shows_markup_as_it_is(screens: tuple[Screen, Screen]) -> None:
     from swell.cli.show.terminal import console
 
-    board = Board(HOSTILE, lambda: 1.0)
-    board.progress(m.Progress("ap-1", [m.FunctionProgress(HOSTILE, 1, 1, 1, 1, 1, 1, 1, HOSTILE)]))
-    board.map_started("map", HOSTILE)
-    console(screens[0], width=2_000).print(board.table())
-    for line in board.lines():
+    run_progress = RunProgress(HOSTILE, lambda: 1.0)
+    run_progress.update(m.Progress("ap-1", [m.FunctionProgress(HOSTILE, 1, 1, 1, 1, 1, 1, 1, HOSTILE)]))
+    run_progress.map_started("map", HOSTILE)
+    console(screens[0], width=2_000).print(run_progress.table())
+    for line in run_progress.lines():
         screens[1].write(f"{line}\n")
     assert screens[0].content().count(MARKUP) == 4
     assert screens[1].content().count(MARKUP) == 3

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from swell.cli.exec import surroundings
+from swell.cli.exec import container_environment
 from swell.model import Environment
 from swell.wire.queries import ContainerDescription, ContainerRow
 
@@ -17,7 +17,7 @@ HERE = {"TERM": "xterm", "PATH": "/here/bin", "HOME": "/here"}
 
 def around(*, here: dict[str, str] = HERE, token: str = "", **changes: Any) -> dict[str, str]:
     found = ContainerDescription(1, ROW, 5, ENVIRONMENT, {"MODE": "test", "LANG": "de"}, "")
-    return surroundings(replace(found, **changes), here, "unix:/socket", token)
+    return container_environment(replace(found, **changes), here, "unix:/socket", token)
 
 
 def test_the_interpreter_comes_first_and_the_rest_is_the_containers() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from swell.cli.resolve import app_among
+from swell.cli.resolve import match_app
 from swell.errors import InvalidError, NotFoundError
 from swell.wire.queries import AppRow
 
@@ -36,23 +36,23 @@ APPS = [
     ],
 )
 def test_what_is_meant(written: str, app_id: str) -> None:
-    assert app_among(APPS, written).app_id == app_id
+    assert match_app(APPS, written).app_id == app_id
 
 
 def test_an_id_goes_before_the_beginning_of_another() -> None:
-    assert app_among([row("ap-12", "a"), row("ap-1", "b")], "ap-1").name == "b"
+    assert match_app([row("ap-12", "a"), row("ap-1", "b")], "ap-1").name == "b"
 
 
 @pytest.mark.parametrize("written", ["twice", "ap-5"])
 def test_several_are_listed(written: str) -> None:
     with pytest.raises(InvalidError, match=r"write the id of one:\n  ap-55  twice .*\n  ap-56  twice"):
-        app_among(APPS, written)
+        match_app(APPS, written)
 
 
 def test_none_is_told_with_a_near_miss() -> None:
     with pytest.raises(NotFoundError, match=r"No App with name 'sqares'; did you mean squares\? `swell app list`"):
-        app_among(APPS, "sqares")
+        match_app(APPS, "sqares")
     with pytest.raises(NotFoundError, match="No App with name 'quite another'; `swell app list`"):
-        app_among(APPS, "quite another")
+        match_app(APPS, "quite another")
     with pytest.raises(NotFoundError):
-        app_among([], "ap-1")
+        match_app([], "ap-1")

@@ -1,6 +1,6 @@
-"""An edition: an App as its files were at one moment, held open by a process of its own.
+"""One worker process of `swell serve`, seen from the command: it holds the App open as its files were at one moment.
 
-This module must not know why an edition is made, or which one is the latest.
+This module must not know why a worker is started, or which one is the latest.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from swell.cli.reload.serve_protocol import (
     Opened,
     Progressed,
     Report,
-    reports,
+    read_reports,
 )
 from swell.cli.show.display import Display
 
-__all__ = ["Edition", "Origin"]
+__all__ = ["ReloadTarget", "ReloadWorker"]
 
 _CHUNK: Final = 1 << 16
 _LINE_MAX: Final = 1 << 16  #: characters that wait for the end of their line
@@ -34,8 +34,8 @@ _LINE_MAX: Final = 1 << 16  #: characters that wait for the end of their line
 T = TypeVar("T")
 
 
-class Origin(NamedTuple):
-    """What editions are made of."""
+class ReloadTarget(NamedTuple):
+    """The App that workers serve, and the server they serve it on."""
 
     app_ref: str
     is_module: bool
@@ -43,13 +43,13 @@ class Origin(NamedTuple):
     address: str  #: of the server
 
 
-class Edition:
-    """One edition, from its start to its end. Made by `begin`.
+class ReloadWorker:
+    """One worker, from its start to its exit. Made by `begin`.
 
     Attributes:
-        opened: What became of it: that it is open, or why it is not.
-        created: Where it answers, once that is known.
-        began_at: When it was begun, by `time.time()`.
+        opened: Its first report: the App is open, or why it could not be opened.
+        created: The URLs of its web functions, once they are known.
+        began_at: When it was started, by `time.time()`.
     """
 
     def __init__(self, display: Display) -> None:
@@ -57,47 +57,47 @@ class Edition:
         loop = asyncio.get_running_loop()
         self.opened: asyncio.Future[Opened | Failed] = loop.create_future()
         self.created: asyncio.Future[Created] = loop.create_future()
-        self.is_latest = False  #: only of the latest one, the progress is shown
+        self.is_latest = False  #: only its progress is shown
         self._display = display
         self._process: asyncio.subprocess.Process | None = None
-        self._orders = -1
+        self._control_fd = -1
         self._was_closed = False
         self._listening: list[asyncio.Task[None]] = []
 
     @classmethod
-    async def begin(cls, origin: Origin, copy_dir: str, display: Display) -> Edition:
-        """Start the program behind an edition.
+    async def begin(cls, target: ReloadTarget, copy_dir: str, display: Display) -> ReloadWorker:
+        """Start a worker.
 
         Args:
-            origin: What to make it of.
-            copy_dir: Where it is to keep copies of its files.
-            display: Where to show what it prints, and its containers.
+            target: The App to serve.
+            copy_dir: A directory for copies of its files.
+            display: Shows what it prints, and its containers.
         """
-        edition = cls(display)
-        orders, edition._orders = os.pipe()
+        worker = cls(display)
+        control_read, worker._control_fd = os.pipe()
         source, said = os.pipe()
         try:
-            process = edition._process = await asyncio.create_subprocess_exec(
+            process = worker._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-P",  # a module of the user's must not stand in for one of the standard library
                 "-m",
                 "swell.cli.reload.serve_worker",
-                f"--orders-fd={orders}",
+                f"--control-fd={control_read}",
                 f"--reports-fd={said}",
                 f"--copy-dir={copy_dir}",
-                *(("--module",) if origin.is_module else ()),
-                *(() if origin.name is None else (f"--name={origin.name}",)),
+                *(("--module",) if target.is_module else ()),
+                *(() if target.name is None else (f"--name={target.name}",)),
                 "--",
-                origin.app_ref,
-                pass_fds=(orders, said),
+                target.app_ref,
+                pass_fds=(control_read, said),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
-                start_new_session=True,  # Ctrl-C in the terminal is for the command, which then ends its editions
-                env=os.environ | {"SWELL_SERVER": origin.address},
+                start_new_session=True,  # Ctrl-C in the terminal is for the command, which then ends its workers
+                env=os.environ | {"SWELL_SERVER": target.address},
             )
         finally:
-            os.close(orders)
+            os.close(control_read)
             os.close(said)
         pipe = asyncio.StreamReader()
         await asyncio.get_running_loop().connect_read_pipe(
@@ -105,63 +105,63 @@ class Edition:
         )
         assert process.stdout is not None
         assert process.stderr is not None
-        edition._listening = [
-            asyncio.create_task(edition._listen(pipe)),
-            asyncio.create_task(edition._show("stdout", process.stdout)),
-            asyncio.create_task(edition._show("stderr", process.stderr)),
+        worker._listening = [
+            asyncio.create_task(worker._listen(pipe)),
+            asyncio.create_task(worker._show("stdout", process.stdout)),
+            asyncio.create_task(worker._show("stderr", process.stderr)),
         ]
-        return edition
+        return worker
 
     # ------------------------------------------------------------ its end
 
     @property
     def was_closed(self) -> bool:
-        """True if its end was ordered."""
+        """True if this command has ended it."""
         return self._was_closed
 
     def retire(self) -> None:
-        """Let it finish what it runs, and then end."""
+        """Let it finish the requests it has, and then exit."""
         self._was_closed = True
-        if self._orders >= 0:
+        if self._control_fd >= 0:
             with suppress(BrokenPipeError):  # it has ended
-                os.write(self._orders, RETIRE)
+                os.write(self._control_fd, RETIRE)
 
     def close(self) -> None:
-        """Let it end at once: what runs is interrupted."""
+        """Let it exit at once; requests that run are interrupted."""
         self._was_closed = True
-        if self._orders >= 0:
-            os.close(self._orders)
-            self._orders = -1
+        if self._control_fd >= 0:
+            os.close(self._control_fd)
+            self._control_fd = -1
 
     def kill(self) -> None:
-        """End its program without waiting for the App to be closed; the server sees to that."""
+        """Kill it; the server closes its App."""
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
 
     async def ended(self) -> int:
-        """Return the exit code of its program, once it has ended and everything it said is shown."""
+        """Wait until it has exited and all its output is shown; return its exit code."""
         assert self._process is not None
         code = await self._process.wait()
         await asyncio.gather(*self._listening)
-        if self._orders >= 0:
-            os.close(self._orders)
-            self._orders = -1
+        if self._control_fd >= 0:
+            os.close(self._control_fd)
+            self._control_fd = -1
         return code
 
-    # ------------------------------------------------------------ what it says
+    # ------------------------------------------------------------ reports
 
     async def _listen(self, pipe: asyncio.StreamReader) -> None:
-        async for report in reports(pipe):
-            self._heed(report)
-        _settle(self.opened, Failed("the program ended before the App was open", []))
-        _settle(self.created, Created({}))
+        async for report in read_reports(pipe):
+            self._handle(report)
+        _set_result(self.opened, Failed("the program ended before the App was open", []))
+        _set_result(self.created, Created({}))
 
-    def _heed(self, report: Report) -> None:
+    def _handle(self, report: Report) -> None:
         match report:
             case Opened() | Failed():
-                _settle(self.opened, report)
+                _set_result(self.opened, report)
             case Created():
-                _settle(self.created, report)
+                _set_result(self.created, report)
             case Logged(message, text):
                 self._display.log(message, text)
             case Progressed(message):
@@ -184,7 +184,7 @@ class Edition:
             self._display.output(stream, rest)
 
 
-def _settle(future: asyncio.Future[T], result: T) -> None:
-    """Give a future its result, unless it has one, or was cancelled together with the task that waited for it."""
+def _set_result(future: asyncio.Future[T], result: T) -> None:
+    """Set the result of a future, unless it has one, or was cancelled together with the task that waited for it."""
     if not future.done():
         future.set_result(result)

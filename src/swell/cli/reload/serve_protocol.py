@@ -1,7 +1,6 @@
-"""What the program behind an edition says to the command that started it, as frames in a pipe.
+"""The reports that a worker of `swell serve` sends to the command that started it, as frames in a pipe.
 
-An edition is an App as its files were at one moment, held open by a process of its own: see `edition`. This module must
-not know what is done about a report.
+This module must not know what the command does with a report.
 """
 
 from __future__ import annotations
@@ -18,31 +17,42 @@ from msgspec import Struct
 
 from swell.wire.messages import Log, Progress
 
-__all__ = ["RETIRE", "Created", "Failed", "Logged", "Noticed", "Opened", "Progressed", "Relay", "Report", "reports"]
+__all__ = [
+    "RETIRE",
+    "Created",
+    "Failed",
+    "Logged",
+    "Noticed",
+    "Opened",
+    "Progressed",
+    "Relay",
+    "Report",
+    "read_reports",
+]
 
-RETIRE: Final = b"r"  #: the one order there is beside the end of the pipe: finish what runs, then close the App
+RETIRE: Final = b"r"  #: the only command in the control pipe: finish the requests that run, then close the App
 
 _LENGTH: Final = 4  #: bytes before each frame
 
 
 class Failed(Struct, frozen=True, tag="failed"):
-    """The App could not be loaded or opened; the program ends."""
+    """The App could not be loaded or opened; the worker exits."""
 
-    text: str  #: for the person at the terminal
-    files: list[str]  #: that were read; editing one may help
+    text: str  #: the error, for the terminal
+    files: list[str]  #: that were read: a change of one may mend it
 
 
 class Opened(Struct, frozen=True, tag="opened"):
     """The App is open, and has its labels."""
 
-    files: list[str]  #: it consists of
+    files: list[str]  #: that the App consists of
 
 
 class Created(Struct, frozen=True, tag="created"):
-    """Where its web functions answer."""
+    """The URLs of its web functions."""
 
     urls: dict[str, str]
-    trouble: str = ""  #: why nothing answers, if so
+    trouble: str = ""  #: why there are none
 
 
 class Logged(Struct, frozen=True, tag="logged"):
@@ -68,7 +78,7 @@ Report = Failed | Opened | Created | Logged | Progressed | Noticed
 
 
 class Relay:
-    """The writing end of the pipe, and an Output that shows everything at the other end.
+    """The writing end of the pipe: an Output that sends everything to the reading end.
 
     Args:
         fd: File descriptor to write to.
@@ -78,8 +88,8 @@ class Relay:
         self._fd = fd
         self._lock = threading.Lock()
 
-    def say(self, report: Report) -> None:
-        """Write a report. Where nobody reads any more, nothing is said: the end of the orders tells the same."""
+    def send(self, report: Report) -> None:
+        """Write a report. If nobody reads any more, drop it: the control pipe has ended, too."""
         body = msgspec.msgpack.encode(report)
         left = memoryview(len(body).to_bytes(_LENGTH, "little") + body)
         with self._lock, suppress(BrokenPipeError):
@@ -87,29 +97,29 @@ class Relay:
                 left = left[os.write(self._fd, left) :]
 
     def log(self, message: Log, text: str) -> None:
-        """Show whole lines of a container."""
-        self.say(Logged(message, text))
+        """Send whole lines of a container."""
+        self.send(Logged(message, text))
 
     def progress(self, message: Progress) -> None:
-        """Show the state of every function."""
-        self.say(Progressed(message))
+        """Send the state of every function."""
+        self.send(Progressed(message))
 
     def notice(self, text: str) -> None:
-        """Show a warning."""
-        self.say(Noticed(text))
+        """Send a warning."""
+        self.send(Noticed(text))
 
     def map_started(self, map_id: str, function_name: str) -> None:
-        """Show nothing: an edition makes no calls."""
+        """Send nothing: a worker makes no calls."""
 
     def map_advanced(self, map_id: str, done: int, sent: int, total: int | None) -> None:
-        """Show nothing."""
+        """Send nothing."""
 
     def map_ended(self, map_id: str) -> None:
-        """Show nothing."""
+        """Send nothing."""
 
 
-async def reports(pipe: asyncio.StreamReader) -> AsyncIterator[Report]:
-    """Yield what comes out of the pipe, until its writer has ended."""
+async def read_reports(pipe: asyncio.StreamReader) -> AsyncIterator[Report]:
+    """Yield the reports in the pipe, until its writer has exited."""
     decoder = msgspec.msgpack.Decoder(Report)
     with suppress(asyncio.IncompleteReadError):
         while True:

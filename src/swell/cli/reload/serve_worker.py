@@ -1,8 +1,8 @@
-"""The program behind an edition: loads the user's file, opens the App, and holds it open until it is told to stop.
+"""A worker of `swell serve`: loads the user's file, opens the App, and holds it open until the command stops it.
 
-A process of its own for each edition, so that no module of an older one is left in it. Containers read copies of the
-files: the edition stays what it is while they are edited. This module must not know when an edition is made, or what is
-shown of it.
+Each worker is a process of its own, so that no module of an older state of the files is loaded in it. Containers read
+copies of the files, so that saving a file changes nothing for a worker that runs. This module must not know when a
+worker is started, or what is shown of it.
 """
 
 from __future__ import annotations
@@ -42,36 +42,38 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _HERE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-LOOK_AGAIN_S: Final = 0.1  #: between looks whether a retired edition is to end at once
+LOOK_AGAIN_S: Final = 0.1  #: between checks whether a retired worker has to end at once
 
 
 def main() -> None:
     """Entry point of `python -m swell.cli.reload.serve_worker`; `swell serve` starts it."""
     parser = argparse.ArgumentParser(
-        prog="swell.cli.reload.serve_worker", description="One edition; swell serve starts it."
+        prog="swell.cli.reload.serve_worker", description="A worker of swell serve, which starts it."
     )
-    parser.add_argument("--orders-fd", type=int, required=True, help="read: one byte retires it, end of file closes it")
+    parser.add_argument(
+        "--control-fd", type=int, required=True, help="read: a byte retires the worker, end of file closes it"
+    )
     parser.add_argument("--reports-fd", type=int, required=True, help="written: what happens")
     parser.add_argument("--copy-dir", required=True, help="to be made, for copies of the user's files")
     parser.add_argument("--module", action="store_true", help="APP_REF names a module")
     parser.add_argument("--name", help="what to call the App")
     parser.add_argument("app_ref", metavar="APP_REF")
     options = parser.parse_args()
-    for fd in (options.orders_fd, options.reports_fd):
+    for fd in (options.control_fd, options.reports_fd):
         os.set_inheritable(fd, False)
     reset_signals()
     relay = Relay(options.reports_fd)
     app: App | None = None
-    with suppress(ConnectionError), ExitStack() as stack:  # the command tells of the end of the server
+    with suppress(ConnectionError), ExitStack() as stack:  # the command shows that the server has ended
         app = _open(options, relay, stack)
         if app is not None:
-            _hold(app, options.orders_fd, relay)
+            _hold(app, options.control_fd, relay)
     terminal.flush()
     os._exit(0 if app is not None else 1)  # threads that the user's modules have started do not keep it
 
 
 def _open(options: argparse.Namespace, relay: Relay, stack: ExitStack) -> App | None:
-    """Load the App and open it; say how that went."""
+    """Load the App and open it; report success or failure."""
     try:
         meant = reference.parse(options.app_ref, is_module=options.module, command="swell serve")
         sys.argv = [meant.source]
@@ -83,9 +85,9 @@ def _open(options: argparse.Namespace, relay: Relay, stack: ExitStack) -> App | 
         stack.enter_context(enable_output(relay))
         stack.enter_context(run_app(app, name=options.name, laid_out=laid_out))
     except BaseException as error:
-        relay.say(Failed(text_of(error), _files_read(options, error)))
+        relay.send(Failed(text_of(error), _files_read(options, error)))
         return None
-    relay.say(Opened(laid_out.files))
+    relay.send(Opened(laid_out.files))
     return app
 
 
@@ -109,25 +111,25 @@ def _files_read(options: argparse.Namespace, error: BaseException) -> list[str]:
     )
 
 
-def _hold(app: App, orders_fd: int, relay: Relay) -> None:
+def _hold(app: App, control_fd: int, relay: Relay) -> None:
     """Return when the App is to be closed."""
     session = app.session
     assert session is not None
-    telling = threading.Thread(target=_tell_urls, args=(app, session, relay), name="swell-urls", daemon=True)
-    telling.start()
-    if os.read(orders_fd, 1) == RETIRE:
-        _finish(session, orders_fd)
+    sender = threading.Thread(target=_send_urls, args=(app, session, relay), name="swell-urls", daemon=True)
+    sender.start()
+    if os.read(control_fd, 1) == RETIRE:
+        _finish(session, control_fd)
 
 
-def _tell_urls(app: App, session: Session, relay: Relay) -> None:
+def _send_urls(app: App, session: Session, relay: Relay) -> None:
     try:
-        relay.say(Created(web_addresses(app, session.client, session.function_ids)))
+        relay.send(Created(web_addresses(app, session.client, session.function_ids)))
     except Error as error:
-        relay.say(Created({}, str(error)))
+        relay.send(Created({}, str(error)))
 
 
-def _finish(session: Session, orders_fd: int) -> None:
-    """Have the server close the App when idle; return then, when that takes too long, or at the end of the orders.
+def _finish(session: Session, control_fd: int) -> None:
+    """Have the server close the App when idle; return then, when that takes too long, or when the control pipe ends.
 
     The server closes it in the step in which its last request ends, so that none is cut off. A request that was routed
     to it before its successor had the labels, and arrives after that step, finds no such App: the edge, which knows the
@@ -138,9 +140,9 @@ def _finish(session: Session, orders_fd: int) -> None:
         link = session.client.blocking_link()
         request = link.next_request()
         done = link.open(request)
-        link.send(CloseApp(request, session.app_id, "another edition has replaced it", when_idle=True))
+        link.send(CloseApp(request, session.app_id, "a newer worker has replaced it", when_idle=True))
         while not done.messages and time.monotonic() < until:
-            if select.select([orders_fd], [], [], 0)[0]:
+            if select.select([control_fd], [], [], 0)[0]:
                 return
             run_blocking(link.changed(done, time.monotonic() + LOOK_AGAIN_S))
 

@@ -1,4 +1,4 @@
-"""Which of some files were saved, told once a burst of saves is over.
+"""Watches files, and returns those that were saved once a burst of saves is over.
 
 Directories are watched, not files: editors put a new file in the place of the old one. This module must not know what
 the files are, or what is done when one changes.
@@ -19,7 +19,7 @@ BURST_MAX_MS: Final = 1_000
 
 
 class Watch:
-    """Watches the files that it was last told."""
+    """Watches the files that were last given to `follow`."""
 
     def __init__(self) -> None:
         self._files: dict[str, str] = {}  # by the path at which a change is seen
@@ -64,7 +64,7 @@ class Watch:
         return found
 
     async def close(self) -> None:
-        """End."""
+        """Stop watching."""
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
@@ -91,7 +91,7 @@ class Watch:
 
 
 def _places(files: Iterable[str]) -> dict[str, str]:
-    """Return files by where a change of them is seen: at their path, and where a link leads."""
+    """Return files by the paths at which a change of them is seen: their own, and that which a link leads to."""
     return {where: file for file in files for where in (file, os.path.realpath(file))}
 
 

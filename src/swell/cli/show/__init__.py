@@ -1,1 +1,1 @@
-"""How things are shown and written: tables, boards, log lines, times and numbers. Nothing here knows a command."""
+"""How things are shown and written: tables, progress, log lines, times and numbers. Nothing here knows a command."""

@@ -1,4 +1,4 @@
-"""Where the web functions of an App that runs answer, for the person at the terminal.
+"""The URLs of an App's web functions while it runs, for the terminal.
 
 This module must not know how an App is run, or how URLs are made.
 """
@@ -20,7 +20,7 @@ __all__ = ["created_line", "web_addresses"]
 
 
 def web_addresses(app: App, client: Client, function_ids: Mapping[str, str]) -> dict[str, str]:
-    """Return the URL of every web function, by name; "Model.site" for a method. Waits until something answers there.
+    """Return the URL of every web function, by name; "Model.site" for a method. Waits until the edge listens.
 
     Args:
         app: The App.
@@ -28,7 +28,7 @@ def web_addresses(app: App, client: Client, function_ids: Mapping[str, str]) -> 
         function_ids: By the names in the specs.
 
     Raises:
-        Error: nothing listens for HTTP; says why.
+        Error: nothing listens for HTTP; the message tells why.
     """
     found: dict[str, str] = {}
     for name, spec_name, method in _web_functions(app):
@@ -42,7 +42,7 @@ def web_addresses(app: App, client: Client, function_ids: Mapping[str, str]) -> 
 
 
 def created_line(name: str, url: str) -> str:
-    """Return how the URL of a web function is told."""
+    """Return the line that tells the URL of a web function."""
     return f"Created web function {name} => {url}"
 
 

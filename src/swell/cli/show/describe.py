@@ -1,8 +1,8 @@
-"""Facts about a function and its containers, in words. This module must not know where they come from or are shown."""
+"""A function and its containers in words. This module must not know where the numbers come from, or are shown."""
 
 from __future__ import annotations
 
-from swell.cli.show.times import local, moment_text
+from swell.cli.show.times import local, time_text
 from swell.model import AutoscalerSettings
 from swell.wire.queries import FunctionRow
 
@@ -10,19 +10,19 @@ __all__ = ["containers_text", "inputs_text", "plan_text", "schedule_text", "sett
 
 
 def containers_text(row: FunctionRow) -> str:
-    """Return how many containers there are of a function, by what they do."""
+    """Return how many containers a function has, by state."""
     counts = ((row.starting, "starting"), (row.busy, "busy"), (row.idle, "idle"))
     return ", ".join(f"{count:,} {state}" for count, state in counts if count) or "none"
 
 
 def plan_text(row: FunctionRow) -> str:
-    """Return how many containers a function should have, why, and why there are not as many."""
+    """Return how many containers a function should have, why, and why there are fewer."""
     held_back = f"; held back: {row.held_back}" if row.held_back else ""
     return f"{row.plan:,} ({row.reason}){held_back}"
 
 
 def inputs_text(row: FunctionRow) -> str:
-    """Return where the inputs of a function are."""
+    """Return how many inputs of a function wait, run and have ended."""
     return f"{row.pending:,} waiting, {row.running:,} running, {row.done:,} done"
 
 
@@ -36,6 +36,6 @@ def settings_text(settings: AutoscalerSettings) -> str:
 
 
 def schedule_text(row: FunctionRow) -> str:
-    """Return when a function runs by itself."""
-    due = "never again" if row.next_run is None else f"next run {moment_text(local(row.next_run))}"
+    """Return the schedule of a function and its next run."""
+    due = "never again" if row.next_run is None else f"next run {time_text(local(row.next_run))}"
     return f"{row.schedule}, {due}"

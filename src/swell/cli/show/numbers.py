@@ -1,4 +1,4 @@
-"""Numbers as users write them on the command line, with the bounds of what can be handled at all.
+"""Parameters of commands that are numbers, with the bounds of what a message can carry.
 
 This module must not know what a number is for.
 """
@@ -16,10 +16,10 @@ __all__ = ["Seconds", "WholeNumber"]
 
 
 class WholeNumber(click.IntRange):
-    """An integer of at least `min`, and of no more than a message may carry."""
+    """An integer of at least `min`, and at most what a message can carry."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Take in what the user wrote."""
+        """Parse it."""
         number = super().convert(value, param, ctx)
         if number > INTEGER_MAX:
             self.fail(f"{value} is more than {INTEGER_MAX:,}.", param, ctx)
@@ -27,11 +27,11 @@ class WholeNumber(click.IntRange):
 
 
 class Seconds(click.FloatRange):
-    """A length of time that somebody may wait for, of at least `min` and at most three hundred years."""
+    """A duration of at least `min` and at most three hundred years."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Take in what the user wrote."""
+        """Parse it."""
         seconds = super().convert(value, param, ctx)
-        if math.isnan(seconds) or seconds > SECONDS_MAX:  # no range excludes what is neither below nor above anything
+        if math.isnan(seconds) or seconds > SECONDS_MAX:  # NaN is inside every range
             self.fail(f"{value} is not a number of seconds up to {SECONDS_MAX:,.0f}.", param, ctx)
         return seconds

@@ -1,7 +1,7 @@
-"""What a run looks like at this moment: its functions with their containers and inputs, and the maps under way.
+"""The progress of a run at this moment: its functions with their containers and inputs, and the maps under way.
 
-Takes in messages from any thread, and renders on demand as a table for a terminal or as lines for a file. This module
-must not know when it is drawn, or onto what.
+It takes in messages from any thread, and renders on demand as a table for a terminal or as lines for a file. This
+module must not know when it is drawn, or onto what.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from swell.cli.show.rate import Meter, clock_text
+from swell.cli.show.rate import RateEstimator, clock_text
 from swell.escaping import one_line
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from swell.wire.messages import FunctionProgress, Progress
 
-__all__ = ["Board"]
+__all__ = ["RunProgress"]
 
 BAR_WIDTH: Final = 28
 SPINNER: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
@@ -35,24 +35,24 @@ class _Map:
         self.done = 0
         self.sent = 0
         self.total: int | None = None
-        self.meter = Meter(now)
+        self.rates = RateEstimator(now)
 
     def text(self, now: float) -> str:
         """Return the numbers, as in "1,200/10,000  510/s  0:17 left"."""
-        self.meter.observe(now, self.done)
+        self.rates.add(now, self.done)
         # "so far" because an input iterator of unknown length may go on
         parts = [f"{self.done:,}/{self.sent:,} so far" if self.total is None else f"{self.done:,}/{self.total:,}"]
-        rate = self.meter.rate(now, self.done)
+        rate = self.rates.rate(now, self.done)
         if rate is not None:
             parts.append(f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s")
-        left = self.meter.left_s(now, self.done, self.total)
+        left = self.rates.left_s(now, self.done, self.total)
         if left is not None:
             parts.append(f"{clock_text(left)} left")
         return "  ".join(parts)
 
 
-class Board:
-    """The present state of a run.
+class RunProgress:
+    """The progress of a run.
 
     Args:
         title: What runs.
@@ -67,24 +67,24 @@ class Board:
         self._functions: list[FunctionProgress] = []
         self._maps: dict[str, _Map] = {}
 
-    def progress(self, message: Progress) -> None:
-        """Take in the state of every function."""
+    def update(self, message: Progress) -> None:
+        """Replace the state of every function."""
         with self._lock:
             self._functions = message.functions
 
     def map_started(self, map_id: str, function_name: str) -> None:
-        """Take in a new map."""
+        """Add a map."""
         with self._lock:
             self._maps[map_id] = _Map(function_name, self._clock())
 
     def map_advanced(self, map_id: str, done: int, sent: int, total: int | None) -> None:
-        """Take in how far a map is. Called for every message of a map, hence no more than assignments."""
+        """Set how far a map is. Called for every message of a map, hence no more than assignments."""
         known = self._maps.get(map_id)
         if known is not None:
             known.done, known.sent, known.total = done, sent, total
 
     def map_ended(self, map_id: str) -> None:
-        """Forget a map."""
+        """Remove a map."""
         with self._lock:
             self._maps.pop(map_id, None)
 

@@ -1,6 +1,6 @@
-"""The one way from the command line to the terminal: everything printed there comes by here, and is escaped.
+"""Everything that the command line prints: one function for each kind of text, and each escapes it.
 
-Names, messages and logs are written by others: see `swell.escaping`. `test_tidy` refuses `print`, `click.echo`,
+Names, messages and logs are written by others: see `swell.escaping`. A tidiness test refuses `print`, `click.echo`,
 `sys.stdout.write` and rich's Console in every other file of this package. This module must not know what is printed.
 """
 
@@ -57,12 +57,12 @@ def warning(value: str) -> None:
 
 
 def literal(document: str) -> None:
-    """Print a JSON document to stdout, for a program: it means what it meant before."""
+    """Print a JSON document to stdout, for a program: escaped so that its meaning is unchanged."""
     click.echo(json_document(document))
 
 
 def styled(rendered: str) -> None:
-    """Write to stderr what `render` has returned: its content is escaped, its colours are ours."""
+    """Write what `render` has returned to stderr: its content is escaped, its colours are swell's."""
     sys.stderr.write(rendered)
 
 
@@ -74,22 +74,22 @@ def write_log_lines(lines: str, *, flush_now: bool) -> None:
 
 
 def flush() -> None:
-    """Hand on what was printed so far: another program is about to have the terminal."""
+    """Flush stdout before another program takes the terminal."""
     sys.stdout.flush()
 
 
 def misuse(error: click.ClickException) -> None:
-    """Print what is wrong with a command line, and how it is used, to stderr."""
+    """Print an error of usage, and the usage, to stderr."""
     shown = io.StringIO()
     error.show(shown)
     sys.stderr.write(many_lines(shown.getvalue()))
 
 
 def confirm(question: str) -> None:
-    """Ask for a yes.
+    """Ask for confirmation.
 
     Raises:
-        Abort: it is a no.
+        Abort: the user refused.
     """
     click.confirm(one_line(question), abort=True)
 

@@ -1,4 +1,4 @@
-"""What an edition says comes out of the pipe as it went in, whatever its size."""
+"""A report of a worker comes out of the pipe as it went in, whatever its size."""
 
 from __future__ import annotations
 
@@ -6,7 +6,17 @@ import asyncio
 import os
 import threading
 
-from swell.cli.reload.serve_protocol import Created, Failed, Logged, Noticed, Opened, Progressed, Relay, Report, reports
+from swell.cli.reload.serve_protocol import (
+    Created,
+    Failed,
+    Logged,
+    Noticed,
+    Opened,
+    Progressed,
+    Relay,
+    Report,
+    read_reports,
+)
 from swell.wire.messages import FunctionProgress, Log, Progress
 
 LOG = Log("ap-1", "front", "ta-1", "stdout")
@@ -16,24 +26,24 @@ PROGRESS = Progress("ap-1", [FunctionProgress("front", 1, 2, 3, 4, 5, 6, 7, "wai
 async def read_all(fd: int) -> list[Report]:
     pipe = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(pipe), os.fdopen(fd, "rb"))
-    return [report async for report in reports(pipe)]
+    return [report async for report in read_reports(pipe)]
 
 
 async def test_reports_arrive_in_order_and_whole() -> None:
     source, said = os.pipe()
     long = "ü" * 300_000  # more than a pipe holds
 
-    def say() -> None:
+    def send() -> None:
         relay = Relay(said)
-        relay.say(Opened(["/a.py"]))
+        relay.send(Opened(["/a.py"]))
         relay.log(LOG, long)
         relay.progress(PROGRESS)
         relay.notice("careful")
-        relay.say(Created({"front": "http://x"}))
-        relay.say(Failed("no", []))
+        relay.send(Created({"front": "http://x"}))
+        relay.send(Failed("no", []))
         os.close(said)
 
-    writer = threading.Thread(target=say)
+    writer = threading.Thread(target=send)
     writer.start()
     found = await read_all(source)
     writer.join()

@@ -119,7 +119,7 @@ def test_outputs_nest_and_nothing_is_shown_outside() -> None:
 
 def test_a_run_that_is_over_at_once_never_loads_rich(streams: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
     out, err = streams(out=True, err=True)
-    monkeypatch.setattr(module, "BOARD_AFTER_S", 3_600.0)
+    monkeypatch.setattr(module, "PROGRESS_AFTER_S", 3_600.0)
     monkeypatch.setitem(sys.modules, "rich.live", None)  # importing it would fail
     with Display("squares") as display:
         display.log(log(), "hello\n")
@@ -129,7 +129,7 @@ def test_a_run_that_is_over_at_once_never_loads_rich(streams: Streams, monkeypat
 
 def test_logs_stand_above_the_board_and_nothing_of_it_stays(streams: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
     out, err = streams(out=True, err=True)
-    monkeypatch.setattr(module, "BOARD_AFTER_S", 0.0)
+    monkeypatch.setattr(module, "PROGRESS_AFTER_S", 0.0)
     with Display("squares") as display:
         display.progress(Progress("ap-1", [FunctionProgress("square", 0, 3, 0, 0, 3, 10, 13)]))
         err.wait_for("3 running")
@@ -146,7 +146,7 @@ def test_stdout_that_is_no_terminal_gets_the_logs_and_only_them(
     streams: Streams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, err = streams(err=True)
-    monkeypatch.setattr(module, "BOARD_AFTER_S", 0.0)
+    monkeypatch.setattr(module, "PROGRESS_AFTER_S", 0.0)
     with Display("squares") as display:
         err.wait_for("squares")
         display.log(log(), "result\n")
@@ -155,7 +155,7 @@ def test_stdout_that_is_no_terminal_gets_the_logs_and_only_them(
 
 def test_quiet_shows_logs_and_warnings_only(streams: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
     out, err = streams(out=True, err=True)
-    monkeypatch.setattr(module, "BOARD_AFTER_S", 0.0)
+    monkeypatch.setattr(module, "PROGRESS_AFTER_S", 0.0)
     with Display("squares", quiet=True) as display:
         display.map_started("fc-1", "square")
         display.log(log(), "hello\n")

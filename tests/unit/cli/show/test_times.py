@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import click
 import pytest
 
-from swell.cli.show.times import Moment, duration_text, local, moment_text, parse_moment
+from swell.cli.show.times import TimeParam, duration_text, local, parse_time, time_text
 
 NOW = 1_800_000_000.0
 
@@ -17,29 +17,29 @@ NOW = 1_800_000_000.0
     [("45s", 45), ("30m", 1_800), ("2h", 7_200), ("1d", 86_400), ("1w", 604_800), ("1h30m", 5_400), ("0.5h", 1_800)],
 )
 def test_how_long_ago(text: str, ago_s: float) -> None:
-    assert parse_moment(text, NOW) == NOW - ago_s
+    assert parse_time(text, NOW) == NOW - ago_s
 
 
 def test_a_date_and_time_with_its_zone() -> None:
     wanted = datetime(2026, 5, 1, 12, 30, tzinfo=UTC).timestamp()
-    assert parse_moment("2026-05-01T12:30:00Z", NOW) == wanted
-    assert parse_moment("2026-05-01 14:30+02:00", NOW) == wanted
+    assert parse_time("2026-05-01T12:30:00Z", NOW) == wanted
+    assert parse_time("2026-05-01 14:30+02:00", NOW) == wanted
 
 
 def test_without_a_zone_it_is_that_of_this_machine() -> None:
-    assert parse_moment("2026-05-01", NOW) == datetime(2026, 5, 1).timestamp()
-    assert parse_moment("2026-05-01T14:30", NOW) == datetime(2026, 5, 1, 14, 30).timestamp()
+    assert parse_time("2026-05-01", NOW) == datetime(2026, 5, 1).timestamp()
+    assert parse_time("2026-05-01T14:30", NOW) == datetime(2026, 5, 1, 14, 30).timestamp()
 
 
 @pytest.mark.parametrize("text", ["", "5", "m", "5 m", "-5m", "5y", "yesterday", "2026-13-01", "0001-01-01", "1h 30m"])
 def test_what_is_no_time(text: str) -> None:
     with pytest.raises(click.BadParameter, match=r"is no time: write how long ago, as in 45s"):
-        Moment().convert(text, None, None)
+        TimeParam().convert(text, None, None)
 
 
 def test_times_are_shown_with_their_zone() -> None:
     at = datetime(2026, 5, 1, 14, 3, 59, 900_000, tzinfo=timezone(timedelta(hours=2)))
-    assert moment_text(at) == "2026-05-01 14:03:59+02:00"
+    assert time_text(at) == "2026-05-01 14:03:59+02:00"
     assert local(NOW).timestamp() == NOW
     assert local(NOW).tzinfo is not None
 

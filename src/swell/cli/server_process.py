@@ -1,6 +1,6 @@
-"""A server in the background: how it is started so that it stays, and ended so that nothing of it is left.
+"""Starts a server process in the background, and ends it together with all that it has started.
 
-This module must not know what the server does, or how any of this is told.
+This module must not know what the server does, or what is printed about it.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 __all__ = ["end", "launch", "log_path", "turn"]
 
 LOG_LINES_SHOWN: Final = 20
-GONE_MAX_S: Final = 5.0  #: how long processes of a server may outlive it: they are being killed then
+ORPHANS_MAX_S: Final = 5.0  #: how long processes of a server may outlive it: they are being killed then
 
 
 @contextmanager
 def turn(data_dir: Path) -> Generator[None]:
-    """Be the only one, inside the block, that starts a server on a data directory; others wait until it is over.
+    """Hold the lock for starting a server on a data directory; others wait for it.
 
     Raises:
         InvalidError: the directory cannot be made, or is not for this user.
@@ -54,10 +54,10 @@ def turn(data_dir: Path) -> Generator[None]:
 
 
 def launch(data_dir: Path) -> int:
-    """Start a server that outlives this process; return its pid when clients are heard.
+    """Start a server that outlives this process; return its pid when it accepts clients.
 
     Raises:
-        InvalidError: it could not start; the text is its own.
+        InvalidError: it could not start; the text is that of the server.
     """
     read_end, write_end = os.pipe()
     try:
@@ -75,9 +75,9 @@ def launch(data_dir: Path) -> int:
                 stdout=log,
                 stderr=log,
                 pass_fds=[write_end],
-                cwd="/",  # or the directory of whoever started it could not be unmounted
+                cwd="/",  # or the present directory could not be unmounted
                 env=_environment(),
-                start_new_session=True,  # the end of this terminal is not meant for it
+                start_new_session=True,  # it outlives this terminal
             )
     except BaseException:
         os.close(read_end)
@@ -86,14 +86,14 @@ def launch(data_dir: Path) -> int:
         os.close(write_end)
     try:
         with open(read_end, encoding="utf-8") as ready:
-            said = ready.read()
-    except BaseException:  # Ctrl-C: nobody is to find a server that nobody saw start
+            text = ready.read()
+    except BaseException:  # Ctrl-C: no server may be left that nobody saw start
         process.terminate()
         raise
-    if said == READY:
+    if text == READY:
         return process.pid
     code = process.wait()
-    raise InvalidError(said or f"the server ended with code {code} before it was up; {_last_words(data_dir)}")
+    raise InvalidError(text or f"the server ended with code {code} before it was up; {_end_of_log(data_dir)}")
 
 
 def _open_log(data_dir: Path) -> BinaryIO:
@@ -114,7 +114,7 @@ def _environment() -> dict[str, str]:
     return environment
 
 
-def _last_words(data_dir: Path) -> str:
+def _end_of_log(data_dir: Path) -> str:
     path = log_path(data_dir)
     lines = read_file(path).decode(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
     return "\n".join([f"the end of {path}:", *lines])
@@ -124,10 +124,13 @@ def _last_words(data_dir: Path) -> str:
 
 
 def end(data_dir: Path, patience_s: float) -> int | None:
-    """End the server of a data directory, and wait until nothing of it is left; return its pid, None if there is none.
+    """End the server of a data directory, and wait until all its processes have exited.
+
+    Returns:
+        Its pid, None if there is none.
 
     Raises:
-        InvalidError: it is not ours to end.
+        InvalidError: it belongs to another user, or runs in another pid namespace.
         TimeoutError: it takes longer than `patience_s`.
     """
     import psutil
@@ -152,7 +155,7 @@ def end(data_dir: Path, patience_s: float) -> int | None:
                 f"the server (pid {pid}) has not ended within {patience_s:g} s: what runs may take its time to finish "
                 f"(exit_grace_s). Wait with `swell stop --timeout`, or end it and all that it runs by: kill -9 {pid}"
             )
-        _wait_for(family, max(GONE_MAX_S, until - time.monotonic()))
+        _wait_for(family, max(ORPHANS_MAX_S, until - time.monotonic()))
     except (psutil.NoSuchProcess, ProcessLookupError):
         return None
     except PermissionError:
@@ -163,7 +166,7 @@ def end(data_dir: Path, patience_s: float) -> int | None:
 
 
 def _wait_for(family: Iterable[psutil.Process], patience_s: float) -> None:
-    """Wait until processes are gone. They see by themselves that the server has ended."""
+    """Wait until processes have exited. Each notices by itself that the server has ended."""
     import psutil
 
     _, left = psutil.wait_procs(list(family), timeout=patience_s)

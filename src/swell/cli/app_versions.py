@@ -1,4 +1,4 @@
-"""The versions of a deployed App: `swell app history`, `rollback` and `rollover`.
+"""`swell app history`, `rollback` and `rollover`: the versions of a deployed App.
 
 This module must not know what a version consists of.
 """
@@ -12,7 +12,7 @@ import click
 
 from swell.bounds import whole_number
 from swell.cli.options import environment_option, json_option, strategy_option
-from swell.cli.resolve import app_meant
+from swell.cli.resolve import resolve_app
 from swell.cli.rpc import ask
 from swell.cli.show import former, terminal
 from swell.cli.show.json_output import fields_of, print_json
@@ -51,7 +51,7 @@ class _Version(click.ParamType[int]):
         return int(value[1:])
 
 
-@click.command(short_help="Its versions.")
+@click.command(short_help="List its versions.")
 @click.argument("app_meant_by", metavar="APP")
 @json_option
 @environment_option
@@ -60,7 +60,7 @@ def history(app_meant_by: str, as_json: bool) -> None:
 
     A commit with * was deployed with changes that were not committed.
     """
-    app_id = app_meant(app_meant_by).app_id
+    app_id = resolve_app(app_meant_by).app_id
     found = ask(VersionList, lambda request: ListVersions(request, app_id)).versions
     if as_json:
         print_json([former.version(fields_of(version_document(each))) for each in found])
@@ -95,7 +95,7 @@ def rollback(app_meant_by: str, version: int | None, strategy: str) -> None:
     terminal.line(f"{row.name}: v{wanted} is live again, as v{made.version}")
 
 
-@click.command(epilog="Example: swell app rollover squares --strategy recreate", short_help="Get fresh containers.")
+@click.command(epilog="Example: swell app rollover squares --strategy recreate", short_help="Replace its containers.")
 @click.argument("app_meant_by", metavar="APP")
 @strategy_option
 @environment_option
@@ -108,9 +108,9 @@ def rollover(app_meant_by: str, strategy: str) -> None:
 
 
 def _deployed(written: str) -> AppRow:
-    row = app_meant(written)
+    row = resolve_app(written)
     if row.state != "deployed":
-        raise InvalidError(f"{row.name} ({row.app_id}) is {row.state}; only what is deployed has versions to go to")
+        raise InvalidError(f"{row.name} ({row.app_id}) is {row.state}; only a deployed App has versions to go to")
     return row
 
 
