@@ -1,4 +1,4 @@
-"""An app to be deployed: it lives on the server that stays, and any program calls it by name, as `by_name.py` does.
+"""An app to be deployed: it lives on the daemon, and any program calls it by name, as `by_name.py` does.
 
 swell start
 swell deploy examples/deployed.py

@@ -1,4 +1,4 @@
-"""A schedule: once deployed, the functions run by themselves, on the server that stays, until the app is stopped.
+"""A schedule: once deployed, the functions run by themselves, on the daemon, until the app is stopped.
 
 swell start
 swell deploy examples/schedule.py

@@ -110,10 +110,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = 64 * MIB
     log_line_max: Annotated[int, Meta(ge=80, description="Longer output lines are split.")] = 16 << 10
 
-    # The server that stays
+    # The daemon
     data_dir: Annotated[
         str,
-        Meta(description="Where the server that stays keeps what it has; empty: swell in the user's data directory."),
+        Meta(description="Where the daemon keeps everything; empty: swell in the user's data directory."),
     ] = ""
     store_sync: Annotated[
         Literal["full", "normal"],
@@ -197,8 +197,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     server: Annotated[
         str,
         Meta(
-            description="Address of the server to use, as unix:/path; private: each run starts its own; empty: the one "
-            "that stays, if it runs, else a private one."
+            description="Address of the server to use, as unix:/path; private: each run starts its own; empty: the "
+            "daemon, if it runs, else a private one."
         ),
     ] = ""
     token: Annotated[str, Meta(description="Secret that clients show to a server which has one.")] = ""

@@ -1,4 +1,4 @@
-"""Where the server that stays keeps what it keeps, and how it is found there.
+"""The data directory of the daemon, and how a client finds the daemon there.
 
 A server announces itself in its data directory, in a small file that says where it listens. This module must not know
 what else is in the directory, nor talk to a server.

@@ -276,7 +276,7 @@ class App(DeployableApp):
 
     Args:
         name: Its name.
-        client: How to reach the server; default: the one that stays, on this machine.
+        client: How to reach the server; default: the daemon on this machine.
         environment_name: Accepted for compatibility.
         create_if_missing: Make an empty App of that name if there is none.
 

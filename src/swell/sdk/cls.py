@@ -60,7 +60,7 @@ class Cls(Generic[T]):
             name: Name of the class.
             version: Keep to this version of the App, in pools of its own; by default, whichever is live.
             environment_name: Accepted for compatibility.
-            client: How to reach the server; by default the one that stays, on this machine.
+            client: How to reach the server; by default the daemon on this machine.
 
         Raises:
             InvalidError: the version is no number of one.

@@ -30,7 +30,7 @@ class DeployableApp(ABC):
 
     Attributes:
         app_id: Id of the last run or deployment; None before the first.
-        home: Client of the server on which it is deployed; None for the server that stays.
+        home: Client of the server on which it is deployed; None for the daemon.
     """
 
     def __init__(self, name: str | None, tags: Mapping[str, str]) -> None:
@@ -114,7 +114,7 @@ class DeployableApp(ABC):
 
     @property
     def deploy(self):
-        """Make the App as it is now the live version of its name on the server that stays; returns the App.
+        """Make the App as it is now the live version of its name on the daemon; returns the App.
 
         The version includes the source files, so that editing them later does not change it. Deploying again without a
         change makes no version; settings changed at run time return to the declared ones in any case. `app_id`, and the
@@ -124,13 +124,13 @@ class DeployableApp(ABC):
             name: Name to deploy it under; default: its own.
             environment_name: Accepted for compatibility.
             tag: A label of the version, at most 50 characters.
-            client: How to reach the server; default: the one that stays, on this machine.
+            client: How to reach the server; default: the daemon on this machine.
             strategy: "rolling": containers of the former version take inputs until replacements are ready, then finish
                 what they have. "recreate": they are interrupted at once, and new ones run the interrupted inputs again.
 
         Raises:
             InvalidError: it has no name, or an argument or a function is not valid.
-            ConnectionError: no server that stays runs; `swell start` starts one.
+            ConnectionError: no daemon runs; `swell start` starts one.
         """
         return Prepared(self._prepare_deploy)
 

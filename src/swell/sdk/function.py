@@ -83,7 +83,7 @@ class Function(Handle, Generic[P, R]):
             name: Name of the function.
             version: Keep to this version of the App, in a pool of its own; by default, whichever is live.
             environment_name: Accepted for compatibility.
-            client: How to reach the server; by default the one that stays, on this machine.
+            client: How to reach the server; by default the daemon on this machine.
 
         Raises:
             InvalidError: the name is that of a method, or the version is no number of one.
@@ -201,7 +201,7 @@ class Function(Handle, Generic[P, R]):
     def spawn(self) -> SyncAsync[P, FunctionCall[R]]:
         """Start it and return once it is accepted, with a FunctionCall to get the result from later.
 
-        On a server that stays, what is accepted is written down: it survives this program, and a crash of the server.
+        On the daemon, an accepted call is written down: it survives this program, and a crash of the server.
 
         Raises:
             InvalidError: it is a generator or a web function.

@@ -152,7 +152,7 @@ class Client:
 def client_from_settings() -> Client:
     """Return the client of the server that belongs to this place: inside a container, the one that started it.
 
-    Elsewhere it is the one that the settings name, or the one that stays on this machine.
+    Elsewhere it is the one that the settings name, or the daemon on this machine.
 
     Raises:
         ExecutionError: there is none.
@@ -166,7 +166,7 @@ def client_from_settings() -> Client:
 
 
 def lasting_client() -> Client:
-    """Return the client of the server that the settings name, or of the one that stays: deployed Apps live there.
+    """Return the client of the server that the settings name, or of the daemon: deployed Apps live there.
 
     Raises:
         ConnectionError: it does not run.
@@ -175,7 +175,7 @@ def lasting_client() -> Client:
 
 
 def client_or_lasting(client: Client | None) -> Callable[[], Client]:
-    """Return what finds the client that a user named, or else that of the server that stays."""
+    """Return a function that returns the client that a user named, or else that of the daemon."""
     return lasting_client if client is None else lambda: client
 
 
@@ -192,7 +192,7 @@ def _found(_pid: int, *_leading: str | None) -> Client:
 
 
 def lasting_address(settings: Settings) -> str:
-    """Return the address of the server that stays on this machine; "" if none answers there."""
+    """Return the address of the daemon on this machine; "" if none answers there."""
     directory = data_dir(settings)
     if announced(directory) is None:
         return ""

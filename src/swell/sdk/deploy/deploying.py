@@ -1,4 +1,4 @@
-"""Deploying an App: its version goes to the server that stays, with the source files it consists of.
+"""Deploying an App: its version goes to the daemon, with the source files it consists of.
 
 This module must not know how files are found, or what the server does with a version.
 """

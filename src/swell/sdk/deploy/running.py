@@ -132,7 +132,7 @@ class RunContext(Generic[A]):
         return app
 
     def _address(self, settings: Settings) -> str:
-        """Return where to run: the server that is named, or the one that stays, or one of its own."""
+        """Return where to run: the server that is named, or the daemon, or a private one."""
         if settings.server not in ("", PRIVATE):
             return settings.server
         found = "" if settings.server == PRIVATE else lasting_address(settings)
