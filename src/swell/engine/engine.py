@@ -147,7 +147,7 @@ class Engine:
 
     def _shut_down(self, event: ShutdownRequested, now: float) -> None:
         """Stop every app. Durable ones go on with the next server."""
-        self.state.is_stopping = True
+        self.state.begin_stopping()
         apps = self._rules.apps
         for app in list(self.state.apps.values()):
             end = apps.suspend if app.kind.is_lasting else apps.stop
@@ -157,7 +157,7 @@ class Engine:
         answer(self.state, event.client, event.request, lambda: self._rules.questions.tell_stored_story(event))
 
     def _store_troubled(self, event: StoreTroubled, now: float) -> None:
-        self.state.store_trouble = event.why
+        self.state.note_store_trouble(event.why)
 
     # ------------------------------------------------------------ after every step
 
@@ -165,9 +165,7 @@ class Engine:
         """Place inputs and adjust sizes wherever something changed, and note when to look again."""
         state = self.state
         while state.dirty:
-            pools = list(state.dirty.values())
-            state.dirty.clear()
-            for pool in pools:
+            for pool in state.take_dirty():
                 self._rules.dispatcher.release(pool, now)
                 self._rules.scaler.scale(pool, now)
                 self._rules.dispatcher.dispatch(pool, now)
@@ -182,8 +180,6 @@ class Engine:
                 at = pool.timers.sooner_wake()
                 if at is not None:
                     heapq.heappush(self._wakes, (at, pool.id))
-        if state.routes_changed:
-            state.routes_changed = False
+        if state.routes_changed and state.take_routes_changed():
             self._rules.web.tell_routes()
-        effects, state.outbox = state.outbox, []
-        return effects
+        return state.take_effects()

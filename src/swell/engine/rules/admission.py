@@ -77,10 +77,11 @@ class Admission:
         count = self._admit(call, client, 0, offered)
         if offered and not count:
             return False  # nothing of it is in: as if it had never been offered
-        call.sealed = message.sealed and count == offered
-        call.trace = message.trace
+        if message.sealed and count == offered:
+            call.seal()
+        call.trace_from(message.trace)
         if call.kind.is_async:
-            call.sequence = state.next_sequence()
+            call.number(state.next_sequence())
             if not pool.is_recorded:
                 state.keep(pool, has_calls=True)
             state.persist(
@@ -155,7 +156,8 @@ class Admission:
             return
         offered = len(message.ends)
         count = self._admit(call, client, message.first, offered)
-        call.sealed = message.sealed and count == offered
+        if message.sealed and count == offered:
+            call.seal()
         self._take(call, message.first, count, message.ends, message.blobs, payload, now)
         if call.kind.is_async:
             if count or call.sealed:
@@ -198,13 +200,13 @@ class Admission:
             if call.stored or (
                 before and (before >= settings.backlog_inputs_max or pool.bytes_at_hand >= settings.backlog_bytes_max)
             ):
-                call.stored += count
+                call.leave_in_store(count)
                 pool.note_thin(call)
                 call.history.note(now, EventKind.STORED, first, count)
                 self._state.mark_dirty(pool)
                 return
             pool.bytes_at_hand += len(payload)
-            call.tail = first + count
+            call.note_tail(first + count)
         segment = Segment(first, ends, payload, frozenset(blobs))
         pool.backlog.add(Span(call, segment, first, first + count, queued_at=now))
         call.history.note(now, EventKind.ACCEPTED, first, count)
@@ -247,7 +249,7 @@ class Admission:
             state.emit(SendRecorded(client, call.id, first, last, then=then, request=request))
             return
         state.emit(SendRecorded(client, call.id, first, last, request=message.request))
-        call.watchers.append(Watcher(client, message.request, message.first, message.last))
+        call.watch(Watcher(client, message.request, message.first, message.last))
         state.bind(client, call)
 
     def unwatch(self, client: int, message: Unwatch) -> None:
@@ -256,7 +258,7 @@ class Admission:
         if call is None:
             self._pager.unask(message.call_id, client, message.request)
         else:
-            call.watchers = [w for w in call.watchers if (w.client, w.request) != (client, message.request)]
+            call.unwatch(client, message.request)
 
     def describe(self, client: int, message: DescribeCall) -> None:
         """Tell what is known of a call."""
@@ -272,8 +274,7 @@ class Admission:
         """End every unfinished input of a call as TERMINATED."""
         if call.cancelled:
             return
-        call.cancelled = True
-        call.sealed = True
+        call.cancel()
         text = why.encode()
         self._results.end_pending(call, OutputStatus.TERMINATED, text, now)
         for container in list(call.pool.fleet.containers.values()):
@@ -300,29 +301,22 @@ class Admission:
 
     def lags(self, client: int, is_lagging: bool) -> None:
         """A client does not read its results, so that none are made for it; or it reads again."""
-        state = self._state
-        calls = state.calls_of.get(client, {}).values()
         if is_lagging:
-            state.lagging.add(client)
-            state.hold_if_told(client, calls)
+            self._state.begin_lag(client)
         else:
-            state.lagging.discard(client)
-            for call in calls:
-                call.pool.backlog.let_go(call)
-                state.mark_dirty(call.pool)
+            self._state.end_lag(client)
 
     def client_gone(self, client: int, now: float) -> None:
         """A client's connection ended: its synchronous calls end with it, what it watched goes on unwatched."""
-        self._state.lagging.discard(client)
-        for call in list(self._state.calls_of.pop(client, {}).values()):
-            call.watchers = [watcher for watcher in call.watchers if watcher.client != client]
+        for call in self._state.remove_client(client):
+            call.unwatch(client)
             if call.client != client:
                 continue
             if not call.kind.is_async:
                 self.cancel(call, now, why="the caller is gone")
             elif not call.sealed:
                 # What was accepted is done; more will not come.
-                call.sealed = True
+                call.seal()
                 self._state.persist(CallGrown(call.id, call.accepted, sealed=True))
                 self._results.end_if_finished(call, now)
 

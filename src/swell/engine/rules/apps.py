@@ -28,6 +28,7 @@ from swell.policy.placement import never_fits
 from swell.policy.schedule import schedule_unsoundness
 from swell.policy.validation import settings_unsoundness, unsoundness
 from swell.records import BundleRecord, CallsCancelled, FunctionGone
+from swell.states import AppState
 from swell.wire.messages import (
     AppOpened,
     AutoscalerState,
@@ -73,7 +74,7 @@ class Apps:
             kind = AppKind.DETACHED if message.detach else AppKind.EPHEMERAL
             deployment = Deployment(message.app_id, int(kind.is_lasting), tuple(specs), message.environment, now)
             app = App(message.name, kind, client, deployment, now)
-            state.apps[app.id] = app
+            state.add_app(app)
             if kind.is_lasting:
                 state.persist(app.record())
                 state.persist(deployment)
@@ -81,7 +82,7 @@ class Apps:
                     state.persist(BundleRecord(message.environment.bundle, bundle))
             for spec in specs:
                 self.add_pool(app, spec, deployment, key=spec.name)
-                app.function_ids[spec.name] = state.function_id(app.id, spec.name)
+                app.name_function(spec.name, state.function_id(app.id, spec.name))
         state.send_to_client(client, AppOpened(message.request, app.id, dict(app.function_ids)))
 
     def checked(self, specs: list[FunctionSpec], app_id: str, client: int, now: float) -> list[FunctionSpec]:
@@ -126,7 +127,7 @@ class Apps:
         self._schedules.begin(pool)
         state.add_pool(pool)
         state.keep(pool)
-        state.routes_changed = True
+        state.mark_routes_changed()
 
     # ------------------------------------------------------------ closing
 
@@ -140,7 +141,7 @@ class Apps:
             text = f"app {app.id} may outlive this server, which then would not know that it is to end: stop it at once"
             self.fail(client, message.request, InvalidError(text))
             return
-        app.closers.append((client, message.request))
+        app.answer_at_end(client, message.request)
         if message.when_idle:
             self._retire(app, now)
         else:
@@ -149,18 +150,17 @@ class Apps:
     def _retire(self, app: App, now: float) -> None:
         """Stop an app at the end of its last call, which may be now. A call that still comes is one of its calls."""
         if not app.closing:
-            app.is_retiring = True
+            app.retire()
             for pool in app.pools.values():
                 pool.run_next(None)
-            self._state.routes_changed = True
+            self._state.mark_routes_changed()
             self.end_if_idle(app, now)
 
     def stop(self, app: App, now: float, why: str) -> None:
         """End an app's calls and let its containers leave."""
         if not app.closing:
-            app.closing = True
-            if self._state.app_names.get(app.name) == app.id:
-                del self._state.app_names[app.name]
+            app.stop()
+            self._state.remove_name(app)
             for call in [call for call in self._state.calls.values() if call.pool.app is app]:
                 self._admission.cancel(call, now, why=why)
             stored = tuple(pool.id for pool in app.pools.values() if pool.stored_calls)
@@ -174,7 +174,7 @@ class Apps:
     def suspend(self, app: App, now: float, why: str) -> None:
         """Let an app's containers leave; its spawned calls go on with the next server, its other calls end."""
         if not app.closing:
-            app.closing = app.suspended = True
+            app.suspend()
             for call in [call for call in self._state.calls.values() if call.pool.app is app]:
                 if not call.kind.is_async:
                     self._admission.cancel(call, now, why=why)
@@ -182,27 +182,31 @@ class Apps:
         self.end_if_empty(app)
 
     def _let_go(self, app: App, now: float) -> None:
-        self._state.routes_changed = True
+        self._state.mark_routes_changed()
         for pool in app.pools.values():
-            self._state.blocked.pop(pool.id, None)
+            self._state.unblock(pool)
             for container in list(pool.fleet.containers.values()):
                 self._scaler.drain(container, now)
 
     def end_if_empty(self, app: App) -> None:
         """Forget a closing app once its last container is gone."""
         state = self._state
-        if not app.closing or app.id not in state.apps or any(pool.fleet.containers for pool in app.pools.values()):
+        if app.state not in (AppState.STOPPING, AppState.SUSPENDED):
             return
-        del state.apps[app.id]
+        if any(pool.fleet.containers for pool in app.pools.values()):
+            return
+        is_suspended = app.suspended
+        app.end()
+        state.remove_app(app)
         for pool in app.pools.values():
             for call in list(pool.spawned.values()):  # of a suspended app: the store has it
                 state.unbind(call)
             state.forget(pool)
-            if not app.suspended:
+            if not is_suspended:
                 state.discard(pool)
         for function_id in list(app.dormant):
             state.remove_dormant(app, function_id)
-            if app.kind.is_lasting and not app.suspended:
+            if app.kind.is_lasting and not is_suspended:
                 state.persist(FunctionGone(function_id))
         for client, request in app.closers:
             state.send_to_client(client, Done(request))
@@ -211,10 +215,8 @@ class Apps:
     def client_gone(self, client: int, now: float) -> None:
         """A client's connection ended: so do the apps that live as long as it does."""
         for app in list(self._state.apps.values()):
-            app.closers = [closer for closer in app.closers if closer[0] != client]
-            if app.owner != client:
+            if not app.remove_client(client):
                 continue
-            app.owner = None
             if app.kind is AppKind.EPHEMERAL:
                 self.stop(app, now, "the client that ran the app is gone")
             else:

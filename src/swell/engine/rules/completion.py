@@ -15,7 +15,6 @@ from swell.engine.state.container import Container, Delivery, Lease
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.history import EventKind
 from swell.engine.state.span import Segment, Span
-from swell.engine.state.stream import Stream
 from swell.engine.state.timers import Timer
 from swell.model import CallKind, DeliveryMode, MemoryExcess, OutputStatus, Resources
 from swell.policy.retry import retry_delay
@@ -119,7 +118,7 @@ class Completion:
         It goes round again as if its container had died, and as often; True if so.
         """
         call, _, index = delivery.locate(position)
-        crashes = call.crashes[index] = call.crashes.get(index, 0) + 1
+        crashes = call.count_crash(index)
         if crashes >= self._state.settings.poison_crashes_max:
             return False
         self._record_attempt(call, index, 0.0)
@@ -133,9 +132,7 @@ class Completion:
         if delivery is None or message.position not in delivery.open or message.position in delivery.revoked:
             return
         call, _, index = delivery.locate(message.position)
-        stream = call.streams.get(index)
-        if stream is None:
-            stream = call.streams[index] = Stream()
+        stream = call.stream_of(index)
         known = stream.extend(delivery, message.position, len(message.ends))
         if known == len(message.ends):
             # Its consumer has taken these already and will not say so again.
@@ -184,7 +181,7 @@ class Completion:
     def freed(self, call_id: str, lease: Lease, now: float) -> None:
         """The slot of a request is free; what there was to say of its end has been said."""
         delivery, position, _ = lease
-        del self._state.leases[call_id]
+        self._state.remove_lease(call_id)
         delivery.close((position,))
         self._close_if_empty(delivery, now)
         self._state.mark_dirty(delivery.container.pool)
@@ -234,7 +231,7 @@ class Completion:
             blamed = [] if container.crash_expected else self._suspects(delivery, positions, is_head=is_head)
             for position in blamed:
                 call, segment, index = delivery.locate(position)
-                crashes = call.crashes[index] = call.crashes.get(index, 0) + 1
+                crashes = call.count_crash(index)
                 # Only an input that was alone when its container died is known to have done it.
                 if crashes >= limit and was_alone:
                     positions.remove(position)
@@ -277,7 +274,7 @@ class Completion:
         """Requests have lost their container: they fail, since nobody knows what they have done there."""
         for position in sorted(delivery.open):
             call, segment, index = delivery.locate(position)
-            del self._state.leases[call.id]
+            self._state.remove_lease(call.id)
             if position not in delivery.revoked:
                 call.add_running(-1)
                 text = f"its container is gone: {reason}; a request is not run twice"
@@ -316,21 +313,23 @@ class Completion:
             lost: what became of the container, if it is gone; otherwise it has given them back.
             alone_after: crashes after which a suspect of several that ran at once has to run alone.
         """
-        runs: list[Span] = []
+        back = sorted(positions)
+        delivery.close(back)
+        runs: list[tuple[Call, Segment, int, int, bool]] = []  # with first, last, alone
         alone_after = min(alone_after, self._state.settings.poison_crashes_max)
-        for position in sorted(positions):
+        for position in back:
             call, segment, index = delivery.locate(position)
-            delivery.open.discard(position)
             call.add_running(-1)
             call.add_pending(1)
             alone = suspected and (delivery.mode is SERIAL or call.crashes.get(index, 0) >= alone_after)
             last = runs[-1] if runs else None
-            if last is not None and last.segment is segment and last.last == index and not (alone or last.alone):
-                last.last += 1
+            if last is not None and last[1] is segment and last[3] == index and not (alone or last[4]):
+                runs[-1] = (call, segment, last[2], index + 1, False)
             else:
-                runs.append(Span(call, segment, index, index + 1, queued_at=now, alone=alone))
+                runs.append((call, segment, index, index + 1, alone))
         what = EventKind.LOST if lost else EventKind.RECLAIMED
-        for span in runs:
+        for call, segment, first, upto, alone in runs:
+            span = Span(call, segment, first, upto, queued_at=now, alone=alone)
             span.call.pool.backlog.put_back(span)
             if lost:
                 span.call.pool.measures.lost += len(span)
@@ -360,10 +359,10 @@ class Completion:
             return False
         if call.kind is CallKind.WEB:
             return False
-        failures = call.failures[index] = call.failures.get(index, 0) + 1
+        failures = call.count_failure(index)
         delay = retry_delay(call.pool.spec.retry, failures, self._state.settings.retry_delay_min_s)
         if delay is None:
-            del call.failures[index]
+            call.forget_failures(index)
             return False
         span = Span(call, segment, index, index + 1, queued_at=now)
         call.add_pending(1)

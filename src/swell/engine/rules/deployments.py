@@ -81,7 +81,7 @@ class Deployments:
             ids = dict(app.function_ids)
             self._state.send_to_client(client, Deployed(message.request, app.id, app.deployment.version, ids, 0.0))
             return
-        app.tags = message.tags
+        app.tag(message.tags)
         if bundle:
             self._state.persist(BundleRecord(message.environment.bundle, bundle))
         self._publish(client, message, app, deployment, renewed=renewed, now=now)
@@ -104,8 +104,7 @@ class Deployments:
 
     def _create(self, name: str, deployment: Deployment, now: float) -> App:
         app = App(name, AppKind.DEPLOYED, None, deployment, now)
-        self._state.apps[app.id] = app
-        self._state.app_names[name] = app.id
+        self._state.add_app(app)
         return app
 
     def _publish(
@@ -120,11 +119,10 @@ class Deployments:
     ) -> None:
         """Make a version live. `renewed` has what each pool runs from then on, checked before anything changes."""
         state = self._state
-        app.deployment = deployment
+        specs = {spec.name: spec for spec in deployment.functions}
+        app.deploy(deployment, {name: state.function_id(app.id, name) for name in specs})
         state.persist(deployment)
         state.persist(app.record())
-        specs = {spec.name: spec for spec in deployment.functions}
-        app.function_ids = {name: state.function_id(app.id, name) for name in specs}
         for pool in list(app.pools.values()):
             if pool.is_pinned:
                 continue
@@ -138,7 +136,7 @@ class Deployments:
             if pool_id not in app.pools:
                 self._apps.add_pool(app, specs[name], deployment, key=name)
         self._drop_overrides(app)
-        state.routes_changed = True
+        state.mark_routes_changed()
         ids = dict(app.function_ids)
         state.send_to_client(client, Deployed(message.request, app.id, deployment.version, ids, deployment.deployed_at))
 
@@ -191,7 +189,7 @@ class Deployments:
         for container in list(pool.fleet.containers.values()):
             self._scaler.drain(container, now)
         if not pool.fleet.containers:
-            del pool.app.pools[pool.id]
+            pool.app.remove_pool(pool)
             self._state.forget(pool)
             self._state.discard(pool)
 
@@ -344,7 +342,7 @@ class Deployments:
             text = f"No App with name {message.app!r} runs here; it may be stopped already{near}"
             self._apps.fail(client, message.request, NotFoundError(text))
             return
-        app.closers.append((client, message.request))
+        app.answer_at_end(client, message.request)
         self._apps.stop(app, now, "the app was stopped")
 
     def tag(self, client: int, message: TagApp) -> None:
@@ -356,7 +354,7 @@ class Deployments:
             except InvalidError as error:
                 self._apps.fail(client, message.request, error)
                 return
-            app.tags = message.tags
+            app.tag(message.tags)
             self._state.persist(app.record())
             self._state.send_to_client(client, Done(message.request))
 
@@ -369,10 +367,8 @@ class Deployments:
             deployment = versions.get((record.app_id, record.version))
             deployment = deployment or Deployment(record.app_id, record.version, (), NO_ENVIRONMENT)
             app = App(record.name, record.kind, None, deployment, record.created_at)
-            app.tags = record.tags
-            state.apps[app.id] = app
-            if app.kind is AppKind.DEPLOYED:
-                state.app_names[app.name] = app.id
+            app.tag(record.tags)
+            state.add_app(app)
         for function in stored.functions:
             app = state.apps.get(function.app_id)
             if app is not None and function.function_id not in stored.waiting and self._variants.restore(app, function):
@@ -381,7 +377,7 @@ class Deployments:
                 self._restore_pool(app, function, versions[app.id, function.version], stored, now)
             else:  # of an app that was stopped, and whose containers had not all left when the server ended
                 state.persist(FunctionGone(function.function_id))
-        state.routes_changed = True
+        state.mark_routes_changed()
         # What ran for clients that ran an app themselves ended with the former server.
         state.persist(CallsCancelled(None, "its app ended with the server that ran it", now))
         for app in list(state.apps.values()):
@@ -400,7 +396,7 @@ class Deployments:
         pool.set_override(record.override)
         state.add_pool(pool)
         if state.function_id(app.id, pool.spec.name) == pool.id and not pool.is_retired:
-            app.function_ids[pool.spec.name] = pool.id
+            app.name_function(pool.spec.name, pool.id)
         waiting = stored.waiting.get(pool.id)
         if waiting is not None:
             pool.stored_calls, pool.stored_inputs = waiting.calls, waiting.inputs

@@ -200,7 +200,7 @@ class Dispatcher:
         state, container = self._state, delivery.container
         for position, part in enumerate(delivery.parts):
             call = part.call
-            state.leases[call.id] = Lease(delivery, position, call.client)
+            state.add_lease(call.id, Lease(delivery, position, call.client))
             state.send_to_client(call.client, Leased(call.id, container.id))
 
     def check_work(self, pool: Pool, now: float) -> None:

@@ -58,7 +58,7 @@ class Pager:
         for call in list(pool.thin.values()) or _held_up(pool):
             room = self._room(pool)
             if not call.loading and (room or not call.in_memory):
-                call.loading = True
+                call.begin_read()
                 pool.reads += 1
                 pool.is_turn_of_calls |= not room  # or they would wait until this call ends
                 most = self._state.settings.backlog_inputs_max
@@ -110,7 +110,7 @@ class Pager:
         call = self._state.calls.get(loaded.call_id)
         if call is None:
             return  # it was cancelled in the meantime
-        call.loading = False
+        call.end_read()
         call.pool.reads -= 1
         if not call.stored:
             return  # they have ended while they were read
@@ -130,10 +130,7 @@ class Pager:
         call = Call(
             stored.call_id, CallKind.SPAWN, pool, stored.method, 0, parent=stored.parent, opened_at=stored.opened_at
         )
-        call.sequence = stored.sequence
-        call.accepted, call.done = stored.accepted, stored.done
-        call.pending = stored.accepted - stored.done
-        call.sealed = True
+        call.restore(stored, (each for each in loaded.attempts if not _is_done(each.index, loaded.spans)))
         pool.stored_calls -= 1
         pool.stored_inputs -= call.pending
         state.enroll(call)
@@ -141,20 +138,12 @@ class Pager:
         if not stored.sealed:
             # Whoever fed it is gone with a former server; what was accepted is all there will be.
             state.persist(CallGrown(call.id, call.accepted, sealed=True))
-        for attempt in loaded.attempts:
-            if any(first <= attempt.index < first + count for first, count in loaded.spans.done):
-                continue
-            if attempt.failures:
-                call.failures[attempt.index] = attempt.failures
-            if attempt.crashes:
-                call.crashes[attempt.index] = attempt.crashes
-            call.held_until[attempt.index] = attempt.not_before
-        call.stored = call.pending
         self._queue(call, loaded.spans, now)
         self._results.end_if_finished(call, now)
 
     def _queue(self, call: Call, loaded: LoadedSpans, now: float) -> None:
         """Queue the inputs of some spans that have no result."""
+        taken = 0
         runs = iter([*loaded.done, (1 << 62, 0)])
         done = next(runs)
         for record in loaded.spans:
@@ -167,20 +156,20 @@ class Pager:
                 if until > first:
                     waiting.append((first, until))
                 first = max(until, min(last, done[0] + done[1]))
-            call.stored -= self._queue_waiting(call, record, waiting, now)
-        call.tail = loaded.upto
+            taken += self._queue_waiting(call, record, waiting, now)
+        call.take_from_store(taken, upto=loaded.upto)
         call.pool.thin.pop(call.id, None)
         call.pool.note_thin(call)
 
     def _queue_waiting(self, call: Call, record: SpanRecord, waiting: list[tuple[int, int]], now: float) -> int:
-        segment = Segment(record.first, record.ends, record.payload, frozenset(record.blobs))
-        segment.left = sum(last - first for first, last in waiting)
-        if not segment.left:
+        count = sum(last - first for first, last in waiting)
+        if not count:
             return 0
+        segment = Segment(record.first, record.ends, record.payload, frozenset(record.blobs), left=count)
         pool = call.pool
         pool.bytes_at_hand += len(record.payload)
         for first, last in waiting:
-            for start, stop, until in _pieces(first, last, call.held_until):
+            for start, stop, until in _pieces(first, last, call):
                 span = Span(call, segment, start, stop, queued_at=now)
                 call.history.note(now, EventKind.LOADED, start, stop - start)
                 if until > now:
@@ -188,15 +177,14 @@ class Pager:
                     pool.timers.arm(Timer.RETRY, until)
                 else:
                     pool.backlog.add(span)
-        return segment.left
+        return count
 
     # ------------------------------------------------------------ questions about what is not in memory
 
     def ask(self, call_id: str, client: int, message: Message, payload: bytes = b"") -> None:
         """Have the store looked up for a call that a client asks about; `answer` follows."""
         self._questions.setdefault(call_id, []).append((client, message, payload))
-        if call_id not in self._state.asked:
-            self._state.asked[call_id] = False
+        if self._state.begin_lookup(call_id):
             self._state.emit(LoadCall(call_id, Window(1, 1)))  # one span will do: it is read on as others are
 
     def unask(self, call_id: str, client: int, request: int) -> None:
@@ -217,7 +205,7 @@ class Pager:
             begin: handles an OpenCall of a call that nobody knows.
             now: the time.
         """
-        found, has_ended = event.found, self._state.asked.pop(event.call_id, False)
+        found, has_ended = event.found, self._state.end_lookup(event.call_id)
         if event.trouble:
             self._fail_questions(event.call_id, event.trouble)
             return
@@ -292,6 +280,10 @@ def stopping(why: str = "") -> ConnectionError:
     return ConnectionError(f"the server is stopping: {why}" if why else "the server is stopping")
 
 
+def _is_done(index: int, spans: LoadedSpans) -> bool:
+    return any(first <= index < first + count for first, count in spans.done)
+
+
 def _held_up(pool: Pool) -> list[Call]:
     """Return a call to read on though enough of it is in memory, if all that is there waits for its retry."""
     if pool.backlog.count or not pool.backlog.delayed_count:
@@ -299,12 +291,12 @@ def _held_up(pool: Pool) -> list[Call]:
     return [call for call in pool.spawned.values() if call.stored][:1]
 
 
-def _pieces(first: int, last: int, held_until: dict[int, float]) -> Iterator[tuple[int, int, float]]:
+def _pieces(first: int, last: int, call: Call) -> Iterator[tuple[int, int, float]]:
     """Split a run of inputs so that one with a time of its own stands alone: (first, last, not before)."""
-    for index in sorted(index for index in held_until if first <= index < last):
+    for index in sorted(index for index in call.held_until if first <= index < last):
         if index > first:
             yield first, index, 0.0
-        yield index, index + 1, held_until.pop(index)
+        yield index, index + 1, call.pop_held_until(index)
         first = index + 1
     if first < last:
         yield first, last, 0.0

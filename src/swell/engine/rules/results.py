@@ -110,21 +110,14 @@ class ResultPublisher:
 
     def _end_stored(self, call: Call, status: OutputStatus, payload: bytes, now: float) -> None:
         """End those inputs of a call that wait in the store alone."""
-        count, call.stored = call.stored, 0
-        call.add_pending(-count)
-        first, call.tail = call.tail, call.accepted
+        first = call.end_stored()
         # Some of them may have results from before a restart. Those stay, so it is the store that tells who watches.
         self._write_alike(call, first, call.accepted - first, status, payload, now)
         for watcher in call.watchers:
             start, stop = max(watcher.first, first), min(watcher.last, call.accepted)
             if start < stop:
                 self._state.emit(SendRecorded(watcher.client, call.id, start, stop, request=watcher.request))
-        for index in list(call.held_until):
-            call.failures.pop(index, None)
-            call.crashes.pop(index, None)
-        call.held_until.clear()
         call.pool.thin.pop(call.id, None)
-        call.add_done(count)
         self.end_if_finished(call, now)
 
     def _end_alike(self, call: Call, first: int, count: int, status: OutputStatus, payload: bytes, now: float) -> None:
@@ -173,20 +166,14 @@ class ResultPublisher:
                 told = _cut(record, start, min(start + step, last))
                 self._state.emit(SendToClient(watcher.client, *told, is_kept=True))
 
-    def done(self, call: Call, segment: Segment, indexes: Sequence[int] | range, now: float) -> None:
+    def done(self, call: Call, segment: Segment, indexes: range | list[int] | tuple[int, ...], now: float) -> None:
         """Count inputs whose end has been told, and let go of what is kept of them."""
-        call.add_done(len(indexes))
-        segment.left -= len(indexes)
+        call.end(indexes)
         if segment.blobs:
             carried = [(call.id, index) for index in indexes if index in segment.blobs]
             if carried:
                 self._state.emit(DropBlobs(carried, call.kind.is_async))
-        if call.failures or call.crashes or call.streams:
-            for index in indexes:
-                call.failures.pop(index, None)
-                call.crashes.pop(index, None)
-                call.streams.pop(index, None)
-        if not segment.left and call.kind.is_async:
+        if not segment.end(len(indexes)) and call.kind.is_async:
             call.pool.bytes_at_hand -= len(segment.payload)
             if not call.finished and not call.cancelled:  # else its end, which follows, says as much
                 self._state.persist(SpansDone(call.id, [segment.first]))
@@ -198,7 +185,7 @@ class ResultPublisher:
             if call.kind.is_async:
                 self._state.persist(CallEnded(call.id, call.accepted, now))
                 self._note_end(call)
-            call.history.ended_at, call.history.num_inputs = now, call.accepted
+            call.history.end(now, call.accepted)
             self._state.histories.keep_call(call.history)
             self._state.unbind(call)
             self._state.mark_dirty(call.pool)  # its pool may have waited for this
@@ -207,8 +194,7 @@ class ResultPublisher:
         """See to it that what is being read of a call at this moment is not taken for the truth."""
         if call.pool.loading:
             call.pool.ended_meanwhile.add(call.id)
-        if call.id in self._state.asked:
-            self._state.asked[call.id] = True
+        self._state.note_ended(call.id)
 
 
 def _items(of: Outputs | OutputsRecord, payload: bytes, at: int, count: int) -> tuple[list[int], bytes, list[int]]:

@@ -11,7 +11,8 @@ from swell.engine.events import KillContainer, LookAtNodes, NodesObserved, Start
 from swell.engine.rules.completion import Completion
 from swell.engine.rules.results import ResultPublisher
 from swell.engine.state.container import Container
-from swell.engine.state.engine_state import EngineState, KnownNode
+from swell.engine.state.engine_state import EngineState
+from swell.engine.state.node import KnownNode
 from swell.engine.state.pool import Pool
 from swell.engine.state.timers import Timer
 from swell.model import MemoryExcess, OutputStatus
@@ -147,16 +148,16 @@ class Scaler:
                 self._want_look(now)
                 break
             self._start(pool, place, now)
-            if known.pace is not None and is_demand:
-                known.pace = pace.started(known.pace)
+            if is_demand:
+                known.count_start()
         if pool.held_back:
-            state.blocked[pool.id] = pool
+            state.mark_blocked(pool)
         else:
-            state.blocked.pop(pool.id, None)
+            state.unblock(pool)
 
     def _end_hunger(self, pool: Pool) -> None:
         pool.held_back = ""
-        self._state.blocked.pop(pool.id, None)
+        self._state.unblock(pool)
 
     def _too_fast(self, known: KnownNode, *, is_demand: bool) -> str:
         """Return why the node should not start one more container at this moment; "" if it may."""
@@ -166,13 +167,12 @@ class Scaler:
         )
         cores = known.node.cpu
         if is_demand:
-            if known.pace is None:
-                known.pace = pace.looked(None, busy_cores=0.0, cores=cores)
-            if pace.saturated(known.busy_cores, cores) and not known.pace.left:
+            left = known.begin_pace().left
+            if pace.saturated(known.busy_cores, cores) and not left:
                 return (
                     f"containers keep {known.busy_cores:.1f} of {cores:g} cores busy; more would share the same cores"
                 )
-            return "" if known.pace.left else "containers are started in growing bursts"
+            return "" if left else "containers are started in growing bursts"
         if starting >= pace.starting_max(cores) and pace.saturated(known.busy_cores, cores):
             return f"{starting} containers are starting and keep {known.busy_cores:.1f} of {cores:g} cores busy"
         if starting >= pace.starting_max(cores) * 4:
@@ -194,8 +194,7 @@ class Scaler:
         container = Container(state.mint_container_id(), pool, place, now)
         pool.fleet.add(container)
         self._looked_in_vain = False
-        state.containers[container.id] = container
-        state.occupy(container)
+        state.add_container(container)
         pool.timers.arm(Timer.START, now + pool.spec.startup_timeout_s)
         app = pool.app
         state.emit(
@@ -314,8 +313,7 @@ class Scaler:
         container.end()
         self._completion.lost(container, reason, now, excess)
         pool.fleet.remove(container)
-        del state.containers[container.id]
-        state.release(container)
+        state.remove_container(container)
         self._remember(container, reason if excess is not None else container.crash_expected or reason, now)
         pool.measures.containers_lost += container.state is ContainerState.LOST
         if container.state is ContainerState.FAILED:
@@ -384,18 +382,7 @@ class Scaler:
 
     def observed(self, event: NodesObserved, now: float) -> None:
         """Nodes were looked at."""
-        known = self._state.nodes
-        seen = {view.node.name for view in event.nodes}
-        for name in [name for name in known if name not in seen]:
-            del known[name]
-        for view in event.nodes:
-            node = known.get(view.node.name)
-            if node is None:
-                node = known[view.node.name] = KnownNode(view.node)
-                self._state.occupy_again(node)
-            node.node = view.node
-            node.busy_cores = view.busy_cores
-            node.pace = pace.looked(node.pace, busy_cores=view.busy_cores, cores=view.node.cpu)
+        self._state.observe_nodes(event.nodes)
         self._look_wanted = False
         self._look_every = pace.next_look(self._look_every, in_vain=self._looked_in_vain)
         self._looked_in_vain = True

@@ -33,7 +33,7 @@ def unchanged(state: EngineState) -> Generator[None]:
     except Error:
         raise
     except Exception as defect:
-        del state.outbox[told:]
+        state.drop_effects(told)
         state.emit(DefectFound(defect))
         raise InternalError(
             f"a defect in the server ({type(defect).__name__}); its log has the details, and nothing was changed"

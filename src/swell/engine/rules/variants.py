@@ -210,7 +210,7 @@ class Variants:
         return False
 
     def _put_away(self, pool: Pool) -> None:
-        del pool.app.pools[pool.id]
+        pool.app.remove_pool(pool)
         self._state.forget(pool)
         if pool.is_public and pool.override == AutoscalerSettings():
             self._state.discard(pool)

@@ -28,8 +28,7 @@ class Web:
 
     def edge_up(self, client: int, message: EdgeUp) -> None:
         """An edge takes requests, or cannot."""
-        self._state.edges.pop(client, None)
-        self._state.edges[client] = message
+        self._state.add_edge(client, message)
         if client not in self._watching:
             self.watch(client)
         waiting, self._waiting = self._waiting, []
@@ -45,8 +44,8 @@ class Web:
         """A client's connection ended."""
         self._watching.pop(client, None)
         self._waiting = [waiting for waiting in self._waiting if waiting[0] != client]
-        if self._state.edges.pop(client, None) is not None:
-            self._state.routes_changed = True  # of which another edge is to hear
+        if self._state.remove_edge(client):
+            self._state.mark_routes_changed()  # of which another edge is to hear
 
     def tell_routes(self) -> None:
         """Tell those who want to know, if anything has changed."""

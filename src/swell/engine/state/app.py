@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from swell.model import AppKind, Deployment
 from swell.records import AppRecord, FunctionRecord
+from swell.states import AppState, step
 
 if TYPE_CHECKING:
     from swell.engine.state.pool import Pool
@@ -14,7 +15,25 @@ __all__ = ["App"]
 
 
 class App:
-    """A named set of pools, in one live version."""
+    """A named set of pools, in one live version.
+
+    Its lifecycle is `state`, and changes by the verbs of that lifecycle alone (`retire`, `stop`, `suspend`, `end`).
+    """
+
+    __slots__ = (
+        "closers",
+        "created_at",
+        "deployment",
+        "dormant",
+        "function_ids",
+        "id",
+        "kind",
+        "name",
+        "owner",
+        "pools",
+        "state",
+        "tags",
+    )
 
     def __init__(self, name: str, kind: AppKind, owner: int | None, deployment: Deployment, created_at: float) -> None:
         self.id = deployment.app_id
@@ -27,15 +46,93 @@ class App:
         self.pools: dict[str, Pool] = {}
         self.function_ids: dict[str, str] = {}  #: of the live version, by name
         self.dormant: dict[str, FunctionRecord] = {}  #: variants that are put away, by id
-        self.closing = False
-        self.is_retiring = False  #: it is to be stopped at the end of its last call
-        self.suspended = False  #: closing because the server stops: what it has not finished, it will go on with
+        self.state = AppState.RUNNING
         self.closers: list[tuple[int, int]] = []  #: (client, request) to answer when nothing is left
+
+    # ------------------------------------------------------------ its lifecycle
+
+    def retire(self) -> None:
+        """Note that it is to be stopped when its last call has ended."""
+        if self.state is AppState.RUNNING:
+            self.state = step(self.state, AppState.RETIRING)
+
+    def stop(self) -> None:
+        """Note that its calls have ended and its containers leave."""
+        self.state = step(self.state, AppState.STOPPING)
+
+    def suspend(self) -> None:
+        """Note that its containers leave because the server stops; what it has not finished goes on with the next."""
+        self.state = step(self.state, AppState.SUSPENDED)
+
+    def end(self) -> None:
+        """Note that nothing of it is left."""
+        self.state = step(self.state, AppState.ENDED)
+
+    @property
+    def closing(self) -> bool:
+        """True if it takes no more calls."""
+        state = self.state
+        return not (state is AppState.RUNNING or state is AppState.RETIRING)
+
+    @property
+    def is_retiring(self) -> bool:
+        """True if it is to be stopped when its last call has ended."""
+        return self.state is AppState.RETIRING
+
+    @property
+    def suspended(self) -> bool:
+        """True if it is closing because the server stops."""
+        return self.state is AppState.SUSPENDED
 
     @property
     def may_end_idle(self) -> bool:
         """True if the end of its last call may be its own."""
-        return self.is_retiring or self.kind is AppKind.DETACHED
+        return self.kind is AppKind.DETACHED or self.state is AppState.RETIRING
+
+    # ------------------------------------------------------------ clients
+
+    def answer_at_end(self, client: int, request: int) -> None:
+        """Have a client's request answered when nothing of it is left."""
+        self.closers.append((client, request))
+
+    def remove_client(self, client: int) -> bool:
+        """Forget a client that is gone; True if it ran the app."""
+        self.closers = [closer for closer in self.closers if closer[0] != client]
+        if self.owner != client:
+            return False
+        self.owner = None
+        return True
+
+    # ------------------------------------------------------------ its version and its pools
+
+    def deploy(self, deployment: Deployment, function_ids: dict[str, str]) -> None:
+        """Make another version live."""
+        self.deployment = deployment
+        self.function_ids = function_ids
+
+    def tag(self, tags: dict[str, str]) -> None:
+        """Replace its tags."""
+        self.tags = tags
+
+    def name_function(self, name: str, function_id: str) -> None:
+        """Note which function a name means in the live version."""
+        self.function_ids[name] = function_id
+
+    def add_pool(self, pool: Pool) -> None:
+        """Take in a new pool."""
+        self.pools[pool.id] = pool
+
+    def remove_pool(self, pool: Pool) -> None:
+        """Forget a pool that is not needed any more."""
+        del self.pools[pool.id]
+
+    def add_dormant(self, record: FunctionRecord) -> None:
+        """Keep the record of a variant that is put away."""
+        self.dormant[record.function_id] = record
+
+    def remove_dormant(self, function_id: str) -> None:
+        """Drop the record of a variant that comes back, or is forgotten."""
+        del self.dormant[function_id]
 
     def record(self, stopped_at: float | None = None) -> AppRecord:
         """Return what is kept of a lasting app."""

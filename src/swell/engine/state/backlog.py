@@ -73,7 +73,7 @@ class Backlog:
             place += 1
         if place < len(queue):
             # Whoever is in front has waited longest, or a batch would wait for the clock of an input that came back.
-            span.queued_at = min(span.queued_at, queue[place].queued_at)
+            span.requeue(min(span.queued_at, queue[place].queued_at))
         queue.insert(place, span)
         self._count(span.call, len(span))
 
@@ -93,7 +93,7 @@ class Backlog:
         while self._delayed and self._delayed[0][0] <= now:
             _, _, span = heapq.heappop(self._delayed)
             self.delayed_count -= len(span)
-            span.queued_at = now
+            span.requeue(now)
             self.put_back(span)
 
     @property

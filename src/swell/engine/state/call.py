@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from swell.engine.state.history import CallHistory
+from swell.engine.state.stream import Stream
 from swell.model import CallKind
+from swell.records import AttemptRecord, StoredCall
 
 if TYPE_CHECKING:
     from swell.engine.state.pool import Pool
-    from swell.engine.state.stream import Stream
 
 __all__ = ["Call", "Watcher"]
 
@@ -31,6 +33,9 @@ class Call:
 
     Its pool has the same counts over all its calls: they change together, and only here. An input's own failures are
     kept only for the few that have any.
+
+    It has no lifecycle of its own. `sealed` (no more inputs come) and `cancelled` (those that come are not taken, those
+    that fail are not retried) are facts about its inputs; a cancelled call is sealed.
 
     A spawned call is written down as it goes, and the tail of a long one is in the store alone: `stored` of the pending
     inputs are, and those from index `tail` on that are pending are among them.
@@ -102,10 +107,124 @@ class Call:
         self.running += change
         self.pool.running[self.kind.is_async] += change
 
-    def add_done(self, count: int) -> None:
-        """Count inputs to which nothing more can happen."""
+    def end(self, indexes: range | list[int] | tuple[int, ...]) -> None:
+        """Count inputs to which nothing more can happen, and forget their failures and what they have yielded."""
+        self._add_done(len(indexes))
+        if self.failures or self.crashes or self.streams:
+            for index in indexes:
+                self.failures.pop(index, None)
+                self.crashes.pop(index, None)
+                self.streams.pop(index, None)
+
+    def _add_done(self, count: int) -> None:
         self.done += count
         self.pool.done += count
+
+    # ------------------------------------------------------------ what its client wants
+
+    def seal(self) -> None:
+        """Take no more inputs."""
+        self.sealed = True
+
+    def cancel(self) -> None:
+        """Take no more inputs and retry none."""
+        self.cancelled = self.sealed = True
+
+    def trace_from(self, trace: dict[str, str]) -> None:
+        """Keep the trace context of its caller, for the containers that run its inputs."""
+        self.trace = trace
+
+    def number(self, sequence: int) -> None:
+        """Give a spawned call its place among all spawned calls."""
+        self.sequence = sequence
+
+    def watch(self, watcher: Watcher) -> None:
+        """Send its outputs to one more client."""
+        self.watchers.append(watcher)
+
+    def unwatch(self, client: int, request: int | None = None) -> None:
+        """Send its outputs no more to a client; with a request, no more because of that one."""
+        self.watchers = [
+            watcher for watcher in self.watchers if watcher.client != client or request not in (None, watcher.request)
+        ]
+
+    # ------------------------------------------------------------ attempts
+
+    def count_failure(self, index: int) -> int:
+        """Count a failed attempt of an input; return how many there are."""
+        failures = self.failures[index] = self.failures.get(index, 0) + 1
+        return failures
+
+    def forget_failures(self, index: int) -> None:
+        """Forget the failed attempts of an input that is not retried any more."""
+        del self.failures[index]
+
+    def count_crash(self, index: int) -> int:
+        """Count a container that was lost while it ran an input; return how many there are."""
+        crashes = self.crashes[index] = self.crashes.get(index, 0) + 1
+        return crashes
+
+    def stream_of(self, index: int) -> Stream:
+        """Return the values that a generator has yielded, none at first."""
+        stream = self.streams.get(index)
+        if stream is None:
+            stream = self.streams[index] = Stream()
+        return stream
+
+    # ------------------------------------------------------------ the part that is in the store alone
+
+    def restore(self, stored: StoredCall, attempts: Iterable[AttemptRecord]) -> None:
+        """Take over what the store knows of a call of which no input is in memory yet.
+
+        Its pool has counted these inputs already. Nobody adds to the call: the client that did is gone with a former
+        server, and what was accepted is all there will be.
+        """
+        self.sequence, self.sealed = stored.sequence, True
+        self.accepted, self.done = stored.accepted, stored.done
+        self.pending = self.stored = stored.accepted - stored.done
+        for attempt in attempts:
+            if attempt.failures:
+                self.failures[attempt.index] = attempt.failures
+            if attempt.crashes:
+                self.crashes[attempt.index] = attempt.crashes
+            self.held_until[attempt.index] = attempt.not_before
+
+    def leave_in_store(self, count: int) -> None:
+        """Note that some pending inputs are in the store alone."""
+        self.stored += count
+
+    def note_tail(self, index: int) -> None:
+        """Note that no input from an index on is in memory."""
+        self.tail = index
+
+    def begin_read(self) -> None:
+        """Note that the store was asked for more of its inputs."""
+        self.loading = True
+
+    def end_read(self) -> None:
+        """Note that the store has answered, or that the answer comes too late."""
+        self.loading = False
+
+    def take_from_store(self, count: int, *, upto: int) -> None:
+        """Note that pending inputs below an index are in memory now; `count` of them were not before."""
+        self.stored -= count
+        self.tail = upto
+
+    def end_stored(self) -> int:
+        """Count all inputs that are in the store alone as ended; return the first that may be among them."""
+        first, count = self.tail, self.stored
+        self.stored, self.tail = 0, self.accepted
+        self.add_pending(-count)
+        self._add_done(count)
+        for index in self.held_until:
+            self.failures.pop(index, None)
+            self.crashes.pop(index, None)
+        self.held_until.clear()
+        return first
+
+    def pop_held_until(self, index: int) -> float:
+        """Return when an input that was read back from the store may run again, and forget that time."""
+        return self.held_until.pop(index)
 
     @property
     def in_memory(self) -> int:

@@ -10,7 +10,8 @@ from itertools import pairwise, repeat
 
 from swell.engine.state.call import Call
 from swell.engine.state.container import Container
-from swell.engine.state.engine_state import EngineState, KnownNode
+from swell.engine.state.engine_state import EngineState
+from swell.engine.state.node import KnownNode
 from swell.engine.state.pool import Pool
 from swell.engine.state.span import Segment
 from swell.model import AutoscalerSettings, DeliveryMode

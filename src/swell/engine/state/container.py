@@ -26,10 +26,11 @@ __all__ = ["Container", "Delivery", "Lease"]
 _SERIAL, _PARALLEL = DeliveryMode.SERIAL, DeliveryMode.PARALLEL
 _BATCH, _LEASE = DeliveryMode.BATCH, DeliveryMode.LEASE
 _READY, _DRAINING, _INTERRUPTED = ContainerState.READY, ContainerState.DRAINING, ContainerState.INTERRUPTED
-_FINISHING = frozenset({ContainerState.LEAVING, _DRAINING})
-_KILLED = frozenset({ContainerState.ABANDONED, ContainerState.KILLED})
-_CUT_SHORT = _KILLED | {_INTERRUPTED}
-_BEFORE_LEAVING = frozenset({ContainerState.REQUESTED, ContainerState.STARTING, _READY})
+# Tuples, since a lookup in a set would take the hash of an enum, which is Python code.
+_FINISHING = (ContainerState.LEAVING, _DRAINING)
+_KILLED = (ContainerState.ABANDONED, ContainerState.KILLED)
+_CUT_SHORT = (*_KILLED, _INTERRUPTED)
+_BEFORE_LEAVING = (ContainerState.REQUESTED, ContainerState.STARTING, _READY)
 
 
 class Delivery:
@@ -64,7 +65,8 @@ class Delivery:
     def close(self, positions: Iterable[int]) -> None:
         """Note that the container does not have these positions any more."""
         self.open.difference_update(positions)
-        self.revoked &= self.open
+        if self.revoked:
+            self.revoked &= self.open
 
     def revoke(self, positions: Iterable[int]) -> None:
         """Note that these positions have ended, and still take their slots until the container answers."""

@@ -10,50 +10,24 @@ import hashlib
 from collections.abc import Iterable
 
 from swell.config import Settings
-from swell.engine.events import Effect, Persist, SendToClient, SendToContainer
+from swell.engine.events import Effect, NodeView, Persist, SendToClient, SendToContainer
 from swell.engine.state.app import App
 from swell.engine.state.call import Call
 from swell.engine.state.container import Container, Lease
 from swell.engine.state.history import Histories
 from swell.engine.state.measures import RetiredMetrics
+from swell.engine.state.node import KnownNode
 from swell.engine.state.pool import Pool
 from swell.engine.state.public_variants import PublicVariants
-from swell.model import AutoscalerSettings, CallKind, Node
-from swell.policy.pace import Pace
+from swell.model import AppKind, AutoscalerSettings, CallKind
 from swell.policy.placement import NodeRoom
 from swell.records import FunctionGone, FunctionRecord, Record
 from swell.wire.messages import Message
 from swell.wire.web import EdgeUp
 
-__all__ = ["EngineState", "KnownNode"]
+__all__ = ["EngineState"]
 
 RETIRED_METRICS_MAX = 1_000  #: names of functions of which it is known what was counted of their former pools
-
-
-class KnownNode:
-    """A node, what of it is spoken for, and how fast it may be filled."""
-
-    __slots__ = ("busy_cores", "cpu_used", "gpus_used", "memory_used", "node", "pace")
-
-    def __init__(self, node: Node) -> None:
-        self.node = node
-        self.cpu_used = 0.0
-        self.memory_used = 0
-        self.gpus_used: set[str] = set()
-        self.busy_cores = 0.0
-        self.pace: Pace | None = None
-
-    def occupy(self, container: Container) -> None:
-        """Take what a container asks for."""
-        self.cpu_used += container.spec.resources.cpu
-        self.memory_used += container.spec.resources.memory_bytes
-        self.gpus_used.update(container.place.gpus)
-
-    def release(self, container: Container) -> None:
-        """Give back what a container had."""
-        self.cpu_used -= container.spec.resources.cpu
-        self.memory_used -= container.spec.resources.memory_bytes
-        self.gpus_used.difference_update(container.place.gpus)
 
 
 class EngineState:
@@ -110,7 +84,58 @@ class EngineState:
         """Have the pool's inputs placed and its size reconsidered before this event is over."""
         self.dirty[pool.id] = pool
 
-    # ------------------------------------------------------------ edges
+    def take_dirty(self) -> list[Pool]:
+        """Return the pools to reconsider, and forget that they are."""
+        pools = list(self.dirty.values())
+        self.dirty.clear()
+        return pools
+
+    def take_effects(self) -> list[Effect]:
+        """Return the effects decided on, for the shell to carry out."""
+        effects, self.outbox = self.outbox, []
+        return effects
+
+    def drop_effects(self, after: int) -> None:
+        """Decide against the effects after the first `after` ones."""
+        del self.outbox[after:]
+
+    # ------------------------------------------------------------ the server
+
+    def begin_stopping(self) -> None:
+        """Note that the server is to end."""
+        self.is_stopping = True
+
+    def note_store_trouble(self, why: str) -> None:
+        """Note why nothing more can be written down; "" if it can."""
+        self.store_trouble = why
+
+    # ------------------------------------------------------------ edges, routes and leases
+
+    def add_edge(self, client: int, edge: EdgeUp) -> None:
+        """Note what an edge says of itself; it is the latest."""
+        self.edges.pop(client, None)
+        self.edges[client] = edge
+
+    def remove_edge(self, client: int) -> bool:
+        """Forget a client that is gone; True if it was an edge."""
+        return self.edges.pop(client, None) is not None
+
+    def mark_routes_changed(self) -> None:
+        """Have the routes compared with what edges were told, before this event is over."""
+        self.routes_changed = True
+
+    def take_routes_changed(self) -> bool:
+        """Tell whether the routes are to be compared, and forget that they are."""
+        changed, self.routes_changed = self.routes_changed, False
+        return changed
+
+    def add_lease(self, call_id: str, lease: Lease) -> None:
+        """Note that a request has a slot."""
+        self.leases[call_id] = lease
+
+    def remove_lease(self, call_id: str) -> None:
+        """Note that a request has no slot any more."""
+        del self.leases[call_id]
 
     @property
     def edge(self) -> EdgeUp:
@@ -145,7 +170,57 @@ class EngineState:
         digest = hashlib.sha256(f"{app_id}/{key}".encode()).digest()
         return "fu-" + base64.b32encode(digest).decode()[:22]
 
+    # ------------------------------------------------------------ apps
+
+    def add_app(self, app: App) -> None:
+        """Take in an app; a deployed one is found by its name from now on."""
+        self.apps[app.id] = app
+        if app.kind is AppKind.DEPLOYED:
+            self.app_names[app.name] = app.id
+
+    def remove_name(self, app: App) -> None:
+        """Have an app not be found by its name any more."""
+        if self.app_names.get(app.name) == app.id:
+            del self.app_names[app.name]
+
+    def remove_app(self, app: App) -> None:
+        """Forget an app of which nothing is left."""
+        del self.apps[app.id]
+
     # ------------------------------------------------------------ clients and their calls
+
+    def begin_lag(self, client: int) -> None:
+        """Hold what would be sent to a client that does not read."""
+        self.lagging.add(client)
+        self.hold_if_told(client, self.calls_of.get(client, {}).values())
+
+    def end_lag(self, client: int) -> None:
+        """Let the calls of a client go on that reads again."""
+        self.lagging.discard(client)
+        for call in self.calls_of.get(client, {}).values():
+            call.pool.backlog.let_go(call)
+            self.mark_dirty(call.pool)
+
+    def remove_client(self, client: int) -> list[Call]:
+        """Forget a client that is gone; return the calls that concerned it."""
+        self.lagging.discard(client)
+        return list(self.calls_of.pop(client, {}).values())
+
+    def begin_lookup(self, call_id: str) -> bool:
+        """Note that the store is asked for a call; False if it was asked before, and has not answered."""
+        if call_id in self.asked:
+            return False
+        self.asked[call_id] = False
+        return True
+
+    def note_ended(self, call_id: str) -> None:
+        """Note that a spawned call has ended: what the store is reading of it is outdated."""
+        if call_id in self.asked:
+            self.asked[call_id] = True
+
+    def end_lookup(self, call_id: str) -> bool:
+        """Note that the store has answered; True if the call has ended meanwhile, so that the answer is outdated."""
+        return self.asked.pop(call_id, False)
 
     def enroll(self, call: Call) -> None:
         """Take a call that goes on into memory."""
@@ -191,7 +266,8 @@ class EngineState:
 
     def add_pool(self, pool: Pool) -> None:
         """Take in a new pool."""
-        pool.app.pools[pool.id] = self.pools[pool.id] = pool
+        self.pools[pool.id] = pool
+        pool.app.add_pool(pool)
         if pool.is_public:
             self.public_variants.setdefault(pool.base_id, PublicVariants()).add(pool)
         self.mark_dirty(pool)
@@ -215,12 +291,13 @@ class EngineState:
 
     def add_dormant(self, app: App, record: FunctionRecord) -> None:
         """Keep the record of a variant that is put away."""
-        app.dormant[record.function_id] = record
+        app.add_dormant(record)
         self.dormant[record.function_id] = app
 
     def remove_dormant(self, app: App, function_id: str) -> None:
         """Drop the record of a variant that comes back, or is forgotten."""
-        del app.dormant[function_id], self.dormant[function_id]
+        app.remove_dormant(function_id)
+        del self.dormant[function_id]
 
     def no_longer_public(self, pool: Pool) -> None:
         """Remove a variant from the public ones of its function."""
@@ -248,7 +325,39 @@ class EngineState:
         if len(self.retired_metrics) > RETIRED_METRICS_MAX:
             del self.retired_metrics[next(iter(self.retired_metrics))]
 
-    # ------------------------------------------------------------ nodes
+    def mark_blocked(self, pool: Pool) -> None:
+        """Note that the pool's plan waits for room or for a node's pace."""
+        self.blocked[pool.id] = pool
+
+    def unblock(self, pool: Pool) -> None:
+        """Note that the pool's plan does not wait any more."""
+        self.blocked.pop(pool.id, None)
+
+    # ------------------------------------------------------------ nodes and containers
+
+    def observe_nodes(self, views: Iterable[NodeView]) -> None:
+        """Replace what is known of the nodes."""
+        seen = {view.node.name: view for view in views}
+        for name in [name for name in self.nodes if name not in seen]:
+            del self.nodes[name]
+        for name, view in seen.items():
+            known = self.nodes.get(name)
+            if known is None:
+                known = self.nodes[name] = KnownNode(view.node)
+                self._occupy_again(known)
+            known.observe(view.node, view.busy_cores)
+
+    def add_container(self, container: Container) -> None:
+        """Take in a container that is requested, and its resources from its node."""
+        self.containers[container.id] = container
+        self.nodes[container.place.node].occupy(container)
+
+    def remove_container(self, container: Container) -> None:
+        """Forget a container that is gone, and give its resources back to its node."""
+        del self.containers[container.id]
+        known = self.nodes.get(container.place.node)
+        if known is not None:
+            known.release(container)
 
     def rooms(self) -> list[NodeRoom]:
         """Return the nodes with what is spoken for, for placement."""
@@ -264,18 +373,8 @@ class EngineState:
             for known in self.nodes.values()
         ]
 
-    def occupy(self, container: Container) -> None:
-        """Take a new container's resources from its node."""
-        self.nodes[container.place.node].occupy(container)
-
-    def occupy_again(self, known: KnownNode) -> None:
+    def _occupy_again(self, known: KnownNode) -> None:
         """Count what is left on a node that had vanished and is back before its containers are gone."""
         for container in self.containers.values():
             if container.place.node == known.node.name:
                 known.occupy(container)
-
-    def release(self, container: Container) -> None:
-        """Give a gone container's resources back to its node."""
-        known = self.nodes.get(container.place.node)
-        if known is not None:
-            known.release(container)

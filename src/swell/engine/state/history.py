@@ -74,6 +74,10 @@ class CallHistory:
         if len(events) > EVENTS_MAX:
             del events[EVENTS_MAX // 2 : EVENTS_MAX * 3 // 4]
 
+    def end(self, at: float, num_inputs: int) -> None:
+        """Note that the call has ended, and how many inputs it had."""
+        self.ended_at, self.num_inputs = at, num_inputs
+
 
 class Decision(NamedTuple):
     """What the autoscaler wanted from some moment on, and why."""

@@ -14,16 +14,32 @@ __all__ = ["Part", "Segment", "Span"]
 
 
 class Segment:
-    """The payload of inputs first..first+len(ends)-1 of one call, as the client sent it. Only `left` ever changes."""
+    """The payload of inputs first..first+len(ends)-1 of one call, as the client sent it. Only `left` ever changes.
+
+    `left` counts the inputs without a result: after the last one nobody needs the payload any more.
+    """
 
     __slots__ = ("blobs", "ends", "first", "left", "payload")
 
-    def __init__(self, first: int, ends: list[int], payload: bytes, blobs: frozenset[int] = frozenset()) -> None:
+    def __init__(
+        self,
+        first: int,
+        ends: list[int],
+        payload: bytes,
+        blobs: frozenset[int] = frozenset(),
+        *,
+        left: int | None = None,
+    ) -> None:
         self.first = first
         self.ends = ends  #: ends[i] is the offset just after input first + i
         self.payload = payload
         self.blobs = blobs  #: inputs whose bytes are a reference to a blob
-        self.left = len(ends)  #: inputs without a result; with the last, nobody needs the payload any more
+        self.left = len(ends) if left is None else left
+
+    def end(self, count: int) -> int:
+        """Count inputs that have a result now; return how many have none."""
+        self.left -= count
+        return self.left
 
     def cut(self, first: int, count: int) -> tuple[list[int], int, bytes | memoryview]:
         """Return (ends, base, payload) of `count` inputs from `first` on; ends count from `base` = 0 of the segment."""
@@ -52,6 +68,10 @@ class Span:
 
     def __len__(self) -> int:
         return self.last - self.first
+
+    def requeue(self, at: float) -> None:
+        """Note when it was queued again."""
+        self.queued_at = at
 
     def take(self, count: int) -> Part:
         """Remove the first `count` inputs and return them."""

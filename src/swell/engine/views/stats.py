@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from itertools import islice
 
 from swell.engine.state.call import Call
-from swell.engine.state.engine_state import EngineState, KnownNode
+from swell.engine.state.engine_state import EngineState
 from swell.engine.state.history import CallHistory
+from swell.engine.state.node import KnownNode
 from swell.engine.state.pool import Pool
 from swell.engine.views.routes import urls_by_function
 from swell.engine.views.snapshot import function_row
