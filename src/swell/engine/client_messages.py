@@ -96,5 +96,5 @@ def _containers_and_edges(rules: Rules) -> list[Route]:
         route(StopContainer, timed(rules.container_requests.stop_by_hand)),
         route(EdgeUp, plain(web.edge_up)),
         route(WatchRoutes, lambda client, _message, _payload, _now: web.watch(client)),
-        route(Release, timed(rules.leases.release)),
+        route(Release, timed(rules.container_requests.release)),
     ]

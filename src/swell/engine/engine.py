@@ -130,7 +130,7 @@ class Engine:
     def _client_gone(self, event: ClientGone, now: float) -> None:
         rules, client = self._rules, event.client
         rules.admission.client_gone(client, now)
-        rules.leases.client_gone(client, now)
+        rules.container_requests.client_gone(client, now)
         rules.web.client_gone(client)
         rules.apps.client_gone(client, now)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from swell.engine.rules.admission import Admission
 from swell.engine.rules.apps import Apps
+from swell.engine.rules.attempts import Attempts
 from swell.engine.rules.calls import Calls
 from swell.engine.rules.completion import Completion
 from swell.engine.rules.container_requests import ContainerRequests
 from swell.engine.rules.deployments import Deployments
 from swell.engine.rules.dispatch import Dispatcher
 from swell.engine.rules.leases import Leases
+from swell.engine.rules.losses import Losses
 from swell.engine.rules.paging import Pager
 from swell.engine.rules.questions import Questions
 from swell.engine.rules.results import ResultPublisher
@@ -28,11 +30,12 @@ class Rules:
 
     def __init__(self, state: EngineState) -> None:
         results = ResultPublisher(state)
-        self.completion = Completion(state, results)
-        self.scaler = Scaler(state, self.completion, results)
-        self.timeouts = Timeouts(state, self.completion, self.scaler)
-        self.dispatcher = Dispatcher(state)
-        self.leases = Leases(state, self.completion, self.scaler)
+        attempts = Attempts(state, results)
+        self.leases = Leases(state, results)
+        self.completion = Completion(state, results, attempts)
+        self.scaler = Scaler(state, Losses(state, results, attempts, self.leases), results)
+        self.timeouts = Timeouts(state, self.completion, attempts, self.scaler)
+        self.dispatcher = Dispatcher(state, self.leases)
         self.web = Web(state)
         self.pager = Pager(state, results)
         self.admission = Admission(state, self.completion, results, self.pager)
@@ -40,6 +43,6 @@ class Rules:
         self.apps = Apps(state, self.admission, self.scaler, self.schedules)
         self.variants = Variants(state, self.apps, self.admission)
         self.deployments = Deployments(state, self.apps, self.variants, self.scaler, self.schedules)
-        self.container_requests = ContainerRequests(state, self.scaler)
+        self.container_requests = ContainerRequests(state, self.leases, self.scaler)
         self.calls = Calls(state, self.admission, self.variants, self.pager)
         self.questions = Questions(state, self.pager)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from swell.engine.events import SendRecorded
 from swell.engine.ids import id_problem
-from swell.engine.rules.completion import Completion, outcome_in
+from swell.engine.rules.completion import Completion
+from swell.engine.rules.deliveries import outcome_in
 from swell.engine.rules.paging import Pager, stopping
 from swell.engine.rules.results import ResultPublisher
 from swell.engine.state.call import Call, Watcher

@@ -1,11 +1,12 @@
-"""What a container asks for itself, and a person for it: other slots, no more inputs, its end.
+"""What a container asks for itself, and people and edges for it: other slots, no more inputs, its end.
 
-This module must not know how a container is drained or interrupted.
+This module must not know how a container is drained or interrupted, or how a lease ends.
 """
 
 from __future__ import annotations
 
 from swell.engine.rules.completion import ProtocolError
+from swell.engine.rules.leases import Leases
 from swell.engine.rules.scale import Scaler
 from swell.engine.state.container import Container
 from swell.engine.state.engine_state import EngineState
@@ -13,6 +14,7 @@ from swell.errors import NotFoundError, to_wire
 from swell.states import ContainerState
 from swell.wire.messages import Done, Failed, Resize, StartFailed
 from swell.wire.queries import StopContainer
+from swell.wire.web import Release
 
 __all__ = ["ContainerRequests"]
 
@@ -20,8 +22,9 @@ __all__ = ["ContainerRequests"]
 class ContainerRequests:
     """Does as a container, or somebody who looks after it, asks."""
 
-    def __init__(self, state: EngineState, scaler: Scaler) -> None:
+    def __init__(self, state: EngineState, leases: Leases, scaler: Scaler) -> None:
         self._state = state
+        self._leases = leases
         self._scaler = scaler
 
     def resize(self, container: Container, message: Resize) -> None:
@@ -56,6 +59,16 @@ class ContainerRequests:
     def note_failed_start(self, container: Container, message: StartFailed, payload: bytes) -> None:
         """Note why a container does not start; its end follows."""
         container.fail_start(message.text, payload)
+
+    def release(self, client: int, message: Release, now: float) -> None:
+        """End the lease of a request that is over; its container may have waited for that to leave."""
+        for container in self._leases.release(client, message, now):
+            self._scaler.drain(container, now)
+
+    def client_gone(self, client: int, now: float) -> None:
+        """End the leases of a client that is gone."""
+        for container in self._leases.client_gone(client, now):
+            self._scaler.drain(container, now)
 
     def stop_by_hand(self, client: int, message: StopContainer, now: float) -> None:
         """Have a container leave because a person wants it to."""

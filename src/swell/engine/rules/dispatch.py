@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 
-from swell.engine.state.container import Container, Delivery, Lease
+from swell.engine.rules.leases import Leases
+from swell.engine.state.container import Container, Delivery
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.history import EventKind
 from swell.engine.state.pool import Pool
@@ -17,7 +18,6 @@ from swell.model import CallKind, DeliveryMode
 from swell.policy.batching import batch_due_at, batch_size_now
 from swell.policy.sizing import span_size
 from swell.wire.messages import Deliver, Reclaim
-from swell.wire.web import Leased
 
 __all__ = ["Dispatcher"]
 
@@ -34,8 +34,9 @@ START_PATIENCE_S = 1.0
 class Dispatcher:
     """Hands the backlog of a pool to its containers."""
 
-    def __init__(self, state: EngineState) -> None:
+    def __init__(self, state: EngineState, leases: Leases) -> None:
         self._state = state
+        self._leases = leases
 
     def release(self, pool: Pool, now: float) -> None:
         """Queue the inputs whose retry is due. Before the pool is scaled: it may have no container."""
@@ -185,7 +186,7 @@ class Dispatcher:
         container.give(delivery, exclusive=parts[0].alone)
         pool.fleet.mark_busy(container)
         if mode is LEASE:
-            self._lease(delivery)
+            self._leases.begin(delivery)
         else:
             state.send_to_container(container, *_as_message(delivery))
         pool.timers.arm(Timer.TIMEOUT, now + container.spec.timeout_s)
@@ -194,14 +195,6 @@ class Dispatcher:
             pool.timers.arm(Timer.WORK, container.work_due)
         if pool.fleet.serving.single_use:
             container.leave()
-
-    def _lease(self, delivery: Delivery) -> None:
-        """Tell edges that their requests may go to the container. Each is a call of one input."""
-        state, container = self._state, delivery.container
-        for position, part in enumerate(delivery.parts):
-            call = part.call
-            state.add_lease(call.id, Lease(delivery, position, call.client))
-            state.send_to_client(call.client, Leased(call.id, container.id))
 
     def check_work(self, pool: Pool, now: float) -> None:
         """Look at what takes longer than estimated: take back what waits behind it, and note how long it takes.

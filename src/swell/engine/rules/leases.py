@@ -1,18 +1,22 @@
-"""Leases: a request over HTTP has its slot from the moment the edge is told a container until the edge says it is over.
+"""Leases: a request over HTTP has its slot from when the edge is told a container until the edge releases it.
 
-It is never run twice: of a request that was begun, nobody knows what it has done. This module must not know HTTP, nor
-how inputs are placed.
+A request is never run twice: of one that was begun, nobody knows what it has done. So a lease ends in one of three
+ways: the edge releases it, the edge is gone and its connections with it, or the container is gone and the request has
+failed. The slot is free then, not when the request has ended: a cancelled request keeps its slot until the edge, which
+stops it, releases it. This module must not know HTTP, how inputs are placed, or how containers leave.
 """
 
 from __future__ import annotations
 
-from swell.engine.rules.completion import Completion
-from swell.engine.rules.scale import Scaler
-from swell.engine.state.container import Container
+from collections.abc import Iterator
+
+from swell.engine.rules.deliveries import close_if_empty, outcome_in
+from swell.engine.rules.results import ResultPublisher
+from swell.engine.state.container import Container, Delivery, Lease
 from swell.engine.state.engine_state import EngineState
 from swell.model import OutputStatus
 from swell.states import ContainerState
-from swell.wire.web import Release
+from swell.wire.web import Leased, Release
 
 __all__ = ["Leases"]
 
@@ -20,30 +24,75 @@ _ENDS = frozenset(int(status) for status in (OutputStatus.SUCCESS, OutputStatus.
 
 
 class Leases:
-    """Ends leases."""
+    """Begins and ends leases."""
 
-    def __init__(self, state: EngineState, completion: Completion, scaler: Scaler) -> None:
+    def __init__(self, state: EngineState, results: ResultPublisher) -> None:
         self._state = state
-        self._completion = completion
-        self._scaler = scaler
+        self._results = results
 
-    def release(self, client: int, message: Release, now: float) -> None:
-        """A request is over. Of a container that is gone, or to a client that has no such lease, it means nothing."""
+    def begin(self, delivery: Delivery) -> None:
+        """Tell edges that their requests may go to the container. Each is a call of one input."""
+        state, container = self._state, delivery.container
+        for position, part in enumerate(delivery.parts):
+            call = part.call
+            state.add_lease(call.id, Lease(delivery, position, call.client))
+            state.send_to_client(call.client, Leased(call.id, container.id))
+
+    def release(self, client: int, message: Release, now: float) -> Iterator[Container]:
+        """End a lease because its request is over; yield its container if that was to leave after it.
+
+        Of a container that is gone, or from a client that has no such lease, the message means nothing.
+        """
         lease = self._state.leases.get(message.call_id)
         if lease is None or lease.client != client:
             return
         status = OutputStatus(message.status) if message.status in _ENDS else OutputStatus.FAILURE
-        self._completion.released(message.call_id, lease, status, message.busy_s, now)
-        self._may_leave(lease.delivery.container, now)
+        self._end_request(lease, status, message.busy_s, now)
+        self._free(message.call_id, lease, now)
+        yield from _leaving(lease)
 
-    def client_gone(self, client: int, now: float) -> None:
-        """An edge is gone, and its connections with it: nothing runs of what it had leased."""
-        for call_id, lease in [(call_id, lease) for call_id, lease in self._state.leases.items()]:
+    def client_gone(self, client: int, now: float) -> Iterator[Container]:
+        """End the leases of an edge that is gone; yield the containers that were to leave after them."""
+        for call_id, lease in list(self._state.leases.items()):
             if lease.client == client:
-                self._completion.freed(call_id, lease, now)
-                self._may_leave(lease.delivery.container, now)
+                self._free(call_id, lease, now)
+                yield from _leaving(lease)
 
-    def _may_leave(self, container: Container, now: float) -> None:
-        """Tell a container to leave that is to do so when its last request is over."""
-        if container.state is ContainerState.LEAVING and not container.is_leased:
-            self._scaler.drain(container, now)
+    def break_off(self, delivery: Delivery, status: OutputStatus, reason: str, now: float) -> None:
+        """Fail the requests whose container is gone: nobody knows what they have done there."""
+        for position in sorted(delivery.open):
+            call, segment, index = delivery.locate(position)
+            self._state.remove_lease(call.id)
+            if position not in delivery.revoked:
+                call.add_running(-1)
+                text = f"its container is gone: {reason}; a request is not run twice"
+                ended = outcome_in(delivery, index, status, text.encode())
+                self._results.end(call, segment, [ended], now)
+        delivery.close(list(delivery.open))
+
+    def _end_request(self, lease: Lease, status: OutputStatus, busy_s: float, now: float) -> None:
+        """End a request that has not ended otherwise. How is told to nobody: the edge knows."""
+        delivery, position, _ = lease
+        if position in delivery.revoked:
+            return
+        call, segment, index = delivery.locate(position)
+        call.add_running(-1)
+        self._results.end_silently(call, segment, outcome_in(delivery, index, status, b""), now)
+        pool = delivery.container.pool
+        if 0 < busy_s <= now - delivery.at:
+            pool.estimates.learn_service(busy_s, 1)
+            pool.measures.run.add(busy_s)
+
+    def _free(self, call_id: str, lease: Lease, now: float) -> None:
+        delivery, position, _ = lease
+        self._state.remove_lease(call_id)
+        delivery.close((position,))
+        close_if_empty(self._state, delivery, now)
+        self._state.mark_dirty(delivery.container.pool)
+
+
+def _leaving(lease: Lease) -> Iterator[Container]:
+    """Yield the container of a lease that has ended, if it is to leave when its last request is over, and is."""
+    container = lease.delivery.container
+    if container.state is ContainerState.LEAVING and not container.is_leased:
+        yield container

@@ -1,6 +1,6 @@
 """Containers to plans: starts and stops what the autoscaler wants, within what the nodes can hold and bear.
 
-This module must not know inputs one by one; what a lost container held is the business of `completion`.
+This module must not know inputs one by one; what a lost container held is the business of `losses`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from swell.engine.events import KillContainer, LookAtNodes, NodesObserved, StartContainer
-from swell.engine.rules.completion import Completion
+from swell.engine.rules.losses import Losses
 from swell.engine.rules.results import ResultPublisher
 from swell.engine.state.container import Container
 from swell.engine.state.engine_state import EngineState
@@ -28,9 +28,9 @@ __all__ = ["Scaler"]
 class Scaler:
     """Keeps the number of containers of each pool at its plan."""
 
-    def __init__(self, state: EngineState, completion: Completion, results: ResultPublisher) -> None:
+    def __init__(self, state: EngineState, losses: Losses, results: ResultPublisher) -> None:
         self._state = state
-        self._completion = completion
+        self._losses = losses
         self._results = results
         self._look_due = 0.0
         self._look_wanted = False
@@ -311,7 +311,7 @@ class Scaler:
         """A container's process is over (or was never made): return what it took, count it if it failed to start."""
         state, pool = self._state, container.pool
         container.end()
-        self._completion.lost(container, reason, now, excess)
+        self._losses.lost(container, reason, now, excess)
         pool.fleet.remove(container)
         state.remove_container(container)
         self._remember(container, reason if excess is not None else container.crash_expected or reason, now)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from math import inf
 
+from swell.engine.rules.attempts import Attempts
 from swell.engine.rules.completion import Completion
 from swell.engine.rules.scale import Scaler
 from swell.engine.state.container import Container, Delivery
@@ -25,9 +26,10 @@ SERIAL, LEASE = DeliveryMode.SERIAL, DeliveryMode.LEASE
 class Timeouts:
     """Ends attempts whose time is over, and evicts containers that hold on to revoked inputs."""
 
-    def __init__(self, state: EngineState, completion: Completion, scaler: Scaler) -> None:
+    def __init__(self, state: EngineState, completion: Completion, attempts: Attempts, scaler: Scaler) -> None:
         self._state = state
         self._completion = completion
+        self._attempts = attempts
         self._scaler = scaler
 
     # ------------------------------------------------------------ inputs that run for too long
@@ -58,7 +60,7 @@ class Timeouts:
         text = f"ran longer than timeout = {container.spec.timeout_s:g} s"
         self._completion.revoke(delivery, running, now=now)
         for position in running:
-            self._completion.fail_attempt(delivery, position, OutputStatus.TIMEOUT, text, now)
+            self._attempts.fail(delivery, position, OutputStatus.TIMEOUT, text, now)
         if delivery.mode is not LEASE and not container.is_async(delivery.parts[0].call.method):
             # Synchronous code cannot be unwound safely; what shares the container is run again elsewhere.
             self._scaler.kill(container, text)
