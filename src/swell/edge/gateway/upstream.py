@@ -134,7 +134,7 @@ class Upstream(PeerConnection):
         """The request is over. The connection is kept for another if nothing was odd about this one, else closed."""
         self._sink = None
         if self._is_reusable:
-            self.pause(is_paused=False)  # the client may have been slow with the last of the response
+            self._read(is_wanted=True)  # the client may have been slow with the last of the response
             self._pool.keep(self)
         else:
             self.abort()

@@ -131,9 +131,12 @@ class UpstreamRequest(ResponseSink, ABC):
         self._ask()
 
     def _ask(self) -> None:
+        route = self._match.route
+        self._lease = self._context.leases.ask(route.function_id, route.method, self._parameters, self)
+
+    def _ask_again(self) -> None:
         if self._is_wanted:
-            route = self._match.route
-            self._lease = self._context.leases.ask(route.function_id, route.method, self._parameters, self)
+            self._ask()
 
     def _follow_label(self) -> bool:
         """Go where the label leads now; False if that is where it went. Called while no container has anything of it.
@@ -203,7 +206,7 @@ class UpstreamRequest(ResponseSink, ABC):
         if not self._is_wanted:
             return
         if self._tries < _TRIES_MAX:
-            self._context.loop.call_later(_PAUSE_S * self._tries, self._ask)
+            self._context.loop.call_later(_PAUSE_S * self._tries, self._ask_again)
         else:
             self._fail(HTTPError(503, f"{self._tries} containers did not accept the request"))
 
