@@ -63,11 +63,11 @@ def test_a_server_that_dies_takes_its_container_with_it_and_another_one_comes(we
     before = answering(web_dir)
     server = next(path for path in web_dir.iterdir() if ask(path, "/pid").isdigit())
     process = psutil.Process(int(ask(server, "/pid")))
-    keeper = process.parent()
-    assert keeper is not None
+    supervisor = process.parent()
+    assert supervisor is not None
     process.kill()
-    psutil.wait_procs([process, keeper], PATIENCE_S)
-    assert not keeper.is_running()
+    psutil.wait_procs([process, supervisor], PATIENCE_S)
+    assert not supervisor.is_running()
 
     def is_replaced() -> bool:
         now = answering(web_dir)

@@ -336,7 +336,7 @@ def test_a_port_is_free_again_when_its_container_is_gone(start: Start) -> None:
 #: Runs a program whose system calls are watched already, so that the kernel refuses another watcher.
 WATCHED = """
 import os, select, socket, sys
-from swell.runner.web import seccomp
+from swell.runner.web.isolation import seccomp
 near, far = socket.socketpair()
 watched = os.getpid()
 if os.fork() == 0:
@@ -345,10 +345,10 @@ if os.fork() == 0:
     poll = select.poll()
     poll.register(listener, select.POLLIN)
     while poll.poll()[0][1] & select.POLLIN:
-        held = seccomp.receive(listener)
-        if held is not None: seccomp.let_go(listener, held)
+        notification = seccomp.receive(listener)
+        if notification is not None: seccomp.continue_call(listener, notification)
     os._exit(0)
-listener = seccomp.hold()
+listener = seccomp.install_filter()
 socket.send_fds(near, [b"x"], [listener])
 near.close(), far.close(), os.close(listener)
 os.execv(sys.argv[1], sys.argv[1:])
@@ -707,7 +707,7 @@ def children() -> Iterator[list[psutil.Process]]:
 
 @pytest.mark.parametrize("end", ["server", "group", "itself"])
 def test_nothing_of_a_container_outlives_it(start: Start, children: list[psutil.Process], end: str) -> None:
-    # Without a template there is nobody who would find what has left the group, when the keeper is killed with it.
+    # Without a template there is nobody who would find what has left the group, when the supervisor is killed with it.
     leave = "" if end == "group" else "setsid "
     code = (
         ANSWERING

@@ -44,7 +44,7 @@ MAKES_FILES: dict[str, str] = {
     "cli/serve.py": "tempfile makes a directory that nobody else may enter",
     "cli/server.py": "connects to the supervisor's socket and sends it one word",
     "private_files.py": "the place for it",
-    "runner/web/ports.py": "an abstract socket, which has no file",
+    "runner/web/isolation/ports.py": "an abstract socket, which has no file",
     "server/main.py": "writes to a descriptor that it was given",
     "server/paths.py": "a link between two private directories",
     "store/sqlite/database.py": "must not open a database that is there; makes a new one with 0600",

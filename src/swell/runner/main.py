@@ -33,7 +33,7 @@ from swell.wire.template import RUN_DIR
 
 if TYPE_CHECKING:
     from swell.runner.web.front import Front
-    from swell.runner.web.ports import Ports
+    from swell.runner.web.isolation.ports import Ports
 
 __all__ = ["run_container"]
 
@@ -91,7 +91,7 @@ class Container:
         self._channel.allow(load.frame_max)
         control = ControlListener(self._channel, self._in_flight, load.exit_grace_s)
         try:
-            ports = self._keep_ports(load)  # first: it may fork, and this process has one thread so far
+            ports = self._isolate_ports(load)  # first: it may fork, and this process has one thread so far
             control.start()
             slots = ConcurrencyLimit(self._channel, self._in_flight, load.spec.concurrency)
             enter_container(control.stop_fetching, load.function_ids, load.function_id, slots)
@@ -124,13 +124,13 @@ class Container:
                     die()
                 return message
 
-    def _keep_ports(self, load: Load) -> Ports | None:
+    def _isolate_ports(self, load: Load) -> Ports | None:
         ports = {web.port for web in load.spec.web_methods.values() if web.kind == "server"}
         if not ports:
             return None
-        from swell.runner.web.port_supervisor import keep_ports
+        from swell.runner.web.isolation.supervisor import isolate_ports
 
-        return keep_ports(ports, self._channel)
+        return isolate_ports(ports, self._channel)
 
     def _load(self, load: Load) -> Program:
         spec = load.spec

@@ -19,17 +19,21 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from swell.logs import PeerLog
-from swell.runner.web.intake import AsgiApp, Intake
 from swell.runner.web.lifespan import Lifespan
-from swell.runner.web.site import Crowd, Site
+from swell.runner.web.middleware import AsgiApp, RequestMiddleware
+from swell.runner.web.site import Site, WaitableSet
 
 __all__ = ["AppSite"]
 
 _MESSAGE_MAX: Final = 2 << 20  #: bytes of one message of a WebSocket
 _KEEP_ALIVE_S: Final = 75  #: how long an idle connection is kept; longer than the edge keeps it
 _NOTICE_S: Final = 1.0  #: how long a handler may take to end by itself once its client has left
-#: Lines of uvicorn's that the intake or a connection writes in its own words.
-_TOLD_ALREADY: Final = ("Exception in ASGI application", "Invalid HTTP request received", "Unsupported upgrade request")
+#: Beginnings of uvicorn's lines for what the middleware or a connection logs in its own words.
+_LOGGED_OTHERWISE: Final = (
+    "Exception in ASGI application",
+    "Invalid HTTP request received",
+    "Unsupported upgrade request",
+)
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -53,13 +57,13 @@ class AppSite(Site):
         super().__init__(path)
         self._max_inputs = max_inputs
         self._lifespan = Lifespan(app)
-        self._traffic = _Traffic()
+        self._traffic = _ServerState()
         logger = logging.getLogger("uvicorn.error")
         logger.setLevel(logging.WARNING)
         logger.addFilter(_is_news)
         self._peers = PeerLog(logger)
         self._config = uvicorn.Config(
-            cast("Any", Intake(app, interrupt, self._peers)),
+            cast("Any", RequestMiddleware(app, interrupt, self._peers)),
             http="httptools",
             ws=cast("Any", partial(_websocket, self._peers)),
             ws_max_size=_MESSAGE_MAX,
@@ -70,7 +74,7 @@ class AppSite(Site):
             log_config=None,
             access_log=False,
             workers=1,
-            proxy_headers=False,  # the intake reads them
+            proxy_headers=False,  # the middleware reads them
             server_header=False,
             timeout_keep_alive=_KEEP_ALIVE_S,
         )
@@ -115,13 +119,13 @@ class AppSite(Site):
             await traffic.connections.wait()
             await traffic.tasks.wait()
 
-    def hurry(self) -> None:
+    def end_gracefully(self) -> None:
         """Close WebSockets, as by a service that restarts."""
         for connection in list(self._traffic.connections):
             if not isinstance(connection, HttpToolsProtocol):
                 connection.shutdown()
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         """Break every connection, then cancel the handlers: nobody hears what they come to."""
         for connection in list(self._traffic.connections):
             connection.transport.abort()
@@ -180,12 +184,12 @@ class _Connection(HttpToolsProtocol):
         return True
 
 
-class _Traffic:
+class _ServerState:
     """What uvicorn's protocols keep together, in place of its own `ServerState`."""
 
     def __init__(self) -> None:
-        self.connections: Crowd[Connection] = Crowd()
-        self.tasks: Crowd[asyncio.Task[None]] = Crowd()
+        self.connections: WaitableSet[Connection] = WaitableSet()
+        self.tasks: WaitableSet[asyncio.Task[None]] = WaitableSet()
         self.total_requests = 0
         self._second = 0
         self._date: list[tuple[bytes, bytes]] = []
@@ -208,5 +212,5 @@ def _websocket(peers: PeerLog, **context: Any) -> WebSocket:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Return whether a line of uvicorn's log says something that the intake has not printed."""
-    return not str(record.msg).startswith(_TOLD_ALREADY)
+    """Return whether a line of uvicorn's log says something that is not logged otherwise."""
+    return not str(record.msg).startswith(_LOGGED_OTHERWISE)

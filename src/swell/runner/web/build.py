@@ -14,14 +14,14 @@ from swell.errors import InvalidError
 from swell.model import WebSpec
 from swell.runner.entry import EntryPoint
 from swell.runner.result_codec import check_plain
-from swell.runner.web.ports import Ports
+from swell.runner.web.isolation.ports import Ports
 from swell.runner.web.site import Site
 from swell.wire.context import stop_fetching
 
-__all__ = ["Ground", "build_site", "load"]
+__all__ = ["SiteContext", "build_site", "load"]
 
 
-class Ground(NamedTuple):
+class SiteContext(NamedTuple):
     """What a site is built on."""
 
     path: str  #: of its socket
@@ -37,7 +37,7 @@ def load(webs: Iterable[WebSpec]) -> None:
         import_module("swell.runner.web.app_site")
 
 
-def build_site(entry: EntryPoint, web: WebSpec, ground: Ground) -> Site:
+def build_site(entry: EntryPoint, web: WebSpec, context: SiteContext) -> Site:
     """Return the site of one web function.
 
     Raises:
@@ -47,30 +47,30 @@ def build_site(entry: EntryPoint, web: WebSpec, ground: Ground) -> Site:
     if web.kind == "server":
         from swell.runner.web.relay import RelaySite
 
-        assert ground.ports is not None
+        assert context.ports is not None
         server = entry.call()
-        addresses = ground.ports.addresses(web.port)
-        return RelaySite(ground.path, web.port, addresses, web.startup_timeout_s, stop_fetching, keep=server)
+        addresses = context.ports.addresses(web.port)
+        return RelaySite(context.path, web.port, addresses, web.startup_timeout_s, stop_fetching, keep=server)
     from swell.runner.web.app_site import AppSite  # brings uvicorn
 
-    return AppSite(ground.path, _app(entry, web, ground), ground.max_inputs, ground.interrupt)
+    return AppSite(context.path, _app(entry, web, context), context.max_inputs, context.interrupt)
 
 
-def _app(entry: EntryPoint, web: WebSpec, ground: Ground) -> Any:
+def _app(entry: EntryPoint, web: WebSpec, context: SiteContext) -> Any:
     """Return the ASGI app of a web function."""
     if web.kind == "endpoint":
         from swell.runner.web.endpoint import endpoint_app
 
-        return endpoint_app(entry, web, ground.title)
+        return endpoint_app(entry, web, context.title)
     app: object = entry.call()
-    check_plain(app, ground.title)
+    check_plain(app, context.title)
     if not callable(app):
         wanted = "an ASGI app" if web.kind == "asgi" else "a WSGI app"
         raise InvalidError(
-            f"{ground.title} is under @swell.{web.kind}_app and must return {wanted}, not a {type(app).__qualname__}"
+            f"{context.title} is under @swell.{web.kind}_app and must return {wanted}, not a {type(app).__qualname__}"
         )
     if web.kind == "asgi":
         return app
     from swell.runner.web.wsgi import WsgiApp, WsgiBridge
 
-    return WsgiBridge(cast("WsgiApp", app), ground.max_inputs)
+    return WsgiBridge(cast("WsgiApp", app), context.max_inputs)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from swell.errors import InvalidError
 from swell.model import WebSpec
 from swell.runner.entry import EntryPoint
-from swell.runner.web.intake import AsgiApp
+from swell.runner.web.middleware import AsgiApp
 
 __all__ = ["endpoint_app"]
 

@@ -12,8 +12,8 @@ from typing import Any, Final
 from swell.model import FunctionSpec
 from swell.runner.entry import EntryPoint
 from swell.runner.hooks import HookCaller
-from swell.runner.web.build import Ground, build_site
-from swell.runner.web.ports import Ports
+from swell.runner.web.build import SiteContext, build_site
+from swell.runner.web.isolation.ports import Ports
 from swell.runner.web.site import Site
 from swell.wire.web_names import socket_path
 
@@ -59,14 +59,14 @@ class Front:
             BaseException: whatever the user's code raises.
         """
         for method, web in spec.web_methods.items():
-            ground = Ground(
+            context = SiteContext(
                 path=socket_path(web_dir, container_id, method),
                 title=f"{spec.name.removesuffix('.*')}.{method}" if method else spec.name,
                 max_inputs=spec.concurrency.max_inputs,
                 ports=ports,
                 interrupt=self._leave,
             )
-            self._sites.append(build_site(entries[method], web, ground))
+            self._sites.append(build_site(entries[method], web, context))
         for site in self._sites:
             self._hooks.call(site.start)
         for site in self._sites:
@@ -102,13 +102,13 @@ class Front:
 
     async def _end_by_force(self) -> None:
         for site in self._sites:
-            site.hurry()
+            site.end_gracefully()
         if not await self._are_done():
-            await self._cut()
+            await self._abort()
 
-    async def _cut(self) -> None:
+    async def _abort(self) -> None:
         for site in self._sites:
-            site.cut()
+            site.abort()
         await self._are_done()  # if not, a handler does not mind being cancelled
 
     async def _are_done(self) -> bool:
@@ -127,7 +127,7 @@ class Front:
 
     async def _abandon(self) -> None:
         await asyncio.gather(*(site.close() for site in self._sites))
-        await self._cut()
+        await self._abort()
 
     @property
     def stops(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:

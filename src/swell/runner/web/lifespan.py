@@ -10,7 +10,7 @@ from collections.abc import MutableMapping
 from typing import Any, Final
 
 from swell.errors import ExecutionError
-from swell.runner.web.intake import AsgiApp
+from swell.runner.web.middleware import AsgiApp
 
 __all__ = ["Lifespan"]
 

@@ -14,8 +14,8 @@ import socket
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, cast
 
-from swell.runner.web import seccomp
-from swell.runner.web.site import Crowd, Site
+from swell.runner.web.isolation import seccomp
+from swell.runner.web.site import Site, WaitableSet
 
 __all__ = ["RelaySite"]
 
@@ -54,7 +54,7 @@ class RelaySite(Site):
         self._give_up = give_up
         self._has_given_up = False
         self._kept = keep
-        self._relays: Crowd[_Relay] = Crowd()
+        self._relays: WaitableSet[_Relay] = WaitableSet()
 
     async def start(self) -> None:
         """Wait until the server accepts connections.
@@ -103,13 +103,13 @@ class RelaySite(Site):
         """Wait until every connection has ended."""
         await self._relays.wait()
 
-    def hurry(self) -> None:
+    def end_gracefully(self) -> None:
         """There is nothing that every server's clients would understand."""
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         """Break every connection."""
         for relay in list(self._relays):
-            relay.cut()
+            relay.abort()
 
     async def stop(self) -> None:
         """The server is the user's: an exit hook may stop it, or else it ends with the container."""
@@ -123,7 +123,7 @@ async def _connect(address: Address) -> socket.socket | None:
     except OSError:  # a machine without IPv6
         return None
     try:
-        code = seccomp.connect(connection, address)
+        code = seccomp.connect_unfiltered(connection, address)
         if code == errno.EINPROGRESS:
             await _writable(connection)
             code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -198,7 +198,7 @@ class _Relay:
     def __init__(
         self,
         reach: Callable[[], Coroutine[Any, Any, socket.socket | None]],
-        relays: Crowd[_Relay],
+        relays: WaitableSet[_Relay],
         on_refused: Callable[[], None],
     ) -> None:
         self.near = _NearEnd(self)
@@ -244,7 +244,7 @@ class _Relay:
                 self._joining.cancel()
             self._relays.discard(self)
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         """Break both connections."""
         for end in (self.near, self._far):
             if end.transport is not None:

@@ -14,7 +14,7 @@ from typing import Final, Generic, TypeVar, cast
 
 from swell.private_files import bind_socket
 
-__all__ = ["Crowd", "Site"]
+__all__ = ["Site", "WaitableSet"]
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ _BACKLOG: Final = 2048
 _ROUNDS: Final = 2  #: of the loop, in which it reads what has been sent to it
 
 
-class Crowd(set[T], Generic[T]):
+class WaitableSet(set[T], Generic[T]):
     """A set that can be waited for to become empty."""
 
     def __init__(self) -> None:
@@ -108,11 +108,11 @@ class Site(ABC):
         """Wait until no connection is left, and nothing works for any."""
 
     @abstractmethod
-    def hurry(self) -> None:
+    def end_gracefully(self) -> None:
         """End what does not end by itself, in a way that its peer understands."""
 
     @abstractmethod
-    def cut(self) -> None:
+    def abort(self) -> None:
         """End every connection at once, without an answer."""
 
     @abstractmethod

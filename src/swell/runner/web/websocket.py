@@ -56,8 +56,10 @@ class WebSocket(WebSocketsSansIOProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over a connection."""
-        self._lasting = _Lasting(cast("asyncio.Transport", transport), self._parse)  # uvloop's own is no subclass
-        super().connection_made(cast("asyncio.Transport", self._lasting))
+        self._held_transport = _HeldTransport(
+            cast("asyncio.Transport", transport), self._parse
+        )  # uvloop's own is no subclass
+        super().connection_made(cast("asyncio.Transport", self._held_transport))
 
     def data_received(self, data: bytes) -> None:
         """Take in bytes of the client."""
@@ -144,19 +146,19 @@ class WebSocket(WebSocketsSansIOProtocol):
     async def run_asgi(self) -> None:
         """Run the handler."""
         self._running = asyncio.current_task()
-        self._lasting.hold()
+        self._held_transport.hold()
         try:
             await super().run_asgi()
         finally:
             self._running = None
             if self._cancelling is not None:
                 self._cancelling.cancel()
-            self._lasting.let_go()
+            self._held_transport.release()
 
     def handle_close(self, event: Frame) -> None:
         """The client says that it leaves, or agrees to the handler's own wish."""
         if self.close_sent:
-            self._lasting.let_go()  # what the handler still does is its own business
+            self._held_transport.release()  # what the handler still does is its own business
         else:
             self._notice()
         super().handle_close(event)
@@ -179,7 +181,7 @@ class WebSocket(WebSocketsSansIOProtocol):
             self._cancelling = self.loop.call_later(self._notice_s, self._running.cancel, "its client has left")
 
 
-class _Lasting:
+class _HeldTransport:
     """A transport that closes only when it is let go, and reads again only when what was read is parsed.
 
     Args:
@@ -215,7 +217,7 @@ class _Lasting:
         """Do not close for now."""
         self._is_held = True
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Close from now on, and now if that was to be."""
         self._is_held = False
         if self._is_to_close:

@@ -15,7 +15,7 @@ from concurrent.futures import CancelledError, Future
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
-from swell.runner.web.intake import Receive, Scope, Send
+from swell.runner.web.middleware import Receive, Scope, Send
 from swell.runner.web.pool import DaemonPool
 
 __all__ = ["WsgiApp", "WsgiBridge"]
@@ -49,25 +49,25 @@ class WsgiBridge:
             return
         if scope["type"] != "http":
             raise RuntimeError(f"WSGI apps know no {scope['type']}")
-        line = _Line(receive, send)
+        bridge = _ThreadBridge(receive, send)
         loop = asyncio.get_running_loop()
-        pump = loop.create_task(line.pump())
-        context, answer, environ = contextvars.copy_context(), _Answer(line), _environ(scope, line)
+        pump = loop.create_task(bridge.pump())
+        context, answer, environ = contextvars.copy_context(), _Response(bridge), _environ(scope, bridge)
         running = loop.run_in_executor(self._threads, lambda: context.run(answer.run, self._app, environ))
         try:
             await asyncio.shield(running)
         except ClientGoneError:
             return  # nobody is there to be answered
         except asyncio.CancelledError:
-            line.cut()
+            bridge.abort()
             await asyncio.wait([running])  # its slot is not free before its thread is
             raise
         finally:
             pump.cancel()
-            line.cut()
+            bridge.abort()
 
 
-class _Line:
+class _ThreadBridge:
     """Between the thread of a request and the loop: `read` and `send` make the thread wait for the loop."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
@@ -75,7 +75,7 @@ class _Line:
         self._send = send
         self._loop = asyncio.get_running_loop()
         self._body: asyncio.Queue[bytes] = asyncio.Queue(1)  # one piece: the next is read when this one is taken
-        self._is_cut = False
+        self._is_aborted = False
         self._waiting: Future[Any] | None = None
 
     async def pump(self) -> None:
@@ -89,11 +89,11 @@ class _Line:
             is_complete = not message.get("more_body", False)
             if is_complete:
                 await self._body.put(b"")
-        self.cut()
+        self.abort()
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         """Make the thread's present wait, and every later one, raise ClientGoneError."""
-        self._is_cut = True
+        self._is_aborted = True
         if self._waiting is not None:
             self._waiting.cancel()
 
@@ -110,11 +110,11 @@ class _Line:
             await self._send(message)
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
-        if self._is_cut:
+        if self._is_aborted:
             work.close()
             raise ClientGoneError("the client has closed the connection")
         self._waiting = future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        if self._is_cut:  # between the look and the assignment
+        if self._is_aborted:  # between the look and the assignment
             future.cancel()
         try:
             return future.result()
@@ -127,9 +127,9 @@ class _Line:
 class _Body(io.RawIOBase):
     """The body of a request as a file."""
 
-    def __init__(self, line: _Line) -> None:
+    def __init__(self, bridge: _ThreadBridge) -> None:
         super().__init__()
-        self._line = line
+        self._bridge = bridge
         self._rest = memoryview(b"")
         self._is_over = False
 
@@ -138,7 +138,7 @@ class _Body(io.RawIOBase):
 
     def readinto(self, buffer: Any, /) -> int:
         if not self._rest and not self._is_over:
-            self._rest = memoryview(self._line.read())
+            self._rest = memoryview(self._bridge.read())
             self._is_over = not self._rest
         size = min(len(buffer), len(self._rest))
         buffer[:size] = self._rest[:size]
@@ -146,11 +146,11 @@ class _Body(io.RawIOBase):
         return size
 
 
-class _Answer:
+class _Response:
     """What a WSGI app answers, from `start_response` to the end of its iterable. All of it is on the thread."""
 
-    def __init__(self, line: _Line) -> None:
-        self._line = line
+    def __init__(self, bridge: _ThreadBridge) -> None:
+        self._bridge = bridge
         self._head: Message | None = None  # kept back until something follows it, as WSGI wants
         self._is_begun = False
         self._is_over = False
@@ -209,10 +209,10 @@ class _Answer:
             messages.insert(0, self._head)
             self._is_begun = True
         self._is_over = not more
-        self._line.send(messages)
+        self._bridge.send(messages)
 
 
-def _environ(scope: Scope, line: _Line) -> dict[str, Any]:
+def _environ(scope: Scope, bridge: _ThreadBridge) -> dict[str, Any]:
     root = str(scope.get("root_path", ""))
     host, port = scope["server"]
     client, client_port = scope["client"]
@@ -228,7 +228,7 @@ def _environ(scope: Scope, line: _Line) -> dict[str, Any]:
         "REMOTE_PORT": str(client_port),
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": scope["scheme"],
-        "wsgi.input": io.BufferedReader(_Body(line), _READ_SIZE),
+        "wsgi.input": io.BufferedReader(_Body(bridge), _READ_SIZE),
         "wsgi.input_terminated": True,  # it ends where the body does, also when no Content-Length says where
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": True,

@@ -41,11 +41,11 @@ def test_as_many_run_at_once_as_there_may_be_threads_and_the_rest_waits() -> Non
 def test_what_is_cancelled_before_it_begins_does_not_run() -> None:
     pool, begun, go = DaemonPool(1, "test"), threading.Event(), threading.Event()
 
-    def hold() -> None:
+    def install_filter() -> None:
         begun.set()
         go.wait(PATIENCE_S)
 
-    first: Future[None] = pool.submit(hold)
+    first: Future[None] = pool.submit(install_filter)
     begun.wait(PATIENCE_S)
     ran = threading.Event()
     second = pool.submit(ran.set)

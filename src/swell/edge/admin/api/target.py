@@ -6,8 +6,6 @@ how a call is made.
 
 from __future__ import annotations
 
-from base64 import b64decode
-from binascii import Error as Base64Error
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -16,9 +14,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from swell.edge.admin.api.operation import ApiContext
+from swell.edge.parameters import parameters_of_json
 from swell.errors import ConflictError, InvalidError, NotFoundError
-from swell.model import FunctionSpec, MethodSpec, ParameterSpec
-from swell.sdk.declare.parameters import check_parameters, encode_parameters
+from swell.model import FunctionSpec, MethodSpec
 from swell.wire.apps import FindFunction, FunctionFound
 from swell.wire.messages import BindFunction, Bound
 from swell.wire.variant import changes_between
@@ -77,24 +75,10 @@ async def _bound(context: ApiContext, found: FunctionFound, owner: str, paramete
     """Return the id of the pool of an instance; without parameters, that of the class."""
     spec = found.spec
     declared = () if spec.cls is None else spec.cls.parameters
-    encoded = encode_parameters(owner, check_parameters(owner, declared, (), _typed(owner, declared, parameters)))
+    encoded = parameters_of_json(owner, declared, parameters)
     if encoded == spec.parameters:
         return found.function_id
     instance = replace(spec, parameters=encoded, autoscaler=replace(spec.autoscaler, min_containers=None))
     changes = changes_between(spec, instance)
     bound = await context.ask(Bound, partial(BindFunction, function_id=found.function_id, changes=changes))
     return bound.function_id
-
-
-def _typed(owner: str, declared: tuple[ParameterSpec, ...], given: Mapping[str, Any]) -> dict[str, Any]:
-    values = dict(given)
-    for spec in declared:
-        value = values.get(spec.name)
-        if spec.kind == "bytes" and isinstance(value, str):
-            try:
-                values[spec.name] = b64decode(value, validate=True)
-            except Base64Error as error:
-                raise InvalidError(
-                    f"{owner}({spec.name}=…) is declared as bytes, so it comes as base64: {error}"
-                ) from None
-    return values

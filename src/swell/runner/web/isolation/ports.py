@@ -2,41 +2,34 @@
 
 A server of the user's binds a fixed port, on whichever address, and containers of one function all bind the same. So
 each container gets a loopback address of its own, out of the sixteen million that every machine has, and for each of
-its ports some free ones there. A socket that is to be bound to the port is bound there instead, and connections to it
-from within the container lead there: see `keeper`. Nothing else is moved: neither other ports, nor connections to
-elsewhere. The number changes together with the address, because whoever listens on all addresses of the machine has the
-port on all of them, and because numbers below 1024 are for privileged programs.
+its ports two free ones there. A socket that is to be bound to the port is bound there instead, and connections to it
+from within the container lead there (`supervisor`, `rewrite`). Nothing else is redirected: neither other ports, nor
+connections to elsewhere. The number changes together with the address, because whoever listens on all addresses of the
+machine has the port on all of them, and because numbers below 1024 are for privileged programs.
 
 Where that cannot be done, the port is the machine's: one container gets it, and any other fails to start, with an error
-that says why. This module must not know how system calls are caught, or what servers say.
+that says why. This module must not know how system calls are caught, or what servers send.
 """
 
 from __future__ import annotations
 
 import os
 import socket
-import struct
 import sys
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
-from typing import Final, NamedTuple, Protocol
+from typing import Protocol
 
 from swell.errors import ConflictError
+from swell.runner.web.isolation.rewrite import PortMapping
 
-__all__ = ["Ports", "PrivatePorts", "Refuge", "SharedPorts", "moved"]
-
-_INET: Final = struct.pack("=H", socket.AF_INET)
-_INET6: Final = struct.pack("=H", socket.AF_INET6)
-_MAPPED: Final = bytes(10) + b"\xff\xff"  #: begins an address of IPv6 that stands for one of IPv4
-_LOOPBACK6: Final = bytes(15) + b"\1"
-_HERE, _HERE6 = bytes(4), bytes(16)  #: all addresses; to a client they mean this machine
-_SIZE, _SIZE6 = 16, 24  #: bytes that the kernel wants of a socket address
+__all__ = ["Ports", "PrivatePorts", "SharedPorts"]
 
 Address = tuple[str, int]
 
 
 class Ports(Protocol):
-    """Where the servers of this container are."""
+    """Where the servers of this container can be reached."""
 
     def addresses(self, port: int) -> list[Address]:
         """Return the addresses at which a server that bound `port` can be reached; one of them will do."""
@@ -46,29 +39,18 @@ class Ports(Protocol):
 # ---------------------------------------------------------------- private ones
 
 
-class Refuge(NamedTuple):
-    """Where sockets go that are bound to one port of one container.
-
-    There are two numbers, because a server may bind its port once for IPv4 and once for IPv6.
-    """
-
-    host: bytes  #: address of IPv4, four bytes
-    four: int
-    six: int
-
-
 class PrivatePorts:
     """Ports at an address that no other process on this machine gets, until this is closed or its process is gone."""
 
     def __init__(self, ports: Collection[int]) -> None:
-        host, self._claim = self._settle()
+        host, self._claim = self._claim_host()
         with ExitStack() as stack:  # all are held until the last one is found, so that no two are the same
-            self.refuges: Mapping[int, Refuge] = {
-                port: Refuge(host, _free(host, stack), _free(host, stack)) for port in ports
+            self.mappings: Mapping[int, PortMapping] = {
+                port: PortMapping(host, _free(host, stack), _free(host, stack)) for port in ports
             }
 
     @staticmethod
-    def _settle() -> tuple[bytes, socket.socket]:
+    def _claim_host() -> tuple[bytes, socket.socket]:
         while True:
             second, third, fourth = os.urandom(3)
             # Far from 127.0.0.1, 127.0.1.1 and 127.0.0.53, which other programs use.
@@ -79,9 +61,9 @@ class PrivatePorts:
 
     def addresses(self, port: int) -> list[Address]:
         """Return the addresses at which a server that bound `port` can be reached."""
-        refuge = self.refuges[port]
-        host = socket.inet_ntoa(refuge.host)
-        return [(host, refuge.four), (host, refuge.six)]
+        mapping = self.mappings[port]
+        host = socket.inet_ntoa(mapping.host)
+        return [(host, mapping.four), (host, mapping.six)]
 
     def close(self) -> None:
         """Let others have the address."""
@@ -92,53 +74,6 @@ def _free(host: bytes, stack: ExitStack) -> int:
     tried = stack.enter_context(socket.socket())
     tried.bind((socket.inet_ntoa(host), 0))
     return tried.getsockname()[1]
-
-
-class Moved(NamedTuple):
-    """A socket address that leads to a refuge."""
-
-    address: bytes
-    port: int  #: that the program wanted
-    number: int  #: of the one that it gets
-    is_six: bool  #: it is for a socket of IPv6
-
-
-def moved(address: bytes, refuges: Mapping[int, Refuge], bound: Mapping[int, int] | None) -> Moved | None:
-    """Return where a socket address is to lead; None if it is to stay as it is.
-
-    An address that leads to a refuge already is treated like the one that it was: it may be of the wrong number there.
-
-    Args:
-        address: As a program gave it to `bind` or `connect`.
-        refuges: Of this container's ports.
-        bound: For `connect`, the number that was bound last in a port's refuge, by port; None for `bind`.
-    """
-    family, number = address[:2], int.from_bytes(address[2:4], "big")
-    if family == _INET and len(address) >= _SIZE:
-        is_six, host, is_here = False, address[4:8], _is_here(address[4:8])
-    elif family == _INET6 and len(address) >= _SIZE6:
-        is_six, host, is_here = True, address[20:24], _is_here6(address[8:24])
-    else:
-        return None
-    found = next(
-        ((port, it) for port, it in refuges.items() if number == port or (number in it[1:] and host == it.host)), None
-    )
-    if found is None or (bound is not None and not is_here):
-        return None
-    port, refuge = found
-    own = refuge.six if is_six else refuge.four
-    number = own if bound is None else bound.get(port, own)
-    head = family + number.to_bytes(2, "big")
-    rest = address[4:8] + _MAPPED + refuge.host + address[24:] if is_six else refuge.host + address[8:]
-    return Moved(head + rest, port, number, is_six)
-
-
-def _is_here(host: bytes) -> bool:
-    return host[0] == 127 or host == _HERE
-
-
-def _is_here6(host: bytes) -> bool:
-    return _is_here(host[12:]) if host.startswith(_MAPPED) else host in (_HERE6, _LOOPBACK6)
 
 
 # ---------------------------------------------------------------- shared ones

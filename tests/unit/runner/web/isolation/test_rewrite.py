@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import socket
 import struct
-from contextlib import ExitStack, closing
 
 import pytest
 
-from swell.errors import ConflictError
-from swell.runner.web.ports import PrivatePorts, Refuge, SharedPorts, moved
+from swell.runner.web.isolation.rewrite import PortMapping, rewrite_address
 
-REFUGES = {8000: Refuge(bytes((127, 20, 30, 40)), 41_004, 41_006), 80: Refuge(bytes((127, 20, 30, 40)), 42_004, 42_006)}
+MAPPINGS = {
+    8000: PortMapping(bytes((127, 20, 30, 40)), 41_004, 41_006),
+    80: PortMapping(bytes((127, 20, 30, 40)), 42_004, 42_006),
+}
 NOTHING_YET: dict[int, int] = {}
 
 
@@ -26,7 +27,7 @@ def six(host: str, port: int = 8000) -> bytes:
 
 def after(address: bytes, bound: dict[int, int] | None = None) -> tuple[str, int]:
     """Where an address leads after `bind`, or after `connect` if something is said of what is bound."""
-    move = moved(address, REFUGES, bound)
+    move = rewrite_address(address, MAPPINGS, bound)
     if move is not None:
         assert len(move.address) == len(address)
         address = move.address
@@ -103,31 +104,4 @@ def test_other_ports_stay_as_they_are(bound: dict[int, int] | None) -> None:
     ],
 )
 def test_what_is_no_address_of_the_internet_stays_as_it_is(address: bytes, bound: dict[int, int] | None) -> None:
-    assert moved(address, REFUGES, bound) is None
-
-
-def test_no_two_have_one_address_and_none_has_one_that_others_use() -> None:
-    with ExitStack() as stack:
-        ports = [stack.enter_context(closing(PrivatePorts([80, 8000]))) for _ in range(200)]
-        hosts = {each.refuges[80].host for each in ports}
-        assert len(hosts) == 200
-        assert all(host[0] == 127 and host[1] >= 16 for host in hosts)
-        for each in ports:
-            assert len({number for refuge in each.refuges.values() for number in refuge[1:]}) == 4
-        host, number = ports[0].addresses(8000)[1]
-        assert (socket.inet_aton(host), number) == (ports[0].refuges[8000].host, ports[0].refuges[8000].six)
-
-
-def test_of_two_that_claim_one_port_the_second_is_told_why_it_cannot_have_it(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    with closing(SharedPorts([port], "of the weather")) as first:
-        assert first.addresses(port) == [("127.0.0.1", port), ("::1", port)]
-        assert f"shares port {port} with the whole machine, because of the weather" in capsys.readouterr().err
-        with pytest.raises(
-            ConflictError, match=r"because of the weather; another container has it: set max_containers=1"
-        ):
-            SharedPorts([port], "of the weather")
-    SharedPorts([port], "of the weather").close()
+    assert rewrite_address(address, MAPPINGS, bound) is None

@@ -1,18 +1,19 @@
-"""The keeper: the process that a container has for a parent if a server of the user's is to have its port to itself.
+"""The port supervisor: the parent process of a container with private ports, which redirects its system calls there.
 
-It looks at every `bind` and `connect` in the container and in all that the container starts, in whatever language, and
-moves those that are about the port to the container's own address (see `ports`) before they are carried out. It is
-the parent because of Ubuntu and others, where a process may look into its descendants only; and a process, because a
-thread could not run while user code waits in a native library that holds Python's global lock.
+It gets a notification of every `bind` and `connect` in the container and in all that the container starts, in whatever
+language, and rewrites the addresses of those that are about the port (`rewrite`) before they are carried out. It is the
+parent because of Ubuntu and others, where a process may look into its descendants only; and a process, because a thread
+could not run while user code waits in a native library that holds Python's global lock.
 
-Towards the parent it had so far it stands in for the container: it passes signals on to it, and ends as it ends.
+To the parent that the container had so far it stands in for the container: it passes signals on, and ends as the
+container ends.
 
-A call that is looked at takes a fifth of a millisecond longer; that is, each connection that the container's programs
-make, to wherever. The relay of the container itself is spared.
+A call that is stopped takes a fifth of a millisecond longer; that is, each connection that the container's programs
+make, to wherever. The relay of the container itself passes the filter.
 
-Not seen are: what io_uring carries out, programs that nobody may look into, connections to the port at an address of
-the machine that is not a loopback one, and 32-bit programs. They find the network as it is. This module must not know
-HTTP, or why the port is wanted.
+Not redirected are: what io_uring carries out, programs that nobody may look into, connections to the port at an address
+of the machine that is not a loopback one, and 32-bit programs. They find the network as it is. This module must not
+know HTTP, or why the port is wanted.
 """
 
 from __future__ import annotations
@@ -32,26 +33,27 @@ from typing import Final, NoReturn
 
 import swell.linux as linux
 from swell.runner.channel import Channel
-from swell.runner.web import seccomp
-from swell.runner.web.ports import Ports, PrivatePorts, Refuge, SharedPorts, moved
+from swell.runner.web.isolation import seccomp
+from swell.runner.web.isolation.ports import Ports, PrivatePorts, SharedPorts
+from swell.runner.web.isolation.rewrite import PortMapping, rewrite_address
 
-__all__ = ["keep_ports"]
+__all__ = ["isolate_ports"]
 
 _PASSED_ON: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
-_ADDRESS_MAX: Final = 28  #: bytes of the longest socket address that can be moved
+_ADDRESS_MAX: Final = 28  #: bytes of the longest socket address that is rewritten
 
 
-def keep_ports(ports: Collection[int], channel: Channel) -> Ports:
+def isolate_ports(ports: Collection[int], channel: Channel) -> Ports:
     """Give this container ports of its own, and return where they are.
 
-    To be called while the process has one thread. It returns in a child of the present process, which takes the place
-    of the container; the present process becomes its keeper, and does not return.
+    Call it while the process has one thread. It returns in a child of the present process, which takes the place of the
+    container; the present process becomes the supervisor, and does not return.
 
     Raises:
         ConflictError: they cannot be its own on this machine, and are taken.
     """
     try:
-        seccomp.check()
+        seccomp.check_support()
     except seccomp.UnavailableError as error:
         return SharedPorts(ports, str(error))
     private = PrivatePorts(ports)
@@ -63,45 +65,50 @@ def keep_ports(ports: Collection[int], channel: Channel) -> Ports:
     pid = channel.hand_down()
     if pid:
         near.close()
-        Keeper(pid, private.refuges).run(far)
+        PortSupervisor(pid, private.mappings).run(far)
     far.close()
     linux.die_with_parent(parent)
     linux.adopt_orphans()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED_ON)
     with near:
         try:
-            listener = seccomp.hold()
+            listener = seccomp.install_filter()
         except seccomp.UnavailableError as error:
             return SharedPorts(ports, str(error))
         socket.send_fds(near, [b"\0"], [listener])
         os.close(listener)
-    if not _is_moved(private):
+    if not _is_isolated(private):
         return SharedPorts(ports, "the system does not let one process change the system calls of another")
     return private
 
 
-def _is_moved(private: PrivatePorts) -> bool:
+def _is_isolated(private: PrivatePorts) -> bool:
     """Return whether a socket that is bound to a port here is bound elsewhere."""
-    port = min(private.refuges)
-    with socket.socket() as tried, contextlib.suppress(OSError):  # as when others have the port: it was not moved
+    port = min(private.mappings)
+    with socket.socket() as tried, contextlib.suppress(OSError):  # as when others have the port: it was not redirected
         tried.bind(("127.0.0.1", port))
         return tried.getsockname() == private.addresses(port)[0]
     return False
 
 
-class Keeper:
-    """Keeps ports for the container that is the child `pid`."""
+class PortSupervisor:
+    """Redirects system calls of the container that is the child `pid`.
 
-    def __init__(self, pid: int, refuges: Mapping[int, Refuge]) -> None:
+    Args:
+        pid: Of the container.
+        mappings: Of its ports.
+    """
+
+    def __init__(self, pid: int, mappings: Mapping[int, PortMapping]) -> None:
         self._pid = pid
-        self._refuges = refuges
+        self._mappings = mappings
         self._bound: dict[int, int] = {}  # the number that a server bound last, by the port that it wanted
 
     def run(self, container: socket.socket) -> NoReturn:
         """Work until the container ends; then end likewise.
 
         Args:
-            container: Where the container sends the listener that tells of held calls.
+            container: Where the container sends the listener that notifies of its system calls.
         """
         code = 1
         try:
@@ -126,7 +133,7 @@ class Keeper:
             os.kill(self._pid, number)
 
     def _watch(self, container: socket.socket) -> None:
-        """Look at what is held, until the container has ended."""
+        """Handle notifications until the container has ended."""
         end, listener = os.pidfd_open(self._pid), -1
         poll = select.poll()
         poll.register(end, select.POLLIN)
@@ -138,39 +145,39 @@ class Keeper:
                 if fd == container.fileno():
                     poll.unregister(container)
                     _, files, _, _ = socket.recv_fds(container, 1, 1)
-                    if files:  # else nothing can be held here
+                    if files:  # else system calls cannot be stopped here
                         listener = files[0]
                         poll.register(listener, select.POLLIN)
                 elif event & select.POLLIN:
-                    self._look(listener)
+                    self._handle(listener)
                 else:
-                    poll.unregister(listener)  # nobody is left to be held
+                    poll.unregister(listener)  # no process with the filter is left
 
-    def _look(self, listener: int) -> None:
-        held = seccomp.receive(listener)
-        if held is None:
+    def _handle(self, listener: int) -> None:
+        notification = seccomp.receive(listener)
+        if notification is None:
             return
-        # Nobody may look into some programs, and some give addresses that are none: their calls are as they are.
+        # Nobody may look into some programs, and some give addresses that are none: their calls stay as they are.
         with contextlib.suppress(OSError, OverflowError):
-            self._move(listener, held)
-        seccomp.let_go(listener, held)
+            self._rewrite(listener, notification)
+        seccomp.continue_call(listener, notification)
 
-    def _move(self, listener: int, held: seccomp.Held) -> None:
-        memory = os.open(f"/proc/{held.thread}/mem", os.O_RDWR | os.O_CLOEXEC)
+    def _rewrite(self, listener: int, notification: seccomp.Notification) -> None:
+        memory = os.open(f"/proc/{notification.thread}/mem", os.O_RDWR | os.O_CLOEXEC)
         try:
-            if not seccomp.is_waiting(listener, held):
+            if not seccomp.is_valid(listener, notification):
                 return
-            address = os.pread(memory, min(held.size, _ADDRESS_MAX), held.address)
-            move = moved(address, self._refuges, None if held.is_bind else self._bound)
-            if move is None:
+            address = os.pread(memory, min(notification.size, _ADDRESS_MAX), notification.address)
+            rewritten = rewrite_address(address, self._mappings, None if notification.is_bind else self._bound)
+            if rewritten is None:
                 return
-            if held.is_bind:
-                self._bound[move.port] = move.number
-                if move.is_six:
-                    _admit_both(held)
-            elif _is_for_datagrams(held):
+            if notification.is_bind:
+                self._bound[rewritten.port] = rewritten.number
+                if rewritten.is_six:
+                    _allow_both_families(notification)
+            elif _is_for_datagrams(notification):
                 return  # the C library, which asks how an address would be reached, in what it will return of it
-            os.pwrite(memory, move.address, held.address)
+            os.pwrite(memory, rewritten.address, notification.address)
         finally:
             os.close(memory)
 
@@ -196,14 +203,14 @@ def _end_as(status: int) -> NoReturn:
     os._exit(status if status >= 0 else 1)
 
 
-def _admit_both(held: seccomp.Held) -> None:
+def _allow_both_families(notification: seccomp.Notification) -> None:
     """Let a socket of IPv6 take an address that stands for one of IPv4; some servers forbid that to theirs."""
-    with contextlib.suppress(PermissionError), seccomp.duplicate(held) as duplicate:
-        duplicate.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    with contextlib.suppress(PermissionError), seccomp.duplicate_socket(notification) as duplicate_socket:
+        duplicate_socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
 
 
-def _is_for_datagrams(held: seccomp.Held) -> bool:
+def _is_for_datagrams(notification: seccomp.Notification) -> bool:
     """Return whether a socket is one of UDP, where that may be known."""
-    with contextlib.suppress(PermissionError), seccomp.duplicate(held) as duplicate:
-        return duplicate.type == socket.SOCK_DGRAM
+    with contextlib.suppress(PermissionError), seccomp.duplicate_socket(notification) as duplicate_socket:
+        return duplicate_socket.type == socket.SOCK_DGRAM
     return False

@@ -1,8 +1,9 @@
 """System calls that wait until another process has looked at them: Linux's seccomp user notification, by ctypes.
 
-`hold` makes every later `bind` and `connect` of this thread, and of all threads and processes that come of it, wait for
-whoever reads the listener; that process may look into the caller's memory, change what it finds there, and let the call
-go on. It needs no privileges. This module must not know what calls are held for, or which process holds them.
+`install_filter` makes every later `bind` and `connect` of this thread, and of all threads and processes that come of
+it, wait for the process that reads the listener. That process may look into the caller's memory, change what it finds
+there, and let the call continue. It needs no privileges. This module must not know what calls are stopped for, or which
+process reads the listener.
 """
 
 from __future__ import annotations
@@ -17,11 +18,21 @@ import struct
 import sys
 from typing import Final, NamedTuple
 
-__all__ = ["Held", "UnavailableError", "check", "connect", "duplicate", "hold", "is_waiting", "let_go", "receive"]
+__all__ = [
+    "Notification",
+    "UnavailableError",
+    "check_support",
+    "connect_unfiltered",
+    "continue_call",
+    "duplicate_socket",
+    "install_filter",
+    "is_valid",
+    "receive",
+]
 
 
 class _Machine(NamedTuple):
-    """Numbers of system calls differ from machine to machine."""
+    """Numbers of system calls, which differ from machine to machine."""
 
     audit_arch: int
     seccomp: int
@@ -34,13 +45,13 @@ _MACHINES: Final = {
     "aarch64": _Machine(0xC00000B7, 277, 200, 203),
     "riscv64": _Machine(0xC00000F3, 277, 200, 203),
 }
-_KERNEL_MIN: Final = (5, 5)  #: the first that can let a held call go on
+_KERNEL_MIN: Final = (5, 5)  #: the first that can let a call continue after its notification
 
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _SET_MODE_FILTER: Final = 1
 _SPEC_ALLOW: Final = 1 << 2  #: else old kernels slow down all of the process, for fear of attacks
 _NEW_LISTENER: Final = 1 << 3
-_WAIT_KILLABLE: Final = 1 << 5  #: signals do not interrupt a call that is being looked at; Linux 5.19
+_WAIT_KILLABLE: Final = 1 << 5  #: only fatal signals interrupt a call after its notification was read; Linux 5.19
 _RET_ALLOW: Final = 0x7FFF0000
 _RET_USER_NOTIF: Final = 0x7FC00000
 _CONTINUE: Final = 1
@@ -52,22 +63,22 @@ _PIDFD_GETFD: Final = 438  #: the same number everywhere
 _NOTIFICATION: Final = struct.Struct("=QIIiIQ6Q")
 _RESPONSE: Final = struct.Struct("=QqiI")
 
-#: A `connect` that says so of its address is not held. The kernel takes any length from 16 to 128, and no library gives
-#: this one for an address of 16 or 28 bytes.
-_UNHELD_LENGTH: Final = 101
+#: A `connect` with this length of address passes the filter. The kernel takes any length from 16 to 128, and no library
+#: gives this one for an address of 16 or 28 bytes.
+_UNFILTERED_LENGTH: Final = 101
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class UnavailableError(Exception):
-    """Calls cannot be held on this machine; the text says why."""
+    """System calls cannot be stopped on this machine; the text says why."""
 
 
-class Held(NamedTuple):
-    """A call that waits."""
+class Notification(NamedTuple):
+    """A system call that waits."""
 
     id: int
-    thread: int  #: that makes it, as a thread id
+    thread: int  #: id of the thread that makes it
     is_bind: bool  #: else it is `connect`
     fd: int  #: of the socket, in the caller
     address: int  #: where the socket address is in the caller's memory
@@ -78,11 +89,11 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
 
-def check() -> None:
-    """Find out whether this machine is one where calls can be held, as far as that can be told beforehand.
+def check_support() -> None:
+    """Check that system calls can be stopped on this machine, as far as that can be known before the attempt.
 
     Raises:
-        UnavailableError: it is not.
+        UnavailableError: they cannot.
     """
     _machine()
     release = os.uname().release
@@ -91,8 +102,8 @@ def check() -> None:
         raise UnavailableError(f"that needs Linux 5.5, and this is {release}")
 
 
-def hold() -> int:
-    """Hold every `bind` and `connect` from now on; return the listener that tells of them.
+def install_filter() -> int:
+    """Stop every `bind` and `connect` from now on; return the descriptor (the listener) that notifies of them.
 
     Where the process has no privileges, it and its descendants give up gaining any by running set-uid programs.
 
@@ -116,37 +127,37 @@ def hold() -> int:
     return listener
 
 
-def receive(listener: int) -> Held | None:
-    """Return a call that waits, or None: its caller is gone, or all callers are."""
+def receive(listener: int) -> Notification | None:
+    """Return the next notification; None if its caller is gone, or all callers are."""
     buffer = bytearray(_NOTIFICATION.size)
     try:
         fcntl.ioctl(listener, _IOCTL_RECEIVE, buffer)
     except (FileNotFoundError, InterruptedError):
         return None
     number, thread, _, call, _, _, fd, address, size, *_ = _NOTIFICATION.unpack(buffer)
-    return Held(number, thread, call == _machine().bind, fd, address, size & 0xFFFF_FFFF)
+    return Notification(number, thread, call == _machine().bind, fd, address, size & 0xFFFF_FFFF)
 
 
-def is_waiting(listener: int, held: Held) -> bool:
+def is_valid(listener: int, notification: Notification) -> bool:
     """Return whether a call still waits: if so, its thread id has not come to mean another thread."""
     try:
-        fcntl.ioctl(listener, _IOCTL_IS_VALID, struct.pack("=Q", held.id))
+        fcntl.ioctl(listener, _IOCTL_IS_VALID, struct.pack("=Q", notification.id))
     except FileNotFoundError:
         return False
     return True
 
 
-def duplicate(held: Held) -> socket.socket:
-    """Return the socket that a call is about.
+def duplicate_socket(notification: Notification) -> socket.socket:
+    """Return a duplicate of the socket that a call is about.
 
     Raises:
         OSError: the caller is gone, or the system does not allow it: some sandboxes do not.
     """
-    with open(f"/proc/{held.thread}/status", "rb") as file:
+    with open(f"/proc/{notification.thread}/status", "rb") as file:
         leader = next(int(line.split()[1]) for line in file if line.startswith(b"Tgid:"))
     pidfd = os.pidfd_open(leader)
     try:
-        fd = _libc.syscall(_PIDFD_GETFD, pidfd, held.fd, 0)
+        fd = _libc.syscall(_PIDFD_GETFD, pidfd, notification.fd, 0)
     finally:
         os.close(pidfd)
     if fd < 0:
@@ -155,22 +166,22 @@ def duplicate(held: Held) -> socket.socket:
     return socket.socket(fileno=fd)
 
 
-def let_go(listener: int, held: Held) -> None:
-    """Let a call go on, with what is in its caller's memory now."""
+def continue_call(listener: int, notification: Notification) -> None:
+    """Let a call continue, with what is in its caller's memory now."""
     try:
-        fcntl.ioctl(listener, _IOCTL_SEND, _RESPONSE.pack(held.id, 0, 0, _CONTINUE))
+        fcntl.ioctl(listener, _IOCTL_SEND, _RESPONSE.pack(notification.id, 0, 0, _CONTINUE))
     except FileNotFoundError:
         return  # its caller is gone
 
 
-def connect(connection: socket.socket, address: tuple[str, int]) -> int:
-    """Connect a socket without being held; return 0, or the number of the error: EINPROGRESS for a non-blocking one."""
+def connect_unfiltered(connection: socket.socket, address: tuple[str, int]) -> int:
+    """Connect a socket past the filter; return 0, or the number of the error: EINPROGRESS for a non-blocking one."""
     family = connection.family
     host, port = address
     packed = struct.pack("=H", family) + struct.pack(">H", port)
     packed += b"" if family == socket.AF_INET else bytes(4)
     packed += socket.inet_pton(family, host)
-    if _libc.connect(connection.fileno(), packed.ljust(_UNHELD_LENGTH, b"\0"), _UNHELD_LENGTH) == 0:
+    if _libc.connect(connection.fileno(), packed.ljust(_UNFILTERED_LENGTH, b"\0"), _UNFILTERED_LENGTH) == 0:
         return 0
     return ctypes.get_errno()
 
@@ -205,7 +216,7 @@ def _filter(machine: _Machine) -> bytes:
             (equal, 3, 0, machine.bind),
             (equal, 0, 3, machine.connect),
             (load, 0, 0, 32),
-            (equal, 1, 0, _UNHELD_LENGTH),
+            (equal, 1, 0, _UNFILTERED_LENGTH),
             (answer, 0, 0, _RET_USER_NOTIF),
             (answer, 0, 0, _RET_ALLOW),
         )
