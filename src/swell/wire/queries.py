@@ -1,4 +1,4 @@
-"""What people ask of a server, and its answers: what there is, how it is doing, and why.
+"""Queries of clients, and the server's answers: what runs, how the server is doing, and why.
 
 Nothing here changes anything, but for StopContainer. Tags from 130 on. This module must not know who asks, or how an
 answer is shown.
@@ -42,7 +42,7 @@ __all__ = [
 
 
 class Row(Struct, array_like=True, frozen=True, gc=False):
-    """Base of what answers are made of."""
+    """Base of the parts of answers."""
 
 
 # ---------------------------------------------------------------- client -> server
@@ -55,7 +55,7 @@ class GetStatus(Message, frozen=True, tag=130):
 
 
 class ListApps(Message, frozen=True, tag=131):
-    """Answered by AppList: those that run, and lasting ones that were stopped."""
+    """Answered by AppList: apps that run, and durable ones that were stopped."""
 
     request: RequestNumber
 
@@ -79,7 +79,7 @@ class ListContainers(Message, frozen=True, tag=134):
 
     request: RequestNumber
     app: Name = ""  #: only those of this app
-    gone: Count = 0  #: so many of those that are no more, too
+    gone: Count = 0  #: the latest so many ended ones, too
 
 
 class DescribeContainer(Message, frozen=True, tag=135):
@@ -90,7 +90,7 @@ class DescribeContainer(Message, frozen=True, tag=135):
 
 
 class StopContainer(Message, frozen=True, tag=136):
-    """Have a container leave: what it runs is run again elsewhere or, if `graceful`, finished. Answered by Done."""
+    """Stop a container: its inputs run again elsewhere or, if `graceful`, are finished first. Answered by Done."""
 
     request: RequestNumber
     container_id: Id
@@ -105,14 +105,14 @@ class InspectCall(Message, frozen=True, tag=137):
 
 
 class AskStory(Message, frozen=True, tag=138):
-    """Ask why an input, a call, a container or a function is where it is. Answered by Story or Failed."""
+    """Ask what happened to an input, a call, a container or a function. Answered by Story or Failed."""
 
     request: RequestNumber
     about: Name  #: an id, or "app.function"
 
 
 class ReadLogs(Message, frozen=True, tag=139):
-    """Answered by LogEntry messages, and with Done after the last: with `follow`, when nothing more can come."""
+    """Answered by LogEntry messages, and Done after the last: with `follow`, once the app or container has ended."""
 
     request: RequestNumber
     app: Name = ""  #: name or id; may be empty if `container_id` is given
@@ -123,7 +123,7 @@ class ReadLogs(Message, frozen=True, tag=139):
     search: Text = ""
     since: Moment | None = None  #: seconds since the epoch
     until: Moment | None = None
-    tail: Integer | None = None  #: only so many, the latest
+    tail: Integer | None = None  #: at most so many, the latest
     follow: bool = False
 
 
@@ -137,17 +137,17 @@ class Status(Message, frozen=True, tag=150):
     pid: Pid
     version: Name
     started_at: Moment
-    data_dir: Text  #: "" for a server that keeps nothing
+    data_dir: Text  #: "" for a private server
     address: Text
     apps: Count
     containers: Count
     pending: Count  #: inputs that wait
     running: Count
-    done: Count  #: since the server started
-    web_url: Text = ""  #: where web endpoints answer; "" as long as nothing listens
+    done: Count  #: inputs that have ended since the server started
+    web_url: Text = ""  #: where web endpoints answer; "" until the edge listens
     admin_url: Text = ""  #: where dashboard, JSON API and metrics do
-    web_trouble: Text = ""  #: why nothing listens
-    admin_token_file: Text = ""  #: where the token is that opens them
+    web_trouble: Text = ""  #: why the edge does not listen
+    admin_token_file: Text = ""  #: the file with their token
 
 
 class AppRow(Row, frozen=True):
@@ -172,7 +172,7 @@ class AppList(Message, frozen=True, tag=151):
 
 
 class FunctionRow(Row, frozen=True):
-    """One function of an app, with its pool as it is now."""
+    """One function of an app, with the numbers of its pool."""
 
     name: Name
     function_id: Id
@@ -186,7 +186,7 @@ class FunctionRow(Row, frozen=True):
     done: Count
     plan: Count  #: containers wanted
     reason: Text  #: why so many
-    held_back: Text = ""  #: why there are not as many, "" if there are
+    held_back: Text = ""  #: why there are fewer, "" if there are as many
     schedule: Text = ""
     next_run: Moment | None = None
     is_retired: bool = False
@@ -209,7 +209,7 @@ class AppDescription(Message, frozen=True, tag=152):
     app: AppRow
     functions: list[FunctionRow]
     tags: Tags = {}
-    live: VersionRow | None = None  #: the version that is live, if it was ever deployed
+    live: VersionRow | None = None  #: the live version, if the app was ever deployed
     urls: dict[Text, Text] = {}  #: where web functions answer, by name: "site", "Model.site"
 
 
@@ -246,15 +246,15 @@ class ContainerList(Message, frozen=True, tag=154):
 
 
 class ContainerDescription(Message, frozen=True, tag=155):
-    """One container, with what a command needs to run beside it."""
+    """One container, with the environment of a command beside it."""
 
     request: RequestNumber
     container: ContainerRow
     pid: Pid  #: 0 if it does not run
     environment: Environment
-    variables: Variables  #: that it has beyond those of its environment
+    variables: Variables  #: beside those of its environment
     workdir: Text
-    gpus: list[Name] = []  #: uuids of those that it alone may use
+    gpus: list[Name] = []  #: uuids of those that are its own
 
 
 class CallReport(Message, frozen=True, tag=156):
@@ -275,7 +275,7 @@ class CallReport(Message, frozen=True, tag=156):
 
 
 class StoryLine(Row, frozen=True):
-    """Something that happened."""
+    """One event."""
 
     at: Moment
     text: Text
@@ -289,7 +289,7 @@ class StoryPart(Row, frozen=True):
 
 
 class Story(Message, frozen=True, tag=157):
-    """What happened to something, and why."""
+    """The story of something."""
 
     request: RequestNumber
     title: Text

@@ -1,6 +1,6 @@
-"""What dashboards and metrics read of a server: everything there is at one moment, counted and timed.
+"""Everything that runs on a server at one moment, counted and timed, for dashboards and metrics.
 
-Tags 164 and 174. This module must not know who looks, or how it is shown.
+Tags 164 and 174. This module must not know who reads it, or how it is shown.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = [
     "Times",
 ]
 
-#: Upper bounds of the classes in which times are counted, in seconds; one more class has what took longer.
+#: Upper bounds of the classes in which times are counted, in seconds; one more class counts longer times.
 BOUNDS_S: Final = (
     *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
     *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_000.0),
@@ -38,7 +38,7 @@ class Observe(Message, frozen=True, tag=164):
     """Answered by Observation."""
 
     request: RequestNumber
-    since: Moment = 0.0  #: only decisions after that; seconds since the epoch
+    since: Moment = 0.0  #: only decisions after it; seconds since the epoch
 
 
 class _Row(Struct, array_like=True, frozen=True, gc=False):
@@ -46,34 +46,34 @@ class _Row(Struct, array_like=True, frozen=True, gc=False):
 
 
 class Times(_Row, frozen=True):
-    """How many took how long: a count for each class of `BOUNDS_S`, and one for what took longer."""
+    """A histogram of times: a count for each class of `BOUNDS_S`, and one for longer times."""
 
     counts: list[Count]
     total_s: Number
 
 
 class DecisionRow(_Row, frozen=True):
-    """What the autoscaler wanted from a moment on, and why."""
+    """A decision of the autoscaler, and its reason."""
 
     at: Moment
     plan: Count
-    live: Count  #: containers there were, those that start included
+    live: Count  #: containers at that time, starting ones included
     reason: Text
     held_back: Text
 
 
 class Counted(_Row, frozen=True):
-    """What is counted of the inputs and containers of a function since the server started."""
+    """Counts of the inputs and containers of a function since the server started."""
 
     accepted: Count
     ended: dict[Code, Count]  #: inputs by OutputStatus
     retried: Count
-    lost: Count  #: inputs that were run again because their container was gone
+    lost: Count  #: inputs that were requeued because their container was lost
     containers_failed: Count  #: that never became ready
     containers_lost: Count
     wait: Times  #: of inputs, from being queued to a container
     run: Times  #: of inputs, or of batches, in a container
-    start: Times  #: of containers, from being asked for to being ready
+    start: Times  #: of containers, from being requested to being ready
 
 
 class FunctionMeasures(_Row, frozen=True):
@@ -84,15 +84,15 @@ class FunctionMeasures(_Row, frozen=True):
     row: FunctionRow
     static: AutoscalerSettings  #: as declared
     override: AutoscalerSettings  #: as changed at run time
-    requested: Count  #: containers asked for that are not gone
-    observed: Count  #: those of them that have checked in
+    requested: Count  #: containers that were requested and have not ended
+    observed: Count  #: those of them that are ready
     counted: Counted
     decisions: list[DecisionRow]
     urls: list[Text] = []  #: where it answers, if it is a web function; for a class, one for each web method
 
 
 class FormerMeasures(_Row, frozen=True):
-    """All pools of one name that are gone."""
+    """All retired pools of one name."""
 
     app_name: Name
     name: Name
@@ -105,9 +105,9 @@ class NodeRow(_Row, frozen=True):
     name: Name
     cores: Number
     busy_cores: Number  #: by containers, as measured last
-    cpu_used: Number  #: spoken for
+    cpu_used: Number  #: cores that containers have requested
     memory_bytes: Integer
-    memory_used_bytes: Integer  #: spoken for
+    memory_used_bytes: Integer  #: that containers have requested
     gpus: Count
     gpus_used: Count
 
@@ -128,7 +128,7 @@ class CallRow(_Row, frozen=True):
 
 
 class Observation(Message, frozen=True, tag=174):
-    """Everything there is."""
+    """Everything at one moment."""
 
     request: RequestNumber
     at: Moment

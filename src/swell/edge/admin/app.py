@@ -1,7 +1,7 @@
 """The admin surface: one ASGI app behind authentication, on a port of its own.
 
-It is served by uvicorn's protocols on the loop of the edge; uvicorn's server would look at the clock ten times a second
-and take the signals that end the process. This module must not know what its routes answer.
+It is served by uvicorn's protocols on the loop of the edge; uvicorn's server would wake up ten times a second and take
+the signals that end the process. This module must not know what its routes answer.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ class Admin:
     Args:
         client: Reaches the server.
         settings: Where to listen, and bounds.
-        token: What opens everything.
-        routes: Returns the web functions there are.
-        traffic: What is counted of their requests.
+        token: The admin token.
+        routes: Returns the routes of web functions.
+        traffic: Counts of their requests.
         any_port: Take any free port if the one that is set is taken.
         connections_max: How many connections may be open at once; by default, as many as the settings say.
     """
@@ -129,11 +129,11 @@ class Admin:
         """Listen; return the URL, without a slash at the end. May be called again after it failed.
 
         Raises:
-            OSError: the address cannot be had; its port is taken, most often.
+            OSError: the address is not available; most often, its port is taken.
         """
         if not self._config.loaded:
             self._config.load()
-            # Errors of clients are logged by their connections, and what an app raises by `_internal_error`.
+            # Errors of clients are logged by their connections, and errors of the app by `_internal_error`.
             logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         host, port = self._settings.admin_host, self._settings.admin_port
         endpoint = listen_at(host, port, any_port=self._any_port)
@@ -145,7 +145,7 @@ class Admin:
         return f"http://{name}:{endpoint.getsockname()[1]}"
 
     async def stop(self) -> None:
-        """Listen no more, and end what is being answered. Safe to call twice, and before `start`."""
+        """Stop listening, and end requests that are being answered. Safe to call twice, and before `start`."""
         if self._listener is not None:
             self._listener.close()
             self._listener = None
@@ -158,7 +158,7 @@ class Admin:
 
 
 class _Traffic:
-    """What uvicorn's protocols keep together, in place of its own `ServerState`."""
+    """The state that uvicorn's protocols share, in place of its own `ServerState`."""
 
     def __init__(self) -> None:
         self.connections: set[Any] = set()

@@ -1,8 +1,8 @@
-"""Who may ask the admin surface anything: in front of all of its routes.
+"""Authentication and origin checks, in front of all routes of the admin surface.
 
-A page of any other site can send requests here from the browser of whoever looks at it, so a request must be addressed
-to a name that is this machine's (else a name of the attacker's could lead here), must not come from a page of another
-origin, and must show the token, or the cookie of somebody who is logged in. This module must not know routes.
+A page of any other site can send requests here from the browser of its visitor. So a request must be addressed to a
+name of this machine (a name of the attacker's could be made to lead here), must not come from a page of another origin,
+and must show the token, or the cookie of a session. This module must not know routes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from swell.edge.session_cookie import SESSION_COOKIE
 
 __all__ = ["OPEN", "AuthMiddleware"]
 
-#: Paths that anybody who reaches the port may ask for.
+#: Paths that need no token.
 OPEN: Final = frozenset({"/healthz", "/login"})
 OPEN_BELOW: Final = "/assets/"
 
@@ -35,12 +35,12 @@ _SAFE: Final = frozenset({"GET", "HEAD"})
 
 
 class AuthMiddleware:
-    """Lets through what may be asked, and answers the rest.
+    """Passes on requests that are allowed, and answers the others.
 
     Args:
         app: The app behind it.
         host: Address that is listened at.
-        token: What opens everything.
+        token: The admin token.
         sessions: Browsers that are logged in.
     """
 
@@ -56,7 +56,7 @@ class AuthMiddleware:
         await (self._app if refusal is None else refusal)(scope, receive, send)
 
     def refusal(self, scope: Scope) -> Response | None:
-        """Return the answer to a request that may not be made; None if it may."""
+        """Return the answer that refuses a request, None if the request is allowed."""
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
         if len(hosts) != 1 or not self._names.include(hosts[0]):
@@ -83,7 +83,7 @@ class AuthMiddleware:
 
     def _has_token(self, headers: Headers) -> bool:
         scheme, _, shown = headers.get("authorization", "").partition(" ")
-        # A token that is empty, as a full disk may leave it, opens nothing.
+        # An empty token, as a full disk may leave it, is never valid.
         return scheme.lower() == "bearer" and bool(self._token) and compare_digest(shown.strip().encode(), self._token)
 
     def _is_logged_in(self, scope: Scope, headers: Headers) -> bool:
@@ -97,7 +97,7 @@ class AuthMiddleware:
 
 
 def _is_of(origin: str, hosts: Collection[str]) -> bool:
-    """Tell whether an Origin is that of pages of a host. They are compared as text, which cannot fail to parse."""
+    """Return whether an Origin is that of one of these hosts. Texts are compared, so that nothing has to be parsed."""
     scheme, _, host = origin.partition("://")
     return scheme in ("http", "https") and bool(host) and host in hosts
 
@@ -116,7 +116,7 @@ class _Names:
             self._names.add(socket.gethostname().lower())
 
     def include(self, netloc: str) -> bool:
-        """Tell whether the value of a Host header is one; the port may be any, for it may be forwarded."""
+        """Return whether the value of a Host header is one of them; any port will do, as it may be forwarded."""
         try:
             parts = urlsplit(f"//{netloc}")
             name, port = parts.hostname, parts.port

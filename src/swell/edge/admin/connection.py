@@ -1,7 +1,7 @@
-"""One connection to the admin port: uvicorn's protocol on the parser h11, with a bound on all that a client decides.
+"""One connection to the admin port: uvicorn's protocol on the parser h11, with bounds on all that a client controls.
 
-Every client that reaches the port can send bytes before a token is asked for, and can leave unread what it is sent.
-What it can take by that, and where it ends:
+Every client that reaches the port can send bytes before a token is checked, and can leave answers unread. What it can
+cost by that, and the bounds:
 
 - **A head, a chunk's size line, a trailer.** h11 keeps what is not yet complete, and refuses more than `web_head_max`
   bytes of it. Trailers are dropped. What came in one piece is measured when it has been parsed, and a head may have
@@ -9,9 +9,9 @@ What it can take by that, and where it ends:
 - **A body.** Its announced length, or else its size so far, is compared with `admin_body_max` here, in front of every
   route. uvicorn reads ahead of the app by 64 KiB. A body may have `CHUNKS_MAX` chunks: h11 takes as long for a
   small one as for a large one, and the gateway's requests wait meanwhile, as one process serves both ports.
-- **Requests sent ahead.** h11 stops behind the request that is being answered, and reading pauses: what waits is bytes,
+- **Pipelined requests.** h11 stops behind the request that is being answered, and reading pauses: what waits is bytes,
   one read of the socket at most.
-- **An answer that is not read.** The app waits while the socket is full. If the client takes next to nothing for
+- **An unread answer.** The app waits while the socket is full. If the client takes next to nothing for
   `web_head_timeout_s`, the connection is broken.
 - **Silence.** A head has `web_head_timeout_s` from its first byte, or from the beginning of the connection; a body has
   as long for each `PROGRESS` bytes; between two requests, uvicorn waits for `KEEP_ALIVE_S`.
@@ -60,7 +60,7 @@ class BoundedParser(h11.Connection):
         body_max: bytes of a body.
 
     Attributes:
-        error: why the client was refused, once it was.
+        error: The reason once the client was refused.
     """
 
     def __init__(self, head_max: int, body_max: int) -> None:
@@ -72,10 +72,10 @@ class BoundedParser(h11.Connection):
         self._chunks = 0
 
     def next_event(self) -> Any:
-        """Return what came next, as h11 does.
+        """Return the next event, as h11 does.
 
         Raises:
-            h11.RemoteProtocolError: it is not HTTP, or too large; carries the status of the answer.
+            h11.RemoteProtocolError: It is not HTTP, or too large; it has the status of the answer.
         """
         try:
             event = super().next_event()
@@ -116,11 +116,11 @@ def _too_large(text: str, status: int) -> h11.RemoteProtocolError:
 
 
 class ConnectionContext:
-    """What all connections to the admin port share.
+    """The context that all connections to the admin port share.
 
     Args:
         config: uvicorn's, with the app.
-        state: what uvicorn's protocols keep together.
+        state: The state that uvicorn's protocols share.
         settings: bounds.
         connections: those that are open.
         peers: where errors of clients are logged.
@@ -147,7 +147,7 @@ class AdminConnection(H11Protocol):
     def __init__(self, context: ConnectionContext) -> None:
         super().__init__(context.config, context.state, {}, asyncio.get_running_loop())
         self._context = context
-        self._patience_s = context.settings.web_head_timeout_s
+        self._timeout_s = context.settings.web_head_timeout_s
         self._parser = BoundedParser(context.settings.web_head_max, context.settings.admin_body_max)
         self.conn = self._parser
         self._is_over = False  # nothing more is taken from this client
@@ -160,20 +160,20 @@ class AdminConnection(H11Protocol):
     # ------------------------------------------------------------ asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the connection, unless there are too many."""
+        """Accept the connection, unless too many are open."""
         own = cast("asyncio.Transport", transport)  # uvloop's own kind is no subclass
         if not self._context.connections.enter(self):
             self._is_over = True
             self.transport = own
             count_max = self._context.connections.count_max
             own.write(_refusal(503, f"there are {count_max} connections already (admin_connections_max)"))
-            own.close()  # at once: to linger would take the descriptor that there is none for
+            own.close()  # at once: lingering would use a descriptor that there is none for
             return
         super().connection_made(own)
         self._expect()
 
     def data_received(self, data: bytes) -> None:
-        """Take in a part of a request."""
+        """Receive a chunk of a request."""
         if self._is_over:
             return
         self._received += len(data)
@@ -181,7 +181,7 @@ class AdminConnection(H11Protocol):
         self._expect()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection has ended."""
+        """Handle the end of the connection."""
         self._is_over = True
         self._stop_timer()
         self._stop_unread_timer()
@@ -189,34 +189,34 @@ class AdminConnection(H11Protocol):
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """The client reads slower than it is sent to."""
+        """Watch a client that reads more slowly than the app sends."""
         super().pause_writing()
         self._watch_reading()
 
     def resume_writing(self) -> None:
-        """It has caught up."""
+        """Stop watching: the client has read enough."""
         self._stop_unread_timer()
         super().resume_writing()
 
     # ------------------------------------------------------------ uvicorn
 
     def on_response_complete(self) -> None:
-        """An answer is complete. What was sent ahead is taken now, and may be the beginning of a body."""
+        """Handle the end of an answer. h11 goes on with pipelined bytes now, which may begin a body."""
         super().on_response_complete()
         if self.transport.is_closing():
-            self._watch_reading()  # it closes when the rest is sent, and the client may never read that
+            self._watch_reading()  # it closes once the rest is sent, which the client may never read
         elif self.conn.their_state is not h11.IDLE:
             self._expect()
 
     def timeout_keep_alive_handler(self) -> None:
-        """No other request has come. An answer that was not read until now will not be."""
+        """Close an idle connection; abort it if its answer is still unread."""
         if self.transport.get_write_buffer_size():
             self.transport.abort()
         else:
             super().timeout_keep_alive_handler()
 
     def send_400_response(self, msg: str) -> None:
-        """The parser refused what the client sent."""
+        """Answer bytes that the parser has refused."""
         error = self._parser.error
         status = 400 if error is None else error.error_status_hint
         self._refuse(status, f"{msg if error is None else error}")
@@ -224,15 +224,15 @@ class AdminConnection(H11Protocol):
     # ------------------------------------------------------------ refusing
 
     def _refuse(self, status: int, text: str) -> None:
-        """Answer what cannot be taken, and end the connection."""
+        """Refuse a request, and close the connection."""
         self._is_over = True
         self._stop_timer()
         self._context.peers.warning("request refused", "admin port: a client was refused with %d: %s", status, text)
         cycle = cast("RequestResponseCycle | None", self.cycle)
-        if cycle is not None and not cycle.response_complete:  # it is the body of the request that is being answered
+        if cycle is not None and not cycle.response_complete:  # it was the body of the request that is being answered
             cycle.disconnected = True
             cycle.message_event.set()
-        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):  # it has an answer, or a part of one
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):  # an answer, or a part of one, was sent
             self.transport.abort()
             return
         self.transport.write(_refusal(status, text))
@@ -241,10 +241,10 @@ class AdminConnection(H11Protocol):
         self.flow.resume_reading()
         self._set_timer(LINGER_S, self.transport.abort)
 
-    # ------------------------------------------------------------ patience
+    # ------------------------------------------------------------ timeouts
 
     def _expect(self) -> None:
-        """Bound how long the client may take for what comes next of it, if something must."""
+        """Start the timer for the next part of a request, if the client must send one."""
         if self._is_over or self.transport.is_closing():
             return
         state = self.conn.their_state
@@ -252,23 +252,23 @@ class AdminConnection(H11Protocol):
             self._stop_timer()
         elif state is not self._awaited or (state is h11.SEND_BODY and self._received >= PROGRESS):
             self._received = 0
-            self._set_timer(self._patience_s, self._too_slow)
+            self._set_timer(self._timeout_s, self._too_slow)
             self._awaited = state
 
     def _too_slow(self) -> None:
-        if self.flow.read_paused:  # it is the app that does not go on
-            self._set_timer(self._patience_s, self._too_slow)
+        if self.flow.read_paused:  # the app does not read
+            self._set_timer(self._timeout_s, self._too_slow)
         elif self._awaited is h11.SEND_BODY:
             self._refuse(408, "the body of the request did not go on (web_head_timeout_s)")
         elif self.conn.trailing_data[0]:
             self._refuse(408, "the head of the request did not come in time (web_head_timeout_s)")
-        else:  # nothing was asked
+        else:  # no request has begun
             self.transport.abort()
 
     def _watch_reading(self) -> None:
         if self._unread_timer is None:
             self._unread = unread_bytes(self.transport)
-            self._unread_timer = self.loop.call_later(self._patience_s, self._look_at_reading)
+            self._unread_timer = self.loop.call_later(self._timeout_s, self._look_at_reading)
 
     def _look_at_reading(self) -> None:
         self._unread_timer = None
@@ -297,7 +297,7 @@ class AdminConnection(H11Protocol):
 
 
 def _refusal(status: int, text: str) -> bytes:
-    """Return a whole answer that refuses a request, as JSON like all failures."""
+    """Return the bytes of an answer that refuses a request, with a body in JSON like all errors."""
     body = msgspec.json.encode(Problem(Failure(_CODES.get(status, "InvalidError"), text)))
     head = (
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/json\r\n"

@@ -1,7 +1,7 @@
-"""The dashboard, as a browser fetches it: one page, and the files that it names.
+"""The dashboard as files: one page, and the files that it names.
 
-They are built from `dashboard/` and lie in `assets/`. What the page shows it asks for by itself, from `live`,
-`log_stream` and the JSON API; this module must not know what that is.
+They are built from `dashboard/` into `assets/`. The page gets its data from `live`, `log_stream` and the JSON API; this
+module must not know that data.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PAGE: Final = "index.html"
 
 _KINDS: Final = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 
-#: Nothing comes from elsewhere, and nothing in the page is run that is not one of its files.
+#: The page loads nothing from other origins, and runs no script but its own files.
 _POLICY: Final = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'"
@@ -54,7 +54,7 @@ def routes() -> list[BaseRoute]:
 
 
 def _read() -> dict[str, _File]:
-    """Return the files by name. There are few and small ones, which are kept as they are sent."""
+    """Return the files by name. They are few and small, and are kept compressed, too."""
     found: dict[str, _File] = {}
     for file in files("swell.edge.admin").joinpath("assets").iterdir():
         data = file.read_bytes()

@@ -1,6 +1,6 @@
-"""What went wrong, as an answer over HTTP: the status of each class of error, and the same JSON for all of them.
+"""Errors as answers over HTTP: the status of each class of error, and the same JSON for all of them.
 
-This module must not know routes, or who raises what.
+This module must not know routes, or which code raises an error.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from swell.errors import (
 
 __all__ = ["STATUSES", "Failure", "Problem", "code_of", "failed", "refused", "status_of"]
 
-#: Status of each class of error and of those that derive from it, unless they are listed, too.
+#: Status of each class of error and of its subclasses, unless those are listed, too.
 STATUSES: Final[dict[type[Error], int]] = {
     AuthError: 401,
     PermissionDeniedError: 403,
@@ -50,13 +50,13 @@ STATUSES: Final[dict[type[Error], int]] = {
 
 
 class Failure(Struct, frozen=True, omit_defaults=True):
-    """What went wrong."""
+    """An error."""
 
-    code: str  #: name of the class of error, as the SDK raises it
-    message: str  #: what is wrong, and what to do about it
-    limit: str | None = None  #: name of the limit that is reached
-    value: float | None = None  #: its number
-    retry_after_s: float | None = None  #: seconds after which trying again makes sense
+    code: str  #: name of the class of the error, as the SDK raises it
+    message: str  #: the error and its fix
+    limit: str | None = None  #: name of the limit
+    value: float | None = None  #: its value
+    retry_after_s: float | None = None  #: seconds after which to retry
 
 
 class Problem(Struct, frozen=True):
@@ -66,17 +66,17 @@ class Problem(Struct, frozen=True):
 
 
 def status_of(kind: type[Error]) -> int:
-    """Return the status that says whose fault an error of this class is."""
+    """Return the status of a class of errors."""
     return next(STATUSES[cls] for cls in kind.__mro__ if cls in STATUSES)
 
 
 def code_of(kind: type[Error]) -> str:
-    """Return the name under which an error is known: that of the class it derives from, if it only narrows that."""
+    """Return the code of a class of errors: its name, or that of the class it only narrows."""
     return next(cls.__name__ for cls in kind.__mro__ if "code" in vars(cls))
 
 
 def failed(error: Error) -> Response:
-    """Return the answer that tells an error."""
+    """Return the answer for an error."""
     fields: dict[str, Any] = {}
     headers: dict[str, str] = {}
     if isinstance(error, ResourceExhausted):
@@ -87,7 +87,7 @@ def failed(error: Error) -> Response:
 
 
 def refused(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
-    """Return the answer to a request that did not even get to be understood."""
+    """Return an answer with an error that has no class."""
     return _answer(status, Failure(code, message), headers or {})
 
 

@@ -1,7 +1,7 @@
-"""What a proxy in front of the admin port tells of a request that it passes on.
+"""Headers by which a proxy in front of the admin port describes the browser's request.
 
-Only a program on this machine is believed. That is enough for what depends on it: the headers cannot be set by a page
-of another site, and a program that lies about its own request harms nobody else. This module must not know routes.
+Only a program on this machine is trusted. That is enough for their use: a page of another site cannot set them, and a
+program that lies about its own request harms nobody else. This module must not know routes.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ __all__ = ["forwarded_host", "is_over_tls"]
 
 
 def forwarded_host(scope: Scope) -> str:
-    """Return the host that a browser asked for, if a proxy tells it, else ""."""
-    return _told(scope, "x-forwarded-host")
+    """Return the host that the browser asked for, as a proxy forwards it, else ""."""
+    return _forwarded(scope, "x-forwarded-host")
 
 
 def is_over_tls(scope: Scope) -> bool:
-    """Tell whether a browser's request came by HTTPS, which the edge itself does not speak.
+    """Return whether the browser's request came by HTTPS, which the edge itself does not speak.
 
-    A page tells its scheme in the Origin of what it posts; a proxy may tell it in X-Forwarded-Proto.
+    The Origin of a POST has the scheme of the page; a proxy may set X-Forwarded-Proto.
     """
     origin = Headers(scope=scope).get("origin", "")
-    return origin.startswith("https://") or _told(scope, "x-forwarded-proto").lower() == "https"
+    return origin.startswith("https://") or _forwarded(scope, "x-forwarded-proto").lower() == "https"
 
 
-def _told(scope: Scope, name: str) -> str:
-    """Return the last value in a header, which the nearest proxy has added."""
+def _forwarded(scope: Scope, name: str) -> str:
+    """Return the last value of a header, which the nearest proxy has added."""
     client = scope.get("client")
     if client is None or not _is_loopback(client[0]):
         return ""

@@ -1,7 +1,7 @@
-"""What was observed lately: a short past of every function, for charts.
+"""The latest observations: a short past of every function, for charts.
 
-Observations are asked for once a second while somebody looks, else now and then, so that there is a past to be shown.
-This module must not know HTTP, or what a chart looks like.
+The server is observed once a second while a browser watches, else now and then, so that there is a past to show. This
+module must not know HTTP, or what a chart looks like.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ __all__ = ["FunctionPast", "History", "Quantiles", "Sample", "quantiles"]
 
 log = logging.getLogger("swell.edge")
 
-EVERY_S: Final = 1.0  #: while somebody looks
-SELDOM_S: Final = 5.0  #: while nobody does
-SAMPLES_MAX: Final = 900  #: a quarter of an hour, looked at every second
+EVERY_S: Final = 1.0  #: while a browser watches
+SELDOM_S: Final = 5.0  #: while none does
+SAMPLES_MAX: Final = 900  #: a quarter of an hour of one sample a second
 DECISIONS_MAX: Final = 200
 SHARES: Final = (0.5, 0.9, 0.99)
 
 
 class Quantiles(NamedTuple):
-    """Times below which half, nine tenths and ninety-nine hundredths lie; in seconds."""
+    """Seconds below which half, nine tenths and ninety-nine hundredths of the times lie."""
 
     p50: float
     p90: float
@@ -35,7 +35,7 @@ class Quantiles(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """One function at one moment; times and rate are those since the moment before."""
+    """One function at one moment; times and rate are those since the sample before."""
 
     at: float
     pending: int
@@ -49,7 +49,7 @@ class Sample(NamedTuple):
 
 
 class FunctionPast:
-    """What was observed of one function."""
+    """The past of one function."""
 
     def __init__(self) -> None:
         self.samples: deque[Sample] = deque(maxlen=SAMPLES_MAX)
@@ -57,7 +57,7 @@ class FunctionPast:
         self._before: FunctionMeasures | None = None
 
     def learn(self, at: float, now: FunctionMeasures) -> Sample:
-        """Take in what is observed now."""
+        """Add an observation; return its sample."""
         before, row = self._before, now.row
         sample = Sample(
             at,
@@ -89,7 +89,7 @@ def _between(before: Times | None, now: Times) -> list[int]:
 
 
 def quantiles(counts: Sequence[int]) -> Quantiles | None:
-    """Return quantiles of what was counted in classes of `BOUNDS_S`, as if each were filled evenly; None if empty."""
+    """Return quantiles of times counted in classes of `BOUNDS_S`, as if each were filled evenly; None if empty."""
     total = sum(counts)
     if not total:
         return None
@@ -109,10 +109,10 @@ def _quantile(counts: Sequence[int], rank: float) -> float:
 
 
 class History:
-    """Observes, and keeps what was observed.
+    """Observes the server, and keeps the latest samples.
 
     Args:
-        observe: Asks the server; decisions from a moment on.
+        observe: Returns an observation, with the decisions since a time.
     """
 
     def __init__(self, observe: Callable[[float], Awaitable[Observation]]) -> None:
@@ -129,8 +129,8 @@ class History:
         while True:
             try:
                 self._learn(await self._observe(self._looked_at))
-            except Error as error:  # the server ends, or is slow; the edge is about to hear of it
-                log.info("nothing can be observed: %s", error)
+            except Error as error:  # the server ends, or is slow; the edge learns it by its own connection
+                log.info("the server could not be observed: %s", error)
             self._wake.clear()
             try:
                 async with asyncio.timeout(EVERY_S if self._watching else SELDOM_S):
@@ -155,7 +155,7 @@ class History:
     async def watch(self) -> AsyncIterator[Observation]:
         """Yield observations as they are made, the first at once."""
         self._watching += 1
-        self._wake.set()  # nobody looked: what is known may be some seconds old
+        self._wake.set()  # nobody watched: the latest observation may be some seconds old
         try:
             while True:
                 await self._fresh.wait()

@@ -1,4 +1,4 @@
-"""What the dashboard is told, every second, in JSON: everything there is, and the short past of one function.
+"""The dashboard's stream: once a second a snapshot of everything, in JSON; and the short past of one function.
 
 This module must not know how it is shown.
 """
@@ -27,7 +27,7 @@ from swell.wire.stats import FunctionMeasures, Observation
 
 __all__ = ["routes"]
 
-ROWS_MAX: Final = 500  #: containers that are told one by one
+ROWS_MAX: Final = 500  #: containers in a snapshot
 
 _FRESH: Final = {"cache-control": "no-store"}
 _encode = msgspec.json.Encoder().encode
@@ -42,18 +42,18 @@ def routes(history: History) -> list[BaseRoute]:
 class _LiveRoutes:
     def __init__(self, history: History) -> None:
         self._history = history
-        self._told: tuple[Observation | None, bytes] = (None, b"")
+        self._sent: tuple[Observation | None, bytes] = (None, b"")
 
     async def stream(self, request: Request) -> Response:
-        if request.method == "HEAD":  # which would wait for the end of a stream that has none
+        if request.method == "HEAD":  # its answer would wait for the end of a stream that has none
             return Response(media_type="text/event-stream", headers=_FRESH)
         return StreamingResponse(self._events(), media_type="text/event-stream", headers=_FRESH)
 
     async def _events(self) -> AsyncIterator[bytes]:
         async for observation in self._history.watch():
-            if self._told[0] is not observation:  # else another browser has asked for the same
-                self._told = (observation, b"data: " + _encode(self._snapshot(observation)) + b"\n\n")
-            yield self._told[1]
+            if self._sent[0] is not observation:  # else another browser has had it encoded already
+                self._sent = (observation, b"data: " + _encode(self._snapshot(observation)) + b"\n\n")
+            yield self._sent[1]
 
     async def past(self, request: Request) -> Response:
         function_id = request.query_params.get("function", "")

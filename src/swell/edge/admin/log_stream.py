@@ -1,6 +1,6 @@
-"""What containers write, as they write it, for a browser: server-sent events.
+"""Logs as containers write them, for a browser: server-sent events.
 
-Each reader has a connection to the server of its own, by whose end the server knows that nobody follows any more. This
+Each stream has a connection to the server of its own: its end tells the server that nobody follows any more. This
 module must not know how lines are shown.
 """
 
@@ -29,12 +29,12 @@ from swell.wire.queries import LogEntry, ReadLogs
 
 __all__ = ["LogStream", "routes"]
 
-TAIL: Final = 200  #: entries that a reader begins with
-UNREAD_MAX: Final = 2 << 20  #: characters that wait for a slow reader; what is older is skipped, and how much is told
-ENTRY_SIZE: Final = 200  #: of an entry without text, about
+TAIL: Final = 200  #: entries that a stream begins with
+UNREAD_MAX: Final = 2 << 20  #: characters that wait for a slow browser; older lines are skipped and counted
+ENTRY_SIZE: Final = 200  #: of an entry beside its text, about
 AT_ONCE_MAX: Final = 500  #: entries in one event
-TOGETHER_S: Final = 0.25  #: what comes within that time is sent as one event
-BEAT_S: Final = 15.0  #: something is sent at least so often, or a reader that is gone would not be noticed
+TOGETHER_S: Final = 0.25  #: entries within that time are sent as one event
+BEAT_S: Final = 15.0  #: a comment is sent at least so often: only writing shows that a browser has left
 
 _FRESH: Final = {"cache-control": "no-store"}
 _encode = msgspec.json.Encoder().encode
@@ -61,19 +61,19 @@ def routes(client: Client, settings: Settings) -> list[BaseRoute]:
     """Return the route `/live/logs?app=…&function=…&container=…&call=…`."""
 
     async def follow(request: Request) -> Response:
-        asked = request.query_params
-        app, container = asked.get("app", ""), asked.get("container", "")
+        query = request.query_params
+        app, container = query.get("app", ""), query.get("container", "")
         if not (app or container):
             return refused(422, "InvalidError", "the query must name an app or a container")
-        if request.method == "HEAD":  # which would wait for the end of a stream that has none
+        if request.method == "HEAD":  # its answer would wait for the end of a stream that has none
             return Response(media_type="text/event-stream", headers=_FRESH)
-        question = ReadLogs(1, app, container, asked.get("function", ""), asked.get("call", ""), tail=TAIL, follow=True)
+        question = ReadLogs(1, app, container, query.get("function", ""), query.get("call", ""), tail=TAIL, follow=True)
         try:
             link = await LoopLink.connect(client.address, settings.token, settings.frame_max)
         except Error as error:
             return failed(error)
 
-        async def over() -> None:  # a browser that has left may never have begun to read: then nothing else shuts it
+        async def over() -> None:  # a browser may have left before it began to read: then nothing else shuts the link
             link.shut()
 
         return StreamingResponse(
@@ -87,7 +87,7 @@ def routes(client: Client, settings: Settings) -> list[BaseRoute]:
 
 
 class LogStream:
-    """Follows for one browser. What it does not read in time is dropped: memory here is everybody's."""
+    """Follows logs for one browser. Lines that it does not read in time are dropped: all browsers share this memory."""
 
     def __init__(self, link: LoopLink, question: ReadLogs) -> None:
         self._link = link
@@ -98,7 +98,7 @@ class LogStream:
         self._news = asyncio.Event()
 
     async def events(self) -> AsyncIterator[bytes]:
-        """Yield events: `lines`; `skipped`, so many lines; at the end `over`, with the reason, if there is one."""
+        """Yield events: `lines`; `skipped`, with a number of lines; at the end `over`, with the reason, "" for none."""
         reading = asyncio.ensure_future(self._read())
         try:
             yield b": reading\n\n"
@@ -129,7 +129,7 @@ class LogStream:
         return taken
 
     async def _read(self) -> str:
-        """Keep what comes until no more can; return why not, "" if all was written."""
+        """Keep entries until the server has no more; return why, "" if the App has ended."""
         mailbox = self._link.open(self._question.request)
         try:
             self._link.send(self._question)

@@ -1,8 +1,8 @@
-"""How a browser logs in: a link with a token that works once leads to a page, and its button trades it for a cookie.
+"""How a browser logs in: a link with a single-use token leads to a page, and its button exchanges it for a cookie.
 
-A link is fetched by more than the browser it is meant for: previews of chats and mails, scanners, browsers that load
-ahead what may be opened next. They send GET and HEAD, so these change nothing; only the POST of the page's button
-spends the token. The page has no script, which a preview might run. This module must not know what is behind the login.
+More than the browser fetches a link: previews of chats and mails, scanners, browsers that prefetch. They send GET and
+HEAD, so these change nothing; only the POST of the page's button spends the token. The page has no script, which a
+preview might run. This module must not know what is behind the login.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Metrics, as Prometheus reads them: made of one observation, which is asked for when they are.
+"""Metrics in the text format of Prometheus, made of one observation for each scrape.
 
-Names follow the conventions of Prometheus: base units, `_total` for what only grows. Functions of one name in one app
-(variants, pinned versions) are added up; counts include those that are gone, for what only grows must not fall.
+Names follow the conventions of Prometheus: base units, `_total` for counters. Functions of one name in one app
+(variants, pinned versions) are added up, and counts include those of retired pools, because a counter must not fall.
 This module must not know where numbers come from.
 """
 
@@ -37,14 +37,14 @@ _FUNCTION: Final = ("app", "function")
 
 
 class Measured(NamedTuple):
-    """What metrics are made of."""
+    """The data that metrics are made of."""
 
     seen: Observation
     traffic: Traffic
 
 
 class Definition(Struct, frozen=True):
-    """One metric: its name without the end that its kind gives it, kind, labels, meaning, and how it is read."""
+    """One metric. Its name is without the suffix of its kind."""
 
     name: str
     kind: str  #: "counter", "gauge" or "histogram"
@@ -57,7 +57,7 @@ def routes(context: ApiContext, traffic: Traffic) -> list[BaseRoute]:
     """Return the route."""
 
     async def metrics(_request: Request) -> Response:
-        # Decisions are not counted, so none are asked for.
+        # No metric counts decisions, so none are requested.
         seen = await context.ask(Observation, lambda number: Observe(number, MOMENT_MAX))
         return Response(exposition(Measured(seen, traffic)), headers={"content-type": CONTENT_TYPE_LATEST})
 
@@ -126,7 +126,7 @@ def _added(samples: Iterable[tuple[tuple[str, ...], float]]) -> Samples:
 
 
 def _counted(measured: Measured) -> Iterator[Counting]:
-    """Iterate over what is counted of functions that are there, and was of former ones of their names."""
+    """Iterate over the counts of functions, and of retired pools of their names."""
     seen = measured.seen
     yield from seen.functions
     present = {_labels(each) for each in seen.functions}
@@ -205,7 +205,7 @@ METRICS: Final[tuple[Definition, ...]] = (
         "node_requested_cores",
         "gauge",
         ("node",),
-        "Cores that containers have asked for.",
+        "Cores that containers have requested.",
         _of_nodes(lambda node: node.cpu_used),
     ),
     Definition("node_memory_bytes", "gauge", ("node",), "Memory of a machine.", _of_nodes(lambda n: n.memory_bytes)),
@@ -213,7 +213,7 @@ METRICS: Final[tuple[Definition, ...]] = (
         "node_requested_memory_bytes",
         "gauge",
         ("node",),
-        "Memory that containers have asked for.",
+        "Memory that containers have requested.",
         _of_nodes(lambda node: node.memory_used_bytes),
     ),
     Definition("node_gpus", "gauge", ("node",), "GPUs of a machine.", _of_nodes(lambda node: node.gpus)),
@@ -222,22 +222,22 @@ METRICS: Final[tuple[Definition, ...]] = (
         "inputs_accepted",
         "counter",
         _FUNCTION,
-        "Inputs, requests over HTTP included, that were let in.",
+        "Inputs that were accepted, requests over HTTP included.",
         _counts(lambda each: each.accepted),
     ),
-    Definition("inputs", "counter", (*_FUNCTION, "status"), "Inputs that have ended, by how.", _ended),
+    Definition("inputs", "counter", (*_FUNCTION, "status"), "Inputs that have ended, by status.", _ended),
     Definition(
         "inputs_retried",
         "counter",
         _FUNCTION,
-        "Attempts that failed and were followed by another.",
+        "Failed attempts that were retried.",
         _counts(lambda each: each.retried),
     ),
     Definition(
         "inputs_rerun",
         "counter",
         _FUNCTION,
-        "Inputs that went round again because their container was gone.",
+        "Inputs that were requeued because their container was lost.",
         _counts(lambda each: each.lost),
     ),
     Definition("inputs_waiting", "gauge", _FUNCTION, "Inputs that wait.", _of_functions(lambda each: each.row.pending)),
@@ -248,7 +248,7 @@ METRICS: Final[tuple[Definition, ...]] = (
         "Inputs that containers have.",
         _of_functions(lambda each: each.row.running),
     ),
-    Definition("containers", "gauge", (*_FUNCTION, "state"), "Containers by what they are doing.", _containers),
+    Definition("containers", "gauge", (*_FUNCTION, "state"), "Containers by state.", _containers),
     Definition(
         "containers_wanted",
         "gauge",
@@ -295,42 +295,42 @@ METRICS: Final[tuple[Definition, ...]] = (
         "http_requests",
         "counter",
         ("label", "code"),
-        "Requests to web functions that are over, by status; 0: broken off.",
+        "Requests to web functions that have ended, by status; 0: aborted.",
         lambda measured: [((label, str(code)), count) for (label, code), count in measured.traffic.answered.items()],
     ),
     Definition(
         "http_requests_refused",
         "counter",
         ("code",),
-        "Requests that were not let in, by status.",
+        "Requests that were refused, by status.",
         lambda measured: [((str(code),), count) for code, count in measured.traffic.refused.items()],
     ),
     Definition(
         "http_requests_in_progress",
         "gauge",
         ("label",),
-        "Requests to web functions that go on.",
+        "Requests to web functions that are in progress.",
         lambda measured: [((label,), count) for label, count in measured.traffic.going_on.items()],
     ),
     Definition(
         "http_request_duration_seconds",
         "histogram",
         ("label",),
-        "How long requests take, from their head to the end of the answer.",
+        "Duration of requests, from their head to the end of the response.",
         lambda measured: [((label,), durations.times()) for label, durations in measured.traffic.durations.items()],
     ),
     Definition(
         "http_connections",
         "gauge",
         ("port",),
-        "Connections of clients that are open, by port: web or admin.",
+        "Open connections of clients, by port: web or admin.",
         lambda measured: [((port,), count) for port, count in measured.traffic.connections_open.items()],
     ),
     Definition(
         "http_connections_refused",
         "counter",
         ("port",),
-        "Connections that were closed because as many were open as may be, by port: web or admin.",
+        "Connections that were refused because too many were open, by port: web or admin.",
         lambda measured: [((port,), count) for port, count in measured.traffic.connections_refused.items()],
     ),
 )

@@ -1,7 +1,7 @@
-"""Who is logged in to the dashboard: tokens that work once, and what a browser holds after one was spent.
+"""Logins to the dashboard: tokens that work once, and the sessions of browsers.
 
-A link with a token in it may stay in a browser's history or a terminal's; the token that opens everything must not.
-This module must not know HTTP.
+A link with a token may stay in a browser's history or a terminal's scrollback; the admin token must not. This module
+must not know HTTP.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ __all__ = ["LOGIN_S", "SESSION_S", "Sessions"]
 
 LOGIN_S: Final = 600.0  #: how long a token for a login works
 SESSION_S: Final = 30 * 86_400.0  #: how long a browser stays logged in, if this process lives so long
-TOKENS_MAX: Final = 256  #: tokens that are not spent; the oldest make room
-SESSIONS_MAX: Final = 1_024  #: browsers that are logged in; the oldest make room
+TOKENS_MAX: Final = 256  #: unspent tokens; the oldest are dropped
+SESSIONS_MAX: Final = 1_024  #: browsers that are logged in; the oldest are dropped
 
 
 class Sessions:
-    """Tokens for logins, and sessions. Both are kept as digests, so that looking one up tells nothing by its time.
+    """Tokens and sessions. Both are kept as digests, so that the time of a lookup reveals nothing.
 
     Args:
-        now: The time in seconds, from anywhere.
+        now: Returns seconds of any clock.
     """
 
     def __init__(self, now: Callable[[], float] = monotonic) -> None:
@@ -37,7 +37,7 @@ class Sessions:
         return self._tokens.add(self._now(), LOGIN_S)
 
     def is_unspent(self, token: str) -> bool:
-        """Tell whether the token would log in a browser now."""
+        """Return whether the token would log in a browser now."""
         return self._tokens.has(token, self._now())
 
     def login(self, token: str) -> str | None:
@@ -47,7 +47,7 @@ class Sessions:
         return self._sessions.add(self._now(), SESSION_S)
 
     def knows(self, cookie: str) -> bool:
-        """Tell whether the cookie is that of a session."""
+        """Return whether the cookie is that of a session."""
         return self._sessions.has(cookie, self._now())
 
     def logout(self, cookie: str) -> None:
@@ -56,14 +56,14 @@ class Sessions:
 
 
 class _Expiring:
-    """Random secrets, each until its time is over."""
+    """Random secrets with an expiry."""
 
     def __init__(self, count_max: int) -> None:
         self._count_max = count_max
         self._until: dict[bytes, float] = {}  # by digest, the oldest first
 
     def add(self, now: float, lasts_s: float) -> str:
-        """Make one and return it."""
+        """Create a secret and return it."""
         while self._until and (len(self._until) >= self._count_max or next(iter(self._until.values())) <= now):
             del self._until[next(iter(self._until))]
         secret = secrets.token_urlsafe(32)
@@ -74,7 +74,7 @@ class _Expiring:
         return self._until.get(_digest(secret), now) > now
 
     def take(self, secret: str, now: float) -> bool:
-        """Remove one; tell whether it was still good."""
+        """Remove a secret; return whether it was still valid."""
         return self._until.pop(_digest(secret), now) > now
 
 

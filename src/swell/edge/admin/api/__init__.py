@@ -1,1 +1,1 @@
-"""The JSON API: what a program that is not Python, or not here, asks of swell and has it do."""
+"""The JSON API: what programs in other languages, and on other machines, ask of swell and have it do."""

@@ -1,4 +1,4 @@
-"""Operations about apps and what they have written. This module must not know how functions are called."""
+"""Operations on apps and their logs. This module must not know how functions are called."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class LogQuery(Query, frozen=True):
         Meta(
             ge=1,
             le=LINES_MAX,
-            description="Only so many, the latest; fewer if they have more than `admin_result_max` characters.",
+            description="At most so many, the latest; fewer if they have more than `admin_result_max` characters.",
         ),
     ] = 100
     function: Annotated[str, Meta(description="Only those of this function.")] = ""
@@ -97,8 +97,8 @@ class LatestLines:
     """The latest lines of those that are added.
 
     Args:
-        count_max: how many are kept.
-        size_max: characters that they may have together; one line is kept in any case.
+        count_max: At most so many lines.
+        size_max: At most so many characters in all; one line is kept in any case.
     """
 
     def __init__(self, count_max: int, size_max: int) -> None:
@@ -117,7 +117,7 @@ class LatestLines:
 
 
 def _seconds(name: str, text: str | UnsetType) -> float | None:
-    """Return a time of the query in seconds since the epoch."""
+    """Parse a time of the query; return seconds since the epoch."""
     if text is UNSET:
         return None
     try:

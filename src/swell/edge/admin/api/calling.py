@@ -1,4 +1,4 @@
-"""One call with arguments in JSON: made, and waited for, streamed or left alone. This module must not know HTTP."""
+"""One call with arguments in JSON: made and waited for, streamed, or spawned. This module must not know HTTP."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from swell.wire.messages import Accepted, Items, OpenCall, Outputs, Refused, Tak
 
 __all__ = ["Calling"]
 
-#: How often the container hears that a generator's items are being taken: after so many, or so many bytes.
+#: After so many items, or bytes, the container of a generator learns that they were taken.
 ITEMS_PER_ACK: Final = 64
 BYTES_PER_ACK: Final = 1 << 20
 
@@ -36,7 +36,7 @@ class Calling:
     Args:
         link: To the server.
         target: What is called.
-        kind: REMOTE for those that wait, SPAWN for those that do not.
+        kind: REMOTE to wait for the result, SPAWN to leave the call alone.
         args: Positional arguments.
         kwargs: Arguments by name.
         size_max: Bytes that the result may have.
@@ -54,10 +54,10 @@ class Calling:
         self._reader = Reader(link.welcome.blob_dir, size_max)
 
     async def result(self) -> Result:
-        """Wait for the result; the call is cancelled if this is.
+        """Wait for the result. Cancelling this cancels the call.
 
         Raises:
-            Error: the server refused it.
+            Error: The server refused the call.
         """
         link, finished = self._link, False
         mailbox = link.open(self.call_id)
@@ -74,10 +74,10 @@ class Calling:
         return result
 
     async def lines(self) -> AsyncGenerator[StreamLine, None]:
-        """Yield what the function yields, and how it ended; the call is cancelled if this is closed before.
+        """Yield the items of the function, and then how it ended. Closing this before cancels the call.
 
         Raises:
-            Error: the server refused it.
+            Error: The server refused the call.
         """
         link, finished, taken, acknowledged, unacknowledged_bytes = self._link, False, 0, 0, 0
         mailbox = link.open(self.call_id)
@@ -103,10 +103,10 @@ class Calling:
             self._leave(mailbox, finished)
 
     async def spawn(self) -> None:
-        """Return once it is accepted.
+        """Return once the server has accepted the call.
 
         Raises:
-            Error: the server refused it.
+            Error: The server refused the call.
         """
         link = self._link
         mailbox = link.open(self.call_id)
@@ -135,7 +135,7 @@ class Calling:
         self._link.send(message, data)
 
     async def _store(self, data: bytes) -> bytes:
-        """Write the arguments as a file, on a thread: one that is to be kept is on the disk then. Return its name."""
+        """Write the arguments to a file, on a thread, and to the disk if the call is durable; return its name."""
         welcome, parts = self._link.welcome, [memoryview(data)]
         name = self._blob = input_name(self.call_id, 0, is_kept=self._kind.is_async)
         storing = asyncio.ensure_future(
@@ -148,7 +148,7 @@ class Calling:
             raise
 
     def _discard(self) -> None:
-        """Delete the arguments of a call that the server has not taken."""
+        """Delete the file with the arguments of a call that the server has not accepted."""
         if self._blob:
             blobs.discard(self._blob.encode(), self._link.welcome.blob_dir)
 

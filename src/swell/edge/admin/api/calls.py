@@ -1,4 +1,4 @@
-"""Operations about calls: how far they are, and what came of them. This module must not know how they were made."""
+"""Operations on calls: where their inputs are, results, and cancelling. This module must not know how they are made."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ class CallQuery(Query, frozen=True):
 
 
 class ResultQuery(Query, frozen=True):
-    """Which results, and for how long to wait for them."""
+    """Which results, and how long to wait for them."""
 
     first: Annotated[int, Meta(ge=0, le=1 << 40, description="Index of the first input.")] = 0
-    count: Annotated[int, Meta(ge=1, le=RESULTS_MAX, description="Of so many inputs.")] = 100
+    count: Annotated[int, Meta(ge=1, le=RESULTS_MAX, description="At most so many results.")] = 100
     wait_s: Annotated[
         float,
-        Meta(ge=0, le=WAIT_MAX_S, description="Wait so long for all of them; then those are sent that are there."),
+        Meta(ge=0, le=WAIT_MAX_S, description="Wait so long for all of them; then answer with those that are there."),
     ] = 0.0
 
 
 class CancelRequest(Body, frozen=True):
-    """How a call is to end."""
+    """How to cancel a call."""
 
     terminate_containers: Annotated[
-        bool, Meta(description="Kill the containers that run it, too; what shares them is run again.")
+        bool, Meta(description="Kill the containers that run it, too; their other inputs run again.")
     ] = False
 
 
 async def list_calls(request: ApiRequest[CallQuery, None]) -> CallList:
-    """Calls that go on, and some of those that ended lately."""
+    """Calls that go on, and the latest of those that have ended."""
     query = request.query
     seen = await request.context.ask(Observation, Observe)
     return CallList(
@@ -69,7 +69,7 @@ async def get_call(request: ApiRequest[Nothing, None]) -> CallDetail:
 
 
 async def get_results(request: ApiRequest[ResultQuery, None]) -> ResultPage:
-    """The results of a spawned call that are there, by index. As often as you like, until they expire.
+    """The results of a spawned call that are there, by index; as often as you like, until they expire.
 
     A result of a call that a Python program made is not JSON, and is left out, with the reason.
     """
@@ -77,9 +77,9 @@ async def get_results(request: ApiRequest[ResultQuery, None]) -> ResultPage:
 
 
 async def cancel_call(request: ApiRequest[Nothing, CancelRequest]) -> CallDetail:
-    """End what has not finished of a call. Harmless if it has."""
+    """Cancel the inputs of a call that have not ended. Changes nothing if all have."""
     call_id, context = request.path["call_id"], request.context
-    await _inspect(context, call_id)  # there must be one
+    await _inspect(context, call_id)  # raises if there is no such call
     link = await context.link()
     link.send(CancelCall(call_id, request.body.terminate_containers))
     return await _inspect(context, call_id)
@@ -106,7 +106,7 @@ async def _results(context: ApiContext, call_id: str, query: ResultQuery) -> Res
 async def _watch(
     context: ApiContext, call_id: str, wanted: range, until: float | None, found: dict[int, Result]
 ) -> None:
-    """Collect the results of a range until all are there, until a time of `monotonic()`, or, for None, those there."""
+    """Collect the results of a range: until all are there or `until` (`monotonic()`); for None, those there."""
     link = await context.link()
     reader = Reader(link.welcome.blob_dir, context.settings.admin_result_max)
     request = link.next_request()

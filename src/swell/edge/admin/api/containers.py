@@ -1,4 +1,4 @@
-"""Operations about containers, and stories of anything. This module must not know how functions are called."""
+"""Operations on containers, and stories of anything. This module must not know how functions are called."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class ContainerQuery(Query, frozen=True):
     """Which containers."""
 
     app: Annotated[str, Meta(description="Only those of this app, by name or id.")] = ""
-    gone: Annotated[int, Meta(ge=0, le=1_000, description="So many of those that are no more, too.")] = 0
+    gone: Annotated[int, Meta(ge=0, le=1_000, description="The latest so many ended ones, too.")] = 0
 
 
 class StopContainer(Body, frozen=True):
-    """How a container is to leave."""
+    """How to stop a container."""
 
     graceful: Annotated[
-        bool, Meta(description="Let it finish what it runs; else that is run again in another container.")
+        bool, Meta(description="Let it finish the inputs it runs; otherwise they run again in another container.")
     ] = False
 
 
@@ -42,7 +42,7 @@ async def list_containers(request: ApiRequest[ContainerQuery, None]) -> Containe
 
 
 async def stop_container(request: ApiRequest[Nothing, StopContainer]) -> ContainerSummary:
-    """Have a container leave; answered at once, with the container as it is then."""
+    """Stop a container; the answer comes at once, with the container as it was before."""
     container_id, context = request.path["container_id"], request.context
     found = await context.ask(ContainerDescription, partial(DescribeContainer, container_id=container_id))
     await context.ask(Done, partial(StopOrder, container_id=container_id, graceful=request.body.graceful))

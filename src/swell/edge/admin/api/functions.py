@@ -1,4 +1,4 @@
-"""Operations about functions: their numbers, their autoscaler, and calls by name.
+"""Operations on functions: their numbers, their autoscaler, and calls by name.
 
 This module must not know how results of spawned calls are read.
 """
@@ -39,7 +39,7 @@ _Window = Annotated[int, Meta(ge=2, le=3_600)]
 
 
 class AutoscalerUpdate(Body, frozen=True):
-    """Settings to change: what is left out is kept, and null goes back to the platform's default."""
+    """Settings to change: a setting that is left out is kept, and null restores the platform's default."""
 
     min_containers: _Least | UnsetType | None = UNSET
     max_containers: _Most | UnsetType | None = UNSET
@@ -50,13 +50,13 @@ class AutoscalerUpdate(Body, frozen=True):
 class VersionQuery(Query, frozen=True):
     """Which version of an app is called."""
 
-    version: Annotated[int, Meta(ge=1, le=1 << 40, description="Of this version, whichever is live.")] | UnsetType = (
+    version: Annotated[int, Meta(ge=1, le=1 << 40, description="Call this version, whichever is live.")] | UnsetType = (
         UNSET
     )
 
 
 class CallRequest(Body, frozen=True):
-    """What a function is called with."""
+    """The arguments of a call."""
 
     args: Annotated[list[Any], Meta(description="Positional arguments.")] = field(default_factory=list)
     kwargs: Annotated[dict[str, Any], Meta(description="Arguments by name.")] = field(default_factory=dict)
@@ -76,21 +76,21 @@ async def get_function(request: ApiRequest[Nothing, None]) -> FunctionDetail:
 
 
 async def update_autoscaler(request: ApiRequest[Nothing, AutoscalerUpdate]) -> AutoscalerLayers:
-    """Change autoscaler settings at run time; they hold until the app is deployed again. Returns those in force."""
+    """Change autoscaler settings at run time; they hold until the app is deployed again. Returns all in force."""
     body = request.body
     change = AutoscalerChange(body.min_containers, body.max_containers, body.buffer_containers, body.scaledown_window)
     _, row = await _find(request.context, request.path)
     try:
         return autoscaler_layers(await _update(request.context, row.function_id, change))
-    except InvalidError as error:  # each number is good, but they do not go together, or with those that are kept
+    except InvalidError as error:  # each number is valid, but not together with the others
         raise ConflictError(str(error)) from None
 
 
 async def call_function(request: ApiRequest[VersionQuery, CallRequest]) -> Result:
     """Run a function of a deployed app once and wait for its result, as `remote()` does.
 
-    However it ends, the answer is 200 and says how: that the function raised is what was asked for, and no failure of
-    this API. The call ends when whoever waits for it leaves. Spawn what takes longer than connections last.
+    The answer is 200 however the call ends, and tells how: a function that raises is no failure of this API. Closing
+    the connection cancels the call. Spawn a call that takes longer than connections last.
     """
     target = await _target(request)
     if target.is_generator:
@@ -99,16 +99,16 @@ async def call_function(request: ApiRequest[VersionQuery, CallRequest]) -> Resul
 
 
 async def stream_function(request: ApiRequest[VersionQuery, CallRequest]) -> AsyncIterator[StreamLine]:
-    """Run a generator function of a deployed app once and pass on what it yields, as it comes, in lines of JSON.
+    """Run a generator function of a deployed app once and pass on what it yields, as it comes, as lines of JSON.
 
-    There is one line for each item; the last says how it ended. The call ends when whoever reads it leaves.
+    There is one line for each item; the last tells how the function ended. Closing the connection cancels the call.
     """
     target = await _target(request)
     if not target.is_generator:
         raise ConflictError(f"{target.name} is not a generator: ask for {FUNCTION}/call instead of stream")
     calling = _calling(request, target, await request.context.link())
     lines = calling.lines()
-    first = await request.while_here(anext(lines))  # whether it was accepted decides the status of the answer
+    first = await request.while_here(anext(lines))  # a refusal decides the status of the answer
     return _chained(first, lines)
 
 

@@ -1,4 +1,4 @@
-"""The description of the API, as OpenAPI 3.1 has it, made of the table of operations and the types they name.
+"""The description of the API as OpenAPI 3.1, made from the table of operations and the types they name.
 
 This module must not know how an operation works.
 """
@@ -23,8 +23,9 @@ __all__ = ["describe", "errors_of"]
 _REF: Final = "#/components/schemas/{name}"
 #: Values for parts of a path, as in examples/deployed.py.
 _EXAMPLES: Final = {"app": "deployed", "function": "greet", "about": "deployed.greet"}
-_INTRODUCTION: Final = """Call functions by name with arguments in JSON, read results, see what there is and why, and
-change the autoscaler. Every request shows the token that `swell status` leads to: `Authorization: Bearer <token>`."""
+_INTRODUCTION: Final = """Call functions by name with arguments in JSON, read results, see what runs and why, and
+change the autoscaler. Every request shows the token in the file that `swell status` names:
+`Authorization: Bearer <token>`."""
 
 
 def errors_of(operation: Operation) -> list[type[Error]]:

@@ -1,4 +1,4 @@
-"""An operation of the API: one definition of its route, from which serving, description and reference page follow.
+"""An operation of the API: one definition of its route, from which its handler, description and reference page follow.
 
 This module must not know which operations there are.
 """
@@ -33,11 +33,11 @@ T = TypeVar("T")
 
 
 class Query(Struct, frozen=True, forbid_unknown_fields=True):
-    """Base of what may stand in the query of a URL."""
+    """Base of the queries of URLs."""
 
 
 class Body(Struct, frozen=True, forbid_unknown_fields=True):
-    """Base of what a request may say in JSON."""
+    """Base of the bodies of requests, in JSON."""
 
 
 class Nothing(Query, frozen=True):
@@ -45,7 +45,7 @@ class Nothing(Query, frozen=True):
 
 
 class ApiContext:
-    """What operations need of the edge.
+    """The context of all operations: the client of the server, and bounds.
 
     Args:
         client: Reaches the server.
@@ -59,10 +59,10 @@ class ApiContext:
         self.mint_login = mint_login
 
     async def ask(self, kind: type[M], make: Callable[[int], Message]) -> M:
-        """Ask the server one question, made with the number of the request; `kind` is what it answers with.
+        """Send the server the request that `make` returns for a number; return its answer, which has type `kind`.
 
         Raises:
-            Error: what it answered instead.
+            Error: The server answered with an error.
         """
         link = await self.link()
         number = link.next_request()
@@ -79,9 +79,9 @@ class ApiRequest(Generic[Q, B]):
     """One request for an operation.
 
     Attributes:
-        path: What stood in the places of the path that have names.
-        query: What the query says.
-        body: What the body says.
+        path: The values of the parameters in the path.
+        query: The query.
+        body: The body.
     """
 
     def __init__(self, context: ApiContext, request: Request, query: Q, body: B) -> None:
@@ -92,10 +92,10 @@ class ApiRequest(Generic[Q, B]):
         self._request = request
 
     async def while_here(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do something for as long as whoever asks waits for it; then it is cancelled.
+        """Run something until it is done or the client disconnects; then cancel it.
 
         Raises:
-            ClientDisconnect: they left.
+            ClientDisconnect: The client has left.
         """
         task = asyncio.ensure_future(work)
         leaving = asyncio.ensure_future(self._leaving())
@@ -115,18 +115,18 @@ class ApiRequest(Generic[Q, B]):
 
 
 class Operation(Struct, frozen=True):
-    """What can be asked, and how it is answered."""
+    """One operation."""
 
     method: Literal["GET", "POST", "PATCH"]
     path: str  #: below PREFIX
     handler: Callable[[ApiRequest[Any, Any]], Awaitable[Any]]  #: its docstring is the description
-    answer: type  #: of what it returns: the body of the answer or, if `streams`, one line of it
+    answer: type  #: of the body of the answer or, if `streams`, of one of its lines
     query: type[Query] = Nothing
     body: type[Body] | None = None
     example: Mapping[str, Any] | None = None  #: of a body
-    errors: tuple[type[Error], ...] = ()  #: beyond those that every operation may raise
+    errors: tuple[type[Error], ...] = ()  #: beside those that every operation may raise
     status: int = 200
-    streams: bool = False  #: the handler returns what yields lines of JSON
+    streams: bool = False  #: the handler returns an iterator of lines
 
     @property
     def name(self) -> str:
@@ -135,7 +135,7 @@ class Operation(Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """What it does, in words."""
+        """Its description."""
         return self.handler.__doc__ or ""
 
 
@@ -161,7 +161,7 @@ class _Endpoint:
             body = await self._read_body(request)
             answer = await operation.handler(ApiRequest(self._context, request, query, body))
         except ClientDisconnect:
-            return Response(status_code=499)  # nobody hears it
+            return Response(status_code=499)  # nobody reads it
         except msgspec.ValidationError as error:
             return failed(InvalidError(f"the request does not fit {operation.method} {operation.path}: {error}"))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -175,7 +175,7 @@ class _Endpoint:
         return Response(msgspec.json.encode(answer), operation.status, _FRESH, "application/json")
 
     async def _read_body(self, request: Request) -> Any:
-        data = await request.body()  # the connection has seen to its size
+        data = await request.body()  # the connection has checked its size
         if self._body is None:
             if data:
                 raise InvalidError(f"{self._operation.method} {self._operation.path} takes no body")

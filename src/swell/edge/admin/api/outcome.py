@@ -1,6 +1,6 @@
-"""What an input came to, as the API shows it. Nothing is unpickled here: what is no JSON is named, and left unread.
+"""Reads the outputs of inputs as results for the API. Nothing is unpickled: a result that is not JSON is left out.
 
-This module must not know how results are asked for.
+This module must not know how results are requested.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _ITEMS: Final = "its items went to whoever called it"
 
 
 class Reader:
-    """Reads outputs of one answer.
+    """Reads the outputs of one answer.
 
     Args:
         blob_dir: Where large results are.
-        size_max: Bytes that the results of this answer may have together.
+        size_max: At most so many bytes of results in this answer.
     """
 
     def __init__(self, blob_dir: str, size_max: int) -> None:
@@ -77,7 +77,7 @@ class Reader:
         return Ending(status=result.status, items=items, exception=result.exception)
 
     def discard(self, message: Outputs, payload: bytes) -> None:
-        """Delete the files of results that nobody else will read."""
+        """Delete the files of results; nobody else reads them."""
         starts = [0, *(end - message.base for end in message.ends)]
         for position in message.blobs:
             blobs.discard(payload[starts[position] : starts[position + 1]], self._blob_dir)

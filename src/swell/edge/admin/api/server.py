@@ -1,4 +1,4 @@
-"""Operations about the server as a whole. This module must not know apps."""
+"""Operations on the server as a whole. This module must not know apps."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ async def get_status(request: ApiRequest[Nothing, None]) -> ServerStatus:
 
 
 async def list_nodes(request: ApiRequest[Nothing, None]) -> NodeList:
-    """The machines on which containers run, and what of them is spoken for."""
+    """The machines on which containers run, and what containers have requested of them."""
     seen = await request.context.ask(Observation, Observe)
     return NodeList(nodes=[node(row) for row in seen.nodes])
 
 
 async def create_login_token(request: ApiRequest[Nothing, None]) -> LoginToken:
-    """Make a token that logs in one browser to the dashboard, once, within ten minutes: `swell dashboard` does it.
+    """Make a token that logs in one browser to the dashboard, once, within ten minutes: `swell dashboard` does so.
 
     The path in the answer leads to a page with a button, which sends POST to the same path. That spends the token.
     """

@@ -1,4 +1,4 @@
-"""All operations of the API, in the order in which they are described. This module must not know how one works."""
+"""All operations of the API, in the order of the reference page. This module must not know how one works."""
 
 from __future__ import annotations
 

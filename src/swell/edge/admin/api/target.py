@@ -1,7 +1,7 @@
-"""Which pool a call by name goes to: a function of a deployed app, or a method of a class with its parameters.
+"""Finds the pool of a call by name: a function of a deployed app, or a method of a class with its parameters.
 
-As the SDK finds it, with one difference: a value that is declared as bytes comes as base64. This module must not know
-how a call is made.
+It does so as the SDK does, with one difference: a parameter declared as bytes comes as base64. This module must not
+know how a call is made.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["Target", "find_target"]
 
 
 class Target(Struct, frozen=True):
-    """What a call is aimed at."""
+    """The function or method that is called."""
 
     function_id: str
     name: str  #: for people: "square", "Model.predict"
@@ -36,11 +36,11 @@ class Target(Struct, frozen=True):
 async def find_target(
     context: ApiContext, app: str, name: str, parameters: Mapping[str, Any], *, version: int = 0
 ) -> Target:
-    """Find what is meant by a name, and with a class, by the parameters of an instance; version 0 is the live one.
+    """Find a function, or a method of the instance with these parameters; version 0 is the live one.
 
     Raises:
         NotFoundError: there is no such app, function, class or method.
-        ConflictError: it answers HTTP instead of calls.
+        ConflictError: it is a web function.
         InvalidError: parameters are missing, unknown or of another type.
     """
     owner, _, method = name.partition(".")
