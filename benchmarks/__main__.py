@@ -11,6 +11,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks.against import ROUNDS, compare
 from benchmarks.case import Case, Measured
 from benchmarks.cases import CASES
 from benchmarks.report import machine, print_table, save, summary
@@ -27,6 +28,12 @@ def main() -> int:
     parser.add_argument(
         "--reference", action="store_true", help="keep the run as the one that docs/performance.md quotes"
     )
+    parser.add_argument(
+        "--against", metavar="REV", help="measure a commit and this tree in turns, and compare these two"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=ROUNDS, metavar="N", help=f"with --against: turns of each (default: {ROUNDS})"
+    )
     parser.add_argument("--one", metavar="CONTESTANT", help=argparse.SUPPRESS)
     wanted = parser.parse_args()
     unknown = [name for name in wanted.names if name not in CASES]
@@ -36,6 +43,9 @@ def main() -> int:
     if wanted.one:
         print(json.dumps(asdict(cases[0].contestants[wanted.one](wanted.quick))))
         return 0
+    if wanted.against:
+        cases = [case for case in cases if "swell" in case.contestants]
+        return compare(cases, wanted.against, rounds=wanted.rounds, quick=wanted.quick, as_json=wanted.json)
 
     result = {**machine(), "quick": wanted.quick, "cases": [run(case, wanted.quick) for case in cases]}
     path = save(result, as_reference=wanted.reference)

@@ -31,3 +31,35 @@ def test_an_unknown_case_is_refused_with_the_known_ones(bench: list[str]) -> Non
     assert done.returncode == 2
     assert "'speed'" in done.stderr
     assert "round-trip" in done.stderr
+
+
+def test_two_versions_are_measured_in_turns(bench: list[str], repository: Path) -> None:
+    if subprocess.run(
+        ["git", "-C", repository, "rev-parse", "-q", "HEAD"], capture_output=True, check=False
+    ).returncode:
+        pytest.skip("this tree has no history to compare with")
+    command = [*bench, "round-trip", "--against", "HEAD", "--quick", "--rounds", "2", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    (case,) = json.loads(done.stdout)
+    assert len(case["former"]["values"]) == len(case["present"]["values"]) == 2, done.stderr
+    assert case["better_by"] > 0
+    assert done.returncode == case["is_slower"]
+
+
+@pytest.mark.parametrize(
+    ("former", "present", "is_slower"),
+    [
+        ([100, 101, 99], [80, 81, 79], True),
+        ([100, 101, 99], [120, 121, 119], False),
+        ([100, 101, 99], [98, 99, 97], False),  # within what is never called a difference
+        ([100, 130, 70], [80, 81, 79], False),  # within what the rounds differ
+    ],
+)
+def test_slower_is_what_no_noise_explains(
+    former: list[float], present: list[float], is_slower: bool, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(repository)
+    from benchmarks.against import Comparison, Series
+    from benchmarks.cases import CASES
+
+    assert Comparison(CASES["noop-map"], Series(former), Series(present)).is_slower == is_slower
