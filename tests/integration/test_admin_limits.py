@@ -263,7 +263,7 @@ def test_out_of_descriptors_it_waits_and_goes_on(tmp_path: Path, loop: str) -> N
             stack.enter_context(raw(alone.url))
         await_that(lambda: alone.stats.num_fds() == 40, "there are descriptors left")
         before = alone.stats.cpu_times()
-        time.sleep(0.5)
+        time.sleep(0.5)  # what must not happen is given time to
         after = alone.stats.cpu_times()
         assert after.user + after.system - before.user - before.system < 0.4, "it turns in a circle"
 

@@ -348,7 +348,7 @@ def test_an_offer_with_a_body_is_ignored_and_the_body_passed_on(
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for piece in pieces[:-1]:
                 client.sendall(piece)
-                time.sleep(0.01)
+                time.sleep(0.01)  # mostly the pieces arrive one by one; together they mean the same
             client.sendall(pieces[-1] + request(url, "/?behind", "GET", "Connection: close"))
             first, _, second = read_all(client).partition(b"HTTP/1.1 200 OK")[2].partition(b"HTTP/1.1 200 OK")
         assert first.endswith(b"\r\n\r\n5")
@@ -450,7 +450,7 @@ def test_who_does_not_read_is_not_answered_further(notes: Notes) -> None:
         began = -1
         while began < len(notes.lines("began")):  # until no more begin
             began = len(notes.lines("began"))
-            time.sleep(0.3)
+            time.sleep(0.3)  # one that goes on begins much sooner
         assert began < times
         for _ in range(3):  # nor is anybody else kept waiting, who may get the same connections to the site
             assert ask(f"{url}/").status == 200

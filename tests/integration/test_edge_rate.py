@@ -34,10 +34,10 @@ def test_more_requests_than_the_rate_allows_are_told_when_to_come_again() -> Non
     took_s = time.monotonic() - began_at
     admitted = sum(reply.status == 204 for reply in replies)
     assert admitted >= RATE * BURST_S - 1
-    assert admitted <= RATE * (BURST_S + took_s) + 1
+    assert admitted <= RATE * (BURST_S + took_s) + 1  # on a slow machine, more may be
     refused = [reply for reply in replies if reply.status != 204]
     assert {reply.status for reply in refused} == {429}
     assert {reply.headers["retry-after"] for reply in refused} == {"1"}
     assert b"web_rate" in refused[0].body
-    time.sleep(int(refused[-1].headers["retry-after"]))
+    time.sleep(int(refused[-1].headers["retry-after"]))  # as it asks to
     assert ask(f"{url}/").status == 200

@@ -228,7 +228,7 @@ def test_what_nobody_waited_for_ends_with_the_run(board: ModuleType) -> None:
         from pathlib import Path
 
         Path(board_dir, "signal-begun").touch()
-        time.sleep(100)
+        time.sleep(100)  # runs in a container, until it is stopped
         Path(board_dir, "signal-done").touch()
 
     function = app.function(serialized=True)(waits)

@@ -37,7 +37,7 @@ def running(run_app: Callable[..., swell.App]) -> swell.App:
 
 async def later(*items: Any) -> AsyncIterator[Any]:
     for item in items:
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0.001)  # what an input is made of takes its time
         yield item
 
 
@@ -247,7 +247,7 @@ def _most_before(board: ModuleType, function: swell.Function[..., Any], signal: 
 
     def inputs() -> int:
         stats = function.get_current_stats()
-        time.sleep(0.03)
+        time.sleep(0.03)  # more inputs would come meanwhile
         return stats.backlog + stats.num_running_inputs
 
     try:

@@ -113,7 +113,7 @@ def test_after_ctrl_c_again_and_again(start: Start) -> None:
     program = start("wait")
     for _ in range(5):
         os.killpg(program.process.pid, signal.SIGINT)
-        time.sleep(0.1)
+        time.sleep(0.1)  # each finds the program at another step of its end, whichever
     program.end()
 
 

@@ -21,7 +21,7 @@ def running(run_app: Callable[..., swell.App]) -> swell.App:
 
 async def later(*items: Any) -> AsyncIterator[Any]:
     for item in items:
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0.001)  # what an input is made of takes its time
         yield item
 
 

@@ -189,6 +189,24 @@ def test_unit_tests_mirror_the_modules_that_they_test() -> None:
     assert TESTS_OF_OTHERS.keys() - strangers == set(), "these need their entry no longer"
 
 
+def test_a_test_that_sleeps_says_why() -> None:
+    """Tests wait for conditions: `patience.wait_until`. A pause within a loop is such a wait, or in the code of a user."""
+    silent = []
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        text = path.read_text()
+        tree, lines = ast.parse(text), text.splitlines()
+        waits = {id(each) for loop in ast.walk(tree) if isinstance(loop, ast.While) for each in ast.walk(loop)}
+        silent += [
+            f"{path.relative_to(ROOT)}:{node.lineno}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call)
+            and id(node) not in waits
+            and _pauses(node)
+            and "#" not in lines[node.lineno - 1]
+        ]
+    assert not silent, "wait for what is to happen, or say why a length of time is right here"
+
+
 def test_no_notes_to_self() -> None:
     note = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "X" * 3, "HA" + "CK"]) + r")\b")
     found = [
@@ -243,6 +261,10 @@ def _prints(node: ast.AST) -> bool:
             return any(f"click.{alias.name}" in PRINTING for alias in names)
         case _:
             return False
+
+
+def _pauses(node: ast.Call) -> bool:
+    return ast.unparse(node.func) in {"time.sleep", "asyncio.sleep"} and ast.unparse(node.args[0]) != "0"
 
 
 MAKERS = {
