@@ -190,7 +190,7 @@ def test_unit_tests_mirror_the_modules_that_they_test() -> None:
 
 
 def test_a_test_that_sleeps_says_why() -> None:
-    """Tests wait for conditions: `patience.wait_until`. A pause within a loop is such a wait, or in the code of a user."""
+    """Tests wait for conditions, as `patience.wait_until` does. A pause in a loop is part of such a wait."""
     silent = []
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         text = path.read_text()
