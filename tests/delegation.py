@@ -10,12 +10,11 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from patience import patience
+from patience import wait_until
 
 import swell.cgroups as cgroups
 
@@ -44,11 +43,8 @@ def delegated_group() -> Iterator[Path]:
     try:
         yield group
     finally:
-        deadline = time.monotonic() + patience(GONE_S)
         cgroups.kill_all(group)
-        while not cgroups.remove(group):
-            assert time.monotonic() < deadline, f"{group} cannot be removed"
-            time.sleep(0.01)
+        wait_until(lambda: cgroups.remove(group), f"{group} cannot be removed", seconds=GONE_S)
 
 
 @contextlib.contextmanager

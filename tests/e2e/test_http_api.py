@@ -12,7 +12,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from patience import patience
+from patience import wait_until
 from place import PATIENCE_S, Place
 
 from swell.edge.admin.api.table import OPERATIONS
@@ -115,10 +114,8 @@ class Api:
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        deadline = time.monotonic() + patience()
-        while not (status := place.json("status"))["admin_url"]:
-            assert time.monotonic() < deadline, status
-            time.sleep(0.05)
+        wait_until(lambda: place.json("status")["admin_url"], lambda: place.json("status"), pause_s=0.05)
+        status = place.json("status")
         self.url = status["admin_url"]
         self.token_file = Path(status["admin_token_file"])
         self.token = self.token_file.read_text()
@@ -189,10 +186,7 @@ def api(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[
 
 
 def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + patience()
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path.name} was never made"
-        time.sleep(0.01)
+    wait_until(path.exists, f"{path.name} was never made")
 
 
 # ---------------------------------------------------------------- calls
@@ -309,10 +303,7 @@ def test_too_many_that_wait_are_refused_and_told_when_to_come_again(api: Api) ->
         wait_for(mark)
         for connection in connections[1:]:
             api.send(connection, "POST", "/api/v1/apps/sums/functions/nap/call", body)
-        deadline = time.monotonic() + patience()
-        while api.get("/apps/sums/functions/nap")["backlog"] < 8:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_until(lambda: api.get("/apps/sums/functions/nap")["backlog"] >= 8, "fewer calls wait than were made")
         large = {"args": ["x" * 200_000]}
         api.send(extra := api.connect(), "POST", "/api/v1/apps/sums/functions/nap/call", large)
         answer = extra.getresponse()
@@ -425,10 +416,7 @@ def test_apps_functions_containers_logs_and_stories(api: Api) -> None:
     assert {"add", "Model"} <= {function["name"] for function in detail["functions"]}
     containers = api.get("/containers?app=sums")["containers"]
     assert {"add"} <= {container["function_name"] for container in containers}
-    deadline = time.monotonic() + patience()
-    while not (lines := api.get(f"/apps/sums/logs?call={call_id}")["lines"]):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    lines = wait_until(lambda: api.get(f"/apps/sums/logs?call={call_id}")["lines"], "no line was kept", pause_s=0.02)
     assert [(line["text"], line["stream"], line["function_name"]) for line in lines] == [
         ("adding 40 2", "stdout", "add")
     ]
@@ -472,10 +460,11 @@ def test_a_container_is_stopped(api: Api) -> None:
     containers = api.get("/containers?app=sums")["containers"]
     container_id = next(each["container_id"] for each in containers if each["function_name"] == "add")
     assert api.ask("POST", f"/containers/{container_id}/stop", {"graceful": True})[0] == 202
-    deadline = time.monotonic() + patience()
-    while any(each["container_id"] == container_id for each in api.get("/containers")["containers"]):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(
+        lambda: all(each["container_id"] != container_id for each in api.get("/containers")["containers"]),
+        f"{container_id} has not stopped",
+        pause_s=0.02,
+    )
     gone = api.get("/containers?app=sums&gone=100")["containers"]
     assert next(each for each in gone if each["container_id"] == container_id)["ended_at"]
     assert api.refused(404, "POST", f"/containers/{container_id}/stop")

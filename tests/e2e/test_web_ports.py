@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from patience import patience
+from patience import wait_until
 from place import Place
 
 SITE = """
@@ -41,10 +40,8 @@ def web_place(tmp_path: Path) -> Iterator[Place]:
 
 def status(place: Place, wanted: str) -> dict[str, str]:
     """Wait until the server's status has something."""
-    deadline = time.monotonic() + patience()
-    while not (found := place.json("status"))[wanted]:
-        assert time.monotonic() < deadline, found
-    return found
+    wait_until(lambda: place.json("status")[wanted], lambda: place.json("status"))
+    return place.json("status")
 
 
 def test_a_deployed_site_answers_at_the_same_url_after_a_restart(web_place: Place) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
@@ -10,7 +9,7 @@ from typing import Any
 
 import pools_app as p
 import pytest
-from patience import patience
+from patience import patience, wait_until
 
 import swell
 from swell.exception import InvalidError
@@ -27,11 +26,14 @@ def running(run_app: Callable[..., swell.App]) -> swell.App:
 
 def until(function: swell.Function[..., Any], is_so: Callable[[FunctionStats], bool]) -> FunctionStats:
     """Wait until the numbers of a pool are as they should be."""
-    deadline = time.monotonic() + patience()
-    while not is_so(stats := function.get_current_stats()):
-        assert time.monotonic() < deadline, stats
-        time.sleep(0.01)
-    return stats
+    seen: list[FunctionStats] = []
+
+    def is_now() -> bool:
+        seen[:] = [function.get_current_stats()]
+        return is_so(seen[0])
+
+    wait_until(is_now, lambda: seen[0])
+    return seen[0]
 
 
 def containers(n: int) -> Callable[[FunctionStats], bool]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +10,7 @@ from types import ModuleType
 
 import limits_app as a
 import pytest
-from patience import patience
+from patience import patience, wait_until
 
 import swell
 from swell.exception import RequestSizeError, ResourceExhausted, ResourceExhaustedError, ServerWarning
@@ -38,11 +37,8 @@ def running(run_app: Callable[..., swell.App]) -> swell.App:
 
 def until(is_so: Callable[[], bool], *, finally_: Callable[[], None] = lambda: None) -> None:
     """Wait until something is so, then do something, also if it never is."""
-    deadline = time.monotonic() + patience()
     try:
-        while not is_so():
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
+        wait_until(is_so, "it has not come true", pause_s=0.005)
     finally:
         finally_()
 

@@ -7,14 +7,13 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from delegation import delegated_group, groups_below
-from patience import patience
+from patience import wait_until
 
 import swell.cgroups as cgroups
 import swell.linux as linux
@@ -93,10 +92,7 @@ def start(group: Path, tmp_path: Path) -> Iterator[Callable[[], Server]]:
 
 
 def until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + patience()
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
+    wait_until(condition, what)
 
 
 def test_a_container_with_a_limit_has_a_group_and_the_server_a_leaf(start: Callable[[], Server], group: Path) -> None:

@@ -13,7 +13,7 @@ from types import ModuleType
 
 import psutil
 import pytest
-from patience import patience
+from patience import patience, wait_until
 from programs import Programs
 
 APPS = Path(__file__).parent / "apps"
@@ -72,10 +72,7 @@ class Program:
     def end(self) -> tuple[int, str]:
         """Wait for the end, and until nothing is left; return the exit code and what was said about it."""
         _, said = self.process.communicate(timeout=PATIENCE_S)
-        deadline = time.monotonic() + patience(LEAVE_S)
-        while (left := self.left()) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert not left
+        wait_until(lambda: not self.left(), lambda: f"left: {self.left()}", seconds=LEAVE_S, pause_s=0.05)
         return self.process.returncode, said
 
 

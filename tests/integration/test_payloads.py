@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import values_app as v
-from patience import patience
+from patience import wait_until
 
 import swell
 from swell.exception import DeserializationError, ExecutionError, SerializationError
@@ -70,10 +69,7 @@ def test_files_of_large_values_go_when_their_call_is_done() -> None:
     list(v.echo.map([bytes(1 * MB)] * 5))
     v.echo.remote(1)
     # The server deletes a file after the result has left, so a moment may pass.
-    deadline = time.monotonic() + patience()
-    while files_of_the_run() != before and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert files_of_the_run() == before
+    wait_until(lambda: files_of_the_run() == before, files_of_the_run)
 
 
 # ---------------------------------------------------------------- arguments

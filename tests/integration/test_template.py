@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from patience import patience
+from patience import patience, wait_until
 
 SERVER = Path(__file__).with_name("killed_server.py")
 CONTAINERS = 5
@@ -89,10 +89,7 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def wait_until_removed(directory: Path) -> None:
-    deadline = time.monotonic() + patience(GONE_S)
-    while directory.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not directory.exists()
+    wait_until(lambda: not directory.exists(), f"{directory} is not removed", seconds=GONE_S)
 
 
 def test_killing_the_server_leaves_nothing(server: Server, directory: Path) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import http.client
 import socket
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import psutil
-from patience import patience
+from patience import patience, wait_until
 
 import swell
 
@@ -91,10 +90,7 @@ def read_until(client: socket.socket, end: bytes) -> bytes:
 
 
 def await_that(is_so: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.005)
+    wait_until(is_so, what, pause_s=0.005)
 
 
 def await_idle(function: Any) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from patience import patience
+from patience import wait_until
 
 from swell.model import (
     Concurrency,
@@ -40,10 +39,7 @@ def concurrent(name: str = "f", max_inputs: int = 8, **options: Any) -> Function
 
 
 def await_file(path: Path) -> None:
-    deadline = time.monotonic() + patience()
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path.name} was never made"
-        time.sleep(0.001)
+    wait_until(path.exists, f"{path.name} was never made", pause_s=0.001)
 
 
 STUBBORN = (
