@@ -108,7 +108,6 @@ def test_what_waited_is_run_and_nothing_twice(former: Lasting) -> None:
     assert noted.count("unsteady-again") == 1, "its first attempt was before"
 
 
-@pytest.mark.xfail(reason="modules of the SDK have new names, under which pickles are not found yet", strict=False)
 @pytest.mark.parametrize("call", [ENDED["objects"], WAITING["late_objects"]], ids=["result", "arguments"])
 def test_objects_of_the_sdk_in_arguments_and_results_are_read(former: Lasting, call: str) -> None:
     assert result(former, call, "[type(each).__name__ for each in value]") == "['Retries', 'Secret']"

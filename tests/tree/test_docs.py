@@ -28,3 +28,12 @@ def test_every_example_is_in_the_guide(repository: Path) -> None:
     guide = (repository / "docs/guide.md").read_text()
     missing = [path.name for path in (repository / "examples").glob("*.py") if f"examples/{path.name}" not in guide]
     assert not missing
+
+
+def test_files_that_contributors_are_sent_to_are_there(repository: Path) -> None:
+    page = (repository / "CONTRIBUTING.md").read_text()
+    named = set(re.findall(r"`([a-z_/]+/[a-z_.]+\.(?:py|md|tsx|ts)|[a-z_/]+/)`", page))
+    assert len(named) > 30
+    roots = (repository, repository / "src/swell")
+    missing = {name for name in named if not any((root / name).exists() for root in roots)}
+    assert not missing
