@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 import swell.linux as linux
-from swell.backends.process.adopted import Adopted
+from swell.backends.process.adopted import AdoptedContainers
 
 MARK = f"SWELL_TEST_MARK={os.urandom(8).hex()}"
 
@@ -24,7 +24,7 @@ class Ends:
         self.living: set[int] = set()
         self.told: asyncio.Queue[tuple[str, int | None]] = asyncio.Queue()
 
-    def hear(self, name: str, status: int | None) -> None:
+    def handle_reply(self, name: str, status: int | None) -> None:
         self.told.put_nowait((name, status))
 
 
@@ -34,8 +34,8 @@ async def ends() -> Ends:
 
 
 @pytest.fixture
-async def adopted(ends: Ends) -> AsyncIterator[Adopted]:
-    made = Adopted(MARK, lambda: ends.living, ends.hear)
+async def adopted(ends: Ends) -> AsyncIterator[AdoptedContainers]:
+    made = AdoptedContainers(MARK, lambda: ends.living, ends.handle_reply)
     yield made
     await made.close(10.0)
 
@@ -66,21 +66,21 @@ def stranger() -> Iterator[int]:
 
 
 async def test_a_process_of_the_same_number_that_began_at_another_time_is_another(
-    adopted: Adopted, stranger: int
+    adopted: AdoptedContainers, stranger: int
 ) -> None:
     assert not adopted.adopt("ta-1", stranger, begun(stranger) - 1)
     adopted.signal(stranger, signal.SIGKILL)
     assert psutil.Process(stranger).status() != psutil.STATUS_ZOMBIE
 
 
-async def test_one_that_has_ended_is_not_adopted(adopted: Adopted) -> None:
+async def test_one_that_has_ended_is_not_adopted(adopted: AdoptedContainers) -> None:
     with start("exit 0") as process:
         born = begun(process.pid)
     assert not adopted.adopt("ta-1", process.pid, born)
 
 
 async def test_how_a_stranger_ended_is_known_only_if_it_was_killed_from_here(
-    adopted: Adopted, ends: Ends, stranger: int
+    adopted: AdoptedContainers, ends: Ends, stranger: int
 ) -> None:
     ends.living.add(stranger)
     assert adopted.adopt("ta-1", stranger, begun(stranger))
@@ -88,7 +88,9 @@ async def test_how_a_stranger_ended_is_known_only_if_it_was_killed_from_here(
     assert await ends.told.get() == ("ta-1", -signal.SIGKILL)
 
 
-async def test_how_a_stranger_ended_by_itself_is_not_known(adopted: Adopted, ends: Ends, stranger: int) -> None:
+async def test_how_a_stranger_ended_by_itself_is_not_known(
+    adopted: AdoptedContainers, ends: Ends, stranger: int
+) -> None:
     ends.living.add(stranger)
     assert adopted.adopt("ta-1", stranger, begun(stranger))
     os.kill(stranger, signal.SIGTERM)
@@ -97,7 +99,7 @@ async def test_how_a_stranger_ended_by_itself_is_not_known(adopted: Adopted, end
 
 @pytest.mark.parametrize(("command", "status"), [("exit 3", 3), ("kill -TERM $$", -signal.SIGTERM)])
 async def test_a_child_tells_as_it_would_where_this_process_is_that_of_pid_1(
-    adopted: Adopted, ends: Ends, command: str, status: int
+    adopted: AdoptedContainers, ends: Ends, command: str, status: int
 ) -> None:
     with start(f"read line; {command}") as process:
         ends.living.add(process.pid)
@@ -126,7 +128,7 @@ def unmarked() -> Iterator[subprocess.Popen[bytes]]:
 
 
 async def test_a_sweep_spares_what_is_wanted_with_all_below_it_and_what_has_no_mark(
-    adopted: Adopted, ends: Ends, stranger: int, unmarked: subprocess.Popen[bytes]
+    adopted: AdoptedContainers, ends: Ends, stranger: int, unmarked: subprocess.Popen[bytes]
 ) -> None:
     with start("sleep 1000 & echo $!; wait") as wanted:
         assert wanted.stdout is not None

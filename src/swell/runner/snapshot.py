@@ -17,23 +17,23 @@ from swell.runner.lifecycle import Program, load_program
 from swell.runner.loader import enter_environment
 from swell.wire.context import enter_container
 
-__all__ = ["UnfitError", "take"]
+__all__ = ["SnapshotRejectedError", "take"]
 
-THREADS_LEAVE_S = 0.2  #: how long threads that a library stops before a fork may take to be gone
+THREADS_LEAVE_S = 0.2  #: how long threads that a library stops before a fork may take to end
 
 
-class UnfitError(Exception):
-    """The function cannot be snapshotted; the text says what was found."""
+class SnapshotRejectedError(Exception):
+    """The function cannot have a snapshot; the text says why."""
 
 
 def take(spec: FunctionSpec, environment: Environment) -> Program:
     """Load a function's code and run the hooks that come before a snapshot, in this process.
 
     Raises:
-        UnfitError: that failed, or left something behind that would be broken in a forked process.
+        SnapshotRejectedError: that failed, or left something behind that would be broken in a forked process.
     """
     enter_environment(environment, spec, {"SWELL_IS_REMOTE": "1"})
-    enter_container(lambda: None, {})  # for the user's code this is the container already
+    enter_container(lambda: None, {})  # to the user's code this is a container already
     try:
         program = load_program(spec, environment.bundle_dir)
         if spec.web_methods:
@@ -43,11 +43,11 @@ def take(spec: FunctionSpec, environment: Environment) -> Program:
         hooks = HookCaller()
         for hook in program.enter_snap:
             hooks.call(hook)
-    except BaseException as error:  # a container without snapshot will fail likewise, and report it in full
-        raise UnfitError(f"loading the code raised {type(error).__name__}: {error}") from error
+    except BaseException as error:  # a container without a snapshot fails likewise, and reports it in full
+        raise SnapshotRejectedError(f"loading the code raised {type(error).__name__}: {error}") from error
     found = [*_event_loops(), *_cuda(), *_children(), *_threads()]
     if found:
-        raise UnfitError("after loading the code there is " + ", and ".join(found))
+        raise SnapshotRejectedError("after loading the code there is " + ", and ".join(found))
     return program
 
 
@@ -57,8 +57,8 @@ def _threads() -> list[str]:
         return [f"a running thread ({', '.join(sorted(names))})"]
     if len(os.listdir("/proc/self/task")) == 1:
         return []
-    # Some libraries, OpenBLAS among them, have threads and stop them before any fork, to start them anew on both
-    # sides when they are needed. Let them show it.
+    # Some libraries, OpenBLAS among them, have threads and stop them before any fork, and start them again on both
+    # sides when needed. Fork once to find out.
     pid = os.fork()
     if pid == 0:
         os._exit(0)

@@ -2,8 +2,8 @@
 
     python -P -m swell.runner.template CHANNEL DIRECTORY PROGRAM
 
-It also supervises them. A container that ends takes its process group and all its orphans with it. When the server
-ends, however that came about, everything the template ever forked is killed and DIRECTORY is removed.
+It also supervises them: when a container ends, it kills the container's process group and orphans. When the server
+ends, for whatever reason, it kills everything that it ever forked and removes DIRECTORY.
 
 What may die first, and what becomes of the rest. Containers run users' code, which may kill its parent, the template.
 So a container does not depend on it. When a template dies, the kernel gives its containers to the next process above
@@ -47,7 +47,7 @@ from swell.wire.template import (
     RUN_DIR,
     Adopt,
     Exited,
-    Grow,
+    ForkTemplate,
     Interrupt,
     Kill,
     Launch,
@@ -55,27 +55,27 @@ from swell.wire.template import (
     Opened,
     Reply,
     Request,
-    Seed,
+    SnapshotRejected,
     Started,
     Sweep,
-    Unfit,
+    TemplateSpec,
     files_of,
 )
 
-__all__ = ["Run", "Template", "main"]
+__all__ = ["ContainerMain", "Template", "main"]
 
 
-class Run(Protocol):
-    """Is a container: `program` is the user's code if a snapshot holds it already. Returns the exit code."""
+class ContainerMain(Protocol):
+    """Runs a container: `program` is the user's code if a snapshot holds it already. Returns the exit code."""
 
     def __call__(self, address: str, container_id: str, token: str, program: Program | None, /) -> int | None:
         """Run until the container is to end."""
         ...
 
 
-#: What the template must not use but containers need, the user's code above all: imported here once, shared by all.
+#: Modules that containers need and the template must not use: imported here once, shared by all containers.
 _PREIMPORTED = ("asyncio", "cloudpickle", "uvloop", "swell.sdk.app", "swell.sdk.cls")
-#: What containers need beyond that to answer HTTP by an app: imported when the first of them is wanted.
+#: Further modules of containers that answer HTTP by an app: imported when the first of them is launched.
 _FOR_APPS = ("swell.runner.web.front", "swell.runner.web.app_site", "uvicorn.protocols.http.httptools_impl")
 _REPLIES_MAX = 256  #: replies in one datagram, so that it stays below DATAGRAM_MAX
 _TEXT_MAX = 2_000  #: characters of an explanation
@@ -84,14 +84,16 @@ _CONTAINER_NAME = "swell-container"
 _END_MAX_S = 3.0  #: how long the template waits at its end for killed processes to be gone
 
 _decode_requests = msgspec.msgpack.Decoder(list[Request]).decode
-_decode_seed = msgspec.msgpack.Decoder(Seed).decode
+_decode_spec = msgspec.msgpack.Decoder(TemplateSpec).decode
 _encode_replies = msgspec.msgpack.Encoder().encode
 
 
 class Template:
-    """Forks children on request, tells the server what becomes of them, and leaves nothing of them behind."""
+    """Forks children on request, reports their starts and exits to the server, and cleans up after them."""
 
-    def __init__(self, channel: socket.socket, directory: str, run: Run, program: Program | None = None) -> None:
+    def __init__(
+        self, channel: socket.socket, directory: str, run: ContainerMain, program: Program | None = None
+    ) -> None:
         self._channel = channel
         self._directory = directory
         self._run = run
@@ -99,7 +101,7 @@ class Template:
         self._ids: dict[int, str] = {}
         self._pids: dict[str, int] = {}
         self._templates: set[str] = set()  #: those children that are templates themselves
-        self._unswept = 0  #: of these, how many have died since the server told last what they left
+        self._unswept = 0  #: of these, how many have died whose containers the server has not all named yet
         self._unclaimed: dict[int, int] = {}  #: how children ended that one of these may have left, by pid
         self._server = os.getppid()
         self._replies: list[Reply] = []
@@ -107,7 +109,7 @@ class Template:
         self._wake, self._waker = socket.socketpair()
 
     def serve(self) -> child.ChildMain | None:
-        """Serve until the server is gone, then clean up and return None. In a forked child, return what it shall do."""
+        """Serve until the server is gone, then clean up and return None. In a child, return its main function."""
         linux.adopt_orphans()
         linux.set_name(_NAME)
         self._wake.setblocking(False)
@@ -125,9 +127,9 @@ class Template:
                 if fd == self._wake.fileno():
                     self._reap()
                 else:
-                    life = self._receive()
-                    if life is not None:
-                        return life
+                    child_main = self._receive()
+                    if child_main is not None:
+                        return child_main
         self._end()
         return None
 
@@ -146,17 +148,21 @@ class Template:
         for request in _decode_requests(data):
             count = files_of(request)
             own, files = files[:count], files[count:]
-            life = None
+            child_main = None
             match request:
-                case Launch() | Grow() if len(own) < count:  # the kernel drops those that would exceed RLIMIT_NOFILE
+                case Launch() | ForkTemplate() if (
+                    len(own) < count
+                ):  # the kernel drops those that would exceed RLIMIT_NOFILE
                     self._refuse(request.child_id, own, "too many open files in the template")
                 case Launch():
                     if request.runs_app:
                         self._import_once(_FOR_APPS)
-                    life = self._fork(request.child_id, own, files, partial(self._be_container, request, own))
-                case Grow():
+                    child_main = self._fork(request.child_id, own, files, partial(self._run_container, request, own))
+                case ForkTemplate():
                     self._templates.add(request.child_id)
-                    life = self._fork(request.child_id, own, files, partial(self._be_template, request.child_id, own))
+                    child_main = self._fork(
+                        request.child_id, own, files, partial(self._run_template, request.child_id, own)
+                    )
                 case Interrupt():
                     self._signal(request.child_id, signal.SIGINT)
                 case Kill():
@@ -165,8 +171,8 @@ class Template:
                     self._adopt(request)
                 case Sweep():
                     self._sweep()
-            if life is not None:
-                return life
+            if child_main is not None:
+                return child_main
         return None
 
     def _import_once(self, modules: Sequence[str]) -> None:
@@ -177,9 +183,9 @@ class Template:
             _freeze()
 
     def _fork(
-        self, child_id: str, own: Sequence[int], others: Sequence[int], life: Callable[[int], int | None]
+        self, child_id: str, own: Sequence[int], others: Sequence[int], child_main: Callable[[int], int | None]
     ) -> child.ChildMain | None:
-        """Fork; in the child return what it shall do. `own` are the files meant for it, `others` those for siblings."""
+        """Fork; in the child return its main function. `own` are its files, `others` those of its siblings."""
         template = os.getpid()
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # the child gets it when it is ready for that
         try:
@@ -190,7 +196,7 @@ class Template:
             return None
         if pid == 0:
             self._leave_template(others)
-            return partial(life, template)
+            return partial(child_main, template)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         for fd in own:
             os.close(fd)
@@ -219,9 +225,9 @@ class Template:
             try:
                 self._channel.send(_encode_replies(part))
             except BlockingIOError:
-                return  # the server is busy; poll tells when to go on
+                return  # the server is busy; poll says when to go on
             except OSError:
-                self._replies.clear()  # nobody is left to hear them; reading the channel notices and ends us
+                self._replies.clear()  # the server is gone; reading the channel notices that and ends this process
                 return
             del self._replies[: len(part)]
 
@@ -235,32 +241,32 @@ class Template:
         for fd in others:
             os.close(fd)
 
-    def _be_container(self, launch: Launch, own: Sequence[int], _template: int) -> int | None:
+    def _run_container(self, launch: Launch, own: Sequence[int], _template: int) -> int | None:
         linux.set_name(_CONTAINER_NAME)
         child.begin_session(own[0], own[1], launch.variables)
         linux.die_when_closed(own[2])
         if launch.group is not None:
             cgroups.enter(launch.group)
-        self._tell_started(launch.child_id)
+        self._report_started(launch.child_id)
         if launch.memory_limit_bytes is not None:
             child.limit_memory(launch.memory_limit_bytes)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         return self._run(launch.address, launch.child_id, launch.token, self._program)
 
-    def _tell_started(self, child_id: str) -> None:
-        """Tell the server that this process exists, in the name of the template, and speak for it no longer.
+    def _report_started(self, child_id: str) -> None:
+        """Tell the server on the template's channel that this process exists, then close the channel.
 
-        The child says so, and not the template, which may die in between: what a dead template has not said it has not
-        forked, and another one is asked for it.
+        The child sends it, and not the template, which may die in between: what a dead template has not reported it
+        has not forked, and the server orders it of another template.
         """
         pid = os.getpid()
         begun = linux.begun_at(pid)
         assert begun is not None, "this process lives"
-        word = _encode_replies([Started(child_id, pid, begun)])
+        reply = _encode_replies([Started(child_id, pid, begun)])
         with self._channel:
             while True:
                 try:
-                    self._channel.send(word)
+                    self._channel.send(reply)
                     return
                 except BlockingIOError:  # the server is busy
                     poll = select.poll()
@@ -269,27 +275,27 @@ class Template:
                 except OSError:
                     os._exit(1)  # the server is gone, or has given up this template and what it forked
 
-    def _be_template(self, child_id: str, own: Sequence[int], parent: int) -> int | None:
-        self._tell_started(child_id)
-        channel, stdout, stderr, seed = socket.socket(fileno=own[0]), own[1], own[2], own[3]
-        with open(seed, "rb") as file:
-            grown = _decode_seed(file.read())
-        child.begin_session(stdout, stderr, grown.variables)
+    def _run_template(self, child_id: str, own: Sequence[int], parent: int) -> int | None:
+        self._report_started(child_id)
+        channel, stdout, stderr, spec = socket.socket(fileno=own[0]), own[1], own[2], own[3]
+        with open(spec, "rb") as file:
+            template_spec = _decode_spec(file.read())
+        child.begin_session(stdout, stderr, template_spec.variables)
         linux.die_with_parent(parent)  # its containers live on
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         try:
-            program = snapshot.take(grown.spec, grown.environment)
-        except snapshot.UnfitError as error:
-            channel.send(_encode_replies([Unfit(str(error)[:_TEXT_MAX])]))
+            program = snapshot.take(template_spec.spec, template_spec.environment)
+        except snapshot.SnapshotRejectedError as error:
+            channel.send(_encode_replies([SnapshotRejected(str(error)[:_TEXT_MAX])]))
             return 0
         _freeze()
-        life = Template(channel, "", self._run, program).serve()
-        return None if life is None else child.run_and_exit(life)
+        child_main = Template(channel, "", self._run, program).serve()
+        return None if child_main is None else child.run_and_exit(child_main)
 
     # ------------------------------------------------------------ the dead
 
     def _reap(self) -> None:
-        """Bury every child that has ended, with its process group and the orphans it left."""
+        """Reap every child that has ended, and kill its process group and the orphans it left."""
         with contextlib.suppress(BlockingIOError):
             while self._wake.recv(4096):
                 pass
@@ -319,7 +325,7 @@ class Template:
         if pid in self._unclaimed:
             self._replies.append(Exited(request.child_id, self._unclaimed.pop(pid)))
         elif stat is None or (stat.parent, stat.begun) != (os.getpid(), request.begun):
-            self._replies.append(Exited(request.child_id, None))  # its template reaped it, and died before it told how
+            self._replies.append(Exited(request.child_id, None))  # its template reaped it, and died before it said how
         else:
             self._ids[pid] = request.child_id
             self._pids[request.child_id] = pid
@@ -354,7 +360,7 @@ class Template:
             shutil.rmtree(self._directory, ignore_errors=True)  # another template may be removing it as well
 
     def _kill_strays(self) -> None:
-        """Kill what is left of templates that died before the server, which then looked after that itself."""
+        """Kill what is left of templates that died before the server, which then cleaned up after them itself."""
         mark = f"{RUN_DIR}={self._directory}".encode()
         for pid in linux.processes():
             if mark in linux.environment_of(pid) and linux.name_of(pid) != _NAME:
@@ -382,25 +388,25 @@ def _ended_child() -> int | None:
 
 
 def _freeze() -> None:
-    """Make what is here now invisible to the garbage collector, so that no child's collector ever writes to it."""
+    """Freeze all live objects, so that no child's garbage collector ever writes to their pages."""
     gc.collect()
     gc.freeze()
 
 
 def main(channel: str, directory: str, program: str) -> None:
-    """Be a template: `channel` is a descriptor, `program` names the container's function as module:name."""
+    """Run a template: `channel` is a descriptor, `program` names the container's main function as module:name."""
     reset_signals()
     refuse_group_one()
     module, _, name = program.partition(":")
-    run: Run = getattr(importlib.import_module(module), name)
+    run: ContainerMain = getattr(importlib.import_module(module), name)
     for name in _PREIMPORTED:
-        with contextlib.suppress(ModuleNotFoundError):  # uvloop is not everywhere; who needs it will notice
+        with contextlib.suppress(ModuleNotFoundError):  # uvloop is not everywhere: its users do without
             importlib.import_module(name)
     codec.for_container(frame_max=0)  # builds what every decoder of these messages shares: 1 ms and 1 MB each
     _freeze()
-    life = Template(socket.socket(fileno=int(channel)), directory, run).serve()
-    if life is not None:
-        child.run_and_exit(life)
+    child_main = Template(socket.socket(fileno=int(channel)), directory, run).serve()
+    if child_main is not None:
+        child.run_and_exit(child_main)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a server and its templates say to each other, and the files that travel beside the words.
+"""Messages between a server and its templates, and the files that travel with them.
 
 A datagram is a list of requests or of replies; a request's files follow it as ancillary data, in the order of the list.
 This module must not know sockets, processes, or why a container is wanted.
@@ -17,7 +17,7 @@ __all__ = [
     "RUN_DIR",
     "Adopt",
     "Exited",
-    "Grow",
+    "ForkTemplate",
     "Interrupt",
     "Kill",
     "Launch",
@@ -25,10 +25,10 @@ __all__ = [
     "Opened",
     "Reply",
     "Request",
-    "Seed",
+    "SnapshotRejected",
     "Started",
     "Sweep",
-    "Unfit",
+    "TemplateSpec",
     "files_of",
 ]
 
@@ -38,11 +38,11 @@ FILES_MAX = 64  #: descriptors beside one datagram; the kernel's own bound is 25
 RUN_DIR = "SWELL_RUN_DIR"
 
 
-class _Word(Struct, array_like=True, frozen=True, gc=False):
+class _TemplateMessage(Struct, array_like=True, frozen=True, gc=False):
     pass
 
 
-class Launch(_Word, frozen=True, tag=1):
+class Launch(_TemplateMessage, frozen=True, tag=1):
     """Fork a container. Files: the ends it shall write stdout and stderr to, and a socket whose closing kills it."""
 
     child_id: Id  #: the container's
@@ -54,84 +54,84 @@ class Launch(_Word, frozen=True, tag=1):
     group: Text | None = None  #: directory of the control group to enter, which holds its memory limit
 
 
-class Grow(_Word, frozen=True, tag=4):
-    """Fork a template of one function. Files: its end of a channel of its own, stdout, stderr, a file with a Seed.
+class ForkTemplate(_TemplateMessage, frozen=True, tag=4):
+    """Fork a template of one function. Files: its end of its own channel, stdout, stderr, a file with a TemplateSpec.
 
-    It imports the function's code and runs the hooks that come before a snapshot; then it says Opened on its channel
-    and serves there as any template does, or it says Unfit and ends.
+    It imports the function's code and runs the hooks that come before a snapshot; then it sends Opened on its channel
+    and serves there as any template does, or it sends SnapshotRejected and ends.
     """
 
     child_id: Id
 
 
-class Seed(_Word, frozen=True):
-    """What a template of one function grows from; too long for a datagram when functions travel pickled."""
+class TemplateSpec(_TemplateMessage, frozen=True):
+    """The function whose code a template imports; too long for a datagram when functions travel pickled."""
 
     spec: FunctionSpec
     environment: Environment
     variables: Variables  #: environment that the user's code cannot choose
 
 
-class Interrupt(_Word, frozen=True, tag=2):
+class Interrupt(_TemplateMessage, frozen=True, tag=2):
     """Send a child SIGINT. Unknown ids are ignored."""
 
     child_id: Id
 
 
-class Kill(_Word, frozen=True, tag=3):
+class Kill(_TemplateMessage, frozen=True, tag=3):
     """Kill a child's whole process group. Unknown ids are ignored."""
 
     child_id: Id
 
 
-class Adopt(_Word, frozen=True, tag=5):
-    """A child of yours has died that was a template itself: this was its container, and is your child now."""
+class Adopt(_TemplateMessage, frozen=True, tag=5):
+    """A child that was a template itself has died: this was its container, and is a child of the receiver now."""
 
     child_id: Id
     pid: Pid
     begun: Integer  #: as in its Started
 
 
-class Sweep(_Word, frozen=True, tag=6):
-    """All containers of a template that died have been named: what else it left can go. Follows its Exited."""
+class Sweep(_TemplateMessage, frozen=True, tag=6):
+    """All containers of a template that died have been named: kill what else it left. Follows its Exited."""
 
 
-class Opened(_Word, frozen=True, tag=20):
+class Opened(_TemplateMessage, frozen=True, tag=20):
     """The template is ready to fork."""
 
     pid: Pid
 
 
-class Started(_Word, frozen=True, tag=21):
-    """A child exists. It says so itself, in the name of its template, before it does anything else."""
+class Started(_TemplateMessage, frozen=True, tag=21):
+    """A child exists. It sends this itself, on its template's channel, before it does anything else."""
 
     child_id: Id
     pid: Pid
     begun: Integer  #: when, in ticks from the machine's start: no other process of this pid has the same
 
 
-class NotStarted(_Word, frozen=True, tag=22):
+class NotStarted(_TemplateMessage, frozen=True, tag=22):
     """The system refused to fork; `text` says why."""
 
     child_id: Id
     text: Text
 
 
-class Exited(_Word, frozen=True, tag=23):
+class Exited(_TemplateMessage, frozen=True, tag=23):
     """A child is gone with its process group."""
 
     child_id: Id
     status: Integer | None  #: its exit code, or minus the signal that killed it; None if that is not known
 
 
-class Unfit(_Word, frozen=True, tag=24):
-    """Containers of this function must be started without a snapshot; `text` says why. The template ends."""
+class SnapshotRejected(_TemplateMessage, frozen=True, tag=24):
+    """Containers of this function must start without a snapshot; `text` says why. The template ends."""
 
     text: Text
 
 
-Request = Launch | Grow | Interrupt | Kill | Adopt | Sweep
-Reply = Opened | Started | NotStarted | Exited | Unfit
+Request = Launch | ForkTemplate | Interrupt | Kill | Adopt | Sweep
+Reply = Opened | Started | NotStarted | Exited | SnapshotRejected
 
 
 def files_of(request: Request) -> int:
@@ -139,7 +139,7 @@ def files_of(request: Request) -> int:
     match request:
         case Launch():
             return 3
-        case Grow():
+        case ForkTemplate():
             return 4
         case Interrupt() | Kill() | Adopt() | Sweep():
             return 0

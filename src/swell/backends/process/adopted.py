@@ -1,9 +1,9 @@
-"""Adopted: containers whose template has died, which this process watches from then on.
+"""Containers whose template has died, which this process watches from then on.
 
 They are not its children. When a template dies, the kernel gives its containers to the next process above that adopts
 orphans, most often that of pid 1. Were it this one, a container that kills its parent for the second time would kill
 the server. A file descriptor of a process (pidfd) tells the end of any process, and never means another one that was
-given its number later; but only a parent is told the exit status.
+given its number later; but only a parent learns the exit status.
 
 What ended containers have left is not among the children of this process either. It is found by its environment, which
 marks all that descends from a template of this server, or since it was seen below a container before. Finding it takes
@@ -22,13 +22,13 @@ from collections.abc import Callable, Iterator, Set
 
 import swell.linux as linux
 
-__all__ = ["Adopted"]
+__all__ = ["AdoptedContainers"]
 
 LOOK_EVERY_S = 1.0  #: how often to see what adopted containers have started, to know it when they are gone
 SWEEP_PAUSE = 9.0  #: between two sweeps, as a multiple of what the first took
 
 
-class _Watched:
+class _WatchedProcess:
     """A process whose end is awaited."""
 
     def __init__(self, name: str | None, pid: int, begun: int, fd: int) -> None:
@@ -58,16 +58,16 @@ class _Watched:
         return -signal.SIGKILL if self.was_killed else None
 
 
-class Adopted:
+class AdoptedContainers:
     """Watches processes that have lost their template, and kills what is left of those that have ended."""
 
     def __init__(self, mark: str, living: Callable[[], Set[int]], on_exit: Callable[[str, int | None], None]) -> None:
-        """Begin with none; must be made on a running event loop.
+        """Begin with none. Needs a running event loop.
 
         Args:
             mark: "NAME=value", which the environment of every process below a template of this server has.
-            living: tells the pids of what is wanted, with all that descends from it: containers and templates.
-            on_exit: hears (name, status) of what was adopted and has ended; a negative status is the signal, None
+            living: returns the pids of containers and templates that run; they and their descendants are spared.
+            on_exit: gets (name, status) of what was adopted and has ended; a negative status is the signal, None
                 means that it is not known.
         """
         self._mark = mark.encode()
@@ -75,8 +75,10 @@ class Adopted:
         self._on_exit = on_exit
         self._loop = asyncio.get_running_loop()
         self._begun = linux.begun_at(os.getpid()) or 0  #: what began earlier descends from no template of this server
-        self._watched: dict[int, _Watched] = {}
-        self._exits: list[tuple[str, int | None]] = []  #: told with the next sweep, which kills what these have left
+        self._watched: dict[int, _WatchedProcess] = {}
+        self._exits: list[
+            tuple[str, int | None]
+        ] = []  #: reported with the next sweep, which kills what these have left
         self._seen: set[tuple[int, int]] = set()  #: what descended from one of them at the last look
         self._looker: asyncio.TimerHandle | None = None
         self._sweeper: asyncio.TimerHandle | None = None
@@ -103,7 +105,7 @@ class Adopted:
             watched.send(number)
 
     def sweep(self) -> None:
-        """Kill, soon, what comes from a template and belongs to nothing that is wanted: what containers have left."""
+        """Kill soon what comes from a template and belongs to no running container: what containers have left."""
         if self._sweeper is None:
             self._is_empty.clear()
             self._sweeper = self._loop.call_at(max(self._loop.time(), self._next_sweep_at), self._sweep)
@@ -126,7 +128,7 @@ class Adopted:
 
     # ------------------------------------------------------------ what they have started
 
-    def _adopted(self) -> list[_Watched]:
+    def _adopted(self) -> list[_WatchedProcess]:
         return [watched for watched in self._watched.values() if watched.name is not None]
 
     def _look(self) -> None:
@@ -139,7 +141,7 @@ class Adopted:
         self._sweeper = None
         begun_at = self._loop.time()
         exits, self._exits = self._exits, []
-        for name, status in exits:  # before the sweep: of a template that is said to have ended, more is known then
+        for name, status in exits:  # before the sweep: the end of a template makes its containers known
             self._on_exit(name, status)
         for pid, begun in self._strays():
             if self._watch(None, pid, begun):
@@ -150,7 +152,7 @@ class Adopted:
             self._is_empty.set()
 
     def _strays(self) -> Iterator[tuple[int, int]]:
-        """Iterate over the processes, (pid, when it began), that come from a template and are wanted no longer."""
+        """Iterate over the processes, (pid, when it began), that come from a template and belong to no running one."""
         living = self._living()
         for pid in linux.processes():
             stat = linux.stat_of(pid)
@@ -160,7 +162,7 @@ class Adopted:
             if is_ours and not linux.descends_from(pid, living):
                 yield pid, stat.begun
 
-    def _kill_tree(self, watched: _Watched) -> None:
+    def _kill_tree(self, watched: _WatchedProcess) -> None:
         """Kill a process and what descends from it."""
         found = linux.Lineage().below(watched.pid)
         watched.send(signal.SIGKILL)
@@ -177,7 +179,7 @@ class Adopted:
         if linux.begun_at(pid) != begun:  # asked only now, when the descriptor means one process and no later one
             os.close(fd)
             return False
-        self._watched[pid] = _Watched(name, pid, begun, fd)
+        self._watched[pid] = _WatchedProcess(name, pid, begun, fd)
         self._is_empty.clear()
         self._loop.add_reader(fd, self._ended, pid)
         return True

@@ -1,7 +1,7 @@
-"""ProcessBackend: containers as processes of this machine, forked from templates.
+"""Containers as processes of this machine, forked from templates.
 
-Chooses what each container is forked from and passes on what templates say. This module must not know why containers
-are wanted, nor what is said to them once they run.
+Chooses what each container is forked from and routes templates' replies. This module must not know why containers are
+launched, nor what is sent to them once they run.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ import os
 from collections.abc import Sequence, Set
 from pathlib import Path
 
-from swell.backends.process.adopted import Adopted
-from swell.backends.process.containers import Containers, Parent
+from swell.backends.process.adopted import AdoptedContainers
+from swell.backends.process.containers import ContainerProcesses, Parent
 from swell.backends.process.host import BusyMeter, describe_host, raise_file_limit
 from swell.backends.process.memory import MemoryReader
 from swell.backends.process.memory_groups import MemoryGroups, open_groups
-from swell.backends.process.snapshot import Snapshot, SnapshotState
+from swell.backends.process.snapshot import SnapshotHandle, SnapshotState
 from swell.backends.process.snapshots import Snapshots
-from swell.backends.process.template import Interpreter, Template, ending
+from swell.backends.process.template import Interpreter, TemplateHandle, ending
 from swell.ports import BackendListener, GpuProvider, LaunchOrder, NodeLoad
-from swell.wire.template import RUN_DIR, Adopt, Exited, NotStarted, Opened, Reply, Started, Sweep, Unfit
+from swell.wire.template import RUN_DIR, Adopt, Exited, NotStarted, Opened, Reply, SnapshotRejected, Started, Sweep
 
 __all__ = ["ProcessBackend"]
 
@@ -48,12 +48,12 @@ class ProcessBackend:
         self._own = Interpreter.own(os.environ)
         self._meter = BusyMeter(self._node.cpu)
         self._listener: BackendListener
-        self._adopted: Adopted
+        self._adopted: AdoptedContainers
         self._groups: MemoryGroups | None = None
-        self._containers: Containers
+        self._containers: ContainerProcesses
         self._snapshots: Snapshots
-        self._templates: dict[Interpreter, Template] = {}  # the one unused longest first
-        self._ending: set[Template] = set()
+        self._templates: dict[Interpreter, TemplateHandle] = {}  # the one unused longest first
+        self._ending: set[TemplateHandle] = set()
         self._is_started = False
         self._is_stopping = False
 
@@ -63,10 +63,10 @@ class ProcessBackend:
         """Start the template that most containers will come from, without waiting for it."""
         raise_file_limit()
         self._listener = listener
-        self._adopted = Adopted(f"{RUN_DIR}={self._directory}", self._wanted, self._adopted_ended)
+        self._adopted = AdoptedContainers(f"{RUN_DIR}={self._directory}", self._living, self._adopted_ended)
         find = MemoryReader(str(self._directory)).find_excesses
         self._groups = open_groups()  # before the first template: that, too, is to be in this server's leaf
-        self._containers = Containers(
+        self._containers = ContainerProcesses(
             listener,
             server_address,
             bool(self._node.gpus),
@@ -75,7 +75,9 @@ class ProcessBackend:
             find_excesses=find if self._groups is None else self._groups.find_others(find),
             groups=self._groups,
         )
-        self._snapshots = Snapshots(self._log_line_max, self._said, listener.container_wrote, self._containers.parents)
+        self._snapshots = Snapshots(
+            self._log_line_max, self._replied, listener.container_wrote, self._containers.parents
+        )
         self._is_started = True
         self._template_for(self._own)
 
@@ -84,7 +86,7 @@ class ProcessBackend:
         try:
             parent = self._parent_for(order)
         except (OSError, ValueError) as error:  # a path or a variable with a NUL in it
-            # Soon, not now: whoever launches is not ready to hear of it.
+            # Soon, not now: the caller is still in the middle of launching.
             why = f"cannot start a container with {order.environment.python}: {error}"
             asyncio.get_running_loop().call_soon(self._containers.report_never_started, order.container_id, why)
             return
@@ -128,7 +130,7 @@ class ProcessBackend:
     # ------------------------------------------------------------ templates
 
     def _parent_for(self, order: LaunchOrder) -> Parent | None:
-        """Return what to fork a container from; None if that is not known yet and the order waits."""
+        """Return what to fork a container from; None if the order must wait for a snapshot that is loading."""
         template = self._template_for(Interpreter.of(order.environment))
         if not order.spec.snapshot:
             return template
@@ -136,11 +138,13 @@ class ProcessBackend:
         variables = {} if order.gpus else self._containers.gpu_variables(())
         return self._snapshots.parent_for(order, template, variables)
 
-    def _template_for(self, interpreter: Interpreter) -> Template:
+    def _template_for(self, interpreter: Interpreter) -> TemplateHandle:
         template = self._templates.pop(interpreter, None)
         if template is None:
             self._make_room()
-            template = Template(interpreter, str(self._directory), self._program, self._said, self._template_ended)
+            template = TemplateHandle(
+                interpreter, str(self._directory), self._program, self._replied, self._template_ended
+            )
         self._templates[interpreter] = template
         return template
 
@@ -154,7 +158,7 @@ class ProcessBackend:
                 self._ending.add(template)
                 template.channel.finish_sending()
 
-    def _template_ended(self, template: Template, how: str) -> None:
+    def _template_ended(self, template: TemplateHandle, how: str) -> None:
         is_wanted = self._templates.get(template.interpreter) is template
         if is_wanted:
             del self._templates[template.interpreter]
@@ -165,18 +169,18 @@ class ProcessBackend:
             for container_id, order in list(snapshot.waiting.items()):
                 self._snapshots.withdraw(container_id)
                 orders.append(order)
-            # It dies with its base, but may not have yet; what it says until then is still to be heard.
+            # It dies with its base, but may not have yet; its replies until then still count.
             if not snapshot.pid or not self._adopted.adopt(snapshot.id, snapshot.pid, snapshot.begun):
                 self._snapshot_ended(snapshot, how)
         self._adopted.sweep()
         self._order_again(orders, how, was_open=template.is_open)
         if is_wanted and template.is_open and template.interpreter == self._own:
-            self._template_for(self._own)  # somebody must be there to clean up when this server is killed
+            self._template_for(self._own)  # when this server is killed, a template must be there to clean up
 
     # ------------------------------------------------------------ containers whose template has died
 
     def _order_again(self, orders: Sequence[LaunchOrder], how: str, *, was_open: bool) -> None:
-        """Have another template fork what one has not forked before it died; one that never worked is not replaced."""
+        """Have another template fork what one had not when it died; a template that never worked is not replaced."""
         for order in orders:
             if was_open and not self._is_stopping and self._containers.may_order_again(order.container_id):
                 self.launch(order)
@@ -198,23 +202,23 @@ class ProcessBackend:
         else:
             self._snapshot_ended(snapshot, ending(status))
 
-    def _wanted(self) -> Set[int]:
-        """Return the pids of the processes that are not to be swept away, nor what descends from them."""
+    def _living(self) -> Set[int]:
+        """Return the pids of the processes that a sweep must spare, with what descends from them."""
         templates = {template.pid for template in (*self._templates.values(), *self._ending)}
         return templates | self._containers.pids() | self._snapshots.pids()
 
-    # ------------------------------------------------------------ what templates and snapshots say
+    # ------------------------------------------------------------ replies of templates and snapshots
 
-    def _said(self, parent: Parent, reply: Reply) -> None:
+    def _replied(self, parent: Parent, reply: Reply) -> None:
         match reply:
             case Opened():
                 self._opened(parent)
-            case Unfit(text):
-                self._unfit(parent, text)
+            case SnapshotRejected(text):
+                self._rejected(parent, text)
             case Started(child_id) | NotStarted(child_id) | Exited(child_id):
                 snapshot = self._snapshots.get(child_id)
                 if snapshot is None:
-                    self._containers.hear(reply)
+                    self._containers.handle_reply(reply)
                 elif isinstance(reply, Started):
                     snapshot.pid, snapshot.begun = reply.pid, reply.begun
                 elif isinstance(reply, NotStarted):
@@ -224,25 +228,25 @@ class ProcessBackend:
                     snapshot.base.channel.send(Sweep())
 
     def _opened(self, parent: Parent) -> None:
-        if isinstance(parent, Snapshot):
-            for order in self._snapshots.settle(parent, SnapshotState.OPEN):
+        if isinstance(parent, SnapshotHandle):
+            for order in self._snapshots.finish_loading(parent, SnapshotState.OPEN):
                 self._containers.fork(order, parent)
-        elif isinstance(parent, Template):
+        elif isinstance(parent, TemplateHandle):
             parent.is_open = True
 
-    def _unfit(self, parent: Parent, why: str) -> None:
-        """Start plainly what waited for a snapshot that cannot be, and say so once."""
-        if not isinstance(parent, Snapshot):
+    def _rejected(self, parent: Parent, why: str) -> None:
+        """Start without a snapshot what waited for one that was rejected, and log the reason once."""
+        if not isinstance(parent, SnapshotHandle):
             return
-        orders = self._snapshots.settle(parent, SnapshotState.UNFIT)
+        orders = self._snapshots.finish_loading(parent, SnapshotState.REJECTED)
         for order in orders[:1]:
             text = f"containers of {order.spec.name} start without a memory snapshot: {why}\n"
             self._listener.container_wrote(order.container_id, "system", text)
         for order in orders:
             self._containers.fork(order, parent.base)
 
-    def _snapshot_ended(self, snapshot: Snapshot, how: str) -> None:
-        snapshot.channel.close()  # what it said last is heard now
+    def _snapshot_ended(self, snapshot: SnapshotHandle, how: str) -> None:
+        snapshot.channel.close()  # its last replies are handled now
         if snapshot.base.has_ended:
             self._adopt_from(snapshot)
         else:
@@ -251,6 +255,6 @@ class ProcessBackend:
                 self._containers.hand_over(container_id, snapshot.base)
         orders = self._containers.withdraw(snapshot)
         if snapshot.state is SnapshotState.LOADING:
-            self._unfit(snapshot, f"loading its code ended: {how}")
+            self._rejected(snapshot, f"loading its code ended: {how}")
         self._snapshots.forget(snapshot)
         self._order_again(orders, how, was_open=True)

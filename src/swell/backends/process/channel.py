@@ -1,6 +1,6 @@
-"""Channel: the server's end of the socket to a template, which never blocks the server.
+"""The server's end of the socket to a template. It never blocks the server.
 
-Requests made in one turn of the event loop leave together. This module must not know what the words mean.
+Requests made in one turn of the event loop leave together. This module must not know what the messages mean.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import msgspec
 
 from swell.wire.template import DATAGRAM_MAX, FILES_MAX, Reply, Request
 
-__all__ = ["Channel"]
+__all__ = ["TemplateChannel"]
 
-LAUNCHES_MAX = 16  #: requests in one datagram: a template looks after its dead only between two of them
+LAUNCHES_MAX = 16  #: requests in one datagram: a template reaps its children only between two datagrams
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Reply]).decode
 
 
-class Channel:
-    """Sends requests, with descriptors, and hands on replies. Owns the socket and the descriptors not yet sent."""
+class TemplateChannel:
+    """Sends requests, with descriptors, and passes on replies. Owns the socket and the descriptors not yet sent."""
 
     def __init__(self, sock: socket.socket, on_reply: Callable[[Reply], None]) -> None:
         self._socket = sock
@@ -52,10 +52,10 @@ class Channel:
             try:
                 self._socket.shutdown(socket.SHUT_WR)
             except OSError:
-                self._stop_reading()  # it is gone already
+                self._stop_reading()  # the template is gone already
 
     def close(self) -> None:
-        """Hand on the replies that have arrived, and release the socket. Safe to call twice."""
+        """Pass on the replies that have arrived, and close the socket. Safe to call twice."""
         if not self._is_open:
             return
         while self._receive():
@@ -91,7 +91,7 @@ class Channel:
                 self._loop.add_writer(self._socket, self._flush)
                 return
             except OSError:
-                self._drop_waiting()  # it is gone; whoever watches the process reports that
+                self._drop_waiting()  # the template is gone; the watcher of its process reports that
                 break
             for _ in requests:
                 self._waiting.popleft()

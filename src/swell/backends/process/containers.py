@@ -1,6 +1,6 @@
-"""Containers: every container that was ordered and is not yet reported gone, with its output and its end.
+"""Every container that was ordered and is not yet reported gone, with its output and its end.
 
-This module must not know how templates come about, or which of them a container should be forked from.
+This module must not know how templates are started, or which of them a container should be forked from.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from functools import partial
 from typing import Protocol
 
 from swell.backends.process.capture import Capture
-from swell.backends.process.channel import Channel
+from swell.backends.process.channel import TemplateChannel
 from swell.backends.process.host import count_oom_kills
-from swell.backends.process.memory import Watched
+from swell.backends.process.memory import LimitedContainer
 from swell.backends.process.memory_groups import MemoryGroups
 from swell.backends.process.memory_watch import Find, MemoryWatch
 from swell.backends.process.template import ending
@@ -23,18 +23,18 @@ from swell.model import MemoryExcess
 from swell.ports import BackendListener, LaunchOrder
 from swell.wire.template import Exited, Interrupt, Kill, Launch, NotStarted, Started
 
-__all__ = ["Containers", "Parent"]
+__all__ = ["ContainerProcesses", "Parent"]
 
 TASK_ID = "SWELL_TASK_ID"  #: the environment variable that names a process's container
-#: How often a container is ordered again because its template died before it had forked it. Often, since the code of
-#: others may kill one template after another; not for ever, since its own may do so while it is imported.
+#: How often a container is ordered again because its template died before it had forked it. Often, since other
+#: containers' code may kill one template after another; bounded, since its own code may do so while it is imported.
 ORDERS_AGAIN_MAX = 10
 
 
 class Parent(Protocol):
-    """What containers are forked from."""
+    """A template or snapshot that containers are forked from."""
 
-    channel: Channel
+    channel: TemplateChannel
 
 
 class _Container:
@@ -51,8 +51,8 @@ class _Container:
         self.excess: MemoryExcess | None = None  #: it is being killed for the memory that it used
 
 
-class Containers:
-    """Asks parents to fork containers, and tells the listener what becomes of them."""
+class ContainerProcesses:
+    """Asks parents to fork containers, and reports their starts and exits to the listener."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Containers:
         """Begin with none.
 
         Args:
-            listener: hears everything.
+            listener: gets starts, output and exits.
             server_address: where containers are to connect.
             has_gpus: whether this machine has GPUs, so that containers must be told which are theirs.
             log_line_max: characters after which a line of output is split.
@@ -118,7 +118,7 @@ class Containers:
         self._order(container_id, Interrupt(container_id))
 
     def kill(self, container_id: str) -> None:
-        """Have the parent kill the group: only it knows that a process id still means its child."""
+        """Have the parent kill the process group: only it knows that a process id still means its child."""
         if self._groups is not None:
             self._groups.kill(container_id)  # at once, and all of it
         self._order(container_id, Kill(container_id))
@@ -134,16 +134,16 @@ class Containers:
             number = signal.SIGKILL if isinstance(request, Kill) else signal.SIGINT
             self._signal_adopted(container.pid, number)
 
-    def hear(self, reply: Started | NotStarted | Exited) -> None:
-        """Take in what a parent says of a container."""
+    def handle_reply(self, reply: Started | NotStarted | Exited) -> None:
+        """Handle a parent's reply about a container."""
         match reply:
             case Started(container_id, pid, begun):
                 container = self._containers.get(container_id)
-                if container is not None:  # else it was killed in the moment in which it said so
+                if container is not None:  # else it was killed in the moment in which it reported its start
                     self._started(container, pid, begun)
                     self._listener.container_started(container_id, pid)
             case NotStarted(container_id, text):
-                self._bury(container_id, text)
+                self._report_exit(container_id, text)
             case Exited(container_id, status):
                 self.ended(container_id, status)
 
@@ -151,7 +151,7 @@ class Containers:
         container.pid, container.begun = pid, begun
         limit = container.order.spec.resources.memory_limit_bytes
         if limit is not None:
-            self._memory.add(Watched(container.order.container_id, pid, limit))
+            self._memory.add(LimitedContainer(container.order.container_id, pid, limit))
 
     def _outgrew(self, container_id: str, excess: MemoryExcess) -> None:
         self._memory.remove(container_id)
@@ -159,15 +159,15 @@ class Containers:
         self.kill(container_id)
 
     def ended(self, container_id: str, status: int | None) -> None:
-        """A container's process is gone; a negative status is the signal that killed it, None that it is not known."""
+        """Report that a container's process is gone; a negative status is the signal, None means unknown."""
         excess = self._containers[container_id].excess
         if excess is None and self._groups is not None:
             excess = self._groups.excess_of(container_id)
         if excess is not None and status == -signal.SIGKILL:
             self._oom_kills = count_oom_kills()  # a kill for a group's limit is one of them
-            self._bury(container_id, f"killed: it {excess}", excess)
+            self._report_exit(container_id, f"killed: it {excess}", excess)
         else:  # it may have ended by itself just before
-            self._bury(container_id, self._explain(status))
+            self._report_exit(container_id, self._explain(status))
 
     def left_by(self, parent: Parent) -> list[tuple[str, int, int]]:
         """Return the containers, (id, pid, when it began), that a template leaves behind, and that live on."""
@@ -178,7 +178,7 @@ class Containers:
         ]
 
     def withdraw(self, parent: Parent) -> list[LaunchOrder]:
-        """Give up what a template has not forked, and never will; return the orders that are still wanted."""
+        """Forget what a template has not forked, and never will; return the orders that still hold."""
         orders: list[LaunchOrder] = []
         for name, container in list(self._containers.items()):
             if container.parent is not parent or container.pid is not None:
@@ -186,7 +186,7 @@ class Containers:
             if container.ordered is None:
                 orders.append(self._release(name).order)
             else:
-                self._bury(name, "killed before it was forked")
+                self._report_exit(name, "killed before it was forked")
         return orders
 
     def may_order_again(self, container_id: str) -> bool:
@@ -206,7 +206,7 @@ class Containers:
             self._order(container_id, container.ordered)
 
     def report_never_started(self, container_id: str, why: str) -> None:
-        """Tell the listener that an order came to nothing."""
+        """Report an order for which no container was started."""
         self._orders_again.pop(container_id, None)
         self._listener.container_exited(container_id, why, False)
 
@@ -215,7 +215,7 @@ class Containers:
         self._memory.close()
 
     def parents(self) -> set[Parent]:
-        """Return whatever has containers."""
+        """Return the templates and snapshots that have containers."""
         return {container.parent for container in self._containers.values() if container.parent is not None}
 
     def pids(self) -> Set[int]:
@@ -240,7 +240,7 @@ class Containers:
             raise
         return write_ends, captures
 
-    def _bury(self, container_id: str, reason: str, excess: MemoryExcess | None = None) -> None:
+    def _report_exit(self, container_id: str, reason: str, excess: MemoryExcess | None = None) -> None:
         container = self._release(container_id)
         self._orders_again.pop(container_id, None)
         self._listener.container_exited(container_id, reason, container.pid is not None, excess)
@@ -252,7 +252,7 @@ class Containers:
         if self._groups is not None:
             self._groups.release(container_id)
         for capture in container.captures:
-            capture.finish()  # all it wrote is heard before its end is
+            capture.finish()  # all its output is reported before its exit
         return container
 
     def _explain(self, status: int | None) -> str:

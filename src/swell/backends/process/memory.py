@@ -23,7 +23,7 @@ from msgspec import Struct
 import swell.linux as linux
 from swell.model import MemoryExcess
 
-__all__ = ["MemoryReader", "Watched"]
+__all__ = ["LimitedContainer", "MemoryReader"]
 
 _PROC = Path("/proc")
 _KIB = 1024
@@ -34,7 +34,7 @@ _PROPORTIONAL = (b"Pss_Anon", b"Pss_Shmem", b"SwapPss")
 _File = tuple[int, int]  #: device and inode
 
 
-class Watched(Struct, frozen=True):
+class LimitedContainer(Struct, frozen=True):
     """A container that has a limit."""
 
     container_id: str
@@ -55,7 +55,7 @@ class MemoryReader:
         self._own = own_directory.encode() + b"/"
         self._proc = str(proc)
 
-    def find_excesses(self, watched: Iterable[Watched]) -> list[tuple[str, MemoryExcess]]:
+    def find_excesses(self, watched: Iterable[LimitedContainer]) -> list[tuple[str, MemoryExcess]]:
         """Return which containers use more than their limit allows, and how much."""
         lineage = linux.Lineage(self._proc)
         devices = self._memory_devices()

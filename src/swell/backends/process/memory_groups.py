@@ -21,7 +21,7 @@ from msgspec import Struct
 
 import swell.cgroups as cgroups
 import swell.linux as linux
-from swell.backends.process.memory import Watched
+from swell.backends.process.memory import LimitedContainer
 from swell.backends.process.memory_watch import Find
 from swell.model import MemoryExcess
 
@@ -176,7 +176,7 @@ class MemoryGroups:
     def find_others(self, find: Find) -> Find:
         """Return a function that finds excesses as `find` does, but looks only at containers that no group limits."""
 
-        def find_unlimited(watched: Iterable[Watched]) -> list[tuple[str, MemoryExcess]]:
+        def find_unlimited(watched: Iterable[LimitedContainer]) -> list[tuple[str, MemoryExcess]]:
             unlimited = [each for each in watched if not self._limits(each.container_id)]
             return find(unlimited) if unlimited else []
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from swell.backends.process.memory import Watched
+from swell.backends.process.memory import LimitedContainer
 from swell.model import MemoryExcess
 
 __all__ = ["Find", "MemoryWatch", "pause_s"]
@@ -24,7 +24,7 @@ PAUSE_MIN_S = 0.25  #: between two looks, if a look is cheap
 PAUSE_MAX_S = 5.0
 SHARE_MAX = 0.02  #: of one core that looking may take
 
-Find = Callable[[Iterable[Watched]], list[tuple[str, MemoryExcess]]]
+Find = Callable[[Iterable[LimitedContainer]], list[tuple[str, MemoryExcess]]]
 
 
 def pause_s(cost_s: float) -> float:
@@ -48,13 +48,13 @@ class MemoryWatch:
         self._find = find
         self._on_excess = on_excess
         self._loop = asyncio.get_running_loop()
-        self._watched: dict[str, Watched] = {}
+        self._watched: dict[str, LimitedContainer] = {}
         self._thread: ThreadPoolExecutor | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._is_looking = False
         self._is_open = True
 
-    def add(self, watched: Watched) -> None:
+    def add(self, watched: LimitedContainer) -> None:
         """Watch a container from now on."""
         self._watched[watched.container_id] = watched
         if self._timer is None and not self._is_looking:
@@ -101,6 +101,6 @@ class MemoryWatch:
         self._wait(pause_s(cost_s))
 
 
-def _timed(find: Find, watched: list[Watched]) -> tuple[list[tuple[str, MemoryExcess]], float]:
+def _timed(find: Find, watched: list[LimitedContainer]) -> tuple[list[tuple[str, MemoryExcess]], float]:
     begun = time.thread_time()
     return find(watched), time.thread_time() - begun

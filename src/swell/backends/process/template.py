@@ -1,4 +1,4 @@
-"""Template: the server's handle on one template process: starts it, speaks to it, notices its end.
+"""The server's handle on one template process: starts it, sends it requests, notices its end.
 
 The other end is `swell.runner.template`. This module must not know containers, orders or the engine.
 """
@@ -17,11 +17,11 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct
 
 from swell.backends.process.capture import Capture
-from swell.backends.process.channel import Channel
+from swell.backends.process.channel import TemplateChannel
 from swell.model import Environment
 from swell.wire.template import RUN_DIR, Reply
 
-__all__ = ["Interpreter", "Template", "ending"]
+__all__ = ["Interpreter", "TemplateHandle", "ending"]
 
 STDERR_LINES_MAX = 20  #: last lines of a template's stderr, kept to explain its end
 
@@ -53,24 +53,24 @@ def _shapes_start(name: str) -> bool:
     return name in ("HOME", "LANG") or name.startswith(("PYTHON", "LD_", "LC_"))
 
 
-class Template:
-    """One template process. Reports replies, and once, when nothing more can come, its end in words."""
+class TemplateHandle:
+    """One template process. Passes on its replies and then, once, how it ended, in words."""
 
     def __init__(
         self,
         interpreter: Interpreter,
         directory: str,
         program: str,
-        on_reply: Callable[[Template, Reply], None],
-        on_end: Callable[[Template, str], None],
+        on_reply: Callable[[TemplateHandle, Reply], None],
+        on_end: Callable[[TemplateHandle, str], None],
     ) -> None:
-        """Start the process; must be called on a running event loop.
+        """Start the process. Needs a running event loop.
 
         Raises:
             OSError, ValueError: the interpreter cannot be started.
         """
         self.interpreter = interpreter
-        self.is_open = False  #: it has said that it is ready to fork
+        self.is_open = False  #: it is ready to fork
         self.has_ended = False
         self._on_end = on_end
         self._stderr: deque[str] = deque(maxlen=STDERR_LINES_MAX)
@@ -85,7 +85,7 @@ class Template:
                 stdout=write_end,
                 stderr=write_end,
                 pass_fds=[theirs.fileno()],
-                start_new_session=True,  # a Ctrl-C in the server's terminal is not meant for templates
+                start_new_session=True,  # Ctrl-C in the server's terminal must not reach templates
             )
         except (OSError, ValueError):
             os.close(read_end)
@@ -94,7 +94,7 @@ class Template:
         finally:
             os.close(write_end)
             theirs.close()
-        self.channel = Channel(ours, lambda reply: on_reply(self, reply))
+        self.channel = TemplateChannel(ours, lambda reply: on_reply(self, reply))
         self._output = Capture(read_end, 1000, lambda text: self._stderr.extend(text.splitlines()))
         self.pid = self._process.pid
         self._pidfd = os.pidfd_open(self.pid)
@@ -123,7 +123,7 @@ class Template:
 
 
 def ending(status: int | None) -> str:
-    """Say in words how a process ended: negative is the signal that killed it, None that nobody was told."""
+    """Describe how a process ended. A negative status is the signal that killed it; None means that it is unknown."""
     if status is None:
         return "ended; how is not known, as its template had died before"
     if status >= 0:

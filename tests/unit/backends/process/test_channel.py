@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from swell.backends.process.channel import LAUNCHES_MAX, Channel
+from swell.backends.process.channel import LAUNCHES_MAX, TemplateChannel
 from swell.wire.template import DATAGRAM_MAX, FILES_MAX, Exited, Kill, Launch, Reply, Request, Started
 
 decode = msgspec.msgpack.Decoder(list[Request]).decode
@@ -41,7 +41,7 @@ async def receive(theirs: socket.socket) -> tuple[list[Request], list[int]]:
 
 async def test_what_is_asked_in_one_turn_leaves_in_one_datagram(pair: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = pair
-    channel = Channel(ours, lambda _: None)
+    channel = TemplateChannel(ours, lambda _: None)
     channel.send(Kill("ta-1"))
     channel.send(Kill("ta-2"))
     assert await receive(theirs) == ([Kill("ta-1"), Kill("ta-2")], [])
@@ -53,7 +53,7 @@ async def test_a_template_that_does_not_read_delays_nothing_and_loses_nothing(
 ) -> None:
     ours, theirs = pair
     before = open_files()
-    channel = Channel(ours, lambda _: None)
+    channel = TemplateChannel(ours, lambda _: None)
     launches = [Launch(f"ta-{n}", "unix:/s", "t" * 300, {}) for n in range(1000)]
     for launch in launches:
         channel.send(launch, [os.open(os.devnull, os.O_WRONLY), os.open(os.devnull, os.O_WRONLY)])
@@ -75,7 +75,7 @@ async def test_a_template_that_does_not_read_delays_nothing_and_loses_nothing(
 async def test_closing_releases_files_that_were_never_sent(pair: tuple[socket.socket, socket.socket]) -> None:
     ours, _ = pair
     before = open_files()
-    channel = Channel(ours, lambda _: None)
+    channel = TemplateChannel(ours, lambda _: None)
     for number in range(500):
         channel.send(Launch(f"ta-{number}", "unix:/s", "t", {}), [os.dup(0), os.dup(0)])
     await asyncio.sleep(0)
@@ -87,7 +87,7 @@ async def test_closing_releases_files_that_were_never_sent(pair: tuple[socket.so
 async def test_replies_that_arrived_are_heard_at_close(pair: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = pair
     heard: list[Reply] = []
-    channel = Channel(ours, heard.append)
+    channel = TemplateChannel(ours, heard.append)
     theirs.send(encode([Started("ta-1", 7, 7)]))
     theirs.send(encode([Exited("ta-1", -9)]))
     channel.close()
@@ -97,7 +97,7 @@ async def test_replies_that_arrived_are_heard_at_close(pair: tuple[socket.socket
 async def test_sending_to_a_dead_template_is_not_an_error(pair: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = pair
     before = open_files()
-    channel = Channel(ours, lambda _: None)
+    channel = TemplateChannel(ours, lambda _: None)
     theirs.close()
     channel.send(Launch("ta-1", "unix:/s", "t", {}), [os.dup(0), os.dup(0)])
     await asyncio.sleep(0)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from swell.backends.process.memory import MemoryReader, Watched
+from swell.backends.process.memory import LimitedContainer, MemoryReader
 from swell.model import MemoryExcess
 
 MIB = 1 << 20
@@ -66,7 +66,7 @@ class Processes:
 
     def used(self, pid: int, limit_mib: int = 0) -> int | None:
         """Return how many MiB a container uses, None if that is within its limit."""
-        found = MemoryReader(OWN, self.root).find_excesses([Watched("ta-1", pid, limit_mib * MIB)])
+        found = MemoryReader(OWN, self.root).find_excesses([LimitedContainer("ta-1", pid, limit_mib * MIB)])
         assert all(name == "ta-1" and excess.limit_bytes == limit_mib * MIB for name, excess in found)
         return found[0][1].used_bytes // MIB if found else None
 
@@ -138,7 +138,7 @@ def test_a_container_that_has_ended_meanwhile_uses_nothing(processes: Processes)
 def test_many_containers_are_read_at_once(processes: Processes) -> None:
     for pid in (10, 20, 30):
         processes.add(pid, resident=pid * 10, proportional=pid * 10)
-    watched = [Watched(f"ta-{pid}", pid, 150 * MIB) for pid in (10, 20, 30)]
+    watched = [LimitedContainer(f"ta-{pid}", pid, 150 * MIB) for pid in (10, 20, 30)]
     assert MemoryReader(OWN, processes.root).find_excesses(watched) == [
         ("ta-20", MemoryExcess(200 * MIB, 150 * MIB)),
         ("ta-30", MemoryExcess(300 * MIB, 150 * MIB)),

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from swell.backends.process import memory_watch
-from swell.backends.process.memory import Watched
+from swell.backends.process.memory import LimitedContainer
 from swell.backends.process.memory_watch import MemoryWatch, pause_s
 from swell.model import MemoryExcess
 
-ONE, TWO = Watched("ta-1", 10, 100), Watched("ta-2", 20, 100)
+ONE, TWO = LimitedContainer("ta-1", 10, 100), LimitedContainer("ta-2", 20, 100)
 EXCESS = MemoryExcess(200, 100)
 
 
@@ -29,7 +29,7 @@ class Reader:
         self.over: list[tuple[str, MemoryExcess]] = []
         self.fails = False
 
-    def find(self, watched: Iterable[Watched]) -> list[tuple[str, MemoryExcess]]:
+    def find(self, watched: Iterable[LimitedContainer]) -> list[tuple[str, MemoryExcess]]:
         self.asked.append([each.container_id for each in watched])
         if self.fails:
             raise ValueError("a kernel of another kind")
