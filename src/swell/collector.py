@@ -1,4 +1,4 @@
-"""Python's collector of cyclic garbage, in processes that answer others: it must not keep anybody waiting.
+"""Python's garbage collector in processes that serve others: its pauses must not delay answers.
 
 This module must not know what such a process does.
 """
@@ -10,13 +10,13 @@ from typing import Final
 
 __all__ = ["calm"]
 
-#: Objects that are made, and not freed, before the collector looks at them; and looks before it looks at older ones.
-#: By default it looks after 700, that is several times in the time of one request.
+#: Allocations before the youngest generation is collected; collections of each generation before one of the next.
+#: The default of 700 allocations means several collections in the time of one request.
 _THRESHOLDS: Final = (50_000, 50, 1_000)
 
 
 def calm() -> None:
-    """Take what is here now as there for good, and look at the rest seldom. To be called when all is loaded."""
+    """Freeze live objects and raise the thresholds of the garbage collector. Call it when all modules are loaded."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_THRESHOLDS)

@@ -17,6 +17,7 @@ from typing import Final
 
 from swell.errors import InvalidError
 from swell.escaping import one_line
+from swell.ids import APP_ID
 
 __all__ = [
     "TEXT_MAX",
@@ -38,7 +39,6 @@ TEXT_MAX: Final = 200  #: characters of what describes something in words
 TAGS_MAX: Final = 100  #: of one App
 
 _OBJECT_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_APP_ID: Final = re.compile(r"ap-[A-Za-z0-9]{22}")
 _VERSION_TAG: Final = re.compile(r"[A-Za-z0-9._-]{0,50}")
 _TAG_PART: Final = re.compile(r"[A-Za-z0-9._-]{1,63}")
 _BESIDE_LETTERS: Final = frozenset("-.<>")  #: of qualified names, and of "<lambda>"
@@ -51,7 +51,7 @@ def object_name_problem(name: str, kind: str) -> str:
         name: The name.
         kind: What is to be named, as it appears in the message, for example "App".
     """
-    if _OBJECT_NAME.fullmatch(name) and not _APP_ID.fullmatch(name):
+    if _OBJECT_NAME.fullmatch(name) and not APP_ID.fullmatch(name):
         return ""
     return (
         f"Invalid {kind} name: {name!r:.200}. Use 1 to 64 letters, digits, dashes, dots and underscores, "

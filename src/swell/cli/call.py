@@ -17,6 +17,7 @@ from swell.cli.show.numbers import Seconds, WholeNumber
 from swell.cli.show.times import duration_text, local, time_text
 from swell.documents.calls import call_detail
 from swell.errors import InvalidError
+from swell.ids import CALL, INPUT, call_and_index
 from swell.sdk.call import FunctionCall
 from swell.sdk.connection.client import lasting_client
 from swell.wire.queries import CallReport, InspectCall
@@ -98,9 +99,9 @@ def result(call_meant_by: str, index: int, timeout: float | None) -> None:
 
 def _call_id(written: str) -> str:
     """Return the id of the call that is meant."""
-    if written.startswith("in-"):
-        return f"fc-{written.partition(':')[0][3:]}"
-    if not written.startswith("fc-"):
+    if written.startswith(INPUT):
+        return call_and_index(written)[0]
+    if not written.startswith(CALL):
         raise InvalidError(f"{written!r} is not the id of a call; those begin with fc-")
     return written
 

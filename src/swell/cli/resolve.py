@@ -12,11 +12,11 @@ from swell.cli.reference import near
 from swell.cli.rpc import ask
 from swell.errors import InvalidError, NotFoundError
 from swell.escaping import one_line
+from swell.ids import APP, CONTAINER, CONTAINER_LENGTH
 from swell.wire.queries import AppList, AppRow, ContainerList, ListApps, ListContainers
 
 __all__ = ["match_app", "resolve_app", "resolve_container"]
 
-CONTAINER_ID_LENGTH: Final = len("ta-") + 26
 ENDED_MAX: Final = 2_000  #: ended containers that are searched
 
 
@@ -45,7 +45,7 @@ def match_app(apps: Sequence[AppRow], written: str) -> AppRow:
         running = [app for app in named if app.state != "stopped"]
         deployed = [app for app in running if app.version and app.state == "deployed"]
         found = deployed or running or named[:1]
-    if not found and written.startswith("ap-"):
+    if not found and written.startswith(APP):
         found = [app for app in apps if app.app_id.startswith(written)]
     if len(found) > 1:
         listing = "\n".join(one_line(f"  {app.app_id}  {app.name} ({app.state})") for app in found)
@@ -64,9 +64,9 @@ def resolve_container(written: str) -> str:
         NotFoundError: none has an id that begins like this.
         InvalidError: that is not how the id of a container begins, or several begin like this.
     """
-    if not written.startswith("ta-"):
+    if not written.startswith(CONTAINER):
         raise InvalidError(f"{written!r} is not the id of a container; those begin with ta-. `swell container list`")
-    if len(written) >= CONTAINER_ID_LENGTH:
+    if len(written) >= CONTAINER_LENGTH:
         return written
     known = ask(ContainerList, lambda request: ListContainers(request, gone=ENDED_MAX)).containers
     found = list(dict.fromkeys(row.container_id for row in known if row.container_id.startswith(written)))

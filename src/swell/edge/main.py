@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import errno
 import logging
 import os
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from swell.collector import calm
 from swell.config import Settings
+from swell.daemon import load_settings, run
 from swell.discovery import proxy_tokens_path
 from swell.edge.descriptors import DescriptorShares, divide_descriptors, raise_descriptor_limit
 from swell.edge.gateway.context import ExchangeContext
@@ -226,10 +226,7 @@ def main() -> None:
     options = parser.parse_args()
     os.set_inheritable(options.lifeline_fd, False)
     reset_signals()
-    try:
-        settings = Settings.load()
-    except Error as error:
-        sys.exit(f"swell edge: {error}")
+    settings = load_settings("swell edge")
     begin_logging("%(asctime)s %(levelname)s edge: %(message)s", "WARNING", as_json=settings.log_format == "json")
     try:
         token = read_file(options.admin_token_file, is_secret=True).decode().strip()
@@ -238,16 +235,7 @@ def main() -> None:
         return
     except Error as error:
         sys.exit(f"swell edge: {error}")
-    with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=_new_loop) as runner:
-        runner.run(_serve(options, settings, token))
-
-
-def _new_loop() -> asyncio.AbstractEventLoop:
-    try:
-        import uvloop
-    except ImportError:  # not built for this platform: slower, otherwise the same
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
+    run(_serve(options, settings, token))
 
 
 if __name__ == "__main__":

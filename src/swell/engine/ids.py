@@ -1,19 +1,33 @@
-"""What clients call their apps and calls. Files are named after it, so that it must not lead anywhere.
+"""Ids that the engine derives, since it draws no random numbers: of functions, containers and scheduled runs.
 
-This module must not know what is done with an id.
+They are stored, and found again by the next server, so that their form must stay. This module must not know what is
+done with an id.
 """
 
 from __future__ import annotations
 
-import re
+import base64
+import hashlib
 
-__all__ = ["id_problem"]
+from swell.ids import CALL, CONTAINER, CONTAINER_LENGTH, FUNCTION
 
-_ID = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)
+__all__ = ["derive_container_id", "derive_function_id", "derive_scheduled_call_id"]
 
 
-def id_problem(written: str, of: str) -> str:
-    """Return why a client's word cannot be the id of something, as in "a call"; "" if it can."""
-    if _ID.fullmatch(written):
-        return ""
-    return f"{written!r:.200} is not the id of {of}: 1 to 100 letters, digits, '-' and '_'"
+def derive_container_id(seed: str, number: int) -> str:
+    """Return the id of the container of that number, unique under the seed of its engine."""
+    return (CONTAINER + _digest(f"{seed}/{number}"))[:CONTAINER_LENGTH]
+
+
+def derive_function_id(app_id: str, key: str) -> str:
+    """Return the id of a function: the same for the same app and key, so that opening twice is harmless."""
+    return FUNCTION + _digest(f"{app_id}/{key}")[:22]
+
+
+def derive_scheduled_call_id(pool_id: str, due: float) -> str:
+    """Return the id of a scheduled run. It follows from the time, so that no run ever takes place twice."""
+    return CALL + _digest(f"{pool_id}/{due!r}").lower()[:22]
+
+
+def _digest(text: str) -> str:
+    return base64.b32encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -10,6 +10,8 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from swell.event_loop import new_event_loop
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -28,10 +30,6 @@ class HookCaller:
         if self._loop is None:
             import asyncio
 
-            try:
-                from uvloop import new_event_loop
-            except ImportError:
-                from asyncio import new_event_loop
             self._loop = new_event_loop()
             asyncio.set_event_loop(self._loop)
         return self._loop

@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
 
 from swell.errors import InvalidError
+from swell.ids import APP
 from swell.names import check_object_name
 from swell.sdk.cls import Cls, install_methods
 from swell.sdk.connection.client import Client, client_or_lasting, mint_id
@@ -263,7 +264,7 @@ class App(DeployableApp):
         check_object_name(name, "App")
 
         async def implementation(link: Link) -> App:
-            new_id = mint_id("ap-") if create_if_missing else ""
+            new_id = mint_id(APP) if create_if_missing else ""
             found = await link.ask(AppFound, lambda request: FindApp(request, name, new_id))
             app = App(found.name, tags=found.tags)
             app.app_id, app.home = found.app_id, client

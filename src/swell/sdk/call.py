@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from typing import Any, Final, Generic, TypeVar
 
 from swell.errors import InvalidError, from_wire
+from swell.ids import CALL
 from swell.sdk.calls.outcome import Failure, outcomes
 from swell.sdk.connection.client import Client
 from swell.sdk.connection.link import Link, Mailbox
@@ -54,7 +55,7 @@ class FunctionCall(Generic[R]):
         Raises:
             InvalidError: that is not the id of a call.
         """
-        if not function_call_id.startswith("fc-"):
+        if not function_call_id.startswith(CALL):
             raise InvalidError(f"{function_call_id!r} is not the id of a call; those begin with fc-")
         return FunctionCall(function_call_id, None, client)
 

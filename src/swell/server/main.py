@@ -28,6 +28,7 @@ from swell.backends.gpu import NvmlProvider
 from swell.backends.process.backend import ProcessBackend
 from swell.collector import calm
 from swell.config import Settings
+from swell.daemon import load_settings, run
 from swell.discovery import socket_path
 from swell.errors import Error, InvalidError
 from swell.logs import begin_logging
@@ -106,18 +107,14 @@ async def _serve_client(listener: socket.socket, run_dir: Path, lifeline: int, s
 
 
 def _be_private(listen_fd: int, lifeline_fd: int, run_dir: Path) -> None:
-    try:
-        settings = Settings.load()
-    except Error as error:
-        sys.exit(f"swell server: {error}")
+    settings = load_settings("swell server")
     begin_logging("swell server: %(message)s", "WARNING", as_json=settings.log_format == "json")
     os.set_inheritable(listen_fd, False)
     os.set_inheritable(lifeline_fd, False)
     listener = socket.socket(fileno=listen_fd)
     listener.setblocking(False)
     try:
-        with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=_new_loop) as runner:
-            runner.run(_serve_client(listener, run_dir, lifeline_fd, settings))
+        run(_serve_client(listener, run_dir, lifeline_fd, settings))
     finally:
         shutil.rmtree(run_dir, ignore_errors=True)
 
@@ -141,8 +138,7 @@ def stay(data_dir: Path, settings: Settings, up: Callable[[], None]) -> None:
     data_directory = DataDirectory(data_dir)
     data_directory.acquire()
     try:
-        with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=_new_loop) as runner:
-            runner.run(_serve_all(data_directory, _with_timezone(settings), up))
+        run(_serve_all(data_directory, _with_timezone(settings), up))
     finally:
         data_directory.release()
 
@@ -215,14 +211,6 @@ def _with_timezone(settings: Settings) -> Settings:
 
 
 # ---------------------------------------------------------------- both
-
-
-def _new_loop() -> asyncio.AbstractEventLoop:
-    try:
-        import uvloop
-    except ImportError:  # not built for this platform: slower, otherwise the same
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
 
 
 def main() -> None:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Final, NamedTuple, Protocol
 
+from swell.ids import input_id
+
 __all__ = [
     "Slots",
     "current",
@@ -19,7 +21,6 @@ __all__ = [
     "enter_container",
     "function_id_here",
     "input_concurrency",
-    "input_id",
     "is_local",
     "own_function_id",
     "set_input_concurrency",
@@ -93,11 +94,6 @@ def own_function_id() -> str:
 def is_local() -> bool:
     """Return False only in the process of a container; its child processes count as local."""
     return _container_here() is None
-
-
-def input_id(call_id: str, index: int) -> str:
-    """Return the id of input `index` of a call."""
-    return f"{call_id.replace('fc-', 'in-', 1)}:{index}"
 
 
 def current_input_id() -> str | None:

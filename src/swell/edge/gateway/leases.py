@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol, cast
 
+from swell.ids import CALL, RANDOM_BYTES
 from swell.model import CallKind, OutputStatus
 from swell.wire import codec
 from swell.wire.messages import (
@@ -133,7 +134,7 @@ class Leases(asyncio.Protocol):
 
     def ask(self, function_id: str, method: str, parameters: bytes, holder: LeaseHolder) -> LeaseRequest:
         """Ask for a container for one request; of a class, of the variant that has these parameters."""
-        lease = LeaseRequest(self, f"fc-{os.urandom(11).hex()}", holder)
+        lease = LeaseRequest(self, CALL + os.urandom(RANDOM_BYTES).hex(), holder)
         self._requests[lease.call_id] = lease
         self.send(OpenCall(lease.call_id, function_id, method, CallKind.WEB, [0], sealed=True, parameters=parameters))
         return lease

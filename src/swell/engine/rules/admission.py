@@ -6,7 +6,6 @@ This module must not know how inputs are placed or containers scaled.
 from __future__ import annotations
 
 from swell.engine.events import SendRecorded
-from swell.engine.ids import id_problem
 from swell.engine.rules.completion import Completion
 from swell.engine.rules.deliveries import outcome_in
 from swell.engine.rules.paging import Pager, stopping
@@ -19,6 +18,7 @@ from swell.engine.state.pool import Pool
 from swell.engine.state.span import Segment, Span
 from swell.engine.state.timers import Timer
 from swell.errors import Error, InvalidError, NotFoundError, ResourceExhausted, ServiceError, to_wire
+from swell.ids import id_problem
 from swell.model import CallKind, OutputStatus
 from swell.names import identifier_problem, text_problem
 from swell.policy.admission import admit

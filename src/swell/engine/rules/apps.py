@@ -12,7 +12,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from swell.engine.events import AppEnded
-from swell.engine.ids import id_problem
+from swell.engine.ids import derive_function_id
 from swell.engine.rules.admission import Admission
 from swell.engine.rules.scale import Scaler
 from swell.engine.rules.schedules import Schedules
@@ -22,6 +22,7 @@ from swell.engine.state.engine_state import EngineState
 from swell.engine.state.pool import Pool
 from swell.errors import Error, InvalidError, NotFoundError, to_wire
 from swell.escaping import one_line
+from swell.ids import id_problem
 from swell.model import AppKind, AutoscalerChange, AutoscalerSettings, Deployment, Environment, FunctionSpec
 from swell.names import check_text, variables_problem
 from swell.policy.placement import never_fits
@@ -82,7 +83,7 @@ class Apps:
                     state.persist(BundleRecord(message.environment.bundle, bundle))
             for spec in specs:
                 self.add_pool(app, spec, deployment, key=spec.name)
-                app.name_function(spec.name, state.function_id(app.id, spec.name))
+                app.name_function(spec.name, derive_function_id(app.id, spec.name))
         state.send_to_client(client, AppOpened(message.request, app.id, dict(app.function_ids)))
 
     def checked(self, specs: list[FunctionSpec], app_id: str, client: int, now: float) -> list[FunctionSpec]:
@@ -122,7 +123,7 @@ class Apps:
     ) -> None:
         """Give a function its pool. `key` tells it from the others of its app."""
         state = self._state
-        pool = Pool(state.function_id(app.id, key), app, spec, state.settings, deployment)
+        pool = Pool(derive_function_id(app.id, key), app, spec, state.settings, deployment)
         pool.is_pinned = is_pinned
         self._schedules.begin(pool)
         state.add_pool(pool)

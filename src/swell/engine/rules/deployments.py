@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from msgspec.structs import replace
 
 from swell.engine.events import DeploymentRead, ReadDeployment
-from swell.engine.ids import id_problem
+from swell.engine.ids import derive_function_id
 from swell.engine.rules.apps import Apps, check_environment
 from swell.engine.rules.scale import Scaler
 from swell.engine.rules.schedules import Schedules
@@ -21,6 +21,7 @@ from swell.engine.state.app import App
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.pool import Pool
 from swell.errors import ConflictError, Error, InternalError, InvalidError, NotFoundError, ServiceError
+from swell.ids import id_problem
 from swell.model import AppKind, AutoscalerSettings, Deployment, Environment, FunctionSpec, Provenance, Strategy
 from swell.names import check_object_name, check_tag, check_tags, check_text
 from swell.records import BundleRecord, CallsCancelled, FunctionGone, FunctionRecord, Restored
@@ -120,7 +121,7 @@ class Deployments:
         """Make a version live. `renewed` has what each pool runs from then on, checked before anything changes."""
         state = self._state
         specs = {spec.name: spec for spec in deployment.functions}
-        app.deploy(deployment, {name: state.function_id(app.id, name) for name in specs})
+        app.deploy(deployment, {name: derive_function_id(app.id, name) for name in specs})
         state.persist(deployment)
         state.persist(app.record())
         for pool in list(app.pools.values()):
@@ -316,12 +317,12 @@ class Deployments:
         """Give every function of a version a pool that keeps that version."""
         for spec in deployment.functions:
             key = pinned_key(spec.name, deployment.version)
-            if self._state.function_id(app.id, key) not in app.pools:
+            if derive_function_id(app.id, key) not in app.pools:
                 alone = replace(spec, autoscaler=replace(spec.autoscaler, min_containers=None), schedule=None)
                 self._apps.add_pool(app, alone, deployment, key=key, is_pinned=True)
 
     def _tell_pinned(self, client: int, message: FindFunction, app: App) -> None:
-        pool_id = self._state.function_id(app.id, pinned_key(message.name, message.version))
+        pool_id = derive_function_id(app.id, pinned_key(message.name, message.version))
         self._tell_found(client, message, app.pools.get(pool_id), app)
 
     def _tell_found(self, client: int, message: FindFunction, pool: Pool | None, app: App) -> None:
@@ -395,7 +396,7 @@ class Deployments:
         pool.set_retired(record.is_retired)
         pool.set_override(record.override)
         state.add_pool(pool)
-        if state.function_id(app.id, pool.spec.name) == pool.id and not pool.is_retired:
+        if derive_function_id(app.id, pool.spec.name) == pool.id and not pool.is_retired:
             app.name_function(pool.spec.name, pool.id)
         waiting = stored.waiting.get(pool.id)
         if waiting is not None:

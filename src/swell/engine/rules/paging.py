@@ -28,8 +28,9 @@ from swell.engine.state.history import EventKind
 from swell.engine.state.pool import Pool
 from swell.engine.state.span import Segment, Span
 from swell.engine.state.timers import Timer
-from swell.engine.views.explain import Explainer, call_and_index
+from swell.engine.views.explain import Explainer
 from swell.errors import ConnectionError, NotFoundError, OutputExpiredError, ServiceError, to_wire
+from swell.ids import call_and_index
 from swell.model import CallKind
 from swell.records import CallGrown, LoadedCall, LoadedSpans, SpanRecord, StoredCall, Window
 from swell.wire.messages import Accepted, CallDescription, DescribeCall, Failed, Message, OpenCall, Refused, Watch

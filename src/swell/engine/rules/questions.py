@@ -9,9 +9,10 @@ from __future__ import annotations
 from swell.engine.events import TraceRead
 from swell.engine.rules.paging import Pager
 from swell.engine.state.engine_state import EngineState
-from swell.engine.views.explain import Explainer, call_and_index
+from swell.engine.views.explain import Explainer
 from swell.engine.views.snapshot import SnapshotView
 from swell.errors import NotFoundError, to_wire
+from swell.ids import CALL, INPUT, call_and_index
 from swell.wire.messages import Failed
 from swell.wire.queries import AskStory, InspectCall
 
@@ -42,7 +43,7 @@ class Questions:
         if story is not None:
             state.send_to_client(client, story)
             return
-        if about.startswith(("fc-", "in-")):
+        if about.startswith((CALL, INPUT)):
             call_id, _ = call_and_index(about)
             if call_id not in state.calls and state.histories.call(call_id) is None:
                 self._pager.ask(call_id, client, message)

@@ -5,10 +5,8 @@ A run that could not take place in time is not made up for; the log tells. This 
 
 from __future__ import annotations
 
-import base64
-import hashlib
-
 from swell.engine.events import LogNotice
+from swell.engine.ids import derive_scheduled_call_id
 from swell.engine.rules.admission import Admission
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.pool import Pool
@@ -53,9 +51,7 @@ class Schedules:
         late = self._advance(pool, due, now) - 1
         if late > 0:
             self._remark(pool, f"{_runs(late)} skipped: the machine slept, or was very busy, when due")
-        # The id follows from the time, so that no run ever takes place twice.
-        digest = hashlib.sha256(f"{pool.id}/{due!r}".encode()).digest()
-        call_id = "fc-" + base64.b32encode(digest).decode().lower()[:22]
+        call_id = derive_scheduled_call_id(pool.id, due)
         opened = OpenCall(call_id, pool.id, "", CallKind.SPAWN, [len(NO_ARGUMENTS)], sealed=True)
         if self._state.store_trouble:
             self._remark(pool, f"a scheduled run was skipped: {self._state.store_trouble}")

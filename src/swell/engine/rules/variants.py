@@ -37,6 +37,7 @@ from collections.abc import Collection
 
 from msgspec.structs import replace
 
+from swell.engine.ids import derive_function_id
 from swell.engine.rules.admission import Admission
 from swell.engine.rules.apps import Apps
 from swell.engine.state.app import App
@@ -135,7 +136,7 @@ class Variants:
         state = self._state
         if base.changes:  # a variant of a variant is one of the same base
             changes, base = merged_changes(base.changes, changes), self._base(base.base_id, client, now)
-        pool_id = state.function_id(base.app.id, _key(base, changes))
+        pool_id = derive_function_id(base.app.id, _key(base, changes))
         pool = state.pools.get(pool_id)
         if pool is None:
             pool = self._made(base, pool_id, changes, client, now, is_public=is_public)
@@ -269,4 +270,4 @@ def pinned_key(name: str, version: int) -> str:
 def base_id(state: EngineState, record: FunctionRecord) -> str:
     """Return the id of the function that a recorded variant is one of."""
     name = record.spec.name
-    return state.function_id(record.app_id, pinned_key(name, record.version) if record.is_pinned else name)
+    return derive_function_id(record.app_id, pinned_key(name, record.version) if record.is_pinned else name)

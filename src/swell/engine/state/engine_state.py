@@ -5,12 +5,11 @@ This module must not know a rule; those live in the modules that change it.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterable
 
 from swell.config import Settings
 from swell.engine.events import Effect, NodeView, Persist, SendToClient, SendToContainer
+from swell.engine.ids import derive_container_id
 from swell.engine.state.app import App
 from swell.engine.state.call import Call
 from swell.engine.state.container import Container, Lease
@@ -145,10 +144,9 @@ class EngineState:
     # ------------------------------------------------------------ ids
 
     def mint_container_id(self) -> str:
-        """Return a new container id: `ta-` and 26 characters, unique under this engine's seed."""
+        """Return the id of a new container."""
         self._minted += 1
-        digest = hashlib.sha256(f"{self._seed}/{self._minted}".encode()).digest()
-        return "ta-" + base64.b32encode(digest).decode()[:26].replace("=", "A")
+        return derive_container_id(self._seed, self._minted)
 
     def next_delivery(self) -> int:
         """Return a new delivery number."""
@@ -163,12 +161,6 @@ class EngineState:
     def resume_sequence(self, after: int) -> None:
         """Go on counting spawned calls where a former server has stopped."""
         self._sequence = max(self._sequence, after)
-
-    @staticmethod
-    def function_id(app_id: str, key: str) -> str:
-        """Return the id of a function: the same for the same app and key, so that opening twice is harmless."""
-        digest = hashlib.sha256(f"{app_id}/{key}".encode()).digest()
-        return "fu-" + base64.b32encode(digest).decode()[:22]
 
     # ------------------------------------------------------------ apps
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from swell.bounds import whole_number
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.history import CallHistory, Decision, EventKind, HistoryEvent
 from swell.engine.state.pool import Pool
+from swell.ids import CALL, CONTAINER, INPUT, call_and_index
 from swell.model import OutputStatus
 from swell.records import StoredCall, Trace
 from swell.wire.queries import Story, StoryLine, StoryPart
 
-__all__ = ["Explainer", "call_and_index"]
+__all__ = ["Explainer"]
 
 LINES_MAX = 200  #: of one story; of very many the first and the last are told
 
@@ -31,9 +31,9 @@ class Explainer:
 
     def tell(self, request: int, about: str, now: float) -> Story | None:
         """Return the story of an input ("in-…"), a call ("fc-…"), a container ("ta-…") or a function, if known."""
-        if about.startswith("ta-"):
+        if about.startswith(CONTAINER):
             return self._container(request, about, now)
-        if about.startswith(("fc-", "in-")):
+        if about.startswith((CALL, INPUT)):
             call_id, index = call_and_index(about)
             history = self._history(call_id)
             if history is None:
@@ -201,12 +201,6 @@ class Explainer:
             lines.append(StoryLine(now, f"inputs it has now: {container.holds:,}"))
         lines.sort(key=lambda line: line.at)
         return Story(request, f"container {container_id} of {name}", state, _joined(parts), lines)
-
-
-def call_and_index(about: str) -> tuple[str, int | None]:
-    """Return the call that an id of a call ("fc-…") or of an input ("in-…:7") means, and the input's index."""
-    call_id, _, index = about.partition(":")
-    return f"fc-{call_id[3:]}", whole_number(index)
 
 
 def _function(request: int, pool: Pool, now: float) -> Story:

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from swell.errors import ExecutionError, from_wire
+from swell.ids import CALL
 from swell.model import CallKind, OutputStatus
 from swell.sdk.calls.inputs import Arguments, Source
 from swell.sdk.calls.outcome import Failure, outcomes
@@ -65,7 +66,7 @@ def _open(
 
 async def remote(link: Link, target: CallTarget, args: Arguments, kwargs: dict[str, Any]) -> Any:
     """Run one input and return its result, or raise what it raised."""
-    call_id = mint_id("fc-")
+    call_id = mint_id(CALL)
     mailbox = link.open(call_id)
     finished = False
     try:
@@ -88,7 +89,7 @@ async def remote_items(
     link: Link, target: CallTarget, args: Arguments, kwargs: dict[str, Any]
 ) -> AsyncGenerator[list[Any], None]:
     """Run one input of a generator function; yield its items in lists, as they come."""
-    call_id = mint_id("fc-")
+    call_id = mint_id(CALL)
     mailbox = link.open(call_id)
     taken = acknowledged = unacknowledged_bytes = 0
     finished = False
@@ -145,7 +146,7 @@ async def spawn(
 
 async def spawn_many(link: Link, target: CallTarget, source: Source, kwargs: dict[str, Any]) -> tuple[str, int]:
     """Leave many inputs with the server as one call; return its id and their number once all are accepted."""
-    call_id = mint_id("fc-")
+    call_id = mint_id(CALL)
     mailbox = link.open(call_id)
     inputs = open_inputs(link, mailbox, source)
     upload = Upload(link, target, CallKind.SPAWN, inputs, kwargs, call_id)

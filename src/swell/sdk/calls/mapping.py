@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Any
 
+from swell.ids import CALL
 from swell.model import CallKind
 from swell.sdk.calls.inputs import Source
 from swell.sdk.calls.outcome import Failure, outcomes
@@ -33,7 +34,7 @@ async def map_chunks(
     return_exceptions: bool,
 ) -> AsyncGenerator[list[Any], None]:
     """Run a map; yield lists of results as they become available."""
-    call_id = mint_id("fc-")
+    call_id = mint_id(CALL)
     mailbox = link.open(call_id)
     inputs = open_inputs(link, mailbox, source)
     upload = Upload(link, target, CallKind.MAP, inputs, kwargs, call_id)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from swell.config import Settings
 from swell.discovery import announced, data_dir, socket_path
 from swell.errors import ConnectionError, Error, ExecutionError
+from swell.ids import RANDOM_BYTES, random_id
 from swell.sdk.connection.blocking import run_blocking
 from swell.sdk.connection.link import BlockingLink, connect
 
@@ -42,8 +43,8 @@ _LEADING: Final = ("SWELL_SERVER", "SWELL_TOKEN", "SWELL_DATA_DIR", "XDG_DATA_HO
 
 
 def mint_id(prefix: str) -> str:
-    """Return a new id such as "fc-…": the prefix and 22 characters, enough that none is ever drawn twice."""
-    return prefix + os.urandom(11).hex()
+    """Return a new random id of an app or a call."""
+    return random_id(prefix, os.urandom(RANDOM_BYTES))
 
 
 class Client:

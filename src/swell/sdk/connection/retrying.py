@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar
 
 from swell.errors import ConnectionError
+from swell.ids import CALL
 from swell.sdk.connection.blocking import run_blocking, running_loop
 from swell.sdk.connection.client import Client, mint_id
 from swell.sdk.connection.link import Link
@@ -36,7 +37,7 @@ class RetryState:
 
     def mint(self) -> str:
         """Return the id of the call that it makes, the same in every attempt."""
-        self.call_id = self.call_id or mint_id("fc-")
+        self.call_id = self.call_id or mint_id(CALL)
         return self.call_id
 
     def pause_s(self, client: Client) -> float | None:

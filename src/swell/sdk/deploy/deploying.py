@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from swell.errors import InvalidError, ServerWarning
 from swell.escaping import many_lines, one_line
+from swell.ids import APP
 from swell.model import Provenance, Strategy
 from swell.names import TEXT_MAX, check_object_name, check_tag
 from swell.sdk.connection.client import mint_id
@@ -44,7 +45,7 @@ async def deploy(
     deployed = await link.ask(
         Deployed,
         lambda request: DeployApp(
-            request, mint_id("ap-"), wanted, environment, specs, how, tag, provenance(), dict(app.tags)
+            request, mint_id(APP), wanted, environment, specs, how, tag, provenance(), dict(app.tags)
         ),
         archive,
     )

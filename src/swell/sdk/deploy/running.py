@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from swell.config import Settings
 from swell.errors import Error, InvalidError
 from swell.escaping import one_line
+from swell.ids import APP
 from swell.model import FunctionSpec
 from swell.names import TEXT_MAX
 from swell.sdk.connection.blocking import run_blocking
@@ -156,7 +157,7 @@ class RunContext(Generic[A]):
         def open_app(request: int) -> OpenApp:
             title = one_line(self._name or self._app.description)[:TEXT_MAX]
             is_watched = output is not None
-            return OpenApp(request, mint_id("ap-"), title, environment, specs, watch=is_watched, detach=self._detach)
+            return OpenApp(request, mint_id(APP), title, environment, specs, watch=is_watched, detach=self._detach)
 
         opened = run_blocking(link.ask(AppOpened, open_app, archive))
         show_notices(link)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from swell.engine.ids import derive_function_id
 from swell.escaping import one_line
 from swell.model import (
     AppKind,
@@ -106,7 +107,7 @@ def test_what_an_older_server_took_is_restored_and_goes_on(diary) -> None:
     odd = replace(deployment, app_id="ap-odd", functions=(spec,), tag=HOSTILE, provenance=Provenance(HOSTILE))
     diary.keep(odd)
     diary.keep(AppRecord("ap-odd", HOSTILE, AppKind.DEPLOYED, 1.0, 1, tags={HOSTILE: HOSTILE}))
-    diary.keep(FunctionRecord(diary.engine.state.function_id("ap-odd", HOSTILE), "ap-odd", 1, spec))
+    diary.keep(FunctionRecord(derive_function_id("ap-odd", HOSTILE), "ap-odd", 1, spec))
     diary.restarts()
     app = diary.engine.snapshot.app(HOSTILE)
     assert app.tags == {HOSTILE: HOSTILE}

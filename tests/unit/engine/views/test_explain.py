@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from swell.engine.state.history import EVENTS_MAX
-from swell.engine.views.explain import call_and_index
+from swell.ids import call_and_index
 from swell.model import Batching, GpuRequest, OutputStatus, Resources, RetryPolicy
 from swell.wire.queries import Story
 
