@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from swell.server.container_logs import ENTRIES_MAX, LOOK_EVERY_S, ContainerLogs, LogChunk, LogFilter, LogFollower
+from swell.server.container_logs import CHUNKS_MAX, EXPIRE_EVERY_S, ContainerLogs, LogChunk, LogFilter, LogFollower
 
 BEGAN = 1_800_000_000.0
 KEEP_S = 7 * 86_400.0
@@ -66,9 +66,9 @@ async def test_they_are_not_looked_for_with_every_entry(logs: ContainerLogs, tmp
     logs.write(entry("first"))
     logs.write(entry("kept", app="ap-old"))
     os.utime(tmp_path / "ap-old.jsonl", (0, 0))
-    logs.write(entry("soon", at=BEGAN + LOOK_EVERY_S - 1))
+    logs.write(entry("soon", at=BEGAN + EXPIRE_EVERY_S - 1))
     assert await texts(logs, LogFilter("ap-old")) == ["kept"]
-    logs.write(entry("later", at=BEGAN + LOOK_EVERY_S))
+    logs.write(entry("later", at=BEGAN + EXPIRE_EVERY_S))
     assert await texts(logs, LogFilter("ap-old")) == []
 
 
@@ -109,11 +109,11 @@ def test_a_full_disk_ends_nothing(
 
 async def test_the_latest_are_as_many_as_were_asked_for_though_more_is_written_meanwhile(tmp_path: Path) -> None:
     logs = ContainerLogs(tmp_path, 1 << 20, KEEP_S)
-    for number in range(ENTRIES_MAX + 50):
+    for number in range(CHUNKS_MAX + 50):
         logs.write(entry(f"line {number}"))
-    pieces = logs.read(LogFilter("ap-1", tail=ENTRIES_MAX + 10))
+    pieces = logs.read(LogFilter("ap-1", tail=CHUNKS_MAX + 10))
     found = await anext(pieces)
     logs.write(entry("too late"))
     found += [each async for piece in pieces for each in piece]
-    assert [each.text.strip() for each in found] == [f"line {number}" for number in range(40, ENTRIES_MAX + 50)]
+    assert [each.text.strip() for each in found] == [f"line {number}" for number in range(40, CHUNKS_MAX + 50)]
     logs.close()

@@ -66,7 +66,7 @@ ONE_QUESTION = (
         heard = []
         def send(self, message, payload=b""): self.heard.append(message)
         def send_latest(self, key, message): self.heard.append(message)
-        def break_off(self, error): self.heard.append(error)
+        def abort(self, error): self.heard.append(error)
     client = Client()
     plane._clients[1] = client
 """

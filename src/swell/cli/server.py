@@ -114,7 +114,7 @@ def _start_in_background(directory: Path, settings: Settings) -> None:
 
 
 def _serve_here(directory: Path, settings: Settings) -> None:
-    from swell.server.main import stay
+    from swell.server.main import run_daemon
 
     with contextlib.ExitStack() as until_up:
         until_up.enter_context(turn(directory))
@@ -123,7 +123,7 @@ def _serve_here(directory: Path, settings: Settings) -> None:
             until_up.close()
             _notify_supervisor()
 
-        stay(directory, settings, up)
+        run_daemon(directory, settings, up)
 
 
 def _notify_supervisor() -> None:

@@ -1,4 +1,4 @@
-"""Errands: work on the event loop that nobody waits for. This module must not know what is done."""
+"""Background tasks: work on the event loop that no caller awaits. This module must not know what is done."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ __all__ = ["BackgroundTasks"]
 
 
 class BackgroundTasks:
-    """Keeps tasks until they are over: one that nobody holds might be collected while it runs."""
+    """Holds references to tasks until they are done: the loop holds weak ones, so that a task might be collected."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def run(self, work: Coroutine[Any, Any, None], failed: Callable[[Exception], None]) -> None:
-        """Begin a piece of work; `failed` gets what it raises."""
+        """Run a coroutine in the background; `failed` gets what it raises."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(partial(self._over, failed))
+        task.add_done_callback(partial(self._done, failed))
 
-    def _over(self, failed: Callable[[Exception], None], task: asyncio.Task[None]) -> None:
+    def _done(self, failed: Callable[[Exception], None], task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if isinstance(error, Exception):

@@ -1,4 +1,4 @@
-"""The files that carry large values, as far as this server deletes them.
+"""Deletes the files that carry large values.
 
 They lie in a directory that code in containers can write to. This module must not know which of them are needed.
 """
@@ -15,7 +15,7 @@ __all__ = ["Blobs"]
 
 
 class Blobs:
-    """Deletes blobs. What cannot be deleted, such as a directory of that name, is left where it is, and logged."""
+    """Deletes blobs. One that cannot be deleted, such as a directory of that name, is left there and logged."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory

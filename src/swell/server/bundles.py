@@ -1,4 +1,4 @@
-"""Source bundles on this machine: each is laid out once, in a directory named by its digest, before containers need it.
+"""Source bundles on this machine: each is unpacked once, in a directory named by its digest, before containers need it.
 
 This module must not know which app a bundle belongs to, or what is in it.
 """
@@ -17,31 +17,31 @@ from swell.wire import bundle
 __all__ = ["Bundles"]
 
 DIGEST_MAX = 128  #: characters: what any file system takes for a name
-Ready = Callable[[str, str], None]  #: gets the directory of a bundle, or "" and why there is none
+OnUnpacked = Callable[[str, str], None]  #: gets the directory of a bundle, or "" and why there is none
 
 
 class Bundles:
-    """Lays bundles out, and finds them.
+    """Unpacks bundles, and finds them.
 
     Args:
-        directory: where; None for a server that keeps nothing, and so has none.
-        store: which has what is not laid out.
+        directory: for bundles; None for a server that keeps nothing, and so has none.
+        store: has the bundles that are not unpacked here.
     """
 
     def __init__(self, directory: Path | None, store: Store) -> None:
         self._directory = directory
         self._store = store
-        self._waiting: dict[str, list[Ready]] = {}  # by digest
+        self._waiting: dict[str, list[OnUnpacked]] = {}  # by digest
         if directory is not None:
-            for draft in directory.glob("~*"):  # a server was killed while it wrote this
+            for draft in directory.glob("~*"):  # left by a server that was killed while it wrote this
                 shutil.rmtree(draft, ignore_errors=True)
 
     async def unpack(self, digest: str, archive: bytes) -> str:
-        """Lay out a bundle that a client sent; return why that cannot be, "" if it is done."""
-        return await asyncio.to_thread(self._lay_out, digest, archive)
+        """Unpack a bundle that a client sent; return why that failed, "" if it did not."""
+        return await asyncio.to_thread(self._write, digest, archive)
 
-    def fetch(self, digest: str, ready: Ready) -> None:
-        """Call `ready` when a bundle is laid out, at once if it is, or cannot be."""
+    def fetch(self, digest: str, ready: OnUnpacked) -> None:
+        """Call `ready` when a bundle is unpacked: at once if it is, or cannot be."""
         path = self._path(digest)
         if isinstance(path, str):
             ready("", path)
@@ -53,19 +53,21 @@ class Bundles:
         waiting.append(ready)
         if len(waiting) == 1:
             self._store.read_bundle(
-                digest, lambda archive: self._read(digest, archive), failed=lambda why: self._settle(digest, str(why))
+                digest,
+                lambda archive: self._read(digest, archive),
+                failed=lambda why: self._call_back(digest, str(why)),
             )
 
     def _read(self, digest: str, archive: bytes | None) -> None:
-        self._settle(digest, f"bundle {digest} is not kept" if archive is None else self._lay_out(digest, archive))
+        self._call_back(digest, f"bundle {digest} is not kept" if archive is None else self._write(digest, archive))
 
-    def _settle(self, digest: str, why: str) -> None:
-        """Tell those who wait for a bundle where it is, or why it is nowhere."""
+    def _call_back(self, digest: str, why: str) -> None:
+        """Call back all that wait for a bundle."""
         directory = "" if why else str(self._path(digest))
         for ready in self._waiting.pop(digest, []):
             ready(directory, why)
 
-    def _lay_out(self, digest: str, archive: bytes) -> str:
+    def _write(self, digest: str, archive: bytes) -> str:
         path = self._path(digest)
         if isinstance(path, str):
             return path
@@ -79,7 +81,7 @@ class Bundles:
         return ""
 
     def _path(self, digest: str) -> Path | str:
-        """Return where a bundle is laid out, or why there can be none of that digest."""
+        """Return the directory of a bundle, or why there can be none of that digest."""
         if self._directory is None:
             return "this server keeps no bundles"
         if not (digest.isalnum() and digest.isascii() and len(digest) <= DIGEST_MAX):

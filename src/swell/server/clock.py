@@ -1,6 +1,6 @@
-"""The engine's time: seconds since the epoch that never go back, whatever happens to the clock on the wall.
+"""The engine's time: seconds since the epoch that never go back, whatever happens to the wall clock.
 
-People read them and schedules are due by them; the engine compares them. This module must not know what is timed.
+People read them, schedules are due by them, the engine compares them. This module must not know what is timed.
 """
 
 from __future__ import annotations
@@ -10,21 +10,23 @@ from collections.abc import Callable
 
 __all__ = ["EngineClock", "since_boot"]
 
-NAP_MAX_S = 15.0  #: timers do not run while the machine sleeps: none is set for longer, so that none is late by more
-STEP_S = 1.0  #: a difference to the clock on the wall that is followed; less is its ordinary drift
+NAP_MAX_S = (
+    15.0  #: timers stand still while the machine sleeps: none is set for longer, so that none is later than that
+)
+STEP_S = 1.0  #: a difference to the wall clock that is followed; less is ordinary drift
 
 
 def since_boot() -> float:
-    """Return the seconds since the machine was started, sleep included. No one can set this clock."""
+    """Return the seconds since the machine booted, sleep included. This clock cannot be set."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class EngineClock:
-    """Follows the time since the machine was started from the epoch on.
+    """Adds the time since the machine booted to the moment of its boot.
 
     Args:
-        wall: the clock on the wall, in seconds since the epoch; anybody may set it.
-        running: a clock that nobody can set, and that does not stand still while the machine sleeps.
+        wall: the wall clock, in seconds since the epoch; it may be set at any time.
+        running: a clock that cannot be set, and that goes on while the machine sleeps.
     """
 
     def __init__(self, wall: Callable[[], float] = time.time, running: Callable[[], float] = since_boot) -> None:
@@ -37,7 +39,7 @@ class EngineClock:
         return self._epoch + self._running()
 
     def catch_up(self) -> None:
-        """Follow the clock on the wall if that was put forward. One that was put back is not followed: time goes on."""
+        """Follow the wall clock if it was set forward. One that was set back is not followed: time goes on."""
         ahead_s = self._wall() - self.now()
         if ahead_s > STEP_S:
             self._epoch += ahead_s

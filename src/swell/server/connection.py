@@ -1,14 +1,13 @@
-"""One socket of the server: frames in, frames out, and who is on the other end.
+"""One connection of the server: frames in, frames out, and the role of its peer.
 
-A peer may send what it likes and read as slowly as it likes; that is its own affair, and must neither end the server
-nor fill its memory:
+A peer may send anything and read as slowly as it likes; that must neither end the server nor fill its memory:
 
-- Before its Hello, it can make the server keep some kilobytes, and not for long.
-- What is no message of the protocol closes the connection, with one line in the log. A message with a value out of
-  bounds is answered by an error, and the connection goes on.
-- What is sent to it waits in a buffer. Above LAG_MAX it *lags*: the switchboard is told, and holds back what can wait.
+- Before its Hello, it can make the server hold some kilobytes, and not for long.
+- A frame that is no message of the protocol closes the connection, with one line in the log. A message with a value
+  out of bounds is answered with an error, and the connection goes on.
+- What is sent to it waits in a buffer. Above LAG_MAX it *lags*: the listener is told, and holds back what can wait.
   Above UNREAD_MAX nothing more is read from it, so that it cannot ask for more; a container is read from in any case,
-  since its results are others'. Above UNSENT_MAX the connection is broken off.
+  since its results are for others. Above UNSENT_MAX the connection is aborted.
 
 This module must not know what messages mean, beyond the Hello that opens a connection.
 """
@@ -31,9 +30,9 @@ __all__ = ["LAG_MAX", "UNREAD_MAX", "UNSENT_MAX", "Connection", "ConnectionListe
 
 log = logging.getLogger("swell.server")
 
-SLICE_S = 0.002  #: how long what one peer said may keep the others from being heard
-HELLO_PATIENCE_S = 10.0  #: how long a peer may be connected without saying who it is
-LAG_MAX = 4 << 20  #: bytes that may wait for a peer before it counts as one that does not read
+SLICE_S = 0.002  #: how long the messages of one peer may be handled before others get their turn
+HELLO_PATIENCE_S = 10.0  #: how long a peer may be connected without sending a Hello
+LAG_MAX = 4 << 20  #: bytes that may wait for a peer before it lags
 UNREAD_MAX = 8 << 20  #: bytes that may wait for a client before nothing more is read from it
 UNSENT_MAX = 512 << 20  #: bytes that may wait for a peer at all
 
@@ -42,15 +41,15 @@ class ConnectionListener(Protocol):
     """What a connection reports to."""
 
     def connected(self, connection: Connection, hello: Hello) -> Error | None:
-        """A peer said who it is; return None to let it in, or why not."""
+        """A peer sent its Hello; return None to let it in, or why not."""
         ...
 
     def received(self, connection: Connection, message: Message, payload: bytes) -> None:
-        """A peer said something."""
+        """A peer sent a message."""
         ...
 
     def lags(self, connection: Connection, is_lagging: bool) -> None:
-        """A peer that was let in does not read what it is sent, or reads again."""
+        """A peer that was let in lags, or does so no longer."""
         ...
 
     def disconnected(self, connection: Connection) -> None:
@@ -69,8 +68,8 @@ class Connection(asyncio.Protocol):
         self._listener = listener
         self._limits = limits
         self._decoder = codec.PeerDecoder(frame_max)
-        self._heard: deque[tuple[Message | codec.Misfit, bytes]] = deque()  # and not yet passed on
-        self._resting = False  #: what was heard is passed on later, and nothing is read until then
+        self._received: deque[tuple[Message | codec.Misfit, bytes]] = deque()  # not yet passed on
+        self._is_yielding = False  #: what was received is passed on later, and nothing is read until then
         self._is_unread = False  #: likewise, when it has read what it was sent
         self._is_reading = True
         self._latest: dict[object, Message] = {}  # to be sent when it reads again
@@ -82,7 +81,7 @@ class Connection(asyncio.Protocol):
     # ------------------------------------------------------------ sending
 
     def send(self, message: Message, payload: bytes | memoryview = b"") -> None:
-        """Send a message; silently nothing once the peer is gone, which `disconnected` has told or will tell."""
+        """Send a message; once the peer is gone, nothing: `disconnected` reports that."""
         transport = self._transport
         if transport is None or transport.is_closing():
             return
@@ -91,21 +90,21 @@ class Connection(asyncio.Protocol):
             self._bound(transport)
 
     def send_latest(self, key: object, message: Message) -> None:
-        """Send a message that the next one with this key replaces: of those that a peer has not read, only the last."""
+        """Send a message that the next one with this key replaces: a peer that lags gets only the last."""
         if self.is_lagging:
             self._latest[key] = message
         else:
             self.send(message)
 
     def when_read(self, action: Callable[[], None]) -> None:
-        """Call a function once the peer has read most of what it was sent, or is gone: at once, if it has."""
+        """Call a function once the peer does not lag any more, or is gone; at once, if it does not lag."""
         if self.is_lagging and not self._is_gone:
             self._when_read.append(action)
         else:
             action()
 
     async def read(self) -> bool:
-        """Wait until the peer has read most of what it was sent; False if it is gone."""
+        """Wait until the peer does not lag; False if it is gone."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.when_read(lambda: None if future.done() else future.set_result(None))
         await future
@@ -117,19 +116,19 @@ class Connection(asyncio.Protocol):
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def close(self) -> None:
-        """Send what is waiting, then close."""
+        """Send what waits, then close."""
         if self._transport is not None:
             self._transport.close()
 
-    def break_off(self, error: Error) -> None:
-        """Close at once: what was waiting is lost."""
+    def abort(self, error: Error) -> None:
+        """Close at once: what waits to be sent is lost."""
         if self._transport is not None:
             self._limits.log.warning("broken off", "breaking off %s: %s", self, error)
             self._transport.abort()
 
     def reject(self, why: str) -> None:
-        """Close a connection that has not said who it is."""
-        self._reject("stranger", why)
+        """Close a connection that has not sent a Hello."""
+        self._close_for("no hello", why)
 
     def __str__(self) -> str:
         return f"connection {self.number} ({self.role or 'unknown peer'})"
@@ -138,7 +137,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for Hello, but not for ever."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's own kind is no subclass
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's own type is no subclass
         self._transport.set_write_buffer_limits(high=LAG_MAX)
         loop = asyncio.get_running_loop()
         self._patience = loop.call_later(HELLO_PATIENCE_S, self.reject, "it did not say who it is")
@@ -147,21 +146,21 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Pass on the messages that are complete."""
         try:
-            self._heard += self._decoder.feed(data)
+            self._received += self._decoder.feed(data)
         except codec.FrameError as error:
-            self._reject("bad frame", str(error))
+            self._close_for("bad frame", str(error))
             return
         if self._is_reading:
             self._pass_on()
 
     def pause_writing(self) -> None:
-        """It does not read."""
+        """The peer does not read."""
         self.is_lagging = True
         if self.role:
             self._listener.lags(self, True)
 
     def resume_writing(self) -> None:
-        """It has read most of what it was sent."""
+        """The peer has read most of what it was sent."""
         self.is_lagging = self._is_unread = False
         if self.role:  # before anything is sent, after which it may lag again
             self._listener.lags(self, False)
@@ -169,17 +168,17 @@ class Connection(asyncio.Protocol):
         for key, message in latest.items():
             self.send_latest(key, message)
         self._call_back()
-        if not self._resting:
+        if not self._is_yielding:
             self._pass_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the switchboard, if the peer had been let in."""
+        """Report the end, if the peer had been let in."""
         if not self._is_reading:
             self._is_unread = False
-            self._pass_on(for_s=float("inf"))  # a peer's last words count, though it is gone
+            self._pass_on(for_s=float("inf"))  # a peer's last messages count, though it is gone
         self._transport = None
         self._is_gone = True
-        self._be_patient()
+        self._end_patience()
         self._latest.clear()
         if self.role:
             self._listener.disconnected(self)
@@ -188,10 +187,10 @@ class Connection(asyncio.Protocol):
     # ------------------------------------------------------------ inside
 
     def _bound(self, transport: asyncio.Transport) -> None:
-        """Ask a peer that does not read for no more, and at some point leave it to itself."""
+        """Read nothing more from a client that does not read; abort beyond UNSENT_MAX."""
         unsent = transport.get_write_buffer_size()
         if unsent > UNSENT_MAX:
-            self.break_off(ResourceExhausted(f"it does not read: {unsent >> 20} MiB wait for it"))
+            self.abort(ResourceExhausted(f"it does not read: {unsent >> 20} MiB wait for it"))
         elif unsent > UNREAD_MAX and self.role == "client":
             self._is_unread = True
             self._read_if_possible()
@@ -199,11 +198,11 @@ class Connection(asyncio.Protocol):
     def _call_back(self) -> None:
         actions, self._when_read = self._when_read, []
         for action in actions:
-            self.when_read(action)  # the one before may have sent much
+            self.when_read(action)  # the action before may have sent much
 
     def _read_if_possible(self) -> None:
         """Read from the socket, unless what was read before has not been passed on."""
-        may_read = not (self._resting or self._is_unread)
+        may_read = not (self._is_yielding or self._is_unread)
         if may_read == self._is_reading or self._transport is None or self._transport.is_closing():
             return
         self._is_reading = may_read
@@ -213,32 +212,32 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def _pass_on(self, for_s: float = SLICE_S) -> None:
-        """Pass on what was heard, for a while; the rest after others have been heard, or when it reads, too."""
-        heard, until = self._heard, time.perf_counter() + for_s
-        self._resting = False
+        """Pass on what was received, for a while; the rest after others had their turn, or when the peer reads."""
+        received, until = self._received, time.perf_counter() + for_s
+        self._is_yielding = False
         try:
-            while heard and not self._is_unread:
-                message, payload = heard.popleft()
+            while received and not self._is_unread:
+                message, payload = received.popleft()
                 if isinstance(message, codec.Misfit):
                     self._answer_misfit(message)
                 elif self.role:
                     self._listener.received(self, message, payload)
                 else:
                     self._greet(message)
-                if heard and time.perf_counter() > until:
-                    self._rest()
+                if received and time.perf_counter() > until:
+                    self._yield()
                     break
         except codec.FrameError as error:
-            self._reject("bad frame", str(error))
+            self._close_for("bad frame", str(error))
         self._read_if_possible()
 
-    def _rest(self) -> None:
+    def _yield(self) -> None:
         if self._transport is not None:
-            self._resting = True
+            self._is_yielding = True
         asyncio.get_running_loop().call_soon(self._pass_on)
 
     def _greet(self, message: Message) -> None:
-        self._be_patient()
+        self._end_patience()
         if not isinstance(message, Hello):
             raise codec.FrameError(f"the first message must be Hello, not {type(message).__name__}")
         error: Error | None
@@ -252,16 +251,16 @@ class Connection(asyncio.Protocol):
             if error is None:
                 self.role, self.name = message.role, message.name
                 self._decoder.trust()
-                self._heard += self._decoder.feed(b"")  # what it sent at once, without waiting for Welcome
+                self._received += self._decoder.feed(b"")  # what it sent without waiting for Welcome
                 if self.is_lagging:
                     self._listener.lags(self, True)
                 return
         self.send(Failed(0, *to_wire(error)))
-        # A container may be killed while it connects: nothing to worry anybody with.
-        self._reject("not let in", str(error), logging.WARNING if message.role == "client" else logging.INFO)
+        # A container may be killed while it connects: no warning is due.
+        self._close_for("not let in", str(error), logging.WARNING if message.role == "client" else logging.INFO)
 
     def _answer_misfit(self, misfit: codec.Misfit) -> None:
-        """Tell a client which of its messages does not fit. Of others, and of what has no answer, it is the end."""
+        """Answer a client whose message is out of bounds; close other connections, and where no answer fits."""
         code, text, fields = to_wire(InvalidError(f"the server cannot take this message: {misfit.why}"))
         self._limits.log.warning("misfit", "%s sent what does not fit: %s", self, misfit.why)
         if self.role == "client" and misfit.request:
@@ -271,19 +270,19 @@ class Connection(asyncio.Protocol):
         else:
             raise codec.FrameError(misfit.why)
 
-    def _be_patient(self) -> None:
+    def _end_patience(self) -> None:
         self._limits.identified(self)
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
 
-    def _reject(self, kind: str, why: str, level: int = logging.WARNING) -> None:
+    def _close_for(self, kind: str, why: str, level: int = logging.WARNING) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._limits.log.log(level, kind, "closing %s: %s", self, why)
             if self.role == "client":
                 self.send(Failed(0, *to_wire(InvalidError(f"the server closes this connection: {why}"))))
-            self._heard.clear()
+            self._received.clear()
             if self.is_lagging:
-                self._transport.abort()  # it would be waited for, and what waits kept, for ever
+                self._transport.abort()  # else what waits would be held for ever
             else:
                 self._transport.close()

@@ -1,8 +1,8 @@
 """The connections of a server: how many there may be, and what is logged of their errors.
 
 Each takes a descriptor, of which a process has a bounded number, and containers need theirs. So clients may take half
-of them. Those that have not said who they are may be few, and the one that has been silent longest makes room for the
-next: who wants to be served says so at once. This module must not know messages, or what clients ask for.
+of them. Connections that have not sent a Hello may be few, and the one that has waited longest is closed for the next:
+a client sends its Hello at once. This module must not know messages, or what clients ask for.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from swell.logs import PeerLog
 
 __all__ = ["ConnectionLimits"]
 
-PENDING_MAX: Final = 512  #: connections that have not said who they are
+PENDING_MAX: Final = 512  #: connections that have not sent a Hello
 CLIENTS_SHARE: Final = 2  #: one in so many descriptors may be a client's
 
 
 class PendingConnection(Protocol):
-    """A connection that has not said who it is."""
+    """A connection that has not sent a Hello."""
 
     number: int
 
@@ -30,10 +30,10 @@ class PendingConnection(Protocol):
 
 
 class ConnectionLimits:
-    """Counts connections, and closes what is too many.
+    """Counts connections, and closes those beyond the bound.
 
     Args:
-        descriptors_max: how many descriptors this process may have open; None: what the system says.
+        descriptors_max: how many descriptors this process may have open; None: the system's hard limit.
 
     Attributes:
         clients_max: Clients that may be connected at once.
@@ -45,10 +45,10 @@ class ConnectionLimits:
         self.clients_max = max(1, hard // CLIENTS_SHARE)
         self.log = PeerLog(logging.getLogger("swell.server"))
         self._pending_max = max(1, min(PENDING_MAX, self.clients_max // 2))
-        self._pending: dict[int, PendingConnection] = {}  # the one that came first is the first
+        self._pending: dict[int, PendingConnection] = {}  # the oldest first
 
     def opened(self, pending: PendingConnection) -> None:
-        """Count a connection that has not said who it is."""
+        """Count a new connection; the oldest one without a Hello is closed if there are too many."""
         if len(self._pending) >= self._pending_max:
             self._pending.pop(next(iter(self._pending))).reject(
                 f"it did not say who it is while {self._pending_max} others came that did not, either"
@@ -56,5 +56,5 @@ class ConnectionLimits:
         self._pending[pending.number] = pending
 
     def identified(self, pending: PendingConnection) -> None:
-        """Note that a connection has said who it is, or is gone."""
+        """Note that a connection has sent its Hello, or is gone."""
         self._pending.pop(pending.number, None)

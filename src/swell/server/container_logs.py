@@ -1,8 +1,8 @@
 """What containers wrote, kept in files: one pair for each app, of which the older is dropped when the newer is full.
 
-Both are dropped when nothing was written to them for long, so that what ran for a while leaves no file for ever. A line
-of a file is one JSON object with what was written at once. Reading happens in a thread, so that a search through a file
-keeps nobody waiting. This module must not know who reads, or why.
+Both are dropped when nothing was written to them for long, so that short-lived apps leave no files for ever. A line of
+a file is one JSON object with what was written at once. Files are read in a thread, so that a search does not block the
+server. This module must not know who reads, or why.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ __all__ = ["ContainerLogs", "LogChunk", "LogFilter", "LogFollower"]
 log = logging.getLogger("swell.server")
 
 OPEN_MAX = 64  #: files kept open
-LOOK_EVERY_S = 3_600.0  #: how often files are looked for that have been kept long enough, at most
-PIECE_MAX = 256 << 10  #: characters that are read at once
-ENTRIES_MAX = 256  #: entries that are read at once: they are sent in a millisecond or two
+EXPIRE_EVERY_S = 3_600.0  #: how often expired files are looked for, at most
+PIECE_MAX = 256 << 10  #: characters of one piece
+CHUNKS_MAX = 256  #: chunks of one piece: they are sent in a millisecond or two
 
 
 class LogChunk(Struct, frozen=True, omit_defaults=True):
@@ -45,7 +45,7 @@ class LogChunk(Struct, frozen=True, omit_defaults=True):
 
 
 class LogFilter(Struct, frozen=True):
-    """Which entries somebody wants to read. Empty fields say nothing."""
+    """Selects chunks. Empty fields select all."""
 
     app_id: str
     container_id: str = ""
@@ -57,25 +57,25 @@ class LogFilter(Struct, frozen=True):
     until: float | None = None
     tail: int | None = None
 
-    def matches(self, entry: LogChunk) -> bool:
-        """Tell whether an entry is wanted."""
+    def matches(self, chunk: LogChunk) -> bool:
+        """Tell whether a chunk is selected."""
         return (
-            (not self.container_id or entry.container_id == self.container_id)
-            and (not self.function or entry.function.removesuffix(".*") == self.function)
-            and (not self.call_id or self.call_id in entry.call_ids)
-            and (not self.stream or entry.stream == self.stream)
-            and (not self.search or self.search in entry.text)
-            and (self.since is None or entry.at >= self.since)
-            and (self.until is None or entry.at <= self.until)
+            (not self.container_id or chunk.container_id == self.container_id)
+            and (not self.function or chunk.function.removesuffix(".*") == self.function)
+            and (not self.call_id or self.call_id in chunk.call_ids)
+            and (not self.stream or chunk.stream == self.stream)
+            and (not self.search or self.search in chunk.text)
+            and (self.since is None or chunk.at >= self.since)
+            and (self.until is None or chunk.at <= self.until)
         )
 
 
 class LogFollower(NamedTuple):
-    """Somebody who wants to see entries as they are written."""
+    """A reader that gets chunks as they are written."""
 
     filter: LogFilter
     show: Callable[[LogChunk], None]
-    end: Callable[[], None]  #: called once, when nothing more can come
+    end: Callable[[], None]  #: called once, when nothing more can be written
 
 
 _encoder = msgspec.json.Encoder()
@@ -83,39 +83,39 @@ _decode = msgspec.json.Decoder(LogChunk).decode
 
 
 class ContainerLogs:
-    """Writes what containers say, and reads it back.
+    """Writes what containers print, and reads it back.
 
     Args:
-        directory: where the files are; None for a server that keeps nothing.
+        directory: of the files; None for a server that keeps nothing.
         bytes_max: bytes of one app's files together.
-        keep_s: how long a file is kept after something was written to it.
+        keep_s: how long a file is kept after the last write to it.
     """
 
     def __init__(self, directory: Path | None, bytes_max: int, keep_s: float) -> None:
         self._directory = directory
         self._half = bytes_max // 2
         self._keep_s = keep_s
-        self._looked_at = 0.0
+        self._expired_at = 0.0
         self._files: dict[str, BinaryIO] = {}  # by app, the one unused longest first
         self._followers: dict[int, LogFollower] = {}
         self._failed = False
 
-    def write(self, entry: LogChunk) -> None:
-        """Keep an entry, and show it to those who follow."""
+    def write(self, chunk: LogChunk) -> None:
+        """Write a chunk, and pass it to the followers of its app."""
         for follower in list(self._followers.values()):
-            if follower.filter.app_id == entry.app_id and follower.filter.matches(entry):
-                follower.show(entry)
+            if follower.filter.app_id == chunk.app_id and follower.filter.matches(chunk):
+                follower.show(chunk)
         if self._directory is None:
             return
         try:
-            if entry.at >= self._looked_at + LOOK_EVERY_S:
-                self._looked_at = entry.at
-                self._drop_old(self._directory, entry.at - self._keep_s)
-            file = self._file(entry.app_id)
-            file.write(_encoder.encode(entry) + b"\n")
+            if chunk.at >= self._expired_at + EXPIRE_EVERY_S:
+                self._expired_at = chunk.at
+                self._drop_old(self._directory, chunk.at - self._keep_s)
+            file = self._file(chunk.app_id)
+            file.write(_encoder.encode(chunk) + b"\n")
             file.flush()
             if file.tell() > self._half:
-                self._turn(entry.app_id)
+                self._rotate(chunk.app_id)
             self._failed = False
         except (OSError, InvalidError) as error:
             if not self._failed:  # once: a full disk fails every line
@@ -142,7 +142,7 @@ class ContainerLogs:
                     file.close()
                 path.unlink()
 
-    def _turn(self, app_id: str) -> None:
+    def _rotate(self, app_id: str) -> None:
         """Begin a new file; the one before the last is dropped."""
         self._files.pop(app_id).close()
         self._path(app_id).rename(self._older(app_id))
@@ -157,7 +157,7 @@ class ContainerLogs:
     # ------------------------------------------------------------ reading
 
     async def read(self, log_filter: LogFilter) -> AsyncGenerator[list[LogChunk], None]:
-        """Yield the entries that are wanted, in order of time, a piece at a time: who reads slowly costs little.
+        """Yield the selected chunks, in order of time, a piece at a time: a slow reader holds little memory.
 
         Raises:
             OSError: the files cannot be read.
@@ -165,42 +165,42 @@ class ContainerLogs:
         if self._directory is None:
             return
         with ExitStack() as opened:
-            entries = await asyncio.to_thread(self._entries, log_filter, opened)
-            while piece := await asyncio.to_thread(_piece, entries):
+            chunks = await asyncio.to_thread(self._chunks, log_filter, opened)
+            while piece := await asyncio.to_thread(_piece, chunks):
                 yield piece
 
-    def _entries(self, log_filter: LogFilter, opened: ExitStack) -> Iterator[LogChunk]:
-        """Open the files and return the entries that are wanted; if `tail` bounds them, they are counted first."""
+    def _chunks(self, log_filter: LogFilter, opened: ExitStack) -> Iterator[LogChunk]:
+        """Open the files and return the selected chunks; if `tail` bounds them, they are counted first."""
         files = self._open_both(log_filter.app_id, opened)
         if log_filter.tail is None:
             return _found(files, log_filter)
         count = sum(1 for _ in _found(files, log_filter))
         for file in files:
             file.seek(0)
-        # What is written after they were counted is not among them: a follower is shown it.
+        # What is written after they were counted is left out: a follower gets it as it is written.
         return islice(_found(files, log_filter), min(count, max(0, count - log_filter.tail)), count)
 
     def _open_both(self, app_id: str, opened: ExitStack) -> list[BinaryIO]:
-        """Open the files of an app, the older first. It may be written to, and become the older one, at any moment."""
+        """Open the files of an app, the older first. The newer one may be written to or rotated at any moment."""
         while True:
             newer, older = _opened(self._path(app_id), opened), _opened(self._older(app_id), opened)
-            if _is_still_at(self._path(app_id), newer):  # else it was turned in between
+            if _is_still_at(self._path(app_id), newer):  # else it was rotated in between
                 return [file for file in (older, newer) if file is not None]
 
     def follow(self, number: int, follower: LogFollower) -> None:
-        """Show new entries from now on; `number` names this reader, who follows one thing at a time."""
+        """Pass new chunks to a follower from now on; `number` names the reader, which has one follower at a time."""
         self._followers[number] = follower
 
     def has_follower(self, number: int) -> bool:
-        """Tell whether a reader still follows."""
+        """Tell whether a reader has a follower."""
         return number in self._followers
 
     def leave(self, number: int) -> None:
-        """Show a reader nothing more."""
+        """Remove a reader's follower."""
         self._followers.pop(number, None)
 
     def ended(self, app_id: str, container_id: str = "") -> None:
-        """Tell those who follow an app, or only that container of it, that nothing more can come."""
+        """End the followers of an app, or of one container of it: nothing more can be written."""
         for number, follower in list(self._followers.items()):
             log_filter = follower.filter
             if log_filter.app_id == app_id and (not container_id or log_filter.container_id == container_id):
@@ -210,7 +210,7 @@ class ContainerLogs:
     def close(self) -> None:
         """Release the files. Safe to call twice."""
         for file in self._files.values():
-            with suppress(OSError):  # the disk is full, which has been said: what was not written is lost
+            with suppress(OSError):  # the disk is full, which was logged: what was not written is lost
                 file.close()
         self._files.clear()
 
@@ -219,21 +219,21 @@ def _found(files: Sequence[BinaryIO], log_filter: LogFilter) -> Iterator[LogChun
     for file in files:
         for line in file:
             try:
-                entry = _decode(line)
+                chunk = _decode(line)
             except msgspec.DecodeError:
                 continue  # cut off when a server was killed, or not written yet
-            if log_filter.matches(entry):
-                yield entry
+            if log_filter.matches(chunk):
+                yield chunk
 
 
-def _piece(entries: Iterator[LogChunk]) -> list[LogChunk]:
-    """Return the next entries, as many as are read at once; none at the end."""
+def _piece(chunks: Iterator[LogChunk]) -> list[LogChunk]:
+    """Return the next piece; an empty one at the end."""
     piece: list[LogChunk] = []
     size = 0
-    for entry in entries:
-        piece.append(entry)
-        size += len(entry.text)
-        if size >= PIECE_MAX or len(piece) >= ENTRIES_MAX:
+    for chunk in chunks:
+        piece.append(chunk)
+        size += len(chunk.text)
+        if size >= PIECE_MAX or len(piece) >= CHUNKS_MAX:
             break
     return piece
 

@@ -30,12 +30,12 @@ __all__ = ["Containers"]
 
 log = logging.getLogger("swell.server")
 
-#: How long a dead container's last words may take to be read; they are in the socket's buffer already.
-LAST_WORDS_S = 1.0
+#: How long a dead container's last messages may take to be read; they are in the socket's buffer already.
+LAST_MESSAGES_S = 1.0
 
 
-class Channels:
-    """What the shell keeps of one container: its order and its two connections."""
+class _Container:
+    """One container: its order and its two connections."""
 
     __slots__ = ("control", "data", "end", "function_ids", "is_launched", "order", "pid", "was_killed")
 
@@ -45,7 +45,7 @@ class Channels:
         self.pid = 0
         self.data: Connection | None = None
         self.control: Connection | None = None
-        self.end: e.ContainerExited | None = None  #: it has exited, but its last words are not read yet
+        self.end: e.ContainerExited | None = None  #: it has exited, but its last messages are not read yet
         self.is_launched = False  #: the backend has been asked for it
         self.was_killed = False  #: before it was launched
 
@@ -66,7 +66,7 @@ class Containers:
         self._paths = paths
         self._bundles = bundles
         self._feed = feed
-        self._known: dict[str, Channels] = {}
+        self._known: dict[str, _Container] = {}
 
     # ------------------------------------------------------------ effects
 
@@ -82,18 +82,18 @@ class Containers:
             effect.gpus,
             secrets.token_hex(16),
         )
-        known = self._known[order.container_id] = Channels(order, effect.function_ids)
+        known = self._known[order.container_id] = _Container(order, effect.function_ids)
         digest = effect.environment.bundle
         if digest:
             self._bundles.fetch(digest, lambda directory, why: self._launch_in(known, directory, why))
         else:
             self._launch(known)
 
-    def _launch(self, known: Channels) -> None:
+    def _launch(self, known: _Container) -> None:
         self._backend.launch(known.order)
         known.is_launched = True
 
-    def _launch_in(self, known: Channels, directory: str, why: str) -> None:
+    def _launch_in(self, known: _Container, directory: str, why: str) -> None:
         order = known.order
         if known.was_killed or why:
             reason = why or "killed before it was launched"
@@ -102,8 +102,8 @@ class Containers:
         known.order = replace(order, environment=replace(order.environment, bundle_dir=directory))
         self._launch(known)
 
-    def say(self, effect: e.SendToContainer) -> None:
-        """Send an order to a container: deliveries on its data channel, everything else on its control channel."""
+    def send(self, effect: e.SendToContainer) -> None:
+        """Send a message to a container: deliveries on its data channel, everything else on its control channel."""
         known = self._known.get(effect.container_id)
         if known is None:
             return
@@ -123,7 +123,7 @@ class Containers:
     # ------------------------------------------------------------ connections
 
     def connected(self, connection: Connection, hello: Hello) -> Error | None:
-        """Let a container in, or say why not."""
+        """Let a container in, or return why not."""
         known = self._known.get(hello.name)
         if hello.role not in ("container", "control") or known is None:
             return AuthError(f"no container {hello.name!r:.200} with role {hello.role!r:.200} is expected")
@@ -137,13 +137,13 @@ class Containers:
         return None
 
     def lags(self, connection: Connection) -> None:
-        """A container does not read. Its inputs may wait, and are bounded by its slots; orders are read at any time."""
+        """Kill a container that does not read its control channel. On its data channel, its slots bound what waits."""
         known = self._known.get(connection.name)
         if known is not None and known.control is connection:
             self.give_up(connection.name, f"it does not read its orders: {connection.unsent >> 20} MiB wait for it")
 
     def give_up(self, container_id: str, why: str) -> None:
-        """Have a container killed that cannot be used; one that was never launched is reported gone."""
+        """Kill a container that cannot be used; one that was never launched is reported gone."""
         known = self._known.get(container_id)
         if known is None:
             return
@@ -163,10 +163,10 @@ class Containers:
         if known.end is not None:
             self._report_end(known)
         else:
-            self._backend.kill(connection.name)  # without its channel it is of no use; its exit is reported next
+            self._backend.kill(connection.name)  # it is useless without its channel; its exit is reported next
 
     def tokens(self) -> Iterator[str]:
-        """The secrets by which containers, and the code in them, are known."""
+        """Return the tokens by which containers, and the code in them, authenticate."""
         return (known.order.token for known in self._known.values())
 
     def close(self) -> None:
@@ -176,7 +176,7 @@ class Containers:
                 if connection is not None:
                     connection.close()
 
-    def _load(self, known: Channels) -> Load:
+    def _load(self, known: _Container) -> Load:
         order, settings = known.order, self._settings
         return Load(
             order.function_id,
@@ -209,9 +209,9 @@ class Containers:
         if known.data is None:
             self._report_end(known)
         else:
-            asyncio.get_running_loop().call_later(LAST_WORDS_S, self._report_end, known)
+            asyncio.get_running_loop().call_later(LAST_MESSAGES_S, self._report_end, known)
 
-    def _report_end(self, known: Channels) -> None:
+    def _report_end(self, known: _Container) -> None:
         container_id = known.order.container_id
         if known.end is None or self._known.pop(container_id, None) is None:
             return
@@ -222,20 +222,20 @@ class Containers:
         self._feed(known.end)
 
     def _remove_sockets(self, order: LaunchOrder) -> None:
-        """Remove the sockets of its web functions, which a container that was killed has left."""
+        """Remove the sockets of web functions that a killed container has left."""
         for method in order.spec.web_methods:
-            with contextlib.suppress(FileNotFoundError, InvalidError):  # a path that is too long was never made
+            with contextlib.suppress(FileNotFoundError, InvalidError):  # a socket with too long a path was never made
                 os.unlink(socket_path(str(self._paths.web_dir), order.container_id, method))
 
     # ------------------------------------------------------------ questions
 
     def order_of(self, container_id: str) -> LaunchOrder | None:
-        """Return what was ordered of a container that is not gone."""
+        """Return the launch order of a container that is not gone."""
         known = self._known.get(container_id)
         return None if known is None else known.order
 
     def has_exited(self, container_id: str) -> bool:
-        """Tell whether a container writes nothing any more."""
+        """Tell whether a container can write nothing more."""
         known = self._known.get(container_id)
         return known is None or known.end is not None
 

@@ -31,7 +31,7 @@ from swell.server.container_logs import ContainerLogs, LogChunk
 from swell.server.containers import Containers
 from swell.server.defects import Defects
 from swell.server.deferred_results import DeferredResults
-from swell.server.edge_process import Edge
+from swell.server.edge_process import EdgeProcess
 from swell.server.paths import ServerPaths
 from swell.server.queries import Queries
 from swell.server.retention import Retention
@@ -47,12 +47,12 @@ log = logging.getLogger("swell.server")
 
 SHUTDOWN_SLACK_S = 1.0  #: beyond the grace of containers
 PRIVATE = "this server ends with the program that started it, and keeps no apps; `swell start` starts one that stays"
-LAZY_COMMIT_S = 0.005  #: what nobody waits for is durable after so long
+LAZY_COMMIT_S = 0.005  #: records that no message waits for are committed after so long
 EXIT_DEFECT = 70  #: as sysexits.h has it: an internal software error
 
 
 class ControlPlane:
-    """Connects engine, backend, store and connections. Everything runs on one event loop."""
+    """Connects engine, backend, store and connections, all on one event loop."""
 
     def __init__(self, *, settings: Settings, backend: Backend, store: Store, paths: ServerPaths, seed: str) -> None:
         self.engine = Engine(settings, seed)
@@ -74,48 +74,48 @@ class ControlPlane:
         self._blobs = Blobs(paths.blob_dir)
         data_dir = paths.data_dir
         self._bundles = Bundles(None if data_dir is None else data_dir / "bundles", store)
-        self._container_logs = ContainerLogs(
+        self._logs = ContainerLogs(
             None if data_dir is None else data_dir / "logs", settings.log_bytes_max, settings.result_retention_s
         )
         self._containers = Containers(backend, settings, paths, self._bundles, self._feed)
         self._subscribers = Subscribers(lambda app_id: list(self.engine.snapshot.progress(app_id)))
-        self._edge = Edge(paths)
-        self._retention = Retention(store, settings, paths, self._blobs, self._feed, self._do, self._when_read)
+        self._edge = EdgeProcess(paths)
+        self._retention = Retention(store, settings, paths, self._blobs, self._feed, self._carry_out, self._when_read)
         self._deferred = DeferredResults(self._retention.send)
-        self._gate = Gate(store, self._do, self._feed, self._later)
+        self._gate = Gate(store, self._carry_out, self._feed, self._later)
         self._queries = Queries(
             engine=self.engine,
             store=store,
             containers=self._containers,
-            logs=self._container_logs,
+            logs=self._logs,
             paths=paths,
             defects=self._defects,
             now=self._clock.now,
         )
         self._handlers = self._message_handlers()
-        self._carry_out: dict[type, Callable[[Any], None]] = {
-            e.SendToClient: self._tell,
-            e.SendToContainer: self._containers.say,
+        self._actions: dict[type, Callable[[Any], None]] = {
+            e.SendToClient: self._send_to_client,
+            e.SendToContainer: self._containers.send,
             e.StartContainer: self._containers.launch,
             e.KillContainer: self._containers.kill,
             e.SendRecorded: self._retention.send,
             e.DropBlobs: self._drop_blobs,
-            e.LookAtNodes: lambda _: self._look(),
-            e.LogNotice: self._remark,
+            e.LookAtNodes: lambda _: self._observe_nodes(),
+            e.LogNotice: self._log_notice,
             e.DefectFound: lambda effect: self._defects.note(effect.error, "carrying out a request"),
             e.StartEdge: lambda _: self._edge.ensure_running(),
             e.AppEnded: self._app_ended,
         }
 
-    # ------------------------------------------------------------ life
+    # ------------------------------------------------------------ start and stop
 
     async def start(self) -> None:
-        """Get the backend ready, learn what nodes there are, and go on with what a former server has left."""
+        """Start the backend, observe the nodes, and restore what a former server has left."""
         await self._backend.start(self, self._paths.address)
         self._retention.start(self._clock.now)
-        self._look()
+        self._observe_nodes()
         if self._settings.web and self._paths.data_dir is not None:
-            self._edge.ensure_running()  # others start one when there is something to serve
+            self._edge.ensure_running()  # a private server starts one when it has a web function
 
     async def stop(self, reason: str) -> None:
         """Stop every app, give containers their grace, then release everything. Safe to call twice."""
@@ -129,27 +129,27 @@ class ControlPlane:
         if self._timer is not None:
             self._timer.cancel()
         await self._backend.stop()
-        await self._edge.stop()  # last: it tells when requests are over
-        self._ended = True  # nothing runs any more, and the next server will know as much as this one
+        await self._edge.stop()  # last: it reports when requests are over
+        self._ended = True  # nothing runs any more: the next server will know as much as this one
         self._retention.stop()
-        self._container_logs.close()
+        self._logs.close()
         for connection in self._clients.values():
             connection.close()
         self._containers.close()
 
-    def break_down(self, error: StoreBroken) -> None:
-        """Tell everyone that nothing more can be written down, and why: what was told to be safe is safe."""
+    def announce_failure(self, error: StoreBroken) -> None:
+        """Tell all clients that nothing more can be written, and why. What was accepted is safe."""
         code, text, fields = to_wire(ServiceError(f"the server ends: {error}"))
         for connection in self._clients.values():
             connection.send(Failed(0, code, text, fields))
 
-    # ------------------------------------------------------------ connections (Switchboard)
+    # ------------------------------------------------------------ connections (ConnectionListener)
 
     def connected(self, connection: Connection, hello: Hello) -> Error | None:
-        """Let a peer in, or say why not."""
+        """Let a peer in, or return why not."""
         if hello.role != "client":
             return self._containers.connected(connection, hello)
-        if self._settings.token and not self._knows(hello.token):
+        if self._settings.token and not self._accepts(hello.token):
             return AuthError("the token is not this server's")
         most = self.limits.clients_max
         if len(self._clients) >= most:
@@ -166,15 +166,17 @@ class ControlPlane:
         connection.send(welcome)
         return None
 
-    def _knows(self, token: str) -> bool:
-        """Tell whether a token is the server's, or that of one of its containers, whose code may make calls."""
+    def _accepts(self, token: str) -> bool:
+        """Tell whether a token is the server's or a container's, whose code may make calls."""
         known = [self._settings.token, *self._containers.tokens()]
-        said = token.encode()  # bytes: of strings, only ASCII can be compared
-        matches = [secrets.compare_digest(said, one.encode()) for one in known]  # all: the time taken tells nothing
+        given = token.encode()  # bytes: of strings, only ASCII can be compared
+        matches = [
+            secrets.compare_digest(given, one.encode()) for one in known
+        ]  # all of them: the time taken reveals nothing
         return any(matches)
 
     def received(self, connection: Connection, message: Message, payload: bytes) -> None:
-        """A peer sent a message: the engine's to handle, but for what a client may send that `_handlers` lists."""
+        """Route a peer's message: to its handler in the table or, by default, to the engine."""
         if connection.role == "container":
             self._feed(e.ContainerMessage(connection.name, message, payload))
         elif connection.role == "client":
@@ -185,7 +187,7 @@ class ControlPlane:
                 handle(connection, message, payload)
 
     def _message_handlers(self) -> dict[type[Message], Callable[[Connection, Any, bytes], None]]:
-        """Return the table of what clients may send that does not go straight to the engine."""
+        """Return the table of the messages of clients that do not go straight to the engine."""
         return {
             OpenApp: self._open_app,
             DeployApp: self._begin_unpacking,
@@ -205,13 +207,13 @@ class ControlPlane:
         self._tasks.run(self._unpack_version(connection, message, archive), failed)
 
     async def _unpack_version(self, connection: Connection, message: DeployApp | OpenApp, archive: bytes) -> None:
-        """Lay out the source files of a version, before anyone could want to run them."""
+        """Unpack the source files of a version before the engine gets it: a container might need them at once."""
         why = "" if self._paths.data_dir else PRIVATE
         if not why and message.environment.bundle:
             why = await self._bundles.unpack(message.environment.bundle, archive)
         if why:
             connection.send(Failed(message.request, *to_wire(InvalidError(f"{message.name}: {why}"))))
-        elif connection.number in self._clients:  # else it has gone meanwhile, and nobody would ever close the app
+        elif connection.number in self._clients:  # else it is gone, and would never close the app
             self._feed(e.ClientMessage(connection.number, message, archive))
 
     def _version_failed(self, connection: Connection, request: int, error: Exception) -> None:
@@ -220,7 +222,7 @@ class ControlPlane:
         connection.send(Failed(request, *to_wire(InternalError(text))))
 
     def lags(self, connection: Connection, is_lagging: bool) -> None:
-        """A peer does not read what it is sent, or reads again."""
+        """A peer lags, or does so no longer."""
         if connection.role == "client":
             self._feed(e.ClientLags(connection.number, is_lagging))
         elif is_lagging:
@@ -240,32 +242,32 @@ class ControlPlane:
     # ------------------------------------------------------------ backend (BackendListener)
 
     def container_started(self, container_id: str, pid: int) -> None:
-        """The process exists."""
+        """Report to the engine that the process exists."""
         self._containers.started(container_id, pid)
 
     def container_exited(
         self, container_id: str, reason: str, started: bool, excess: MemoryExcess | None = None
     ) -> None:
-        """The process is gone."""
+        """Report to the engine that the process is gone."""
         order = self._containers.order_of(container_id)
         self._containers.exited(container_id, reason, started, excess)
         if order is not None:
-            self._container_logs.ended(order.app_id, container_id)
+            self._logs.ended(order.app_id, container_id)
 
     def container_wrote(self, container_id: str, stream: str, text: str) -> None:
-        """The container printed something."""
+        """Pass on, and keep, what a container printed."""
         order = self._containers.order_of(container_id)
         if order is not None:
             self._subscribers.log(order.app_id, order.spec.name, container_id, stream, text)
             calls = self.engine.snapshot.calls_in(container_id)
-            self._container_logs.write(
+            self._logs.write(
                 LogChunk(self._clock.now(), order.app_id, order.spec.name, container_id, stream, text, calls)
             )
 
     # ------------------------------------------------------------ engine
 
     def _feed(self, event: e.Event) -> None:
-        """Hand an event to the engine; events that its effects cause wait their turn."""
+        """Hand an event to the engine; events that its effects cause are queued."""
         if self._ended:
             return
         self._events.append(event)
@@ -273,7 +275,7 @@ class ControlPlane:
             self._work()
 
     def _work(self, *, tick: bool = False) -> None:
-        """Have the engine handle what waits, and carry out what it decides."""
+        """Have the engine handle the queued events, and carry out the effects."""
         self._busy = True
         try:
             if tick:
@@ -281,39 +283,39 @@ class ControlPlane:
             while self._events:
                 self._gate.carry_out(self.engine.handle(self._events.popleft(), self._clock.now()))
         except Exception:
-            # What the engine believes is in doubt now, and callers would wait for ever. They hear of the end by their
-            # connections; the template sees it, too, and ends what the server has started.
+            # The engine's state is in doubt now, and callers would wait for ever. Their connections break; the template
+            # notices the end, too, and kills the containers.
             log.critical("a defect in the server; it ends", exc_info=True)
             os._exit(EXIT_DEFECT)
         self._busy = False
         self._rearm()
-        self._subscribers.something_changed()
+        self._subscribers.schedule_progress()
 
     @staticmethod
     def _later(action: Callable[[], None]) -> None:
         asyncio.get_running_loop().call_later(LAZY_COMMIT_S, action)
 
-    def _do(self, effect: e.Effect) -> None:
-        """Carry an effect out. What fails costs the one peer that it was for: the engine hears of that peer's end."""
+    def _carry_out(self, effect: e.Effect) -> None:
+        """Carry out an effect. A failure costs the one peer that it was for: the engine is told of that peer's end."""
         try:
-            self._carry_out[type(effect)](effect)
+            self._actions[type(effect)](effect)
         except Exception as error:
             self._defects.note(error, f"carrying out {type(effect).__name__}")
             match effect:
                 case e.SendToClient():
-                    self._break_off(effect.client, error)
+                    self._abort(effect.client, error)
                 case e.SendToContainer() | e.StartContainer():
                     self._containers.give_up(effect.container_id, f"a defect in the server ({error!r})")
                 case e.KillContainer() | e.SendRecorded():
-                    raise  # nothing else would do it
+                    raise  # nothing would repeat it
                 case _:
                     pass
 
-    def _break_off(self, client: int, error: Exception) -> None:
+    def _abort(self, client: int, error: Exception) -> None:
         connection = self._clients.get(client)
         if connection is not None:
             text = f"an answer could not be sent: a defect in the server ({type(error).__name__})"
-            connection.break_off(InternalError(text))
+            connection.abort(InternalError(text))
 
     def _tick(self) -> None:
         self._timer = None
@@ -322,7 +324,7 @@ class ControlPlane:
         self._work(tick=True)
 
     def _rearm(self) -> None:
-        """Have the engine ticked at its next deadline. A timer that fires too early does no harm."""
+        """Set the timer to the engine's next deadline. One that fires too early does no harm."""
         at = self.engine.next_deadline()
         if at >= self._armed_at:
             return
@@ -333,7 +335,7 @@ class ControlPlane:
 
     # ------------------------------------------------------------ effects
 
-    def _tell(self, effect: e.SendToClient) -> None:
+    def _send_to_client(self, effect: e.SendToClient) -> None:
         connection = self._clients.get(effect.client)
         if connection is None:
             return
@@ -345,25 +347,25 @@ class ControlPlane:
             connection.send(effect.message, effect.payload)
 
     def _when_read(self, client: int, action: Callable[[], None]) -> None:
-        """Call a function when a client has read what it was sent; never, if it is gone."""
+        """Call a function when a client does not lag; never, if it is gone."""
         connection = self._clients.get(client)
         if connection is not None:
             connection.when_read(action)
 
-    def _look(self) -> None:
+    def _observe_nodes(self) -> None:
         nodes = [e.NodeView(load.node, load.busy_cores) for load in self._backend.observe()]
         self._feed(e.NodesObserved(nodes))
 
-    def _remark(self, effect: e.LogNotice) -> None:
+    def _log_notice(self, effect: e.LogNotice) -> None:
         fields = {"app_id": effect.app_id, "function": effect.function_name}
         log.warning("%s: %s", effect.function_name, effect.text, extra=fields)
         text = f"{effect.text}\n"
         self._subscribers.log(effect.app_id, effect.function_name, "", "system", text)
-        self._container_logs.write(LogChunk(self._clock.now(), effect.app_id, effect.function_name, "", "system", text))
+        self._logs.write(LogChunk(self._clock.now(), effect.app_id, effect.function_name, "", "system", text))
 
     def _app_ended(self, effect: e.AppEnded) -> None:
         self._subscribers.ended(effect.app_id)
-        self._container_logs.ended(effect.app_id)
+        self._logs.ended(effect.app_id)
         if not self.engine.state.apps:
             self._apps_ended.set()
 

@@ -1,4 +1,4 @@
-"""The data directory of a server that stays: one server at a time has it, and announces there where it listens.
+"""The data directory of a daemon: one server at a time has it, and announces there where it listens.
 
 This module must not know what is kept in the directory, or what is served.
 """
@@ -22,7 +22,7 @@ from swell.private_files import bind_socket, make_directory, open_file, replace_
 
 __all__ = ["READY", "DataDirectory", "holder", "make_data_dir", "unwritable"]
 
-READY = "ready"  #: what a server in the background says to who started it when clients are heard
+READY = "ready"  #: what a daemon in the background writes to the pipe of its starter when clients can connect
 BACKLOG = 4_096  #: connections that wait to be accepted
 LOCK_FILE = "server.lock"
 FLOCK = struct.Struct("hhqqi0q")  #: the kernel's struct flock: type, whence, start, length, pid
@@ -31,13 +31,13 @@ FLOCK = struct.Struct("hhqqi0q")  #: the kernel's struct flock: type, whence, st
 def holder(data_dir: Path) -> int | None:
     """Return the pid of the server that has a data directory, None if none has; 0 if it cannot be seen from here.
 
-    The kernel tells, so it is never a server of the past. Not for the server itself: closing the file that is opened
-    here would let go of its own lock.
+    The kernel knows, so it is never a former server. A server must not ask this of its own directory: closing the file
+    that is opened here would release its lock.
     """
     try:
-        # O_NONBLOCK: a pipe that stands there must not have us wait for who never comes.
+        # O_NONBLOCK: opening a pipe that stands there must not block.
         lock = os.open(data_dir / LOCK_FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:  # nobody ever had it, or it is not for us to see
+    except OSError:  # no server ever had it, or it may not be read
         return None
     try:
         asked = FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
@@ -60,7 +60,7 @@ def make_data_dir(data_dir: Path) -> None:
 
 
 def unwritable(data_dir: Path, error: OSError) -> InvalidError:
-    """Return what to tell of a data directory that cannot be written to."""
+    """Return the error for a data directory that cannot be written to."""
     return InvalidError(
         f"cannot write to the data directory {data_dir}: {error.strerror}; SWELL_DATA_DIR names another"
     )
@@ -75,7 +75,7 @@ class DataDirectory:
         self._lock = -1
 
     def acquire(self) -> None:
-        """Take the directory, making it if it is not there.
+        """Lock the directory, making it if it is not there.
 
         Raises:
             ConflictError: another server has it.
@@ -87,7 +87,7 @@ class DataDirectory:
         except OSError as error:
             raise unwritable(self.path, error) from None
         try:
-            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not flock: of this kind, the kernel tells who holds one
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not flock: of this kind, the kernel tells the holder
         except BlockingIOError:
             os.close(lock)
             pid = holder(self.path)
@@ -98,18 +98,18 @@ class DataDirectory:
             ) from None
         self._lock = lock
         former = announced(str(self.path))
-        if former is not None and former.run_dir:  # it was killed, and its template with it
+        if former is not None and former.run_dir:  # that server was killed, and its template with it
             remove_run_dir(former.run_dir)
 
     @property
     def socket_path(self) -> Path:
-        """Where clients connect."""
+        """The path of the socket that clients connect to."""
         return Path(socket_path(str(self.path)))
 
     def listen(self) -> socket.socket:
         """Return a listening socket that only this user can connect to."""
         path = self.socket_path
-        path.unlink(missing_ok=True)  # of a server that was killed
+        path.unlink(missing_ok=True)  # left by a server that was killed
         listener = bind_socket(path)
         listener.listen(BACKLOG)
         listener.setblocking(False)
@@ -117,15 +117,15 @@ class DataDirectory:
 
     def announce(self, address: str) -> None:
         """Let clients find the server."""
-        said = Announcement(address, os.getpid(), time.time(), version("swell"), str(self.run_dir))
-        replace_file(announcement_path(str(self.path)), msgspec.json.encode(said))
+        announcement = Announcement(address, os.getpid(), time.time(), version("swell"), str(self.run_dir))
+        replace_file(announcement_path(str(self.path)), msgspec.json.encode(announcement))
 
     def release(self) -> None:
-        """Take the announcement back, and let go of the directory. Safe to call twice."""
+        """Remove the announcement and release the lock. Safe to call twice."""
         if self._lock < 0:
             return
         Path(announcement_path(str(self.path))).unlink(missing_ok=True)
         self.socket_path.unlink(missing_ok=True)
         shutil.rmtree(self.run_dir, ignore_errors=True)
-        os.close(self._lock)  # last: who has the lock finds nothing of us
+        os.close(self._lock)  # last: the next holder of the lock finds nothing of this server
         self._lock = -1

@@ -1,7 +1,7 @@
-"""Defects that concern one question: it is answered with an error, and the log tells where the defect is.
+"""Defects that concern one request: it is answered with an error, and the log says where the defect is.
 
-What is asked of this server is answered by code that may be wrong, and everybody else is to go on. Whoever asks chooses
-how often, so that the log has each traceback once in a while, and a count. This module must not know what is asked.
+Code that answers a request may be wrong, and all other requests must go on. Clients may repeat such a request as often
+as they like: the log has each traceback once in a while, with a count. This module must not know what is requested.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ P = ParamSpec("P")
 
 
 class Defects:
-    """Logs defects, and answers those who have met one."""
+    """Logs defects, and answers the requests that met one."""
 
     def __init__(self) -> None:
         self._log = PeerLog(logging.getLogger("swell.server"))
 
     def note(self, error: BaseException, where: str) -> None:
-        """Log a defect; `where` says what was done, as in "answering a question"."""
+        """Log a defect; `where` names the action, as in "answering a question"."""
         frames = traceback.extract_tb(error.__traceback__)
         place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
         kind = f"{type(error).__name__} at {place}"
         self._log.log(logging.ERROR, kind, "a defect while %s: %r at %s", where, error, place, defect=error)
 
     def answering(self, to: Connection, request: int, answer: Callable[P, None]) -> Callable[P, None]:
-        """Return a function that answers a question, or tells the one who asks why it cannot."""
+        """Return a function that answers a request, with the error if it raises one."""
 
         def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
             try:

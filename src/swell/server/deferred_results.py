@@ -1,7 +1,7 @@
 """Results that a client has not read: they are in the store, and are read back from there when it reads again.
 
-A result of a spawned call is told when it is written down. So it need not wait in memory for a client that lags: which
-results they were is enough. This module must not know what the results say.
+The result of a spawned call is sent after it is written. So it need not wait in memory for a client that lags: its call
+and index are enough. This module must not know what the results are.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["DeferredResults"]
 
 
 class DeferredResults:
-    """Remembers what clients were to be told.
+    """Remembers which results clients have not been sent.
 
     Args:
         send: sends recorded results.
@@ -27,10 +27,10 @@ class DeferredResults:
         self._deferred: dict[int, dict[str, list[tuple[int, int]]]] = {}  # by client and call: first, last
 
     def add(self, to: Connection, results: Outputs) -> None:
-        """Owe a client results until it has read what it was sent before."""
+        """Send a client results when it has read what it was sent before."""
         if to.number not in self._deferred:
             self._deferred[to.number] = {}
-            to.when_read(lambda: self._pay(to))
+            to.when_read(lambda: self._send_all(to))
         runs = self._deferred[to.number].setdefault(results.call_id, [])
         for first, count in results.parts:
             if runs and runs[-1][1] == first:
@@ -42,7 +42,7 @@ class DeferredResults:
         """Forget a client that is gone."""
         self._deferred.pop(client, None)
 
-    def _pay(self, to: Connection) -> None:
+    def _send_all(self, to: Connection) -> None:
         for call_id, runs in self._deferred.pop(to.number, {}).items():
             for first, last in runs:
                 self._send(SendRecorded(to.number, call_id, first, last, must_have=0))

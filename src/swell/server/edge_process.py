@@ -1,4 +1,4 @@
-"""The edge's process: started when it is wanted, started again when it ends, ended with the server.
+"""The edge's process: started when it is needed, restarted when it ends, ended with the server.
 
 It is a client like others, and a process of its own so that what comes from the network has neither the engine's memory
 nor its time. This module must not know HTTP.
@@ -18,17 +18,17 @@ from swell.private_files import read_file, replace_file
 from swell.server.background_tasks import BackgroundTasks
 from swell.server.paths import ServerPaths
 
-__all__ = ["Edge"]
+__all__ = ["EdgeProcess"]
 
 log = logging.getLogger("swell.server")
 
-PAUSE_S = 0.5  #: before it is started again; doubles with every end
+PAUSE_S = 0.5  #: before it is restarted; doubles with every exit
 PAUSE_MAX_S = 30.0
-LASTED_S = 60.0  #: it has run well if for so long: the next pause is the first one
+LASTED_S = 60.0  #: after running for so long, the next pause is PAUSE_S again
 LEAVE_S = 5.0  #: how long it may take to end
 
 
-class Edge:
+class EdgeProcess:
     """Keeps an edge running from `ensure_running` to `stop`."""
 
     def __init__(self, paths: ServerPaths) -> None:
@@ -40,7 +40,7 @@ class Edge:
         self._tasks = BackgroundTasks()
 
     def ensure_running(self) -> None:
-        """See to it that there is an edge."""
+        """Start an edge if there is none."""
         if not self._is_started:
             self._is_started = True
             self._tasks.run(self._keep(), self._given_up)
@@ -49,10 +49,10 @@ class Edge:
         """End it, and wait until it has ended. Safe to call twice."""
         self._is_over = True
         process = self._process
-        self._cut()
+        self._close_lifeline()
         if process is not None:
             with contextlib.suppress(ProcessLookupError):
-                process.terminate()  # it may not have come so far as to look at its lifeline
+                process.terminate()  # it may not have begun to watch its lifeline
             try:
                 await asyncio.wait_for(process.wait(), LEAVE_S)
             except TimeoutError:
@@ -65,7 +65,7 @@ class Edge:
         log.critical("a defect: the edge is not started again, and nothing answers HTTP", exc_info=error)
 
     def _write_token(self) -> None:
-        """Make the token that opens the admin surface, unless a former server has."""
+        """Make the token of the admin surface, unless a former server has made it."""
         path = self._paths.admin_token_path
         with contextlib.suppress(FileNotFoundError):
             if read_file(path, is_secret=True):
@@ -93,7 +93,7 @@ class Edge:
         try:
             process = self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                "-P",  # a module of the user's must not stand in for one of the standard library
+                "-P",  # a module of the user's must not replace one of the standard library
                 "-m",
                 "swell.edge.main",
                 f"--server={self._paths.address}",
@@ -104,19 +104,19 @@ class Edge:
                 pass_fds=(hold,),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C in a terminal is not for it
+                start_new_session=True,  # Ctrl-C in a terminal must not reach it
             )
         except OSError as error:
-            self._cut()
+            self._close_lifeline()
             return f"could not be started: {error}"
         finally:
             os.close(hold)
         code = await process.wait()
         self._process = None
-        self._cut()
+        self._close_lifeline()
         return f"ended with code {code}" if code >= 0 else f"was killed by signal {-code}"
 
-    def _cut(self) -> None:
+    def _close_lifeline(self) -> None:
         if self._lifeline >= 0:
             os.close(self._lifeline)
             self._lifeline = -1

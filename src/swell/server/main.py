@@ -1,8 +1,8 @@
 """The server process: the one place where engine, backend, store and sockets are chosen and put together.
 
-There are two kinds. A private one is started by a client for itself, with a socket that already listens, so that the
-client need not wait for it; it lives as long as the client's end of the lifeline, and keeps nothing. One that stays has
-a data directory, in which it keeps what must survive, and is found there. This module must not decide anything about
+There are two kinds. A client starts a private server for itself, with a socket that already listens, so that it need
+not wait; that server lives as long as the client's end of the lifeline, and keeps nothing. A daemon has a data
+directory, in which it keeps what must survive, and where clients find it. This module must not decide anything about
 work.
 """
 
@@ -41,34 +41,34 @@ from swell.server.server_log import ServerLog
 from swell.signals import is_ignored, reset_signals
 from swell.store.memory.store import MemoryStore
 
-__all__ = ["main", "stay"]
+__all__ = ["main", "run_daemon"]
 
 log = logging.getLogger("swell.server")
 
 EXIT_STORE = 74  #: as sysexits.h has it: an input or output error
-LAST_SAYING_S = 0.2  #: how long clients are given to read why the server ends
+LAST_READ_S = 0.2  #: how long clients are given to read why the server ends
 
 
 class Shutdown:
-    """What ends a server: a signal, its lifeline, or its store."""
+    """Shutdown triggers: a signal, a closed lifeline, a broken store."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._stop: asyncio.Future[str] = self._loop.create_future()
+        self._reason: asyncio.Future[str] = self._loop.create_future()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             if number is not signal.SIGTERM and is_ignored(number):
-                continue  # under nohup, or in the background of a script: it outlives that terminal, or that Ctrl-C
-            self._loop.add_signal_handler(number, self.end, f"the server got {number.name}")
+                continue  # under nohup, or in the background of a script: it outlives the terminal, or that Ctrl-C
+            self._loop.add_signal_handler(number, self.request, f"the server got {number.name}")
 
-    def end(self, reason: str) -> None:
-        """Order the end."""
-        if not self._stop.done():
-            self._stop.set_result(reason)
+    def request(self, reason: str) -> None:
+        """Have the server shut down. The first reason counts."""
+        if not self._reason.done():
+            self._reason.set_result(reason)
 
     async def run(
-        self, plane: ControlPlane, listener: socket.socket, settings: Settings, up: Callable[[], None]
+        self, plane: ControlPlane, listener: socket.socket, settings: Settings, ready: Callable[[], None]
     ) -> None:
-        """Serve until the end is ordered; `up` is called when clients are heard."""
+        """Serve until the server is to shut down; `ready` is called when clients can connect."""
         await plane.start()
         numbers = iter(range(1, sys.maxsize))
         server = await self._loop.create_unix_server(
@@ -77,9 +77,9 @@ class Shutdown:
             start_serving=True,
             backlog=4_096,
         )
-        up()
+        ready()
         calm()
-        reason = await self._stop
+        reason = await self._reason
         log.info("%s: it ends", reason)
         server.close()
         await plane.stop(reason)
@@ -95,18 +95,18 @@ def _plane(settings: Settings, store: Store, paths: ServerPaths) -> ControlPlane
 
 async def _serve_client(listener: socket.socket, run_dir: Path, lifeline: int, settings: Settings) -> None:
     """Serve until the lifeline closes, or the server is told to stop."""
-    life, loop = Shutdown(), asyncio.get_running_loop()
-    loop.add_reader(lifeline, life.end, "the client is gone")
+    shutdown, loop = Shutdown(), asyncio.get_running_loop()
+    loop.add_reader(lifeline, shutdown.request, "the client is gone")
     paths = ServerPaths(
         f"unix:{socket_path(str(run_dir))}", run_dir
-    )  # what it is bound to may be a detour to a long path
+    )  # its own name may be a detour to a path that is too long
     paths.make()
     plane = _plane(settings, MemoryStore(loop.call_soon), paths)
-    await life.run(plane, listener, settings, up=lambda: None)
+    await shutdown.run(plane, listener, settings, ready=lambda: None)
     loop.remove_reader(lifeline)
 
 
-def _be_private(listen_fd: int, lifeline_fd: int, run_dir: Path) -> None:
+def _run_private(listen_fd: int, lifeline_fd: int, run_dir: Path) -> None:
     settings = load_settings("swell server")
     begin_logging("swell server: %(message)s", "WARNING", as_json=settings.log_format == "json")
     os.set_inheritable(listen_fd, False)
@@ -119,16 +119,16 @@ def _be_private(listen_fd: int, lifeline_fd: int, run_dir: Path) -> None:
         shutil.rmtree(run_dir, ignore_errors=True)
 
 
-# ---------------------------------------------------------------- a server that stays
+# ---------------------------------------------------------------- a daemon
 
 
-def stay(data_dir: Path, settings: Settings, up: Callable[[], None]) -> None:
+def run_daemon(data_dir: Path, settings: Settings, ready: Callable[[], None]) -> None:
     """Run a server on a data directory until it is told to stop by SIGTERM or SIGINT.
 
     Args:
-        data_dir: what it keeps is there.
-        settings: what it runs under.
-        up: called when clients are heard.
+        data_dir: holds what it keeps.
+        settings: of the server.
+        ready: called when clients can connect.
 
     Raises:
         ConflictError: another server has the directory.
@@ -138,45 +138,45 @@ def stay(data_dir: Path, settings: Settings, up: Callable[[], None]) -> None:
     data_directory = DataDirectory(data_dir)
     data_directory.acquire()
     try:
-        run(_serve_all(data_directory, _with_timezone(settings), up))
+        run(_serve_all(data_directory, _with_timezone(settings), ready))
     finally:
         data_directory.release()
 
 
-def _stay_in_background(data_dir: Path, ready_fd: int) -> None:
-    """Run a server that stays for whoever waits at the other end of a pipe: it reads READY, or why there is none."""
+def _run_in_background(data_dir: Path, ready_fd: int) -> None:
+    """Run a daemon, and write to a pipe READY when it is, or why it does not start."""
     os.set_inheritable(ready_fd, False)
-    with open(ready_fd, "w") as waiting:
+    with open(ready_fd, "w") as pipe:
 
-        def say(text: str) -> None:
-            with contextlib.suppress(BrokenPipeError):  # who waited has gone
-                waiting.write(text)
-                waiting.close()
+        def report(text: str) -> None:
+            with contextlib.suppress(BrokenPipeError):  # the command that waited is gone
+                pipe.write(text)
+                pipe.close()
 
         try:
-            stay(data_dir, Settings.load(), up=lambda: say(READY))
+            run_daemon(data_dir, Settings.load(), ready=lambda: report(READY))
         except Error as error:
             log.critical("%s", error)
-            if not waiting.closed:
-                say(str(error))
+            if not pipe.closed:
+                report(str(error))
             sys.exit(1)
 
 
-async def _serve_all(data_directory: DataDirectory, settings: Settings, up: Callable[[], None]) -> None:
-    from swell.store.sqlite.store import SqliteStore  # the driver of its database; a private server does without
+async def _serve_all(data_directory: DataDirectory, settings: Settings, ready: Callable[[], None]) -> None:
+    from swell.store.sqlite.store import SqliteStore  # loads the database's driver; a private server does without
 
-    life = Shutdown()
+    shutdown = Shutdown()
     paths = ServerPaths(f"unix:{data_directory.socket_path}", data_directory.run_dir, data_directory.path)
     paths.make()
     planes: list[ControlPlane] = []
 
     def broken(error: StoreBroken) -> None:
-        # Nothing more can be promised. Whoever waits is told why; what was accepted is safe, and goes on with the next
-        # server. Not an orderly stop: that would want to write.
+        # Nothing more can be written. Clients are told why; what was accepted is safe and goes on with the next one.
+        # Not an orderly stop: that would write.
         log.critical("%s", error)
         for plane in planes:
-            plane.break_down(error)
-        asyncio.get_running_loop().call_later(LAST_SAYING_S, os._exit, EXIT_STORE)
+            plane.announce_failure(error)
+        asyncio.get_running_loop().call_later(LAST_READ_S, os._exit, EXIT_STORE)
 
     store = SqliteStore(
         str(data_directory.path / "swell.db"),
@@ -190,12 +190,12 @@ async def _serve_all(data_directory: DataDirectory, settings: Settings, up: Call
     def announce() -> None:
         data_directory.announce(paths.address)
         log.info("swell %s listens at %s (pid %d)", version("swell"), paths.address, os.getpid())
-        up()
+        ready()
 
     server_log = ServerLog(data_directory.path)
     server_log.start()
     try:
-        await life.run(planes[0], listener, settings, announce)
+        await shutdown.run(planes[0], listener, settings, announce)
     except StoreBroken as error:  # as it was opened
         raise InvalidError(str(error)) from None
     finally:
@@ -214,22 +214,24 @@ def _with_timezone(settings: Settings) -> Settings:
 
 
 def main() -> None:
-    """Entry point of `python -m swell.server.main`: a private server, or with a data directory one that stays."""
+    """Entry point of `python -m swell.server.main`: a private server or, with a data directory, a daemon."""
     parser = argparse.ArgumentParser(prog="swell.server", description="A swell server, started by a client or command.")
     parser.add_argument("--listen-fd", type=int, help="private: listening socket, inherited")
     parser.add_argument("--lifeline-fd", type=int, help="private: end of file here stops the server")
     parser.add_argument("--run-dir", type=Path, help="private: directory of its own, removed at the end")
-    parser.add_argument("--data-dir", type=Path, help="staying: what it keeps is there")
-    parser.add_argument("--ready-fd", type=int, help="staying: gets READY when clients are heard, or why there is none")
+    parser.add_argument("--data-dir", type=Path, help="daemon: holds what it keeps")
+    parser.add_argument(
+        "--ready-fd", type=int, help="daemon: gets READY when clients can connect, or why it does not start"
+    )
     options = parser.parse_args()
-    # One that stays is kept by nohup from what is meant for terminals, as a service manager may run it in one.
+    # A daemon under nohup must keep ignoring SIGHUP, as a service manager may run it in a terminal.
     reset_signals(keep=() if options.data_dir is None else (signal.SIGHUP,))
     if options.data_dir is not None and options.ready_fd is not None:
-        _stay_in_background(options.data_dir, options.ready_fd)
+        _run_in_background(options.data_dir, options.ready_fd)
     elif None not in (options.listen_fd, options.lifeline_fd, options.run_dir):
-        _be_private(options.listen_fd, options.lifeline_fd, options.run_dir)
+        _run_private(options.listen_fd, options.lifeline_fd, options.run_dir)
     else:
-        parser.error("give all options of a private server, or all of one that stays")
+        parser.error("give all options of a private server, or all of a daemon")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Where a server has what: its address, and its directories. This module must not know what is put there."""
+"""The address and the directories of a server. This module must not know what is put there."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class ServerPaths(Struct, frozen=True):
 
     address: str  #: as in unix:/path
     run_dir: Path  #: private, in memory if possible; gone with the server
-    data_dir: Path | None = None  #: what outlives the server; None for one that keeps nothing
+    data_dir: Path | None = None  #: holds what outlives the server; None for one that keeps nothing
 
     @property
     def blob_dir(self) -> Path:
-        """Large arguments and results, on their way."""
+        """Large arguments and results in transit."""
         return self.run_dir / "blobs"
 
     @property
@@ -34,7 +34,7 @@ class ServerPaths(Struct, frozen=True):
 
     @property
     def admin_token_path(self) -> Path:
-        """The token that opens the admin surface of the edge; that of a server that stays is always the same."""
+        """The token of the edge's admin surface. A daemon's stays the same from start to start."""
         return (self.data_dir or self.run_dir) / ADMIN_TOKEN
 
     def make(self) -> None:

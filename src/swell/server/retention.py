@@ -1,6 +1,6 @@
-"""Keeping house in the store: results are sent to who asks, kept as long as they should be, and have room on the disk.
+"""Stored results: sent to clients, dropped after their retention, and refused in time when the disk is nearly full.
 
-This module must not know which store it has, or decide what is kept.
+This module must not know which store it has, or decide what is stored.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ __all__ = ["Retention"]
 
 log = logging.getLogger("swell.server")
 
-SWEEP_EVERY_S = 600.0  #: how often results that have been kept long enough are looked for, at most
-#: A call itself is remembered for so many times the retention of its results, to say that they expired.
+SWEEP_EVERY_S = 600.0  #: how often expired results are looked for, at most
+#: A call is remembered for so many times the retention of its results, so that it can be said that they expired.
 FORGET_AFTER = 4
-#: Former containers that are remembered: a request may end one, and requests come at any rate.
+#: Stopped containers that are remembered: a request may stop one, and requests come at any rate.
 CONTAINERS_MAX = 100_000
-LOOK_AT_DISK_EVERY_S = 5.0
+CHECK_DISK_EVERY_S = 5.0
 MIB = 1 << 20
 READ_MIN, READ_MAX = 32, 1_024  #: results read at once
 READ_BYTES = 4 * MIB  #: of results read at once, but for the first READ_MIN
@@ -41,16 +41,16 @@ PART_BYTES_MAX = MIB  #: of results sent in one message, but for a single one th
 
 
 class Retention:
-    """Looks after what is kept.
+    """Sends stored results, and bounds what is stored in time and in bytes.
 
     Args:
-        store: where everything is written.
+        store: holds the results.
         settings: how long results are kept, and how much room must be left.
-        places: whose disk must have room.
+        paths: of the server; the disk of its data directory must have room.
         blobs: the files that carry large values.
         feed: hands an event to the engine.
-        tell: carries a Tell out.
-        when_read: calls something when a client has read what it was sent, or never if it is gone.
+        tell: carries out SendToClient.
+        when_read: calls back when a client has read what it was sent; never, if it is gone.
     """
 
     def __init__(
@@ -75,15 +75,15 @@ class Retention:
         self._trouble = ""
 
     def start(self, now: Callable[[], float]) -> None:
-        """Tell the engine what there is, and begin to look after time and room."""
+        """Hand the engine what the store holds, and begin the timers."""
         self._feed(e.StateRestored(self._store.restore()))
         self._tidy_blobs()
         self._sweep(now)
         if self._data_dir is not None:
-            self._look_at_disk(self._data_dir)
+            self._check_disk(self._data_dir)
 
     def stop(self) -> None:
-        """Look after nothing any more, and finish writing. Safe to call twice."""
+        """Cancel the timers, and finish writing. Safe to call twice."""
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
@@ -92,7 +92,7 @@ class Retention:
     # ------------------------------------------------------------ results
 
     def send(self, effect: e.SendRecorded) -> None:
-        """Send a client what is recorded, a part at a time: neither this server nor a message must hold it all."""
+        """Send a client stored results, a part at a time: neither the server nor a message must hold all of them."""
         self._when_read(effect.client, partial(self._read, effect, effect.first, 0, READ_MIN))
 
     def _read(self, effect: e.SendRecorded, first: int, sent: int, count: int) -> None:
@@ -108,7 +108,7 @@ class Retention:
             self._tell(e.SendToClient(effect.client, *_as_outputs(effect.call_id, part)))
         sent += len(stored)
         if last < effect.last:
-            # As many as are worth a few messages, judged by those that came.
+            # So many as fill a few messages, judged by the size of those just read.
             size = sum(len(output.payload) for output in stored) // max(1, len(stored))
             count = max(READ_MIN, min(READ_MAX, READ_BYTES // max(1, size)))
             self._when_read(effect.client, partial(self._read, effect, last, sent, count))
@@ -118,10 +118,10 @@ class Retention:
         elif effect.then is not None:
             self._tell(e.SendToClient(effect.client, effect.then))
 
-    # ------------------------------------------------------------ time and room
+    # ------------------------------------------------------------ expiry and disk space
 
     def _sweep(self, now: Callable[[], float]) -> None:
-        """Drop what has been kept long enough, now and again."""
+        """Drop expired results, at intervals."""
         retention_s = self._settings.result_retention_s
         ended_before = now() - retention_s
         forget_before = now() - FORGET_AFTER * retention_s
@@ -134,7 +134,7 @@ class Retention:
             self._blobs.delete(name)
 
     def _tidy_blobs(self) -> None:
-        """Delete what a former server was about to delete, and what its clients wrote and never came to offer."""
+        """Delete what a former server was about to delete, and what its clients wrote and never sent a call for."""
         by_call: dict[str, list[os.DirEntry[str]]] = {}
         for found in os.scandir(self._blob_dir / KEPT):
             by_call.setdefault(call_of(found.name), []).append(found)
@@ -144,13 +144,13 @@ class Retention:
     def _tidy_call(self, files: Sequence[os.DirEntry[str]], call: StoredCall | None) -> None:
         for found in files:
             if call is None:
-                self._delete_former(found)
+                self._delete_stale(found)
             elif found.name.endswith(INPUT_SUFFIX) and (index := index_of(found.name)) is not None:
                 then = partial(self._delete_if_ended, found.path)
                 self._store.read_outputs(call.call_id, index, index + 1, then, failed=_leave_blobs)
 
-    def _delete_former(self, found: os.DirEntry[str]) -> None:
-        """Delete a file, unless a client that spawns again what it had spawned has replaced it since it was found."""
+    def _delete_stale(self, found: os.DirEntry[str]) -> None:
+        """Delete a file, unless a client that spawned its call again has replaced it since it was found."""
         with contextlib.suppress(FileNotFoundError):
             if os.lstat(found.path).st_ino == found.inode():
                 self._blobs.delete_file(Path(found.path))
@@ -159,8 +159,8 @@ class Retention:
         if results:
             self._blobs.delete_file(Path(path))
 
-    def _look_at_disk(self, data_dir: Path) -> None:
-        """Refuse new work in time, so that there is room left for the results of what was accepted."""
+    def _check_disk(self, data_dir: Path) -> None:
+        """Have the engine refuse new work while the disk has no room beyond what results of accepted work need."""
         disk, reserve = os.statvfs(data_dir), self._settings.disk_reserve_bytes
         free = disk.f_bavail * disk.f_frsize
         trouble = ""
@@ -173,7 +173,7 @@ class Retention:
             log.warning("%s", trouble or f"there is room again on the disk of {data_dir}")
             self._feed(e.StoreTroubled(trouble))
         self._trouble = trouble
-        self._later("disk", LOOK_AT_DISK_EVERY_S, partial(self._look_at_disk, data_dir))
+        self._later("disk", CHECK_DISK_EVERY_S, partial(self._check_disk, data_dir))
 
     def _later(self, name: str, delay_s: float, action: Callable[[], None]) -> None:
         self._timers[name] = asyncio.get_running_loop().call_later(delay_s, action)

@@ -1,8 +1,8 @@
 """The log of a server in the background: one file for all that its processes write to stderr, within a bound.
 
-The server, its edge, and what an interpreter says as it dies have the file open for appending. None can be asked to
+The server, its edge, and an interpreter that reports how it dies have the file open for appending. None can be made to
 open another, so the file is never moved while the server runs: when it is full, its content is copied to the older file
-and it is cut to nothing, after which all go on at its new end. What is written in the millisecond between is lost.
+and it is truncated, after which all append at its new end. What is written in the millisecond between is lost.
 This module must not know what is logged.
 """
 
@@ -21,7 +21,7 @@ from swell.private_files import open_file
 __all__ = ["LOG_BYTES_MAX", "ServerLog", "log_path", "older_path"]
 
 LOG_BYTES_MAX: Final = 4 << 20  #: a file with more is full
-LOOK_EVERY_S: Final = 1.0
+CHECK_EVERY_S: Final = 1.0
 STDERR: Final = 2
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 
@@ -29,22 +29,22 @@ log = logging.getLogger("swell.server")
 
 
 def log_path(data_dir: Path) -> Path:
-    """Return where a server in the background writes what it has to say."""
+    """Return the log file of a server in the background."""
     return data_dir / "server.log"
 
 
 def older_path(data_dir: Path) -> Path:
-    """Return where that is put aside when the file is full, in place of what was there."""
+    """Return the file that the log is copied to when it is full, replacing the last copy."""
     return data_dir / "server.old.log"
 
 
 class ServerLog:
-    """Keeps the log within its bound, from `start` to `stop`, if it is what stderr is written to.
+    """Rotates the log, from `start` to `stop`, if stderr is written to it.
 
     Args:
         data_dir: of the server.
-        bytes_max: that the file may have before it is put aside.
-        fd: what the processes write to.
+        bytes_max: of the file before it is rotated.
+        fd: that the processes write to.
     """
 
     def __init__(self, data_dir: Path, bytes_max: int = LOG_BYTES_MAX, fd: int = STDERR) -> None:
@@ -56,18 +56,18 @@ class ServerLog:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Look at it now and again. A server in a terminal, or under a supervisor that keeps its log, has none."""
+        """Check the log at intervals. A server in a terminal, or under a supervisor that keeps its log, has none."""
         if self._is_ours():
-            self._look()
+            self._check()
 
     def stop(self) -> None:
-        """Look at it no more. Safe to call twice."""
+        """Stop checking. Safe to call twice."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def rotate_if_full(self) -> bool:
-        """Put the content aside if it is too much; True if so."""
+        """Copy the log to the older file and truncate it, if it is full; True if so."""
         if not self._is_ours() or os.fstat(self._fd).st_size <= self._bytes_max:
             return False
         draft = self._older.with_name(f"{self._older.name}~")
@@ -83,7 +83,7 @@ class ServerLog:
         except OSError:
             return False  # stderr is closed, or there is no such file
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         try:
             self.rotate_if_full()
             self._failed = False
@@ -91,4 +91,4 @@ class ServerLog:
             if not self._failed:  # once: a full disk fails every time
                 log.warning("%s cannot be put aside: %s", self._path, error)
             self._failed = True
-        self._timer = asyncio.get_running_loop().call_later(LOOK_EVERY_S, self._look)
+        self._timer = asyncio.get_running_loop().call_later(CHECK_EVERY_S, self._check)

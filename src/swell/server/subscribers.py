@@ -1,4 +1,4 @@
-"""What people see of running apps: log lines as they appear, and progress a few times a second.
+"""Connections that show a running app: they get its log lines as they appear, and its progress a few times a second.
 
 This module must not know the engine's state beyond what it is handed.
 """
@@ -17,7 +17,7 @@ PROGRESS_EVERY_S = 0.1
 
 
 class Skipped:
-    """Log lines that somebody did not read."""
+    """Log lines that were left out for a connection that does not read."""
 
     __slots__ = ("lines", "size")
 
@@ -27,10 +27,10 @@ class Skipped:
 
 
 class Subscribers:
-    """The connections that follow an app."""
+    """Sends logs and progress of apps to the connections that follow them."""
 
     def __init__(self, describe: Callable[[str], list[FunctionProgress]]) -> None:
-        """`describe` returns the present state of an app's functions, nothing if it is gone."""
+        """`describe` returns the progress of an app's functions; of an app that is gone, nothing."""
         self._describe = describe
         self._by_app: dict[str, dict[int, Connection]] = {}
         self._last: dict[str, list[FunctionProgress]] = {}
@@ -38,7 +38,7 @@ class Subscribers:
         self._timer: asyncio.TimerHandle | None = None
 
     def follow(self, app_id: str, connection: Connection) -> None:
-        """Send a connection everything there is to see of an app."""
+        """Send a connection the logs and the progress of an app from now on."""
         self._by_app.setdefault(app_id, {})[connection.number] = connection
 
     def leave(self, connection: Connection) -> None:
@@ -65,7 +65,7 @@ class Subscribers:
                     connection.send(message, payload)
 
     def _skip(self, connection: Connection, message: Log, payload: bytes) -> None:
-        """Leave lines out that somebody does not read, who is told so when they read again.
+        """Leave out lines for a connection that does not read, and tell it their number when it reads again.
 
         What a container prints must not wait for a terminal, and cannot wait in memory for ever.
         """
@@ -86,8 +86,8 @@ class Subscribers:
             )
             connection.send(Log(app_id, "swell", "", "system"), text.encode())
 
-    def something_changed(self) -> None:
-        """See to it that progress is sent soon."""
+    def schedule_progress(self) -> None:
+        """Schedule sending progress."""
         if self._by_app and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(PROGRESS_EVERY_S, self.send_progress)
 

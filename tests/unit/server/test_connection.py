@@ -252,11 +252,11 @@ async def test_who_is_not_let_in_is_told_why() -> None:
     assert line.transport.is_closed
 
 
-# ---------------------------------------------------------------- strangers
+# ---------------------------------------------------------------- connections without a Hello
 
 
-async def test_strangers_are_few_and_the_longest_silent_makes_room() -> None:
-    limits = ConnectionLimits(descriptors_max=40)  # 20 clients, 10 strangers
+async def test_connections_without_a_hello_are_few_and_the_oldest_makes_room() -> None:
+    limits = ConnectionLimits(descriptors_max=40)  # 20 clients, 10 without a Hello
     lines = [Line(limits, number, greets=False) for number in range(12)]
     assert [line.transport.is_closed for line in lines] == [True, True, *[False] * 10]
     for line in lines[2:]:
@@ -265,7 +265,7 @@ async def test_strangers_are_few_and_the_longest_silent_makes_room() -> None:
     assert not any(line.transport.is_closed for line in [*lines[2:], *more])
 
 
-async def test_a_stranger_who_leaves_makes_room() -> None:
+async def test_one_without_a_hello_that_leaves_makes_room() -> None:
     limits = ConnectionLimits(descriptors_max=40)
     for number in range(100):
         line = Line(limits, number, greets=False)

@@ -245,7 +245,7 @@ def free_bytes(path: Path) -> int:
 async def test_without_room_the_engine_is_told_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("swell.server.retention.LOOK_AT_DISK_EVERY_S", 0.0)
+    monkeypatch.setattr("swell.server.retention.CHECK_DISK_EVERY_S", 0.0)
     house = House(tmp_path, disk_reserve_bytes=free_bytes(tmp_path) + (1 << 40))
     with caplog.at_level(logging.WARNING, logger="swell.server"):
         await house.starts()
