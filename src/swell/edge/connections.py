@@ -1,4 +1,4 @@
-"""The connections that are open at one port, at most as many as may be. This module must not know what they carry."""
+"""The open connections of one port, up to a maximum. This module must not know what they carry."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Connections(Generic[T]):
     Args:
         port: "web" or "admin", the label under which they are counted.
         count_max: how many may be open at once.
-        traffic: where they are counted.
+        traffic: counts them.
     """
 
     def __init__(self, port: str, count_max: int, traffic: Traffic) -> None:
@@ -28,7 +28,7 @@ class Connections(Generic[T]):
         self._open: set[T] = set()
 
     def enter(self, connection: T) -> bool:
-        """Add a connection; return False, and count a refusal, if as many are open as may be."""
+        """Add a connection; return False, and count a refusal, if `count_max` are open."""
         if len(self._open) >= self.count_max:
             self._traffic.connections_refused[self._port] += 1
             return False

@@ -1,4 +1,4 @@
-"""The edge process: what speaks HTTP to the world. The one place where its parts are chosen and put together.
+"""The edge process, which serves HTTP: the one place where its parts are chosen and put together.
 
 It is a client of the server that started it, and ends with it. This module must not know what is served.
 """
@@ -69,12 +69,12 @@ class Edge:
         self._router.learn(routes)
 
     def end(self, why: str) -> None:
-        """Order the end."""
+        """End the edge, for a reason."""
         if not self._over.done():
             self._over.set_result(why)
 
     async def run(self) -> None:
-        """Serve until the end is ordered."""
+        """Serve until `end` is called."""
         settings, options = self._settings, self._options
         try:
             connection = connect_socket(options.server.removeprefix("unix:"))
@@ -158,7 +158,7 @@ class Edge:
         calm()
 
     async def _insist(self, listen: Callable[[], Awaitable[None]], where: str, setting: str) -> None:
-        """Listen; as long as that cannot be, say why, and try again."""
+        """Listen; as long as that fails, report why, and try again."""
         while True:
             try:
                 await listen()
@@ -175,7 +175,7 @@ class Edge:
                 return
 
     def _report_address(self, *, url: str = "", admin_url: str = "") -> None:
-        """Tell the server where we listen, or why we cannot."""
+        """Send the server our addresses, or why we cannot listen."""
         said = self._address
         trouble = "; ".join(self._troubles.values())
         self._address = EdgeUp(url or said.url, admin_url or said.admin_url, trouble)

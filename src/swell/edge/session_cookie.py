@@ -1,4 +1,4 @@
-"""The cookie by which a browser is logged in to the dashboard: who sets it and who must not pass it on share its name.
+"""The name of the cookie of the dashboard's sessions: the admin port sets it, and the gateway must not pass it on.
 
 This module must not know what a session is.
 """

@@ -64,10 +64,10 @@ class ConnectionOwner(Protocol):
         ...
 
     def admit(self, client: Downstream) -> RequestSink:
-        """Begin with a request whose head is there, or go on with one for which it has come back.
+        """Begin with a request whose head is there, or go on with one for which the client has come back.
 
         Raises:
-            HTTPError: it is not let in.
+            HTTPError: it is not admitted.
         """
         ...
 

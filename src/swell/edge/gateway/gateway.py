@@ -1,4 +1,4 @@
-"""The gateway: what all requests share, and whether one is let in. This module must not know bytes."""
+"""The gateway: listens, and admits connections and requests. This module must not know bytes."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ __all__ = ["Gateway"]
 
 log = logging.getLogger("swell.edge")
 
-_TURNED_AWAY_MAX: Final = 64  #: connections that are told why there is no room for them, at once
+_TURNED_AWAY_MAX: Final = 64  #: connections that are being told why there is no room for them
 
 
 class Gateway:
-    """Takes requests.
+    """Admits requests of clients to web functions.
 
     Args:
-        means: What all requests share.
-        tokens: Who may use what asks for a token.
-        admin_token: Who has it is told more.
-        traffic: Where requests are counted.
+        context: What all exchanges share.
+        tokens: Of clients that may use web functions which ask for one.
+        admin_token: A client that has it is told which labels there are.
+        traffic: Counts requests and connections.
         connections_max: How many connections of clients may be open at once.
     """
 
@@ -61,12 +61,12 @@ class Gateway:
     # ------------------------------------------------------------ life
 
     async def listen(self, listener: socket.socket) -> None:
-        """Take connections."""
+        """Accept connections."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: Downstream(self, loop), sock=listener, backlog=BACKLOG)
 
     def close(self) -> None:
-        """Take none any more, and break those that there are."""
+        """Accept no more connections, and break those that there are."""
         if self._server is not None:
             self._server.close()
         for connection in [*self._connections, *self._turned_away]:
@@ -74,11 +74,11 @@ class Gateway:
         self._context.upstreams.close()
 
     def enter(self, connection: Downstream) -> bool:
-        """Count a connection; False if there are too many."""
+        """Count a connection; return False if there are too many."""
         return self._connections.enter(connection)
 
     def turn_away(self, connection: Downstream) -> bool:
-        """A connection is too many; True if it may stay for the moment in which its client reads why.
+        """A connection is too many; return True if it may stay for the moment in which its client reads why.
 
         These are not counted as connections, so there must be few: more of them are closed without a word.
         """
@@ -95,10 +95,10 @@ class Gateway:
     # ------------------------------------------------------------ requests
 
     def admit(self, client: Downstream) -> RequestSink:
-        """Begin with a request, and count it.
+        """Begin with a request whose head is there, or go on with one for which the client has come back.
 
         Raises:
-            HTTPError: it is not let in.
+            HTTPError: it is not admitted; it is counted.
         """
         try:
             return self._admitted(client)
@@ -107,11 +107,6 @@ class Gateway:
             raise
 
     def _admitted(self, client: Downstream) -> RequestSink:
-        """Begin with a request whose head is there, or go on with one for which it has come back.
-
-        Raises:
-            HTTPError: it is not let in.
-        """
         head = client.head
         wait_s = self._bucket.take(time.monotonic())
         if wait_s:
@@ -146,7 +141,7 @@ class Gateway:
         return request
 
     def _authorised(self, head: RequestHead, route: Route) -> Admission:
-        """Return how a request is let in.
+        """Return how a request is admitted.
 
         Raises:
             HTTPError: it lacks the token that it needs.

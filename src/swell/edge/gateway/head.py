@@ -1,4 +1,4 @@
-"""Heads of requests and answers: what is passed on of them, and how they are written anew.
+"""Heads of requests and responses: what is passed on of them, and how they are written anew.
 
 A head is never passed on as it came: two parsers that understand the same bytes differently are how requests are
 smuggled past a gateway. What announces the body (`length`, `is_chunked`) and what names the host are read once, and
@@ -39,10 +39,9 @@ _KEPT: Final = frozenset((b"content-length", b"host"))
 _REWRITTEN: Final = _HOP | {b"content-length", b"host", b"forwarded", b"x-real-ip"}
 _HOP_OR_LENGTH: Final = _HOP | {b"content-length"}
 _FORWARDED_FOR: Final = b"x-forwarded-for"
-#: The cookie by which somebody is logged in to the dashboard. Browsers send it to every port of a host, and it is not
-#: the business of an app.
+#: The cookie of a session of the dashboard. Browsers send it to every port of a host, and no app may see it.
 _SESSION: Final = SESSION_COOKIE.encode() + b"="
-#: Begins of names: what edge and containers say to each other, and what proxies say of a client.
+#: Prefixes of names: what edge and containers tell each other, and what proxies claim of a client.
 _CLAIMS: Final = (b"x-swell-", b"x-forwarded-")
 _BODYLESS: Final = frozenset((204, 304))
 _LENGTH_DIGITS_MAX: Final = 18  #: so that a length fits a signed 64-bit integer, whatever the digits
@@ -73,13 +72,13 @@ _REASONS: Final = {
 
 
 class Forwarding(NamedTuple):
-    """What a request is sent to a container with."""
+    """How a request is sent to a container."""
 
     path: bytes  #: what to ask for there, query included
-    extra: list[Header]  #: headers of ours
+    extra: list[Header]  #: headers that the gateway adds
     client: str  #: address of the client
-    drop: frozenset[bytes]  #: names of headers that are not the container's business
-    close: bool  #: whether the connection ends after the answer
+    drop: frozenset[bytes]  #: names of headers that the container must not get
+    close: bool  #: whether the connection ends after the response
 
 
 class RequestHead:
@@ -92,7 +91,7 @@ class RequestHead:
         headers: Names in lower case.
 
     Raises:
-        HTTPError: it is one that nobody should serve.
+        HTTPError: a request like this is not served.
     """
 
     __slots__ = ("_named", "headers", "host", "is_chunked", "length", "method", "target", "version", "wants_websocket")
@@ -157,12 +156,12 @@ class RequestHead:
 
     @property
     def has_body(self) -> bool:
-        """True if something follows the head."""
+        """True if a body follows the head."""
         return self.is_chunked or bool(self.length)
 
     @property
     def waits_to_be_asked(self) -> bool:
-        """True if the client sends the body only when the app has said that it wants it."""
+        """True if the client sends the body only after the app has asked for it (100 Continue)."""
         return self.version == "1.1" and (self.first(b"expect") or b"").lower() == b"100-continue"
 
     def first(self, name: bytes) -> bytes | None:
@@ -170,7 +169,7 @@ class RequestHead:
         return next((value for known, value in self.headers if known == name), None)
 
     def written(self, to: Forwarding) -> bytes:
-        """Return the head as the container is to get it."""
+        """Return the head as it is sent to the container."""
         lines = [b"%b %b HTTP/1.1" % (self.method, to.path), b"host: " + self.host]
         forwarded_for: list[bytes] = []
         named, drop = self._named, to.drop
@@ -237,7 +236,7 @@ def _split(target: bytes, host: bytes) -> tuple[bytes, bytes]:
 
 
 class ResponseHead:
-    """The head of an answer as it was parsed.
+    """The head of a response as it was parsed.
 
     Args:
         status: Of HTTP.
@@ -246,7 +245,7 @@ class ResponseHead:
         version: Of HTTP.
 
     Raises:
-        BadMessage: where the answer ends cannot be known from it.
+        BadMessage: where the response ends cannot be known from it.
     """
 
     __slots__ = ("_named", "headers", "is_chunked", "length", "reason", "status", "version")
@@ -277,7 +276,7 @@ class ResponseHead:
 
     @property
     def is_interim(self) -> bool:
-        """True if it comes before the answer proper: 100, 103."""
+        """True if it comes before the response proper: 100, 103."""
         return 100 <= self.status < 200 and self.status != 101
 
     @property
@@ -286,11 +285,11 @@ class ResponseHead:
         return b"close" not in self._named and self.version == "1.1"
 
     def has_body(self, method: bytes) -> bool:
-        """True if something follows the head of an answer to this method."""
+        """True if a body follows the head of a response to this method."""
         return method != b"HEAD" and self.status >= 200 and self.status not in _BODYLESS
 
     def written(self, request: RequestHead, *, chunked: bool, close: bool) -> bytes:
-        """Return the head as the client is to get it."""
+        """Return the head as it is sent to the client."""
         named = self._named
         lines = [b"HTTP/1.1 %d %b" % (self.status, self.reason)]
         for name, value in self.headers:
@@ -312,7 +311,7 @@ class ResponseHead:
 def response_bytes(
     status: int, text: str, headers: list[Header] | None = None, *, close: bool, is_head: bool = False
 ) -> bytes:
-    """Return a whole answer of the edge's own, in plain text."""
+    """Return a whole response of the edge's own, in plain text."""
     body = f"{text}\n".encode() if text else b""
     lines = [
         b"HTTP/1.1 %d %b" % (status, _REASONS.get(status, b"")),

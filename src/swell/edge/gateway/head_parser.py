@@ -1,6 +1,6 @@
-"""From the bytes of a head to what they say.
+"""From the bytes of a head to its fields.
 
-httptools parses fields; it is given exactly one head, and what it thinks of a body or of another protocol behind it
+httptools parses fields; it is given exactly one head, and what it makes of a body or of another protocol behind it
 does not count. Where it is lenient, the head is refused: it must end where its bytes end, and no line sooner, and its
 first line must have the form that RFC 9112 gives it, to the letter. This module must not know connections.
 """
@@ -22,7 +22,7 @@ _STATUS_LINE: Final = re.compile(rb"HTTP/(1\.[01]) ([1-9][0-9]{2})(?: ([\t\x20-\
 
 
 class _Fields:
-    """What the parser tells of one head."""
+    """What the parser reports of one head."""
 
     __slots__ = ("headers", "is_complete")
 
@@ -45,7 +45,7 @@ def parse_request_head(data: bytes) -> RequestHead:
 
     Raises:
         BadMessage: it is not one.
-        HTTPError: it is one that nobody should serve.
+        HTTPError: a request like this is not served.
     """
     line = _REQUEST_LINE.match(data)
     if line is None:
@@ -56,13 +56,13 @@ def parse_request_head(data: bytes) -> RequestHead:
 
 
 def parse_response_head(data: bytes) -> ResponseHead:
-    """Return the head of an answer.
+    """Return the head of a response.
 
     Args:
         data: All of it, up to the empty line, included.
 
     Raises:
-        BadMessage: it is not one, or where the answer ends cannot be known from it.
+        BadMessage: it is not one, or where the response ends cannot be known from it.
     """
     line = _STATUS_LINE.match(data)
     if line is None:

@@ -1,6 +1,6 @@
-"""Messages that are not served: a request that the edge answers itself, and bytes that are no message at all.
+"""Messages that are not served: requests to which the edge responds itself, and bytes that are no message at all.
 
-This module must not know why.
+This module must not know the reasons.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ __all__ = ["BadMessage", "HTTPError", "TooLong"]
 
 
 class HTTPError(Exception):
-    """Carries the answer.
+    """The response of the edge to a request that it does not serve, or sends elsewhere (303).
 
     Args:
         status: Of HTTP.
-        text: For the client.
-        headers: More of them.
+        text: Of the body, for the client.
+        headers: Further ones.
     """
 
     def __init__(self, status: int, text: str, headers: list[tuple[bytes, bytes]] | None = None) -> None:

@@ -1,8 +1,8 @@
-"""The gateway's connection to the server: asks for a container for each request, and says when a request is over.
+"""The gateway's connection to the server: asks for a container for each request, and releases it afterwards.
 
-What is said in one go of the event loop leaves in one write. If the server does not read, what waits for it grows with
-each request; so the gateway refuses requests while `is_full` is true. What is said of those that are in is a message or
-two for each. This module must not know HTTP.
+Messages of one turn of the event loop leave in one write. If the server does not read, what waits for it grows with
+each request; so the gateway refuses requests while `is_full` is true. Those that are in send a message or two each.
+This module must not know HTTP.
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ _DOUBT_S: Final = 0.5  #: longer than the server takes to see that a container i
 
 
 class LeaseHolder(Protocol):
-    """Who waits for a container."""
+    """Waits for a container, and has it."""
 
     def leased(self, container_id: str) -> None:
-        """It may be used, until the ticket is released."""
+        """The container may be used, until the lease is released."""
         ...
 
     def refused(self, code: str, text: str, retry_after_s: float | None) -> None:
-        """There will be none."""
+        """There will be no container."""
         ...
 
     def ended(self, status: OutputStatus, text: str) -> None:
-        """The server has ended the request, before it had a container or while it has it."""
+        """The server has ended the request, before it had a container or while it has one."""
         ...
 
 
 class LeaseRequest:
-    """A request in the eyes of the server. Has a container from `leased` to `release`."""
+    """A request as the server knows it. It has a container from `leased` to `release`."""
 
     __slots__ = ("_in_doubt", "_leases", "call_id", "holder", "leased_at")
 
@@ -65,11 +65,11 @@ class LeaseRequest:
         self._in_doubt: Callable[[OutputStatus | None, str], None] | None = None
 
     def cancel(self) -> None:
-        """Nobody waits any more for a container that there is not yet."""
+        """Withdraw the request: nobody waits for the container that it has not got yet."""
         self._leases.send(CancelCall(self.call_id))
 
     def release(self, status: OutputStatus) -> None:
-        """The request is over, and whatever it had of the container is free."""
+        """End the request: its slot is free."""
         if self._leases.forget(self):
             busy_s = 0.0 if self.leased_at is None else time.perf_counter() - self.leased_at
             self._leases.send(Release(self.call_id, int(status), busy_s))
@@ -77,9 +77,9 @@ class LeaseRequest:
     def release_in_doubt(
         self, status: OutputStatus, then: Callable[[OutputStatus | None, str], None] | None = None
     ) -> None:
-        """The container has broken the connection off, so that it may be gone.
+        """The container has broken the connection off, and may be gone: release the slot a little later.
 
-        If it is, the server is about to see it, and should not give its slot to another request before that.
+        If it is gone, the server is about to see it, and should not give its slot to another request before that.
 
         Args:
             status: How the request has ended.
@@ -89,7 +89,13 @@ class LeaseRequest:
         self._leases.later(_DOUBT_S, lambda: self.resolve(status, None, ""))
 
     def resolve(self, status: OutputStatus, known: OutputStatus | None, text: str) -> None:
-        """End a doubt, if it has not ended: the server has told how the request ended, or does not."""
+        """End the doubt, if it has not ended: the server has sent how the request ended, or does not.
+
+        Args:
+            status: How the request has ended, for the server.
+            known: How the server has ended it; None if it has not.
+            text: The reason of the server.
+        """
         self.release(status)
         then, self._in_doubt = self._in_doubt, None
         if then is not None:
@@ -97,10 +103,10 @@ class LeaseRequest:
 
 
 class Leases(asyncio.Protocol):
-    """The connection.
+    """The connection to the server.
 
     Args:
-        token: What the server wants to see, if anything.
+        token: Of the server; "" if it needs none.
         frame_max: Bytes that one message may have.
         on_routes: Called with all routes, whenever they change.
         on_end: Called with the reason when the connection has ended; nothing can be served any more.
@@ -124,10 +130,10 @@ class Leases(asyncio.Protocol):
         """Whether the server is so far behind in reading that requests must be refused."""
         return self._is_full
 
-    # ------------------------------------------------------------ saying
+    # ------------------------------------------------------------ sending
 
     def send(self, message: Message) -> None:
-        """Send a message, together with what else is said now."""
+        """Send a message, together with the others of this turn of the event loop."""
         if not self._unsent:
             self._loop.call_soon(self._flush)
         self._unsent.append(codec.encode(message))
@@ -140,11 +146,11 @@ class Leases(asyncio.Protocol):
         return lease
 
     def forget(self, lease: LeaseRequest) -> bool:
-        """Hear nothing more of a ticket; False if it was forgotten already."""
+        """Drop what the server still sends about a request; return False if it was forgotten already."""
         return self._requests.pop(lease.call_id, None) is not None
 
     def later(self, seconds: float, action: Callable[[], None]) -> None:
-        """Do something after a while."""
+        """Call `action` after a while."""
         self._loop.call_later(seconds, action)
 
     def _flush(self) -> None:
@@ -155,18 +161,18 @@ class Leases(asyncio.Protocol):
     # ------------------------------------------------------------ asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Say who we are."""
+        """Greet the server."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own kind is no subclass
         self._transport.set_write_buffer_limits(UNREAD_MAX)
         self._transport.write(codec.encode(Hello("client", PROTOCOL, "edge", self._token)))
 
     def data_received(self, data: bytes) -> None:
-        """Pass on what the server says."""
+        """Handle messages of the server."""
         try:
             for message, payload in self._decoder.feed(data):
                 self._handle_message(message, payload)
         except codec.FrameError as error:
-            self._end(f"the server said something that is not understood: {error}")
+            self._end(f"the server sent something that is not understood: {error}")
 
     def pause_writing(self) -> None:
         """The server reads slower than it is sent to."""
@@ -211,7 +217,7 @@ class Leases(asyncio.Protocol):
             case Welcome():
                 pass
             case _:
-                self._end(f"the server said {type(message).__name__}, which is not for an edge")
+                self._end(f"the server sent {type(message).__name__}, which is not for an edge")
 
     def _ended(self, lease: LeaseRequest, status: OutputStatus, text: str) -> None:
         if lease.holder is None:

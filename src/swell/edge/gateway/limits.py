@@ -1,6 +1,6 @@
-"""How many requests are taken: a bucket that fills at a rate, and is emptied by requests.
+"""How many requests are admitted: a bucket that fills at a rate, and is emptied by requests.
 
-Pure but for nothing: the time is a parameter. This module must not know HTTP.
+The time is a parameter. This module must not know HTTP.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Bucket:
         self._at = now
 
     def take(self, now: float) -> float:
-        """Let a request in and return 0; or return after how many seconds there will be room."""
+        """Admit a request and return 0; or return after how many seconds there will be room."""
         self._left = min(self._most, self._left + (now - self._at) * self._rate)
         self._at = now
         if self._left >= 1:

@@ -1,4 +1,4 @@
-"""Who may use web functions that ask for a token: the tokens that `swell token create` has made.
+"""Authorises requests to web functions that ask for a token: `swell token create` makes the tokens.
 
 This module must not know connections, or how tokens are made.
 """
@@ -19,18 +19,18 @@ __all__ = ["OPEN", "USED", "Admission", "ProxyTokens"]
 log = logging.getLogger("swell.edge")
 
 _PAIRS: Final = ((b"swell-key", b"swell-secret"), (b"modal-key", b"modal-secret"))
-#: Headers in which a token may stand, which is not the app's business then.
+#: Headers in which a token may stand; the app does not get them then.
 USED: Final = frozenset(name for pair in _PAIRS for name in pair)
 
 
 class Admission(NamedTuple):
-    """How a request was let in."""
+    """How a request was admitted."""
 
-    token_id: str  #: of the token that it showed; "" if it needed none
-    drop: frozenset[bytes]  #: names of headers that only the edge is to see
+    token_id: str  #: of the token in its headers; "" if it needed none
+    drop: frozenset[bytes]  #: names of headers that only the edge may see
 
 
-OPEN: Final = Admission("", frozenset())  #: for whatever asks for no token
+OPEN: Final = Admission("", frozenset())  #: of a web function that asks for no token
 
 
 class ProxyTokens:
@@ -46,7 +46,7 @@ class ProxyTokens:
         self._seen: tuple[int, int] | None = None
 
     def used_by(self, head: RequestHead) -> Admission | None:
-        """Return how a request is let in by a token that it shows; None if it shows none that is good."""
+        """Return how a request is admitted by a token in its headers; None if there is no valid one."""
         for key, secret in _PAIRS:
             token_id = head.first(key)
             if token_id is not None and self._knows(token_id, head.first(secret)):

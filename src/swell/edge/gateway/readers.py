@@ -1,4 +1,4 @@
-"""From the bytes of a connection to the messages on it: requests of a client, answers of a container.
+"""From the bytes of a connection to the messages on it: requests of a client, responses of a container.
 
 Both readers are pulled: bytes are fed as they come, and `next_event` returns what they make, one event at a time. What
 is not asked for stays unread: a connection that cannot use the next request yet does not ask, and reads no more from
@@ -7,7 +7,7 @@ ahead cost no memory but their bytes.
 
     None          more bytes are needed
     a head        a message begins; if it has no body, that is all of it
-    bytes         a part of its body
+    bytes         a chunk of its body
     END           its body is complete
 
 A reader that has raised is of no further use: where the next message begins cannot be known. This module must not know
@@ -30,8 +30,8 @@ __all__ = ["END", "EndOfMessage", "RequestReader", "ResponseReader"]
 _HEAD_END: Final = b"\r\n\r\n"
 _LINE_END: Final = b"\r\n"
 _BLANK_LINES_MAX: Final = 4  #: before a request; clients of old send one too many after a body
-_ANSWER_HEAD_MAX: Final = 256 << 10  #: bytes of the head of an answer
-_INTERIMS_MAX: Final = 64  #: answers before an answer proper
+_RESPONSE_HEAD_MAX: Final = 256 << 10  #: bytes of the head of a response
+_INTERIMS_MAX: Final = 64  #: heads before a response proper
 
 
 class EndOfMessage(Enum):
@@ -64,11 +64,11 @@ class RequestReader:
         return len(self._buffer)
 
     def feed(self, data: bytes) -> None:
-        """Add what has come from the network."""
+        """Add bytes of the network."""
         self._buffer.feed(data)
 
     def rest(self) -> bytes:
-        """Take all bytes that are left, as they are: they are of another protocol."""
+        """Take all bytes that are left, as they are: they belong to another protocol."""
         return self._buffer.take(len(self._buffer))
 
     def next_event(self) -> RequestHead | bytes | EndOfMessage | None:
@@ -122,7 +122,7 @@ class RequestReader:
 
 
 class ResponseReader:
-    """Reads the answers on one connection to a container, each to one request that was sent before."""
+    """Reads the responses on one connection to a container, each to one request that was sent before."""
 
     def __init__(self) -> None:
         self._buffer = ReceiveBuffer()
@@ -132,28 +132,28 @@ class ResponseReader:
 
     @property
     def is_clean(self) -> bool:
-        """True between two answers, if nothing has come that belongs to neither."""
+        """True between two responses, if nothing has arrived that belongs to neither."""
         return self._request is None and not len(self._buffer)
 
     def expect(self, request: RequestHead) -> None:
-        """The next answer is one to this request."""
+        """Take the next response for one to this request."""
         self._request = request
         self._body = None
         self._interims = 0
 
     def feed(self, data: bytes) -> None:
-        """Add what has come from the container."""
+        """Add bytes of the container."""
         self._buffer.feed(data)
 
     def rest(self) -> bytes:
-        """Take all bytes that are left, as they are: they are of another protocol."""
+        """Take all bytes that are left, as they are: they belong to another protocol."""
         return self._buffer.take(len(self._buffer))
 
     def next_event(self) -> ResponseHead | bytes | EndOfMessage | None:
-        """Return the next event; None also after the last one of an answer.
+        """Return the next event; None also after the last one of a response.
 
         Raises:
-            BadMessage: the bytes are not an answer to the request.
+            BadMessage: the bytes are not a response to the request.
         """
         if self._request is None:
             return None
@@ -169,9 +169,9 @@ class ResponseReader:
 
     def _next_head(self, request: RequestHead) -> ResponseHead | None:
         try:
-            data = self._buffer.through(_HEAD_END, _ANSWER_HEAD_MAX)
+            data = self._buffer.through(_HEAD_END, _RESPONSE_HEAD_MAX)
         except TooLong:
-            raise TooLong(f"the head of an answer may have {_ANSWER_HEAD_MAX:,} bytes") from None
+            raise TooLong(f"the head of an answer may have {_RESPONSE_HEAD_MAX:,} bytes") from None
         if data is None:
             return None
         head = parse_response_head(data)
@@ -192,5 +192,5 @@ class ResponseReader:
         return head
 
     def close(self) -> bool:
-        """The connection has ended; True if that is the end of an answer."""
+        """The connection has ended; return True if that is the end of a response."""
         return isinstance(self._body, ClosedBody) and self._request is not None

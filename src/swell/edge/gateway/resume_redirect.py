@@ -1,6 +1,6 @@
-"""How a client that has waited long comes back for its answer: by a parameter in the query, which the app does not see.
+"""How a client that has waited long comes back for its response: by a parameter in the query that the app does not see.
 
-Proxies and browsers do not wait for ever; a redirect to the same URL lets them go on. This module must not know
+Proxies and browsers do not wait for ever; a redirect (303) to the same URL lets them go on. This module must not know
 requests or connections.
 """
 
@@ -19,10 +19,10 @@ _SAFE: Final = (string.ascii_letters + string.digits + "-._~:/?[]@!$&'()*+,;=%")
 
 
 def resume_url(target: bytes, key: str) -> bytes:
-    """Return where the redirect leads: to the same path of the same host, with what leads to the answer.
+    """Return where the redirect leads: to the same path of the same host, with the key of the response.
 
-    The target is a client's, or of a page that has sent a browser here. Two slashes at its front would name another
-    host, so that path is written with a dot, which means the same: /.//there/path.
+    The target was chosen by the client, or by a page that has sent a browser here. Two slashes at its front would name
+    another host, so that path is written with a dot, which means the same: /.//there/path.
     """
     path, _ = split_resume_key(target)
     path = b"".join(bytes((each,)) if each in _SAFE else b"%%%02X" % each for each in path)
@@ -31,7 +31,7 @@ def resume_url(target: bytes, key: str) -> bytes:
 
 
 def split_resume_key(target: bytes) -> tuple[bytes, str]:
-    """Return a target as the app is to see it, and what leads to an answer; "" if the client asks for the first time.
+    """Return a target as the app is to see it, and the key of a response; "" if the client asks for the first time.
 
     Example: /label/path?a=1&__swell_call=abc is /label/path?a=1, and abc.
     """

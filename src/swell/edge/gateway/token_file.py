@@ -1,6 +1,6 @@
-"""The tokens that `swell token create` has made, as they are kept: of each its id, and a digest of its secret.
+"""The file of the tokens that `swell token create` has made: of each its id, and a digest of its secret.
 
-Secrets are drawn at random, so that a plain digest is enough: there is nothing to guess. This module must not know
+Secrets are random, so that a plain digest is enough: there is nothing to guess. This module must not know
 requests.
 """
 
@@ -28,7 +28,7 @@ _SECRET_BYTES: Final = 24
 
 
 class Token(msgspec.Struct, frozen=True):
-    """What is kept of a token."""
+    """A token as it is kept."""
 
     token_id: str
     digest: str  #: of its secret, SHA-256 in hexadecimal
@@ -70,7 +70,7 @@ def create(path: str, name: str = "") -> tuple[Token, str]:
 
 
 def revoke(path: str, token_id: str) -> None:
-    """Forget a token: who has it is not let in any more.
+    """Remove a token: requests that show it are refused from now on.
 
     Raises:
         NotFoundError: there is no such token.
@@ -85,7 +85,7 @@ def revoke(path: str, token_id: str) -> None:
 
 @contextlib.contextmanager
 def _alone(path: str) -> Generator[None]:
-    """Keep other commands from changing the file meanwhile."""
+    """Lock the file against other commands."""
     make_directory(os.path.dirname(path))
     lock = open_file(f"{path}.lock", os.O_CREAT | os.O_RDWR)
     try:

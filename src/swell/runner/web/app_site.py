@@ -50,7 +50,7 @@ class AppSite(Site):
         path: Of the socket.
         app: To serve.
         max_inputs: How many requests may run at once.
-        interrupt: Makes the container leave: called when the app raises KeyboardInterrupt.
+        interrupt: Shuts the container down: called when the app raises KeyboardInterrupt.
     """
 
     def __init__(self, path: str, app: AsgiApp, max_inputs: int, interrupt: Callable[[], None]) -> None:
@@ -80,10 +80,10 @@ class AppSite(Site):
         )
 
     async def start(self) -> None:
-        """Load uvicorn, and have the app start.
+        """Load uvicorn, and start the app.
 
         Raises:
-            ExecutionError: the app failed to.
+            ExecutionError: the app failed.
         """
         self._config.load()
         await self._widen_threads()
@@ -120,23 +120,23 @@ class AppSite(Site):
             await traffic.tasks.wait()
 
     def end_gracefully(self) -> None:
-        """Close WebSockets, as by a service that restarts."""
+        """Close WebSockets with the code of a service that restarts."""
         for connection in list(self._traffic.connections):
             if not isinstance(connection, HttpToolsProtocol):
                 connection.shutdown()
 
     def abort(self) -> None:
-        """Break every connection, then cancel the handlers: nobody hears what they come to."""
+        """Break every connection, then cancel the handlers: nobody gets their results."""
         for connection in list(self._traffic.connections):
             connection.transport.abort()
         for task in list(self._traffic.tasks):
             task.cancel("the container leaves")
 
     async def stop(self) -> None:
-        """Have the app stop.
+        """Stop the app.
 
         Raises:
-            ExecutionError: the app failed to.
+            ExecutionError: the app failed.
         """
         await self._lifespan.stop()
 
@@ -154,7 +154,7 @@ class _Connection(HttpToolsProtocol):
         self._peers = peers
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP."""
+        """Refuse bytes that are not HTTP."""
         self._peers.warning("bad request", "%s", msg)
         super().send_400_response(msg)
 
@@ -185,7 +185,7 @@ class _Connection(HttpToolsProtocol):
 
 
 class _ServerState:
-    """What uvicorn's protocols keep together, in place of its own `ServerState`."""
+    """What uvicorn's protocols share, in place of its own `ServerState`."""
 
     def __init__(self) -> None:
         self.connections: WaitableSet[Connection] = WaitableSet()
@@ -196,7 +196,7 @@ class _ServerState:
 
     @property
     def default_headers(self) -> list[tuple[bytes, bytes]]:
-        """Headers of every answer."""
+        """Headers of every response."""
         second = int(time())
         if second != self._second:
             self._second = second
@@ -205,7 +205,7 @@ class _ServerState:
 
 
 def _websocket(peers: PeerLog, **context: Any) -> WebSocket:
-    """Return what handles a WebSocket."""
+    """Return the protocol of a WebSocket."""
     from swell.runner.web.websocket import WebSocket
 
     return WebSocket(_NOTICE_S, peers, **context)

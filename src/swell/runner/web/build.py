@@ -1,6 +1,6 @@
 """From a user's web function to the site that serves it.
 
-The function is called here, once, unless it is what answers each request. Frameworks and servers are imported only if
+The function is called here, once, unless it answers each request itself. Frameworks and servers are imported only if
 they are needed. This module must not know when sites open and close.
 """
 
@@ -22,17 +22,17 @@ __all__ = ["SiteContext", "build_site", "load"]
 
 
 class SiteContext(NamedTuple):
-    """What a site is built on."""
+    """What all kinds of sites are built from."""
 
     path: str  #: of its socket
     title: str  #: of the function, for people
     max_inputs: int
-    ports: Ports | None  #: where servers of the user's are, if there are any
-    interrupt: Callable[[], None]  #: makes the container leave
+    ports: Ports | None  #: where servers of the user's can be reached, if there are any
+    interrupt: Callable[[], None]  #: shuts the container down
 
 
 def load(webs: Iterable[WebSpec]) -> None:
-    """Import what sites of these kinds need; a snapshot that has it saves that time at each start."""
+    """Import what sites of these kinds need; done in a snapshot, it costs no start any time."""
     if any(web.kind != "server" for web in webs):
         import_module("swell.runner.web.app_site")
 

@@ -1,6 +1,6 @@
 """The front: all sites of a container, from before it is ready until after its last request.
 
-This module must not know what a site says to its clients, or why the container leaves.
+This module must not know the protocols of sites, or why the container shuts down.
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ from swell.wire.web_names import socket_path
 
 __all__ = ["Front"]
 
-_SHARE: Final = 0.8  #: of its grace that a leaving container gives to requests; the rest is for what comes after them
-_FAREWELL_S: Final = 0.5  #: what handlers may take to clean up once their requests are cut off
+_SHARE: Final = (
+    0.8  #: of its grace that a container gives to requests when it shuts down; the rest is for what comes after them
+)
+_CLEANUP_S: Final = 0.5  #: what handlers may take to clean up once their connections are broken
 
 
 class Front:
-    """Where a container answers HTTP.
+    """The sites at which a container answers HTTP.
 
     Args:
-        hooks: Owner of the loop on which everything is served.
-        grace_s: Tells how long the container may take to leave; asked when it is to.
+        hooks: Owns the event loop on which everything is served.
+        grace_s: Returns how long the container may take to shut down; called when it has to.
 
     Attributes:
         is_closed: True once no site accepts requests, and all that were accepted are done.
@@ -49,13 +51,13 @@ class Front:
 
         Args:
             spec: Of the function.
-            entries: What answers, or makes what does, by method name.
+            entries: The user's functions that answer, or return what does, by method name.
             web_dir: Directory of the sockets.
-            container_id: They are named after it.
-            ports: Where servers of the user's are, if there are any.
+            container_id: The sockets are named after it.
+            ports: Where servers of the user's can be reached, if there are any.
 
         Raises:
-            InvalidError: something cannot be served; says what to change.
+            InvalidError: something cannot be served; the text says what to change.
             BaseException: whatever the user's code raises.
         """
         for method, web in spec.web_methods.items():
@@ -73,7 +75,7 @@ class Front:
             self._hooks.call(site.open)
 
     def attach(self, interrupt: Callable[[], None]) -> None:
-        """`interrupt` makes the container leave, when the user's code raises KeyboardInterrupt."""
+        """Have `interrupt` called, which shuts the container down, when the user's code raises KeyboardInterrupt."""
         self._interrupt = interrupt
 
     def _leave(self) -> None:
@@ -83,7 +85,7 @@ class Front:
     # ------------------------------------------------------------ closing
 
     def close(self, on_closed: Callable[[], None]) -> None:
-        """Accept no more; finish what was accepted within the grace, then call `on_closed`."""
+        """Accept no more requests; finish those that were accepted within the grace, then call `on_closed`."""
         if self._closing is None:
             self._closing = self._hooks.loop.create_task(self._close(on_closed))
 
@@ -109,18 +111,18 @@ class Front:
     async def _abort(self) -> None:
         for site in self._sites:
             site.abort()
-        await self._are_done()  # if not, a handler does not mind being cancelled
+        await self._are_done()  # if not, a handler ignores that it is cancelled
 
     async def _are_done(self) -> bool:
         try:
-            async with asyncio.timeout(_FAREWELL_S):
+            async with asyncio.timeout(_CLEANUP_S):
                 await self._wait()
         except TimeoutError:
             return False
         return True
 
     def abandon(self) -> None:
-        """Break off everything: what runs has no answer. For a container that was told to leave at once."""
+        """Break every connection: requests that run get no response. For a container that must shut down at once."""
         if self._closing is not None:
             self._closing.cancel()
         self._hooks.call(self._abandon)
@@ -131,5 +133,5 @@ class Front:
 
     @property
     def stops(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
-        """What is to be called when all is closed: the apps' last words. To be called like exit hooks, before them."""
+        """The shutdown of each app, to be called when all is closed: like exit hooks, and before them."""
         return [site.stop for site in self._sites]

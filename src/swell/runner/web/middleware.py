@@ -40,7 +40,7 @@ class RequestMiddleware:
 
     Args:
         app: The user's.
-        interrupt: Makes the container leave: called when the app raises KeyboardInterrupt.
+        interrupt: Shuts the container down: called when the app raises KeyboardInterrupt.
         peers: Logs errors of clients.
     """
 

@@ -1,4 +1,4 @@
-"""Threads for work that nobody waits for at the end: those of the standard library would hold up the exit.
+"""Threads for work that the exit does not wait for, as it does for those of the standard library.
 
 This module must not know what runs on them.
 """
@@ -58,5 +58,5 @@ class DaemonPool(Executor):
                 self._finish()
 
     def _finish(self) -> None:
-        with self._lock:  # before anyone hears of it, and submits more
+        with self._lock:  # before the result is set, and its receiver submits more
             self._unfinished -= 1

@@ -1,7 +1,7 @@
 """A site that passes bytes on to a server of the user's, and back: HTTP, WebSockets, whatever that server speaks.
 
-Nothing is read, added or changed on the way. This module must not know how the server was started, or what makes its
-port its own.
+Nothing is read, added or changed on the way. This module must not know how the server was started, or how its port is
+isolated.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ Address = tuple[str, int]
 
 
 class RelaySite(Site):
-    """Relays between its socket and a port.
+    """Relays connections to its socket to a port.
 
     Args:
         path: Of the socket.
-        port: Where the server shall listen, as its user knows it.
-        addresses: Where it may be found then; any of them will do.
+        port: At which the server listens, as its user knows it.
+        addresses: At which it can be reached; any of them will do.
         startup_timeout_s: How long it may take to answer there.
-        give_up: Called when the server answers no more.
-        keep: What the user's function returned; it may be all that holds on to the server.
+        give_up: Called when the server accepts no connections any more.
+        keep: What the user's function returned; it may hold the only reference to the server.
     """
 
     def __init__(
@@ -97,14 +97,14 @@ class RelaySite(Site):
             self._give_up()
 
     def _end_idle(self) -> None:
-        """Whether a connection is idle only its two ends know."""
+        """Do nothing: only the two ends of a connection know whether it is idle."""
 
     async def wait(self) -> None:
         """Wait until every connection has ended."""
         await self._relays.wait()
 
     def end_gracefully(self) -> None:
-        """There is nothing that every server's clients would understand."""
+        """Do nothing: there is no way that the clients of every server would understand."""
 
     def abort(self) -> None:
         """Break every connection."""
@@ -112,11 +112,11 @@ class RelaySite(Site):
             relay.abort()
 
     async def stop(self) -> None:
-        """The server is the user's: an exit hook may stop it, or else it ends with the container."""
+        """Do nothing: an exit hook of the user's may stop the server, or else it ends with the container."""
 
 
 async def _connect(address: Address) -> socket.socket | None:
-    """Return a connection to an address; None if nobody listens there."""
+    """Return a connection to an address; None if no server listens there."""
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     try:
         connection = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -158,12 +158,12 @@ class _End(asyncio.Protocol):
 
     @property
     def opposite(self) -> asyncio.Transport | None:
-        """What sends on at the other end, if that is there still."""
+        """The transport of the other end, if that is open."""
         transport = None if self.other is None else self.other.transport
         return None if transport is None or transport.is_closing() else transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Keep the transport."""
         self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
@@ -172,22 +172,22 @@ class _End(asyncio.Protocol):
             opposite.write(data)
 
     def pause_writing(self) -> None:
-        """Too much waits to be sent here: let the other end receive no more."""
+        """The peer of this end reads too slowly: pause the other end."""
         if (opposite := self.opposite) is not None:
             opposite.pause_reading()
 
     def resume_writing(self) -> None:
-        """Let the other end receive again."""
+        """The peer has caught up: read from the other end again."""
         if (opposite := self.opposite) is not None:
             opposite.resume_reading()
 
     def eof_received(self) -> bool:
-        """The server has said all it will: that is the end, whatever the client may have to say."""
+        """The server sends nothing more: end the relay, whatever the client may still send."""
         self._relay.end()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End the other, too, when it has sent what waits."""
+        """Close the other end, too, when it has sent what waits."""
         self.transport = None
         self._relay.lost()
 
@@ -209,14 +209,14 @@ class _Relay:
         self._joining: asyncio.Task[None] | None = None
 
     def begin(self, near: asyncio.Transport) -> None:
-        """Somebody has connected to the site."""
+        """A client has connected to the site."""
         self._relays.add(self)
         self._joining = asyncio.get_running_loop().create_task(self._join(near))
 
     async def _join(self, near: asyncio.Transport) -> None:
         try:
             connection = await self._reach()
-        except OSError as error:  # the fault of this machine, as when it is out of descriptors
+        except OSError as error:  # the machine is at fault, as when it is out of descriptors
             os.write(2, f"swell: cannot connect to the server: {error}\n".encode())
             near.close()
             return
@@ -237,7 +237,7 @@ class _Relay:
                 end.transport.close()
 
     def lost(self) -> None:
-        """One of the ends is gone."""
+        """One of the ends is closed."""
         self.end()
         if self.near.transport is None and self._far.transport is None:
             if self._joining is not None:
@@ -257,7 +257,7 @@ class _NearEnd(_End):
     def __init__(self, relay: _Relay) -> None:
         super().__init__(relay)
         self._early: list[bytes] = []
-        self._is_at_end = False  # the client says no more
+        self._is_at_end = False  # the client sends no more
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the relay."""
@@ -265,7 +265,7 @@ class _NearEnd(_End):
         self._relay.begin(cast("asyncio.Transport", transport))
 
     def data_received(self, data: bytes) -> None:
-        """Pass it on, or keep it while there is nowhere to pass it on to, and receive no more."""
+        """Pass bytes on; while there is no other end, keep them and read no more."""
         if self.other is not None:
             super().data_received(data)
             return
@@ -274,7 +274,7 @@ class _NearEnd(_End):
             self.transport.pause_reading()
 
     def join(self, other: _End) -> None:
-        """The other end is there."""
+        """Connect to the other end."""
         self.other = other
         if self.transport is not None and not self.transport.is_closing() and self._early:
             self.transport.resume_reading()
@@ -285,7 +285,7 @@ class _NearEnd(_End):
             self._end_writing()
 
     def eof_received(self) -> bool:
-        """Pass on that the client says no more; it may wait for an answer still."""
+        """Pass on that the client sends no more; it may still wait for a response."""
         self._is_at_end = True
         if _has_hung_up(self.transport):
             self._relay.end()

@@ -1,6 +1,6 @@
 """A site: one web function of a container, on a Unix socket of its own.
 
-This module must not know what is said on the socket, or when a site opens and closes.
+This module must not know the protocol on the socket, or when a site opens and closes.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ __all__ = ["Site", "WaitableSet"]
 T = TypeVar("T")
 
 _BACKLOG: Final = 2048
-_ROUNDS: Final = 2  #: of the loop, in which it reads what has been sent to it
+_ROUNDS: Final = 2  #: of the event loop, in which it reads what has been sent
 
 
 class WaitableSet(set[T], Generic[T]):
-    """A set that can be waited for to become empty."""
+    """A set with a `wait` until it is empty."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,29 +31,29 @@ class WaitableSet(set[T], Generic[T]):
         self._empty.set()
 
     def add(self, element: T, /) -> None:
-        """Let one in."""
+        """Add an element."""
         super().add(element)
         self._empty.clear()
 
     def discard(self, element: object, /) -> None:
-        """Let one out, if it is in."""
+        """Remove an element, if it is in."""
         super().discard(cast("T", element))
         if not self:
             self._empty.set()
 
     def remove(self, element: T, /) -> None:
-        """Let one out."""
+        """Remove an element."""
         super().remove(element)
         if not self:
             self._empty.set()
 
     async def wait(self) -> None:
-        """Wait until nobody is in."""
+        """Wait until the set is empty."""
         await self._empty.wait()
 
 
 class Site(ABC):
-    """What listens on one socket.
+    """A listener on one socket.
 
     Args:
         path: Of the socket; the file is made when the site opens, and readable and writable for this user only.
@@ -66,10 +66,10 @@ class Site(ABC):
 
     @abstractmethod
     async def start(self) -> None:
-        """Get what answers ready; connections come later.
+        """Prepare to answer; connections come later.
 
         Raises:
-            Exception: it cannot be had; that is why the container does not start.
+            Exception: this fails, and with it the start of the container.
         """
 
     async def open(self) -> None:
@@ -82,7 +82,7 @@ class Site(ABC):
         )
 
     async def close(self) -> None:
-        """Accept no more connections, and end those that are idle; the others end with what they are at."""
+        """Accept no more connections, and end those that are idle; the others end with their present request."""
         if self._server is not None and self._listener is not None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._path)
@@ -95,7 +95,7 @@ class Site(ABC):
         self._end_idle()
 
     async def _accept_all(self, listener: socket.socket) -> None:
-        """Accept who had connected before the socket was gone."""
+        """Accept clients that had connected before the socket was gone."""
         loop = asyncio.get_running_loop()
         with contextlib.suppress(BlockingIOError):
             while True:
@@ -105,24 +105,24 @@ class Site(ABC):
 
     @abstractmethod
     async def wait(self) -> None:
-        """Wait until no connection is left, and nothing works for any."""
+        """Wait until no connection is left, and no handler runs."""
 
     @abstractmethod
     def end_gracefully(self) -> None:
-        """End what does not end by itself, in a way that its peer understands."""
+        """End connections that do not end by themselves, in a way that their peers understand."""
 
     @abstractmethod
     def abort(self) -> None:
-        """End every connection at once, without an answer."""
+        """Break every connection at once, without a response."""
 
     @abstractmethod
     async def stop(self) -> None:
-        """Release what `start` got ready."""
+        """Release what `start` prepared."""
 
     @abstractmethod
     def _connection(self) -> asyncio.BaseProtocol:
-        """Return what handles one more connection."""
+        """Return the protocol of one more connection."""
 
     @abstractmethod
     def _end_idle(self) -> None:
-        """End the connections of which nothing is awaited."""
+        """End the connections that have no request."""

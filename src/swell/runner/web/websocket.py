@@ -41,8 +41,8 @@ class WebSocket(WebSocketsSansIOProtocol):
 
     Args:
         notice_s: How long its handler may take to end by itself once its client has left.
-        peers: Where errors of clients are logged.
-        context: What uvicorn hands to its protocols.
+        peers: Logs errors of clients.
+        context: Arguments of uvicorn's protocols.
     """
 
     def __init__(self, notice_s: float, peers: PeerLog, **context: Any) -> None:
@@ -55,14 +55,14 @@ class WebSocket(WebSocketsSansIOProtocol):
         self._cancelling: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take over a connection."""
+        """Keep the transport."""
         self._held_transport = _HeldTransport(
             cast("asyncio.Transport", transport), self._parse
         )  # uvloop's own is no subclass
         super().connection_made(cast("asyncio.Transport", self._held_transport))
 
     def data_received(self, data: bytes) -> None:
-        """Take in bytes of the client."""
+        """Parse bytes of the client."""
         self._unparsed += data
         self._parse()
 
@@ -103,7 +103,7 @@ class WebSocket(WebSocketsSansIOProtocol):
     # ------------------------------------------------------------ frames
 
     def handle_ping(self) -> None:
-        """Answer a ping, at once or when the client reads again."""
+        """Send a pong, at once or when the client reads again."""
         pongs = self.conn.data_to_send()
         if self.writable.is_set():
             self.transport.write(b"".join(pongs))
@@ -156,9 +156,9 @@ class WebSocket(WebSocketsSansIOProtocol):
             self._held_transport.release()
 
     def handle_close(self, event: Frame) -> None:
-        """The client says that it leaves, or agrees to the handler's own wish."""
+        """The client closes the WebSocket, or confirms that the handler has closed it."""
         if self.close_sent:
-            self._held_transport.release()  # what the handler still does is its own business
+            self._held_transport.release()  # the handler has closed it, and may go on as long as it likes
         else:
             self._notice()
         super().handle_close(event)
@@ -182,10 +182,10 @@ class WebSocket(WebSocketsSansIOProtocol):
 
 
 class _HeldTransport:
-    """A transport that closes only when it is let go, and reads again only when what was read is parsed.
+    """A transport that closes only when it is released, and reads again only when what was read is parsed.
 
     Args:
-        transport: what it stands for.
+        transport: the real one.
         parse: parses what was read; returns False if reading is to stay paused.
     """
 
@@ -210,7 +210,7 @@ class _HeldTransport:
             self._transport.resume_reading()
 
     def is_closing(self) -> bool:
-        """True if nothing more is to be said."""
+        """True if nothing more may be sent."""
         return self._is_to_close or self._transport.is_closing()
 
     def hold(self) -> None:
@@ -218,7 +218,7 @@ class _HeldTransport:
         self._is_held = True
 
     def release(self) -> None:
-        """Close from now on, and now if that was to be."""
+        """Close from now on, and at once if `close` was called meanwhile."""
         self._is_held = False
         if self._is_to_close:
             self._transport.close()

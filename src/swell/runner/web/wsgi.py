@@ -32,7 +32,7 @@ _BODILESS: Final = frozenset((204, 304))
 
 
 class ClientGoneError(OSError):
-    """The client has closed the connection, or the container leaves."""
+    """The client has closed the connection, or the container shuts down."""
 
 
 class WsgiBridge:
@@ -57,7 +57,7 @@ class WsgiBridge:
         try:
             await asyncio.shield(running)
         except ClientGoneError:
-            return  # nobody is there to be answered
+            return  # nobody waits for a response
         except asyncio.CancelledError:
             bridge.abort()
             await asyncio.wait([running])  # its slot is not free before its thread is
@@ -68,7 +68,7 @@ class WsgiBridge:
 
 
 class _ThreadBridge:
-    """Between the thread of a request and the loop: `read` and `send` make the thread wait for the loop."""
+    """Between the thread of a request and the event loop: `read` and `send` make the thread wait for the loop."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive
@@ -79,7 +79,7 @@ class _ThreadBridge:
         self._waiting: Future[Any] | None = None
 
     async def pump(self) -> None:
-        """Take in the body piece by piece, then wait for the client to go away."""
+        """Receive the body chunk by chunk, then wait for the client to leave."""
         is_complete = False
         while (message := await self._receive())["type"] != "http.disconnect":
             if is_complete:
@@ -147,17 +147,17 @@ class _Body(io.RawIOBase):
 
 
 class _Response:
-    """What a WSGI app answers, from `start_response` to the end of its iterable. All of it is on the thread."""
+    """The response of a WSGI app, from `start_response` to the end of its iterable. It is used on the thread alone."""
 
     def __init__(self, bridge: _ThreadBridge) -> None:
         self._bridge = bridge
-        self._head: Message | None = None  # kept back until something follows it, as WSGI wants
+        self._head: Message | None = None  # kept back until something follows it, as WSGI demands
         self._is_begun = False
         self._is_over = False
         self._left: int | None = None  # bytes to come, by the app's Content-Length
 
     def run(self, app: WsgiApp, environ: dict[str, Any]) -> None:
-        """Call the app and send what it gives."""
+        """Call the app and send what it returns."""
         try:
             iterable = app(environ, self._start)
         except StopIteration as error:  # which no future can carry

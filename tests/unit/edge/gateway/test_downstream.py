@@ -331,6 +331,14 @@ def test_a_body_has_to_come_once_it_was_asked_for() -> None:
     assert call.wire.written.startswith(b"HTTP/1.1 408")
 
 
+def test_a_body_that_has_arrived_unasked_is_not_awaited_when_it_is_asked_for() -> None:
+    call = Call(Slow())
+    call.send(b"POST /b" + HOST + b"Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n0\r\n\r\n")
+    call.connection.expect_body()
+    call.loop.pass_time(2 * call.house.settings.web_head_timeout_s)
+    assert (call.wire.written, call.wire.is_ended) == (b"", False)
+
+
 def test_an_idle_client_that_has_not_read_its_last_answer_is_not_kept_for_ever() -> None:
     call = Call()
     call.send(REQUESTS[0])
