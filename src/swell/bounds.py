@@ -6,7 +6,7 @@ where it came from. So every field of a message has one of these types, and what
 before anything has changed. Numbers in text are read by `whole_number`.
 
 These bounds say what can be handled at all, and are wide. What makes sense for one option is checked elsewhere
-(`policy.soundness`), in the words of that option. This module must not know messages, or who sends them.
+(`policy.validation`), in the words of that option. This module must not know messages, or who sends them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""How many offered inputs a pool takes, and which limit stands in the way of the rest.
+"""How many offered inputs a pool admits, and which limit refuses the rest.
 
-This module must not know calls or clients: counts in, a decision out.
+Counts in, a decision out. This module must not know calls or clients.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["Admitted", "admit"]
 
 
 class Admitted(Struct, frozen=True):
-    """The first `count` of the offered inputs are in; `limit` and `value` name what refused the rest, if any."""
+    """The first `count` offered inputs are admitted; `limit`, of that value, refused the rest, if any."""
 
     count: int
     limit: str = ""

@@ -1,8 +1,8 @@
 """How many containers a pool should have, and why.
 
-Three counts, never confused: the *plan* is what is wanted, *requested* is what the backend has been asked for and has
-not yet checked in, *observed* is what has checked in. This module returns the plan; it must not know which container is
-which, nor how one is started.
+Three counts of containers, never confused: *planned*, that there should be; *requested* from the backend, and not ready
+yet; *observed*, that have been ready. This module returns the plan; it must not know single containers, or how one is
+started.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ __all__ = ["Plan", "PoolView", "decide", "effective"]
 
 
 class PoolView(Struct, frozen=True):
-    """What a decision is made from."""
+    """The facts about a pool that a decision is made from."""
 
     settings: AutoscalerSettings  #: effective: no field but max_containers may be None
-    containers_max: int  #: the platform's own bound
+    containers_max: int  #: the server's own bound
     capacity: int  #: inputs one container works on at once: target_inputs times batch size
-    backlog: int  #: inputs that wait and may run now
+    backlog: int  #: inputs that wait and are due
     running: int  #: inputs that containers hold
     requested: int
     observed: int  #: containers that take inputs
     service_s: float | None  #: measured time of one input, None if unknown
     start_s: float | None  #: measured time from request to ready, None if unknown
-    single_use: bool = False  #: a container serves one input and is gone
+    single_use: bool = False  #: a container serves one input and ends
 
 
 class Plan(Struct, frozen=True):
-    """How many containers there should be, and why, in words a user understands."""
+    """How many containers there should be, and why, in words for users."""
 
     containers: int
     reason: str
@@ -74,12 +74,12 @@ def decide(view: PoolView) -> Plan:
 
 
 def _useful(view: PoolView) -> int | None:
-    """Return how many containers can still shorten the work, None if that cannot be told.
+    """Return how many containers can still shorten the work, None if that is unknown.
 
-    A container is worth starting only if it finds at least its own start time's worth of work left. With W seconds of
-    work and k containers present, the work left when a new one is ready is W - k * start; n containers share it
-    usefully while each gets at least one start time's worth: n <= W / start. What is present is never counted as
-    useless.
+    Starting a container is worth it only if, once ready, it finds at least its own start time's worth of work left.
+    With W seconds of work and k containers present, the work left when a new one is ready is W - k * start; n
+    containers share it usefully while each gets at least one start time's worth: n <= W / start. Containers that are
+    there already count as useful.
     """
     if view.single_use or view.service_s is None or view.start_s is None or view.observed == 0:
         return None

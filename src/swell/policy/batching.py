@@ -1,6 +1,6 @@
-"""When a batch leaves: as soon as it is full, or when its first input has waited long enough.
+"""When a batch is dispatched: as soon as it is full, or when its first input has waited for `wait_ms`.
 
-This module must not know who called, or what is in the inputs.
+This module must not know the callers or the inputs.
 """
 
 from __future__ import annotations
@@ -23,5 +23,5 @@ def batch_size_now(batching: Batching, *, queued: int, oldest_at: float, now: fl
 
 
 def batch_due_at(batching: Batching, oldest_at: float) -> float:
-    """Return when a batch whose first input arrived at `oldest_at` leaves even if it is not full."""
+    """Return when a batch whose first input arrived at `oldest_at` is dispatched even if it is not full."""
     return oldest_at + batching.wait_ms / 1_000

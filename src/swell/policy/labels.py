@@ -1,6 +1,6 @@
-"""The label of a web function: the part of its URL that tells it from all others.
+"""The label of a web function: the part of its URL that identifies it.
 
-This module must not know how a URL is made of a label, or who has a label already.
+This module must not know how a URL contains a label, or which labels are taken.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 __all__ = ["LABEL_MAX", "label_of", "label_problem"]
 
 LABEL_MAX: Final = 63  #: characters of one part of a host name
-_DIGEST: Final = 6  #: characters that tell labels apart which are cut
+_DIGEST: Final = 6  #: characters that distinguish truncated labels
 
 _LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _INVALID: Final = re.compile(r"[^a-z0-9]+")
@@ -29,7 +29,7 @@ def label_of(app_name: str, function_name: str, method: str, *, own: str | None,
         function_name: Its name, or that of its class.
         method: Its name in the class, or "".
         own: The label it asks for.
-        suffix: Appended, with a dash before it: that of runs that end with their client.
+        suffix: Appended, with a dash before it, for apps that end with their client.
     """
     whole = own or "-".join(
         part for name in (app_name, function_name, method) if (part := _INVALID.sub("-", name.lower()).strip("-"))
@@ -42,7 +42,7 @@ def label_of(app_name: str, function_name: str, method: str, *, own: str | None,
 
 
 def label_problem(label: str) -> str:
-    """Return why a label that a user chose is none; "" if it is one."""
+    """Return why a user's label is invalid; "" if it is valid."""
     if len(label) <= LABEL_MAX and _LABEL.fullmatch(label):
         return ""
     return f"label {label!r:.200} must be 1 to {LABEL_MAX} lower-case letters, digits and dashes, no dash at its ends"

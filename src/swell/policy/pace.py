@@ -1,10 +1,10 @@
 """How fast a node may be filled with new containers.
 
-Demand for containers is judged from queues, but a host has only so many cores: once our containers keep them busy, one
-more makes everything slower. So starts come in bursts: a small one first, doubled after every look at the node that
-finds cores to spare, none while there are none. A burst of sleepers reaches a hundred containers in five looks; a burst
-of number crunchers stops at about twice the cores. Floors (`min_containers`) and a pool's first container do not wait
-for this. This module must not know pools or clocks.
+Queues tell the demand for containers, but a host has only so many cores: once containers keep them busy, one more makes
+all slower. So starts come in bursts: a small one first, doubled after every poll of the node that finds idle cores, and
+none while there are none. Containers that sleep reach a hundred in five polls; containers that compute stop at about
+twice the cores. Floors (`min_containers`) and a pool's first container do not wait for this. This module must not know
+pools or clocks.
 """
 
 from __future__ import annotations
@@ -24,37 +24,37 @@ __all__ = [
     "starting_max",
 ]
 
-#: How long the very first containers of a pool may take before more are started without having seen one ready.
+#: How long the first containers of a pool may take before more are started though none has been ready.
 FIRST_PATIENCE_S = 0.5
-LOOK_EVERY_S = 0.05  #: how soon to look again at a node while something waits for its answer
-LOOK_EVERY_MAX_S = 0.5  #: the same, while looking does not help: a host may be busy for hours
+LOOK_EVERY_S = 0.05  #: how soon to poll a node again while a pool waits for it
+LOOK_EVERY_MAX_S = 0.5  #: the same, while polling starts nothing: a host may be busy for hours
 BURST_MAX = 256
 
 
 class Pace(Struct, frozen=True):
-    """How many starts a node will take before it is looked at again."""
+    """How many starts a node takes before it is polled again."""
 
     burst: int
     left: int
 
 
 def first_burst(cores: float) -> int:
-    """Return the size of the first burst on a node: enough to keep its cores busy with starting."""
+    """Return the size of the first burst on a node: enough to keep its cores busy starting containers."""
     return max(4, round(2 * cores))
 
 
 def starting_max(cores: float) -> int:
-    """Return how many containers may be starting at once when nobody has looked at the node's load."""
+    """Return how many containers may be starting at once while the node's load is unknown."""
     return max(8, round(4 * cores))
 
 
 def saturated(busy_cores: float, cores: float) -> bool:
-    """Tell whether our containers use about all the cores there are."""
+    """Tell whether containers use about all cores of a node."""
     return busy_cores >= 0.85 * cores
 
 
 def looked(pace: Pace | None, *, busy_cores: float, cores: float) -> Pace:
-    """Return the pace after a look at the node."""
+    """Return the pace after a poll of the node."""
     first = first_burst(cores)
     if pace is None:
         return Pace(first, first)
@@ -65,7 +65,7 @@ def looked(pace: Pace | None, *, busy_cores: float, cores: float) -> Pace:
 
 
 def next_look(every_s: float, *, in_vain: bool) -> float:
-    """Return how long to wait before the next look, given how long it was before this one."""
+    """Return how long to wait before the next poll, given how long it was before this one."""
     return min(LOOK_EVERY_MAX_S, 2 * every_s) if in_vain else LOOK_EVERY_S
 
 

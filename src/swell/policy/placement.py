@@ -1,7 +1,7 @@
-"""Where a container goes: the node with room for it, and which of the node's GPUs it gets.
+"""Which node a container is placed on, and which of the node's GPUs it gets.
 
-Requests are counted against what a node has, times a configured overcommit for cores and memory; GPUs are exclusive and
-never overcommitted. This module must not know how a container is started.
+Requests are counted against a node's capacity, times a configured overcommit for cores and memory; GPUs are exclusive
+and never overcommitted. This module must not know how a container is started.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["NodeRoom", "Place", "find_place", "never_fits"]
 
 
 class NodeRoom(Struct, frozen=True):
-    """A node and what of it is spoken for."""
+    """A node, and how much of it is allocated."""
 
     node: Node
     cpu_capacity: float  #: cores times overcommit
@@ -36,8 +36,8 @@ class Place(Struct, frozen=True):
 def find_place(rooms: Sequence[NodeRoom], wants: Resources) -> Place | None:
     """Return the place for a container, or None while every node is full.
 
-    The first entry of `wants.gpu` that fits anywhere wins; among nodes that fit, the one with most cores free, ties by
-    name.
+    The first entry of `wants.gpu` that fits anywhere wins; among nodes that fit, the one with the most free cores, ties
+    by name.
     """
     fitting = [room for room in rooms if _has_room(room, wants)]
     fitting.sort(key=lambda room: (room.cpu_used - room.cpu_capacity, room.node.name))
@@ -52,7 +52,7 @@ def find_place(rooms: Sequence[NodeRoom], wants: Resources) -> Place | None:
 
 
 def never_fits(rooms: Sequence[NodeRoom], wants: Resources) -> str:
-    """Return why no node could hold such a container even if it were empty, naming what there is; "" if one could."""
+    """Return why even empty nodes could not hold such a container, naming what they have; "" if one could."""
     if not rooms:
         return ""
     empty = [NodeRoom(room.node, room.cpu_capacity, room.memory_capacity, 0.0, 0, frozenset[str]()) for room in rooms]

@@ -2,8 +2,8 @@
 
 A cron line is read in its own time zone. A period is counted from when it began: its years, months, weeks and days are
 added to that date, once, twice and so on, in the zone of the machine, so that the clock time stays the same when that
-zone changes its offset; hours, minutes and seconds are added as what they are. This module reads no clock, and must not
-know functions or calls.
+zone changes its offset; hours, minutes and seconds are added as lengths of time. This module reads no clock, and must
+not know functions or calls.
 
 Calendars are imported where they are used: few functions have a schedule, and every server loads this module.
 """
@@ -18,7 +18,7 @@ from swell.model import ScheduleSpec
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = ["missed_runs", "next_run", "schedule_text", "schedule_unsoundness"]
+__all__ = ["missed_runs", "next_run", "schedule_problem", "schedule_text"]
 
 PERIOD_MIN_S: Final = 1.0  #: a shorter one is a loop, not a schedule
 COUNT_MAX: Final = 10_000  #: missed runs of a cron line that are counted; beyond that it hardly matters
@@ -26,12 +26,12 @@ COUNT_MAX: Final = 10_000  #: missed runs of a cron line that are counted; beyon
 _UNITS: Final = ("years", "months", "weeks", "days", "hours", "minutes", "seconds")
 
 
-def schedule_unsoundness(schedule: ScheduleSpec, now: float) -> str:
+def schedule_problem(schedule: ScheduleSpec, now: float) -> str:
     """Return why a schedule can never be due, naming the value and the fix; "" if it can."""
     if schedule.kind == "cron":
-        return _cron_unsoundness(schedule, now)
+        return _cron_problem(schedule, now)
     if schedule.kind != "period":
-        return f"{schedule.kind!r} is no kind of schedule"
+        return f"unknown kind of schedule {schedule.kind!r}; use cron or period"
     negative = [unit for unit in _UNITS if getattr(schedule, unit) < 0]
     if negative:
         return f"Period({negative[0]}={getattr(schedule, negative[0])}) is negative"
@@ -43,7 +43,7 @@ def schedule_unsoundness(schedule: ScheduleSpec, now: float) -> str:
     return "" if due - now >= PERIOD_MIN_S else f"{schedule_text(schedule)} is shorter than {PERIOD_MIN_S:g} s"
 
 
-def _cron_unsoundness(schedule: ScheduleSpec, now: float) -> str:
+def _cron_problem(schedule: ScheduleSpec, now: float) -> str:
     from cronsim import CronSimError
 
     try:
@@ -64,7 +64,7 @@ def next_run(schedule: ScheduleSpec, after: float, timezone: str, *, since: floa
     """Return when a schedule is due for the first time after a time, in seconds since the epoch; None if never again.
 
     Args:
-        schedule: a sound one.
+        schedule: a valid one.
         after: seconds since the epoch.
         timezone: in which days, weeks, months and years of a period are counted.
         since: when a period began, from which it is counted. So the 31st stays the last of each month that has no 31st,
@@ -89,7 +89,7 @@ def missed_runs(
     try:
         missed = _times(schedule, since, now, timezone) - _times(schedule, since, nextafter(due, 0.0), timezone)
     except (OverflowError, ValueError):
-        missed = 1  # the last that a calendar knows
+        missed = 1  # the last that the calendar reaches
     return max(1, missed), next_run(schedule, now, timezone, since=since)
 
 
@@ -131,7 +131,7 @@ def _missed_cron(schedule: ScheduleSpec, due: float, now: float) -> tuple[int, f
 
 
 def _period(schedule: ScheduleSpec, since: float, times: int, timezone: str) -> float:
-    """Return when a period that began at some time is over for so many times."""
+    """Return when a period that began at `since` ends for the `times`-th time."""
     at = since
     if schedule.years or schedule.months or schedule.weeks or schedule.days:
         from dateutil.relativedelta import relativedelta
@@ -142,13 +142,13 @@ def _period(schedule: ScheduleSpec, since: float, times: int, timezone: str) -> 
             weeks=schedule.weeks * times,
             days=schedule.days * times,
         )
-        # The arithmetic of aware datetimes is that of the wall clock, which is what is wanted here.
+        # Aware datetimes are added on the wall clock, as wanted here.
         at = (_local(since, timezone) + dates).timestamp()
     return at + _clock_s(schedule) * times
 
 
 def _times(schedule: ScheduleSpec, since: float, after: float, timezone: str) -> int:
-    """Return for which time a period that began at some time is the first to be over after another."""
+    """Return the number of the first end, after `after`, of a period that began at `since`."""
     days = schedule.years * 365.2425 + schedule.months * 30.436875 + schedule.weeks * 7 + schedule.days
     times = max(1, int((after - since) / (days * 86_400 + _clock_s(schedule))))  # an estimate
     while times > 1 and _period(schedule, since, times - 1, timezone) > after:

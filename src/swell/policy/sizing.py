@@ -1,18 +1,18 @@
 """How many inputs a slot may hold: run-ahead, by guided self-scheduling under a bound on time.
 
-A slot that holds only the input it executes idles for a round trip after each; one that holds too many makes others
-wait behind it. The compromise: as many inputs as are worth a few milliseconds of work by the measured service time, and
-never more than a fair share of what is left (Polychronopoulos and Kuck, "Guided self-scheduling", 1987). While the
-service time is unknown a slot gets one input. This module must not know containers, calls or payloads.
+A slot that holds only the input it executes idles for a round trip after each; in one that holds too many, inputs wait
+though other slots are idle. The compromise: as many inputs as are worth a few milliseconds of work by the measured
+service time, and never more than a fair share of what is left (Polychronopoulos and Kuck, "Guided self-scheduling",
+1987). While the service time is unknown a slot gets one input. This module must not know containers, calls or payloads.
 """
 
 from __future__ import annotations
 
 __all__ = ["SPAN_MAX", "learn_service", "run_ahead", "span_size"]
 
-SPAN_MAX = 1_000  #: inputs in one delivery; bounds the size of a message and of what one loss puts at stake
-GRAIN_S = 0.001  #: work worth a message there and back
-SERVICE_MIN_S = 1e-6  #: faster than any Python call, keeps divisions finite
+SPAN_MAX = 1_000  #: inputs in one delivery; bounds a message, and what is lost with a container
+GRAIN_S = 0.001  #: work worth one round trip
+SERVICE_MIN_S = 1e-6  #: faster than any Python call; keeps divisions finite
 
 
 def learn_service(estimate_s: float | None, observed_s: float, count: int) -> float:
@@ -39,13 +39,13 @@ def run_ahead(service_s: float | None, run_ahead_s: float) -> int:
 def span_size(*, backlog: int, slots: int, holds: int, hold_max: int, service_s: float | None) -> int:
     """Return how many inputs to hand now to a slot that `holds` some already; 0 if it is better to wait.
 
-    A fair share of the backlog, but at least what is worth the trip: spread thinly over many slots, quick inputs would
-    cost more to carry than to execute.
+    A fair share of the backlog, but at least what is worth a round trip: spread thinly over many slots, quick inputs
+    would cost more to send than to execute.
 
     Examples: 500 inputs of 10 µs wait, 2 slots, an empty slot may hold 500: it gets ceil(500 / 4) = 125. With 50 slots
     the fair share is 5, but 1 ms of work is 100 inputs, so five slots get 100 each and the others none.
-    A slot that still holds more than half of what it may is left alone, and so is one for which there is but little:
-    inputs that come in a trickle would otherwise go out in ever smaller pieces.
+    A slot that still holds more than half of its maximum gets nothing, and so does one for which there is little:
+    inputs that come in a trickle would otherwise leave in ever smaller spans.
     """
     if holds and (hold_max <= 1 or holds > hold_max // 2):
         return 0

@@ -1,7 +1,7 @@
-"""Whether a function's spec and settings make sense at all, whoever sent them: bounds that everything else relies on.
+"""Validation of specs and settings: bounds that the rest of the server relies on, whoever sent them.
 
-The decorators check the same where the user writes, with the user's words; this is for what reaches the server by other
-ways. This module must not know where a spec comes from, or what nodes there are.
+The decorators check the same where the user writes, in the user's terms; this is for specs that reach the server by
+other ways. This module must not know where a spec comes from, or what nodes there are.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from swell.model import AutoscalerSettings, ClassSpec, FunctionSpec, WebSpec
 from swell.names import function_name_problem, identifier_problem, text_problem, variables_problem
 from swell.policy.labels import label_problem
 
-__all__ = ["settings_unsoundness", "unsoundness"]
+__all__ = ["settings_problem", "spec_problem"]
 
 SECONDS_MAX = 86_400
 INPUTS_MAX = 1_000
@@ -20,12 +20,12 @@ WEB_KINDS = frozenset({"asgi", "wsgi", "endpoint", "server"})
 PARAMETER_KINDS = frozenset({"str", "int", "bool", "bytes"})
 
 
-def unsoundness(spec: FunctionSpec) -> str:
+def spec_problem(spec: FunctionSpec) -> str:
     """Return what is wrong with a spec, naming the value and its bounds; "" if nothing."""
-    if problem := _names_unsoundness(spec):
+    if problem := _names_problem(spec):
         return problem
     concurrency, batching, retry, resources = spec.concurrency, spec.batching, spec.retry, spec.resources
-    # Each row: name, value, least and largest. A comparison with what is not a number is false, and so refused.
+    # Each row: name, value, least and largest. A comparison with NaN is false, and so refused.
     rows: list[tuple[str, float, float, float]] = [
         ("timeout", spec.timeout_s, 1, SECONDS_MAX),
         ("startup_timeout", spec.startup_timeout_s, 1, SECONDS_MAX),
@@ -47,23 +47,23 @@ def unsoundness(spec: FunctionSpec) -> str:
     for name, value, least, largest in rows:
         if not least <= value <= largest:
             return f"{name} = {value:g} is outside {least:,g} to {largest:,g}"
-    return settings_unsoundness(spec.autoscaler)
+    return settings_problem(spec.autoscaler)
 
 
-def _names_unsoundness(spec: FunctionSpec) -> str:
-    """Return what is wrong with the words of a spec, which people will read."""
+def _names_problem(spec: FunctionSpec) -> str:
+    """Return what is wrong with the names and texts of a spec, which people read."""
     problems = [
         function_name_problem(spec.name),
         variables_problem(spec.variables),
         *(text_problem(request.kind, "kind of GPU") for request in spec.resources.gpu),
-        *map(_web_unsoundness, spec.web_methods.values()),
-        "" if spec.cls is None else _class_unsoundness(spec.cls),
+        *map(_web_problem, spec.web_methods.values()),
+        "" if spec.cls is None else _class_problem(spec.cls),
         "workdir has a NUL in it, which no path can have" if "\0" in spec.workdir else "",
     ]
     return next(filter(None, problems), "")
 
 
-def _class_unsoundness(cls: ClassSpec) -> str:
+def _class_problem(cls: ClassSpec) -> str:
     problems = [identifier_problem(method.name, "method") for method in cls.methods]
     for parameter in cls.parameters:
         problems.append(identifier_problem(parameter.name, "parameter"))
@@ -72,7 +72,7 @@ def _class_unsoundness(cls: ClassSpec) -> str:
     return next(filter(None, problems), "")
 
 
-def _web_unsoundness(web: WebSpec) -> str:
+def _web_problem(web: WebSpec) -> str:
     if web.kind not in WEB_KINDS:
         return f"{web.kind!r:.200} is not a kind of web function; use one of {', '.join(sorted(WEB_KINDS))}"
     if not (web.method.isascii() and web.method.isalpha() and len(web.method) <= METHOD_MAX):
@@ -80,7 +80,7 @@ def _web_unsoundness(web: WebSpec) -> str:
     return "" if web.label is None else label_problem(web.label)
 
 
-def settings_unsoundness(settings: AutoscalerSettings) -> str:
+def settings_problem(settings: AutoscalerSettings) -> str:
     """Return what is wrong with settings that would be in force; "" if nothing. max_containers 0 means no limit."""
     low, high = settings.min_containers or 0, settings.max_containers or 0
     buffer, window = settings.buffer_containers or 0, settings.scaledown_window

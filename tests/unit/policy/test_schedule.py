@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from swell.model import ScheduleSpec
-from swell.policy.schedule import COUNT_MAX, missed_runs, next_run, schedule_text, schedule_unsoundness
+from swell.policy.schedule import COUNT_MAX, missed_runs, next_run, schedule_problem, schedule_text
 
 BERLIN = "Europe/Berlin"  # 2026: an hour forward on March 29 at 2:00, and back on October 25 at 3:00
 NEW_YORK = "America/New_York"
@@ -95,25 +95,25 @@ def _following(schedule: ScheduleSpec, after: float, count: int) -> list[float]:
 
 @pytest.mark.parametrize("line", ["0 0 30 2 *", "0 0 31 4,6,9,11 *"])
 def test_a_line_that_is_never_due_is_refused(line: str) -> None:
-    assert line in schedule_unsoundness(cron(line), at("2026-05-04 00:00"))
+    assert line in schedule_problem(cron(line), at("2026-05-04 00:00"))
 
 
 def test_the_29th_of_february_is_due_in_leap_years() -> None:
     leap = cron("0 0 29 2 *")
-    assert schedule_unsoundness(leap, at("2026-05-04 00:00")) == ""
+    assert schedule_problem(leap, at("2026-05-04 00:00")) == ""
     assert next_run(leap, at("2026-05-04 00:00"), "UTC", since=0.0) == at("2028-02-29 00:00")
 
 
 @pytest.mark.parametrize("line", ["", "* * * *", "61 * * * *", "every day", "* * * * * * *"])
 def test_a_line_that_cannot_be_read_is_refused_with_what_one_looks_like(line: str) -> None:
-    why = schedule_unsoundness(cron(line), 0.0)
+    why = schedule_problem(cron(line), 0.0)
     assert why.startswith(f"Cron({line!r}) cannot be read")
     assert "five fields" in why
 
 
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "Europe", "../etc/passwd", "a" * 300, "Europe/Berlin\0"])
 def test_a_zone_that_does_not_exist_is_refused(zone: str) -> None:
-    assert "is no time zone; write one such as 'Europe/Berlin'" in schedule_unsoundness(cron("* * * * *", zone), 0.0)
+    assert "is no time zone; write one such as 'Europe/Berlin'" in schedule_problem(cron("* * * * *", zone), 0.0)
 
 
 # ---------------------------------------------------------------- periods
@@ -193,13 +193,13 @@ def test_a_period_is_counted_from_its_beginning_whenever_it_is_asked_for() -> No
     ],
 )
 def test_periods_that_are_none_are_refused(units: dict[str, float], text: str) -> None:
-    assert schedule_unsoundness(period(**units), at("2026-05-04 00:00")) == text
+    assert schedule_problem(period(**units), at("2026-05-04 00:00")) == text
 
 
 def test_a_period_that_leaves_the_calendar_is_due_no_more() -> None:
     began = at("2026-05-04 00:00")
     long = period(years=5_000)
-    assert schedule_unsoundness(long, began) == ""
+    assert schedule_problem(long, began) == ""
     first = next_run(long, began, "UTC", since=began)
     assert first == at("7026-05-04 00:00")
     assert next_run(long, first, "UTC", since=began) is None
@@ -207,7 +207,7 @@ def test_a_period_that_leaves_the_calendar_is_due_no_more() -> None:
 
 
 def test_what_is_neither_is_refused() -> None:
-    assert schedule_unsoundness(ScheduleSpec("moon"), 0.0) == "'moon' is no kind of schedule"
+    assert schedule_problem(ScheduleSpec("moon"), 0.0) == "unknown kind of schedule 'moon'; use cron or period"
 
 
 # ---------------------------------------------------------------- what was missed

@@ -16,7 +16,7 @@ from swell.model import (
     RetryPolicy,
     Source,
 )
-from swell.policy.validation import settings_unsoundness, unsoundness
+from swell.policy.validation import settings_problem, spec_problem
 
 NAN = float("nan")
 
@@ -26,7 +26,7 @@ def spec(**fields: Any) -> FunctionSpec:
 
 
 def test_a_plain_function_is_sound() -> None:
-    assert unsoundness(spec()) == ""
+    assert spec_problem(spec()) == ""
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_plain_function_is_sound() -> None:
     ],
 )
 def test_what_is_wrong_is_named_with_its_bounds(fields: dict[str, Any], text: str) -> None:
-    assert text in unsoundness(spec(**fields))
+    assert text in spec_problem(spec(**fields))
 
 
 @pytest.mark.parametrize(
@@ -68,6 +68,6 @@ def test_what_is_wrong_is_named_with_its_bounds(fields: dict[str, Any], text: st
     ],
 )
 def test_settings(settings: AutoscalerSettings, text: str) -> None:
-    problem = settings_unsoundness(settings)
+    problem = settings_problem(settings)
     assert text in problem
     assert bool(problem) is bool(text)

@@ -26,8 +26,8 @@ from swell.ids import id_problem
 from swell.model import AppKind, AutoscalerChange, AutoscalerSettings, Deployment, Environment, FunctionSpec
 from swell.names import check_text, variables_problem
 from swell.policy.placement import never_fits
-from swell.policy.schedule import schedule_unsoundness
-from swell.policy.validation import settings_unsoundness, unsoundness
+from swell.policy.schedule import schedule_problem
+from swell.policy.validation import settings_problem, spec_problem
 from swell.records import BundleRecord, CallsCancelled, FunctionGone
 from swell.states import AppState
 from swell.wire.messages import (
@@ -98,7 +98,7 @@ class Apps:
             return [self._checked(spec, app_id, client, now) for spec in specs]
 
     def _checked(self, spec: FunctionSpec, app_id: str, client: int, now: float) -> FunctionSpec:
-        unsound = unsoundness(spec) or (schedule_unsoundness(spec.schedule, now) if spec.schedule else "")
+        unsound = spec_problem(spec) or (schedule_problem(spec.schedule, now) if spec.schedule else "")
         if unsound:
             raise InvalidError(f"{one_line(spec.name):.200}: {unsound}")
         why = never_fits(self._state.rooms(), spec.resources)
@@ -250,7 +250,7 @@ class Apps:
         if pool is None:
             return
         override = _changed(pool.override, message.change)
-        problem = settings_unsoundness(pool.settings_under(override))
+        problem = settings_problem(pool.settings_under(override))
         if problem:
             self.fail(client, message.request, InvalidError(f"{pool.spec.name}: {problem}; nothing was changed"))
             return

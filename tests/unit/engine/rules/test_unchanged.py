@@ -54,7 +54,7 @@ def test_a_defect_in_an_answer_is_the_answer(diary, monkeypatch: pytest.MonkeyPa
 
 def test_a_defect_in_checking_an_app_leaves_no_trace(diary, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("swell.engine.rules.apps.unsoundness", fail)
+        patch.setattr("swell.engine.rules.apps.spec_problem", fail)
         diary.opens("f")
     assert failure(diary).request
     assert not diary.engine.state.apps
