@@ -24,7 +24,7 @@ PATIENCE_S = 50.0
 @pytest.fixture
 def link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BlockingLink]:
     """A link to a server that sends nothing; it looks for signals often."""
-    monkeypatch.setattr(module, "_HEED_S", 0.05)
+    monkeypatch.setattr(module, "SIGNAL_CHECK_S", 0.05)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "s"))
