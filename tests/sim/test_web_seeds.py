@@ -63,7 +63,7 @@ class Notes:
 
     def _look_at_variants(self) -> None:
         state = self._world.engine.state
-        now = {pool_id for pool_id, pool in state.pools.items() if pool.changes}
+        now = {pool_id for pool_id, pool in state.pools.items() if pool.variant is not None}
         gone, self._variants = self._variants - now, now
         self._had |= gone
         if gone and not self._world.engine.state.is_stopping:

@@ -169,9 +169,9 @@ class Engine:
                 self._rules.dispatcher.release(pool, now)
                 self._rules.scaler.scale(pool, now)
                 self._rules.dispatcher.dispatch(pool, now)
-                if pool.spawned or pool.stored_calls:
+                if pool.window.has_calls:
                     self._rules.pager.refill(pool)
-                if pool.changes and self._rules.variants.settle(pool, now):
+                if pool.variant is not None and self._rules.variants.settle(pool, now):
                     continue  # it is put away
                 if pool.is_retired:
                     self._rules.deployments.wither(pool, now)

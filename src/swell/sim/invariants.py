@@ -36,11 +36,11 @@ def check_promptness(state: EngineState, now: float, slack_s: float) -> None:
             assert not idle, f"{pool.backlog.count} inputs wait though {idle[0]} is idle"
         _check_window(pool, state)
         if pool.backlog.count and not pool.fleet.live:
-            assert pool.held_back, f"{pool.id}: inputs wait, and nothing is started, for no reason"
+            assert pool.scaling.blocked_reason, f"{pool.id}: inputs wait, and nothing is started, for no reason"
         _check_size(pool, now, slack_s)
-        if pool.idle_at is not None:
+        if pool.variant is not None and pool.variant.idle_at is not None:
             window = pool.settings.scaledown_window or 0
-            assert now - pool.idle_at <= window + slack_s, (
+            assert now - pool.variant.idle_at <= window + slack_s, (
                 f"{pool.id}: an idle variant is there for longer than {window} s"
             )
 
@@ -68,9 +68,10 @@ def check_held(state: EngineState, effects: Sequence[Effect]) -> None:
 
 def _check_window(pool: Pool, state: EngineState) -> None:
     """Assert that what is in the store alone is read back before memory runs dry."""
-    if pool.stored_calls and not pool.spawned:
-        assert pool.loading, f"{pool.id}: {pool.stored_calls} calls wait in the store, and nobody asks for them"
-    for call in pool.spawned.values():
+    window = pool.window
+    if window.stored_calls and not window.calls:
+        assert window.is_reading_calls, f"{pool.id}: {window.stored_calls} calls wait in the store, and nobody reads"
+    for call in window.calls.values():
         if call.stored and not call.in_memory:
             assert call.loading, f"{call.id}: {call.stored} inputs wait in the store, and nobody asks for them"
 
@@ -95,9 +96,10 @@ def _check_size(pool: Pool, now: float, slack_s: float) -> None:
     settings = pool.settings
     if pool.is_rolling or pool.is_retired:
         return
-    floor = min(settings.min_containers or 0, pool.plan.containers)
-    assert pool.fleet.live >= floor or pool.held_back, f"{pool.id}: {pool.fleet.live} containers, the floor is {floor}"
-    if pool.fleet.live <= pool.plan.containers:
+    floor = min(settings.min_containers or 0, pool.scaling.plan.containers)
+    live = pool.fleet.live
+    assert live >= floor or pool.scaling.blocked_reason, f"{pool.id}: {live} containers, the floor is {floor}"
+    if live <= pool.scaling.plan.containers:
         return
     window = settings.scaledown_window or 0
     over = [c.id for c in pool.fleet.idle.values() if not c.is_leaving and now - c.idle_since > window + slack_s]
@@ -121,7 +123,7 @@ def check_drains(state: EngineState, effects: list[Effect], asked: Set[str], now
         if container.version != pool.version or pool.is_retired:
             continue  # a new version has taken over, or needs its place
         assert not container.deliveries, f"{container.id} is busy and told to leave"
-        floor = min(pool.settings.min_containers or 0, pool.plan.containers)
+        floor = min(pool.settings.min_containers or 0, pool.scaling.plan.containers)
         idle_s = now - container.idle_since + EPSILON
         ceiling = pool.settings.max_containers or state.settings.containers_max
         may = (
@@ -156,7 +158,7 @@ def check_empty(state: EngineState) -> None:
         "calls": list(state.calls),
         "containers": list(state.containers),
         "clients": list(state.calls_of),
-        "starved": list(state.blocked),
+        "blocked pools": list(state.blocked),
         "effects": state.outbox,
         "nodes": [known.node.name for known in state.nodes.values() if known.gpus_used or known.memory_used],
     }

@@ -136,7 +136,7 @@ def test_full_nodes_make_inputs_wait_and_say_why() -> None:
     call = play.map(f, [Work(1.0)] * 4, at=0.0)
     play.run(0.5)
     pool = next(iter(play.world.engine.state.pools.values()))
-    assert pool.held_back == "the nodes are full"
+    assert pool.scaling.blocked_reason == "the nodes are full"
     play.run()
     assert max(play.sizes(f)) == 2
     assert play.took(call) == pytest.approx(2.0, abs=0.1)

@@ -200,7 +200,7 @@ class Diary:
         if name.startswith("fu-"):
             return name
         pools = self.engine.state.pools.values()
-        found = (pool for pool in pools if pool.spec.name == name and not pool.changes)
+        found = (pool for pool in pools if pool.spec.name == name and pool.variant is None)
         return next(pool.id for pool in found if (pool.is_pinned and pool.version == version) or not version)
 
     def pool(self, name: str = "f", *, version: int = 0) -> Pool:

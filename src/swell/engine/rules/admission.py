@@ -98,12 +98,11 @@ class Admission:
                     call.sealed,
                 )
             )
-            if count and call.sealed and pool.is_full:
+            if count and call.sealed and pool.window.is_full:
                 self._leave_to_store(call, count, message, payload)
                 state.send_to_client(client, Accepted(call.id, count))
                 return True
-            if not pool.stored_calls:
-                pool.loaded_upto = call.sequence  # it and all before it are in memory
+            pool.window.accept(call.sequence)
         state.enroll(call)
         state.bind(client, call)
         state.mark_dirty(pool)  # it is not idle now, also if there are no inputs yet
@@ -173,8 +172,8 @@ class Admission:
             settings,
             is_async=is_async,
             offered=offered,
-            pending=pool.pending[is_async],
-            running=pool.running[is_async],
+            pending=pool.counts.pending[is_async],
+            running=pool.counts.running[is_async],
         )
         if admitted.count < offered:
             error = ResourceExhausted(admitted.limit, admitted.value, settings.retry_after_s)
@@ -199,14 +198,15 @@ class Admission:
             before = call.in_memory - count
             settings = self._state.settings
             if call.stored or (
-                before and (before >= settings.backlog_inputs_max or pool.bytes_at_hand >= settings.backlog_bytes_max)
+                before
+                and (before >= settings.backlog_inputs_max or pool.window.bytes_in_memory >= settings.backlog_bytes_max)
             ):
                 call.leave_in_store(count)
-                pool.note_thin(call)
+                pool.window.note_refill(call)
                 call.history.note(now, EventKind.STORED, first, count)
                 self._state.mark_dirty(pool)
                 return
-            pool.bytes_at_hand += len(payload)
+            pool.window.add_bytes(len(payload))
             call.note_tail(first + count)
         segment = Segment(first, ends, payload, frozenset(blobs))
         pool.backlog.add(Span(call, segment, first, first + count, queued_at=now))
@@ -217,10 +217,8 @@ class Admission:
         """Write a whole call down and forget it: there are enough in memory, and its turn will come."""
         pool = call.pool
         self._state.persist(SpanRecord(call.id, 0, message.ends, payload, message.blobs))
-        pool.stored_calls += 1
-        pool.stored_inputs += count
-        pool.pending[True] += count
-        pool.accepted += count
+        pool.window.leave_to_store(count)
+        pool.counts.add_stored(count)
 
     def _accept(self, call: Call, client: int) -> None:
         self._state.send_to_client(client, Accepted(call.id, call.accepted))

@@ -123,8 +123,7 @@ class Apps:
     ) -> None:
         """Give a function its pool. `key` tells it from the others of its app."""
         state = self._state
-        pool = Pool(derive_function_id(app.id, key), app, spec, state.settings, deployment)
-        pool.is_pinned = is_pinned
+        pool = Pool(derive_function_id(app.id, key), app, spec, state.settings, deployment, is_pinned=is_pinned)
         self._schedules.begin(pool)
         state.add_pool(pool)
         state.keep(pool)
@@ -153,7 +152,7 @@ class Apps:
         if not app.closing:
             app.retire()
             for pool in app.pools.values():
-                pool.run_next(None)
+                pool.set_next_run(None)
             self._state.mark_routes_changed()
             self.end_if_idle(app, now)
 
@@ -164,7 +163,7 @@ class Apps:
             self._state.remove_name(app)
             for call in [call for call in self._state.calls.values() if call.pool.app is app]:
                 self._admission.cancel(call, now, why=why)
-            stored = tuple(pool.id for pool in app.pools.values() if pool.stored_calls)
+            stored = tuple(pool.id for pool in app.pools.values() if pool.window.stored_calls)
             if stored:
                 self._state.persist(CallsCancelled(stored, why, now))
             if app.kind.is_lasting:
@@ -200,7 +199,7 @@ class Apps:
         app.end()
         state.remove_app(app)
         for pool in app.pools.values():
-            for call in list(pool.spawned.values()):  # of a suspended app: the store has it
+            for call in list(pool.window.calls.values()):  # of a suspended app: the store has it
                 state.unbind(call)
             state.forget(pool)
             if not is_suspended:
@@ -240,7 +239,11 @@ class Apps:
         max_inputs = pool.fleet.serving.concurrency.max_inputs
         slots = sum(max(0, (c.own_slots or max_inputs) - c.slots_used) for c in pool.fleet.ready.values())
         stats = Stats(
-            message.request, pool.pending_total, len(pool.fleet.containers), pool.running_total, slots * pool.batch_size
+            message.request,
+            pool.counts.pending_total,
+            len(pool.fleet.containers),
+            pool.counts.running_total,
+            slots * pool.batch_size,
         )
         self._state.send_to_client(client, stats)
 

@@ -20,6 +20,7 @@ from swell.engine.rules.variants import Variants, base_id, pinned_key
 from swell.engine.state.app import App
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.pool import Pool
+from swell.engine.state.variant import Variant
 from swell.errors import ConflictError, Error, InternalError, InvalidError, NotFoundError, ServiceError
 from swell.ids import id_problem
 from swell.model import AppKind, AutoscalerSettings, Deployment, Environment, FunctionSpec, Provenance, Strategy
@@ -150,10 +151,10 @@ class Deployments:
         return {pool.id: self._renewed_in(pool, bases.get(pool.spec.name), client, now) for pool in pools}
 
     def _renewed_in(self, pool: Pool, base: FunctionSpec | None, client: int, now: float) -> FunctionSpec | None:
-        if base is None or not pool.changes:
+        if base is None or pool.variant is None:
             return base
         try:
-            return self._apps.varied(base, pool.changes, pool.app, client, now)
+            return self._apps.varied(base, pool.variant.changes, pool.app, client, now)
         except InternalError:
             raise
         except Error:
@@ -179,13 +180,13 @@ class Deployments:
         """Let a pool that the live version does not have finish what it has."""
         if not pool.is_retired:
             pool.set_retired(True)
-            pool.next_run = None
+            pool.set_next_run(None)
             self._state.keep(pool)
             self._state.mark_dirty(pool)
 
     def wither(self, pool: Pool, now: float) -> None:
         """Forget a retired pool once it has nothing left to do."""
-        if not pool.is_empty or pool.loading or pool.app.closing:
+        if not pool.is_empty or pool.window.is_reading_calls or pool.app.closing:
             return
         for container in list(pool.fleet.containers.values()):
             self._scaler.drain(container, now)
@@ -388,11 +389,19 @@ class Deployments:
         self, app: App, record: FunctionRecord, deployment: Deployment, stored: Restored, now: float
     ) -> None:
         state = self._state
-        pool = Pool(record.function_id, app, record.spec, state.settings, deployment)
-        pool.changes, pool.is_pinned, pool.is_public = record.changes, record.is_pinned, record.is_public
-        pool.is_recorded = True
-        if pool.changes:
-            pool.base_id = base_id(state, record)
+        variant = None
+        if record.changes:
+            variant = Variant(base_id(state, record), record.changes, is_public=record.is_public)
+        pool = Pool(
+            record.function_id,
+            app,
+            record.spec,
+            state.settings,
+            deployment,
+            variant=variant,
+            is_pinned=record.is_pinned,
+            is_recorded=True,
+        )
         pool.set_retired(record.is_retired)
         pool.set_override(record.override)
         state.add_pool(pool)
@@ -400,8 +409,8 @@ class Deployments:
             app.name_function(pool.spec.name, pool.id)
         waiting = stored.waiting.get(pool.id)
         if waiting is not None:
-            pool.stored_calls, pool.stored_inputs = waiting.calls, waiting.inputs
-            pool.pending[True] = pool.accepted = waiting.inputs
+            pool.window.restore(waiting.calls, waiting.inputs)
+            pool.counts.add_stored(waiting.inputs)
         if record.next_run is not None and pool.spec.schedule is not None:
             self._schedules.resume(pool, record.next_run, now)
 

@@ -52,7 +52,7 @@ class Dispatcher:
             self._serial(pool, now)
         else:
             self._parallel(pool, now)
-        if pool.backlog.count and pool.running_total and Timer.WORK not in pool.timers.at:
+        if pool.backlog.count and pool.counts.running_total and Timer.WORK not in pool.timers.at:
             pool.timers.arm(Timer.WORK, now + 2 * (pool.estimates.service_s or 0.0) + PATIENCE_S)
 
     # ------------------------------------------------------------ one input at a time
@@ -160,7 +160,7 @@ class Dispatcher:
         if now < waited_for + START_PATIENCE_S:
             pool.timers.arm(Timer.BURST, waited_for + START_PATIENCE_S)
             return (target,)
-        if pool.fleet.live >= pool.plan.containers or pool.held_back:
+        if pool.fleet.live >= pool.scaling.plan.containers or pool.scaling.blocked_reason:
             return (target, most)
         return (target,)
 
@@ -182,7 +182,7 @@ class Dispatcher:
             call.add_running(part.count)
             call.history.note(now, EventKind.DELIVERED, part.first, part.count, container.id)
             if call.stored:
-                pool.note_thin(call)
+                pool.window.note_refill(call)
         container.give(delivery, exclusive=parts[0].alone)
         pool.fleet.mark_busy(container)
         if mode is LEASE:
@@ -217,7 +217,7 @@ class Dispatcher:
         median = sorted(ages)[len(ages) // 2] if ages else 0.0
         overdue_s = median if median > expected else 0.0
         pool.estimates.note_overdue(overdue_s)
-        if pool.backlog.count and pool.running_total:
+        if pool.backlog.count and pool.counts.running_total:
             pool.timers.arm(Timer.WORK, now + max(expected, overdue_s))
 
     def _reclaim(self, container: Container) -> None:

@@ -56,12 +56,11 @@ class Pager:
         if pool.app.closing:
             return
         self._read_calls(pool)
-        for call in list(pool.thin.values()) or _held_up(pool):
+        for call in list(pool.window.needs_refill.values()) or _held_up(pool):
             room = self._room(pool)
             if not call.loading and (room or not call.in_memory):
                 call.begin_read()
-                pool.reads += 1
-                pool.is_turn_of_calls |= not room  # or they would wait until this call ends
+                pool.window.begin_reading_inputs(has_room=bool(room))
                 most = self._state.settings.backlog_inputs_max
                 window = Window(max(most - call.in_memory, most // 2), room or 1)
                 self._state.emit(LoadSpans(call.id, call.tail, window))
@@ -69,15 +68,15 @@ class Pager:
     def _read_calls(self, pool: Pool) -> None:
         """Ask for calls that are in the store alone, if few are in memory, or all of those wait for a retry."""
         most = self._state.settings.backlog_calls_max
-        few = len(pool.spawned) <= most // 2 or not pool.backlog.count
-        if not pool.stored_calls or pool.loading or not few:
+        few = len(pool.window.calls) <= most // 2 or not pool.backlog.count
+        if not pool.window.stored_calls or pool.window.is_reading_calls or not few:
             return
         room = self._room(pool)
-        if room or pool.is_turn_of_calls:
-            pool.loading, pool.is_turn_of_calls = True, False
-            count = max(1, most // 8, most - len(pool.spawned)) if room else 1
+        if room or pool.window.is_turn_of_calls:
+            pool.window.begin_reading_calls()
+            count = max(1, most // 8, most - len(pool.window.calls)) if room else 1
             window = Window(self._state.settings.backlog_inputs_max, room or 1)
-            self._state.emit(LoadCalls(pool.id, pool.loaded_upto, count, window))
+            self._state.emit(LoadCalls(pool.id, pool.window.loaded_upto, count, window))
 
     def _room(self, pool: Pool) -> int:
         """Return how many bytes to read at once: an eighth of the most, or 0 while half of that is used or on its way.
@@ -87,7 +86,7 @@ class Pager:
         """
         most = self._state.settings.backlog_bytes_max
         share = most // 8
-        taken = pool.bytes_at_hand + share * (pool.reads + pool.loading)
+        taken = pool.window.bytes_in_memory + share * (pool.window.reads + pool.window.is_reading_calls)
         return share if taken <= (most // 2 if pool.backlog.count else most) else 0
 
     def calls_loaded(self, event: CallsLoaded, now: float) -> None:
@@ -95,14 +94,13 @@ class Pager:
         pool = self._state.pools.get(event.function_id)
         if pool is None or pool.app.closing:
             return
-        pool.loading = False
-        ended, pool.ended_meanwhile = pool.ended_meanwhile, set()
+        ended = pool.window.end_reading_calls()
         for loaded in event.calls:
-            pool.loaded_upto = max(pool.loaded_upto, loaded.call.sequence)
+            pool.window.pass_by(loaded.call.sequence)
             if loaded.call.call_id not in ended:
                 self._adopt(pool, loaded, now)
-        if not event.calls and pool.stored_calls:
-            raise AssertionError(f"{pool.id}: the store has none of {pool.stored_calls} calls that wait in it")
+        if not event.calls and pool.window.stored_calls:
+            raise AssertionError(f"{pool.id}: the store has none of {pool.window.stored_calls} calls that wait in it")
         self._state.mark_dirty(pool)
 
     def spans_loaded(self, event: SpansLoaded, now: float) -> None:
@@ -112,7 +110,7 @@ class Pager:
         if call is None:
             return  # it was cancelled in the meantime
         call.end_read()
-        call.pool.reads -= 1
+        call.pool.window.end_reading_inputs()
         if not call.stored:
             return  # they have ended while they were read
         before = call.tail
@@ -132,8 +130,7 @@ class Pager:
             stored.call_id, CallKind.SPAWN, pool, stored.method, 0, parent=stored.parent, opened_at=stored.opened_at
         )
         call.restore(stored, (each for each in loaded.attempts if not _is_done(each.index, loaded.spans)))
-        pool.stored_calls -= 1
-        pool.stored_inputs -= call.pending
+        pool.window.take_in(call.pending)
         state.enroll(call)
         call.history.note(stored.opened_at, EventKind.STORED, 0, stored.accepted)
         if not stored.sealed:
@@ -159,8 +156,8 @@ class Pager:
                 first = max(until, min(last, done[0] + done[1]))
             taken += self._queue_waiting(call, record, waiting, now)
         call.take_from_store(taken, upto=loaded.upto)
-        call.pool.thin.pop(call.id, None)
-        call.pool.note_thin(call)
+        call.pool.window.drop_refill(call)
+        call.pool.window.note_refill(call)
 
     def _queue_waiting(self, call: Call, record: SpanRecord, waiting: list[tuple[int, int]], now: float) -> int:
         count = sum(last - first for first, last in waiting)
@@ -168,7 +165,7 @@ class Pager:
             return 0
         segment = Segment(record.first, record.ends, record.payload, frozenset(record.blobs), left=count)
         pool = call.pool
-        pool.bytes_at_hand += len(record.payload)
+        pool.window.add_bytes(len(record.payload))
         for first, last in waiting:
             for start, stop, until in _pieces(first, last, call):
                 span = Span(call, segment, start, stop, queued_at=now)
@@ -289,7 +286,7 @@ def _held_up(pool: Pool) -> list[Call]:
     """Return a call to read on though enough of it is in memory, if all that is there waits for its retry."""
     if pool.backlog.count or not pool.backlog.delayed_count:
         return []
-    return [call for call in pool.spawned.values() if call.stored][:1]
+    return [call for call in pool.window.calls.values() if call.stored][:1]
 
 
 def _pieces(first: int, last: int, call: Call) -> Iterator[tuple[int, int, float]]:

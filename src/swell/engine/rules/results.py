@@ -87,7 +87,7 @@ class ResultPublisher:
 
     def fail_pending(self, pool: Pool, status: OutputStatus, payload: bytes, now: float) -> None:
         """End everything that waits in a pool."""
-        for call in [*pool.backlog.calls(), *pool.thin.values()]:
+        for call in [*pool.backlog.calls(), *pool.window.needs_refill.values()]:
             self.end_pending(call, status, payload, now)
 
     def end_pending(self, call: Call, status: OutputStatus, payload: bytes, now: float) -> None:
@@ -117,7 +117,7 @@ class ResultPublisher:
             start, stop = max(watcher.first, first), min(watcher.last, call.accepted)
             if start < stop:
                 self._state.emit(SendRecorded(watcher.client, call.id, start, stop, request=watcher.request))
-        call.pool.thin.pop(call.id, None)
+        call.pool.window.drop_refill(call)
         self.end_if_finished(call, now)
 
     def _end_alike(self, call: Call, first: int, count: int, status: OutputStatus, payload: bytes, now: float) -> None:
@@ -174,7 +174,7 @@ class ResultPublisher:
             if carried:
                 self._state.emit(DropBlobs(carried, call.kind.is_async))
         if not segment.end(len(indexes)) and call.kind.is_async:
-            call.pool.bytes_at_hand -= len(segment.payload)
+            call.pool.window.remove_bytes(len(segment.payload))
             if not call.finished and not call.cancelled:  # else its end, which follows, says as much
                 self._state.persist(SpansDone(call.id, [segment.first]))
         self.end_if_finished(call, now)
@@ -192,8 +192,7 @@ class ResultPublisher:
 
     def _note_end(self, call: Call) -> None:
         """See to it that what is being read of a call at this moment is not taken for the truth."""
-        if call.pool.loading:
-            call.pool.ended_meanwhile.add(call.id)
+        call.pool.window.note_end(call)
         self._state.note_ended(call.id)
 
 

@@ -49,20 +49,20 @@ class Scaler:
             self._roll(pool, now)
         else:
             self._settle_size(pool, now)
-        pool.note_decision(now)
+        pool.scaling.note(now, pool.fleet.live)
 
     def _settle_size(self, pool: Pool, now: float) -> None:
-        outstanding = pool.backlog.count + pool.needing
+        outstanding = pool.backlog.count + pool.running_to_size_for
         if -(-outstanding // pool.capacity) == len(pool.fleet.ready) == pool.fleet.live and not self._has_bounds(pool):
             # The common case on a warm pool: it is exactly as large as it needs to be, and no bound says otherwise.
             why = f"{outstanding} inputs fit the containers that are ready" if outstanding else "idle"
-            pool.plan = autoscale.Plan(len(pool.fleet.ready), why)
+            pool.scaling.decide(autoscale.Plan(len(pool.fleet.ready), why))
             self._end_hunger(pool)
             return
-        pool.plan = autoscale.decide(self._view(pool, len(pool.fleet.ready)))
+        pool.scaling.decide(autoscale.decide(self._view(pool, len(pool.fleet.ready))))
         live = pool.fleet.live
-        if live < pool.plan.containers:
-            self._grow(pool, pool.plan.containers - live, now)
+        if live < pool.scaling.plan.containers:
+            self._grow(pool, pool.scaling.plan.containers - live, now)
         else:
             self._end_hunger(pool)
             self._shrink(pool, now)
@@ -70,7 +70,7 @@ class Scaler:
     def _roll(self, pool: Pool, now: float) -> None:
         """Bring up containers of the new version; when there are enough of them, they take over together."""
         plan = autoscale.decide(self._view(pool, len(pool.fleet.standby)))
-        pool.plan = autoscale.Plan(plan.containers, f"version {pool.version} takes over: {plan.reason}")
+        pool.scaling.decide(autoscale.Plan(plan.containers, f"version {pool.version} takes over: {plan.reason}"))
         missing = plan.containers - len(pool.fleet.starting) - len(pool.fleet.standby)
         if missing > 0:
             self._grow(pool, min(missing, self._ceiling(pool) - pool.fleet.live), now, replacing=True)
@@ -82,7 +82,7 @@ class Scaler:
         else:
             self._end_hunger(pool)
         enough = min(plan.containers, len(pool.fleet.ready))
-        if pool.held_back and not pool.fleet.starting:
+        if pool.scaling.blocked_reason and not pool.fleet.starting:
             enough = min(enough, len(pool.fleet.standby) or 1)  # no more are coming for now
         if len(pool.fleet.standby) >= enough:
             for container in pool.take_over():
@@ -114,7 +114,7 @@ class Scaler:
             containers_max=self._state.settings.containers_max,
             capacity=pool.capacity,
             backlog=pool.backlog.count,
-            running=pool.needing,
+            running=pool.running_to_size_for,
             requested=len(pool.fleet.starting),
             observed=observed,
             service_s=pool.estimates.slowest_service_s,
@@ -124,39 +124,39 @@ class Scaler:
 
     def _grow(self, pool: Pool, count: int, now: float, *, replacing: bool = False) -> None:
         state = self._state
-        pool.held_back = ""
         if now < pool.start_backoff.not_before:
-            pool.held_back = f"starts pause after {pool.start_backoff.failures} failures in a row"
+            pool.scaling.block(f"starts pause after {pool.start_backoff.failures} failures in a row")
             pool.timers.arm(Timer.GROW, pool.start_backoff.not_before)
             return
-        floor = pool.settings.min_containers or 0
+        floor, reason = pool.settings.min_containers or 0, ""
         for _ in range(count):
             live = pool.fleet.live
             place = find_place(state.rooms(), pool.spec.resources)
             if place is None:
                 if live == 0 and self._make_room(pool, now):
-                    pool.held_back = "room is being made by stopping idle containers of other functions"
+                    reason = "room is being made by stopping idle containers of other functions"
                 else:
-                    pool.held_back = "the nodes are full" if state.nodes else "no node is known yet"
+                    reason = "the nodes are full" if state.nodes else "no node is known yet"
                 break
             known = state.nodes[place.node]
             is_demand = live >= max(1, floor) and not replacing
-            pool.held_back = self._too_fast(known, is_demand=is_demand) or (
-                self._too_early(pool, known, now) if is_demand else ""
-            )
-            if pool.held_back:
+            reason = self._too_fast(known, is_demand=is_demand)
+            if not reason and is_demand:
+                reason = self._too_early(pool, known, now)
+            if reason:
                 self._want_look(now)
                 break
             self._start(pool, place, now)
             if is_demand:
                 known.count_start()
-        if pool.held_back:
+        pool.scaling.block(reason)
+        if reason:
             state.mark_blocked(pool)
         else:
             state.unblock(pool)
 
     def _end_hunger(self, pool: Pool) -> None:
-        pool.held_back = ""
+        pool.scaling.block("")
         self._state.unblock(pool)
 
     def _too_fast(self, known: KnownNode, *, is_demand: bool) -> str:
@@ -204,7 +204,7 @@ class Scaler:
                 pool.id,
                 app.function_ids if not pool.is_pinned else self._pinned_ids(pool),
                 pool.spec,
-                pool.environment,
+                pool.deployment.environment,
                 pool.version,
                 place.node,
                 place.gpus,
@@ -216,7 +216,7 @@ class Scaler:
         return {
             other.spec.name: other.id
             for other in pool.app.pools.values()
-            if other.is_pinned and other.version == pool.version and not other.changes
+            if other.is_pinned and other.version == pool.version and other.variant is None
         }
 
     def _shrink(self, pool: Pool, now: float) -> None:
@@ -226,7 +226,7 @@ class Scaler:
             return
         ceiling = self._ceiling(pool)
         window = pool.settings.scaledown_window or 0
-        surplus = pool.fleet.live - pool.plan.containers
+        surplus = pool.fleet.live - pool.scaling.plan.containers
         for container in idle:
             if surplus <= 0:
                 return

@@ -30,8 +30,8 @@ class Schedules:
 
     def begin(self, pool: Pool) -> None:
         """Have a function run by itself from its deployment on, if it is to."""
-        schedule, since = pool.spec.schedule, pool.deployed_at
-        pool.run_next(None if schedule is None else next_run(schedule, since, self._timezone, since=since))
+        schedule, since = pool.spec.schedule, pool.deployment.deployed_at
+        pool.set_next_run(None if schedule is None else next_run(schedule, since, self._timezone, since=since))
 
     def resume(self, pool: Pool, due: float, now: float) -> None:
         """Go on with what a former server would have run from `due` on."""
@@ -62,8 +62,8 @@ class Schedules:
     def _advance(self, pool: Pool, due: float, now: float) -> int:
         """Note when a function is due after `now`; return how often it was from `due` on."""
         assert pool.spec.schedule is not None
-        count, at = missed_runs(pool.spec.schedule, due, now, self._timezone, since=pool.deployed_at)
-        pool.run_next(at)
+        count, at = missed_runs(pool.spec.schedule, due, now, self._timezone, since=pool.deployment.deployed_at)
+        pool.set_next_run(at)
         return count
 
     @property

@@ -44,8 +44,9 @@ from swell.engine.state.app import App
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.pool import Pool
 from swell.engine.state.timers import Timer
+from swell.engine.state.variant import Variant
 from swell.errors import Error, NotFoundError, ResourceExhausted
-from swell.model import AutoscalerSettings, CallKind
+from swell.model import AutoscalerSettings, CallKind, Deployment
 from swell.records import FunctionGone, FunctionRecord
 from swell.wire.messages import BindFunction, Bound, OpenCall
 from swell.wire.variant import merged_changes, parameter_changes
@@ -134,21 +135,22 @@ class Variants:
             Error: it cannot be had, or there are too many that requests have asked for.
         """
         state = self._state
-        if base.changes:  # a variant of a variant is one of the same base
-            changes, base = merged_changes(base.changes, changes), self._base(base.base_id, client, now)
+        outer = base.variant
+        if outer is not None:  # a variant of a variant is one of the same base
+            changes, base = merged_changes(outer.changes, changes), self._base(outer.base_id, client, now)
         pool_id = derive_function_id(base.app.id, _key(base, changes))
         pool = state.pools.get(pool_id)
         if pool is None:
             pool = self._made(base, pool_id, changes, client, now, is_public=is_public)
         elif pool.is_retired:  # the live version could not have it when it was deployed, and can now
             spec = self._apps.varied(base.spec, changes, base.app, client, now)
-            pool.become(spec, replace(base.app.deployment, version=base.version, environment=base.environment))
+            pool.become(spec, _deployment_of(base))
             pool.set_retired(False)
             state.keep(pool)
             state.mark_dirty(pool)
-        if pool.is_public and not is_public:
+        if pool.variant is not None and pool.variant.is_public and not is_public:
             state.no_longer_public(pool)
-            pool.is_public = False
+            pool.variant.mark_bound()
             state.keep(pool)
         return pool
 
@@ -162,13 +164,19 @@ class Variants:
             spec = self._apps.varied(base.spec, changes, app, client, now)
         if is_public:
             self._make_room(base)
-        deployment = replace(app.deployment, version=base.version, environment=base.environment)
-        pool = Pool(pool_id, app, spec, state.settings, deployment)
-        pool.changes, pool.base_id, pool.is_pinned, pool.is_public = changes, base.id, base.is_pinned, is_public
+        pool = Pool(
+            pool_id,
+            app,
+            spec,
+            state.settings,
+            _deployment_of(base),
+            variant=Variant(base.id, changes, is_public=is_public),
+            is_pinned=base.is_pinned,
+            is_recorded=record is not None and app.kind.is_lasting,
+        )
         if record is not None:
             state.remove_dormant(app, pool_id)
             pool.set_override(record.override)
-            pool.is_recorded = app.kind.is_lasting
         state.add_pool(pool)
         if record is None or record != pool.record():
             state.keep(pool)
@@ -193,17 +201,17 @@ class Variants:
 
     def settle(self, pool: Pool, now: float) -> bool:
         """Note whether a variant is idle; True if it has been for long enough, and is put away."""
-        public = self._state.public_variants.get(pool.base_id) if pool.is_public else None
+        variant = pool.variant
+        assert variant is not None, "functions as declared are never put away"
+        public = self._state.public_variants.get(variant.base_id) if variant.is_public else None
         if pool.app.closing or pool.is_retired or not pool.is_idle:
-            pool.idle_at = None
+            variant.mark_busy()
             if public is not None:
                 public.is_busy(pool)
             return False
-        if pool.idle_at is None:
-            pool.idle_at = now
+        until = variant.mark_idle(now) + (pool.settings.scaledown_window or 0)
         if public is not None and pool.id not in public.idle and pool.makes_room:
             public.is_idle(pool)
-        until = pool.idle_at + (pool.settings.scaledown_window or 0)
         if now >= until:
             self._put_away(pool)
             return True
@@ -213,7 +221,7 @@ class Variants:
     def _put_away(self, pool: Pool) -> None:
         pool.app.remove_pool(pool)
         self._state.forget(pool)
-        if pool.is_public and pool.override == AutoscalerSettings():
+        if pool.variant.is_public and pool.override == AutoscalerSettings():
             self._state.discard(pool)
         else:
             self._state.add_dormant(pool.app, pool.record())
@@ -254,6 +262,11 @@ class Variants:
         self._state.remove_dormant(app, record.function_id)
         if app.kind.is_lasting:
             self._state.persist(FunctionGone(record.function_id))
+
+
+def _deployment_of(base: Pool) -> Deployment:
+    """Return the version that a variant of a function runs: of the same code, and of the app's age."""
+    return replace(base.app.deployment, version=base.version, environment=base.deployment.environment)
 
 
 def _key(base: Pool, changes: bytes) -> str:

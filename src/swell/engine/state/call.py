@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from swell.engine.state.counts import CallCounts
 from swell.engine.state.history import CallHistory
 from swell.engine.state.stream import Stream
 from swell.model import CallKind
@@ -28,11 +29,10 @@ class Watcher:
         self.last = last
 
 
-class Call:
-    """A call that is not finished. Its state is derived from four counts: accepted = pending + running + done.
+class Call(CallCounts):
+    """A call that is not finished. Its state is derived from its four counts of inputs.
 
-    Its pool has the same counts over all its calls: they change together, and only here. An input's own failures are
-    kept only for the few that have any.
+    An input's own failures are kept only for the few that have any.
 
     It has no lifecycle of its own. `sealed` (no more inputs come) and `cancelled` (those that come are not taken, those
     that fail are not retried) are facts about its inputs; a cancelled call is sealed.
@@ -42,11 +42,9 @@ class Call:
     """
 
     __slots__ = (
-        "accepted",
         "cancelled",
         "client",
         "crashes",
-        "done",
         "failures",
         "held_until",
         "history",
@@ -54,9 +52,7 @@ class Call:
         "kind",
         "loading",
         "method",
-        "pending",
         "pool",
-        "running",
         "sealed",
         "sequence",
         "stored",
@@ -69,15 +65,12 @@ class Call:
     def __init__(
         self, call_id: str, kind: CallKind, pool: Pool, method: str, client: int, *, parent: str, opened_at: float
     ) -> None:
+        super().__init__(pool.counts, is_async=kind.is_async)
         self.id = call_id
         self.kind = kind
         self.pool = pool
         self.method = method
         self.client = client
-        self.accepted = 0
-        self.pending = 0
-        self.running = 0
-        self.done = 0
         self.sealed = False
         self.cancelled = False
         self.failures: dict[int, int] = {}  #: index -> failed attempts, for the retry policy
@@ -92,33 +85,14 @@ class Call:
         self.held_until: dict[int, float] = {}  #: when some of them may run again
         self.loading = False  #: some of those have been asked for
 
-    def add_accepted(self, count: int) -> None:
-        """Count inputs that were let in."""
-        self.accepted += count
-        self.pool.accepted += count
-
-    def add_pending(self, change: int) -> None:
-        """Count inputs that wait from now on or, with a negative `change`, wait no longer."""
-        self.pending += change
-        self.pool.pending[self.kind.is_async] += change
-
-    def add_running(self, change: int) -> None:
-        """Count inputs that containers hold from now on or, with a negative `change`, hold no longer."""
-        self.running += change
-        self.pool.running[self.kind.is_async] += change
-
     def end(self, indexes: range | list[int] | tuple[int, ...]) -> None:
         """Count inputs to which nothing more can happen, and forget their failures and what they have yielded."""
-        self._add_done(len(indexes))
+        self.add_done(len(indexes))
         if self.failures or self.crashes or self.streams:
             for index in indexes:
                 self.failures.pop(index, None)
                 self.crashes.pop(index, None)
                 self.streams.pop(index, None)
-
-    def _add_done(self, count: int) -> None:
-        self.done += count
-        self.pool.done += count
 
     # ------------------------------------------------------------ what its client wants
 
@@ -180,8 +154,8 @@ class Call:
         server, and what was accepted is all there will be.
         """
         self.sequence, self.sealed = stored.sequence, True
-        self.accepted, self.done = stored.accepted, stored.done
-        self.pending = self.stored = stored.accepted - stored.done
+        self.restore_counts(stored.accepted, stored.done)
+        self.stored = self.pending
         for attempt in attempts:
             if attempt.failures:
                 self.failures[attempt.index] = attempt.failures
@@ -215,7 +189,7 @@ class Call:
         first, count = self.tail, self.stored
         self.stored, self.tail = 0, self.accepted
         self.add_pending(-count)
-        self._add_done(count)
+        self.add_done(count)
         for index in self.held_until:
             self.failures.pop(index, None)
             self.crashes.pop(index, None)

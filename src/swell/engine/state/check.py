@@ -14,6 +14,7 @@ from swell.engine.state.engine_state import EngineState
 from swell.engine.state.node import KnownNode
 from swell.engine.state.pool import Pool
 from swell.engine.state.span import Segment
+from swell.engine.state.variant import Variant
 from swell.model import AutoscalerSettings, DeliveryMode
 from swell.states import ContainerState
 
@@ -35,7 +36,7 @@ def check(state: EngineState) -> None:
         _check_call(state, call, somewhere)
     calls_open = Counter(call.pool.id for call in state.calls.values())
     for pool in state.pools.values():
-        assert pool.calls_open == calls_open[pool.id], f"{pool.id}: count of open calls is off"
+        assert pool.counts.open_calls == calls_open[pool.id], f"{pool.id}: count of open calls is off"
     _check_leases(state)
     _check_variants(state)
     for known in state.nodes.values():
@@ -43,8 +44,8 @@ def check(state: EngineState) -> None:
     in_fleets = sum(len(pool.fleet.containers) for pool in state.pools.values())
     assert len(state.containers) == in_fleets, "a stray container"
     for pool in state.blocked.values():
-        assert pool.id in state.pools, f"{pool.id}: gone, and said to starve"
-        assert pool.held_back, f"{pool.id}: starves for no reason"
+        assert pool.id in state.pools, f"{pool.id}: gone, and blocked"
+        assert pool.scaling.blocked_reason, f"{pool.id}: blocked for no reason"
 
 
 def _check_variants(state: EngineState) -> None:
@@ -61,28 +62,29 @@ def _check_variants(state: EngineState) -> None:
         assert public.pools, f"{base_id}: an empty group of public variants is kept"
         assert len(public.pools) <= state.settings.web_variants_max, f"{base_id}: {len(public.pools)} public variants"
         assert public.idle.keys() <= public.pools.keys(), f"{base_id}: idle, and not public"
-        since = [pool.idle_at or 0.0 for pool in public.idle.values()]
+        since = [pool.variant.idle_at or 0.0 for pool in public.idle.values() if pool.variant is not None]
         assert since == sorted(since), f"{base_id}: the idle ones are not in order: {since}"
         for pool in public.pools.values():
             assert state.pools.get(pool.id) is pool, f"{pool.id}: public, and no pool"
-            assert pool.base_id == base_id and pool.is_public, f"{pool.id}: counted for another function"
+            is_its = pool.variant is not None and pool.variant.base_id == base_id and pool.variant.is_public
+            assert is_its, f"{pool.id}: counted for another function"
     for pool in state.pools.values():
-        if pool.changes:
-            _check_variant(state, pool)
+        if pool.variant is not None:
+            _check_variant(state, pool, pool.variant)
 
 
-def _check_variant(state: EngineState, pool: Pool) -> None:
-    public = state.public_variants.get(pool.base_id)
+def _check_variant(state: EngineState, pool: Pool, variant: Variant) -> None:
+    public = state.public_variants.get(variant.base_id)
     is_counted = public is not None and pool.id in public.pools
-    assert is_counted is pool.is_public, f"{pool.id}: is it public, or not?"
+    assert is_counted is variant.is_public, f"{pool.id}: is it public, or not?"
     if pool.app.closing:
         return  # it is not looked at any more
     is_idle = pool.is_idle and not pool.is_retired
-    assert is_idle is (pool.idle_at is not None), f"{pool.id}: is it idle, or not?"
+    assert is_idle is (variant.idle_at is not None), f"{pool.id}: is it idle, or not?"
     if public is not None and is_counted:
         assert (is_idle and pool.makes_room) is (pool.id in public.idle), f"{pool.id}: could it make room, or not?"
-    if pool.idle_at is not None:
-        until = pool.idle_at + (pool.settings.scaledown_window or 0)
+    if variant.idle_at is not None:
+        until = variant.idle_at + (pool.settings.scaledown_window or 0)
         assert pool.timers.next_at <= until, f"{pool.id}: idle, and no deadline puts it away"
 
 
@@ -116,7 +118,7 @@ def _check_call(state: EngineState, call: Call, somewhere: Places) -> None:
     assert all((call.id, index) in somewhere for index in remembered), f"{call.id}: remembers inputs that have ended"
     assert all(index >= call.tail for index in call.held_until), f"{call.id}: inputs at hand have times of the tail"
     if call.kind.is_async:
-        assert call.pool.spawned.get(call.id) is call, f"{call.id}: its pool does not know it"
+        assert call.pool.window.calls.get(call.id) is call, f"{call.id}: its pool does not know it"
 
 
 def _check_places(state: EngineState, pool: Pool, somewhere: Places) -> None:
@@ -141,18 +143,19 @@ def _check_places(state: EngineState, pool: Pool, somewhere: Places) -> None:
                 counted += 1
                 assert call.id in state.calls, f"{call.id}: runs but is forgotten"
     assert len(somewhere) - before == counted, f"{pool.id}: an input is in two places"
-    assert counted == len(pool.backlog) + pool.running_total, f"{pool.id}: running count is off"
+    assert counted == len(pool.backlog) + pool.counts.running_total, f"{pool.id}: running count is off"
 
 
 def _check_pool(state: EngineState, pool: Pool) -> None:
-    in_store = pool.stored_inputs + sum(call.stored for call in pool.spawned.values())
-    assert pool.pending_total == len(pool.backlog) + in_store, f"{pool.id}: pending count is off"
-    assert min(pool.stored_calls, pool.stored_inputs) >= 0, f"{pool.id}: negative count of what is in the store"
-    for call in pool.spawned.values():
+    window = pool.window
+    in_store = window.stored_inputs + sum(call.stored for call in window.calls.values())
+    assert pool.counts.pending_total == len(pool.backlog) + in_store, f"{pool.id}: pending count is off"
+    assert min(window.stored_calls, window.stored_inputs) >= 0, f"{pool.id}: negative count of stored calls or inputs"
+    for call in window.calls.values():
         assert state.calls.get(call.id) is call, f"{call.id}: spawned, in memory, and forgotten"
-        thin = call.stored and call.in_memory < state.settings.backlog_inputs_max // 2
-        assert not thin or call.id in pool.thin, f"{call.id}: nobody reads on"
-    assert pool.reads == sum(call.loading for call in pool.spawned.values()), f"{pool.id}: count of reads is off"
+        needs_refill = call.stored and call.in_memory < state.settings.backlog_inputs_max // 2
+        assert not needs_refill or call.id in window.needs_refill, f"{call.id}: nobody reads on"
+    assert window.reads == sum(call.loading for call in window.calls.values()), f"{pool.id}: count of reads is off"
     _check_bytes(pool)
     assert pool.timers.wake_at <= pool.timers.next_at, f"{pool.id}: nobody will wake for {pool.timers.at}"
     for container in pool.fleet.containers.values():
@@ -183,7 +186,8 @@ def _check_bytes(pool: Pool) -> None:
                 if call.kind.is_async:
                     segments[id(segment)] = segment
     size = sum(len(segment.payload) for segment in segments.values())
-    assert pool.bytes_at_hand == size, f"{pool.id}: {pool.bytes_at_hand} bytes at hand, counted as {size}"
+    counted = pool.window.bytes_in_memory
+    assert counted == size, f"{pool.id}: {size} bytes in memory, counted as {counted}"
 
 
 def _check_container(pool: Pool, container: Container) -> None:

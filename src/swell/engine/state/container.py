@@ -146,7 +146,7 @@ class Container:
         self.state = ContainerState.REQUESTED
         self.shown_as = SHOWN_AS[self.state]  #: its state under the name that people see
         self.requested_at = requested_at
-        self.reason = pool.plan.reason  #: why it was wanted
+        self.reason = pool.scaling.plan.reason  #: why it was wanted
         self.ready_at: float | None = None
         self.idle_since = 0.0
         self.deliveries: dict[int, Delivery] = {}

@@ -217,9 +217,9 @@ class EngineState:
     def enroll(self, call: Call) -> None:
         """Take a call that goes on into memory."""
         self.calls[call.id] = call
-        call.pool.calls_open += 1
+        call.pool.counts.open_call()
         if call.kind.is_async:
-            call.pool.spawned[call.id] = call
+            call.pool.window.add(call)
 
     def bind(self, client: int, call: Call) -> None:
         """Note that a call concerns a client, so that the client's end is noticed."""
@@ -243,10 +243,9 @@ class EngineState:
         """Forget a call that is over, or that is left to the store."""
         del self.calls[call.id]
         call.pool.backlog.let_go(call)
-        call.pool.calls_open -= 1
-        call.pool.reads -= call.loading
-        call.pool.spawned.pop(call.id, None)
-        call.pool.thin.pop(call.id, None)
+        call.pool.counts.close_call()
+        if call.kind.is_async:
+            call.pool.window.remove(call)
         for client in {call.client, *(watcher.client for watcher in call.watchers)}:
             mine = self.calls_of.get(client)
             if mine is not None:
@@ -260,8 +259,8 @@ class EngineState:
         """Take in a new pool."""
         self.pools[pool.id] = pool
         pool.app.add_pool(pool)
-        if pool.is_public:
-            self.public_variants.setdefault(pool.base_id, PublicVariants()).add(pool)
+        if pool.variant is not None and pool.variant.is_public:
+            self.public_variants.setdefault(pool.variant.base_id, PublicVariants()).add(pool)
         self.mark_dirty(pool)
 
     def keep(self, pool: Pool, *, has_calls: bool = False) -> None:
@@ -270,15 +269,15 @@ class EngineState:
         A public variant is written down when its settings are changed at run time, or a call is spawned in it; not
         before, so that a request writes nothing.
         """
-        is_needed = has_calls or not pool.is_public or pool.is_recorded or pool.override != AutoscalerSettings()
+        is_needed = has_calls or not pool.variant.is_public or pool.is_recorded or pool.override != AutoscalerSettings()
         if pool.app.kind.is_lasting and is_needed:
-            pool.is_recorded = True
+            pool.set_recorded(True)
             self.persist(pool.record())
 
     def discard(self, pool: Pool) -> None:
         """Delete what is kept of a pool that is gone for good."""
         if pool.is_recorded:
-            pool.is_recorded = False
+            pool.set_recorded(False)
             self.persist(FunctionGone(pool.id))
 
     def add_dormant(self, app: App, record: FunctionRecord) -> None:
@@ -293,26 +292,28 @@ class EngineState:
 
     def no_longer_public(self, pool: Pool) -> None:
         """Remove a variant from the public ones of its function."""
-        siblings = self.public_variants[pool.base_id]
+        variant = pool.variant
+        assert variant is not None, "only variants are public"
+        siblings = self.public_variants[variant.base_id]
         siblings.remove(pool)
         if not siblings.pools:
-            del self.public_variants[pool.base_id]
+            del self.public_variants[variant.base_id]
 
     def forget(self, pool: Pool) -> None:
         """Forget a pool of which nothing is left."""
         self.pools.pop(pool.id, None)
-        if pool.is_public:
+        if pool.variant.is_public:
             self.no_longer_public(pool)
         self.dirty.pop(pool.id, None)
         self.blocked.pop(pool.id, None)
-        self.ended += pool.done
+        self.ended += pool.counts.done
         self._keep_counts(pool)
 
     def _keep_counts(self, pool: Pool) -> None:
         """Keep what was counted of a pool that is gone: others may have its name, and their sum must not fall."""
         name = (pool.app.name, pool.spec.name)
         retired = self.retired_metrics[name] = self.retired_metrics.pop(name, None) or RetiredMetrics()
-        retired.accepted += pool.accepted
+        retired.accepted += pool.counts.accepted
         retired.add_all(pool.measures)
         if len(self.retired_metrics) > RETIRED_METRICS_MAX:
             del self.retired_metrics[next(iter(self.retired_metrics))]

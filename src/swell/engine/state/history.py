@@ -6,7 +6,6 @@ This module must not know why anything happened, or how it is explained.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from enum import IntEnum
 from typing import NamedTuple
@@ -14,10 +13,9 @@ from typing import NamedTuple
 from swell.model import CallKind
 from swell.records import ContainerRecord
 
-__all__ = ["CallHistory", "Decision", "EventKind", "Histories", "HistoryEvent", "decisions"]
+__all__ = ["CallHistory", "EventKind", "Histories", "HistoryEvent"]
 
 EVENTS_MAX = 512  #: of one call; of very many, those in the middle are given up
-DECISIONS_MAX = 100  #: of one pool
 ENDED_MAX = 2_000  #: calls, and containers, that have ended and are remembered
 
 
@@ -77,21 +75,6 @@ class CallHistory:
     def end(self, at: float, num_inputs: int) -> None:
         """Note that the call has ended, and how many inputs it had."""
         self.ended_at, self.num_inputs = at, num_inputs
-
-
-class Decision(NamedTuple):
-    """What the autoscaler wanted from some moment on, and why."""
-
-    at: float
-    plan: int
-    live: int  #: containers there were, those that start included
-    reason: str
-    held_back: str  #: why there are not as many, "" if there are
-
-
-def decisions() -> deque[Decision]:
-    """Return an empty record of decisions, which keeps the latest."""
-    return deque(maxlen=DECISIONS_MAX)
 
 
 class Histories:

@@ -50,5 +50,5 @@ class PublicVariants:
 
 def _since(pool: Pool) -> float:
     """Return when a variant that is idle has become so."""
-    assert pool.idle_at is not None, "it is idle"
-    return pool.idle_at
+    assert pool.variant is not None and pool.variant.idle_at is not None, "it is an idle variant"
+    return pool.variant.idle_at

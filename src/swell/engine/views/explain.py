@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from swell.engine.state.engine_state import EngineState
-from swell.engine.state.history import CallHistory, Decision, EventKind, HistoryEvent
+from swell.engine.state.history import CallHistory, EventKind, HistoryEvent
 from swell.engine.state.pool import Pool
+from swell.engine.state.scaling import Decision
 from swell.ids import CALL, CONTAINER, INPUT, call_and_index
 from swell.model import OutputStatus
 from swell.records import StoredCall, Trace
@@ -51,7 +52,7 @@ class Explainer:
         if found is not None:
             return found
         named = [pool for pool in self._state.pools.values() if pool.label == about]
-        return min(named, key=lambda pool: (pool.is_pinned, bool(pool.changes)), default=None)
+        return min(named, key=lambda pool: (pool.is_pinned, pool.variant is not None), default=None)
 
     # ------------------------------------------------------------ an input
 
@@ -137,7 +138,7 @@ class Explainer:
     def _decisions(self, history: CallHistory, since: float, until: float) -> tuple[list[StoryLine], list[StoryLine]]:
         """Tell which decision of the autoscaler was in force when an input came, and what it decided from then on."""
         pool = self._state.pools.get(history.pool_id)
-        decisions = [] if pool is None else list(pool.decisions)
+        decisions = [] if pool is None else list(pool.scaling.decisions)
         before = [StoryLine(since, f"until then, {_decided(each)}") for each in decisions if each.at < since]
         after = [StoryLine(each.at, _decided(each)) for each in decisions if since <= each.at <= until]
         return before[-1:], after
@@ -204,18 +205,19 @@ class Explainer:
 
 
 def _function(request: int, pool: Pool, now: float) -> Story:
-    lines = [StoryLine(decision.at, _decided(decision)) for decision in pool.decisions]
-    plan = Decision(now, pool.plan.containers, pool.fleet.live, pool.plan.reason, pool.held_back)
+    lines = [StoryLine(decision.at, _decided(decision)) for decision in pool.scaling.decisions]
+    wanted = pool.scaling.plan
+    plan = Decision(now, wanted.containers, pool.fleet.live, wanted.reason, pool.scaling.blocked_reason)
     lines.append(StoryLine(now, f"now, {_decided(plan)}"))
     state = (
-        f"inputs: {pool.pending_total:,} waiting, {pool.running_total:,} running; "
+        f"inputs: {pool.counts.pending_total:,} waiting, {pool.counts.running_total:,} running; "
         f"containers: {len(pool.fleet.containers):,}"
     )
     return Story(request, f"function {pool.label}", state, [], lines)
 
 
 def _decided(decision: Decision) -> str:
-    held_back = f", held back: {decision.held_back}" if decision.held_back else ""
+    held_back = f", held back: {decision.blocked_reason}" if decision.blocked_reason else ""
     wanted = f"{decision.plan:,} {'container is' if decision.plan == 1 else 'containers are'} wanted"
     return (
         f"{wanted} ({decision.reason}) and {decision.live:,} {'is' if decision.live == 1 else 'are'} there{held_back}"

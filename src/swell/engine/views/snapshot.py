@@ -50,8 +50,8 @@ class SnapshotView:
             app.name,
             "stopping…" if app.closing else _STATES[app.kind],
             sum(len(pool.fleet.containers) for pool in pools),
-            sum(pool.pending_total for pool in pools),
-            sum(pool.running_total for pool in pools),
+            sum(pool.counts.pending_total for pool in pools),
+            sum(pool.counts.running_total for pool in pools),
             app.created_at,
             app.deployment.version,
         )
@@ -70,10 +70,10 @@ class SnapshotView:
                 len(pool.fleet.starting),
                 busy,
                 len(pool.fleet.ready) + len(pool.fleet.standby) - busy,
-                pool.pending_total,
-                pool.running_total,
-                pool.done,
-                pool.accepted,
+                pool.counts.pending_total,
+                pool.counts.running_total,
+                pool.counts.done,
+                pool.counts.accepted,
                 why_waiting(pool),
             )
 
@@ -152,9 +152,9 @@ class SnapshotView:
         """Return how many inputs wait, run, and have ended since the server started."""
         pools = self._state.pools.values()
         return (
-            sum(pool.pending_total for pool in pools),
-            sum(pool.running_total for pool in pools),
-            self._state.ended + sum(pool.done for pool in pools),
+            sum(pool.counts.pending_total for pool in pools),
+            sum(pool.counts.running_total for pool in pools),
+            self._state.ended + sum(pool.counts.done for pool in pools),
         )
 
 
@@ -173,12 +173,12 @@ def function_row(pool: Pool) -> FunctionRow:
         len(pool.fleet.starting),
         busy,
         len(pool.fleet.ready) + len(pool.fleet.standby) - busy,
-        pool.pending_total,
-        pool.running_total,
-        pool.done,
-        pool.plan.containers,
-        pool.plan.reason,
-        pool.held_back,
+        pool.counts.pending_total,
+        pool.counts.running_total,
+        pool.counts.done,
+        pool.scaling.plan.containers,
+        pool.scaling.plan.reason,
+        pool.scaling.blocked_reason,
         schedule_text(schedule) if schedule is not None else "",
         pool.next_run,
         pool.is_retired,
@@ -228,10 +228,10 @@ def stopped_row(record: AppRecord) -> AppRow:
 
 def why_waiting(pool: Pool) -> str:
     """Return why inputs of a pool wait, in words; "" if none does, or if they only wait for their turn."""
-    if not pool.pending_total:
+    if not pool.counts.pending_total:
         return ""
-    if pool.held_back:
-        return pool.held_back
+    if pool.scaling.blocked_reason:
+        return pool.scaling.blocked_reason
     if not len(pool.backlog):
         return "being read from the store"
     if not pool.backlog.count:

@@ -82,8 +82,8 @@ def _measures(pool: Pool, since: float, urls: list[str]) -> FunctionMeasures:
         pool.override,
         len(pool.fleet.containers),
         sum(container.ready_at is not None for container in pool.fleet.containers.values()),
-        pool.measures.counted(pool.accepted),
-        [DecisionRow(*decision) for decision in pool.decisions if decision.at > since],
+        pool.measures.counted(pool.counts.accepted),
+        [DecisionRow(*decision) for decision in pool.scaling.decisions if decision.at > since],
         urls,
     )
 

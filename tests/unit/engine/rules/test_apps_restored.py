@@ -44,7 +44,7 @@ def test_pins_and_variants_keep_what_they_are(diary) -> None:
     )
     assert (pools[pinned].version, pools[pinned].spec.timeout_s, pools[pinned].is_pinned) == (1, 9.0, True)
     assert diary.finds(version=1) == ["found f at version 1"]
-    assert diary.pool(version=1).environment.bundle == "one"
+    assert diary.pool(version=1).deployment.environment.bundle == "one"
     assert diary.binds(max_containers=3) == variant
     diary.at(3.0).deploys(code="three", timeout_s=12.0)
     assert pools[variant].spec.timeout_s == 12.0, "and it still follows"
@@ -84,11 +84,11 @@ def test_what_waits_is_counted_before_it_is_read(new_diary) -> None:
     told = diary.restarts()
     assert "load 8192 calls after 0" in told
     pool = diary.pool()
-    assert (pool.stored_calls, pool.stored_inputs, pool.pending[True]) == (2, 9, 9)
+    assert (pool.window.stored_calls, pool.window.stored_inputs, pool.counts.pending[True]) == (2, 9, 9)
     (refused,) = new_limits(diary, 9)
     assert "pending_async_max" in refused
     assert "start c2" in diary.reads()
-    assert pool.stored_calls == 0
+    assert pool.window.stored_calls == 0
 
 
 def new_limits(diary, most: int) -> list[str]:

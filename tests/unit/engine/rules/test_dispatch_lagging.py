@@ -38,7 +38,7 @@ def test_a_call_that_it_opens_then_waits_as_well(diary) -> None:
     diary.lags()
     diary.calls("fc-1", 1, sealed=False)
     diary.puts("fc-1", 1, 2)
-    assert diary.engine.state.pools[diary.function()].pending_total == 3
+    assert diary.engine.state.pools[diary.function()].counts.pending_total == 3
     diary.lags(is_lagging=False)
     diary.ready("c1")
     assert diary.deliveries("c1")

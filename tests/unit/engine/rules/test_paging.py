@@ -54,7 +54,7 @@ def test_of_a_long_call_a_window_is_in_memory_and_the_rest_in_the_store(new_diar
     spawns_long(diary, "fc-1", 40)
     call = diary.engine.state.calls["fc-1"]
     assert (call.pending, call.in_memory, call.stored) == (40, 8, 32)
-    assert diary.pool().pending[True] == 40
+    assert diary.pool().counts.pending[True] == 40
 
 
 def test_it_is_read_on_before_the_window_is_empty_and_runs_in_order(new_diary) -> None:
@@ -81,7 +81,7 @@ def test_bytes_bound_the_window_too(new_diary) -> None:
     for number in range(1, 41):
         diary.completes("c1", number, 0, busy_s=1.0)
         diary.reads()
-        largest = max(largest, pool.bytes_at_hand)
+        largest = max(largest, pool.window.bytes_in_memory)
     assert diary.engine.state.calls == {}
     assert largest <= 2_400, "a span is read whole, and a second one when the first is nearly done"
 
@@ -100,7 +100,7 @@ def test_many_long_calls_share_the_bytes(new_diary) -> None:
         done += 1
         diary.completes("c1", done, 0, busy_s=1.0)
         diary.reads()
-        largest = max(largest, pool.bytes_at_hand)
+        largest = max(largest, pool.window.bytes_in_memory)
     assert done == 160
     assert largest <= 20 * 256 + 4_096, "each call has one span at hand, whatever its size"
 
@@ -166,10 +166,10 @@ def test_of_very_many_calls_the_first_are_in_memory_and_the_rest_follow_in_order
     for number in range(12):
         assert diary.spawns(f"fc-{number}")[2] == f"accept fc-{number} up to 1"
     pool = diary.pool()
-    assert (len(pool.spawned), pool.stored_calls, pool.pending[True]) == (4, 8, 12)
+    assert (len(pool.window.calls), pool.window.stored_calls, pool.counts.pending[True]) == (4, 8, 12)
     assert diary.ready("c1") == ["deliver #1 to c1: fc-0[0]"]
     assert runs_all(diary) == [f"fc-{number}[0]" for number in range(1, 12)]
-    assert (pool.stored_calls, pool.stored_inputs, pool.pending[True]) == (0, 0, 0)
+    assert (pool.window.stored_calls, pool.window.stored_inputs, pool.counts.pending[True]) == (0, 0, 0)
 
 
 def test_calls_are_asked_for_when_half_are_left_and_not_read_twice(new_diary) -> None:
@@ -181,7 +181,7 @@ def test_calls_are_asked_for_when_half_are_left_and_not_read_twice(new_diary) ->
     assert not any(line.startswith("load") for line in diary.completes("c1", 1, 0, busy_s=1.0))
     assert diary.completes("c1", 2, 0, busy_s=1.0)[-1:] == ["load 2 calls after 4"]
     diary.spawns("fc-6")
-    assert diary.pool().stored_calls == 3, "nobody overtakes those that wait in the store"
+    assert diary.pool().window.stored_calls == 3, "nobody overtakes those that wait in the store"
 
 
 def test_a_call_that_others_are_stored_before_stays_behind_them(new_diary) -> None:
@@ -218,13 +218,13 @@ def test_what_ended_while_it_was_being_read_is_not_run_again(new_diary) -> None:
     diary.ready("c2")
     diary.says(m.DescribeCall(5, "fc-2"))
     diary.completes("c1", 1, 0, busy_s=1.0)
-    assert diary.pool().loading
+    assert diary.pool().window.is_reading_calls
     assert ran(diary.reads(1)) == ["fc-2[0]"]
     assert "record fc-2 as ended" in diary.completes("c1", 3, 0, busy_s=1.0)
     assert ran(diary.reads()) == ["fc-3[0]"]
     diary.completes("c2", 2, 0, busy_s=1.0)
     diary.completes("c1", 4, 0, busy_s=1.0)
-    assert diary.pool().pending == {True: 0, False: 0}
+    assert diary.pool().counts.pending == {True: 0, False: 0}
 
 
 def test_nor_is_what_somebody_asks_about_when_it_has_just_ended(new_diary) -> None:
@@ -235,7 +235,7 @@ def test_nor_is_what_somebody_asks_about_when_it_has_just_ended(new_diary) -> No
     diary.ready("c1")
     diary.ready("c2")
     diary.completes("c1", 1, 0, busy_s=1.0)
-    assert diary.pool().loading
+    assert diary.pool().window.is_reading_calls
     assert diary.watches("fc-2") == ["load fc-2"]
     assert ran(diary.reads(1)) == ["fc-2[0]"]
     assert "record fc-2 as ended" in diary.completes("c1", 3, 0, busy_s=1.0)
@@ -251,7 +251,7 @@ def test_what_waits_for_a_retry_does_not_keep_other_calls_from_running(new_diary
     for number in range(1, 13):
         diary.completes("c1", number, 0, busy_s=1.0, status=FAILURE)
         diary.reads()
-    assert diary.pool().stored_calls == 0
+    assert diary.pool().window.stored_calls == 0
     assert all(call.failures for call in diary.engine.state.calls.values())
 
 
@@ -266,7 +266,7 @@ def test_calls_go_on_where_they_were(new_diary) -> None:
     for position in (0, 2, 3, 6):
         diary.completes("c1", 1, position, busy_s=1.0)
     diary.restarts()
-    assert diary.pool().pending[True] == 8
+    assert diary.pool().counts.pending[True] == 8
     assert diary.reads() == ["start c2"]
     call = diary.engine.state.calls["fc-1"]
     assert (call.done, call.pending) == (4, 8)
@@ -344,7 +344,7 @@ def test_inputs_that_are_read_when_their_call_is_cancelled_are_not_wanted_any_mo
     assert diary.engine.state.calls["fc-1"].loading
     diary.cancels("fc-1")
     assert diary.reads() == []
-    assert diary.pool().pending == {True: 0, False: 0}
+    assert diary.pool().counts.pending == {True: 0, False: 0}
 
 
 def test_inputs_that_are_read_when_their_app_stops_are_not_wanted_any_more(new_diary) -> None:

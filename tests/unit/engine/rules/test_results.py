@@ -59,7 +59,7 @@ def test_what_a_limit_refuses_is_not_written_down(new_diary) -> None:
     (refused,) = diary.spawns("fc-2")
     assert refused.startswith("refuse fc-2 from 0 on for 0.5 s")
     diary.restarts()
-    assert diary.pool().pending[True] == 3
+    assert diary.pool().counts.pending[True] == 3
 
 
 def test_an_empty_call_is_over_as_soon_as_it_is_accepted_however_much_waits(new_diary) -> None:

@@ -85,7 +85,7 @@ def test_what_is_in_the_store_can_be_cancelled(new_diary) -> None:
     diary = stored(new_diary)
     assert diary.cancels("fc-2") == ["load fc-2"]
     assert diary.reads() == ["record fc-2[0:2] alike TERMINATED", "record fc-2 as ended"]
-    assert diary.pool().stored_calls == 0
+    assert diary.pool().window.stored_calls == 0
     diary.watches("fc-2", 0, 2)
     assert diary.reads()[1:] == ["2 gets 0 TERMINATED, 1 TERMINATED of fc-2"]
 

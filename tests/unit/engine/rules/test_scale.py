@@ -113,7 +113,7 @@ def test_a_floor_above_the_servers_own_ceiling_is_cut(new_diary) -> None:
 def test_gpus_are_given_out_and_taken_back(diary) -> None:
     diary.opens(resources=Resources(gpu=(GpuRequest("L4"),)))
     assert diary.calls("fc-1", 3) == ["start c1 on gpu-0", "start c2 on gpu-1"]
-    assert diary.engine.state.pools[diary.function()].held_back == "the nodes are full"
+    assert diary.engine.state.pools[diary.function()].scaling.blocked_reason == "the nodes are full"
     diary.ready("c1")
     assert diary.exits("c1") == ["start c3 on gpu-0"]
 

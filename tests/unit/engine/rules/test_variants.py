@@ -42,7 +42,7 @@ def deployed(diary, **options) -> None:
 
 
 def variants(diary) -> list[str]:
-    return [pool.id for pool in diary.engine.state.pools.values() if pool.changes]
+    return [pool.id for pool in diary.engine.state.pools.values() if pool.variant is not None]
 
 
 def recorded(diary) -> set[str]:

@@ -6,6 +6,7 @@ from swell.config import Settings
 from swell.engine.state.app import App
 from swell.engine.state.pool import Pool
 from swell.engine.state.public_variants import PublicVariants
+from swell.engine.state.variant import Variant
 from swell.model import AppKind, Deployment, Environment, FunctionSpec, Source
 
 VERSION = Deployment("ap", 0, (), Environment("/py", "/", ()))
@@ -13,9 +14,9 @@ APP = App("ap", AppKind.EPHEMERAL, 1, VERSION, 0.0)
 
 
 def idle_since(name: str, at: float) -> Pool:
-    pool = Pool(name, APP, FunctionSpec("f", Source("m", "f")), Settings(), VERSION)
-    pool.idle_at = at
-    return pool
+    variant = Variant("fu-base", b"", is_public=True)
+    variant.mark_idle(at)
+    return Pool(name, APP, FunctionSpec("f", Source("m", "f")), Settings(), VERSION, variant=variant)
 
 
 def test_the_longest_idle_makes_room_first_also_if_it_was_noted_last() -> None:

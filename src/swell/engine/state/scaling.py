@@ -1,0 +1,50 @@
+"""What the autoscaler wants of one pool, why it cannot have it, and what it wanted before.
+
+This module must not know how a plan is made, or carried out.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+from swell.policy.autoscale import Plan
+
+__all__ = ["Decision", "Scaling"]
+
+DECISIONS_MAX = 100  #: the latest of one pool
+
+
+class Decision(NamedTuple):
+    """What the autoscaler wanted from some moment on, and why."""
+
+    at: float
+    plan: int
+    live: int  #: containers there were, starting ones included
+    reason: str
+    blocked_reason: str  #: why there are not as many, "" if there are
+
+
+class Scaling:
+    """The present plan, and the decisions that led to it."""
+
+    __slots__ = ("blocked_reason", "decisions", "plan")
+
+    def __init__(self) -> None:
+        self.plan = Plan(0, "idle")
+        self.blocked_reason = ""  #: why the plan is not carried out, in words; "" if it is
+        self.decisions: deque[Decision] = deque(maxlen=DECISIONS_MAX)
+
+    def decide(self, plan: Plan) -> None:
+        """Want another number of containers."""
+        self.plan = plan
+
+    def block(self, reason: str) -> None:
+        """Note why the plan cannot be carried out now; "" if it can."""
+        self.blocked_reason = reason
+
+    def note(self, now: float, live: int) -> None:
+        """Remember the decision, unless it is the one before."""
+        plan, before = self.plan, self.decisions[-1] if self.decisions else None
+        if before is None or (before.plan, before.blocked_reason) != (plan.containers, self.blocked_reason):
+            self.decisions.append(Decision(now, plan.containers, live, plan.reason, self.blocked_reason))
