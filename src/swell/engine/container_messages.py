@@ -26,7 +26,7 @@ class ContainerMessages:
 
     def __init__(self, state: EngineState, rules: Rules) -> None:
         self._state = state
-        self._scaler = rules.scaler
+        self._containers = rules.containers
         self._requests = rules.container_requests
         self._handlers = container_routes(rules)
 
@@ -41,7 +41,7 @@ class ContainerMessages:
                 raise ProtocolError(f"a container must not send {type(message).__name__}")
             handle(container, message, event.payload, now)
         except ProtocolError as error:
-            self._scaler.kill(container, str(error), its_fault=True)
+            self._containers.kill(container, str(error), its_fault=True)
         if container.state is ContainerState.LEAVING:
             self._requests.drain_if_done(container, now)
 
@@ -53,7 +53,7 @@ def container_routes(rules: Rules) -> dict[type[Message], Handler]:
         Completed: completion.completed,
         Yielded: lambda container, message, payload, _: completion.yielded(container, message, payload),
         Returned: lambda container, message, _, now: completion.returned(container, message, now),
-        Ready: lambda container, _message, _payload, now: rules.scaler.ready(container, now),
+        Ready: lambda container, _message, _payload, now: rules.containers.ready(container, now),
         StartFailed: lambda container, message, payload, _: requests.note_failed_start(container, message, payload),
         Resize: lambda container, message, _payload, _now: requests.resize(container, message),
         Leaving: lambda container, _message, _payload, _now: requests.retire(container),

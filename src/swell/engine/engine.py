@@ -59,8 +59,8 @@ class Engine:
         self._looks: dict[Timer, Callable[[Pool, float], None]] = {
             Timer.WORK: rules.dispatcher.check_work,
             Timer.TIMEOUT: rules.timeouts.check_inputs,
-            Timer.START: rules.scaler.check_starts,
-            Timer.DRAIN: rules.scaler.check_drains,
+            Timer.START: rules.containers.check_starts,
+            Timer.DRAIN: rules.containers.check_drains,
             Timer.RESIST: rules.timeouts.check_revoked,
             Timer.SCHEDULE: rules.schedules.check,
             # The others only want the pool to be dispatched and scaled again, which follows every look.
@@ -81,7 +81,7 @@ class Engine:
             ContainerMessage: self._containers.handle,
             ContainerStarted: self._container_started,
             ContainerExited: self._container_exited,
-            NodesObserved: self._rules.scaler.observed,
+            NodesObserved: self._rules.nodes.observed,
             ShutdownRequested: self._shut_down,
             StateRestored: lambda event, now: deployments.restore(event.state, now),
             CallLoaded: lambda event, now: pager.answer(
@@ -113,13 +113,13 @@ class Engine:
                 pool.timers.disarm(timer)
                 self._looks[timer](pool, now)
             state.mark_dirty(pool)
-        self._rules.scaler.look(now)
+        self._rules.nodes.poll(now)
         return self._finish(now)
 
     def next_deadline(self) -> float:
         """Return when `tick` has something to do; infinity if nothing is due by time alone."""
         pools = self._wakes[0][0] if self._wakes else float("inf")
-        return min(pools, self._rules.scaler.look_at)
+        return min(pools, self._rules.nodes.poll_at)
 
     def validate(self) -> None:
         """Raise AssertionError if the engine's state contradicts itself. For tests and the simulator."""
@@ -142,7 +142,7 @@ class Engine:
     def _container_exited(self, event: ContainerExited, now: float) -> None:
         container = self.state.containers.get(event.container_id)
         if container is not None:
-            self._rules.scaler.gone(container, event.reason, now, event.excess)
+            self._rules.containers.gone(container, event.reason, now, event.excess)
             self._rules.apps.end_if_empty(container.pool.app)
 
     def _shut_down(self, event: ShutdownRequested, now: float) -> None:
@@ -174,7 +174,7 @@ class Engine:
                 if pool.variant is not None and self._rules.variants.settle(pool, now):
                     continue  # it is put away
                 if pool.is_retired:
-                    self._rules.deployments.wither(pool, now)
+                    self._rules.deployments.remove_if_drained(pool, now)
                 elif pool.app.may_end_idle:
                     self._rules.apps.end_if_idle(pool.app, now)
                 at = pool.timers.sooner_wake()

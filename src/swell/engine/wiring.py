@@ -8,10 +8,12 @@ from swell.engine.rules.attempts import Attempts
 from swell.engine.rules.calls import Calls
 from swell.engine.rules.completion import Completion
 from swell.engine.rules.container_requests import ContainerRequests
+from swell.engine.rules.containers import Containers
 from swell.engine.rules.deployments import Deployments
 from swell.engine.rules.dispatch import Dispatcher
 from swell.engine.rules.leases import Leases
 from swell.engine.rules.losses import Losses
+from swell.engine.rules.nodes import Nodes
 from swell.engine.rules.paging import Pager
 from swell.engine.rules.questions import Questions
 from swell.engine.rules.results import ResultPublisher
@@ -33,16 +35,18 @@ class Rules:
         attempts = Attempts(state, results)
         self.leases = Leases(state, results)
         self.completion = Completion(state, results, attempts)
-        self.scaler = Scaler(state, Losses(state, results, attempts, self.leases), results)
-        self.timeouts = Timeouts(state, self.completion, attempts, self.scaler)
+        self.containers = Containers(state, Losses(state, results, attempts, self.leases), results)
+        self.nodes = Nodes(state)
+        self.scaler = Scaler(state, self.containers, self.nodes)
+        self.timeouts = Timeouts(state, self.completion, attempts, self.containers)
         self.dispatcher = Dispatcher(state, self.leases)
         self.web = Web(state)
         self.pager = Pager(state, results)
         self.admission = Admission(state, self.completion, results, self.pager)
         self.schedules = Schedules(state, self.admission)
-        self.apps = Apps(state, self.admission, self.scaler, self.schedules)
+        self.apps = Apps(state, self.admission, self.containers, self.schedules)
         self.variants = Variants(state, self.apps, self.admission)
-        self.deployments = Deployments(state, self.apps, self.variants, self.scaler, self.schedules)
-        self.container_requests = ContainerRequests(state, self.leases, self.scaler)
+        self.deployments = Deployments(state, self.apps, self.variants, self.containers, self.schedules)
+        self.container_requests = ContainerRequests(state, self.leases, self.containers)
         self.calls = Calls(state, self.admission, self.variants, self.pager)
         self.questions = Questions(state, self.pager)

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from swell.engine.events import AppEnded
 from swell.engine.ids import derive_function_id
 from swell.engine.rules.admission import Admission
-from swell.engine.rules.scale import Scaler
+from swell.engine.rules.containers import Containers
 from swell.engine.rules.schedules import Schedules
 from swell.engine.rules.unchanged import unchanged
 from swell.engine.state.app import App
@@ -52,10 +52,10 @@ REASON_MAX = 1_000  #: characters that are kept of why a client closes its app; 
 class Apps:
     """Opens and closes apps and answers what clients ask about functions."""
 
-    def __init__(self, state: EngineState, admission: Admission, scaler: Scaler, schedules: Schedules) -> None:
+    def __init__(self, state: EngineState, admission: Admission, containers: Containers, schedules: Schedules) -> None:
         self._state = state
         self._admission = admission
-        self._scaler = scaler
+        self._containers = containers
         self._schedules = schedules
 
     # ------------------------------------------------------------ opening
@@ -186,7 +186,7 @@ class Apps:
         for pool in app.pools.values():
             self._state.unblock(pool)
             for container in list(pool.fleet.containers.values()):
-                self._scaler.drain(container, now)
+                self._containers.drain(container, now)
 
     def end_if_empty(self, app: App) -> None:
         """Forget a closing app once its last container is gone."""

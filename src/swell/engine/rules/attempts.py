@@ -59,7 +59,7 @@ class Attempts:
         call.pool.backlog.delay(span, now + delay)
         call.pool.timers.arm(Timer.RETRY, now + delay)
         call.history.note(now, EventKind.RETRIED, index, 1, "", now + delay)
-        call.pool.measures.retried += 1
+        call.pool.measures.count_retry()
         self.record(call, index, now + delay)
         return True
 
@@ -108,6 +108,6 @@ class Attempts:
             span = Span(call, segment, first, upto, queued_at=now, alone=alone)
             span.call.pool.backlog.put_back(span)
             if lost:
-                span.call.pool.measures.lost += len(span)
+                span.call.pool.measures.count_lost(len(span))
             span.call.history.note(now, what, span.first, len(span), delivery.container.id, lost)
         close_if_empty(self._state, delivery, now)

@@ -6,8 +6,8 @@ This module must not know how a container is drained or interrupted, or how a le
 from __future__ import annotations
 
 from swell.engine.rules.completion import ProtocolError
+from swell.engine.rules.containers import Containers
 from swell.engine.rules.leases import Leases
-from swell.engine.rules.scale import Scaler
 from swell.engine.state.container import Container
 from swell.engine.state.engine_state import EngineState
 from swell.errors import NotFoundError, to_wire
@@ -22,10 +22,10 @@ __all__ = ["ContainerRequests"]
 class ContainerRequests:
     """Does as a container, or somebody who looks after it, asks."""
 
-    def __init__(self, state: EngineState, leases: Leases, scaler: Scaler) -> None:
+    def __init__(self, state: EngineState, leases: Leases, containers: Containers) -> None:
         self._state = state
         self._leases = leases
-        self._scaler = scaler
+        self._containers = containers
 
     def resize(self, container: Container, message: Resize) -> None:
         """Use so many slots of a container from now on, because its own code says so.
@@ -54,7 +54,7 @@ class ContainerRequests:
     def drain_if_done(self, container: Container, now: float) -> None:
         """Have a container leave that takes no more inputs and has none."""
         if container.state is ContainerState.LEAVING and not container.deliveries:
-            self._scaler.drain(container, now)
+            self._containers.drain(container, now)
 
     def note_failed_start(self, container: Container, message: StartFailed, payload: bytes) -> None:
         """Note why a container does not start; its end follows."""
@@ -63,12 +63,12 @@ class ContainerRequests:
     def release(self, client: int, message: Release, now: float) -> None:
         """End the lease of a request that is over; its container may have waited for that to leave."""
         for container in self._leases.release(client, message, now):
-            self._scaler.drain(container, now)
+            self._containers.drain(container, now)
 
     def client_gone(self, client: int, now: float) -> None:
         """End the leases of a client that is gone."""
         for container in self._leases.client_gone(client, now):
-            self._scaler.drain(container, now)
+            self._containers.drain(container, now)
 
     def stop_by_hand(self, client: int, message: StopContainer, now: float) -> None:
         """Have a container leave because a person wants it to."""
@@ -78,7 +78,7 @@ class ContainerRequests:
             self._state.send_to_client(client, Failed(message.request, *to_wire(NotFoundError(text))))
             return
         if message.graceful or container.is_starting:
-            self._scaler.drain(container, now)
+            self._containers.drain(container, now)
         else:
-            self._scaler.interrupt(container, "it was stopped by hand", now)
+            self._containers.interrupt(container, "it was stopped by hand", now)
         self._state.send_to_client(client, Done(message.request))

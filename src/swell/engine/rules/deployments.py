@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from swell.engine.events import DeploymentRead, ReadDeployment
 from swell.engine.ids import derive_function_id
 from swell.engine.rules.apps import Apps, check_environment
-from swell.engine.rules.scale import Scaler
+from swell.engine.rules.containers import Containers
 from swell.engine.rules.schedules import Schedules
 from swell.engine.rules.variants import Variants, base_id, pinned_key
 from swell.engine.state.app import App
@@ -48,12 +48,12 @@ class Deployments:
     """Makes versions live, and finds what is."""
 
     def __init__(
-        self, state: EngineState, apps: Apps, variants: Variants, scaler: Scaler, schedules: Schedules
+        self, state: EngineState, apps: Apps, variants: Variants, containers: Containers, schedules: Schedules
     ) -> None:
         self._state = state
         self._apps = apps
         self._variants = variants
-        self._scaler = scaler
+        self._containers = containers
         self._schedules = schedules
         self._waiting: dict[tuple[str, int], list[tuple[int, RedeployApp | FindFunction]]] = {}  # for a version
 
@@ -163,13 +163,13 @@ class Deployments:
     def _renew(self, pool: Pool, spec: FunctionSpec, deployment: Deployment, strategy: Strategy, now: float) -> None:
         """Have a pool run another version; containers that have not served yet do not begin with the former one."""
         for container in [*pool.fleet.starting.values(), *pool.fleet.standby.values()]:
-            self._scaler.drain(container, now)
+            self._containers.drain(container, now)
         keeps_step = _is_cron(spec) and spec.schedule == pool.spec.schedule and pool.next_run is not None
         pool.become(spec, deployment)
         pool.set_retired(False)
         if strategy is Strategy.RECREATE:
             for container in list(pool.fleet.ready.values()):
-                self._scaler.interrupt(container, f"version {deployment.version} replaces it", now)
+                self._containers.interrupt(container, f"version {deployment.version} replaces it", now)
             pool.become(spec, deployment)
         if not keeps_step:  # else it may be due at this very moment
             self._schedules.begin(pool)
@@ -184,12 +184,12 @@ class Deployments:
             self._state.keep(pool)
             self._state.mark_dirty(pool)
 
-    def wither(self, pool: Pool, now: float) -> None:
+    def remove_if_drained(self, pool: Pool, now: float) -> None:
         """Forget a retired pool once it has nothing left to do."""
         if not pool.is_empty or pool.window.is_reading_calls or pool.app.closing:
             return
         for container in list(pool.fleet.containers.values()):
-            self._scaler.drain(container, now)
+            self._containers.drain(container, now)
         if not pool.fleet.containers:
             pool.app.remove_pool(pool)
             self._state.forget(pool)

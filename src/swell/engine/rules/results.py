@@ -61,7 +61,7 @@ class ResultPublisher:
 
     def end_silently(self, call: Call, segment: Segment, outcome: Outcome, now: float) -> None:
         """End an input whose caller has seen its end before we heard of it."""
-        self._note(call, outcome, now)
+        self._note(call, (outcome,), now)
         self.done(call, segment, (outcome.index,), now)
 
     def succeeded(
@@ -70,7 +70,7 @@ class ResultPublisher:
         """End runs of inputs that all succeeded, each at the cost of one; `message` carries the results of all."""
         for run in runs:
             call.history.note(now, EventKind.SUCCEEDED, run.first, run.count, container_id)
-            call.pool.measures.ended[SUCCESS] += run.count
+            call.pool.measures.count_ended(SUCCESS, run.count)
         if call.kind.is_async:
             at = 0
             for run in runs:
@@ -128,7 +128,7 @@ class ResultPublisher:
         self, call: Call, first: int, count: int, status: OutputStatus, payload: bytes, now: float
     ) -> OutputsRecord:
         call.history.note(now, EventKind.FAILED, first, count, "", status)
-        call.pool.measures.ended[status] += count
+        call.pool.measures.count_ended(status, count)
         failures = [(0, int(status))] if status is not SUCCESS else []
         record = OutputsRecord(call.id, first, count, [], payload, failures, [], Trace(now, None, now))
         self._state.persist(record)
@@ -138,8 +138,7 @@ class ResultPublisher:
 
     def publish(self, call: Call, outcomes: Sequence[Outcome], now: float) -> None:
         """Tell some results of one call, or write them down."""
-        for outcome in outcomes:
-            self._note(call, outcome, now)
+        self._note(call, outcomes, now)
         if call.kind.is_async:
             for run in _runs(outcomes):
                 trace = Trace(call.history.opened_at, run[0].delivered_at, now, run[0].container_id)
@@ -148,10 +147,11 @@ class ResultPublisher:
             self._state.send_to_client(call.client, *_as_outputs(call.id, outcomes))
 
     @staticmethod
-    def _note(call: Call, outcome: Outcome, now: float) -> None:
-        what = EventKind.SUCCEEDED if outcome.status is SUCCESS else EventKind.FAILED
-        call.history.note(now, what, outcome.index, 1, outcome.container_id, outcome.status)
-        call.pool.measures.ended[outcome.status] += 1
+    def _note(call: Call, outcomes: Sequence[Outcome], now: float) -> None:
+        for outcome in outcomes:
+            what = EventKind.SUCCEEDED if outcome.status is SUCCESS else EventKind.FAILED
+            call.history.note(now, what, outcome.index, 1, outcome.container_id, outcome.status)
+        call.pool.measures.count_each(outcome.status for outcome in outcomes)
 
     def _record(self, call: Call, record: OutputsRecord) -> None:
         """Write results down, and tell those who watch for them."""

@@ -11,7 +11,7 @@ from math import inf
 
 from swell.engine.rules.attempts import Attempts
 from swell.engine.rules.completion import Completion
-from swell.engine.rules.scale import Scaler
+from swell.engine.rules.containers import Containers
 from swell.engine.state.container import Container, Delivery
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.pool import Pool
@@ -26,11 +26,11 @@ SERIAL, LEASE = DeliveryMode.SERIAL, DeliveryMode.LEASE
 class Timeouts:
     """Ends attempts whose time is over, and evicts containers that hold on to revoked inputs."""
 
-    def __init__(self, state: EngineState, completion: Completion, attempts: Attempts, scaler: Scaler) -> None:
+    def __init__(self, state: EngineState, completion: Completion, attempts: Attempts, containers: Containers) -> None:
         self._state = state
         self._completion = completion
         self._attempts = attempts
-        self._scaler = scaler
+        self._containers = containers
 
     # ------------------------------------------------------------ inputs that run for too long
 
@@ -63,7 +63,7 @@ class Timeouts:
             self._attempts.fail(delivery, position, OutputStatus.TIMEOUT, text, now)
         if delivery.mode is not LEASE and not container.is_async(delivery.parts[0].call.method):
             # Synchronous code cannot be unwound safely; what shares the container is run again elsewhere.
-            self._scaler.kill(container, text)
+            self._containers.kill(container, text)
 
     # ------------------------------------------------------------ revoked inputs that do not stop
 
@@ -77,7 +77,7 @@ class Timeouts:
                 if container.is_leased and container.executing:
                     # Other requests run in it, which cannot be run again elsewhere: it takes no more, and is checked
                     # again after another grace.
-                    self._scaler.drain(container, now)
+                    self._containers.drain(container, now)
                     container.must_yield(now + self._state.settings.cancel_grace_s)
                     pool.timers.arm(Timer.RESIST, container.resist_until)
                 else:
@@ -88,11 +88,11 @@ class Timeouts:
     def _evict(self, container: Container, reason: str, now: float) -> None:
         """Interrupt a container whose code does not stop; kill it if its main thread is taken by that code."""
         if container.is_leased:
-            self._scaler.interrupt(container, reason, now)
+            self._containers.interrupt(container, reason, now)
             return
         method = next(iter(container.deliveries.values())).parts[0].call.method
         if container.spec.concurrency.max_inputs == 1 and not container.is_async(method):
             # That code has the main thread, where exit hooks would have to run.
-            self._scaler.kill(container, reason)
+            self._containers.kill(container, reason)
         else:
-            self._scaler.interrupt(container, reason, now)
+            self._containers.interrupt(container, reason, now)

@@ -313,8 +313,7 @@ class EngineState:
         """Keep what was counted of a pool that is gone: others may have its name, and their sum must not fall."""
         name = (pool.app.name, pool.spec.name)
         retired = self.retired_metrics[name] = self.retired_metrics.pop(name, None) or RetiredMetrics()
-        retired.accepted += pool.counts.accepted
-        retired.add_all(pool.measures)
+        retired.add_pool(pool.measures, pool.counts.accepted)
         if len(self.retired_metrics) > RETIRED_METRICS_MAX:
             del self.retired_metrics[next(iter(self.retired_metrics))]
 
@@ -325,6 +324,11 @@ class EngineState:
     def unblock(self, pool: Pool) -> None:
         """Note that the pool's plan does not wait any more."""
         self.blocked.pop(pool.id, None)
+
+    def mark_blocked_dirty(self) -> None:
+        """Reconsider the pools that could not grow, first those without any container."""
+        for pool in sorted(self.blocked.values(), key=lambda pool: pool.fleet.live > 0):
+            self.mark_dirty(pool)
 
     # ------------------------------------------------------------ nodes and containers
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Iterable
 
 from swell.wire.stats import BOUNDS_S, Counted, Times
 
@@ -49,6 +50,32 @@ class Measures:
         self.containers_failed = 0
         self.containers_lost = 0
 
+    def count_ended(self, status: int, count: int) -> None:
+        """Count inputs that have ended with one status."""
+        self.ended[status] += count
+
+    def count_each(self, statuses: Iterable[int]) -> None:
+        """Count inputs that have ended, each with a status of its own."""
+        ended = self.ended
+        for status in statuses:
+            ended[status] += 1
+
+    def count_retry(self) -> None:
+        """Count an attempt that failed and is followed by another."""
+        self.retried += 1
+
+    def count_lost(self, inputs: int) -> None:
+        """Count inputs that are queued again because their container is gone."""
+        self.lost += inputs
+
+    def count_lost_container(self) -> None:
+        """Count a container that is gone although it was not told to end."""
+        self.containers_lost += 1
+
+    def count_failed_container(self) -> None:
+        """Count a container that has not become ready."""
+        self.containers_failed += 1
+
     def add_all(self, other: Measures) -> None:
         """Count all that was counted of another pool."""
         self.wait.add_all(other.wait)
@@ -83,3 +110,8 @@ class RetiredMetrics(Measures):
     def __init__(self) -> None:
         super().__init__()
         self.accepted = 0
+
+    def add_pool(self, measures: Measures, accepted: int) -> None:
+        """Count all that was counted of one more pool, which had let in so many inputs."""
+        self.accepted += accepted
+        self.add_all(measures)

@@ -1,0 +1,195 @@
+"""One container's life as the engine decides it: started, checked in, drained, interrupted, killed, and gone.
+
+This module must not know how many containers there should be, or inputs one by one; `losses` settles the inputs that
+a lost container held.
+"""
+
+from __future__ import annotations
+
+from swell.engine.events import KillContainer, StartContainer
+from swell.engine.rules.losses import Losses
+from swell.engine.rules.results import ResultPublisher
+from swell.engine.state.container import Container
+from swell.engine.state.engine_state import EngineState
+from swell.engine.state.pool import Pool
+from swell.engine.state.timers import Timer
+from swell.model import MemoryExcess, OutputStatus
+from swell.policy.placement import Place
+from swell.records import ContainerRecord
+from swell.states import ContainerState
+from swell.wire.messages import Drain, Interrupt
+
+__all__ = ["Containers"]
+
+
+class Containers:
+    """Starts containers and ends them."""
+
+    def __init__(self, state: EngineState, losses: Losses, results: ResultPublisher) -> None:
+        self._state = state
+        self._losses = losses
+        self._results = results
+
+    # ------------------------------------------------------------ starting
+
+    def start(self, pool: Pool, place: Place, now: float) -> None:
+        """Have the backend start a container of a pool on a node."""
+        state, app = self._state, pool.app
+        container = Container(state.mint_container_id(), pool, place, now)
+        pool.fleet.add(container)
+        state.add_container(container)
+        pool.timers.arm(Timer.START, now + pool.spec.startup_timeout_s)
+        state.emit(
+            StartContainer(
+                container.id,
+                app.id,
+                pool.id,
+                app.function_ids if not pool.is_pinned else _pinned_ids(pool),
+                pool.spec,
+                pool.deployment.environment,
+                pool.version,
+                place.node,
+                place.gpus,
+            )
+        )
+
+    def ready(self, container: Container, now: float) -> None:
+        """A container has checked in."""
+        if not container.check_in(now):
+            return
+        pool = container.pool
+        took = now - container.requested_at
+        pool.estimates.learn_start(took)
+        pool.measures.start.add(took)
+        pool.start_backoff.succeeded()
+        pool.fleet.check_in(container)
+        self._state.mark_dirty(pool)
+        self._state.mark_blocked_dirty()
+
+    def check_starts(self, pool: Pool, now: float) -> None:
+        """Give up on containers that take longer than the startup timeout."""
+        limit = pool.spec.startup_timeout_s
+        for container in list(pool.fleet.containers.values()):
+            if container.is_starting and not container.is_killed:
+                if now >= container.requested_at + limit:
+                    text = f"not ready within startup_timeout = {limit:g} s"
+                    if container.startup_failure is None:
+                        container.fail_start(text)
+                    self.kill(container, text, its_fault=True)
+                else:
+                    pool.timers.arm(Timer.START, container.requested_at + limit)
+
+    # ------------------------------------------------------------ ending
+
+    def drain(self, container: Container, now: float) -> None:
+        """Let a container finish what it has started, run its exit hooks and leave."""
+        state = self._state
+        container.pool.fleet.retire(container)
+        if container.is_starting:
+            # User code has not run to an end yet: there is nothing to be graceful about.
+            self.kill(container, "stopped before it was ready")
+            return
+        if container.state not in (ContainerState.READY, ContainerState.LEAVING):
+            return  # it was told to leave, or is being killed
+        if container.is_leased:
+            container.leave()  # it would refuse requests that are on their way to it: it is told after the last one
+            return
+        container.drain(now + state.settings.exit_grace_s)
+        container.pool.timers.arm(Timer.DRAIN, container.drain_until)
+        state.mark_dirty(container.pool)
+        state.send_to_container(container, Drain(state.settings.exit_grace_s))
+
+    def interrupt(self, container: Container, reason: str, now: float) -> None:
+        """Stop what a container runs, which runs again elsewhere; it may run its exit hooks and must leave."""
+        container.pool.fleet.retire(container)
+        if container.is_killed:
+            return
+        grace_s = self._state.settings.exit_grace_s
+        container.interrupt(reason, now + grace_s)
+        container.pool.timers.arm(Timer.DRAIN, container.drain_until)
+        self._state.mark_dirty(container.pool)
+        self._state.send_to_container(container, Interrupt(grace_s))
+
+    def kill(self, container: Container, reason: str, *, its_fault: bool = False) -> None:
+        """Have a container killed. Its inputs are not blamed for its death, unless it is its own fault."""
+        if container.is_killed:
+            return
+        container.kill("" if its_fault else reason)
+        if not container.is_starting:
+            container.pool.fleet.retire(container)  # a start that is given up counts until it is gone, and failed
+        self._state.emit(KillContainer(container.id, reason))
+
+    def check_drains(self, pool: Pool, now: float) -> None:
+        """Kill containers that have not left within their grace."""
+        for container in list(pool.fleet.containers.values()):
+            if not container.was_told_to_leave or container.is_killed:
+                continue
+            if now < container.drain_until:
+                pool.timers.arm(Timer.DRAIN, container.drain_until)
+            elif container.executing and not (container.is_cut_short or self._state.is_stopping):
+                # It finishes what it has started, for which it has all the time of its function; the grace is for what
+                # comes after that.
+                container.extend_drain(now + self._state.settings.exit_grace_s)
+                pool.timers.arm(Timer.DRAIN, container.drain_until)
+            else:
+                self.kill(container, "did not leave within its grace")
+
+    # ------------------------------------------------------------ gone
+
+    def gone(self, container: Container, reason: str, now: float, excess: MemoryExcess | None = None) -> None:
+        """Take in that a container's process has ended (or was never made): free what it took, count a failed start.
+
+        Args:
+            container: it.
+            reason: how it ended, in words.
+            now: the time.
+            excess: the memory it used, if it was killed for that.
+        """
+        state, pool = self._state, container.pool
+        container.end()
+        self._losses.lost(container, reason, now, excess)
+        pool.fleet.remove(container)
+        state.remove_container(container)
+        self._remember(container, reason if excess is not None else container.crash_expected or reason, now)
+        if container.state is ContainerState.LOST:
+            pool.measures.count_lost_container()
+        elif container.state is ContainerState.FAILED:
+            pool.measures.count_failed_container()
+            self._start_failed(pool, *(container.startup_failure or (f"the container ended: {reason}", b"")), now)
+        state.mark_blocked_dirty()  # first: the room may have been made for one of them
+        state.mark_dirty(pool)
+
+    def _remember(self, container: Container, reason: str, now: float) -> None:
+        pool = container.pool
+        record = ContainerRecord(
+            container.id,
+            pool.app.id,
+            pool.id,
+            pool.spec.name,
+            container.requested_at,
+            now,
+            reason,
+            container.ready_at,
+            container.served,
+            container.shown_as,
+            container.version,
+        )
+        self._state.histories.keep_container(record)
+        if pool.app.kind.is_lasting:
+            self._state.persist(record)
+
+    def _start_failed(self, pool: Pool, text: str, payload: bytes, now: float) -> None:
+        state = self._state
+        pool.start_backoff.failed(now, state.settings.start_backoff_s)
+        if pool.start_backoff.failures >= state.settings.start_failures_max and not pool.app.kind.is_lasting:
+            # An ephemeral app's user is watching: tell them what is wrong instead of trying for ever.
+            self._results.fail_pending(pool, OutputStatus.INIT_FAILURE, payload or text.encode(), now)
+
+
+def _pinned_ids(pool: Pool) -> dict[str, str]:
+    """Return the ids of the functions of a pinned pool's own version: its code calls those."""
+    return {
+        other.spec.name: other.id
+        for other in pool.app.pools.values()
+        if other.is_pinned and other.version == pool.version and other.variant is None
+    }
