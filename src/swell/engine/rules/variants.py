@@ -221,7 +221,7 @@ class Variants:
     def _put_away(self, pool: Pool) -> None:
         pool.app.remove_pool(pool)
         self._state.forget(pool)
-        if pool.variant.is_public and pool.override == AutoscalerSettings():
+        if pool.is_public and pool.override == AutoscalerSettings():
             self._state.discard(pool)
         else:
             self._state.add_dormant(pool.app, pool.record())

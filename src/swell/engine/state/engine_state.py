@@ -269,7 +269,7 @@ class EngineState:
         A public variant is written down when its settings are changed at run time, or a call is spawned in it; not
         before, so that a request writes nothing.
         """
-        is_needed = has_calls or not pool.variant.is_public or pool.is_recorded or pool.override != AutoscalerSettings()
+        is_needed = has_calls or not pool.is_public or pool.is_recorded or pool.override != AutoscalerSettings()
         if pool.app.kind.is_lasting and is_needed:
             pool.set_recorded(True)
             self.persist(pool.record())
@@ -302,7 +302,7 @@ class EngineState:
     def forget(self, pool: Pool) -> None:
         """Forget a pool of which nothing is left."""
         self.pools.pop(pool.id, None)
-        if pool.variant.is_public:
+        if pool.is_public:
             self.no_longer_public(pool)
         self.dirty.pop(pool.id, None)
         self.blocked.pop(pool.id, None)
