@@ -1,6 +1,6 @@
-"""GPUs of this machine, found through NVIDIA's management library.
+"""The GPUs of this machine, found through NVIDIA's management library.
 
-This module must not know containers, or who is given which GPU.
+This module must not know containers, or which of them gets which GPU.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MAKERS_WORDS = re.compile(r"\b(NVIDIA|GEFORCE|TESLA|QUADRO)\b")
 
 
 class NoGpus:
-    """A GpuProvider for machines on which no GPU is to be used."""
+    """A GpuProvider for machines whose GPUs are not to be used."""
 
     def gpus(self) -> Sequence[Gpu]:
         """Return nothing."""
@@ -39,7 +39,7 @@ class NvmlProvider:
         Raises:
             pynvml.NVMLError: there is a driver, but it does not work.
         """
-        pynvml: Any = importlib.import_module("pynvml")  # only here: it loads the driver's library; and it has no types
+        pynvml: Any = importlib.import_module("pynvml")  # only here: it loads the driver's library. It has no types
         try:
             pynvml.nvmlInit()
         except (pynvml.NVMLError_LibraryNotFound, pynvml.NVMLError_DriverNotLoaded):

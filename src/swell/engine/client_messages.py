@@ -1,7 +1,7 @@
 """The table of what clients may send to the engine. The edge is a client, too.
 
-Every message from a client that the server does not answer by itself (`swell.server.queries`) has one row here. This
-module must not know how any of them is handled.
+Every message of a client that the server does not answer by itself (`swell.server.queries`) has one row here: its
+handler, and the conditions under which that is called. This module must not know how a message is handled.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The table of what containers may send to the engine, on their data channels.
 
-This module must not know how any of it is handled.
+This module must not know how a message is handled.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class ContainerMessages:
         self._handlers = container_routes(rules)
 
     def handle(self, event: ContainerMessage, now: float) -> None:
-        """Handle a message. A container that breaks the protocol is killed; of one that is gone it means nothing."""
+        """Handle a message. One that breaks the protocol is killed; messages of one that is gone are ignored."""
         container, message = self._state.containers.get(event.container_id), event.message
         if container is None:
             return

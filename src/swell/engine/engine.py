@@ -1,7 +1,10 @@
 """The engine: events in, effects out, in one deterministic step each.
 
-`handle` and `tick` mutate only the engine and return what is to be done, in order. The same events at the same times
-give the same effects, byte for byte. Nothing here reads a clock, draws a random number or performs I/O.
+`handle` and `tick` change only the engine and return effects, in order. The same events at the same times give the same
+effects, byte for byte. Every step ends with `_finish`: the pools that it marked dirty are dispatched and scaled.
+
+Three tables route: events by `_event_handlers` here, messages by `client_messages` and `container_messages`. Nothing
+here reads a clock, draws a random number or performs I/O.
 """
 
 from __future__ import annotations
@@ -45,7 +48,7 @@ __all__ = ["Engine"]
 
 
 class Engine:
-    """The owner of all truth about apps, calls, inputs and containers."""
+    """Decides about apps, calls, inputs and containers; its state is the only truth about them."""
 
     def __init__(self, settings: Settings, seed: str = "") -> None:
         self.state = EngineState(settings, seed)
@@ -56,14 +59,14 @@ class Engine:
         self._containers = ContainerMessages(self.state, rules)
         self._handlers = self._event_handlers()
         self._wakes: list[tuple[float, str]] = []
-        self._looks: dict[Timer, Callable[[Pool, float], None]] = {
+        self._timer_handlers: dict[Timer, Callable[[Pool, float], None]] = {
             Timer.WORK: rules.dispatcher.check_work,
             Timer.TIMEOUT: rules.timeouts.check_inputs,
             Timer.START: rules.containers.check_starts,
             Timer.DRAIN: rules.containers.check_drains,
             Timer.RESIST: rules.timeouts.check_revoked,
             Timer.SCHEDULE: rules.schedules.check,
-            # The others only want the pool to be dispatched and scaled again, which follows every look.
+            # These only have the pool dispatched and scaled again, which follows every timer.
             Timer.RETRY: lambda pool, now: None,
             Timer.BATCH: lambda pool, now: None,
             Timer.BURST: lambda pool, now: None,
@@ -97,12 +100,12 @@ class Engine:
     # ------------------------------------------------------------ the interface
 
     def handle(self, event: Event, now: float) -> list[Effect]:
-        """Take in what happened and return what to do about it."""
+        """Handle an event and return its effects."""
         self._handlers[type(event)](event, now)
         return self._finish(now)
 
     def tick(self, now: float) -> list[Effect]:
-        """Do what is due by time."""
+        """Handle the timers that are due."""
         state, wakes = self.state, self._wakes
         while wakes and wakes[0][0] <= now:
             _, pool_id = heapq.heappop(wakes)
@@ -111,13 +114,13 @@ class Engine:
                 continue
             for timer in pool.timers.due(now):
                 pool.timers.disarm(timer)
-                self._looks[timer](pool, now)
+                self._timer_handlers[timer](pool, now)
             state.mark_dirty(pool)
         self._rules.nodes.poll(now)
         return self._finish(now)
 
     def next_deadline(self) -> float:
-        """Return when `tick` has something to do; infinity if nothing is due by time alone."""
+        """Return when the next timer is due; infinity if none is armed."""
         pools = self._wakes[0][0] if self._wakes else float("inf")
         return min(pools, self._rules.nodes.poll_at)
 
@@ -162,7 +165,7 @@ class Engine:
     # ------------------------------------------------------------ after every step
 
     def _finish(self, now: float) -> list[Effect]:
-        """Place inputs and adjust sizes wherever something changed, and note when to look again."""
+        """Dispatch and scale the pools that changed, and note when their next timers are due."""
         state = self.state
         while state.dirty:
             for pool in state.take_dirty():

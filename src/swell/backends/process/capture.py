@@ -1,4 +1,4 @@
-"""Capture: what a container writes to one of its streams, turned into whole lines of text.
+"""Capture: turns what a container writes to one of its streams into whole lines of text.
 
 This module must not know containers, or where lines go.
 """
@@ -12,8 +12,10 @@ from collections.abc import Callable
 
 __all__ = ["Capture", "LineSplitter"]
 
-READ_MAX = 32 << 10  #: bytes taken per wake-up: a flood on one stream must not keep the loop from the others
-LAST_READ_MAX = 1 << 20  #: bytes taken when the writer is dead; more than any pipe holds unless someone still writes
+READ_MAX = 32 << 10  #: bytes read per wake-up: a flood on one stream must not block the others
+LAST_READ_MAX = (
+    1 << 20
+)  #: bytes read when the writer is dead; more than any pipe holds, unless another process still writes
 
 
 class LineSplitter:
@@ -48,10 +50,10 @@ class LineSplitter:
 
 
 class Capture:
-    """Reads a pipe's end as the event loop allows and hands on whole lines. Owns the descriptor."""
+    """Reads a pipe's end as the event loop allows and passes on whole lines. Owns the descriptor."""
 
     def __init__(self, fd: int, line_max: int, sink: Callable[[str], None]) -> None:
-        """Begin to read `fd`; must be made on a running event loop."""
+        """Begin to read `fd`. Needs a running event loop."""
         self._fd = fd
         self._splitter = LineSplitter(line_max)
         self._sink = sink
@@ -60,7 +62,7 @@ class Capture:
         self._loop.add_reader(fd, self._read, READ_MAX)
 
     def finish(self) -> None:
-        """Hand on everything written so far, the last line even if it is not whole, and close. Safe to call twice."""
+        """Pass on everything written so far, the last line even if it is not whole, and close. Safe to call twice."""
         left = LAST_READ_MAX
         while self._fd >= 0 and left > 0:
             taken = self._read(READ_MAX)
@@ -75,7 +77,7 @@ class Capture:
         except BlockingIOError:
             return 0
         if data:
-            self._hand_on(self._splitter.feed(data))
+            self._pass_on(self._splitter.feed(data))
         else:
             self._close()
         return len(data)
@@ -86,8 +88,8 @@ class Capture:
         self._loop.remove_reader(self._fd)
         os.close(self._fd)
         self._fd = -1
-        self._hand_on(self._splitter.finish())
+        self._pass_on(self._splitter.finish())
 
-    def _hand_on(self, text: str) -> None:
+    def _pass_on(self, text: str) -> None:
         if text:
             self._sink(text)

@@ -1,6 +1,6 @@
-"""Host: this machine as a Node, and how busy its containers keep it.
+"""This machine as a Node, and how busy its containers keep it.
 
-Counts what this process may really use: its CPU affinity and the limits of its control groups, not what is built in.
+Counts what this process may use by its CPU affinity and the limits of its control groups, not what is built in.
 This module must not know templates, orders or the engine.
 """
 
@@ -30,7 +30,7 @@ def describe_host(gpus: Sequence[Gpu], cgroups: Path = _CGROUPS, own: Path = Pat
 
 
 def _own_cgroups(root: Path, own: Path) -> Iterable[Path]:
-    """Yield the control groups this process is in, with all their ancestors: each of them binds."""
+    """Yield the control groups this process is in, with all their ancestors: each of them sets limits."""
     for line in own.read_text().splitlines():
         _, controllers, path = line.split(":", 2)
         mount = root / controllers if controllers else root  # version 1 has one tree a controller; version 2 one in all
@@ -68,30 +68,29 @@ def _memory_allowed(directory: Path) -> float:
 
 
 class BusyMeter:
-    """Measures how many cores a changing set of processes kept busy, or waited for, between two looks.
+    """Measures how many cores a changing set of processes kept busy, or waited for, between two calls.
 
-    Waiting counts because a core that somebody else uses is not free: on a machine with other work, processes that
-    compute never look busy by the time they get, and ever more of them would be started.
+    Waiting counts because a core that others use is not free: on a machine with other work, processes that compute
+    never look busy by the time they get, and ever more of them would be started.
     """
 
     def __init__(self, cores: float, proc: Path = _PROC) -> None:
         self._cores = cores
         self._proc = proc
         self._used: dict[int, float] = {}
-        self._looked_at = time.monotonic()
+        self._called_at = time.monotonic()
         self._tick_s = 1 / os.sysconf("SC_CLK_TCK")
 
     def busy_cores(self, pids: Iterable[int]) -> float:
-        """Return the cores used or waited for since the last look, at most as many as there are.
+        """Return the cores used or waited for since the last call, at most as many as there are.
 
-        A process first seen now does not count yet: what it used was for its start, which is over or will be seen next
-        time.
+        A process first seen now does not count yet: it used that time to start, which is over, or shows next time.
         """
         now = time.monotonic()
         used = {pid: seconds for pid in pids if (seconds := self._seconds(pid)) is not None}
         spent = sum(max(0.0, seconds - self._used.get(pid, seconds)) for pid, seconds in used.items())
-        elapsed = max(now - self._looked_at, self._tick_s)
-        self._used, self._looked_at = used, now
+        elapsed = max(now - self._called_at, self._tick_s)
+        self._used, self._called_at = used, now
         return min(self._cores, spent / elapsed)
 
     def _seconds(self, pid: int) -> float | None:
@@ -118,7 +117,7 @@ def count_oom_kills() -> int:
         name, _, value = line.partition(" ")
         if name == "oom_kill":
             return int(value)
-    return 0  # a kernel older than 4.13 does not say
+    return 0  # a kernel older than 4.13 has no such line
 
 
 def raise_file_limit() -> None:

@@ -1,14 +1,14 @@
 """How much memory the processes of a container use together, read from /proc.
 
-What counts is what a container takes from the rest of the machine: its pages, also those swapped out, and files in
-memory that it maps or holds open. What several processes share is counted once within a container, and in parts
-between it and others: each page by the number of processes that map it (the kernel's PSS). So no container is billed
-for what all of them inherit from a template. Files on disk that are mapped do not count, since the kernel drops them
+Counted is what a container takes from the rest of the machine: its pages, also those swapped out, and files in memory
+that it maps or holds open. Shared pages count once within a container, and in parts between containers: each page by
+the number of processes that map it (the kernel's PSS). So no container is charged for what all of them inherit from a
+template. Files on disk that are mapped do not count, since the kernel drops them
 when it needs the room; nor do swell's own files in memory, which carry large arguments and results.
 
 Exact figures cost milliseconds for a large process. They are read only for containers of which a cheap upper bound is
-over the limit. A file in memory that no process of the container maps or holds open is not found: /proc does not tell
-who wrote it. This module must not know what follows from a figure, or when it is read.
+over the limit. A file in memory that no process of the container maps or holds open is not found: /proc does not name
+its writer. This module must not know what follows from a figure, or when it is read.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ class LimitedContainer(Struct, frozen=True):
 
 
 class MemoryReader:
-    """Reads what containers use. Blocks for as long as that takes; keeps nothing between two readings."""
+    """Reads the memory that containers use. Blocks while reading; keeps nothing between two readings."""
 
     def __init__(self, own_directory: str, proc: Path = _PROC) -> None:
         """Prepare.
 
         Args:
             own_directory: files below it do not count.
-            proc: where the kernel tells of processes.
+            proc: where the kernel describes processes.
         """
         self._own = own_directory.encode() + b"/"
         self._proc = str(proc)

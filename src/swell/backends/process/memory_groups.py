@@ -1,12 +1,12 @@
-"""Memory groups: a control group of the kernel for each container that has a memory limit, where that is possible.
+"""A control group of the kernel for each container that has a memory limit, where that is possible.
 
-It counts all that the container's processes take together, whatever they do, and the limit is never passed: the kernel
-kills all of them before. That is possible where a control group of version 2 was delegated to this server alone, as
-systemd does for a service with `Delegate=yes`. Elsewhere no group is made, and the watch over memory holds the limit.
+It counts all memory of the container's processes together, and the limit is never exceeded: the kernel kills all of
+them before. That is possible where a control group of version 2 was delegated to this server alone, as
+systemd does for a service with `Delegate=yes`. Elsewhere no group is made, and `memory_watch` enforces the limit.
 
-A large result lies in memory as a file that its container wrote, and may be kept long after: that is not what a limit
-is meant for, but a control group counts it. So a container lifts the limit of its group before it writes the first
-one, and is left to the watch from then on. This module must not know templates, or what becomes of a container.
+A large result lies in memory as a file that its container wrote, and may be kept long after: the limit is not
+meant for that, but a control group counts it. So a container lifts the limit of its group before it writes the first
+one, and `memory_watch` enforces it from then on. This module must not know templates, or what happens to a container.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ __all__ = ["MemoryGroups", "OwnGroup", "describe_own", "open_groups", "why_not"]
 
 log = logging.getLogger("swell.server")
 
-RETRY_S = 0.05  #: between two tries to remove a group in which killed processes still are
+RETRY_S = 0.05  #: between two tries to remove a group whose killed processes have not ended
 TRIES_MAX = 200  #: after that, its processes are stuck in the kernel: the group stays until this server ends
 
 
 class OwnGroup(Struct, frozen=True):
-    """The control group that this process is in, as far as it matters here."""
+    """The control group that this process is in."""
 
     path: Path
     kind: str  #: "domain" is one that can have limits; "" is the root of the machine
-    controllers: frozenset[str]  #: those that its children can be given
+    controllers: frozenset[str]  #: that its children can have
     is_writable: bool
     processes: frozenset[int]
 
@@ -59,7 +59,7 @@ def describe_own() -> OwnGroup | None:
 
 
 def why_not(group: OwnGroup | None, own_pid: int, descendants: Set[int]) -> str:
-    """Say why a server must not divide the group it is in; "" if it may.
+    """Return why a server must not divide the group it is in; "" if it may.
 
     Args:
         group: the one it is in; None if there is none to be seen.
@@ -82,7 +82,7 @@ def why_not(group: OwnGroup | None, own_pid: int, descendants: Set[int]) -> str:
 
 
 def open_groups() -> MemoryGroups | None:
-    """Prepare for control groups if this process may use them, and write to the log which way limits are held."""
+    """Prepare for control groups if this process may use them, and log how limits are enforced."""
     group = describe_own()
     own = os.getpid()
     reason = why_not(group, own, frozenset() if group is None else group.processes)
@@ -119,7 +119,7 @@ def _divide(base: Path, inside: Iterable[int]) -> None:
 
 
 class MemoryGroups:
-    """The control groups of containers. Must be made on a running event loop."""
+    """The control groups of containers. Needs a running event loop."""
 
     def __init__(self, base: Path) -> None:
         """Begin with none; what killed servers have left beside `base`, in which the groups are made, is removed."""
@@ -158,19 +158,19 @@ class MemoryGroups:
             cgroups.kill_all(group)
 
     def excess_of(self, container_id: str) -> MemoryExcess | None:
-        """Return what a container used that the kernel has killed for its limit; None if it has not, or has no group.
+        """Return the memory of a container that the kernel killed for its limit; None if it did not, or has no group.
 
-        The kernel refuses what would pass the limit, so what was used is never over it.
+        The kernel refuses what would exceed the limit, so the peak is never over it.
         """
         group = self._groups.get(container_id)
         if group is None:
             return None
         events = cgroups.numbers(_read(group / "memory.events"))
         limit = _read(group / "memory.max").strip()
-        # `oom_kill` alone would be a machine, or a service, that has run out of memory.
+        # `oom_kill` alone means that the machine, or the service, has run out of memory.
         if not (events.get("oom") and events.get("oom_kill") and limit.isdecimal()):
             return None
-        peak = _read(group / "memory.peak").strip() or limit  # kernels older than 5.19 do not tell
+        peak = _read(group / "memory.peak").strip() or limit  # kernels older than 5.19 have no peak
         return MemoryExcess(min(int(peak), int(limit)), int(limit))
 
     def find_others(self, find: Find) -> Find:

@@ -1,8 +1,8 @@
-"""The watch over the memory of containers that have a limit: looks at them at intervals, and reports those over it.
+"""Watches the memory of containers that have a limit: checks them at intervals, and reports those over it.
 
-One timer for all of them, and a thread that reads /proc, since reading blocks. A container that grows fast may pass
-its limit by what it takes between two looks. This module must not know how memory is counted, or what becomes of a
-container.
+One timer for all of them, and a thread that reads /proc, since reading blocks. A container that grows fast may exceed
+its limit by what it allocates between two checks. This module must not know how memory is counted, or what happens to
+a container.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ __all__ = ["Find", "MemoryWatch", "pause_s"]
 
 log = logging.getLogger("swell.server")
 
-PAUSE_MIN_S = 0.25  #: between two looks, if a look is cheap
+PAUSE_MIN_S = 0.25  #: between two checks, if a check is cheap
 PAUSE_MAX_S = 5.0
-SHARE_MAX = 0.02  #: of one core that looking may take
+SHARE_MAX = 0.02  #: of one core that checks may take
 
 Find = Callable[[Iterable[LimitedContainer]], list[tuple[str, MemoryExcess]]]
 
 
 def pause_s(cost_s: float) -> float:
-    """Return how long to wait after a look that took so much processor time.
+    """Return how long to wait after a check that took so much processor time.
 
-    Example: a look that takes 10 ms is followed by a pause of 0.5 s, so that looking takes 2% of a core.
+    Example: a check that takes 10 ms is followed by a pause of 0.5 s, so that checks take 2% of a core.
     """
     return min(PAUSE_MAX_S, max(PAUSE_MIN_S, cost_s / SHARE_MAX))
 
 
 class MemoryWatch:
-    """Looks at what is added to it, on a thread of its own, while there is any."""
+    """Checks the containers that are added to it, on a thread of its own."""
 
     def __init__(self, find: Find, on_excess: Callable[[str, MemoryExcess], None]) -> None:
-        """Begin with nothing to watch; must be made on a running event loop.
+        """Begin with no containers. Needs a running event loop.
 
         Args:
             find: returns which containers are over their limits; called on another thread.
-            on_excess: called with each of them at every look, until it is removed.
+            on_excess: called with each of them at every check, until it is removed.
         """
         self._find = find
         self._on_excess = on_excess
@@ -51,21 +51,21 @@ class MemoryWatch:
         self._watched: dict[str, LimitedContainer] = {}
         self._thread: ThreadPoolExecutor | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._is_looking = False
+        self._is_checking = False
         self._is_open = True
 
     def add(self, watched: LimitedContainer) -> None:
         """Watch a container from now on."""
         self._watched[watched.container_id] = watched
-        if self._timer is None and not self._is_looking:
+        if self._timer is None and not self._is_checking:
             self._wait(PAUSE_MIN_S)
 
     def remove(self, container_id: str) -> None:
-        """Watch a container no longer. Unknown ids are ignored."""
+        """Stop watching a container. Unknown ids are ignored."""
         self._watched.pop(container_id, None)
 
     def close(self) -> None:
-        """Watch nothing more. Safe to call twice."""
+        """Stop watching. Safe to call twice."""
         self._is_open = False
         if self._timer is not None:
             self._timer.cancel()
@@ -73,26 +73,26 @@ class MemoryWatch:
             self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _wait(self, seconds: float) -> None:
-        self._timer = self._loop.call_later(seconds, self._look)
+        self._timer = self._loop.call_later(seconds, self._check)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         self._timer = None
         if not self._watched:
             return
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "swell-memory")
-        self._is_looking = True
-        looking = self._loop.run_in_executor(self._thread, _timed, self._find, list(self._watched.values()))
-        looking.add_done_callback(self._looked)
+        self._is_checking = True
+        checking = self._loop.run_in_executor(self._thread, _timed, self._find, list(self._watched.values()))
+        checking.add_done_callback(self._checked)
 
-    def _looked(self, looking: asyncio.Future[tuple[list[tuple[str, MemoryExcess]], float]]) -> None:
-        self._is_looking = False
-        if not self._is_open or looking.cancelled():
+    def _checked(self, checking: asyncio.Future[tuple[list[tuple[str, MemoryExcess]], float]]) -> None:
+        self._is_checking = False
+        if not self._is_open or checking.cancelled():
             return
-        error = looking.exception()
+        error = checking.exception()
         if error is None:
-            found, cost_s = looking.result()
-        else:  # a kernel that tells something else than others; limits of single processes hold all the same
+            found, cost_s = checking.result()
+        else:  # a kernel with another format; limits of single processes hold all the same
             log.error("cannot read how much memory containers use: %r", error)
             found, cost_s = [], PAUSE_MAX_S
         for container_id, excess in found:

@@ -1,4 +1,4 @@
-"""Calls as clients begin and cancel them: in memory, of a variant that is put away, or in the store alone.
+"""Beginning and cancelling calls, wherever they or their function are: in memory, put away, or in the store alone.
 
 This module must not know how inputs are admitted, or what a variant is.
 """
@@ -17,7 +17,7 @@ __all__ = ["Calls"]
 
 
 class Calls:
-    """Finds out which rule a call is for."""
+    """Hands a call to the rule that has it."""
 
     def __init__(self, state: EngineState, admission: Admission, variants: Variants, pager: Pager) -> None:
         self._state = state
@@ -43,5 +43,5 @@ class Calls:
         if call is not None:
             kill = message.terminate_containers
             self._admission.cancel(call, now, terminate_containers=kill, why="the call was cancelled")
-        elif self._state.histories.call(message.call_id) is None:  # else it has just ended
+        elif self._state.histories.call(message.call_id) is None:  # else the call has just ended
             self._pager.ask(message.call_id, client, message)

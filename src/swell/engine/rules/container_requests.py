@@ -1,4 +1,4 @@
-"""What a container asks for itself, and people and edges for it: other slots, no more inputs, its end.
+"""Requests about one container, by itself, a person or the edge: other slots, no more inputs, its end.
 
 This module must not know how a container is drained or interrupted, or how a lease ends.
 """
@@ -20,7 +20,7 @@ __all__ = ["ContainerRequests"]
 
 
 class ContainerRequests:
-    """Does as a container, or somebody who looks after it, asks."""
+    """Carries out requests about containers."""
 
     def __init__(self, state: EngineState, leases: Leases, containers: Containers) -> None:
         self._state = state

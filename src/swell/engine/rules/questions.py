@@ -1,7 +1,7 @@
 """Questions about one thing: answered from memory, or by the pager from the store.
 
-An answer changes nothing, but that the one who asks may wait for the store. This module must not know how a report or a
-story is put into words.
+An answer changes nothing, except that its client may wait for the store. This module must not know how a report or a
+story is worded.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["Questions"]
 
 
 class Questions:
-    """Answers clients."""
+    """Answers questions of clients."""
 
     def __init__(self, state: EngineState, pager: Pager) -> None:
         self._state = state

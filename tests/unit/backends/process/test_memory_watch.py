@@ -82,7 +82,7 @@ async def test_it_begins_again_after_there_was_nothing_for_a_while() -> None:
     watch.add(ONE)
     await heard.get()
     watch.remove("ta-1")
-    await until(lambda: watch._timer is None and not watch._is_looking)
+    await until(lambda: watch._timer is None and not watch._is_checking)
     watch.add(ONE)
     await heard.get()
     watch.close()
