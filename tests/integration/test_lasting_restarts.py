@@ -87,10 +87,10 @@ def test_a_spawn_that_is_sent_again_is_one_call(lasting: Lasting) -> None:
         + """
 from swell.sdk import invoke
 from swell.sdk.connection.blocking import run_blocking
-from swell.sdk.connection.client import lasting_client
+from swell.sdk.connection.client import daemon_client
 
 async def again():
-    link = lasting_client().blocking_link()
+    link = daemon_client().blocking_link()
     target = await double._target(link)
     for resent in ({first}, True):
         await invoke.spawn(link, target, (1_077,), {{}}, "fc-" + "7" * 22, resent=resent)

@@ -19,7 +19,7 @@ from swell.documents.calls import call_detail
 from swell.errors import InvalidError
 from swell.ids import CALL, INPUT, call_and_index
 from swell.sdk.call import FunctionCall
-from swell.sdk.connection.client import lasting_client
+from swell.sdk.connection.client import daemon_client
 from swell.wire.queries import CallReport, InspectCall
 
 __all__ = ["call"]
@@ -68,7 +68,7 @@ def cancel(call_meant_by: str, terminate_containers: bool) -> None:
     if report.ended_at is not None:
         terminal.line(f"{call_id} has ended already, with {report.done:,} inputs")
         return
-    FunctionCall.from_id(call_id, lasting_client()).cancel(terminate_containers)
+    FunctionCall.from_id(call_id, daemon_client()).cancel(terminate_containers)
     left = report.pending + report.running
     terminal.line(f"{call_id} is cancelled: {left:,} inputs had not finished")
 
@@ -91,7 +91,7 @@ def result(call_meant_by: str, index: int, timeout: float | None) -> None:
     if count is not None and index >= count:
         raise InvalidError(f"{call_id} has no input {index}: it has {count:,}, numbered from 0")
     try:
-        value: Any = FunctionCall.from_id(call_id, lasting_client()).get(timeout, index=index)
+        value: Any = FunctionCall.from_id(call_id, daemon_client()).get(timeout, index=index)
     except TimeoutError as error:
         raise InvalidError(str(error)) from None
     terminal.text(repr(value))

@@ -24,7 +24,7 @@ from swell.cli.show.describe import schedule_text
 from swell.cli.show.times import duration_text
 from swell.errors import InvalidError, ServiceError
 from swell.sdk.connection.blocking import run_blocking
-from swell.sdk.connection.client import lasting_client
+from swell.sdk.connection.client import daemon_client
 from swell.sdk.deploy.deploying import deploy as deploy_version
 from swell.wire.queries import AppDescription, DescribeApp
 
@@ -69,7 +69,7 @@ def deploy(
     APP_REF is path.py or path.py::variable; the variable is app if none is named.
     """
     meant = reference.parse(app_ref, is_module=is_module, command="swell deploy")
-    client = lasting_client()  # before the user's imports, which may take long: in vain if no server runs
+    client = daemon_client()  # before the user's imports, which may take long: in vain if no server runs
     sys.argv = [meant.source]
     app = choose_app(meant, reference.load(meant))
     began = time.time()

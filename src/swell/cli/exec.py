@@ -19,7 +19,7 @@ from swell.cli.rpc import ask
 from swell.cli.show import terminal
 from swell.config import Settings
 from swell.errors import InvalidError
-from swell.sdk.connection.client import lasting_client
+from swell.sdk.connection.client import daemon_client
 from swell.wire.queries import ContainerDescription, DescribeContainer
 
 __all__ = ["container_environment", "exec_"]
@@ -52,7 +52,7 @@ def exec_(container_meant_by: str, command: tuple[str, ...]) -> None:
     """
     container_id = resolve_container(container_meant_by)
     found = ask(ContainerDescription, lambda request: DescribeContainer(request, container_id))
-    client, settings = lasting_client(), Settings.load()
+    client, settings = daemon_client(), Settings.load()
     variables = container_environment(found, dict(os.environ), client.address, settings.token)
     directory = os.path.join(found.environment.cwd, found.workdir)
     try:

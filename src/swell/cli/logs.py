@@ -21,7 +21,7 @@ from swell.cli.show.times import TimeParam, local, time_text
 from swell.documents.logs import log_lines
 from swell.errors import from_wire
 from swell.sdk.connection.blocking import run_blocking
-from swell.sdk.connection.client import lasting_client
+from swell.sdk.connection.client import daemon_client
 from swell.sdk.connection.output import has_colour, led_lines, log_lead
 from swell.wire.messages import Done, Failed
 from swell.wire.queries import AppDescription, DescribeApp, LogEntry, ReadLogs
@@ -129,7 +129,7 @@ def print_logs(app_id: str, reading: Reading, *, function: str = "", call_id: st
 
 def _entries(question: ReadLogs) -> Iterator[tuple[LogEntry, bytes]]:
     """Yield entries until the server has no more."""
-    link = lasting_client().blocking_link()
+    link = daemon_client().blocking_link()
     request = link.next_request()
     box = link.open(request)
     try:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from swell.sdk.connection.blocking import run_blocking
-from swell.sdk.connection.client import lasting_client
+from swell.sdk.connection.client import daemon_client
 from swell.wire.message import Message
 
 __all__ = ["ask"]
@@ -28,7 +28,7 @@ def ask(answer: type[A], question: Callable[[int], Message]) -> A:
         ConnectionError: no daemon runs, or it is gone.
         Error: the daemon answered with an error.
     """
-    link = lasting_client().blocking_link()
+    link = daemon_client().blocking_link()
     request = link.next_request()
     found, _ = run_blocking(link.request(request, question(request)))
     assert isinstance(found, answer)

@@ -17,7 +17,7 @@ from swell.cli import exit_codes, reference
 from swell.cli.show.display import Display
 from swell.config import Settings
 from swell.errors import Error, InvalidError
-from swell.sdk.connection.client import PRIVATE, lasting_address
+from swell.sdk.connection.client import PRIVATE, daemon_address
 from swell.sdk.connection.output import enable_output
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def _warn_of_detaching(target: Target, how: _How, display: Display) -> None:
     if not how.detach:
         return
     settings = Settings.load()
-    if settings.server == PRIVATE or not (settings.server or lasting_address(settings)):
+    if settings.server == PRIVATE or not (settings.server or daemon_address(settings)):
         display.notice(
             "--detach has no effect: this run has a server of its own, which ends with it; `swell start` starts one "
             "that stays"

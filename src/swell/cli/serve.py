@@ -21,7 +21,7 @@ from swell.cli.reload.reloader import INTERRUPTED, Reloader
 from swell.cli.show.display import Display
 from swell.cli.show.numbers import Seconds
 from swell.config import Settings
-from swell.sdk.connection.client import PRIVATE, Client, lasting_address
+from swell.sdk.connection.client import PRIVATE, Client, daemon_address
 from swell.sdk.connection.private_server import PrivateServer
 
 __all__ = ["serve"]
@@ -72,7 +72,7 @@ def _server(settings: Settings) -> Generator[str]:
     if settings.server not in ("", PRIVATE):
         yield settings.server
         return
-    found = "" if settings.server == PRIVATE else lasting_address(settings)
+    found = "" if settings.server == PRIVATE else daemon_address(settings)
     if found:
         yield found
         return

@@ -27,7 +27,7 @@ from swell.config import Settings
 from swell.discovery import data_dir
 from swell.documents.server import server_status
 from swell.errors import ConflictError, ConnectionError
-from swell.sdk.connection.client import lasting_address
+from swell.sdk.connection.client import daemon_address
 from swell.server.data_directory import holder
 from swell.wire.queries import GetStatus, Status
 
@@ -104,7 +104,7 @@ def _start_in_background(directory: Path, settings: Settings) -> None:
             terminal.line(
                 f"The server runs (pid {pid}). What it keeps is in {directory}; its log is {log_path(directory)}"
             )
-        elif lasting_address(settings):
+        elif daemon_address(settings):
             terminal.line(f"The server runs already (pid {pid}), on {directory}")
         else:
             raise ConflictError(

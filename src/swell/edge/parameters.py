@@ -8,18 +8,14 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 from urllib.parse import parse_qsl
 
-from swell.bounds import integer
 from swell.errors import InvalidError
 from swell.model import ParameterSpec
-from swell.sdk.declare.parameters import check_parameters, encode_parameters
+from swell.sdk.declare.parameters import check_parameters, encode_parameters, parse_parameter
 
 __all__ = ["default_parameters", "parameters_of_json", "parameters_of_query"]
-
-_TRUE: Final = frozenset(("true", "1", "yes", "on"))
-_FALSE: Final = frozenset(("false", "0", "no", "off"))
 
 
 def parameters_of_query(owner: str, specs: Sequence[ParameterSpec], query: str) -> bytes:
@@ -30,7 +26,7 @@ def parameters_of_query(owner: str, specs: Sequence[ParameterSpec], query: str) 
         InvalidTypeError: one has another type than declared.
     """
     types = {spec.name: spec for spec in specs}
-    given = {name: _of_text(types[name], text) for name, text in _pairs(query) if name in types}
+    given = {name: parse_parameter(types[name], text) for name, text in _pairs(query) if name in types}
     return encode_parameters(owner, check_parameters(owner, specs, (), given))
 
 
@@ -39,26 +35,6 @@ def _pairs(query: str) -> list[tuple[str, str]]:
         return parse_qsl(query, keep_blank_values=True)
     except ValueError as error:
         raise InvalidError(str(error)) from error
-
-
-def _of_text(spec: ParameterSpec, text: str) -> str | int | bool | bytes:
-    match spec.kind:
-        case "int":
-            number = integer(text)
-            if number is None:
-                raise InvalidError(f"{spec.name}={text!r:.100} is no int of 64 bits")
-            return number
-        case "bool":
-            if text.lower() in _TRUE | _FALSE:
-                return text.lower() in _TRUE
-            raise InvalidError(f"{spec.name}={text!r} is neither true nor false")
-        case "bytes":
-            try:
-                return base64.urlsafe_b64decode(text)
-            except (binascii.Error, ValueError):
-                raise InvalidError(f"{spec.name}={text!r} is no URL-safe base64") from None
-        case _:
-            return text
 
 
 def parameters_of_json(owner: str, specs: Sequence[ParameterSpec], given: Mapping[str, Any]) -> bytes:

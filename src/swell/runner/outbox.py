@@ -17,7 +17,7 @@ SUCCESS = int(OutputStatus.SUCCESS)
 
 
 class Outbox:
-    """Collects outputs that leave as one message."""
+    """Collects outputs that are sent as one message."""
 
     __slots__ = ("_blobs", "_busy_s", "_chunks", "_delivery", "_failures", "_first", "_next", "_parts", "size")
 

@@ -25,7 +25,7 @@ def limit_time(grace_s: float) -> None:
 
 
 def _give_up(grace_s: float) -> NoReturn:
-    os.write(2, f"exit hooks and what runs at the end took longer than {grace_s:g} s: container killed\n".encode())
+    os.write(2, f"exit hooks and clean-up took longer than {grace_s:g} s: container killed\n".encode())
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError("unreachable")
 

@@ -1,7 +1,6 @@
 """An App: the named set of Functions and classes that one program declares.
 
-Holds declarations; running them is done elsewhere. This module must not know how an option is checked or
-what a server is.
+Here are its declarations; `deployable` runs and deploys them. This module must not know how an option is checked.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from swell.errors import InvalidError
 from swell.ids import APP
 from swell.names import check_object_name
 from swell.sdk.cls import Cls, install_methods
-from swell.sdk.connection.client import Client, client_or_lasting, mint_id
+from swell.sdk.connection.client import Client, client_or_daemon, mint_id
 from swell.sdk.connection.link import Link
 from swell.sdk.connection.sync_async import Prepared, SyncAsync
 from swell.sdk.declare.container_env import parse_container_env
@@ -40,7 +39,7 @@ T = TypeVar("T")
 
 
 class FunctionDecorator(Protocol):
-    """Makes a function, async or not, a `Function` with the same arguments and result."""
+    """Turns a function, async or not, into a `Function` with the same arguments and result."""
 
     @overload
     def __call__(self, f: Method[P, R], /) -> Function[P, R]: ...
@@ -54,11 +53,11 @@ class App(DeployableApp):
     """A named set of Functions and classes.
 
     Args:
-        name: Its name, by which runs are shown.
+        name: Its name, under which runs are shown.
         tags: Labels, from str to str.
-        image: Image of all functions that name none.
+        image: Image of all functions without their own.
         secrets: Secrets of all functions, before their own.
-        volumes: Volumes of all functions, by path; a function's own win.
+        volumes: Volumes of all functions, by path; a function's own replace them.
         include_source: Accepted and recorded.
 
     Raises:
@@ -103,7 +102,7 @@ class App(DeployableApp):
 
     @property
     def image(self) -> Image | None:
-        """Image of all functions declared from now on that name none."""
+        """Image of all functions that are declared from now on without their own."""
         return self._defaults.image
 
     @image.setter
@@ -140,7 +139,7 @@ class App(DeployableApp):
     # ------------------------------------------------------------ declarations
 
     def function(self, _parentheses: None = None, **options: Unpack[FunctionOptions]) -> FunctionDecorator:
-        """Make a function remote: it gets a pool of containers that grows and shrinks with the calls.
+        """Make a function remote: it gets a pool of containers that grows and shrinks with its calls.
 
         Args:
             **options: See `swell.sdk.declare.options.FunctionOptions`. The main ones: `min_containers`,
@@ -151,7 +150,7 @@ class App(DeployableApp):
             A decorator that turns the function into a `Function`.
 
         Raises:
-            InvalidError: an option, or the function, is not as it must be; the message says what to change.
+            InvalidError: an option, or the function, is not valid; the message says what to change.
             TypeError: an option does not exist.
         """
         _check_parentheses(_parentheses, "function")
@@ -164,16 +163,16 @@ class App(DeployableApp):
         return cast("FunctionDecorator", decorate)
 
     def cls(self, _parentheses: None = None, **options: Unpack[ClassOptions]) -> Callable[[type[T]], Cls[T]]:
-        """Make a class remote: its methods under `@swell.method()` share a pool, one for each set of parameters.
+        """Make a class remote: its methods under `@swell.method()` share a pool; each set of parameters has its own.
 
         Args:
-            **options: Those of `function` except `name`, `is_generator` and `schedule`.
+            **options: As for `function`, except `name`, `is_generator` and `schedule`.
 
         Returns:
             A decorator that turns the class into a `Cls`.
 
         Raises:
-            InvalidError: an option, the class or a method is not as it must be; the message says what to change.
+            InvalidError: an option, the class or a method is not valid; the message says what to change.
             TypeError: an option does not exist.
         """
         _check_parentheses(_parentheses, "cls")
@@ -190,13 +189,13 @@ class App(DeployableApp):
     def local_entrypoint(
         self, _parentheses: None = None, *, name: str | None = None
     ) -> Callable[[Callable[P, R]], LocalEntrypoint[P, R]]:
-        """Make a function what `swell run` calls, on this machine, while the App runs.
+        """Make a function a local entrypoint: `swell run` calls it on this machine, while the App runs.
 
         Args:
-            name: Its name on the command line; default: that of the function.
+            name: Its name on the command line; default: the function's.
 
         Raises:
-            InvalidError: an entrypoint of that name is there already.
+            InvalidError: the App has an entrypoint of that name already.
         """
         _check_parentheses(_parentheses, "local_entrypoint")
         if name is not None and not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -213,11 +212,11 @@ class App(DeployableApp):
         return decorate
 
     def include(self, other_app: App, inherit_tags: bool = True) -> App:
-        """Take over the Functions, classes and tags of another App; local entrypoints stay where they are.
+        """Include the Functions, classes and tags of another App; its local entrypoints are not included.
 
         Args:
-            other_app: Whose declarations to take. A name that is here already gives a warning, and the newcomer wins.
-            inherit_tags: Take its tags, too; tags of this App win.
+            other_app: The App to include. A name that both have gives a warning, and the included declaration wins.
+            inherit_tags: Include its tags, too; tags of this App win.
 
         Returns:
             This App.
@@ -261,6 +260,18 @@ class App(DeployableApp):
         environment_name: str | None = None,
         create_if_missing: bool = False,
     ) -> SyncAsync[[], App]:
+        """Return a handle of a deployed App, without its functions; see `Function.from_name` for those.
+
+        Args:
+            name: Its name.
+            client: How to reach the server; default: the daemon on this machine.
+            environment_name: Accepted for compatibility.
+            create_if_missing: Make an empty App of that name if there is none.
+
+        Raises:
+            NotFoundError: no App of that name is deployed.
+            InvalidError: the name is not allowed.
+        """
         check_object_name(name, "App")
 
         async def implementation(link: Link) -> App:
@@ -270,21 +281,9 @@ class App(DeployableApp):
             app.app_id, app.home = found.app_id, client
             return app
 
-        return SyncAsync(implementation, client_or_lasting(client), "App.lookup")
+        return SyncAsync(implementation, client_or_daemon(client), "App.lookup")
 
     lookup = Prepared(_prepare_lookup)
-    """Return a handle of a deployed App, without its functions; see `Function.from_name` for those.
-
-    Args:
-        name: Its name.
-        client: How to reach the server; default: the daemon on this machine.
-        environment_name: Accepted for compatibility.
-        create_if_missing: Make an empty App of that name if there is none.
-
-    Raises:
-        NotFoundError: no App of that name is deployed.
-        InvalidError: the name is not allowed.
-    """
 
 
 def _check_parentheses(value: object, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Autoscaler settings and numbers of a running pool, as users see them. This module must not know how a pool scales."""
+"""Autoscaler settings and statistics of a pool, for users. This module must not know how a pool scales."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ __all__ = ["Autoscaler", "FunctionAutoscalerSettings", "FunctionStats"]
 
 @dataclass(frozen=True)
 class FunctionStats:
-    """Numbers of one pool at one moment."""
+    """Statistics of one pool at one moment."""
 
     backlog: int  #: inputs that wait for a container
-    num_total_runners: int  #: containers, those that start included
+    num_total_runners: int  #: containers, starting ones included
     num_running_inputs: int  #: inputs that containers have
     input_headroom: int  #: free slots of ready containers
 
 
 @dataclass(frozen=True)
 class FunctionAutoscalerSettings:
-    """Settings in force. `max_containers` is None when there is no bound."""
+    """Settings in force. `max_containers` is None if there is no bound."""
 
     min_containers: int | None
     max_containers: int | None
@@ -54,7 +54,7 @@ class Autoscaler:
 
     @property
     def update(self):
-        """Change settings. An omitted field is kept; None resets it to the platform's default.
+        """Change settings. An omitted one is kept; None resets it to the platform's default.
 
         Raises:
             InvalidError: the settings contradict each other; nothing is changed.
@@ -75,7 +75,7 @@ class Autoscaler:
         buffer_containers: int | None = _OMITTED,
         scaledown_window: int | None = _OMITTED,
     ) -> FunctionAutoscalerSettings:
-        """Send a change in which None resets."""
+        """Send a change in which None resets a setting."""
         given = {
             "min_containers": min_containers,
             "max_containers": max_containers,
@@ -95,7 +95,7 @@ class Autoscaler:
         buffer_containers: int | None = None,
         scaledown_window: int | None = None,
     ) -> FunctionAutoscalerSettings:
-        """Send a change in which None keeps."""
+        """Send a change in which None keeps a setting."""
         return await self.change(
             link,
             min_containers=_OMITTED if min_containers is None else min_containers,

@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from swell.errors import InvalidError, from_wire
 from swell.ids import CALL
-from swell.sdk.calls.outcome import Failure, outcomes
+from swell.sdk.calls.outcome import InputFailure, outcomes
 from swell.sdk.connection.client import Client
 from swell.sdk.connection.link import Link, Mailbox
 from swell.sdk.connection.retrying import Retrying, RetryState
@@ -22,11 +22,11 @@ __all__ = ["FunctionCall"]
 
 R = TypeVar("R")
 
-AHEAD = 1_000  #: results that `iter` asks for at a time
+AHEAD = 1_000  #: results that `iter` requests at a time
 
 
 class FunctionCall(Generic[R]):
-    """A call that was spawned: its results stay for 7 days and can be fetched as often as you like.
+    """A spawned call: its results are kept for 7 days, and can be read any number of times.
 
     Attributes:
         object_id: Its id, `fc-…`; `FunctionCall.from_id` makes a handle of it anywhere.
@@ -34,14 +34,14 @@ class FunctionCall(Generic[R]):
 
     @staticmethod
     def _prepare_gather(*function_calls: FunctionCall[Any]) -> SyncAsync[[], list[Any]]:
+        """Wait for several calls of one input, and return their results in the order given.
+
+        The first failure is raised; the other calls continue.
+        """
         client = function_calls[0].client if function_calls else current_client
         return SyncAsync(lambda link: _gather(link, *function_calls), client, "FunctionCall.gather")
 
     gather: Final = Prepared(_prepare_gather)
-    """Wait for several calls of one input, and return their results in the order given.
-
-    The first failure is raised; the other calls continue.
-    """
 
     def __init__(self, call_id: str, num_inputs: int | None = None, client: Client | None = None) -> None:
         self.object_id = call_id
@@ -50,10 +50,10 @@ class FunctionCall(Generic[R]):
 
     @classmethod
     def from_id(cls, function_call_id: str, client: Client | None = None) -> FunctionCall[Any]:
-        """Return the handle of a call. Does not ask the server whether there is such a call.
+        """Return the handle of a call. Does not check that the server has the call.
 
         Raises:
-            InvalidError: that is not the id of a call.
+            InvalidError: it is not the id of a call.
         """
         if not function_call_id.startswith(CALL):
             raise InvalidError(f"{function_call_id!r} is not the id of a call; those begin with fc-")
@@ -76,10 +76,10 @@ class FunctionCall(Generic[R]):
         """Return the result of one input (the first, or `index`), waiting up to `timeout` seconds, None for ever.
 
         Raises:
-            TimeoutError: (the builtin) it is not there yet; with timeout=0, it is not there now.
-            OutputExpiredError: it was there, but is no longer kept.
-            NotFoundError: the server does not know the call.
-            FunctionTimeoutError, RemoteError: it timed out, it was cancelled.
+            TimeoutError: (the builtin) the input has not finished in time; with timeout=0, it has not finished.
+            OutputExpiredError: the result is no longer kept.
+            NotFoundError: the server does not have the call.
+            FunctionTimeoutError, RemoteError: the input timed out; it was cancelled.
             Exception: what the function raised.
         """
         return Retrying(self._get, self.client, "FunctionCall.get")
@@ -98,7 +98,7 @@ class FunctionCall(Generic[R]):
         async with _Watching(link, self.object_id, index, index + 1, is_poll=timeout == 0) as watching:
             values = await watching.next(None if timeout == 0 else until)
         value = values[index]
-        if type(value) is Failure:
+        if type(value) is InputFailure:
             raise value.exception
         return value
 
@@ -106,7 +106,7 @@ class FunctionCall(Generic[R]):
     def iter(self):
         """Iterate over results in the order of the inputs, waiting for each; a failed input raises in its place.
 
-        `start` and `end` choose a part of them.
+        `start` and `end` select a range of them.
 
         Raises:
             ValueError: the range is not within 0..num_inputs.
@@ -123,7 +123,7 @@ class FunctionCall(Generic[R]):
                 while at < last:
                     values.update(await watching.next(None))
                     ready: list[Any] = []
-                    while at in values and type(values[at]) is not Failure:
+                    while at in values and type(values[at]) is not InputFailure:
                         ready.append(values.pop(at))
                         at += 1
                     if ready:
@@ -149,15 +149,15 @@ class FunctionCall(Generic[R]):
 
     @property
     def cancel(self):
-        """End what has not finished; `get` then raises RemoteError. Harmless if it has finished.
+        """Cancel the inputs that have not finished; `get` then raises RemoteError. No effect on finished inputs.
 
-        With `terminate_containers=True` the containers that run it are killed, too; other inputs in them are re-run.
+        With `terminate_containers=True` the containers that run them are killed; other inputs of these are run again.
         """
         return SyncAsync(self._cancel, self.client, "FunctionCall.cancel")
 
     async def _cancel(self, link: Link, terminate_containers: bool = False) -> None:
         link.send(CancelCall(self.object_id, terminate_containers))
-        # An answer to any later question proves that the cancellation has been handled.
+        # The answer to a later request proves that the cancellation has been handled.
         request = link.next_request()
         mailbox = link.open(request)
         try:
@@ -190,7 +190,7 @@ async def _gather(link: Link, *calls: FunctionCall[Any]) -> list[Any]:
                 raise from_wire(message.code, message.text, message.fields)
             if isinstance(message, Outputs) and message.call_id not in results:
                 value = outcomes(message, payload, link.welcome.blob_dir, keep_blobs=True)[0]
-                if type(value) is Failure:
+                if type(value) is InputFailure:
                     raise value.exception
                 results[message.call_id] = value
     finally:
@@ -202,7 +202,7 @@ async def _gather(link: Link, *calls: FunctionCall[Any]) -> list[Any]:
 
 
 class _Watching:
-    """The outputs of a range of a call's inputs, as they come."""
+    """Watches the outputs of a range of a call's inputs."""
 
     def __init__(self, link: Link, call_id: str, first: int, last: int, *, is_poll: bool = False) -> None:
         self._link = link

@@ -1,6 +1,6 @@
-"""Handles for classes: `Cls` stands in for the user's class, `Obj` for an instance with its parameters.
+"""Handles of classes: `Cls` in place of the user's class, `Obj` in place of an instance with its parameters.
 
-This module must not know how parameters become pools, nor how a Function reaches one.
+This module must not know how parameters select a pool, nor how a Function finds it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, Unpack, cast
 
 from swell.model import FunctionSpec
 from swell.sdk.declare.function_spec import marked_methods
-from swell.sdk.declare.options import VariantOptions, with_batching, with_concurrency, with_options
+from swell.sdk.declare.options import VariantOptions
+from swell.sdk.declare.variants import with_batching, with_concurrency, with_options
 from swell.sdk.function import Function
 from swell.sdk.handle import Lookup, check_version
 from swell.sdk.instance import Instance
@@ -30,10 +31,10 @@ _INTERFACES: Final = {"method", "batched", "web"}
 class Cls(Generic[T]):
     """A class whose methods run remotely; made by `@app.cls()`.
 
-    Calling it gives an instance: `Model(size="large").predict.remote(x)`. Plain class attributes are readable on it.
+    Calling it returns an instance: `Model(size="large").predict.remote(x)`. Plain class attributes can be read from it.
 
     Attributes:
-        service: The Function of the pool that instances with nothing but defaults use.
+        service: The Function of the pool of instances with default parameters.
     """
 
     def __init__(self, service: Function[..., Any]) -> None:
@@ -53,24 +54,24 @@ class Cls(Generic[T]):
         environment_name: str | None = None,
         client: Client | None = None,
     ) -> Cls[Any]:
-        """Return a handle of a class of a deployed App. Asks the server when it is first used.
+        """Return a handle of a class of a deployed App. It is looked up when it is first used.
 
         Args:
             app_name: Name of the App.
             name: Name of the class.
-            version: Keep to this version of the App, in pools of its own; by default, whichever is live.
+            version: Use this version of the App only, in pools of its own; default: the live version.
             environment_name: Accepted for compatibility.
             client: How to reach the server; by default the daemon on this machine.
 
         Raises:
-            InvalidError: the version is no number of one.
+            InvalidError: the version is not a version number.
         """
         lookup = Lookup(app_name, f"{name}.*", check_version(version), client)
         return Cls(Function[..., Any](None, None, None, lookup=lookup))
 
     @property
     def hydrate(self) -> Any:
-        """Find out what it is, if that is not known yet; see `Function.hydrate`."""
+        """Look up its id and its spec, if they are not known; see `Function.hydrate`."""
         return self.service.hydrate
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -78,12 +79,12 @@ class Cls(Generic[T]):
 
     @property
     def spec(self) -> FunctionSpec:
-        """Spec of the pool that instances with nothing but defaults use."""
+        """Spec of the pool of instances with default parameters."""
         return self.service.spec
 
     @property
     def app(self) -> DeployableApp | None:
-        """The App it is registered in."""
+        """The App in which it is registered."""
         return self.service.app
 
     @property
@@ -91,13 +92,13 @@ class Cls(Generic[T]):
         return cast("type[T]", self.service.__swell_raw__)
 
     def __call__(self, *args: Any, **kwargs: Any) -> T:
-        """Return an instance with these parameters; they are checked when it is first used."""
+        """Return an instance with these parameters; they are checked when the instance is first used."""
         return cast("T", Obj(Instance(self.service, args, kwargs)))
 
     def with_options(self, **options: Unpack[VariantOptions]) -> Cls[T]:
-        """Return this class with other options: a variant has pools of its own.
+        """Return this class with other options. The variant has pools of its own.
 
-        What is not given stays; `secrets` and `volumes` replace the former ones as a whole; `min_containers` is not
+        Omitted options are kept; `secrets` and `volumes` replace the former ones as a whole; `min_containers` is not
         inherited.
 
         Raises:
@@ -158,7 +159,7 @@ class Obj:
 
     @property
     def update_autoscaler(self) -> Any:
-        """Changes settings of this instance's pool; see `Function.update_autoscaler`."""
+        """Changes the settings of this instance's pool; see `Function.update_autoscaler`."""
         return self._instance.function().update_autoscaler
 
     @property
@@ -170,7 +171,7 @@ class Obj:
         if name.startswith("__"):
             raise AttributeError(f"{self!r} has no attribute {name!r}")
         if not self._instance.service.is_known:
-            return self._instance.function(name)  # whether there is such a method turns out at first use
+            return self._instance.function(name)  # whether the class has such a method is checked at first use
         if name in _interfaces(self._instance.service.spec):
             return self._instance.function(name)
         return getattr(self._instance.local(), name)
@@ -187,7 +188,7 @@ def _interfaces(spec: FunctionSpec) -> set[str]:
 
 
 def install_methods(cls: Cls[Any]) -> None:
-    """Make the methods of the user's class give Functions, so that `self.other.remote(x)` works inside a method."""
+    """Make the methods of the user's class return Functions, so that `self.other.remote(x)` works inside a method."""
     raw = cls.__swell_raw__
     binding = _Binding(cls.service)
     for name, (function, marks) in list(marked_methods(raw)):
@@ -196,7 +197,7 @@ def install_methods(cls: Cls[Any]) -> None:
 
 
 class _Binding:
-    """Makes the Functions of an object's methods. A class sent by value takes it along, but not the App."""
+    """Makes the Functions of an object's methods. A pickled class includes it, without the App."""
 
     def __init__(self, service: Function[..., Any]) -> None:
         self._service = service

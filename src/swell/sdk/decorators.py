@@ -1,4 +1,4 @@
-"""Decorators that go under `@app.function` and `@app.cls`: how a function or method is called, and how it runs.
+"""Decorators below `@app.function` and `@app.cls`: they set how a function or method is called, and how it runs.
 
 Each sets a mark (see `declare.marks`) on the plain function and returns it. This module must not know apps or specs.
 """
@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overload
 
-from swell.sdk.declare.marks import check_batchable, check_batching, check_concurrency, check_parentheses, mark
+from swell.sdk.declare.concurrency import check_batching, check_concurrency
+from swell.sdk.declare.marks import check_batchable, check_parentheses, mark
 
 if TYPE_CHECKING:
     from swell.sdk.method import Method
@@ -22,7 +23,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 
 class MethodDecorator(Protocol):
-    """Makes `def m(self, x: X) -> R`, async or not, a `Method` whose callers give `x` only."""
+    """Turns `def m(self, x: X) -> R`, async or not, into a `Method` whose callers pass `x` only."""
 
     @overload
     def __call__(self, f: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]], /) -> Method[P, R]: ...
@@ -31,7 +32,7 @@ class MethodDecorator(Protocol):
 
 
 class BatchedDecorator(Protocol):
-    """Makes a body from lists to a list something that is called with scalars and returns one."""
+    """Turns a function from lists to a list into one that is called with scalars and returns a scalar."""
 
     @overload
     def __call__(self, f: Callable[..., Coroutine[Any, Any, list[R]]], /) -> Method[..., R]: ...
@@ -43,10 +44,10 @@ def method(_parentheses: None = None, *, is_generator: bool | None = None) -> Me
     """Make a method of an `@app.cls` class callable remotely: `Model().predict.remote(x)`.
 
     Args:
-        is_generator: True for a plain method that returns a generator object; found out by itself otherwise.
+        is_generator: True for a plain method that returns a generator object; detected otherwise.
 
     Raises:
-        InvalidError: not a method, or together with a decorator that excludes it.
+        InvalidError: it is not a method, or has a decorator that excludes this one.
     """
     check_parentheses(_parentheses, "method")
 
@@ -76,11 +77,11 @@ def exit(_parentheses: None = None) -> Callable[[F], F]:
 def concurrent(
     _parentheses: None = None, *, max_inputs: int | None = None, target_inputs: int | None = None
 ) -> Callable[[T], T]:
-    """Let one container run several inputs at a time: in threads, or as tasks when the function is async.
+    """Let one container run several inputs at a time: in threads, or as asyncio tasks if the function is async.
 
     Args:
         max_inputs: Most inputs that a container runs at once, 1 to 1000. Required.
-        target_inputs: Inputs per container that scaling aims at; above it, up to `max_inputs`, is for bursts that
+        target_inputs: Inputs per container at which scaling aims; between it and `max_inputs` is room for bursts that
             further containers cannot take in time. Default: `max_inputs`.
 
     Raises:
@@ -97,13 +98,13 @@ def concurrent(
 
 
 def batched(_parentheses: None = None, *, max_batch_size: int, wait_ms: int) -> BatchedDecorator:
-    """Gather inputs of many callers into one call: callers give scalars, the body gets lists and returns a list.
+    """Gather inputs of many callers into one call: callers pass scalars, the body gets lists and returns a list.
 
     The body receives one list per parameter, all in the same order, and must return a list of the same length. On a
-    class it stands in place of `@swell.method()`.
+    class it replaces `@swell.method()`.
 
     Args:
-        max_batch_size: Most inputs in a batch, 1 to 1000. A smaller batch comes when `wait_ms` is over.
+        max_batch_size: Most inputs in a batch, 1 to 1000. After `wait_ms`, a smaller batch is run.
         wait_ms: How long the first input of a batch waits for others, in milliseconds, 0 to 600000.
 
     Raises:

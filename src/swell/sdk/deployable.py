@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from swell.errors import InvalidError
 from swell.names import check_tags
-from swell.sdk.connection.client import Client, client_or_lasting, lasting_client
+from swell.sdk.connection.client import Client, client_or_daemon, daemon_client
 from swell.sdk.connection.link import Link
 from swell.sdk.connection.sync_async import Prepared, SyncAsync
 from swell.wire.apps import AppFound, FindApp, TagApp
@@ -150,7 +150,7 @@ class DeployableApp(ABC):
             self.app_id, self.home = deployed.app_id, client
             return self
 
-        return SyncAsync(implementation, client_or_lasting(client), "App.deploy")
+        return SyncAsync(implementation, client_or_daemon(client), "App.deploy")
 
     @property
     def set_tags(self) -> SyncAsync[[Mapping[str, str]], None]:
@@ -180,7 +180,7 @@ class DeployableApp(ABC):
 
     def _home(self) -> Client:
         self._deployed_id()
-        return self.home or lasting_client()
+        return self.home or daemon_client()
 
     def _deployed_id(self) -> str:
         if self.app_id is None:

@@ -1,7 +1,6 @@
-"""A function that `swell run` calls on this machine, to drive the rest.
+"""Local entrypoints: functions that `swell run` calls on this machine, and that call the App's functions.
 
-A name around a plain function; how its command-line options are made is the CLI's affair. This module must not know
-how an App is run.
+This module must not know command-line options, or how an App is run.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ R = TypeVar("R")
 
 
 class LocalEntrypoint(Generic[P, R]):
-    """A function registered by `@app.local_entrypoint()`; calling it calls the function, here.
+    """A function registered by `@app.local_entrypoint()`; a call of it calls the function in this process.
 
     Attributes:
-        app: The App it belongs to.
+        app: The App that it belongs to.
         name: Its name on the command line.
     """
 

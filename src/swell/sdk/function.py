@@ -1,7 +1,7 @@
-"""The handle of a Function: everything a user can do with it, each in a blocking and an `.aio` form.
+"""The handle of a Function: its methods for users, each in a blocking and an `.aio` form.
 
-A handle is lazy: it learns its id when it is first used. This module must not know how decorators build specs, nor how
-a call travels.
+A handle is lazy: it finds its id when it is first used. This module must not know how decorators build specs, nor how a
+call is sent.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from swell.sdk.connection.link import Link
 from swell.sdk.connection.retrying import Retrying, RetryState
 from swell.sdk.connection.session import require_running
 from swell.sdk.connection.sync_async import SyncAsync, SyncAsyncIterator
-from swell.sdk.declare.options import VariantOptions, with_batching, with_concurrency, with_options
+from swell.sdk.declare.options import VariantOptions
+from swell.sdk.declare.variants import with_batching, with_concurrency, with_options
 from swell.sdk.handle import Handle, HandleOrigin, Lookup, check_version
 from swell.sdk.web_url import web_url
 from swell.wire.messages import GetStats, Stats
@@ -37,15 +38,15 @@ __all__ = ["Function"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: Stands in for the spec of a function that was not looked up yet, to check options against.
+#: The spec of a function that has not been looked up, to check options against.
 NOT_KNOWN_YET: Final = FunctionSpec("", CodeSource("", ""))
 
 
 class Function(Handle, Generic[P, R]):
-    """A function that runs in containers; made by `@app.function()`. Not callable itself: say `.remote` or `.local`.
+    """A function that runs in containers; made by `@app.function()`. Not callable itself: use `.remote` or `.local`.
 
     Attributes:
-        app: The App it is registered in; None for a handle that came out of a pickle, or was looked up.
+        app: The App in which it is registered; None for a handle from a pickle, or one that was looked up.
     """
 
     def __init__(
@@ -55,12 +56,12 @@ class Function(Handle, Generic[P, R]):
         raw: Callable[..., Any] | None,
         **origin: Unpack[HandleOrigin],
     ) -> None:
-        """Make a handle; users get theirs from decorators, or from `from_name`.
+        """Make a handle; users get handles from decorators, or from `from_name`.
 
         Args:
-            app: the App it belongs to.
-            spec: what it is; None where that is found out later.
-            raw: the user's callable; None where it is not known.
+            app: the App that it belongs to.
+            spec: its spec; None if it must be looked up.
+            raw: the user's callable; None if it is not known here.
             **origin: how it is found; see `HandleOrigin`.
         """
         super().__init__(app, spec, **origin)
@@ -76,17 +77,17 @@ class Function(Handle, Generic[P, R]):
         environment_name: str | None = None,
         client: Client | None = None,
     ) -> Function[..., Any]:
-        """Return a handle of a function of a deployed App. Asks the server when it is first used.
+        """Return a handle of a function of a deployed App. It is looked up when it is first used.
 
         Args:
             app_name: Name of the App.
             name: Name of the function.
-            version: Keep to this version of the App, in a pool of its own; by default, whichever is live.
+            version: Use this version of the App only, in a pool of its own; default: the live version.
             environment_name: Accepted for compatibility.
             client: How to reach the server; by default the daemon on this machine.
 
         Raises:
-            InvalidError: the name is that of a method, or the version is no number of one.
+            InvalidError: the name is that of a method, or the version is not a version number.
         """
         if "." in name:
             owner, _, method = name.rpartition(".")
@@ -100,7 +101,7 @@ class Function(Handle, Generic[P, R]):
 
     @property
     def hydrate(self) -> SyncAsync[[], Self]:
-        """Find out its id and what it is, if that is not known yet; returns the handle itself.
+        """Look up its id and its spec, if they are not known; returns the handle itself.
 
         Raises:
             NotFoundError: no deployed App has such a function.
@@ -115,7 +116,7 @@ class Function(Handle, Generic[P, R]):
         """Return the user's function.
 
         Raises:
-            ExecutionError: this handle came from elsewhere, without the function.
+            ExecutionError: the handle came from a pickle or a lookup, without the function.
         """
         if self._raw is None:
             raise ExecutionError(f"the code of {self.name} is not known here; only calls with .remote() are possible")
@@ -124,7 +125,7 @@ class Function(Handle, Generic[P, R]):
     if not TYPE_CHECKING:  # a type checker is to refuse the call
 
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
-            """Refuse: where it is to run must be said."""
+            """Refuse the call: users must choose where it runs."""
             name = self.name
             raise TypeError(f"{name} is not callable: use {name}.remote(…), or {name}.local(…) to run it here")
 
@@ -142,7 +143,7 @@ class Function(Handle, Generic[P, R]):
 
     @property
     def remote(self) -> SyncAsync[P, R]:
-        """Run it in a container and return the result, or raise what it raised.
+        """Run it in a container and return the result, or raise its exception.
 
         Raises:
             InvalidError: it is a generator (use `remote_gen`) or a web function.
@@ -161,7 +162,7 @@ class Function(Handle, Generic[P, R]):
 
     @property
     def remote_gen(self) -> SyncAsyncIterator[P, Any]:
-        """Run it in a container and iterate over what it yields, as it is yielded.
+        """Run it in a container and iterate over the values that it yields, as they arrive.
 
         Raises:
             InvalidError: it is not a generator function.
@@ -186,22 +187,23 @@ class Function(Handle, Generic[P, R]):
                 yield chunk
 
     def local(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run it here, in this process: a plain call, a coroutine for an async function. No option applies.
+        """Run it in this process: a plain call, or a coroutine for an async function. No option applies.
 
         Raises:
             ExecutionError: the handle came from elsewhere, without the function.
         """
+        raw = self.get_raw_f()
         if self.spec.recorded.get("volumes"):
             import warnings
 
             warnings.warn(f"{self.name} mounts volumes, which are not there in a local call", UserWarning, stacklevel=2)
-        return self.get_raw_f()(*args, **kwargs)
+        return raw(*args, **kwargs)
 
     @property
     def spawn(self) -> SyncAsync[P, FunctionCall[R]]:
-        """Start it and return once it is accepted, with a FunctionCall to get the result from later.
+        """Start it, and return a FunctionCall when the server has accepted it; that returns the result later.
 
-        On the daemon, an accepted call is written down: it survives this program, and a crash of the server.
+        On the daemon, an accepted call is stored: it survives this program, and a crash of the server.
 
         Raises:
             InvalidError: it is a generator or a web function.
@@ -212,7 +214,7 @@ class Function(Handle, Generic[P, R]):
     async def _spawn(self, link: Link, retry: RetryState, /, *args: Any, **kwargs: Any) -> FunctionCall[R]:
         await self._find(link)
         self._check_many("spawn")
-        target, call_id = await self._target(link), retry.mint()
+        target, call_id = await self._target(link), retry.mint_call_id()
         await invoke.spawn(link, target, args, kwargs, call_id, resent=retry.attempts > 0)
         return FunctionCall(call_id, 1, self._client())
 
@@ -222,9 +224,9 @@ class Function(Handle, Generic[P, R]):
     def map(self) -> MapForm[R]:
         """Run it for each item, or for each tuple of items of several iterables, and iterate over the results.
 
-        Results come in the order of the inputs, or as they are ready with `order_outputs=False`. The first failure
-        raises, unless `return_exceptions=True` puts it in its place. `kwargs` are constant arguments. At most 1,000
-        inputs are on their way at a time, so iterables may be endless.
+        Results have the order of the inputs; with `order_outputs=False`, they come as they are ready. The first failure
+        is raised, unless `return_exceptions=True` returns it as a result. `kwargs` are constant arguments. At most
+        1,000 inputs are sent and not finished at a time, so iterables may be endless.
 
         Example:
             `for y in square.map(range(10_000)): …`
@@ -238,7 +240,7 @@ class Function(Handle, Generic[P, R]):
 
     @property
     def for_each(self):
-        """Run it for each item and drop the results; `ignore_exceptions=True` ignores failures, too."""
+        """Run it for each item and discard the results; `ignore_exceptions=True` ignores failures, too."""
         return SyncAsync(self._for_each, self._client, f"{self.name}.for_each", refuse=True)
 
     async def _for_each(
@@ -252,7 +254,7 @@ class Function(Handle, Generic[P, R]):
 
     @property
     def spawn_map(self):
-        """Start it for each item and return, once all are accepted, one FunctionCall for all the results."""
+        """Start it for each item, and return one FunctionCall for all results when all items are accepted."""
         return SyncAsync(self._spawn_map, self._client, f"{self.name}.spawn_map", refuse=True)
 
     experimental_spawn_map = spawn_map
@@ -320,7 +322,7 @@ class Function(Handle, Generic[P, R]):
 
     @property
     def update_autoscaler(self):
-        """Change autoscaler settings while it runs; what is not given, or None, is kept. Returns those in force.
+        """Change autoscaler settings at run time; settings that are omitted or None are kept. Returns those in force.
 
         Raises:
             InvalidError: the settings contradict each other; nothing is changed.
@@ -332,9 +334,9 @@ class Function(Handle, Generic[P, R]):
 
     @property
     def get_web_url(self) -> SyncAsync[[], str | None]:
-        """Return where it answers HTTP; None for a function that does not. Waits until something listens there.
+        """Return its URL; None for a function that does not answer HTTP. Waits until something listens there.
 
-        The URL stays the same from version to version. That of a class with parameters carries them as its query.
+        The URL is the same in every version. The URL of a class with parameters has them in its query.
 
         Raises:
             ServiceError: nothing listens for HTTP on the server's side; says why.
@@ -354,7 +356,7 @@ class Function(Handle, Generic[P, R]):
     # ------------------------------------------------------------ variants
 
     def with_options(self, **options: Unpack[VariantOptions]) -> Function[P, R]:
-        """Return a variant with other options, which has a pool of its own."""
+        """Return a variant with other options. It has a pool of its own."""
         return self.variant(lambda spec: with_options(spec, options))
 
     def with_concurrency(self, *, max_inputs: int, target_inputs: int | None = None) -> Function[P, R]:
@@ -366,9 +368,9 @@ class Function(Handle, Generic[P, R]):
         return self.variant(lambda spec: with_batching(spec, max_batch_size, wait_ms))
 
     def variant(self, derive: Callable[[FunctionSpec], FunctionSpec]) -> Function[P, R]:
-        """Return a handle for the same code under the spec that `derive` makes of this one's.
+        """Return a handle for the same code, with the spec that `derive` makes from this one's.
 
-        What the user asks for is checked now, even where the spec is only known later.
+        The user's options are checked now, even if the spec is looked up later.
         """
         known = self._spec
         spec = derive(NOT_KNOWN_YET if known is None else known)
@@ -384,13 +386,13 @@ class Function(Handle, Generic[P, R]):
     def of_instance(
         self, method: str, raw: Callable[..., Any] | None, pool_spec: Callable[[], FunctionSpec], own_id: str = ""
     ) -> Function[..., Any]:
-        """Return the handle of a method of one instance of this class; without a name, that of the instance's pool.
+        """Return the handle of a method of an instance of this class; without a name, that of the instance's pool.
 
         Args:
             method: its name.
-            raw: what `.local` calls.
-            pool_spec: gives the spec of the instance's pool; called when it is first used.
-            own_id: id of the pool, for an instance that knows it.
+            raw: the callable that `.local` calls.
+            pool_spec: returns the spec of the instance's pool; called when the handle is first used.
+            own_id: id of the pool, if the instance knows it.
         """
         if own_id:
             return Function[..., Any](self.app, self.spec, raw, method=method, function_id=own_id)

@@ -1,8 +1,8 @@
-"""Where the function behind a handle is on the server, and what it is: known, or found out when first needed.
+"""Handles: the id and the spec of a function on the server, known already or looked up when first needed.
 
-A handle is one of four kinds: of an App of this program, which has an id while the App runs; looked up by name among
-deployed Apps; out of a pickle, with its id; or derived from one of these, as a variant or a method of an instance. This
-module must not know how a function is called, or how its handle is made.
+A handle is one of four kinds: of an App of this program, with an id while the App runs; looked up by name among
+deployed Apps; unpickled, with its id; or derived from one of these, as a variant or as a method of an instance. This
+module must not know how a function is called.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 from swell.errors import ExecutionError, InvalidError, NotFoundError
 from swell.model import FunctionSpec, MethodSpec
 from swell.sdk.calls.target import CallTarget
-from swell.sdk.connection.client import Client, client_from_settings, lasting_client
+from swell.sdk.connection.client import Client, client_from_settings, daemon_client
 from swell.sdk.connection.link import Link
 from swell.sdk.connection.notices import show_notices
 from swell.sdk.connection.session import Session, current_client, require_running
-from swell.sdk.declare.options import check_at_load
+from swell.sdk.declare.pool_spec import check_at_load
 from swell.wire.apps import FindFunction, FunctionFound
 from swell.wire.context import function_id_here, is_local
 from swell.wire.messages import BindFunction, Bound
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Handle", "HandleOrigin", "Lookup", "check_version"]
 
-VARIANTS_KEPT: Final = 32  #: variants whose ids a handle remembers; others are asked for again
+VARIANTS_KEPT: Final = 32  #: variants whose ids a handle remembers; others are requested again
 
 FindSpec = Callable[[], FunctionSpec]
 
 
 class Lookup:
-    """By what name a handle is to be found."""
+    """The name by which a handle is looked up."""
 
     __slots__ = ("app_name", "client", "name", "version")
 
@@ -46,40 +46,40 @@ class Lookup:
 
 
 class HandleOrigin(TypedDict, total=False):
-    """How the function behind a handle is found."""
+    """How the function of a handle is found."""
 
     method: str  #: name of the method, for a method of a class
-    find_spec: FindSpec  #: tells what it is, once its base is hydrated
-    pool_spec: FindSpec  #: tells the spec of the pool of the instance whose method it is; called at first use
-    base: Handle  #: what it is a variant, or a method, of
-    function_id: str  #: of its pool, where that is known already
-    lookup: Lookup  #: by what name
+    find_spec: FindSpec  #: returns its spec, once its base is hydrated
+    pool_spec: FindSpec  #: returns the spec of its instance's pool; called at first use
+    base: Handle  #: the handle of which it is a variant or a method
+    function_id: str  #: of its pool, if that is known
+    lookup: Lookup  #: the name by which it is looked up
 
 
 def check_version(version: object) -> int:
-    """Return a version as it is asked for; 0 for None, the live one.
+    """Return a version number as requests carry it; 0 for None, the live version.
 
     Raises:
-        InvalidError: it is no number of a version.
+        InvalidError: it is not a version number.
     """
     if version is None:
         return 0
     if type(version) is not int or version < 1:
         raise InvalidError(
-            f"version = {version!r} must be the number of a version, at least 1, as app history tells it"
+            f"version = {version!r} must be the number of a version, at least 1; `swell app history` lists them"
         )
     return version
 
 
 class Handle:
-    """What a Function and its variants know of themselves."""
+    """The id and the spec of a Function or one of its variants."""
 
     def __init__(self, app: DeployableApp | None, spec: FunctionSpec | None, **origin: Unpack[HandleOrigin]) -> None:
         """Make a handle.
 
         Args:
-            app: the App it belongs to.
-            spec: what it is; None where that is found out later.
+            app: the App that it belongs to.
+            spec: its spec; None if it must be looked up.
             **origin: how it is found.
         """
         self.app = app
@@ -91,13 +91,13 @@ class Handle:
         self._fixed_id = origin.get("function_id", "")
         self._lookup = origin.get("lookup")
         self._bound = ("", "")  # id of the base, id of this variant
-        self._variants: dict[tuple[str, bytes], str] = {}  # ids of variants by id of this base and what they change
+        self._variants: dict[tuple[str, bytes], str] = {}  # ids of variants, by the id of this base and their changes
 
     # ------------------------------------------------------------ what it is
 
     @property
     def spec(self) -> FunctionSpec:
-        """What it is. A handle that was looked up by name knows it once it is hydrated.
+        """Its spec. A handle that is looked up by name has it once it is hydrated.
 
         Raises:
             ExecutionError: it is not hydrated yet.
@@ -110,12 +110,12 @@ class Handle:
 
     @property
     def is_known(self) -> bool:
-        """True if `spec` can be told without asking the server."""
+        """True if `spec` is known without a request to the server."""
         return self._spec is not None or (self._base is not None and self._base.is_known)
 
     @property
     def name(self) -> str:
-        """Its name, for people: "square", or "Model.predict"."""
+        """Its name, for messages: "square", or "Model.predict"."""
         owner = self._owner.removesuffix(".*")
         return f"{owner}.{self._method}" if self._method else owner
 
@@ -144,7 +144,7 @@ class Handle:
 
     @property
     def is_hydrated(self) -> bool:
-        """True if its id is known: its App runs, or it was found, or this is a container of that App."""
+        """True if its id is known: its App runs, it was looked up, or this is a container of its App."""
         return bool(self._find_id())
 
     @property
@@ -172,7 +172,7 @@ class Handle:
             return client_from_settings()
         lookup = self._root._lookup
         if lookup is not None:
-            return lookup.client or lasting_client()
+            return lookup.client or daemon_client()
         if self._fixed_id or self._root._fixed_id:
             return current_client()
         raise require_running(self.name)
@@ -187,7 +187,7 @@ class Handle:
         return function_id_here(self.spec.name) or ""
 
     async def _find(self, link: Link) -> None:
-        """Look it up by its name, if that is how it is to be found and has not been."""
+        """Look it up by its name, if it has one and was not looked up."""
         root = self._root
         lookup = root._lookup
         if lookup is None or root._fixed_id:
@@ -212,7 +212,7 @@ class Handle:
         return CallTarget(function_id, self.name, self._method)
 
     def _pool_spec(self) -> FunctionSpec:
-        """Return the spec of the pool that calls go to."""
+        """Return the spec of the pool that its calls go to."""
         return self.spec if self._instance_spec is None else self._instance_spec()
 
     async def _bind(self, link: Link, base_id: str, spec: FunctionSpec) -> str:

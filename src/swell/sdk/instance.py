@@ -1,7 +1,7 @@
-"""One set of parameters of a class: the pool that belongs to it, the Functions of its methods, its local object.
+"""Instances of a class with one set of parameters: their pool, the Functions of their methods, their local object.
 
 Parameters are checked and encoded when the pool, or the local object, is first needed. This module must not know how a
-Function reaches its pool.
+Function finds its pool.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from swell.wire.context import own_function_id
 
 __all__ = ["Instance"]
 
-_KEY: Final = "__swell_instance__"  #: where an object of the user's class keeps what is behind it
+_KEY: Final = "__swell_instance__"  #: attribute of the user's object that holds its Instance
 
 
 class Instance:
-    """What is behind an `Obj`, and behind `self` inside a method.
+    """The parameters behind an `Obj`, and behind `self` inside a method.
 
     Args:
-        service: The Function of the class's pool with nothing but defaults.
-        args: Positional arguments; an error, which is told at first use.
-        kwargs: The parameters that were given.
-        live: The object that a container runs methods on; its enter hooks have run.
+        service: The Function of the pool of instances with default parameters.
+        args: Positional arguments; an error, which is raised at first use.
+        kwargs: The given parameters.
+        live: The object whose methods a container runs; its enter hooks have run.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Instance:
 
     @classmethod
     def of(cls, service: Function[..., Any], live: Any) -> Instance:
-        """Return what is behind an object of the user's class; in a container, that is the pool it is in."""
+        """Return the Instance of an object of the user's class; in a container, that of the container's pool."""
         known: Instance | None = live.__dict__.get(_KEY)
         if known is None:
             specs = () if service.spec.cls is None else service.spec.cls.parameters
@@ -92,21 +92,21 @@ class Instance:
         function = self._functions.get(method)
         if function is None:
             raw = self._callable(method) if method else self.service.__swell_raw__
-            # A container's own object answers for the pool it is in, whatever options made that pool.
+            # A container's own object stands for the container's pool, whatever options made that pool.
             own_id = own_function_id() if self._live is not None else ""
             function = self.service.of_instance(method, raw, self.pool_spec, own_id)
             self._functions[method] = function
         return function
 
     def local(self) -> Any:
-        """Return the local object of the user's class; made without running its enter hooks."""
+        """Return the local object of the user's class; its enter hooks are not run."""
         if self._live is None:
             self._live = new_instance(cast("type[Any]", self.service.get_raw_f()), self._values())
             self._live.__dict__[_KEY] = self
         return self._live
 
     def _callable(self, method: str) -> Callable[..., Any] | None:
-        """Return what `.local(…)` of a method calls: its function on the local object, which is entered first."""
+        """Return the callable for `.local(…)` of a method: its function on the local object, after the enter hooks."""
         owner = cast("type | None", self.service.__swell_raw__ if self._live is None else type(self._live))
         if owner is None:
             return None  # a handle out of a pickle
@@ -123,7 +123,7 @@ class Instance:
         return call
 
     def _enter(self) -> None:
-        """Run the enter hooks, those for the snapshot first, unless they ran before."""
+        """Run the enter hooks, those for the snapshot first, unless they have run."""
         live: object = self.local()
         if self._entered:
             return

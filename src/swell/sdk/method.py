@@ -1,7 +1,7 @@
-"""The descriptor that stands in a class for a method callable remotely.
+"""The descriptor that replaces a remotely callable method in its class.
 
-On an instance it gives a `Function`: `self.other.remote(x)` inside a method, as `Model().other.remote(x)` outside.
-This module must not know classes of swell: who owns the descriptor tells it how to make the Function.
+On an instance it returns a `Function`: `self.other.remote(x)` inside a method, as `Model().other.remote(x)` outside.
+This module must not know how the Function is made: the owner of the descriptor passes a callable for that.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Method(Generic[P, R]):
     Args:
         raw: The plain function.
         name: Its name in the class.
-        bind: Makes the Function for an instance, given that and the name.
+        bind: Returns the Function of an instance, called with that and the name.
     """
 
     def __init__(self, raw: Callable[..., Any], name: str, bind: Callable[[object, str], Function[..., Any]]) -> None:

@@ -1,6 +1,6 @@
-"""Rehearse a preemption: a container gets an interrupt, a grace period, and then the end.
+"""Simulates a preemption: the process is interrupted, and killed after a grace period.
 
-Signals and timers of this process only. This module must not know containers or inputs.
+Uses signals and timers of this process only. This module must not know containers or inputs.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _GRACE_S = 30
 
 
 def simulate_preemption(wait_seconds: int, jitter_seconds: int = 0) -> None:
-    """Raise KeyboardInterrupt in the main thread after a while, and end the process 30 seconds after that.
+    """Raise KeyboardInterrupt in the main thread after a delay, and end the process 30 seconds later.
 
     Args:
         wait_seconds: Seconds until the interrupt, more than 0.
-        jitter_seconds: Up to so many more seconds are added at random.
+        jitter_seconds: Upper bound of a random delay that is added.
 
     Raises:
         ValueError: `wait_seconds` is not more than 0.

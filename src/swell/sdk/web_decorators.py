@@ -1,7 +1,7 @@
 """Decorators that make a function or method answer HTTP: endpoints, ASGI and WSGI apps, whole servers.
 
-They set the mark "web" and check the function's shape; serving is done in the container. Each request, and each
-WebSocket for as long as it lasts, is one input: a container takes one at a time unless `concurrent` says otherwise.
+They set the mark "web" and check the function's signature; the container serves. Each request, and each WebSocket for
+as long as it lasts, is one input: a container takes one at a time unless `concurrent` sets another number.
 `current_input_id()` works in handlers. This module must not know any web framework.
 """
 
@@ -136,7 +136,7 @@ def web_server(
 
 
 def web_endpoint(*_args: object, **_options: object) -> Callable[[Callable[P, R]], Method[..., R]]:
-    """Gone: `fastapi_endpoint` has taken its place.
+    """Removed: use `fastapi_endpoint`.
 
     Raises:
         DeprecationError: always.

@@ -1,16 +1,15 @@
-"""Where a web function answers. This module must not know how it is declared, or what answers there."""
+"""Asks the server for the URL of a web function. This module must not know how one is declared, or what serves it."""
 
 from __future__ import annotations
 
-import base64
 import time
 from typing import Any, Final
 
 import msgspec
 
-from swell.errors import ServiceError, from_wire
+from swell.errors import ServiceError
 from swell.sdk.connection.link import Link
-from swell.wire.messages import Failed
+from swell.sdk.declare.parameters import format_parameter
 from swell.wire.web import GetWebUrl, WebUrl
 
 __all__ = ["web_url"]
@@ -22,29 +21,22 @@ async def web_url(link: Link, function_id: str, method: str, parameters: bytes, 
     """Return the URL of a web function.
 
     Args:
-        link: To the server.
-        function_id: Of the function, or of the class without parameters.
-        method: Its name, for a method.
-        parameters: Of the class, encoded.
-        defaults: Likewise, those that it has if none are given.
+        link: The link to the server.
+        function_id: Id of the function, or of the class with its default parameters.
+        method: Name of the method; "" for a function.
+        parameters: Parameters of the class, encoded.
+        defaults: Its default parameters, encoded.
 
     Raises:
         ServiceError: nothing listens for HTTP; says why.
     """
-    request = link.next_request()
-    mailbox = link.open(request)
+    until = time.monotonic() + PATIENCE_S
     try:
-        link.send(GetWebUrl(request, function_id, method))
-        answer, _ = await link.receive(mailbox, time.monotonic() + PATIENCE_S)
+        answer = await link.ask(WebUrl, lambda request: GetWebUrl(request, function_id, method), until=until)
     except TimeoutError:
         raise ServiceError(
-            f"nothing listens for HTTP after {PATIENCE_S:g} s: the log of the server says what keeps its edge"
+            f"nothing listens for HTTP after {PATIENCE_S:g} s: the server's log tells why its edge does not start"
         ) from None
-    finally:
-        link.close(mailbox)
-    if isinstance(answer, Failed):
-        raise from_wire(answer.code, answer.text, answer.fields)
-    assert isinstance(answer, WebUrl)
     return answer.url + _query(parameters, defaults) if answer.url else None
 
 
@@ -55,10 +47,6 @@ def _query(parameters: bytes, defaults: bytes) -> str:
 
     values: dict[str, Any] = msgspec.msgpack.decode(parameters)
     known: dict[str, Any] = msgspec.msgpack.decode(defaults) if defaults else {}
-    return "?" + urlencode({name: _text(value) for name, value in values.items() if known.get(name) != value})
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bytes):
-        return base64.urlsafe_b64encode(value).decode()
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return "?" + urlencode(
+        {name: format_parameter(value) for name, value in values.items() if known.get(name) != value}
+    )

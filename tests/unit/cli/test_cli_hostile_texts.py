@@ -213,7 +213,7 @@ def test_no_command_prints_what_a_terminal_obeys(
     screens: tuple[Screen, Screen],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rpc, "lasting_client", lambda: Server(change))
+    monkeypatch.setattr(rpc, "daemon_client", lambda: Server(change))
     monkeypatch.setenv("SWELL_DATA_DIR", "/nowhere/\x1b[2J\n\u202e")
     run(screens, *arguments)
     out, err = screens[0].content(), screens[1].content()
@@ -229,7 +229,7 @@ def test_no_command_prints_what_a_terminal_obeys(
 def test_json_is_for_programs_and_means_what_was_sent(
     arguments: list[str], screens: tuple[Screen, Screen], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rpc, "lasting_client", lambda: Server(as_it_is))
+    monkeypatch.setattr(rpc, "daemon_client", lambda: Server(as_it_is))
     run(screens, *arguments, "--json")
     assert HOSTILE in list(texts_in(msgspec.json.decode(screens[0].content().replace("\\udc9b", "?")), "?"))
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from inspect import signature
 from typing import Any
 
 import pytest
 
 from swell.errors import InvalidError
 from swell.sdk.app import App
+from swell.sdk.call import FunctionCall
 from swell.sdk.cls import Cls
 from swell.sdk.connection.session import Session
 from swell.sdk.declare.image import Image
@@ -221,3 +223,12 @@ def test_an_included_app_runs_where_its_includer_runs() -> None:
     assert inner.session is session
     outer.session = None
     assert inner.session is None
+
+
+def test_what_is_said_once_has_its_signature_and_help_in_both_forms() -> None:
+    assert list(signature(App("a").deploy).parameters) == ["name", "environment_name", "tag", "client", "strategy"]
+    assert list(signature(App.lookup).parameters) == ["name", "client", "environment_name", "create_if_missing"]
+    assert "create_if_missing: Make an empty App" in (App.lookup.__doc__ or "")
+    assert "in the order given" in (FunctionCall.gather.__doc__ or "")
+    with pytest.raises(TypeError, match="nme"):
+        App.lookup(nme="a")

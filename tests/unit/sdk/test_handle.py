@@ -154,6 +154,13 @@ def test_the_code_of_what_was_looked_up_is_not_here(line, spec) -> None:
         function.local(1)
 
 
+def test_nothing_is_looked_up_for_a_local_call(line, spec) -> None:
+    for handle in (Function.from_name("shop", "f", client=line), Cls.from_name("shop", "Model", client=line)().predict):
+        with pytest.raises(ExecutionError, match=r"the code of .* is not known here; only calls with \.remote\(\)"):
+            handle.local(1)
+    assert line.wire.received == []
+
+
 # ---------------------------------------------------------------- variants
 
 

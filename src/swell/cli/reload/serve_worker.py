@@ -28,7 +28,7 @@ from swell.config import Settings
 from swell.errors import ConnectionError, Error
 from swell.sdk.connection.blocking import run_blocking
 from swell.sdk.connection.output import enable_output
-from swell.sdk.deploy.bundling import lay_out
+from swell.sdk.deploy.bundling import copy_sources
 from swell.sdk.deploy.roots import Roots
 from swell.sdk.deploy.running import run_app
 from swell.signals import reset_signals
@@ -81,13 +81,13 @@ def _open(options: argparse.Namespace, relay: Relay, stack: ExitStack) -> App | 
         app.set_description(_plain_name(meant))
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "installed as editable")  # those are watched by nobody, as ever
-            laid_out = lay_out(app.describe(), options.copy_dir)
+            source_copy = copy_sources(app.describe(), options.copy_dir)
         stack.enter_context(enable_output(relay))
-        stack.enter_context(run_app(app, name=options.name, laid_out=laid_out))
+        stack.enter_context(run_app(app, name=options.name, source_copy=source_copy))
     except BaseException as error:
         relay.send(Failed(text_of(error), _files_read(options, error)))
         return None
-    relay.send(Opened(laid_out.files))
+    relay.send(Opened(source_copy.files))
     return app
 
 

@@ -1,7 +1,8 @@
-"""How many inputs of a call may be on their way, as far as the server's refusals have shown.
+"""Backpressure: how many inputs of a call may be sent and not finished, learned from the server's refusals.
 
-A refusal narrows it to what was accepted before: whatever finishes then makes room for as much. Time widens it again,
-until it bounds nothing any more. This module must not know messages or links.
+A refusal sets the limit to the number of accepted inputs, so that each input that finishes makes room for another one.
+With time the limit grows, until it is above the caller's window and is dropped. This module must not know messages or
+links.
 """
 
 from __future__ import annotations
@@ -19,23 +20,23 @@ WARN_EVERY = 8  #: refusals between two warnings
 
 
 class Backpressure:
-    """The bound that refusals put on one call.
+    """The limit that refusals set for one call.
 
     Attributes:
-        retry_at: When more will be allowed, as a time of `time.monotonic()`; None while nothing is bounded.
+        retry_at: When the limit will grow, as a time of `time.monotonic()`; None while there is no limit.
     """
 
     def __init__(self, name: str) -> None:
-        """`name` is that of the function, for warnings."""
+        """`name` is the function's, for warnings."""
         self.retry_at: float | None = None
         self._name = name
         self._limit: int | None = None
         self._refusals = 0
-        self._fruitless = 0  #: refusals in a row between which nothing was accepted
+        self._refusals_in_a_row = 0  #: refusals in a row without an accepted input between them
         self._refused_from = -1
 
     def room(self, on_their_way: int, window: int) -> int:
-        """Return how many inputs may be sent now, when no more than `window` may be on their way in any case."""
+        """Return how many inputs may be sent now, if at most `window` may be sent and not finished."""
         if self._limit is None:
             return window - on_their_way
         now = time.monotonic()
@@ -48,13 +49,13 @@ class Backpressure:
         return self._limit - on_their_way
 
     def refused(self, first: int, accepted: int, error: Error, retry_after_s: float) -> None:
-        """Note that inputs from index `first` on were refused, while `accepted` ones are on their way."""
-        self._fruitless = self._fruitless + 1 if first <= self._refused_from else 0
+        """Note that inputs from index `first` on were refused, while `accepted` ones have not finished."""
+        self._refusals_in_a_row = self._refusals_in_a_row + 1 if first <= self._refused_from else 0
         self._refused_from = first
         self._limit = accepted
         pause = max(PAUSE_MIN_S, min(PAUSE_FIRST_S, retry_after_s))
-        pause = min(PAUSE_MAX_S, pause * 2 ** min(self._fruitless, 12))
-        self.retry_at = time.monotonic() + max(pause, retry_after_s if self._fruitless else 0.0)
+        pause = min(PAUSE_MAX_S, pause * 2 ** min(self._refusals_in_a_row, 12))
+        self.retry_at = time.monotonic() + max(pause, retry_after_s if self._refusals_in_a_row else 0.0)
         self._refusals += 1
         if self._refusals % WARN_EVERY == 0:
             text = f"{self._name}: progress is limited, {self._refusals} times so far: {error}"

@@ -1,6 +1,7 @@
-"""The inputs of a map as they are produced by the user's iterables: one tuple of arguments at a time.
+"""The inputs of a map: the user's iterables as a stream of argument tuples.
 
-Iterables are consumed in the caller's thread or loop, never ahead of what may be sent. This module must not know calls.
+Iterables are read in the caller's thread or loop, and only as far as inputs may be sent. This module must not know
+calls.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ __all__ = ["NOT_YET", "Arguments", "AsyncInputs", "Inputs", "Source", "starred",
 Arguments = tuple[Any, ...]
 Source = Iterator[Arguments] | AsyncIterator[Arguments]
 
-#: What `take` returns while an asynchronous iterable has nothing ready.
+#: What `take` returns while an asynchronous iterable has no item ready.
 NOT_YET: Final = object()
 
 
@@ -30,7 +31,7 @@ def zipped(iterables: tuple[Any, ...], name: str) -> Source:
 
     Raises:
         InvalidError: there is no iterable.
-        TypeError: something is not iterable; names its position.
+        TypeError: an argument is not iterable; names its position.
     """
     if not iterables:
         raise InvalidError(f"{name}() needs at least one iterable of inputs; without one it would never end")
@@ -46,7 +47,7 @@ def zipped(iterables: tuple[Any, ...], name: str) -> Source:
 
 
 def starred(iterables: tuple[Any, ...], name: str) -> Source:
-    """Return the argument tuples of `starmap(iterable)`; an item that is no sequence fails where it is called.
+    """Return the argument tuples of `starmap(iterable)`; an item that is not a sequence fails when it is called.
 
     Raises:
         TypeError: there is not exactly one iterable.
@@ -82,7 +83,7 @@ async def _zip_async(iterables: tuple[Any, ...]) -> AsyncIterator[Arguments]:
 
 
 class Inputs:
-    """A plain iterator of arguments, or an asynchronous one driven by a loop of its own for a blocking caller."""
+    """An iterator of arguments; an asynchronous one runs on an event loop of its own, for a blocking caller."""
 
     def __init__(self, source: Iterator[Arguments] | AsyncIterator[Arguments]) -> None:
         self._source = source
@@ -90,7 +91,7 @@ class Inputs:
         self.take = self._start()
 
     def _start(self) -> Any:
-        """Return the function that gives the next arguments, or raises StopIteration."""
+        """Return the function that returns the next arguments, or raises StopIteration."""
         if isinstance(self._source, AsyncIterator):
             import asyncio
 
@@ -108,7 +109,7 @@ class Inputs:
         return value
 
     def close(self) -> None:
-        """Let a generator's `finally` run."""
+        """Close the iterator, so that a generator's `finally` runs."""
         if self._runner is not None:
             self._runner.close()
         close = getattr(self._source, "close", None)
@@ -122,9 +123,9 @@ async def _next(source: AsyncIterator[Any], end: Any) -> Any:
 
 
 class AsyncInputs:
-    """An asynchronous iterator of arguments beside a map on the same event loop: fills up while the map waits."""
+    """An asynchronous iterator of arguments, read by a task beside the map on the same event loop."""
 
-    AHEAD = 64  #: inputs produced before the map has asked for them
+    AHEAD = 64  #: inputs read before the map takes them
 
     def __init__(self, source: AsyncIterator[Arguments], wake: Callable[[Mailbox], None], mailbox: Mailbox) -> None:
         import asyncio
@@ -145,7 +146,7 @@ class AsyncInputs:
                 await close()
 
     def take(self) -> Any:
-        """Return the next arguments, NOT_YET, or raise StopIteration or what the iterable raised."""
+        """Return the next arguments or NOT_YET; raise StopIteration, or what the iterable raised."""
         if not self._ready.empty():
             return self._ready.get_nowait()
         if not self._feeder.done():
@@ -154,5 +155,5 @@ class AsyncInputs:
         raise StopIteration
 
     def close(self) -> None:
-        """Stop producing."""
+        """Stop reading the iterator."""
         self._feeder.cancel()

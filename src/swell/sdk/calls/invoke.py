@@ -1,4 +1,4 @@
-"""Single calls: one input, waited for (`remote`), iterated over (`remote_gen`) or left alone (`spawn`).
+"""Makes calls: of one input, with its result (`remote`), its items (`remote_gen`) or neither (`spawn`); and spawn_map.
 
 This module must not know how functions are declared.
 """
@@ -12,7 +12,7 @@ from swell.errors import ExecutionError, from_wire
 from swell.ids import CALL
 from swell.model import CallKind, OutputStatus
 from swell.sdk.calls.inputs import Arguments, Source
-from swell.sdk.calls.outcome import Failure, outcomes
+from swell.sdk.calls.outcome import InputFailure, outcomes
 from swell.sdk.calls.target import CallTarget
 from swell.sdk.calls.tracing import current_trace
 from swell.sdk.calls.upload import Upload, open_inputs
@@ -25,9 +25,9 @@ from swell.wire.payload import loads
 
 __all__ = ["remote", "remote_items", "spawn", "spawn_many"]
 
-#: How often the container hears that a generator's items are being taken: after so many, or so many bytes.
+#: A generator's items are acknowledged to the container after so many of them, or so many bytes.
 ITEMS_PER_ACK, BYTES_PER_ACK = 256, 1 << 20
-SPAWN_AHEAD = 8_192  #: inputs sent before the server has accepted earlier ones
+SPAWN_AHEAD = 8_192  #: inputs that are sent and not yet accepted by the server
 
 
 def _open(
@@ -65,7 +65,7 @@ def _open(
 
 
 async def remote(link: Link, target: CallTarget, args: Arguments, kwargs: dict[str, Any]) -> Any:
-    """Run one input and return its result, or raise what it raised."""
+    """Run one input and return its result, or raise its exception."""
     call_id = mint_id(CALL)
     mailbox = link.open(call_id)
     finished = False
@@ -79,7 +79,7 @@ async def remote(link: Link, target: CallTarget, args: Arguments, kwargs: dict[s
             link.abandon(call_id)
     if isinstance(message, Outputs):
         value = outcomes(message, payload, link.welcome.blob_dir, keep_blobs=False)[0]
-        if type(value) is Failure:
+        if type(value) is InputFailure:
             raise value.exception
         return value
     raise _refusal(message)
@@ -88,7 +88,7 @@ async def remote(link: Link, target: CallTarget, args: Arguments, kwargs: dict[s
 async def remote_items(
     link: Link, target: CallTarget, args: Arguments, kwargs: dict[str, Any]
 ) -> AsyncGenerator[list[Any], None]:
-    """Run one input of a generator function; yield its items in lists, as they come."""
+    """Run one input of a generator function; yield its items in lists, as they arrive."""
     call_id = mint_id(CALL)
     mailbox = link.open(call_id)
     taken = acknowledged = unacknowledged_bytes = 0
@@ -112,7 +112,7 @@ async def remote_items(
             if message.failures and message.failures[0][1] == OutputStatus.GENERATOR_DONE:
                 return
             value = outcomes(message, payload, link.welcome.blob_dir, keep_blobs=False)[0]
-            if type(value) is Failure:
+            if type(value) is InputFailure:
                 raise value.exception
             raise ExecutionError(f"{target.name} was called as a generator but returned {type(value).__name__}")
     finally:
@@ -133,7 +133,7 @@ def _items(message: Items, payload: bytes) -> list[Any]:
 async def spawn(
     link: Link, target: CallTarget, args: Arguments, kwargs: dict[str, Any], call_id: str, *, resent: bool
 ) -> None:
-    """Leave one input with the server; returns once it is accepted. `resent`: the server may know the call already."""
+    """Spawn one input; return when the server has accepted it. `resent`: the server may have the call already."""
     mailbox = link.open(call_id)
     try:
         _open(link, target, CallKind.SPAWN, args, kwargs, call_id, resent=resent)
@@ -145,7 +145,7 @@ async def spawn(
 
 
 async def spawn_many(link: Link, target: CallTarget, source: Source, kwargs: dict[str, Any]) -> tuple[str, int]:
-    """Leave many inputs with the server as one call; return its id and their number once all are accepted."""
+    """Spawn many inputs as one call; return its id and their number when the server has accepted all."""
     call_id = mint_id(CALL)
     mailbox = link.open(call_id)
     inputs = open_inputs(link, mailbox, source)

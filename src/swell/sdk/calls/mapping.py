@@ -1,7 +1,7 @@
-"""The map family: many inputs as one call, fed in spans (see `upload`) and consumed as results arrive.
+"""Maps: many inputs as one call, sent in spans (see `upload`), and their results as they arrive.
 
-One coroutine serves blocking and asynchronous callers alike. At most `map_outstanding_max` inputs are sent and not yet
-finished, so neither inputs nor results pile up; what the server refuses is offered again later. This module must not
+One coroutine serves blocking and asynchronous callers. At most `map_outstanding_max` inputs are sent and not finished,
+so that neither inputs nor results pile up; inputs that the server refuses are sent again later. This module must not
 know how functions are declared.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 from swell.ids import CALL
 from swell.model import CallKind
 from swell.sdk.calls.inputs import Source
-from swell.sdk.calls.outcome import Failure, outcomes
+from swell.sdk.calls.outcome import InputFailure, outcomes
 from swell.sdk.calls.target import CallTarget
 from swell.sdk.calls.upload import Upload, open_inputs
 from swell.sdk.connection.client import mint_id
@@ -38,7 +38,7 @@ async def map_chunks(
     mailbox = link.open(call_id)
     inputs = open_inputs(link, mailbox, source)
     upload = Upload(link, target, CallKind.MAP, inputs, kwargs, call_id)
-    results = _Ordered() if order_outputs else _Unordered()
+    results = _OrderedResults() if order_outputs else _UnorderedResults()
     window = link.welcome.map_outstanding_max
     output = current_output()
     if output is not None:
@@ -46,7 +46,7 @@ async def map_chunks(
     filling = True
     try:
         while True:
-            # Once the window is full, let it empty a little: else inputs would leave one by one, as results come.
+            # A full window is refilled when an eighth is free: else inputs would be sent one by one, as results arrive.
             released = results.released(window)
             filling = filling or upload.sent - released <= window - (window >> 3)
             while (filling or upload.retry_at) and upload.push(window, released):
@@ -78,9 +78,9 @@ async def map_chunks(
 
 
 def _receive_all(
-    mailbox: Mailbox, upload: Upload, results: _Ordered, blob_dir: str, *, return_exceptions: bool
+    mailbox: Mailbox, upload: Upload, results: _OrderedResults, blob_dir: str, *, return_exceptions: bool
 ) -> BaseException | None:
-    """Take in what has arrived; return the exception to raise, if one of the results is to be raised."""
+    """Process the messages that have arrived; return the exception that the map must raise, if there is one."""
     while mailbox.messages:
         message, payload = mailbox.messages.popleft()
         if isinstance(message, Refused):
@@ -95,23 +95,23 @@ def _receive_all(
     return None
 
 
-class _Ordered:
+class _OrderedResults:
     """Results in the order of their inputs; later ones are held until their turn."""
 
     def __init__(self) -> None:
-        self.done = 0  #: results that have come
+        self.done = 0  #: results that have arrived
         self._taken = 0
         self._next = 0
         self._held: dict[int, Any] = {}
         self._ready: list[Any] = []
 
     def add(self, parts: list[tuple[int, int]], values: list[Any], *, return_exceptions: bool) -> BaseException | None:
-        """Take results in; return the exception to raise, if one of them is to be raised."""
+        """Add results; return the exception that the map must raise, if there is one."""
         start = 0
         for first, count in parts:
             for offset in range(count):
                 value = values[start + offset]
-                if type(value) is Failure:
+                if type(value) is InputFailure:
                     if not (return_exceptions and isinstance(value.exception, Exception)):
                         return value.exception
                     value = value.exception
@@ -134,20 +134,20 @@ class _Ordered:
         return ready
 
     def released(self, window: int) -> int:
-        """Return how many results have made room for further inputs: those that came, unless too many of them are held.
+        """Return how many results make room for further inputs: all that arrived, unless too many of them are held.
 
-        One slow input at the front must not let the results behind it pile up.
+        The results behind one slow input must not pile up.
         """
         return min(self.done, self._taken + window)
 
 
-class _Unordered(_Ordered):
-    """Results as they come."""
+class _UnorderedResults(_OrderedResults):
+    """Results in the order of their arrival."""
 
     def add(self, parts: list[tuple[int, int]], values: list[Any], *, return_exceptions: bool) -> BaseException | None:
-        """Take results in; return the exception to raise, if one of them is to be raised."""
+        """Add results; return the exception that the map must raise, if there is one."""
         for value in values:
-            if type(value) is Failure:
+            if type(value) is InputFailure:
                 if not (return_exceptions and isinstance(value.exception, Exception)):
                     return value.exception
                 value = value.exception

@@ -1,4 +1,4 @@
-"""The result of one input: from its bytes to a value or an exception. This module must not know calls or links."""
+"""Decodes results: from bytes to values and exceptions. This module must not know calls or links."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from swell.wire.json_payload import decode_json_exception, is_json
 from swell.wire.messages import Outputs
 from swell.wire.payload import decode_exception, loads
 
-__all__ = ["Failure", "outcomes"]
+__all__ = ["InputFailure", "outcomes"]
 
-_ENCODED_EXCEPTION = 0x93  #: first byte of what `encode_exception` writes; no UTF-8 text begins with it
+_ENCODED_EXCEPTION = 0x93  #: first byte of an encoded exception; no UTF-8 text begins with it
 
 
-class Failure:
-    """Marks an exception as raised by an input, as distinct from one that it returned."""
+class InputFailure:
+    """An exception that an input raised, as distinct from an exception that it returned."""
 
     __slots__ = ("exception",)
 
@@ -34,7 +34,7 @@ class Failure:
 
 
 def outcomes(message: Outputs, payload: bytes, blob_dir: str, *, keep_blobs: bool) -> list[Any]:
-    """Return the values of a message's outputs in order, with a Failure in place of each that did not succeed."""
+    """Return the values of a message's outputs in order, with a Failure for each output that is not a success."""
     base, start = message.base, 0
     values: list[Any] = []
     if not message.failures and not message.blobs:
@@ -49,7 +49,7 @@ def outcomes(message: Outputs, payload: bytes, blob_dir: str, *, keep_blobs: boo
         data = payload[start : end - base]
         start = end - base
         if position in statuses:
-            values.append(Failure(_exception(OutputStatus(statuses[position]), data)))
+            values.append(InputFailure(_exception(OutputStatus(statuses[position]), data)))
         elif position in in_blobs:
             values.append(_from_blob(data, blob_dir, keep=keep_blobs))
         else:
@@ -61,14 +61,14 @@ def _value(data: bytes) -> Any:
     try:
         return loads(data)
     except DeserializationError as error:
-        return Failure(ExecutionError(f"the result cannot be read by the caller: {error}"))
+        return InputFailure(ExecutionError(f"the result cannot be read by the caller: {error}"))
 
 
 def _from_blob(data: bytes, blob_dir: str, *, keep: bool) -> Any:
     try:
         value = blobs.unpack(data, blob_dir)
     except Error as error:
-        value = Failure(ExecutionError(f"the result cannot be read by the caller: {error}"))
+        value = InputFailure(ExecutionError(f"the result cannot be read by the caller: {error}"))
     if not keep:
         blobs.discard(data, blob_dir)
     return value

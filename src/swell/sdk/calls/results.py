@@ -1,4 +1,4 @@
-"""`map` and `starmap`, and what they return: results that are not asked for until they are iterated over.
+"""`map` and `starmap`, and the results that they return: no call is made until these are iterated over.
 
 This module must not know how inputs are sent.
 """
@@ -17,7 +17,7 @@ from swell.sdk.connection.client import Client
 from swell.sdk.connection.link import Link
 from swell.sdk.connection.sync_async import check_loop, iterate
 
-__all__ = ["MapForm", "Results"]
+__all__ = ["MapForm", "MapResults"]
 
 R = TypeVar("R")
 
@@ -26,15 +26,15 @@ ReadInputs = Callable[[tuple[Any, ...], str], Source]
 
 
 class MakeChunks(Protocol):
-    """Makes a call of many inputs and yields its results in lists."""
+    """Makes a call of many inputs, and yields its results in lists."""
 
     def __call__(
         self, link: Link, source: Source, kwargs: dict[str, Any], *, order_outputs: bool, return_exceptions: bool
     ) -> AsyncGenerator[list[Any], None]: ...
 
 
-class Results(Generic[R]):
-    """Results of a map, for one `for` or `async for`. No call is made before the first is asked for."""
+class MapResults(Generic[R]):
+    """Results of a map, for one `for` or `async for`. The call is made when the first result is requested."""
 
     def __init__(self, chunks: Chunks, client: Callable[[], Client], name: str) -> None:
         """Prepare.
@@ -86,7 +86,7 @@ class Results(Generic[R]):
 
 
 def _iterate(chunks: Chunks, client: Callable[[], Client]) -> Iterator[Any]:
-    # Not a method: were `self` in its frame, both would live on after a `break`, and with them the call.
+    # Not a method: a reference to `self` in its frame would keep both alive after a `break`, and with them the call.
     yield from iterate(client(), chunks)
 
 
@@ -116,7 +116,7 @@ class MapForm(Generic[R]):
         order_outputs: bool = True,
         return_exceptions: bool = False,
         wrap_returned_exceptions: bool | None = None,
-    ) -> Results[R]:
+    ) -> MapResults[R]:
         """Return the results, to be iterated over."""
         if wrap_returned_exceptions is not None:
             text = "wrap_returned_exceptions has no effect: exceptions are returned as they are"
@@ -131,11 +131,11 @@ class MapForm(Generic[R]):
                 return_exceptions=return_exceptions,
             )
 
-        return Results(chunks, self._client, self._name)
+        return MapResults(chunks, self._client, self._name)
 
     async def aio(self, *input_iterators: Any, **options: Any) -> AsyncGenerator[R, None]:
         """Iterate over the results without blocking the event loop; the arguments are those of the blocking form."""
-        results: Results[R] = self(*input_iterators, **options)
+        results: MapResults[R] = self(*input_iterators, **options)
         async with aclosing(results.stream()) as values:
             async for value in values:
                 yield value

@@ -1,4 +1,4 @@
-"""What a call is aimed at, as the server knows it. This module must not know how calls are made."""
+"""The target of a call, as the server identifies it. This module must not know how calls are made."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class CallTarget(Struct, frozen=True):
     """A function of the server, or one method of a class."""
 
     function_id: str
-    name: str  #: for people
+    name: str  #: for messages
     method: str = ""  #: empty for a function
 
     @staticmethod
     def parent() -> str:
-        """Return the id of the input that makes a call from here, "" if there is none."""
+        """Return the id of the input that makes the call; "" outside of an input."""
         return current_input_id() or ""

@@ -1,7 +1,7 @@
-"""The trace that a call is part of, in the form in which OpenTelemetry passes it from one process to another.
+"""The trace context of a call, as headers that OpenTelemetry passes from one process to another.
 
-Only a program that uses OpenTelemetry has one: nothing of it is loaded here. This module must not know how calls
-travel.
+Only a program that has loaded OpenTelemetry has one: nothing of it is loaded here. This module must not know how calls
+are sent.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Final
 __all__ = ["current_trace"]
 
 _API: Final = "opentelemetry.trace"
-_BYTES_MAX: Final = 4 << 10  #: of a trace that travels
-_DISPENSABLE: Final = ("baggage", "tracestate")  #: what stays behind, in this order, where it is larger
+_BYTES_MAX: Final = 4 << 10  #: of a trace context that is sent
+_DISPENSABLE: Final = ("baggage", "tracestate")  #: headers that are dropped, in this order, if it is larger
 
 
 def current_trace() -> dict[str, str]:
-    """Return the present trace context as headers; none if there is none."""
+    """Return the current trace context as headers; {} if there is none."""
     if _API not in sys.modules:
         return {}
     from opentelemetry import propagate

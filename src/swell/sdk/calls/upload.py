@@ -1,6 +1,7 @@
-"""The sending half of a call of many inputs: pulls them from the user's iterables and sends them in spans.
+"""Uploads: the sending half of a call of many inputs; reads the user's iterables and sends spans.
 
-What the server refuses is kept and offered again. This module must not know results, nor how functions are declared.
+Inputs that the server refuses are kept and sent again. This module must not know results, nor how functions are
+declared.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ __all__ = ["Upload", "open_inputs"]
 
 SPAN_MAX = 256  #: inputs in one message
 SPAN_BYTES_MAX = 1 << 20
-SPAN_WAIT_S = 0.001  #: a span that took longer to collect is sent as it is, and the next is shorter
+SPAN_WAIT_S = 0.001  #: a span is sent after so long, whatever its length, and the next one is shorter
 
 
 class _Span:
-    """Inputs sent together, kept until the server is known to have them."""
+    """Inputs that are sent together; kept until the server has confirmed them."""
 
     __slots__ = ("blobs", "ends", "first", "payload")
 
@@ -65,7 +66,7 @@ class _Span:
 
 
 class Upload:
-    """The sending half of a call of many inputs: pulls, pickles, sends in spans, and offers again what was refused."""
+    """Sends the inputs of a call: reads and pickles them, sends spans, and sends refused inputs again."""
 
     def __init__(
         self,
@@ -90,39 +91,37 @@ class Upload:
         self._refused: deque[_Span] = deque()
         self._backpressure = Backpressure(target.name)
         self._since_opening = 0  #: messages sent after the one that opened the call
-        self._late_refusals = (
-            0  #: of those, how many the server will answer with not knowing the call, as it refused to open it
-        )
-        # An input must not wait long for the next to be made: spans grow while inputs are quick.
+        self._late_refusals = 0  #: of those, how many will be refused because the server did not open the call
+        # An input must not wait long for the next one to be produced: spans grow while the iterables are quick.
         self._span_max = 1
 
     @property
     def retry_at(self) -> float | None:
-        """When more may be sent than now, as a time of `time.monotonic()`."""
+        """When more inputs may be sent, as a time of `time.monotonic()`."""
         return self._backpressure.retry_at
 
     @property
-    def held_back(self) -> int:
-        """How many inputs were refused and wait to be offered again."""
+    def refused_count(self) -> int:
+        """How many inputs were refused and wait to be sent again."""
         return sum(len(span.ends) for span in self._refused)
 
     @property
     def complete(self) -> bool:
-        """True once every input has been sent and the server has been told that there are no more."""
+        """True once every input is sent, and the server knows that no more will come."""
         return self._sealed and not self._refused
 
     def push(self, window: int, finished: int) -> bool:
-        """Send inputs, as far as they are ready and the server lets us; False if there was nothing to send.
+        """Send inputs, as far as they are ready and the server accepts them; return False if none was sent.
 
         Args:
-            window: how many may be sent and not finished.
-            finished: how many are.
+            window: how many inputs may be sent and not finished.
+            finished: how many have finished.
         """
-        room = self._backpressure.room(self.sent - self.held_back - finished, window)
+        room = self._backpressure.room(self.sent - self.refused_count - finished, window)
         if room <= 0:
             return False
         if self._refused:
-            self._offer_again(room)
+            self._resend(room)
             return True
         if self.exhausted:
             return False
@@ -132,20 +131,20 @@ class Upload:
         return bool(span.ends)
 
     def seal(self) -> None:
-        """Tell the server that there are no more inputs, once that is so."""
+        """Tell the server that no more inputs will come, once that is so."""
         if self.exhausted and not self._sealed and not self._refused:
             if self._opened:
                 self._send(_Span(self.sent))
-            self._sealed = True  # if there never was an input, the server need not hear of it
+            self._sealed = True  # a call without inputs is never opened
 
     def confirm(self, below: int) -> None:
-        """Note that the server has the inputs below an index."""
+        """Note that the server has accepted the inputs below an index."""
         unconfirmed = self._unconfirmed
         while unconfirmed and unconfirmed[0].last <= below:
             unconfirmed.popleft()
 
     def refused(self, message: Refused, finished: int) -> None:
-        """Inputs from some index on were not accepted: keep them for later, or raise if that cannot help."""
+        """Keep refused inputs, to send them again; raise the refusal if sending them again cannot help."""
         error = from_wire(message.code, message.text, message.fields)
         if message.retry_after_s is None:
             if not self._late_refusals:
@@ -159,10 +158,10 @@ class Upload:
         if not message.first:
             self._opened = False
             self._late_refusals = self._since_opening
-        accepted = self.sent - self.held_back - finished
+        accepted = self.sent - self.refused_count - finished
         self._backpressure.refused(message.first, accepted, error, message.retry_after_s)
 
-    def _offer_again(self, room: int) -> None:
+    def _resend(self, room: int) -> None:
         while self._refused and room > 0:
             span = self._refused.popleft()
             if len(span.ends) > room:
@@ -172,7 +171,7 @@ class Upload:
             self._send(span)
 
     def _collect(self, room: int) -> _Span:
-        """Pull and pickle inputs until the span is long, large or old enough, or nothing is ready."""
+        """Read and pickle inputs until the span is long, large or old enough, or no input is ready."""
         span = _Span(self.sent)
         pieces: list[bytes] = []
         ends, kwargs, take, pickled, clock = (
@@ -210,7 +209,7 @@ class Upload:
         return span
 
     def _store(self, parts: list[memoryview], span: _Span) -> bytes:
-        """Write arguments that are too large for a message to a file; return its name."""
+        """Write arguments that are too large for a message to a blob; return its name."""
         span.blobs.append(span.last)
         welcome = self._link.welcome
         name = input_name(self.call_id, span.last, is_kept=self._kind.is_async)

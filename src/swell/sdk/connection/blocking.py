@@ -1,8 +1,7 @@
 """Running coroutines without an event loop.
 
-A coroutine of the SDK never awaits anything but its link. Handed a `BlockingLink`, whose waits happen inside the call,
-it runs from start to end without suspending, in the caller's thread. This module must not know what is said over a
-link.
+A coroutine of the SDK awaits its link only. With a `BlockingLink`, which waits inside the call, it runs from start to
+end without suspending, in the caller's thread. This module must not know which messages a link carries.
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ R = TypeVar("R")
 
 
 def running_loop() -> bool:
-    """Tell whether the caller is inside an event loop, without importing asyncio to find out."""
+    """Tell whether the caller is inside an event loop, without importing asyncio."""
     asyncio = sys.modules.get("asyncio")
     return asyncio is not None and asyncio._get_running_loop() is not None
 
 
 def run_blocking(coroutine: Coroutine[Any, Any, R]) -> R:
-    """Run a coroutine that waits only for a BlockingLink."""
+    """Run a coroutine that awaits a BlockingLink only."""
     try:
         coroutine.send(None)
     except StopIteration as stop:
@@ -33,7 +32,7 @@ def run_blocking(coroutine: Coroutine[Any, Any, R]) -> R:
 
 
 def run_chunks(chunks: AsyncGenerator[list[R], None]) -> Generator[R, None, None]:
-    """Iterate over what an async generator of lists yields, one item at a time, waiting only for a BlockingLink."""
+    """Iterate over the items of the lists that an async generator yields; it awaits a BlockingLink only."""
     try:
         while True:
             try:

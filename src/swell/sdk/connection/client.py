@@ -1,6 +1,6 @@
-"""The SDK's connection to one server: a link per thread, a link per event loop, and the ids it mints.
+"""The client of one server: a link per thread, a link per event loop, and new ids.
 
-This module must not know apps, functions or what is said over a link.
+This module must not know apps, functions or which messages a link carries.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ __all__ = [
     "PRIVATE",
     "Client",
     "client_from_settings",
-    "client_or_lasting",
-    "lasting_address",
-    "lasting_client",
+    "client_or_daemon",
+    "daemon_address",
+    "daemon_client",
     "mint_id",
 ]
 
-PRIVATE: Final = "private"  #: as the setting `server`: every run starts a server of its own
-IDLE_LINKS_MAX: Final = 4  #: links a thread keeps for its next iterations and calls
+PRIVATE: Final = "private"  #: value of the setting `server` with which every run starts a server of its own
+IDLE_LINKS_MAX: Final = 4  #: unused links that a thread keeps for its next iterations and calls
 
 
 _LEADING: Final = ("SWELL_SERVER", "SWELL_TOKEN", "SWELL_DATA_DIR", "XDG_DATA_HOME", "HOME")
@@ -48,15 +48,15 @@ def mint_id(prefix: str) -> str:
 
 
 class Client:
-    """Reaches one server. Safe to use from any thread and any event loop, also after a fork."""
+    """Reaches one server. Any thread and any event loop may use it, also after a fork."""
 
     def __init__(self, address: str, token: str = "", settings: Settings | None = None) -> None:
-        """Remember the address; connections are made when they are needed.
+        """Store the address; connections are made when they are needed.
 
         Args:
             address: as in `unix:/path`.
-            token: what the server wants to see, if anything.
-            settings: how the SDK behaves; read from environment and file if not given.
+            token: the server's token, if it requires one.
+            settings: settings of the SDK; default: read from the environment and the file.
         """
         self.address = address
         self.settings = settings or Settings.load()
@@ -67,15 +67,15 @@ class Client:
         )
 
     def blocking_link(self) -> BlockingLink:
-        """Return this thread's link, connecting if there is none that works.
+        """Return this thread's link; connect if it has none that works.
 
         Raises:
-            ConnectionError: nobody listens at the address.
+            ConnectionError: no server listens at the address.
         """
         idle = self._idle_links()
         gone: Error | None = None
         while idle:
-            # Only who reads notices that the server has gone, perhaps long ago: the next one has other directories.
+            # Only a read shows that the server has gone, perhaps long ago; the next server has other directories.
             with suppress(Error):
                 idle[-1].poll()
             if idle[-1].broken is None:
@@ -84,17 +84,17 @@ class Client:
         try:
             idle.append(self.new_link())
         except ConnectionError:
-            if gone is not None:  # nobody came after it, so its last words are the reason
+            if gone is not None:  # no other server runs: the reason why the last one closed the link says more
                 raise gone from None
             raise
         return idle[-1]
 
     @contextmanager
     def lent_link(self) -> Generator[BlockingLink]:
-        """Take a link away from this thread, for an iteration: that may move to other threads while this one calls.
+        """Lend a link of this thread to an iteration, which may move to other threads while this one makes calls.
 
         Raises:
-            ConnectionError: nobody listens at the address.
+            ConnectionError: no server listens at the address.
         """
         pid, link = os.getpid(), self.blocking_link()
         self._idle_links().remove(link)
@@ -108,21 +108,21 @@ class Client:
                 link.shut()
 
     def _idle_links(self) -> list[BlockingLink]:
-        """Return this thread's links that no iteration uses. Those from before a fork are the parent's."""
+        """Return this thread's links that no iteration uses. Links made before a fork belong to the parent."""
         mine: dict[str, Any] = self._threads.__dict__
         if mine.get("pid") != os.getpid():
             mine.update(pid=os.getpid(), idle=[])
         return mine["idle"]
 
     def new_link(self) -> BlockingLink:
-        """Return a new link of its own, for whoever must not share one."""
+        """Return a new link, for a caller that must not share one."""
         return run_blocking(BlockingLink.connect(self.address, self._token, self.settings.frame_max))
 
     async def loop_link(self) -> LoopLink:
-        """Return the running event loop's link, connecting if there is none that works.
+        """Return the running event loop's link; connect if it has none that works.
 
         Raises:
-            ConnectionError: nobody listens at the address.
+            ConnectionError: no server listens at the address.
         """
         import asyncio
 
@@ -137,7 +137,7 @@ class Client:
 
     @property
     def stays(self) -> bool:
-        """True if the server is one that comes back: a call that lost its connection may be made again."""
+        """True if the server may restart: a request whose connection broke can then be made again."""
         return self.address == f"unix:{socket_path(data_dir(self.settings))}"
 
     def shut(self) -> None:
@@ -151,40 +151,40 @@ class Client:
 
 
 def client_from_settings() -> Client:
-    """Return the client of the server that belongs to this place: inside a container, the one that started it.
+    """Return the client of this process's server: in a container, the server that started the container.
 
-    Elsewhere it is the one that the settings name, or the daemon on this machine.
+    Elsewhere it is the server that the settings name, or the daemon on this machine.
 
     Raises:
         ExecutionError: there is none.
     """
     try:
-        return lasting_client()
+        return daemon_client()
     except ConnectionError as error:
         raise ExecutionError(
             f"no server is known here: call this inside `with app.run():`, or set SWELL_SERVER; {error}"
         ) from None
 
 
-def lasting_client() -> Client:
-    """Return the client of the server that the settings name, or of the daemon: deployed Apps live there.
+def daemon_client() -> Client:
+    """Return the client of the server that the settings name, or of the daemon: it has the deployed Apps.
 
     Raises:
-        ConnectionError: it does not run.
+        ConnectionError: the server does not run.
     """
     return _found(os.getpid(), *(os.environ.get(name) for name in _LEADING))
 
 
-def client_or_lasting(client: Client | None) -> Callable[[], Client]:
+def client_or_daemon(client: Client | None) -> Callable[[], Client]:
     """Return a function that returns the client that a user named, or else that of the daemon."""
-    return lasting_client if client is None else lambda: client
+    return daemon_client if client is None else lambda: client
 
 
 @lru_cache(maxsize=1)
 def _found(_pid: int, *_leading: str | None) -> Client:
-    """Look anew only when what leads to a server has changed, or this is a forked child."""
+    """Look again only if one of the variables that lead to a server has changed, or in a forked child."""
     settings = Settings.load()
-    address = settings.server if settings.server not in ("", PRIVATE) else lasting_address(settings)
+    address = settings.server if settings.server not in ("", PRIVATE) else daemon_address(settings)
     if not address:
         raise ConnectionError(
             f"no server that stays runs on the data directory {data_dir(settings)}: `swell start` starts one"
@@ -192,7 +192,7 @@ def _found(_pid: int, *_leading: str | None) -> Client:
     return Client(address, settings.token, settings)
 
 
-def lasting_address(settings: Settings) -> str:
+def daemon_address(settings: Settings) -> str:
     """Return the address of the daemon on this machine; "" if none answers there."""
     directory = data_dir(settings)
     if announced(directory) is None:

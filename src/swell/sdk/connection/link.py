@@ -1,7 +1,7 @@
-"""A connection to the server as the SDK uses it: send, and receive what concerns one call or request.
+"""A link: the SDK's connection to a server, shared by several calls and requests.
 
-What arrives is sorted into boxes by call id or request number, so that several calls can share a link: a `remote()` in
-the body of a loop over `map()`, or a thousand coroutines. The blocking kind is here, the kind for event loops is in
+Arriving messages are sorted into mailboxes by call id or request number. So a `remote()` in the body of a loop over
+`map()`, or a thousand coroutines, can use one link. The blocking kind is here; the kind for event loops is in
 `loop_link`, so that a program without asyncio does not load it. This module must not know what messages mean.
 """
 
@@ -33,16 +33,16 @@ Received = tuple[Message, bytes]
 Key = str | int
 A = TypeVar("A", bound=Message)
 
-UNSOLICITED = ""  #: key of what the server says unasked: its Welcome, and what concerns a whole app
+UNSOLICITED = ""  #: key of messages that answer no request: the Welcome, and those about a whole app
 _BY_CALL = (Outputs, Items, Accepted, Refused)
 _CHUNK = 256 << 10
-#: How long Python may be kept from handling a signal. One that comes just before a thread begins to wait in the kernel
-#: does not end that wait, nor does one that another thread gets: Ctrl-C would not be heard until the server speaks.
+#: How long a wait in the kernel may delay the handling of a signal. A signal does not end the wait if it comes just
+#: before the wait begins, or if another thread receives it: Ctrl-C would then take effect with the next message only.
 SIGNAL_CHECK_S = 0.5
 
 
 class Mailbox:
-    """Where messages for one call or request wait to be taken. Registered with a link from `open` to `close`."""
+    """Holds messages for one call or request until they are taken. Registered with a link from `open` to `close`."""
 
     __slots__ = ("keys", "messages")
 
@@ -52,15 +52,15 @@ class Mailbox:
 
 
 class Link(ABC):
-    """A connection to the server. `receive` is the only thing to wait for."""
+    """A connection to the server. `receive` is its only method that waits."""
 
     _requests: ClassVar[itertools.count[int]] = itertools.count(1)
 
     def __init__(self, frame_max: int) -> None:
         self._decoder = codec.for_client(frame_max)
         self._mailboxes: dict[Key, list[Mailbox]] = {}
-        self.broken: Error | None = None  #: why this link is of no more use
-        self.welcome = Welcome("", 0, 0)  #: what the server said when it let us in
+        self.broken: Error | None = None  #: the error that closed this link
+        self.welcome = Welcome("", 0, 0)  #: the server's answer to our Hello
         self.unsolicited = self.open(UNSOLICITED)
 
     def next_request(self) -> int:
@@ -68,19 +68,19 @@ class Link(ABC):
         return next(self._requests)
 
     def open(self, *keys: Key) -> Mailbox:
-        """Start collecting what concerns these call ids or request numbers."""
+        """Return a mailbox that collects messages for these call ids or request numbers."""
         mailbox = Mailbox()
         for key in keys:
             self.add_key(mailbox, key)
         return mailbox
 
     def add_key(self, mailbox: Mailbox, key: Key) -> None:
-        """Collect one thing more in a box."""
+        """Make a mailbox collect messages for one more call id or request number."""
         mailbox.keys.append(key)
         self._mailboxes.setdefault(key, []).append(mailbox)
 
     def close(self, mailbox: Mailbox) -> None:
-        """Stop collecting; what still arrives for the box is dropped."""
+        """Unregister a mailbox; messages that still arrive for it are dropped."""
         for key in mailbox.keys:
             mailboxes = self._mailboxes.get(key, [])
             if mailbox in mailboxes:
@@ -88,41 +88,46 @@ class Link(ABC):
             if not mailboxes:
                 self._mailboxes.pop(key, None)
 
-    async def request(self, number: int, message: Message, payload: bytes = b"") -> Received:
-        """Send a request and return its answer.
+    async def request(
+        self, number: int, message: Message, payload: bytes = b"", *, until: float | None = None
+    ) -> Received:
+        """Send a request and return its answer, waiting until a time of `time.monotonic()`.
 
         Raises:
-            Error: the server refused; the exception is the one it named.
+            Error: the server refused the request, for this reason.
+            TimeoutError: (the builtin) no answer came in time.
         """
         mailbox = self.open(number)
         try:
             self.send(message, payload)
-            received = await self.receive(mailbox)
+            received = await self.receive(mailbox, until)
         finally:
             self.close(mailbox)
         if isinstance(received[0], Failed):
             raise from_wire(received[0].code, received[0].text, received[0].fields)
         return received
 
-    async def ask(self, kind: type[A], make: Callable[[int], Message], payload: bytes = b"") -> A:
+    async def ask(
+        self, kind: type[A], make: Callable[[int], Message], payload: bytes = b"", *, until: float | None = None
+    ) -> A:
         """Send the request that `make` builds with its number; return its answer, which is of type `kind`.
 
         Raises:
-            Error: the server refused; the exception is the one it named.
+            Error, TimeoutError: as `request`.
         """
         number = self.next_request()
-        answer, _ = await self.request(number, make(number), payload)
+        answer, _ = await self.request(number, make(number), payload, until=until)
         assert isinstance(answer, kind)
         return answer
 
     def abandon(self, call_id: str) -> None:
-        """Cancel a call whose results nobody wants any more, if the server is still there to hear it."""
+        """Cancel a call whose results are no longer wanted, if the server still runs."""
         if self.broken is None:
-            with contextlib.suppress(Error):  # it has gone this moment, and the call with it
+            with contextlib.suppress(Error):  # the server has just gone, and the call with it
                 self.send(CancelCall(call_id))
 
     async def changed(self, mailbox: Mailbox, until: float | None = None) -> None:
-        """Return when there is a message in the box, or after `wake`, or at a time of `time.monotonic()`."""
+        """Return when the mailbox has a message, or after `wake`, or at a time of `time.monotonic()`."""
         try:
             received = await self.receive(mailbox, until)
         except TimeoutError:
@@ -131,7 +136,7 @@ class Link(ABC):
 
     @abstractmethod
     def wake(self, mailbox: Mailbox) -> None:
-        """Make `changed` return, for a caller that waits for something else as well."""
+        """Make `changed` return, for a caller that waits for other events as well."""
 
     async def _greet(self, token: str) -> None:
         self.send(Hello("client", PROTOCOL, "", token))
@@ -145,19 +150,19 @@ class Link(ABC):
 
     @abstractmethod
     async def receive(self, mailbox: Mailbox, until: float | None = None) -> Received:
-        """Return the next message in a box, waiting for it until a time of `time.monotonic()`.
+        """Return the next message in a mailbox, waiting until a time of `time.monotonic()`.
 
         Raises:
-            TimeoutError: (the builtin) nothing came in time.
+            TimeoutError: (the builtin) no message came in time.
             ConnectionError: the server is gone.
         """
 
     @abstractmethod
     def poll(self) -> None:
-        """Sort what has arrived into boxes, without waiting."""
+        """Sort the messages that have arrived into mailboxes, without waiting."""
 
     def _sort(self, data: bytes) -> list[Mailbox]:
-        """Put what arrived into boxes; return those that got something."""
+        """Sort the messages in `data` into mailboxes; return the mailboxes that got one."""
         served: list[Mailbox] = []
         try:
             frames = self._decoder.feed(data)
@@ -181,7 +186,7 @@ class Link(ABC):
 
 
 class BlockingLink(Link):
-    """A link for one thread. Sending may also happen from others (a generator that is collected elsewhere)."""
+    """A link for one thread. Others may send, too: a generator may be garbage collected, and closed, in any thread."""
 
     def __init__(self, address: str, frame_max: int) -> None:
         super().__init__(frame_max)
@@ -190,8 +195,8 @@ class BlockingLink(Link):
         self._socket.setsockopt(
             socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(0, int(SIGNAL_CHECK_S * 1_000_000))
         )
-        weakref.finalize(self, self._socket.close)  # its thread has ended
-        self._thread = threading.get_ident()  #: the one that reads; no other may
+        weakref.finalize(self, self._socket.close)  # when its thread has ended
+        self._thread = threading.get_ident()  #: the only thread that may read
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
         self._writable = select.poll()
@@ -202,8 +207,8 @@ class BlockingLink(Link):
         """Connect to a server; blocks the thread, so `run_blocking` runs it.
 
         Raises:
-            ConnectionError: nobody listens there.
-            AuthError: the server does not let us in.
+            ConnectionError: no server listens there.
+            AuthError: the server refused the token.
         """
         link = cls(address, frame_max)
         await link._greet(token)
@@ -220,9 +225,9 @@ class BlockingLink(Link):
             raise self._break(how_it_broke(error)) from None
 
     def _write(self, frame: memoryview) -> None:
-        """Write a frame; read what arrives while the server does not take it.
+        """Write a frame; while the server does not take it, read what arrives.
 
-        A server reads nothing more from a client that leaves much unread: each would wait for the other.
+        A server stops reading from a client that leaves much unread. Without this, each would wait for the other.
         """
         while frame:
             try:
@@ -231,11 +236,11 @@ class BlockingLink(Link):
                 may_read = threading.get_ident() == self._thread
                 self._writable.modify(self._socket, select.POLLOUT | (select.POLLIN if may_read else 0))
                 for _, events in self._writable.poll(SIGNAL_CHECK_S * 1_000):
-                    if may_read and events & ~select.POLLOUT:  # POLLHUP comes unasked, and `send` tells of it
+                    if may_read and events & ~select.POLLOUT:  # POLLHUP is always reported; `send` raises for it
                         self._read()
 
     async def receive(self, mailbox: Mailbox, until: float | None = None) -> Received:
-        """Return the next message in a box; blocks the thread."""
+        """Return the next message in a mailbox; blocks the thread."""
         self._thread = threading.get_ident()
         while not mailbox.messages:
             if self.broken is not None:
@@ -246,12 +251,12 @@ class BlockingLink(Link):
         return mailbox.messages.popleft()
 
     def poll(self) -> None:
-        """Sort what has arrived into boxes, without waiting."""
+        """Sort the messages that have arrived into mailboxes, without waiting."""
         while self.broken is None and self._poll.poll(0):
             self._read()
 
     def wake(self, mailbox: Mailbox) -> None:
-        """Nobody can be waiting: the thread that would is the one that calls this."""
+        """Do nothing: the thread that would wait is the one that calls this."""
 
     def shut(self) -> None:
         """Close the connection."""
@@ -270,7 +275,7 @@ class BlockingLink(Link):
         try:
             data = self._socket.recv(_CHUNK)
         except BlockingIOError:
-            return  # nothing came for a while, and signals have been heeded
+            return  # the wait was ended so that Python handles signals
         except OSError as error:
             raise self._break(how_it_broke(error)) from None
         if not data:
@@ -289,7 +294,7 @@ def connect(address: str) -> socket.socket:
     """Connect to a server's address.
 
     Raises:
-        ConnectionError: nobody listens there, or another user does, or the address is of no known kind.
+        ConnectionError: no server listens there, the socket is another user's, or the address is not of a known kind.
     """
     kind, _, path = address.partition(":")
     if kind != "unix" or not path:

@@ -29,7 +29,7 @@ class LoopLink(Link, asyncio.Protocol):
         """Connect to a server from the running event loop.
 
         Raises:
-            ConnectionError: nobody listens there.
+            ConnectionError: no server listens there.
         """
         endpoint = connect(address)
         endpoint.setblocking(False)
@@ -40,20 +40,20 @@ class LoopLink(Link, asyncio.Protocol):
         return link
 
     async def _shut_with_loop(self) -> AsyncGenerator[None, None]:
-        """Wait for ever: a loop that ends closes the generators that wait in it, and this one the connection."""
+        """Wait for ever. A loop that ends closes its async generators, and this one then closes the connection."""
         try:
             yield
         finally:
             self.shut()
 
     def send(self, message: Message, payload: bytes | memoryview = b"") -> None:
-        """Send a message; what the kernel does not take at once is kept and sent when it does."""
+        """Send a message; bytes that the kernel does not take at once are kept and sent later."""
         if self.broken is not None or self._transport is None:
             raise self._break("the server is gone")
         self._transport.write(codec.encode(message, payload))
 
     async def receive(self, mailbox: Mailbox, until: float | None = None) -> Received:
-        """Return the next message in a box."""
+        """Return the next message in a mailbox."""
         while not mailbox.messages:
             if self.broken is not None:
                 raise self.broken
@@ -61,13 +61,13 @@ class LoopLink(Link, asyncio.Protocol):
         return mailbox.messages.popleft()
 
     def wake(self, mailbox: Mailbox) -> None:
-        """Make `receive` look again, for a caller that waits for something else as well."""
+        """Make `changed` return, for a caller that waits for other events as well."""
         future = self._waiting.get(mailbox)
         if future is not None and not future.done():
             future.set_result(None)
 
     async def changed(self, mailbox: Mailbox, until: float | None = None) -> None:
-        """Return when a message is in the box, or after `wake`, or at a time of `time.monotonic()`."""
+        """Return when the mailbox has a message, or after `wake`, or at a time of `time.monotonic()`."""
         if not mailbox.messages and self.broken is None:
             try:
                 await self._wait(mailbox, until)
@@ -75,7 +75,7 @@ class LoopLink(Link, asyncio.Protocol):
                 return
 
     def poll(self) -> None:
-        """Nothing to do: the event loop reads."""
+        """Do nothing: the event loop reads."""
 
     def shut(self) -> None:
         """Close the connection."""
@@ -90,7 +90,7 @@ class LoopLink(Link, asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own kind is no subclass
 
     def data_received(self, data: bytes) -> None:
-        """Sort what came and wake those who wait for it."""
+        """Sort the messages in `data`, and wake the coroutines that wait for them."""
         try:
             served = self._sort(data)
         except Error:
@@ -100,7 +100,7 @@ class LoopLink(Link, asyncio.Protocol):
             self._wake(served)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Fail everyone who waits."""
+        """Fail every coroutine that waits."""
         self._break(how_it_broke(exc) if isinstance(exc, OSError) else "the server is gone")
         self._wake(list(self._waiting))
 

@@ -1,4 +1,4 @@
-"""What the server tells the user beside the answer to a request: shown where output is shown, else a Python warning.
+"""Notices: messages to the user that come with an answer; shown where output is enabled, else as Python warnings.
 
 This module must not know what was requested.
 """
@@ -17,7 +17,7 @@ __all__ = ["show_notices"]
 
 
 def show_notices(link: Link) -> None:
-    """Show the notices that came before the answer just received."""
+    """Show the notices that came before the last answer."""
     output, messages = current_output(), link.unsolicited.messages
     while messages:
         message, _ = messages.popleft()

@@ -1,7 +1,7 @@
-"""Where what an App prints and does is shown: the `Output` a display implements, and a plain one.
+"""Outputs: what shows the log lines, progress and warnings of an App; the protocol, and one that prints plain lines.
 
-Nothing is shown outside `enable_output()`. Calls come from any thread, so an Output locks for itself. This module must
-not know connections, terminals or how anything is run.
+Nothing is shown outside `enable_output()`. Any thread may call an Output, so it does its own locking. This module must
+not know connections, terminals or how an App is run.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ __all__ = [
     "marked_lines",
 ]
 
-_SHORT_ID: Final = len("ta-") + 6  #: six of 32 characters tell any thousand containers apart, nearly always
+_SHORT_ID: Final = len("ta-") + 6  #: six of 32 characters nearly always differ among a thousand containers
 
 
 class Output(Protocol):
-    """What shows the log lines, the progress and the warnings of an App that runs."""
+    """Shows the log lines, the progress and the warnings of an App that runs."""
 
     def log(self, message: Log, text: str) -> None:
         """Show whole lines that a container wrote, each ending in a newline."""
         ...
 
     def progress(self, message: Progress) -> None:
-        """Show the state of every function of an App, in place of the one before."""
+        """Show the state of every function of an App, in place of the last one shown."""
         ...
 
     def notice(self, text: str) -> None:
@@ -49,11 +49,11 @@ class Output(Protocol):
         ...
 
     def map_started(self, map_id: str, function_name: str) -> None:
-        """Begin to show a map of this process."""
+        """Show that a map of this process has started."""
         ...
 
     def map_advanced(self, map_id: str, done: int, sent: int, total: int | None) -> None:
-        """Show how far a map is: results there, inputs sent, and inputs in all, once that is known."""
+        """Show the progress of a map: results received, inputs sent, and inputs in all, once that is known."""
         ...
 
     def map_ended(self, map_id: str) -> None:
@@ -62,7 +62,7 @@ class Output(Protocol):
 
 
 class PlainOutput:
-    """Prints lines and nothing that moves; coloured by stream where that is a terminal.
+    """Prints lines, and no progress; coloured by stream on a terminal.
 
     Args:
         timestamps: Begin every line with the local time.
@@ -73,12 +73,12 @@ class PlainOutput:
         self._lock = threading.Lock()
 
     def log(self, message: Log, text: str) -> None:
-        """Print a container's lines to the stream it wrote them to, each led by function and container."""
+        """Print a container's lines to the stream that it wrote them to, each prefixed by function and container."""
         stream = self._stream(message.stream)
         self._write(stream, marked_lines(message, text, timestamps=self._timestamps, colour=has_colour(stream)))
 
     def progress(self, message: Progress) -> None:
-        """Show nothing: where nothing can be overwritten, a moving state would drown the logs."""
+        """Show nothing: without a terminal that can be overwritten, progress would bury the logs."""
 
     def notice(self, text: str) -> None:
         """Print a warning to stderr."""
@@ -100,7 +100,7 @@ class PlainOutput:
         return sys.stdout if name == "stdout" else sys.stderr
 
     def _write(self, stream: TextIO, text: str) -> None:
-        with self._lock, suppress(BrokenPipeError):  # who stops reading the logs does not stop the run
+        with self._lock, suppress(BrokenPipeError):  # a reader that closes the pipe does not end the run
             stream.write(text)
             stream.flush()
 
@@ -111,25 +111,25 @@ _RESET: Final = "\x1b[0m"
 
 
 def has_colour(stream: TextIO) -> bool:
-    """Tell whether a stream is a terminal that shows colours, and the user has not declined them (NO_COLOR)."""
+    """Tell whether a stream is a terminal with colours, and the user has not switched them off (NO_COLOR)."""
     return stream.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
 
 
 def marked_lines(message: Log, text: str, *, timestamps: bool = False, colour: bool = False) -> str:
-    """Return a container's lines, each led by function and container, as in "square ta-K7QF2M| hello"."""
+    """Return a container's lines, each prefixed by function and container, as in "square ta-K7QF2M| hello"."""
     lead = log_lead(message.function_name, message.container_id)
     return led_lines(f"{local_time()} {lead}" if timestamps else lead, message.stream, text, colour=colour)
 
 
 def log_lead(function_name: str, container_id: str) -> str:
-    """Return what leads the lines of a container, "square ta-K7QF2M|"; for what no container wrote, "square|"."""
+    """Return the prefix of a container's lines, "square ta-K7QF2M|"; of lines of no container, "square|"."""
     return f"{function_name} {container_id[:_SHORT_ID]}".rstrip() + "|"
 
 
 def led_lines(lead: str, stream: str, text: str, *, colour: bool) -> str:
-    """Return lines, each with a lead before it, and in the colour of its stream if there are colours.
+    """Return lines, each with a prefix, and in the colour of its stream if `colour`.
 
-    Everything is escaped: see `escaping.log_lines` for what becomes of carriage returns and colours in the text.
+    All text is escaped; `escaping.log_lines` says how carriage returns and colours are treated.
     """
     lead = one_line(lead)
     before, after = f"{lead} ", "\n"
@@ -145,7 +145,7 @@ def local_time() -> str:
 
 
 class _Enabled:
-    """The outputs of nested `enable_output()` blocks of this process, the innermost last."""
+    """The outputs of this process's nested `enable_output()` blocks, the innermost last."""
 
     outputs: tuple[Output, ...] = ()
 
@@ -155,7 +155,7 @@ def enable_output(output: Output | None = None) -> Generator[None]:
     """Show, inside the block, what the containers of running Apps print, and warnings about them.
 
     Args:
-        output: What shows it; by default plain lines on stdout and stderr.
+        output: What shows them; default: plain lines on stdout and stderr.
 
     Example:
         `with swell.enable_output(), app.run(): print(f.remote(1))`

@@ -1,8 +1,8 @@
-"""A server of one's own: started by a client that finds none running, and gone when the client is.
+"""A private server: a client starts it if no server runs, and it ends with the client.
 
-The client makes the socket, so it can connect before the server is up. The server lives as long as the client holds its
-end of a pipe, the lifeline: however the client ends, the kernel closes it. Apps that a process runs at the same time
-share its server. This module must not know what is run there.
+The client makes the socket, so it can connect before the server has started. The server runs as long as the client
+holds its end of a pipe, the lifeline: however the client ends, the kernel closes the pipe. Apps that a process runs at
+the same time share its server. This module must not know what is run there.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class PrivateServer:
 
     @classmethod
     def join(cls) -> PrivateServer:
-        """Return this process's server; if it has none, one is started without waiting for it.
+        """Return this process's server; if it has none, start one, without waiting for it.
 
-        Connections made from now on are answered when it is up.
+        The server answers connections made from now on when it has started.
         """
         with cls._guard:
             server = cls._current
@@ -50,7 +50,7 @@ class PrivateServer:
             return server
 
     def leave(self) -> None:
-        """Let go of the server. The last to do so waits until it is gone, with everything that it started."""
+        """Release the server. The last user waits until the server and everything that it started have ended."""
         with self._guard:
             self._users -= 1
             if self._users:
@@ -64,7 +64,7 @@ class PrivateServer:
 
     @classmethod
     def _forget(cls) -> None:
-        """In a forked child: the server is the parent's, and must not outlive it because of the child."""
+        """In a forked child: close the lifeline, so that the server ends with the parent."""
         cls._guard = threading.Lock()
         server, cls._current = cls._current, None
         if server is not None and server._lifeline >= 0:
@@ -74,7 +74,7 @@ class PrivateServer:
     def _start(self) -> None:
         self._run_dir = run_dir = new_run_dir()
         new_directory(run_dir)
-        check_directory(run_dir)  # what it lies in was not made here
+        check_directory(run_dir)  # the directories above it were not made here
         path = socket_path(run_dir)
         hold, self._lifeline = os.pipe()
         with bind_socket(path) as listener:
@@ -83,7 +83,7 @@ class PrivateServer:
                 self._process = subprocess.Popen(
                     [
                         sys.executable,
-                        "-P",  # a module of the user's must not stand in for one of the standard library
+                        "-P",  # so that a user's module does not replace one of the standard library
                         "-m",
                         "swell.server.main",
                         f"--listen-fd={listener.fileno()}",
@@ -108,12 +108,12 @@ class PrivateServer:
             return
         try:
             process.wait(STOP_PATIENCE_S)
-        except BaseException:  # too slow, or the user is: its template sees to what it leaves behind
+        except BaseException:  # too slow, or Ctrl-C: the template removes what the server leaves
             process.kill()
             process.wait()
             raise
         finally:
-            if os.path.exists(self._run_dir):  # only if the server was killed, and its template with it
+            if os.path.exists(self._run_dir):  # only if both the server and its template were killed
                 import shutil
 
                 shutil.rmtree(self._run_dir, ignore_errors=True)

@@ -1,7 +1,7 @@
-"""Doing something again when the server went away in the middle of it and comes back.
+"""Retrying: repeats a request if its connection breaks because the server restarts.
 
-Only for what may be done twice without harm: asking, and spawning under an id that stays the same. A server that does
-not come back is not waited for long, and a private one not at all. This module must not know what is done.
+Only for requests that may be made twice without harm: queries, and spawns whose call id stays the same. Retries end
+after about ten seconds; with a private server there are none. This module must not know what is requested.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ __all__ = ["RetryState", "Retrying"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
-PAUSES_S: Final = (0.05, 0.1, 0.2, 0.4, 0.8, *(1.0,) * 8)  #: ten seconds: more than a restart takes
+PAUSES_S: Final = (0.05, 0.1, 0.2, 0.4, 0.8, *(1.0,) * 8)  #: about ten seconds in all: more than a restart takes
 
 
 class RetryState:
-    """One thing that is done, perhaps in several attempts."""
+    """The attempts of one request."""
 
     __slots__ = ("attempts", "began", "call_id")
 
     def __init__(self) -> None:
         self.began = time.monotonic()
-        self.attempts = 0  #: that failed before this one
+        self.attempts = 0  #: failed attempts before this one
         self.call_id = ""
 
-    def mint(self) -> str:
-        """Return the id of the call that it makes, the same in every attempt."""
+    def mint_call_id(self) -> str:
+        """Return the id of the call that the request makes, the same in every attempt."""
         self.call_id = self.call_id or mint_id(CALL)
         return self.call_id
 
     def pause_s(self, client: Client) -> float | None:
-        """Return how long to wait before the next attempt; None if there is to be none."""
+        """Return how long to wait before the next attempt; None if there is none."""
         if not client.stays or self.attempts >= len(PAUSES_S):
             return None
         self.attempts += 1
@@ -49,7 +49,7 @@ class RetryState:
 
 
 class Retrying(Generic[P, R]):
-    """As `SyncAsync`, for an implementation that gets an `RetryState` after its link, and may be called again."""
+    """As `SyncAsync`, for an implementation that takes a `RetryState` after its link, and may be called again."""
 
     __slots__ = ("_client", "_implementation", "_name")
 
@@ -65,7 +65,7 @@ class Retrying(Generic[P, R]):
         self._name = name
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Do it and wait for the result."""
+        """Make the request and wait for its result."""
         if running_loop():
             check_loop(self._name, refuse=False)
         client, retry = self._client(), RetryState()
@@ -79,7 +79,7 @@ class Retrying(Generic[P, R]):
             time.sleep(pause_s)
 
     async def aio(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Do it without blocking the event loop."""
+        """Make the request without blocking the event loop."""
         import asyncio
 
         client, retry = self._client(), RetryState()

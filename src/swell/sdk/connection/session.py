@@ -1,6 +1,6 @@
-"""The apps that run in this process, and the server each of them runs on.
+"""Sessions: the Apps that run in this process, and the server on which each runs.
 
-This module must not know how an app is started or what its functions are.
+This module must not know how an App is started or what its functions are.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ __all__ = ["Session", "current_client", "require_running"]
 
 
 class Session:
-    """One run of one App: where it runs, and its functions' ids there."""
+    """One run of an App: the client of its server, and its functions' ids there."""
 
     _running: list[Session] = []  # noqa: RUF012  (shared on purpose: the runs of this process, the latest last)
 
@@ -22,22 +22,22 @@ class Session:
         self.function_ids = function_ids
 
     def begin(self) -> None:
-        """Make this the session that calls without an App of their own go through."""
+        """Make this the session of calls that belong to no App."""
         self._running.append(self)
 
     def end(self) -> None:
-        """Undo `begin`. Safe to call twice."""
+        """Undo `begin`. May be called twice."""
         if self in self._running:
             self._running.remove(self)
 
     @classmethod
     def latest(cls) -> Session | None:
-        """Return the session begun last and not ended."""
+        """Return the last session that has begun and not ended."""
         return cls._running[-1] if cls._running else None
 
 
 def current_client() -> Client:
-    """Return the client of the App that runs here, or of the server this container or environment belongs to.
+    """Return the client of the App that runs here, or else that of the server of this container or environment.
 
     Raises:
         ExecutionError: there is none.
@@ -49,7 +49,7 @@ def current_client() -> Client:
 
 
 def require_running(name: str) -> ExecutionError:
-    """Return the error for a live method of a Function whose App does not run."""
+    """Return the error for a request of a Function whose App does not run."""
     return ExecutionError(
         f"{name} has not been hydrated: it has no server to run on, because its App is not running. Call it inside "
         "`with app.run():`, or run the file with `swell run`; `.local()` calls the plain function"

@@ -1,6 +1,6 @@
-"""One implementation, two forms: a coroutine that talks through a Link is also a blocking function.
+"""Two forms of one implementation: a coroutine that uses a Link is also a blocking function.
 
-This module must not know what is said over a link.
+This module must not know which messages a link carries.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class SyncAsync(Generic[P, R]):
         """Bind.
 
         Args:
-            implementation: the coroutine function, which gets the link to talk through first.
+            implementation: the coroutine function; its first argument is the link.
             client: finds the client when the call is made.
             name: for messages, such as "square.remote".
-            refuse: raise, instead of warning, when the blocking form is called inside an event loop.
+            refuse: raise instead of warning if the blocking form is called inside an event loop.
         """
         self._implementation = implementation
         self._client = client
@@ -63,13 +63,13 @@ class SyncAsync(Generic[P, R]):
 class Prepared(Generic[P, R]):
     """A callable with an `.aio` form, made of a function that checks its arguments and returns a SyncAsync without any.
 
-    For methods of which an argument decides how the server is reached.
+    For methods with an argument that decides how the server is reached. Help and signature are those of the function.
     """
-
-    __slots__ = ("_prepare",)
 
     def __init__(self, prepare: Callable[P, SyncAsync[[], R]]) -> None:
         self._prepare = prepare
+        self.__wrapped__ = prepare
+        self.__doc__ = prepare.__doc__
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Do it and wait for the result."""
@@ -81,9 +81,9 @@ class Prepared(Generic[P, R]):
 
 
 class SyncAsyncIterator(Generic[P, R]):
-    """As `SyncAsync`, for something that yields: `for x in f(…)`, `async for x in f.aio(…)`.
+    """As `SyncAsync`, for an async generator: `for x in f(…)`, `async for x in f.aio(…)`.
 
-    The implementation yields lists; both forms give their items one by one.
+    The implementation yields lists; both forms yield their items one by one.
     """
 
     __slots__ = ("_chunks", "_client", "_name")
@@ -111,13 +111,13 @@ class SyncAsyncIterator(Generic[P, R]):
 
 
 def iterate(client: Client, chunks: Callable[[Link], AsyncGenerator[list[R], None]]) -> Iterator[R]:
-    """Iterate over what is yielded in lists, blocking the thread while waiting; any thread may go on with it."""
+    """Iterate over the items of yielded lists, blocking the thread while waiting; any thread may continue."""
     with client.lent_link() as link:
         yield from run_chunks(chunks(link))
 
 
 def check_loop(name: str, *, refuse: bool) -> None:
-    """Complain about a blocking call inside an event loop.
+    """Refuse, or warn of, a blocking call inside an event loop.
 
     Raises:
         InvalidError: if `refuse`; otherwise it is a warning.

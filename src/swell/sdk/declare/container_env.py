@@ -1,6 +1,6 @@
-"""What surrounds a Function's code in its container: image, secrets, volumes, environment variables.
+"""The container environment of a Function: its image, secrets, volumes and environment variables.
 
-Reads the options, and says what they come to: variables to set, and facts to record. This module must not know how a
+Checks these options, and computes the variables to set and the facts to record. This module must not know how a
 container gets them.
 """
 
@@ -21,25 +21,25 @@ __all__ = ["ContainerEnv", "check_container_env", "parse_container_env"]
 
 
 class ContainerEnv(NamedTuple):
-    """Image, secrets and volumes: of an App for all its functions, of a function, or of a variant."""
+    """Image, secrets and volumes of an App, of a function, or of a variant."""
 
     image: Image | None = None
     secrets: tuple[Secret, ...] = ()
     volumes: Mapping[str, Volume] = {}
 
     def under(self, own: ContainerEnv) -> ContainerEnv:
-        """Return what a function has whose App has these: its image, all secrets, its volumes over the App's."""
+        """Return the environment of a function, under these values of its App: its image, all secrets, both volumes."""
         return ContainerEnv(own.image or self.image, (*self.secrets, *own.secrets), {**self.volumes, **own.volumes})
 
     def variables(self) -> dict[str, str]:
-        """Return the environment variables to set; later secrets win, and all win over the image."""
+        """Return the environment variables to set; later secrets replace earlier ones, and all replace the image's."""
         merged = {} if self.image is None else self.image.variables
         for secret in self.secrets:
             merged.update(secret.variables)
         return merged
 
     def recorded(self) -> dict[str, Any]:
-        """Return what is recorded about them, as plain values; nothing about what there is not."""
+        """Return what is recorded about them, as plain values; empty ones are left out."""
         facts: dict[str, Any] = {
             "image": None if self.image is None else self.image.describe(),
             "secrets": [secret.name for secret in self.secrets if secret.name],
@@ -52,10 +52,10 @@ class ContainerEnv(NamedTuple):
 def parse_container_env(
     *, image: object = None, secrets: object = None, volumes: object = None, env: object = None
 ) -> ContainerEnv:
-    """Return what was given, checked; `env` becomes one more secret at the end.
+    """Return these options, checked; `env` becomes one more secret at the end.
 
     Raises:
-        InvalidError: not an Image, a list of Secret, a dict of Volume, or a dict of str.
+        InvalidError: an option is not an Image, a list of Secret, a dict of Volume, or a dict of str.
     """
     if image is not None and not isinstance(image, Image):
         raise InvalidError(f"image must be a swell.Image, not {image!r}")
@@ -88,7 +88,7 @@ def _check_volumes(volumes: object) -> dict[str, Volume]:
 
 
 def check_container_env(spec: FunctionSpec) -> None:
-    """Refuse what no container could be given; warn of what containers on this machine are not given.
+    """Refuse options that no container could have; warn of those that containers on this machine do not have.
 
     Raises:
         InvalidError: one Volume at two paths.

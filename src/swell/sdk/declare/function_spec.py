@@ -1,7 +1,7 @@
-"""From a user's callable, its marks and its options to the `FunctionSpec` that describes it.
+"""Makes the `FunctionSpec` of a user's callable, from its marks and its options.
 
-All rules about what may be decorated, and how, are here; each is told at decoration. This module must not know apps,
-handles or how anything is run.
+All rules about what may be decorated, and how, are here, and are checked at decoration. This module must not know apps,
+handles or how a function is run.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from typing import Any, cast
 from msgspec.structs import replace
 
 from swell.errors import InvalidError
-from swell.model import Batching, ClassSpec, FunctionSpec, MethodSpec, ScheduleSpec, WebSpec
+from swell.model import ClassSpec, FunctionSpec, MethodSpec, ScheduleSpec, WebSpec
+from swell.sdk.declare.concurrency import batching, concurrency
 from swell.sdk.declare.container_env import ContainerEnv
 from swell.sdk.declare.marks import Marks, check_batchable, marks_of
-from swell.sdk.declare.options import ClassOptions, FunctionOptions, check_names, concurrency, pool_spec
+from swell.sdk.declare.options import ClassOptions, FunctionOptions, check_names
 from swell.sdk.declare.parameters import check_parameters, encode_parameters, has_required, parameters_of
+from swell.sdk.declare.pool_spec import pool_spec
 from swell.sdk.declare.schedule import Schedule
 from swell.sdk.declare.source import is_async, is_generator, is_handle, is_importable, is_method, source_of, unwrap
 
@@ -27,7 +29,7 @@ def function_spec(f: Callable[..., Any], options: FunctionOptions, defaults: Con
     """Return the spec of a function under `@app.function`.
 
     Raises:
-        InvalidError: the target, its marks and the options do not go together; says what to change.
+        InvalidError: the target, its marks and the options contradict each other; says what to change.
         TypeError: the target is a class, an option does not exist, or `concurrent` lacks `max_inputs`.
     """
     check_names(options, FunctionOptions, "@app.function()")
@@ -69,10 +71,10 @@ def _check_target(f: Any, marks: Marks, *, serialized: bool) -> None:
 
 
 def check_importable(target: Any, decorator: str, *, serialized: bool) -> None:
-    """Refuse what a container could not import again.
+    """Refuse a target that a container could not import.
 
     Raises:
-        InvalidError: defined inside a function, or a lambda, and not `serialized`.
+        InvalidError: it is defined inside a function, or is a lambda, and not `serialized`.
     """
     if not serialized and not is_importable(target):
         raise InvalidError(
@@ -130,7 +132,7 @@ def _inputs(concurrent: dict[str, Any] | None, batched: dict[str, Any] | None) -
     if concurrent is not None:
         fields["concurrency"] = concurrency(concurrent["max_inputs"], concurrent["target_inputs"])
     if batched is not None:
-        fields["batching"] = Batching(batched["max_batch_size"], batched["wait_ms"])
+        fields["batching"] = batching(batched["max_batch_size"], batched["wait_ms"])
     return fields
 
 
@@ -140,12 +142,12 @@ def _inputs(concurrent: dict[str, Any] | None, batched: dict[str, Any] | None) -
 def class_spec(cls: type, options: ClassOptions, defaults: ContainerEnv) -> FunctionSpec:
     """Return the spec of a class under `@app.cls`: one pool for all its methods, named `ClassName.*`.
 
-    When every parameter has a default, the spec is that of the instance with all defaults, so that this pool is the one
-    that `min_containers` keeps warm; with a required parameter there is no such instance, and nothing to keep.
+    If every parameter has a default, the spec is that of the instance with all defaults, so that `min_containers` keeps
+    its pool warm. With a required parameter there is no such instance, and `min_containers` has no effect.
 
     Raises:
-        InvalidError: the class, its methods and the options do not go together; says what to change.
-        TypeError: the target is no class, an option does not exist, or `concurrent` lacks `max_inputs`.
+        InvalidError: the class, its methods and the options contradict each other; says what to change.
+        TypeError: the target is not a class, an option does not exist, or `concurrent` lacks `max_inputs`.
     """
     check_names(options, ClassOptions, "@app.cls()")
     _check_class(cls, serialized=bool(options.get("serialized")))
@@ -177,8 +179,8 @@ def class_spec(cls: type, options: ClassOptions, defaults: ContainerEnv) -> Func
 def marked_methods(cls: type) -> Iterator[tuple[str, tuple[Callable[..., Any], Marks]]]:
     """Yield (name, (plain function, marks)) of a class's marked methods, those of bases first, in order of definition.
 
-    The function is the one that Python would call, the marks are those set last: a method that overrides a marked one
-    takes its place, and need not be marked again.
+    The function is the one that Python would call, and the marks are those that were set last: a method that overrides
+    a marked one keeps its place and its marks.
     """
     found: dict[str, Marks] = {}
     for base in reversed(cls.__mro__):

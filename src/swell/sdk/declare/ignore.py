@@ -1,6 +1,6 @@
-"""Patterns that leave files out: those of `.dockerignore` files, as `ignore=` takes them.
+"""Ignore patterns, as in `.dockerignore` files: which paths an option `ignore=` excludes.
 
-Text only. This module must not know files, or what they are left out of.
+Compares text only. This module must not read files, or know why they are excluded.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ _MEANING = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
 class Ignore:
-    """Tells which paths of a directory are left out.
+    """Tells which paths of a directory are excluded.
 
-    A pattern matches a whole path, relative to the directory, or a directory above it: `data` and `data/*.bin` are at
-    its top, `**/*.bin` anywhere. `*` and `?` stand for characters but `/`, `**` for any number of directories. A
-    pattern that begins with `!` takes back what an earlier one left out.
+    A pattern matches a whole path, relative to the directory, or a directory above it: `data` and `data/*.bin` match at
+    its top, `**/*.bin` matches anywhere. `*` and `?` match characters other than `/`, `**` any number of directories. A
+    pattern that begins with `!` includes again what an earlier one excluded.
     """
 
     def __init__(self, patterns: object = ()) -> None:
-        """Prepare.
+        """Compile the patterns.
 
         Raises:
-            InvalidError: not a list of str.
+            InvalidError: they are not a list of str.
         """
         if not isinstance(patterns, (list, tuple)) or not all(
             isinstance(pattern, str) for pattern in cast("Sequence[object]", patterns)
@@ -38,7 +38,7 @@ class Ignore:
         self._rules = [_rule(pattern) for pattern in cast("Sequence[str]", patterns)]
 
     def __call__(self, path: str) -> bool:
-        """Tell whether a path is left out."""
+        """Tell whether a path is excluded."""
         ignored = False
         for expression, is_ignored in self._rules:
             if expression.fullmatch(path):
@@ -46,7 +46,7 @@ class Ignore:
         return ignored
 
     def closes(self, directory: str) -> bool:
-        """Tell whether all that is in a directory is left out."""
+        """Tell whether everything in a directory is excluded."""
         return self(directory) and all(is_ignored for _, is_ignored in self._rules)
 
 

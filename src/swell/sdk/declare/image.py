@@ -1,8 +1,8 @@
-"""The environment a Function asks for, as a recorded recipe.
+"""Images: the environment that a Function requests, as a recorded recipe.
 
-Containers run in the client's own Python environment, so installing steps are recorded and shown, not carried out.
-`env` and `workdir` do take effect, and so do, in deployed versions, the files that `add_local_…` names. This module
-must not know how a container is started.
+Containers run in the client's own Python environment, so the steps that install are recorded and shown, not executed.
+`env` and `workdir` do take effect; so do, in deployed versions, the files that `add_local_…` names. This module must
+not know how a container is started.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Step = tuple[str, tuple[Any, ...], dict[str, Any]]  #: name of the builder, its 
 
 
 class Image:
-    """A recipe for an environment. Every builder returns a new Image; none is ever changed.
+    """A recipe for an environment. Every builder returns a new Image; an Image is never changed.
 
     Example:
         `image = swell.Image.debian_slim().pip_install("numpy").env({"OMP_NUM_THREADS": "1"})`
@@ -56,7 +56,7 @@ class Image:
 
     @staticmethod
     def from_dockerfile(path: str, **options: Any) -> Image:
-        """Start from what a Dockerfile builds."""
+        """Start from the image that a Dockerfile builds."""
         return Image()._then("from_dockerfile", (str(path),), options)
 
     # ------------------------------------------------------------ packages
@@ -116,29 +116,29 @@ class Image:
         return self._then("shell", (shell_commands,), {})
 
     def add_local_file(self, local_path: str | PathLike[str], remote_path: str, **options: Any) -> Image:
-        """Have a file of this machine travel with deployed versions.
+        """Include a file of this machine in deployed versions.
 
-        Runs of `app.run()` copy nothing: give a file the place beside the code that it has here, and read it by a path
-        relative to `__file__`; then both find it.
+        Runs of `app.run()` copy nothing. Give the file the place beside the code that it has here, and read it by a
+        path relative to `__file__`: then both runs and deployed versions find it.
 
         Args:
-            local_path: The file, when the App is deployed.
-            remote_path: Where it is to be, relative to the top directory of the bundle, where scripts and top-level
-                modules lie; with a `/` at the end, the directory. Absolute paths are refused when the App is deployed:
+            local_path: The file; read when the App is deployed.
+            remote_path: Its path, relative to the top directory of the bundle, which has scripts and top-level modules;
+                with a `/` at the end, the directory for it. Absolute paths are refused when the App is deployed:
                 containers run on this machine.
             **options: Recorded.
         """
         return self._then("add_local_file", (os.fspath(local_path), str(remote_path)), options)
 
     def add_local_dir(self, local_path: str | PathLike[str], remote_path: str, **options: Any) -> Image:
-        """Have a directory of this machine travel with deployed versions; see `add_local_file`.
+        """Include a directory of this machine in deployed versions; see `add_local_file`.
 
-        Hidden files, byte code and virtual environments are left out.
+        Hidden files, byte code and virtual environments are excluded.
 
         Args:
-            local_path: The directory, when the App is deployed.
-            remote_path: Where it is to be, relative to the top directory of the bundle; "." is that itself.
-            **options: `ignore`: patterns of files to leave out, relative to the directory, as in `.dockerignore`:
+            local_path: The directory; read when the App is deployed.
+            remote_path: Its path, relative to the top directory of the bundle; "." is the top directory.
+            **options: `ignore`: patterns of files to exclude, relative to the directory, as in `.dockerignore`:
                 `["*.bin", "**/test_*.py", "data"]`. Others are recorded.
 
         Raises:
@@ -148,14 +148,14 @@ class Image:
         return self._then("add_local_dir", (os.fspath(local_path), str(remote_path)), options)
 
     def add_local_python_source(self, *modules: str, **options: Any) -> Image:
-        """Have modules and packages travel with deployed versions, beyond those that the App's code imports by name.
+        """Include modules and packages in deployed versions, beyond those that the App's code imports by name.
 
-        For what is imported by a name that is only known at run time, for an installed module of which a version is
-        to keep the present state, and for leaving out a part of a package.
+        For modules whose names are known at run time only, for an installed module whose present state a version must
+        keep, and to exclude a part of a package.
 
         Args:
-            *modules: Names of modules; one inside a package brings the whole top-level package.
-            **options: `ignore`: patterns of files to leave out of a package, as for `add_local_dir`. Others are
+            *modules: Names of modules; a module of a package includes the whole top-level package.
+            **options: `ignore`: patterns of files to exclude from a package, as for `add_local_dir`. Others are
                 recorded.
 
         Raises:
@@ -173,7 +173,7 @@ class Image:
         """Set environment variables of the container.
 
         Raises:
-            InvalidError: not a mapping of str to str.
+            InvalidError: it is not a mapping of str to str.
         """
         for key, value in vars.items():
             if not isinstance(key, str) or not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -185,12 +185,12 @@ class Image:
         return self._then("workdir", (str(path),), {})
 
     def pipe(self, func: Callable[Concatenate[Image, P], Image], *args: P.args, **kwargs: P.kwargs) -> Image:
-        """Return `func(self, *args, **kwargs)`, so that a function of images reads as one more builder."""
+        """Return `func(self, *args, **kwargs)`, so that a function of images can be used as a builder."""
         return func(self, *args, **kwargs)
 
     @contextmanager
     def imports(self) -> Generator[None]:
-        """Let imports fail quietly on the client; in a container they raise as usual."""
+        """Ignore ImportErrors in the block on the client; in a container they are raised as usual."""
         from swell.wire.context import is_local
 
         try:
@@ -201,7 +201,7 @@ class Image:
 
     @property
     def variables(self) -> dict[str, str]:
-        """Environment variables set by `env`, later steps winning."""
+        """Environment variables set by `env`; later steps replace earlier ones."""
         return Image.variables_of(self.steps)
 
     @property
@@ -226,7 +226,7 @@ class Image:
 
 
 def _plain(value: Any) -> Any:
-    """Return what msgpack can carry; anything else by its repr, which is enough to be shown."""
+    """Return a value that msgpack can encode; other values become their repr, which is enough to be shown."""
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
     if isinstance(value, (list, tuple)):

@@ -18,8 +18,6 @@ __all__ = [
     "MARKS",
     "Marks",
     "check_batchable",
-    "check_batching",
-    "check_concurrency",
     "check_parentheses",
     "mark",
     "marks_of",
@@ -29,10 +27,6 @@ T = TypeVar("T")
 
 MARKS: Final = "__swell_marks__"
 Marks = dict[str, dict[str, Any]]
-
-_BATCH_SIZE_MAX: Final = 1_000
-_WAIT_MS_MAX: Final = 600_000
-_MAX_INPUTS_MAX: Final = 1_000
 
 _INTERFACES: Final = ("method", "batched", "web")
 _LIFECYCLE: Final = ("enter", "exit")
@@ -44,7 +38,7 @@ def marks_of(target: Any) -> Marks:
 
 
 def mark(target: T, key: str, values: dict[str, Any], *, name: str) -> T:
-    """Note `values` under `key` on the user's function or class.
+    """Set a mark on the user's function or class.
 
     Args:
         target: What the decorator was applied to.
@@ -53,7 +47,8 @@ def mark(target: T, key: str, values: dict[str, Any], *, name: str) -> T:
         name: How the decorator is spelled, for messages.
 
     Raises:
-        InvalidError: the target is no function, was decorated by an App already, or has a mark that excludes this one.
+        InvalidError: the target is not a function, an App has decorated it already, or it has a mark that excludes
+        this.
     """
     if is_handle(target):
         raise InvalidError(
@@ -103,32 +98,8 @@ def check_parentheses(value: object, name: str) -> None:
         )
 
 
-def check_concurrency(max_inputs: int | None, target_inputs: int | None) -> None:
-    """Refuse numbers that `concurrent` does not take; a missing `max_inputs` is told where the mark is used.
-
-    Raises:
-        InvalidError: names the number and its bounds.
-    """
-    if max_inputs is not None:
-        _check_whole("max_inputs", max_inputs, 1, _MAX_INPUTS_MAX)
-    if target_inputs is not None:
-        _check_whole("target_inputs", target_inputs, 1, _MAX_INPUTS_MAX)
-        if max_inputs is not None and target_inputs > max_inputs:
-            raise InvalidError(f"target_inputs={target_inputs} cannot be greater than max_inputs={max_inputs}")
-
-
-def check_batching(max_batch_size: int, wait_ms: int) -> None:
-    """Refuse numbers that `batched` does not take.
-
-    Raises:
-        InvalidError: names the number and its bounds.
-    """
-    _check_whole("max_batch_size", max_batch_size, 1, _BATCH_SIZE_MAX)
-    _check_whole("wait_ms", wait_ms, 0, _WAIT_MS_MAX)
-
-
 def check_batchable(function: Callable[..., Any]) -> None:
-    """Refuse a function whose inputs cannot be handed over as lists.
+    """Refuse a function whose inputs cannot be passed as lists.
 
     Raises:
         InvalidError: it is a generator, or has default or variable arguments.
@@ -144,10 +115,3 @@ def check_batchable(function: Callable[..., Any]) -> None:
             raise InvalidError(f"a batched function cannot have default arguments: {name} has {parameter}")
         if parameter.kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD):
             raise InvalidError(f"a batched function gets one list per parameter: {name} cannot have {parameter}")
-
-
-def _check_whole(name: str, value: object, low: int, high: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < low:
-        raise InvalidError(f"{name} must be a {'positive' if low else 'non-negative'} integer, not {value!r}")
-    if value > high:
-        raise InvalidError(f"{name} cannot be greater than {high}, and is {value}")

@@ -1,20 +1,32 @@
-"""Parameters of a class: how `parameter()` declares them, and how values become the identity of a pool.
+"""Parameters of a class: their declaration by `parameter()`, and the encoding of their values, which identifies a pool.
 
-The encoding is canonical (defaults applied, keys sorted), so that equal values always mean the same pool. This module
-must not know pools or functions.
+The encoding is canonical (defaults applied, keys sorted), so that equal values always identify the same pool. This
+module must not know pools or functions.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar, get_type_hints, overload
 
 import msgspec
 
+from swell.bounds import integer
 from swell.errors import InvalidError, InvalidTypeError
 from swell.model import ParameterSpec
 
-__all__ = ["encode_parameters", "has_required", "new_instance", "parameter", "parameters_of"]
+__all__ = [
+    "check_parameters",
+    "encode_parameters",
+    "format_parameter",
+    "has_required",
+    "new_instance",
+    "parameter",
+    "parameters_of",
+    "parse_parameter",
+]
 
 T = TypeVar("T")
 Value = str | int | bool | bytes
@@ -22,10 +34,12 @@ Value = str | int | bool | bytes
 _TYPES: Final[dict[str, type]] = {"str": str, "int": int, "bool": bool, "bytes": bytes}
 _ENCODED_MAX: Final = 16 << 10
 _MISSING: Final = object()
+_TRUE: Final = frozenset(("true", "1", "yes", "on"))
+_FALSE: Final = frozenset(("false", "0", "no", "off"))
 
 
 class _Parameter:
-    """What `parameter()` leaves on the class until an instance has the value."""
+    """The class attribute that `parameter()` returns; an instance's own value replaces it."""
 
     def __init__(self, default: object, init: bool) -> None:
         self.default = default
@@ -65,7 +79,7 @@ def parameters_of(cls: type) -> tuple[ParameterSpec, ...]:
     """Return the parameters that a class and its bases declare, those of bases first.
 
     Raises:
-        InvalidError: one is not annotated, its type is not a supported one, or its default has another type.
+        InvalidError: one is not annotated, its type is not supported, or its default has another type.
     """
     found: dict[str, ParameterSpec] = {}
     for base in reversed(cls.__mro__):
@@ -73,7 +87,7 @@ def parameters_of(cls: type) -> tuple[ParameterSpec, ...]:
             if isinstance(value, _Parameter) and value.init:
                 found[name] = _spec_of(base, name, value)
             else:
-                found.pop(name, None)  # a subclass made it a plain attribute
+                found.pop(name, None)  # a subclass has made it a plain attribute
     return tuple(found.values())
 
 
@@ -102,7 +116,7 @@ def _evaluated(owner: type, name: str, annotation: str) -> Any:
 
 
 def _checked(where: str, kind: str, value: Any) -> Value:
-    """Return the value in its declared type: True given for an int is 1."""
+    """Return the value in its declared type: True for an int becomes 1."""
     expected = _TYPES[kind]
     if not isinstance(value, expected):
         raise InvalidTypeError(f"{where}: Expected {kind}, got {type(value).__name__} ({value!r})")
@@ -147,7 +161,7 @@ def encode_parameters(owner: str, values: Mapping[str, Value]) -> bytes:
     """Return the canonical bytes of a set of parameters; none at all give b"".
 
     Raises:
-        InvalidError: more than 16 KiB, or an int of more than 64 bits.
+        InvalidError: they take more than 16 KiB, or have an int of more than 64 bits.
     """
     if not values:
         return b""
@@ -165,8 +179,40 @@ def encode_parameters(owner: str, values: Mapping[str, Value]) -> bytes:
     return encoded
 
 
+def parse_parameter(spec: ParameterSpec, text: str) -> Value:
+    """Return the value that a text stands for, as in the query of a URL.
+
+    Raises:
+        InvalidError: the text is not a value of the parameter's type.
+    """
+    match spec.kind:
+        case "int":
+            number = integer(text)
+            if number is None:
+                raise InvalidError(f"{spec.name}={text!r:.100} is no int of 64 bits")
+            return number
+        case "bool":
+            if text.lower() in _TRUE | _FALSE:
+                return text.lower() in _TRUE
+            raise InvalidError(f"{spec.name}={text!r} is neither true nor false")
+        case "bytes":
+            try:
+                return base64.urlsafe_b64decode(text)
+            except (binascii.Error, ValueError):
+                raise InvalidError(f"{spec.name}={text!r} is no URL-safe base64") from None
+        case _:
+            return text
+
+
+def format_parameter(value: Value) -> str:
+    """Return the text that `parse_parameter` reads as this value."""
+    if isinstance(value, bytes):
+        return base64.urlsafe_b64encode(value).decode()
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def new_instance(cls: type[T], values: Mapping[str, Value]) -> T:
-    """Make an instance with its parameters set as attributes; no `__init__` runs."""
+    """Return an instance with its parameters as attributes; `__init__` is not called."""
     instance = cls.__new__(cls)
     for name, value in values.items():
         setattr(instance, name, value)

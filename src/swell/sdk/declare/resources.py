@@ -1,4 +1,4 @@
-"""What one container may ask of its machine: how `cpu=`, `memory=` and `gpu=` are read.
+"""The resources that a container requests: reads the options `cpu=`, `memory=` and `gpu=`.
 
 Pure: values in, `Resources` out. This module must not know which machines there are.
 """
@@ -28,10 +28,10 @@ _GPU: Final = re.compile(r"(?P<kind>[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*)!?(?::(?P<cou
 def parse_gpu(gpu: GpuOption | None) -> tuple[GpuRequest, ...]:
     """Return the ranked requests of an option `gpu=`: "H100", "A100-80GB:4", "any", or a list of such.
 
-    A trailing "!" ("H100!", never a better one instead) is accepted: a request always means the very kind it names.
+    A trailing "!" ("H100!": no better kind instead) is accepted: a request always means exactly the kind that it names.
 
     Raises:
-        InvalidError: not a str or list of str, an unreadable str, or a count below 1.
+        InvalidError: it is not a str or a list of str, it cannot be parsed, or a count is below 1.
     """
     if gpu is None:
         return ()
@@ -54,10 +54,10 @@ def _parse_one(text: str) -> GpuRequest:
 def merge_resources(
     base: Resources, cpu: CpuOption | None, memory: MemoryOption | None, gpu: GpuOption | None
 ) -> Resources:
-    """Return `base` with every resource that is given replaced; None and 0 leave the base's.
+    """Return `base` with the given resources replaced; None and 0 keep the base's.
 
     Raises:
-        InvalidError: an amount is not a positive number or a pair of them, or the gpu cannot be read.
+        InvalidError: an amount is not a positive number or a pair of them, or the gpu cannot be parsed.
     """
     if cpu:
         request, limit = _pair("cpu", cpu)

@@ -1,6 +1,6 @@
-"""How often and when a failed input is tried again: the public `Retries`, and what `retries=` may be.
+"""Retry policies: the public `Retries`, and the option `retries=`.
 
-Declares only: retries are carried out by the server. This module must not know inputs or attempts.
+Declares only; the server retries. This module must not know inputs or attempts.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ __all__ = ["Retries", "retry_policy"]
 
 
 class Retries:
-    """Try a failed input again, with exponentially growing pauses.
+    """Retry a failed input, with exponentially growing pauses.
 
     The pause before retry k (k = 1, 2, …) is `initial_delay * backoff_coefficient ** (k - 1)` seconds, at most
-    `max_delay`. An input runs at most `max_retries + 1` times; its last exception is the one the caller sees.
+    `max_delay`. An input runs at most `max_retries + 1` times; the caller gets its last exception.
 
     Args:
         max_retries: Retries after the first attempt, 0 or more.
@@ -67,10 +67,10 @@ def _check(name: str, value: float, low: float, high: float | None) -> None:
 
 
 def retry_policy(retries: int | Retries | None) -> RetryPolicy | None:
-    """Return the policy that an option `retries=` stands for; a number means that many retries, one second apart.
+    """Return the policy of an option `retries=`; a number means so many retries, one second apart.
 
     Raises:
-        InvalidError: neither an int nor Retries, or a negative int.
+        InvalidError: it is neither an int nor Retries, or a negative int.
     """
     if retries is None:
         return None

@@ -1,6 +1,6 @@
-"""How many containers a pool may have, and how long things may take: the checks on those numbers.
+"""Checks of autoscaler settings and timeouts.
 
-Pure: values in, `AutoscalerSettings` and seconds out. This module must not know which decorator was given them.
+Pure: values in, `AutoscalerSettings` and seconds out. This module must not know decorators.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def autoscaler_settings(
     buffer_containers: object = None,
     scaledown_window: object = None,
 ) -> AutoscalerSettings:
-    """Return the settings that a decorator was given; None says nothing, and `max_containers=0` neither.
+    """Return the autoscaler settings of a decorator; None leaves a setting open, and so does `max_containers=0`.
 
     Raises:
         InvalidError: a number out of range (a ValueError, too) or no int (a TypeError, too), or min above max.
@@ -67,7 +67,7 @@ def seconds(name: str, value: object) -> float:
     """Return a number of seconds; its range is checked when the App is loaded.
 
     Raises:
-        InvalidError: None, or (a TypeError, too) no number.
+        InvalidError: it is None, or (a TypeError, too) not a number.
     """
     if value is None:
         raise InvalidError(f"{name} cannot be set to None: give a number of seconds, at most {_TIMEOUT_S[1]}")

@@ -1,6 +1,6 @@
-"""When a deployed Function runs by itself: `Cron` and `Period`.
+"""Schedules, on which the server runs a deployed Function: `Cron` and `Period`.
 
-Declares only; nothing here computes a time. This module must not know functions or apps.
+Declares only, and computes no time. This module must not know functions or apps.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ __all__ = ["Cron", "Period", "Schedule"]
 
 
 class Cron:
-    """Run at times given by a cron line.
+    """Run at the times of a cron line.
 
     Args:
         cron_string: Five fields: minute, hour, day of month, month, day of week. Checked at deploy.
-        timezone: IANA name of the time zone the fields are read in.
+        timezone: IANA name of the time zone of the fields.
 
     Example:
         `@app.function(schedule=swell.Cron("5 4 * * *"))` runs at 4:05 UTC every day.
@@ -32,7 +32,7 @@ class Cron:
         """Return the schedule as it is sent and stored.
 
         Raises:
-            InvalidError: an argument is no str.
+            InvalidError: an argument is not a str.
         """
         if not isinstance(self.cron_string, str) or not isinstance(self.timezone, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidError(f"{self!r}: both arguments must be str")
@@ -43,7 +43,7 @@ class Cron:
 
 
 class Period:
-    """Run again and again, counted from the deployment. `days=1` keeps the clock time: it is not always 86,400 s.
+    """Run repeatedly, counted from the deployment. `days=1` keeps the time of day: it is not always 86,400 s.
 
     Args:
         years: Calendar years between two runs.
@@ -83,7 +83,7 @@ class Period:
         """Return the schedule as it is sent and stored.
 
         Raises:
-            InvalidError: an argument is no number, or a unit that must be whole is not.
+            InvalidError: an argument is not a number, or a unit that must be whole is not.
         """
         for unit, value in self.parts.items():
             if type(value) is not int and not (unit == "seconds" and type(value) is float):

@@ -1,6 +1,6 @@
-"""Environment variables under a name or given in place: `Secret`.
+"""Secrets: environment variables that are given directly, or referred to by a name.
 
-Reads the client's environment and `.env` files, nothing else. This module must not know functions or containers.
+Reads only the client's environment and `.env` files. This module must not know functions or containers.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _VALUE_CHARS_MAX: Final = 32_768
 
 
 class Secret:
-    """Environment variables for containers. Of several Secrets with one key, the later wins.
+    """Environment variables for containers. Of several Secrets with the same key, the last one counts.
 
-    A named Secret stands for variables of the environment that the App is started in, which containers inherit.
+    A named Secret stands for variables of the environment in which the App is started; containers inherit these.
 
     Attributes:
-        variables: The variables it carries itself; empty for a named one.
-        required_keys: Variables that must be present when the App is loaded.
+        variables: Its own variables; empty for a named Secret.
+        required_keys: Variables that must be set when the App is loaded.
     """
 
     def __init__(self, variables: Mapping[str, str], name: str = "", required_keys: Sequence[str] = ()) -> None:
@@ -38,35 +38,35 @@ class Secret:
 
     @staticmethod
     def from_dict(env_dict: Mapping[str, str | None] | None = None) -> Secret:
-        """Carry the given variables; a None value leaves its key out.
+        """Return a Secret with these variables; a key with the value None is left out.
 
         Raises:
-            InvalidError: not a mapping of str to str or None, a bad key, or a value that is too long.
+            InvalidError: it is not a mapping of str to str or None, a key is not valid, or a value is too long.
         """
         return Secret(check_variables(env_dict or {}, "Secret.from_dict"))
 
     @staticmethod
     def from_name(name: str, *, environment_name: str | None = None, required_keys: Sequence[str] = ()) -> Secret:
-        """Stand for variables of the environment that the App is started in.
+        """Return a Secret that stands for variables of the environment in which the App is started.
 
         Args:
-            name: Name of the Secret; shown, and checked for its characters.
+            name: Name of the Secret; shown, and its characters are checked.
             environment_name: Accepted for compatibility.
-            required_keys: Variables whose absence makes loading the App fail.
+            required_keys: Variables that must be set when the App is loaded.
         """
         check_object_name(name, "Secret")
         return Secret({}, name, required_keys)
 
     @staticmethod
     def from_dotenv(path: str | os.PathLike[str] | None = None, *, filename: str = ".env") -> Secret:
-        """Carry the variables of a `.env` file.
+        """Return a Secret with the variables of a `.env` file.
 
         Args:
-            path: Directory to begin in, or a file in it; its parents are searched too. Default: the working directory.
+            path: First directory to search, or a file in it; then its parents. Default: the working directory.
             filename: Name of the file.
 
         Raises:
-            InvalidError: there is no such file up to the root, or one of its lines cannot be read.
+            InvalidError: no such file is found up to the root, or one of its lines cannot be parsed.
         """
         start = Path.cwd() if path is None else Path(path).resolve()
         directory = start.parent if start.is_file() else start
@@ -77,7 +77,7 @@ class Secret:
 
     @staticmethod
     def from_local_environ(env_keys: Sequence[str]) -> Secret:
-        """Carry variables of this process. In a container, where they are set already, missing ones are no error.
+        """Return a Secret with variables of this process. In a container, missing variables are not an error.
 
         Raises:
             InvalidError: a variable is not set.
@@ -97,7 +97,7 @@ def check_variables(variables: Mapping[str, str | None], where: str) -> dict[str
     """Return environment variables as a plain dict without the None values.
 
     Raises:
-        InvalidError: names the key and the bound; never shows a value, which may be a secret.
+        InvalidError: names the key and the bound, but no value, which may be a secret.
     """
     if not isinstance(variables, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidError(f"{where} takes a dict of str to str, not a {type(variables).__name__}")

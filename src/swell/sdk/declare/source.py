@@ -1,6 +1,6 @@
-"""Where a user's callable comes from, and what kind of callable it is.
+"""The source of a user's callable, and its kind.
 
-Reads attributes of functions and classes; imports and runs nothing of the user's. `finish_source` pickles what a
+Reads attributes of functions and classes; imports and runs no user code. `finish_source` pickles callables that a
 container cannot import. This module must not know options or apps.
 """
 
@@ -30,7 +30,7 @@ __all__ = [
     "unwrap",
 ]
 
-SCRIPT: Final = "__swell_main__"  #: the name under which a container loads the client's script
+SCRIPT: Final = "__swell_main__"  #: the module name under which a container loads the client's script
 
 _CO_GENERATOR: Final = 0x20  # the flags of code objects; the inspect module has names for them but is slow to import
 _CO_COROUTINE: Final = 0x80
@@ -42,12 +42,12 @@ _PICKLED_MAX: Final = 16 << 20
 
 
 def is_handle(target: object) -> bool:
-    """Tell whether a decorator of an App made this."""
+    """Tell whether a decorator of an App made this object."""
     return hasattr(type(target), "__swell_raw__")
 
 
 def unwrap(target: Any) -> Any:
-    """Return the user's own object behind a handle of swell, or the object itself."""
+    """Return the user's object behind a handle of swell, or the object itself."""
     return target.__swell_raw__ if is_handle(target) else target
 
 
@@ -74,44 +74,44 @@ def is_method(function: Any) -> bool:
 
 
 def is_importable(target: Any) -> bool:
-    """Tell whether a function or class stands at the top level of its module under its own name."""
+    """Tell whether a function or class is defined at the top level of its module, under its own name."""
     qualname: str = target.__qualname__
     return "<locals>" not in qualname and "<lambda>" not in qualname
 
 
 def name_script() -> None:
-    """Give the script that runs here its second name.
+    """Register the script that runs here under its second module name.
 
-    What it defines pickles as part of `__main__`, and what a container sends back as part of a module of this name.
+    Its definitions are pickled as `__main__` here, and in a container as a module of the second name.
     """
     sys.modules.setdefault(SCRIPT, sys.modules["__main__"])
 
 
 def source_of(target: Any) -> Source:
-    """Describe how a container can import a function or class: by its module's name, or as a script by its path."""
+    """Return how a container can import a function or class: by its module's name, or by its script's path."""
     module = target.__module__ or "__main__"
     if module == SCRIPT:
         module = "__main__"
     loaded = sys.modules.get(target.__module__ or "__main__")
     file: str | None = getattr(loaded, "__file__", None)
-    if file == "<stdin>":  # what Python calls the file of a program that is piped into it
+    if file == "<stdin>":  # the file name of a program that is piped into Python
         file = None
     package: str = (getattr(loaded, "__package__", None) or "") if module == "__main__" else ""
     return Source(module, target.__qualname__, os.path.abspath(file) if file else None, package=package)
 
 
 def finish_source(spec: FunctionSpec, target: Any) -> FunctionSpec:
-    """Return the spec with the user's callable pickled into it, if a container could not import it.
+    """Return the spec; if a container could not import the user's callable, with its pickle.
 
-    That is so for `serialized=True`, and for everything defined in a notebook, at a prompt or on stdin: there the
-    module is `__main__` without a file, so functions travel by value, without being asked to.
+    That is so for `serialized=True`, and for everything that is defined in a notebook, at a prompt or on stdin: there
+    the module is `__main__` without a file.
 
     Args:
-        spec: What the decorator made.
+        spec: The spec that the decorator made.
         target: The user's function or class.
 
     Raises:
-        SerializationError: it refers to something that cannot be pickled.
+        SerializationError: it refers to an object that cannot be pickled.
         InvalidError: the pickle is larger than 16 MiB.
     """
     interactive = spec.source.module == "__main__" and spec.source.file is None

@@ -1,7 +1,7 @@
-"""Shared directories by name: `Volume`.
+"""Volumes: shared directories by name.
 
-Recorded with the Function and shown; containers of this machine share its file system already, so nothing is mounted.
-This module must not know functions or containers.
+Recorded with the Function and shown; containers of this machine share its file system, so nothing is mounted. This
+module must not know functions or containers.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ __all__ = ["Volume"]
 
 
 class Volume:
-    """A named directory that a Function wants at some path.
+    """A named directory that a Function requests at a path.
 
     Attributes:
         name: Its name.
-        is_read_only: True when containers may not write to it.
+        is_read_only: True if containers may not write to it.
     """
 
     def __init__(self, name: str, is_read_only: bool = False) -> None:
@@ -44,7 +44,7 @@ class Volume:
         return Volume(name)
 
     def read_only(self) -> Volume:
-        """Return the same Volume, not to be written to."""
+        """Return the same Volume, read only."""
         return Volume(self.name, is_read_only=True)
 
     def __repr__(self) -> str:

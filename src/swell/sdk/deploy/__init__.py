@@ -1,1 +1,1 @@
-"""From an App to a server that has it: its specs, its source files, and how it is run or deployed there."""
+"""Sends an App to a server: its specs, its source files, and runs and deployments."""

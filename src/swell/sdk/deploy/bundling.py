@@ -1,16 +1,16 @@
-"""Bundling: the source files that a version of an App takes along, so that editing them later changes nothing deployed.
+"""Bundling: collects the source files of a version of an App, so that editing them later does not change the version.
 
-A bundle holds
+A bundle has
 
 - the file of every module that defines a function or class of the App;
-- every *local* module (see `roots`) that a file in the bundle imports, wherever in its text. A module of a package
-  brings the whole top-level package, its data files included. Functions that travel by value name the modules they
-  need in their pickle;
-- what images ask for: `add_local_python_source`, `add_local_dir`, `add_local_file`.
+- every *local* module (see `roots`) that a file in the bundle imports, anywhere in its text. A module of a package
+  includes the whole top-level package, with its data files. Pickled functions name the modules that they need in their
+  pickle;
+- the files that images name: `add_local_python_source`, `add_local_dir`, `add_local_file`.
 
-Files are where an import looks for them: the bundle's directory takes the place of all local roots. Data files that lie
-beside a script belong to no package, and are only taken if an image asks for them. What is installed stays where it is,
-unless it is asked for by name; a warning names editable installs that the code imports.
+Files have the paths at which an import looks for them: the bundle's directory replaces all local roots. Data files
+beside a script belong to no package, and are included only if an image names them. Installed modules are not included
+unless an image names them; a warning names editable installs that the code imports.
 
 This module must not know how an archive is made, or how a server keeps it.
 """
@@ -32,95 +32,95 @@ from swell.sdk.declare.source import SCRIPT
 from swell.sdk.deploy.environment import deployed_environment
 from swell.sdk.deploy.files import Files
 from swell.sdk.deploy.imports import imported_by, named_in_pickle
-from swell.sdk.deploy.roots import Found, Roots
+from swell.sdk.deploy.roots import ModuleLocation, Roots
 from swell.sdk.deploy.specs import AppSpec, specs_of
 from swell.wire.bundle import FILES_MAX, SIZE_MAX, pack, write
 
-__all__ = ["Bundled", "LaidOut", "bundle", "lay_out"]
+__all__ = ["Bundled", "SourceCopy", "bundle", "copy_sources"]
 
-_NEVER: Final = {"swell", "__main__", SCRIPT}  #: are in every container, whatever is bundled
+_NEVER: Final = {"swell", "__main__", SCRIPT}  #: every container has them
 _SUFFIXES: Final = (*EXTENSION_SUFFIXES, *SOURCE_SUFFIXES)
 _EVERYTHING: Final = Ignore()
 
 
 class Bundled(NamedTuple):
-    """What a version of an App consists of."""
+    """A version of an App, as it is deployed."""
 
-    specs: list[FunctionSpec]  #: a source's file is a path in the bundle, or absolute if it is installed
+    specs: list[FunctionSpec]  #: the file of a source is a path in the bundle, or absolute if it is installed
     environment: Environment
-    archive: bytes  #: the files; empty if there are none, and then `environment.bundle` is "", too
+    archive: bytes  #: the files; empty if there are none, as is `environment.bundle` then
 
 
-class LaidOut(NamedTuple):
-    """A run of an App whose source files were copied, so that it does not notice when they are edited."""
+class SourceCopy(NamedTuple):
+    """A run of an App from copies of its source files, which later edits do not change."""
 
     specs: list[FunctionSpec]
     environment: Environment
-    files: list[str]  #: that were copied, by where they lie here
+    files: list[str]  #: paths of the files that were copied
 
 
 def bundle(app: AppSpec) -> Bundled:
-    """Collect what a version of an App needs, from this program's surroundings and files as they are now.
+    """Collect the files and the environment of a version of an App, as they are now.
 
     Raises:
-        InvalidError: a file cannot be read or would leave the bundle, there are too many or too large ones, two would
-            be at one place, or a spec is not as it must be.
+        InvalidError: a file cannot be read, its path leads out of the bundle, files are too many or too large, two have
+            the same path, or a spec is not valid.
         NotFoundError: an environment variable that a Secret requires is not set.
         SerializationError: a function that travels by value cannot be pickled.
     """
-    specs, gathering = _gather(app)
-    if gathering.editable:
-        warnings.warn(_editable(gathering.editable), UserWarning, stacklevel=2)
-    files = gathering.files.read()
+    specs, builder = _gather(app)
+    if builder.editable:
+        warnings.warn(_editable(builder.editable), UserWarning, stacklevel=2)
+    files = builder.files.read()
     digest, archive = pack(files) if files else ("", b"")
-    return Bundled(specs, deployed_environment(gathering.roots, digest), archive)
+    return Bundled(specs, deployed_environment(builder.roots, digest), archive)
 
 
-def lay_out(app: AppSpec, directory: str) -> LaidOut:
-    """Copy the files that a run of an App needs, as they are now, for containers of this machine to read there.
+def copy_sources(app: AppSpec, directory: str) -> SourceCopy:
+    """Copy the files that a run of an App needs, as they are now, for containers of this machine.
 
     Args:
         app: The App.
-        directory: Where to; must not exist yet, and must last as long as the run.
+        directory: Where to copy them; it must not exist, and must last as long as the run.
 
     Raises:
         InvalidError, NotFoundError, SerializationError: as `bundle`.
     """
-    specs, gathering = _gather(app)
-    write(gathering.files.read(), directory)
-    environment = replace(deployed_environment(gathering.roots, ""), bundle_dir=directory)
-    return LaidOut(specs, environment, gathering.files.origins)
+    specs, builder = _gather(app)
+    write(builder.files.read(), directory)
+    environment = replace(deployed_environment(builder.roots, ""), bundle_dir=directory)
+    return SourceCopy(specs, environment, builder.files.origins)
 
 
-def _gather(app: AppSpec) -> tuple[list[FunctionSpec], _Gathering]:
+def _gather(app: AppSpec) -> tuple[list[FunctionSpec], _BundleBuilder]:
     specs = specs_of(app)
-    gathering = _Gathering(Roots(sys.path))
+    builder = _BundleBuilder(Roots(sys.path))
     asked: list[Any] = []
-    for spec in specs:  # first, so that it takes precedence
+    for spec in specs:  # first, so that the files that images name take precedence
         for step in spec.recorded.get("image", []):
             if step not in asked:
                 asked.append(step)
-                gathering.ask(*step)
-    specs = [replace(spec, source=gathering.place(spec)) for spec in specs]
-    gathering.follow_imports()
-    return specs, gathering
+                builder.ask(*step)
+    specs = [replace(spec, source=builder.place(spec)) for spec in specs]
+    builder.follow_imports()
+    return specs, builder
 
 
-class _Gathering:
-    """A bundle while its files are being found."""
+class _BundleBuilder:
+    """A bundle while its files are collected."""
 
     def __init__(self, roots: Roots) -> None:
         self.roots = roots
         self.files = Files(FILES_MAX, SIZE_MAX)
-        self.editable: dict[str, str] = {}  # installed top-level modules that may still be edited, and where
+        self.editable: dict[str, str] = {}  # installed top-level modules that may still be edited, and their places
         self._tops: set[str] = set()  # top-level modules in the bundle
-        self._names: set[str] = set()  # dotted names that were looked for
-        self._scripts: set[str] = set()  # Python, though they need not be called .py
+        self._names: set[str] = set()  # dotted names that were looked up
+        self._scripts: set[str] = set()  # scripts, which are Python whatever their suffix
 
-    # ------------------------------------------------------------ what images ask for
+    # ------------------------------------------------------------ files that images name
 
     def ask(self, step: str, args: list[Any], options: dict[str, Any]) -> None:
-        """Take what a step of an image names."""
+        """Include the files that a step of an image names."""
         match step, args:
             case "add_local_python_source", names:
                 for name in names:
@@ -153,10 +153,10 @@ class _Gathering:
             )
         self._add_top(top, found, ignore, asked=True)
 
-    # ------------------------------------------------------------ what functions are defined in
+    # ------------------------------------------------------------ modules that define functions
 
     def place(self, spec: FunctionSpec) -> Source:
-        """Take the module that defines a function or class; return its source as a container is to read it."""
+        """Include the module that defines a function or class; return its source as a container reads it."""
         source = spec.source
         if source.pickled:
             for name in named_in_pickle(source.pickled):
@@ -176,7 +176,7 @@ class _Gathering:
         return replace(source, file=path)
 
     def _take(self, name: str, path: str, file: str) -> bool:
-        """Take a module that may be known by another way than an import; return False if it is installed."""
+        """Include a module that an import may not find; return False if it is installed."""
         found = self.roots.find(name) if name else None
         if found is None or not _is_in(file, found):  # a script, or loaded by its path
             if self.roots.is_installed(file):
@@ -190,10 +190,10 @@ class _Gathering:
             return False
         return True
 
-    # ------------------------------------------------------------ what these import
+    # ------------------------------------------------------------ modules that these import
 
     def follow_imports(self) -> None:
-        """Take the local modules that files in the bundle import, and those that these import."""
+        """Include the local modules that files in the bundle import, directly and indirectly."""
         read: set[str] = set()
         while unread := [path for path in self.files if path not in read]:
             for path in unread:
@@ -203,7 +203,7 @@ class _Gathering:
                         self._add(name)
 
     def _add(self, name: str) -> None:
-        """Take what an import of a dotted name reads, if it is local."""
+        """Include the files that an import of a dotted name reads, if they are local."""
         top = name.partition(".")[0]
         if name in self._names or top in self._tops or top in _NEVER:
             return
@@ -214,11 +214,11 @@ class _Gathering:
         elif found is not None:
             self._leave(name, found)
 
-    def _leave(self, name: str, found: Found) -> None:
+    def _leave(self, name: str, found: ModuleLocation) -> None:
         if self.roots.is_editable(found.file):
             self.editable[name.partition(".")[0]] = found.directories[0] if found.directories else found.file
 
-    def _add_top(self, top: str, found: Found, ignore: Ignore = _EVERYTHING, *, asked: bool = False) -> None:
+    def _add_top(self, top: str, found: ModuleLocation, ignore: Ignore = _EVERYTHING, *, asked: bool = False) -> None:
         self._tops.add(top)
         for directory in found.directories:
             self.files.put_tree(top, directory, ignore, asked=asked)
@@ -235,7 +235,7 @@ def _editable(modules: dict[str, str]) -> str:
 
 
 def _import_name(source: Source) -> str:
-    """Return the name by which an import finds a module; "" for a script, which it does not find."""
+    """Return the name by which an import finds a module; "" for a script, which no import finds."""
     if source.module != "__main__":
         return source.module
     if not source.package or source.file is None:
@@ -244,13 +244,13 @@ def _import_name(source: Source) -> str:
 
 
 def _path_of(name: str, file: str) -> str:
-    """Return where in the bundle an import of a dotted name looks for a module."""
+    """Return the path in the bundle at which an import of a dotted name looks for a module."""
     base, filename = name.replace(".", os.sep), os.path.basename(file)
     suffix = next((suffix for suffix in _SUFFIXES if filename.endswith(suffix)), os.path.splitext(file)[1])
     return os.path.join(base, filename) if filename == f"__init__{suffix}" else f"{base}{suffix}"
 
 
-def _is_in(file: str, found: Found) -> bool:
+def _is_in(file: str, found: ModuleLocation) -> bool:
     real = os.path.realpath(file)
     return real == os.path.realpath(found.file) or any(
         real.startswith(os.path.realpath(directory) + os.sep) for directory in found.directories
@@ -262,7 +262,7 @@ def _local(path: str) -> str:
 
 
 def _remote(step: str, path: str) -> str:
-    """Return where in the bundle an image wants a file or directory, "" for its top."""
+    """Return the path in the bundle for a `remote_path` of an image; "" for its top directory."""
     plain = os.path.normpath(path)
     if os.path.isabs(plain):
         relative = plain.removeprefix("/root").lstrip("/")

@@ -1,4 +1,4 @@
-"""Deploying an App: its version goes to the daemon, with the source files it consists of.
+"""Deploys an App: sends a version, with its source files, to the daemon.
 
 This module must not know how files are found, or what the server does with a version.
 """
@@ -33,7 +33,7 @@ _GIT_PATIENCE_S: Final = 5.0
 async def deploy(
     link: Link, app: AppSpec, *, name: str | None = None, tag: str = "", strategy: str = "rolling"
 ) -> Deployed:
-    """Make the App as it is now the live version under its name, and return what the server says."""
+    """Make the App as it is now the live version of its name, and return the server's answer."""
     wanted = name or app.name
     if not wanted:
         raise InvalidError("an App needs a name to be deployed: write swell.App('name'), or give one to deploy")
@@ -56,10 +56,10 @@ async def deploy(
 
 
 def strategy_named(strategy: object) -> Strategy:
-    """Return the strategy of a name.
+    """Return the strategy of this name.
 
     Raises:
-        InvalidError: there is none of that name.
+        InvalidError: no strategy has this name.
     """
     found = _STRATEGIES.get(strategy) if isinstance(strategy, str) else None
     if found is None:
@@ -68,7 +68,7 @@ def strategy_named(strategy: object) -> Strategy:
 
 
 def provenance() -> Provenance:
-    """Return who deploys, with what, and from which commit, as far as that can be told."""
+    """Return the user who deploys, the version of swell, and the commit, as far as they are known."""
     from importlib.metadata import version
 
     return Provenance(one_line(_user())[:TEXT_MAX], f"swell {version('swell')}", _commit(os.getcwd()))
@@ -82,7 +82,7 @@ def _user() -> str:
 
 
 def _commit(directory: str) -> str:
-    """Return the commit of a git work tree, with a star if files were changed since; "" if it is none."""
+    """Return the commit of a git work tree, with a star if files have changed since; "" outside of one."""
     status = _git(directory, "status", "--porcelain", "--untracked-files=no")
     commit = _git(directory, "rev-parse", "HEAD")
     return "" if status is None or not commit else commit[:7] + "*" * bool(status)

@@ -1,6 +1,6 @@
-"""The environment of this program, as its containers get it: interpreter, directory, import path, variables.
+"""The environment of this program for its containers: interpreter, working directory, import path, variables.
 
-This module must not know apps, files, or how an environment is entered.
+This module must not know apps, files, or how a container enters an environment.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from swell.sdk.deploy.roots import Roots
 
 __all__ = ["deployed_environment", "present_environment"]
 
-#: Variables that belong to a place, not to the user's environment.
+#: Variables that swell sets for each process; not the user's.
 _OWN_VARIABLES: Final = ("SWELL_SERVER", "SWELL_TOKEN", "SWELL_TASK_ID", "SWELL_IS_REMOTE", "SWELL_RUN_DIR")
 
 #: Variables that name a terminal, a login session, its displays and agents, or a shell's place in it. A deployed
-#: version outlives these, so that their values would be wrong sooner or later; and deploying again from another
-#: terminal, with nothing changed, is not to look like a change. What users set for programs stays, PATH, LANG and
-#: tokens among it: hence whole names, and prefixes only where a program has them for itself.
+#: version outlives these, so that their values become wrong; and deploying the same again from another terminal must
+#: not look like a change. Variables that users set for programs are kept, such as PATH, LANG and tokens: so these are
+#: whole names, and prefixes only if they belong to one program.
 _OF_A_SESSION: Final = {
     "_",
     "COLORTERM",
@@ -81,24 +81,24 @@ _OF_SESSIONS: Final = (
 
 
 def present_environment() -> Environment:
-    """Return the surroundings of this program, where its containers find its code as it does."""
+    """Return the environment of this program; its containers find its code at the same paths."""
     variables = {name: value for name, value in os.environ.items() if name not in _OWN_VARIABLES}
     return Environment(sys.executable, os.getcwd(), tuple(map(os.path.abspath, sys.path)), variables)
 
 
 def deployed_environment(roots: Roots, bundle: str) -> Environment:
-    """Return the surroundings for a version that outlives this program, and reads local code from its bundle only.
+    """Return the environment of a version, which outlives this program and reads local code from its bundle only.
 
     Args:
-        roots: Those of `sys.path`. The local ones are left out, in PYTHONPATH, too, which stays even if nothing is left
-            in it: containers put the bundle there.
-        bundle: Digest of the files.
+        roots: The roots of `sys.path`. Local ones are removed, from PYTHONPATH, too; that is kept even if it is empty
+            then, since containers add the bundle to it.
+        bundle: Digest of the bundle.
     """
     present = present_environment()
     variables = {name: value for name, value in present.variables.items() if not _is_of_a_session(name)}
     if variables.get("PYTHONPATH"):
-        variables["PYTHONPATH"] = Roots.staying_in(variables["PYTHONPATH"])
-    return Environment(present.python, present.cwd, roots.staying, variables, bundle)
+        variables["PYTHONPATH"] = Roots.kept_in(variables["PYTHONPATH"])
+    return Environment(present.python, present.cwd, roots.kept, variables, bundle)
 
 
 def _is_of_a_session(name: str) -> bool:

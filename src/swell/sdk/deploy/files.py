@@ -1,7 +1,7 @@
-"""Files of this machine on their way into a bundle: which they are, where they will be, and what they come to.
+"""The files of a bundle: their paths here and in the bundle, their sizes, and their contents.
 
-Collects names and sizes first and reads last, so that a directory that is far too large is told without being read.
-This module must not know modules, apps or archives.
+Collects names and sizes first and reads contents last, so that a directory that is far too large is refused without
+being read. This module must not know modules, apps or archives.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Files:
     """Files by their path in the bundle.
 
     Args:
-        files_max: How many there may be.
-        size_max: How many bytes they may have together.
+        files_max: The most files.
+        size_max: The most bytes of all files together.
     """
 
     def __init__(self, files_max: int, size_max: int) -> None:
@@ -46,24 +46,24 @@ class Files:
         return iter(self._files)
 
     def put(self, path: str, file: str, *, asked: bool = False) -> None:
-        """Have a file at a path of the bundle.
+        """Add a file at a path of the bundle.
 
         Args:
-            path: In the bundle.
-            file: Where it is now.
-            asked: The user named it: it takes precedence over what comes to this path later without being named.
+            path: Its path in the bundle.
+            file: Its path here.
+            asked: The user named it: it takes precedence over later files at this path that the user did not name.
 
         Raises:
-            InvalidError: it cannot be read, another file is there already, or there are too many or too large ones.
+            InvalidError: it cannot be read, another file has this path, or files are too many or too large.
         """
         self._add(path, file, asked=asked)
         self._check()
 
     def put_tree(self, path: str, directory: str, ignore: Ignore, *, asked: bool = False) -> None:
-        """Have all files of a directory below a path of the bundle, "" for its top.
+        """Add all files of a directory below a path of the bundle, "" for its top directory.
 
-        Left out are hidden files, byte code and its caches, virtual environments, and what `ignore` says. Where a file
-        is already, it stays, unless both are `asked` for.
+        Hidden files, byte code and its caches, virtual environments, and files that `ignore` matches are excluded. A
+        file that has a path already keeps it; if the user named both, that is an error.
 
         Raises:
             InvalidError: as `put`.
@@ -73,7 +73,7 @@ class Files:
         self._check()
 
     def contents(self, path: str) -> bytes:
-        """Return what is in a file of the bundle.
+        """Return the contents of a file of the bundle.
 
         Raises:
             InvalidError: it cannot be read.
@@ -97,7 +97,7 @@ class Files:
 
     @property
     def origins(self) -> list[str]:
-        """Where the files lie here."""
+        """The paths of the files here."""
         return list(self._files.values())
 
     def _add(self, path: str, file: str, *, asked: bool, yields: bool = False) -> None:
@@ -112,13 +112,13 @@ class Files:
         except OSError as error:
             raise _unreadable(file, error) from error
         if not stat.S_ISREG(status.st_mode):
-            raise InvalidError(f"{file} belongs to the app, and is no regular file: leave it out")
+            raise InvalidError(f"{file} belongs to the app, and is not a regular file: leave it out")
         self._files[path] = file
         self._sizes[path] = status.st_size
         self._total += status.st_size
         if asked:
             self._asked.add(path)
-        if len(self._files) > self._files_max:  # at once: a directory may have millions
+        if len(self._files) > self._files_max:  # at once, since a directory may have millions of files
             self._check()
 
     def _check(self) -> None:
@@ -151,14 +151,14 @@ def _unreadable(file: str, error: OSError) -> InvalidError:
 def _walk(
     directory: str, ignore: Ignore, below: str = "", above: frozenset[tuple[int, int]] = frozenset()
 ) -> Iterator[str]:
-    """Yield the paths, relative to a directory, of the files that travel; `above` are the directories walked into."""
+    """Yield the paths of the files to add, relative to a directory; `above` are the directories on the way to it."""
     folder = os.path.join(directory, below) if below else directory
     try:
         status, names = os.stat(folder), sorted(os.listdir(folder))
     except OSError as error:
         raise _unreadable(folder, error) from error
     identity = (status.st_dev, status.st_ino)
-    if identity in above:  # a link to one of them: it would never end
+    if identity in above:  # a link to one of them: the walk would never end
         return
     for name in names:
         path = os.path.join(below, name)
@@ -176,7 +176,7 @@ def _is_left_out(folder: str) -> bool:
 
 
 def _is_channel(file: str) -> bool:
-    """Tell whether it is a socket or a pipe, which has no contents; what cannot be looked at is told later."""
+    """Tell whether it is a socket or a pipe, which has no contents; an unreadable file is reported later."""
     try:
         mode = os.stat(file).st_mode
     except OSError:

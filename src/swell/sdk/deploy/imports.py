@@ -1,7 +1,7 @@
-"""Imports: the names of the modules that a source text, or a pickle, refers to.
+"""Finds the names of the modules to which a source text, or a pickle, refers.
 
-Reads, and runs nothing: an import counts wherever it stands, in a function, a condition or a `try`. This module must
-not know where modules are found.
+Reads text and runs nothing: an import counts anywhere, in a function, a condition or a `try`. This module must not know
+where modules are found.
 """
 
 from __future__ import annotations
@@ -17,23 +17,30 @@ __all__ = ["imported_by", "named_in_pickle"]
 
 _BY_CALL: Final = ("import_module", "__import__")
 _CALLED: Final = tuple(name.encode() for name in _BY_CALL)
-_BLOCKS: Final = ("body", "orelse", "finalbody", "handlers", "cases")  #: fields in which statements have statements
+_BLOCKS: Final = ("body", "orelse", "finalbody", "handlers", "cases")  #: fields of statements that contain statements
 _DOTTED: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 def imported_by(text: bytes) -> set[str]:
     """Return the dotted names that a Python text imports: by statements, and by calls with a literal name.
 
-    `from a import b` gives both a and a.b, which may be a module. Imports relative to a package are left out: they
-    cannot leave it, and packages travel as a whole. A text that is no Python imports nothing.
+    `from a import b` gives both a and a.b, which may be a module. Relative imports are left out: they cannot leave
+    their package, and packages are bundled as a whole. A text that is not Python imports nothing.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # on escapes in strings, say: the user hears of them when it is run
+            warnings.simplefilter(
+                "ignore"
+            )  # such as those of escapes in strings: the user gets them when the code runs
             tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two: nested too deep, for imports, too
+    except (
+        SyntaxError,
+        ValueError,
+        RecursionError,
+        MemoryError,
+    ):  # the last two: nested too deep, so that an import fails, too
         return set()
-    # Expressions, most of a tree, matter only where something is imported by a call: half the time of a large bundle.
+    # Expressions are most of a tree and matter only for imports by a call; skipping them halves the time.
     nodes = ast.walk(tree) if any(called in text for called in _CALLED) else _statements(tree)
     return {name for node in nodes for name in _imported(node)}
 
@@ -65,9 +72,9 @@ def _imported(node: ast.AST) -> Iterator[str]:
 
 
 def named_in_pickle(data: bytes) -> set[str]:
-    """Return what a pickle says that could be the name of a module.
+    """Return the strings of a pickle that may be names of modules.
 
-    Functions that travel by value name the modules they refer to, and those their bodies import, as strings among
+    The pickle of a function names the modules to which it refers, and those that its body imports, in strings among
     others.
     """
     names: set[str] = set()

@@ -1,9 +1,9 @@
-"""Roots: the places where this program finds its modules, and which of them are local.
+"""Roots: the directories in which this program finds its modules, and which of them are local.
 
-What is *installed* is the environment: Python's own directories, those called site-packages or dist-packages, archives,
-and what `.pth` files (editable installs, mostly) add behind the standard library. Any other directory on `sys.path` is
-*local*: that of the script, the working directory, the entries of PYTHONPATH, and what the program itself put there.
-This module must not know apps or bundles, and imports nothing.
+*Installed* are Python's own directories, those called site-packages or dist-packages, archives, and entries that `.pth`
+files (mostly editable installs) add behind the standard library. Any other directory on `sys.path` is *local*: that of
+the script, the working directory, the entries of PYTHONPATH, and entries that the program itself adds. This module must
+not know apps or bundles, and imports no module that it finds.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from typing import Final, NamedTuple
 
 import swell.wire
 
-__all__ = ["Found", "Roots"]
+__all__ = ["ModuleLocation", "Roots"]
 
 _SUFFIXES: Final = (*EXTENSION_SUFFIXES, *SOURCE_SUFFIXES)  # in the order in which Python looks for them
 _SITES: Final = {"site-packages", "dist-packages"}
-_ARCHIVE: Final = f"python{sys.version_info.major}{sys.version_info.minor}.zip"  # on the path whether there or not
+_ARCHIVE: Final = f"python{sys.version_info.major}{sys.version_info.minor}.zip"  # on the path even if it does not exist
 _STANDARD: Final = os.path.realpath(os.path.dirname(os.__file__))
 _SWELL: Final = os.path.realpath(os.path.join(os.path.dirname(swell.wire.__file__), "..", ".."))
 
 
-class Found(NamedTuple):
-    """Where a module was found."""
+class ModuleLocation(NamedTuple):
+    """The place of a module."""
 
-    file: str  #: of the module, or of the nearest package above it
-    directories: tuple[str, ...]  #: of its top-level package; () if the top-level module is a single file
+    file: str  #: file of the module, or of the nearest package above it
+    directories: tuple[str, ...]  #: directories of its top-level package; () if that is a single file
     is_local: bool
 
 
-class _Place(NamedTuple):
-    """A directory in which modules are looked for."""
+class _Root(NamedTuple):
+    """A directory in which modules are searched."""
 
     directory: str
     is_local: bool
@@ -44,34 +44,34 @@ class Roots:
     """The entries of an import path.
 
     Attributes:
-        staying: Entries that a deployed version keeps, as absolute paths: what is installed, and the place of swell.
+        kept: Entries that a deployed version keeps, as absolute paths: installed ones, and that of swell.
     """
 
     def __init__(self, path: Sequence[str]) -> None:
-        """Look at an import path, `sys.path` as a rule."""
+        """Classify the entries of an import path, usually `sys.path`."""
         entries = [os.path.abspath(entry) for entry in path]
-        # Whoever starts a program puts its places before the standard library; `.pth` files are read last.
+        # Entries of the program come before the standard library; entries of `.pth` files come last.
         behind = next((at for at, entry in enumerate(entries) if _is_python(entry)), len(entries))
         added = {line for entry in entries if os.path.basename(entry) in _SITES for line in _lines_of_pth(entry)}
-        self._places: list[_Place] = []
-        staying: list[str] = []
+        self._roots: list[_Root] = []
+        kept: list[str] = []
         for at, entry in enumerate(entries):
             is_installed = _is_environment(entry) or (at > behind and os.path.realpath(entry) in added)
-            self._places.append(_Place(entry, not is_installed))
+            self._roots.append(_Root(entry, not is_installed))
             if is_installed or _is_swell(entry):
-                staying.append(entry)
-        self.staying = tuple(staying)
+                kept.append(entry)
+        self.kept = tuple(kept)
 
-    def find(self, name: str) -> Found | None:
-        """Return where an import of a dotted name would find it, or as much of it as is a module; None if nothing is.
+    def find(self, name: str) -> ModuleLocation | None:
+        """Return the module that an import of a dotted name finds, or its nearest parent; None if there is neither.
 
-        As Python does: the first entry with a package or module of that name wins; directories without `__init__.py`
-        are namespaces, which count if there is none, and here only if a module is found in them. What is on no entry,
-        but imported already, is where it was imported from.
+        As in Python, the first entry with a package or module of that name wins; directories without `__init__.py` are
+        namespaces, which count if no entry has one, and here only if a module is found in them. A module that no entry
+        has, but that is imported already, is found at its file.
         """
         file, is_local = "", False
-        places: Sequence[_Place] = self._places
-        portions: Sequence[_Place] | None = None
+        places: Sequence[_Root] = self._roots
+        portions: Sequence[_Root] | None = None
         for part in name.split("."):
             at, places, here = _look(part, places)
             portions = places if portions is None else portions
@@ -82,10 +82,10 @@ class Roots:
         if not file:
             return self._elsewhere(name.partition(".")[0])
         inner = tuple(place.directory for place in portions or () if place.is_local == is_local)
-        return Found(file, inner, is_local)
+        return ModuleLocation(file, inner, is_local)
 
-    def _elsewhere(self, top: str) -> Found | None:
-        """Return where a module that no entry has comes from: a finder of an editable install, or an earlier import."""
+    def _elsewhere(self, top: str) -> ModuleLocation | None:
+        """Return a module that no entry has: by the finder of an editable install, or from an earlier import."""
         spec = _spec_of(top)
         if spec is not None:
             return _found(spec.origin, spec.submodule_search_locations or (), is_local=False)
@@ -97,33 +97,33 @@ class Roots:
     def is_installed(self, file: str) -> bool:
         """Tell whether the innermost entry above a file belongs to the environment."""
         file = os.path.realpath(file)
-        above = [place for place in self._places if file.startswith(os.path.realpath(place.directory) + os.sep)]
+        above = [place for place in self._roots if file.startswith(os.path.realpath(place.directory) + os.sep)]
         if not above:
             return _is_site(file)
         return not max(above, key=lambda place: (len(os.path.realpath(place.directory)), place.is_local)).is_local
 
     @staticmethod
     def is_editable(file: str) -> bool:
-        """Tell whether an installed file lies where somebody works on it."""
+        """Tell whether an installed file is outside of site-packages, so that its user may edit it."""
         return not (_is_site(file) or _is_python(file) or os.path.realpath(file).startswith(_SWELL + os.sep))
 
     @staticmethod
-    def staying_in(pythonpath: str) -> str:
+    def kept_in(pythonpath: str) -> str:
         """Return a PYTHONPATH without its local entries."""
         entries = [os.path.abspath(entry) for entry in pythonpath.split(os.pathsep) if entry]
         return os.pathsep.join(entry for entry in entries if _is_environment(entry) or _is_swell(entry))
 
 
-def _look(name: str, places: Sequence[_Place]) -> tuple[str, Sequence[_Place], bool]:
-    """Return a module's file, where its submodules are, and whether it is local; "" and the portions of a namespace."""
-    portions: list[_Place] = []
+def _look(name: str, places: Sequence[_Root]) -> tuple[str, Sequence[_Root], bool]:
+    """Return a module's file, the places of its submodules, and whether it is local; "" for a namespace."""
+    portions: list[_Root] = []
     for directory, is_local in places:
         inner = os.path.join(directory, name)
         if os.path.isdir(inner):
             for suffix in _SUFFIXES:
                 if os.path.isfile(file := os.path.join(inner, f"__init__{suffix}")):
-                    return file, (_Place(inner, is_local),), is_local
-            portions.append(_Place(inner, is_local))
+                    return file, (_Root(inner, is_local),), is_local
+            portions.append(_Root(inner, is_local))
         for suffix in _SUFFIXES:
             if os.path.isfile(file := f"{inner}{suffix}"):
                 return file, (), is_local
@@ -148,17 +148,17 @@ def _is_swell(entry: str) -> bool:
 
 
 def _spec_of(name: str) -> ModuleSpec | None:
-    """Ask the finders that do not go by `sys.path`."""
+    """Ask the finders that do not search `sys.path`."""
     for finder in sys.meta_path:
         if finder is not PathFinder and hasattr(finder, "find_spec") and (spec := finder.find_spec(name, None)):
             return spec
     return None
 
 
-def _found(file: str | None, directories: Iterable[str], *, is_local: bool) -> Found | None:
+def _found(file: str | None, directories: Iterable[str], *, is_local: bool) -> ModuleLocation | None:
     if file is None or not os.path.isfile(file):  # built into Python, or in an archive
         return None
-    return Found(os.path.abspath(file), tuple(map(os.path.abspath, directories)), is_local)
+    return ModuleLocation(os.path.abspath(file), tuple(map(os.path.abspath, directories)), is_local)
 
 
 def _lines_of_pth(site: str) -> Iterator[str]:

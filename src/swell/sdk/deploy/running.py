@@ -1,4 +1,4 @@
-"""Running an App: find or start a server, open the App there, and close it at the end, come what may.
+"""Runs an App: finds or starts a server, opens the App there, and closes it at the end in any case.
 
 This module must not know how calls are made.
 """
@@ -18,7 +18,7 @@ from swell.ids import APP
 from swell.model import FunctionSpec
 from swell.names import TEXT_MAX
 from swell.sdk.connection.blocking import run_blocking
-from swell.sdk.connection.client import PRIVATE, Client, lasting_address, mint_id
+from swell.sdk.connection.client import PRIVATE, Client, daemon_address, mint_id
 from swell.sdk.connection.link import UNSOLICITED, BlockingLink, Mailbox
 from swell.sdk.connection.notices import show_notices
 from swell.sdk.connection.output import Output, current_output
@@ -31,13 +31,13 @@ from swell.wire.context import current_input_id, is_local
 from swell.wire.messages import AppOpened, CloseApp, Done, Log, Notice, OpenApp, Progress
 
 if TYPE_CHECKING:
-    from swell.sdk.deploy.bundling import LaidOut
+    from swell.sdk.deploy.bundling import SourceCopy
 
 __all__ = ["RunContext", "run_app"]
 
 
 class Runnable(Protocol):
-    """What can be run: an App, as far as a run must know it."""
+    """An App, as a run uses it."""
 
     app_id: str | None
 
@@ -68,16 +68,16 @@ def run_app(
     name: str | None = None,
     detach: bool = False,
     interactive: bool = False,
-    laid_out: LaidOut | None = None,
+    source_copy: SourceCopy | None = None,
 ) -> RunContext[A]:
     """Prepare a run of an App.
 
     Args:
         app: The App.
-        name: What to show the run as.
-        detach: Let it go on when this process leaves.
-        interactive: Interactive sessions are wanted.
-        laid_out: Copies of its files, for containers to read instead; they belong to the caller.
+        name: Name under which the run is shown.
+        detach: Let it continue when this process exits.
+        interactive: Allow interactive sessions.
+        source_copy: Copies of its files, which containers read instead; they belong to the caller.
 
     Raises:
         InvalidError: the App runs already, a container imports the module that does this, or `interactive` without
@@ -92,23 +92,23 @@ def run_app(
         )
     if interactive and current_output() is None:
         raise InvalidError("interactive=True needs enabled output: put the run inside `with swell.enable_output():`")
-    return RunContext(app, name, detach=detach, laid_out=laid_out)
+    return RunContext(app, name, detach=detach, source_copy=source_copy)
 
 
 class RunContext(Generic[A]):
-    """One run of an App, for `with` or `async with`; gives the App."""
+    """One run of an App, for `with` or `async with`; its value is the App."""
 
-    def __init__(self, app: A, name: str | None, *, detach: bool, laid_out: LaidOut | None = None) -> None:
+    def __init__(self, app: A, name: str | None, *, detach: bool, source_copy: SourceCopy | None = None) -> None:
         self._app = app
         self._name = name
         self._detach = detach
-        self._laid_out = laid_out
+        self._source_copy = source_copy
         self._server: PrivateServer | None = None
         self._client: Client | None = None
         self._link: BlockingLink | None = None
         self._close_request = 0
         self._listener: threading.Thread | None = None
-        self._owner = 0  #: pid of the process whose run it is
+        self._owner = 0  #: pid of the process that began the run
 
     # ------------------------------------------------------------ begin
 
@@ -118,7 +118,7 @@ class RunContext(Generic[A]):
             raise InvalidError(f"{app.description} is already running")
         self._owner = os.getpid()
         name_script()
-        specs = specs_of(app.describe()) if self._laid_out is None else self._laid_out.specs
+        specs = specs_of(app.describe()) if self._source_copy is None else self._source_copy.specs
         try:
             settings = Settings.load()
             client = self._client = Client(self._address(settings), settings.token, settings)
@@ -133,10 +133,10 @@ class RunContext(Generic[A]):
         return app
 
     def _address(self, settings: Settings) -> str:
-        """Return where to run: the server that is named, or the daemon, or a private one."""
+        """Return the address of the server: the one in the settings, or the daemon, or a private one."""
         if settings.server not in ("", PRIVATE):
             return settings.server
-        found = "" if settings.server == PRIVATE else lasting_address(settings)
+        found = "" if settings.server == PRIVATE else daemon_address(settings)
         if found:
             return found
         self._server = PrivateServer.join()
@@ -145,10 +145,10 @@ class RunContext(Generic[A]):
     def _open(self, link: BlockingLink, specs: list[FunctionSpec]) -> AppOpened:
         output = current_output()
         environment, archive = present_environment(), b""
-        if self._laid_out is not None:
-            environment = self._laid_out.environment
+        if self._source_copy is not None:
+            environment = self._source_copy.environment
         elif self._detach and self._server is None:
-            # It goes on when this program is over, and must not notice when its files are edited then.
+            # It continues when this program has ended; edits of its files must not change it.
             from swell.sdk.deploy.bundling import bundle
 
             specs, environment, archive = bundle(self._app.describe())
@@ -176,7 +176,7 @@ class RunContext(Generic[A]):
         self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> bool:
         if self._owner != os.getpid():
-            return False  # a forked child leaves the block: the run is its parent's, and goes on
+            return False  # a forked child leaves the block: the run belongs to the parent, and continues
         app, session = self._app, self._app.session
         parting = self._parting()
         try:
@@ -196,7 +196,7 @@ class RunContext(Generic[A]):
         return False
 
     def _parting(self) -> str:
-        """Return what to tell who ends the run by Ctrl-C."""
+        """Return the message for a user who ends the run by Ctrl-C."""
         if not self._detach or self._server is not None:
             return "App aborted"
         app_id = self._app.app_id
@@ -206,7 +206,7 @@ class RunContext(Generic[A]):
         )
 
     def _close(self, link: BlockingLink, app_id: str, reason: str) -> None:
-        """Stop the App and wait until nothing of it is left."""
+        """Stop the App, and wait until all of its containers have ended."""
         if self._detach or link.broken is not None:
             return
         message = CloseApp(self._close_request, app_id, reason)
@@ -241,12 +241,12 @@ class RunContext(Generic[A]):
 
 
 def _listen(link: BlockingLink, mailbox: Mailbox, output: Output) -> None:
-    """Show what the server says about the App, until it says that the App is closed or is gone itself."""
+    """Show the server's messages about the App, until the App is closed or the connection ends."""
     while True:
         try:
             message, payload = run_blocking(link.receive(mailbox))
         except Error:
-            return  # whoever waits for results hears of it in its own words
+            return  # calls that wait for results raise their own errors
         match message:
             case Log():
                 output.log(message, payload.decode(errors="replace"))

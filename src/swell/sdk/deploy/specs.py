@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from swell.model import FunctionSpec
-from swell.sdk.declare.options import check_at_load
+from swell.sdk.declare.pool_spec import check_at_load
 from swell.sdk.declare.source import finish_source
 
 __all__ = ["AppSpec", "Declared", "specs_of"]

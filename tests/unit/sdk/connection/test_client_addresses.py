@@ -14,7 +14,7 @@ import pytest
 from swell.config import Settings
 from swell.discovery import Announcement, announcement_path, socket_path
 from swell.errors import ConnectionError, ExecutionError
-from swell.sdk.connection.client import Client, client_from_settings, lasting_address, lasting_client
+from swell.sdk.connection.client import Client, client_from_settings, daemon_address, daemon_client
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_the_server_that_is_set_is_meant_whatever_else_there_is(
 ) -> None:
     monkeypatch.setenv("SWELL_SERVER", "unix:/elsewhere")
     with server(data_dir):
-        assert lasting_client().address == client_from_settings().address == "unix:/elsewhere"
+        assert daemon_client().address == client_from_settings().address == "unix:/elsewhere"
 
 
 @pytest.mark.parametrize("setting", [None, "", "private"])
@@ -52,8 +52,8 @@ def test_without_one_the_server_that_stays_is_meant(
     if setting is not None:
         monkeypatch.setenv("SWELL_SERVER", setting)
     with server(data_dir) as address:
-        assert lasting_client().address == address
-        assert lasting_client().stays
+        assert daemon_client().address == address
+        assert daemon_client().stays
 
 
 def test_a_server_that_is_set_does_not_count_as_one_that_comes_back(data_dir: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_server_that_is_set_does_not_count_as_one_that_comes_back(data_dir: Pa
 def test_without_any_it_is_said_how_to_have_one(data_dir: Path) -> None:
     why = rf"no server that stays runs on the data directory {data_dir}: `swell start` starts one"
     with pytest.raises(ConnectionError, match=why):
-        lasting_client()
+        daemon_client()
     with pytest.raises(ExecutionError, match=rf"inside `with app\.run\(\):`, or set SWELL_SERVER; {why}"):
         client_from_settings()
 
@@ -73,37 +73,37 @@ def test_without_any_it_is_said_how_to_have_one(data_dir: Path) -> None:
 def test_a_server_that_was_killed_is_none(data_dir: Path) -> None:
     with server(data_dir):
         pass
-    assert lasting_address(Settings(data_dir=str(data_dir))) == ""
+    assert daemon_address(Settings(data_dir=str(data_dir))) == ""
     with pytest.raises(ConnectionError):
-        lasting_client()
+        daemon_client()
 
 
 def test_what_was_never_announced_is_no_server(data_dir: Path) -> None:
     with server(data_dir, is_announced=False):
-        assert lasting_address(Settings(data_dir=str(data_dir))) == ""
+        assert daemon_address(Settings(data_dir=str(data_dir))) == ""
 
 
 def test_a_server_that_was_missed_is_found_when_it_is_there(data_dir: Path) -> None:
     with pytest.raises(ConnectionError):
-        lasting_client()
+        daemon_client()
     with server(data_dir) as address:
-        assert lasting_client().address == address
+        assert daemon_client().address == address
 
 
 def test_a_client_is_made_once_and_anew_when_the_settings_lead_elsewhere(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SWELL_SERVER", "unix:/one")
-    first = lasting_client()
-    assert lasting_client() is first
+    first = daemon_client()
+    assert daemon_client() is first
     monkeypatch.setenv("SWELL_SERVER", "unix:/two")
-    assert lasting_client().address == "unix:/two"
+    assert daemon_client().address == "unix:/two"
     monkeypatch.setenv("SWELL_TOKEN", "secret")
-    assert lasting_client() is not first
+    assert daemon_client() is not first
 
 
 def test_a_forked_child_has_a_client_of_its_own(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWELL_SERVER", "unix:/one")
-    parents = lasting_client()
+    parents = daemon_client()
     monkeypatch.setattr("swell.sdk.connection.client.os.getpid", lambda: -1)
-    assert lasting_client() is not parents
+    assert daemon_client() is not parents

@@ -21,10 +21,10 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_id_of_a_call_is_the_same_in_every_attempt() -> None:
     retry = RetryState()
-    first = retry.mint()
+    first = retry.mint_call_id()
     assert first.startswith("fc-")
-    assert retry.mint() == first
-    assert RetryState().mint() != first
+    assert retry.mint_call_id() == first
+    assert RetryState().mint_call_id() != first
 
 
 def test_pauses_become_longer_and_end_after_some_seconds(line, monkeypatch: pytest.MonkeyPatch) -> None:

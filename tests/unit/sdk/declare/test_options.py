@@ -11,7 +11,8 @@ from swell.errors import DeprecationError, InvalidError, NotFoundError
 from swell.model import AutoscalerSettings, FunctionSpec, GpuRequest, RetryPolicy
 from swell.sdk.app import App
 from swell.sdk.declare.image import Image
-from swell.sdk.declare.options import ClassOptions, FunctionOptions, VariantOptions, check_at_load
+from swell.sdk.declare.options import ClassOptions, FunctionOptions, VariantOptions
+from swell.sdk.declare.pool_spec import check_at_load
 from swell.sdk.declare.retries import Retries
 from swell.sdk.declare.schedule import Cron, Period
 from swell.sdk.declare.secret import Secret

@@ -71,7 +71,7 @@ def test_what_has_no_contents_is_left_out_of_trees_and_refused_alone() -> None:
         collected = files()
         collected.put_tree("p", "p", NOTHING)
     assert list(collected) == ["p/a.py"]
-    with pytest.raises(InvalidError, match="p/pipe belongs to the app, and is no regular file"):
+    with pytest.raises(InvalidError, match="p/pipe belongs to the app, and is not a regular file"):
         collected.put("pipe", "p/pipe")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import swell.wire
-from swell.sdk.deploy.roots import Found, Roots
+from swell.sdk.deploy.roots import ModuleLocation, Roots
 
 STANDARD = os.path.dirname(os.__file__)
 SWELL = os.path.dirname(os.path.dirname(os.path.dirname(swell.wire.__file__)))
@@ -54,12 +54,12 @@ def test_what_is_installed_stays(tree: Path) -> None:
     dynload = f"{STANDARD}/lib-dynload"
     zipped = f"{os.path.dirname(STANDARD)}/python{sys.version_info.major}{sys.version_info.minor}.zip"
     roots = Roots(["script", "", zipped, STANDARD, dynload, *kept, "missing"])
-    assert roots.staying == (zipped, STANDARD, dynload, *(str(tree / entry) for entry in kept))
+    assert roots.kept == (zipped, STANDARD, dynload, *(str(tree / entry) for entry in kept))
 
 
 def test_the_place_of_swell_stays_wherever_it_comes_from() -> None:
-    assert Roots([SWELL, STANDARD]).staying == (SWELL, STANDARD)
-    assert Roots([STANDARD, SWELL]).staying == (STANDARD, SWELL)
+    assert Roots([SWELL, STANDARD]).kept == (SWELL, STANDARD)
+    assert Roots([STANDARD, SWELL]).kept == (STANDARD, SWELL)
 
 
 def test_an_editable_install_stays_unless_the_program_runs_there(tree: Path) -> None:
@@ -67,17 +67,17 @@ def test_an_editable_install_stays_unless_the_program_runs_there(tree: Path) -> 
     Path("site-packages/editable.pth").write_text("# a comment\nimport os\n\n../src\n../nothing\n")
     src = str(tree / "src")
     behind = Roots([STANDARD, "site-packages", "src", "more"])
-    assert behind.staying == (STANDARD, str(tree / "site-packages"), src)
-    assert behind.find("m") == Found(f"{src}/m.py", (), False)
+    assert behind.kept == (STANDARD, str(tree / "site-packages"), src)
+    assert behind.find("m") == ModuleLocation(f"{src}/m.py", (), False)
     before = Roots(["src", STANDARD, "site-packages", "src"])
-    assert before.staying == (STANDARD, str(tree / "site-packages"), src)
-    assert before.find("m") == Found(f"{src}/m.py", (), True)
+    assert before.kept == (STANDARD, str(tree / "site-packages"), src)
+    assert before.find("m") == ModuleLocation(f"{src}/m.py", (), True)
 
 
 def test_pythonpath_keeps_what_is_installed(tree: Path) -> None:
     write("site-packages/x.py", "local/x.py")
-    assert Roots.staying_in(f"local:site-packages::{SWELL}:{tree}") == f"{tree}/site-packages:{SWELL}"
-    assert Roots.staying_in("local") == ""
+    assert Roots.kept_in(f"local:site-packages::{SWELL}:{tree}") == f"{tree}/site-packages:{SWELL}"
+    assert Roots.kept_in("local") == ""
 
 
 # ---------------------------------------------------------------- whose file it is
