@@ -174,7 +174,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         ),
     ] = 30.0
     web_wait_s: Annotated[
-        float, Meta(gt=0, description="How long a request waits for its answer before it is sent round by a redirect.")
+        float, Meta(gt=0, description="How long a request waits for its answer before its client is told to come back.")
     ] = 150.0
     web_variants_max: Annotated[
         Count,

@@ -21,7 +21,8 @@ from swell.edge.gateway.client import RequestSink
 from swell.edge.gateway.downstream import Downstream
 from swell.edge.gateway.head import Forwarding, RequestHead, ResponseHead
 from swell.edge.gateway.http_error import HTTPError
-from swell.edge.gateway.upstream import Upstream, Upstreams
+from swell.edge.gateway.upstream import Upstream
+from swell.edge.gateway.upstream_pool import UpstreamPool
 from swell.logs import PeerLog
 
 Headers = list[tuple[bytes, bytes]]
@@ -80,7 +81,7 @@ class _Recorder:
         self.message = Message(start_of(head), _as_h11(head.headers))
         self.head = head
         self.wire = Wire()
-        self._upstream = Upstream("site.sock", Upstreams(PeerLog(logging.getLogger("fuzz")), 1))
+        self._upstream = Upstream("site.sock", UpstreamPool(PeerLog(logging.getLogger("fuzz")), 1))
         self._upstream.connection_made(cast("object", self.wire))  # pyright: ignore[reportArgumentType]
         self._upstream.begin(cast("object", self), head, _TO)  # pyright: ignore[reportArgumentType]
         self._owner = owner
@@ -302,7 +303,7 @@ class _Sink:
 
 def answers_by_gateway(pieces: list[bytes], method: bytes) -> Reading:
     """Return what a connection to a container makes of pieces, after which that closes the connection."""
-    pool, wire, sink = Upstreams(PeerLog(logging.getLogger("fuzz")), 1), Wire(), _Sink()
+    pool, wire, sink = UpstreamPool(PeerLog(logging.getLogger("fuzz")), 1), Wire(), _Sink()
     upstream = Upstream("site.sock", pool)
     upstream.connection_made(cast("object", wire))  # pyright: ignore[reportArgumentType]
     upstream.begin(sink, RequestHead(method, b"/", "1.1", [(b"host", b"x")]), _TO)

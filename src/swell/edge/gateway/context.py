@@ -9,7 +9,7 @@ from swell.config import Settings
 from swell.edge.gateway.leases import Leases
 from swell.edge.gateway.parking import Parking
 from swell.edge.gateway.routing import Router
-from swell.edge.gateway.upstream import Upstreams
+from swell.edge.gateway.upstream_pool import UpstreamPool
 from swell.logs import PeerLog
 
 __all__ = ["ExchangeContext"]
@@ -43,5 +43,5 @@ class ExchangeContext:
         self.web_dir = web_dir
         self.loop = loop
         self.peers = PeerLog(logging.getLogger("swell.edge"))
-        self.upstreams = Upstreams(self.peers, upstreams_max)
+        self.upstreams = UpstreamPool(self.peers, upstreams_max)
         self.parking = Parking(loop, settings.web_connections_max)

@@ -73,7 +73,7 @@ class ConnectionOwner(Protocol):
 
 
 class _State(Enum):
-    """What becomes of the bytes of the client."""
+    """The use of the client's bytes."""
 
     HTTP = "http"  #: they are requests
     TUNNEL = "tunnel"  #: they are passed on as they are
@@ -249,7 +249,7 @@ class Downstream(PeerConnection):
             request.has_progressed = True
 
     def _reject(self, error: HTTPError) -> None:
-        """What arrives cannot be understood, or is not taken: tell the client, and read nothing after it."""
+        """Respond with an error to bytes that are not understood or not taken, and read nothing after them."""
         self._state = _DRAINING
         if (sink := self._sink) is not None:
             sink.abort(error)

@@ -53,7 +53,7 @@ class Exchange(UpstreamRequest):
         context: What all exchanges share.
         client: Gets the response.
         match: Where the request goes.
-        admission: How the client was let in.
+        admission: How the request was admitted.
         ended: Called once with the status of the response, 0 if there was none.
     """
 
@@ -85,7 +85,7 @@ class Exchange(UpstreamRequest):
 
     @property
     def token_id(self) -> str:
-        """By which token its client was let in; "" if it needed none."""
+        """Of the token by which it was admitted; "" if it needed none."""
         return self._admission.token_id
 
     @property

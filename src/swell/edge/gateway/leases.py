@@ -127,7 +127,7 @@ class Leases(asyncio.Protocol):
 
     @property
     def is_full(self) -> bool:
-        """Whether the server is so far behind in reading that requests must be refused."""
+        """True if the server is so far behind in reading that requests must be refused."""
         return self._is_full
 
     # ------------------------------------------------------------ sending

@@ -38,7 +38,7 @@ class Parkable(RequestSink, Protocol):
 
     @property
     def token_id(self) -> str:
-        """By which token its client was let in; "" if it needed none."""
+        """Of the token by which it was admitted; "" if it needed none."""
         ...
 
     def resume(self, client: Client) -> None:
@@ -54,7 +54,7 @@ class ParkedRequest:
     """One request, from when its client is told to come back for the first time until it is answered.
 
     Args:
-        parking: Where it is found by its key.
+        parking: Finds it by its key.
         request: Abandoned when its client does not come back in time.
         head: Of the request as it was made first.
         loop: For its timer.

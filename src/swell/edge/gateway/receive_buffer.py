@@ -17,7 +17,7 @@ class ReceiveBuffer:
     __slots__ = ("_at", "_data", "_searched")
 
     def __init__(self) -> None:
-        self._data: bytes | bytearray = b""  #: what came last, as it came, while nothing of before is left
+        self._data: bytes | bytearray = b""  #: the last piece as it arrived, while nothing of earlier ones is left
         self._at = 0  #: where what is not taken begins
         self._searched = 0  #: up to where a mark was looked for in vain
 

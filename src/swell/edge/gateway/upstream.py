@@ -1,4 +1,4 @@
-"""The container's side: connections to its sites, kept for the next request if possible. The twin of `downstream`.
+"""The container's side: one connection to a site, kept for the next request if possible. The twin of `downstream`.
 
 A connection carries one request at a time, and what comes back goes to a `ResponseSink`. This module must not know
 clients, labels or leases.
@@ -7,20 +7,16 @@ clients, labels or leases.
 from __future__ import annotations
 
 import asyncio
-from typing import Final, Protocol
+from typing import Protocol
 
 from swell.edge.gateway.framing import BodyWriter
 from swell.edge.gateway.head import Forwarding, RequestHead, ResponseHead
-from swell.edge.gateway.http_error import BadMessage, HTTPError
+from swell.edge.gateway.http_error import BadMessage
 from swell.edge.gateway.peer_connection import PeerConnection
 from swell.edge.gateway.readers import ResponseReader
 from swell.logs import PeerLog
 
-__all__ = ["ResponseSink", "Upstream", "Upstreams"]
-
-_IDLE_MAX: Final = 64  #: connections that are kept for one site
-_BUSY_TRIES: Final = 50  #: attempts while a site has more connections to accept than fit its queue
-_BUSY_PAUSE_S: Final = 0.01
+__all__ = ["ResponseSink", "Upstream", "UpstreamOwner"]
 
 
 class ResponseSink(Protocol):
@@ -62,6 +58,24 @@ class ResponseSink(Protocol):
         ...
 
 
+class UpstreamOwner(Protocol):
+    """Keeps connections between two requests."""
+
+    peers: PeerLog
+
+    def opened(self, upstream: Upstream) -> None:
+        """Count a connection."""
+        ...
+
+    def keep(self, upstream: Upstream) -> None:
+        """Keep a connection for the next request."""
+        ...
+
+    def forget(self, upstream: Upstream) -> None:
+        """A connection has ended, or is about to."""
+        ...
+
+
 class Upstream(PeerConnection):
     """One connection to a site.
 
@@ -71,13 +85,13 @@ class Upstream(PeerConnection):
 
     Args:
         path: Of the site's socket.
-        pool: Counts the connection, and keeps it between two requests.
+        owner: Counts the connection, and keeps it between two requests.
     """
 
-    def __init__(self, path: str, pool: Upstreams) -> None:
+    def __init__(self, path: str, owner: UpstreamOwner) -> None:
         super().__init__()
         self.path = path
-        self._pool = pool
+        self._owner = owner
         self._sink: ResponseSink | None = None
         self._reader = ResponseReader()
         self._body = BodyWriter(None, is_chunked=False)
@@ -135,7 +149,7 @@ class Upstream(PeerConnection):
         self._sink = None
         if self._is_reusable:
             self._read(is_wanted=True)  # the client may have been slow with the last of the response
-            self._pool.keep(self)
+            self._owner.keep(self)
         else:
             self.abort()
 
@@ -158,7 +172,7 @@ class Upstream(PeerConnection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count the connection."""
         super().connection_made(transport)
-        self._pool.opened(self)
+        self._owner.opened(self)
 
     def data_received(self, data: bytes) -> None:
         """Take in bytes of the container."""
@@ -207,10 +221,10 @@ class Upstream(PeerConnection):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell who takes the response."""
         super().connection_lost(exc)
-        self._pool.forget(self)
+        self._owner.forget(self)
         sink, self._sink = self._sink, None
         if self._fault:
-            self._pool.peers.warning("connection broken", "%s: %s", self.path, self._fault)
+            self._owner.peers.warning("connection broken", "%s: %s", self.path, self._fault)
         if sink is not None:
             sink.upstream_lost(in_order=exc is None and not self._fault and self._reader.close(), fault=self._fault)
 
@@ -223,97 +237,3 @@ class Upstream(PeerConnection):
         """The site has caught up."""
         if self._sink is not None:
             self._sink.upstream_full(is_full=False)
-
-
-class Upstreams:
-    """Connections to containers: as many as there may be; those that are kept for the next request, by site.
-
-    Args:
-        peers: Logs responses that are not valid.
-        count_max: How many connections may be open at once. Where they are, one that is kept makes room for a new one.
-    """
-
-    def __init__(self, peers: PeerLog, count_max: int) -> None:
-        self.peers = peers
-        self._count_max = count_max
-        self._open: set[Upstream] = set()
-        self._connecting = 0
-        self._idle: dict[str, list[Upstream]] = {}
-        self._kept: dict[Upstream, None] = {}  # the same, the one that is idle longest first
-
-    def idle(self, path: str) -> Upstream | None:
-        """Take a connection that is kept, the one used last."""
-        while kept := self._idle.get(path):
-            upstream = kept[-1]
-            self._take(upstream)
-            if upstream.is_open:
-                return upstream
-        return None
-
-    async def connect(self, path: str) -> Upstream:
-        """Make a connection.
-
-        Raises:
-            OSError: nobody accepts any there.
-            HTTPError: as many are in use as may be open.
-        """
-        self._make_room()
-        self._connecting += 1
-        try:
-            return await self._connect(path)
-        finally:
-            self._connecting -= 1
-
-    def _make_room(self) -> None:
-        if len(self._open) + self._connecting < self._count_max:
-            return
-        longest_idle = next(iter(self._kept), None)
-        if longest_idle is None:
-            text = f"{self._count_max} connections to containers are in use, as many as the edge's open files allow"
-            raise HTTPError(503, text, [(b"retry-after", b"1")])
-        self.forget(longest_idle)
-        longest_idle.abort()
-
-    async def _connect(self, path: str) -> Upstream:
-        loop = asyncio.get_running_loop()
-        for tries_left in reversed(range(_BUSY_TRIES)):
-            try:
-                _, upstream = await loop.create_unix_connection(lambda: Upstream(path, self), path)
-            except BlockingIOError:  # its queue is full
-                if not tries_left:
-                    raise
-                await asyncio.sleep(_BUSY_PAUSE_S)
-            else:
-                return upstream
-        raise AssertionError("unreachable")
-
-    def opened(self, upstream: Upstream) -> None:
-        """Count a connection."""
-        self._open.add(upstream)
-
-    def keep(self, upstream: Upstream) -> None:
-        """Keep a connection for the next request."""
-        kept = self._idle.setdefault(upstream.path, [])
-        if len(kept) < _IDLE_MAX:
-            kept.append(upstream)
-            self._kept[upstream] = None
-        else:
-            upstream.abort()
-
-    def forget(self, upstream: Upstream) -> None:
-        """A connection has ended, or is about to."""
-        self._open.discard(upstream)
-        if upstream in self._kept:
-            self._take(upstream)
-
-    def _take(self, upstream: Upstream) -> None:
-        del self._kept[upstream]
-        kept = self._idle[upstream.path]
-        kept.remove(upstream)
-        if not kept:
-            del self._idle[upstream.path]
-
-    def close(self) -> None:
-        """End what is kept."""
-        for upstream in list(self._kept):
-            upstream.abort()

@@ -171,7 +171,7 @@ class UpstreamRequest(ResponseSink, ABC):
         task.add_done_callback(self._check)
 
     def _check(self, task: asyncio.Task[None]) -> None:
-        """Whatever goes wrong in a task, the request is answered, and its slot is free."""
+        """After a defect in a task, respond with an error and release the slot."""
         if not task.cancelled() and (error := task.exception()) is not None:
             text = "a defect in the edge: a request did not get to its container: %r"
             self._context.peers.log(logging.ERROR, "request not sent", text, error, defect=error)

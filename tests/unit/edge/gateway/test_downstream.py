@@ -45,7 +45,7 @@ class Echo:
         self._client.respond(error)
 
     def abandon(self) -> None:
-        self._house.deserted += 1
+        self._house.abandoned += 1
 
     def client_full(self, *, is_full: bool) -> None:
         self._house.told_full.append(is_full)
@@ -64,7 +64,7 @@ class House(Owner):
         super().__init__(Settings(web_head_max=1_024, web_body_max=50))
         self.heard: list[tuple[bytes, bytes]] = []
         self.done: list[Echo] = []
-        self.deserted = 0
+        self.abandoned = 0
         self.loop = Loop()
         self.told_full: list[bool] = []
         self.refuses = False  #: everything
@@ -292,7 +292,7 @@ def test_a_client_that_takes_nothing_of_its_answer_is_cut_off(caplog: pytest.Log
     assert call.wire.is_broken
     assert [record.exc_info for record in caplog.records] == [None]
     call.connection.connection_lost(None)
-    assert call.house.deserted == 1
+    assert call.house.abandoned == 1
 
 
 def test_a_client_that_takes_some_of_its_answer_has_time_for_all_of_it() -> None:

@@ -16,7 +16,7 @@ REQUEST = b"GET %b HTTP/1.1\r\nHost: here\r\n\r\n"
 
 
 class Parked:
-    """A request at a site that is silent; its client has just been sent round."""
+    """A request at a site that is silent; its client has just been redirected."""
 
     def __init__(self) -> None:
         self.gateway = Gateway()

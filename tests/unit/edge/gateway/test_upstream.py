@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from swell.edge.gateway.head import Forwarding, Header, RequestHead, ResponseHead
 from swell.edge.gateway.http_error import HTTPError
-from swell.edge.gateway.upstream import Upstream, Upstreams
+from swell.edge.gateway.upstream import Upstream
+from swell.edge.gateway.upstream_pool import UpstreamPool
 from swell.logs import PeerLog
 
 
@@ -41,8 +42,8 @@ class Wire:
         return True
 
 
-def upstreams(count_max: int = 100) -> Upstreams:
-    return Upstreams(PeerLog(logging.getLogger("swell.edge")), count_max)
+def upstreams(count_max: int = 100) -> UpstreamPool:
+    return UpstreamPool(PeerLog(logging.getLogger("swell.edge")), count_max)
 
 
 class Taken:
@@ -345,7 +346,7 @@ def loop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asyncio, "get_running_loop", Loop)
 
 
-def connected(pool: Upstreams, path: str) -> Upstream:
+def connected(pool: UpstreamPool, path: str) -> Upstream:
     try:
         pool.connect(path).send(None)
     except StopIteration as made:
