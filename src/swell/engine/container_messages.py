@@ -18,6 +18,8 @@ from swell.wire.messages import Completed, Leaving, Message, Ready, Resize, Retu
 
 __all__ = ["ContainerMessages", "container_routes"]
 
+_LEAVING = ContainerState.LEAVING  # bound once: a lookup in an enum would cost each message
+
 Handler = Callable[[Container, Any, bytes, float], None]
 
 
@@ -42,7 +44,7 @@ class ContainerMessages:
             handle(container, message, event.payload, now)
         except ProtocolError as error:
             self._containers.kill(container, str(error), its_fault=True)
-        if container.state is ContainerState.LEAVING:
+        if container.state is _LEAVING:
             self._requests.drain_if_done(container, now)
 
 

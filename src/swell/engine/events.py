@@ -77,13 +77,13 @@ class NodesObserved(Struct, frozen=True):
 
 
 class ShutdownRequested(Struct, frozen=True):
-    """The server is to end: stop every app. Lasting ones go on with the next server."""
+    """The server is to end: stop every app. Durable ones go on with the next server."""
 
     reason: str
 
 
 class StateRestored(Struct, frozen=True):
-    """What a former server has left in the store. The first event, if there is any."""
+    """The apps and functions that a former server has recorded. The first event, if there are any."""
 
     state: Restored
 
@@ -129,7 +129,7 @@ class TraceRead(Struct, frozen=True):
 
 
 class StoreTroubled(Struct, frozen=True):
-    """There is hardly room for more in the store; with "" there is again."""
+    """The store has hardly any room left; with "" it has room again."""
 
     why: str
 
@@ -197,17 +197,17 @@ class KillContainer(Struct, frozen=True):
 class Persist(Struct, frozen=True, gc=False):
     """Write a record.
 
-    Whatever the same event has the engine say after it, to clients or to containers, is said once it is durable.
+    Messages to clients and containers that follow it in the same event are sent once it is durable.
     """
 
     record: Record
 
 
 class SendRecorded(Struct, frozen=True):
-    """Read recorded results first..last-1 of a call from the store and Tell them to the client as Outputs.
+    """Read recorded results first..last-1 of a call from the store and send them to the client as Outputs.
 
     Of an ended call all must be there: `must_have` is the request to fail with OutputExpiredError if they are not.
-    Reading takes its time, and `then` is what to Tell after it: that there was nothing more.
+    Reading takes its time; `then` is sent after it, and says that there was nothing more.
     """
 
     client: int
@@ -251,7 +251,7 @@ class ReadDeployment(Struct, frozen=True):
 
 
 class ReadTrace(Struct, frozen=True):
-    """Read when an input of a call that has ended came, left and ended."""
+    """Read when an input of an ended call was queued, delivered and ended."""
 
     client: int
     request: int
@@ -267,11 +267,11 @@ class DropBlobs(Struct, frozen=True):
 
 
 class LookAtNodes(Struct, frozen=True):
-    """Observe the nodes and report NodesObserved: something waits to know how busy they are."""
+    """Observe the nodes and report NodesObserved: a pool waits to know how busy they are."""
 
 
 class LogNotice(Struct, frozen=True):
-    """Say something to whoever reads the log of a function."""
+    """Write a line into the log of a function."""
 
     app_id: str
     function_name: str
@@ -279,17 +279,17 @@ class LogNotice(Struct, frozen=True):
 
 
 class DefectFound(Struct, frozen=True):
-    """A request failed because of a defect, and nothing was changed: the log is to tell where."""
+    """Log the defect because of which a request failed; nothing was changed."""
 
     error: Exception
 
 
 class StartEdge(Struct, frozen=True):
-    """There are web functions, and no edge that takes requests for them: see to it that one comes."""
+    """Start an edge: there are web functions, and no edge serves them."""
 
 
 class AppEnded(Struct, frozen=True):
-    """Nothing of this app is left."""
+    """Forget an app in the shell, too: nothing of it is left."""
 
     app_id: str
 

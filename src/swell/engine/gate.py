@@ -1,8 +1,8 @@
-"""Between the engine and the world: what is decided is written down, asked of the store, and then done.
+"""The gate between the engine and the world: it writes records, asks the store, and carries out effects in order.
 
-Write before speak: what the engine says because of something that it has written down leaves when that is durable. What
-is said later to the same peer waits behind it, so that nobody hears things out of order; everybody else is spoken to at
-once. This module must not know how anything is written or done.
+Write before speak: a message that follows a record leaves when the record is durable. Later messages to the same peer
+wait behind it, so that no peer receives things out of order; messages to others leave at once. This module must not
+know how anything is written or carried out.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Gate:
         self._held: dict[Peer, int] = {}  # how many effects wait that concern a peer
 
     def carry_out(self, effects: Sequence[Effect]) -> None:
-        """Carry out what was decided on one event."""
+        """Carry out the effects of one event."""
         recorded = False
         waiting: list[Effect] = []
         for effect in effects:
@@ -77,7 +77,7 @@ class Gate:
         if waiting:
             self._store.commit(lambda: self._release(waiting))
         elif recorded and not self._will_commit:
-            # Nobody waits for it. What somebody waits for is likely to come in a moment, and makes this durable, too.
+            # No message waits for it. A commit that one waits for is likely to come soon, and makes this durable, too.
             self._will_commit = True
             self._later(self._commit)
 
@@ -101,7 +101,7 @@ class Gate:
             self._do(effect)
 
     def _ask(self, effect: Effect) -> bool:
-        """Put a question of the engine to the store; False if the effect is none."""
+        """Ask the store what an effect wants to read; False if the effect reads nothing."""
         store, feed = self._store, self._feed
         match effect:
             case LoadCall(call_id, window):

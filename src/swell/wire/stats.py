@@ -19,11 +19,11 @@ __all__ = [
     "CallRow",
     "Counted",
     "DecisionRow",
-    "FormerMeasures",
     "FunctionMeasures",
     "NodeRow",
     "Observation",
     "Observe",
+    "RetiredMeasures",
     "Times",
 ]
 
@@ -91,7 +91,7 @@ class FunctionMeasures(_Row, frozen=True):
     urls: list[Text] = []  #: where it answers, if it is a web function; for a class, one for each web method
 
 
-class FormerMeasures(_Row, frozen=True):
+class RetiredMeasures(_Row, frozen=True):
     """All retired pools of one name."""
 
     app_name: Name
@@ -141,4 +141,4 @@ class Observation(Message, frozen=True, tag=174):
     functions: list[FunctionMeasures]
     containers: list[ContainerRow]  #: the latest first
     calls: list[CallRow]  #: the latest first; those that go on before those that have ended
-    former: list[FormerMeasures] = []
+    former: list[RetiredMeasures] = []

@@ -25,13 +25,13 @@ from swell.bounds import MOMENT_MAX
 from swell.edge.admin.api.operation import ApiContext
 from swell.edge.traffic import Traffic
 from swell.model import OutputStatus
-from swell.wire.stats import BOUNDS_S, Counted, FormerMeasures, FunctionMeasures, Observation, Observe, Times
+from swell.wire.stats import BOUNDS_S, Counted, FunctionMeasures, Observation, Observe, RetiredMeasures, Times
 
 __all__ = ["METRICS", "Measured", "exposition", "routes"]
 
 Samples = Iterable[tuple[tuple[str, ...], float]] | Iterable[tuple[tuple[str, ...], Times]]
 
-Counting = FunctionMeasures | FormerMeasures
+Counting = FunctionMeasures | RetiredMeasures
 
 _FUNCTION: Final = ("app", "function")
 

@@ -32,7 +32,7 @@ from swell.edge.gateway.framing import LAST_CHUNK, chunk
 from swell.edge.gateway.head import ResponseHead
 from swell.edge.gateway.http_error import HTTPError
 from swell.edge.gateway.parking import ParkedRequest
-from swell.edge.gateway.proxy_auth import Admission
+from swell.edge.gateway.proxy_auth import Authorization
 from swell.edge.gateway.routing import Match
 from swell.edge.gateway.states import OPEN_STATES, ExchangeEvent, ExchangeState, next_state
 from swell.edge.gateway.upstream_request import UpstreamRequest
@@ -70,11 +70,16 @@ class Exchange(UpstreamRequest):
     )
 
     def __init__(
-        self, context: ExchangeContext, client: Client, match: Match, admission: Admission, ended: Callable[[int], None]
+        self,
+        context: ExchangeContext,
+        client: Client,
+        match: Match,
+        authorization: Authorization,
+        ended: Callable[[int], None],
     ) -> None:
-        super().__init__(context, match, client.head, address=client.address, drop=admission.drop)
+        super().__init__(context, match, client.head, address=client.address, drop=authorization.drop)
         self._client: Client | None = client
-        self._admission = admission
+        self._admission = authorization
         self._ended = ended
         self._state = _WAITING
         self._response: ResponseHead | None = None

@@ -19,7 +19,7 @@ from swell.edge.gateway.exchange import Exchange
 from swell.edge.gateway.head import RequestHead
 from swell.edge.gateway.http_error import HTTPError
 from swell.edge.gateway.limits import Bucket
-from swell.edge.gateway.proxy_auth import OPEN, Admission, ProxyTokens
+from swell.edge.gateway.proxy_auth import OPEN, Authorization, ProxyTokens
 from swell.edge.gateway.resume_redirect import split_resume_key
 from swell.edge.gateway.routing import Match, labels
 from swell.edge.listening import BACKLOG
@@ -120,8 +120,10 @@ class Gateway:
         match = self._context.router.find(head.host, target)
         if match is None:
             raise HTTPError(404, self._unknown(head))
-        admission = self._authorised(head, match.route)
-        exchange = Exchange(self._context, client, match, admission, partial(self._ended, match, time.perf_counter()))
+        authorization = self._authorised(head, match.route)
+        exchange = Exchange(
+            self._context, client, match, authorization, partial(self._ended, match, time.perf_counter())
+        )
         exchange.start()
         self._traffic.began(match.route.label)
         return exchange
@@ -140,7 +142,7 @@ class Gateway:
         request.resume(client)
         return request
 
-    def _authorised(self, head: RequestHead, route: Route) -> Admission:
+    def _authorised(self, head: RequestHead, route: Route) -> Authorization:
         """Return how a request is admitted.
 
         Raises:
@@ -148,11 +150,11 @@ class Gateway:
         """
         if not route.web.requires_proxy_auth:
             return OPEN
-        admission = self._tokens.used_by(head)
-        if admission is None:
+        authorization = self._tokens.used_by(head)
+        if authorization is None:
             text = "a token is needed, as `swell token create` makes it: in the headers Swell-Key and Swell-Secret"
             raise HTTPError(401, text, [(b"www-authenticate", b'Bearer realm="swell"')])
-        return admission
+        return authorization
 
     def _unknown(self, head: RequestHead) -> str:
         text = "nothing answers here"

@@ -14,7 +14,7 @@ from swell.edge.gateway.head import RequestHead
 from swell.edge.gateway.token_file import digest_of, read
 from swell.errors import InvalidError
 
-__all__ = ["OPEN", "USED", "Admission", "ProxyTokens"]
+__all__ = ["OPEN", "USED", "Authorization", "ProxyTokens"]
 
 log = logging.getLogger("swell.edge")
 
@@ -23,14 +23,14 @@ _PAIRS: Final = ((b"swell-key", b"swell-secret"), (b"modal-key", b"modal-secret"
 USED: Final = frozenset(name for pair in _PAIRS for name in pair)
 
 
-class Admission(NamedTuple):
+class Authorization(NamedTuple):
     """How a request was admitted."""
 
     token_id: str  #: of the token in its headers; "" if it needed none
     drop: frozenset[bytes]  #: names of headers that only the edge may see
 
 
-OPEN: Final = Admission("", frozenset())  #: of a web function that asks for no token
+OPEN: Final = Authorization("", frozenset())  #: of a web function that asks for no token
 
 
 class ProxyTokens:
@@ -45,16 +45,16 @@ class ProxyTokens:
         self._digests: dict[str, str] = {}
         self._seen: tuple[int, int] | None = None
 
-    def used_by(self, head: RequestHead) -> Admission | None:
+    def used_by(self, head: RequestHead) -> Authorization | None:
         """Return how a request is admitted by a token in its headers; None if there is no valid one."""
         for key, secret in _PAIRS:
             token_id = head.first(key)
             if token_id is not None and self._knows(token_id, head.first(secret)):
-                return Admission(token_id.decode("latin-1"), USED)
+                return Authorization(token_id.decode("latin-1"), USED)
         scheme, _, token = (head.first(b"authorization") or b"").partition(b" ")
         token_id, dot, secret_text = token.strip().partition(b".")
         if scheme.lower() == b"bearer" and dot and self._knows(token_id, secret_text):
-            return Admission(token_id.decode("latin-1"), USED | {b"authorization"})
+            return Authorization(token_id.decode("latin-1"), USED | {b"authorization"})
         return None
 
     def _knows(self, token_id: bytes, secret: bytes | None) -> bool:

@@ -1,4 +1,4 @@
-"""What clients ask about calls: opening, feeding, watching and cancelling them, within the limits.
+"""Admit calls and inputs within the limits; watch and cancel the calls that were admitted.
 
 This module must not know how inputs are placed or containers scaled.
 """
@@ -41,7 +41,7 @@ TRACE_MAX = 8 << 10  #: characters
 
 
 class Admission:
-    """Takes calls in and lets clients follow them."""
+    """Admits calls and their inputs, and does what clients ask of them afterwards."""
 
     def __init__(self, state: EngineState, completion: Completion, results: ResultPublisher, pager: Pager) -> None:
         self._state = state
@@ -71,13 +71,13 @@ class Admission:
         self.begin(pool, client, message, payload, now)
 
     def begin(self, pool: Pool, client: int, message: OpenCall, payload: bytes, now: float) -> bool:
-        """Begin a call that nobody knows yet; False if the limits allow nothing of it."""
+        """Begin a call that is new; False if the limits admit none of its inputs."""
         state = self._state
         call = Call(message.call_id, message.kind, pool, message.method, client, parent=message.parent, opened_at=now)
         offered = len(message.ends)
         count = self._admit(call, client, 0, offered)
         if offered and not count:
-            return False  # nothing of it is in: as if it had never been offered
+            return False  # no input was admitted: as if the call had never been opened
         if message.sealed and count == offered:
             call.seal()
         call.trace_from(message.trace)
@@ -136,7 +136,7 @@ class Admission:
         return None
 
     def put(self, client: int, message: PutInputs, payload: bytes, now: float) -> None:
-        """Take more inputs of a call."""
+        """Admit more inputs of a call."""
         call = self._state.calls.get(message.call_id)
         if call is None:
             gone = NotFoundError(f"call {message.call_id} is not open; its app may have stopped")
@@ -145,7 +145,7 @@ class Admission:
         if call.cancelled:
             return
         if message.first != call.accepted:
-            return  # sent before the client heard that earlier inputs were refused; it will offer them again
+            return  # sent before the client received that earlier inputs were refused; it will send them again
         if call.sealed:
             text = f"call {call.id} takes no more inputs: the connection or the server that it was fed by had gone"
             self.refuse(client, call.id, message.first, NotFoundError(text))
@@ -166,7 +166,7 @@ class Admission:
         self._results.end_if_finished(call, now)
 
     def _admit(self, call: Call, client: int, first: int, offered: int) -> int:
-        """Return how many of some inputs the limits allow, and refuse the rest."""
+        """Return how many of the offered inputs the limits admit, and refuse the rest."""
         pool, is_async, settings = call.pool, call.kind.is_async, self._state.settings
         admitted = admit(
             settings,
@@ -183,7 +183,7 @@ class Admission:
     def _take(
         self, call: Call, first: int, count: int, ends: list[int], blobs: list[int], payload: bytes, now: float
     ) -> None:
-        """Queue some inputs; those of a spawned call are written down, and left at that if enough are in memory."""
+        """Queue admitted inputs. Those of a spawned call are recorded, and only that if enough are in memory."""
         if not count:
             return
         if count < len(ends):
@@ -214,7 +214,7 @@ class Admission:
         self._state.mark_dirty(pool)
 
     def _leave_to_store(self, call: Call, count: int, message: OpenCall, payload: bytes) -> None:
-        """Write a whole call down and forget it: there are enough in memory, and its turn will come."""
+        """Record a whole call and forget it: enough calls are in memory, and the pager reads it when its turn comes."""
         pool = call.pool
         self._state.persist(SpanRecord(call.id, 0, message.ends, payload, message.blobs))
         pool.window.leave_to_store(count)
@@ -224,7 +224,7 @@ class Admission:
         self._state.send_to_client(client, Accepted(call.id, call.accepted))
 
     def refuse(self, client: int, call_id: str, first: int, error: Error) -> None:
-        """Tell a client that inputs of a call, from one on, are not accepted."""
+        """Tell a client that a call's inputs from `first` on are not accepted."""
         code, text, fields = to_wire(error)
         retry_after_s = error.retry_after_s if isinstance(error, ResourceExhausted) else None
         self._state.send_to_client(client, Refused(call_id, first, code, text, fields, retry_after_s))
@@ -232,7 +232,7 @@ class Admission:
     # ------------------------------------------------------------ following
 
     def watch(self, client: int, message: Watch) -> None:
-        """Send a client the outputs of a call, those there are and those to come."""
+        """Send a client the outputs of a call: the recorded ones now, the others as they come."""
         state = self._state
         call = state.calls.get(message.call_id)
         if call is None:
@@ -260,7 +260,7 @@ class Admission:
             call.unwatch(client, message.request)
 
     def describe(self, client: int, message: DescribeCall) -> None:
-        """Tell what is known of a call."""
+        """Send a client the description of a call."""
         call = self._state.calls.get(message.call_id)
         if call is None:
             self._pager.ask(message.call_id, client, message)
@@ -278,7 +278,7 @@ class Admission:
         self._results.end_pending(call, OutputStatus.TERMINATED, text, now)
         for container in list(call.pool.fleet.containers.values()):
             hit = False
-            # What it runs comes last: what is queued behind that must not begin because of it.
+            # The delivery that runs comes last: those queued behind it must not begin because it ends.
             for delivery in reversed(list(container.deliveries.values())):
                 hit |= self._cancel_running(call, delivery, text, now)
             if hit and terminate_containers:
@@ -299,14 +299,14 @@ class Admission:
         return True
 
     def lags(self, client: int, is_lagging: bool) -> None:
-        """A client does not read its results, so that none are made for it; or it reads again."""
+        """Hold the calls of a client that does not read its results, or let them go on when it reads again."""
         if is_lagging:
             self._state.begin_lag(client)
         else:
             self._state.end_lag(client)
 
     def client_gone(self, client: int, now: float) -> None:
-        """A client's connection ended: its synchronous calls end with it, what it watched goes on unwatched."""
+        """Cancel the synchronous calls of a client that is gone; those that it watched go on unwatched."""
         for call in self._state.remove_client(client):
             call.unwatch(client)
             if call.client != client:
@@ -321,7 +321,7 @@ class Admission:
 
 
 def _what_is_wrong(pool: Pool | None) -> str:
-    """Return why a function takes no calls, and what may be the reason."""
+    """Return why a function takes no calls, and how to mend that."""
     if pool is None:
         return (
             "does not exist; is its app running? A variant that only requests have asked for ends when it is idle: "
@@ -350,7 +350,7 @@ def _web_problem(message: OpenCall, pool: Pool) -> str:
 
 
 def _problem(first: int, ends: list[int], blobs: list[int], payload: bytes) -> str:
-    """Return why inputs cannot be told apart; "" if they can."""
+    """Return why a payload cannot be split into its inputs; "" if it can."""
     if (ends[-1] if ends else 0) != len(payload):
         return f"{len(ends)} inputs end at byte {ends[-1] if ends else 0} of a payload of {len(payload)} bytes"
     if ends and (ends[0] < 0 or ends != sorted(ends)):

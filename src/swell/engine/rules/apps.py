@@ -1,4 +1,4 @@
-"""Apps that run as long as somebody wants them to: opening, closing, settings, and their end.
+"""Open and close apps, change their settings, and end them.
 
 This module must not know inputs, slots or variants, nor how one version of an app follows another.
 """
@@ -50,7 +50,7 @@ REASON_MAX = 1_000  #: characters that are kept of why a client closes its app; 
 
 
 class Apps:
-    """Opens and closes apps and answers what clients ask about functions."""
+    """Opens and closes apps, and answers questions about their functions."""
 
     def __init__(self, state: EngineState, admission: Admission, containers: Containers, schedules: Schedules) -> None:
         self._state = state
@@ -61,7 +61,7 @@ class Apps:
     # ------------------------------------------------------------ opening
 
     def open(self, client: int, message: OpenApp, bundle: bytes, now: float) -> None:
-        """Create an app and its pools, or fail without a trace."""
+        """Create an app and its pools; if that fails, nothing is changed."""
         state = self._state
         app = state.apps.get(message.app_id)
         if app is None:
@@ -132,7 +132,7 @@ class Apps:
     # ------------------------------------------------------------ closing
 
     def close(self, client: int, message: CloseApp, now: float) -> None:
-        """Stop an app; the client hears when nothing of it is left."""
+        """Stop an app; the client is answered when nothing of it is left."""
         app = self._state.apps.get(message.app_id)
         if app is None:
             self._state.send_to_client(client, Done(message.request))
@@ -148,7 +148,7 @@ class Apps:
             self.stop(app, now, message.reason[:REASON_MAX] or "the app was stopped")
 
     def _retire(self, app: App, now: float) -> None:
-        """Stop an app at the end of its last call, which may be now. A call that still comes is one of its calls."""
+        """Stop an app when its last call has ended, which may be now. Calls that still come are its calls, too."""
         if not app.closing:
             app.retire()
             for pool in app.pools.values():
@@ -213,7 +213,7 @@ class Apps:
         state.emit(AppEnded(app.id))
 
     def client_gone(self, client: int, now: float) -> None:
-        """A client's connection ended: so do the apps that live as long as it does."""
+        """Stop the ephemeral apps of a client that is gone, and the detached ones if they have no calls."""
         for app in list(self._state.apps.values()):
             if not app.remove_client(client):
                 continue
@@ -277,7 +277,7 @@ class Apps:
 
 
 def check_environment(environment: Environment) -> None:
-    """Refuse surroundings that no process can be started in.
+    """Refuse an environment in which no process can start.
 
     Raises:
         InvalidError: a path or a variable has a NUL in it, or a variable has no name.

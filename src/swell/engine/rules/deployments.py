@@ -1,7 +1,7 @@
-"""Apps that stay: one version following another, going back to a former one, found by name, taken over after a restart.
+"""Deploy apps: make versions live, go back to former ones, find them by name, restore them after a restart.
 
-A version is immutable. Making one live changes what the pools of an app run; how the containers of the former one are
-relieved is the scaler's business. This module must not know inputs, or where versions are kept.
+A version is immutable. Making one live changes the code that the pools of an app run; how the containers of the former
+one are replaced is the scaler's business. This module must not know inputs, or where versions are kept.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ NO_ENVIRONMENT = Environment("", "", ())
 
 
 class Deployments:
-    """Makes versions live, and finds what is."""
+    """Makes versions live, and finds apps and functions by name."""
 
     def __init__(
         self, state: EngineState, apps: Apps, variants: Variants, containers: Containers, schedules: Schedules
@@ -145,7 +145,7 @@ class Deployments:
     def _renewed(
         self, app: App, specs: Iterable[FunctionSpec], client: int, now: float
     ) -> dict[str, FunctionSpec | None]:
-        """Return what each pool runs in a new version of its app, by pool; None if that has nothing for it."""
+        """Return the spec of each pool in a new version of its app, by pool; None if the version lacks its function."""
         bases = {spec.name: spec for spec in specs}
         pools = [pool for pool in app.pools.values() if not pool.is_pinned]
         return {pool.id: self._renewed_in(pool, bases.get(pool.spec.name), client, now) for pool in pools}
@@ -233,7 +233,7 @@ class Deployments:
             self._state.emit(ReadDeployment(app.id, version))
 
     def read(self, event: DeploymentRead, now: float) -> None:
-        """Go on with what waited for a version to be read."""
+        """Continue the requests that waited for a version to be read."""
         for client, message in self._waiting.pop((event.app_id, event.version), []):
             app, found = self._state.apps.get(event.app_id), event.deployment
             if app is None or app.closing:
@@ -337,7 +337,7 @@ class Deployments:
     # ------------------------------------------------------------ the rest of an app's life
 
     def stop(self, client: int, message: StopApp, now: float) -> None:
-        """Stop an app for good; the client hears when nothing of it is left."""
+        """Stop an app for good; the client is answered when nothing of it is left."""
         app = self._deployed(message.app) or self._state.apps.get(message.app)
         if app is None:
             near = _near(message.app, self._state.app_names)
@@ -361,7 +361,7 @@ class Deployments:
             self._state.send_to_client(client, Done(message.request))
 
     def restore(self, stored: Restored, now: float) -> None:
-        """Go on with what a former server has left."""
+        """Restore the apps and functions that a former server has recorded."""
         state = self._state
         state.resume_sequence(stored.sequence)
         versions = {(each.app_id, each.version): each for each in stored.deployments}
@@ -416,7 +416,7 @@ class Deployments:
 
 
 def _check_version(message: DeployApp) -> None:
-    """Refuse a version whose words cannot be shown, or whose containers cannot be started.
+    """Refuse a version whose texts cannot be shown, or whose containers cannot be started.
 
     Raises:
         InvalidError: names the value and its bound.

@@ -20,6 +20,7 @@ from swell.wire.web import Leased, Release
 
 __all__ = ["Leases"]
 
+_LEAVING = ContainerState.LEAVING
 _ENDS = frozenset(int(status) for status in (OutputStatus.SUCCESS, OutputStatus.FAILURE, OutputStatus.TERMINATED))
 
 
@@ -92,7 +93,7 @@ class Leases:
 
 
 def _leaving(lease: Lease) -> Iterator[Container]:
-    """Yield the container of a lease that has ended, if it is to leave when its last request is over, and is."""
+    """Yield the container of a lease that has ended, if that was its last one and it is to leave."""
     container = lease.delivery.container
-    if container.state is ContainerState.LEAVING and not container.is_leased:
+    if container.state is _LEAVING and not container.is_leased:
         yield container

@@ -1,6 +1,6 @@
-"""How inputs end: their results go to whoever waits, and those of spawned calls are written down first.
+"""Publish results: send them to the clients that wait for them; record those of spawned calls first.
 
-A result is decided elsewhere; here it is recorded, told and counted, exactly once. This module must not know containers
+A result is decided elsewhere; here it is recorded, sent and counted, exactly once. This module must not know containers
 or deliveries, nor why an input has ended.
 """
 
@@ -38,7 +38,7 @@ class Outcome(Struct, frozen=True, gc=False):
 
 
 class SucceededRun(Struct, frozen=True, gc=False):
-    """Consecutive inputs of one segment that left together and have all succeeded."""
+    """Consecutive inputs of one segment that were delivered together and have all succeeded."""
 
     segment: Segment
     first: int
@@ -47,7 +47,7 @@ class SucceededRun(Struct, frozen=True, gc=False):
 
 
 class ResultPublisher:
-    """Ends inputs."""
+    """Ends inputs: records their results, sends them, and counts."""
 
     def __init__(self, state: EngineState) -> None:
         self._state = state
@@ -60,14 +60,14 @@ class ResultPublisher:
         self.done(call, segment, [outcome.index for outcome in outcomes], now)
 
     def end_silently(self, call: Call, segment: Segment, outcome: Outcome, now: float) -> None:
-        """End an input whose caller has seen its end before we heard of it."""
+        """End an input without sending a result: its caller has seen its end already."""
         self._note(call, (outcome,), now)
         self.done(call, segment, (outcome.index,), now)
 
     def succeeded(
         self, call: Call, runs: Sequence[SucceededRun], message: Outputs, payload: bytes, container_id: str, now: float
     ) -> None:
-        """End runs of inputs that all succeeded, each at the cost of one; `message` carries the results of all."""
+        """End runs of inputs that all succeeded, at a cost per run; `message` carries the results of all."""
         for run in runs:
             call.history.note(now, EventKind.SUCCEEDED, run.first, run.count, container_id)
             call.pool.measures.count_ended(SUCCESS, run.count)
@@ -86,12 +86,12 @@ class ResultPublisher:
     # ------------------------------------------------------------ all that waits
 
     def fail_pending(self, pool: Pool, status: OutputStatus, payload: bytes, now: float) -> None:
-        """End everything that waits in a pool."""
+        """End all inputs that wait in a pool."""
         for call in [*pool.backlog.calls(), *pool.window.needs_refill.values()]:
             self.end_pending(call, status, payload, now)
 
     def end_pending(self, call: Call, status: OutputStatus, payload: bytes, now: float) -> None:
-        """End everything of a call that waits."""
+        """End all inputs of a call that wait."""
         spans = call.pool.backlog.remove(call)
         if call.kind.is_async:
             for first, last in _joined(spans):
@@ -111,7 +111,7 @@ class ResultPublisher:
     def _end_stored(self, call: Call, status: OutputStatus, payload: bytes, now: float) -> None:
         """End those inputs of a call that wait in the store alone."""
         first = call.end_stored()
-        # Some of them may have results from before a restart. Those stay, so it is the store that tells who watches.
+        # Some of them may have results from before a restart. Those stay, so watchers are served from the store.
         self._write_alike(call, first, call.accepted - first, status, payload, now)
         for watcher in call.watchers:
             start, stop = max(watcher.first, first), min(watcher.last, call.accepted)
@@ -121,7 +121,7 @@ class ResultPublisher:
         self.end_if_finished(call, now)
 
     def _end_alike(self, call: Call, first: int, count: int, status: OutputStatus, payload: bytes, now: float) -> None:
-        """Record one and the same end for many inputs, however many they are, and tell those who watch them."""
+        """End many inputs alike, in one record however many they are, and send their results to those who watch."""
         self._tell_watchers(call, self._write_alike(call, first, count, status, payload, now))
 
     def _write_alike(
@@ -137,7 +137,7 @@ class ResultPublisher:
     # ------------------------------------------------------------ inside
 
     def publish(self, call: Call, outcomes: Sequence[Outcome], now: float) -> None:
-        """Tell some results of one call, or write them down."""
+        """Send results of one call to its caller; record those of a spawned call."""
         self._note(call, outcomes, now)
         if call.kind.is_async:
             for run in _runs(outcomes):
@@ -154,7 +154,7 @@ class ResultPublisher:
         call.pool.measures.count_each(outcome.status for outcome in outcomes)
 
     def _record(self, call: Call, record: OutputsRecord) -> None:
-        """Write results down, and tell those who watch for them."""
+        """Record results, and send them to those who watch the call."""
         self._state.persist(record)
         self._tell_watchers(call, record)
 
@@ -167,7 +167,7 @@ class ResultPublisher:
                 self._state.emit(SendToClient(watcher.client, *told, is_kept=True))
 
     def done(self, call: Call, segment: Segment, indexes: range | list[int] | tuple[int, ...], now: float) -> None:
-        """Count inputs whose end has been told, and let go of what is kept of them."""
+        """Count inputs whose results were sent, and drop their payload, blobs and failures."""
         call.end(indexes)
         if segment.blobs:
             carried = [(call.id, index) for index in indexes if index in segment.blobs]
@@ -191,13 +191,13 @@ class ResultPublisher:
             self._state.mark_dirty(call.pool)  # its pool may have waited for this
 
     def _note_end(self, call: Call) -> None:
-        """See to it that what is being read of a call at this moment is not taken for the truth."""
+        """Mark what the store is reading of a call at this moment as outdated."""
         call.pool.window.note_end(call)
         self._state.note_ended(call.id)
 
 
 def _items(of: Outputs | OutputsRecord, payload: bytes, at: int, count: int) -> tuple[list[int], bytes, list[int]]:
-    """Return ends, payload and blobs of so many of the items of a message or a record."""
+    """Return ends, payload and blobs of `count` items of a message or a record, from item `at` on."""
     ends, blobs = of.ends, of.blobs
     if count == len(ends):
         return ends, payload, blobs

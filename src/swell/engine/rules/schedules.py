@@ -1,6 +1,6 @@
-"""Functions that run by themselves: when each is due, and that it is spawned then, without arguments.
+"""Spawn scheduled functions when they are due, without arguments.
 
-A run that could not take place in time is not made up for; the log tells. This module must not know calendars.
+A run that was missed is not run later; the function's log says so. This module must not know calendars.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from swell.wire.messages import OpenCall
 
 __all__ = ["Schedules"]
 
-NOBODY = 0  #: the client that no client is
+NOBODY = 0  #: the number that no client has
 
 
 class Schedules:
-    """Knows what is due, and spawns it."""
+    """Keeps the times at which functions are due, and spawns them."""
 
     def __init__(self, state: EngineState, admission: Admission) -> None:
         self._state = state
         self._admission = admission
 
     def begin(self, pool: Pool) -> None:
-        """Have a function run by itself from its deployment on, if it is to."""
+        """Set when a function is due for the first time since its deployment, if it has a schedule."""
         schedule, since = pool.spec.schedule, pool.deployment.deployed_at
         pool.set_next_run(None if schedule is None else next_run(schedule, since, self._timezone, since=since))
 
     def resume(self, pool: Pool, due: float, now: float) -> None:
-        """Go on with what a former server would have run from `due` on."""
+        """Take over a schedule from a former server, which would have run the function next at `due`."""
         missed = self._advance(pool, due, now)
         if missed:
             self._remark(pool, f"{_runs(missed)} missed while the server was down, and skipped")

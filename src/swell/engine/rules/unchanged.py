@@ -1,9 +1,9 @@
-"""The part of an event that changes nothing: a defect there is an error of the request, and of nobody else.
+"""Guard the part of an event that changes nothing: a defect there fails this one request, and nothing else.
 
 When the engine fails in the middle of a change, what it believes is in doubt, and the server must end. Most of what can
 fail comes before: a story is told, a spec is checked, a variant is decoded. What is done inside `unchanged` reads the
-state and never writes it, so that the engine goes on as if the request had not come. The shell hears of the defect by
-an effect, since the engine does not log. This module must not know what is asked or checked.
+state and never writes it, so that the engine goes on as if the request had not come. The shell logs the
+defect because of an effect, since the engine does not log. This module must not know what is asked or checked.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["answer", "unchanged"]
 
 @contextmanager
 def unchanged(state: EngineState) -> Generator[None]:
-    """Promise that nothing is changed inside the block. What is told inside is not told if there is a defect.
+    """Promise that nothing is changed inside the block. If there is a defect, messages sent inside are dropped.
 
     Raises:
         InternalError: there is one.

@@ -1,4 +1,4 @@
-"""Web functions: who is told under which label each answers, and when an edge is wanted.
+"""Tell edges the routes of web functions, tell clients URLs, and start an edge when there is something to serve.
 
 This module must not know HTTP, calls or containers.
 """
@@ -16,7 +16,7 @@ __all__ = ["Web"]
 
 
 class Web:
-    """Keeps edges informed, and those who ask for a URL."""
+    """Sends routes to edges, and URLs to the clients that ask for one."""
 
     def __init__(self, state: EngineState) -> None:
         self._state = state
@@ -27,7 +27,7 @@ class Web:
     # ------------------------------------------------------------ edges
 
     def edge_up(self, client: int, message: EdgeUp) -> None:
-        """An edge takes requests, or cannot."""
+        """Note that an edge serves, or why it cannot, and answer the clients that waited for one."""
         self._state.add_edge(client, message)
         if client not in self._watching:
             self.watch(client)
@@ -41,14 +41,14 @@ class Web:
         self._state.send_to_client(client, Routes(list(routes(self._state))))
 
     def client_gone(self, client: int) -> None:
-        """A client's connection ended."""
+        """Forget a client that is gone, which may have been an edge."""
         self._watching.pop(client, None)
         self._waiting = [waiting for waiting in self._waiting if waiting[0] != client]
         if self._state.remove_edge(client):
-            self._state.mark_routes_changed()  # of which another edge is to hear
+            self._state.mark_routes_changed()  # another edge must be told, or started
 
     def tell_routes(self) -> None:
-        """Tell those who want to know, if anything has changed."""
+        """Send the routes to the clients that watch them, if they have changed."""
         present = list(routes(self._state))
         if present and not self._state.edges:
             self._want_edge()

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 __all__ = ["App"]
 
 
+# Bound once: a lookup in an enum would cost each event.
+_RUNNING, _RETIRING, _DETACHED = AppState.RUNNING, AppState.RETIRING, AppKind.DETACHED
+
+
 class App:
     """A named set of pools, in one live version.
 
@@ -72,7 +76,7 @@ class App:
     def closing(self) -> bool:
         """True if it takes no more calls."""
         state = self.state
-        return not (state is AppState.RUNNING or state is AppState.RETIRING)
+        return not (state is _RUNNING or state is _RETIRING)
 
     @property
     def is_retiring(self) -> bool:
@@ -87,7 +91,7 @@ class App:
     @property
     def may_end_idle(self) -> bool:
         """True if the end of its last call may be its own."""
-        return self.kind is AppKind.DETACHED or self.state is AppState.RETIRING
+        return self.kind is _DETACHED or self.state is _RETIRING
 
     # ------------------------------------------------------------ clients
 

@@ -1,4 +1,4 @@
-"""The inputs of one pool that wait: fair between calls, in order within a call, some for a retry's delay.
+"""The queue of one pool: fair between calls, in order within a call, with delays for retries.
 
 Calls take turns, so that one input never waits behind a million of another call. This module must not know containers.
 """
@@ -35,7 +35,7 @@ class Backlog:
         return self.count + self.delayed_count + self.held_count
 
     def hold(self, calls: Iterable[Call]) -> None:
-        """Keep what waits of calls, and what will, until `let_go`. The cost is that of a look at all calls here."""
+        """Keep the inputs of calls from running, also those still to come, until `let_go`. Looks at all calls once."""
         waiting: set[str] = set()
         for call in calls:
             if call.id in self._held:
@@ -50,7 +50,7 @@ class Backlog:
             self._turns = deque(call for call in self._turns if call.id not in waiting)
 
     def let_go(self, call: Call) -> None:
-        """Have what waits of a call run as any other."""
+        """Let the inputs of a held call take their turns again."""
         queue = self._held.pop(call.id, None)
         if not queue:
             return

@@ -1,4 +1,4 @@
-"""What happened to the inputs of a call, to a container, to a pool: kept while it is recent, so that it can be told.
+"""Histories: what happened to the inputs of a call, to containers and pools, kept while it is recent.
 
 Events are noted on hot paths, one per span and not per input: bare tuples, put into words only when somebody asks.
 This module must not know why anything happened, or how it is explained.
@@ -78,7 +78,7 @@ class CallHistory:
 
 
 class Histories:
-    """What has ended lately."""
+    """The histories of calls and containers that have ended lately."""
 
     def __init__(self) -> None:
         self._calls: dict[str, CallHistory] = {}  # the longest ended first, and so below
@@ -91,7 +91,7 @@ class Histories:
             del self._calls[next(iter(self._calls))]
 
     def keep_container(self, container: ContainerRecord) -> None:
-        """Remember a container that is no more, for a while."""
+        """Keep the record of a container that is gone, for a while."""
         self._containers[container.container_id] = container
         if len(self._containers) > ENDED_MAX:
             del self._containers[next(iter(self._containers))]
@@ -105,9 +105,9 @@ class Histories:
         yield from reversed(self._calls.values())
 
     def container(self, container_id: str) -> ContainerRecord | None:
-        """Return a container that is no more, if it is still remembered."""
+        """Return the record of a container that is gone, if it is still kept."""
         return self._containers.get(container_id)
 
     def containers(self) -> list[ContainerRecord]:
-        """Return the containers that are no more and still remembered, the latest ended first."""
+        """Return the kept records of containers that are gone, the latest ended first."""
         return list(reversed(self._containers.values()))

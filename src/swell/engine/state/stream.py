@@ -1,4 +1,7 @@
-"""What one generator input has yielded, over all its attempts. This module must not know clients or payloads."""
+"""The values that one generator input has yielded, over all its attempts, as counts.
+
+This module must not know clients or payloads.
+"""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What is told: the state put into rows, numbers and words for people. Reads the state, and never changes it."""
+"""Views: the state in rows, numbers and words for people. They read the state, and never change it."""

@@ -1,4 +1,4 @@
-"""Why something is where it is: what happened to an input, a call, a container or a function, put into words.
+"""Explain where an input, a call, a container or a function is, and why: its history put into words.
 
 Told from histories while they are kept. The parts of a story follow each other without a gap, so that they add up to
 the whole. Nothing here changes anything; this module must not know how a story is shown.
@@ -25,7 +25,7 @@ _ENDS = (EventKind.SUCCEEDED, EventKind.FAILED)
 
 
 class Explainer:
-    """Tells what has happened."""
+    """Puts histories into words."""
 
     def __init__(self, state: EngineState) -> None:
         self._state = state

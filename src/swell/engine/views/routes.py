@@ -1,4 +1,4 @@
-"""Routes: under which label each web function answers, and at which URL. This module must not know who is told."""
+"""Routes: under which label each web function answers, and at which URL. This module must not know who asks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What there is at this moment, in rows for people: apps, functions, containers, calls.
+"""Apps, functions, containers and calls at this moment, in rows for people.
 
 Nothing here changes anything. This module must not know who asks, or how rows are shown.
 """
@@ -27,7 +27,7 @@ _STATES = {
 
 
 class SnapshotView:
-    """Counts and describes."""
+    """Puts the state into rows."""
 
     def __init__(self, state: EngineState) -> None:
         self._state = state

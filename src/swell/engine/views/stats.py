@@ -1,6 +1,6 @@
-"""Everything there is at one moment, with what has been counted: for dashboards and metrics.
+"""Numbers of functions, nodes and calls at one moment, for dashboards and metrics.
 
-Nothing here changes anything. This module must not know who looks.
+Nothing here changes anything. This module must not know who asks.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from swell.engine.state.node import KnownNode
 from swell.engine.state.pool import Pool
 from swell.engine.views.routes import urls_by_function
 from swell.engine.views.snapshot import function_row
-from swell.wire.stats import CallRow, DecisionRow, FormerMeasures, FunctionMeasures, NodeRow
+from swell.wire.stats import CallRow, DecisionRow, FunctionMeasures, NodeRow, RetiredMeasures
 
 __all__ = ["StatsView"]
 
@@ -23,7 +23,7 @@ CALLS_MAX = 100
 
 
 class StatsView:
-    """Looks at everything."""
+    """Puts the state into numbers."""
 
     def __init__(self, state: EngineState) -> None:
         self._state = state
@@ -41,10 +41,10 @@ class StatsView:
             for pool in app.pools.values()
         ]
 
-    def retired(self) -> list[FormerMeasures]:
-        """Tell what was counted of pools that are gone."""
+    def retired(self) -> list[RetiredMeasures]:
+        """Return what was counted of pools that are gone."""
         return [
-            FormerMeasures(app_name, name, retired.counted(retired.accepted))
+            RetiredMeasures(app_name, name, retired.counted(retired.accepted))
             for (app_name, name), retired in self._state.retired_metrics.items()
         ]
 

@@ -14,7 +14,7 @@ from swell.model import AutoscalerSettings, OutputStatus
 from swell.wire import codec
 from swell.wire.message import Message
 from swell.wire.queries import FunctionRow
-from swell.wire.stats import BOUNDS_S, Counted, FormerMeasures, FunctionMeasures, Observation, Observe, Times
+from swell.wire.stats import BOUNDS_S, Counted, FunctionMeasures, Observation, Observe, RetiredMeasures, Times
 
 NO_SETTINGS = AutoscalerSettings()
 
@@ -30,12 +30,14 @@ def there(name: str, count: int) -> FunctionMeasures:
     return FunctionMeasures("ap-1", "shop", row, NO_SETTINGS, NO_SETTINGS, 1, 1, counted, [])
 
 
-def gone(name: str, count: int) -> FormerMeasures:
+def gone(name: str, count: int) -> RetiredMeasures:
     ended = {int(OutputStatus.SUCCESS): count, int(OutputStatus.TIMEOUT): 1}
-    return FormerMeasures("shop", name, Counted(count + 1, ended, 0, 0, 0, 0, times(count), times(count), times(count)))
+    return RetiredMeasures(
+        "shop", name, Counted(count + 1, ended, 0, 0, 0, 0, times(count), times(count), times(count))
+    )
 
 
-def samples(functions: list[FunctionMeasures], former: list[FormerMeasures]) -> dict[tuple[str, ...], float]:
+def samples(functions: list[FunctionMeasures], former: list[RetiredMeasures]) -> dict[tuple[str, ...], float]:
     seen = Observation(1, 9.0, 1, "1.0", 1.0, "unix:/s", [], [], functions, [], [], former)
     text = exposition(Measured(seen, Traffic())).decode()
     return {

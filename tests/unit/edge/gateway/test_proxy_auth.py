@@ -68,8 +68,8 @@ def test_a_token_may_be_shown_in_three_ways(path: str) -> None:
     tokens = ProxyTokens(path)
     assert tokens.used_by(head((b"swell-key", key), (b"swell-secret", value))) == (token.token_id, USED)
     assert tokens.used_by(head((b"modal-key", key), (b"modal-secret", value))) == (token.token_id, USED)
-    admission = tokens.used_by(head((b"authorization", b"bearer " + key + b"." + value)))
-    assert admission == (token.token_id, USED | {b"authorization"})
+    authorization = tokens.used_by(head((b"authorization", b"bearer " + key + b"." + value)))
+    assert authorization == (token.token_id, USED | {b"authorization"})
 
 
 def test_nothing_else_is_a_token(path: str) -> None:
