@@ -110,7 +110,7 @@ def rollover(app_meant_by: str, strategy: str) -> None:
 def _deployed(written: str) -> AppRow:
     row = resolve_app(written)
     if row.state != "deployed":
-        raise InvalidError(f"{row.name} ({row.app_id}) is {row.state}; only a deployed App has versions to go to")
+        raise InvalidError(f"{row.name} ({row.app_id}) is {row.state}; only what is deployed has versions to go to")
     return row
 
 
