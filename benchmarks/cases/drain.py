@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 
 from benchmarks.case import Case, Measured
-from benchmarks.lasting import Lasting
+from benchmarks.daemon import Daemon
 from benchmarks.work import increment
 
 
 def swell_drain(sync: str, quick: bool) -> Measured:
     """Two containers; the time includes that of accepting the inputs."""
     count = 20_000 if quick else 200_000
-    with Lasting(store_sync=sync) as server:
+    with Daemon(store_sync=sync) as server:
         function = server.deploy(increment, containers=2)
         assert list(function.spawn_map(range(1_000)).iter()) == list(range(1, 1_001))
         used, began = server.cpu_s(), time.perf_counter()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 
 from benchmarks.case import Case, Measured
-from benchmarks.lasting import Lasting
+from benchmarks.daemon import Daemon
 from benchmarks.work import first_after_start
 
 
 def swell_restart(quick: bool) -> Measured:
     """From `swell start` to the moment that an input sees in its container."""
     count = 100_000 if quick else 1_000_000
-    with Lasting() as server:
+    with Daemon() as server:
         function = server.deploy(first_after_start, containers=2)
         gate = server.data_dir / "gate"
         function.spawn_map(str(gate) for _ in range(count))

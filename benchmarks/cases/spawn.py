@@ -1,4 +1,4 @@
-"""Calls left with a server that stays, one after another: each is on the disk before the next is made.
+"""Calls left with a daemon, one after another: each is on the disk before the next is made.
 
 Nothing is executed meanwhile, here and beside it: the only container is taken by a call that waits. huey is as it
 comes: SQLite in its WAL mode with `synchronous=FULL`, which is SQLite's own default, so each task is on the disk, too.
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.case import Case, Measured, percentile, timed
-from benchmarks.lasting import DISK, Lasting
+from benchmarks.daemon import DISK, Daemon
 from benchmarks.work import first_after_start, increment
 
 SECONDS = 3.0  #: for each measurement; swell keeps up to a million waiting calls
@@ -24,7 +24,7 @@ SECONDS = 3.0  #: for each measurement; swell keeps up to a million waiting call
 
 def swell_threads(sync: str, threads: int, quick: bool) -> Measured:
     """Spawn from so many threads."""
-    with Lasting(store_sync=sync) as server:
+    with Daemon(store_sync=sync) as server:
         spawn = _held(server).spawn
         return _in_threads(lambda: spawn("never"), threads, quick)
 
@@ -45,7 +45,7 @@ def swell_tasks(sync: str, tasks: int, quick: bool) -> Measured:
         await asyncio.gather(*[go_on() for _ in range(tasks)])
         return _measured(times, time.perf_counter() - began)
 
-    with Lasting(store_sync=sync) as server:
+    with Daemon(store_sync=sync) as server:
         return asyncio.run(measure(_held(server).spawn))
 
 
@@ -58,7 +58,7 @@ def huey_threads(threads: int, quick: bool) -> Measured:
         return _in_threads(lambda: task(1), threads, quick)
 
 
-def _held(server: Lasting) -> Any:
+def _held(server: Daemon) -> Any:
     """Return a function of the server's whose inputs wait, because one of them has its only container for itself."""
     function = server.deploy(first_after_start, containers=1)
     function.spawn(str(server.data_dir / "never"))

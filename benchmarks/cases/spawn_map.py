@@ -1,16 +1,16 @@
-"""A million inputs left with a server that stays: how long until they are accepted, and its memory meanwhile."""
+"""A million inputs left with a daemon: how long until they are accepted, and its memory meanwhile."""
 
 from __future__ import annotations
 
 from benchmarks.case import Case, Measured, timed
-from benchmarks.lasting import Lasting
+from benchmarks.daemon import Daemon
 from benchmarks.work import increment
 
 
 def swell_million(quick: bool) -> Measured:
     """Two containers execute them as they come in."""
     count = 100_000 if quick else 1_000_000
-    with Lasting() as server:
+    with Daemon() as server:
         function = server.deploy(increment, containers=2)
         function.spawn(1).get()
         took, call = timed(lambda: function.spawn_map(range(count)))

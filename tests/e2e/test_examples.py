@@ -70,8 +70,8 @@ CONTAINERS_SAY: dict[str, list[str]] = {
     "for_each.py": [r"Hello from Lisbon", r"Hello from Oslo", r"Hello from Nairobi"],
 }
 
-#: Programs for the server that stays; each has a test of its own below.
-LASTING = {"by_name.py", "deployed.py", "durable.py", "schedule.py"}
+#: Programs for the daemon; each has a test of its own below.
+ON_THE_DAEMON = {"by_name.py", "deployed.py", "durable.py", "schedule.py"}
 
 NEEDS = {
     "digits.py": "sklearn",
@@ -96,7 +96,7 @@ def assert_prints(text: str, promises: list[str]) -> None:
 
 
 def test_every_example_has_a_promise() -> None:
-    assert {path.name for path in EXAMPLES.glob("*.py")} == set(PROMISES) | LASTING
+    assert {path.name for path in EXAMPLES.glob("*.py")} == set(PROMISES) | ON_THE_DAEMON
 
 
 @pytest.mark.timeout(150)

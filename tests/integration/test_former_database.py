@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lasting import Lasting
+from daemon import Daemon
 from msgspec import msgpack
 from patience import patience
 
@@ -38,9 +38,9 @@ def moved(value: Any, here: dict[str, str]) -> Any:
 
 
 @pytest.fixture(scope="module")
-def former(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lasting]:
+def former(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """A server of this version on what the former has left; results are kept however long ago that was."""
-    place = Lasting(tmp_path_factory.mktemp("former"), result_retention_s=CENTURY_S, web=1)
+    place = Daemon(tmp_path_factory.mktemp("former"), result_retention_s=CENTURY_S, web=1)
     place.data_dir.mkdir(mode=0o700)
     with tarfile.open(DATA / "former.tar.gz") as archive:
         archive.extractall(place.data_dir, filter="data")
@@ -59,7 +59,7 @@ def former(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lasting]:
         place.end()
 
 
-def result(place: Lasting, call: str, shown: str = "value") -> str:
+def result(place: Daemon, call: str, shown: str = "value") -> str:
     """Return what a call came to, as a program shows it."""
     seconds = patience(50.0)
     return place.python(
@@ -80,20 +80,20 @@ def result(place: Lasting, call: str, shown: str = "value") -> str:
         ("json", "value", "16"),
     ],
 )
-def test_results_are_there(former: Lasting, name: str, shown: str, value: str) -> None:
+def test_results_are_there(former: Daemon, name: str, shown: str, value: str) -> None:
     assert result(former, ENDED[name], shown) == value
 
 
-def test_results_of_many_inputs_are_there(former: Lasting) -> None:
+def test_results_of_many_inputs_are_there(former: Daemon) -> None:
     program = f"print(list(swell.FunctionCall.from_id({ENDED['many']!r}).iter()) == [2 * x for x in range(300)])"
     assert former.python(program) == "True"
 
 
-def test_a_cancelled_call_stays_cancelled(former: Lasting) -> None:
+def test_a_cancelled_call_stays_cancelled(former: Daemon) -> None:
     assert "cancelled" in result(former, ENDED["cancelled"])
 
 
-def test_what_waited_is_run_and_nothing_twice(former: Lasting) -> None:
+def test_what_waited_is_run_and_nothing_twice(former: Daemon) -> None:
     half = f"print([*swell.FunctionCall.from_id({WAITING['half']!r}).iter()] == [(2, x) for x in range(100)])"
     assert former.python(half) == "True"
     assert result(former, WAITING["behind"]) == "(2, 99)"
@@ -109,11 +109,11 @@ def test_what_waited_is_run_and_nothing_twice(former: Lasting) -> None:
 
 
 @pytest.mark.parametrize("call", [ENDED["objects"], WAITING["late_objects"]], ids=["result", "arguments"])
-def test_objects_of_the_sdk_in_arguments_and_results_are_read(former: Lasting, call: str) -> None:
+def test_objects_of_the_sdk_in_arguments_and_results_are_read(former: Daemon, call: str) -> None:
     assert result(former, call, "[type(each).__name__ for each in value]") == "['Retries', 'Secret']"
 
 
-def test_the_app_has_its_versions_and_its_schedule(former: Lasting) -> None:
+def test_the_app_has_its_versions_and_its_schedule(former: Daemon) -> None:
     history = json.loads(former.told("app", "history", "former", "--json"))
     assert [each["version"] for each in history] == ["v2", "v1"]
     shown = json.loads(former.told("app", "show", "former", "--json"))
@@ -121,7 +121,7 @@ def test_the_app_has_its_versions_and_its_schedule(former: Lasting) -> None:
     assert "nightly" in {each["name"] for each in shown["functions"] if each["schedule"]}
 
 
-def test_settings_that_were_changed_at_run_time_are_in_force(former: Lasting) -> None:
+def test_settings_that_were_changed_at_run_time_are_in_force(former: Daemon) -> None:
     program = """
 Translator = swell.Cls.from_name("former", "Translator")
 print(
@@ -133,14 +133,14 @@ print(
     assert former.python(program) == "3 2 0"
 
 
-def test_functions_serve_new_calls(former: Lasting) -> None:
+def test_functions_serve_new_calls(former: Daemon) -> None:
     program = "print(swell.Function.from_name('former', 'double').remote(3))"
     assert former.python(program) == "6"
     if sys.version_info[:2] == tuple(map(int, KNOWN["python"].split(".")[:2])):  # bytecode is of one Python
         assert former.python("print(swell.Function.from_name('former', 'adds').remote(1))") == "3"
 
 
-def test_web_functions_answer(former: Lasting) -> None:
+def test_web_functions_answer(former: Daemon) -> None:
     url = former.python("print(swell.Function.from_name('former', 'site').get_web_url())")
     with urllib.request.urlopen(url, timeout=patience(50.0)) as answer:
         assert answer.read() == b"from the site"

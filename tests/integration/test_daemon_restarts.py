@@ -1,4 +1,4 @@
-"""What a server that stays has accepted, it still has after it was killed: results, settings, schedules, promises."""
+"""What a daemon has accepted, it still has after it was killed: results, settings, schedules, promises."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lasting import Lasting
+from daemon import Daemon
 from patience import patience
 
 CODE = """
@@ -45,9 +45,9 @@ DOUBLE = "double = swell.Function.from_name('kept', 'double')\n"
 
 
 @pytest.fixture(scope="module")
-def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lasting]:
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """A server with CODE deployed."""
-    place = Lasting(tmp_path_factory.mktemp("lasting"))
+    place = Daemon(tmp_path_factory.mktemp("daemon"))
     try:
         place.told("start")
         place.deploy(CODE)
@@ -56,8 +56,8 @@ def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lasting]:
         place.end()
 
 
-def test_results_outlive_the_server_and_who_spawned_them(lasting: Lasting) -> None:
-    ids = lasting.python(
+def test_results_outlive_the_server_and_who_spawned_them(daemon: Daemon) -> None:
+    ids = daemon.python(
         DOUBLE
         + "fail = swell.Function.from_name('kept', 'fail')\n"
         + "calls = [double.spawn(1_021), double.spawn(b'x' * 1_000_000)]\n"
@@ -65,7 +65,7 @@ def test_results_outlive_the_server_and_who_spawned_them(lasting: Lasting) -> No
         + "swell.FunctionCall.gather(*calls[:3]); list(calls[2].iter())\n"
         + "print(*[call.object_id for call in calls])"
     ).split()
-    lasting.restart_killed()
+    daemon.restart_killed()
     read = f"""
 small, large, many, failed = [swell.FunctionCall.from_id(each) for each in {ids!r}]
 assert large.get() == large.get(timeout=0) == b"x" * 2_000_000
@@ -76,12 +76,12 @@ try:
 except KeyError as error:
     print(small.get(), error)
 """
-    assert lasting.python(read) == "2042 'bad'"
-    assert lasting.python(read) == "2042 'bad'", "and again"
-    assert lasting.noted().count("double-1021") == 1
+    assert daemon.python(read) == "2042 'bad'"
+    assert daemon.python(read) == "2042 'bad'", "and again"
+    assert daemon.noted().count("double-1021") == 1
 
 
-def test_a_spawn_that_is_sent_again_is_one_call(lasting: Lasting) -> None:
+def test_a_spawn_that_is_sent_again_is_one_call(daemon: Daemon) -> None:
     send = (
         DOUBLE
         + """
@@ -99,13 +99,13 @@ run_blocking(again())
 print(swell.FunctionCall.from_id("fc-" + "7" * 22).get())
 """
     )
-    assert lasting.python(send.format(first=False)) == "2154"
-    lasting.restart_killed()
-    assert lasting.python(send.format(first=True)) == "2154"
-    assert lasting.noted().count("double-1077") == 1
+    assert daemon.python(send.format(first=False)) == "2154"
+    daemon.restart_killed()
+    assert daemon.python(send.format(first=True)) == "2154"
+    assert daemon.noted().count("double-1077") == 1
 
 
-def test_who_asks_while_the_server_is_away_hears_from_the_next(lasting: Lasting) -> None:
+def test_who_asks_while_the_server_is_away_hears_from_the_next(daemon: Daemon) -> None:
     program = (
         DOUBLE
         + """
@@ -118,57 +118,57 @@ print("asking", flush=True)
 print(known.num_inputs(), known.get(index=1), double.spawn(1_011).get())
 """
     )
-    with lasting.begin(program) as asking:
+    with daemon.begin(program) as asking:
         assert asking.stdin is not None
         assert asking.stdout is not None
         assert asking.stdout.readline() == "spawned\n"
-        lasting.kill()
+        daemon.kill()
         asking.stdin.write("\n")
         asking.stdin.flush()
         assert asking.stdout.readline() == "asking\n"
-        lasting.told("start")
+        daemon.told("start")
         out, errors = asking.communicate(timeout=patience(50.0))
     assert out == "2 4002 2022\n", errors
 
 
-def test_settings_changed_at_run_time_last_until_the_next_deploy(lasting: Lasting) -> None:
+def test_settings_changed_at_run_time_last_until_the_next_deploy(daemon: Daemon) -> None:
     ask = DOUBLE + "print(double.autoscaler.settings().max_containers)"
-    lasting.python(DOUBLE + "double.update_autoscaler(max_containers=3)")
-    lasting.restart_killed()
-    assert lasting.python(ask) == "3"
-    lasting.deploy(CODE + "\n# another version\n")
-    assert lasting.python(ask) == "None"
-    lasting.restart_killed()
-    assert lasting.python(ask) == "None"
+    daemon.python(DOUBLE + "double.update_autoscaler(max_containers=3)")
+    daemon.restart_killed()
+    assert daemon.python(ask) == "3"
+    daemon.deploy(CODE + "\n# another version\n")
+    assert daemon.python(ask) == "None"
+    daemon.restart_killed()
+    assert daemon.python(ask) == "None"
 
 
-def test_a_second_server_on_the_directory_is_refused(lasting: Lasting) -> None:
-    refused = lasting.swell("start", "--foreground")
+def test_a_second_server_on_the_directory_is_refused(daemon: Daemon) -> None:
+    refused = daemon.swell("start", "--foreground")
     assert refused.returncode == 1
-    assert f"a server (pid {lasting.pid}) has the data directory {lasting.data_dir} already" in refused.stderr
-    assert lasting.python(DOUBLE + "print(double.remote(4))") == "8"
+    assert f"a server (pid {daemon.pid}) has the data directory {daemon.data_dir} already" in refused.stderr
+    assert daemon.python(DOUBLE + "print(double.remote(4))") == "8"
 
 
-def test_a_schedule_runs_and_what_was_missed_is_told_and_not_made_up_for(lasting: Lasting) -> None:
+def test_a_schedule_runs_and_what_was_missed_is_told_and_not_made_up_for(daemon: Daemon) -> None:
     def ticks() -> list[float]:
-        return [float(word.removeprefix("tick-")) for word in lasting.noted() if word.startswith("tick-")]
+        return [float(word.removeprefix("tick-")) for word in daemon.noted() if word.startswith("tick-")]
 
-    lasting.deploy(TICKING)
-    lasting.eventually(lambda: len(ticks()) >= 2)
-    lasting.kill()
+    daemon.deploy(TICKING)
+    daemon.eventually(lambda: len(ticks()) >= 2)
+    daemon.kill()
     died = max(ticks())
-    lasting.eventually(lambda: time.time() > died + 3)
+    daemon.eventually(lambda: time.time() > died + 3)
     began = time.time()
-    lasting.told("start")
-    lasting.eventually(lambda: max(ticks()) > died)
-    assert "missed while the server was down, and skipped" in lasting.log
-    lasting.told("app", "stop", "ticking", "--yes")
+    daemon.told("start")
+    daemon.eventually(lambda: max(ticks()) > died)
+    assert "missed while the server was down, and skipped" in daemon.log
+    daemon.told("app", "stop", "ticking", "--yes")
     since = [moment for moment in ticks() if moment > died]
     assert len(since) <= 1 + time.time() - began, "one a second, and none for the time before"
 
 
 def test_results_expire_and_go(tmp_path: Path) -> None:
-    place = Lasting(tmp_path, result_retention_s=1)
+    place = Daemon(tmp_path, result_retention_s=1)
     try:
         place.told("start")
         place.deploy(CODE)
@@ -189,7 +189,7 @@ except TimeoutError:
 
 
 def test_a_full_disk_ends_the_server_with_a_clear_word_and_costs_nothing(tmp_path: Path) -> None:
-    place = Lasting(tmp_path)
+    place = Daemon(tmp_path)
     try:
         place.told("start")
         place.deploy(CODE)
@@ -223,7 +223,7 @@ except (swell.exception.ServiceError, swell.exception.ConnectionError) as error:
 
 
 def test_a_directory_on_a_disk_that_is_read_only_is_named(tmp_path: Path) -> None:
-    place = Lasting(tmp_path)
+    place = Daemon(tmp_path)
     place.data_dir.mkdir()
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "ro,size=1m,mode=700", "tmpfs", str(place.data_dir)],

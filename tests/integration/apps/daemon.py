@@ -1,4 +1,4 @@
-"""A server that stays, as tests of what it keeps have it: started, killed and started again on one data directory."""
+"""A daemon, as tests of what it keeps have it: started, killed and started again on one data directory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from programs import Programs
 PATIENCE_S = patience(50.0)
 
 
-class Lasting:
+class Daemon:
     """A data directory and its server. Its settings are given to every server that is started on it.
 
     Attributes:

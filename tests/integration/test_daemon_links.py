@@ -1,4 +1,4 @@
-"""Connections and the server that stays: programs go on with the next server, and nothing stays of who has gone."""
+"""Connections and the daemon: programs go on with the next server, and nothing stays of who has gone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lasting import Lasting
+from daemon import Daemon
 from patience import patience
 
 from swell.model import Environment
@@ -26,9 +26,9 @@ def size(x):
 
 
 @pytest.fixture
-def lasting(tmp_path: Path) -> Iterator[Lasting]:
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
     """A server with CODE deployed."""
-    place = Lasting(tmp_path)
+    place = Daemon(tmp_path)
     try:
         place.told("start")
         place.deploy(CODE)
@@ -38,7 +38,7 @@ def lasting(tmp_path: Path) -> Iterator[Lasting]:
 
 
 @pytest.mark.parametrize("how", ["size.remote(large)", "size.spawn(large).get()"])
-def test_the_first_call_after_a_restart_goes_to_the_next_server(lasting: Lasting, how: str) -> None:
+def test_the_first_call_after_a_restart_goes_to_the_next_server(daemon: Daemon, how: str) -> None:
     program = f"""
 size = swell.Function.from_name("linked", "size")
 large = b"x" * 1_000_000
@@ -46,22 +46,22 @@ print({how}, flush=True)
 input()
 print({how})
 """
-    with lasting.begin(program) as calling:
+    with daemon.begin(program) as calling:
         assert calling.stdin is not None
         assert calling.stdout is not None
         assert calling.stdout.readline() == "1000000\n"
-        lasting.restart_killed()
+        daemon.restart_killed()
         out, errors = calling.communicate("\n", timeout=patience(50.0))
     assert out == "1000000\n", errors
 
 
-def test_an_app_whose_client_goes_while_its_files_are_laid_out_is_not_left_behind(lasting: Lasting) -> None:
+def test_an_app_whose_client_goes_while_its_files_are_laid_out_is_not_left_behind(daemon: Daemon) -> None:
     digest, archive = bundle.pack({f"{number}.py": b"" for number in range(3_000)})
-    environment = Environment("python", str(lasting.folder), (), bundle=digest)
+    environment = Environment("python", str(daemon.folder), (), bundle=digest)
     with socket.socket(socket.AF_UNIX) as client:
-        client.connect(str(lasting.data_dir / "server.sock"))
+        client.connect(str(daemon.data_dir / "server.sock"))
         client.sendall(codec.encode(Hello("client", PROTOCOL, "brief")))
         client.sendall(codec.encode(OpenApp(1, "ap-brief", "brief", environment, []), archive))
-    lasting.eventually(lambda: (lasting.data_dir / "bundles" / digest).is_dir())
-    lasting.told("app", "list")  # what was done about it is done
-    assert lasting.status()["apps"] == 1
+    daemon.eventually(lambda: (daemon.data_dir / "bundles" / digest).is_dir())
+    daemon.told("app", "list")  # what was done about it is done
+    assert daemon.status()["apps"] == 1

@@ -1,4 +1,4 @@
-"""A server that stays, as `swell start` starts it, with a data directory of its own on a disk.
+"""A daemon, as `swell start` starts it, with a data directory of its own on a disk.
 
 Nothing here measures.
 """
@@ -18,7 +18,7 @@ DISK = "/var/tmp"  #: on a disk, unlike /tmp on many machines: what is measured 
 SWELL = str(Path(sys.executable).with_name("swell"))
 
 
-class Lasting:
+class Daemon:
     """Runs a server from `with` to its end; programs in this process find it as they find any.
 
     Args:
