@@ -66,7 +66,7 @@ def test_the_seeds_meet_what_they_are_for() -> None:
         world.finish()
     assert modes >= {"serial", "parallel", "batch"}
     assert statuses >= {2, 3, 4, 5, 6, 7, 8}, "failures, cancellations, timeouts, starts, poison, generators and memory"
-    assert orders >= {"Reclaim", "Cancel", "Drain", "ItemsTaken", "KillContainer", "Refused", "LookAtNodes", "Failed"}
+    assert orders >= {"Reclaim", "Cancel", "Drain", "ItemsTaken", "KillContainer", "Refused", "PollNodes", "Failed"}
     assert answers >= {
         "Returned",
         "Leaving",

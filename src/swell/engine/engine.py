@@ -87,7 +87,7 @@ class Engine:
             NodesObserved: self._rules.nodes.observed,
             ShutdownRequested: self._shut_down,
             StateRestored: lambda event, now: deployments.restore(event.state, now),
-            CallLoaded: lambda event, now: pager.answer(
+            CallLoaded: lambda event, now: self._rules.lookups.answer(
                 event, self._clients.handle_later, self._rules.calls.begin, now
             ),
             CallsLoaded: pager.calls_loaded,
@@ -174,7 +174,7 @@ class Engine:
                 self._rules.dispatcher.dispatch(pool, now)
                 if pool.window.has_calls:
                     self._rules.pager.refill(pool)
-                if pool.variant is not None and self._rules.variants.settle(pool, now):
+                if pool.variant is not None and self._rules.variants.put_away_if_idle(pool, now):
                     continue  # it is put away
                 if pool.is_retired:
                     self._rules.deployments.remove_if_drained(pool, now)

@@ -266,7 +266,7 @@ class DropBlobs(Struct, frozen=True):
     are_kept: bool = False
 
 
-class LookAtNodes(Struct, frozen=True):
+class PollNodes(Struct, frozen=True):
     """Observe the nodes and report NodesObserved: a pool waits to know how busy they are."""
 
 
@@ -307,7 +307,7 @@ Effect = (
     | ReadDeployment
     | ReadTrace
     | DropBlobs
-    | LookAtNodes
+    | PollNodes
     | LogNotice
     | DefectFound
     | StartEdge

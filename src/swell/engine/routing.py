@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar
 
-from swell.engine.rules.paging import stopping
+from swell.engine.rules.lookups import stopping
 from swell.engine.rules.unchanged import answer
 from swell.engine.rules.variants import Variants
 from swell.engine.state.engine_state import EngineState

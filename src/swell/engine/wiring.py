@@ -12,6 +12,7 @@ from swell.engine.rules.containers import Containers
 from swell.engine.rules.deployments import Deployments
 from swell.engine.rules.dispatch import Dispatcher
 from swell.engine.rules.leases import Leases
+from swell.engine.rules.lookups import Lookups
 from swell.engine.rules.losses import Losses
 from swell.engine.rules.nodes import Nodes
 from swell.engine.rules.paging import Pager
@@ -42,11 +43,12 @@ class Rules:
         self.dispatcher = Dispatcher(state, self.leases)
         self.web = Web(state)
         self.pager = Pager(state, results)
-        self.admission = Admission(state, self.completion, results, self.pager)
+        self.lookups = Lookups(state, self.pager)
+        self.admission = Admission(state, self.completion, results, self.lookups)
         self.schedules = Schedules(state, self.admission)
         self.apps = Apps(state, self.admission, self.containers, self.schedules)
         self.variants = Variants(state, self.apps, self.admission)
         self.deployments = Deployments(state, self.apps, self.variants, self.containers, self.schedules)
         self.container_requests = ContainerRequests(state, self.leases, self.containers)
-        self.calls = Calls(state, self.admission, self.variants, self.pager)
-        self.questions = Questions(state, self.pager)
+        self.calls = Calls(state, self.admission, self.variants, self.lookups)
+        self.questions = Questions(state, self.lookups)

@@ -14,11 +14,11 @@ from msgspec.structs import replace
 
 __all__ = [
     "FIRST_PATIENCE_S",
-    "LOOK_EVERY_S",
+    "POLL_EVERY_S",
     "Pace",
     "first_burst",
-    "looked",
-    "next_look",
+    "next_poll",
+    "observed",
     "saturated",
     "started",
     "starting_max",
@@ -26,8 +26,8 @@ __all__ = [
 
 #: How long the first containers of a pool may take before more are started though none has been ready.
 FIRST_PATIENCE_S = 0.5
-LOOK_EVERY_S = 0.05  #: how soon to poll a node again while a pool waits for it
-LOOK_EVERY_MAX_S = 0.5  #: the same, while polling starts nothing: a host may be busy for hours
+POLL_EVERY_S = 0.05  #: how soon to poll a node again while a pool waits for it
+POLL_EVERY_MAX_S = 0.5  #: the same, while polling starts nothing: a host may be busy for hours
 BURST_MAX = 256
 
 
@@ -53,7 +53,7 @@ def saturated(busy_cores: float, cores: float) -> bool:
     return busy_cores >= 0.85 * cores
 
 
-def looked(pace: Pace | None, *, busy_cores: float, cores: float) -> Pace:
+def observed(pace: Pace | None, *, busy_cores: float, cores: float) -> Pace:
     """Return the pace after a poll of the node."""
     first = first_burst(cores)
     if pace is None:
@@ -64,9 +64,9 @@ def looked(pace: Pace | None, *, busy_cores: float, cores: float) -> Pace:
     return Pace(burst, burst)
 
 
-def next_look(every_s: float, *, in_vain: bool) -> float:
+def next_poll(every_s: float, *, nothing_started: bool) -> float:
     """Return how long to wait before the next poll, given how long it was before this one."""
-    return min(LOOK_EVERY_MAX_S, 2 * every_s) if in_vain else LOOK_EVERY_S
+    return min(POLL_EVERY_MAX_S, 2 * every_s) if nothing_started else POLL_EVERY_S
 
 
 def started(pace: Pace) -> Pace:

@@ -100,7 +100,7 @@ class ControlPlane:
             e.KillContainer: self._containers.kill,
             e.SendRecorded: self._retention.send,
             e.DropBlobs: self._drop_blobs,
-            e.LookAtNodes: lambda _: self._observe_nodes(),
+            e.PollNodes: lambda _: self._observe_nodes(),
             e.LogNotice: self._log_notice,
             e.DefectFound: lambda effect: self._defects.note(effect.error, "carrying out a request"),
             e.StartEdge: lambda _: self._edge.ensure_running(),

@@ -24,9 +24,9 @@ from swell.engine.events import (
     Effect,
     Event,
     KillContainer,
-    LookAtNodes,
     NodesObserved,
     NodeView,
+    PollNodes,
     SendRecorded,
     SendToClient,
     SendToContainer,
@@ -219,7 +219,7 @@ class World:
                 self.clock.after(delay, lambda: self._kill(effect.container_id, f"killed: {effect.reason}"))
             case SendRecorded(_, call_id, first, last):
                 self.store.read_outputs(call_id, first, last, partial(self._send_recorded, effect))
-            case LookAtNodes():
+            case PollNodes():
                 self.clock.after(self.scenario.latency_s, self._observe)
             case DefectFound():
                 raise effect.error

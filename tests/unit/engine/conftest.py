@@ -45,10 +45,10 @@ from swell.engine.events import (
     LoadCalls,
     LoadSpans,
     LogNotice,
-    LookAtNodes,
     NodesObserved,
     NodeView,
     Persist,
+    PollNodes,
     ReadDeployment,
     ReadTrace,
     SendRecorded,
@@ -452,7 +452,7 @@ class Diary:
                 return f"remark on {effect.function_name}: {effect.text}"
             case DropBlobs():
                 return "drop blobs of " + ", ".join(f"{call_id}[{index}]" for call_id, index in effect.inputs)
-            case LookAtNodes():
+            case PollNodes():
                 return "look at the nodes"
             case DefectFound():
                 return f"a defect: {effect.error!r}"

@@ -1,8 +1,8 @@
-"""How fast a node is filled, as a diary of looks at it."""
+"""How fast a node is filled, as a diary of polls."""
 
 from __future__ import annotations
 
-from swell.policy.pace import LOOK_EVERY_MAX_S, LOOK_EVERY_S, Pace, looked, next_look, saturated, started
+from swell.policy.pace import POLL_EVERY_MAX_S, POLL_EVERY_S, Pace, next_poll, observed, saturated, started
 
 
 def filled(pace: Pace) -> Pace:
@@ -12,32 +12,32 @@ def filled(pace: Pace) -> Pace:
     return pace
 
 
-def test_sleepers_reach_a_hundred_containers_in_a_few_looks() -> None:
-    pace, total, looks = looked(None, busy_cores=0.0, cores=2), 0, 0
+def test_sleepers_reach_a_hundred_containers_in_a_few_polls() -> None:
+    pace, total, polls = observed(None, busy_cores=0.0, cores=2), 0, 0
     while total < 100:
         total += pace.left
-        pace = looked(filled(pace), busy_cores=0.1, cores=2)
-        looks += 1
-    assert looks == 5  # 4 + 8 + 16 + 32 + 64
+        pace = observed(filled(pace), busy_cores=0.1, cores=2)
+        polls += 1
+    assert polls == 5  # 4 + 8 + 16 + 32 + 64
 
 
 def test_number_crunchers_stop_at_about_twice_the_cores() -> None:
-    pace = looked(None, busy_cores=0.0, cores=4)
+    pace = observed(None, busy_cores=0.0, cores=4)
     assert pace.left == 8
-    pace = looked(filled(pace), busy_cores=4.0, cores=4)
+    pace = observed(filled(pace), busy_cores=4.0, cores=4)
     assert pace.left == 0
 
 
 def test_after_a_busy_time_it_begins_small_again() -> None:
     pace = Pace(256, 0)
-    pace = looked(pace, busy_cores=8.0, cores=8)
-    pace = looked(pace, busy_cores=1.0, cores=8)
+    pace = observed(pace, busy_cores=8.0, cores=8)
+    pace = observed(pace, busy_cores=1.0, cores=8)
     assert pace.left == 32
 
 
 def test_a_pace_that_is_not_used_shrinks() -> None:
-    assert looked(Pace(64, 40), busy_cores=0.0, cores=2) == Pace(32, 32)
-    assert looked(Pace(4, 4), busy_cores=0.0, cores=2) == Pace(4, 4)
+    assert observed(Pace(64, 40), busy_cores=0.0, cores=2) == Pace(32, 32)
+    assert observed(Pace(4, 4), busy_cores=0.0, cores=2) == Pace(4, 4)
 
 
 def test_a_start_more_than_allowed_does_not_count_below_zero() -> None:
@@ -49,10 +49,10 @@ def test_nearly_all_cores_is_saturated() -> None:
     assert saturated(3.4, 4)
 
 
-def test_looking_in_vain_becomes_rarer_and_a_success_makes_it_frequent_again() -> None:
-    every, waits = LOOK_EVERY_S, []
+def test_polling_in_vain_becomes_rarer_and_a_success_makes_it_frequent_again() -> None:
+    every, waits = POLL_EVERY_S, []
     for _ in range(6):
-        every = next_look(every, in_vain=True)
+        every = next_poll(every, nothing_started=True)
         waits.append(every)
-    assert waits == [0.1, 0.2, 0.4, LOOK_EVERY_MAX_S, LOOK_EVERY_MAX_S, LOOK_EVERY_MAX_S]
-    assert next_look(every, in_vain=False) == LOOK_EVERY_S
+    assert waits == [0.1, 0.2, 0.4, POLL_EVERY_MAX_S, POLL_EVERY_MAX_S, POLL_EVERY_MAX_S]
+    assert next_poll(every, nothing_started=False) == POLL_EVERY_S

@@ -8,7 +8,7 @@ from __future__ import annotations
 from swell.engine.events import SendRecorded
 from swell.engine.rules.completion import Completion
 from swell.engine.rules.deliveries import outcome_in
-from swell.engine.rules.paging import Pager, stopping
+from swell.engine.rules.lookups import Lookups, stopping
 from swell.engine.rules.results import ResultPublisher
 from swell.engine.state.call import Call, Watcher
 from swell.engine.state.container import Delivery
@@ -43,11 +43,11 @@ TRACE_MAX = 8 << 10  #: characters
 class Admission:
     """Admits calls and their inputs, and does what clients ask of them afterwards."""
 
-    def __init__(self, state: EngineState, completion: Completion, results: ResultPublisher, pager: Pager) -> None:
+    def __init__(self, state: EngineState, completion: Completion, results: ResultPublisher, lookups: Lookups) -> None:
         self._state = state
         self._completion = completion
         self._results = results
-        self._pager = pager
+        self._lookups = lookups
 
     # ------------------------------------------------------------ inputs
 
@@ -60,7 +60,7 @@ class Admission:
             self._accept(known, client)
             return
         if message.resent and message.kind.is_async:
-            self._pager.ask(message.call_id, client, message, payload)
+            self._lookups.ask(message.call_id, client, message, payload)
             return
         pool = state.pools.get(message.function_id)
         problem = self._why_not(message, payload, pool)
@@ -236,7 +236,7 @@ class Admission:
         state = self._state
         call = state.calls.get(message.call_id)
         if call is None:
-            self._pager.ask(message.call_id, client, message)
+            self._lookups.ask(message.call_id, client, message)
             return
         if not call.kind.is_async:
             text = f"call {call.id} is not a spawned call: its results go to its caller alone"
@@ -255,7 +255,7 @@ class Admission:
         """Stop sending outputs of a call to a client."""
         call = self._state.calls.get(message.call_id)
         if call is None:
-            self._pager.unask(message.call_id, client, message.request)
+            self._lookups.unask(message.call_id, client, message.request)
         else:
             call.unwatch(client, message.request)
 
@@ -263,7 +263,7 @@ class Admission:
         """Send a client the description of a call."""
         call = self._state.calls.get(message.call_id)
         if call is None:
-            self._pager.ask(message.call_id, client, message)
+            self._lookups.ask(message.call_id, client, message)
             return
         self._state.send_to_client(client, _description(message.request, call))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from swell.engine.rules.admission import Admission
-from swell.engine.rules.paging import Pager
+from swell.engine.rules.lookups import Lookups
 from swell.engine.rules.variants import Variants
 from swell.engine.state.engine_state import EngineState
 from swell.wire.messages import CancelCall, Message, OpenCall
@@ -19,11 +19,11 @@ __all__ = ["Calls"]
 class Calls:
     """Hands a call to the rule that has it."""
 
-    def __init__(self, state: EngineState, admission: Admission, variants: Variants, pager: Pager) -> None:
+    def __init__(self, state: EngineState, admission: Admission, variants: Variants, lookups: Lookups) -> None:
         self._state = state
         self._admission = admission
         self._variants = variants
-        self._pager = pager
+        self._lookups = lookups
 
     def open(self, client: int, message: OpenCall, payload: bytes, now: float) -> None:
         """Begin a call with its first inputs."""
@@ -44,4 +44,4 @@ class Calls:
             kill = message.terminate_containers
             self._admission.cancel(call, now, terminate_containers=kill, why="the call was cancelled")
         elif self._state.histories.call(message.call_id) is None:  # else the call has just ended
-            self._pager.ask(message.call_id, client, message)
+            self._lookups.ask(message.call_id, client, message)

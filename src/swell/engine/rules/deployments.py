@@ -133,7 +133,7 @@ class Deployments:
                 self._renew(pool, spec, deployment, message.strategy, now)
             else:
                 self._retire(pool)
-        self._variants.follow(app, specs.keys())
+        self._variants.forget_missing(app, specs.keys())
         for name, pool_id in app.function_ids.items():
             if pool_id not in app.pools:
                 self._apps.add_pool(app, specs[name], deployment, key=name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from math import inf
 
-from swell.engine.events import LookAtNodes, NodesObserved
+from swell.engine.events import NodesObserved, PollNodes
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.node import KnownNode
 from swell.engine.state.pool import Pool
@@ -24,7 +24,7 @@ class Nodes:
         self._state = state
         self._poll_due = 0.0
         self._poll_wanted = False
-        self._poll_every_s = pace.LOOK_EVERY_S
+        self._poll_every_s = pace.POLL_EVERY_S
         self._nothing_started = False  # since the nodes were observed
 
     # ------------------------------------------------------------ observing them
@@ -33,7 +33,7 @@ class Nodes:
         """Take in what the backend has observed, and reconsider the pools that are blocked."""
         self._state.observe_nodes(event.nodes)
         self._poll_wanted = False
-        self._poll_every_s = pace.next_look(self._poll_every_s, in_vain=self._nothing_started)
+        self._poll_every_s = pace.next_poll(self._poll_every_s, nothing_started=self._nothing_started)
         self._nothing_started = True
         self._poll_due = now + self._poll_every_s
         self._state.mark_blocked_dirty()
@@ -53,7 +53,7 @@ class Nodes:
         """Ask the backend to observe the nodes if it is time."""
         if now >= self.poll_at:
             self._poll_due = now + self._poll_every_s
-            self._state.emit(LookAtNodes())
+            self._state.emit(PollNodes())
 
     # ------------------------------------------------------------ starting containers on them
 

@@ -1,58 +1,72 @@
-"""What of the spawned calls is in memory, and what in the store alone: reading it back in time, or when somebody asks.
+"""The pager: which inputs of spawned calls are in memory, and when the next ones are read from the store.
 
-Of a long call only a window is in memory, and of very many calls only the first. Nothing that waits is ever passed over
-because of that: as the window empties, the next inputs are read. This module must not know how inputs are placed, nor
-how the store is read.
+A spawned call is in the store from the moment it is accepted, and a pool may have millions of inputs there. In memory
+is a *window* on them (see `BacklogWindow`), and dispatch knows nothing else. The pager moves the window.
+
+**What is in memory.** Of all calls, the first ones by order of acceptance, up to `backlog_calls_max`; of each, the
+first inputs that have no result, up to `backlog_inputs_max`; of all together, payload up to `backlog_bytes_max`.
+Admission leaves to the store what would exceed this, and everything that is accepted after something that was left:
+nothing overtakes. So two numbers say where the window ends: `loaded_upto`, the sequence of the last call that was
+read, and a call's `tail`, the index from which on no input is in memory. A client that asks about a call beyond the
+end brings that one call into memory (see `Lookups`); the read of its neighbours passes it by.
+
+**When more is read.** After an event, if little is left: half as many calls as may be, or of a call less than half as
+many inputs. One read brings an eighth of the bytes that there may be, and none begins while half of them are used or
+on their way. The other half is for what clients send meanwhile.
+
+**Why nothing starves.** Three things could keep inputs in the store for ever, and each has its exception:
+
+- Everything in memory waits for a retry. Inputs in the store must not wait with it: calls are read however many are
+  in memory, of one call more is read however much is in memory, and reads may use all bytes instead of half of them.
+- Large inputs of some calls use all bytes. A call without any input in memory still gets its next span: the bound is
+  exceeded by at most one span of each call in memory.
+- With that exception alone, a long call would be read on for ever while calls in the store wait. So after a read
+  without room it is the turn of the calls: one of them is read without room, too.
+
+**Answers come late.** The store reads in the order in which it writes, and answers some events later. What it answers
+was true when it read; since then inputs may have ended, and calls been cancelled. The window keeps the ids of calls
+that end while calls are read, and these are skipped; a read of inputs finds its call gone, or without stored inputs.
+Of a call that is in the store alone, or in its tail, inputs end only all at once, so that no other result can be
+missing from the answer. If a read brings nothing although something is counted as stored, the engine and the store
+contradict each other: that is a defect, and raised.
+
+This module must not know how inputs are placed, how the store is read, or what clients ask.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 
 from swell.engine.events import (
-    CallLoaded,
     CallsLoaded,
-    LoadCall,
     LoadCalls,
     LoadSpans,
-    ReadTrace,
-    SendRecorded,
     SpansLoaded,
 )
 from swell.engine.rules.results import ResultPublisher
-from swell.engine.rules.unchanged import answer
 from swell.engine.state.call import Call
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.history import EventKind
 from swell.engine.state.pool import Pool
 from swell.engine.state.span import Segment, Span
 from swell.engine.state.timers import Timer
-from swell.engine.views.explain import Explainer
-from swell.errors import ConnectionError, NotFoundError, OutputExpiredError, ServiceError, to_wire
-from swell.ids import call_and_index
 from swell.model import CallKind
-from swell.records import CallGrown, LoadedCall, LoadedSpans, SpanRecord, StoredCall, Window
-from swell.wire.messages import Accepted, CallDescription, DescribeCall, Failed, Message, OpenCall, Refused, Watch
-from swell.wire.queries import AskStory, CallReport, InspectCall
+from swell.records import CallGrown, LoadedCall, LoadedSpans, SpanRecord, Window
 
-__all__ = ["Pager", "stopping"]
-
-Hear = Callable[[int, Message, bytes, float], None]  #: handles what a client said: client, message, payload, now
+__all__ = ["Pager"]
 
 
 class Pager:
-    """Keeps the window of each pool filled, and fetches what clients ask about."""
+    """Keeps the window of each pool filled."""
 
     def __init__(self, state: EngineState, results: ResultPublisher) -> None:
         self._state = state
         self._results = results
-        self._questions: dict[str, list[tuple[int, Message, bytes]]] = {}  # by call
 
     # ------------------------------------------------------------ the window
 
     def refill(self, pool: Pool) -> None:
-        """Ask for what should be in memory by now."""
+        """Read what should be in memory by now."""
         if pool.app.closing:
             return
         self._read_calls(pool)
@@ -66,7 +80,7 @@ class Pager:
                 self._state.emit(LoadSpans(call.id, call.tail, window))
 
     def _read_calls(self, pool: Pool) -> None:
-        """Ask for calls that are in the store alone, if few are in memory, or all of those wait for a retry."""
+        """Read calls that are in the store alone, if few are in memory, or all of those wait for a retry."""
         most = self._state.settings.backlog_calls_max
         few = len(pool.window.calls) <= most // 2 or not pool.backlog.count
         if not pool.window.stored_calls or pool.window.is_reading_calls or not few:
@@ -81,8 +95,7 @@ class Pager:
     def _room(self, pool: Pool) -> int:
         """Return how many bytes to read at once: an eighth of the most, or 0 while half of that is used or on its way.
 
-        What waits for a retry must not keep the rest from running: if there is nothing else, more is read up to the
-        most. What exceeds it is one span of each call of which nothing else is in memory.
+        If everything in memory waits for a retry, all bytes may be used instead of half of them.
         """
         most = self._state.settings.backlog_bytes_max
         share = most // 8
@@ -90,7 +103,7 @@ class Pager:
         return share if taken <= (most // 2 if pool.backlog.count else most) else 0
 
     def calls_loaded(self, event: CallsLoaded, now: float) -> None:
-        """Calls that were in the store alone go on."""
+        """Take in calls that were in the store alone."""
         pool = self._state.pools.get(event.function_id)
         if pool is None or pool.app.closing:
             return
@@ -98,13 +111,13 @@ class Pager:
         for loaded in event.calls:
             pool.window.pass_by(loaded.call.sequence)
             if loaded.call.call_id not in ended:
-                self._adopt(pool, loaded, now)
+                self.adopt(pool, loaded, now)
         if not event.calls and pool.window.stored_calls:
             raise AssertionError(f"{pool.id}: the store has none of {pool.window.stored_calls} calls that wait in it")
         self._state.mark_dirty(pool)
 
     def spans_loaded(self, event: SpansLoaded, now: float) -> None:
-        """More inputs of a long call are in memory."""
+        """Take in more inputs of a long call."""
         loaded = event.spans
         call = self._state.calls.get(loaded.call_id)
         if call is None:
@@ -121,7 +134,7 @@ class Pager:
 
     # ------------------------------------------------------------ one call
 
-    def _adopt(self, pool: Pool, loaded: LoadedCall, now: float) -> None:
+    def adopt(self, pool: Pool, loaded: LoadedCall, now: float) -> None:
         """Take a call back into memory, with the first of its inputs that have not ended."""
         state, stored = self._state, loaded.call
         if stored.call_id in state.calls:
@@ -134,7 +147,7 @@ class Pager:
         state.enroll(call)
         call.history.note(stored.opened_at, EventKind.STORED, 0, stored.accepted)
         if not stored.sealed:
-            # Whoever fed it is gone with a former server; what was accepted is all there will be.
+            # Its client is gone with a former server: what was accepted is all there will be.
             state.persist(CallGrown(call.id, call.accepted, sealed=True))
         self._queue(call, loaded.spans, now)
         self._results.end_if_finished(call, now)
@@ -177,120 +190,20 @@ class Pager:
                     pool.backlog.add(span)
         return count
 
-    # ------------------------------------------------------------ questions about what is not in memory
-
-    def ask(self, call_id: str, client: int, message: Message, payload: bytes = b"") -> None:
-        """Have the store looked up for a call that a client asks about; `answer` follows."""
-        self._questions.setdefault(call_id, []).append((client, message, payload))
-        if self._state.begin_lookup(call_id):
-            self._state.emit(LoadCall(call_id, Window(1, 1)))  # one span will do: it is read on as others are
-
-    def unask(self, call_id: str, client: int, request: int) -> None:
-        """Forget that a client wanted to follow a call that is being looked up."""
-        waiting = self._questions.get(call_id, [])
-        waiting[:] = [
-            (asker, asked, payload)
-            for asker, asked, payload in waiting
-            if not (isinstance(asked, Watch) and (asker, asked.request) == (client, request))
-        ]
-
-    def answer(self, event: CallLoaded, hear: Hear, begin: Hear, now: float) -> None:
-        """Answer those who asked about a call: from memory, if it goes on there, or from what is kept of its end.
-
-        Args:
-            event: what the store has.
-            hear: handles a message about a call that is in memory now.
-            begin: handles an OpenCall of a call that nobody knows.
-            now: the time.
-        """
-        found, has_ended = event.found, self._state.end_lookup(event.call_id)
-        if event.trouble:
-            self._fail_questions(event.call_id, event.trouble)
-            return
-        if isinstance(found, LoadedCall) and not has_ended:
-            pool = self._state.pools.get(found.call.function_id)
-            if pool is not None and not pool.app.closing:
-                self._adopt(pool, found, now)
-                self._state.mark_dirty(pool)
-        for client, message, payload in self._questions.pop(event.call_id, []):
-            if event.call_id in self._state.calls:
-                hear(client, message, payload, now)
-            elif isinstance(found, StoredCall):
-                request = getattr(message, "request", 0)
-                answer(self._state, client, request, partial(self._answer_ended, client, message, found))
-            elif isinstance(found, LoadedCall) and not self._state.is_stopping:
-                # It has ended a moment ago, or its app is stopping: the store knows by now how it ended.
-                self.ask(event.call_id, client, message, payload)
-            elif isinstance(message, OpenCall):
-                if isinstance(found, LoadedCall):
-                    self._state.send_to_client(client, Accepted(event.call_id, found.call.accepted))
-                else:
-                    begin(client, message, payload, now)
-            elif isinstance(message, Watch | DescribeCall | InspectCall | AskStory):
-                error = stopping() if found else NotFoundError(f"no call {event.call_id} is known here")
-                self._state.send_to_client(client, Failed(message.request, *to_wire(error)))
-
-    def _fail_questions(self, call_id: str, why: str) -> None:
-        """Tell those who asked about a call that it cannot be read."""
-        code, text, fields = to_wire(ServiceError(why))
-        for client, message, _ in self._questions.pop(call_id, []):
-            if isinstance(message, OpenCall):  # it may be known: nothing of it is taken twice
-                self._state.send_to_client(client, Refused(call_id, 0, code, text, fields))
-            elif isinstance(message, Watch | DescribeCall | InspectCall | AskStory):
-                self._state.send_to_client(client, Failed(message.request, code, text, fields))
-
-    def _answer_ended(self, client: int, message: Message, call: StoredCall) -> None:
-        tell = self._state.send_to_client
-        match message:
-            case Watch():
-                self._send_recorded(client, message, call)
-            case DescribeCall():
-                name = call.function_name
-                tell(client, CallDescription(message.request, call.call_id, call.accepted, call.accepted, name))
-            case InspectCall():
-                tell(client, _report(message.request, call))
-            case AskStory():
-                self._tell_story(client, message, call)
-            case OpenCall():
-                tell(client, Accepted(call.call_id, call.accepted))
-            case _:
-                pass  # a cancellation of what has ended
-
-    def _send_recorded(self, client: int, message: Watch, call: StoredCall) -> None:
-        request, first, last = message.request, message.first, message.last
-        if 0 <= first <= last <= call.accepted:
-            self._state.emit(SendRecorded(client, call.call_id, first, last, must_have=request, request=request))
-        else:
-            stray = first if first < 0 else last - 1
-            text = f"call {call.call_id} has ended with {call.accepted} inputs, numbered from 0: there is no {stray}"
-            self._state.send_to_client(client, Failed(request, *to_wire(OutputExpiredError(text))))
-
-    def _tell_story(self, client: int, message: AskStory, call: StoredCall) -> None:
-        _, index = call_and_index(message.about)
-        if index is None:
-            self._state.send_to_client(client, Explainer.from_store(message.request, call, None, None))
-        else:
-            self._state.emit(ReadTrace(client, message.request, call, index))
-
-
-def stopping(why: str = "") -> ConnectionError:
-    """Return why a server does nothing more that is to last. Who can, tries again, and finds the next one."""
-    return ConnectionError(f"the server is stopping: {why}" if why else "the server is stopping")
-
 
 def _is_done(index: int, spans: LoadedSpans) -> bool:
     return any(first <= index < first + count for first, count in spans.done)
 
 
 def _held_up(pool: Pool) -> list[Call]:
-    """Return a call to read on though enough of it is in memory, if all that is there waits for its retry."""
+    """Return a call to read more of although enough of it is in memory, if everything there waits for a retry."""
     if pool.backlog.count or not pool.backlog.delayed_count:
         return []
     return [call for call in pool.window.calls.values() if call.stored][:1]
 
 
 def _pieces(first: int, last: int, call: Call) -> Iterator[tuple[int, int, float]]:
-    """Split a run of inputs so that one with a time of its own stands alone: (first, last, not before)."""
+    """Split a run of inputs so that an input with a time of its own stands alone: (first, last, not before)."""
     for index in sorted(index for index in call.held_until if first <= index < last):
         if index > first:
             yield first, index, 0.0
@@ -298,20 +211,3 @@ def _pieces(first: int, last: int, call: Call) -> Iterator[tuple[int, int, float
         first = index + 1
     if first < last:
         yield first, last, 0.0
-
-
-def _report(request: int, call: StoredCall) -> CallReport:
-    return CallReport(
-        request,
-        call.call_id,
-        "",
-        call.function_name,
-        CallKind.SPAWN.name.lower(),
-        call.opened_at,
-        call.accepted,
-        0,
-        0,
-        call.accepted,
-        call.ended_at,
-        call.parent,
-    )

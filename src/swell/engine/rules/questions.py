@@ -1,4 +1,4 @@
-"""Questions about one thing: answered from memory, or by the pager from the store.
+"""Questions about one thing: answered from memory, or by a lookup in the store.
 
 An answer changes nothing, except that its client may wait for the store. This module must not know how a report or a
 story is worded.
@@ -7,7 +7,7 @@ story is worded.
 from __future__ import annotations
 
 from swell.engine.events import TraceRead
-from swell.engine.rules.paging import Pager
+from swell.engine.rules.lookups import Lookups
 from swell.engine.state.engine_state import EngineState
 from swell.engine.views.explain import Explainer
 from swell.engine.views.snapshot import SnapshotView
@@ -22,9 +22,9 @@ __all__ = ["Questions"]
 class Questions:
     """Answers questions of clients."""
 
-    def __init__(self, state: EngineState, pager: Pager) -> None:
+    def __init__(self, state: EngineState, lookups: Lookups) -> None:
         self._state = state
-        self._pager = pager
+        self._lookups = lookups
         self._explainer = Explainer(state)
         self._snapshot = SnapshotView(state)
 
@@ -32,7 +32,7 @@ class Questions:
         """Report on a call."""
         report = self._snapshot.call(message.request, message.call_id)
         if report is None:
-            self._pager.ask(message.call_id, client, message)
+            self._lookups.ask(message.call_id, client, message)
         else:
             self._state.send_to_client(client, report)
 
@@ -46,7 +46,7 @@ class Questions:
         if about.startswith((CALL, INPUT)):
             call_id, _ = call_and_index(about)
             if call_id not in state.calls and state.histories.call(call_id) is None:
-                self._pager.ask(call_id, client, message)
+                self._lookups.ask(call_id, client, message)
                 return
         text = (
             f"nothing is known of {about!r}: name an input (in-…), a call (fc-…), a container (ta-…), or a function as "

@@ -199,19 +199,19 @@ class Variants:
 
     # ------------------------------------------------------------ putting one away
 
-    def settle(self, pool: Pool, now: float) -> bool:
-        """Note whether a variant is idle; True if it has been for long enough, and is put away."""
+    def put_away_if_idle(self, pool: Pool, now: float) -> bool:
+        """Put a variant away if it was idle for its scaledown window, and return True; else note whether it is idle."""
         variant = pool.variant
         assert variant is not None, "functions as declared are never put away"
         public = self._state.public_variants.get(variant.base_id) if variant.is_public else None
         if pool.app.closing or pool.is_retired or not pool.is_idle:
             variant.mark_busy()
             if public is not None:
-                public.is_busy(pool)
+                public.mark_busy(pool)
             return False
         until = variant.mark_idle(now) + (pool.settings.scaledown_window or 0)
         if public is not None and pool.id not in public.idle and pool.makes_room:
-            public.is_idle(pool)
+            public.mark_idle(pool)
         if now >= until:
             self._put_away(pool)
             return True
@@ -239,7 +239,7 @@ class Variants:
             self._state.add_dormant(app, record)
         return True
 
-    def follow(self, app: App, names: Collection[str]) -> None:
+    def forget_missing(self, app: App, names: Collection[str]) -> None:
         """Forget the variants whose function a new version lacks; `names` are the functions that it has."""
         for record in list(app.dormant.values()):
             if not record.is_pinned and record.spec.name not in names:

@@ -31,15 +31,15 @@ class KnownNode:
         self.pace: Pace | None = None
 
     def observe(self, node: Node, busy_cores: float) -> None:
-        """Take in what a look at the node has found."""
+        """Take in what it has, and how many of its cores our containers keep busy."""
         self.node = node
         self.busy_cores = busy_cores
-        self.pace = pace.looked(self.pace, busy_cores=busy_cores, cores=node.cpu)
+        self.pace = pace.observed(self.pace, busy_cores=busy_cores, cores=node.cpu)
 
     def begin_pace(self) -> Pace:
-        """Return its pace; the first one, if it was not looked at before."""
+        """Return its pace; the first one, if it was not observed before."""
         if self.pace is None:
-            self.pace = pace.looked(None, busy_cores=0.0, cores=self.node.cpu)
+            self.pace = pace.observed(None, busy_cores=0.0, cores=self.node.cpu)
         return self.pace
 
     def count_start(self) -> None:

@@ -14,7 +14,7 @@ __all__ = ["PublicVariants"]
 
 
 class PublicVariants:
-    """Variants by id. A change costs the same, however many there are, but for one that is idle and comes in late."""
+    """Variants by id. A change costs the same however many there are, unless an idle one comes in late."""
 
     __slots__ = ("idle", "pools")
 
@@ -23,23 +23,23 @@ class PublicVariants:
         self.idle: dict[str, Pool] = {}  #: those without containers and calls; longest idle first
 
     def add(self, pool: Pool) -> None:
-        """Count one."""
+        """Count a variant."""
         self.pools[pool.id] = pool
 
     def remove(self, pool: Pool) -> None:
-        """Count one no longer."""
+        """Count a variant no longer."""
         self.pools.pop(pool.id, None)
         self.idle.pop(pool.id, None)
 
-    def is_idle(self, pool: Pool) -> None:
-        """Note that one is idle. It may be so for longer than others: while its starts pause, it makes no room."""
+    def mark_idle(self, pool: Pool) -> None:
+        """Note that a variant is idle, perhaps for longer than others: while its starts paused, it made no room."""
         latest = next(reversed(self.idle.values()), pool)
         self.idle[pool.id] = pool
         if _since(latest) > _since(pool):
             self.idle = dict(sorted(self.idle.items(), key=lambda item: _since(item[1])))
 
-    def is_busy(self, pool: Pool) -> None:
-        """Note that one is not idle."""
+    def mark_busy(self, pool: Pool) -> None:
+        """Note that a variant is not idle."""
         self.idle.pop(pool.id, None)
 
     @property

@@ -260,7 +260,7 @@ def test_a_container_that_outgrows_its_limit_while_it_starts_has_failed_to_start
 
 def test_a_container_that_was_told_to_leave_is_judged_for_its_memory_all_the_same(diary) -> None:
     running(diary)
-    diary.engine._rules.scaler.drain(next(iter(diary.engine.state.containers.values())), diary.now)
+    diary.engine._rules.containers.drain(next(iter(diary.engine.state.containers.values())), diary.now)
     assert "tell 1: fc-1[0] OUT_OF_MEMORY" in diary.outgrows("c1")
 
 

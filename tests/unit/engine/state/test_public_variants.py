@@ -24,7 +24,7 @@ def test_the_longest_idle_makes_room_first_also_if_it_was_noted_last() -> None:
     pools = [idle_since("fu-b", 2.0), idle_since("fu-c", 3.0), idle_since("fu-a", 1.0)]
     for pool in pools:
         variants.add(pool)
-        variants.is_idle(pool)
+        variants.mark_idle(pool)
     order = []
     while (pool := variants.longest_idle) is not None:
         order.append(pool.id)
