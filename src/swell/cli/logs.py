@@ -96,17 +96,17 @@ def print_logs(app_id: str, reading: Reading, *, function: str = "", call_id: st
         Error: the server cannot read them; the message tells why.
     """
     question = ReadLogs(
-        0,
-        app_id,
-        container_id,
-        function,
-        call_id,
-        reading.source or "",
-        reading.search,
-        reading.since,
-        reading.until,
-        reading.tail,
-        reading.follow,
+        request=0,
+        app=app_id,
+        container_id=container_id,
+        function=function,
+        call_id=call_id,
+        stream=reading.source or "",
+        search=reading.search,
+        since=reading.since,
+        until=reading.until,
+        tail=reading.tail,
+        follow=reading.follow,
     )
     lead, found = _Lead(reading), False
     try:

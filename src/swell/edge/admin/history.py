@@ -60,15 +60,15 @@ class FunctionPast:
         """Add an observation; return its sample."""
         before, row = self._before, now.row
         sample = Sample(
-            at,
-            row.pending,
-            row.running,
-            row.plan,
-            now.requested,
-            now.observed,
-            quantiles(_between(None if before is None else before.counted.wait, now.counted.wait)),
-            quantiles(_between(None if before is None else before.counted.run, now.counted.run)),
-            self._rate(at, now),
+            at=at,
+            pending=row.pending,
+            running=row.running,
+            plan=row.plan,
+            requested=now.requested,
+            observed=now.observed,
+            wait=quantiles(_between(None if before is None else before.counted.wait, now.counted.wait)),
+            run=quantiles(_between(None if before is None else before.counted.run, now.counted.run)),
+            rate=self._rate(at, now),
         )
         self._before = now
         self.samples.append(sample)

@@ -35,7 +35,17 @@ def routes_of(state: EngineState, pool: Pool) -> Iterator[Route]:
     parameters = spec.cls.parameters if spec.cls is not None else ()
     for method, web in pool.web_methods.items():
         label = label_of(app.name, name, method, own=web.label, suffix=suffix)
-        yield Route(label, pool.id, method, web, app.id, app.name, spec.name, spec.timeout_s, parameters)
+        yield Route(
+            label=label,
+            function_id=pool.id,
+            method=method,
+            web=web,
+            app_id=app.id,
+            app_name=app.name,
+            function_name=spec.name,
+            timeout_s=spec.timeout_s,
+            parameters=parameters,
+        )
 
 
 def urls(state: EngineState, app: App) -> dict[str, str]:

@@ -46,14 +46,14 @@ class SnapshotView:
         """Describe an app."""
         pools = app.pools.values()
         return AppRow(
-            app.id,
-            app.name,
-            "stopping…" if app.closing else _STATES[app.kind],
-            sum(len(pool.fleet.containers) for pool in pools),
-            sum(pool.counts.pending_total for pool in pools),
-            sum(pool.counts.running_total for pool in pools),
-            app.created_at,
-            app.deployment.version,
+            app_id=app.id,
+            name=app.name,
+            state="stopping…" if app.closing else _STATES[app.kind],
+            containers=sum(len(pool.fleet.containers) for pool in pools),
+            pending=sum(pool.counts.pending_total for pool in pools),
+            running=sum(pool.counts.running_total for pool in pools),
+            created_at=app.created_at,
+            version=app.deployment.version,
         )
 
     def functions(self, app: App) -> list[FunctionRow]:
@@ -66,15 +66,15 @@ class SnapshotView:
         for pool in () if app is None else app.pools.values():
             busy = _busy(pool)
             yield FunctionProgress(
-                pool.spec.name,
-                len(pool.fleet.starting),
-                busy,
-                len(pool.fleet.ready) + len(pool.fleet.standby) - busy,
-                pool.counts.pending_total,
-                pool.counts.running_total,
-                pool.counts.done,
-                pool.counts.accepted,
-                why_waiting(pool),
+                function_name=pool.spec.name,
+                starting=len(pool.fleet.starting),
+                running=busy,
+                idle=len(pool.fleet.ready) + len(pool.fleet.standby) - busy,
+                backlog=pool.counts.pending_total,
+                running_inputs=pool.counts.running_total,
+                done=pool.counts.done,
+                total=pool.counts.accepted,
+                note=why_waiting(pool),
             )
 
     def containers(self, app_id: str = "") -> list[ContainerRow]:
@@ -116,36 +116,36 @@ class SnapshotView:
             history, pool = call.history, call.pool
             total = call.accepted if call.sealed else None
             return CallReport(
-                request,
-                call.id,
-                pool.app.name,
-                pool.spec.name,
-                call.kind.name.lower(),
-                history.opened_at,
-                total,
-                call.pending,
-                call.running,
-                call.done,
-                None,
-                history.parent,
+                request=request,
+                call_id=call.id,
+                app_name=pool.app.name,
+                function_name=pool.spec.name,
+                kind=call.kind.name.lower(),
+                opened_at=history.opened_at,
+                num_inputs=total,
+                pending=call.pending,
+                running=call.running,
+                done=call.done,
+                ended_at=None,
+                parent=history.parent,
             )
         history = self._state.histories.call(call_id)
         if history is None:
             return None
         app_name, _, function_name = history.function.rpartition(".")
         return CallReport(
-            request,
-            call_id,
-            app_name,
-            function_name,
-            history.kind.name.lower(),
-            history.opened_at,
-            history.num_inputs,
-            0,
-            0,
-            history.num_inputs,
-            history.ended_at,
-            history.parent,
+            request=request,
+            call_id=call_id,
+            app_name=app_name,
+            function_name=function_name,
+            kind=history.kind.name.lower(),
+            opened_at=history.opened_at,
+            num_inputs=history.num_inputs,
+            pending=0,
+            running=0,
+            done=history.num_inputs,
+            ended_at=history.ended_at,
+            parent=history.parent,
         )
 
     def inputs(self) -> tuple[int, int, int]:
@@ -166,22 +166,22 @@ def function_row(pool: Pool) -> FunctionRow:
     """Describe a function."""
     busy, schedule = _busy(pool), pool.spec.schedule
     return FunctionRow(
-        pool.spec.name,
-        pool.id,
-        pool.version,
-        pool.settings,
-        len(pool.fleet.starting),
-        busy,
-        len(pool.fleet.ready) + len(pool.fleet.standby) - busy,
-        pool.counts.pending_total,
-        pool.counts.running_total,
-        pool.counts.done,
-        pool.scaling.plan.containers,
-        pool.scaling.plan.reason,
-        pool.scaling.blocked_reason,
-        schedule_text(schedule) if schedule is not None else "",
-        pool.next_run,
-        pool.is_retired,
+        name=pool.spec.name,
+        function_id=pool.id,
+        version=pool.version,
+        settings=pool.settings,
+        starting=len(pool.fleet.starting),
+        busy=busy,
+        idle=len(pool.fleet.ready) + len(pool.fleet.standby) - busy,
+        pending=pool.counts.pending_total,
+        running=pool.counts.running_total,
+        done=pool.counts.done,
+        plan=pool.scaling.plan.containers,
+        reason=pool.scaling.plan.reason,
+        held_back=pool.scaling.blocked_reason,
+        schedule=schedule_text(schedule) if schedule is not None else "",
+        next_run=pool.next_run,
+        is_retired=pool.is_retired,
     )
 
 
@@ -189,41 +189,51 @@ def container_row(container: Container) -> ContainerRow:
     """Describe a container."""
     pool = container.pool
     return ContainerRow(
-        container.id,
-        pool.app.id,
-        pool.app.name,
-        pool.spec.name,
-        container.shown_as,
-        container.version,
-        container.requested_at,
-        container.ready_at,
-        None,
-        container.executing,
-        container.served,
+        container_id=container.id,
+        app_id=pool.app.id,
+        app_name=pool.app.name,
+        function_name=pool.spec.name,
+        state=container.shown_as,
+        version=container.version,
+        requested_at=container.requested_at,
+        ready_at=container.ready_at,
+        ended_at=None,
+        running=container.executing,
+        served=container.served,
     )
 
 
 def gone_row(record: ContainerRecord, app_name: str) -> ContainerRow:
     """Describe a container that is no more."""
     return ContainerRow(
-        record.container_id,
-        record.app_id,
-        app_name,
-        record.function_name,
-        record.state,
-        record.version,
-        record.requested_at,
-        record.ready_at,
-        record.ended_at,
-        0,
-        record.served,
-        record.reason,
+        container_id=record.container_id,
+        app_id=record.app_id,
+        app_name=app_name,
+        function_name=record.function_name,
+        state=record.state,
+        version=record.version,
+        requested_at=record.requested_at,
+        ready_at=record.ready_at,
+        ended_at=record.ended_at,
+        running=0,
+        served=record.served,
+        reason=record.reason,
     )
 
 
 def stopped_row(record: AppRecord) -> AppRow:
     """Describe an app that is no more."""
-    return AppRow(record.app_id, record.name, "stopped", 0, 0, 0, record.created_at, record.version, record.stopped_at)
+    return AppRow(
+        app_id=record.app_id,
+        name=record.name,
+        state="stopped",
+        containers=0,
+        pending=0,
+        running=0,
+        created_at=record.created_at,
+        version=record.version,
+        stopped_at=record.stopped_at,
+    )
 
 
 def why_waiting(pool: Pool) -> str:

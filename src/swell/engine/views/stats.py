@@ -62,44 +62,44 @@ class StatsView:
 def _node_row(known: KnownNode) -> NodeRow:
     node = known.node
     return NodeRow(
-        node.name,
-        node.cpu,
-        known.busy_cores,
-        known.cpu_used,
-        node.memory_bytes,
-        known.memory_used,
-        len(node.gpus),
-        len(known.gpus_used),
+        name=node.name,
+        cores=node.cpu,
+        busy_cores=known.busy_cores,
+        cpu_used=known.cpu_used,
+        memory_bytes=node.memory_bytes,
+        memory_used_bytes=known.memory_used,
+        gpus=len(node.gpus),
+        gpus_used=len(known.gpus_used),
     )
 
 
 def _measures(pool: Pool, since: float, urls: list[str]) -> FunctionMeasures:
     return FunctionMeasures(
-        pool.app.id,
-        pool.app.name,
-        function_row(pool),
-        pool.spec.autoscaler,
-        pool.override,
-        len(pool.fleet.containers),
-        sum(container.ready_at is not None for container in pool.fleet.containers.values()),
-        pool.measures.counted(pool.counts.accepted),
-        [DecisionRow(*decision) for decision in pool.scaling.decisions if decision.at > since],
-        urls,
+        app_id=pool.app.id,
+        app_name=pool.app.name,
+        row=function_row(pool),
+        static=pool.spec.autoscaler,
+        override=pool.override,
+        requested=len(pool.fleet.containers),
+        observed=sum(container.ready_at is not None for container in pool.fleet.containers.values()),
+        counted=pool.measures.counted(pool.counts.accepted),
+        decisions=[DecisionRow(*decision) for decision in pool.scaling.decisions if decision.at > since],
+        urls=urls,
     )
 
 
 def _open_row(call: Call) -> CallRow:
     pool = call.pool
     return CallRow(
-        call.id,
-        pool.app.name,
-        pool.spec.name,
-        call.kind.name.lower(),
-        call.history.opened_at,
-        call.accepted if call.sealed else None,
-        call.pending,
-        call.running,
-        call.done,
+        call_id=call.id,
+        app_name=pool.app.name,
+        function_name=pool.spec.name,
+        kind=call.kind.name.lower(),
+        opened_at=call.history.opened_at,
+        num_inputs=call.accepted if call.sealed else None,
+        pending=call.pending,
+        running=call.running,
+        done=call.done,
     )
 
 
@@ -107,14 +107,14 @@ def _ended_row(history: CallHistory) -> CallRow:
     count = history.num_inputs
     app_name, _, function_name = history.function.rpartition(".")
     return CallRow(
-        history.call_id,
-        app_name,
-        function_name,
-        history.kind.name.lower(),
-        history.opened_at,
-        count,
-        0,
-        0,
-        count,
-        history.ended_at,
+        call_id=history.call_id,
+        app_name=app_name,
+        function_name=function_name,
+        kind=history.kind.name.lower(),
+        opened_at=history.opened_at,
+        num_inputs=count,
+        pending=0,
+        running=0,
+        done=count,
+        ended_at=history.ended_at,
     )

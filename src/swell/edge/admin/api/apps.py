@@ -67,16 +67,16 @@ async def get_logs(request: ApiRequest[LogQuery, None]) -> LogLines:
     try:
         link.send(
             ReadLogs(
-                number,
-                request.path["app"],
-                query.container,
-                query.function,
-                query.call,
-                query.stream,
-                query.search,
-                _seconds("since", query.since),
-                _seconds("until", query.until),
-                query.tail,
+                request=number,
+                app=request.path["app"],
+                container_id=query.container,
+                function=query.function,
+                call_id=query.call,
+                stream=query.stream,
+                search=query.search,
+                since=_seconds("since", query.since),
+                until=_seconds("until", query.until),
+                tail=query.tail,
             )
         )
         while True:

@@ -125,13 +125,13 @@ class Calling:
         if is_blob:
             data = await self._store(data)
         message = OpenCall(
-            self.call_id,
-            self._target.function_id,
-            self._target.method,
-            self._kind,
-            [len(data)],
-            True,
-            [0] if is_blob else [],
+            call_id=self.call_id,
+            function_id=self._target.function_id,
+            method=self._target.method,
+            kind=self._kind,
+            ends=[len(data)],
+            sealed=True,
+            blobs=[0] if is_blob else [],
         )
         self._link.send(message, data)
 
