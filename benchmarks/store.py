@@ -72,7 +72,17 @@ class Bench:
         self.sequence += 1
         call_id = mint_id("fc-")
         self.store.append(
-            CallRecord(call_id, self.sequence, function, "square", "", "in-0123456789:0", time.time(), accepted, True)
+            CallRecord(
+                call_id=call_id,
+                sequence=self.sequence,
+                function_id=function,
+                function_name="square",
+                method="",
+                parent="in-0123456789:0",
+                opened_at=time.time(),
+                accepted=accepted,
+                sealed=True,
+            )
         )
         return call_id
 
@@ -92,7 +102,18 @@ class Bench:
         now = time.time()
         ends = [12 * (i + 1) for i in range(count)]
         trace = Trace(now, now, now, container)
-        self.store.append(OutputsRecord(call_id, first, count, ends, b"twelve bytes" * count, [], [], trace))
+        self.store.append(
+            OutputsRecord(
+                call_id=call_id,
+                first=first,
+                count=count,
+                ends=ends,
+                payload=b"twelve bytes" * count,
+                failures=[],
+                blobs=[],
+                trace=trace,
+            )
+        )
 
     async def flowing(self, jobs: int, job: Callable[[int], None], outstanding: int) -> float:
         """Do jobs, each with a commit, at most so many of them unanswered; return seconds."""

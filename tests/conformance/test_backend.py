@@ -216,7 +216,18 @@ async def test_exit_functions_run_and_what_they_write_is_heard(backend: Backend,
 
 async def test_a_missing_interpreter_is_reported_as_never_started(backend: Backend, listener: Listener) -> None:
     wanted = order("ta-1", "")
-    backend.launch(LaunchOrder("ta-1", "ap", "fu", wanted.spec, environment("/nowhere/python"), "local", (), "token"))
+    backend.launch(
+        LaunchOrder(
+            container_id="ta-1",
+            app_id="ap",
+            function_id="fu",
+            spec=wanted.spec,
+            environment=environment("/nowhere/python"),
+            node="local",
+            gpus=(),
+            token="token",
+        )
+    )
     assert not listener.exited, "reported from inside launch"
     reason, started = await listener.exit_of("ta-1")
     assert "/nowhere/python" in reason

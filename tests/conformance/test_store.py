@@ -119,7 +119,17 @@ async def opened(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 
 
 def call(name: str, sequence: int, *, function: str = "fu-1", accepted: int = 0, sealed: bool = True) -> CallRecord:
-    return CallRecord(name, sequence, function, "f", "run", "in-parent:0", 50.0, accepted, sealed)
+    return CallRecord(
+        call_id=name,
+        sequence=sequence,
+        function_id=function,
+        function_name="f",
+        method="run",
+        parent="in-parent:0",
+        opened_at=50.0,
+        accepted=accepted,
+        sealed=sealed,
+    )
 
 
 def span(name: str, first: int, *payloads: bytes, blobs: tuple[int, ...] = ()) -> SpanRecord:
@@ -135,14 +145,25 @@ def outputs(
     trace: Trace | None = None,
 ) -> OutputsRecord:
     joined = b"".join(payloads)
-    return OutputsRecord(name, first, len(payloads), _ends(payloads), joined, list(failures), list(blobs), trace)
+    return OutputsRecord(
+        call_id=name,
+        first=first,
+        count=len(payloads),
+        ends=_ends(payloads),
+        payload=joined,
+        failures=list(failures),
+        blobs=list(blobs),
+        trace=trace,
+    )
 
 
 def alike(
     name: str, first: int, count: int, payload: bytes, status: OutputStatus = SUCCESS, trace: Trace | None = None
 ) -> OutputsRecord:
     failures = [] if status is SUCCESS else [(0, int(status))]
-    return OutputsRecord(name, first, count, [], payload, failures, [], trace)
+    return OutputsRecord(
+        call_id=name, first=first, count=count, ends=[], payload=payload, failures=failures, blobs=[], trace=trace
+    )
 
 
 def _ends(payloads: tuple[bytes, ...]) -> list[int]:
@@ -150,14 +171,14 @@ def _ends(payloads: tuple[bytes, ...]) -> list[int]:
 
 
 def app(name: str, created_at: float, **more: Any) -> AppRecord:
-    return AppRecord(f"ap-{name}", name, AppKind.DEPLOYED, created_at, **more)
+    return AppRecord(app_id=f"ap-{name}", name=name, kind=AppKind.DEPLOYED, created_at=created_at, **more)
 
 
 def deployment(app_id: str, version: int, bundle: str = "") -> Deployment:
     return Deployment(
-        app_id,
-        version,
-        (
+        app_id=app_id,
+        version=version,
+        functions=(
             FunctionSpec(
                 "f",
                 Source("mod", "f", "/x/mod.py", b"\x80"),
@@ -166,19 +187,31 @@ def deployment(app_id: str, version: int, bundle: str = "") -> Deployment:
                 variables={"A": "b"},
             ),
         ),
-        Environment("/usr/bin/python3", "/x", ("/x", "/y"), {"PATH": "/bin"}, bundle=bundle),
-        1234.5,
-        "tag",
-        Provenance("me", "0.1", "abcdef0*"),
+        environment=Environment("/usr/bin/python3", "/x", ("/x", "/y"), {"PATH": "/bin"}, bundle=bundle),
+        deployed_at=1234.5,
+        tag="tag",
+        provenance=Provenance("me", "0.1", "abcdef0*"),
     )
 
 
 def function(function_id: str, app_id: str, version: int, **more: Any) -> FunctionRecord:
-    return FunctionRecord(function_id, app_id, version, FunctionSpec("f", Source("mod", "f")), **more)
+    return FunctionRecord(
+        function_id=function_id, app_id=app_id, version=version, spec=FunctionSpec("f", Source("mod", "f")), **more
+    )
 
 
 def container(name: str, app_id: str, ended_at: float) -> ContainerRecord:
-    return ContainerRecord(name, app_id, "fu-1", "f", 10.0, ended_at, "was idle", 11.0, 7)
+    return ContainerRecord(
+        container_id=name,
+        app_id=app_id,
+        function_id="fu-1",
+        function_name="f",
+        requested_at=10.0,
+        ended_at=ended_at,
+        reason="was idle",
+        ready_at=11.0,
+        served=7,
+    )
 
 
 async def payloads(opened: Opened, name: str, first: int = 0, last: int = 1_000) -> dict[int, bytes]:
@@ -329,14 +362,46 @@ async def test_results_have_the_trace_that_they_came_with(opened: Opened) -> Non
 
 async def test_a_call_is_told_as_its_records_tell_it(opened: Opened) -> None:
     await opened.committed(call("fc-1", 7, accepted=1, sealed=False))
-    begun = StoredCall("fc-1", 7, "fu-1", "f", "run", "in-parent:0", 50.0, 1, sealed=False)
+    begun = StoredCall(
+        call_id="fc-1",
+        sequence=7,
+        function_id="fu-1",
+        function_name="f",
+        method="run",
+        parent="in-parent:0",
+        opened_at=50.0,
+        accepted=1,
+        sealed=False,
+    )
     assert await opened.ask("read_call", "fc-1") == begun
     await opened.committed(CallGrown("fc-1", 3, sealed=False), CallGrown("fc-1", 5, sealed=True))
     await opened.committed(outputs("fc-1", 1, b"1", b"2"))
-    grown = StoredCall("fc-1", 7, "fu-1", "f", "run", "in-parent:0", 50.0, 5, sealed=True, done=2)
+    grown = StoredCall(
+        call_id="fc-1",
+        sequence=7,
+        function_id="fu-1",
+        function_name="f",
+        method="run",
+        parent="in-parent:0",
+        opened_at=50.0,
+        accepted=5,
+        sealed=True,
+        done=2,
+    )
     assert await opened.ask("read_call", "fc-1") == grown
     await opened.committed(alike("fc-1", 0, 5, b""), CallEnded("fc-1", 5, 99.5))
-    ended = StoredCall("fc-1", 7, "fu-1", "f", "run", "in-parent:0", 50.0, 5, sealed=True, ended_at=99.5)
+    ended = StoredCall(
+        call_id="fc-1",
+        sequence=7,
+        function_id="fu-1",
+        function_name="f",
+        method="run",
+        parent="in-parent:0",
+        opened_at=50.0,
+        accepted=5,
+        sealed=True,
+        ended_at=99.5,
+    )
     assert await opened.ask("read_call", "fc-1") == ended
     assert await opened.ask("load_call", "fc-1", WIDE) == ended
     assert await opened.ask("read_call", "fc-none") is None

@@ -176,7 +176,16 @@ class Leases:
         self._loop.call_later(seconds, action)
 
 
-ROUTE = Route("site", "fu-1", "", WebSpec(kind="asgi"), "ap-1", "app", "site", 300.0)  #: of every request
+ROUTE = Route(
+    label="site",
+    function_id="fu-1",
+    method="",
+    web=WebSpec(kind="asgi"),
+    app_id="ap-1",
+    app_name="app",
+    function_name="site",
+    timeout_s=300.0,
+)  #: of every request
 
 
 class SiteOwner(Owner):

@@ -124,10 +124,10 @@ class Peer:
         assert roles == ["container", "control"]
         environment = Environment(sys.executable, str(directory), (str(directory), *sys.path), {"FROM_CLIENT": "yes"})
         load = Load(
-            "fu-1",
-            spec,
-            environment,
-            {"other": "fu-2"},
+            function_id="fu-1",
+            spec=spec,
+            environment=environment,
+            function_ids={"other": "fu-2"},
             blob_dir=str(self.blob_dir),
             payload_inline_max=INLINE_MAX,
             payload_max=payload_max,
@@ -160,7 +160,16 @@ class Peer:
             ends.append(base + len(data))
         parts = [(call_id, 0, len(calls))]
         self.data.send(
-            Deliver(self._deliveries, DeliveryMode(mode), method, parts, ends, blob_positions or [], base), data
+            Deliver(
+                delivery=self._deliveries,
+                mode=DeliveryMode(mode),
+                method=method,
+                parts=parts,
+                ends=ends,
+                blobs=blob_positions or [],
+                base=base,
+            ),
+            data,
         )
         return self._deliveries
 

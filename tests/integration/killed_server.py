@@ -52,7 +52,16 @@ async def main(directory: Path, count: int) -> None:
     numbers = itertools.count()
 
     def launch() -> None:
-        order = LaunchOrder(f"ta-{next(numbers)}", "ap", "fu", spec, environment, "local", (), "token")
+        order = LaunchOrder(
+            container_id=f"ta-{next(numbers)}",
+            app_id="ap",
+            function_id="fu",
+            spec=spec,
+            environment=environment,
+            node="local",
+            gpus=(),
+            token="token",
+        )
         backend.launch(order)
 
     def read_order() -> None:

@@ -52,7 +52,18 @@ async def main(directory: Path) -> None:
 
     def launch(name: str, code: str, limit: int | None) -> None:
         spec = FunctionSpec("f", Source("m", "f"), resources=Resources(memory_limit_bytes=limit))
-        backend.launch(LaunchOrder(name, "ap", "fu", spec, environment, "local", (), code))
+        backend.launch(
+            LaunchOrder(
+                container_id=name,
+                app_id="ap",
+                function_id="fu",
+                spec=spec,
+                environment=environment,
+                node="local",
+                gpus=(),
+                token=code,
+            )
+        )
 
     def read_orders() -> None:
         lines = os.read(0, 65_536).splitlines()  # each is written at once, and shorter than what a pipe takes whole

@@ -22,7 +22,7 @@ def logs(tmp_path: Path) -> Iterator[ContainerLogs]:
 
 
 def entry(text: str, *, app: str = "ap-1", container: str = "ta-1", at: float = BEGAN) -> LogChunk:
-    return LogChunk(at, app, "f", container, "stdout", f"{text}\n")
+    return LogChunk(at=at, app_id=app, function="f", container_id=container, stream="stdout", text=f"{text}\n")
 
 
 def size(directory: Path) -> int:

@@ -33,7 +33,7 @@ class Link:
             self.all_taken.set()
             return Done(1), b""
         self._left -= 1
-        return LogEntry(1, 0.0, "ap-1", "f", "ta-1", "stdout"), TEXT
+        return LogEntry(request=1, at=0.0, app_id="ap-1", function_name="f", container_id="ta-1", stream="stdout"), TEXT
 
 
 async def test_what_a_reader_does_not_read_is_skipped_and_counted() -> None:

@@ -78,7 +78,10 @@ class Peer:
         call_id = f"fc-{os.urandom(8).hex()}"
         one = encode_arguments((argument,), {})
         ends = [len(one) * (i + 1) for i in range(count)]
-        self.say(m.OpenCall(call_id, function_id, "", kind, ends, sealed=True), one * count)
+        self.say(
+            m.OpenCall(call_id=call_id, function_id=function_id, method="", kind=kind, ends=ends, sealed=True),
+            one * count,
+        )
         return call_id
 
 
@@ -169,7 +172,16 @@ def test_lines_that_are_not_read_are_left_out_and_counted() -> None:
     lines = 150_000  # of 1,000 bytes
     with peer() as one:
         environment = present_environment()
-        one.say(m.OpenApp(3, "ap-unread", "unread", environment, specs_of(f.app.describe()), watch=True))
+        one.say(
+            m.OpenApp(
+                request=3,
+                app_id="ap-unread",
+                name="unread",
+                environment=environment,
+                functions=specs_of(f.app.describe()),
+                watch=True,
+            )
+        )
         while not isinstance((opened := one.hear()[0]), m.AppOpened):
             pass
         with bounded():

@@ -344,7 +344,7 @@ def test_no_link_in_the_place_of_a_log_is_followed(tmp_path: Path, caplog: pytes
     (tmp_path / "logs" / "ap-1.jsonl").symlink_to("../victim")
     logs = ContainerLogs(tmp_path / "logs", bytes_max=1 << 20, keep_s=1e9)
     for app_id in ("ap-1", "ap-1", "ap-2"):
-        logs.write(LogChunk(1.0, app_id, "f", "ta-1", "stdout", "hello\n"))
+        logs.write(LogChunk(at=1.0, app_id=app_id, function="f", container_id="ta-1", stream="stdout", text="hello\n"))
     assert (tmp_path / "victim").read_bytes() == b"precious"
     assert caplog.text.count("is a symbolic link") == 1, "it is said once, and the server goes on"
     assert mode(tmp_path / "logs" / "ap-2.jsonl") == 0o600

@@ -69,7 +69,16 @@ def order(name: str, snapshot_of: str = "", **variables: str) -> LaunchOrder:
     environment = Environment(sys.executable, os.getcwd(), (), {**os.environ, **variables})
     source = Source("module_of_user", "f", snapshot_of or None)
     spec = FunctionSpec("f", source, snapshot=bool(snapshot_of))
-    return LaunchOrder(name, "ap", f"fu-{snapshot_of}", spec, environment, "local", (), "token")
+    return LaunchOrder(
+        container_id=name,
+        app_id="ap",
+        function_id=f"fu-{snapshot_of}",
+        spec=spec,
+        environment=environment,
+        node="local",
+        gpus=(),
+        token="token",
+    )
 
 
 async def ended(pid: int) -> None:

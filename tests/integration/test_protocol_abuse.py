@@ -105,7 +105,17 @@ class Abuser:
     def is_served(self) -> bool:
         """Tell whether the connection is still good for a call."""
         call_id = f"fc-{os.urandom(8).hex()}"
-        self.say(m.OpenCall(call_id, function_id(), "", CallKind.REMOTE, [len(ARGUMENTS)], True), ARGUMENTS)
+        self.say(
+            m.OpenCall(
+                call_id=call_id,
+                function_id=function_id(),
+                method="",
+                kind=CallKind.REMOTE,
+                ends=[len(ARGUMENTS)],
+                sealed=True,
+            ),
+            ARGUMENTS,
+        )
         while (heard := self.hear()) is not None:
             if isinstance(heard[0], m.Outputs) and heard[0].call_id == call_id:
                 return loads(heard[1]) == 9
@@ -168,7 +178,17 @@ def test_what_is_no_frame_ends_the_connection(data: bytes, greets: bool) -> None
 
 @pytest.mark.parametrize("length", [1, 7, 8, 20, -1])
 def test_a_frame_cut_short_harms_nobody(length: int) -> None:
-    frame = codec.encode(m.OpenCall("fc-cut", function_id(), "", CallKind.REMOTE, [len(ARGUMENTS)], True), ARGUMENTS)
+    frame = codec.encode(
+        m.OpenCall(
+            call_id="fc-cut",
+            function_id=function_id(),
+            method="",
+            kind=CallKind.REMOTE,
+            ends=[len(ARGUMENTS)],
+            sealed=True,
+        ),
+        ARGUMENTS,
+    )
     with abuser() as one:
         one.write(frame[:length])
     with abuser() as one:
@@ -183,7 +203,17 @@ def test_a_frame_cut_short_harms_nobody(length: int) -> None:
 
 
 def test_byte_by_byte_is_as_good_as_at_once() -> None:
-    frame = codec.encode(m.OpenCall("fc-slow", function_id(), "", CallKind.REMOTE, [len(ARGUMENTS)], True), ARGUMENTS)
+    frame = codec.encode(
+        m.OpenCall(
+            call_id="fc-slow",
+            function_id=function_id(),
+            method="",
+            kind=CallKind.REMOTE,
+            ends=[len(ARGUMENTS)],
+            sealed=True,
+        ),
+        ARGUMENTS,
+    )
     with abuser() as one:
         for byte in frame:
             one.write(bytes([byte]))
@@ -207,7 +237,14 @@ def test_somebody_who_does_not_read_keeps_nobody_waiting() -> None:
         large = encode_arguments((bytes(100_000),), {})
         with suppress(TimeoutError):  # the server has stopped reading
             for i in range(200):
-                call = m.OpenCall(f"fc-deaf{i}", c.echo.object_id, "", CallKind.REMOTE, [len(large)], True)
+                call = m.OpenCall(
+                    call_id=f"fc-deaf{i}",
+                    function_id=c.echo.object_id,
+                    method="",
+                    kind=CallKind.REMOTE,
+                    ends=[len(large)],
+                    sealed=True,
+                )
                 one.say(call, large)
         with abuser() as another:
             assert another.is_served()
@@ -313,7 +350,18 @@ def test_inputs_that_do_not_add_up_concern_their_call_or_connection_only(
     ends: list[int], payload: bytes, blobs: list[int]
 ) -> None:
     with abuser() as one:
-        one.say(m.OpenCall("fc-bad", function_id(), "", CallKind.MAP, ends, True, blobs), payload)
+        one.say(
+            m.OpenCall(
+                call_id="fc-bad",
+                function_id=function_id(),
+                method="",
+                kind=CallKind.MAP,
+                ends=ends,
+                sealed=True,
+                blobs=blobs,
+            ),
+            payload,
+        )
         heard = one.hear()  # a refusal, a failed input, or the end: anything but silence
         assert heard is None or isinstance(heard[0], (m.Refused, m.Outputs, m.Failed))
 
@@ -324,7 +372,18 @@ def test_a_file_outside_the_servers_directory_is_neither_read_nor_deleted(tmp_pa
     upwards = os.path.relpath(tmp_path / "precious", Path(path_of_server()).parent / "blobs")
     for call_id, name in ((upwards, b"whatever"), ("fc-reads", os.fsencode(f"{upwards}.0.in"))):
         with abuser() as one:
-            one.say(m.OpenCall(call_id, function_id(), "", CallKind.REMOTE, [len(name)], True, [0]), name)
+            one.say(
+                m.OpenCall(
+                    call_id=call_id,
+                    function_id=function_id(),
+                    method="",
+                    kind=CallKind.REMOTE,
+                    ends=[len(name)],
+                    sealed=True,
+                    blobs=[0],
+                ),
+                name,
+            )
             heard = one.hear()
             if heard is not None and isinstance(heard[0], m.Outputs):
                 assert heard[0].failures
@@ -343,7 +402,7 @@ def test_a_file_outside_the_servers_directory_is_neither_read_nor_deleted(tmp_pa
         m.Watch(1, "fc-nobody", 0, 1),
         m.Watch(1, "fc-nobody", -5, 1 << 60),
         m.CloseApp(1, "ap-nobody"),
-        m.OpenCall("fc-none", "fu-nobody", "", CallKind.REMOTE, [1], True),
+        m.OpenCall(call_id="fc-none", function_id="fu-nobody", method="", kind=CallKind.REMOTE, ends=[1], sealed=True),
     ],
     ids=repr,
 )
@@ -381,7 +440,16 @@ def test_a_value_out_of_bounds_is_one_error_and_the_connection_goes_on(message: 
 
 def test_a_call_with_a_value_out_of_bounds_is_refused_and_the_connection_goes_on() -> None:
     with abuser() as one:
-        one.say(m.OpenCall("fc-large", function_id(), "", CallKind.REMOTE, [2**63], True))
+        one.say(
+            m.OpenCall(
+                call_id="fc-large",
+                function_id=function_id(),
+                method="",
+                kind=CallKind.REMOTE,
+                ends=[2**63],
+                sealed=True,
+            )
+        )
         heard = one.hear()
         assert heard is not None
         assert isinstance(heard[0], m.Refused)

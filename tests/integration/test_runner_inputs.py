@@ -82,7 +82,10 @@ def f(): return current_input_id(), current_function_call_id(), is_local()
 
     data = payload.encode_arguments((), {})
     ends = [len(data) * (i + 1) for i in range(3)]
-    peer.data.send(Deliver(7, DeliveryMode.SERIAL, "", [("fc-a", 4, 1), ("fc-b", 8, 2)], ends), data * 3)
+    peer.data.send(
+        Deliver(delivery=7, mode=DeliveryMode.SERIAL, method="", parts=[("fc-a", 4, 1), ("fc-b", 8, 2)], ends=ends),
+        data * 3,
+    )
     values = [value for _, value in peer.results_of(7, 3)]
     assert values == [("in-a:4", "fc-a", False), ("in-b:8", "fc-b", False), ("in-b:9", "fc-b", False)]
 

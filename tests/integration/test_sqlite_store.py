@@ -92,7 +92,17 @@ def restored(path: str) -> Restored:
 def spawned(number: int, size: int = 100) -> list[Record]:
     name = f"fc-{number}"
     return [
-        CallRecord(name, number, "fu-1", "f", "", "", 50.0, 1, True),
+        CallRecord(
+            call_id=name,
+            sequence=number,
+            function_id="fu-1",
+            function_name="f",
+            method="",
+            parent="",
+            opened_at=50.0,
+            accepted=1,
+            sealed=True,
+        ),
         SpanRecord(name, 0, [size], bytes(size)),
     ]
 
@@ -282,7 +292,20 @@ async def test_a_database_of_a_newer_version_is_refused(path: str) -> None:
 
 async def test_damage_is_told_when_it_is_met(path: str) -> None:
     with opened(path) as one:
-        await one.committed(*(ContainerRecord(f"ta-{n}", "ap-1", "fu-1", "f", 1.0, 2.0, "idle") for n in range(500)))
+        await one.committed(
+            *(
+                ContainerRecord(
+                    container_id=f"ta-{n}",
+                    app_id="ap-1",
+                    function_id="fu-1",
+                    function_name="f",
+                    requested_at=1.0,
+                    ended_at=2.0,
+                    reason="idle",
+                )
+                for n in range(500)
+            )
+        )
         await one.committed(*spawned(1))
     scratch(path, "containers")
     one = Opened(path)
@@ -364,12 +387,14 @@ async def test_rows_of_older_and_newer_versions_can_be_read(path: str) -> None:
         "INSERT INTO apps (app_id, version, created_at, record) VALUES ('ap-1', 0, 5.0, ?)", [msgpack.encode(row)]
     )
     other.close()
-    assert restored(path).apps == (AppRecord("ap-1", "a", AppKind.DEPLOYED, 5.0),)
+    assert restored(path).apps == (AppRecord(app_id="ap-1", name="a", kind=AppKind.DEPLOYED, created_at=5.0),)
 
 
 async def test_a_variant_that_an_older_version_has_recorded_is_one_that_programs_may_know(path: str) -> None:
     restored(path)
-    kept = FunctionRecord("fu-1", "ap-1", 1, FunctionSpec("f", Source("m", "f")), changes=b"\x80")
+    kept = FunctionRecord(
+        function_id="fu-1", app_id="ap-1", version=1, spec=FunctionSpec("f", Source("m", "f")), changes=b"\x80"
+    )
     row = {name: value for name, value in structs.asdict(kept).items() if name != "is_public"}
     other = apsw.Connection(path)
     other.execute(
@@ -484,7 +509,19 @@ async def test_old_results_go_a_few_at_a_time(path: str) -> None:
 
 async def test_many_results_of_one_old_call_go_a_few_at_a_time(path: str) -> None:
     with opened(path, synchronous="normal") as one:
-        one.store.append(CallRecord("fc-1", 1, "fu-1", "f", "", "", 50.0, 20_000, True))
+        one.store.append(
+            CallRecord(
+                call_id="fc-1",
+                sequence=1,
+                function_id="fu-1",
+                function_name="f",
+                method="",
+                parent="",
+                opened_at=50.0,
+                accepted=20_000,
+                sealed=True,
+            )
+        )
         for index in range(0, 20_000, 2):  # no neighbours, so that they are as many rows
             name = b"fc-1.%d.out" % index
             one.store.append(OutputsRecord("fc-1", index, 1, [len(name)], name, blobs=[0] if index % 4 else []))

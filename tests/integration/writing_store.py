@@ -62,7 +62,19 @@ async def main(path: str, bytes_max: int) -> None:
             before = f"fc-{number - 1}"
             store.append(OutputsRecord(before, 0, 1, [3], b"out"))
             store.append(CallEnded(before, 1, float(number)))
-        store.append(CallRecord(f"fc-{number}", number, "fu-1", "f", "", "", float(number), 1, True))
+        store.append(
+            CallRecord(
+                call_id=f"fc-{number}",
+                sequence=number,
+                function_id="fu-1",
+                function_name="f",
+                method="",
+                parent="",
+                opened_at=float(number),
+                accepted=1,
+                sealed=True,
+            )
+        )
         store.append(SpanRecord(f"fc-{number}", 0, [len(ARGUMENT)], ARGUMENT))
         store.commit(lambda number=number: answered(number))
     for _ in range(3):  # nothing of this is ever answered

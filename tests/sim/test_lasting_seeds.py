@@ -80,12 +80,29 @@ def variants_scenario() -> Scenario:
     values = [msgpack.encode({"x": value}) for value in range(3)]
     work = (Work(0.01),)
     calls = [
-        CallPlan(f"fc-w{i}", "site", CallKind.WEB, work, at, "b", parameters=values[i % 3])
+        CallPlan(
+            call_id=f"fc-w{i}",
+            function="site",
+            kind=CallKind.WEB,
+            works=work,
+            opens_at=at,
+            method="b",
+            parameters=values[i % 3],
+        )
         for i, at in enumerate((0.1, 0.2, 0.3, 4.0, 4.1, 9.0, 15.0, 15.1))
     ]
     for i, (kind, at) in enumerate(((CallKind.SPAWN, 0.5), (CallKind.REMOTE, 5.0), (CallKind.SPAWN, 12.0))):
         calls.append(
-            CallPlan(f"fc-p{i}", "site", kind, work, at, "a", watches=kind is CallKind.SPAWN, parameters=values[1])
+            CallPlan(
+                call_id=f"fc-p{i}",
+                function="site",
+                kind=kind,
+                works=work,
+                opens_at=at,
+                method="a",
+                watches=kind is CallKind.SPAWN,
+                parameters=values[1],
+            )
         )
     tunings = [Tuning(0.4, "site", values[1], AutoscalerChange(max_containers=3))]
     tunings += [Tuning(at, "site", values[1], AutoscalerChange()) for at in (8.0, 14.0)]

@@ -59,7 +59,7 @@ _WEB: Final = {"asgi": "ASGI app", "wsgi": "WSGI app", "endpoint": "web endpoint
 @environment_option
 @click.argument("app_ref", metavar="APP_REF")
 def deploy(
-    app_ref: str, is_module: bool, name: str | None, tag: str, strategy: str, stream_logs: bool, timestamps: bool
+    *, app_ref: str, is_module: bool, name: str | None, tag: str, strategy: str, stream_logs: bool, timestamps: bool
 ) -> None:
     """Make an App, as it is in a file now, the live version of its name on the daemon.
 

@@ -55,7 +55,17 @@ def never_fits(rooms: Sequence[NodeRoom], wants: Resources) -> str:
     """Return why even empty nodes could not hold such a container, naming what they have; "" if one could."""
     if not rooms:
         return ""
-    empty = [NodeRoom(room.node, room.cpu_capacity, room.memory_capacity, 0.0, 0, frozenset[str]()) for room in rooms]
+    empty = [
+        NodeRoom(
+            node=room.node,
+            cpu_capacity=room.cpu_capacity,
+            memory_capacity=room.memory_capacity,
+            cpu_used=0.0,
+            memory_used=0,
+            gpus_used=frozenset[str](),
+        )
+        for room in rooms
+    ]
     if not any(_has_room(room, wants) for room in empty):
         largest_cpu = max(room.cpu_capacity for room in empty)
         largest_memory = max(room.memory_capacity for room in empty)

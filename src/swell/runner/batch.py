@@ -92,7 +92,7 @@ class Batch:
         share_s = busy_s / len(self._positions)
         for position in self._positions:
             status, data, is_blob = override or self.outcomes.get(position, rest)
-            outbox.add(self._delivery.number, position, status, data, is_blob, share_s)
+            outbox.add(self._delivery.number, position, status, data, share_s, is_blob=is_blob)
 
 
 def _row(

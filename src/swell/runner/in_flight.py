@@ -215,14 +215,14 @@ class InFlight:
         for position in positions:
             if position < work.end and position not in work.answered:
                 work.answered.add(position)
-                self.outbox.add(work.delivery.number, position, TERMINATED, b"", False, 0.0)
+                self.outbox.add(work.delivery.number, position, TERMINATED, b"", 0.0)
 
     def _cancel_early(self, number: int, positions: list[int]) -> None:
         answered = self._cancelled.setdefault(number, set())
         for position in positions:
             if position not in answered:
                 answered.add(position)
-                self.outbox.add(number, position, TERMINATED, b"", False, 0.0)
+                self.outbox.add(number, position, TERMINATED, b"", 0.0)
 
     def reclaim(self, number: int) -> Returned | None:
         """Drop the inputs of a delivery that have not started; return the message that says so, None if all have."""

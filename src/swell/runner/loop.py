@@ -289,9 +289,10 @@ class AsyncSlot:
             outcome = await self._guarded(body, delivery, position)
             if outcome is None:
                 return False
+            status, data, is_blob = outcome
             with in_flight.lock:
                 work.runner = None
-                in_flight.outbox.add(delivery.number, position, *outcome, perf_counter() - began)
+                in_flight.outbox.add(delivery.number, position, status, data, perf_counter() - began, is_blob=is_blob)
 
     async def _call(self, delivery: Delivery, position: int) -> Outcome:
         with self._traced(delivery, position):

@@ -32,7 +32,9 @@ class Outbox:
         self._blobs: list[int] = []
         self._busy_s = 0.0
 
-    def add(self, delivery: int, position: int, status: int, data: bytes, is_blob: bool, busy_s: float) -> None:
+    def add(
+        self, delivery: int, position: int, status: int, data: bytes, busy_s: float, *, is_blob: bool = False
+    ) -> None:
         """Add the output of one input, which took `busy_s` seconds to execute."""
         if position != self._next or delivery != self._delivery:
             self._end_run()

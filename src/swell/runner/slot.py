@@ -207,7 +207,7 @@ class Slot(ABC):
             with lock:  # storing a result and starting the next input are one step: all others can be returned
                 if position is not None:
                     status, data, is_blob = TERMINATED if self.cancelled else outcome
-                    in_flight.outbox.add(number, position, status, data, is_blob, busy_s)
+                    in_flight.outbox.add(number, position, status, data, busy_s, is_blob=is_blob)
                 position = in_flight.claim(work, self)
                 self.cancelled = False
                 size = in_flight.outbox.size

@@ -73,14 +73,14 @@ class Containers:
     def launch(self, effect: e.StartContainer) -> None:
         """Start a container, as soon as its source files are in place."""
         order = LaunchOrder(
-            effect.container_id,
-            effect.app_id,
-            effect.function_id,
-            effect.spec,
-            effect.environment,
-            effect.node,
-            effect.gpus,
-            secrets.token_hex(16),
+            container_id=effect.container_id,
+            app_id=effect.app_id,
+            function_id=effect.function_id,
+            spec=effect.spec,
+            environment=effect.environment,
+            node=effect.node,
+            gpus=effect.gpus,
+            token=secrets.token_hex(16),
         )
         known = self._known[order.container_id] = _Container(order, effect.function_ids)
         digest = effect.environment.bundle
@@ -179,10 +179,10 @@ class Containers:
     def _load(self, known: _Container) -> Load:
         order, settings = known.order, self._settings
         return Load(
-            order.function_id,
-            order.spec,
-            order.environment,
-            known.function_ids,
+            function_id=order.function_id,
+            spec=order.spec,
+            environment=order.environment,
+            function_ids=known.function_ids,
             blob_dir=str(self._paths.blob_dir),
             payload_inline_max=settings.payload_inline_max,
             payload_max=settings.payload_max,

@@ -80,7 +80,15 @@ class ControlPlane:
         self._containers = Containers(backend, settings, paths, self._bundles, self._feed)
         self._subscribers = Subscribers(lambda app_id: list(self.engine.snapshot.progress(app_id)))
         self._edge = EdgeProcess(paths)
-        self._retention = Retention(store, settings, paths, self._blobs, self._feed, self._carry_out, self._when_read)
+        self._retention = Retention(
+            store=store,
+            settings=settings,
+            paths=paths,
+            blobs=self._blobs,
+            feed=self._feed,
+            tell=self._carry_out,
+            when_read=self._when_read,
+        )
         self._deferred = DeferredResults(self._retention.send)
         self._gate = Gate(store, self._carry_out, self._feed, self._later)
         self._queries = Queries(
@@ -261,7 +269,15 @@ class ControlPlane:
             self._subscribers.log(order.app_id, order.spec.name, container_id, stream, text)
             calls = self.engine.snapshot.calls_in(container_id)
             self._logs.write(
-                LogChunk(self._clock.now(), order.app_id, order.spec.name, container_id, stream, text, calls)
+                LogChunk(
+                    at=self._clock.now(),
+                    app_id=order.app_id,
+                    function=order.spec.name,
+                    container_id=container_id,
+                    stream=stream,
+                    text=text,
+                    call_ids=calls,
+                )
             )
 
     # ------------------------------------------------------------ engine
@@ -361,7 +377,16 @@ class ControlPlane:
         log.warning("%s: %s", effect.function_name, effect.text, extra=fields)
         text = f"{effect.text}\n"
         self._subscribers.log(effect.app_id, effect.function_name, "", "system", text)
-        self._logs.write(LogChunk(self._clock.now(), effect.app_id, effect.function_name, "", "system", text))
+        self._logs.write(
+            LogChunk(
+                at=self._clock.now(),
+                app_id=effect.app_id,
+                function=effect.function_name,
+                container_id="",
+                stream="system",
+                text=text,
+            )
+        )
 
     def _app_ended(self, effect: e.AppEnded) -> None:
         self._subscribers.ended(effect.app_id)

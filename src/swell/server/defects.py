@@ -32,7 +32,8 @@ class Defects:
         frames = traceback.extract_tb(error.__traceback__)
         place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
         kind = f"{type(error).__name__} at {place}"
-        self._log.log(logging.ERROR, kind, "a defect while %s: %r at %s", where, error, place, defect=error)
+        told = (where, error, place)
+        self._log.log(logging.ERROR, kind, "a defect while %s: %r at %s", *told, defect=error)
 
     def answering(self, to: Connection, request: int, answer: Callable[P, None]) -> Callable[P, None]:
         """Return a function that answers a request, with the error if it raises one."""

@@ -90,17 +90,20 @@ class EdgeProcess:
         except (OSError, InvalidError) as error:
             return f"could not be given a token: {error}"
         hold, self._lifeline = os.pipe()
+        command = (
+            sys.executable,
+            "-P",  # a module of the user's must not replace one of the standard library
+            "-m",
+            "swell.edge.main",
+            f"--server={self._paths.address}",
+            f"--web-dir={self._paths.web_dir}",
+            f"--admin-token-file={self._paths.admin_token_path}",
+            f"--lifeline-fd={hold}",
+            *(("--any-port",) if self._paths.data_dir is None else ()),
+        )
         try:
             process = self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",  # a module of the user's must not replace one of the standard library
-                "-m",
-                "swell.edge.main",
-                f"--server={self._paths.address}",
-                f"--web-dir={self._paths.web_dir}",
-                f"--admin-token-file={self._paths.admin_token_path}",
-                f"--lifeline-fd={hold}",
-                *(("--any-port",) if self._paths.data_dir is None else ()),
+                *command,
                 pass_fds=(hold,),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,

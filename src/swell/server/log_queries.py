@@ -167,13 +167,13 @@ class _Reader:
 
     def _show(self, chunk: LogChunk) -> None:
         message = LogEntry(
-            self._request,
-            chunk.at,
-            chunk.app_id,
-            chunk.function,
-            chunk.container_id,
-            chunk.stream,
-            list(chunk.call_ids),
+            request=self._request,
+            at=chunk.at,
+            app_id=chunk.app_id,
+            function_name=chunk.function,
+            container_id=chunk.container_id,
+            stream=chunk.stream,
+            call_ids=list(chunk.call_ids),
         )
         self._to.send(message, chunk.text.encode())
 

@@ -123,21 +123,21 @@ class Queries:
         pending, running, done = self._snapshot.inputs()
         paths, edge = self._paths, self._engine.state.edge
         return Status(
-            request,
-            os.getpid(),
-            _version(),
-            self._started_at,
-            "" if paths.data_dir is None else str(paths.data_dir),
-            paths.address,
-            len(self._snapshot.apps()),
-            len(self._snapshot.containers()),
-            pending,
-            running,
-            done,
-            edge.url,
-            edge.admin_url,
-            edge.trouble,
-            str(paths.admin_token_path) if edge.admin_url else "",
+            request=request,
+            pid=os.getpid(),
+            version=_version(),
+            started_at=self._started_at,
+            data_dir="" if paths.data_dir is None else str(paths.data_dir),
+            address=paths.address,
+            apps=len(self._snapshot.apps()),
+            containers=len(self._snapshot.containers()),
+            pending=pending,
+            running=running,
+            done=done,
+            web_url=edge.url,
+            admin_url=edge.admin_url,
+            web_trouble=edge.trouble,
+            admin_token_file=str(paths.admin_token_path) if edge.admin_url else "",
         )
 
     def _send_observation(self, to: Connection, message: Observe) -> None:
@@ -146,18 +146,18 @@ class Queries:
     def _observation(self, message: Observe) -> Observation:
         stats = self._engine.stats
         return Observation(
-            message.request,
-            self._now(),
-            os.getpid(),
-            _version(),
-            self._started_at,
-            self._paths.address,
-            stats.nodes(),
-            self._snapshot.apps(),
-            stats.functions(message.since),
-            self._snapshot.containers(),
-            stats.calls(),
-            stats.retired(),
+            request=message.request,
+            at=self._now(),
+            pid=os.getpid(),
+            version=_version(),
+            started_at=self._started_at,
+            address=self._paths.address,
+            nodes=stats.nodes(),
+            apps=self._snapshot.apps(),
+            functions=stats.functions(message.since),
+            containers=self._snapshot.containers(),
+            calls=stats.calls(),
+            former=stats.retired(),
         )
 
     # ------------------------------------------------------------ apps
@@ -180,7 +180,11 @@ class Queries:
             row, functions = self._snapshot.app_row(app), self._snapshot.functions(app)
             live = _version_row(app.deployment, app.deployment.version) if app.deployment.functions else None
             urls = routes.urls(self._engine.state, app)
-            to.send(AppDescription(message.request, row, functions, app.tags, live, urls))
+            to.send(
+                AppDescription(
+                    request=message.request, app=row, functions=functions, tags=app.tags, live=live, urls=urls
+                )
+            )
             return
 
         def answer(record: AppRecord) -> None:
@@ -230,13 +234,13 @@ class Queries:
             return
         to.send(
             ContainerDescription(
-                message.request,
-                row,
-                self._containers.pid_of(message.container_id),
-                order.environment,
-                order.spec.variables,
-                order.spec.workdir,
-                list(order.gpus),
+                request=message.request,
+                container=row,
+                pid=self._containers.pid_of(message.container_id),
+                environment=order.environment,
+                variables=order.spec.variables,
+                workdir=order.spec.workdir,
+                gpus=list(order.gpus),
             )
         )
 

@@ -55,6 +55,7 @@ class Retention:
 
     def __init__(
         self,
+        *,
         store: Store,
         settings: Settings,
         paths: ServerPaths,

@@ -97,6 +97,7 @@ def extremes(first: int, count: int) -> None:
 @click.option("--scaledown-window", type=int, default=60, show_default=True)
 @click.option("--buffer-containers", type=int, default=0, show_default=True)
 def replay_command(
+    *,
     trace: Path,
     limit: int | None,
     max_inputs: int,

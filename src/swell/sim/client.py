@@ -86,7 +86,17 @@ class FakeClient:
 
     def _open(self) -> None:
         plan = self.plan
-        self.say(m.OpenApp(1, plan.app_id, plan.app_id, ENVIRONMENT, list(plan.functions), True, plan.detach))
+        self.say(
+            m.OpenApp(
+                request=1,
+                app_id=plan.app_id,
+                name=plan.app_id,
+                environment=ENVIRONMENT,
+                functions=list(plan.functions),
+                watch=True,
+                detach=plan.detach,
+            )
+        )
 
     def hear(self, message: m.Message, payload: bytes) -> None:
         """A message arrived."""
@@ -167,7 +177,14 @@ class FakeClient:
         if self.is_gone or self._closing:
             return
         if plan.kind is CallKind.WEB:
-            request = Request(plan, function_id, self._clock, self.say, self._close_if_done, self._kill)
+            request = Request(
+                plan=plan,
+                function_id=function_id,
+                clock=self._clock,
+                say=self.say,
+                ended=self._close_if_done,
+                kill=self._kill,
+            )
             self.requests[plan.call_id] = request
             request.pump()
             return

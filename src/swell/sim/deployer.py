@@ -123,7 +123,16 @@ class Deployer:
         self._is_live = False
         self._bindings.settings_dropped()
         plan, version = self.plan, self.plan.versions[self._wanted]
-        self.say(apps.DeployApp(DEPLOY, plan.app_id, plan.name, ENVIRONMENT, list(version.functions), version.strategy))
+        self.say(
+            apps.DeployApp(
+                request=DEPLOY,
+                app_id=plan.app_id,
+                name=plan.name,
+                environment=ENVIRONMENT,
+                functions=list(version.functions),
+                strategy=version.strategy,
+            )
+        )
 
     def _make(self, plan: CallPlan) -> None:
         self._made += 1
@@ -132,7 +141,9 @@ class Deployer:
             return
         function_id = self._function_ids[plan.function]
         if plan.kind is CallKind.WEB:
-            request = Request(plan, function_id, self._clock, self.say, lambda: None, self._kill)
+            request = Request(
+                plan=plan, function_id=function_id, clock=self._clock, say=self.say, ended=lambda: None, kill=self._kill
+            )
             self._requests[plan.call_id] = request
             request.pump()
         elif plan.parameters:

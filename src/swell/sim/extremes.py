@@ -257,13 +257,33 @@ def _furnish(server: _Server) -> None:
         FunctionSpec("h", source, batching=Batching(2, 10)),
         FunctionSpec("i", source, is_generator=True),
     ]
-    server.feed(ClientMessage(1, m.OpenApp(1, "ap-1", "run", environment, functions)))
-    server.feed(ClientMessage(1, apps.DeployApp(2, "ap-2", "shop", environment, functions)))
+    server.feed(
+        ClientMessage(1, m.OpenApp(request=1, app_id="ap-1", name="run", environment=environment, functions=functions))
+    )
+    server.feed(
+        ClientMessage(
+            1, apps.DeployApp(request=2, app_id="ap-2", name="shop", environment=environment, functions=functions)
+        )
+    )
     for number, function_id in enumerate(server.engine.state.pools):
         for kind in (CallKind.MAP, CallKind.SPAWN):
-            call = m.OpenCall(f"fc-{number}-{kind}", function_id, "", kind, [1, 2, 3], sealed=number % 2 == 0)
+            call = m.OpenCall(
+                call_id=f"fc-{number}-{kind}",
+                function_id=function_id,
+                method="",
+                kind=kind,
+                ends=[1, 2, 3],
+                sealed=number % 2 == 0,
+            )
             server.feed(ClientMessage(1, call, b"abc"))
-    ended = m.OpenCall("fc-ended", next(iter(server.engine.state.pools)), "", CallKind.SPAWN, [], sealed=True)
+    ended = m.OpenCall(
+        call_id="fc-ended",
+        function_id=next(iter(server.engine.state.pools)),
+        method="",
+        kind=CallKind.SPAWN,
+        ends=[],
+        sealed=True,
+    )
     server.feed(ClientMessage(1, ended))
 
 

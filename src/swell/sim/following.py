@@ -82,7 +82,16 @@ class Following:
                 self._opened = True
                 call_id, function_id, sealed = plan.call_id, self._function_id, self._sealed
                 self._say(
-                    m.OpenCall(call_id, function_id, plan.method, plan.kind, ends, sealed, blobs), b"".join(pieces)
+                    m.OpenCall(
+                        call_id=call_id,
+                        function_id=function_id,
+                        method=plan.method,
+                        kind=plan.kind,
+                        ends=ends,
+                        sealed=sealed,
+                        blobs=blobs,
+                    ),
+                    b"".join(pieces),
                 )
                 self._check_over()
 

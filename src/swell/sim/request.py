@@ -32,6 +32,7 @@ class Request:
 
     def __init__(
         self,
+        *,
         plan: CallPlan,
         function_id: str,
         clock: Clock,
@@ -62,7 +63,13 @@ class Request:
         plan = self.plan
         parameters = plan.parameters
         opening = m.OpenCall(
-            plan.call_id, self._function_id, plan.method, CallKind.WEB, [0], True, parameters=parameters
+            call_id=plan.call_id,
+            function_id=self._function_id,
+            method=plan.method,
+            kind=CallKind.WEB,
+            ends=[0],
+            sealed=True,
+            parameters=parameters,
         )
         self._say(opening, b"")
         if plan.cancels_after_s is not None:

@@ -111,7 +111,14 @@ class SpawnedCall:
         resent, self._opened, self._was_opened = self._was_opened, True, True
         self._resent = resent
         opening = m.OpenCall(
-            plan.call_id, self._function_id, plan.method, plan.kind, ends, sealed, blobs, resent=resent
+            call_id=plan.call_id,
+            function_id=self._function_id,
+            method=plan.method,
+            kind=plan.kind,
+            ends=ends,
+            sealed=sealed,
+            blobs=blobs,
+            resent=resent,
         )
         self._say(opening, payload)
 

@@ -411,12 +411,12 @@ def _call(random: Random, call_id: str, function: FunctionSpec, opens_at: float)
     trouble = random.choice((0.0, 0.0, 0.02, 0.3))
     cancels = random.random() < 0.2
     return CallPlan(
-        call_id,
-        function.name,
-        kind,
-        tuple(_work(random, function, scale, trouble) for _ in range(count)),
-        opens_at + random.choice((0.0, 0.0, random.uniform(0, 10))),
-        random.choice(function.cls.methods).name if function.cls else "",
+        call_id=call_id,
+        function=function.name,
+        kind=kind,
+        works=tuple(_work(random, function, scale, trouble) for _ in range(count)),
+        opens_at=opens_at + random.choice((0.0, 0.0, random.uniform(0, 10))),
+        method=random.choice(function.cls.methods).name if function.cls else "",
         span_max=random.choice((1, 7, 100)),
         window=random.choice((5, 100, 1_000)),
         cancels_after_s=random.choice((0.0, random.uniform(0, 0.2), random.uniform(0, 3))) if cancels else None,

@@ -35,7 +35,15 @@ class ResultRun(Struct, frozen=True, gc=False):
     def of(cls, record: OutputsRecord) -> ResultRun:
         """Return the run of a record."""
         traces = [(record.count, record.trace)]
-        return cls(record.first, record.count, record.ends, record.payload, record.failures, record.blobs, traces)
+        return cls(
+            first=record.first,
+            count=record.count,
+            ends=record.ends,
+            payload=record.payload,
+            failures=record.failures,
+            blobs=record.blobs,
+            traces=traces,
+        )
 
     @property
     def last(self) -> int:
@@ -49,16 +57,24 @@ class ResultRun(Struct, frozen=True, gc=False):
         start, stop = first - self.first, last - self.first
         traces = _cut_traces(self.traces, start, stop)
         if not self.ends:
-            return ResultRun(first, last - first, [], self.payload, self.failures, self.blobs, traces)
+            return ResultRun(
+                first=first,
+                count=last - first,
+                ends=[],
+                payload=self.payload,
+                failures=self.failures,
+                blobs=self.blobs,
+                traces=traces,
+            )
         base = self.ends[start - 1] if start else 0
         return ResultRun(
-            first,
-            last - first,
-            [end - base for end in self.ends[start:stop]],
-            self.payload[base : self.ends[stop - 1]],
-            [(i - start, status) for i, status in self.failures if start <= i < stop],
-            [i - start for i in self.blobs if start <= i < stop],
-            traces,
+            first=first,
+            count=last - first,
+            ends=[end - base for end in self.ends[start:stop]],
+            payload=self.payload[base : self.ends[stop - 1]],
+            failures=[(i - start, status) for i, status in self.failures if start <= i < stop],
+            blobs=[i - start for i in self.blobs if start <= i < stop],
+            traces=traces,
         )
 
     def outputs(self, first: int, last: int) -> Iterator[StoredOutput]:
@@ -168,7 +184,15 @@ def _joined(runs: Sequence[ResultRun]) -> ResultRun:
     count = sum(run.count for run in runs)
     traces = _joined_traces(runs)
     if not first.ends:
-        return ResultRun(first.first, count, [], first.payload, first.failures, [], traces)
+        return ResultRun(
+            first=first.first,
+            count=count,
+            ends=[],
+            payload=first.payload,
+            failures=first.failures,
+            blobs=[],
+            traces=traces,
+        )
     ends: list[int] = []
     failures: list[tuple[int, int]] = []
     blobs: list[int] = []
@@ -179,7 +203,15 @@ def _joined(runs: Sequence[ResultRun]) -> ResultRun:
         failures += [(at + i, status) for i, status in run.failures]
         blobs += [at + i for i in run.blobs]
         size = ends[-1]
-    return ResultRun(first.first, count, ends, b"".join(run.payload for run in runs), failures, blobs, traces)
+    return ResultRun(
+        first=first.first,
+        count=count,
+        ends=ends,
+        payload=b"".join(run.payload for run in runs),
+        failures=failures,
+        blobs=blobs,
+        traces=traces,
+    )
 
 
 def _joined_traces(runs: Sequence[ResultRun]) -> list[tuple[int, Trace | None]]:

@@ -37,6 +37,7 @@ def read_window(
     first: int,
     accepted: int,
     budget: ReadBudget,
+    *,
     spans: Iterator[SpanRecord],
     runs: Iterator[tuple[int, int]],
 ) -> LoadedSpans:

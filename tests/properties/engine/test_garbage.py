@@ -154,9 +154,17 @@ def opened() -> Engine:
         FunctionSpec("h", SOURCE, batching=Batching(2, 10), concurrency=Concurrency(2, 2)),
         FunctionSpec("i", SOURCE, is_generator=True, single_use=True),
     ]
-    engine.handle(ClientMessage(1, m.OpenApp(1, "ap-1", "app", ENVIRONMENT, functions, detach=True)), 0.0)
+    engine.handle(
+        ClientMessage(
+            1,
+            m.OpenApp(request=1, app_id="ap-1", name="app", environment=ENVIRONMENT, functions=functions, detach=True),
+        ),
+        0.0,
+    )
     for number, function_id in enumerate(engine.state.pools):
-        call = m.OpenCall(f"fc-{number}", function_id, "", CallKind.MAP, [1, 2, 3], sealed=False)
+        call = m.OpenCall(
+            call_id=f"fc-{number}", function_id=function_id, method="", kind=CallKind.MAP, ends=[1, 2, 3], sealed=False
+        )
         engine.handle(ClientMessage(1, call, b"abc"), 0.0)
     for container_id in list(engine.state.containers)[::2]:
         engine.handle(ContainerMessage(container_id, m.Ready(1, 0.0)), 0.1)

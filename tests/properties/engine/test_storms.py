@@ -167,7 +167,17 @@ class Storm:
 
     def deploy(self, *functions: FunctionSpec) -> None:
         strategy = self.random.choice(list(Strategy))
-        self.say(a.DeployApp(1, "ap-1", "shop", ENVIRONMENT, list(functions), strategy, f"v{self.now:g}"))
+        self.say(
+            a.DeployApp(
+                request=1,
+                app_id="ap-1",
+                name="shop",
+                environment=ENVIRONMENT,
+                functions=list(functions),
+                strategy=strategy,
+                tag=f"v{self.now:g}",
+            )
+        )
 
     def say(self, message: m.Message, payload: bytes = b"") -> None:
         self.feed(ClientMessage(self.random.choice((1, 1, 1, 2)), message, payload))
@@ -182,7 +192,17 @@ class Storm:
         sealed = self.random.random() < 0.6
         pool = self.random.choice(pools)
         resent = self.random.random() < 0.2
-        call = m.OpenCall(f"fc-{self._calls}", pool.id, "", CallKind.SPAWN, ends, sealed, [], "", resent)
+        call = m.OpenCall(
+            call_id=f"fc-{self._calls}",
+            function_id=pool.id,
+            method="",
+            kind=CallKind.SPAWN,
+            ends=ends,
+            sealed=sealed,
+            blobs=[],
+            parent="",
+            resent=resent,
+        )
         self.say(call, b"x" * size * count)
 
     def put(self) -> None:

@@ -282,7 +282,24 @@ def test_the_board_shows_markup_as_it_is(screens: tuple[Screen, Screen]) -> None
     from swell.cli.show.terminal import console
 
     run_progress = RunProgress(HOSTILE, lambda: 1.0)
-    run_progress.update(m.Progress("ap-1", [m.FunctionProgress(HOSTILE, 1, 1, 1, 1, 1, 1, 1, HOSTILE)]))
+    run_progress.update(
+        m.Progress(
+            "ap-1",
+            [
+                m.FunctionProgress(
+                    function_name=HOSTILE,
+                    starting=1,
+                    running=1,
+                    idle=1,
+                    backlog=1,
+                    running_inputs=1,
+                    done=1,
+                    total=1,
+                    note=HOSTILE,
+                )
+            ],
+        )
+    )
     run_progress.map_started("map", HOSTILE)
     console(screens[0], width=2_000).print(run_progress.table())
     for line in run_progress.lines():

@@ -11,12 +11,16 @@ from swell.model import Environment
 from swell.wire.queries import ContainerDescription, ContainerRow
 
 ENVIRONMENT = Environment("/venv/bin/python", "/srv", (), {"PATH": "/usr/bin:/bin", "LANG": "C", "TERM": "dumb"})
-ROW = ContainerRow("ta-1", "ap-1", "jobs", "nap", "ready", 1, 0.0)
+ROW = ContainerRow(
+    container_id="ta-1", app_id="ap-1", app_name="jobs", function_name="nap", state="ready", version=1, requested_at=0.0
+)
 HERE = {"TERM": "xterm", "PATH": "/here/bin", "HOME": "/here"}
 
 
 def around(*, here: dict[str, str] = HERE, token: str = "", **changes: Any) -> dict[str, str]:
-    found = ContainerDescription(1, ROW, 5, ENVIRONMENT, {"MODE": "test", "LANG": "de"}, "")
+    found = ContainerDescription(
+        request=1, container=ROW, pid=5, environment=ENVIRONMENT, variables={"MODE": "test", "LANG": "de"}, workdir=""
+    )
     return container_environment(replace(found, **changes), here, "unix:/socket", token)
 
 

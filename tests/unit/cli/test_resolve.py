@@ -10,7 +10,9 @@ from swell.wire.queries import AppRow
 
 
 def row(app_id: str, name: str, state: str = "deployed", version: int = 1) -> AppRow:
-    return AppRow(app_id, name, state, 0, 0, 0, 0.0, version)
+    return AppRow(
+        app_id=app_id, name=name, state=state, containers=0, pending=0, running=0, created_at=0.0, version=version
+    )
 
 
 APPS = [

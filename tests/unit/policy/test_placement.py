@@ -19,7 +19,14 @@ def room(
     taken: frozenset[str] = frozenset(),
 ) -> NodeRoom:
     found = tuple(Gpu(f"{name}-{i}", kind) for i, kind in enumerate(gpus))
-    return NodeRoom(Node(name, cpu, memory, found), cpu, memory, cpu_used, memory_used, taken)
+    return NodeRoom(
+        node=Node(name, cpu, memory, found),
+        cpu_capacity=cpu,
+        memory_capacity=memory,
+        cpu_used=cpu_used,
+        memory_used=memory_used,
+        gpus_used=taken,
+    )
 
 
 def on_gpu(*requests: GpuRequest) -> Resources:

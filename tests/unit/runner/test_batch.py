@@ -25,7 +25,7 @@ Call = tuple[tuple[Any, ...], dict[str, Any]]
 def batch_of(function: Callable[..., Any], *calls: Call | bytes) -> Batch:
     chunks = [call if isinstance(call, bytes) else payload.encode_arguments(*call) for call in calls]
     ends = [sum(map(len, chunks[: i + 1])) for i in range(len(chunks))]
-    message = Deliver(1, DeliveryMode.BATCH, "", [("fc-1", 0, len(chunks))], ends)
+    message = Deliver(delivery=1, mode=DeliveryMode.BATCH, method="", parts=[("fc-1", 0, len(chunks))], ends=ends)
     delivery = Delivery(message, b"".join(chunks))
     return Batch(
         EntryPoint("", function), ResultCodec("ta-0", 1 << 20, "/nonexistent", 1 << 30), delivery, range(len(chunks))

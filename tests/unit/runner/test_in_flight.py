@@ -28,7 +28,13 @@ class Runner:
 
 
 def deliver(count: int, mode: Mode = "serial", number: int = 1) -> Deliver:
-    return Deliver(number, DeliveryMode(mode), "", [("fc-1", 0, count)], [i + 1 for i in range(count)])
+    return Deliver(
+        delivery=number,
+        mode=DeliveryMode(mode),
+        method="",
+        parts=[("fc-1", 0, count)],
+        ends=[i + 1 for i in range(count)],
+    )
 
 
 def accept(in_flight: InFlight, message: Deliver) -> list[WorkItem]:
@@ -48,7 +54,15 @@ def answered(in_flight: InFlight) -> list[tuple[int, int]]:
 
 
 def test_items_of_several_parts() -> None:
-    message = Deliver(1, DeliveryMode.SERIAL, "m", [("fc-a", 5, 2), ("fc-b", 0, 1)], [102, 105, 105], [1], base=100)
+    message = Deliver(
+        delivery=1,
+        mode=DeliveryMode.SERIAL,
+        method="m",
+        parts=[("fc-a", 5, 2), ("fc-b", 0, 1)],
+        ends=[102, 105, 105],
+        blobs=[1],
+        base=100,
+    )
     delivery = Delivery(message, b"aabbb")
     assert [delivery.input(i) for i in range(3)] == [("fc-a", 5), ("fc-a", 6), ("fc-b", 0)]
     assert [delivery.arguments(i) for i in range(3)] == [(b"aa", False), (b"bbb", True), (b"", False)]

@@ -161,7 +161,14 @@ def entered(tmp_path: Path, **variables: str) -> str:
     bundle_dir = tmp_path / "bundle"
     bundle_dir.mkdir()
     (bundle_dir / "bundled_module.py").write_text("value = 'bundled'")
-    environment = Environment(sys.executable, str(tmp_path), ("/installed",), variables, "digest", str(bundle_dir))
+    environment = Environment(
+        python=sys.executable,
+        cwd=str(tmp_path),
+        sys_path=("/installed",),
+        variables=variables,
+        bundle="digest",
+        bundle_dir=str(bundle_dir),
+    )
     loader.enter_environment(environment, spec(), {})
     return str(bundle_dir)
 

@@ -38,13 +38,13 @@ def line(number: int, **fields: Any) -> LogChunk:
     known: dict[str, Any] = {"app": "ap-1", "function": "f", "container": "ta-1", "stream": "stdout", "calls": ()}
     known |= fields
     return LogChunk(
-        float(number),
-        known["app"],
-        known["function"],
-        known["container"],
-        known["stream"],
-        f"line {number}\n",
-        known["calls"],
+        at=float(number),
+        app_id=known["app"],
+        function=known["function"],
+        container_id=known["container"],
+        stream=known["stream"],
+        text=f"line {number}\n",
+        call_ids=known["calls"],
     )
 
 
@@ -241,7 +241,15 @@ class Server:
         settings, paths = Settings(), ServerPaths("unix:/nowhere", directory)
         self.store = MemoryStore(asyncio.get_running_loop().call_soon)
         self.engine = Engine(settings)
-        self.say(OpenApp(1, "ap-1", "app", Environment("/py", "/", ()), [FunctionSpec("f", Source("m", "f"))]))
+        self.say(
+            OpenApp(
+                request=1,
+                app_id="ap-1",
+                name="app",
+                environment=Environment("/py", "/", ()),
+                functions=[FunctionSpec("f", Source("m", "f"))],
+            )
+        )
         self.container_logs = book(directory)
         backend = ProcessBackend(NvmlProvider(), directory, 1_000)
         containers = Containers(backend, settings, paths, Bundles(None, self.store), self.nothing)

@@ -40,7 +40,15 @@ class House:
         known = Settings(**{"disk_reserve_bytes": 0, **settings})
         blobs = Blobs(self.paths.blob_dir)
         self.unread: list[Callable[[], None]] | None = None  #: what waits for the client to read; None: it reads
-        self.retention = Retention(self.store, known, self.paths, blobs, self.events.append, self.tell, self.when_read)
+        self.retention = Retention(
+            store=self.store,
+            settings=known,
+            paths=self.paths,
+            blobs=blobs,
+            feed=self.events.append,
+            tell=self.tell,
+            when_read=self.when_read,
+        )
 
     def when_read(self, client: int, action: Callable[[], None]) -> None:
         assert client == 3
@@ -86,19 +94,41 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 
 def call(count: int, *, call_id: str = "fc-1", sequence: int = 1) -> CallRecord:
-    return CallRecord(call_id, sequence, "fu-1", "f", "", "", 1.0, count, sealed=True)
+    return CallRecord(
+        call_id=call_id,
+        sequence=sequence,
+        function_id="fu-1",
+        function_name="f",
+        method="",
+        parent="",
+        opened_at=1.0,
+        accepted=count,
+        sealed=True,
+    )
 
 
 def results(first: int, *payloads: bytes, blobs: tuple[int, ...] = (), call_id: str = "fc-1") -> OutputsRecord:
     ends = [sum(map(len, payloads[: i + 1])) for i in range(len(payloads))]
-    return OutputsRecord(call_id, first, len(payloads), ends, b"".join(payloads), [], list(blobs))
+    return OutputsRecord(
+        call_id=call_id,
+        first=first,
+        count=len(payloads),
+        ends=ends,
+        payload=b"".join(payloads),
+        failures=[],
+        blobs=list(blobs),
+    )
 
 
 # ---------------------------------------------------------------- results
 
 
 def test_what_is_recorded_is_sent_as_it_was_told(house: House) -> None:
-    house.keeps(call(3), results(0, b"a", b"bb"), OutputsRecord("fc-1", 2, 1, [4], b"oops", [(0, 2)]))
+    house.keeps(
+        call(3),
+        results(0, b"a", b"bb"),
+        OutputsRecord(call_id="fc-1", first=2, count=1, ends=[4], payload=b"oops", failures=[(0, 2)]),
+    )
     (told,) = house.sends(0, 3)
     assert told == e.SendToClient(3, Outputs("fc-1", [(0, 1), (1, 1), (2, 1)], [1, 3, 7], [(2, 2)], []), b"abboops")
 

@@ -17,13 +17,24 @@ def run(first: int, *payloads: bytes, failing: tuple[int, ...] = (), blobs: tupl
     failures = [(i, int(FAILURE)) for i in failing]
     trace = Trace(float(first))
     return ResultRun.of(
-        OutputsRecord("fc-1", first, len(payloads), ends, b"".join(payloads), failures, list(blobs), trace)
+        OutputsRecord(
+            call_id="fc-1",
+            first=first,
+            count=len(payloads),
+            ends=ends,
+            payload=b"".join(payloads),
+            failures=failures,
+            blobs=list(blobs),
+            trace=trace,
+        )
     )
 
 
 def alike(first: int, count: int, payload: bytes, status: OutputStatus = OutputStatus.SUCCESS) -> ResultRun:
     failures = [] if status is OutputStatus.SUCCESS else [(0, int(status))]
-    return ResultRun.of(OutputsRecord("fc-1", first, count, [], payload, failures))
+    return ResultRun.of(
+        OutputsRecord(call_id="fc-1", first=first, count=count, ends=[], payload=payload, failures=failures)
+    )
 
 
 def told(*runs: ResultRun) -> list[tuple[StoredOutput, Trace | None]]:

@@ -24,7 +24,16 @@ def batch_of(
 
 
 def begun(name: str = "fc-1", accepted: int = 0) -> CallRecord:
-    return CallRecord(name, 1, "fu-1", "f", "", "", 50.0, accepted)
+    return CallRecord(
+        call_id=name,
+        sequence=1,
+        function_id="fu-1",
+        function_name="f",
+        method="",
+        parent="",
+        opened_at=50.0,
+        accepted=accepted,
+    )
 
 
 def result(first: int, payload: bytes = b"x", name: str = "fc-1") -> OutputsRecord:

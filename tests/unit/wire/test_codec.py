@@ -17,7 +17,7 @@ from swell.wire import messages as m
 
 FRAME_MAX = 1 << 20
 
-CALL = m.OpenCall("fc-1", "fu-1", "", CallKind.MAP, [3, 5], sealed=True, blobs=[1])
+CALL = m.OpenCall(call_id="fc-1", function_id="fu-1", method="", kind=CallKind.MAP, ends=[3, 5], sealed=True, blobs=[1])
 CLIENT_SAYS = [
     (m.Hello("client", m.PROTOCOL, "a label"), b""),
     (CALL, b"abcde"),
@@ -25,7 +25,11 @@ CLIENT_SAYS = [
     (m.UpdateAutoscaler(7, "fu-1", AutoscalerChange(min_containers=None, max_containers=3)), b""),
     (
         m.OpenApp(
-            1, "ap-1", "app", Environment("/py", "/", ("/lib",), {"A": "1"}), [FunctionSpec("f", Source("m", "f"))]
+            request=1,
+            app_id="ap-1",
+            name="app",
+            environment=Environment("/py", "/", ("/lib",), {"A": "1"}),
+            functions=[FunctionSpec("f", Source("m", "f"))],
         ),
         b"",
     ),
@@ -243,8 +247,20 @@ def read_peer(*messages: m.Message) -> list[object]:
         (m.GetStats(2**63, "fu-1"), "request", 0, ""),
         (m.Watch(7, "fc-1", 0, 2**63), "last", 7, "fc-1"),
         (m.Watch(7, "fc-1", -1, 3), "first", 7, "fc-1"),
-        (m.OpenCall("fc-1", "fu-1", "", CallKind.MAP, [2**63], sealed=True), "ends", 0, "fc-1"),
-        (m.OpenCall("fc-1", "fu-1", "", CallKind.MAP, [1], sealed=True, blobs=[-1]), "blobs", 0, "fc-1"),
+        (
+            m.OpenCall(call_id="fc-1", function_id="fu-1", method="", kind=CallKind.MAP, ends=[2**63], sealed=True),
+            "ends",
+            0,
+            "fc-1",
+        ),
+        (
+            m.OpenCall(
+                call_id="fc-1", function_id="fu-1", method="", kind=CallKind.MAP, ends=[1], sealed=True, blobs=[-1]
+            ),
+            "blobs",
+            0,
+            "fc-1",
+        ),
         (m.Completed([(1, 0, 1)], [1], [], [], float("nan")), "busy_s", 0, ""),
         (m.Completed([(1, 0, 1)], [1], [(0, 300)]), "failures", 0, ""),
         (m.Ready(1, float("inf")), "startup_s", 0, ""),

@@ -106,7 +106,15 @@ class ContainerProcesses:
         limit = order.spec.resources.memory_limit_bytes
         runs_app = any(web.kind != "server" for web in order.spec.web_methods.values())
         group = None if limit is None or self._groups is None else self._groups.make(order.container_id, limit)
-        launch = Launch(order.container_id, self._address, order.token, variables, limit, runs_app, group)
+        launch = Launch(
+            child_id=order.container_id,
+            address=self._address,
+            token=order.token,
+            variables=variables,
+            memory_limit_bytes=limit,
+            runs_app=runs_app,
+            group=group,
+        )
         parent.channel.send(launch, files)
 
     def gpu_variables(self, gpus: Sequence[str]) -> dict[str, str]:

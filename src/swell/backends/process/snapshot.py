@@ -35,6 +35,7 @@ class SnapshotHandle:
 
     def __init__(
         self,
+        *,
         snapshot_id: str,
         order: LaunchOrder,
         base: TemplateHandle,

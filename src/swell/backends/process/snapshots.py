@@ -61,7 +61,15 @@ class Snapshots:
         if snapshot is None:
             self._make_room()
             name = f"snapshot-{next(self._numbers)}"
-            snapshot = SnapshotHandle(name, order, base, variables, self._log_line_max, self._on_reply, self._on_output)
+            snapshot = SnapshotHandle(
+                snapshot_id=name,
+                order=order,
+                base=base,
+                variables=variables,
+                log_line_max=self._log_line_max,
+                on_reply=self._on_reply,
+                on_output=self._on_output,
+            )
             self._by_id[name] = snapshot
         self._by_function[order.function_id] = snapshot
         self._check_later(snapshot)

@@ -76,19 +76,22 @@ class ReloadWorker:
         worker = cls(display)
         control_read, worker._control_fd = os.pipe()
         source, said = os.pipe()
+        command = (
+            sys.executable,
+            "-P",  # a module of the user's must not stand in for one of the standard library
+            "-m",
+            "swell.cli.reload.serve_worker",
+            f"--control-fd={control_read}",
+            f"--reports-fd={said}",
+            f"--copy-dir={copy_dir}",
+            *(("--module",) if target.is_module else ()),
+            *(() if target.name is None else (f"--name={target.name}",)),
+            "--",
+            target.app_ref,
+        )
         try:
             process = worker._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",  # a module of the user's must not stand in for one of the standard library
-                "-m",
-                "swell.cli.reload.serve_worker",
-                f"--control-fd={control_read}",
-                f"--reports-fd={said}",
-                f"--copy-dir={copy_dir}",
-                *(("--module",) if target.is_module else ()),
-                *(() if target.name is None else (f"--name={target.name}",)),
-                "--",
-                target.app_ref,
+                *command,
                 pass_fds=(control_read, said),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,

@@ -142,7 +142,17 @@ class Leases(asyncio.Protocol):
         """Ask for a container for one request; of a class, of the variant that has these parameters."""
         lease = LeaseRequest(self, CALL + os.urandom(RANDOM_BYTES).hex(), holder)
         self._requests[lease.call_id] = lease
-        self.send(OpenCall(lease.call_id, function_id, method, CallKind.WEB, [0], sealed=True, parameters=parameters))
+        self.send(
+            OpenCall(
+                call_id=lease.call_id,
+                function_id=function_id,
+                method=method,
+                kind=CallKind.WEB,
+                ends=[0],
+                sealed=True,
+                parameters=parameters,
+            )
+        )
         return lease
 
     def forget(self, lease: LeaseRequest) -> bool:

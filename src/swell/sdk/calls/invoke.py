@@ -36,8 +36,8 @@ def _open(
     kind: CallKind,
     args: Arguments,
     kwargs: dict[str, Any],
-    call_id: str,
     *,
+    call_id: str,
     resent: bool = False,
 ) -> None:
     welcome = link.welcome
@@ -50,16 +50,16 @@ def _open(
         size_max=welcome.payload_max,
     )
     message = OpenCall(
-        call_id,
-        target.function_id,
-        target.method,
-        kind,
-        [len(data)],
-        True,
-        [0] if is_blob else [],
-        target.parent(),
-        resent,
-        current_trace(),
+        call_id=call_id,
+        function_id=target.function_id,
+        method=target.method,
+        kind=kind,
+        ends=[len(data)],
+        sealed=True,
+        blobs=[0] if is_blob else [],
+        parent=target.parent(),
+        resent=resent,
+        trace=current_trace(),
     )
     link.send(message, data)
 
@@ -70,7 +70,7 @@ async def remote(link: Link, target: CallTarget, args: Arguments, kwargs: dict[s
     mailbox = link.open(call_id)
     finished = False
     try:
-        _open(link, target, CallKind.REMOTE, args, kwargs, call_id)
+        _open(link, target, CallKind.REMOTE, args, kwargs, call_id=call_id)
         message, payload = await link.receive(mailbox)
         finished = True
     finally:
@@ -94,7 +94,7 @@ async def remote_items(
     taken = acknowledged = unacknowledged_bytes = 0
     finished = False
     try:
-        _open(link, target, CallKind.REMOTE, args, kwargs, call_id)
+        _open(link, target, CallKind.REMOTE, args, kwargs, call_id=call_id)
         while True:
             message, payload = await link.receive(mailbox)
             if isinstance(message, Items):
@@ -136,7 +136,7 @@ async def spawn(
     """Spawn one input; return when the server has accepted it. `resent`: the server may have the call already."""
     mailbox = link.open(call_id)
     try:
-        _open(link, target, CallKind.SPAWN, args, kwargs, call_id, resent=resent)
+        _open(link, target, CallKind.SPAWN, args, kwargs, call_id=call_id, resent=resent)
         message, _ = await link.receive(mailbox)
     finally:
         link.close(mailbox)
@@ -149,7 +149,7 @@ async def spawn_many(link: Link, target: CallTarget, source: Source, kwargs: dic
     call_id = mint_id(CALL)
     mailbox = link.open(call_id)
     inputs = open_inputs(link, mailbox, source)
-    upload = Upload(link, target, CallKind.SPAWN, inputs, kwargs, call_id)
+    upload = Upload(link=link, target=target, kind=CallKind.SPAWN, inputs=inputs, kwargs=kwargs, call_id=call_id)
     accepted = 0
     try:
         while not (upload.exhausted and upload.complete and accepted == upload.sent):

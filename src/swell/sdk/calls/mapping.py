@@ -37,7 +37,7 @@ async def map_chunks(
     call_id = mint_id(CALL)
     mailbox = link.open(call_id)
     inputs = open_inputs(link, mailbox, source)
-    upload = Upload(link, target, CallKind.MAP, inputs, kwargs, call_id)
+    upload = Upload(link=link, target=target, kind=CallKind.MAP, inputs=inputs, kwargs=kwargs, call_id=call_id)
     results = _OrderedResults() if order_outputs else _UnorderedResults()
     window = link.welcome.map_outstanding_max
     output = current_output()

@@ -70,6 +70,7 @@ class Upload:
 
     def __init__(
         self,
+        *,
         link: Link,
         target: CallTarget,
         kind: CallKind,
@@ -224,14 +225,14 @@ class Upload:
         else:
             parent = self._target.parent()
             message = OpenCall(
-                self.call_id,
-                self._target.function_id,
-                self._target.method,
-                self._kind,
-                span.ends,
-                sealed,
-                span.blobs,
-                parent,
+                call_id=self.call_id,
+                function_id=self._target.function_id,
+                method=self._target.method,
+                kind=self._kind,
+                ends=span.ends,
+                sealed=sealed,
+                blobs=span.blobs,
+                parent=parent,
                 trace=current_trace(),
             )
             self._opened = True

@@ -45,7 +45,15 @@ async def deploy(
     deployed = await link.ask(
         Deployed,
         lambda request: DeployApp(
-            request, mint_id(APP), wanted, environment, specs, how, tag, provenance(), dict(app.tags)
+            request=request,
+            app_id=mint_id(APP),
+            name=wanted,
+            environment=environment,
+            functions=specs,
+            strategy=how,
+            tag=tag,
+            provenance=provenance(),
+            tags=dict(app.tags),
         ),
         archive,
     )

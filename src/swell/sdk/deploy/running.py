@@ -157,7 +157,15 @@ class RunContext(Generic[A]):
         def open_app(request: int) -> OpenApp:
             title = one_line(self._name or self._app.description)[:TEXT_MAX]
             is_watched = output is not None
-            return OpenApp(request, mint_id(APP), title, environment, specs, watch=is_watched, detach=self._detach)
+            return OpenApp(
+                request=request,
+                app_id=mint_id(APP),
+                name=title,
+                environment=environment,
+                functions=specs,
+                watch=is_watched,
+                detach=self._detach,
+            )
 
         opened = run_blocking(link.ask(AppOpened, open_app, archive))
         show_notices(link)

@@ -112,18 +112,18 @@ class MemoryCall:
         """Return the call as its records describe it."""
         record = self.record
         return StoredCall(
-            record.call_id,
-            record.sequence,
-            record.function_id,
-            record.function_name,
-            record.method,
-            record.parent,
-            record.opened_at,
-            self.accepted,
-            self.sealed,
-            self._done if self.ended_at is None else 0,
-            self.ended_at,
-            self.expired,
+            call_id=record.call_id,
+            sequence=record.sequence,
+            function_id=record.function_id,
+            function_name=record.function_name,
+            method=record.method,
+            parent=record.parent,
+            opened_at=record.opened_at,
+            accepted=self.accepted,
+            sealed=self.sealed,
+            done=self._done if self.ended_at is None else 0,
+            ended_at=self.ended_at,
+            expired=self.expired,
         )
 
     def outputs(self, first: int, last: int) -> Iterator[StoredOutput]:
@@ -162,4 +162,4 @@ class MemoryCall:
         start = head.first if head is not None else self.accepted
         runs = ((run.first, run.count) for run in self._runs(start, self.accepted))
         ahead = chain([head] if head is not None else [], spans)
-        return read_window(self.record.call_id, first, self.accepted, budget, ahead, runs)
+        return read_window(self.record.call_id, first, self.accepted, budget, spans=ahead, runs=runs)

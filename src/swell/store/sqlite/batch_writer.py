@@ -169,17 +169,25 @@ class _BatchBytes:
         return b"".join(self._pieces)
 
     def add_span(self, span: SpanRecord) -> _Row:
-        return self._add(span.call_id, span.first, len(span.ends), span.ends, span.blobs, span.payload)
+        return self._add(span.call_id, span, len(span.ends), span.ends)
 
     def add_run(self, call_id: str, run: ResultRun) -> _Row:
         shape = (run.ends, run.failures, run.traces)
-        return self._add(call_id, run.first, run.count, shape, run.blobs, run.payload)
+        return self._add(call_id, run, run.count, shape)
 
-    def _add(self, call_id: str, first: int, count: int, shape: object, blobs: list[int], payload: bytes) -> _Row:
-        shape_bytes, blobs_bytes = msgpack.encode(shape), msgpack.encode(blobs) if blobs else b""
-        row = _Row(call_id, first, count, self._at, len(shape_bytes), len(blobs_bytes), len(payload))
-        self._pieces += (shape_bytes, blobs_bytes, payload)
-        self._at += len(shape_bytes) + len(blobs_bytes) + len(payload)
+    def _add(self, call_id: str, of: SpanRecord | ResultRun, count: int, shape: object) -> _Row:
+        shape_bytes, blobs_bytes = msgpack.encode(shape), msgpack.encode(of.blobs) if of.blobs else b""
+        row = _Row(
+            call_id=call_id,
+            first=of.first,
+            count=count,
+            at=self._at,
+            shape=len(shape_bytes),
+            blobs=len(blobs_bytes),
+            payload=len(of.payload),
+        )
+        self._pieces += (shape_bytes, blobs_bytes, of.payload)
+        self._at += row.shape + row.blobs + row.payload
         return row
 
 

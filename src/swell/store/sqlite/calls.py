@@ -81,7 +81,7 @@ def load_call(database: Database, call_id: str, window: Window) -> LoadedCall | 
     call = read_call(database, call_id)
     if call is None or call.ended_at is not None:
         return call
-    spans = _read_window(database, call_id, call.sequence, 0, call.accepted, ReadBudget(window))
+    spans = _read_window(database, call_id, call.sequence, 0, call.accepted, budget=ReadBudget(window))
     return LoadedCall(call, spans, _attempts(database, [call.sequence]).get(call_id, []))
 
 
@@ -99,10 +99,10 @@ def load_calls(database: Database, function_id: str, after: int, calls_max: int,
             row = next(of_call)
             call = _as_call((*row[:10], None, False))
             if call.done:
-                spans = _read_window(database, call.call_id, call.sequence, 0, call.accepted, budget)
+                spans = _read_window(database, call.call_id, call.sequence, 0, call.accepted, budget=budget)
             else:
                 own = (as_span(call.call_id, *one[10:]) for one in chain([row], of_call) if one[10] is not None)
-                spans = read_window(call.call_id, 0, call.accepted, budget, own, iter(()))
+                spans = read_window(call.call_id, 0, call.accepted, budget, spans=own, runs=iter(()))
             loaded.append((call, spans))
             after = call.sequence
             is_more = call.done > 0
@@ -119,7 +119,7 @@ def load_spans(database: Database, call_id: str, first: int, window: Window) -> 
     place = database.row("call_place", call_id=call_id)
     if place is None:
         return LoadedSpans(call_id, [], [], first)
-    return _read_window(database, call_id, place[0], first, place[1], ReadBudget(window))
+    return _read_window(database, call_id, place[0], first, place[1], budget=ReadBudget(window))
 
 
 def read_waiting(database: Database) -> dict[str, Waiting]:
@@ -138,7 +138,15 @@ def read_last_sequence(database: Database) -> int:
 def as_run(first: int, count: int, shape: bytes, blobs: bytes | None, payload: bytes) -> ResultRun:
     """Return the run of a row of `outputs`."""
     ends, failures, traces = SHAPE.decode(shape)
-    return ResultRun(first, count, ends, payload, failures, NUMBERS.decode(blobs) if blobs else [], traces)
+    return ResultRun(
+        first=first,
+        count=count,
+        ends=ends,
+        payload=payload,
+        failures=failures,
+        blobs=NUMBERS.decode(blobs) if blobs else [],
+        traces=traces,
+    )
 
 
 def as_span(call_id: str, first: int, ends: bytes, blobs: bytes | None, payload: bytes) -> SpanRecord:
@@ -157,11 +165,11 @@ def _runs(database: Database, call: int, first: int, last: int) -> Iterator[Resu
 
 
 def _read_window(
-    database: Database, call_id: str, call: int, first: int, accepted: int, budget: ReadBudget
+    database: Database, call_id: str, call: int, first: int, accepted: int, *, budget: ReadBudget
 ) -> LoadedSpans:
     spans = (as_span(call_id, *row) for row in database.rows("spans", call=call, first=first))
     runs = database.rows("runs", call=call, first=first)
-    return read_window(call_id, first, accepted, budget, spans, runs)
+    return read_window(call_id, first, accepted, budget, spans=spans, runs=runs)
 
 
 def _attempts(database: Database, sequences: list[int]) -> dict[str, list[AttemptRecord]]:

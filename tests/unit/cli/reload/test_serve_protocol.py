@@ -20,7 +20,22 @@ from swell.cli.reload.serve_protocol import (
 from swell.wire.messages import FunctionProgress, Log, Progress
 
 LOG = Log("ap-1", "front", "ta-1", "stdout")
-PROGRESS = Progress("ap-1", [FunctionProgress("front", 1, 2, 3, 4, 5, 6, 7, "waits")])
+PROGRESS = Progress(
+    "ap-1",
+    [
+        FunctionProgress(
+            function_name="front",
+            starting=1,
+            running=2,
+            idle=3,
+            backlog=4,
+            running_inputs=5,
+            done=6,
+            total=7,
+            note="waits",
+        )
+    ],
+)
 
 
 async def read_all(fd: int) -> list[Report]:

@@ -131,7 +131,23 @@ def test_logs_stand_above_the_board_and_nothing_of_it_stays(streams: Streams, mo
     out, err = streams(out=True, err=True)
     monkeypatch.setattr(module, "PROGRESS_AFTER_S", 0.0)
     with Display("squares") as display:
-        display.progress(Progress("ap-1", [FunctionProgress("square", 0, 3, 0, 0, 3, 10, 13)]))
+        display.progress(
+            Progress(
+                "ap-1",
+                [
+                    FunctionProgress(
+                        function_name="square",
+                        starting=0,
+                        running=3,
+                        idle=0,
+                        backlog=0,
+                        running_inputs=3,
+                        done=10,
+                        total=13,
+                    )
+                ],
+            )
+        )
         err.wait_for("3 running")
         display.log(log(), "from a container\n")
         sys.stdout.write("from the program\n")

@@ -26,13 +26,58 @@ def counts(**classes: int) -> list[int]:
 
 def measures(name: str = "f", *, ended: int = 0, wait: Times = NONE, decisions: Any = ()) -> FunctionMeasures:
     settings = AutoscalerSettings()
-    row = FunctionRow(name, f"fu-{name}", 1, settings, 0, 1, 0, 5, 2, ended, 3, "because")
-    counted = Counted(7, {1: ended}, 0, 0, 0, 0, wait, NONE, NONE)
-    return FunctionMeasures("ap-1", "app", row, settings, settings, 3, 2, counted, list(decisions))
+    row = FunctionRow(
+        name=name,
+        function_id=f"fu-{name}",
+        version=1,
+        settings=settings,
+        starting=0,
+        busy=1,
+        idle=0,
+        pending=5,
+        running=2,
+        done=ended,
+        plan=3,
+        reason="because",
+    )
+    counted = Counted(
+        accepted=7,
+        ended={1: ended},
+        retried=0,
+        lost=0,
+        containers_failed=0,
+        containers_lost=0,
+        wait=wait,
+        run=NONE,
+        start=NONE,
+    )
+    return FunctionMeasures(
+        app_id="ap-1",
+        app_name="app",
+        row=row,
+        static=settings,
+        override=settings,
+        requested=3,
+        observed=2,
+        counted=counted,
+        decisions=list(decisions),
+    )
 
 
 def observation(at: float, *functions: FunctionMeasures) -> Observation:
-    return Observation(1, at, 1, "0", 0.0, "unix:/x", [], [], list(functions), [], [])
+    return Observation(
+        request=1,
+        at=at,
+        pid=1,
+        version="0",
+        started_at=0.0,
+        address="unix:/x",
+        nodes=[],
+        apps=[],
+        functions=list(functions),
+        containers=[],
+        calls=[],
+    )
 
 
 def test_nothing_has_no_quantiles() -> None:

@@ -20,7 +20,17 @@ GONE = NotFoundError.code
 
 def route(function_id: str, *, needs_token: bool = False) -> Route:
     web = WebSpec("asgi", label="site", requires_proxy_auth=needs_token)
-    return Route("site", function_id, "", web, "ap-1", "app", "site", 300.0, ())
+    return Route(
+        label="site",
+        function_id=function_id,
+        method="",
+        web=web,
+        app_id="ap-1",
+        app_name="app",
+        function_name="site",
+        timeout_s=300.0,
+        parameters=(),
+    )
 
 
 class Leases:

@@ -17,7 +17,17 @@ KEY = ParameterSpec("key", "bytes")
 
 def route(label: str, *parameters: ParameterSpec) -> Route:
     web = WebSpec("asgi", label=label)
-    return Route(label, f"fu-{label}", "", web, "ap-1", "app", "Shop.*", 300.0, parameters)
+    return Route(
+        label=label,
+        function_id=f"fu-{label}",
+        method="",
+        web=web,
+        app_id="ap-1",
+        app_name="app",
+        function_name="Shop.*",
+        timeout_s=300.0,
+        parameters=parameters,
+    )
 
 
 def router_of(*routes: Route) -> Router:

@@ -116,7 +116,14 @@ def test_what_the_server_refuses_leaves_the_app_as_it_was(server, shop) -> None:
 def test_what_the_server_has_to_say_is_a_warning(server, shop) -> None:
     server.wire.answers[DeployApp] = lambda received: [
         Notice("ap-live", "square: running on the CPU instead"),
-        Deployed(received.request, "ap-live", 4, {}, 5.0, ["the bundle is large"]),
+        Deployed(
+            request=received.request,
+            app_id="ap-live",
+            version=4,
+            function_ids={},
+            deployed_at=5.0,
+            warnings=["the bundle is large"],
+        ),
     ]
     with pytest.warns(ServerWarning) as warned:
         shop().deploy(client=server)

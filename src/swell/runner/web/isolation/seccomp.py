@@ -135,7 +135,9 @@ def receive(listener: int) -> Notification | None:
     except (FileNotFoundError, InterruptedError):
         return None
     number, thread, _, call, _, _, fd, address, size, *_ = _NOTIFICATION.unpack(buffer)
-    return Notification(number, thread, call == _machine().bind, fd, address, size & 0xFFFF_FFFF)
+    return Notification(
+        id=number, thread=thread, is_bind=call == _machine().bind, fd=fd, address=address, size=size & 0xFFFF_FFFF
+    )
 
 
 def is_valid(listener: int, notification: Notification) -> bool:
