@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from swell.items import PackedItems
 from swell.model import AppKind, AutoscalerSettings, Deployment, FunctionSpec, OutputStatus
 
 __all__ = [
@@ -134,6 +135,16 @@ class SpanRecord(Struct, frozen=True, gc=False):
     payload: bytes
     blobs: list[int] = []  #: indexes of inputs whose bytes name a blob
 
+    @classmethod
+    def of(cls, call_id: str, first: int, items: PackedItems[bytes]) -> SpanRecord:
+        """Return the record of inputs from index `first` on."""
+        return cls(call_id, first, items.ends, items.payload, [first + i for i in items.blobs] if items.blobs else [])
+
+    @property
+    def items(self) -> PackedItems[bytes]:
+        """The inputs."""
+        return PackedItems(self.ends, self.payload, [i - self.first for i in self.blobs] if self.blobs else [])
+
 
 class SpansDone(Struct, frozen=True, gc=False):
     """Every input of these spans of a call has its result: the spans, named by their first input, are not needed."""
@@ -166,6 +177,25 @@ class OutputsRecord(Struct, frozen=True, gc=False):
     failures: list[tuple[int, int]] = []  #: (i, OutputStatus) of results first + i that are not SUCCESS
     blobs: list[int] = []  #: positions i of results first + i whose bytes name a blob
     trace: Trace | None = None
+
+    @classmethod
+    def of(cls, call_id: str, first: int, items: PackedItems[bytes], trace: Trace | None = None) -> OutputsRecord:
+        """Return the record of results of inputs from index `first` on."""
+        return cls(
+            call_id=call_id,
+            first=first,
+            count=len(items.ends),
+            ends=items.ends,
+            payload=items.payload,
+            failures=items.failures,
+            blobs=items.blobs,
+            trace=trace,
+        )
+
+    @property
+    def items(self) -> PackedItems[bytes]:
+        """The results; not for results that are all the same, which have no offsets."""
+        return PackedItems(self.ends, self.payload, self.blobs, self.failures)
 
 
 class AttemptRecord(Struct, frozen=True, gc=False):

@@ -43,11 +43,9 @@ class Delivery:
     """One `Deliver` message with its payload."""
 
     __slots__ = (
-        "_base",
         "_blobs",
-        "_ends",
+        "_items",
         "_parts",
-        "_payload",
         "count",
         "kept",
         "method",
@@ -65,9 +63,7 @@ class Delivery:
         self.traces = message.traces  #: trace contexts of the callers, by call; most calls have none
         self.count = len(message.ends)
         self._parts = message.parts
-        self._ends = message.ends
-        self._base = message.base
-        self._payload = payload
+        self._items = message.items(payload)
         if message.mode is DeliveryMode.PARALLEL:
             self.work_items = [WorkItem(self, position, position + 1, False) for position in range(self.count)]
         else:
@@ -84,9 +80,7 @@ class Delivery:
 
     def arguments(self, position: int) -> tuple[bytes, bool]:
         """Return the input's bytes, and whether they name a blob instead of being pickled arguments."""
-        ends, base = self._ends, self._base
-        begin = ends[position - 1] - base if position else 0
-        return self._payload[begin : ends[position] - base], position in self._blobs
+        return self._items.at(position), position in self._blobs
 
     def work_of(self, position: int) -> WorkItem | None:
         """Return the work item that a position belongs to; None for a position that the delivery does not have."""

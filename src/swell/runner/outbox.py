@@ -6,8 +6,7 @@ not know sockets, threads or what a result contains.
 
 from __future__ import annotations
 
-from itertools import accumulate
-
+from swell.items import pack
 from swell.model import OutputStatus
 from swell.wire.messages import Completed
 
@@ -61,6 +60,5 @@ class Outbox:
     def message(self) -> tuple[Completed, bytes]:
         """Return all results as a message with its payload. The outbox must not be used afterwards."""
         self._end_run()
-        chunks = self._chunks
-        message = Completed(self._parts, list(accumulate(map(len, chunks))), self._failures, self._blobs, self._busy_s)
-        return message, b"".join(chunks)
+        items = pack(self._chunks, blobs=self._blobs, failures=self._failures)
+        return Completed(self._parts, items.ends, items.failures, items.blobs, self._busy_s), items.payload

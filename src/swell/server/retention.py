@@ -16,6 +16,7 @@ from pathlib import Path
 from swell.config import Settings
 from swell.engine import events as e
 from swell.errors import OutputExpiredError, ServiceError, to_wire
+from swell.items import pack
 from swell.model import OutputStatus
 from swell.ports import ReadFailed, Store
 from swell.records import StoredCall, StoredOutput
@@ -197,12 +198,9 @@ def _parts(stored: Sequence[StoredOutput]) -> Iterator[Sequence[StoredOutput]]:
 
 
 def _as_outputs(call_id: str, stored: Sequence[StoredOutput]) -> tuple[Outputs, bytes]:
-    ends: list[int] = []
-    size = 0
-    for output in stored:
-        size += len(output.payload)
-        ends.append(size)
-    failures = [(i, int(o.status)) for i, o in enumerate(stored) if o.status is not OutputStatus.SUCCESS]
-    blobs = [i for i, output in enumerate(stored) if output.has_blob]
-    parts = [(output.index, 1) for output in stored]
-    return Outputs(call_id, parts, ends, failures, blobs), b"".join(output.payload for output in stored)
+    items = pack(
+        [output.payload for output in stored],
+        blobs=[i for i, output in enumerate(stored) if output.has_blob],
+        failures=[(i, int(o.status)) for i, o in enumerate(stored) if o.status is not OutputStatus.SUCCESS],
+    )
+    return Outputs.of(call_id, [(output.index, 1) for output in stored], items), items.payload

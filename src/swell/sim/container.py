@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
+from swell.items import pack
 from swell.model import FunctionSpec, MemoryExcess, OutputStatus
 from swell.sim.clock import Clock
 from swell.sim.oracle import Witness
@@ -173,19 +174,16 @@ class FakeContainer:
     def report(self, results: Sequence[Result]) -> None:
         """Send results, runs of positions together."""
         parts: list[tuple[int, int, int]] = []
-        ends: list[int] = []
-        size = 0
-        for delivery, position, _, payload, _ in results:
+        for delivery, position, *_ in results:
             if parts and parts[-1][0] == delivery and parts[-1][1] + parts[-1][2] == position:
                 parts[-1] = (delivery, parts[-1][1], parts[-1][2] + 1)
             else:
                 parts.append((delivery, position, 1))
-            size += len(payload)
-            ends.append(size)
         failures = [(i, int(r[2])) for i, r in enumerate(results) if r[2] is not OutputStatus.SUCCESS]
         blobs = [i for i, r in enumerate(results) if r[2] is OutputStatus.SUCCESS and self._is_blob(r[0], r[1])]
         busy_s = sum(result[4] for result in results)
-        self.say(m.Completed(parts, ends, failures, blobs, busy_s), b"".join(result[3] for result in results))
+        items = pack([result[3] for result in results], blobs=blobs, failures=failures)
+        self.say(m.Completed(parts, items.ends, failures, blobs, busy_s), items.payload)
         self._served += len(results)
         if self._resizes:
             self.say(m.Resize(self._resizes.pop()))
@@ -229,9 +227,6 @@ def _inputs(message: m.Deliver, payload: bytes) -> list[tuple[str, int]]:
     """Return (call, index) of every item, having checked that each got its own bytes."""
     inputs = [(call_id, first + i) for call_id, first, count in message.parts for i in range(count)]
     assert len(inputs) == len(message.ends), "items and offsets differ in number"
-    start = 0
-    for of, end in zip(inputs, message.ends, strict=True):
-        data = payload[start : end - message.base]
+    for of, data in zip(inputs, message.items(payload).pieces(), strict=True):
         assert data == input_bytes(*of), f"{of} got the bytes {data!r}"
-        start = end - message.base
     return inputs

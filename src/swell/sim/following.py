@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from swell.items import pack
 from swell.model import CallKind, OutputStatus
 from swell.sim.clock import Clock
 from swell.sim.work import CallPlan, input_bytes, item_bytes, result_bytes
@@ -66,18 +67,12 @@ class Following:
             count = min(plan.span_max, room, total - self._sent)
             if count <= 0 and self._opened:
                 return
-            ends: list[int] = []
-            pieces: list[bytes] = []
-            size = 0
-            for index in range(self._sent, self._sent + count):
-                pieces.append(input_bytes(plan.call_id, index))
-                size += len(pieces[-1])
-                ends.append(size)
+            items = pack([input_bytes(plan.call_id, index) for index in range(self._sent, self._sent + count)])
             blobs = [i for i in range(self._sent, self._sent + count) if plan.works[i].is_blob]
             first, self._sent = self._sent, self._sent + count
             self._sealed = self._sent == total
             if self._opened:
-                self._say(m.PutInputs(plan.call_id, first, ends, self._sealed, blobs), b"".join(pieces))
+                self._say(m.PutInputs(plan.call_id, first, items.ends, self._sealed, blobs), items.payload)
             else:
                 self._opened = True
                 call_id, function_id, sealed = plan.call_id, self._function_id, self._sealed
@@ -87,11 +82,11 @@ class Following:
                         function_id=function_id,
                         method=plan.method,
                         kind=plan.kind,
-                        ends=ends,
+                        ends=items.ends,
                         sealed=sealed,
                         blobs=blobs,
                     ),
-                    b"".join(pieces),
+                    items.payload,
                 )
                 self._check_over()
 
@@ -143,12 +138,10 @@ class Following:
     def outputs(self, message: m.Outputs, payload: bytes) -> None:
         """Results arrived: each is checked to be the right one, and the only one."""
         self._window = min(self.plan.window, 2 * self._window)
-        failures, item, start = dict(message.failures), 0, 0
-        for first, count in message.parts:
-            for index in range(first, first + count):
-                end = message.ends[item]
-                self._output(index, OutputStatus(failures.get(item, 1)), payload[start:end], item in message.blobs)
-                item, start = item + 1, end
+        failures, pieces = dict(message.failures), message.items(payload).pieces()
+        indexes = (index for first, count in message.parts for index in range(first, first + count))
+        for item, (index, data) in enumerate(zip(indexes, pieces, strict=True)):
+            self._output(index, OutputStatus(failures.get(item, 1)), data, item in message.blobs)
         self.pump()
         self._check_over()
 
@@ -164,13 +157,11 @@ class Following:
 
     def items(self, message: m.Items, payload: bytes) -> int:
         """Values of a generator arrived; return how many there are by now."""
-        start = 0
-        for end in message.ends:
+        for data in message.items(payload).pieces():
             number = self._items.get(message.index, 0)
             wanted = item_bytes(self.plan.call_id, message.index, number)
-            assert payload[start:end] == wanted, f"item {payload[start:end]!r} instead of {wanted!r}"
+            assert data == wanted, f"item {data!r} instead of {wanted!r}"
             self._items[message.index] = number + 1
-            start = end
         return self._items[message.index]
 
     def _check_over(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from swell.items import pack
 from swell.model import CallKind, OutputStatus
 from swell.sim.clock import Clock
 from swell.sim.work import CallPlan, input_bytes, result_bytes
@@ -97,16 +98,12 @@ class SpawnedCall:
     def _send(self, first: int, count: int) -> None:
         assert self._say is not None
         plan = self.plan
-        pieces = [input_bytes(plan.call_id, index) for index in range(first, first + count)]
-        ends: list[int] = []
-        for piece in pieces:
-            ends.append((ends[-1] if ends else 0) + len(piece))
+        items = pack([input_bytes(plan.call_id, index) for index in range(first, first + count)])
         blobs = [index for index in range(first, first + count) if plan.works[index].is_blob]
         self._sent = first + count
         sealed = self._sent == len(plan.works)
-        payload = b"".join(pieces)
         if self._opened:
-            self._say(m.PutInputs(plan.call_id, first, ends, sealed, blobs), payload)
+            self._say(m.PutInputs(plan.call_id, first, items.ends, sealed, blobs), items.payload)
             return
         resent, self._opened, self._was_opened = self._was_opened, True, True
         self._resent = resent
@@ -115,12 +112,12 @@ class SpawnedCall:
             function_id=self._function_id,
             method=plan.method,
             kind=plan.kind,
-            ends=ends,
+            ends=items.ends,
             sealed=sealed,
             blobs=blobs,
             resent=resent,
         )
-        self._say(opening, payload)
+        self._say(opening, items.payload)
 
     def _cancel(self) -> None:
         if self.is_over or self.cancelled:
@@ -170,12 +167,10 @@ class SpawnedCall:
     def heard_outputs(self, message: m.Outputs, payload: bytes) -> None:
         """Results arrived; one that was told before is told as it was."""
         self._window = min(self.plan.window, 2 * self._window)
-        failures, item, start = dict(message.failures), 0, 0
-        for first, count in message.parts:
-            for index in range(first, first + count):
-                end = message.ends[item]
-                self._check(index, OutputStatus(failures.get(item, 1)), payload[start:end])
-                item, start = item + 1, end
+        failures, pieces = dict(message.failures), message.items(payload).pieces()
+        indexes = (index for first, count in message.parts for index in range(first, first + count))
+        for item, (index, data) in enumerate(zip(indexes, pieces, strict=True)):
+            self._check(index, OutputStatus(failures.get(item, 1)), data)
 
     def _check(self, index: int, status: OutputStatus, data: bytes) -> None:
         name, known = f"{self.plan.call_id}/{index}", self.told.get(index)

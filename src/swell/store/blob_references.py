@@ -15,9 +15,9 @@ __all__ = ["names_in_run", "names_in_span"]
 
 def names_in_span(span: SpanRecord) -> Iterator[str]:
     """Yield the names of the blobs that carry inputs of a span."""
-    for index in span.blobs:
-        i = index - span.first
-        yield str(span.payload[span.ends[i - 1] if i else 0 : span.ends[i]], "utf-8", "replace")
+    items = span.items
+    for position in items.blobs:
+        yield str(items.at(position), "utf-8", "replace")
 
 
 def names_in_run(run: ResultRun) -> Iterator[str]:

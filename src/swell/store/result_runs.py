@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
+from swell.items import PackedItems, concat
 from swell.model import OutputStatus
 from swell.records import OutputsRecord, StoredOutput, Trace
 
@@ -45,6 +46,24 @@ class ResultRun(Struct, frozen=True, gc=False):
             traces=traces,
         )
 
+    @classmethod
+    def packed(cls, first: int, items: PackedItems[bytes], traces: list[tuple[int, Trace | None]]) -> ResultRun:
+        """Return the run of results of inputs from index `first` on."""
+        return cls(
+            first=first,
+            count=len(items.ends),
+            ends=items.ends,
+            payload=items.payload,
+            failures=items.failures,
+            blobs=items.blobs,
+            traces=traces,
+        )
+
+    @property
+    def items(self) -> PackedItems[bytes]:
+        """The results; not for results that are all the same, which have no offsets."""
+        return PackedItems(self.ends, self.payload, self.blobs, self.failures)
+
     @property
     def last(self) -> int:
         """The index just after the last input of the run."""
@@ -66,16 +85,7 @@ class ResultRun(Struct, frozen=True, gc=False):
                 blobs=self.blobs,
                 traces=traces,
             )
-        base = self.ends[start - 1] if start else 0
-        return ResultRun(
-            first=first,
-            count=last - first,
-            ends=[end - base for end in self.ends[start:stop]],
-            payload=self.payload[base : self.ends[stop - 1]],
-            failures=[(i - start, status) for i, status in self.failures if start <= i < stop],
-            blobs=[i - start for i in self.blobs if start <= i < stop],
-            traces=traces,
-        )
+        return ResultRun.packed(first, self.items.slice(start, stop - start), traces)
 
     def outputs(self, first: int, last: int) -> Iterator[StoredOutput]:
         """Yield the results of those inputs of the run that lie in first..last-1."""
@@ -86,12 +96,9 @@ class ResultRun(Struct, frozen=True, gc=False):
                 yield StoredOutput(self.first + i, status, self.payload, bool(self.blobs))
             return
         failures, blobs = dict(self.failures), set(self.blobs)
-        base = self.ends[start - 1] if start else 0
-        for i in range(start, stop):
-            end = self.ends[i]
+        for i, payload in enumerate(self.items.pieces(start, stop), start):
             status = OutputStatus(failures.get(i, OutputStatus.SUCCESS))
-            yield StoredOutput(self.first + i, status, self.payload[base:end], i in blobs)
-            base = end
+            yield StoredOutput(self.first + i, status, payload, i in blobs)
 
     def trace(self, index: int) -> Trace | None:
         """Return the trace of one input of the run."""
@@ -193,25 +200,7 @@ def _joined(runs: Sequence[ResultRun]) -> ResultRun:
             blobs=[],
             traces=traces,
         )
-    ends: list[int] = []
-    failures: list[tuple[int, int]] = []
-    blobs: list[int] = []
-    size = 0
-    for run in runs:
-        at = len(ends)
-        ends += [size + end for end in run.ends] if size else run.ends
-        failures += [(at + i, status) for i, status in run.failures]
-        blobs += [at + i for i in run.blobs]
-        size = ends[-1]
-    return ResultRun(
-        first=first.first,
-        count=count,
-        ends=ends,
-        payload=b"".join(run.payload for run in runs),
-        failures=failures,
-        blobs=blobs,
-        traces=traces,
-    )
+    return ResultRun.packed(first.first, concat([run.items for run in runs]), traces)
 
 
 def _joined_traces(runs: Sequence[ResultRun]) -> list[tuple[int, Trace | None]]:

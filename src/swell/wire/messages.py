@@ -1,8 +1,9 @@
 """Everything that is ever said on a socket: one struct per message, encoded as a msgpack array led by its tag.
 
 A message travels in one frame (see `codec`), followed by an opaque payload: user bytes that the server never looks
-into. Where a message carries many inputs or outputs, `ends[i]` is the offset in the payload just after item i, relative
-to `base` (0 if the message has none), so that any contiguous part of a span can be sent on by slicing.
+into. Where a message carries many inputs or outputs, they are packed: `ends[i]` is the offset in the payload just after
+item i, relative to `base` (0 if the message has none), so that any contiguous part of a span can be sent on by slicing.
+`items` makes a value of those fields and the payload (see `swell.items`).
 
 This module must not know sockets, files, or who handles a message.
 """
@@ -31,6 +32,7 @@ from swell.bounds import (
     Size,
     Text,
 )
+from swell.items import PackedItems
 from swell.model import AutoscalerChange, AutoscalerSettings, CallKind, DeliveryMode, Environment, FunctionSpec
 from swell.wire import apps, queries, stats, web
 from swell.wire.message import Message
@@ -92,6 +94,10 @@ class OpenCall(Message, frozen=True, tag=12):
     trace: Annotated[dict[Name, Text], Meta(max_length=100)] = {}  #: the trace context of the caller, as headers
     parameters: bytes = b""  #: of the class whose variant is to answer, encoded; empty: the function itself answers
 
+    def items(self, payload: bytes) -> PackedItems[bytes]:
+        """Return the inputs."""
+        return PackedItems(self.ends, payload, self.blobs)
+
 
 class PutInputs(Message, frozen=True, tag=13):
     """More inputs of a call, numbered from `first`, which must be the next free number."""
@@ -100,7 +106,11 @@ class PutInputs(Message, frozen=True, tag=13):
     first: Index
     ends: Offsets
     sealed: bool
-    blobs: Indexes = []
+    blobs: Indexes = []  #: indexes of inputs whose payload is a reference to a blob
+
+    def items(self, payload: bytes) -> PackedItems[bytes]:
+        """Return the inputs."""
+        return PackedItems(self.ends, payload, [index - self.first for index in self.blobs] if self.blobs else [])
 
 
 class CancelCall(Message, frozen=True, tag=14):
@@ -235,6 +245,15 @@ class Outputs(Message, frozen=True, tag=45):
     blobs: Indexes = []
     base: Size = 0
 
+    @classmethod
+    def of(cls, call_id: str, parts: list[tuple[int, int]], items: PackedItems[bytes]) -> Outputs:
+        """Return the message for results of a call; its payload is that of the items."""
+        return cls(call_id, parts, items.ends, items.failures, items.blobs)
+
+    def items(self, payload: bytes) -> PackedItems[bytes]:
+        """Return the results."""
+        return PackedItems(self.ends, payload, self.blobs, self.failures, self.base)
+
 
 class Items(Message, frozen=True, tag=46):
     """Values yielded by generator input `index`, in order."""
@@ -242,6 +261,10 @@ class Items(Message, frozen=True, tag=46):
     call_id: Id
     index: Index
     ends: Offsets
+
+    def items(self, payload: bytes) -> PackedItems[bytes]:
+        """Return the values."""
+        return PackedItems(self.ends, payload)
 
 
 class CallDescription(Message, frozen=True, tag=47):
@@ -352,6 +375,10 @@ class Deliver(Message, frozen=True, tag=61):
     kept: list[Id] = []  #: calls whose results are kept: their blobs lie in KEPT (see `blob_names`)
     traces: dict[Id, dict[Name, Text]] = {}  #: the trace contexts of the callers, by call, if they have any
 
+    def items(self, payload: bytes) -> PackedItems[bytes]:
+        """Return the inputs."""
+        return PackedItems(self.ends, payload, self.blobs, [], self.base)
+
 
 class Cancel(Message, frozen=True, tag=62):
     """Stop items of a delivery; those that run are interrupted, all are answered TERMINATED. Control channel."""
@@ -411,6 +438,10 @@ class Completed(Message, frozen=True, tag=82):
     blobs: Indexes = []
     busy_s: Seconds = 0.0  #: time spent executing these inputs, summed
 
+    def items(self, payload: bytes) -> PackedItems[bytes]:
+        """Return the results."""
+        return PackedItems(self.ends, payload, self.blobs, self.failures)
+
 
 class Returned(Message, frozen=True, tag=83):
     """Items of a delivery from `position` to its end were never started and will not be."""
@@ -425,6 +456,10 @@ class Yielded(Message, frozen=True, tag=84):
     delivery: Count
     position: Index
     ends: Offsets
+
+    def items(self, payload: bytes) -> PackedItems[bytes]:
+        """Return the values."""
+        return PackedItems(self.ends, payload)
 
 
 class Leaving(Message, frozen=True, tag=85):

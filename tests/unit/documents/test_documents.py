@@ -38,132 +38,24 @@ from swell.wire.queries import (
 from swell.wire.stats import BOUNDS_S, CallRow, Counted, FunctionMeasures, NodeRow, Observation, Times
 
 AT = 1_777_000_000.25
-STATUS = Status(
-    request=1,
-    pid=7,
-    version="1.2",
-    started_at=AT,
-    data_dir="/data",
-    address="unix:/x",
-    apps=2,
-    containers=3,
-    pending=4,
-    running=5,
-    done=6,
-    web_url="http://w",
-    admin_url="http://a",
-    web_trouble="",
-    admin_token_file="/data/token",
-)
-NODE = NodeRow(
-    name="here", cores=8.0, busy_cores=1.5, cpu_used=2.0, memory_bytes=1_024, memory_used_bytes=512, gpus=2, gpus_used=1
-)
-APP = AppRow(
-    app_id="ap-1",
-    name="shop",
-    state="deployed",
-    containers=3,
-    pending=4,
-    running=5,
-    created_at=AT,
-    version=6,
-    stopped_at=None,
-)
+STATUS = Status(1, 7, "1.2", AT, "/data", "unix:/x", 2, 3, 4, 5, 6, "http://w", "http://a", "", "/data/token")
+NODE = NodeRow("here", 8.0, 1.5, 2.0, 1_024, 512, 2, 1)
+APP = AppRow("ap-1", "shop", "deployed", 3, 4, 5, AT, 6, None)
 SETTINGS = AutoscalerSettings(1, 0, 2, 60)
-FUNCTION = FunctionRow(
-    name="Model.*",
-    function_id="fu-1",
-    version=6,
-    settings=SETTINGS,
-    starting=1,
-    busy=2,
-    idle=3,
-    pending=4,
-    running=5,
-    done=6,
-    plan=7,
-    reason="because",
-    held_back="",
-    schedule="",
-    next_run=None,
-)
+FUNCTION = FunctionRow("Model.*", "fu-1", 6, SETTINGS, 1, 2, 3, 4, 5, 6, 7, "because", "", "", None)
 VERSION = VersionRow(6, AT, Provenance("me", "swell 1", "abc*"), "v-tag", True)
 URLS = {"Model.site": "http://w/shop-model-site", "other": "http://w/other"}
-DESCRIPTION = AppDescription(request=1, app=APP, functions=[FUNCTION], tags={"team": "x"}, live=VERSION, urls=URLS)
-CONTAINER = ContainerRow(
-    container_id="ta-1",
-    app_id="ap-1",
-    app_name="",
-    function_name="Model.*",
-    state="ready",
-    version=6,
-    requested_at=AT,
-    ready_at=AT + 1,
-    ended_at=None,
-    running=2,
-    served=9,
-)
-CALL = CallRow(
-    call_id="fc-1",
-    app_name="shop",
-    function_name="Model.*",
-    kind="spawn",
-    opened_at=AT,
-    num_inputs=None,
-    pending=1,
-    running=2,
-    done=3,
-)
-REPORT = CallReport(
-    request=1,
-    call_id="fc-1",
-    app_name="shop",
-    function_name="Model.*",
-    kind="spawn",
-    opened_at=AT,
-    num_inputs=None,
-    pending=1,
-    running=2,
-    done=3,
-)
+DESCRIPTION = AppDescription(1, APP, [FUNCTION], {"team": "x"}, VERSION, URLS)
+CONTAINER = ContainerRow("ta-1", "ap-1", "", "Model.*", "ready", 6, AT, AT + 1, None, 2, 9)
+CALL = CallRow("fc-1", "shop", "Model.*", "spawn", AT, None, 1, 2, 3)
+REPORT = CallReport(1, "fc-1", "shop", "Model.*", "spawn", AT, None, 1, 2, 3)
 STORY = Story(1, "a call", "ended", [StoryPart("ran", 3.0), StoryPart("waited", 1.0)], [StoryLine(AT, "accepted")])
 TIMES = Times([0] * (len(BOUNDS_S) + 1), 0.0)
-COUNTED = Counted(
-    accepted=9,
-    ended={1: 6},
-    retried=0,
-    lost=0,
-    containers_failed=0,
-    containers_lost=0,
-    wait=TIMES,
-    run=TIMES,
-    start=TIMES,
-)
+COUNTED = Counted(9, {1: 6}, 0, 0, 0, 0, TIMES, TIMES, TIMES)
 MEASURES = FunctionMeasures(
-    app_id="ap-1",
-    app_name="shop",
-    row=FUNCTION,
-    static=SETTINGS,
-    override=AutoscalerSettings(),
-    requested=3,
-    observed=2,
-    counted=COUNTED,
-    decisions=[],
-    urls=[URLS["Model.site"]],
+    "ap-1", "shop", FUNCTION, SETTINGS, AutoscalerSettings(), 3, 2, COUNTED, [], [URLS["Model.site"]]
 )
-SEEN = Observation(
-    request=1,
-    at=AT,
-    pid=7,
-    version="1.2",
-    started_at=AT,
-    address="unix:/x",
-    nodes=[NODE],
-    apps=[APP],
-    functions=[MEASURES],
-    containers=[CONTAINER],
-    calls=[CALL],
-)
+SEEN = Observation(1, AT, 7, "1.2", AT, "unix:/x", [NODE], [APP], [MEASURES], [CONTAINER], [CALL])
 
 #: Fields whose form by `--json` is the former one for a release: "v6" for 6, null for an empty text or for no number.
 FORMER_FORMS = {
@@ -212,18 +104,7 @@ DOCUMENTS = {
     "call with its parent": call_detail(REPORT),
     "call in a list": call_summary(CALL),
     "story": story_told(STORY),
-    "log line": log_lines(
-        LogEntry(
-            request=1,
-            at=AT,
-            app_id="ap-1",
-            function_name="Model.*",
-            container_id="ta-1",
-            stream="stdout",
-            call_ids=["fc-1"],
-        ),
-        b"hello\n",
-    )[0],
+    "log line": log_lines(LogEntry(1, AT, "ap-1", "Model.*", "ta-1", "stdout", ["fc-1"]), b"hello\n")[0],
 }
 
 

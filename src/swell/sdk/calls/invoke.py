@@ -122,12 +122,7 @@ async def remote_items(
 
 
 def _items(message: Items, payload: bytes) -> list[Any]:
-    items: list[Any] = []
-    start = 0
-    for end in message.ends:
-        items.append(loads(payload[start:end]))
-        start = end
-    return items
+    return [loads(data) for data in message.items(payload).pieces()]
 
 
 async def spawn(

@@ -35,19 +35,13 @@ class InputFailure:
 
 def outcomes(message: Outputs, payload: bytes, blob_dir: str, *, keep_blobs: bool) -> list[Any]:
     """Return the values of a message's outputs in order, with a Failure for each output that is not a success."""
-    base, start = message.base, 0
-    values: list[Any] = []
+    pieces = message.items(payload).pieces()
     if not message.failures and not message.blobs:
-        for end in message.ends:
-            end -= base
-            values.append(_value(payload[start:end]))
-            start = end
-        return values
+        return [_value(data) for data in pieces]
+    values: list[Any] = []
     statuses = dict(message.failures)
     in_blobs = set(message.blobs)
-    for position, end in enumerate(message.ends):
-        data = payload[start : end - base]
-        start = end - base
+    for position, data in enumerate(pieces):
         if position in statuses:
             values.append(InputFailure(_exception(OutputStatus(statuses[position]), data)))
         elif position in in_blobs:

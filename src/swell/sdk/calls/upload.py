@@ -9,9 +9,10 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from swell.errors import from_wire
+from swell.items import PackedItems, pack
 from swell.model import CallKind
 from swell.sdk.calls.backpressure import Backpressure
 from swell.sdk.calls.inputs import NOT_YET, AsyncInputs, Inputs, Source
@@ -29,40 +30,24 @@ SPAN_BYTES_MAX = 1 << 20
 SPAN_WAIT_S = 0.001  #: a span is sent after so long, whatever its length, and the next one is shorter
 
 
-class _Span:
+class _Span(NamedTuple):
     """Inputs that are sent together; kept until the server has confirmed them."""
 
-    __slots__ = ("blobs", "ends", "first", "payload")
-
-    def __init__(self, first: int) -> None:
-        self.first = first
-        self.ends: list[int] = []
-        self.blobs: list[int] = []
-        self.payload = b""
+    first: int
+    items: PackedItems[bytes]
 
     @property
     def last(self) -> int:
-        return self.first + len(self.ends)
+        return self.first + len(self.items.ends)
 
     def after(self, index: int) -> _Span:
         """Return the part from input `index` on."""
         skip = max(0, index - self.first)
-        if not skip:
-            return self
-        rest = _Span(self.first + skip)
-        base = self.ends[skip - 1]
-        rest.ends = [end - base for end in self.ends[skip:]]
-        rest.blobs = [index for index in self.blobs if index >= rest.first]
-        rest.payload = self.payload[base:]
-        return rest
+        return _Span(self.first + skip, self.items.slice(skip, len(self.items.ends) - skip)) if skip else self
 
     def before(self, index: int) -> _Span:
         """Return the part below input `index`."""
-        part = _Span(self.first)
-        part.ends = self.ends[: index - self.first]
-        part.blobs = [blob for blob in self.blobs if blob < index]
-        part.payload = self.payload[: part.ends[-1]]
-        return part
+        return _Span(self.first, self.items.slice(0, index - self.first))
 
 
 class Upload:
@@ -104,7 +89,7 @@ class Upload:
     @property
     def refused_count(self) -> int:
         """How many inputs were refused and wait to be sent again."""
-        return sum(len(span.ends) for span in self._refused)
+        return sum(len(span.items.ends) for span in self._refused)
 
     @property
     def complete(self) -> bool:
@@ -127,15 +112,15 @@ class Upload:
         if self.exhausted:
             return False
         span = self._collect(min(room, self._span_max))
-        if span.ends:
+        if span.items.ends:
             self._send(span)
-        return bool(span.ends)
+        return bool(span.items.ends)
 
     def seal(self) -> None:
         """Tell the server that no more inputs will come, once that is so."""
         if self.exhausted and not self._sealed and not self._refused:
             if self._opened:
-                self._send(_Span(self.sent))
+                self._send(_Span(self.sent, pack([])))
             self._sealed = True  # a call without inputs is never opened
 
     def confirm(self, below: int) -> None:
@@ -165,23 +150,18 @@ class Upload:
     def _resend(self, room: int) -> None:
         while self._refused and room > 0:
             span = self._refused.popleft()
-            if len(span.ends) > room:
+            if len(span.items.ends) > room:
                 self._refused.appendleft(span.after(span.first + room))
                 span = span.before(span.first + room)
-            room -= len(span.ends)
+            room -= len(span.items.ends)
             self._send(span)
 
     def _collect(self, room: int) -> _Span:
         """Read and pickle inputs until the span is long, large or old enough, or no input is ready."""
-        span = _Span(self.sent)
+        first = self.sent
         pieces: list[bytes] = []
-        ends, kwargs, take, pickled, clock = (
-            span.ends,
-            self._kwargs,
-            self._inputs.take,
-            blobs.pickled,
-            time.perf_counter,
-        )
+        in_blobs: list[int] = []
+        kwargs, take, pickled, clock = self._kwargs, self._inputs.take, blobs.pickled, time.perf_counter
         inline_max = self._link.welcome.payload_inline_max
         size, deadline = 0, time.perf_counter() + SPAN_WAIT_S
         for _ in range(room):
@@ -194,34 +174,33 @@ class Upload:
                 break
             data = pickled((arguments, kwargs), inline_max)
             if not isinstance(data, bytes):
-                data = self._store(data, span)
+                in_blobs.append(len(pieces))
+                data = self._store(data, first + len(pieces))
             pieces.append(data)
             size += len(data)
-            ends.append(size)
             if size > SPAN_BYTES_MAX:
                 break
             if clock() > deadline:
-                self._span_max = max(1, len(ends) // 2)
+                self._span_max = max(1, len(pieces) // 2)
                 break
         else:
             self._span_max = min(SPAN_MAX, 2 * self._span_max)
-        span.payload = b"".join(pieces)
-        self.sent += len(span.ends)
-        return span
+        self.sent += len(pieces)
+        return _Span(first, pack(pieces, blobs=in_blobs))
 
-    def _store(self, parts: list[memoryview], span: _Span) -> bytes:
+    def _store(self, parts: list[memoryview], index: int) -> bytes:
         """Write arguments that are too large for a message to a blob; return its name."""
-        span.blobs.append(span.last)
         welcome = self._link.welcome
-        name = input_name(self.call_id, span.last, is_kept=self._kind.is_async)
+        name = input_name(self.call_id, index, is_kept=self._kind.is_async)
         return blobs.store(parts, welcome.blob_dir, name, size_max=welcome.payload_max)
 
     def _send(self, span: _Span) -> None:
         sealed = self.exhausted and span.last == self.sent
+        items, in_blobs = span.items, [span.first + i for i in span.items.blobs]
         message: Message
         if self._opened:
             self._since_opening += 1
-            message = PutInputs(self.call_id, span.first, span.ends, sealed, span.blobs)
+            message = PutInputs(self.call_id, span.first, items.ends, sealed, in_blobs)
         else:
             parent = self._target.parent()
             message = OpenCall(
@@ -229,18 +208,18 @@ class Upload:
                 function_id=self._target.function_id,
                 method=self._target.method,
                 kind=self._kind,
-                ends=span.ends,
+                ends=items.ends,
                 sealed=sealed,
-                blobs=span.blobs,
+                blobs=in_blobs,
                 parent=parent,
                 trace=current_trace(),
             )
             self._opened = True
             self._since_opening = 0
         self._sealed = sealed
-        if span.ends:
+        if items.ends:
             self._unconfirmed.append(span)
-        self._link.send(message, span.payload)
+        self._link.send(message, items.payload)
 
 
 def open_inputs(link: Link, mailbox: Mailbox, source: Source) -> Inputs | AsyncInputs:

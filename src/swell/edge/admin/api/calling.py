@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from itertools import pairwise
 from typing import Any, Final
 
 import msgspec
@@ -87,8 +86,8 @@ class Calling:
             while True:
                 message, payload = await link.receive(mailbox)
                 if isinstance(message, Items):
-                    for start, end in pairwise((0, *message.ends)):
-                        yield StreamLine(item=Raw(json_of(payload[start:end])))
+                    for data in message.items(payload).pieces():
+                        yield StreamLine(item=Raw(json_of(data)))
                     taken += len(message.ends)
                     unacknowledged_bytes += len(payload)
                     if taken - acknowledged >= ITEMS_PER_ACK or unacknowledged_bytes >= BYTES_PER_ACK:

@@ -59,10 +59,7 @@ class Reader:
         statuses, in_blobs = dict(message.failures), set(message.blobs)
         call_id = message.call_id
         indexes = (index for first, count in message.parts for index in range(first, first + count))
-        start = 0
-        for position, (index, end) in enumerate(zip(indexes, message.ends, strict=True)):
-            data = payload[start : end - message.base]
-            start = end - message.base
+        for position, (index, data) in enumerate(zip(indexes, message.items(payload).pieces(), strict=True)):
             status = OutputStatus(statuses.get(position, OutputStatus.SUCCESS))
             if status is OutputStatus.SUCCESS:
                 yield self._success(call_id, index, data, position in in_blobs)
@@ -78,9 +75,9 @@ class Reader:
 
     def discard(self, message: Outputs, payload: bytes) -> None:
         """Delete the files of results; nobody else reads them."""
-        starts = [0, *(end - message.base for end in message.ends)]
-        for position in message.blobs:
-            blobs.discard(payload[starts[position] : starts[position + 1]], self._blob_dir)
+        items = message.items(payload)
+        for position in items.blobs:
+            blobs.discard(items.at(position), self._blob_dir)
 
     def _success(self, call_id: str, index: int, data: bytes, is_blob: bool) -> Result:
         def omitted(why: str) -> Result:
