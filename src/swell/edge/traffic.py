@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from swell.engine.state.measures import Histogram
+from swell.wire.histogram import Histogram
 
 __all__ = ["Traffic"]
 

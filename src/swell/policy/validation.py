@@ -8,13 +8,21 @@ from __future__ import annotations
 
 from swell.model import AutoscalerSettings, ClassSpec, FunctionSpec, WebSpec
 from swell.names import function_name_problem, identifier_problem, text_problem, variables_problem
+from swell.option_bounds import (
+    BATCH_SIZE,
+    BATCH_WAIT_MS,
+    CORES,
+    GPUS,
+    MAX_INPUTS,
+    STORED_BACKOFF,
+    STORED_RETRY_DELAY_S,
+    STORED_SCALEDOWN_WINDOW_S,
+    TIMEOUT_S,
+)
 from swell.policy.labels import label_problem
 
 __all__ = ["settings_problem", "spec_problem"]
 
-SECONDS_MAX = 86_400
-INPUTS_MAX = 1_000
-CORES_MAX = 1_000_000
 METHOD_MAX = 32  #: characters
 WEB_KINDS = frozenset({"asgi", "wsgi", "endpoint", "server"})
 PARAMETER_KINDS = frozenset({"str", "int", "bool", "bytes"})
@@ -25,26 +33,26 @@ def spec_problem(spec: FunctionSpec) -> str:
     if problem := _names_problem(spec):
         return problem
     concurrency, batching, retry, resources = spec.concurrency, spec.batching, spec.retry, spec.resources
-    # Each row: name, value, least and largest. A comparison with NaN is false, and so refused.
-    rows: list[tuple[str, float, float, float]] = [
-        ("timeout", spec.timeout_s, 1, SECONDS_MAX),
-        ("startup_timeout", spec.startup_timeout_s, 1, SECONDS_MAX),
-        ("max_inputs", concurrency.max_inputs, 1, INPUTS_MAX),
-        ("target_inputs", concurrency.target_inputs, 1, concurrency.max_inputs),
-        ("cpu", resources.cpu, 0, CORES_MAX),
-        ("memory", resources.memory_bytes, 0, float("inf")),
-        *(("number of GPUs", request.count, 1, INPUTS_MAX) for request in resources.gpu),
+    # Each row: name, value, (least, largest). A comparison with NaN is false, and so refused.
+    rows: list[tuple[str, float, tuple[float, float]]] = [
+        ("timeout", spec.timeout_s, TIMEOUT_S),
+        ("startup_timeout", spec.startup_timeout_s, TIMEOUT_S),
+        ("max_inputs", concurrency.max_inputs, MAX_INPUTS),
+        ("target_inputs", concurrency.target_inputs, (1, concurrency.max_inputs)),
+        ("cpu", resources.cpu, CORES),
+        ("memory", resources.memory_bytes, (0, float("inf"))),
+        *(("number of GPUs", request.count, GPUS) for request in resources.gpu),
     ]
     if batching is not None:
-        rows += [("max_batch_size", batching.max_batch_size, 1, INPUTS_MAX), ("wait_ms", batching.wait_ms, 0, 600_000)]
+        rows += [("max_batch_size", batching.max_batch_size, BATCH_SIZE), ("wait_ms", batching.wait_ms, BATCH_WAIT_MS)]
     if retry is not None:
         rows += [
-            ("max_retries", retry.max_retries, 0, float("inf")),
-            ("backoff_coefficient", retry.backoff_coefficient, 1, INPUTS_MAX),
-            ("initial_delay", retry.initial_delay_s, 0, SECONDS_MAX),
-            ("max_delay", retry.max_delay_s, 0, SECONDS_MAX),
+            ("max_retries", retry.max_retries, (0, float("inf"))),
+            ("backoff_coefficient", retry.backoff_coefficient, STORED_BACKOFF),
+            ("initial_delay", retry.initial_delay_s, STORED_RETRY_DELAY_S),
+            ("max_delay", retry.max_delay_s, STORED_RETRY_DELAY_S),
         ]
-    for name, value, least, largest in rows:
+    for name, value, (least, largest) in rows:
         if not least <= value <= largest:
             return f"{name} = {value:g} is outside {least:,g} to {largest:,g}"
     return settings_problem(spec.autoscaler)
@@ -88,6 +96,7 @@ def settings_problem(settings: AutoscalerSettings) -> str:
         return f"min_containers = {low}, max_containers = {high}, buffer_containers = {buffer}: none may be negative"
     if high and low > high:
         return f"min_containers = {low} cannot be greater than max_containers = {high}"
-    if window is not None and not 1 <= window <= 3_600:
-        return f"scaledown_window = {window} s is outside 1 s to 3,600 s"
+    least, most = STORED_SCALEDOWN_WINDOW_S
+    if window is not None and not least <= window <= most:
+        return f"scaledown_window = {window} s is outside {least} s to {most:,} s"
     return ""

@@ -10,6 +10,7 @@ from msgspec import UNSET
 
 from swell.errors import InvalidError
 from swell.model import AutoscalerChange
+from swell.option_bounds import CONTAINERS, SCALEDOWN_WINDOW_S
 from swell.sdk.calls.target import CallTarget
 from swell.sdk.connection.client import Client
 from swell.sdk.connection.link import Link
@@ -117,10 +118,10 @@ class Autoscaler:
 
 
 _BOUNDS: Final = {
-    "min_containers": (0, None),
+    "min_containers": (CONTAINERS.least, None),
     "max_containers": (1, None),
-    "buffer_containers": (0, None),
-    "scaledown_window": (2, 3_600),
+    "buffer_containers": (CONTAINERS.least, None),
+    "scaledown_window": SCALEDOWN_WINDOW_S,
 }
 
 

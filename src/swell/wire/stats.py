@@ -5,17 +5,15 @@ Tags 164 and 174. This module must not know who reads it, or how it is shown.
 
 from __future__ import annotations
 
-from typing import Final
-
 from msgspec import Struct
 
 from swell.bounds import Code, Count, Id, Integer, Moment, Name, Number, Pid, RequestNumber, Text
 from swell.model import AutoscalerSettings
+from swell.wire.histogram import Times
 from swell.wire.message import Message
 from swell.wire.queries import AppRow, ContainerRow, FunctionRow
 
 __all__ = [
-    "BOUNDS_S",
     "CallRow",
     "Counted",
     "DecisionRow",
@@ -24,14 +22,7 @@ __all__ = [
     "Observation",
     "Observe",
     "RetiredMeasures",
-    "Times",
 ]
-
-#: Upper bounds of the classes in which times are counted, in seconds; one more class counts longer times.
-BOUNDS_S: Final = (
-    *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
-    *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_000.0),
-)
 
 
 class Observe(Message, frozen=True, tag=164):
@@ -43,13 +34,6 @@ class Observe(Message, frozen=True, tag=164):
 
 class _Row(Struct, array_like=True, frozen=True, gc=False):
     pass
-
-
-class Times(_Row, frozen=True):
-    """A histogram of times: a count for each class of `BOUNDS_S`, and one for longer times."""
-
-    counts: list[Count]
-    total_s: Number
 
 
 class DecisionRow(_Row, frozen=True):

@@ -22,6 +22,7 @@ from swell.documents.server import node, server, server_status
 from swell.documents.stories import story_told
 from swell.edge.admin import former as former_in_stream
 from swell.model import AutoscalerSettings, Provenance
+from swell.wire.histogram import BOUNDS_S, Times
 from swell.wire.queries import (
     AppDescription,
     AppRow,
@@ -35,7 +36,7 @@ from swell.wire.queries import (
     StoryPart,
     VersionRow,
 )
-from swell.wire.stats import BOUNDS_S, CallRow, Counted, FunctionMeasures, NodeRow, Observation, Times
+from swell.wire.stats import CallRow, Counted, FunctionMeasures, NodeRow, Observation
 
 AT = 1_777_000_000.25
 STATUS = Status(1, 7, "1.2", AT, "/data", "unix:/x", 2, 3, 4, 5, 6, "http://w", "http://a", "", "/data/token")

@@ -13,7 +13,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
 
 from swell.errors import Error
-from swell.wire.stats import BOUNDS_S, DecisionRow, FunctionMeasures, Observation, Times
+from swell.wire.histogram import Times, quantile
+from swell.wire.stats import DecisionRow, FunctionMeasures, Observation
 
 __all__ = ["FunctionPast", "History", "Quantiles", "Sample", "quantiles"]
 
@@ -93,19 +94,7 @@ def quantiles(counts: Sequence[int]) -> Quantiles | None:
     total = sum(counts)
     if not total:
         return None
-    return Quantiles(*(_quantile(counts, total * share) for share in SHARES))
-
-
-def _quantile(counts: Sequence[int], rank: float) -> float:
-    below = 0
-    for index, count in enumerate(counts):
-        if count and below + count >= rank:
-            if index == len(BOUNDS_S):
-                return BOUNDS_S[-1]
-            lower = BOUNDS_S[index - 1] if index else 0.0
-            return lower + (BOUNDS_S[index] - lower) * (rank - below) / count
-        below += count
-    return BOUNDS_S[-1]
+    return Quantiles(*(quantile(counts, total * share) for share in SHARES))
 
 
 class History:

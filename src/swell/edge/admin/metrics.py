@@ -25,7 +25,8 @@ from swell.bounds import MOMENT_MAX
 from swell.edge.admin.api.operation import ApiContext
 from swell.edge.traffic import Traffic
 from swell.model import OutputStatus
-from swell.wire.stats import BOUNDS_S, Counted, FunctionMeasures, Observation, Observe, RetiredMeasures, Times
+from swell.wire.histogram import BOUNDS_S, Times
+from swell.wire.stats import Counted, FunctionMeasures, Observation, Observe, RetiredMeasures
 
 __all__ = ["METRICS", "Measured", "exposition", "routes"]
 

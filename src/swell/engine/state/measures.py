@@ -2,37 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
 
-from swell.wire.stats import BOUNDS_S, Counted, Times
+from swell.wire.histogram import Histogram
+from swell.wire.stats import Counted
 
-__all__ = ["Histogram", "Measures", "RetiredMetrics"]
-
-
-class Histogram:
-    """How many took how long."""
-
-    __slots__ = ("_counts", "_total_s")
-
-    def __init__(self) -> None:
-        self._counts = [0] * (len(BOUNDS_S) + 1)
-        self._total_s = 0.0
-
-    def add(self, seconds: float, count: int = 1) -> None:
-        """Count some that took so long each."""
-        self._counts[bisect_left(BOUNDS_S, seconds)] += count
-        self._total_s += seconds * count
-
-    def add_all(self, other: Histogram) -> None:
-        """Count all that another has counted."""
-        self._counts = [a + b for a, b in zip(self._counts, other._counts, strict=True)]
-        self._total_s += other._total_s
-
-    def times(self) -> Times:
-        """Return what has been counted so far."""
-        return Times(list(self._counts), self._total_s)
+__all__ = ["Measures", "RetiredMetrics"]
 
 
 class Measures:

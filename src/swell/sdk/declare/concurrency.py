@@ -5,16 +5,11 @@ Pure: numbers in, `Concurrency` and `Batching` out. This module must not know de
 
 from __future__ import annotations
 
-from typing import Final
-
 from swell.errors import InvalidError
 from swell.model import Batching, Concurrency
+from swell.option_bounds import BATCH_SIZE, BATCH_WAIT_MS, MAX_INPUTS, Bounds
 
 __all__ = ["batching", "check_batching", "check_concurrency", "concurrency"]
-
-_BATCH_SIZE_MAX: Final = 1_000
-_WAIT_MS_MAX: Final = 600_000
-_MAX_INPUTS_MAX: Final = 1_000
 
 
 def concurrency(max_inputs: int | None, target_inputs: int | None) -> Concurrency:
@@ -37,9 +32,9 @@ def check_concurrency(max_inputs: int | None, target_inputs: int | None) -> None
         InvalidError: names the number and its bounds.
     """
     if max_inputs is not None:
-        _check_whole("max_inputs", max_inputs, 1, _MAX_INPUTS_MAX)
+        _check_whole("max_inputs", max_inputs, MAX_INPUTS)
     if target_inputs is not None:
-        _check_whole("target_inputs", target_inputs, 1, _MAX_INPUTS_MAX)
+        _check_whole("target_inputs", target_inputs, MAX_INPUTS)
         if max_inputs is not None and target_inputs > max_inputs:
             raise InvalidError(f"target_inputs={target_inputs} cannot be greater than max_inputs={max_inputs}")
 
@@ -60,11 +55,12 @@ def check_batching(max_batch_size: int, wait_ms: int) -> None:
     Raises:
         InvalidError: names the number and its bounds.
     """
-    _check_whole("max_batch_size", max_batch_size, 1, _BATCH_SIZE_MAX)
-    _check_whole("wait_ms", wait_ms, 0, _WAIT_MS_MAX)
+    _check_whole("max_batch_size", max_batch_size, BATCH_SIZE)
+    _check_whole("wait_ms", wait_ms, BATCH_WAIT_MS)
 
 
-def _check_whole(name: str, value: object, low: int, high: int) -> None:
+def _check_whole(name: str, value: object, bounds: Bounds) -> None:
+    low, high = bounds
     if not isinstance(value, int) or isinstance(value, bool) or value < low:
         raise InvalidError(f"{name} must be a {'positive' if low else 'non-negative'} integer, not {value!r}")
     if value > high:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from swell.errors import InvalidError
 from swell.model import RetryPolicy
+from swell.option_bounds import BACKOFF, RETRY_DELAY_MAX_S, RETRY_DELAY_S
 
 __all__ = ["Retries", "retry_policy"]
 
@@ -39,9 +40,9 @@ class Retries:
         max_delay: float = 60.0,
     ) -> None:
         _check("max_retries", max_retries, 0, None)
-        _check("max_delay", max_delay, 1, 60)
-        _check("initial_delay", initial_delay, 0, 60)
-        _check("backoff_coefficient", backoff_coefficient, 1, 10)
+        _check("max_delay", max_delay, *RETRY_DELAY_MAX_S)
+        _check("initial_delay", initial_delay, *RETRY_DELAY_S)
+        _check("backoff_coefficient", backoff_coefficient, *BACKOFF)
         self.policy = RetryPolicy(
             max_retries=int(max_retries),
             backoff_coefficient=float(backoff_coefficient),

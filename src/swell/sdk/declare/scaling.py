@@ -5,15 +5,11 @@ Pure: values in, `AutoscalerSettings` and seconds out. This module must not know
 
 from __future__ import annotations
 
-from typing import Final
-
 from swell.errors import InvalidError, InvalidTypeError, InvalidValueError
 from swell.model import AutoscalerSettings, FunctionSpec
+from swell.option_bounds import SCALEDOWN_WINDOW_S, TIMEOUT_S
 
 __all__ = ["autoscaler_settings", "check_timeouts", "seconds"]
-
-_TIMEOUT_S: Final = (1, 86_400)
-_SCALEDOWN_WINDOW_S: Final = (2, 3_600)
 
 
 def autoscaler_settings(
@@ -55,7 +51,7 @@ def _scaledown_window(value: object) -> int | None:
         return None
     if not isinstance(value, int) or isinstance(value, bool):
         raise InvalidTypeError(f"scaledown_window must be an int number of seconds, not {value!r}")
-    low, high = _SCALEDOWN_WINDOW_S
+    low, high = SCALEDOWN_WINDOW_S
     if value <= 0:
         raise InvalidValueError(f"scaledown_window must be > 0 seconds, from {low} to {high}, not {value}")
     if not low <= value <= high:
@@ -70,7 +66,7 @@ def seconds(name: str, value: object) -> float:
         InvalidError: it is None, or (a TypeError, too) not a number.
     """
     if value is None:
-        raise InvalidError(f"{name} cannot be set to None: give a number of seconds, at most {_TIMEOUT_S[1]}")
+        raise InvalidError(f"{name} cannot be set to None: give a number of seconds, at most {TIMEOUT_S.most}")
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise InvalidTypeError(f"{name} must be a number of seconds, not {value!r}")
     return float(value)
@@ -82,7 +78,7 @@ def check_timeouts(spec: FunctionSpec) -> None:
     Raises:
         InvalidError: names the Function, the limit and its range.
     """
-    low, high = _TIMEOUT_S
+    low, high = TIMEOUT_S
     for name, value in (("timeout", spec.timeout_s), ("startup_timeout", spec.startup_timeout_s)):
         if not low <= value <= high:
             raise InvalidError(f"{spec.name}: {name} must be from {low} to {high} seconds, not {value:g}")

@@ -11,8 +11,9 @@ from swell.edge.admin import history as module
 from swell.edge.admin.history import SAMPLES_MAX, FunctionPast, History, quantiles
 from swell.errors import ServiceError
 from swell.model import AutoscalerSettings
+from swell.wire.histogram import BOUNDS_S, Times
 from swell.wire.queries import FunctionRow
-from swell.wire.stats import BOUNDS_S, Counted, DecisionRow, FunctionMeasures, Observation, Times
+from swell.wire.stats import Counted, DecisionRow, FunctionMeasures, Observation
 
 NONE = Times([0] * (len(BOUNDS_S) + 1), 0.0)
 

@@ -12,9 +12,10 @@ from swell.edge.admin.metrics import Measured, exposition, routes
 from swell.edge.traffic import Traffic
 from swell.model import AutoscalerSettings, OutputStatus
 from swell.wire import codec
+from swell.wire.histogram import BOUNDS_S, Times
 from swell.wire.message import Message
 from swell.wire.queries import FunctionRow
-from swell.wire.stats import BOUNDS_S, Counted, FunctionMeasures, Observation, Observe, RetiredMeasures, Times
+from swell.wire.stats import Counted, FunctionMeasures, Observation, Observe, RetiredMeasures
 
 NO_SETTINGS = AutoscalerSettings()
 

@@ -8,10 +8,9 @@ import pytest
 
 from swell.engine.events import ShutdownRequested
 from swell.engine.state.engine_state import RETIRED_METRICS_MAX
-from swell.engine.state.measures import Histogram
 from swell.model import Batching, CallKind, OutputStatus, RetryPolicy, WebSpec
 from swell.wire import messages as m
-from swell.wire.stats import BOUNDS_S
+from swell.wire.histogram import BOUNDS_S, Histogram
 from swell.wire.web import EdgeUp
 
 

@@ -26,6 +26,7 @@ from swell.edge.admin.api.operation import ApiContext, ApiRequest, Body, Nothing
 from swell.edge.admin.api.target import Target, find_target
 from swell.errors import ConflictError, InvalidError, NotFoundError, RequestSizeError, ResourceExhausted
 from swell.model import AutoscalerChange, CallKind
+from swell.option_bounds import CONTAINERS, SCALEDOWN_WINDOW_S
 from swell.wire.messages import AutoscalerState, GetStats, Stats, UpdateAutoscaler
 from swell.wire.queries import AppDescription, DescribeApp, FunctionRow
 
@@ -33,9 +34,9 @@ __all__ = ["OPERATIONS"]
 
 FUNCTION: Final = "/apps/{app}/functions/{function}"
 
-_Least = Annotated[int, Meta(ge=0, le=1_000_000)]
-_Most = Annotated[int, Meta(ge=1, le=1_000_000)]
-_Window = Annotated[int, Meta(ge=2, le=3_600)]
+_Least = Annotated[int, Meta(ge=CONTAINERS.least, le=CONTAINERS.most)]
+_Most = Annotated[int, Meta(ge=1, le=CONTAINERS.most)]
+_Window = Annotated[int, Meta(ge=SCALEDOWN_WINDOW_S.least, le=SCALEDOWN_WINDOW_S.most)]
 
 
 class AutoscalerUpdate(Body, frozen=True):
