@@ -84,7 +84,7 @@ def test_a_defect_in_a_stored_story_is_the_answer(new_diary, monkeypatch: pytest
     diary.completes("c1", 1, 0)
     diary.restarts()
     with monkeypatch.context() as patch:
-        patch.setattr("swell.engine.rules.paging.Explainer.from_store", fail)
+        patch.setattr("swell.engine.rules.lookups.Explainer.from_store", fail)
         diary.says(q.AskStory(9, "fc-1"))
         diary.reads()
     assert failure(diary).request == 9
