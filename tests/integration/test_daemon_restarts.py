@@ -85,7 +85,7 @@ def test_a_spawn_that_is_sent_again_is_one_call(daemon: Daemon) -> None:
     send = (
         DOUBLE
         + """
-from swell.sdk import invoke
+from swell.sdk.calls import invoke
 from swell.sdk.connection.blocking import run_blocking
 from swell.sdk.connection.client import daemon_client
 
