@@ -178,9 +178,8 @@ class ControlPlane:
         """Tell whether a token is the server's or a container's, whose code may make calls."""
         known = [self._settings.token, *self._containers.tokens()]
         given = token.encode()  # bytes: of strings, only ASCII can be compared
-        matches = [
-            secrets.compare_digest(given, one.encode()) for one in known
-        ]  # all of them: the time taken reveals nothing
+        # All are compared, so that the time taken reveals nothing.
+        matches = [secrets.compare_digest(given, one.encode()) for one in known]
         return any(matches)
 
     def received(self, connection: Connection, message: Message, payload: bytes) -> None:
