@@ -75,7 +75,7 @@ def family(name: str) -> str:
 
 
 def visible(gpus: Sequence[Gpu], chosen: str) -> Sequence[Gpu]:
-    """Return those that a value of CUDA_VISIBLE_DEVICES names, by number or by the beginning of the uuid, in its order.
+    """Return the GPUs that a value of CUDA_VISIBLE_DEVICES names, by number or beginning of the uuid, in its order.
 
     As for CUDA, the first entry that names nothing ends the list.
     """

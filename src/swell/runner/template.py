@@ -150,9 +150,8 @@ class Template:
             own, files = files[:count], files[count:]
             child_main = None
             match request:
-                case Launch() | ForkTemplate() if (
-                    len(own) < count
-                ):  # the kernel drops those that would exceed RLIMIT_NOFILE
+                case Launch() | ForkTemplate() if len(own) < count:
+                    # The kernel drops descriptors that would exceed RLIMIT_NOFILE.
                     self._refuse(request.child_id, own, "too many open files in the template")
                 case Launch():
                     if request.runs_app:
@@ -176,7 +175,7 @@ class Template:
         return None
 
     def _import_once(self, modules: Sequence[str]) -> None:
-        """Import what some containers need. The first of them waits for it; those that follow have it, and share it."""
+        """Import what some containers need. The first of them waits for it; the next ones inherit it, and share it."""
         if modules[0] not in sys.modules:
             for name in modules:
                 importlib.import_module(name)
@@ -302,7 +301,7 @@ class Template:
         unclaimed: dict[int, int] = {}
         while (pid := _ended_child()) is not None:
             if pid in self._ids or self._templates:
-                linux.kill_group(pid)  # before reaping: until then nobody else can be given this number
+                linux.kill_group(pid)  # before reaping: until then no other process can get this number
             status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
             child_id = self._ids.pop(pid, None)
             if child_id is None:

@@ -1,4 +1,4 @@
-"""Finds an app by its name or id: among those that run, and among those that the store remembers.
+"""Finds an app by its name or id: a running one in the engine, a stopped one in the store.
 
 This module must not know what is asked about an app.
 """

@@ -2,7 +2,7 @@
 
 Both are dropped when nothing was written to them for long, so that short-lived apps leave no files for ever. A line of
 a file is one JSON object with what was written at once. Files are read in a thread, so that a search does not block the
-server. This module must not know who reads, or why.
+server. This module must not know its readers, or their reasons.
 """
 
 from __future__ import annotations

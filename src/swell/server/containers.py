@@ -1,6 +1,6 @@
 """The containers that this server has started: their orders, their two connections each, and their last words.
 
-This module must not know what is said to a container, or why one is started.
+This module must not know the messages to a container, or why one is started.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Answers who reads a log: what was written, and then, if they follow it, what is written from now on.
+"""Sends logs to clients: what was written and then, if a client follows the log, what is written from now on.
 
-Nothing is left out in between, and nothing comes twice. This module must not know how logs are kept.
+Nothing is left out in between, and nothing is sent twice. This module must not know how logs are kept.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ def _plane(settings: Settings, store: Store, paths: ServerPaths) -> ControlPlane
 
 
 async def _serve_client(listener: socket.socket, run_dir: Path, lifeline: int, settings: Settings) -> None:
-    """Serve until the lifeline closes, or the server is told to stop."""
+    """Serve until the lifeline closes, or a signal arrives."""
     shutdown, loop = Shutdown(), asyncio.get_running_loop()
     loop.add_reader(lifeline, shutdown.request, "the client is gone")
     paths = ServerPaths(
@@ -123,7 +123,7 @@ def _run_private(listen_fd: int, lifeline_fd: int, run_dir: Path) -> None:
 
 
 def run_daemon(data_dir: Path, settings: Settings, ready: Callable[[], None]) -> None:
-    """Run a server on a data directory until it is told to stop by SIGTERM or SIGINT.
+    """Run a server on a data directory until it gets SIGTERM or SIGINT.
 
     Args:
         data_dir: holds what it keeps.

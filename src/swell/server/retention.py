@@ -30,7 +30,7 @@ __all__ = ["Retention"]
 log = logging.getLogger("swell.server")
 
 SWEEP_EVERY_S = 600.0  #: how often expired results are looked for, at most
-#: A call is remembered for so many times the retention of its results, so that it can be said that they expired.
+#: A call is remembered for so many times the retention of its results, to report that they expired.
 FORGET_AFTER = 4
 #: Stopped containers that are remembered: a request may stop one, and requests come at any rate.
 CONTAINERS_MAX = 100_000

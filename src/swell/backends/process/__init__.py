@@ -1,4 +1,4 @@
-"""Containers as processes of this machine, forked from templates. Nothing here may know who wants them, or why."""
+"""Containers as processes of this machine, forked from templates. Nothing here may know why they are launched."""
 
 from swell.backends.process.backend import ProcessBackend
 

@@ -8,7 +8,7 @@ given its number later; but only a parent learns the exit status.
 What ended containers have left is not among the children of this process either. It is found by its environment, which
 marks all that descends from a template of this server, or since it was seen below a container before. Finding it takes
 a look at every process of the machine: that is done after a template has died, and at most for a tenth of the time.
-This module must not know what containers run, or who asked for them.
+This module must not know what containers run, or why they were launched.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class _WatchedProcess:
 
 
 class AdoptedContainers:
-    """Watches processes that have lost their template, and kills what is left of those that have ended."""
+    """Watches processes that have lost their template, and kills what they leave when they end."""
 
     def __init__(self, mark: str, living: Callable[[], Set[int]], on_exit: Callable[[str, int | None], None]) -> None:
         """Begin with none. Needs a running event loop.

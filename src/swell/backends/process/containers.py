@@ -70,7 +70,7 @@ class ContainerProcesses:
         Args:
             listener: gets starts, output and exits.
             server_address: where containers are to connect.
-            has_gpus: whether this machine has GPUs, so that containers must be told which are theirs.
+            has_gpus: whether this machine has GPUs, so that containers must be restricted to theirs.
             log_line_max: characters after which a line of output is split.
             signal_adopted: sends a signal to the container of that pid, whose template has died.
             find_excesses: returns which containers use more memory than their limit allows; called on another thread.
@@ -227,7 +227,7 @@ class ContainerProcesses:
         return {container.parent for container in self._containers.values() if container.parent is not None}
 
     def pids(self) -> Set[int]:
-        """Return the process ids of those that have been forked."""
+        """Return the process ids of the containers that have been forked."""
         return {container.pid for container in self._containers.values() if container.pid is not None}
 
     def _make_pipes(self, container_id: str) -> tuple[list[int], list[Capture]]:

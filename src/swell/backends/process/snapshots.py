@@ -44,7 +44,7 @@ class Snapshots:
         self._on_output = on_output
         self._parents = parents
         self._by_function: dict[str, SnapshotHandle] = {}  # the one unused longest first
-        self._by_id: dict[str, SnapshotHandle] = {}  # also those that are on their way out
+        self._by_id: dict[str, SnapshotHandle] = {}  # also the ones that are ending
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._numbers = count(1)
 
@@ -87,7 +87,7 @@ class Snapshots:
         return self._by_id.get(child_id)
 
     def pids(self) -> set[int]:
-        """Return the process ids of those that have been forked."""
+        """Return the process ids of the snapshots that have been forked."""
         return {snapshot.pid for snapshot in self._by_id.values() if snapshot.pid}
 
     def of(self, base: TemplateHandle) -> list[SnapshotHandle]:
