@@ -65,7 +65,7 @@ class AppKind(IntEnum):
     DEPLOYED = 3  #: stays until it is stopped, and is found by its name
 
     @property
-    def is_lasting(self) -> bool:
+    def is_durable(self) -> bool:
         """True when it outlives its clients, and the server."""
         return self is not AppKind.EPHEMERAL
 

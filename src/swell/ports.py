@@ -227,7 +227,7 @@ class Store(Protocol):
     # ------------------------------------------------------------ apps
 
     def read_apps(self, then: Callable[[list[AppRecord]], None], *, failed: Failed | None = None) -> None:
-        """Read all lasting apps, stopped ones too, the latest first."""
+        """Read all durable apps, stopped ones too, the latest first."""
         ...
 
     def read_deployments(

@@ -86,7 +86,7 @@ class FunctionGone(Struct, frozen=True):
 
 
 class ContainerRecord(Struct, frozen=True):
-    """A container of a lasting app that is no more."""
+    """A stopped container of a durable app."""
 
     container_id: str
     app_id: str

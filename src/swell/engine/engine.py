@@ -153,7 +153,7 @@ class Engine:
         self.state.begin_stopping()
         apps = self._rules.apps
         for app in list(self.state.apps.values()):
-            end = apps.suspend if app.kind.is_lasting else apps.stop
+            end = apps.suspend if app.kind.is_durable else apps.stop
             end(app, now, event.reason)
 
     def _trace_read(self, event: TraceRead, now: float) -> None:

@@ -55,17 +55,17 @@ class Wire(Link):
 
 
 class Line(Client):
-    """The client of that server; `is_lasting` as if it were the one that stays."""
+    """The client of that server; `is_durable` as if it were the one that stays."""
 
-    def __init__(self, *, is_lasting: bool = True) -> None:
+    def __init__(self, *, is_durable: bool = True) -> None:
         super().__init__("unix:/nowhere", settings=Settings())
         self.wire = Wire()
-        self.is_lasting = is_lasting
+        self.is_durable = is_durable
         self.refuses = 0  #: how often connecting still fails
 
     @property
     def stays(self) -> bool:
-        return self.is_lasting
+        return self.is_durable
 
     def blocking_link(self) -> Any:
         if self.refuses:
@@ -104,7 +104,7 @@ def line() -> Line:
 
 @pytest.fixture
 def private_line() -> Line:
-    return Line(is_lasting=False)
+    return Line(is_durable=False)
 
 
 @pytest.fixture

@@ -73,10 +73,10 @@ class Apps:
                 self.fail(client, message.request, error)
                 return
             kind = AppKind.DETACHED if message.detach else AppKind.EPHEMERAL
-            deployment = Deployment(message.app_id, int(kind.is_lasting), tuple(specs), message.environment, now)
+            deployment = Deployment(message.app_id, int(kind.is_durable), tuple(specs), message.environment, now)
             app = App(message.name, kind, client, deployment, now)
             state.add_app(app)
-            if kind.is_lasting:
+            if kind.is_durable:
                 state.persist(app.record())
                 state.persist(deployment)
                 if bundle:
@@ -137,7 +137,7 @@ class Apps:
         if app is None:
             self._state.send_to_client(client, Done(message.request))
             return
-        if message.when_idle and app.kind.is_lasting:
+        if message.when_idle and app.kind.is_durable:
             text = f"app {app.id} may outlive this server, which then would not know that it is to end: stop it at once"
             self.fail(client, message.request, InvalidError(text))
             return
@@ -166,7 +166,7 @@ class Apps:
             stored = tuple(pool.id for pool in app.pools.values() if pool.window.stored_calls)
             if stored:
                 self._state.persist(CallsCancelled(stored, why, now))
-            if app.kind.is_lasting:
+            if app.kind.is_durable:
                 self._state.persist(app.record(stopped_at=now))
             self._let_go(app, now)
         self.end_if_empty(app)
@@ -206,7 +206,7 @@ class Apps:
                 state.discard(pool)
         for function_id in list(app.dormant):
             state.remove_dormant(app, function_id)
-            if app.kind.is_lasting and not is_suspended:
+            if app.kind.is_durable and not is_suspended:
                 state.persist(FunctionGone(function_id))
         for client, request in app.closers:
             state.send_to_client(client, Done(request))

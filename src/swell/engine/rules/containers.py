@@ -175,13 +175,13 @@ class Containers:
             container.version,
         )
         self._state.histories.keep_container(record)
-        if pool.app.kind.is_lasting:
+        if pool.app.kind.is_durable:
             self._state.persist(record)
 
     def _start_failed(self, pool: Pool, text: str, payload: bytes, now: float) -> None:
         state = self._state
         pool.start_backoff.failed(now, state.settings.start_backoff_s)
-        if pool.start_backoff.failures >= state.settings.start_failures_max and not pool.app.kind.is_lasting:
+        if pool.start_backoff.failures >= state.settings.start_failures_max and not pool.app.kind.is_durable:
             # An ephemeral app's user is watching: tell them what is wrong instead of trying for ever.
             self._results.fail_pending(pool, OutputStatus.INIT_FAILURE, payload or text.encode(), now)
 

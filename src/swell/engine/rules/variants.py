@@ -172,7 +172,7 @@ class Variants:
             _deployment_of(base),
             variant=Variant(base.id, changes, is_public=is_public),
             is_pinned=base.is_pinned,
-            is_recorded=record is not None and app.kind.is_lasting,
+            is_recorded=record is not None and app.kind.is_durable,
         )
         if record is not None:
             state.remove_dormant(app, pool_id)
@@ -255,12 +255,12 @@ class Variants:
                 continue
             renewed = replace(record, override=AutoscalerSettings())
             self._state.add_dormant(app, renewed)
-            if app.kind.is_lasting:
+            if app.kind.is_durable:
                 self._state.persist(renewed)
 
     def _forget(self, app: App, record: FunctionRecord) -> None:
         self._state.remove_dormant(app, record.function_id)
-        if app.kind.is_lasting:
+        if app.kind.is_durable:
             self._state.persist(FunctionGone(record.function_id))
 
 

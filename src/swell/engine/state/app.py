@@ -139,6 +139,6 @@ class App:
         del self.dormant[function_id]
 
     def record(self, stopped_at: float | None = None) -> AppRecord:
-        """Return what is kept of a lasting app."""
+        """Return what is kept of a durable app."""
         version = self.deployment.version
         return AppRecord(self.id, self.name, self.kind, self.created_at, version, stopped_at, self.tags)

@@ -270,7 +270,7 @@ class EngineState:
         before, so that a request writes nothing.
         """
         is_needed = has_calls or not pool.is_public or pool.is_recorded or pool.override != AutoscalerSettings()
-        if pool.app.kind.is_lasting and is_needed:
+        if pool.app.kind.is_durable and is_needed:
             pool.set_recorded(True)
             self.persist(pool.record())
 
