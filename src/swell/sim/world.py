@@ -136,11 +136,12 @@ class World:
         assert not self.witness.unfinished(), f"inputs wait for ever: {self.witness.unfinished()[:5]}"
         assert not self.witness.unread, f"calls of a killed server are never read: {sorted(self.witness.unread)[:5]}"
         assert not self.witness.unrecorded(), f"calls have ended and were not recorded: {self.witness.unrecorded()[:5]}"
+        self.outages.end()
+        # What was decided last is written, too, and what waits for that is done: blobs of what has ended are deleted.
+        self.run(self.clock.now + LAZY_COMMIT_S + 2 * self.scenario.commit_s)
         # Of inputs that ended without ever having been in memory, the store knows the blobs; a sweep deletes them.
         self.witness.tidied(input_of(name) for name in self.store.now("expire", 0.0, 0.0, 1_000))
         assert not self.witness.left_blobs(), f"blobs are left: {self.witness.left_blobs()[:5]}"
-        self.outages.end()
-        self.run(self.clock.now + LAZY_COMMIT_S + 2 * self.scenario.commit_s)  # what was said last is written, too
         check_kept(self.store, self.deployers)
         self.feed(ShutdownRequested("the simulation is over"))
         self.run(limit, done=lambda: not self.engine.state.apps)
