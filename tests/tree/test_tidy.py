@@ -65,6 +65,9 @@ TESTS_OF_OTHERS = {
     "test_patience.py": "tests/patience.py",
 }
 
+#: Arguments that a call may tell apart by place alone.
+POSITIONAL_MAX = 5
+
 #: A docstring says what its module must not know.
 IGNORANCE = re.compile(r"\b(must|may) (not|never|know)\b|Nothing here\b|knows nothing")
 
@@ -149,6 +152,27 @@ def test_only_listed_modules_rebind_globals() -> None:
     rebinding = {name for name, node in nodes() if isinstance(node, ast.Global)}
     assert rebinding - REBIND.keys() == set(), "state lives in an object that somebody owns"
     assert REBIND.keys() - rebinding == set(), "these need their entry no longer"
+
+
+def test_no_call_has_more_than_five_positional_arguments() -> None:
+    """Of more, nobody sees which is which: arguments have names then. A starred one counts as one."""
+    found = [
+        f"{name}:{node.lineno} {ast.unparse(node.func)}"
+        for name, node in nodes()
+        if isinstance(node, ast.Call) and len(node.args) > POSITIONAL_MAX
+    ]
+    assert not found, "give the arguments their names"
+
+
+def test_no_function_takes_more_than_five_positional_arguments() -> None:
+    found = [
+        f"{name}:{node.lineno} {node.name}"
+        for name, node in nodes()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and len([each for each in (*node.args.posonlyargs, *node.args.args) if each.arg not in {"self", "cls"}])
+        > POSITIONAL_MAX
+    ]
+    assert not found, "put a * before those that need a name"
 
 
 def test_module_level_mutables_are_constants() -> None:

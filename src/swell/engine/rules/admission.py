@@ -19,6 +19,7 @@ from swell.engine.state.span import Segment, Span
 from swell.engine.state.timers import Timer
 from swell.errors import Error, InvalidError, NotFoundError, ResourceExhausted, ServiceError, to_wire
 from swell.ids import id_problem
+from swell.items import PackedItems
 from swell.model import CallKind, OutputStatus
 from swell.names import identifier_problem, text_problem
 from swell.policy.admission import admit
@@ -87,15 +88,15 @@ class Admission:
                 state.keep(pool, has_calls=True)
             state.persist(
                 CallRecord(
-                    call.id,
-                    call.sequence,
-                    pool.id,
-                    pool.spec.name,
-                    call.method,
-                    message.parent,
-                    now,
-                    count,
-                    call.sealed,
+                    call_id=call.id,
+                    sequence=call.sequence,
+                    function_id=pool.id,
+                    function_name=pool.spec.name,
+                    method=call.method,
+                    parent=message.parent,
+                    opened_at=now,
+                    accepted=count,
+                    sealed=call.sealed,
                 )
             )
             if count and call.sealed and pool.window.is_full:
@@ -106,7 +107,7 @@ class Admission:
         state.enroll(call)
         state.bind(client, call)
         state.mark_dirty(pool)  # it is not idle now, also if there are no inputs yet
-        self._take(call, 0, count, message.ends, message.blobs, payload, now)
+        self._take(call, 0, count, message.items(payload), now)
         if call.kind.is_async:
             self._accept(call, client)
         self._results.end_if_finished(call, now)
@@ -158,7 +159,7 @@ class Admission:
         count = self._admit(call, client, message.first, offered)
         if message.sealed and count == offered:
             call.seal()
-        self._take(call, message.first, count, message.ends, message.blobs, payload, now)
+        self._take(call, message.first, count, message.items(payload), now)
         if call.kind.is_async:
             if count or call.sealed:
                 self._state.persist(CallGrown(call.id, call.accepted, call.sealed))
@@ -180,21 +181,16 @@ class Admission:
             self.refuse(client, call.id, first + admitted.count, error)
         return admitted.count
 
-    def _take(
-        self, call: Call, first: int, count: int, ends: list[int], blobs: list[int], payload: bytes, now: float
-    ) -> None:
+    def _take(self, call: Call, first: int, count: int, items: PackedItems[bytes], now: float) -> None:
         """Queue admitted inputs. Those of a spawned call are recorded, and only that if enough are in memory."""
         if not count:
             return
-        if count < len(ends):
-            ends = ends[:count]
-            payload = payload[: ends[-1]]
-            blobs = [index for index in blobs if index < first + count]
+        items = items.slice(0, count)
         call.add_accepted(count)
         call.add_pending(count)
         pool = call.pool
         if call.kind.is_async:
-            self._state.persist(SpanRecord(call.id, first, ends, payload, blobs))
+            self._state.persist(SpanRecord.of(call.id, first, items))
             before = call.in_memory - count
             settings = self._state.settings
             if call.stored or (
@@ -206,9 +202,9 @@ class Admission:
                 call.history.note(now, EventKind.STORED, first, count)
                 self._state.mark_dirty(pool)
                 return
-            pool.window.add_bytes(len(payload))
+            pool.window.add_bytes(len(items.payload))
             call.note_tail(first + count)
-        segment = Segment(first, ends, payload, frozenset(blobs))
+        segment = Segment(first, items)
         pool.backlog.add(Span(call, segment, first, first + count, queued_at=now))
         call.history.note(now, EventKind.ACCEPTED, first, count)
         self._state.mark_dirty(pool)
@@ -227,7 +223,10 @@ class Admission:
         """Tell a client that a call's inputs from `first` on are not accepted."""
         code, text, fields = to_wire(error)
         retry_after_s = error.retry_after_s if isinstance(error, ResourceExhausted) else None
-        self._state.send_to_client(client, Refused(call_id, first, code, text, fields, retry_after_s))
+        self._state.send_to_client(
+            client,
+            Refused(call_id=call_id, first=first, code=code, text=text, fields=fields, retry_after_s=retry_after_s),
+        )
 
     # ------------------------------------------------------------ following
 

@@ -58,7 +58,7 @@ class Attempts:
         call.add_pending(1)
         call.pool.backlog.delay(span, now + delay)
         call.pool.timers.arm(Timer.RETRY, now + delay)
-        call.history.note(now, EventKind.RETRIED, index, 1, "", now + delay)
+        call.history.note(now, EventKind.RETRIED, index, 1, detail=now + delay)
         call.pool.measures.count_retry()
         self.record(call, index, now + delay)
         return True
@@ -109,5 +109,5 @@ class Attempts:
             span.call.pool.backlog.put_back(span)
             if lost:
                 span.call.pool.measures.count_lost(len(span))
-            span.call.history.note(now, what, span.first, len(span), delivery.container.id, lost)
+            span.call.history.note(now, what, span.first, len(span), delivery.container.id, detail=lost)
         close_if_empty(self._state, delivery, now)

@@ -105,23 +105,22 @@ class Completion:
             delivery.close_run(position, count)
             close_if_empty(self._state, delivery, now)
         outputs = Outputs(call.id, [(run.first, run.count) for _, run in runs], message.ends, [], message.blobs)
-        self._results.succeeded(call, [run for _, run in runs], outputs, payload, container.id, now)
+        self._results.succeeded(call, [run for _, run in runs], outputs, payload, container_id=container.id, now=now)
 
     def _one_by_one(self, container: Container, message: Completed, payload: bytes, now: float) -> None:
         """Settle inputs one by one. Positions that are not open were answered before, or were never there: ignored."""
         failures = dict(message.failures)
-        blobs = set(message.blobs)
+        items, blobs = message.items(payload), set(message.blobs)
         by_call: dict[str, tuple[Call, list[tuple[Segment, Outcome]]]] = {}
         held = [container.deliveries.get(delivery_id) for delivery_id, _, _ in message.parts]
         if any(delivery is not None and delivery.mode is LEASE for delivery in held):
             raise ProtocolError("it answers a request that it was not delivered")
-        item = start = 0
+        item = 0
         for delivery_id, first, count in message.parts:
             delivery = container.deliveries.get(delivery_id)  # an earlier part may have ended it
             answered: list[int] = []
             unasked: list[int] = []
             for position in range(first, first + count):
-                end = message.ends[item]
                 status = OutputStatus(failures.get(item, SUCCESS))
                 if delivery is not None and position in delivery.open:
                     if position in delivery.revoked:
@@ -133,9 +132,9 @@ class Completion:
                         call, segment, index = delivery.locate(position)
                         call.add_running(-1)
                         if not self._attempts.retry(call, segment, index, status, now):
-                            ended = outcome_in(delivery, index, status, payload[start:end], has_blob=item in blobs)
+                            ended = outcome_in(delivery, index, status, items.at(item), has_blob=item in blobs)
                             by_call.setdefault(call.id, (call, []))[1].append((segment, ended))
-                item, start = item + 1, end
+                item += 1
             if delivery is not None:
                 delivery.close(answered)
                 self._attempts.requeue(delivery, unasked, now)
@@ -170,11 +169,8 @@ class Completion:
             # Its consumer has taken these already and will not say so again.
             self._state.send_to_container(container, ItemsTaken(delivery.id, message.position, stream.produced))
             return
-        ends = message.ends
-        if known:
-            base = ends[known - 1]
-            ends, payload = [end - base for end in ends[known:]], payload[base:]
-        self._state.send_to_client(call.client, Items(call.id, index, ends), payload)
+        values = message.items(payload).slice(known, len(message.ends) - known)
+        self._state.send_to_client(call.client, Items(call.id, index, values.ends), values.payload)
 
     def items_taken(self, message: TakeItems) -> None:
         """Tell a generator's container how many of its values the consumer has taken."""

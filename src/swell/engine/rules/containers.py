@@ -41,15 +41,15 @@ class Containers:
         pool.timers.arm(Timer.START, now + pool.spec.startup_timeout_s)
         state.emit(
             StartContainer(
-                container.id,
-                app.id,
-                pool.id,
-                app.function_ids if not pool.is_pinned else _pinned_ids(pool),
-                pool.spec,
-                pool.deployment.environment,
-                pool.version,
-                place.node,
-                place.gpus,
+                container_id=container.id,
+                app_id=app.id,
+                function_id=pool.id,
+                function_ids=app.function_ids if not pool.is_pinned else _pinned_ids(pool),
+                spec=pool.spec,
+                environment=pool.deployment.environment,
+                version=pool.version,
+                node=place.node,
+                gpus=place.gpus,
             )
         )
 
@@ -162,17 +162,17 @@ class Containers:
     def _remember(self, container: Container, reason: str, now: float) -> None:
         pool = container.pool
         record = ContainerRecord(
-            container.id,
-            pool.app.id,
-            pool.id,
-            pool.spec.name,
-            container.requested_at,
-            now,
-            reason,
-            container.ready_at,
-            container.served,
-            container.shown_as,
-            container.version,
+            container_id=container.id,
+            app_id=pool.app.id,
+            function_id=pool.id,
+            function_name=pool.spec.name,
+            requested_at=container.requested_at,
+            ended_at=now,
+            reason=reason,
+            ready_at=container.ready_at,
+            served=container.served,
+            state=container.shown_as,
+            version=container.version,
         )
         self._state.histories.keep_container(record)
         if pool.app.kind.is_durable:

@@ -17,7 +17,14 @@ def outcome_in(
     delivery: Delivery, index: int, status: OutputStatus, payload: bytes, *, has_blob: bool = False
 ) -> Outcome:
     """Return the outcome of an input that has ended in the container of its delivery."""
-    return Outcome(index, status, payload, has_blob, delivery.at, delivery.container.id)
+    return Outcome(
+        index=index,
+        status=status,
+        payload=payload,
+        has_blob=has_blob,
+        delivered_at=delivery.at,
+        container_id=delivery.container.id,
+    )
 
 
 def close_if_empty(state: EngineState, delivery: Delivery, now: float) -> None:

@@ -74,7 +74,13 @@ class Deployments:
             return
         version = 1 if app is None else app.deployment.version + 1
         deployment = Deployment(
-            app_id, version, tuple(specs), message.environment, now, message.tag, message.provenance
+            app_id=app_id,
+            version=version,
+            functions=tuple(specs),
+            environment=message.environment,
+            deployed_at=now,
+            tag=message.tag,
+            provenance=message.provenance,
         )
         if app is None:
             app = self._create(message.name, deployment, now)

@@ -14,6 +14,7 @@ from swell.engine.state.history import EventKind
 from swell.engine.state.pool import Pool
 from swell.engine.state.span import Part
 from swell.engine.state.timers import Timer
+from swell.items import concat
 from swell.model import CallKind, DeliveryMode
 from swell.policy.batching import batch_due_at, batch_size_now
 from swell.policy.sizing import span_size
@@ -232,26 +233,17 @@ def _as_message(delivery: Delivery) -> tuple[Deliver, bytes | memoryview]:
     """Return the message and payload that carry a delivery; one part is sent on without being copied."""
     kept = list(dict.fromkeys(part.call.id for part in delivery.parts if part.call.kind.is_async))
     traces = {part.call.id: part.call.trace for part in delivery.parts if part.call.trace}
-    if len(delivery.parts) == 1:
-        part = delivery.parts[0]
-        ends, base, payload = part.segment.cut(part.first, part.count)
-        blobs = part.segment.blobs
-        positions = [i for i in range(part.count) if part.first + i in blobs] if blobs else []
-        place = [(part.call.id, part.first, part.count)]
-        method = part.call.method
-        return Deliver(delivery.id, delivery.mode, method, place, ends, positions, base, kept, traces), payload
-    ends: list[int] = []
-    positions: list[int] = []
-    pieces: list[bytes | memoryview] = []
-    size = 0
-    for part in delivery.parts:
-        part_ends, base, payload = part.segment.cut(part.first, part.count)
-        if part.segment.blobs:
-            start = len(ends)
-            positions.extend(start + i for i in range(part.count) if part.first + i in part.segment.blobs)
-        ends.extend(end - base + size for end in part_ends)
-        pieces.append(payload)
-        size += len(payload)
-    places = [(part.call.id, part.first, part.count) for part in delivery.parts]
-    method = delivery.parts[0].call.method
-    return Deliver(delivery.id, delivery.mode, method, places, ends, positions, 0, kept, traces), b"".join(pieces)
+    pieces = [part.segment.cut(part.first, part.count) for part in delivery.parts]
+    items = pieces[0] if len(pieces) == 1 else concat(pieces)
+    message = Deliver(
+        delivery=delivery.id,
+        mode=delivery.mode,
+        method=delivery.parts[0].call.method,
+        parts=[(part.call.id, part.first, part.count) for part in delivery.parts],
+        ends=items.ends,
+        blobs=items.blobs,
+        base=items.base,
+        kept=kept,
+        traces=traces,
+    )
+    return message, items.payload

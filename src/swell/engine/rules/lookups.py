@@ -136,16 +136,16 @@ def stopping(why: str = "") -> ConnectionError:
 
 def _report(request: int, call: StoredCall) -> CallReport:
     return CallReport(
-        request,
-        call.call_id,
-        "",
-        call.function_name,
-        CallKind.SPAWN.name.lower(),
-        call.opened_at,
-        call.accepted,
-        0,
-        0,
-        call.accepted,
-        call.ended_at,
-        call.parent,
+        request=request,
+        call_id=call.call_id,
+        app_name="",
+        function_name=call.function_name,
+        kind=CallKind.SPAWN.name.lower(),
+        opened_at=call.opened_at,
+        num_inputs=call.accepted,
+        pending=0,
+        running=0,
+        done=call.accepted,
+        ended_at=call.ended_at,
+        parent=call.parent,
     )

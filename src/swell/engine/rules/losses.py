@@ -88,7 +88,7 @@ class Losses:
             call, _, index = delivery.locate(position)
             call.add_running(-1)
             delivery.close((position,))
-            call.history.note(now, EventKind.OUTGREW, index, 1, delivery.container.id, str(excess))
+            call.history.note(now, EventKind.OUTGREW, index, 1, delivery.container.id, detail=str(excess))
             text = _describe_excess(excess, delivery.container.spec.resources)
             self._attempts.fail(delivery, position, OUT_OF_MEMORY, f"input {index}: {text}", now)
             positions = []

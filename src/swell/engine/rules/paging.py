@@ -176,7 +176,7 @@ class Pager:
         count = sum(last - first for first, last in waiting)
         if not count:
             return 0
-        segment = Segment(record.first, record.ends, record.payload, frozenset(record.blobs), left=count)
+        segment = Segment(record.first, record.items, left=count)
         pool = call.pool
         pool.window.add_bytes(len(record.payload))
         for first, last in waiting:

@@ -16,6 +16,7 @@ from swell.engine.state.engine_state import EngineState
 from swell.engine.state.history import EventKind
 from swell.engine.state.pool import Pool
 from swell.engine.state.span import Segment, Span
+from swell.items import PackedItems, pack
 from swell.model import OutputStatus
 from swell.records import CallEnded, OutputsRecord, SpansDone, Trace
 from swell.wire.messages import Outputs
@@ -65,18 +66,24 @@ class ResultPublisher:
         self.done(call, segment, (outcome.index,), now)
 
     def succeeded(
-        self, call: Call, runs: Sequence[SucceededRun], message: Outputs, payload: bytes, container_id: str, now: float
+        self,
+        call: Call,
+        runs: Sequence[SucceededRun],
+        message: Outputs,
+        payload: bytes,
+        *,
+        container_id: str,
+        now: float,
     ) -> None:
         """End runs of inputs that all succeeded, at a cost per run; `message` carries the results of all."""
         for run in runs:
             call.history.note(now, EventKind.SUCCEEDED, run.first, run.count, container_id)
             call.pool.measures.count_ended(SUCCESS, run.count)
         if call.kind.is_async:
-            at = 0
+            items, at = message.items(payload), 0
             for run in runs:
-                ends, part, blobs = _items(message, payload, at, run.count)
                 trace = Trace(call.history.opened_at, run.delivered_at, now, container_id)
-                self._record(call, OutputsRecord(call.id, run.first, run.count, ends, part, [], blobs, trace))
+                self._record(call, OutputsRecord.of(call.id, run.first, items.slice(at, run.count), trace))
                 at += run.count
         else:
             self._state.send_to_client(call.client, message, payload)
@@ -95,7 +102,7 @@ class ResultPublisher:
         spans = call.pool.backlog.remove(call)
         if call.kind.is_async:
             for first, last in _joined(spans):
-                self._end_alike(call, first, last - first, status, payload, now)
+                self._end_alike(call, range(first, last), status, payload, now)
         for span in spans:
             call.add_pending(-len(span))
             indexes = range(span.first, span.last)
@@ -112,7 +119,7 @@ class ResultPublisher:
         """End those inputs of a call that wait in the store alone."""
         first = call.end_stored()
         # Some of them may have results from before a restart. Those stay, so watchers are served from the store.
-        self._write_alike(call, first, call.accepted - first, status, payload, now)
+        self._write_alike(call, range(first, call.accepted), status, payload, now)
         for watcher in call.watchers:
             start, stop = max(watcher.first, first), min(watcher.last, call.accepted)
             if start < stop:
@@ -120,17 +127,27 @@ class ResultPublisher:
         call.pool.window.drop_refill(call)
         self.end_if_finished(call, now)
 
-    def _end_alike(self, call: Call, first: int, count: int, status: OutputStatus, payload: bytes, now: float) -> None:
+    def _end_alike(self, call: Call, indexes: range, status: OutputStatus, payload: bytes, now: float) -> None:
         """End many inputs alike, in one record however many they are, and send their results to those who watch."""
-        self._tell_watchers(call, self._write_alike(call, first, count, status, payload, now))
+        self._tell_watchers(call, self._write_alike(call, indexes, status, payload, now))
 
     def _write_alike(
-        self, call: Call, first: int, count: int, status: OutputStatus, payload: bytes, now: float
+        self, call: Call, indexes: range, status: OutputStatus, payload: bytes, now: float
     ) -> OutputsRecord:
-        call.history.note(now, EventKind.FAILED, first, count, "", status)
+        first, count = indexes.start, len(indexes)
+        call.history.note(now, EventKind.FAILED, first, count, detail=status)
         call.pool.measures.count_ended(status, count)
         failures = [(0, int(status))] if status is not SUCCESS else []
-        record = OutputsRecord(call.id, first, count, [], payload, failures, [], Trace(now, None, now))
+        record = OutputsRecord(
+            call_id=call.id,
+            first=first,
+            count=count,
+            ends=[],
+            payload=payload,
+            failures=failures,
+            blobs=[],
+            trace=Trace(now, None, now),
+        )
         self._state.persist(record)
         return record
 
@@ -142,7 +159,7 @@ class ResultPublisher:
         if call.kind.is_async:
             for run in _runs(outcomes):
                 trace = Trace(call.history.opened_at, run[0].delivered_at, now, run[0].container_id)
-                self._record(call, _as_record(call.id, run, trace))
+                self._record(call, OutputsRecord.of(call.id, run[0].index, _packed(run), trace))
         else:
             self._state.send_to_client(call.client, *_as_outputs(call.id, outcomes))
 
@@ -150,7 +167,7 @@ class ResultPublisher:
     def _note(call: Call, outcomes: Sequence[Outcome], now: float) -> None:
         for outcome in outcomes:
             what = EventKind.SUCCEEDED if outcome.status is SUCCESS else EventKind.FAILED
-            call.history.note(now, what, outcome.index, 1, outcome.container_id, outcome.status)
+            call.history.note(now, what, outcome.index, 1, outcome.container_id, detail=outcome.status)
         call.pool.measures.count_each(outcome.status for outcome in outcomes)
 
     def _record(self, call: Call, record: OutputsRecord) -> None:
@@ -174,7 +191,7 @@ class ResultPublisher:
             if carried:
                 self._state.emit(DropBlobs(carried, call.kind.is_async))
         if not segment.end(len(indexes)) and call.kind.is_async:
-            call.pool.window.remove_bytes(len(segment.payload))
+            call.pool.window.remove_bytes(len(segment.items.payload))
             if not call.finished and not call.cancelled:  # else its end, which follows, says as much
                 self._state.persist(SpansDone(call.id, [segment.first]))
         self.end_if_finished(call, now)
@@ -196,31 +213,24 @@ class ResultPublisher:
         self._state.note_ended(call.id)
 
 
-def _items(of: Outputs | OutputsRecord, payload: bytes, at: int, count: int) -> tuple[list[int], bytes, list[int]]:
-    """Return ends, payload and blobs of `count` items of a message or a record, from item `at` on."""
-    ends, blobs = of.ends, of.blobs
-    if count == len(ends):
-        return ends, payload, blobs
-    base = ends[at - 1] if at else 0
-    own = ends[at : at + count]
-    return [end - base for end in own], payload[base : own[-1]], [i - at for i in blobs if at <= i < at + count]
-
-
 def _as_outputs(call_id: str, outcomes: Sequence[Outcome]) -> tuple[Outputs, bytes]:
     """Return the message and payload that carry some results of one call."""
     parts: list[tuple[int, int]] = []
-    ends: list[int] = []
-    size = 0
     for outcome in outcomes:
         if parts and parts[-1][0] + parts[-1][1] == outcome.index:
             parts[-1] = (parts[-1][0], parts[-1][1] + 1)
         else:
             parts.append((outcome.index, 1))
-        size += len(outcome.payload)
-        ends.append(size)
-    failures = [(i, int(outcome.status)) for i, outcome in enumerate(outcomes) if outcome.status is not SUCCESS]
-    blobs = [i for i, outcome in enumerate(outcomes) if outcome.has_blob]
-    return Outputs(call_id, parts, ends, failures, blobs), b"".join(outcome.payload for outcome in outcomes)
+    items = _packed(outcomes)
+    return Outputs.of(call_id, parts, items), items.payload
+
+
+def _packed(outcomes: Sequence[Outcome]) -> PackedItems[bytes]:
+    return pack(
+        [outcome.payload for outcome in outcomes],
+        blobs=[i for i, outcome in enumerate(outcomes) if outcome.has_blob],
+        failures=[(i, int(outcome.status)) for i, outcome in enumerate(outcomes) if outcome.status is not SUCCESS],
+    )
 
 
 def _joined(spans: Iterable[Span]) -> list[tuple[int, int]]:
@@ -246,11 +256,6 @@ def _runs(outcomes: Sequence[Outcome]) -> list[list[Outcome]]:
     return runs
 
 
-def _as_record(call_id: str, run: Sequence[Outcome], trace: Trace) -> OutputsRecord:
-    outputs, payload = _as_outputs(call_id, run)
-    return OutputsRecord(call_id, run[0].index, len(run), outputs.ends, payload, outputs.failures, outputs.blobs, trace)
-
-
 def _told_at_once(record: OutputsRecord) -> int:
     """Return how many results of a record fit one message: all of those that came in one."""
     return record.count if record.ends else max(1, ALIKE_BYTES_MAX // max(1, len(record.payload)))
@@ -260,10 +265,8 @@ def _cut(record: OutputsRecord, first: int, last: int) -> tuple[Outputs, bytes]:
     """Return the message and payload that carry results first..last-1 of a record."""
     start, count = first - record.first, last - first
     if not record.ends:  # all alike
-        size = len(record.payload)
         failures = [(i, record.failures[0][1]) for i in range(count)] if record.failures else []
-        ends = [size * (i + 1) for i in range(count)]
-        return Outputs(record.call_id, [(first, count)], ends, failures), record.payload * count
-    ends, payload, blobs = _items(record, record.payload, start, count)
-    failures = [(i - start, status) for i, status in record.failures if start <= i < start + count]
-    return Outputs(record.call_id, [(first, count)], ends, failures, blobs), payload
+        items = pack([record.payload] * count, failures=failures)
+        return Outputs.of(record.call_id, [(first, count)], items), items.payload
+    items = record.items.slice(start, count)
+    return Outputs.of(record.call_id, [(first, count)], items), items.payload

@@ -141,4 +141,12 @@ class App:
     def record(self, stopped_at: float | None = None) -> AppRecord:
         """Return what is kept of a durable app."""
         version = self.deployment.version
-        return AppRecord(self.id, self.name, self.kind, self.created_at, version, stopped_at, self.tags)
+        return AppRecord(
+            app_id=self.id,
+            name=self.name,
+            kind=self.kind,
+            created_at=self.created_at,
+            version=version,
+            stopped_at=stopped_at,
+            tags=self.tags,
+        )

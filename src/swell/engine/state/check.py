@@ -185,7 +185,7 @@ def _check_bytes(pool: Pool) -> None:
                 call, segment, _ = delivery.locate(position)
                 if call.kind.is_async:
                     segments[id(segment)] = segment
-    size = sum(len(segment.payload) for segment in segments.values())
+    size = sum(len(segment.items.payload) for segment in segments.values())
     counted = pool.window.bytes_in_memory
     assert counted == size, f"{pool.id}: {size} bytes in memory, counted as {counted}"
 

@@ -360,12 +360,12 @@ class EngineState:
         """Return the nodes with what is spoken for, for placement."""
         return [
             NodeRoom(
-                known.node,
-                known.node.cpu * self.settings.cpu_overcommit,
-                int(known.node.memory_bytes * self.settings.memory_overcommit),
-                known.cpu_used,
-                known.memory_used,
-                frozenset(known.gpus_used),
+                node=known.node,
+                cpu_capacity=known.node.cpu * self.settings.cpu_overcommit,
+                memory_capacity=int(known.node.memory_bytes * self.settings.memory_overcommit),
+                cpu_used=known.cpu_used,
+                memory_used=known.memory_used,
+                gpus_used=frozenset(known.gpus_used),
             )
             for known in self.nodes.values()
         ]

@@ -64,11 +64,11 @@ class CallHistory:
         self.events: list[HistoryEvent] = []
 
     def note(
-        self, at: float, kind: EventKind, first: int, many: int, container_id: str = "", detail: object = None
+        self, at: float, kind: EventKind, first: int, many: int, container_id: str = "", *, detail: object = None
     ) -> None:
         """Write down that something happened."""
         events = self.events
-        events.append(HistoryEvent(at, kind, first, many, container_id, detail))
+        events.append(HistoryEvent(at=at, kind=kind, first=first, many=many, container_id=container_id, detail=detail))
         if len(events) > EVENTS_MAX:
             del events[EVENTS_MAX // 2 : EVENTS_MAX * 3 // 4]
 

@@ -66,15 +66,15 @@ class Measures:
     def counted(self, accepted: int) -> Counted:
         """Return what has been counted so far of a pool that has let in so many inputs."""
         return Counted(
-            accepted,
-            dict(self.ended),
-            self.retried,
-            self.lost,
-            self.containers_failed,
-            self.containers_lost,
-            self.wait.times(),
-            self.run.times(),
-            self.start.times(),
+            accepted=accepted,
+            ended=dict(self.ended),
+            retried=self.retried,
+            lost=self.lost,
+            containers_failed=self.containers_failed,
+            containers_lost=self.containers_lost,
+            wait=self.wait.times(),
+            run=self.run.times(),
+            start=self.start.times(),
         )
 
 

@@ -147,16 +147,16 @@ class Pool:
         """Return what the store keeps of a pool of a durable app."""
         variant = self.variant
         return FunctionRecord(
-            self.id,
-            self.app.id,
-            self.version,
-            self.spec,
-            b"" if variant is None else variant.changes,
-            self.is_pinned,
-            self.is_retired,
-            self.override,
-            self.next_run,
-            self.is_public,
+            function_id=self.id,
+            app_id=self.app.id,
+            version=self.version,
+            spec=self.spec,
+            changes=b"" if variant is None else variant.changes,
+            is_pinned=self.is_pinned,
+            is_retired=self.is_retired,
+            override=self.override,
+            next_run=self.next_run,
+            is_public=self.is_public,
         )
 
     # ------------------------------------------------------------ what the specs say

@@ -5,50 +5,41 @@ This module must not know pools, containers or time.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
+
+from swell.items import PackedItems
 
 if TYPE_CHECKING:
     from swell.engine.state.call import Call
 
 __all__ = ["Part", "Segment", "Span"]
 
+NO_BLOBS: Final[frozenset[int]] = frozenset()
+
 
 class Segment:
-    """The payload of inputs first..first+len(ends)-1 of one call, as the client sent it. Only `left` ever changes.
+    """Inputs of one call from index `first` on, packed as the client sent them. Only `left` ever changes.
 
     `left` counts the inputs without a result: after the last one nobody needs the payload any more.
     """
 
-    __slots__ = ("blobs", "ends", "first", "left", "payload")
+    __slots__ = ("blobs", "first", "items", "left")
 
-    def __init__(
-        self,
-        first: int,
-        ends: list[int],
-        payload: bytes,
-        blobs: frozenset[int] = frozenset(),
-        *,
-        left: int | None = None,
-    ) -> None:
+    def __init__(self, first: int, items: PackedItems[bytes], *, left: int | None = None) -> None:
         self.first = first
-        self.ends = ends  #: ends[i] is the offset just after input first + i
-        self.payload = payload
-        self.blobs = blobs  #: inputs whose bytes are a reference to a blob
-        self.left = len(ends) if left is None else left
+        self.items = items
+        #: Indexes of inputs whose bytes are a reference to a blob.
+        self.blobs = frozenset([first + i for i in items.blobs]) if items.blobs else NO_BLOBS
+        self.left = len(items.ends) if left is None else left
 
     def end(self, count: int) -> int:
         """Count inputs that have a result now; return how many have none."""
         self.left -= count
         return self.left
 
-    def cut(self, first: int, count: int) -> tuple[list[int], int, bytes | memoryview]:
-        """Return (ends, base, payload) of `count` inputs from `first` on; ends count from `base` = 0 of the segment."""
-        start = first - self.first
-        if start == 0 and count == len(self.ends):
-            return self.ends, 0, self.payload
-        base = self.ends[start - 1] if start else 0
-        ends = self.ends[start : start + count]
-        return ends, base, memoryview(self.payload)[base : ends[-1]]
+    def cut(self, first: int, count: int) -> PackedItems[Any]:
+        """Return `count` inputs from index `first` on; their bytes are shared."""
+        return self.items.view(first - self.first, count)
 
 
 class Span:

@@ -47,7 +47,7 @@ def test_a_payload_that_was_refused_in_part_is_cut_there(new_diary) -> None:
     diary.opens(max_containers=1)
     diary.calls("fc-1", 5)
     (segment,) = {span.segment for span in next(iter(diary.engine.state.pools.values())).backlog.spans()}
-    assert (segment.ends, segment.payload) == ([1, 2], b"ab")
+    assert (segment.items.ends, segment.items.payload) == ([1, 2], b"ab")
 
 
 def test_nothing_accepted_leaves_nothing_behind(new_diary) -> None:

@@ -8,6 +8,7 @@ from swell.engine.state.backlog import Backlog
 from swell.engine.state.call import Call
 from swell.engine.state.pool import Pool
 from swell.engine.state.span import Part, Segment, Span
+from swell.items import PackedItems
 from swell.model import AppKind, CallKind, Deployment, Environment, FunctionSpec, Source
 
 VERSION = Deployment("ap", 0, (), Environment("/py", "/", ()))
@@ -21,7 +22,7 @@ def call(name: str, method: str = "") -> Call:
 
 def span(of: Call, first: int, last: int, *, at: float = 0.0, alone: bool = False) -> Span:
     ends = list(range(first + 1, last + 1))
-    return Span(of, Segment(first, ends, bytes(len(ends))), first, last, queued_at=at, alone=alone)
+    return Span(of, Segment(first, PackedItems(ends, bytes(len(ends)))), first, last, queued_at=at, alone=alone)
 
 
 def taken(parts: list[Part]) -> list[tuple[str, int, int]]:

@@ -12,6 +12,7 @@ from swell.engine.state.call import Call
 from swell.engine.state.container import Container, Delivery
 from swell.engine.state.pool import Pool
 from swell.engine.state.span import Part, Segment
+from swell.items import pack
 from swell.model import AppKind, CallKind, DeliveryMode, Deployment, Environment, FunctionSpec, Source
 from swell.policy.placement import Place
 from swell.states import ContainerState, IllegalStep
@@ -28,7 +29,7 @@ def container() -> Container:
 
 def delivery(container: Container, count: int, mode: DeliveryMode = DeliveryMode.SERIAL, number: int = 1) -> Delivery:
     call = Call(f"fc-{number}", CallKind.MAP, container.pool, "", 1, parent="", opened_at=0.0)
-    segment = Segment(0, list(range(1, count + 1)), bytes(count))
+    segment = Segment(0, pack([b"x"] * count))
     part = Part(call, segment, 0, count, queued_at=0.0, alone=False)
     given = Delivery(number, container, mode, [part], 2.0)
     container.give(given, exclusive=False)
