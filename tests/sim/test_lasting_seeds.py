@@ -57,17 +57,17 @@ def small(seed: int) -> Scenario:
     """A scenario with few inputs, and no other trouble than that the server is killed."""
     scenario = draw_lasting(seed)
     lasting = tuple(structs.replace(plan, calls=plan.calls[:3]) for plan in scenario.lasting[:1])
-    return structs.replace(scenario, apps=(), lasting=lasting, strikes=())
+    return structs.replace(scenario, apps=(), lasting=lasting, crash_points=())
 
 
 @pytest.mark.parametrize("seed", [1, 10, 14, 19])
 def test_the_server_may_be_killed_at_every_single_moment(seed: int) -> None:
     """Not at random: once for each moment between two effects of a whole history."""
     scenario = small(seed)
-    moments = survive(scenario, seed, f"seed {seed} without a strike").outages.passed
+    moments = survive(scenario, seed, f"seed {seed} without a crash").crash_points.passed
     for moment in range(1, moments + 1):
-        struck = structs.replace(scenario, strikes=(moment,))
-        world = survive(struck, seed, f"seed {seed}, killed at moment {moment} of {moments}")
+        crashed = structs.replace(scenario, crash_points=(moment,))
+        world = survive(crashed, seed, f"seed {seed}, killed at moment {moment} of {moments}")
         assert world.lives == 2
 
 
@@ -114,9 +114,9 @@ def variants_scenario() -> Scenario:
 
 def test_variants_outlive_a_server_that_is_killed_at_any_moment() -> None:
     scenario = variants_scenario()
-    moments = survive(scenario, 1, "without a strike").outages.passed
+    moments = survive(scenario, 1, "without a crash").crash_points.passed
     for moment in range(1, moments + 1):
-        survive(structs.replace(scenario, strikes=(moment,)), 1, f"killed at moment {moment} of {moments}")
+        survive(structs.replace(scenario, crash_points=(moment,)), 1, f"killed at moment {moment} of {moments}")
 
 
 def test_a_call_of_which_all_that_was_accepted_has_ended_ends_with_the_next_server() -> None:
@@ -126,10 +126,10 @@ def test_a_call_of_which_all_that_was_accepted_has_ended_ends_with_the_next_serv
     plan = LastingPlan("ap-1", "shop", (Version(0.0, (spec,)),), (call,))
     settings = Settings(pending_async_max=1)
     scenario = Scenario(settings, (Node("node-0", 8, 16 << 30),), (), lasting=(plan,))
-    moments = survive(scenario, 1, "without a strike").outages.passed
+    moments = survive(scenario, 1, "without a crash").crash_points.passed
     ended_in_the_next: set[int] = set()
     for moment in range(1, moments + 1):
-        world = World(structs.replace(scenario, strikes=(moment,)), 1)
+        world = World(structs.replace(scenario, crash_points=(moment,)), 1)
 
         def note(event: Event | None, _effects: list[Effect], moment: int = moment) -> None:
             if isinstance(event, CallsLoaded) and any(each.call.done == each.call.accepted for each in event.calls):
@@ -141,7 +141,7 @@ def test_a_call_of_which_all_that_was_accepted_has_ended_ends_with_the_next_serv
 
 
 def test_the_seeds_meet_what_they_are_for() -> None:
-    """A swarm that never strikes proves nothing: over a few seeds, all that is new in apps that stay comes up."""
+    """A swarm without faults proves nothing: over a few seeds, all that is new in apps that stay comes up."""
     met: Counter[object] = Counter()
     lives = 0
     for seed in range(40):

@@ -46,7 +46,7 @@ def test_what_failed_once(seed: int) -> None:
 
 
 def test_the_seeds_meet_what_they_are_for() -> None:
-    """A swarm that never strikes proves nothing: over a few seeds, all kinds of trouble come up."""
+    """A swarm without faults proves nothing: over a few seeds, all kinds of trouble come up."""
     statuses: set[int] = set()
     orders: set[str] = set()
     answers: set[str] = set()

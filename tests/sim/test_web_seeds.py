@@ -81,7 +81,7 @@ class Notes:
         match message:
             case Leased(call_id):
                 self._leased.add(call_id)
-            case Outputs(call_id) if self._world.witness.calls[call_id].kind is CallKind.WEB:
+            case Outputs(call_id) if self._world.oracle.calls[call_id].kind is CallKind.WEB:
                 self._met.add(f"{dict(message.failures)[0]} {call_id in self._leased}")
             case Refused(fields={"limit": "web_variants_max"}):
                 self._met.add("too many variants")

@@ -12,7 +12,7 @@ from msgspec import Struct
 from swell.items import pack
 from swell.model import FunctionSpec, MemoryExcess, OutputStatus
 from swell.sim.clock import Clock
-from swell.sim.oracle import Witness
+from swell.sim.oracle import Oracle
 from swell.sim.parallel import BatchSlots, ParallelSlots
 from swell.sim.run import EXCESS
 from swell.sim.serial import SerialSlot
@@ -46,7 +46,7 @@ class FakeContainer:
         spec: FunctionSpec,
         clock: Clock,
         manners: Manners,
-        witness: Witness,
+        oracle: Oracle,
         *,
         say: Callable[[m.Message, bytes], None],
         exit: Callable[[str, bool, MemoryExcess | None], None],
@@ -57,7 +57,7 @@ class FakeContainer:
         self.items_ahead_max = manners.items_ahead_max
         self.alive = True
         self._manners = manners
-        self._witness = witness
+        self._oracle = oracle
         self._say = say
         self._exit = exit
         self._draining = False
@@ -199,15 +199,15 @@ class FakeContainer:
 
     def work(self, call_id: str, index: int) -> tuple[Work, int]:
         """Return what an input does, and how many mishaps are behind it."""
-        return self._witness.work(call_id, index)
+        return self._oracle.work(call_id, index)
 
     def began(self, delivery: int, call_id: str, index: int, at: float) -> None:
         """Note that an input begins to execute."""
-        self._witness.began(delivery, call_id, index, at)
+        self._oracle.began(delivery, call_id, index, at)
 
     def die_of(self, delivery: int, call_id: str, index: int, mishap: Mishap) -> None:
         """Die of an input."""
-        self._witness.killed(delivery, call_id, index)
+        self._oracle.killed(delivery, call_id, index)
         self.kill()
         if mishap is Mishap.OUTGROW:
             self._exit(f"killed: it {EXCESS}", True, EXCESS)

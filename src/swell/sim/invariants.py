@@ -1,6 +1,6 @@
-"""What must hold of the engine's decisions at every moment, beyond the consistency that `engine.validate` checks.
+"""Invariants of the engine's decisions at every moment, beyond the consistency that `engine.validate` checks.
 
-Reads the engine's state; the witness, which does not, checks what becomes of inputs. This module must not know the
+They read the engine's state; the oracle, which does not, checks how inputs end. This module must not know the
 world.
 """
 

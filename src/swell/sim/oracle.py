@@ -1,7 +1,7 @@
-"""An independent account of every input, kept from what passes between the engine and the world, and held against it.
+"""The test oracle: an independent account of every input, kept from the events and effects of the engine.
 
-The engine counts spans; the witness writes down each input by itself, plainly, and complains with an AssertionError as
-soon as something happens that the rules forbid: an input in two places, an attempt miscounted, a result given twice or
+The engine counts spans; the oracle records each input by itself, plainly, and raises an AssertionError as soon as
+something happens that the rules forbid: an input in two places, an attempt miscounted, a result given twice or
 to the wrong client, an order to a container that was told to leave. It must not read the engine's state.
 """
 
@@ -37,7 +37,7 @@ from swell.wire import messages as m
 from swell.wire.apps import DeployApp, Deployed
 from swell.wire.web import Leased, Release
 
-__all__ = ["Account", "Witness"]
+__all__ = ["Account", "Oracle"]
 
 EPSILON = 1e-9
 ENDS_WELL = (OutputStatus.SUCCESS, OutputStatus.GENERATOR_DONE)
@@ -92,8 +92,8 @@ class Held:
         self.stopping: set[int] = set()  #: ended for their clients; the container has not answered yet
 
 
-class Witness:
-    """Watches events and effects, in order, and knows what may follow what."""
+class Oracle:
+    """Checks events and effects, in order, against what may follow what."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings

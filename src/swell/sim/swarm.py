@@ -67,7 +67,7 @@ class Scenario(Struct, frozen=True):
     items_ahead_max: int = 1_024
     commit_s: float = 0.0005  #: how long the store takes to make something durable
     lasting: tuple[LastingPlan, ...] = ()  #: clients of apps that stay
-    strikes: tuple[int, ...] = ()  #: moments between two effects, counted, at which the server is killed
+    crash_points: tuple[int, ...] = ()  #: moments between two effects, counted, at which the server is killed
 
 
 def draw(seed: int) -> Scenario:
@@ -200,7 +200,7 @@ def draw_lasting(seed: int) -> Scenario:
             _with_requests(variants, _lasting(random, number, with_gpus=with_gpus and not number))
             for number in range(random.choice((1, 1, 2)))
         ),
-        strikes=tuple(int(10 ** random.uniform(0, 3.7)) for _ in range(random.choice((0, 1, 3, 8)))),
+        crash_points=tuple(int(10 ** random.uniform(0, 3.7)) for _ in range(random.choice((0, 1, 3, 8)))),
         commit_s=random.choice((0.0001, 0.001, 0.05)),
     )
 

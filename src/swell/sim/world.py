@@ -1,6 +1,6 @@
 """The world around the engine: carries out its effects, lets time pass, and misbehaves as a scenario says.
 
-Everything is deterministic: one seed, one history. After every event the engine is validated and the witness asked.
+Everything is deterministic: one seed, one history. After every event the engine is validated and the oracle checks.
 This module must not decide anything that the engine should.
 """
 
@@ -41,6 +41,7 @@ from swell.records import StoredOutput
 from swell.sim.client import AppPlan, FakeClient
 from swell.sim.clock import Clock
 from swell.sim.container import FakeContainer, Manners
+from swell.sim.crash_points import CrashPoints, ServerKilled
 from swell.sim.deployer import Deployer
 from swell.sim.invariants import (
     check_drains,
@@ -52,8 +53,7 @@ from swell.sim.invariants import (
     resisting,
 )
 from swell.sim.link import Link
-from swell.sim.oracle import Witness
-from swell.sim.outage import Outages, ServerKilled
+from swell.sim.oracle import Oracle
 from swell.sim.run import EXCESS
 from swell.sim.store import DurableStore
 from swell.sim.swarm import Scenario
@@ -80,13 +80,13 @@ class World:
         self.seed = seed
         self.lives = 0  #: how many servers there were
         self.is_up = False
-        self.outages = Outages(scenario.strikes)
+        self.crash_points = CrashPoints(scenario.crash_points)
         self.store = DurableStore(self.clock, Random(seed), scenario.commit_s, self._boundary)
         self.engine, self._gate = self._new_server()
-        self.witness = Witness(scenario.settings)
-        self.witness.expect_innocent_survival = not scenario.faults.lost_per_s and not scenario.faults.nodes_per_s
+        self.oracle = Oracle(scenario.settings)
+        self.oracle.expect_innocent_survival = not scenario.faults.lost_per_s and not scenario.faults.nodes_per_s
         # The engine's clocks start when it decides to send, and what it sends may wait for a commit.
-        self.witness.slack_s = 4 * scenario.latency_s + 2 * scenario.commit_s + EPSILON
+        self.oracle.slack_s = 4 * scenario.latency_s + 2 * scenario.commit_s + EPSILON
         self.clients: dict[int, FakeClient] = {}
         self.deployers: list[Deployer] = []
         self.containers: dict[str, FakeContainer] = {}
@@ -131,17 +131,17 @@ class World:
         limit = self.clock.now + within_s
         self.run(limit, done=lambda: self.is_up and all(client.is_over for client in self._all_clients()))
         waiting = [client for client in self._all_clients() if not client.is_over]
-        assert not waiting, f"clients {waiting} wait for ever; unfinished: {self.witness.unfinished()[:5]}"
-        self.run(limit, done=lambda: self.is_up and not (self.witness.unfinished() or self.witness.unread))
-        assert not self.witness.unfinished(), f"inputs wait for ever: {self.witness.unfinished()[:5]}"
-        assert not self.witness.unread, f"calls of a killed server are never read: {sorted(self.witness.unread)[:5]}"
-        assert not self.witness.unrecorded(), f"calls have ended and were not recorded: {self.witness.unrecorded()[:5]}"
-        self.outages.end()
+        assert not waiting, f"clients {waiting} wait for ever; unfinished: {self.oracle.unfinished()[:5]}"
+        self.run(limit, done=lambda: self.is_up and not (self.oracle.unfinished() or self.oracle.unread))
+        assert not self.oracle.unfinished(), f"inputs wait for ever: {self.oracle.unfinished()[:5]}"
+        assert not self.oracle.unread, f"calls of a killed server are never read: {sorted(self.oracle.unread)[:5]}"
+        assert not self.oracle.unrecorded(), f"calls have ended and were not recorded: {self.oracle.unrecorded()[:5]}"
+        self.crash_points.end()
         # What was decided last is written, too, and what waits for that is done: blobs of what has ended are deleted.
         self.run(self.clock.now + LAZY_COMMIT_S + 2 * self.scenario.commit_s)
         # Of inputs that ended without ever having been in memory, the store knows the blobs; a sweep deletes them.
-        self.witness.tidied(input_of(name) for name in self.store.now("expire", 0.0, 0.0, 1_000))
-        assert not self.witness.left_blobs(), f"blobs are left: {self.witness.left_blobs()[:5]}"
+        self.oracle.tidied(input_of(name) for name in self.store.now("expire", 0.0, 0.0, 1_000))
+        assert not self.oracle.left_blobs(), f"blobs are left: {self.oracle.left_blobs()[:5]}"
         check_kept(self.store, self.deployers)
         self.feed(ShutdownRequested("the simulation is over"))
         self.run(limit, done=lambda: not self.engine.state.apps)
@@ -181,7 +181,7 @@ class World:
         """Let the engine handle an event, check what comes of it, and do it. Nobody does while the server is down."""
         if not self.is_up:
             return
-        self.witness.happened(event, self.clock.now)
+        self.oracle.happened(event, self.clock.now)
         self._carry_out(event, self.engine.handle(event, self.clock.now))
 
     def _carry_out(self, event: Event | None, effects: list[Effect]) -> None:
@@ -189,8 +189,8 @@ class World:
         for listener in self.listeners:
             listener(event, effects)
         for effect in effects:
-            self.witness.decided(effect, self.clock.now)
-        self.witness.settled(self.clock.now)
+            self.oracle.decided(effect, self.clock.now)
+        self.oracle.settled(self.clock.now)
         if self.events % self._check_every == 0:
             self.engine.validate()
             state, now = self.engine.state, self.clock.now
@@ -242,7 +242,7 @@ class World:
     def connect(self, number: int, plan: AppPlan) -> FakeClient:
         """Bring in a client, which follows its plan."""
         for call in plan.calls:
-            self.witness.works[call.call_id] = call.works
+            self.oracle.works[call.call_id] = call.works
         to_server = self._link(
             codec.for_server(FRAME_MAX), lambda message, data: self.feed(ClientMessage(number, message, data))
         )
@@ -266,7 +266,7 @@ class World:
             self.deployers.append(deployer)
         number = next(self._numbers)
         for call in deployer.plan.calls:
-            self.witness.works[call.call_id] = call.works
+            self.oracle.works[call.call_id] = call.works
         to_server = self._link(
             codec.for_server(FRAME_MAX), lambda message, data: self.feed(ClientMessage(number, message, data))
         )
@@ -277,7 +277,7 @@ class World:
 
     def _boundary(self) -> None:
         if self.is_up:
-            self.outages.boundary()
+            self.crash_points.boundary()
 
     def _server_killed(self) -> None:
         """Everything that was not committed is lost, with everything that lives by the server."""
@@ -294,7 +294,7 @@ class World:
             client.is_gone = True
         for deployer in self.deployers:
             deployer.disconnected()
-        self.witness.server_killed(self.store)
+        self.oracle.server_killed(self.store)
         self.clock.after(self.random.choice((0.01, 0.5, 5.0)), self._server_back)
 
     def _server_back(self) -> None:
@@ -350,7 +350,7 @@ class World:
             effect.spec,
             self.clock,
             manners,
-            self.witness,
+            self.oracle,
             say=to_server.send,
             exit=partial(self._exits, to_server, container_id),
         )
@@ -415,10 +415,10 @@ class World:
 
     def _plan_faults(self) -> None:
         faults = self.scenario.faults
-        for rate, strike in ((faults.lost_per_s, self._lose_one), (faults.nodes_per_s, self._lose_some_node)):
+        for rate, lose in ((faults.lost_per_s, self._lose_one), (faults.nodes_per_s, self._lose_some_node)):
             at = 0.0
             while rate and (at := at + self.random.expovariate(rate)) < faults.until:
-                self.clock.at(at, strike)
+                self.clock.at(at, lose)
 
     def _plan_lags(self, random: Random) -> None:
         """In some histories, let clients not read for a while, now and then."""
@@ -451,11 +451,11 @@ class World:
         """Let a node vanish, with its containers, and come back some time later."""
         node = self._nodes.pop(name)
         lost = [container_id for container_id, name in self._node_of.items() if name == node.name]
-        strikes: list[Callable[[], None]] = [partial(self._kill, name, "its node is gone") for name in lost]
-        strikes.append(self._observe)
-        self.random.shuffle(strikes)
-        for strike in strikes:
-            self.clock.after(self.random.uniform(0, 0.01), strike)
+        losses: list[Callable[[], None]] = [partial(self._kill, name, "its node is gone") for name in lost]
+        losses.append(self._observe)
+        self.random.shuffle(losses)
+        for lose in losses:
+            self.clock.after(self.random.uniform(0, 0.01), lose)
 
         def back() -> None:
             self._nodes[node.name] = node
