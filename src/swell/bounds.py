@@ -1,4 +1,4 @@
-"""What a number or a text of a peer may be: named types with their bounds, checked where messages are decoded.
+"""Bounds of the numbers and texts that a peer may send: named types, checked where messages are decoded.
 
 A peer may send any 64-bit number, and text of any length. SQLite stores integers below 2^63, a float holds them exactly
 only up to 2^53, and time that is not a number compares with nothing: one such value, once let in, would fail far from
@@ -101,7 +101,7 @@ def integer(text: str) -> int | None:
 
 
 def plain_problem(value: Any, depth: int = DEPTH_MAX) -> str:
-    """Return why a value of no particular type cannot be kept and sent on; "" if it can.
+    """Return why a value of any type cannot be stored and sent; "" if it can.
 
     It may be None, a bool, text, bytes, an integer of 64 bits, a finite float, and lists and maps of such.
     """

@@ -1,10 +1,10 @@
-"""What a store keeps: the records that the engine has written, and what they are read back as.
+"""Records: the facts that the engine writes to a store, and the values that a store reads back.
 
-A record is a fact, written once and in order; `Record` lists all kinds. Whatever can be derived from them is not
-written. This module must not know a store, SQL, or who decides what is written.
+A record is written once and in order; `Record` lists all kinds. What can be derived from records is not written. This
+module must not know a store, SQL, or who decides what is written.
 
-There may be a million of those about calls: `gc=False` keeps Python's collector from walking them again and again. None
-can be part of a cycle.
+There may be a million records of calls: `gc=False` keeps Python's collector from walking them again and again. None
+of them can be part of a cycle.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class FunctionRecord(Struct, frozen=True):
 
 
 class FunctionGone(Struct, frozen=True):
-    """A pool of which nothing is left."""
+    """A pool that no longer exists."""
 
     function_id: str
 
@@ -95,7 +95,7 @@ class ContainerRecord(Struct, frozen=True):
     requested_at: float
     ended_at: float
     reason: str  #: why it ended
-    ready_at: float | None = None  #: None if it never was
+    ready_at: float | None = None  #: None if it never became ready
     served: int = 0  #: inputs it was given
     state: str = "stopped"  #: its last, as in swell.states
     version: int = 0  #: of the code it ran
@@ -147,14 +147,14 @@ class SpanRecord(Struct, frozen=True, gc=False):
 
 
 class SpansDone(Struct, frozen=True, gc=False):
-    """Every input of these spans of a call has its result: the spans, named by their first input, are not needed."""
+    """Every input of these spans of a call has its result: the spans, named by their first input, can be dropped."""
 
     call_id: str
     firsts: list[int]
 
 
 class Trace(Struct, frozen=True, array_like=True, gc=False):
-    """When inputs that ended together came, left for a container and ended, and which container it was."""
+    """When inputs that ended together were queued, delivered and ended, and in which container."""
 
     queued_at: float
     delivered_at: float | None = None  #: None: they never left
@@ -199,7 +199,7 @@ class OutputsRecord(Struct, frozen=True, gc=False):
 
 
 class AttemptRecord(Struct, frozen=True, gc=False):
-    """What is behind an input that has not ended: failed attempts, containers lost, and when it may run again."""
+    """The attempts of an input that has not ended: failures, lost containers, and when it may run again."""
 
     call_id: str
     index: int
@@ -244,7 +244,7 @@ Record = (
     | CallsCancelled
 )
 
-# ---------------------------------------------------------------- what is read back
+# ---------------------------------------------------------------- read back
 
 
 class Window(Struct, frozen=True):
@@ -264,7 +264,7 @@ class StoredOutput(Struct, frozen=True, gc=False):
 
 
 class StoredCall(Struct, frozen=True, gc=False):
-    """A spawned call as its records tell."""
+    """A spawned call as its records describe it."""
 
     call_id: str
     sequence: int
@@ -298,14 +298,14 @@ class LoadedCall(Struct, frozen=True, gc=False):
 
 
 class Waiting(Struct, frozen=True):
-    """What waits of a function: calls that have not ended, and their inputs without a result."""
+    """The backlog of a function: calls that have not ended, and their inputs without a result."""
 
     calls: int
     inputs: int
 
 
 class Restored(Struct, frozen=True):
-    """Everything that a server must know when it starts, but for the calls themselves."""
+    """The state that a starting server needs, without the calls themselves."""
 
     apps: tuple[AppRecord, ...] = ()  #: not stopped
     deployments: tuple[Deployment, ...] = ()  #: versions that a function below has, or that are live

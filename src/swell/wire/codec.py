@@ -1,4 +1,4 @@
-"""Frames: how a message and its payload become bytes on a stream, and how they are found again.
+"""Frames: encode a message and its payload as bytes of a stream, and decode them.
 
     frame = header size (u32, little endian) | payload size (u32) | header (msgpack) | payload (opaque bytes)
 
@@ -35,7 +35,7 @@ __all__ = [
 
 PREFIX = struct.Struct("<II")
 HEADER_MAX = 32 << 20  #: a span's offsets, or all specs of an app with pickled functions
-HELLO_MAX = 16 << 10  #: of who has not said who it is: a Hello with a long name and token
+HELLO_MAX = 16 << 10  #: of a peer that has not sent its Hello: room for a long name and token
 
 M = TypeVar("M")
 
@@ -45,7 +45,7 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 class FrameError(Exception):
-    """The peer does not speak this protocol: the connection must be closed. Says what was wrong."""
+    """The peer does not speak this protocol: the connection must be closed. The text names the fault."""
 
 
 def encode(message: Message, payload: bytes | memoryview = b"") -> bytes:
@@ -111,7 +111,7 @@ class FrameDecoder(Generic[M]):
 
 
 class Misfit(NamedTuple):
-    """A message that a server knows, with a value that it cannot be sent: what can be read of it."""
+    """A message of a known type with a value out of bounds: what can be read of it."""
 
     kind: type[Message]
     why: str

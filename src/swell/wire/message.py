@@ -1,4 +1,4 @@
-"""The base of everything that is said on a socket. This module must not know what is said."""
+"""The base of all messages on a socket. This module must not know any of them."""
 
 from __future__ import annotations
 
