@@ -12,9 +12,10 @@ import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 from msgspec import Struct, field
@@ -164,10 +165,22 @@ class ContainerLogs:
         """
         if self._directory is None:
             return
-        with ExitStack() as opened:
-            chunks = await asyncio.to_thread(self._chunks, log_filter, opened)
-            while piece := await asyncio.to_thread(_piece, chunks):
+        opened = ExitStack()
+        work: asyncio.Future[Any] = asyncio.ensure_future(asyncio.to_thread(self._chunks, log_filter, opened))
+        try:
+            chunks: Iterator[LogChunk] = await asyncio.shield(work)
+            while True:
+                work = asyncio.ensure_future(asyncio.to_thread(_piece, chunks))
+                piece: list[LogChunk] = await asyncio.shield(work)
+                if not piece:
+                    break
                 yield piece
+        finally:
+            # A reader that leaves does not stop the thread that opens or reads the files: they are closed after it.
+            if work.done():
+                opened.close()
+            else:
+                work.add_done_callback(partial(_close_after, opened))
 
     def _chunks(self, log_filter: LogFilter, opened: ExitStack) -> Iterator[LogChunk]:
         """Open the files and return the selected chunks; if `tail` bounds them, they are counted first."""
@@ -213,6 +226,13 @@ class ContainerLogs:
             with suppress(OSError):  # the disk is full, which was logged: what was not written is lost
                 file.close()
         self._files.clear()
+
+
+def _close_after(opened: ExitStack, work: asyncio.Future[Any]) -> None:
+    """Close the files of a reader that has left, now that no thread uses them any more."""
+    if not work.cancelled():
+        work.exception()  # nobody waits for it
+    opened.close()
 
 
 def _found(files: Sequence[BinaryIO], log_filter: LogFilter) -> Iterator[LogChunk]:

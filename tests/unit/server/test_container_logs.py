@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import shutil
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import USUAL_S as PATIENCE_S
 
 from swell.backends.gpu import NvmlProvider
 from swell.backends.process.backend import ProcessBackend
@@ -18,6 +20,7 @@ from swell.config import Settings
 from swell.engine.engine import Engine
 from swell.engine.events import ClientMessage, Event
 from swell.model import Environment, FunctionSpec, Source
+from swell.private_files import open_file
 from swell.server.bundles import Bundles
 from swell.server.connection import Connection
 from swell.server.connection_limits import ConnectionLimits
@@ -61,6 +64,35 @@ def logs(tmp_path: Path) -> Iterator[ContainerLogs]:
 
 async def numbers(logs: ContainerLogs, log_filter: LogFilter | None = None) -> list[int]:
     return [int(entry.at) async for piece in logs.read(log_filter or LogFilter("ap-1")) for entry in piece]
+
+
+async def test_a_reader_that_leaves_while_the_files_are_opened_leaves_none_open(
+    logs: ContainerLogs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    logs.write(line(0))
+    began, may_open = threading.Event(), threading.Event()
+
+    def open_late(path: Path, flags: int) -> int:
+        began.set()
+        assert may_open.wait(PATIENCE_S)
+        return open_file(path, flags)
+
+    monkeypatch.setattr("swell.server.container_logs.open_file", open_late)
+    reading = asyncio.ensure_future(anext(logs.read(LogFilter("ap-1"))))
+    assert await asyncio.to_thread(began.wait, PATIENCE_S)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    before = open_at(tmp_path)
+    may_open.set()
+    await asyncio.get_running_loop().shutdown_default_executor()
+    assert open_at(tmp_path) == before
+
+
+def open_at(directory: Path) -> list[str]:
+    """Return the files of a directory that this process has open."""
+    found = [os.path.realpath(each) for each in Path("/proc/self/fd").iterdir()]
+    return sorted(each for each in found if each.startswith(str(directory)))
 
 
 # ---------------------------------------------------------------- what is wanted
