@@ -89,7 +89,7 @@ class Backend(Protocol):
         ...
 
     def launch(self, order: LaunchOrder) -> None:
-        """Start a container, without blocking; the listener hears what becomes of it."""
+        """Start a container, without blocking; the listener is told how it starts and ends."""
         ...
 
     def interrupt(self, container_id: str) -> None:

@@ -166,23 +166,23 @@ class Engine:
 
     def _finish(self, now: float) -> list[Effect]:
         """Dispatch and scale the pools that changed, and note when their next timers are due."""
-        state = self.state
+        state, rules = self.state, self._rules
         while state.dirty:
             for pool in state.take_dirty():
-                self._rules.dispatcher.release(pool, now)
-                self._rules.scaler.scale(pool, now)
-                self._rules.dispatcher.dispatch(pool, now)
+                rules.dispatcher.release(pool, now)
+                rules.scaler.scale(pool, now)
+                rules.dispatcher.dispatch(pool, now)
                 if pool.window.has_calls:
-                    self._rules.pager.refill(pool)
-                if pool.variant is not None and self._rules.variants.put_away_if_idle(pool, now):
+                    rules.pager.refill(pool)
+                if pool.variant is not None and rules.variants.put_away_if_idle(pool, now):
                     continue  # it is put away
                 if pool.is_retired:
-                    self._rules.deployments.remove_if_drained(pool, now)
+                    rules.deployments.remove_if_drained(pool, now)
                 elif pool.app.may_end_idle:
-                    self._rules.apps.end_if_idle(pool.app, now)
+                    rules.apps.end_if_idle(pool.app, now)
                 at = pool.timers.sooner_wake()
                 if at is not None:
                     heapq.heappush(self._wakes, (at, pool.id))
         if state.routes_changed and state.take_routes_changed():
-            self._rules.web.tell_routes()
+            rules.web.tell_routes()
         return state.take_effects()

@@ -28,8 +28,6 @@ from swell.wire.messages import PROTOCOL, Failed, Hello, Message, OpenCall, PutI
 
 __all__ = ["LAG_MAX", "UNREAD_MAX", "UNSENT_MAX", "Connection", "ConnectionListener"]
 
-log = logging.getLogger("swell.server")
-
 SLICE_S = 0.002  #: how long the messages of one peer may be handled before others get their turn
 HELLO_PATIENCE_S = 10.0  #: how long a peer may be connected without sending a Hello
 LAG_MAX = 4 << 20  #: bytes that may wait for a peer before it lags

@@ -53,12 +53,12 @@ class Exchange(UpstreamRequest):
         context: What all exchanges share.
         client: Gets the response.
         match: Where the request goes.
-        admission: How the request was admitted.
+        authorization: How the request was admitted.
         ended: Called once with the status of the response, 0 if there was none.
     """
 
     __slots__ = (
-        "_admission",
+        "_authorization",
         "_client",
         "_ended",
         "_is_chunked",
@@ -79,7 +79,7 @@ class Exchange(UpstreamRequest):
     ) -> None:
         super().__init__(context, match, client.head, address=client.address, drop=authorization.drop)
         self._client: Client | None = client
-        self._admission = authorization
+        self._authorization = authorization
         self._ended = ended
         self._state = _WAITING
         self._response: ResponseHead | None = None
@@ -91,7 +91,7 @@ class Exchange(UpstreamRequest):
     @property
     def token_id(self) -> str:
         """Of the token by which it was admitted; "" if it needed none."""
-        return self._admission.token_id
+        return self._authorization.token_id
 
     @property
     def _is_wanted(self) -> bool:

@@ -54,13 +54,9 @@ from swell.wire.messages import Cancel, Completed, Items, ItemsTaken, Outputs, R
 
 __all__ = ["Completion", "ProtocolError"]
 
-SUCCESS, FAILURE, TIMEOUT = OutputStatus.SUCCESS, OutputStatus.FAILURE, OutputStatus.TIMEOUT
-TERMINATED, OUT_OF_MEMORY = OutputStatus.TERMINATED, OutputStatus.OUT_OF_MEMORY
-INTERNAL_FAILURE = OutputStatus.INTERNAL_FAILURE
+SUCCESS, TERMINATED = OutputStatus.SUCCESS, OutputStatus.TERMINATED
 SERIAL, BATCH, LEASE = DeliveryMode.SERIAL, DeliveryMode.BATCH, DeliveryMode.LEASE
 STATUSES = frozenset(int(status) for status in OutputStatus)
-#: Parallel inputs share a container with many; only after so many crashes is one made to run alone.
-ALONE_AFTER = 3
 
 
 class ProtocolError(Exception):
@@ -200,7 +196,7 @@ class Completion:
             call, _, _ = delivery.locate(position)
             call.add_running(-1)
         delivery.revoke(positions)
-        if delivery.mode is not LEASE:  # else it is the edge that stops them, when it hears of their end
+        if delivery.mode is not LEASE:  # else the edge stops them, when it is told of their end
             state.send_to_container(container, Cancel(delivery.id, list(positions)))
         container.must_yield(now + state.settings.cancel_grace_s)
         container.pool.timers.arm(Timer.RESIST, container.resist_until)

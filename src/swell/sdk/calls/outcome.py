@@ -34,7 +34,7 @@ class InputFailure:
 
 
 def outcomes(message: Outputs, payload: bytes, blob_dir: str, *, keep_blobs: bool) -> list[Any]:
-    """Return the values of a message's outputs in order, with a Failure for each output that is not a success."""
+    """Return the values of a message's outputs in order, with an InputFailure for each output that is not a success."""
     pieces = message.items(payload).pieces()
     if not message.failures and not message.blobs:
         return [_value(data) for data in pieces]
