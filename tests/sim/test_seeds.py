@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from swell.model import DeliveryMode
 from swell.sim.swarm import draw
 from swell.sim.world import World
 
@@ -50,7 +51,7 @@ def test_the_seeds_meet_what_they_are_for() -> None:
     statuses: set[int] = set()
     orders: set[str] = set()
     answers: set[str] = set()
-    modes: set[str] = set()
+    modes: set[object] = set()
     for seed in range(60):
         world = World(draw(seed), seed)
 
@@ -58,13 +59,13 @@ def test_the_seeds_meet_what_they_are_for() -> None:
             for effect in effects:
                 message = getattr(effect, "message", None)
                 orders.add(type(message or effect).__name__)
-                modes.add(getattr(message, "mode", ""))
+                modes.add(getattr(message, "mode", None))
                 statuses.update(status for _, status in getattr(message, "failures", ()))
             answers.add(type(getattr(event, "message", event)).__name__)
 
         world.listeners.append(note)
         world.finish()
-    assert modes >= {"serial", "parallel", "batch"}
+    assert modes >= {DeliveryMode.SERIAL, DeliveryMode.PARALLEL, DeliveryMode.BATCH}
     assert statuses >= {2, 3, 4, 5, 6, 7, 8}, "failures, cancellations, timeouts, starts, poison, generators and memory"
     assert orders >= {"Reclaim", "Cancel", "Drain", "ItemsTaken", "KillContainer", "Refused", "PollNodes", "Failed"}
     assert answers >= {

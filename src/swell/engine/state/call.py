@@ -78,7 +78,15 @@ class Call(CallCounts):
         self.streams: dict[int, Stream] = {}  #: index -> what a generator has yielded
         self.watchers: list[Watcher] = []
         self.trace: dict[str, str] = {}  #: the trace context of its caller; lost when it is read back from the store
-        self.history = CallHistory(call_id, pool.id, pool.label, kind, parent=parent, opened_at=opened_at)
+        self.history = CallHistory(
+            call_id,
+            kind,
+            pool_id=pool.id,
+            app_name=pool.app.name,
+            function_name=pool.spec.name,
+            parent=parent,
+            opened_at=opened_at,
+        )
         self.sequence = 0  #: of a spawned call: its place among them
         self.stored = 0  #: inputs that wait and are not in memory
         self.tail = 0  #: no input from this index on is in memory

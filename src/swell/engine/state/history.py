@@ -48,20 +48,45 @@ class HistoryEvent(NamedTuple):
 class CallHistory:
     """What happened to the inputs of one call."""
 
-    __slots__ = ("call_id", "ended_at", "events", "function", "kind", "num_inputs", "opened_at", "parent", "pool_id")
+    __slots__ = (
+        "app_name",
+        "call_id",
+        "ended_at",
+        "events",
+        "function_name",
+        "kind",
+        "num_inputs",
+        "opened_at",
+        "parent",
+        "pool_id",
+    )
 
     def __init__(
-        self, call_id: str, pool_id: str, function: str, kind: CallKind, *, parent: str, opened_at: float
+        self,
+        call_id: str,
+        kind: CallKind,
+        *,
+        pool_id: str,
+        app_name: str,
+        function_name: str,
+        parent: str,
+        opened_at: float,
     ) -> None:
         self.call_id = call_id
         self.pool_id = pool_id
-        self.function = function  #: "app.function"
+        self.app_name = app_name
+        self.function_name = function_name
         self.kind = kind
         self.parent = parent
         self.opened_at = opened_at
         self.ended_at: float | None = None
         self.num_inputs = 0  #: known at the end
         self.events: list[HistoryEvent] = []
+
+    @property
+    def label(self) -> str:
+        """The name of its function for people: "app.function"."""
+        return f"{self.app_name}.{self.function_name.removesuffix('.*')}"
 
     def note(
         self, at: float, kind: EventKind, first: int, many: int, container_id: str = "", *, detail: object = None

@@ -69,7 +69,7 @@ class Explainer:
         before, decisions = self._decisions(history, events[0].at, until)
         lines = [*before, *(StoryLine(event.at, self._words(event)) for event in events), *decisions]
         lines.sort(key=lambda line: line.at)  # what was in force before it came stays first
-        title = f"input {index} of call {history.call_id} ({history.function})"
+        title = f"input {index} of call {history.call_id} ({history.label})"
         return Story(request, title, _state(events[-1]), _joined(parts), lines)
 
     def _stretch(
@@ -155,7 +155,7 @@ class Explainer:
         if history.ended_at is not None:
             lines.append(StoryLine(history.ended_at, f"ended; inputs in all: {history.num_inputs:,}"))
         state = "ended" if history.ended_at is not None else "running" if left < until else "pending"
-        title = f"{history.kind.name.lower()} call {history.call_id} of {history.function}"
+        title = f"{history.kind.name.lower()} call {history.call_id} of {history.label}"
         return Story(request, title, state, _joined(parts), _some(lines))
 
     @staticmethod

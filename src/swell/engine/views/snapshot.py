@@ -132,12 +132,11 @@ class SnapshotView:
         history = self._state.histories.call(call_id)
         if history is None:
             return None
-        app_name, _, function_name = history.function.rpartition(".")
         return CallReport(
             request=request,
             call_id=call_id,
-            app_name=app_name,
-            function_name=function_name,
+            app_name=history.app_name,
+            function_name=history.function_name,
             kind=history.kind.name.lower(),
             opened_at=history.opened_at,
             num_inputs=history.num_inputs,

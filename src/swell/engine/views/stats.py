@@ -105,11 +105,10 @@ def _open_row(call: Call) -> CallRow:
 
 def _ended_row(history: CallHistory) -> CallRow:
     count = history.num_inputs
-    app_name, _, function_name = history.function.rpartition(".")
     return CallRow(
         call_id=history.call_id,
-        app_name=app_name,
-        function_name=function_name,
+        app_name=history.app_name,
+        function_name=history.function_name,
         kind=history.kind.name.lower(),
         opened_at=history.opened_at,
         num_inputs=count,

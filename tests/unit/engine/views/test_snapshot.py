@@ -105,6 +105,16 @@ def test_calls_while_they_go_on_and_when_they_have_ended(diary) -> None:
     assert diary.engine.snapshot.call(9, "fc-none") is None
 
 
+def test_names_may_have_dots_also_those_of_calls_that_have_ended(diary) -> None:
+    diary.at(1.0).deploys("Cart.checkout", app="shop.v2")
+    diary.calls("fc-1", 1, function="Cart.checkout")
+    told = [diary.engine.snapshot.call(9, "fc-1"), diary.engine.stats.calls()[0]]
+    diary.at(2.0).cancels("fc-1")
+    told += [diary.engine.snapshot.call(9, "fc-1"), diary.engine.stats.calls()[0]]
+    assert [row.ended_at for row in told] == [None, None, 2.0, 2.0]
+    assert {(row.app_name, row.function_name) for row in told} == {("shop.v2", "Cart.checkout")}
+
+
 def test_progress_is_that_of_every_function(diary) -> None:
     diary.at(1.0).deploys("f", "g", max_containers=1)
     diary.calls("fc-1", 3)
@@ -163,7 +173,16 @@ def test_what_is_long_over_as_a_row() -> None:
 def test_only_so_much_of_what_has_ended_is_remembered() -> None:
     histories = Histories()
     for number in range(ENDED_MAX + 5):
-        histories.keep_call(CallHistory(f"fc-{number}", "fu-1", "shop.f", CallKind.MAP, parent="", opened_at=1.0))
+        history = CallHistory(
+            f"fc-{number}",
+            CallKind.MAP,
+            pool_id="fu-1",
+            app_name="shop",
+            function_name="f",
+            parent="",
+            opened_at=1.0,
+        )
+        histories.keep_call(history)
         histories.keep_container(ContainerRecord(f"ta-{number}", "ap-1", "fu-1", "f", 1.0, 2.0, "idle"))
     assert histories.call("fc-4") is None
     assert histories.call("fc-5") is not None
