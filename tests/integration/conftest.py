@@ -90,7 +90,7 @@ class Peer:
     Attributes:
         results: Every value reported so far, by (delivery, position): (status, value or exception).
         yielded: Values of generators, by (delivery, position).
-        gave_back: (delivery, position) in order.
+        returned: (delivery, position) in order.
     """
 
     def __init__(self, directory: Path, spec: FunctionSpec, payload_max: int, through: Sequence[str]) -> None:
@@ -98,7 +98,7 @@ class Peer:
         self.spec = spec
         self.results: dict[tuple[int, int], tuple[OutputStatus, Any]] = {}
         self.yielded: dict[tuple[int, int], list[Any]] = {}
-        self.gave_back: list[tuple[int, int]] = []
+        self.returned: list[tuple[int, int]] = []
         self.messages: list[Message] = []
         self._deliveries = 0
         self.blob_dir = directory / "blobs"
@@ -187,7 +187,7 @@ class Peer:
             case Completed():
                 self._note(message, data)
             case Returned(delivery, position):
-                self.gave_back.append((delivery, position))
+                self.returned.append((delivery, position))
             case Yielded(delivery, position, ends):
                 starts = [0, *ends]
                 values = [payload.loads(data[a:b]) for a, b in zip(starts, ends, strict=False)]

@@ -93,7 +93,7 @@ def test_word_about_what_is_finished_is_ignored(start: Start) -> None:
     peer.order(Reclaim(delivery))
     assert peer.run((2,)) == [(SUCCESS, 2)]
     assert peer.end()[0] == 0
-    assert peer.gave_back == []
+    assert peer.returned == []
 
 
 @pytest.mark.parametrize("max_inputs", [1, 4])

@@ -140,13 +140,13 @@ def test_nonsense_from_the_server_ends_the_container(start: Start) -> None:
     assert peer.process.wait(patience()) == -signal.SIGKILL
 
 
-def test_gave_back_never_precedes_the_results_before_it(start: Start) -> None:
+def test_returned_never_precedes_the_results_before_it(start: Start) -> None:
     peer = start(function(), STUBBORN)
     peer.ready()
     delivery = peer.deliver((0,), (1,), ("hang",), (3,))
     await_file(peer.mark("hanging"))
     peer.order(Reclaim(delivery))
-    peer.read_until(lambda: bool(peer.gave_back))
+    peer.read_until(lambda: bool(peer.returned))
     kinds = [type(message) for message in peer.messages if isinstance(message, Completed | Returned)]
     assert kinds[-1] is Returned
     assert {(delivery, 0), (delivery, 1)} == set(peer.results)

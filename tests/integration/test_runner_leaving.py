@@ -25,14 +25,14 @@ def test_reclaim_reports_what_is_done_and_gives_back_the_rest(start: Start) -> N
     delivery = peer.deliver((0,), ("hang",), (2,), (3,))
     await_file(peer.mark("hanging"))
     peer.order(Reclaim(delivery))
-    peer.read_until(lambda: bool(peer.gave_back))
-    assert peer.gave_back == [(delivery, 2)]
+    peer.read_until(lambda: bool(peer.returned))
+    assert peer.returned == [(delivery, 2)]
     assert peer.results == {(delivery, 0): (SUCCESS, 0)}
     peer.order(Reclaim(delivery))  # nothing more to give
     peer.order(Cancel(delivery, [1]))
     assert peer.results_of(delivery, 2)[1][0] is TERMINATED
     assert peer.run((9,)) == [(SUCCESS, 9)]
-    assert peer.gave_back == [(delivery, 2)]
+    assert peer.returned == [(delivery, 2)]
 
 
 def test_reclaim_of_a_delivery_that_is_still_in_the_socket(start: Start) -> None:
@@ -42,8 +42,8 @@ def test_reclaim_of_a_delivery_that_is_still_in_the_socket(start: Start) -> None
     second = peer.deliver((1,), (2,))
     await_file(peer.mark("hanging"))
     peer.order(Reclaim(second))
-    peer.read_until(lambda: bool(peer.gave_back))
-    assert peer.gave_back == [(second, 0)]
+    peer.read_until(lambda: bool(peer.returned))
+    assert peer.returned == [(second, 0)]
     peer.order(Cancel(first, [0]))
     peer.results_of(first, 1)
     assert peer.run((9,)) == [(SUCCESS, 9)]
@@ -59,7 +59,7 @@ def test_everything_is_run_once_or_given_back_however_often_it_is_reclaimed(star
         barrier = peer.deliver((0,))
 
         def cut(delivery: int = delivery) -> int:
-            return next((position for number, position in peer.gave_back if number == delivery), 300)
+            return next((position for number, position in peer.returned if number == delivery), 300)
 
         peer.read_until(lambda: {(delivery, i) for i in range(cut())} <= set(peer.results))  # noqa: B023
         peer.results_of(barrier, 1)
@@ -92,11 +92,11 @@ import asyncio
     second = peer.deliver((3,))
     await_file(peer.mark("running"))
     peer.order(Drain(10.0))
-    peer.read_until(lambda: (first, 1) in peer.gave_back)
+    peer.read_until(lambda: (first, 1) in peer.returned)
     peer.mark("go").touch()
     assert peer.wait()[0] == 0
     assert peer.results == {(first, 0): (SUCCESS, 0)}
-    assert sorted(peer.gave_back) == [(first, 1), (second, 0)]
+    assert sorted(peer.returned) == [(first, 1), (second, 0)]
 
 
 def test_drain_waits_for_threads(start: Start) -> None:
@@ -107,11 +107,11 @@ def test_drain_waits_for_threads(start: Start) -> None:
     await_file(peer.mark("r0"))
     await_file(peer.mark("r1"))
     peer.order(Drain(10.0))
-    peer.read_until(lambda: bool(peer.gave_back))
+    peer.read_until(lambda: bool(peer.returned))
     peer.mark("go").touch()
     assert peer.wait()[0] == 0
     assert peer.results == {(delivery, 0): (SUCCESS, 0), (delivery, 1): (SUCCESS, 1)}
-    assert peer.gave_back == [(delivery, 2)]
+    assert peer.returned == [(delivery, 2)]
 
 
 HOOKED = (
@@ -163,7 +163,7 @@ def test_interrupt_in_an_input_leaves_without_its_output(start: Start, method: s
     assert peer.results[delivery, 0] == (SUCCESS, 0)
     assert peer.mark("left").exists()
     if mode == "serial":
-        assert peer.gave_back == [(delivery, 2)]
+        assert peer.returned == [(delivery, 2)]
 
 
 @CASES

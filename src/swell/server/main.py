@@ -97,9 +97,8 @@ async def _serve_client(listener: socket.socket, run_dir: Path, lifeline: int, s
     """Serve until the lifeline closes, or a signal arrives."""
     shutdown, loop = Shutdown(), asyncio.get_running_loop()
     loop.add_reader(lifeline, shutdown.request, "the client is gone")
-    paths = ServerPaths(
-        f"unix:{socket_path(str(run_dir))}", run_dir
-    )  # its own name may be a detour to a path that is too long
+    # Not the name that the socket is bound to: that may be a detour to a path that is too long.
+    paths = ServerPaths(f"unix:{socket_path(str(run_dir))}", run_dir)
     paths.make()
     plane = _plane(settings, MemoryStore(loop.call_soon), paths)
     await shutdown.run(plane, listener, settings, ready=lambda: None)

@@ -449,7 +449,7 @@ class Diary:
             case ReadTrace():
                 return f"read the trace of {effect.call.call_id}[{effect.index}]"
             case LogNotice():
-                return f"remark on {effect.function_name}: {effect.text}"
+                return f"notice on {effect.function_name}: {effect.text}"
             case DropBlobs():
                 return "drop blobs of " + ", ".join(f"{call_id}[{index}]" for call_id, index in effect.inputs)
             case PollNodes():

@@ -76,9 +76,8 @@ class AdoptedContainers:
         self._loop = asyncio.get_running_loop()
         self._begun = linux.begun_at(os.getpid()) or 0  #: what began earlier descends from no template of this server
         self._watched: dict[int, _WatchedProcess] = {}
-        self._exits: list[
-            tuple[str, int | None]
-        ] = []  #: reported with the next sweep, which kills what these have left
+        #: Reported with the next sweep, which kills what these have left.
+        self._exits: list[tuple[str, int | None]] = []
         self._seen: set[tuple[int, int]] = set()  #: what descended from one of them at the last look
         self._looker: asyncio.TimerHandle | None = None
         self._sweeper: asyncio.TimerHandle | None = None

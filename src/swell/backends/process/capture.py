@@ -13,9 +13,8 @@ from collections.abc import Callable
 __all__ = ["Capture", "LineSplitter"]
 
 READ_MAX = 32 << 10  #: bytes read per wake-up: a flood on one stream must not block the others
-LAST_READ_MAX = (
-    1 << 20
-)  #: bytes read when the writer is dead; more than any pipe holds, unless another process still writes
+#: Bytes read when the writer is dead: more than any pipe holds, unless another process still writes.
+LAST_READ_MAX = 1 << 20
 
 
 class LineSplitter:

@@ -94,9 +94,8 @@ class _Request:
         self.head = head
         self.sink: RequestSink | None = None  #: takes it; None while it is being admitted
         self.has_all = not head.has_body  #: nothing of it is left to be read
-        self.is_asked_for = (
-            self.has_all or not head.waits_to_be_asked
-        )  #: the body; False: the client waits to be told to send it
+        #: The body is under way; False while the client waits to be told to send it.
+        self.is_asked_for = self.has_all or not head.waits_to_be_asked
         self.has_progressed = False  #: some of the body has arrived since its timer was set
         self.is_paused = False  #: its sink takes no more for now
 

@@ -37,7 +37,7 @@ class Schedules:
         """Take over a schedule from a former server, which would have run the function next at `due`."""
         missed = self._advance(pool, due, now)
         if missed:
-            self._remark(pool, f"{_runs(missed)} missed while the server was down, and skipped")
+            self._log_notice(pool, f"{_runs(missed)} missed while the server was down, and skipped")
             self._state.keep(pool)
 
     def check(self, pool: Pool, now: float) -> None:
@@ -50,13 +50,13 @@ class Schedules:
             return
         late = self._advance(pool, due, now) - 1
         if late > 0:
-            self._remark(pool, f"{_runs(late)} skipped: the machine slept, or was very busy, when due")
+            self._log_notice(pool, f"{_runs(late)} skipped: the machine slept, or was very busy, when due")
         call_id = derive_scheduled_call_id(pool.id, due)
         opened = OpenCall(call_id, pool.id, "", CallKind.SPAWN, [len(NO_ARGUMENTS)], sealed=True)
         if self._state.store_trouble:
-            self._remark(pool, f"a scheduled run was skipped: {self._state.store_trouble}")
+            self._log_notice(pool, f"a scheduled run was skipped: {self._state.store_trouble}")
         elif not self._admission.begin(pool, NOBODY, opened, NO_ARGUMENTS, now):
-            self._remark(pool, "a scheduled run was skipped: too many inputs wait already")
+            self._log_notice(pool, "a scheduled run was skipped: too many inputs wait already")
         self._state.keep(pool)
 
     def _advance(self, pool: Pool, due: float, now: float) -> int:
@@ -70,7 +70,7 @@ class Schedules:
     def _timezone(self) -> str:
         return self._state.settings.timezone
 
-    def _remark(self, pool: Pool, text: str) -> None:
+    def _log_notice(self, pool: Pool, text: str) -> None:
         self._state.emit(LogNotice(pool.app.id, pool.spec.name, text))
 
 

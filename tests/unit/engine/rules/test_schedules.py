@@ -117,7 +117,7 @@ def test_runs_that_a_busy_or_sleeping_machine_misses_are_counted_and_skipped(dia
     diary.now = 3 * 3_600.0 + 5.0
     told = diary.ticks()
     assert runs(told) == 1
-    assert "remark on f: 2 scheduled runs were skipped: the machine slept, or was very busy, when due" in told
+    assert "notice on f: 2 scheduled runs were skipped: the machine slept, or was very busy, when due" in told
     assert diary.pool().next_run == 4 * 3_600.0
 
 
@@ -127,17 +127,17 @@ def test_runs_missed_while_the_server_was_down_are_counted_and_skipped(diary) ->
     diary.now = 3 * 3_600.0 + 5.0
     told = diary.restarts()
     assert runs(told) == 0
-    assert "remark on f: 2 scheduled runs were missed while the server was down, and skipped" in told
+    assert "notice on f: 2 scheduled runs were missed while the server was down, and skipped" in told
     assert diary.pool().next_run == 4 * 3_600.0, "in step with the deployment"
     diary.now += 1.0
-    assert not any(line.startswith("remark") for line in diary.restarts()), "told once"
+    assert not any(line.startswith("notice") for line in diary.restarts()), "told once"
     assert runs(diary.at(4 * 3_600.0).meanwhile) == 1
 
 
 def test_a_single_missed_run_reads_as_one(diary) -> None:
     diary.at(0.0).deploys(schedule=HOURLY)
     diary.now = 3_700.0
-    assert "remark on f: 1 scheduled run was missed while the server was down, and skipped" in diary.restarts()
+    assert "notice on f: 1 scheduled run was missed while the server was down, and skipped" in diary.restarts()
 
 
 def test_a_run_that_the_limits_do_not_allow_is_skipped_with_a_word(new_diary) -> None:
@@ -146,7 +146,7 @@ def test_a_run_that_the_limits_do_not_allow_is_skipped_with_a_word(new_diary) ->
     diary.spawns("fc-1")
     told = diary.at(3_600.0).meanwhile
     assert runs(told) == 0
-    assert "remark on f: a scheduled run was skipped: too many inputs wait already" in told
+    assert "notice on f: a scheduled run was skipped: too many inputs wait already" in told
     assert diary.pool().next_run == 7_200.0
 
 
@@ -155,7 +155,7 @@ def test_a_run_whose_results_would_have_no_room_is_skipped_with_the_reason(diary
     diary.troubles("only 3 MiB are free")
     told = diary.at(3_600.0).meanwhile
     assert runs(told) == 0
-    assert "remark on f: a scheduled run was skipped: only 3 MiB are free" in told
+    assert "notice on f: a scheduled run was skipped: only 3 MiB are free" in told
     diary.troubles("")
     assert runs(diary.at(7_200.0).meanwhile) == 1
 
