@@ -105,14 +105,14 @@ def test_calls_while_they_go_on_and_when_they_have_ended(diary) -> None:
     assert diary.engine.snapshot.call(9, "fc-none") is None
 
 
-def test_names_may_have_dots_also_those_of_calls_that_have_ended(diary) -> None:
-    diary.at(1.0).deploys("Cart.checkout", app="shop.v2")
+def test_names_of_functions_may_have_dots_also_those_of_calls_that_have_ended(diary) -> None:
+    diary.at(1.0).deploys("Cart.checkout", app="shop")
     diary.calls("fc-1", 1, function="Cart.checkout")
     told = [diary.engine.snapshot.call(9, "fc-1"), diary.engine.stats.calls()[0]]
     diary.at(2.0).cancels("fc-1")
     told += [diary.engine.snapshot.call(9, "fc-1"), diary.engine.stats.calls()[0]]
     assert [row.ended_at for row in told] == [None, None, 2.0, 2.0]
-    assert {(row.app_name, row.function_name) for row in told} == {("shop.v2", "Cart.checkout")}
+    assert {(row.app_name, row.function_name) for row in told} == {("shop", "Cart.checkout")}
 
 
 def test_progress_is_that_of_every_function(diary) -> None:
