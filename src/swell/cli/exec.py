@@ -39,7 +39,7 @@ Examples:
     "exec",
     epilog=EXAMPLES,
     context_settings={"allow_interspersed_args": False},
-    short_help="Run a command in the container_environment of one.",
+    short_help="Run a command in the environment of one.",
 )
 @click.option("--pty/--no-pty", expose_value=False, help="Accepted for compatibility: the command has this terminal.")
 @environment_option
