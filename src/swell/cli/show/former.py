@@ -43,7 +43,6 @@ def app_shown(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _function(document: dict[str, Any]) -> dict[str, Any]:
-    settings: dict[str, Any] = document["settings"]
     return document | {
         "containers": {
             "starting": document["starting"],
@@ -53,7 +52,6 @@ def _function(document: dict[str, Any]) -> dict[str, Any]:
         },
         "held_back": document["held_back"] or None,
         "inputs": _inputs(document),
-        "settings": settings | {"max_containers": settings["max_containers"] or 0},
         "schedule": document["schedule"] or None,
     }
 
