@@ -63,6 +63,7 @@ MODULE_STATE = {
 #: Unit tests of what is not in the package, and where that is.
 TESTS_OF_OTHERS = {
     "test_patience.py": "tests/patience.py",
+    "wire/test_layout.py": "all messages of swell/wire",
 }
 
 #: Arguments that a call may tell apart by place alone.

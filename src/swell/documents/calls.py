@@ -77,5 +77,4 @@ def call_detail(report: CallReport) -> CallDetail:
 
 def call_summary(row: CallRow) -> CallSummary:
     """Return one call of a list."""
-    made = call(row)
-    return CallSummary(**asdict(made), function=f"{made.app_name}.{made.function_name}")
+    return CallSummary(**asdict(call(row)), function=row.function)

@@ -72,7 +72,13 @@ class FunctionMeasures(_Row, frozen=True):
     observed: Count  #: those of them that are ready
     counted: Counted
     decisions: list[DecisionRow]
-    urls: list[Text] = []  #: where it answers, if it is a web function; for a class, one for each web method
+    url: Text = ""  #: where it answers, if it is a web function
+    more_urls: list[Text] = []  #: of the other web methods of a class
+
+    @property
+    def urls(self) -> list[str]:
+        """All URLs where it answers."""
+        return [self.url, *self.more_urls] if self.url else []
 
 
 class RetiredMeasures(_Row, frozen=True):
@@ -100,15 +106,20 @@ class CallRow(_Row, frozen=True):
     """One call."""
 
     call_id: Id
-    app_name: Name
-    function_name: Name
+    function: Name  #: "app.function"
     kind: Name  #: "remote", "map", "spawn" or "web"
-    opened_at: Moment
-    num_inputs: Count | None  #: None while more may come
     pending: Count
     running: Count
     done: Count
-    ended_at: Moment | None = None
+    num_inputs: Count | None  #: None while more may come
+    opened_at: Moment
+    ended_at: Moment | None
+    app_name: Name = ""
+
+    @property
+    def function_name(self) -> str:
+        """The name without that of the app; both may have dots in them."""
+        return self.function.removeprefix(f"{self.app_name}.")
 
 
 class Observation(Message, frozen=True, tag=174):

@@ -84,22 +84,24 @@ def _measures(pool: Pool, since: float, urls: list[str]) -> FunctionMeasures:
         observed=sum(container.ready_at is not None for container in pool.fleet.containers.values()),
         counted=pool.measures.counted(pool.counts.accepted),
         decisions=[DecisionRow(*decision) for decision in pool.scaling.decisions if decision.at > since],
-        urls=urls,
+        url=urls[0] if urls else "",
+        more_urls=urls[1:],
     )
 
 
 def _open_row(call: Call) -> CallRow:
-    pool = call.pool
+    history = call.history
     return CallRow(
         call_id=call.id,
-        app_name=pool.app.name,
-        function_name=pool.spec.name,
+        function=history.label,
         kind=call.kind.name.lower(),
-        opened_at=call.history.opened_at,
-        num_inputs=call.accepted if call.sealed else None,
         pending=call.pending,
         running=call.running,
         done=call.done,
+        num_inputs=call.accepted if call.sealed else None,
+        opened_at=history.opened_at,
+        ended_at=None,
+        app_name=history.app_name,
     )
 
 
@@ -107,13 +109,13 @@ def _ended_row(history: CallHistory) -> CallRow:
     count = history.num_inputs
     return CallRow(
         call_id=history.call_id,
-        app_name=history.app_name,
-        function_name=history.function_name,
+        function=history.label,
         kind=history.kind.name.lower(),
-        opened_at=history.opened_at,
-        num_inputs=count,
         pending=0,
         running=0,
         done=count,
+        num_inputs=count,
+        opened_at=history.opened_at,
         ended_at=history.ended_at,
+        app_name=history.app_name,
     )
