@@ -292,7 +292,7 @@ class Diary:
         """Deploy an app with functions that all have these options; another `code` is another version of it."""
         environment = replace(ENVIRONMENT, bundle=code)
         specs = functions(*names or ("f",), **options)
-        app_id = f"ap-{app}-{next(self._ids)}"
+        app_id = f"ap-{app.replace('.', '-')}-{next(self._ids)}"
         message = a.DeployApp(2, app_id, app, environment, specs, strategy, tag, tags=tags or {})
         return self.says(message, bundle, client=client)
 

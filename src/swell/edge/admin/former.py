@@ -35,8 +35,10 @@ def container(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def call(document: dict[str, Any]) -> dict[str, Any]:
-    """Return a `Call` with its former fields."""
+    """Return a `Call` with its former fields, and with its former states: an open one was pending, then running."""
+    has_begun = document["running"] or document["done"]
     return document | {
+        "state": "ended" if document["state"] == "ended" else "running" if has_begun else "pending",
         "id": document["call_id"],
         "app": document["app_name"],
         "function": document["function_name"],

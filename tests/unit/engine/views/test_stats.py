@@ -96,18 +96,6 @@ def test_the_latest_calls_come_first_and_those_that_go_on_before_those_that_ende
     assert (rows[0].app_name, rows[0].function_name) == ("ap", "f")
 
 
-def test_an_app_and_a_function_with_dots_in_its_name_are_told_apart(diary) -> None:
-    diary.opens("main.<locals>.f", app="shop", max_containers=1)
-    diary.calls("fc-1", function="main.<locals>.f")
-    diary.ready("c1")
-    diary.completes("c1", 1, 0)
-    (row,) = diary.engine.stats.calls()
-    assert row.ended_at is not None
-    assert (row.app_name, row.function_name, row.function) == ("shop", "main.<locals>.f", "shop.main.<locals>.f")
-    report = diary.engine.snapshot.call(1, "fc-1")
-    assert (report.app_name, report.function_name) == ("shop", "main.<locals>.f")
-
-
 def test_nodes_and_urls_are_told(diary) -> None:
     diary.opens(web=WebSpec("asgi"))
     diary.says(EdgeUp("http://here"), client=7)
