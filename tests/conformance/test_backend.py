@@ -834,7 +834,7 @@ async def test_containers_of_a_snapshot_die_as_others_do(
     backend.kill("ta-1")
     assert await listener.exit_of("ta-1") == ("killed by SIGKILL", True)
     await gone(grandchildren[0])
-    snapshot = psutil.Process(listener.started["ta-2"]).parents()[1]
+    snapshot = psutil.Process(listener.started["ta-2"]).parents()[0]
     snapshot.kill()
     assert await shown(backend, listener, file, "ta-3") == ["inherited\n"], "another takes its place"
     assert psutil.pid_exists(grandchildren[1]), "and the container that it had lives on"
