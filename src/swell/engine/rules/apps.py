@@ -253,7 +253,9 @@ class Apps:
         if pool is None:
             return
         override = _changed(pool.override, message.change)
-        problem = settings_problem(pool.settings_under(override))
+        # The default window is the operator's, whatever it is: a change of something else does not answer for it.
+        window = override.scaledown_window
+        problem = settings_problem(replace(pool.settings_under(override), scaledown_window=window))
         if problem:
             self.fail(client, message.request, InvalidError(f"{pool.spec.name}: {problem}; nothing was changed"))
             return

@@ -105,6 +105,16 @@ def test_settings_that_contradict_each_other_change_nothing(diary) -> None:
     assert diary.engine.state.pools[diary.function()].settings.min_containers == 2
 
 
+def test_a_long_default_window_stands_in_the_way_of_no_change(new_diary) -> None:
+    diary = new_diary(default_scaledown_window=7_200)
+    diary.opens()
+    assert diary.says(m.UpdateAutoscaler(7, diary.function(), AutoscalerChange(max_containers=4)))[0] == (
+        "tell 1: AutoscalerState"
+    )
+    refused = diary.says(m.UpdateAutoscaler(8, diary.function(), AutoscalerChange(scaledown_window=7_200)))
+    assert refused == ["fail 8: f: scaledown_window = 7200 s is outside 1 s to 3,600 s; nothing was changed"]
+
+
 def test_a_floor_above_the_servers_own_ceiling_is_cut(new_diary) -> None:
     diary = new_diary(containers_max=2)
     assert diary.opens(min_containers=5) == ["start c1", "start c2"]
