@@ -143,6 +143,8 @@ class DeployableApp(ABC):
         client: Client | None = None,
         strategy: str = "rolling",
     ) -> SyncAsync[[], Self]:
+        """Make the App live on a daemon, where it stays; as `App.deploy` says."""
+
         async def implementation(link: Link) -> Self:
             from swell.sdk.deploy.deploying import deploy
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import aclosing
+from inspect import Signature, signature
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from swell.config import Settings
@@ -70,6 +71,13 @@ class Prepared(Generic[P, R]):
         self._prepare = prepare
         self.__wrapped__ = prepare
         self.__doc__ = prepare.__doc__
+
+    @property
+    def __signature__(self) -> Signature:
+        """That of the function, but with what a call returns in the end."""
+        found = signature(self._prepare)
+        result = str(found.return_annotation).removeprefix("SyncAsync[[], ").removesuffix("]")
+        return found.replace(return_annotation=result)
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Do it and wait for the result."""
