@@ -20,8 +20,8 @@ from swell.wire.web import EdgeUp, GetWebUrl, Release, WatchRoutes
 
 __all__ = ["ClientMessages", "client_routes"]
 
-_LOST: Final = "its effect would be lost"
-_LEAVES: Final = "what it is about stops with it"
+_LOST: Final = "what this request changes would be lost"
+_LEAVES: Final = "its apps and functions stop with it"
 
 
 class ClientMessages:

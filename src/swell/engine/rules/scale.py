@@ -41,7 +41,7 @@ class Scaler:
             self._roll(pool, now)
         else:
             self._adjust(pool, now)
-        pool.scaling.note(now, pool.fleet.live)
+        pool.scaling.note(now, pool.fleet)
 
     # ------------------------------------------------------------ the plan
 
@@ -139,8 +139,9 @@ class Scaler:
         return True
 
     def _unblock(self, pool: Pool) -> None:
-        pool.scaling.block("")
-        self._state.unblock(pool)
+        if pool.scaling.blocked_reason:  # as no pool is blocked without a reason
+            pool.scaling.block("")
+            self._state.unblock(pool)
 
     # ------------------------------------------------------------ shrinking
 

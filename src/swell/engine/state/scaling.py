@@ -6,9 +6,12 @@ This module must not know how a plan is made, or carried out.
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from swell.policy.autoscale import Plan
+
+if TYPE_CHECKING:
+    from swell.engine.state.fleet import Fleet
 
 __all__ = ["Decision", "Scaling"]
 
@@ -43,8 +46,8 @@ class Scaling:
         """Note why the plan cannot be carried out now; "" if it can."""
         self.blocked_reason = reason
 
-    def note(self, now: float, live: int) -> None:
-        """Remember the decision, unless it is the one before."""
+    def note(self, now: float, fleet: Fleet) -> None:
+        """Remember the decision, with the containers that there are, unless it is the one before."""
         plan, before = self.plan, self.decisions[-1] if self.decisions else None
         if before is None or (before.plan, before.blocked_reason) != (plan.containers, self.blocked_reason):
-            self.decisions.append(Decision(now, plan.containers, live, plan.reason, self.blocked_reason))
+            self.decisions.append(Decision(now, plan.containers, fleet.live, plan.reason, self.blocked_reason))

@@ -332,7 +332,7 @@ def test_a_server_that_is_stopping_makes_nothing_that_the_next_one_would_not_kno
     diary.ready("c1")
     diary.shuts_down()
     late = "the server is stopping"
-    lost, leaves = f"{late}: its effect would be lost", f"{late}: what it is about stops with it"
+    lost, leaves = f"{late}: what this request changes would be lost", f"{late}: its apps and functions stop with it"
     assert diary.deploys(code="two") == [f"fail 2: {lost}"]
     assert diary.stops() == [f"fail 4: {leaves}"]
     assert diary.redeploys("other", is_rollover=True) == [f"fail 3: {lost}"]
