@@ -106,7 +106,7 @@ def replay_command(
     scaledown_window: int,
     buffer_containers: int,
 ) -> None:
-    """Let the autoscaler serve the requests of a recorded TRACE, and say what it cost."""
+    """Let the autoscaler serve the requests of a recorded TRACE, and print what it cost."""
     report = replay(
         read_trace(trace, Costs(), limit=limit),
         start_s=start_s,

@@ -23,11 +23,11 @@ class Bindings:
     """What one program knows of variants, over all its connections.
 
     Args:
-        say: Sends something to the server; what is said without a connection is lost.
+        send: Sends a message to the server; without a connection, it is lost.
     """
 
-    def __init__(self, say: Say) -> None:
-        self._say = say
+    def __init__(self, send: Say) -> None:
+        self._send = send
         self._requests = count(FIRST_REQUEST)
         self._ids: dict[tuple[str, bytes], str] = {}  # by function and parameters
         self._binding: dict[int, tuple[str, bytes]] = {}
@@ -52,7 +52,7 @@ class Bindings:
     def _bind(self, key: tuple[str, bytes]) -> None:
         request = next(self._requests)
         self._binding[request] = key
-        self._say(m.BindFunction(request, key[0], parameter_changes(key[1])), b"")
+        self._send(m.BindFunction(request, key[0], parameter_changes(key[1])), b"")
 
     def tune(self, function_id: str, parameters: bytes, change: AutoscalerChange) -> None:
         """Change settings of a variant; with an empty change, look whether they are as they were told."""
@@ -61,7 +61,7 @@ class Bindings:
     def _tune(self, variant: str, change: AutoscalerChange) -> None:
         request = next(self._requests)
         self._asked[request] = (variant, change, self._age)
-        self._say(m.UpdateAutoscaler(request, variant, change), b"")
+        self._send(m.UpdateAutoscaler(request, variant, change), b"")
 
     def settings_dropped(self) -> None:
         """A deploy is on its way: settings of run time end with it."""
@@ -77,7 +77,7 @@ class Bindings:
             self._bind(key)
 
     def disconnected(self) -> None:
-        """The server is gone: whether it has heard what was asked last, and not answered, is unknown."""
+        """The server is gone: whether it received the requests that it has not answered is unknown."""
         for variant, change, _ in self._asked.values():
             if change != AutoscalerChange():
                 self._told.pop(variant, None)
@@ -85,7 +85,7 @@ class Bindings:
 
     # ------------------------------------------------------------ hearing
 
-    def heard(self, message: m.Message) -> bool:
+    def received(self, message: m.Message) -> bool:
         """Take in an answer; False if it is not one to a question of here."""
         match message:
             case m.Bound() if message.request in self._binding:

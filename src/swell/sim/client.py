@@ -48,7 +48,7 @@ class FakeClient:
         number: int,
         plan: AppPlan,
         clock: Clock,
-        say: Callable[[m.Message, bytes], None],
+        send: Callable[[m.Message, bytes], None],
         kill: Callable[[str], None],
     ) -> None:
         self.number = number
@@ -60,10 +60,10 @@ class FakeClient:
         self.warnings: list[str] = []
         self.failures: list[m.Failed] = []
         self._clock = clock
-        self._say = say
+        self._send = send
         self._kill = kill
         self._functions: dict[str, str] = {}
-        self._bindings = Bindings(self.say)
+        self._bindings = Bindings(self.send)
         self._closing = False
         self._closes_when_done = plan.closes_at is None
         self._retires = plan.retires and not plan.detach
@@ -79,14 +79,14 @@ class FakeClient:
         """Return the id of one of its functions."""
         return self._functions[name]
 
-    def say(self, message: m.Message, payload: bytes = b"") -> None:
+    def send(self, message: m.Message, payload: bytes = b"") -> None:
         """Send something, unless it is gone."""
         if not self.is_gone:
-            self._say(message, payload)
+            self._send(message, payload)
 
     def _open(self) -> None:
         plan = self.plan
-        self.say(
+        self.send(
             m.OpenApp(
                 request=1,
                 app_id=plan.app_id,
@@ -98,11 +98,11 @@ class FakeClient:
             )
         )
 
-    def hear(self, message: m.Message, payload: bytes) -> None:
+    def receive(self, message: m.Message, payload: bytes) -> None:
         """A message arrived."""
         if self.is_gone:
             return
-        if self._bindings.heard(message):
+        if self._bindings.received(message):
             assert not isinstance(message, m.Failed) or self._closing or "nothing was changed" in message.text, (
                 message.text
             )
@@ -122,7 +122,7 @@ class FakeClient:
                 call = self.calls[message.call_id]
                 count = call.items(message, payload)
                 if count % self.plan.take_items_every == 0:
-                    self.say(m.TakeItems(message.call_id, message.index, count))
+                    self.send(m.TakeItems(message.call_id, message.index, count))
             case m.Refused():
                 is_known = message.code != NotFoundError.code or "does not exist" not in message.text
                 assert is_known or self._closing, (
@@ -153,8 +153,8 @@ class FakeClient:
             self._clock.at(plan.opens_at, lambda p=plan, f=function_id: self.call(p, f))
         for at, function, change in self.plan.updates:
             update = m.UpdateAutoscaler(2, message.function_ids[function], change)
-            self._clock.at(at, lambda u=update: self.say(u))
-            self._clock.at(at, lambda f=message.function_ids[function]: self.say(m.GetStats(3, f)))
+            self._clock.at(at, lambda u=update: self.send(u))
+            self._clock.at(at, lambda f=message.function_ids[function]: self.send(m.GetStats(3, f)))
         for tuning in self.plan.tunings:
             self._clock.at(tuning.at, lambda t=tuning: self._tune(t))
         if self.plan.closes_at is not None:
@@ -181,14 +181,14 @@ class FakeClient:
                 plan=plan,
                 function_id=function_id,
                 clock=self._clock,
-                say=self.say,
+                send=self.send,
                 ended=self._close_if_done,
                 kill=self._kill,
             )
             self.requests[plan.call_id] = request
             request.pump()
             return
-        call = self.calls[plan.call_id] = Following(plan, function_id, self._clock, self.say, self._close_if_done)
+        call = self.calls[plan.call_id] = Following(plan, function_id, self._clock, self.send, self._close_if_done)
         call.pump()
 
     def close_when_done(self) -> None:
@@ -206,7 +206,7 @@ class FakeClient:
         """Close the app."""
         if not self._closing:
             self._closing = True
-            self.say(m.CloseApp(9, self.plan.app_id, when_idle=self._retires))
+            self.send(m.CloseApp(9, self.plan.app_id, when_idle=self._retires))
 
     def _check_retired(self) -> None:
         """Assert that no request was cut off by the end of its app."""

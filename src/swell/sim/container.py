@@ -48,7 +48,7 @@ class FakeContainer:
         manners: Manners,
         oracle: Oracle,
         *,
-        say: Callable[[m.Message, bytes], None],
+        send: Callable[[m.Message, bytes], None],
         exit: Callable[[str, bool, MemoryExcess | None], None],
     ) -> None:
         self.id = container_id
@@ -58,7 +58,7 @@ class FakeContainer:
         self.alive = True
         self._manners = manners
         self._oracle = oracle
-        self._say = say
+        self._send = send
         self._exit = exit
         self._draining = False
         self._leaving = False
@@ -82,10 +82,10 @@ class FakeContainer:
         if not self.alive or self._manners.hangs_start:
             return
         if self._manners.fails_start:
-            self.say(m.StartFailed("enter hook raised"), b"the exception of the start")
+            self.send(m.StartFailed("enter hook raised"), b"the exception of the start")
             self._end("exited with status 1")
         else:
-            self.say(m.Ready(1, self._manners.start_s))
+            self.send(m.Ready(1, self._manners.start_s))
 
     def kill(self) -> None:
         """Die at once; nothing more is said."""
@@ -118,7 +118,7 @@ class FakeContainer:
         if message.delivery in self._refused:
             return
         if self._draining:
-            self.say(m.Returned(message.delivery, 0))
+            self.send(m.Returned(message.delivery, 0))
             return
         held = Held(message.delivery, inputs)
         held.answered = self._cancelled.pop(message.delivery, set())
@@ -158,18 +158,18 @@ class FakeContainer:
     def _reclaim(self, delivery: int) -> None:
         if not self._slots.reclaim(delivery) and self._is_unread(delivery):
             self._refused.add(delivery)
-            self.say(m.Returned(delivery, 0))
+            self.send(m.Returned(delivery, 0))
 
     # ------------------------------------------------------------ what it says
 
-    def say(self, message: m.Message, payload: bytes = b"") -> None:
+    def send(self, message: m.Message, payload: bytes = b"") -> None:
         """Send something on the data channel."""
         if self.alive:
-            self._say(message, payload)
+            self._send(message, payload)
 
     def give_back(self, delivery: int, position: int) -> None:
         """Send back what is not begun."""
-        self.say(m.Returned(delivery, position))
+        self.send(m.Returned(delivery, position))
 
     def report(self, results: Sequence[Result]) -> None:
         """Send results, runs of positions together."""
@@ -183,13 +183,13 @@ class FakeContainer:
         blobs = [i for i, r in enumerate(results) if r[2] is OutputStatus.SUCCESS and self._is_blob(r[0], r[1])]
         busy_s = sum(result[4] for result in results)
         items = pack([result[3] for result in results], blobs=blobs, failures=failures)
-        self.say(m.Completed(parts, items.ends, failures, blobs, busy_s), items.payload)
+        self.send(m.Completed(parts, items.ends, failures, blobs, busy_s), items.payload)
         self._served += len(results)
         if self._resizes:
-            self.say(m.Resize(self._resizes.pop()))
+            self.send(m.Resize(self._resizes.pop()))
         if self._manners.leaves_after is not None and not self._leaving and self._served >= self._manners.leaves_after:
             self._leaving = True
-            self.say(m.Leaving())
+            self.send(m.Leaving())
         self.clock.after(0.0, self._leave_when_idle)
 
     def _is_blob(self, delivery: int, position: int) -> bool:

@@ -56,13 +56,13 @@ class Deployer:
         self.spawned: dict[str, SpawnedCall] = {}
         self.versions: list[int] = []  #: that the server said are live
         self._clock = clock
-        self._say: Say | None = None
+        self._send: Say | None = None
         self._wanted = 0  #: index of the version that should be live
         self._function_ids: dict[str, str] = {}
         self._waited_for: dict[str, Following] = {}
         self._requests: dict[str, Request] = {}  # over HTTP
         self._kill = kill
-        self._bindings = Bindings(self.say)
+        self._bindings = Bindings(self.send)
         self._is_live = False  # it was told that the version that it wants is
         self._due: list[CallPlan] = []
         self._made = 0
@@ -83,20 +83,20 @@ class Deployer:
 
     # ------------------------------------------------------------ connections
 
-    def connected(self, say: Say) -> None:
+    def connected(self, send: Say) -> None:
         """There is a connection: make sure that the version is live, and go on."""
-        self._say = say
+        self._send = send
         if self.plan.redeploys or not self._is_live:
             self._deploy()  # what is bound comes after it: the server may not know the app
         self._bindings.connected()
         if self._is_live:
             self._make_due()
         for call in self.spawned.values():
-            call.connected(say)
+            call.connected(send)
 
     def disconnected(self) -> None:
         """The server is gone. What was waited for has failed."""
-        self._say = None
+        self._send = None
         self._waited_for.clear()
         self._bindings.disconnected()
         for request in self._requests.values():
@@ -104,10 +104,10 @@ class Deployer:
         for call in self.spawned.values():
             call.disconnected()
 
-    def say(self, message: m.Message, payload: bytes = b"") -> None:
-        """Say something, if anybody is there to hear it."""
-        if self._say is not None:
-            self._say(message, payload)
+    def send(self, message: m.Message, payload: bytes = b"") -> None:
+        """Send a message, if a server is there."""
+        if self._send is not None:
+            self._send(message, payload)
 
     # ------------------------------------------------------------ doing
 
@@ -116,14 +116,14 @@ class Deployer:
         self._deploy()
 
     def _tune(self, tuning: Tuning) -> None:
-        if self._say is not None and self._function_ids:
+        if self._send is not None and self._function_ids:
             self._bindings.tune(self._function_ids[tuning.function], tuning.parameters, tuning.change)
 
     def _deploy(self) -> None:
         self._is_live = False
         self._bindings.settings_dropped()
         plan, version = self.plan, self.plan.versions[self._wanted]
-        self.say(
+        self.send(
             apps.DeployApp(
                 request=DEPLOY,
                 app_id=plan.app_id,
@@ -136,13 +136,18 @@ class Deployer:
 
     def _make(self, plan: CallPlan) -> None:
         self._made += 1
-        if not self._function_ids or (self._say is None and plan.kind is not CallKind.SPAWN):
+        if not self._function_ids or (self._send is None and plan.kind is not CallKind.SPAWN):
             self._due.append(plan)
             return
         function_id = self._function_ids[plan.function]
         if plan.kind is CallKind.WEB:
             request = Request(
-                plan=plan, function_id=function_id, clock=self._clock, say=self.say, ended=lambda: None, kill=self._kill
+                plan=plan,
+                function_id=function_id,
+                clock=self._clock,
+                send=self.send,
+                ended=lambda: None,
+                kill=self._kill,
             )
             self._requests[plan.call_id] = request
             request.pump()
@@ -156,21 +161,21 @@ class Deployer:
     def _call(self, plan: CallPlan, function_id: str) -> None:
         """Make a call; the connection may have gone since it was bound."""
         self._made += 1
-        if self._say is None and plan.kind is not CallKind.SPAWN:
+        if self._send is None and plan.kind is not CallKind.SPAWN:
             return
         if plan.kind is CallKind.SPAWN:
             call = self.spawned[plan.call_id] = SpawnedCall(plan, function_id, self._clock)
-            if self._say is not None:
-                call.connected(self._say)
+            if self._send is not None:
+                call.connected(self._send)
         else:
-            waited = self._waited_for[plan.call_id] = Following(plan, function_id, self._clock, self.say, lambda: None)
+            waited = self._waited_for[plan.call_id] = Following(plan, function_id, self._clock, self.send, lambda: None)
             waited.pump()
 
     # ------------------------------------------------------------ hearing
 
-    def hear(self, message: m.Message, payload: bytes) -> None:
+    def receive(self, message: m.Message, payload: bytes) -> None:
         """A message arrived."""
-        if self._bindings.heard(message):
+        if self._bindings.received(message):
             return
         match message:
             case apps.Deployed():

@@ -26,7 +26,7 @@ class Following:
         plan: CallPlan,
         function_id: str,
         clock: Clock,
-        say: Callable[[m.Message, bytes], None],
+        send: Callable[[m.Message, bytes], None],
         ended: Callable[[], None],
     ) -> None:
         self.plan = plan
@@ -35,7 +35,7 @@ class Following:
         self.opened_at = clock.now
         self.cancelled = False
         self.refusals = 0
-        self._say = say
+        self._send = send
         self._ended = ended
         self._clock = clock
         self._function_id = function_id
@@ -72,11 +72,11 @@ class Following:
             first, self._sent = self._sent, self._sent + count
             self._sealed = self._sent == total
             if self._opened:
-                self._say(m.PutInputs(plan.call_id, first, items.ends, self._sealed, blobs), items.payload)
+                self._send(m.PutInputs(plan.call_id, first, items.ends, self._sealed, blobs), items.payload)
             else:
                 self._opened = True
                 call_id, function_id, sealed = plan.call_id, self._function_id, self._sealed
-                self._say(
+                self._send(
                     m.OpenCall(
                         call_id=call_id,
                         function_id=function_id,
@@ -94,7 +94,7 @@ class Following:
         """Cancel the call, unless it is over."""
         if not self.is_over and not self.cancelled:
             self.cancelled = True
-            self._say(m.CancelCall(self.plan.call_id, self.plan.terminates), b"")
+            self._send(m.CancelCall(self.plan.call_id, self.plan.terminates), b"")
             # What is cancelled is answered at once, and a client that cancels waits for no answer.
             self._clock.after(1.0, self._finish)
 
@@ -131,7 +131,7 @@ class Following:
         self._accepted = max(self._accepted, message.upto)
         if self.plan.watches and not self._watching:
             self._watching = True
-            self._say(m.Watch(WATCH, self.plan.call_id, 0, len(self.plan.works)), b"")
+            self._send(m.Watch(WATCH, self.plan.call_id, 0, len(self.plan.works)), b"")
         self.pump()
         self._check_over()
 

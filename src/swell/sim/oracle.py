@@ -466,7 +466,7 @@ class Oracle:
                 item += 1
 
     def _request_ends(self, call: CallAccount, status: OutputStatus, now: float) -> None:
-        """A request that has its slot is ended by the engine. The slot stays taken until the edge has heard of it."""
+        """A request that has its slot is ended by the engine. The slot stays taken until the edge releases it."""
         account = call.inputs[0]
         assert account.began_at is not None
         match status:
@@ -519,7 +519,7 @@ class Oracle:
     # ------------------------------------------------------------ the server's end
 
     def server_killed(self, store: DurableStore) -> None:
-        """What is committed is what has happened; of everything else nobody will ever hear."""
+        """Keep what is committed, and nothing else: that alone has happened for the next server."""
         self._held.clear()
         self._held_by.clear()
         self._leases.clear()

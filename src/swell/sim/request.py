@@ -25,7 +25,7 @@ class Request:
         plan: What it does, in its only input.
         function_id: Of the web function.
         clock: The time.
-        say: Sends something to the server.
+        send: Sends a message to the server.
         ended: Called when it is over.
         kill: Ends a container, by its id.
     """
@@ -36,7 +36,7 @@ class Request:
         plan: CallPlan,
         function_id: str,
         clock: Clock,
-        say: Callable[[m.Message, bytes], None],
+        send: Callable[[m.Message, bytes], None],
         ended: Callable[[], None],
         kill: Callable[[str], None],
     ) -> None:
@@ -48,7 +48,7 @@ class Request:
         self.is_cancelled = False
         self._function_id = function_id
         self._clock = clock
-        self._say = say
+        self._send = send
         self._ended = ended
         self._kill = kill
         self._work = plan.works[0]
@@ -71,7 +71,7 @@ class Request:
             sealed=True,
             parameters=parameters,
         )
-        self._say(opening, b"")
+        self._send(opening, b"")
         if plan.cancels_after_s is not None:
             self._clock.after(plan.cancels_after_s, self._client_left)
 
@@ -117,15 +117,15 @@ class Request:
             return
         self.is_cancelled = True
         if self.leased_at is None:
-            self._say(m.CancelCall(self.plan.call_id), b"")
+            self._send(m.CancelCall(self.plan.call_id), b"")
         elif not self._work.resists:
             self._clock.after(CUT_OFF_S, lambda: self._release(OutputStatus.TERMINATED))
 
     def _release(self, status: OutputStatus) -> None:
         if not self.is_over:
-            self._say(Release(self.plan.call_id, int(status), self._work.duration_s), b"")
+            self._send(Release(self.plan.call_id, int(status), self._work.duration_s), b"")
             if self.plan.repeats:
-                self._say(Release(self.plan.call_id, int(status), self._work.duration_s), b"")
+                self._send(Release(self.plan.call_id, int(status), self._work.duration_s), b"")
             self._finish()
 
     def _finish(self) -> None:

@@ -27,7 +27,7 @@ class Host(Protocol):
     items_ahead_max: int  #: values a generator may be ahead of its consumer
     interrupt_s: float  #: how long user code takes to notice a cancellation
 
-    def say(self, message: Message, payload: bytes = b"") -> None:
+    def send(self, message: Message, payload: bytes = b"") -> None:
         """Send something to the server."""
         ...
 
@@ -69,7 +69,7 @@ class Run:
             self._after(self._work.duration_s, self._finish)
 
     def stop(self) -> None:
-        """Execute nothing more and say nothing more."""
+        """Execute and send nothing more."""
         self._alive = False
 
     def cancel(self) -> None:
@@ -97,7 +97,7 @@ class Run:
         else:
             value = item_bytes(self._call_id, self._index, self._yielded)
             self._yielded += 1
-            self._host.say(Yielded(self._delivery, self._position, [len(value)]), value)
+            self._host.send(Yielded(self._delivery, self._position, [len(value)]), value)
             self._after(self._work.duration_s / self._work.items, self._yield)
 
     def _finish(self) -> None:

@@ -1,6 +1,6 @@
 """One spawned call of a client whose server may be killed: what was accepted gets one result, whatever happens.
 
-Sends its inputs within the rules, again where nobody knows whether they were heard, and checks every answer. This
+Sends its inputs within the rules, again where it is unknown whether they arrived, and checks every answer. This
 module must not know the engine; it sees only what a client sees.
 """
 
@@ -33,11 +33,11 @@ class SpawnedCall:
         self.cancelled = False
         self._function_id = function_id
         self._clock = clock
-        self._say: Say | None = None
+        self._send: Say | None = None
         self._sent = 0
         self._window = plan.window
         self._opened = False
-        self._was_opened = False  #: once; the server may have heard it
+        self._was_opened = False  #: once; the server may have received that
         self._resent = False  #: the server may have had it from a former connection, and refused some of it there
         self._given_up = False  #: it lost its connection in the middle: it sends no more
         self._refused = False
@@ -58,20 +58,20 @@ class SpawnedCall:
 
     # ------------------------------------------------------------ connections
 
-    def connected(self, say: Say) -> None:
+    def connected(self, send: Say) -> None:
         """There is a connection: go on."""
-        self._say = say
+        self._send = send
         self._pausing = self._watching = False
         if self.cancelled:
-            say(m.CancelCall(self.plan.call_id, self.plan.terminates), b"")
+            send(m.CancelCall(self.plan.call_id, self.plan.terminates), b"")
         if self._was_opened and not self.accepted and self._is_one_message and not self._given_up:
-            self._sent, self._opened = 0, False  # nobody knows whether it was heard
+            self._sent, self._opened = 0, False  # it is unknown whether they arrived
         self._pump()
         self._watch()
 
     def disconnected(self) -> None:
         """The server is gone. A call that was being fed is not fed any more."""
-        self._say = None
+        self._send = None
         if (
             self._was_opened
             and self.accepted < len(self.plan.works)
@@ -87,23 +87,23 @@ class SpawnedCall:
 
     def _pump(self) -> None:
         plan, total = self.plan, len(self.plan.works)
-        while self._say is not None and not (self._pausing or self.cancelled or self._given_up or self._refused):
+        while self._send is not None and not (self._pausing or self.cancelled or self._given_up or self._refused):
             if self._opened and self._sent == total:
                 return
             count = min(plan.span_max, self._window - (self._sent - self.accepted), total - self._sent)
             if count <= 0 and (self._opened or total):
                 return
-            self._send(self._sent, count)
+            self._send_inputs(self._sent, count)
 
-    def _send(self, first: int, count: int) -> None:
-        assert self._say is not None
+    def _send_inputs(self, first: int, count: int) -> None:
+        assert self._send is not None
         plan = self.plan
         items = pack([input_bytes(plan.call_id, index) for index in range(first, first + count)])
         blobs = [index for index in range(first, first + count) if plan.works[index].is_blob]
         self._sent = first + count
         sealed = self._sent == len(plan.works)
         if self._opened:
-            self._say(m.PutInputs(plan.call_id, first, items.ends, sealed, blobs), items.payload)
+            self._send(m.PutInputs(plan.call_id, first, items.ends, sealed, blobs), items.payload)
             return
         resent, self._opened, self._was_opened = self._was_opened, True, True
         self._resent = resent
@@ -117,14 +117,14 @@ class SpawnedCall:
             blobs=blobs,
             resent=resent,
         )
-        self._say(opening, items.payload)
+        self._send(opening, items.payload)
 
     def _cancel(self) -> None:
         if self.is_over or self.cancelled:
             return
         self.cancelled = True
-        if self._say is not None:
-            self._say(m.CancelCall(self.plan.call_id, self.plan.terminates), b"")
+        if self._send is not None:
+            self._send(m.CancelCall(self.plan.call_id, self.plan.terminates), b"")
 
         def over() -> None:
             self._cancel_is_over = True
@@ -132,10 +132,10 @@ class SpawnedCall:
         self._clock.after(CANCEL_PATIENCE_S, over)
 
     def _watch(self) -> None:
-        if self.plan.watches and self.accepted and self._say is not None and not self._watching:
+        if self.plan.watches and self.accepted and self._send is not None and not self._watching:
             self._watching = True
             last = self.accepted if self._given_up else len(self.plan.works)
-            self._say(m.Watch(WATCH, self.plan.call_id, 0, last), b"")
+            self._send(m.Watch(WATCH, self.plan.call_id, 0, last), b"")
 
     # ------------------------------------------------------------ hearing
 

@@ -20,7 +20,7 @@ class DurableStore:
     """Implements `swell.ports.Store` in virtual time; `crash` forgets what is not committed.
 
     Everything asked of it waits in one line, and is done some time later, all at once: as a group commit, whose answers
-    are heard when it is over.
+    arrive when it is over.
     """
 
     def __init__(self, clock: Clock, random: Random, commit_s: float, boundary: Callable[[], None]) -> None:
@@ -50,7 +50,7 @@ class DurableStore:
         self._waiting.append(record)
 
     def commit(self, then: Callable[[], None]) -> None:
-        """Write what was taken, and say so."""
+        """Commit what was taken, and answer."""
         self._line_up(lambda: self._answers.append(then))
 
     def close(self) -> None:

@@ -50,7 +50,7 @@ class Faults(Struct, frozen=True):
     exit_hangs: float = 0.0
     leaves: float = 0.0  #: probability that a container leaves by itself
     resizes: float = 0.0  #: probability that a container sets its own number of slots
-    repeated: float = 0.0  #: probability that what a container says is heard again, later
+    repeated: float = 0.0  #: probability that a message of a container arrives a second time, later
     nodes_per_s: float = 0.0  #: nodes that vanish, each second; they come back
 
 

@@ -247,7 +247,7 @@ class World:
             codec.for_server(FRAME_MAX), lambda message, data: self.feed(ClientMessage(number, message, data))
         )
         client = self.clients[number] = FakeClient(number, plan, self.clock, to_server.send, self._die)
-        self._to_client[number] = self._link(codec.for_client(FRAME_MAX), client.hear)
+        self._to_client[number] = self._link(codec.for_client(FRAME_MAX), client.receive)
 
         def vanish() -> None:
             link = self._to_client.pop(number, None)
@@ -270,7 +270,7 @@ class World:
         to_server = self._link(
             codec.for_server(FRAME_MAX), lambda message, data: self.feed(ClientMessage(number, message, data))
         )
-        self._to_client[number] = self._link(codec.for_client(FRAME_MAX), deployer.hear)
+        self._to_client[number] = self._link(codec.for_client(FRAME_MAX), deployer.receive)
         deployer.connected(to_server.send)
 
     # ------------------------------------------------------------ the server's end, and its return
@@ -351,7 +351,7 @@ class World:
             self.clock,
             manners,
             self.oracle,
-            say=to_server.send,
+            send=to_server.send,
             exit=partial(self._exits, to_server, container_id),
         )
         self._to_container[container_id] = (
