@@ -80,7 +80,10 @@ class Delivery:
 
     def arguments(self, position: int) -> tuple[bytes, bool]:
         """Return the input's bytes, and whether they name a blob instead of being pickled arguments."""
-        return self._items.at(position), position in self._blobs
+        items = self._items  # cut as `items.at` does, without a call for each input
+        ends, base = items.ends, items.base
+        data = items.payload[ends[position - 1] - base if position else 0 : ends[position] - base]
+        return data, position in self._blobs
 
     def work_of(self, position: int) -> WorkItem | None:
         """Return the work item that a position belongs to; None for a position that the delivery does not have."""
