@@ -63,7 +63,7 @@ class Place:
 
     Attributes:
         folder: The directory with the programs, which is the working directory.
-        data_dir: Of the server that stays.
+        data_dir: Of the daemon.
         web: Whether that listens for HTTP; few tests need it, and it takes its time.
     """
 

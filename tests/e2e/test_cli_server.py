@@ -1,4 +1,4 @@
-"""The server that stays, as a person starts, sees and stops it."""
+"""The daemon, as a person starts, sees and stops it."""
 
 from __future__ import annotations
 

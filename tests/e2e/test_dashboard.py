@@ -1,4 +1,4 @@
-"""The dashboard as people use it: in a browser, on the server that stays, with apps at work."""
+"""The dashboard as people use it: in a browser, on the daemon, with apps at work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The HTTP API as programs of any language use it: on the server that stays, by HTTP and JSON alone."""
+"""The HTTP API as programs of any language use it: on the daemon, by HTTP and JSON alone."""
 
 from __future__ import annotations
 

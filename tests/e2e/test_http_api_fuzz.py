@@ -200,7 +200,7 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", 
 
 
 class Edge:
-    """The admin port of a server that stays, and the process behind it."""
+    """The admin port of a daemon, and the process behind it."""
 
     def __init__(self, place: Place) -> None:
         self.place = place

@@ -1,4 +1,4 @@
-"""`swell serve`, as a person uses it who edits files beside it: with a server of its own, and with one that stays."""
+"""`swell serve`, as a person uses it who edits files beside it: with a server of its own, and with the daemon."""
 
 from __future__ import annotations
 

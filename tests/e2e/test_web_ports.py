@@ -1,4 +1,4 @@
-"""Where a server that stays listens for HTTP, and what it says of a port that is taken."""
+"""Where a daemon listens for HTTP, and its words about a port that is taken."""
 
 from __future__ import annotations
 

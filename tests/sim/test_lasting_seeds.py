@@ -1,4 +1,4 @@
-"""Histories with apps that stay and a server that is killed between any two things it does: nothing accepted is lost.
+"""Histories with durable apps and a server that is killed between any two things it does: nothing accepted is lost.
 
 SIM_FIRST=5000 SIM_COUNT=3000 pytest tests/sim/test_lasting_seeds.py     other seeds, and more
 python -m swell.sim story SEED --lasting                                  what happens in one
@@ -141,7 +141,7 @@ def test_a_call_of_which_all_that_was_accepted_has_ended_ends_with_the_next_serv
 
 
 def test_the_seeds_meet_what_they_are_for() -> None:
-    """A swarm without faults proves nothing: over a few seeds, all that is new in apps that stay comes up."""
+    """A swarm without faults proves nothing: over a few seeds, all that is new in durable apps comes up."""
     met: Counter[object] = Counter()
     lives = 0
     for seed in range(40):

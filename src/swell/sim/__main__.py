@@ -17,7 +17,7 @@ from swell.sim.transcript import Transcript
 from swell.sim.world import World
 
 lasting_option = click.option(
-    "--lasting", is_flag=True, help="With apps that stay, and a server that is killed now and again."
+    "--lasting", is_flag=True, help="With durable apps, and a server that is killed now and again."
 )
 web_option = click.option("--web", is_flag=True, help="With requests over HTTP.")
 

@@ -1,4 +1,4 @@
-"""A fake client of an app that stays: deploys version after version, spawns calls, and comes back when its server does.
+"""A fake client of a durable app: deploys version after version, spawns calls, and comes back when its server does.
 
 This module must not know the engine; it sees only what a client sees.
 """

@@ -136,7 +136,7 @@ def check_drains(state: EngineState, effects: list[Effect], asked: Set[str], now
 
 
 def check_kept(store: DurableStore, deployers: Sequence[Deployer]) -> None:
-    """Assert that every input that an app that stays has accepted has its one result, which its client was told."""
+    """Assert that every input that a durable app has accepted has its one result, which its client was told."""
     for call in (call for deployer in deployers for call in deployer.spawned.values()):
         call_id, kept = call.plan.call_id, store.now("read_outputs", call.plan.call_id, 0, call.accepted)
         assert [output.index for output in kept] == list(range(call.accepted)), f"{call_id}: results are missing"

@@ -116,7 +116,7 @@ class Oracle:
         self._dropped: set[tuple[str, int]] = set()
         self._deploying: dict[int, DeployApp] = {}  # by client
         self._binding: dict[tuple[int, int], str] = {}  # functions of which a variant was asked for
-        self._lasting: set[str] = set()  # functions of apps that stay
+        self._lasting: set[str] = set()  # functions of durable apps
 
     # ------------------------------------------------------------ what containers ask and tell
 

@@ -66,7 +66,7 @@ class Scenario(Struct, frozen=True):
     start_s: float = 0.002
     items_ahead_max: int = 1_024
     commit_s: float = 0.0005  #: how long the store takes to make something durable
-    lasting: tuple[LastingPlan, ...] = ()  #: clients of apps that stay
+    lasting: tuple[LastingPlan, ...] = ()  #: clients of durable apps
     crash_points: tuple[int, ...] = ()  #: moments between two effects, counted, at which the server is killed
 
 
@@ -176,11 +176,11 @@ def _tunings(
     return tuple(tunings)
 
 
-# ---------------------------------------------------------------- apps that stay
+# ---------------------------------------------------------------- durable apps
 
 
 def draw_lasting(seed: int) -> Scenario:
-    """Return a scenario of a seed with apps that stay, and a server that is killed now and again."""
+    """Return a scenario of a seed with durable apps, and a server that is killed now and again."""
     random = Random(f"lasting {seed}")
     base = draw(seed)
     variants = Random(f"variants {seed}")
@@ -223,7 +223,7 @@ def _lasting(random: Random, number: int, *, with_gpus: bool) -> LastingPlan:
 
 
 def _with_requests(random: Random, plan: LastingPlan) -> LastingPlan:
-    """Have an app that stays answer HTTP, too: by a class with parameters, of which every version has the same code."""
+    """Have a durable app answer HTTP, too: by a class with parameters, of which every version has the same code."""
     if random.random() < 0.4:
         return plan
     spec = structs.replace(_lasting_function(random, "site", with_gpus=False), retry=None)

@@ -64,7 +64,7 @@ from swell.wire import messages as m
 __all__ = ["World"]
 
 EPSILON = 1e-9
-LASTING_FROM = 1_001  #: numbers of connections to clients of lasting apps
+LASTING_FROM = 1_001  #: numbers of connections to clients of durable apps
 LAZY_COMMIT_S = 0.005
 FRAME_MAX = 64 << 20
 SPIN_MAX = 1_000  #: ticks at one moment; more means that the engine asks to be woken for nothing
@@ -261,7 +261,7 @@ class World:
         return client
 
     def _bring_in(self, deployer: Deployer) -> None:
-        """Connect a client of a lasting app, for the first time or after an outage."""
+        """Connect a client of a durable app, for the first time or after an outage."""
         if deployer not in self.deployers:
             self.deployers.append(deployer)
         number = next(self._numbers)

@@ -275,7 +275,7 @@ class Diary:
     def says(self, message: m.Message, payload: bytes = b"", *, client: int = 1) -> list[str]:
         return self.feed(ClientMessage(client, message, payload))
 
-    # ------------------------------------------------------------ apps that stay
+    # ------------------------------------------------------------ durable apps
 
     def deploys(
         self,

@@ -55,7 +55,7 @@ class Wire(Link):
 
 
 class Line(Client):
-    """The client of that server; `is_durable` as if it were the one that stays."""
+    """The client of that server; `is_durable` as if it were the daemon."""
 
     def __init__(self, *, is_durable: bool = True) -> None:
         super().__init__("unix:/nowhere", settings=Settings())

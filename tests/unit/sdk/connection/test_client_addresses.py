@@ -1,4 +1,4 @@
-"""Which server a program talks to: the one that is set, or the one that stays, if it does."""
+"""Which server a program talks to: the one that is set, or the daemon, if it runs."""
 
 from __future__ import annotations
 
