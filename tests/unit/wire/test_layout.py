@@ -15,9 +15,9 @@ from msgspec.structs import FieldInfo, fields
 from swell.wire import messages, template
 from swell.wire.message import Message
 
-#: Of every message by tag, and of every struct within one by a number, the types of its fields in order. Made by
-#: `json.dumps(layout())`. An app that was deployed with another release runs that release in its containers, so what is
-#: here changes only together with PROTOCOL; what comes after it may be added to.
+#: The number of the protocol, and `layout()` as it was first with it: by message, the types of the fields in order. An
+#: app that was deployed with another release runs that release in its containers. So what is here changes only together
+#: with PROTOCOL; fields after it may be added.
 KNOWN: dict[str, Any] = json.loads(Path(__file__).with_name("layout.json").read_text())
 
 GROUPS = {
