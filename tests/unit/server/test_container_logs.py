@@ -86,6 +86,9 @@ async def test_a_reader_that_leaves_while_the_files_are_opened_leaves_none_open(
     before = open_at(tmp_path)
     may_open.set()
     await asyncio.get_running_loop().shutdown_default_executor()
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    await asyncio.gather(*left)  # what waited for the thread
+    await asyncio.sleep(0)
     assert open_at(tmp_path) == before
 
 
