@@ -1,18 +1,18 @@
 """Control groups of Linux, version 2, as directories: which one this process is in, how to enter, empty and remove one.
 
-The rules of the kernel that shape this code. A group that has children with a controller enabled may hold no process
-itself, so whoever wants to divide its own group first moves into a child of it, a leaf. A group is removed only when
-nothing runs in it, and a process that was killed runs until the kernel has taken it apart. Only groups that were
-delegated may be changed: their files belong to this user.
+Rules of the kernel shape this code. A group that has children with a controller enabled may hold no process itself, so
+a process that divides its own group first moves into a child of it, a leaf. A group can be removed only when no process
+is in it, and a killed process stays in it until the kernel has released it. Only groups that were delegated may be
+changed: their files belong to this user.
 
-A server that may use them makes this tree, and removes it at its end; if it is killed, its template does:
+A server with a delegated group makes this tree, and removes it at its end; if it is killed, its template removes it:
 
     OWN                        where the server was started
       swell-PID-BEGUN          named after the server, so that a later one can tell whether it still lives
-        server                 the server and all it starts, but for what follows
+        server                 the server and all processes it starts, except those below
         ta-...                 a container that has a limit
 
-This module must not know containers, or why anything is limited.
+This module must not know containers, or the reasons for limits.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ _PREFIX = "swell-"
 _RETRY_S = 0.01
 
 
-# ---------------------------------------------------------------- what the kernel tells
+# ---------------------------------------------------------------- reading the kernel's files
 
 
 def mounted_path(memberships: str, mounts: str) -> Path | None:
-    """Return the directory of the group that a process is in; None if version 2 has none, or it cannot be seen.
+    """Return the directory of the group that a process is in; None if version 2 has none, or it is not visible.
 
     Args:
         memberships: text of /proc/PID/cgroup.
@@ -72,18 +72,18 @@ def mounted_path(memberships: str, mounts: str) -> Path | None:
 
 
 def _unescaped(field: str) -> str:
-    """Return a path as it is: the kernel writes a space, and other bytes that divide fields, as an octal number."""
+    """Return a path unescaped: the kernel writes a space, and other bytes that divide fields, as an octal number."""
     return os.fsencode(field).decode("unicode_escape").encode("latin-1").decode(errors="surrogateescape")
 
 
 def numbers(text: str) -> dict[str, int]:
-    """Return what a file such as memory.events says: a name and a number on each line."""
+    """Return the numbers by name in a file such as memory.events, which has a name and a number on each line."""
     pairs = (line.split() for line in text.splitlines())
     return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and _is_number(pair[1])}
 
 
 def own_group() -> Path | None:
-    """Return the directory of the group that this process is in; None if there is none to be seen."""
+    """Return the directory of the group that this process is in; None if none is visible."""
     try:
         memberships = Path("/proc/self/cgroup").read_text(errors="surrogateescape")
         return mounted_path(memberships, Path("/proc/self/mountinfo").read_text(errors="surrogateescape"))
@@ -92,7 +92,7 @@ def own_group() -> Path | None:
 
 
 def processes(group: Path) -> set[int]:
-    """Return the pids of the processes in a group, not in its children; 0 stands for those that cannot be seen here."""
+    """Return the pids of the processes in a group, not in its children; 0 stands for those not visible here."""
     try:
         return {int(pid) for pid in (group / "cgroup.procs").read_text().split()}
     except OSError:
@@ -136,7 +136,7 @@ def write(file: Path, text: str) -> None:
     Raises:
         OSError: the kernel refuses; its error number says why.
     """
-    fd = os.open(file, os.O_WRONLY)  # a file that this kernel does not have must not be made
+    fd = os.open(file, os.O_WRONLY)  # no O_CREAT: a file that this kernel lacks must not be made
     try:
         os.write(fd, text.encode())
     finally:
@@ -144,7 +144,7 @@ def write(file: Path, text: str) -> None:
 
 
 def make(group: Path) -> None:
-    """Make a group in one that is there.
+    """Make a group in an existing one.
 
     Raises:
         OSError: the kernel refuses; its error number says why.
@@ -162,21 +162,21 @@ def move(pid: int, group: Path) -> None:
 
 
 def enter(group: str) -> None:
-    """Move this process into a group, for good: what it starts from now on is there, too.
+    """Move this process into a group for good; processes that it starts from now on are in it, too.
 
     Raises:
         OSError: the group is gone, or may not be entered.
     """
     move(0, Path(group))
-    lift_limit.cache_clear()  # what it has found was in the process that this one was forked from
+    lift_limit.cache_clear()  # its cached result comes from before the fork
 
 
 @cache
 def lift_limit() -> None:
-    """Let the container that this process is in use as much memory as there is, if its group limits it; for good.
+    """Remove for good the memory limit of the container that this process is in, if its group has one.
 
-    For a process that is about to write what it hands over to others, who then decide how long that is kept. Looks only
-    once.
+    Called before a process writes a file in memory for other processes, which then decide how long it is kept. Only the
+    first call does anything.
 
     Raises:
         OSError: the limit cannot be changed.
@@ -187,7 +187,7 @@ def lift_limit() -> None:
 
 
 def kill_all(group: Path) -> None:
-    """Kill every process in a group and below it. Those that are on their way out may be there a little longer."""
+    """Kill every process in a group and below it. Killed processes may stay in it a little longer."""
     try:
         write(group / "cgroup.kill", "1")
     except OSError:  # a kernel older than 5.14, or another process has just removed the group
@@ -197,7 +197,7 @@ def kill_all(group: Path) -> None:
 
 
 def remove(group: Path) -> bool:
-    """Remove a group and those below it; return whether it is gone, which it is not while anything runs in it."""
+    """Remove a group and those below it; return False if a process is still in one of them."""
     for each in (*reversed(_below(group)), group):
         try:
             os.rmdir(each)
@@ -209,9 +209,9 @@ def remove(group: Path) -> bool:
 
 
 def tear_down(base: Path, patience_s: float) -> bool:
-    """Undo what a server has made: kill all in its groups but the leaf, which moves up, and remove them.
+    """Remove the groups of a server: kill the processes in all but the leaf, and move those of the leaf up.
 
-    Several processes may do this at the same time. Return whether all is gone, which it may not be in `patience_s`.
+    Several processes may do this at the same time. Return False if a group is left after `patience_s`.
     """
     deadline = time.monotonic() + patience_s
     while base.exists() and not _torn_down(base):
@@ -229,7 +229,7 @@ def _torn_down(base: Path) -> bool:
     if left:
         return False
     for group in (base, base.parent):
-        with contextlib.suppress(OSError):  # of the upper one, others than this server may have children
+        with contextlib.suppress(OSError):  # other programs may have groups in the upper one
             write(group / CONTROLLERS, "-memory")
     for pid in processes(base / LEAF):
         with contextlib.suppress(OSError):  # it has ended
@@ -248,6 +248,6 @@ def _children(group: Path) -> list[Path]:
 def _below(group: Path) -> list[Path]:
     """Return the groups below one, each before those below it."""
     found = _children(group)
-    for each in found:  # it grows meanwhile
+    for each in found:  # the loop extends it
         found += _children(each)
     return found

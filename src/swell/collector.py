@@ -1,6 +1,6 @@
-"""Python's garbage collector in processes that serve others: its pauses must not delay answers.
+"""Tune Python's garbage collector for processes that serve others: its pauses must not delay answers.
 
-This module must not know what such a process does.
+This module must not know the work of such a process.
 """
 
 from __future__ import annotations

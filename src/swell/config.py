@@ -1,7 +1,7 @@
 """Every setting of swell, defined once: its type, bounds, default and meaning.
 
 `Settings.load()` reads environment (`SWELL_<NAME>`) over file (`~/.swell.toml`) over default. Command-line help and the
-reference page are generated from the same table. This module must not know who reads a setting.
+reference page are generated from the same table. This module must not know the code that reads a setting.
 """
 
 from __future__ import annotations
@@ -26,22 +26,26 @@ class Settings(Struct, frozen=True, kw_only=True):
     """All settings with their defaults. Field names are the environment names in lower case without `SWELL_`."""
 
     # Admission limits
-    pending_sync_max: Annotated[Count, Meta(description="Inputs of remote() and map() that may wait per function.")] = (
-        2_000
-    )
+    pending_sync_max: Annotated[
+        Count, Meta(description="Maximum number of waiting inputs of remote() and map() per function.")
+    ] = 2_000
     total_sync_max: Annotated[
-        Count, Meta(description="Inputs of remote() and map() that may wait or run per function.")
+        Count, Meta(description="Maximum number of waiting and running inputs of remote() and map() per function.")
     ] = 25_000
-    pending_async_max: Annotated[Count, Meta(description="Spawned inputs that may wait per function.")] = 1_000_000
+    pending_async_max: Annotated[Count, Meta(description="Maximum number of waiting spawned inputs per function.")] = (
+        1_000_000
+    )
     map_outstanding_max: Annotated[
-        int, Meta(ge=1, description="Inputs one map may have sent and not yet finished.")
+        int, Meta(ge=1, description="Maximum number of unfinished inputs that one map() may have sent.")
     ] = 1_000
-    containers_max: Annotated[int, Meta(ge=1, description="Containers per function, whatever it asks for.")] = 4_000
+    containers_max: Annotated[
+        int, Meta(ge=1, description="Maximum number of containers per function, whatever its max_containers.")
+    ] = 4_000
     retry_after_s: Annotated[
-        Seconds, Meta(description="Advice sent with a refusal: try again after so many seconds.")
+        Seconds, Meta(description="Seconds after which a refused client is advised to try again.")
     ] = 0.5
     poison_crashes_max: Annotated[
-        int, Meta(ge=1, description="Containers one input may take down before it fails instead of being re-run.")
+        int, Meta(ge=1, description="Containers that one input may crash before it fails instead of running again.")
     ] = 8
     start_failures_max: Annotated[
         int, Meta(ge=1, description="Consecutive failed starts after which an ephemeral app's pending inputs fail.")
@@ -49,151 +53,155 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     # Scaling
     cpu_overcommit: Annotated[
-        float, Meta(gt=0, description="Cores that may be requested for each core of the host.")
+        float, Meta(gt=0, description="Cores that containers may request for each core of the host.")
     ] = 16.0
     memory_overcommit: Annotated[
-        float, Meta(gt=0, description="Memory that may be requested for each byte of the host.")
+        float, Meta(gt=0, description="Bytes of memory that containers may request for each byte of the host.")
     ] = 1.0
     default_scaledown_window: Annotated[
-        int, Meta(ge=1, description="Seconds an idle container is kept when the function does not say.")
+        int, Meta(ge=1, description="Seconds an idle container is kept if the function sets no scaledown_window.")
     ] = 60
     run_ahead_ms: Annotated[
-        float, Meta(gt=0, description="Work one slot may hold beyond the input it executes, by measured service time.")
+        float,
+        Meta(gt=0, description="Milliseconds of work that a slot may hold beyond its input, by measured service time."),
     ] = 5.0
     start_backoff_s: Annotated[
-        Seconds, Meta(description="First pause after a failed start; doubles up to a minute.")
+        Seconds, Meta(description="Seconds of pause after a first failed start; doubles up to a minute.")
     ] = 0.5
     gpu_fallback: Annotated[
         Literal["error", "cpu"],
-        Meta(description="What to do when no node can ever satisfy a GPU request: fail, or warn and run on the CPU."),
+        Meta(description="If no node can ever satisfy a GPU request: error fails it, cpu warns and runs on the CPU."),
     ] = "error"
 
     # Faults and time
-    retry_delay_min_s: Annotated[Seconds, Meta(description="Floor of every retry delay.")] = 1.0
+    retry_delay_min_s: Annotated[Seconds, Meta(description="Shortest retry delay, in seconds.")] = 1.0
     cancel_grace_s: Annotated[
-        Seconds, Meta(description="How long user code may resist a cancellation before its container is killed.")
+        Seconds, Meta(description="Seconds that cancelled user code may take to end before its container is killed.")
     ] = 5.0
     exit_grace_s: Annotated[
-        Seconds, Meta(description="How long exit hooks may take, and when the server stops, what runs.")
+        Seconds, Meta(description="Seconds that exit hooks may take and, when the server stops, running inputs.")
     ] = 30.0
-    result_retention_s: Annotated[Seconds, Meta(description="How long results of spawned calls are kept.")] = (
+    result_retention_s: Annotated[Seconds, Meta(description="Seconds that results of spawned calls are kept.")] = (
         7 * 86_400.0
     )
 
-    # What is spawned
+    # Spawned calls
     backlog_inputs_max: Annotated[
         int,
-        Meta(ge=2, description="Waiting inputs of one spawned call that are kept in memory; others stay in the store."),
+        Meta(ge=2, description="Waiting inputs of one spawned call kept in memory; the rest stay in the store."),
     ] = 4_096
     backlog_calls_max: Annotated[
-        int, Meta(ge=2, description="Spawned calls of one function that are kept in memory; others stay in the store.")
+        int, Meta(ge=2, description="Spawned calls of one function kept in memory; the rest stay in the store.")
     ] = 8_192
     backlog_bytes_max: Annotated[
-        int, Meta(ge=1_024, description="Bytes of the spawned inputs of one function that are kept in memory.")
+        int, Meta(ge=1_024, description="Bytes of spawned inputs of one function that are kept in memory.")
     ] = 64 * MIB
     timezone: Annotated[
         str,
-        Meta(description="Zone in which days, weeks, months and years of a Period are counted; empty: this machine's."),
+        Meta(description="Time zone for days, weeks, months and years of a Period; empty: that of this machine."),
     ] = ""
 
-    # Bytes
+    # Sizes
     payload_inline_max: Annotated[
-        int, Meta(ge=1_024, description="Larger arguments and results travel as files instead of inside messages.")
+        int, Meta(ge=1_024, description="Arguments and results of more bytes travel as files, not inside messages.")
     ] = 128 << 10
-    payload_max: Annotated[int, Meta(ge=1_024, description="Largest single argument or result.")] = 4 << 30
-    frame_max: Annotated[int, Meta(ge=65_536, description="Largest message accepted on a socket.")] = 64 * MIB
+    payload_max: Annotated[int, Meta(ge=1_024, description="Largest argument or result, in bytes.")] = 4 << 30
+    frame_max: Annotated[int, Meta(ge=65_536, description="Largest message accepted on a socket, in bytes.")] = 64 * MIB
     log_bytes_max: Annotated[
-        int, Meta(ge=4_096, description="Bytes of container output that are kept for each app; the oldest go first.")
+        int, Meta(ge=4_096, description="Bytes of container output kept for each app; the oldest are dropped first.")
     ] = 64 * MIB
     disk_reserve_bytes: Annotated[
-        Count, Meta(description="Free bytes of the data directory's disk below which nothing more can be spawned.")
+        Count, Meta(description="Spawns are refused while the data directory's disk has fewer free bytes.")
     ] = 64 * MIB
-    log_line_max: Annotated[int, Meta(ge=80, description="Longer output lines are split.")] = 16 << 10
+    log_line_max: Annotated[int, Meta(ge=80, description="Characters after which a line of output is split.")] = (
+        16 << 10
+    )
 
     # The daemon
     data_dir: Annotated[
         str,
-        Meta(description="Where the daemon keeps everything; empty: swell in the user's data directory."),
+        Meta(description="Directory of all files of the daemon; empty: swell in the user's data directory."),
     ] = ""
     store_sync: Annotated[
         Literal["full", "normal"],
         Meta(
-            description="What a spawned call survives once it is accepted: with full a loss of power, with normal, "
-            "which is faster, a crash of the server only."
+            description="What an accepted spawned call survives: with full, a power failure; with normal, which is "
+            "faster, only a crash of the server."
         ),
     ] = "full"
 
     log_format: Annotated[
         Literal["text", "json"],
-        Meta(description="How the server writes its own log: lines for people, or one JSON object a line."),
+        Meta(description="Format of the server's own log: text, lines for people; json, one JSON object a line."),
     ] = "text"
 
     # The web
     web: Annotated[
         bool,
-        Meta(description="Whether a server listens for HTTP: web endpoints, dashboard, JSON API and metrics."),
+        Meta(description="Whether the server listens for HTTP: web endpoints, dashboard, JSON API and metrics."),
     ] = True
-    web_host: Annotated[str, Meta(description="Address at which web endpoints answer.")] = "127.0.0.1"
+    web_host: Annotated[str, Meta(description="Address on which web endpoints listen.")] = "127.0.0.1"
     web_port: Annotated[
         int,
         Meta(
             ge=0,
             le=65_535,
-            description="Port of web endpoints; 0: any. A run without `swell start` takes any if it is taken.",
+            description="Port of web endpoints; 0: any. If it is taken, a run without `swell start` uses any other.",
         ),
     ] = 8_700
-    admin_host: Annotated[str, Meta(description="Address at which dashboard, JSON API and metrics answer.")] = (
-        "127.0.0.1"
-    )
+    admin_host: Annotated[str, Meta(description="Address of dashboard, JSON API and metrics.")] = "127.0.0.1"
     admin_port: Annotated[
         int, Meta(ge=0, le=65_535, description="Port of dashboard, JSON API and metrics; 0: any.")
     ] = 8_701
     admin_body_max: Annotated[
-        int, Meta(ge=1_024, description="Bytes that the body of a request to the JSON API may have.")
+        int, Meta(ge=1_024, description="Largest body of a request to the JSON API, in bytes.")
     ] = MIB
     admin_result_max: Annotated[
-        int, Meta(ge=1_024, description="Bytes of one result that the JSON API shows; a larger one it only names.")
+        int, Meta(ge=1_024, description="Largest result that the JSON API shows, in bytes; it only names larger ones.")
     ] = 16 * MIB
     admin_connections_max: Annotated[
-        int, Meta(ge=1, description="Connections to the admin port that are open at once.")
+        int, Meta(ge=1, description="Maximum number of open connections to the admin port.")
     ] = 256
-    web_rate: Annotated[float, Meta(gt=0, description="Requests per second that web endpoints take together.")] = 200.0
-    web_burst_s: Annotated[
-        float, Meta(gt=0, description="Requests that may come at once, as seconds of that rate.")
-    ] = 5.0
-    web_body_max: Annotated[int, Meta(ge=0, description="Bytes that the body of a request may have.")] = 4 << 30
-    web_head_max: Annotated[
-        int, Meta(ge=1_024, description="Bytes that the head of a request may have, at either port.")
-    ] = 64 << 10
+    web_rate: Annotated[
+        float, Meta(gt=0, description="Requests per second that all web endpoints together accept.")
+    ] = 200.0
+    web_burst_s: Annotated[float, Meta(gt=0, description="Largest burst of requests, as seconds of web_rate.")] = 5.0
+    web_body_max: Annotated[int, Meta(ge=0, description="Largest body of a request, in bytes.")] = 4 << 30
+    web_head_max: Annotated[int, Meta(ge=1_024, description="Largest head of a request at either port, in bytes.")] = (
+        64 << 10
+    )
     web_head_timeout_s: Annotated[
         float,
         Meta(
             gt=0,
-            description="How long the head of a request may take, a pause within its body, and a pause in reading the "
-            "answer.",
+            description="Seconds allowed for the head of a request, for a pause within its body, and for a pause in "
+            "reading the response.",
         ),
     ] = 30.0
     web_wait_s: Annotated[
-        float, Meta(gt=0, description="How long a request waits for its answer before its client is told to come back.")
+        float,
+        Meta(gt=0, description="Seconds a request waits for its response before its client is redirected to retry."),
     ] = 150.0
     web_variants_max: Annotated[
         Count,
         Meta(
-            description="Variants of one function that requests may bring into being at a time: sets of class "
-            "parameters, each with containers of its own. A request for another gets status 429 until one is idle. "
+            description="Maximum number of variants of one function that requests use at a time: sets of class "
+            "parameters, each with its own containers. A request for one more gets status 429 until a variant is idle. "
             "Variants that programs use are not counted."
         ),
     ] = 32
-    web_connections_max: Annotated[int, Meta(ge=1, description="Connections of clients that are open at once.")] = 4_096
+    web_connections_max: Annotated[int, Meta(ge=1, description="Maximum number of open connections of clients.")] = (
+        4_096
+    )
     dev_suffix: Annotated[
         str,
         Meta(
             pattern="^[a-z0-9]{1,8}$",
-            description="End of the labels of a run that ends with its client: up to 8 letters and digits.",
+            description="Suffix of the labels of a run that ends with its client: 1 to 8 letters a-z and digits.",
         ),
     ] = "dev"
 
-    # The way to the server, and behaviour of the client
+    # The client: the server it uses, and its behaviour
     server: Annotated[
         str,
         Meta(
@@ -201,7 +209,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             "daemon, if it runs, else a private one."
         ),
     ] = ""
-    token: Annotated[str, Meta(description="Secret that clients show to a server which has one.")] = ""
+    token: Annotated[str, Meta(description="Secret that clients send to a server that requires one.")] = ""
     async_warnings: Annotated[bool, Meta(description="Warn when a blocking call is made inside an event loop.")] = True
     traceback: Annotated[bool, Meta(description="Show raw tracebacks instead of an error panel.")] = False
 
@@ -219,7 +227,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             text = environ.get(f"SWELL_{name.upper()}")
             if text is not None:
                 values[name] = text
-        hints = get_type_hints(cls, include_extras=True) if values else {}  # a millisecond that most can save
+        hints = get_type_hints(cls, include_extras=True) if values else {}  # takes 1 ms; most need no hints
         checked: dict[str, Any] = {}
         for name, value in values.items():
             try:

@@ -1,7 +1,7 @@
-"""The one tree of errors: what swell raises, warns with and sends over the wire.
+"""All errors in one tree: those that swell raises, warns with and sends over the wire.
 
-Each class names whose fault it is; `code` is its name on the wire, and `fields` are the facts a program may act on.
-This module must not know who raises an error, or how it travels.
+Each class names the side at fault; `code` is its name on the wire, and `fields` hold values that a program may act on.
+This module must not know the code that raises an error, or how it travels.
 """
 
 from __future__ import annotations
@@ -75,11 +75,11 @@ class InvalidError(Error):
 
 
 class InvalidValueError(InvalidError, ValueError):
-    """A number is out of range; also the builtin ValueError, for those who catch that."""
+    """A number is out of range; also a builtin ValueError, so that `except ValueError` catches it."""
 
 
 class InvalidTypeError(InvalidError, TypeError):
-    """A value has the wrong type; also the builtin TypeError, for those who catch that."""
+    """A value has the wrong type; also a builtin TypeError, so that `except TypeError` catches it."""
 
 
 class ConflictError(InvalidError):
@@ -89,13 +89,13 @@ class ConflictError(InvalidError):
 
 
 class AlreadyExistsError(Error):
-    """The object to be created is there already."""
+    """The object to be created already exists."""
 
     code = "already_exists"
 
 
 class NotFoundError(Error):
-    """No object of that name or id."""
+    """No object has that name or id."""
 
     code = "not_found"
 
@@ -107,7 +107,7 @@ class AuthError(Error):
 
 
 class PermissionDeniedError(Error):
-    """The credentials are good, but do not allow this."""
+    """The credentials are valid, but do not allow this."""
 
     code = "permission_denied"
 
@@ -123,8 +123,8 @@ class ResourceExhausted(Error):
 
     Attributes:
         limit: Name of the limit, or a whole message when `value` is None.
-        value: The limit's number; None when there is none to tell.
-        retry_after_s: Seconds after which trying again makes sense; None when trying again cannot help.
+        value: The limit's number; None if it has none.
+        retry_after_s: Seconds after which to try again; None if trying again cannot help.
     """
 
     code = "resource_exhausted"
@@ -152,11 +152,11 @@ def _describe_limit(limit: str, value: float | None, retry_after_s: float | None
     return f"Resource Exhausted: the limit {limit} = {value:g} is reached{advice}"
 
 
-# ---------------------------------------------------------------- the service, or the way to it, failed
+# ---------------------------------------------------------------- the service, or the connection to it, failed
 
 
 class ServiceError(Error):
-    """Client and server could not talk to each other."""
+    """Client and server could not communicate."""
 
     code = "service"
 
@@ -168,13 +168,13 @@ class ConnectionError(Error):
 
 
 class ClientClosed(Error):
-    """The client was closed while, or before, it was used."""
+    """The client was closed before or during its use."""
 
     code = "client_closed"
 
 
 class InternalError(Error):
-    """The server met a condition that it does not expect: a defect of swell."""
+    """The server reached an unexpected state: a defect of swell."""
 
     code = "internal"
 
@@ -198,7 +198,7 @@ class UnimplementedError(Error):
 
 
 class VersionError(Error):
-    """Client and server are too far apart in version."""
+    """The versions of client and server are incompatible."""
 
     code = "version"
 
@@ -219,7 +219,7 @@ class WorkspaceManagementError(Error):
 
 
 class ExecutionError(Error):
-    """Something unexpected here: an object that is not hydrated, or a remote exception that cannot be rebuilt."""
+    """An unexpected failure on this side: an object is not hydrated, or a remote exception cannot be rebuilt."""
 
     code = "execution"
 
@@ -233,7 +233,7 @@ class RemoteError(Error):
 class OutOfMemoryError(Error, MemoryError):
     """A container used more memory than its Function's limit, and was killed; also the builtin MemoryError.
 
-    Raised for an input that had its container alone, on its last attempt; the message tells the memory used and the
+    Raised for an input that ran alone in its container, on its last attempt; the message gives the memory used and the
     limit. Code that allocates too much in one process gets the builtin MemoryError instead, and may catch it.
     """
 
@@ -282,7 +282,7 @@ class FunctionTimeoutError(TimeoutError):
 
 
 class OutputExpiredError(TimeoutError):
-    """The result was there, and its retention time is over."""
+    """The result was dropped: its retention time is over."""
 
     code = "output_expired"
 
@@ -321,11 +321,11 @@ class InteractiveTimeoutError(TimeoutError):
 
 
 class DeprecationError(UserWarning):
-    """An old name: a warning where it still works, raised as an exception where it is gone."""
+    """Use of an old name: a warning while the name still works, an exception once it is removed."""
 
 
 class ServerWarning(UserWarning):
-    """Something the server wants the user to know."""
+    """A warning from the server to the user."""
 
 
 class AsyncUsageWarning(UserWarning):
@@ -333,7 +333,7 @@ class AsyncUsageWarning(UserWarning):
 
 
 class InputCancellation(BaseException):
-    """Raised inside user code when its input is cancelled. No Exception, so that `except Exception` lets it pass."""
+    """Raised inside user code when its input is cancelled. Not an Exception: `except Exception` must not catch it."""
 
 
 # ---------------------------------------------------------------- the wire

@@ -1,25 +1,25 @@
-r"""Text of others made harmless: what a terminal would obey becomes visible, what it only shows stays as it is.
+r"""Escape untrusted text: characters that a terminal would execute become visible, all others stay as they are.
 
-A terminal takes orders from what it prints. ESC and the C1 controls begin sequences that move the cursor, fill the
+A terminal executes orders in the text it prints. ESC and the C1 controls begin sequences that move the cursor, fill the
 clipboard (OSC 52), set the title, switch the keyboard to another protocol or have the terminal type an answer. A
 carriage return or a backspace lets later text cover earlier text, and a bidirectional override shows text in another
-order than it has. A line feed in a name begins a line that looks like one of ours. So a log line, an exception's
-message or an app's name could forge what the person at the terminal reads, and what they type next.
+order than it has. A line feed in a name begins a line that looks like one of swell's. So a log line, an exception's
+message or an app's name could forge the text that a person at the terminal reads, and the command they type next.
 
-Everything is therefore escaped where it is printed, as Python writes it in a string literal: `\x1b`, `\u202e`. It is
-not escaped where it is kept or sent: a program reads exact text. Three functions, by what a text may contain:
+All text is therefore escaped where it is printed, as Python writes it in a string literal: `\x1b`, `\u202e`. It is not
+escaped where it is stored or sent: a program reads exact text. Three functions, by the kind of text:
 
-    one_line   a name, an id, a cell, a message of one line: no line feed either
+    one_line   a name, an id, a cell, a message of one line: line feeds are escaped, too
     many_lines a message or a traceback: lines and tabs stay
-    log_lines  what a program wrote: lines and tabs stay, its colours may, and a line that it rewrote becomes several
+    log_lines  output of a program: lines and tabs stay, its colours may, and a line that it rewrote becomes several
 
 Colours are the one sequence that may pass, SGR with nothing but digits, ';' and ':' between `ESC [` and `m`. It changes
 how text looks and nothing else, and is reset at the end of its line. `ESC [ > 4 ; 2 m`, which looks alike and switches
 the keyboard, has another character in it and does not pass.
 
-Nearly every text is printable as a whole, which Python tells ten times faster than a pattern: that is asked first.
+Nearly every text is printable as a whole, which `isprintable` finds ten times faster than a pattern: it comes first.
 
-Pure functions. This module must not know who prints, or onto what.
+Pure functions. This module must not know the code that prints, or the terminal.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from typing import Final
 
 __all__ = ["json_document", "log_lines", "many_lines", "one_line"]
 
-_C0_C1: Final = "\x00-\x08\x0b-\x1f\x7f-\x9f"  #: controls but tab and line feed
+_C0_C1: Final = "\x00-\x08\x0b-\x1f\x7f-\x9f"  #: controls except tab and line feed
 #: Arabic letter mark, left-to-right and right-to-left mark, line and paragraph separator, the embeddings and overrides,
-#: the isolates, interlinear annotation and the invisible tag characters; and what is no character at all.
+#: the isolates, interlinear annotation and the invisible tag characters; and the surrogates, which are no characters.
 _INVISIBLE: Final = "\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff"
 
 _IN_TEXT: Final = re.compile(f"[{_C0_C1}{_INVISIBLE}]")
@@ -60,8 +60,8 @@ def many_lines(value: str) -> str:
 def log_lines(value: str, *, colours: bool) -> list[str]:
     r"""Return the lines that a program wrote, without their line feeds.
 
-    A carriage return ends a line as well: what it would have written over stays to be seen, and what follows it cannot
-    stand where the name of its container does. A progress bar becomes a line for each of its states.
+    A carriage return ends a line as well: the text before it stays visible, and the text after it cannot overwrite the
+    name of its container. A progress bar becomes a line for each of its states.
 
     Args:
         value: Whole lines; a line feed at the end ends the last one.
@@ -78,9 +78,9 @@ def log_lines(value: str, *, colours: bool) -> list[str]:
 
 
 def json_document(document: str) -> str:
-    r"""Return a JSON text that means the same, with what a terminal would obey written as `\u` and four digits.
+    r"""Return an equal JSON text, with characters that a terminal would execute written as `\u` and four digits.
 
-    JSON itself escapes only what is below the space. None of these characters can stand outside a string, so that all
+    JSON itself escapes only characters below the space. None of these characters is valid outside a string, so that all
     of them may be replaced.
     """
     return _IN_JSON.sub(_json_escaped, document)

@@ -1,4 +1,4 @@
-"""The few Linux calls that Python lacks: who descends from whom, by prctl and /proc, and a death that a socket brings.
+"""Linux calls that Python lacks: prctl, the tree of processes in /proc, and a socket whose closing kills.
 
 This module must not know templates or containers.
 """
@@ -61,32 +61,32 @@ def set_name(name: str) -> None:
 def die_with_parent(parent: int) -> None:
     """Have the kernel kill this process when its parent, the process `parent`, ends; at once if it has ended."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before the kernel knew our wish
+    if os.getppid() != parent:  # it ended before the call of prctl
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def die_when_closed(lifeline: int) -> None:
-    """Have the kernel kill this process's group once nobody holds the other end of a socket; at once if that is so.
+    """Have the kernel kill this process's group once no process has the other end of a socket; at once if none has.
 
-    The kernel does it whatever the group is doing, and whoever its parent is by then. `lifeline` must stay open here,
-    and nothing may ever be sent on it: that would kill as well.
+    The kernel does so whatever the group is doing, and whichever process is its parent by then. `lifeline` must stay
+    open here, and no data may ever be sent on it: that would kill as well.
     """
     fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
     fcntl.fcntl(lifeline, _F_SETSIG, signal.SIGKILL)
     fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
     poll = select.poll()
     poll.register(lifeline, 0)
-    if poll.poll(0):  # it was closed before the kernel knew our wish
+    if poll.poll(0):  # it was closed before the calls above
         os.killpg(0, signal.SIGKILL)
 
 
 def processes(proc: str = "/proc") -> list[int]:
-    """Return the pids of all processes of this machine that can be seen from here."""
+    """Return the pids of all visible processes of this machine."""
     return [int(name) for name in os.listdir(proc) if name.isdigit()]
 
 
 def environment_of(pid: int) -> list[bytes]:
-    """Return the environment that a process was started with; empty if it has ended, or may not be read."""
+    """Return the environment at the start of a process; empty if it has ended, or this process may not read it."""
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
             return file.read().split(b"\0")
@@ -104,28 +104,28 @@ def name_of(pid: int) -> str:
 
 
 def children() -> list[int]:
-    """Return the pids of this process's children, those that have ended but are not reaped included."""
+    """Return the pids of this process's children, including those that have ended but are not reaped."""
     # /proc/<pid>/task/<pid>/children would be one read, but many kernels are built without it.
     own = os.getpid()
     return [pid for pid in processes() if parent_of(pid) == own]
 
 
 class Stat(NamedTuple):
-    """What the kernel tells of one process."""
+    """The kernel's data on one process."""
 
-    parent: int  #: its pid; 0 if there is none that can be seen from here
-    begun: int  #: ticks from the machine's start to its own: no other process of its number has the same
+    parent: int  #: its pid; 0 if no parent is visible from here
+    begun: int  #: its start, in ticks since boot: no other process with its pid has the same
     is_zombie: bool  #: it has ended, and its parent has not reaped it
 
 
 def stat_of(pid: int, proc: str = "/proc") -> Stat | None:
-    """Return what the kernel tells of a process; None if it has ended and is reaped."""
+    """Return the kernel's data on a process; None if it has ended and is reaped."""
     fields = _read_stat(pid, proc).split(None, 20)
     return Stat(int(fields[1]), int(fields[19]), fields[0] in (b"Z", b"X")) if fields else None
 
 
 def _read_stat(pid: int, proc: str = "/proc") -> bytes:
-    """Return what follows the name of a process, which may be anything, in its stat; nothing if it is gone."""
+    """Return the part of a process's stat after its name, which may have any character; empty if it is gone."""
     try:
         with open(f"{proc}/{pid}/stat", "rb", buffering=0) as file:
             return file.read(512).rpartition(b")")[2]
@@ -140,7 +140,7 @@ def parent_of(pid: int) -> int | None:
 
 
 def begun_at(pid: int) -> int | None:
-    """Return when a process began, in ticks from the machine's start; None if it has ended and is reaped."""
+    """Return the start of a process, in ticks since boot; None if it has ended and is reaped."""
     stat = stat_of(pid)
     return None if stat is None else stat.begun
 
@@ -160,7 +160,7 @@ def descends_from(pid: int, ancestors: Set[int]) -> bool:
 
 
 class Lineage:
-    """Who descends from whom at one moment, at the cost of a look at every process of this machine."""
+    """The tree of processes at one moment; making one reads the stat of every process of this machine."""
 
     def __init__(self, proc: str = "/proc") -> None:
         self._below: dict[int, list[tuple[int, int]]] = {}
@@ -170,9 +170,9 @@ class Lineage:
                 self._below.setdefault(stat.parent, []).append((pid, stat.begun))
 
     def below(self, pid: int) -> list[tuple[int, int]]:
-        """Return children, their children, and so on, each with when it began."""
+        """Return children, their children, and so on, each with its start."""
         found = list(self._below.get(pid, ()))
-        for each, _ in found:  # it grows meanwhile
+        for each, _ in found:  # the loop extends it
             found += self._below.get(each, ())
         return found
 
@@ -186,7 +186,7 @@ def kill_group(pid: int) -> None:
 
 
 def kill_exactly(pid: int, begun: int) -> None:
-    """Kill a process that need not be a child of this one: the one that began at `begun`, and no later one."""
+    """Kill the process that began at `begun`, no later one with its pid. It need not be a child of this process."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         fd = os.pidfd_open(pid)
         try:

@@ -1,7 +1,7 @@
 """How the processes of a server write their own log: as lines for people, or as one JSON object a line.
 
-What containers write is not meant: that is kept by app, and shown by `swell app logs`. This module must not know what
-is logged.
+The output of containers does not come here: it is kept by app, and `swell app logs` shows it. This module must not know
+the content of the log.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from swell.escaping import json_document, many_lines, one_line
 
 __all__ = ["JsonLines", "Lines", "PeerLog", "begin_logging"]
 
-WINDOW_S: Final = 60.0  #: lines of one kind are counted for so long
+WINDOW_S: Final = 60.0  #: lines of one kind are counted within this time
 PER_MINUTE: Final = 10  #: lines of one kind that are written in that time
 KINDS_MAX: Final = 64  #: kinds that are counted apart; further ones are counted together
-LINE_MAX: Final = 500  #: characters of one line; the rest of a longer one is left out
+LINE_MAX: Final = 500  #: characters of one line; longer ones are cut
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -45,9 +45,9 @@ class JsonLines(logging.Formatter):
 
 
 class Lines(logging.Formatter):
-    """Formats a record as a line for people: what a peer has said of itself is in it, so it is escaped.
+    """Formats a record as a line for people, escaped because it may contain text from a peer.
 
-    Only a traceback that follows has further lines.
+    Only a traceback after it has further lines.
     """
 
     def formatMessage(self, record: logging.LogRecord) -> str:
@@ -60,11 +60,11 @@ class Lines(logging.Formatter):
 
 
 def begin_logging(form: str, level: str, *, as_json: bool) -> None:
-    """Write what this process logs to stderr, from now on.
+    """Write the log of this process to stderr from now on.
 
     Args:
-        form: Of a line for people, as `logging` formats it.
-        level: The least level that is written, unless the environment says otherwise (SWELL_LOG_LEVEL).
+        form: Format of a line for people, as `logging` takes it.
+        level: The lowest level that is written; the environment variable SWELL_LOG_LEVEL overrides it.
         as_json: Write JSON instead.
     """
     handler = logging.StreamHandler()
@@ -86,10 +86,10 @@ class _Window:
 class PeerLog:
     """Logs the errors of peers: each is one short line, and a flood of them cannot fill the disk.
 
-    A peer chooses how often it errs, and often the words, too. So lines are counted by kind: when one kind has had its
-    number within a minute, its further lines are only counted, and the next line of that kind that is written tells how
-    many there were. Control characters are escaped, and long lines are cut. An error of a peer has no traceback: it
-    would only show that it was caught where it was expected.
+    A peer controls the number of its errors, and often their text. So lines are counted by kind: once a kind has
+    reached its number within a minute, its further lines are only counted, and the next written line of that kind gives
+    the count. Control characters are escaped, and long lines are cut. An error of a peer is logged without a traceback:
+    that would only show the code that expects the error.
 
     Args:
         logger: writes the lines.
@@ -110,14 +110,14 @@ class PeerLog:
         self.log(logging.WARNING, kind, text, *args)
 
     def log(self, level: int, kind: str, text: str, *args: object, defect: BaseException | None = None) -> None:
-        """Log a line, unless its kind has had its number within the present minute.
+        """Log a line, unless its kind has reached its number within the present minute.
 
         Args:
             level: as in `logging`.
-            kind: what the line is counted as: a word of ours, such as "bad frame", never one of the peer's.
+            kind: what the line is counted as: a name that swell chose, such as "bad frame", never a peer's text.
             text: a format, as `logging` takes it.
             args: its arguments.
-            defect: an error of ours: the first line of its kind within a minute has its traceback.
+            defect: an error in swell: the first line of its kind within a minute has its traceback.
         """
         if not self._logger.isEnabledFor(level):
             return

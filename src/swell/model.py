@@ -44,12 +44,12 @@ __all__ = [
 
 
 class CallKind(IntEnum):
-    """Who waits for a Call and how: it decides limits, retention and what a lost client means."""
+    """How a Call was made. It decides the Call's limits, its retention, and the effect of losing its client."""
 
     REMOTE = 1  #: one input, the caller waits for it
     MAP = 2  #: many inputs, the caller consumes the results
-    SPAWN = 3  #: nobody waits; results are kept
-    WEB = 4  #: one request over HTTP: it has no bytes here, and the edge waits for its turn
+    SPAWN = 3  #: no caller waits; results are kept
+    WEB = 4  #: one HTTP request: the engine has none of its bytes; the edge waits for its turn
 
     @property
     def is_async(self) -> bool:
@@ -58,11 +58,11 @@ class CallKind(IntEnum):
 
 
 class AppKind(IntEnum):
-    """What an App's life depends on."""
+    """What ends an App."""
 
     EPHEMERAL = 1  #: ends with the client that runs it
-    DETACHED = 2  #: goes on without its client until its calls have ended
-    DEPLOYED = 3  #: stays until it is stopped, and is found by its name
+    DETACHED = 2  #: continues without its client until its calls have ended
+    DEPLOYED = 3  #: runs until it is stopped; clients find it by its name
 
     @property
     def is_durable(self) -> bool:
@@ -74,16 +74,16 @@ class DeliveryMode(Enum):
     """How a container runs the inputs of one delivery. The values are those on the wire."""
 
     SERIAL = "serial"  #: one after the other in one slot; results are reported as time allows
-    PARALLEL = "parallel"  #: each at once, in a slot of its own
+    PARALLEL = "parallel"  #: all at once, each in a slot of its own
     BATCH = "batch"  #: all together in one slot, as one call of a batched function
-    LEASE = "lease"  #: requests over HTTP: the container is told nothing, the edge brings them
+    LEASE = "lease"  #: HTTP requests: the server sends the container nothing, the edge sends them
 
 
 class Strategy(IntEnum):
     """How a new version takes over from the containers of an old one."""
 
-    ROLLING = 1  #: they go on until replacements are ready, then finish what they have
-    RECREATE = 2  #: they are interrupted at once; what they ran is run again by new ones
+    ROLLING = 1  #: old containers run until replacements are ready, then finish their inputs
+    RECREATE = 2  #: old containers are interrupted at once; new ones run their inputs again
 
 
 class OutputStatus(IntEnum):
@@ -94,18 +94,18 @@ class OutputStatus(IntEnum):
     TERMINATED = 3  #: cancelled or killed on purpose
     TIMEOUT = 4  #: one attempt ran longer than the Function's timeout, and no retry was left
     INIT_FAILURE = 5  #: no container could start; the payload, if any, is the exception of the start
-    INTERNAL_FAILURE = 6  #: the platform lost it too often; the payload is empty
+    INTERNAL_FAILURE = 6  #: the platform lost the input too often; the payload is empty
     GENERATOR_DONE = 7  #: a generator is exhausted; the payload is the number of items it yielded
-    #: Its container used more memory than it may, and was killed; it had that alone, or is a request over HTTP. The
-    #: payload says how much.
+    #: The container exceeded its memory limit and was killed; the input ran alone in it, or is an HTTP request. The
+    #: payload gives the memory used and the limit.
     OUT_OF_MEMORY = 8
 
 
-_FEW = Meta(max_length=1_000)  #: parts of one function
+_FEW = Meta(max_length=1_000)  #: bound on each list of parts of one function
 
 
 class AutoscalerSettings(Struct, frozen=True, omit_defaults=True):
-    """One layer of autoscaler settings; None means "this layer says nothing"."""
+    """One layer of autoscaler settings; None: this layer leaves the field to the others."""
 
     min_containers: Integer | None = None
     max_containers: Integer | None = None
@@ -159,7 +159,7 @@ class RetryPolicy(Struct, frozen=True):
 
 
 class GpuRequest(Struct, frozen=True):
-    """`count` GPUs of one kind for one container; kind "any" takes whatever there is."""
+    """`count` GPUs of one kind for one container; kind "any" accepts every GPU."""
 
     kind: Name
     count: Integer = 1
@@ -168,25 +168,25 @@ class GpuRequest(Struct, frozen=True):
 class Gpu(Struct, frozen=True):
     """One GPU of a node."""
 
-    uuid: str  #: what CUDA_VISIBLE_DEVICES gets
+    uuid: str  #: as in CUDA_VISIBLE_DEVICES
     kind: str  #: upper-case family name, for example "H100"
     memory_bytes: int = 0
 
 
 class Resources(Struct, frozen=True):
-    """What one container asks for. `gpu` is a ranked list: the first entry that fits wins."""
+    """The resources that one container requests. `gpu` is a ranked list: the first entry that fits wins."""
 
     cpu: Number = 0.125  #: cores
     memory_bytes: Integer = 128 << 20
     gpu: Annotated[tuple[GpuRequest, ...], _FEW] = ()
     cpu_limit: Limit | None = None
-    memory_limit_bytes: Integer | None = None  #: of all its processes together; one over it is killed
+    memory_limit_bytes: Integer | None = None  #: of all its processes together; a container above it is killed
 
 
 class MemoryExcess(Struct, frozen=True):
     """Why a container was killed: all its processes together used more memory than `memory=(request, limit)` allows."""
 
-    used_bytes: int  #: not over the limit if that was never passed: more was wanted, and refused
+    used_bytes: int  #: at most the limit if the kernel refused the memory that would have exceeded it
     limit_bytes: int
 
     def __str__(self) -> str:
@@ -204,14 +204,14 @@ class Node(Struct, frozen=True):
 
 
 class Environment(Struct, frozen=True):
-    """Where a client's code lives, so that containers can be started in the same surroundings."""
+    """Interpreter, paths and variables of a client, so that its containers start in the same environment."""
 
     python: Text  #: absolute path of the interpreter
     cwd: Text
     sys_path: Annotated[tuple[Text, ...], Meta(max_length=10_000)]
     variables: Variables = {}
-    bundle: Id = ""  #: digest of the source files that travel with the code, "" if it is read where it lies
-    bundle_dir: Text = ""  #: where they are unpacked: filled in by the server, or by who keeps copies of its own
+    bundle: Id = ""  #: digest of the uploaded source files; "": the code is read from its own directory
+    bundle_dir: Text = ""  #: where they are unpacked: set by the server, or by the component that keeps its own copies
 
 
 class Source(Struct, frozen=True):
@@ -226,7 +226,7 @@ class Source(Struct, frozen=True):
     file: Text | None = None  #: set when the module was loaded from a path that a plain import may not find; if it is
     #: relative, the file is in the environment's bundle
     pickled: bytes = b""
-    package: Text = ""  #: that "__main__" belongs to, if it was run as `python -m package.module`
+    package: Text = ""  #: package of "__main__", if the client ran `python -m package.module`
 
 
 class MethodSpec(Struct, frozen=True):
@@ -235,7 +235,7 @@ class MethodSpec(Struct, frozen=True):
     name: Name
     is_async: bool = False
     is_generator: bool = False
-    web: WebSpec | None = None  #: it answers HTTP instead of calls
+    web: WebSpec | None = None  #: set if it answers HTTP requests instead of calls
 
 
 class ParameterSpec(Struct, frozen=True):
@@ -243,7 +243,7 @@ class ParameterSpec(Struct, frozen=True):
 
     name: Name
     kind: Name  #: "str", "int", "bool" or "bytes"
-    default: Any = None  #: of that kind; no decoder can be built for a union of str and bytes
+    default: Any = None  #: of that kind; typed Any because no decoder can be built for a union of str and bytes
     has_default: bool = False
 
     def __post_init__(self) -> None:
@@ -252,7 +252,7 @@ class ParameterSpec(Struct, frozen=True):
 
 
 class ClassSpec(Struct, frozen=True):
-    """What makes a Function a Cls: its methods and its parameters."""
+    """The methods and parameters of a Function that serves a class (a Cls)."""
 
     methods: Annotated[tuple[MethodSpec, ...], _FEW]
     parameters: Annotated[tuple[ParameterSpec, ...], _FEW] = ()
@@ -271,7 +271,7 @@ class WebSpec(Struct, frozen=True):
 
 
 class ScheduleSpec(Struct, frozen=True, omit_defaults=True):
-    """When a Function runs by itself: at times given by a cron line, or again and again after a period."""
+    """When the server runs a Function: at the times of a cron line, or each time a period has passed."""
 
     kind: Name  #: "cron" or "period"
     cron_string: Name = ""
@@ -286,7 +286,7 @@ class ScheduleSpec(Struct, frozen=True, omit_defaults=True):
 
 
 class FunctionSpec(Struct, frozen=True, omit_defaults=True):
-    """Everything the server and a container must know about one Function. Built once, by the SDK's decorators."""
+    """Everything that the server and a container must know about one Function. Built once, by the SDK's decorators."""
 
     name: Name  #: the Function's tag in its App; "ClassName.*" for a Cls
     source: Source
@@ -305,7 +305,7 @@ class FunctionSpec(Struct, frozen=True, omit_defaults=True):
     web: WebSpec | None = None
     schedule: ScheduleSpec | None = None
     variables: Variables = {}  #: extra environment variables of the container
-    workdir: Text = ""  #: working directory of the container, from the client's own on
+    workdir: Text = ""  #: working directory of the container; relative paths start at the client's
     parameters: bytes = b""  #: msgpack map of class parameters: set on a variant, empty on the base
     recorded: dict[Text, Any] = {}  #: options accepted and shown, without effect here
 
@@ -315,23 +315,23 @@ class FunctionSpec(Struct, frozen=True, omit_defaults=True):
 
     @property
     def batch_size(self) -> int:
-        """Inputs that share one slot."""
+        """The number of inputs that share one slot."""
         return self.batching.max_batch_size if self.batching else 1
 
     @property
     def web_methods(self) -> dict[str, WebSpec]:
-        """What answers HTTP, by name of the method; that of a function is empty."""
+        """Web specs by method name; the name is "" for a plain function."""
         if self.cls is None:
             return {} if self.web is None else {"": self.web}
         return {method.name: method.web for method in self.cls.methods if method.web is not None}
 
 
 class Provenance(Struct, frozen=True, omit_defaults=True):
-    """Where a version came from, for people."""
+    """Where a version came from, as shown to people."""
 
     deployed_by: Text = ""
     client: Text = ""  #: version of the SDK
-    commit: Text = ""  #: of the user's repository: 7 characters, and `*` if it was changed since
+    commit: Text = ""  #: of the user's repository: 7 characters, then `*` if files have changed since
 
 
 class Deployment(Struct, frozen=True):

@@ -1,12 +1,12 @@
-"""Which names, tags and short texts are allowed, said once for the SDK, which checks them early, and the engine.
+"""Rules for names, tags and short texts, defined once for the SDK, which checks them early, and the engine.
 
-A name is a word that others read: in lists, logs, labels of metrics and at the terminal. So it has no character that a
-terminal obeys or that shows it as another, and a bound on its length. The SDK refuses a wrong one where the user writes
-it; the engine refuses it from whoever speaks to the server without the SDK. What an older database holds is not checked
-again when it is read: it is escaped where it is shown.
+People read names in lists, logs, labels of metrics and at the terminal. So a name has a bounded length, and no
+character that a terminal executes or that makes it look like another name. The SDK refuses a wrong name early;
+the engine refuses it from peers that do not use the SDK. Names in an older database are not checked again when they are
+read: they are escaped where they are shown.
 
-Each check returns what is wrong, "" if nothing is; those named `check_…` raise it. Pure. This module must not know who
-sends a name, or what is done with the object.
+Functions named `…_problem` return the fault in words, "" if there is none; those named `check_…` raise it. Pure.
+This module must not know the peer that sends a name, or the use of the named object.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ __all__ = [
 ]
 
 FUNCTION_NAME_MAX: Final = 200  #: characters
-TEXT_MAX: Final = 200  #: characters of what describes something in words
+TEXT_MAX: Final = 200  #: characters of a description
 TAGS_MAX: Final = 100  #: of one App
 
 _OBJECT_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _VERSION_TAG: Final = re.compile(r"[A-Za-z0-9._-]{0,50}")
 _TAG_PART: Final = re.compile(r"[A-Za-z0-9._-]{1,63}")
-_BESIDE_LETTERS: Final = frozenset("-.<>")  #: of qualified names, and of "<lambda>"
+_BESIDE_LETTERS: Final = frozenset("-.<>")  #: other characters of qualified names and of "<lambda>"
 
 
 def object_name_problem(name: str, kind: str) -> str:
@@ -49,7 +49,7 @@ def object_name_problem(name: str, kind: str) -> str:
 
     Args:
         name: The name.
-        kind: What is to be named, as it appears in the message, for example "App".
+        kind: The kind of object, as the message shows it, for example "App".
     """
     if _OBJECT_NAME.fullmatch(name) and not APP_ID.fullmatch(name):
         return ""
@@ -60,7 +60,7 @@ def object_name_problem(name: str, kind: str) -> str:
 
 
 def function_name_problem(name: str) -> str:
-    """Return why a Function, or as "Model.*" the service of a class, cannot have a name."""
+    """Return why a Function, or the service of a class ("Model.*"), cannot have a name."""
     bare = name.removesuffix(".*")
     if 0 < len(bare) <= FUNCTION_NAME_MAX and all(_is_letter(c) or c in _BESIDE_LETTERS for c in bare):
         return ""
@@ -71,7 +71,7 @@ def function_name_problem(name: str) -> str:
 
 
 def identifier_problem(name: str, kind: str) -> str:
-    """Return why something, as in "method", cannot have a name of a Python program; keywords may pass."""
+    """Return why an object of a kind, such as "method", cannot have a name: no Python identifier. Keywords pass."""
     if len(name) <= FUNCTION_NAME_MAX and name.isidentifier():
         return ""
     return f"Invalid {kind} name: {name!r:.300}. Use a Python identifier of at most {FUNCTION_NAME_MAX} characters"
@@ -97,7 +97,7 @@ def tags_problem(tags: Mapping[str, str]) -> str:
 
 
 def text_problem(text: str, kind: str) -> str:
-    """Return why a text cannot describe something in a line: it is too long, or has a character that is not shown."""
+    """Return why a text cannot be a one-line description: it is too long, or has a control character."""
     if len(text) <= TEXT_MAX and one_line(text) == text:
         return ""
     return f"Invalid {kind}: {text!r:.300}. Use one line of at most {TEXT_MAX} characters, without control characters"
@@ -107,9 +107,9 @@ def variables_problem(variables: Mapping[str, str]) -> str:
     """Return why environment variables cannot be set; never shows a value, which may be a secret."""
     for key, value in variables.items():
         if not key or "=" in key or "\0" in key:
-            return f"Invalid name of an environment variable: {key!r:.200}. It has a character at least, no '=', no NUL"
+            return f"Invalid name of an environment variable: {key!r:.200}. Use 1 or more characters, no '=', no NUL"
         if "\0" in value:
-            return f"the environment variable {key!r:.200} has a NUL in its value, which no program can be given"
+            return f"the environment variable {key!r:.200} has a NUL in its value, which no program can get: remove it"
     return ""
 
 
@@ -129,7 +129,7 @@ def check_tag(tag: object) -> None:
     """Refuse a tag that a version may not have.
 
     Raises:
-        InvalidError: no str, longer than 50, or with other characters.
+        InvalidError: it is not a str, is longer than 50 characters, or has a character that is not allowed.
     """
     _refuse(tag_problem(tag) if isinstance(tag, str) else f"Invalid tag {tag!r:.200}: a version's tag is a str")
 
@@ -150,7 +150,7 @@ def check_tags(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def check_text(text: str, kind: str) -> None:
-    """Refuse a text that cannot describe something in a line.
+    """Refuse a text that cannot be a one-line description.
 
     Raises:
         InvalidError: it is too long, or has a control character.
@@ -164,5 +164,5 @@ def _refuse(problem: str) -> None:
 
 
 def _is_letter(character: str) -> bool:
-    """Tell whether a character may stand in an identifier: letters of any script, digits, underscores, accents."""
+    """Tell whether a character is allowed in an identifier: letters of any script, digits, underscores, accents."""
     return f"a{character}".isidentifier()

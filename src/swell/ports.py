@@ -1,4 +1,4 @@
-"""The sockets into which adapters plug: what the server needs from a backend, a store and a GPU provider.
+"""Ports: the interfaces that adapters implement for the server as backend, store and GPU provider.
 
 Protocols only. Nothing here may know an adapter, the engine or a policy.
 """
@@ -37,7 +37,7 @@ __all__ = [
 
 
 class LaunchOrder(Struct, frozen=True):
-    """Start one container. Whatever becomes of it, the backend ends by reporting `container_exited`."""
+    """Order to start one container. However that ends, the backend's last report is `container_exited`."""
 
     container_id: str
     app_id: str
@@ -46,7 +46,7 @@ class LaunchOrder(Struct, frozen=True):
     environment: Environment
     node: str
     gpus: tuple[str, ...]  #: uuids this container alone may use
-    token: str  #: proves to the server that the container is the one it asked for
+    token: str  #: proves to the server that the container is the one it ordered
 
 
 class NodeLoad(Struct, frozen=True):
@@ -57,10 +57,10 @@ class NodeLoad(Struct, frozen=True):
 
 
 class BackendListener(Protocol):
-    """What a backend reports. Called on the server's event loop."""
+    """Receives a backend's reports. Called on the server's event loop."""
 
     def container_started(self, container_id: str, pid: int) -> None:
-        """The process exists; it will connect by itself."""
+        """The process exists; it connects to the server by itself."""
         ...
 
     def container_exited(
@@ -69,10 +69,10 @@ class BackendListener(Protocol):
         """The container is gone, with all its processes.
 
         Args:
-            container_id: which.
-            reason: why, in words.
-            started: False if it never ran.
-            excess: the memory it used, if it was killed for that.
+            container_id: id of the container.
+            reason: why it exited, in words.
+            started: False if its process never ran.
+            excess: the memory it used, and its limit, if it was killed for exceeding that.
         """
         ...
 
@@ -85,11 +85,11 @@ class Backend(Protocol):
     """Starts and stops containers on some set of nodes. Every method is called on the server's event loop."""
 
     async def start(self, listener: BackendListener, server_address: str) -> None:
-        """Get ready to launch; containers will be told to connect to `server_address`."""
+        """Get ready to launch containers that connect to `server_address`."""
         ...
 
     def launch(self, order: LaunchOrder) -> None:
-        """Start a container, without blocking; the listener is told how it starts and ends."""
+        """Start a container, without blocking; report its start and its exit to the listener."""
         ...
 
     def interrupt(self, container_id: str) -> None:
@@ -105,7 +105,7 @@ class Backend(Protocol):
         ...
 
     async def stop(self) -> None:
-        """Kill what is left and release everything. Safe to call twice, and before `start`."""
+        """Kill the remaining containers and release all resources. Safe to call twice, and before `start`."""
         ...
 
 
@@ -118,39 +118,39 @@ class GpuProvider(Protocol):
 
 
 class StoreBroken(Exception):
-    """A store cannot be opened, read or written; says which, why, and what to do. What was committed is safe."""
+    """A store cannot be opened, read or written; names the fault and the fix. Committed data is safe."""
 
 
 class ReadFailed(Exception):
-    """Something that was asked of a store cannot be read; says what, and why. The store itself goes on."""
+    """A store cannot read requested data; the text names the data and the cause. The store itself continues."""
 
 
-Failed = Callable[[ReadFailed], None]  #: told, on the event loop, that something cannot be read
+Failed = Callable[[ReadFailed], None]  #: called on the event loop with the error of a read
 
 
 class Store(Protocol):
-    """The engine's log: what must survive, and what is read back. One writer: the control plane.
+    """The engine's log: writes records that must survive, and reads them back. One writer: the control plane.
 
-    What is said of a call that is not known, or that has ended, changes nothing.
+    Records about a call that is unknown, or has ended, change nothing.
 
-    Everything happens in the order in which it was asked for, so that what is read includes all that was recorded
-    before. Methods that take `then` return at once and never call it themselves: it is called on the event loop.
+    The store handles requests in order: a read includes every record appended before it. Methods that take `then`
+    return at once and never call it themselves: the event loop calls it.
 
-    A write that fails breaks the store. A read that fails is told to `failed`, in place of `then`, and the store goes
-    on: it is an error of the one who asked. Only a read without `failed` breaks it, too: that of what nothing can go on
-    without.
+    A write that fails breaks the store. A read that fails calls `failed` in place of `then`, and the store continues:
+    only the requester gets an error. A read without `failed` gets data that the server cannot run without: if it fails,
+    it breaks the store, too.
     """
 
     def restore(self) -> Restored:
-        """Return what there is; at the start, open what must be opened. The one method that waits.
+        """Return the stored state, after opening the store if that is needed. The only method that blocks.
 
         Raises:
-            StoreBroken: it cannot be read.
+            StoreBroken: the store cannot be read.
         """
         ...
 
     def append(self, record: Record) -> None:
-        """Take a record. It is durable, together with all before it, when a later `commit` is answered."""
+        """Take a record. It is durable, with all records before it, once a later `commit` calls its `then`."""
         ...
 
     def commit(self, then: Callable[[], None]) -> None:
@@ -162,7 +162,7 @@ class Store(Protocol):
     def read_call(
         self, call_id: str, then: Callable[[StoredCall | None], None], *, failed: Failed | None = None
     ) -> None:
-        """Read what is kept of a call; None if it is not known."""
+        """Read the record of a call; None if it is unknown."""
         ...
 
     def read_outputs(
@@ -174,7 +174,7 @@ class Store(Protocol):
         *,
         failed: Failed | None = None,
     ) -> None:
-        """Read the results that inputs first..last-1 have, in order; those that CallsCancelled gave included."""
+        """Read the results of inputs first..last-1, in order, including those that CallsCancelled set."""
         ...
 
     def read_trace(
@@ -191,7 +191,7 @@ class Store(Protocol):
         *,
         failed: Failed | None = None,
     ) -> None:
-        """Read a call that has not ended, to go on with it; a StoredCall if it has ended, None if it is not known."""
+        """Read an unfinished call, to continue it; a StoredCall if it has ended, None if it is unknown."""
         ...
 
     def load_calls(
@@ -202,9 +202,9 @@ class Store(Protocol):
         window: Window,
         then: Callable[[list[LoadedCall]], None],
     ) -> None:
-        """Read up to `calls_max` calls of a function that have not ended, by sequence, from beyond `after` on.
+        """Read up to `calls_max` unfinished calls of a function, in order of sequence, from `after` + 1 on.
 
-        The window is for all of them together: calls beyond it are left out, but for the first.
+        The window bounds all of them together: calls beyond it are left out, except the first.
         """
         ...
 
@@ -215,12 +215,12 @@ class Store(Protocol):
     def expire(
         self, ended_before: float, forget_before: float, containers_max: int, then: Callable[[list[str]], None]
     ) -> None:
-        """Drop results of calls that ended before a time, and all memory of what ended before an earlier one.
+        """Drop results of calls that ended before `ended_before`, and all records of what ended before `forget_before`.
 
-        The latter are calls, containers, and stopped apps without functions, with their versions and with source files
-        that only those have. All but the `containers_max` containers that were recorded last are forgotten, too. It may
-        be done bit by bit, what is asked for later in between. `then` gets the names of blobs that are of no use: those
-        that carried dropped results, and those that carried inputs of which no SpansDone told before their call ended.
+        The latter are the records of calls, containers, and stopped apps without functions, with their versions and
+        with source files that only those versions have. All containers but the `containers_max` recorded last are
+        dropped, too. The store may do this in steps, with later requests in between. `then` gets the names of blobs to
+        delete: those of dropped results, and those of inputs that no SpansDone named before their call ended.
         """
         ...
 
@@ -249,13 +249,13 @@ class Store(Protocol):
     def read_containers(
         self, app_id: str, latest: int, then: Callable[[list[ContainerRecord]], None], *, failed: Failed | None = None
     ) -> None:
-        """Read the containers of an app that are no more, or with "" of all apps: so many, the latest ended first."""
+        """Read up to `latest` ended containers of an app, or with "" of all apps, the latest ended first."""
         ...
 
     def read_container(
         self, container_id: str, then: Callable[[ContainerRecord | None], None], *, failed: Failed | None = None
     ) -> None:
-        """Read one container that is no more."""
+        """Read one ended container."""
         ...
 
     def close(self) -> None:

@@ -1,23 +1,23 @@
-"""Files, directories and sockets that are one user's alone: how they are made, and what is refused that was there.
+"""Private files, directories and sockets of one user: make them, and refuse existing ones that are not private.
 
-A data directory holds the token that opens everything, the code that containers run and what they returned. Whoever
-can write there is the server; whoever can read there has its secrets. So three rules:
+A data directory holds the token that gives access to everything, the code that containers run, and their results. A
+user who can write there controls the server; a user who can read there has its secrets. So three rules:
 
-- **What is made is private from its first moment.** Directories are made with 0700, parents as well, files with 0600,
+- **New entries are private from their first moment.** Directories are made with 0700, parents as well, files with 0600,
   sockets with 0600 before they have a name. None of this is left to the umask, which may be 000.
-- **What is there is not trusted because it is there.** It must belong to this user, or to root, who can do anything as
-  it is; nobody else may write to it; and it is no symbolic link, which could lead to a file of the attacker's, or have
-  ours overwrite one of the user's. Files are opened without following links, and checked by what was opened.
-- **What is wrong is refused, not mended.** Others may have put something there already, and only its owner can know.
-  The message names the path, what was found and the command that mends it.
+- **Existing entries are checked, not trusted.** An entry must belong to this user, or to root, who can do anything
+  anyway; nobody else may write to it; and it must not be a symbolic link, which could lead to an attacker's file, or
+  make swell overwrite one of the user's. Files are opened without following links; the open descriptor is checked.
+- **Wrong entries are refused, not mended.** Others may have put something there already, and only the owner can judge
+  that. The message names the path, the fault and the command that mends it.
 
-A directory that others may read is accepted: names are no secret, what lies in it is 0600. A data directory may be
-reached by a symbolic link of this user's or root's, as that is how people move it to another disk; a link inside it is
-refused. Above it, a directory that everybody may write to must have the sticky bit, as /tmp does: in another, anybody
-could put their own in the place of ours. Directories that a group may write to are accepted there, as many systems make
+A directory that others may read is accepted: names are no secret, and the files in it have 0600. A symbolic link of
+this user or root may lead to a data directory, since people move it to another disk that way; a link inside it is
+refused. Above it, a directory that everybody may write to must have the sticky bit, as /tmp does: without that bit,
+anybody could replace the data directory. Directories that a group may write to are accepted there, as many systems make
 homes with a group for each user.
 
-This module must not know what the files are for.
+This module must not know the purpose of the files.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _FILE: Final = 0o600
 _DIRECTORY: Final = 0o700
-_PATH_MAX: Final = 107  #: bytes of a socket's path, for the system
+_PATH_MAX: Final = 107  #: bytes of a socket's path that the system accepts
 _CREDENTIALS: Final = struct.Struct("3i")  #: the kernel's struct ucred: pid, uid, gid
 
 
@@ -58,11 +58,11 @@ _CREDENTIALS: Final = struct.Struct("3i")  #: the kernel's struct ucred: pid, ui
 
 
 def make_directory(path: str | os.PathLike[str]) -> None:
-    """Make a directory of this user's alone, and those above it that are missing; check it if it is there.
+    """Make a private directory, and its missing parents; check it if it exists.
 
     Raises:
-        InvalidError: what is there is not private.
-        OSError: it cannot be made.
+        InvalidError: the existing directory is not private.
+        OSError: the directory cannot be made.
     """
     path = os.path.abspath(path)
     if not os.path.lexists(path):
@@ -75,10 +75,10 @@ def make_directory(path: str | os.PathLike[str]) -> None:
 
 
 def new_directory(path: str | os.PathLike[str]) -> None:
-    """Make a directory that nobody else has: an error if there is anything of that name.
+    """Make a new private directory; fail if anything of that name exists.
 
     Raises:
-        OSError: it is there, or cannot be made.
+        OSError: the name is taken, or the directory cannot be made.
     """
     os.mkdir(path, _DIRECTORY)
     if stat.S_IMODE(os.lstat(path).st_mode) != _DIRECTORY:  # a umask that takes the owner's rights
@@ -86,11 +86,11 @@ def new_directory(path: str | os.PathLike[str]) -> None:
 
 
 def check_directory(path: str | os.PathLike[str]) -> None:
-    """Refuse a directory in which others may have put something, or may put another in its place.
+    """Refuse a directory that others may write to or replace.
 
     Raises:
-        InvalidError: says what was found, and how to mend it.
-        OSError: it is not there, or may not be looked at.
+        InvalidError: names the fault and the command that mends it.
+        OSError: the directory does not exist, or this user may not examine it.
     """
     path = os.path.abspath(path)
     _check_link(path)
@@ -109,16 +109,16 @@ def check_directory(path: str | os.PathLike[str]) -> None:
 
 
 def check_entry(path: str | os.PathLike[str], *, is_secret: bool = False) -> None:
-    """Refuse a file, directory or socket in a private directory that is a link, or not this user's; it may be missing.
+    """Refuse an entry of a private directory that is a link, or not this user's; accept a missing one.
 
-    For what is opened by others, such as a database. What is opened here is checked as it is opened.
+    For files that other code opens, such as a database. `open_file` checks a file as it opens it.
 
     Args:
-        path: Of the entry.
-        is_secret: Nobody else may read it, either.
+        path: Path of the entry.
+        is_secret: Refuse it also if others may read it.
 
     Raises:
-        InvalidError: says what was found, and how to mend it.
+        InvalidError: names the fault and the command that mends it.
     """
     try:
         found = os.lstat(path)
@@ -128,7 +128,7 @@ def check_entry(path: str | os.PathLike[str], *, is_secret: bool = False) -> Non
 
 
 def _check_link(path: str) -> None:
-    """Refuse a symbolic link of somebody else's on the way to a path."""
+    """Refuse a symbolic link of another user on the way to a path."""
     while path != os.path.dirname(path):
         try:
             found = os.lstat(path)
@@ -171,26 +171,26 @@ def _shown(mode: int) -> str:
 
 
 def open_file(path: str | os.PathLike[str], flags: int, *, is_secret: bool = False) -> int:
-    """Open a file of this user's alone, or make it with O_CREAT; return its descriptor, which children do not get.
+    """Open a private file, or make it with O_CREAT; return its descriptor, which children do not inherit.
 
-    One of ours that others may read, as an older version made some, is closed to them, unless it is a secret.
+    If others may read the file, as older versions allowed for some, they lose that right, unless it is a secret.
 
     Args:
-        path: Of the file; the directory it is in must be private.
+        path: Path of the file, in a private directory.
         flags: As for `os.open`.
-        is_secret: Refuse it if others may read it: they may have.
+        is_secret: Refuse it if others may read it: they may have done so.
 
     Raises:
-        InvalidError: it is a link or no file, or belongs to another user, or others may write to it.
+        InvalidError: it is a link or not a regular file, or belongs to another user, or others may write to it.
         OSError: it cannot be opened.
     """
     path = os.fspath(path)
     try:
-        # O_NONBLOCK: a pipe that stands there must not have us wait for who never comes. Files know no waiting.
-        # O_TRUNC has to wait until the file is known to be ours.
+        # O_NONBLOCK: opening a pipe would otherwise wait for its other end. It has no effect on files.
+        # O_TRUNC has to wait until the checks below have passed.
         fd = os.open(path, flags & ~os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, _FILE)
     except OSError:
-        check_entry(path)  # what it is says more than why it cannot be opened
+        check_entry(path)  # the kind of entry explains more than the error
         raise
     try:
         found = os.fstat(fd)
@@ -208,20 +208,20 @@ def open_file(path: str | os.PathLike[str], flags: int, *, is_secret: bool = Fal
 
 
 def read_file(path: str | os.PathLike[str], *, is_secret: bool = False) -> bytes:
-    """Return what is in a file of this user's alone.
+    """Return the content of a private file.
 
     Raises:
         InvalidError: as for `open_file`.
-        OSError: it cannot be read; FileNotFoundError: it is not there.
+        OSError: it cannot be read; FileNotFoundError: it does not exist.
     """
     with open(open_file(path, os.O_RDONLY, is_secret=is_secret), "rb") as file:
         return file.read()
 
 
 def replace_file(path: str | os.PathLike[str], content: bytes) -> None:
-    """Put a new file in the place of one, if there is one, that others can never read: who reads it sees either.
+    """Write a private file in the place of any existing one, atomically: readers get the old content or the new.
 
-    It is on the disk when this returns.
+    The file is on the disk when this returns.
 
     Raises:
         OSError: it cannot be written.
@@ -229,7 +229,7 @@ def replace_file(path: str | os.PathLike[str], content: bytes) -> None:
     path = os.fspath(path)
     draft = f"{path}~"
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(draft)  # of a process that was killed
+        os.unlink(draft)  # left by a process that was killed
     with open(open_file(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
         file.write(content)
         file.flush()
@@ -244,11 +244,11 @@ def bind_socket(path: str | os.PathLike[str]) -> socket.socket:
     """Return a socket bound to a path that only this user can connect to; it does not listen yet.
 
     Raises:
-        OSError: there is something of that name, or it cannot be made.
+        OSError: the name is taken, or the socket cannot be made.
     """
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        os.fchmod(bound.fileno(), _FILE)  # a bound socket gets the mode that it had before, so it never had another
+        os.fchmod(bound.fileno(), _FILE)  # binding keeps this mode, so its path never has another
         _at(bound.bind, path)
     except BaseException:
         bound.close()
@@ -257,11 +257,11 @@ def bind_socket(path: str | os.PathLike[str]) -> socket.socket:
 
 
 def connect_socket(path: str | os.PathLike[str]) -> socket.socket:
-    """Return a connection to a server of this user's, or of root's.
+    """Return a connection to a server of this user or root.
 
     Raises:
-        ConnectionError: it is another user's: no secret must be told to it.
-        OSError: nobody listens there.
+        ConnectionError: the server is another user's, and must get no secret.
+        OSError: no server listens there.
     """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -274,22 +274,22 @@ def connect_socket(path: str | os.PathLike[str]) -> socket.socket:
 
 
 def check_peer(connection: socket.socket, path: str) -> None:
-    """Refuse a server that is another user's, by what the kernel knows of who listens.
+    """Refuse a server of another user, by the credentials that the kernel has of the listener.
 
     Raises:
-        ConnectionError: it is.
+        ConnectionError: the server is another user's.
     """
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     _, uid, _ = _CREDENTIALS.unpack(credentials)
     if not _is_trusted(uid):
         raise ConnectionError(
-            f"the server at {path} belongs to user {uid}, and this is user {os.geteuid()}: it is not told anything. "
-            "SWELL_DATA_DIR and SWELL_SERVER name another"
+            f"the server at {path} belongs to user {uid}, and this is user {os.geteuid()}: nothing is sent to it. "
+            "Choose another with SWELL_DATA_DIR or SWELL_SERVER"
         )
 
 
 def _at(act: Callable[[str], None], path: str | os.PathLike[str]) -> None:
-    """Bind or connect at a path of any length: one that is too long for the system is reached from its directory."""
+    """Bind or connect at a path of any length; a path too long for the system is opened from its directory."""
     path = os.fspath(path)
     if len(os.fsencode(path)) <= _PATH_MAX:
         act(path)

@@ -1,7 +1,7 @@
 """Records: the facts that the engine writes to a store, and the values that a store reads back.
 
-A record is written once and in order; `Record` lists all kinds. What can be derived from records is not written. This
-module must not know a store, SQL, or who decides what is written.
+A record is written once and in order; `Record` lists all kinds. Facts that follow from other records are not written.
+This module must not know a store, SQL, or the code that writes records.
 
 There may be a million records of calls: `gc=False` keeps Python's collector from walking them again and again. None
 of them can be part of a cycle.
@@ -43,7 +43,7 @@ __all__ = [
 
 
 class AppRecord(Struct, frozen=True):
-    """An app that outlives its clients. Replaces what was recorded of it."""
+    """An app that outlives its clients. Replaces its earlier record."""
 
     app_id: str
     name: str
@@ -57,7 +57,7 @@ class AppRecord(Struct, frozen=True):
 class BundleRecord(Struct, frozen=True):
     """The source files of a version, by the digest of their content. Recording it again changes nothing.
 
-    They are forgotten with the last app of which a version has them: record them with every version that does.
+    The store drops them with the last app that has a version with them: record them with every such version.
     """
 
     digest: str
@@ -65,18 +65,18 @@ class BundleRecord(Struct, frozen=True):
 
 
 class FunctionRecord(Struct, frozen=True):
-    """A pool of an app that outlives its clients. Replaces what was recorded of it."""
+    """A pool of an app that outlives its clients. Replaces its earlier record."""
 
     function_id: str
     app_id: str
     version: int  #: of its code
     spec: FunctionSpec
-    changes: bytes = b""  #: for a variant: what it changes of its base, encoded by the engine
+    changes: bytes = b""  #: for a variant: its changes to its base, encoded by the engine
     is_pinned: bool = False  #: belongs to that version for good
-    is_retired: bool = False  #: the live version has no such function; it finishes what it has
+    is_retired: bool = False  #: the live version has no such function; the pool finishes its inputs
     override: AutoscalerSettings = AutoscalerSettings()
     next_run: float | None = None  #: when its schedule is due
-    is_public: bool = False  #: a variant that only requests over HTTP have asked for
+    is_public: bool = False  #: a variant that only HTTP requests have used
 
 
 class FunctionGone(Struct, frozen=True):
@@ -97,7 +97,7 @@ class ContainerRecord(Struct, frozen=True):
     reason: str  #: why it ended
     ready_at: float | None = None  #: None if it never became ready
     served: int = 0  #: inputs it was given
-    state: str = "stopped"  #: its last, as in swell.states
+    state: str = "stopped"  #: its last state, as in swell.states
     version: int = 0  #: of the code it ran
 
 
@@ -105,7 +105,7 @@ class ContainerRecord(Struct, frozen=True):
 
 
 class CallRecord(Struct, frozen=True, gc=False):
-    """A spawned call begins, with so many inputs. `sequence` numbers the calls in the order in which they came."""
+    """A spawned call begins, with `accepted` inputs. `sequence` numbers the calls in the order of their arrival."""
 
     call_id: str
     sequence: int
@@ -119,7 +119,7 @@ class CallRecord(Struct, frozen=True, gc=False):
 
 
 class CallGrown(Struct, frozen=True, gc=False):
-    """So many inputs of a call are accepted in all; `sealed` says that there will be no more."""
+    """`accepted` inputs of a call are accepted in all; if `sealed`, there will be no more."""
 
     call_id: str
     accepted: int
@@ -157,7 +157,7 @@ class Trace(Struct, frozen=True, array_like=True, gc=False):
     """When inputs that ended together were queued, delivered and ended, and in which container."""
 
     queued_at: float
-    delivered_at: float | None = None  #: None: they never left
+    delivered_at: float | None = None  #: None: no container got them
     ended_at: float = 0.0
     container_id: str = ""
 
@@ -194,7 +194,7 @@ class OutputsRecord(Struct, frozen=True, gc=False):
 
     @property
     def items(self) -> PackedItems[bytes]:
-        """The results; not for results that are all the same, which have no offsets."""
+        """The results. Not for a record of equal results, which has no offsets."""
         return PackedItems(self.ends, self.payload, self.blobs, self.failures)
 
 
@@ -209,7 +209,7 @@ class AttemptRecord(Struct, frozen=True, gc=False):
 
 
 class CallEnded(Struct, frozen=True, gc=False):
-    """Every input of a call has its result, and there will be no more. Its spans and attempts are not needed."""
+    """Every input of a call has its result, and there will be no more. Its spans and attempts are no longer needed."""
 
     call_id: str
     num_inputs: int
@@ -217,9 +217,9 @@ class CallEnded(Struct, frozen=True, gc=False):
 
 
 class CallsCancelled(Struct, frozen=True):
-    """Calls end that have not: inputs without a result have, from now on, status TERMINATED and this text.
+    """All unfinished calls of some functions end: their inputs without a result get status TERMINATED and this text.
 
-    `function_ids` says whose calls; None means those of functions that are not recorded (any more).
+    `function_ids` names the functions; None means all functions without a record.
     """
 
     function_ids: tuple[str, ...] | None
@@ -248,7 +248,7 @@ Record = (
 
 
 class Window(Struct, frozen=True):
-    """How much to read at once: spans are read until either bound is passed, at least one."""
+    """Bounds of one read: spans are read until either bound is passed, at least one."""
 
     inputs_max: int
     bytes_max: int
@@ -281,7 +281,7 @@ class StoredCall(Struct, frozen=True, gc=False):
 
 
 class LoadedSpans(Struct, frozen=True, gc=False):
-    """Spans of a call from some input on, without gaps, and which of their inputs have results."""
+    """Spans of a call from some input on, without gaps, and the inputs among them that have results."""
 
     call_id: str
     spans: list[SpanRecord]
@@ -308,7 +308,7 @@ class Restored(Struct, frozen=True):
     """The state that a starting server needs, without the calls themselves."""
 
     apps: tuple[AppRecord, ...] = ()  #: not stopped
-    deployments: tuple[Deployment, ...] = ()  #: versions that a function below has, or that are live
-    functions: tuple[FunctionRecord, ...] = ()  #: not gone
-    waiting: dict[str, Waiting] = {}  #: by function, of those functions that have any
-    sequence: int = 0  #: the highest ever given to a call
+    deployments: tuple[Deployment, ...] = ()  #: live versions, and versions of the functions below
+    functions: tuple[FunctionRecord, ...] = ()  #: existing ones
+    waiting: dict[str, Waiting] = {}  #: by function, for functions that have any
+    sequence: int = 0  #: the highest number given to a call

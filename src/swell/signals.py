@@ -1,9 +1,9 @@
-"""The signals that a process of swell's own begins with, whatever its parent ignored or blocked.
+"""Give processes that swell starts the default signals, whatever their parent ignored or blocked.
 
-A job in the background of a script has SIGINT ignored, a command under `nohup` SIGHUP, and both pass to everything that
-is started from there. Commands that a user types honour that. What swell starts for itself has a session of its own and
-gets signals from swell alone: an interrupt has to reach user code, and programs that a container starts have to end by
-what ends them elsewhere. This module must not know what a process does about a signal.
+A background job of a script ignores SIGINT, a command under `nohup` ignores SIGHUP, and their child processes inherit
+that. Commands that a user types keep it. Processes that swell starts for itself have a session of their own and get
+signals from swell alone: an interrupt has to reach user code, and the usual signals have to end programs that a
+container starts. This module must not know how a process responds to a signal.
 """
 
 from __future__ import annotations
@@ -30,5 +30,5 @@ def reset_signals(*, keep: Collection[signal.Signals] = ()) -> None:
 
 
 def is_ignored(number: int) -> bool:
-    """Return whether a signal is ignored, as this process's parent may have wanted it."""
+    """Return whether a signal is ignored, as this process may have inherited from its parent."""
     return signal.getsignal(number) is signal.SIG_IGN

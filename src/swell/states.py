@@ -1,6 +1,6 @@
 """Lifecycles as tables: the states that an Input, a Container and an App pass through, and which steps are legal.
 
-Three rules. A step that is not in its table is a defect of the caller, named `IllegalStep`. A lifecycle is whole: a
+Three rules. A step that is not in its table is a defect of the caller: it raises IllegalStep. A lifecycle is whole: a
 boolean that only makes sense in some states is a state itself. What can be derived is not a state: a Call's state
 follows from its Inputs and is stored nowhere. An Input's follows from where it is, since inputs travel by the thousand:
 in a backlog, in a delivery, or in an output. The simulator's oracle keeps it for each one, and takes it through this
@@ -45,15 +45,15 @@ class ContainerState(Enum):
 
     REQUESTED = "requested"  #: wanted and placed; the backend has not started it yet
     STARTING = "starting"  #: the process lives: imports and enter hooks run
-    ABANDONED = "abandoned"  #: its start was given up: it is being killed, and was never ready
+    ABANDONED = "abandoned"  #: the engine gave up its start: it is being killed, and was never ready
     READY = "ready"  #: takes inputs
-    LEAVING = "leaving"  #: takes nothing more, and is not told to leave before it has finished
-    DRAINING = "draining"  #: was told to leave: finishes what it has, runs its exit hooks
-    INTERRUPTED = "interrupted"  #: was told to stop what it runs and to leave: that is run again elsewhere
-    KILLED = "killed"  #: is being killed: what it runs is run again elsewhere
+    LEAVING = "leaving"  #: takes no more inputs, and gets no order to leave before it has finished
+    DRAINING = "draining"  #: was ordered to leave: finishes its inputs, runs its exit hooks
+    INTERRUPTED = "interrupted"  #: was ordered to stop its inputs and leave: they run again elsewhere
+    KILLED = "killed"  #: is being killed: its inputs run again elsewhere
     STOPPED = "stopped"  #: ended because the engine wanted it to
     FAILED = "failed"  #: never became ready
-    LOST = "lost"  #: died or fell silent while it lived
+    LOST = "lost"  #: died or stopped responding after it was ready
 
 
 class AppState(Enum):
@@ -62,7 +62,7 @@ class AppState(Enum):
     RUNNING = "running"  #: takes calls
     RETIRING = "retiring"  #: takes calls, and is stopped when the last one has ended
     STOPPING = "stopping"  #: its calls have ended, its containers leave
-    SUSPENDED = "suspended"  #: the server stops: its containers leave, its spawned calls go on with the next server
+    SUSPENDED = "suspended"  #: the server stops: its containers leave, its spawned calls continue in the next server
     ENDED = "ended"  #: nothing of it is left
 
 
@@ -84,12 +84,12 @@ INPUT_STEPS: dict[InputState, frozenset[InputState]] = {
 CONTAINER_STEPS: dict[ContainerState, frozenset[ContainerState]] = {
     _C.REQUESTED: frozenset({_C.STARTING, _C.ABANDONED, _C.FAILED}),
     _C.STARTING: frozenset({_C.READY, _C.ABANDONED, _C.FAILED}),
-    _C.ABANDONED: frozenset({_C.STOPPED, _C.FAILED}),  # FAILED: the fault is its own, as when it took too long
+    _C.ABANDONED: frozenset({_C.STOPPED, _C.FAILED}),  # FAILED: it is at fault itself, as when it took too long
     _C.READY: frozenset({_C.LEAVING, _C.DRAINING, _C.INTERRUPTED, _C.KILLED, _C.LOST}),
     _C.LEAVING: frozenset({_C.DRAINING, _C.INTERRUPTED, _C.KILLED, _C.LOST}),
     _C.DRAINING: frozenset({_C.INTERRUPTED, _C.KILLED, _C.STOPPED}),
     _C.INTERRUPTED: frozenset({_C.KILLED, _C.STOPPED}),
-    _C.KILLED: frozenset({_C.STOPPED, _C.LOST}),  # LOST: the fault is its own, as when it broke the protocol
+    _C.KILLED: frozenset({_C.STOPPED, _C.LOST}),  # LOST: it is at fault itself, as when it broke the protocol
     _C.STOPPED: frozenset(),
     _C.FAILED: frozenset(),
     _C.LOST: frozenset(),
@@ -104,7 +104,7 @@ APP_STEPS: dict[AppState, frozenset[AppState]] = {
 }
 
 #: The name under which people see a container's state: in the CLI, the JSON API, metrics and stored records. A state
-#: that is missing here is a moment on the way out, and shown as the state before it.
+#: that is missing here lasts a moment, and is shown as the state before it.
 SHOWN_AS: dict[ContainerState, str] = {
     _C.REQUESTED: "requested",
     _C.STARTING: "starting",
@@ -117,7 +117,7 @@ SHOWN_AS: dict[ContainerState, str] = {
     _C.LOST: "lost",
 }
 
-#: The state in which an Input ends whose output has that status.
+#: The final state of an Input, by the status of its output.
 ENDS_AS: dict[OutputStatus, InputState] = {
     OutputStatus.SUCCESS: _I.SUCCEEDED,
     OutputStatus.GENERATOR_DONE: _I.SUCCEEDED,

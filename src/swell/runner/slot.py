@@ -33,12 +33,12 @@ from swell.wire.payload import decode_arguments
 __all__ = ["FLUSH_AFTER_S", "FLUSH_BYTES", "GENERATOR_DONE", "Slot", "SlotContext"]
 
 FLUSH_AFTER_S: Final = 0.002  #: finished results wait no longer than this while others run
-FLUSH_BYTES: Final = 1 << 20  #: nor do more bytes than these wait
+FLUSH_BYTES: Final = 1 << 20  #: nor do more bytes than this wait
 GENERATOR_DONE: Final = int(OutputStatus.GENERATOR_DONE)
 
 
 class SlotContext:
-    """What all slots of a container share."""
+    """The objects that all slots of a container share."""
 
     def __init__(
         self, channel: Channel, in_flight: InFlight, codec: ResultCodec, entries: Mapping[str, EntryPoint]
@@ -229,7 +229,7 @@ class Slot(ABC):
         current.set(here)
         codec = self._codec
         data, is_blob = delivery.arguments(position)
-        try:  # as `codec.decode` does, with the fewest calls
+        try:  # like `codec.decode`, with the fewest calls
             args, kwargs = codec.arguments(data, True) if is_blob else decode_arguments(data)
         except DeserializationError:
             codec = codec.codec_for(data, is_blob)

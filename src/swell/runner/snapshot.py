@@ -19,7 +19,7 @@ from swell.wire.context import enter_container
 
 __all__ = ["SnapshotRejectedError", "take"]
 
-THREADS_LEAVE_S = 0.2  #: how long threads that a library stops before a fork may take to end
+THREADS_LEAVE_S = 0.2  #: how long threads may take to end after a library has stopped them
 
 
 class SnapshotRejectedError(Exception):
@@ -30,10 +30,10 @@ def take(spec: FunctionSpec, environment: Environment) -> Program:
     """Load a function's code and run the hooks that come before a snapshot, in this process.
 
     Raises:
-        SnapshotRejectedError: that failed, or left something behind that would be broken in a forked process.
+        SnapshotRejectedError: loading failed, or left something behind that would be broken in a forked process.
     """
     enter_environment(environment, spec, {"SWELL_IS_REMOTE": "1"})
-    enter_container(lambda: None, {})  # to the user's code this is a container already
+    enter_container(lambda: None, {})  # for the user's code, this process is a container already
     try:
         program = load_program(spec, environment.bundle_dir)
         if spec.web_methods:

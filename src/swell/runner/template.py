@@ -5,15 +5,15 @@
 It also supervises them: when a container ends, it kills the container's process group and orphans. When the server
 ends, for whatever reason, it kills everything that it ever forked and removes DIRECTORY.
 
-What may die first, and what becomes of the rest. Containers run users' code, which may kill its parent, the template.
-So a container does not depend on it. When a template dies, the kernel gives its containers to the next process above
-that adopts orphans. Above a template of one function that is the template it was forked from, which looks after them
-from then on. Above that one it is none of swell's, and never the server, which would be killed next: it only watches
-them. What binds a container to the server is a socket, its lifeline: when the server has closed it, or has died, the
-kernel kills the container's process group.
+Any process may die before the others. Containers run users' code, which may kill its parent, the template. So a
+container does not depend on its template. When a template dies, the kernel gives its containers to the next process
+above that adopts orphans. Above a template of one function, that is the template it was forked from, which supervises
+them from then on. Above the first template, it is not a process of swell: above all not the server, which users' code
+would kill next. The server only watches such containers. A socket, its lifeline, binds a container to the server: when
+the server has closed it, or has died, the kernel kills the container's process group.
 
-This module must not know why a container is wanted or what runs in it; and it must never start a thread or an event
-loop, since forking is safe only without them.
+This module must not know why a container starts or what runs in it; and it must never start a thread or an event loop,
+since forking is safe only without them.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class ContainerMain(Protocol):
     """Runs a container: `program` is the user's code if a snapshot holds it already. Returns the exit code."""
 
     def __call__(self, address: str, container_id: str, token: str, program: Program | None, /) -> int | None:
-        """Run until the container is to end."""
+        """Run until the container ends."""
         ...
 
 
@@ -79,9 +79,9 @@ _PREIMPORTED = ("asyncio", "cloudpickle", "uvloop", "swell.sdk.app", "swell.sdk.
 _FOR_APPS = ("swell.runner.web.front", "swell.runner.web.app_site", "uvicorn.protocols.http.httptools_impl")
 _REPLIES_MAX = 256  #: replies in one datagram, so that it stays below DATAGRAM_MAX
 _TEXT_MAX = 2_000  #: characters of an explanation
-_NAME = "swell-template"  #: of the process, as `ps` shows it; a template that cleans up spares the others by it
+_NAME = "swell-template"  #: of the process, as `ps` shows it; a template that cleans up spares processes of this name
 _CONTAINER_NAME = "swell-container"
-_END_MAX_S = 3.0  #: how long the template waits at its end for killed processes to be gone
+_END_MAX_S = 3.0  #: how long a template waits at its end until killed processes have ended
 
 _decode_requests = msgspec.msgpack.Decoder(list[Request]).decode
 _decode_spec = msgspec.msgpack.Decoder(TemplateSpec).decode
@@ -100,9 +100,9 @@ class Template:
         self._program = program
         self._ids: dict[int, str] = {}
         self._pids: dict[str, int] = {}
-        self._templates: set[str] = set()  #: those children that are templates themselves
-        self._unswept = 0  #: of these, how many have died whose containers the server has not all named yet
-        self._unclaimed: dict[int, int] = {}  #: how children ended that one of these may have left, by pid
+        self._templates: set[str] = set()  #: children that are templates themselves
+        self._unswept = 0  #: how many of these have died without the server having named all their containers
+        self._unclaimed: dict[int, int] = {}  #: exit status of children that a dead template may have left, by pid
         self._server = os.getppid()
         self._replies: list[Reply] = []
         self._has_server = True
@@ -175,7 +175,7 @@ class Template:
         return None
 
     def _import_once(self, modules: Sequence[str]) -> None:
-        """Import what some containers need. The first of them waits for it; the next ones inherit it, and share it."""
+        """Import modules that some containers need. The first one waits for that, the next ones inherit them."""
         if modules[0] not in sys.modules:
             for name in modules:
                 importlib.import_module(name)
@@ -186,7 +186,7 @@ class Template:
     ) -> child.ChildMain | None:
         """Fork; in the child return its main function. `own` are its files, `others` those of its siblings."""
         template = os.getpid()
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # the child gets it when it is ready for that
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # the child unblocks it when it is ready
         try:
             pid = os.fork()
         except OSError as error:
@@ -224,7 +224,7 @@ class Template:
             try:
                 self._channel.send(_encode_replies(part))
             except BlockingIOError:
-                return  # the server is busy; poll says when to go on
+                return  # the server is busy; poll returns when it has read
             except OSError:
                 self._replies.clear()  # the server is gone; reading the channel notices that and ends this process
                 return
@@ -255,8 +255,8 @@ class Template:
     def _report_started(self, child_id: str) -> None:
         """Tell the server on the template's channel that this process exists, then close the channel.
 
-        The child sends it, and not the template, which may die in between: what a dead template has not reported it
-        has not forked, and the server orders it of another template.
+        The child sends it, and not the template, which may die in between: a child that was not reported was not
+        forked, and the server sends its request to another template.
         """
         pid = os.getpid()
         begun = linux.begun_at(pid)
@@ -272,7 +272,7 @@ class Template:
                     poll.register(self._channel, select.POLLOUT)
                     poll.poll()
                 except OSError:
-                    os._exit(1)  # the server is gone, or has given up this template and what it forked
+                    os._exit(1)  # the server is gone, or has given up this template and its children
 
     def _run_template(self, child_id: str, own: Sequence[int], parent: int) -> int | None:
         self._report_started(child_id)
@@ -291,7 +291,7 @@ class Template:
         child_main = Template(channel, "", self._run, program).serve()
         return None if child_main is None else child.run_and_exit(child_main)
 
-    # ------------------------------------------------------------ the dead
+    # ------------------------------------------------------------ ended children
 
     def _reap(self) -> None:
         """Reap every child that has ended, and kill its process group and the orphans it left."""
@@ -318,13 +318,15 @@ class Template:
             self._kill_orphans()
 
     def _adopt(self, request: Adopt) -> None:
-        """Look after a container whose template, a child of this one, has died."""
+        """Supervise a container whose template, a child of this one, has died."""
         pid = request.pid
         stat = linux.stat_of(pid)
         if pid in self._unclaimed:
             self._replies.append(Exited(request.child_id, self._unclaimed.pop(pid)))
         elif stat is None or (stat.parent, stat.begun) != (os.getpid(), request.begun):
-            self._replies.append(Exited(request.child_id, None))  # its template reaped it, and died before it said how
+            self._replies.append(
+                Exited(request.child_id, None)
+            )  # its template reaped it, and died before it reported it
         else:
             self._ids[pid] = request.child_id
             self._pids[request.child_id] = pid
@@ -336,8 +338,8 @@ class Template:
             self._kill_orphans()
 
     def _kill_orphans(self) -> None:
-        # Living containers keep their own orphans. Those of a dead one, wherever in its tree, end up here; killing
-        # them brings SIGCHLD and, with it, their own orphans next time.
+        # Running containers keep their own orphans. Those of a dead one, at any depth of its tree, become children of
+        # this process; killing them raises SIGCHLD, and the next call kills their own orphans.
         for pid in linux.children():
             if pid not in self._ids:
                 os.kill(pid, signal.SIGKILL)
@@ -349,7 +351,7 @@ class Template:
         while self._has_children() and (left := deadline - time.monotonic()) > 0:
             select.select([self._wake], [], [], left)
             self._reap()
-            self._send_replies()  # a server that stops in order still listens
+            self._send_replies()  # a server that stops in order still reads
         if self._directory:
             if os.getppid() != self._server:
                 self._kill_strays()
@@ -359,7 +361,7 @@ class Template:
             shutil.rmtree(self._directory, ignore_errors=True)  # another template may be removing it as well
 
     def _kill_strays(self) -> None:
-        """Kill what is left of templates that died before the server, which then cleaned up after them itself."""
+        """Kill processes of templates that died before the server, which would kill them itself."""
         mark = f"{RUN_DIR}={self._directory}".encode()
         for pid in linux.processes():
             if mark in linux.environment_of(pid) and linux.name_of(pid) != _NAME:
@@ -399,7 +401,7 @@ def main(channel: str, directory: str, program: str) -> None:
     module, _, name = program.partition(":")
     run: ContainerMain = getattr(importlib.import_module(module), name)
     for name in _PREIMPORTED:
-        with contextlib.suppress(ModuleNotFoundError):  # uvloop is not everywhere: its users do without
+        with contextlib.suppress(ModuleNotFoundError):  # uvloop is optional
             importlib.import_module(name)
     codec.for_container(frame_max=0)  # builds what every decoder of these messages shares: 1 ms and 1 MB each
     _freeze()

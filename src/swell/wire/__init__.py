@@ -1,1 +1,1 @@
-"""How peers talk: messages, frames and the encoding of user values. No sockets here."""
+"""The protocol between peers: messages, frames and the encoding of user values. No sockets here."""

@@ -1,6 +1,6 @@
-"""What is said about apps that outlive their clients: deploying, finding and stopping them.
+"""Messages about apps that outlive their clients: deploying, finding, tagging and stopping them.
 
-Tags from 100 on. This module must not know sockets, files, or who handles a message.
+Tags from 100 on. This module must not know sockets, files, or the code that handles a message.
 """
 
 from __future__ import annotations
@@ -60,11 +60,11 @@ class StopApp(Message, frozen=True, tag=102):
 
 
 class FindApp(Message, frozen=True, tag=103):
-    """Answered by AppFound or Failed."""
+    """Find an app that outlives its clients; answered by AppFound or Failed."""
 
     request: RequestNumber
     app: Name  #: its name or id
-    create_as: Id = ""  #: id to create it with, without functions, if there is none of that name; "": do not
+    create_as: Id = ""  #: id of a new app without functions, if none has that name; "": create none
 
 
 class FindFunction(Message, frozen=True, tag=104):
@@ -88,7 +88,7 @@ class TagApp(Message, frozen=True, tag=105):
 
 
 class Deployed(Message, frozen=True, tag=120):
-    """A version is live. `deployed_at` is 0 if it was so before, because nothing has changed."""
+    """A version is live. `deployed_at` is 0 if it was live before, because nothing has changed."""
 
     request: RequestNumber
     app_id: Id

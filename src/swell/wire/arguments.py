@@ -1,4 +1,4 @@
-"""The arguments of a call that has none, as bytes, for who makes such a call without being able to pickle.
+"""The encoded arguments of a call without arguments, for code that makes such calls and does not load pickle.
 
 This module must not load pickle.
 """
@@ -9,5 +9,5 @@ from typing import Final
 
 __all__ = ["NO_ARGUMENTS"]
 
-#: What `payload` makes of `((), {})`: protocol 4, an empty tuple, an empty dict, a pair of them.
+#: The encoding of `((), {})` by `payload`: protocol 4, an empty tuple, an empty dict, a pair of them.
 NO_ARGUMENTS: Final = b"\x80\x04)}\x86."

@@ -1,10 +1,10 @@
-"""How the files that carry large values are called.
+"""Names of the files that carry large values.
 
-They lie in a directory in memory, which ends with its server; what must outlive that, in KEPT below it, which leads to
-the server's data directory.
+These files lie in a directory in memory, which ends with its server. Files that must outlive it lie in KEPT below that
+directory, which leads to the server's data directory.
 
-Apart from `blobs`, so that the server, which deletes them and never looks into one, does not load pickle. This module
-must not know where the files are.
+This module is apart from `blobs` so that the server, which deletes these files and never reads one, does not load
+pickle. It must not know where the files are.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ KEPT: Final = "kept/"
 INPUT_SUFFIX: Final = ".in"
 
 
-#: What leads to KEPT is no blob: whoever deletes it by that name deletes the way to all that is kept.
+#: The name of KEPT itself is not the name of a blob: deleting it as one would cut off all kept files.
 _NAME = re.compile(rf"(?!{KEPT[:-1]}$)(?:{KEPT})?[A-Za-z0-9_-][A-Za-z0-9_.-]{{0,199}}", re.ASCII)
 
 
 def is_blob_name(name: str) -> bool:
-    """Tell whether something can be the name of a file here, and of none elsewhere."""
+    """Tell whether a text can be the name of a file in this directory, and of none outside."""
     return _NAME.fullmatch(name) is not None
 
 

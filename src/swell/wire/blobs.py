@@ -36,10 +36,10 @@ __all__ = [
     "unpack_arguments",
 ]
 
-PAYLOAD_MAX: Final = 4 << 30  #: bytes of one value, unless the caller says otherwise
+PAYLOAD_MAX: Final = 4 << 30  #: bytes of one value, unless the caller gives another bound
 PARTS_MAX: Final = 1 << 20  #: buffers of one value
-ALIGNMENT: Final = 64  #: of every part: what vector instructions like
-WRITEV_MAX: Final = 512  #: pieces handed to the system at once; Linux takes 1024
+ALIGNMENT: Final = 64  #: bytes; of every part, for vector instructions
+WRITEV_MAX: Final = 512  #: pieces in one call of writev; Linux takes 1024
 
 _SIZE = struct.Struct("<Q")
 
@@ -49,7 +49,7 @@ def pack(
 ) -> tuple[bytes, bool]:
     """Return (pickle, False), or (name, True) after writing a file if the pickle is over `inline_max` bytes.
 
-    A file of that name is replaced at once, never changed: whoever reads the old one keeps it.
+    An existing file of that name is replaced atomically, never changed: its readers keep the old content.
 
     Raises:
         SerializationError: the value cannot be pickled, or there is no room for the file.
@@ -68,7 +68,7 @@ def pickled(value: object, inline_max: int) -> bytes | list[memoryview]:
         SerializationError: the value cannot be pickled.
     """
     if type(value) in payload.FLAT and len(data := pickle.dumps(value, payload.PROTOCOL)) <= inline_max:
-        return data  # what most results are: nothing to look after
+        return data  # most results: they have no buffers
     data, found = payload.dumps_apart(value)
     if not found and len(data) <= inline_max:
         return data
@@ -79,9 +79,9 @@ def pickled(value: object, inline_max: int) -> bytes | list[memoryview]:
 
 
 def store(parts: Sequence[memoryview], directory: str, name: str, *, size_max: int = PAYLOAD_MAX) -> bytes:
-    """Write the parts of a pickled value as a file; return its name as it travels.
+    """Write the parts of a pickled value as a file; return its name as bytes.
 
-    One that is to be kept is on the disk when this returns.
+    A file in KEPT is on the disk when this returns.
 
     Raises:
         SerializationError: there is no room for the file.
@@ -126,7 +126,7 @@ def unpack_arguments(data: bytes, directory: str) -> tuple[tuple[Any, ...], dict
 
 
 def starts_with(lead: bytes, data: bytes, directory: str) -> bool:
-    """Tell whether what lies in the file that `data` names begins so; False if there is no such file to be read."""
+    """Tell whether the pickle in the file that `data` names begins with `lead`; False if it cannot be read."""
     name = data.decode("utf-8", "replace")
     if not is_blob_name(name):
         return False
@@ -137,16 +137,16 @@ def starts_with(lead: bytes, data: bytes, directory: str) -> bool:
                 return False
             end = _SIZE.size * (1 + _SIZE.unpack(head)[0])
             return os.pread(file.fileno(), len(lead), end + _padding(end)) == lead
-    except (OSError, OverflowError):  # it is missing, or damaged: who reads it all says so
+    except (OSError, OverflowError):  # it is missing, or damaged: a full read reports that
         return False
 
 
 def read_single(data: bytes, directory: str, size_max: int) -> bytes:
-    """Return what lies in the file that `data` names as it is, which is in one part.
+    """Return the bytes in the file that `data` names, which has one part.
 
     Raises:
         DeserializationError: the name is not a plain one, the file is missing or damaged, or has several parts.
-        RequestSizeError: it is over `size_max` bytes.
+        RequestSizeError: the part is over `size_max` bytes.
     """
     name = _checked_name(data)
     parts = _read(directory, name)
@@ -189,7 +189,7 @@ def _write(directory: str, name: str, parts: Sequence[memoryview]) -> None:
     draft = os.path.join(folder, f"~{base}.{os.getpid()}.{threading.get_ident()}")
     try:
         if not name.startswith(KEPT):
-            cgroups.lift_limit()  # it is in memory, and stays there for as long as others want it
+            cgroups.lift_limit()  # the file is in memory, and stays until others delete it
         fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         try:
             _write_all(fd, pieces)
@@ -208,7 +208,7 @@ def _write(directory: str, name: str, parts: Sequence[memoryview]) -> None:
 
 
 def _sync_folder(folder: str) -> None:
-    """Have the names in a folder survive a power failure, too."""
+    """Make the names in a folder survive a power failure, too."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)

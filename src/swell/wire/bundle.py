@@ -1,9 +1,9 @@
-"""Source files as one archive, named by what is in it: packing, checking, and laying it out in a directory.
+"""Source files as one archive, named by its content: pack it, check it, and write its files to a directory.
 
     archive = zlib(msgpack map from path to contents, in order of paths)
     digest  = sha256 over a label and, in that order, length and bytes of every path and of its contents
 
-Equal files have an equal digest, whatever made the archive. Nothing in an archive is believed: sizes and counts are
+Equal files have an equal digest, whichever program made the archive. Archives are not trusted: sizes and counts are
 bounded before anything is allocated for them, and a path that leaves the directory is refused. This module must not
 know which files belong to an app, or where a server keeps them.
 """
@@ -28,7 +28,7 @@ __all__ = ["FILES_MAX", "SIZE_MAX", "digest_of", "pack", "unpack", "write"]
 FILES_MAX: Final = 10_000  #: files of one bundle
 SIZE_MAX: Final = 64 << 20  #: bytes of their contents together, and of the archive
 PATH_MAX: Final = 1_000  #: bytes of one path
-NAME_MAX: Final = 255  #: bytes of a part of a path: what file systems take
+NAME_MAX: Final = 255  #: bytes of a part of a path: the bound of file systems
 
 _LABEL: Final = b"swell bundle 1\n"
 _COUNTED: Final = 8  #: bytes of a length in the digest
@@ -57,7 +57,7 @@ def pack(files: Mapping[str, bytes]) -> tuple[str, bytes]:
 
 
 def digest_of(files: Mapping[str, bytes]) -> str:
-    """Return the name of a bundle: 64 hexadecimal digits that only depend on paths and contents."""
+    """Return the name of a bundle: 64 hexadecimal digits that depend only on paths and contents."""
     digest = sha256(_LABEL)
     for path, contents in sorted(files.items()):
         for part in (path.encode(), contents):
@@ -97,7 +97,7 @@ def _inflated(archive: bytes | memoryview) -> bytes:
 
 
 def _count(packed: bytes) -> int:
-    """Return how many entries a msgpack map claims to have: many tiny ones would take far more room than their bytes.
+    """Return the number of entries that a msgpack map claims: many tiny ones would take far more memory than bytes.
 
     64 MiB of one-letter paths without contents, 4 bytes each, would become a dict of 2 GB.
     """
@@ -110,7 +110,7 @@ def _count(packed: bytes) -> int:
             return 0  # at most 15, or no map, which the decoder refuses
 
 
-# ---------------------------------------------------------------- what is allowed
+# ---------------------------------------------------------------- bounds
 
 
 def _check(files: Mapping[str, bytes]) -> None:
@@ -146,13 +146,13 @@ def _check_path(path: str) -> None:
 
 
 def write(files: Mapping[str, bytes], directory: str) -> None:
-    """Lay files out as a directory, all at once: if it exists, it is complete, and nothing is done.
+    """Write files as a new directory, atomically: if it exists, it is complete, and nothing is done.
 
-    Only this user may read them. A file that a kernel can start, by its first bytes, may be executed.
+    Only this user may read them. A file that the kernel can start, by its first bytes, is made executable.
 
     Args:
         files: By path, as `unpack` returns them.
-        directory: To be made; the one above it must exist, and be on the same file system.
+        directory: The directory to make; its parent must exist, and be on the same file system.
 
     Raises:
         InvalidError: a path is not a plain relative one, or a bound is exceeded.
@@ -169,7 +169,7 @@ def write(files: Mapping[str, bytes], directory: str) -> None:
     except OSError:
         if not os.path.isdir(directory):
             raise
-        # Else somebody was faster, with the same files.
+        # Else another process was faster, with the same files.
     finally:
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(draft)
@@ -187,4 +187,4 @@ def _fill(directory: str, files: Mapping[str, bytes]) -> None:
         with open(fd, "wb") as file:
             file.write(contents)
             file.flush()
-            os.fsync(fd)  # what is there is taken to be complete, even after a power failure
+            os.fsync(fd)  # an existing directory is taken to be complete, even after a power failure

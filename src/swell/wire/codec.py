@@ -2,9 +2,10 @@
 
     frame = header size (u32, little endian) | payload size (u32) | header (msgpack) | payload (opaque bytes)
 
-Sizes are checked before anything is allocated for them. A header that is not msgpack, or no known message, ends the
-connection: nobody knows what follows it. A known message with a value out of bounds is a `Misfit`: the frames behind it
-can be read, so that the answer to it alone is an error. This module must not know sockets or what a message means.
+Sizes are checked before anything is allocated for them. A header that is not msgpack, or not a known message, ends the
+connection: the bytes after it cannot be interpreted. A known message with a value out of bounds is a `Misfit`: the
+frames behind it can be read, so that only this message is answered with an error. This module must not know sockets or
+the meaning of a message.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ __all__ = [
 ]
 
 PREFIX = struct.Struct("<II")
-HEADER_MAX = 32 << 20  #: a span's offsets, or all specs of an app with pickled functions
-HELLO_MAX = 16 << 10  #: of a peer that has not sent its Hello: room for a long name and token
+HEADER_MAX = 32 << 20  #: bytes: room for a span's offsets, or all specs of an app with pickled functions
+HELLO_MAX = 16 << 10  #: bytes from a peer that has not sent its Hello: room for a long name and token
 
 M = TypeVar("M")
 
@@ -45,7 +46,7 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 class FrameError(Exception):
-    """The peer does not speak this protocol: the connection must be closed. The text names the fault."""
+    """The peer broke the protocol: the connection must be closed. The text names the fault."""
 
 
 def encode(message: Message, payload: bytes | memoryview = b"") -> bytes:
@@ -55,16 +56,16 @@ def encode(message: Message, payload: bytes | memoryview = b"") -> bytes:
 
 
 class FrameDecoder(Generic[M]):
-    """Turns a stream of bytes into (message, payload) pairs; feed it whatever arrived.
+    """Turns a stream of bytes into (message, payload) pairs; feed it the bytes as they arrive.
 
-    A decoder that raised FrameError is spent.
+    A decoder that raised FrameError cannot be used again.
     """
 
     def __init__(self, kind: msgspec.msgpack.Decoder[M], frame_max: int) -> None:
         self._kind = kind
         self.frame_max = frame_max  #: bytes that the payload of one frame may have
         self.header_max = HEADER_MAX  #: bytes that its header may have
-        self._frames_max = sys.maxsize  # that one `feed` returns; further ones stay for the next
+        self._frames_max = sys.maxsize  # frames that one `feed` returns; further ones stay for the next
         self._buffer = bytearray()
         self._need = PREFIX.size
 
@@ -111,19 +112,19 @@ class FrameDecoder(Generic[M]):
 
 
 class Misfit(NamedTuple):
-    """A message of a known type with a value out of bounds: what can be read of it."""
+    """The readable parts of a message of a known type that has a value out of bounds."""
 
     kind: type[Message]
     why: str
-    request: int  #: 0 if it has no number, or none that can be read
-    call_id: str  #: likewise ""
+    request: int  #: 0 if it has no request number, or an unreadable one
+    call_id: str  #: "" if it has no call id, or an unreadable one
 
 
 class PeerDecoder(FrameDecoder[ToServer | Misfit]):
-    """Decodes what strangers send to a server, and tells a value out of bounds from what is no message at all.
+    """Decodes messages of untrusted peers to a server; a known message with a value out of bounds becomes a Misfit.
 
-    Until `trust`, it takes no more than a Hello: a peer that has not said who it is can make a server keep HELLO_MAX
-    bytes. What a peer sends at once behind its Hello is returned by the next `feed`, when the Hello has been judged.
+    Until `trust`, it takes no more than a Hello: an unidentified peer can make a server keep HELLO_MAX bytes. Frames
+    that arrive with the Hello are returned by the next `feed`, when the server has judged the Hello.
 
     Args:
         frame_max: bytes that the payload of one frame may have, once the peer is trusted.
@@ -136,7 +137,7 @@ class PeerDecoder(FrameDecoder[ToServer | Misfit]):
         self._trusted_max = frame_max
 
     def trust(self) -> None:
-        """Take whole messages from now on."""
+        """Accept frames up to the full bounds from now on."""
         self.frame_max, self.header_max, self._frames_max = self._trusted_max, HEADER_MAX, sys.maxsize
 
     def _decode(self, header: memoryview) -> ToServer | Misfit:
@@ -152,7 +153,7 @@ class PeerDecoder(FrameDecoder[ToServer | Misfit]):
 
 
 def _misfit(header: memoryview, why: str) -> Misfit | None:
-    """Return what can be read of a message that is known; None if it is not."""
+    """Return the readable parts of a known message; None if the message is unknown."""
     try:
         parts = _parts(header)
         kind = _kinds().get(_tag(parts[0])) if parts else None
@@ -167,7 +168,7 @@ def _misfit(header: memoryview, why: str) -> Misfit | None:
 
 
 def _in_words(kind: type[Message], why: str) -> str:
-    """Return why a message does not fit, with the name of the field in place of its place: `$[2]` is the second."""
+    """Return the fault of a message, with the field's name in place of its position: `$[2]` is the second field."""
     fields = kind.__struct_fields__
     where = _PLACE.sub(lambda found: fields[int(found[1]) - 1] if 0 < int(found[1]) <= len(fields) else found[0], why)
     return f"{kind.__name__}: {where}"
@@ -201,15 +202,15 @@ def _decoder(kind: Any) -> msgspec.msgpack.Decoder[Any]:
 
 
 def for_server(frame_max: int) -> FrameDecoder[ToServer]:
-    """A decoder for what reaches the server."""
+    """Return a decoder of messages to the server."""
     return FrameDecoder(_decoder(ToServer), frame_max)
 
 
 def for_client(frame_max: int) -> FrameDecoder[ToClient]:
-    """A decoder for what reaches a client."""
+    """Return a decoder of messages to a client."""
     return FrameDecoder(_decoder(ToClient), frame_max)
 
 
 def for_container(frame_max: int) -> FrameDecoder[ToContainer]:
-    """A decoder for what reaches a container."""
+    """Return a decoder of messages to a container."""
     return FrameDecoder(_decoder(ToContainer), frame_max)

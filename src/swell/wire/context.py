@@ -1,7 +1,7 @@
-"""Which input the present code works for, and whether this process is a container.
+"""The input that the present code works for, and whether this process is a container.
 
-Both the runner, which sets these, and the SDK, which reads them, stand above this module; it must know neither, nor
-any socket.
+The runner sets these, and the SDK reads them. Both stand above this module: it must know neither of them, nor any
+socket.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class Slots(Protocol):
     """How many inputs a container runs at once."""
 
     def count(self) -> int:
-        """Return how many it may run, or does if these are more."""
+        """Return how many inputs it may run, or how many it runs if those are more."""
         ...
 
     def resize(self, count: int) -> None:
-        """Have it run so many from now on; what runs is not interrupted."""
+        """Change that number to `count` from now on; running inputs are not interrupted."""
         ...
 
 
@@ -52,7 +52,7 @@ class _Container(NamedTuple):
 
 
 class _Process:
-    """What this process is; a child of a container inherits it, and is recognised by its pid."""
+    """The container that this process is, if any; a child process inherits it, but has another pid."""
 
     container: _Container | None = None
 
@@ -69,7 +69,7 @@ def enter_container(
         stop_fetching: makes it take no more inputs.
         function_ids: ids of the app's functions by name, so that the user's code can call them from here.
         own_function_id: id of the pool that this container belongs to, which may be that of a variant.
-        slots: tells and changes how many inputs it runs at once; None while it cannot get any.
+        slots: reads and changes how many inputs it runs at once; None while it cannot get any.
     """
     _Process.container = _Container(os.getpid(), stop_fetching, function_ids, own_function_id, slots)
 
@@ -109,7 +109,7 @@ def current_function_call_id() -> str | None:
 
 
 def stop_fetching() -> None:
-    """Make this container finish what it has and leave.
+    """Make this container finish its inputs and leave.
 
     Raises:
         RuntimeError: this process is not a container.
@@ -121,7 +121,7 @@ def stop_fetching() -> None:
 
 
 def input_concurrency() -> int:
-    """Return how many inputs this container may run at once, or does if these are more.
+    """Return how many inputs this container may run at once, or how many it runs if those are more.
 
     Raises:
         RuntimeError: this process is not a container.
@@ -130,7 +130,7 @@ def input_concurrency() -> int:
 
 
 def set_input_concurrency(concurrency: int) -> None:
-    """Have this container run so many inputs at once, however its pool is doing; what runs is not interrupted.
+    """Set how many inputs this container runs at once, whatever its pool needs; running inputs are not interrupted.
 
     Args:
         concurrency: at least 1; more than the Function's `max_inputs` means `max_inputs`.

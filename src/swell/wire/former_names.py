@@ -1,7 +1,7 @@
-"""Former names: reads pickles that an older version of swell stored, and that refer to classes by their names of then.
+"""Former names: read pickles from an older version of swell, which name classes as of then.
 
-Used only where unpickling has failed, so that other pickles pay nothing. Modules are found by name when a pickle needs
-them. This module must not import what it names.
+Used only where unpickling has failed, so that other pickles take no longer. Modules are found by name when a pickle
+needs them. This module must not import the modules that it names.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _MODULES: Final = {
     "swell.sdk.web": "swell.sdk.web_decorators",
 }
 
-#: Names that were changed too, or went to another module than the rest of theirs, by the former module and name.
+#: Names that were changed too, or moved to another module than the rest of their module, by former module and name.
 _NAMES: Final = {
     ("swell.sdk.dual", "Dual"): ("swell.sdk.connection.sync_async", "SyncAsync"),
     ("swell.sdk.dual", "DualIterator"): ("swell.sdk.connection.sync_async", "SyncAsyncIterator"),
@@ -56,7 +56,7 @@ _FORMER: Final = tuple(name.encode() for name in _MODULES)
 
 
 def has_former_names(data: bytes | memoryview, error: Exception) -> bool:
-    """Tell whether unpickling `data` raised `error` because it may refer to something by a former name."""
+    """Tell whether `error`, raised by unpickling `data`, may come from a former name in it."""
     if not isinstance(error, (ImportError, AttributeError)):
         return False
     whole = bytes(data)
@@ -67,7 +67,7 @@ def loads_former(data: bytes | memoryview, buffers: Sequence[memoryview] = ()) -
     """Unpickle a value, with present names in place of former ones.
 
     Raises:
-        Exception: what unpickling raises.
+        Exception: any error of unpickling.
     """
     return _Unpickler(io.BytesIO(data), buffers=buffers).load()
 
@@ -76,6 +76,6 @@ class _Unpickler(pickle.Unpickler):
     """Looks up former names under their present ones."""
 
     def find_class(self, module: str, name: str, /) -> Any:
-        """Return what a pickle refers to."""
+        """Return the object that a pickle names."""
         found = _NAMES.get((module, name), (_MODULES.get(module, module), name))
         return super().find_class(*found)

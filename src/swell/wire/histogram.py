@@ -1,6 +1,6 @@
-"""Histograms of times: engine and edge count in classes, messages carry the counts, quantiles are read of them.
+"""Histograms of times: engine and edge count in classes, messages carry the counts, `quantile` reads them.
 
-This module must not know what took the time, or clocks.
+This module must not know the operations that took the time, or clocks.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Times(Struct, array_like=True, frozen=True, gc=False):
 
 
 class Histogram:
-    """Counts how many took how long."""
+    """Counts times by the classes of `BOUNDS_S`."""
 
     __slots__ = ("_counts", "_total_s")
 
@@ -39,22 +39,22 @@ class Histogram:
         self._total_s = 0.0
 
     def add(self, seconds: float, count: int = 1) -> None:
-        """Count some that took so long each."""
+        """Count `count` times of `seconds` each."""
         self._counts[bisect_left(BOUNDS_S, seconds)] += count
         self._total_s += seconds * count
 
     def add_all(self, other: Histogram) -> None:
-        """Count all that another has counted."""
+        """Add the counts of another histogram."""
         self._counts = [a + b for a, b in zip(self._counts, other._counts, strict=True)]
         self._total_s += other._total_s
 
     def times(self) -> Times:
-        """Return what has been counted so far."""
+        """Return the counts so far."""
         return Times(list(self._counts), self._total_s)
 
 
 def quantile(counts: Sequence[int], rank: float) -> float:
-    """Return the time that `rank` of the counted did not exceed, as if each class were filled evenly."""
+    """Return the time that `rank` of the counted times do not exceed, as if each class were filled evenly."""
     below = 0
     for index, count in enumerate(counts):
         if count and below + count >= rank:

@@ -1,7 +1,7 @@
-"""User values as JSON, for calls that come from programs without Python: a mark, and JSON after it.
+"""User values as JSON, for calls from programs without Python: a mark, then JSON.
 
-What a caller sends as JSON is answered as JSON, so that whoever passes both on never needs to unpickle. This module
-must not know messages, nor load pickle.
+Arguments sent as JSON are answered with a result as JSON, so that a process that passes both on never needs to
+unpickle. This module must not know messages, nor load pickle.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = [
     "json_of",
 ]
 
-#: What every such payload begins with. No pickle of protocol 2 or later does: those begin with 0x80.
+#: The first bytes of every such payload. Pickles of protocol 2 or later begin with 0x80 instead.
 MARK: Final = b"\0json\0"
 _NO_JSON: Final = "its type has no JSON"
 
@@ -57,19 +57,19 @@ def is_json(data: bytes | memoryview) -> bool:
 
 
 def json_of(data: bytes | memoryview) -> bytes:
-    """Return the JSON of a payload that is."""
+    """Return the JSON of a payload for which `is_json` is true."""
     return bytes(data[len(MARK) :])
 
 
 def encode_json(value: object) -> bytes:
     """Return a value as a payload.
 
-    Beside what JSON has, that may be what msgspec encodes (tuples, sets, dataclasses, attrs classes, Structs, enums,
-    datetimes as RFC 3339, timedeltas, UUIDs and Decimals as strings, bytes as base64) and numpy's scalars and arrays.
-    NaN and the infinities become null, as in JavaScript.
+    Beside JSON's own types, it may have the types that msgspec encodes (tuples, sets, dataclasses, attrs classes,
+    Structs, enums, datetimes as RFC 3339, timedeltas, UUIDs and Decimals as strings, bytes as base64) and numpy's
+    scalars and arrays. NaN and the infinities become null, as in JavaScript.
 
     Raises:
-        SerializationError: something in it has no JSON; names its type and where it is.
+        SerializationError: a part of it has no JSON; names the part's type and place.
     """
     try:
         return MARK + _encoder.encode(value)
@@ -78,7 +78,7 @@ def encode_json(value: object) -> bytes:
 
 
 def _as_plain(value: Any) -> Any:
-    """Return what stands for a value that msgspec does not know."""
+    """Return a plain value in place of one that msgspec does not know."""
     if any(cls.__module__ == "numpy" for cls in type(value).__mro__) and hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError(_NO_JSON)
@@ -107,7 +107,7 @@ def decode_json_arguments(data: bytes | memoryview) -> Arguments:
 
 
 def encode_json_exception(kind: str, message: str, traceback: str) -> bytes:
-    """Return an exception, put into words, as a payload."""
+    """Return an exception, described by texts, as a payload."""
     return MARK + _encoder.encode(JsonException(*map(_sendable, (kind, message, traceback))))
 
 
@@ -131,11 +131,11 @@ def _sendable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()  # lone surrogates cannot travel
 
 
-# ---------------------------------------------------------------- what has no JSON
+# ---------------------------------------------------------------- values without JSON
 
 
 def _why_unfit(value: object, error: Exception) -> str:
-    """Say which part of a value has no JSON: the innermost that cannot be encoded though its parts can."""
+    """Name the part of a value that has no JSON: the innermost that cannot be encoded though its parts can."""
     path, reason = "$", error
     while True:
         for step, part in _parts(value):
@@ -162,7 +162,7 @@ def _failure(value: object) -> Exception | None:
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what a value consists of, each with the step that leads there."""
+    """Yield the parts of a value, each with the step of the path to it."""
     if isinstance(value, dict):
         for key, part in cast("dict[Any, Any]", value).items():
             yield f".{key}" if isinstance(key, str) else f"[{key!r:.40}]", part

@@ -1,11 +1,11 @@
-"""Everything that is ever said on a socket: one struct per message, encoded as a msgpack array led by its tag.
+"""All messages on sockets: one struct per message, encoded as a msgpack array led by its tag.
 
-A message travels in one frame (see `codec`), followed by an opaque payload: user bytes that the server never looks
-into. Where a message carries many inputs or outputs, they are packed: `ends[i]` is the offset in the payload just after
+A message travels in one frame (see `codec`), followed by an opaque payload: user bytes that the server never reads.
+Where a message carries many inputs or outputs, they are packed: `ends[i]` is the offset in the payload just after
 item i, relative to `base` (0 if the message has none), so that any contiguous part of a span can be sent on by slicing.
 `items` makes a value of those fields and the payload (see `swell.items`).
 
-This module must not know sockets, files, or who handles a message.
+This module must not know sockets, files, or the code that handles a message.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from swell.model import AutoscalerChange, AutoscalerSettings, CallKind, Delivery
 from swell.wire import apps, queries, stats, web
 from swell.wire.message import Message
 
-PROTOCOL = 3  #: raised when a change makes older peers misunderstand
+PROTOCOL = 3  #: raised when a change makes older peers misread messages
 
 
-# ---------------------------------------------------------------- anyone -> server
+# ---------------------------------------------------------------- any peer -> server
 
 
 class Hello(Message, frozen=True, tag=1):
@@ -68,9 +68,9 @@ class OpenApp(Message, frozen=True, tag=10):
 
 
 class CloseApp(Message, frozen=True, tag=11):
-    """Stop an app: its containers drain (exit hooks run), its calls end. Answered by Done at the very end.
+    """Stop an app: its containers drain (exit hooks run), its calls end. Answered by Done when all have ended.
 
-    When idle, it is stopped at the end of its last call. Until then it goes on, without web routes and schedules.
+    With `when_idle`, the app stops when its last call has ended. Until then it has no web routes and schedules.
     """
 
     request: RequestNumber
@@ -90,9 +90,9 @@ class OpenCall(Message, frozen=True, tag=12):
     sealed: bool  #: no more inputs will follow
     blobs: Indexes = []  #: indexes of inputs whose payload is a reference to a blob
     parent: Id = ""  #: input id of the caller, when a container calls
-    resent: bool = False  #: it may be known already: the connection broke before it was answered
+    resent: bool = False  #: the server may know the call already: the connection broke before the answer
     trace: Annotated[dict[Name, Text], Meta(max_length=100)] = {}  #: the trace context of the caller, as headers
-    parameters: bytes = b""  #: of the class whose variant is to answer, encoded; empty: the function itself answers
+    parameters: bytes = b""  #: encoded class parameters of the variant to call; empty: the function itself
 
     def items(self, payload: bytes) -> PackedItems[bytes]:
         """Return the inputs."""
@@ -121,9 +121,9 @@ class CancelCall(Message, frozen=True, tag=14):
 
 
 class Watch(Message, frozen=True, tag=15):
-    """Send the outputs of inputs first..last-1 of a spawned call: recorded ones now, the others as they come.
+    """Send the outputs of inputs first..last-1 of a spawned call: recorded ones now, later ones as they come.
 
-    If it is a poll, those to come are not sent; while the call goes on, a CallDescription follows those that are.
+    A poll sends only the recorded ones; while the call has not ended, a CallDescription follows them.
     """
 
     request: RequestNumber
@@ -141,21 +141,21 @@ class Unwatch(Message, frozen=True, tag=16):
 
 
 class DescribeCall(Message, frozen=True, tag=17):
-    """Answered by CallDescription, or Failed when the call is not known."""
+    """Get the state of a call; answered by CallDescription, or Failed if the call is unknown."""
 
     request: RequestNumber
     call_id: Id
 
 
 class GetStats(Message, frozen=True, tag=18):
-    """Answered by Stats."""
+    """Get the numbers of a pool; answered by Stats."""
 
     request: RequestNumber
     function_id: Id
 
 
 class UpdateAutoscaler(Message, frozen=True, tag=19):
-    """Answered by AutoscalerState with the settings in force; an empty change just reports."""
+    """Change autoscaler settings, or with an empty change read them; answered by AutoscalerState."""
 
     request: RequestNumber
     function_id: Id
@@ -167,7 +167,7 @@ class BindFunction(Message, frozen=True, tag=20):
 
     request: RequestNumber
     function_id: Id
-    changes: bytes  #: what it changes of its base, as `swell.wire.variant` encodes it; equal changes give equal ids
+    changes: bytes  #: its changes to the base, as `swell.wire.variant` encodes them; equal changes give equal ids
 
 
 class TakeItems(Message, frozen=True, tag=21):
@@ -182,7 +182,7 @@ class TakeItems(Message, frozen=True, tag=21):
 
 
 class Welcome(Message, frozen=True, tag=39):
-    """Answers a client's Hello: what it needs to know to talk to this server."""
+    """Answers a client's Hello: the directory and the bounds that the client needs."""
 
     blob_dir: Text
     payload_inline_max: Size
@@ -197,7 +197,7 @@ class Done(Message, frozen=True, tag=40):
 
 
 class Failed(Message, frozen=True, tag=41):
-    """The request failed: `code` names the class of the error (see swell.errors), `text` says what to do."""
+    """The request failed: `code` names the class of the error (see swell.errors), `text` gives the fix."""
 
     request: RequestNumber
     code: Name
@@ -206,7 +206,7 @@ class Failed(Message, frozen=True, tag=41):
 
 
 class AppOpened(Message, frozen=True, tag=42):
-    """The app lives; ids of its functions by name."""
+    """The app is created; `function_ids` has the ids of its functions by name."""
 
     request: RequestNumber
     app_id: Id
@@ -221,7 +221,7 @@ class Accepted(Message, frozen=True, tag=43):
 
 
 class Refused(Message, frozen=True, tag=44):
-    """Inputs of a call from `first` on were not accepted. `retry_after_s` is None when trying again cannot help."""
+    """Inputs of a call from `first` on were not accepted. `retry_after_s` is None if trying again cannot help."""
 
     call_id: Id
     first: Index
@@ -268,7 +268,7 @@ class Items(Message, frozen=True, tag=46):
 
 
 class CallDescription(Message, frozen=True, tag=47):
-    """What is known of a call. `num_inputs` is None until the call is sealed."""
+    """The state of a call. `num_inputs` is None until the call is sealed."""
 
     request: RequestNumber
     call_id: Id
@@ -297,7 +297,7 @@ class AutoscalerState(Message, frozen=True, tag=49):
 
 
 class Bound(Message, frozen=True, tag=50):
-    """Id of the variant asked for."""
+    """Id of the requested variant."""
 
     request: RequestNumber
     function_id: Id
@@ -344,7 +344,7 @@ class Notice(Message, frozen=True, tag=53):
 
 
 class Load(Message, frozen=True, tag=60):
-    """What this container is to run: sent on the data channel right after Hello."""
+    """The function that this container is to run: sent on the data channel right after Hello."""
 
     function_id: Id
     spec: FunctionSpec
@@ -354,14 +354,14 @@ class Load(Message, frozen=True, tag=60):
     payload_inline_max: Size
     payload_max: Size
     frame_max: Size
-    exit_grace_s: Limit  #: how long it may take to leave when nobody drains it
-    web_dir: Text = ""  #: where it makes the sockets of its web functions, named as `web_names` says
+    exit_grace_s: Limit  #: how long it may take to leave without a Drain
+    web_dir: Text = ""  #: where it makes the sockets of its web functions, named by `web_names`
 
 
 class Deliver(Message, frozen=True, tag=61):
     """Run these inputs. Sent on the data channel.
 
-    `mode` says how; it is never LEASE.
+    `mode` is never LEASE.
     Items are counted 0..n-1 through all `parts`, each (call_id, first index, count).
     """
 
@@ -381,26 +381,26 @@ class Deliver(Message, frozen=True, tag=61):
 
 
 class Cancel(Message, frozen=True, tag=62):
-    """Stop items of a delivery; those that run are interrupted, all are answered TERMINATED. Control channel."""
+    """Stop items of a delivery: running ones are interrupted, all are answered TERMINATED. Control channel."""
 
     delivery: Count
     positions: Indexes
 
 
 class Reclaim(Message, frozen=True, tag=63):
-    """Report what is finished of a serial delivery, and give back what is not started. Control channel."""
+    """Report the finished items of a serial delivery, and give back those not started. Control channel."""
 
     delivery: Count
 
 
 class Drain(Message, frozen=True, tag=64):
-    """Give back what is not started, finish the rest, run exit hooks, leave. Control channel."""
+    """Give back inputs that are not started, finish the rest, run exit hooks, leave. Control channel."""
 
     grace_s: Limit
 
 
 class Interrupt(Message, frozen=True, tag=66):
-    """Leave at once: what runs has no output, exit hooks do run. What SIGINT does, too. Control channel."""
+    """Leave at once: running inputs get no output, exit hooks run. SIGINT does the same. Control channel."""
 
     grace_s: Limit
 
@@ -417,7 +417,7 @@ class ItemsTaken(Message, frozen=True, tag=65):
 
 
 class Ready(Message, frozen=True, tag=80):
-    """Imports and enter hooks are done; inputs may come."""
+    """Imports and enter hooks are done; the container takes inputs."""
 
     pid: Pid
     startup_s: Seconds
@@ -463,11 +463,11 @@ class Yielded(Message, frozen=True, tag=84):
 
 
 class Leaving(Message, frozen=True, tag=85):
-    """The container takes no more inputs (single use, or the user's code asked); it finishes what it has."""
+    """The container takes no more inputs (single use, or user code asked); it finishes those it has."""
 
 
 class Resize(Message, frozen=True, tag=86):
-    """The user's code asked that this container get so many inputs (or batches) at once, from 1 to `max_inputs`."""
+    """User code set how many inputs (or batches) this container gets at once, from 1 to `max_inputs`."""
 
     slots: Integer
 

@@ -2,7 +2,7 @@
 
 Values go through plain pickle, and through cloudpickle only where that fails. An exception travels as its pickle, its
 traceback as text, and its frames, so that the caller sees one stack ending in the code that raised. This module must
-not know messages, files or who sends what.
+not know messages, files or peers.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ EXCEPTION_BYTES_MAX: Final = 8 << 20  #: a pickled exception above this travels 
 FRAMES_MAX: Final = 256  #: frames of a traceback that travel: half from either end
 SOURCES_MAX: Final = 512  #: remote files of which source lines are kept for printing
 
-#: Types of which every value can be pickled, without buffers.
+#: Types whose values can all be pickled, without buffers.
 FLAT: Final = frozenset({type(None), bool, int, float, str})
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
@@ -83,13 +83,13 @@ def dumps_apart(value: object) -> tuple[bytes, list[pickle.PickleBuffer]]:
     except Exception:
         data = None
     if data is None or (_main_is_unimportable() and b"__main__" in data):
-        buffers = []  # not those of the first attempt
+        buffers = []  # drop those of the first attempt
         data = _dumps_by_value(value, buffers.append)
     return data, buffers
 
 
 def _main_is_unimportable() -> bool:
-    # What is typed into a prompt or a notebook exists in no file, so a reference to it means nothing elsewhere.
+    # Code typed at a prompt or in a notebook is in no file, so other processes cannot import it by its name.
     return not hasattr(sys.modules["__main__"], "__file__")
 
 
@@ -107,7 +107,7 @@ def _dumps_by_value(value: object, buffer_callback: Callable[[pickle.PickleBuffe
 
 
 def loads(data: bytes | memoryview, buffers: Sequence[memoryview] = ()) -> Any:
-    """Unpickle a value, or read it as JSON if it is marked so; `buffers` are those that `dumps_apart` left out.
+    """Unpickle a value, or read it as JSON if it has that mark; `buffers` are those that `dumps_apart` left out.
 
     Raises:
         DeserializationError: the data cannot be read here; says why.
@@ -121,7 +121,7 @@ def loads(data: bytes | memoryview, buffers: Sequence[memoryview] = ()) -> Any:
 
 
 def _loads_former(data: bytes | memoryview, buffers: Sequence[memoryview], error: Exception) -> Any:
-    """Read a pickle that an older version wrote, if that is why `error` was raised; else raise what it means."""
+    """Read a pickle of an older version, if its former names caused `error`; else raise DeserializationError."""
     if not has_former_names(data, error):
         raise _unreadable(error) from error
     try:
@@ -152,8 +152,8 @@ def decode_arguments(data: bytes | memoryview, buffers: Sequence[memoryview] = (
     """Read what `encode_arguments` wrote.
 
     Raises:
-        DeserializationError: the data cannot be read here, or is something else.
-        TypeError: the caller gave something else than a sequence of arguments.
+        DeserializationError: the data cannot be read here, or does not hold arguments.
+        TypeError: the caller did not give a sequence of arguments.
     """
     try:
         value = _pickle_loads(data, buffers=buffers) if buffers else _pickle_loads(data)
@@ -174,7 +174,7 @@ def _text_of(error: BaseException) -> str:
     try:
         text = str(error)
     except Exception as failure:
-        return f"<its text is not to be had: str() raised {type(failure).__name__}>"
+        return f"<no text: str() raised {type(failure).__name__}>"
     return text if len(text) <= EXCEPTION_TEXT_MAX else _trimmed(text)
 
 
@@ -211,9 +211,9 @@ def encode_exception(exc: BaseException, *, where: str, hide: Sequence[str]) -> 
     """Return an exception as bytes. Never raises an Exception, whatever the exception is like.
 
     Args:
-        exc: What was raised.
+        exc: The exception.
         where: Id of the container, which the file names of the frames will carry.
-        hide: Prefixes of file names; frames that match are left out up to the first one that does not.
+        hide: Prefixes of file names; leading frames whose file has one of them are left out.
     """
     tb = _without_leading(exc.__traceback__, hide)
     text = format_exception(exc, hide=hide)
@@ -261,7 +261,7 @@ def _frames_of(tb: TracebackType | None) -> list[tuple[str, int, str, str]]:
 
 
 def _pickled_exception(exc: BaseException, text: str) -> bytes:
-    """Pickle an exception so that it can be unpickled again: many can only be pickled."""
+    """Pickle an exception so that it can be unpickled again: many can be pickled, but not unpickled."""
     problem: Exception | None = None
     for candidate in (exc, _Rebuilt(exc)):
         try:
@@ -300,7 +300,7 @@ def decode_exception(data: bytes) -> BaseException:
     """Return the exception that `encode_exception` wrote, its remote frames in place of a traceback.
 
     The lines of source that came with it are in its `__line_cache__`, {(file, line): source}, and are printed with
-    tracebacks. Never raises: an exception that cannot be rebuilt here becomes an ExecutionError that tells its text.
+    tracebacks. Never raises: an exception that cannot be rebuilt here becomes an ExecutionError with its text.
     """
     try:
         remote = _decoder.decode(data)
@@ -321,7 +321,7 @@ def decode_exception(data: bytes) -> BaseException:
 
 
 def exception_text(data: bytes) -> str:
-    """Return the traceback in what `encode_exception` wrote, without unpickling anything.
+    """Return the traceback in an exception that `encode_exception` wrote, without unpickling anything.
 
     Raises:
         DeserializationError: it is something else.

@@ -1,7 +1,6 @@
-"""Queries of clients, and the server's answers: what runs, how the server is doing, and why.
+"""Queries of clients, and the server's answers: its status, apps, containers, calls, stories and logs.
 
-Nothing here changes anything, but for StopContainer. Tags from 130 on. This module must not know who asks, or how an
-answer is shown.
+Only StopContainer changes anything. Tags from 130 on. This module must not know the client, or how an answer is shown.
 """
 
 from __future__ import annotations
@@ -42,48 +41,48 @@ __all__ = [
 
 
 class Row(Struct, array_like=True, frozen=True, gc=False):
-    """Base of the parts of answers."""
+    """Base of the rows in answers."""
 
 
 # ---------------------------------------------------------------- client -> server
 
 
 class GetStatus(Message, frozen=True, tag=130):
-    """Answered by Status."""
+    """Get the state of the server; answered by Status."""
 
     request: RequestNumber
 
 
 class ListApps(Message, frozen=True, tag=131):
-    """Answered by AppList: apps that run, and durable ones that were stopped."""
+    """List the running apps, and stopped durable ones; answered by AppList."""
 
     request: RequestNumber
 
 
 class DescribeApp(Message, frozen=True, tag=132):
-    """Answered by AppDescription or Failed."""
+    """Describe an app; answered by AppDescription or Failed."""
 
     request: RequestNumber
     app: Name  #: its name or id
 
 
 class ListVersions(Message, frozen=True, tag=133):
-    """Answered by VersionList or Failed."""
+    """List the versions of an app; answered by VersionList or Failed."""
 
     request: RequestNumber
     app: Name
 
 
 class ListContainers(Message, frozen=True, tag=134):
-    """Answered by ContainerList."""
+    """List containers; answered by ContainerList."""
 
     request: RequestNumber
     app: Name = ""  #: only those of this app
-    gone: Count = 0  #: the latest so many ended ones, too
+    gone: Count = 0  #: also list this many ended ones, the latest
 
 
 class DescribeContainer(Message, frozen=True, tag=135):
-    """Answered by ContainerDescription or Failed."""
+    """Describe a container; answered by ContainerDescription or Failed."""
 
     request: RequestNumber
     container_id: Id
@@ -98,21 +97,21 @@ class StopContainer(Message, frozen=True, tag=136):
 
 
 class InspectCall(Message, frozen=True, tag=137):
-    """Answered by CallReport or Failed."""
+    """Describe a call; answered by CallReport or Failed."""
 
     request: RequestNumber
     call_id: Id
 
 
 class AskStory(Message, frozen=True, tag=138):
-    """Ask what happened to an input, a call, a container or a function. Answered by Story or Failed."""
+    """Get the history of an input, a call, a container or a function; answered by Story or Failed."""
 
     request: RequestNumber
     about: Name  #: an id, or "app.function"
 
 
 class ReadLogs(Message, frozen=True, tag=139):
-    """Answered by LogEntry messages, and Done after the last: with `follow`, once the app or container has ended."""
+    """Read logs; answered by LogEntry messages, then Done: with `follow`, once the app or container has ended."""
 
     request: RequestNumber
     app: Name = ""  #: name or id; may be empty if `container_id` is given
@@ -123,7 +122,7 @@ class ReadLogs(Message, frozen=True, tag=139):
     search: Text = ""
     since: Moment | None = None  #: seconds since the epoch
     until: Moment | None = None
-    tail: Integer | None = None  #: at most so many, the latest
+    tail: Integer | None = None  #: at most this many, the latest
     follow: bool = False
 
 
@@ -131,7 +130,7 @@ class ReadLogs(Message, frozen=True, tag=139):
 
 
 class Status(Message, frozen=True, tag=150):
-    """How the server is doing."""
+    """The state of the server."""
 
     request: RequestNumber
     pid: Pid
@@ -144,10 +143,10 @@ class Status(Message, frozen=True, tag=150):
     pending: Count  #: inputs that wait
     running: Count
     done: Count  #: inputs that have ended since the server started
-    web_url: Text = ""  #: where web endpoints answer; "" until the edge listens
-    admin_url: Text = ""  #: where dashboard, JSON API and metrics do
+    web_url: Text = ""  #: URL of web endpoints; "" until the edge listens
+    admin_url: Text = ""  #: URL of dashboard, JSON API and metrics
     web_trouble: Text = ""  #: why the edge does not listen
-    admin_token_file: Text = ""  #: the file with their token
+    admin_token_file: Text = ""  #: file with the token of that URL
 
 
 class AppRow(Row, frozen=True):
@@ -185,8 +184,8 @@ class FunctionRow(Row, frozen=True):
     running: Count
     done: Count
     plan: Count  #: containers wanted
-    reason: Text  #: why so many
-    held_back: Text = ""  #: why there are fewer, "" if there are as many
+    reason: Text  #: why that many
+    held_back: Text = ""  #: why fewer exist than planned; "" if none are missing
     schedule: Text = ""
     next_run: Moment | None = None
     is_retired: bool = False
@@ -210,7 +209,7 @@ class AppDescription(Message, frozen=True, tag=152):
     functions: list[FunctionRow]
     tags: Tags = {}
     live: VersionRow | None = None  #: the live version, if the app was ever deployed
-    urls: dict[Text, Text] = {}  #: where web functions answer, by name: "site", "Model.site"
+    urls: dict[Text, Text] = {}  #: URLs of web functions, by name: "site", "Model.site"
 
 
 class VersionList(Message, frozen=True, tag=153):
@@ -233,8 +232,8 @@ class ContainerRow(Row, frozen=True):
     requested_at: Moment
     ready_at: Moment | None = None
     ended_at: Moment | None = None
-    running: Count = 0  #: inputs it has
-    served: Count = 0  #: inputs it was given in its life
+    running: Count = 0  #: inputs it has now
+    served: Count = 0  #: inputs it has got since its start
     reason: Text = ""  #: why it ended
 
 
@@ -246,7 +245,7 @@ class ContainerList(Message, frozen=True, tag=154):
 
 
 class ContainerDescription(Message, frozen=True, tag=155):
-    """One container, with the environment of a command beside it."""
+    """One container, with the environment for a command that runs beside it."""
 
     request: RequestNumber
     container: ContainerRow
@@ -254,7 +253,7 @@ class ContainerDescription(Message, frozen=True, tag=155):
     environment: Environment
     variables: Variables  #: beside those of its environment
     workdir: Text
-    gpus: list[Name] = []  #: uuids of those that are its own
+    gpus: list[Name] = []  #: uuids of its own GPUs
 
 
 class CallReport(Message, frozen=True, tag=156):
@@ -282,14 +281,14 @@ class StoryLine(Row, frozen=True):
 
 
 class StoryPart(Row, frozen=True):
-    """A stretch of time that has a name; the parts of a story follow each other without a gap."""
+    """A named stretch of time; the parts of a story follow each other without a gap."""
 
     name: Name
     seconds: Number
 
 
 class Story(Message, frozen=True, tag=157):
-    """The story of something."""
+    """The history of an input, a call, a container or a function."""
 
     request: RequestNumber
     title: Text
@@ -307,4 +306,4 @@ class LogEntry(Message, frozen=True, tag=158):
     function_name: Name
     container_id: Id
     stream: Name  #: "stdout", "stderr" or "system"
-    call_ids: list[Id] = []  #: of the inputs that ran then
+    call_ids: list[Id] = []  #: calls of the inputs that ran then

@@ -1,6 +1,6 @@
 """Everything that runs on a server at one moment, counted and timed, for dashboards and metrics.
 
-Tags 164 and 174. This module must not know who reads it, or how it is shown.
+Tags 164 and 174. This module must not know its readers, or how it is shown.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ __all__ = [
 
 
 class Observe(Message, frozen=True, tag=164):
-    """Answered by Observation."""
+    """Get the numbers of all that runs; answered by Observation."""
 
     request: RequestNumber
-    since: Moment = 0.0  #: only decisions after it; seconds since the epoch
+    since: Moment = 0.0  #: only decisions after this time; seconds since the epoch
 
 
 class _Row(Struct, array_like=True, frozen=True, gc=False):
@@ -53,7 +53,7 @@ class Counted(_Row, frozen=True):
     ended: dict[Code, Count]  #: inputs by OutputStatus
     retried: Count
     lost: Count  #: inputs that were requeued because their container was lost
-    containers_failed: Count  #: that never became ready
+    containers_failed: Count  #: containers that never became ready
     containers_lost: Count
     wait: Times  #: of inputs, from being queued to a container
     run: Times  #: of inputs, or of batches, in a container
@@ -72,12 +72,12 @@ class FunctionMeasures(_Row, frozen=True):
     observed: Count  #: those of them that are ready
     counted: Counted
     decisions: list[DecisionRow]
-    url: Text = ""  #: where it answers, if it is a web function
-    more_urls: list[Text] = []  #: of the other web methods of a class
+    url: Text = ""  #: its URL, if it is a web function
+    more_urls: list[Text] = []  #: URLs of the other web methods of a class
 
     @property
     def urls(self) -> list[str]:
-        """All URLs where it answers."""
+        """All its URLs."""
         return [self.url, *self.more_urls] if self.url else []
 
 
@@ -94,10 +94,10 @@ class NodeRow(_Row, frozen=True):
 
     name: Name
     cores: Number
-    busy_cores: Number  #: by containers, as measured last
+    busy_cores: Number  #: cores that containers kept busy when last measured
     cpu_used: Number  #: cores that containers have requested
     memory_bytes: Integer
-    memory_used_bytes: Integer  #: that containers have requested
+    memory_used_bytes: Integer  #: memory that containers have requested
     gpus: Count
     gpus_used: Count
 
@@ -118,12 +118,12 @@ class CallRow(_Row, frozen=True):
 
     @property
     def function_name(self) -> str:
-        """The name without that of the app; both may have dots in them."""
+        """The function's name without the app's; both may have dots in them."""
         return self.function.removeprefix(f"{self.app_name}.")
 
 
 class Observation(Message, frozen=True, tag=174):
-    """Everything at one moment."""
+    """The numbers of all that runs, at one moment."""
 
     request: RequestNumber
     at: Moment
@@ -135,5 +135,5 @@ class Observation(Message, frozen=True, tag=174):
     apps: list[AppRow]
     functions: list[FunctionMeasures]
     containers: list[ContainerRow]  #: the latest first
-    calls: list[CallRow]  #: the latest first; those that go on before those that have ended
+    calls: list[CallRow]  #: running ones before ended ones, each the latest first
     former: list[RetiredMeasures] = []

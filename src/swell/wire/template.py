@@ -1,7 +1,7 @@
 """Messages between a server and its templates, and the files that travel with them.
 
 A datagram is a list of requests or of replies; a request's files follow it as ancillary data, in the order of the list.
-This module must not know sockets, processes, or why a container is wanted.
+This module must not know sockets, processes, or why a container starts.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ class _TemplateMessage(Struct, array_like=True, frozen=True, gc=False):
 
 
 class Launch(_TemplateMessage, frozen=True, tag=1):
-    """Fork a container. Files: the ends it shall write stdout and stderr to, and a socket whose closing kills it."""
+    """Fork a container. Files: the write ends of its stdout and stderr, and a socket whose closing kills it."""
 
-    child_id: Id  #: the container's
-    address: Text  #: of the server
+    child_id: Id  #: id of the container
+    address: Text  #: address of the server
     token: Name
     variables: Variables  #: environment that the user's code cannot choose, such as its GPUs
     memory_limit_bytes: Integer | None = None
-    runs_app: bool = False  #: it answers HTTP by an app, for which there is much to import
+    runs_app: bool = False  #: it answers HTTP by an app, which needs many imports
     group: Text | None = None  #: directory of the control group to enter, which holds its memory limit
 
 
@@ -85,7 +85,7 @@ class Kill(_TemplateMessage, frozen=True, tag=3):
 
 
 class Adopt(_TemplateMessage, frozen=True, tag=5):
-    """A child that was a template itself has died: this was its container, and is a child of the receiver now."""
+    """Supervise a container whose template, a child of the receiver, has died; it is the receiver's child now."""
 
     child_id: Id
     pid: Pid
@@ -93,7 +93,7 @@ class Adopt(_TemplateMessage, frozen=True, tag=5):
 
 
 class Sweep(_TemplateMessage, frozen=True, tag=6):
-    """All containers of a template that died have been named: kill what else it left. Follows its Exited."""
+    """All containers of a dead template have been named: kill its other processes. Follows the template's Exited."""
 
 
 class Opened(_TemplateMessage, frozen=True, tag=20):
@@ -107,7 +107,7 @@ class Started(_TemplateMessage, frozen=True, tag=21):
 
     child_id: Id
     pid: Pid
-    begun: Integer  #: when, in ticks from the machine's start: no other process of this pid has the same
+    begun: Integer  #: its start, in ticks since boot: no other process with this pid has the same
 
 
 class NotStarted(_TemplateMessage, frozen=True, tag=22):
@@ -118,7 +118,7 @@ class NotStarted(_TemplateMessage, frozen=True, tag=22):
 
 
 class Exited(_TemplateMessage, frozen=True, tag=23):
-    """A child is gone with its process group."""
+    """A child and its process group have ended."""
 
     child_id: Id
     status: Integer | None  #: its exit code, or minus the signal that killed it; None if that is not known
@@ -135,7 +135,7 @@ Reply = Opened | Started | NotStarted | Exited | SnapshotRejected
 
 
 def files_of(request: Request) -> int:
-    """How many files travel with a request."""
+    """Return how many files travel with a request."""
     match request:
         case Launch():
             return 3

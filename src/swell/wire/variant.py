@@ -1,6 +1,6 @@
-"""What a variant changes of its base: a function with other parameters or options, told apart from what it inherits.
+"""The changes of a variant to its base: a function with other parameters or options, and all else inherited.
 
-Only the changes travel and are kept, so that a new version of the base reaches its variants. The floor of a base,
+Only the changes travel and are stored, so that a new version of the base reaches its variants. The floor of a base,
 `min_containers`, is its own: variants never inherit it. This module must not know handles, pools, or which changes make
 sense.
 """
@@ -20,7 +20,7 @@ __all__ = ["apply_changes", "changes_between", "merged_changes", "parameter_chan
 
 #: Parts of a spec that a variant changes field by field.
 _PARTS: Final = ("autoscaler", "resources")
-#: What a variant has in common with its base, or does without, whatever is said of it.
+#: Fields that a variant shares with its base, or does without: changes to them are ignored.
 _FIXED: Final = ("name", "source", "schedule")
 
 _encoder = msgspec.msgpack.Encoder(order="deterministic")
@@ -35,7 +35,7 @@ def changes_between(base: FunctionSpec, variant: FunctionSpec) -> bytes:
     for name in changed.keys() & set(_PARTS):
         changed[name] = _differences(getattr(base, name), getattr(variant, name))
     scaling = changed.get("autoscaler", {})
-    if scaling.get("min_containers", 0) is None:  # as it is in any case
+    if scaling.get("min_containers", 0) is None:  # every variant has this
         del scaling["min_containers"]
         if not scaling:
             del changed["autoscaler"]
@@ -43,12 +43,12 @@ def changes_between(base: FunctionSpec, variant: FunctionSpec) -> bytes:
 
 
 def parameter_changes(parameters: bytes) -> bytes:
-    """Return what a variant changes that has other parameters of its class, and nothing else."""
+    """Return the changes of a variant that has only other parameters of its class."""
     return _encoder.encode({"parameters": parameters})
 
 
 def merged_changes(first: bytes, second: bytes) -> bytes:
-    """Return what a variant changes of a base, if it changes `second` of a variant that changes `first` of that base.
+    """Return the changes to a base of a variant that changes `second` in a variant that changes `first` in the base.
 
     Raises:
         InvalidError: these are no changes of a function.
@@ -64,7 +64,7 @@ def merged_changes(first: bytes, second: bytes) -> bytes:
 
 
 def apply_changes(base: FunctionSpec, changes: bytes) -> FunctionSpec:
-    """Return the variant of a base, which may be of another version than that the changes were taken from.
+    """Return the variant of a base, which may have another version than the base that the changes were made for.
 
     Raises:
         InvalidError: these are no changes of a function.

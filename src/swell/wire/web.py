@@ -1,7 +1,7 @@
-"""What edge and server say to each other: which web functions there are, and which container a request may go to.
+"""Messages between edge and server: the routes to web functions, and the container that each request may go to.
 
-A request is a call of kind WEB with one input that has no bytes: the edge opens it, and is told a container when it is
-its turn; the bytes of the request go straight there. Tags from 160 on. This module must not know HTTP.
+A request is a call of kind WEB with one input that has no bytes: the edge opens it, and when it is its turn, the server
+names a container; the bytes of the request go straight there. Tags from 160 on. This module must not know HTTP.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ __all__ = ["EdgeUp", "GetWebUrl", "Leased", "Release", "Route", "Routes", "Watch
 
 
 class EdgeUp(Message, frozen=True, tag=160):
-    """The edge listens, or why it cannot. May be said again, when that has changed."""
+    """The edge listens, or cannot, and why. May be sent again, when that has changed."""
 
-    url: Text = ""  #: of its root, without a slash at the end: http://127.0.0.1:8700
+    url: Text = ""  #: URL of its root, without a slash at the end: http://127.0.0.1:8700
     admin_url: Text = ""
     trouble: Text = ""  #: why no requests can come, and what to do about it
 
 
 class WatchRoutes(Message, frozen=True, tag=161):
-    """Be told the routes, now and whenever they change."""
+    """Ask for the routes, now and whenever they change."""
 
 
 class Release(Message, frozen=True, tag=162):
@@ -35,14 +35,14 @@ class Release(Message, frozen=True, tag=162):
 
     call_id: Id
     status: Code  #: OutputStatus: SUCCESS, FAILURE (the app failed), TERMINATED (the caller left, or nothing was sent)
-    busy_s: Seconds  #: for how long the container had it
+    busy_s: Seconds  #: how long the container had it
 
 
 # ---------------------------------------------------------------- client -> server
 
 
 class GetWebUrl(Message, frozen=True, tag=163):
-    """Where a web function answers. Answered by WebUrl, once an edge listens, or Failed."""
+    """Get the URL of a web function. Answered by WebUrl, once an edge listens, or Failed."""
 
     request: RequestNumber
     function_id: Id
@@ -53,7 +53,7 @@ class GetWebUrl(Message, frozen=True, tag=163):
 
 
 class Route(Struct, array_like=True, frozen=True, gc=False):
-    """A web function and where it answers."""
+    """A web function and its address."""
 
     label: Name  #: the first part of its path, and of its host name
     function_id: Id
@@ -67,13 +67,13 @@ class Route(Struct, array_like=True, frozen=True, gc=False):
 
 
 class Routes(Message, frozen=True, tag=170):
-    """All routes there are."""
+    """All routes."""
 
     routes: list[Route]
 
 
 class Leased(Message, frozen=True, tag=171):
-    """A request may go to a container, at once. Its end is to be said by Release."""
+    """A request may go to a container, at once. The edge sends Release when it has ended."""
 
     call_id: Id
     container_id: Id
@@ -83,7 +83,7 @@ class Leased(Message, frozen=True, tag=171):
 
 
 class WebUrl(Message, frozen=True, tag=172):
-    """Where a web function answers; "" if it is none."""
+    """The URL of a web function; "" if the function is not one."""
 
     request: RequestNumber
     url: Text

@@ -1,7 +1,7 @@
-"""Where a container answers HTTP: the path of the Unix socket of each of its web functions.
+"""Where a container answers HTTP: the path of a Unix socket for each of its web functions.
 
-The container makes the sockets, the edge connects to them; both find them by this rule. This module must not know what
-is said there.
+The container makes the sockets, the edge connects to them; both find them by this rule. This module must not know the
+protocol on them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def socket_path(web_dir: str, container_id: str, method: str) -> str:
 
     Args:
         web_dir: Directory of the sockets of one server.
-        container_id: Of the container that serves it.
+        container_id: Id of the container that serves it.
         method: Name of the method, for a class; "" for a function.
 
     Raises:
@@ -30,7 +30,7 @@ def socket_path(web_dir: str, container_id: str, method: str) -> str:
     """
     # Names of methods have any length and may hold any letter; a part of their digest has neither.
     name = f"{container_id}.{hashlib.sha256(method.encode()).hexdigest()[:8]}" if method else container_id
-    path = f"{web_dir}/{name}"  # os.path.join takes a microsecond, of each request
+    path = f"{web_dir}/{name}"  # os.path.join would take a microsecond of each request
     size = len(os.fsencode(path))
     if size > PATH_MAX:
         raise InvalidError(
