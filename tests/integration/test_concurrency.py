@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from patience import wait_until
 from slots_app import (
     Mixed,
     aims_at_two,
@@ -111,6 +112,7 @@ def test_variants_have_their_own_concurrency(board: ModuleType) -> None:
 def test_a_container_can_set_how_many_it_takes(board: ModuleType) -> None:
     first = sets_own_concurrency.spawn("first", 3)
     board.wait_for_note("inside first")
+    wait_until(lambda: sets_own_concurrency.get_current_stats().input_headroom == 2, "the server was never told")
     others = [sets_own_concurrency.spawn(f"other-{i}", 3) for i in range(4)]
     board.wait_for_count("inside", 3)
     assert sets_own_concurrency.get_current_stats().backlog == 2

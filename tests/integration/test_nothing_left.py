@@ -44,6 +44,7 @@ class Program:
         assert len(self.started) == 10
         assert all(psutil.pid_exists(pid) for pid in self.started)
         assert self.directory.exists()
+        board.give("leave")
 
     def find(self, module: str) -> psutil.Process:
         """Return the server (`swell.server.main`) or the template (`swell.runner.template`)."""

@@ -46,6 +46,8 @@ def main(how: str) -> None:
         call = busy.spawn_map(range(2))
         board.wait_for_note("busy 0", "busy 1")
         board.note("ready")
+        if how in ("return", "raise", "exit", "_exit"):
+            board.wait_for("leave")  # which is given when the test has seen what there is
         match how:
             case "return":
                 return
