@@ -1,18 +1,24 @@
 """The queue of one pool: fair between calls, in order within a call, with delays for retries.
 
-Calls take turns, so that one input never waits behind a million of another call. This module must not know containers.
+Calls take turns, so that one input never waits behind a million of another call. No step costs more because more calls
+or inputs wait. What is taken out of a heap early stays there as a *stale* entry until it comes to the top, or until
+half of the heap is stale. This module must not know containers.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Iterable
 
 from swell.engine.state.call import Call
+from swell.engine.state.call_queue import CallQueue
 from swell.engine.state.span import Part, Span
 
 __all__ = ["Backlog"]
+
+SKIPS_MAX = 64  #: calls that `take` passes because their inputs cannot join; those behind them have another turn
+STALE_MIN = 64  #: stale entries that a heap may have in any case
 
 
 class Backlog:
@@ -25,62 +31,36 @@ class Backlog:
         self.count = 0
         self.delayed_count = 0
         self.held_count = 0
-        self._held: dict[str, deque[Span]] = {}  # by call; an empty queue says that what comes is held
-        self._queues: dict[str, deque[Span]] = {}
-        self._turns: deque[Call] = deque()
-        self._delayed: list[tuple[float, int, Span]] = []
+        self._queues: dict[str, CallQueue] = {}  # of calls that are held, or have anything waiting
+        self._turns: OrderedDict[str, CallQueue] = (
+            OrderedDict()
+        )  # of those with inputs that may run, the next one first
+        self._delayed: list[tuple[float, int, Span]] = []  # a heap; an entry is stale if its call's queue lacks it
+        self._oldest: list[tuple[float, int, CallQueue]] | None = None  # a heap, made when it is asked for
         self._sequence = 0
 
     def __len__(self) -> int:
         return self.count + self.delayed_count + self.held_count
 
-    def hold(self, calls: Iterable[Call]) -> None:
-        """Keep the inputs of calls from running, also those still to come, until `let_go`. Looks at all calls once."""
-        waiting: set[str] = set()
-        for call in calls:
-            if call.id in self._held:
-                continue
-            queue = self._held[call.id] = self._queues.pop(call.id, None) or deque()
-            if queue:
-                waiting.add(call.id)
-            size = sum(len(span) for span in queue)
-            self.count -= size
-            self.held_count += size
-        if waiting:
-            self._turns = deque(call for call in self._turns if call.id not in waiting)
-
-    def let_go(self, call: Call) -> None:
-        """Let the inputs of a held call take their turns again."""
-        queue = self._held.pop(call.id, None)
-        if not queue:
-            return
-        self._queues[call.id] = queue
-        self._turns.append(call)
-        size = sum(len(span) for span in queue)
-        self.count += size
-        self.held_count -= size
+    # ------------------------------------------------------------ what comes
 
     def add(self, span: Span) -> None:
         """Queue new inputs behind those of the same call."""
-        self._queue(span.call).append(span)
-        self._count(span.call, len(span))
+        queue = self._queue(span.call)
+        queue.append(span)
+        self._count(queue, span.last - span.first)
 
     def put_back(self, span: Span) -> None:
         """Queue inputs that had already left where they were: a call's inputs leave in the order of their indexes."""
         queue = self._queue(span.call)
-        place = 0
-        while place < len(queue) and queue[place].first < span.first:
-            place += 1
-        if place < len(queue):
-            # Whoever is in front has waited longest, or a batch would wait for the clock of an input that came back.
-            span.requeue(min(span.queued_at, queue[place].queued_at))
-        queue.insert(place, span)
-        self._count(span.call, len(span))
+        queue.put_back(span)
+        self._count(queue, len(span))
 
     def delay(self, span: Span, until: float) -> None:
         """Keep a span away until its time has come."""
         self._sequence += 1
         heapq.heappush(self._delayed, (until, self._sequence, span))
+        self._queue(span.call).delay(self._sequence, span)
         self.delayed_count += len(span)
 
     @property
@@ -91,108 +71,170 @@ class Backlog:
     def release(self, now: float) -> None:
         """Queue the delayed spans whose time has come."""
         while self._delayed and self._delayed[0][0] <= now:
-            _, _, span = heapq.heappop(self._delayed)
+            _, number, span = heapq.heappop(self._delayed)
+            self._queues[span.call.id].end_delay(number)
             self.delayed_count -= len(span)
             span.requeue(now)
             self.put_back(span)
+            self._drop_stale_delays()
+
+    # ------------------------------------------------------------ calls that are held
+
+    def hold(self, calls: Iterable[Call]) -> None:
+        """Keep the inputs of calls from running, also those still to come, until `let_go`."""
+        for call in calls:
+            queue = self._queue(call)
+            if not queue.is_held:
+                self._turns.pop(call.id, None)
+                queue.hold()
+                self.count -= queue.size
+                self.held_count += queue.size
+
+    def let_go(self, call: Call) -> None:
+        """Let the inputs of a held call take their turns again."""
+        queue = self._queues.get(call.id)
+        if queue is None or not queue.is_held:
+            return
+        queue.let_go()
+        self.held_count -= queue.size
+        self._count(queue, queue.size)
+        self._forget_if_empty(queue)
+
+    # ------------------------------------------------------------ what leaves
 
     @property
     def next_is_alone(self) -> bool:
         """True if the input whose turn it is must have a container to itself."""
-        return bool(self._turns) and self._queues[self._turns[0].id][0].alone
+        return bool(self._turns) and next(iter(self._turns.values())).is_alone
 
     @property
     def oldest_at(self) -> float:
         """When the longest-waiting input at the head of any call was queued; only meaningful if `count`."""
-        return min(self._queues[call.id][0].queued_at for call in self._turns)
+        heap = self._oldest
+        if heap is None:  # only a pool that batches asks
+            heap = self._oldest = self._ages()
+        while True:
+            at, number, queue = heap[0]
+            if self._turns.get(queue.call.id) is not queue:
+                heapq.heappop(heap)
+            elif queue.since > at:
+                heapq.heapreplace(heap, (queue.since, number, queue))
+            else:
+                return at
 
     def take(self, count: int, *, method: str | None = None) -> list[Part]:
         """Remove up to `count` inputs, calls taking turns; an input that must be alone comes alone.
 
-        All inputs taken go to the same method (`method`, or that of the first).
+        All inputs taken go to the same method (`method`, or that of the first). Calls whose inputs cannot join keep
+        their turn.
         """
         parts: list[Part] = []
-        share = -(-count // len(self._turns)) if self._turns else 0
-        skipped = 0
-        while count and skipped < len(self._turns):
-            call = self._turns[0]
-            span = self._queues[call.id][0]
-            if (span.alone and parts) or (method is not None and call.method != method):
-                self._turns.rotate(-1)
-                skipped += 1
+        passed: list[CallQueue] = []
+        turns = self._turns
+        share = -(-count // len(turns)) if turns else 0
+        while count and turns and len(passed) < SKIPS_MAX:
+            call_id, queue = turns.popitem(last=False)
+            is_alone, its_method = queue.is_alone, queue.call.method
+            if (is_alone and parts) or (method is not None and its_method != method):
+                passed.append(queue)
                 continue
-            part = span.take(1 if span.alone else min(count, share))
+            part = queue.take(min(count, share))
             parts.append(part)
             count -= part.count
             self.count -= part.count
-            method = call.method
-            self._end_turn(call)
-            if span.alone:
+            method = its_method
+            if queue.size:
+                turns[call_id] = queue
+            else:
+                self._forget_if_empty(queue)
+            if is_alone:
                 break
-            skipped = 0
+        for queue in reversed(passed):
+            turns[queue.call.id] = queue
+            turns.move_to_end(queue.call.id, last=False)
         return parts
 
     def remove(self, call: Call) -> list[Span]:
         """Remove and return everything that waits of one call. If it is held, what still comes of it is held, too."""
-        held = self._held.get(call.id)
-        spans: list[Span] = list(self._queues.pop(call.id, ())) if held is None else list(held)
-        if held is not None:
-            held.clear()
-            self.held_count -= sum(len(span) for span in spans)
-        elif spans:
-            self._turns.remove(call)
-            self.count -= sum(len(span) for span in spans)
-        mine = [entry for entry in self._delayed if entry[2].call is call]
-        if mine:
-            self._delayed = [entry for entry in self._delayed if entry[2].call is not call]
-            heapq.heapify(self._delayed)
-            self.delayed_count -= sum(len(entry[2]) for entry in mine)
-            spans.extend(entry[2] for entry in sorted(mine, key=lambda entry: entry[:2]))
+        queue = self._queues.get(call.id)
+        if queue is None:
+            return []
+        if queue.is_held:
+            self.held_count -= queue.size
+        else:
+            self._turns.pop(call.id, None)
+            self.count -= queue.size
+        self.delayed_count -= sum(len(span) for span in queue.delayed.values())
+        spans = queue.clear()
+        self._forget_if_empty(queue)
+        self._drop_stale_delays()
         return spans
+
+    # ------------------------------------------------------------ for inspection
 
     def calls(self) -> list[Call]:
         """Return the calls that have anything waiting here."""
-        seen = {call.id: call for call in self._turns}
-        seen.update((queue[0].call.id, queue[0].call) for queue in self._held.values() if queue)
-        seen.update((entry[2].call.id, entry[2].call) for entry in self._delayed)
-        return list(seen.values())
+        return [queue.call for queue in self._queues.values() if queue.size or queue.delayed]
 
     def due_by_call(self) -> list[list[Span]]:
-        """Return everything that may run now, call by call, for inspection."""
-        return [list(queue) for queue in self._queues.values()]
+        """Return everything that may run now, call by call."""
+        return [queue.due() for queue in self._turns.values()]
 
     def due(self) -> list[Span]:
-        """Return everything that may run now, for inspection."""
-        return [span for queue in self._queues.values() for span in queue]
+        """Return everything that may run now."""
+        return [span for queue in self._turns.values() for span in queue.due()]
 
     def spans(self) -> list[Span]:
-        """Return everything that waits, for inspection."""
-        held = [span for queue in self._held.values() for span in queue]
-        return self.due() + held + [entry[2] for entry in self._delayed]
+        """Return everything that waits."""
+        return [span for queue in self._queues.values() for span in (*queue.due(), *queue.delayed.values())]
 
-    def _count(self, call: Call, change: int) -> None:
-        if call.id in self._held:
-            self.held_count += change
-        else:
-            self.count += change
+    # ------------------------------------------------------------ inside
 
-    def _queue(self, call: Call) -> deque[Span]:
-        held = self._held.get(call.id)
-        if held is not None:
-            return held
+    def _queue(self, call: Call) -> CallQueue:
         queue = self._queues.get(call.id)
         if queue is None:
-            queue = self._queues[call.id] = deque()
-            self._turns.append(call)
+            queue = self._queues[call.id] = CallQueue(call)
         return queue
 
-    def _end_turn(self, call: Call) -> None:
-        """Pass the turn on; `call` is the one at the front."""
-        queue = self._queues[call.id]
-        if not len(queue[0]):
-            queue.popleft()
-        self._turns.popleft()
-        if queue:
-            self._turns.append(call)
+    def _count(self, queue: CallQueue, change: int) -> None:
+        """Count inputs of a call that are due now; from the first one on, it takes its turns unless it is held."""
+        if queue.is_held:
+            self.held_count += change
+            return
+        self.count += change
+        if queue.size and queue.call.id not in self._turns:
+            self._turns[queue.call.id] = queue
+            if self._oldest is not None:
+                self._note_age(self._oldest, queue)
+
+    def _note_age(self, heap: list[tuple[float, int, CallQueue]], queue: CallQueue) -> None:
+        """Note since when a call waits that takes its turns from now on; it may only turn out to wait less long."""
+        if len(heap) >= 2 * len(self._turns) + STALE_MIN:
+            heap[:] = self._ages()
         else:
-            del self._queues[call.id]
+            self._sequence += 1
+            heapq.heappush(heap, (queue.since, self._sequence, queue))
+
+    def _ages(self) -> list[tuple[float, int, CallQueue]]:
+        heap = [(queue.since, number, queue) for number, queue in enumerate(self._turns.values(), self._sequence + 1)]
+        self._sequence += len(heap)
+        heapq.heapify(heap)
+        return heap
+
+    def _forget_if_empty(self, queue: CallQueue) -> None:
+        if not (queue.size or queue.delayed or queue.is_held):
+            del self._queues[queue.call.id]
+
+    def _drop_stale_delays(self) -> None:
+        """Have a live entry on top of the heap of delays, if there is any, and at most half of them stale."""
+        heap = self._delayed
+        if len(heap) > 2 * self.delayed_count + STALE_MIN:
+            heap[:] = [entry for entry in heap if self._is_delayed(entry)]
+            heapq.heapify(heap)
+        while heap and not self._is_delayed(heap[0]):
+            heapq.heappop(heap)
+
+    def _is_delayed(self, entry: tuple[float, int, Span]) -> bool:
+        _, number, span = entry
+        queue = self._queues.get(span.call.id)
+        return queue is not None and number in queue.delayed

@@ -127,7 +127,9 @@ def _check_places(state: EngineState, pool: Pool, somewhere: Places) -> None:
     for spans in pool.backlog.due_by_call():
         for span, following in pairwise(spans):
             assert span.last <= following.first, f"{span.call.id}/{following.first} waits behind what comes after it"
-            assert span.queued_at <= following.queued_at, f"{span.call.id}/{span.first} waits behind older ones"
+    if pool.backlog.count and pool.fleet.serving.batching is not None:
+        oldest_at = min(span.queued_at for span in pool.backlog.due())
+        assert pool.backlog.oldest_at == oldest_at, f"{pool.id}: the longest-waiting input is another"
     for span in pool.backlog.spans():
         assert span.first < span.last, f"{pool.id}: empty span"
         somewhere.update(zip(repeat(span.call.id), range(span.first, span.last), strict=False))
