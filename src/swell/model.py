@@ -319,6 +319,11 @@ class FunctionSpec(Struct, frozen=True, omit_defaults=True):
         return self.batching.max_batch_size if self.batching else 1
 
     @property
+    def is_serial(self) -> bool:
+        """True if a container runs one input at a time, so that more may be queued to it ahead."""
+        return self.concurrency.max_inputs == 1 and self.batching is None
+
+    @property
     def web_methods(self) -> dict[str, WebSpec]:
         """Web specs by method name; the name is "" for a plain function."""
         if self.cls is None:

@@ -61,6 +61,7 @@ class Engine:
         self._wakes: list[tuple[float, str]] = []
         self._timer_handlers: dict[Timer, Callable[[Pool, float], None]] = {
             Timer.WORK: rules.dispatcher.check_work,
+            Timer.LATE: rules.dispatcher.check_late,
             Timer.TIMEOUT: rules.timeouts.check_inputs,
             Timer.START: rules.containers.check_starts,
             Timer.DRAIN: rules.containers.check_drains,

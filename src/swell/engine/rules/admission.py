@@ -275,14 +275,11 @@ class Admission:
         call.cancel()
         text = why.encode()
         self._results.end_pending(call, OutputStatus.TERMINATED, text, now)
-        for container in list(call.pool.fleet.containers.values()):
-            hit = False
-            # The delivery that runs comes last: those queued behind it must not begin because it ends.
-            for delivery in reversed(list(container.deliveries.values())):
-                hit |= self._cancel_running(call, delivery, text, now)
-            if hit and terminate_containers:
-                container.must_yield(now)
-                call.pool.timers.arm(Timer.RESIST, now)
+        # Of one container, the delivery that runs comes last: those queued behind it must not begin because it ends.
+        for delivery in list(reversed(call.deliveries.values())):
+            if self._cancel_running(call, delivery, text, now) and terminate_containers:
+                delivery.container.must_yield(now)
+                call.pool.timers.watch(Timer.RESIST, delivery.container.id, now)
         self._results.end_if_finished(call, now)
         self._state.mark_dirty(call.pool)
 

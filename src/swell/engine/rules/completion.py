@@ -199,7 +199,7 @@ class Completion:
         if delivery.mode is not LEASE:  # else the edge stops them, when it is told of their end
             state.send_to_container(container, Cancel(delivery.id, list(positions)))
         container.must_yield(now + state.settings.cancel_grace_s)
-        container.pool.timers.arm(Timer.RESIST, container.resist_until)
+        container.pool.timers.watch(Timer.RESIST, container.id, container.resist_until)
 
     # ------------------------------------------------------------ inside
 

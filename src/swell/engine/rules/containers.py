@@ -38,7 +38,7 @@ class Containers:
         container = Container(state.mint_container_id(), pool, place, now)
         pool.fleet.add(container)
         state.add_container(container)
-        pool.timers.arm(Timer.START, now + pool.spec.startup_timeout_s)
+        pool.timers.watch(Timer.START, container.id, now + pool.spec.startup_timeout_s)
         state.emit(
             StartContainer(
                 container_id=container.id,
@@ -68,16 +68,14 @@ class Containers:
 
     def check_starts(self, pool: Pool, now: float) -> None:
         """Give up on containers that take longer than the startup timeout."""
-        limit = pool.spec.startup_timeout_s
-        for container in list(pool.fleet.containers.values()):
-            if container.is_starting and not container.is_killed:
-                if now >= container.requested_at + limit:
-                    text = f"not ready within startup_timeout = {limit:g} s"
-                    if container.startup_failure is None:
-                        container.fail_start(text)
-                    self.kill(container, text, its_fault=True)
-                else:
-                    pool.timers.arm(Timer.START, container.requested_at + limit)
+        for container_id in pool.timers.take_due(Timer.START, now):
+            container = pool.fleet.containers.get(container_id)
+            if container is None or not container.is_starting or container.is_killed:
+                continue
+            text = f"not ready within startup_timeout = {container.spec.startup_timeout_s:g} s"
+            if container.startup_failure is None:
+                container.fail_start(text)
+            self.kill(container, text, its_fault=True)
 
     # ------------------------------------------------------------ ending
 
@@ -95,7 +93,7 @@ class Containers:
             container.leave()  # it would refuse requests that are on their way to it: it is told after the last one
             return
         container.drain(now + state.settings.exit_grace_s)
-        container.pool.timers.arm(Timer.DRAIN, container.drain_until)
+        container.pool.timers.watch(Timer.DRAIN, container.id, container.drain_until)
         state.mark_dirty(container.pool)
         state.send_to_container(container, Drain(state.settings.exit_grace_s))
 
@@ -106,7 +104,7 @@ class Containers:
             return
         grace_s = self._state.settings.exit_grace_s
         container.interrupt(reason, now + grace_s)
-        container.pool.timers.arm(Timer.DRAIN, container.drain_until)
+        container.pool.timers.watch(Timer.DRAIN, container.id, container.drain_until)
         self._state.mark_dirty(container.pool)
         self._state.send_to_container(container, Interrupt(grace_s))
 
@@ -121,18 +119,18 @@ class Containers:
 
     def check_drains(self, pool: Pool, now: float) -> None:
         """Kill containers that have not left within their grace."""
-        for container in list(pool.fleet.containers.values()):
-            if not container.was_told_to_leave or container.is_killed:
+        for container_id in pool.timers.take_due(Timer.DRAIN, now):
+            container = pool.fleet.leaving.get(container_id)
+            if container is None or container.is_killed:
                 continue
-            if now < container.drain_until:
-                pool.timers.arm(Timer.DRAIN, container.drain_until)
-            elif container.executing and not (container.is_cut_short or self._state.is_stopping):
+            if now >= container.drain_until:
+                if not container.executing or container.is_cut_short or self._state.is_stopping:
+                    self.kill(container, "did not leave within its grace")
+                    continue
                 # It finishes what it has started, for which it has all the time of its function; the grace is for what
                 # comes after that.
                 container.extend_drain(now + self._state.settings.exit_grace_s)
-                pool.timers.arm(Timer.DRAIN, container.drain_until)
-            else:
-                self.kill(container, "did not leave within its grace")
+            pool.timers.watch(Timer.DRAIN, container_id, container.drain_until)
 
     # ------------------------------------------------------------ gone
 
@@ -149,6 +147,7 @@ class Containers:
         container.end()
         self._losses.lost(container, reason, now, excess)
         pool.fleet.remove(container)
+        pool.timers.forget(container.id)
         state.remove_container(container)
         self._remember(container, reason if excess is not None else container.crash_expected or reason, now)
         if container.state is ContainerState.LOST:

@@ -29,9 +29,7 @@ def outcome_in(
 
 def close_if_empty(state: EngineState, delivery: Delivery, now: float) -> None:
     """Forget a delivery without open positions. If its container holds nothing now, it may make room for others."""
-    container = delivery.container
-    if not delivery.open and container.close(delivery, now):
-        container.pool.fleet.mark_idle(container)
+    if delivery.container.close(delivery, now):
         for pool in state.blocked.values():
             if not pool.fleet.live:
                 state.mark_dirty(pool)  # what is idle now may make room for it

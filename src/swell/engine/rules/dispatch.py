@@ -30,6 +30,8 @@ RECLAIM_WORTH_S = 0.002
 PATIENCE_S = 0.010
 #: How long inputs wait for a container that is starting rather than fill those that are there beyond their target.
 START_PATIENCE_S = 1.0
+#: Containers of which the median age of an input is taken.
+AGES_MAX = 64
 
 
 class Dispatcher:
@@ -59,24 +61,24 @@ class Dispatcher:
     # ------------------------------------------------------------ one input at a time
 
     def _serial(self, pool: Pool, now: float) -> None:
-        backlog = pool.backlog
+        """Give idle containers inputs, the one used last first, so that surplus ones grow idle; then run ahead."""
+        backlog, fleet = pool.backlog, pool.fleet
         if not backlog.count:
-            self._rebalance(pool, now)
+            self._rebalance(pool)
             return
-        # The most recently used first, so that surplus containers grow idle.
-        for container in list(reversed(pool.fleet.idle.values())):
-            size = self._span_size(pool, 0)
-            self._deliver(container, SERIAL, backlog.take(size), now)
+        while (container := fleet.latest_idle) is not None:
+            self._deliver(container, SERIAL, backlog.take(self._span_size(pool, 0)), now)
             if not backlog.count:
                 return
         if pool.hold_max == 1:
             return
-        for container in self._available(pool):
-            if backlog.next_is_alone:
-                return
+        # The emptiest first, each once. When that one has enough, or has had its turn, all others hold no less.
+        given: set[str] = set()
+        while not backlog.next_is_alone and (container := fleet.busy.emptiest()) is not None:
             size = self._span_size(pool, container.holds)
-            if not size or container.reclaiming or container.stalled:
-                continue
+            if not size or container.id in given:
+                return
+            given.add(container.id)
             self._deliver(container, SERIAL, backlog.take(size), now)
             if not backlog.count:
                 return
@@ -91,61 +93,35 @@ class Dispatcher:
             service_s=pool.estimates.service_s,
         )
 
-    def _rebalance(self, pool: Pool, now: float) -> None:
+    def _rebalance(self, pool: Pool) -> None:
         """When a slot is idle and nothing waits, take unstarted inputs back from the container that holds most."""
         fleet, service_s = pool.fleet, pool.estimates.service_s
-        if pool.hold_max == 1 or service_s is None or not 0 < len(fleet.idle) < len(fleet.ready):
+        if pool.hold_max == 1 or service_s is None or len(fleet.reclaiming) >= len(fleet.idle):
             return
-        victim = max(fleet.ready.values(), key=lambda container: container.holds)
-        if (victim.holds - 1) * service_s > RECLAIM_WORTH_S:
+        victim = fleet.busy.fullest()
+        if victim is not None and (victim.holds - 1) * service_s > RECLAIM_WORTH_S:
             self._reclaim(victim)
 
     # ------------------------------------------------------------ several at a time
 
     def _parallel(self, pool: Pool, now: float) -> None:
+        backlog, is_single_use = pool.backlog, pool.fleet.serving.single_use
         for limit in self._limits(pool, now):
-            while self._fill(pool, limit, now):
-                pass
-
-    def _fill(self, pool: Pool, limit: int, now: float) -> bool:
-        """Fill containers up to a limit; True if one that was passed because of a suspect may have a turn now."""
-        backlog, passed, placed = pool.backlog, False, False
-        for container in self._available(pool):
-            while backlog.count and not container.exclusive:
-                slots = container.own_slots or limit
-                room = (1 - container.served if pool.fleet.serving.single_use else slots) - container.slots_used
-                if room <= 0:
-                    break
-                if backlog.next_is_alone and container.deliveries:
-                    passed = True
-                    break
+            while backlog.count and (container := _with_room(pool, limit)) is not None:
+                room = 1 if is_single_use else (container.own_slots or limit) - container.slots_used
                 self._deliver(container, PARALLEL, backlog.take(room), now)
-                placed = passed
-        return placed
 
     def _batches(self, pool: Pool, now: float) -> None:
-        for limit in self._limits(pool, now):
-            while self._fill_with_batches(pool, limit, now):
-                pass
-
-    def _fill_with_batches(self, pool: Pool, limit: int, now: float) -> bool:
-        """Fill containers up to a limit; True if one that was passed because of a suspect may have a turn now."""
-        backlog, batching, passed, placed = pool.backlog, pool.fleet.serving.batching, False, False
+        backlog, batching = pool.backlog, pool.fleet.serving.batching
         assert batching is not None
-        for container in self._available(pool):
-            slots = container.own_slots or limit
-            while backlog.count and container.takes_inputs and container.slots_used < slots:
+        for limit in self._limits(pool, now):
+            while backlog.count and (container := _with_room(pool, limit)) is not None:
                 oldest_at = backlog.oldest_at
                 size = batch_size_now(batching, queued=backlog.count, oldest_at=oldest_at, now=now)
                 if not size:
                     pool.timers.arm(Timer.BATCH, batch_due_at(batching, oldest_at))
-                    return False
-                if backlog.next_is_alone and container.deliveries:
-                    passed = True
-                    break
+                    return
                 self._deliver(container, BATCH, backlog.take(size), now)
-                placed = passed
-        return placed
 
     def _limits(self, pool: Pool, now: float) -> tuple[int, ...]:
         """Return how many slots of each container to use: what dispatch aims at, then the most if the pool cannot grow.
@@ -157,19 +133,15 @@ class Dispatcher:
         target, most = concurrency.target_inputs, concurrency.max_inputs
         if target == most:
             return (target,)
-        waited_for = min((container.requested_at for container in pool.fleet.starting.values()), default=-math.inf)
-        if now < waited_for + START_PATIENCE_S:
-            pool.timers.arm(Timer.BURST, waited_for + START_PATIENCE_S)
+        awaited = pool.fleet.first_starting
+        if awaited is not None and now < awaited.requested_at + START_PATIENCE_S:
+            pool.timers.arm(Timer.BURST, awaited.requested_at + START_PATIENCE_S)
             return (target,)
         if pool.fleet.live >= pool.scaling.plan.containers or pool.scaling.blocked_reason:
             return (target, most)
         return (target,)
 
     # ------------------------------------------------------------ deliveries
-
-    def _available(self, pool: Pool) -> list[Container]:
-        """Containers that may be given inputs, most recently used first, so that surplus ones grow idle."""
-        return [container for container in reversed(pool.fleet.ready.values()) if container.takes_inputs]
 
     def _deliver(self, container: Container, mode: DeliveryMode, parts: list[Part], now: float) -> None:
         state, pool = self._state, container.pool
@@ -181,41 +153,45 @@ class Dispatcher:
             call = part.call
             call.add_pending(-part.count)
             call.add_running(part.count)
+            call.deliver(delivery)
             call.history.note(now, EventKind.DELIVERED, part.first, part.count, container.id)
             if call.stored:
                 pool.window.note_refill(call)
         container.give(delivery, exclusive=parts[0].alone)
-        pool.fleet.mark_busy(container)
         if mode is LEASE:
             self._leases.begin(delivery)
         else:
             state.send_to_container(container, *_as_message(delivery))
-        pool.timers.arm(Timer.TIMEOUT, now + container.spec.timeout_s)
+        pool.timers.watch(Timer.TIMEOUT, container.id, now + container.spec.timeout_s)
         if mode is SERIAL and pool.estimates.service_s is not None and container.holds > 1:
             container.expect_done(now + 2 * container.holds * pool.estimates.service_s + PATIENCE_S)
-            pool.timers.arm(Timer.WORK, container.work_due)
+            pool.timers.watch(Timer.LATE, container.id, container.work_due)
         if pool.fleet.serving.single_use:
             container.leave()
 
+    # ------------------------------------------------------------ what takes longer than estimated
+
+    def check_late(self, pool: Pool, now: float) -> None:
+        """Take back what waits in containers that should have done all that they hold by now."""
+        for container_id in pool.timers.take_due(Timer.LATE, now):
+            container = pool.fleet.ready.get(container_id)
+            if container is None or container.holds <= 1 or container.work_due == math.inf:
+                continue
+            if now < container.work_due:
+                pool.timers.watch(Timer.LATE, container_id, container.work_due)
+            elif next(iter(container.deliveries.values())).mode is SERIAL:
+                container.stall()
+                self._reclaim(container)
+
     def check_work(self, pool: Pool, now: float) -> None:
-        """Look at what takes longer than estimated: take back what waits behind it, and note how long it takes.
+        """Note for how long inputs run, if that is longer than estimated: most of them, or of a sample of containers.
 
         One container that is late says little on a busy host. When most are, the work has changed.
         """
-        ages: list[float] = []
-        for container in pool.fleet.ready.values():
-            oldest = next(iter(container.deliveries.values()), None)
-            if oldest is None:
-                continue
-            ages.append(now - oldest.since)
-            if container.holds > 1 and oldest.mode is SERIAL:
-                if now >= container.work_due:
-                    container.stall()
-                    self._reclaim(container)
-                else:
-                    pool.timers.arm(Timer.WORK, container.work_due)
+        heads = (next(iter(each.deliveries.values()), None) for each in pool.fleet.sample(AGES_MAX))
+        ages = sorted(now - head.since for head in heads if head is not None)
         expected = 2 * (pool.estimates.service_s or 0.0) + PATIENCE_S
-        median = sorted(ages)[len(ages) // 2] if ages else 0.0
+        median = ages[len(ages) // 2] if ages else 0.0
         overdue_s = median if median > expected else 0.0
         pool.estimates.note_overdue(overdue_s)
         if pool.backlog.count and pool.counts.running_total:
@@ -227,6 +203,16 @@ class Dispatcher:
         container.begin_reclaim()
         for delivery in container.deliveries.values():
             self._state.send_to_container(container, Reclaim(delivery.id))
+
+
+def _with_room(pool: Pool, limit: int) -> Container | None:
+    """Return the fullest container with a free slot under a limit; None if all are full.
+
+    The fullest, so that surplus ones grow idle. An input that must be alone gets one that is idle.
+    """
+    fleet = pool.fleet
+    container = None if pool.backlog.next_is_alone else fleet.busy.fullest(below=limit)
+    return fleet.latest_idle if container is None else container
 
 
 def _as_message(delivery: Delivery) -> tuple[Deliver, bytes | memoryview]:

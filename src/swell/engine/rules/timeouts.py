@@ -36,18 +36,18 @@ class Timeouts:
 
     def check_inputs(self, pool: Pool, now: float) -> None:
         """End attempts that have run for their function's timeout, and note when the next might have."""
-        for container in list(pool.fleet.containers.values()):
-            limit = container.spec.timeout_s
-            if container.is_killed:
+        for container_id in pool.timers.take_due(Timer.TIMEOUT, now):
+            container = pool.fleet.containers.get(container_id)
+            if container is None or container.is_killed:
                 continue
+            limit = container.spec.timeout_s
             for delivery in list(container.deliveries.values()):
                 expires = delivery.since + limit
-                if now < expires:
-                    pool.timers.arm(Timer.TIMEOUT, expires)
-                else:
+                if now >= expires:
                     # What is left of it afterwards (the rest of a serial queue) begins now and has its own time.
-                    pool.timers.arm(Timer.TIMEOUT, now + limit)
+                    expires = now + limit
                     self._time_out(container, delivery, now)
+                pool.timers.watch(Timer.TIMEOUT, container_id, expires)
                 if delivery.mode is SERIAL:
                     break  # the others wait in the container's queue: their time has not begun
 
@@ -69,21 +69,24 @@ class Timeouts:
 
     def check_revoked(self, pool: Pool, now: float) -> None:
         """Evict containers that still run revoked inputs after their grace, and note when the next grace ends."""
-        for container in list(pool.fleet.containers.values()):
-            if now >= container.resist_until:
-                container.need_not_yield()
-                if not any(delivery.revoked for delivery in container.deliveries.values()):
-                    continue
-                if container.is_leased and container.executing:
-                    # Other requests run in it, which cannot be run again elsewhere: it takes no more, and is checked
-                    # again after another grace.
-                    self._containers.drain(container, now)
-                    container.must_yield(now + self._state.settings.cancel_grace_s)
-                    pool.timers.arm(Timer.RESIST, container.resist_until)
-                else:
-                    self._evict(container, "a cancelled input would not stop", now)
-            elif container.resist_until < inf:
-                pool.timers.arm(Timer.RESIST, container.resist_until)
+        for container_id in pool.timers.take_due(Timer.RESIST, now):
+            container = pool.fleet.containers.get(container_id)
+            if container is None or container.resist_until == inf:
+                continue
+            if now < container.resist_until:
+                pool.timers.watch(Timer.RESIST, container_id, container.resist_until)
+                continue
+            container.need_not_yield()
+            if not any(delivery.revoked for delivery in container.deliveries.values()):
+                continue
+            if container.is_leased and container.executing:
+                # Other requests run in it, which cannot be run again elsewhere: it takes no more, and is checked
+                # again after another grace.
+                self._containers.drain(container, now)
+                container.must_yield(now + self._state.settings.cancel_grace_s)
+                pool.timers.watch(Timer.RESIST, container_id, container.resist_until)
+            else:
+                self._evict(container, "a cancelled input would not stop", now)
 
     def _evict(self, container: Container, reason: str, now: float) -> None:
         """Interrupt a container whose code does not stop; kill it if its main thread is taken by that code."""

@@ -1,4 +1,4 @@
-"""One invocation by a client and the bookkeeping of its inputs. This module must not know containers or scheduling."""
+"""One invocation by a client and the bookkeeping of its inputs. This module must not know scheduling."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from swell.model import CallKind
 from swell.records import AttemptRecord, StoredCall
 
 if TYPE_CHECKING:
+    from swell.engine.state.container import Delivery
     from swell.engine.state.pool import Pool
 
 __all__ = ["Call", "Watcher"]
@@ -45,6 +46,7 @@ class Call(CallCounts):
         "cancelled",
         "client",
         "crashes",
+        "deliveries",
         "failures",
         "held_until",
         "history",
@@ -73,6 +75,7 @@ class Call(CallCounts):
         self.client = client
         self.sealed = False
         self.cancelled = False
+        self.deliveries: dict[int, Delivery] = {}  #: those that have inputs of it, by their number; the latest last
         self.failures: dict[int, int] = {}  #: index -> failed attempts, for the retry policy
         self.crashes: dict[int, int] = {}  #: index -> containers lost while it ran
         self.streams: dict[int, Stream] = {}  #: index -> what a generator has yielded
@@ -101,6 +104,16 @@ class Call(CallCounts):
                 self.failures.pop(index, None)
                 self.crashes.pop(index, None)
                 self.streams.pop(index, None)
+
+    # ------------------------------------------------------------ where its inputs are
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Note that inputs of it are in a delivery."""
+        self.deliveries[delivery.id] = delivery
+
+    def release(self, delivery: Delivery) -> None:
+        """Note that a delivery is over."""
+        self.deliveries.pop(delivery.id, None)
 
     # ------------------------------------------------------------ what its client wants
 

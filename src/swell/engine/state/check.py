@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import pairwise, repeat
+from math import inf
 
 from swell.engine.state.call import Call
 from swell.engine.state.container import Container
@@ -14,6 +15,7 @@ from swell.engine.state.engine_state import EngineState
 from swell.engine.state.node import KnownNode
 from swell.engine.state.pool import Pool
 from swell.engine.state.span import Segment
+from swell.engine.state.timers import Timer
 from swell.engine.state.variant import Variant
 from swell.model import AutoscalerSettings, DeliveryMode
 from swell.states import ContainerState
@@ -111,6 +113,8 @@ def _check_call(state: EngineState, call: Call, somewhere: Places) -> None:
     assert call.accepted == call.pending + call.running + call.done, f"{call.id}: inputs lost or counted twice"
     assert min(call.pending, call.running, call.done) >= 0, f"{call.id}: negative count"
     assert not call.finished, f"{call.id}: finished but not forgotten"
+    held = all(number in delivery.container.deliveries for number, delivery in call.deliveries.items())
+    assert held, f"{call.id}: thinks that inputs are in a delivery that is over"
     assert call.pool.id in state.pools, f"{call.id}: its function is gone"
     assert 0 <= call.stored <= call.pending, f"{call.id}: {call.stored} of {call.pending} inputs are in the store"
     assert not call.stored or call.tail < call.accepted, f"{call.id}: there is no tail, and inputs in it"
@@ -169,10 +173,46 @@ def _check_pool(state: EngineState, pool: Pool) -> None:
     assert versions <= {pool.fleet.serving_version}, f"{pool.id}: versions {versions} serve together"
     assert grouped.keys() <= pool.fleet.containers.keys(), f"{pool.id}: a container that is gone is still counted"
     assert pool.fleet.idle.keys() <= pool.fleet.ready.keys(), f"{pool.id}: idle, but not ready"
+    _check_indexes(pool)
     if not pool.app.closing and not pool.is_rolling:
         ceiling = min(pool.settings.max_containers or 10**9, state.settings.containers_max)
         surplus = [c.id for c in pool.fleet.idle.values() if pool.fleet.live > ceiling and not c.is_leaving]
         assert not surplus, f"{pool.id}: idle containers above the ceiling"
+
+
+def _check_indexes(pool: Pool) -> None:
+    """Assert that containers are found where their state and what they hold put them, and when they are due."""
+    fleet, name = pool.fleet, pool.id
+    loads = {c.id: c.load for c in fleet.ready.values() if c.deliveries and c.load is not None}
+    assert fleet.busy.loads() == loads, f"{name}: what containers carry is off"
+    assert fleet.reclaiming == {c.id for c in fleet.ready.values() if c.reclaiming}, (
+        f"{name}: what is taken back is off"
+    )
+    leaving = {c.id for c in fleet.containers.values() if c.was_told_to_leave}
+    assert fleet.leaving.keys() == leaving, f"{name}: containers that leave are {sorted(leaving)}"
+    sample = fleet.sample(10**9)
+    assert {c.id for c in sample} == fleet.ready.keys() and len(sample) == len(fleet.ready), (
+        f"{name}: the roster is off"
+    )
+    requested = [container.requested_at for container in fleet.starting.values()]
+    assert requested == sorted(requested), f"{name}: starts are not in the order of their requests"
+    retired = (c for c in fleet.containers.values() if c.id not in fleet.ready)
+    finishing = sum(c.executing for c in retired if c.is_finishing)
+    assert fleet.finishing_inputs == finishing, f"{name}: {finishing} inputs are being finished elsewhere"
+    for container in fleet.containers.values():
+        if not container.is_killed:
+            _check_deadlines(pool, container)
+
+
+def _check_deadlines(pool: Pool, container: Container) -> None:
+    """Assert that a container is looked at when its inputs, its start or its end may be over their time."""
+    watched, name = pool.timers.watched, container.id
+    assert not container.deliveries or name in watched(Timer.TIMEOUT), f"{name}: nobody ends its inputs"
+    if container.is_starting:
+        expires = container.requested_at + container.spec.startup_timeout_s
+        assert watched(Timer.START).get(name, inf) <= expires, f"{name}: nobody gives up on its start"
+    assert watched(Timer.RESIST).get(name, inf) <= container.resist_until, f"{name}: may run what was cancelled"
+    assert watched(Timer.DRAIN).get(name, inf) <= container.drain_until, f"{name}: may stay for ever"
 
 
 def _check_bytes(pool: Pool) -> None:
@@ -194,6 +234,14 @@ def _check_bytes(pool: Pool) -> None:
 
 def _check_container(pool: Pool, container: Container) -> None:
     state, name = container.state, container.id
+    deliveries = container.deliveries.values()
+    assert container.holds == sum(len(delivery.open) for delivery in deliveries), f"{name}: holds something else"
+    wanted = sum(len(delivery.open - delivery.revoked) for delivery in deliveries)
+    assert container.executing == wanted, f"{name}: {wanted} of its inputs are still wanted"
+    assert container.slots_used == _slots_used(container), f"{name}: {_slots_used(container)} slots are in use"
+    for delivery in deliveries:
+        of_calls = all(part.call.deliveries.get(delivery.id) is delivery for part in delivery.parts)
+        assert of_calls, f"{name}: a call does not know where its inputs are"
     if name in pool.fleet.starting:
         assert container.is_starting, f"{name}: starts, but is {state}"
     if name in pool.fleet.ready:
@@ -210,6 +258,14 @@ def _check_container(pool: Pool, container: Container) -> None:
             assert size <= container.spec.batch_size, f"{name}: batch over size"
     if container.spec.single_use:
         assert container.served <= container.spec.batch_size, f"{name}: used twice"
+
+
+def _slots_used(container: Container) -> int:
+    """Count the slots in use anew: a serial queue uses one, a batch one, parallel inputs one each."""
+    modes = [delivery.mode for delivery in container.deliveries.values()]
+    parallel = (DeliveryMode.PARALLEL, DeliveryMode.LEASE)
+    inputs = sum(len(delivery.open) for delivery in container.deliveries.values() if delivery.mode in parallel)
+    return inputs + modes.count(DeliveryMode.BATCH) + (DeliveryMode.SERIAL in modes)
 
 
 def _check_node(state: EngineState, known: KnownNode) -> None:

@@ -2,8 +2,9 @@
 
 Its lifecycle is `state`, and changes by the verbs of that lifecycle alone (`check_in`, `leave`, `drain`, `interrupt`,
 `kill`, `end`). Three flags stand beside it since they are independent of it: `exclusive`, `reclaiming` and `stalled`
-say something of the inputs that it holds, and are over when it holds none. This module must not know how inputs get
-there, nor why a container is to leave.
+say something of the inputs that it holds, and are over when it holds none. The inputs that it holds are counted as they
+come and go; whoever closes positions of a delivery has `close` called after it. This module must not know how inputs
+get there, nor why a container is to leave.
 """
 
 from __future__ import annotations
@@ -61,16 +62,21 @@ class Delivery:
     def close_run(self, first: int, count: int) -> None:
         """Note that the container has answered consecutive positions, none of which was revoked."""
         self.open.difference_update(range(first, first + count))
+        self.container.count_answered(self, count, 0)
 
     def close(self, positions: Iterable[int]) -> None:
         """Note that the container does not have these positions any more."""
+        opened, revoked = len(self.open), len(self.revoked)
         self.open.difference_update(positions)
         if self.revoked:
             self.revoked &= self.open
+        self.container.count_answered(self, opened - len(self.open), revoked - len(self.revoked))
 
     def revoke(self, positions: Iterable[int]) -> None:
         """Note that these positions have ended, and still take their slots until the container answers."""
+        before = len(self.revoked)
         self.revoked.update(positions)
+        self.container.count_revoked(len(self.revoked) - before)
 
     def locate(self, position: int) -> tuple[Call, Segment, int]:
         """Return the call, segment and index of the input at a position."""
@@ -113,12 +119,16 @@ class Container:
     """A container from its request until its process is gone."""
 
     __slots__ = (
+        "_serial_deliveries",
         "crash_expected",
         "deliveries",
         "drain_until",
         "exclusive",
+        "executing",
+        "holds",
         "id",
         "idle_since",
+        "is_serial",
         "own_slots",
         "place",
         "pool",
@@ -129,6 +139,7 @@ class Container:
         "resist_until",
         "served",
         "shown_as",
+        "slots_used",
         "spec",
         "stalled",
         "startup_failure",
@@ -141,6 +152,7 @@ class Container:
         self.id = container_id
         self.pool = pool
         self.spec = pool.spec  #: what it runs, whatever its pool has become since
+        self.is_serial = pool.spec.is_serial
         self.version = pool.version
         self.place = place
         self.state = ContainerState.REQUESTED
@@ -150,6 +162,11 @@ class Container:
         self.ready_at: float | None = None
         self.idle_since = 0.0
         self.deliveries: dict[int, Delivery] = {}
+        self.holds = 0  #: inputs that it has and has not answered
+        self.executing = 0  #: of these, the ones that are still wanted
+        #: Slots that execute or are about to: a serial queue uses one, a batch one, parallel inputs one each.
+        self.slots_used = 0
+        self._serial_deliveries = 0
         self.served = 0  #: inputs that it was given in its life
         self.exclusive = False  #: holds an input that must be alone
         self.own_slots: int | None = None  #: slots that its own code wants used, whatever the spec aims at
@@ -166,6 +183,7 @@ class Container:
     def _become(self, state: ContainerState) -> None:
         self.state = step(self.state, state)
         self.shown_as = SHOWN_AS.get(state, self.shown_as)
+        self.pool.fleet.note_load(self)
 
     def begin_start(self) -> None:
         """Note that the backend has made its process."""
@@ -192,9 +210,9 @@ class Container:
 
     def drain(self, until: float) -> None:
         """Note that it is told to finish what it has and to leave until a time."""
-        self._become(_DRAINING)
         self.crash_expected = "the container was told to leave"
         self.drain_until = until
+        self._become(_DRAINING)
 
     def extend_drain(self, until: float) -> None:
         """Give a container that was told to leave more time."""
@@ -202,10 +220,10 @@ class Container:
 
     def interrupt(self, reason: str, until: float) -> None:
         """Note that it is told to stop what it runs and to leave until a time."""
-        if self.state is not _INTERRUPTED:
-            self._become(_INTERRUPTED)
         self.crash_expected = reason
         self.drain_until = min(self.drain_until, until)
+        if self.state is not _INTERRUPTED:
+            self._become(_INTERRUPTED)
 
     def kill(self, excuse: str) -> None:
         """Note that it is being killed; the excuse says why nothing in it is to blame, "" if it is its own fault."""
@@ -260,9 +278,30 @@ class Container:
 
     def give(self, delivery: Delivery, *, exclusive: bool) -> None:
         """Hold the inputs of a delivery."""
+        mode, count = delivery.mode, len(delivery.open)
         self.deliveries[delivery.id] = delivery
-        self.served += len(delivery.open)
+        self.served += count
+        self.holds += count
+        self.executing += count
         self.exclusive = exclusive
+        if mode is _SERIAL:
+            self.slots_used += not self._serial_deliveries
+            self._serial_deliveries += 1
+        else:
+            self.slots_used += 1 if mode is _BATCH else count
+        self.pool.fleet.note_load(self)
+
+    def count_answered(self, delivery: Delivery, count: int, revoked: int) -> None:
+        """Count inputs of a delivery that it has no more, some of them revoked. `close` follows, and has it found."""
+        self.holds -= count
+        self.executing -= count - revoked
+        if delivery.mode is _PARALLEL or delivery.mode is _LEASE:
+            self.slots_used -= count
+
+    def count_revoked(self, count: int) -> None:
+        """Count inputs that it has and that are not wanted any more."""
+        self.executing -= count
+        self.pool.fleet.note_load(self)
 
     def expect_done(self, by: float) -> None:
         """Note when what it holds should be done by the estimate."""
@@ -276,34 +315,57 @@ class Container:
     def stall(self) -> None:
         """Note that it is overdue: it gets no work ahead until it reports something."""
         self.stalled = True
+        self.pool.fleet.note_load(self)
 
     def begin_reclaim(self) -> None:
         """Note that it is asked to return what it has not started."""
         self.reclaiming = True
         self.work_due = inf
+        self.pool.fleet.note_load(self)
 
     def end_reclaim(self) -> None:
         """Note that it has returned what it had not started."""
         self.reclaiming = False
+        self.pool.fleet.note_load(self)
 
     def close(self, delivery: Delivery, now: float) -> bool:
-        """Forget a delivery without open positions; True if it holds nothing any more."""
-        if delivery.open or delivery.id not in self.deliveries:
-            return False
+        """Take in that positions of a delivery were closed, and forget it after the last; True if it holds nothing now.
+
+        A delivery that is not known has been forgotten before: then nothing has changed.
+        """
+        has_ended = not delivery.open and delivery.id in self.deliveries
+        if has_ended:
+            self._forget(delivery, now)
+        self.pool.fleet.note_load(self)
+        return has_ended and not self.deliveries
+
+    def _forget(self, delivery: Delivery, now: float) -> None:
+        was_head = self.is_serial and next(iter(self.deliveries)) == delivery.id
         del self.deliveries[delivery.id]
-        following = next(iter(self.deliveries.values()), None)
-        if following is not None:
+        for part in delivery.parts:
+            part.call.release(delivery)
+        if delivery.mode is _BATCH:
+            self.slots_used -= 1
+        elif delivery.mode is _SERIAL:
+            self._serial_deliveries -= 1
+            self.slots_used -= not self._serial_deliveries
+        if not self.deliveries:
+            self.idle_since = now
+            self.exclusive = self.reclaiming = self.stalled = False
+            self.resist_until = self.work_due = inf
+        elif was_head:
+            following = next(iter(self.deliveries.values()))
             if following.mode is _SERIAL:
                 following.begin(now)
-            return False
-        self.idle_since = now
-        self.exclusive = self.reclaiming = self.stalled = False
-        self.resist_until = self.work_due = inf
-        return True
 
     def drop_deliveries(self) -> None:
         """Forget all deliveries: the process that had them is gone."""
+        for delivery in self.deliveries.values():
+            for part in delivery.parts:
+                part.call.release(delivery)
         self.deliveries.clear()
+        self.holds = self.executing = self.slots_used = self._serial_deliveries = 0
+        self.pool.fleet.note_load(self)
 
     def must_yield(self, by: float) -> None:
         """Note by when the inputs that were revoked must have stopped, or the container is evicted."""
@@ -316,6 +378,7 @@ class Container:
     def resize(self, slots: int) -> None:
         """Use so many slots from now on, because its own code says so."""
         self.own_slots = slots
+        self.pool.fleet.note_load(self)
 
     def is_async(self, method: str) -> bool:
         """Tell whether inputs of a method, or of the function for "", run on its event loop."""
@@ -324,29 +387,20 @@ class Container:
         return any(each.is_async for each in self.spec.cls.methods if each.name == method)
 
     @property
-    def holds(self) -> int:
-        """Inputs that it has and has not answered."""
-        return sum(len(delivery.open) for delivery in self.deliveries.values())
+    def load(self) -> int | None:
+        """What it carries, for comparison with the others of its pool: inputs in a queue, or slots in use.
 
-    @property
-    def executing(self) -> int:
-        """Inputs that it has and that are still wanted."""
-        return sum(len(delivery.open) - len(delivery.revoked) for delivery in self.deliveries.values())
-
-    @property
-    def slots_used(self) -> int:
-        """Slots that execute or are about to: a serial queue uses one, a batch one, parallel inputs one each."""
-        used = 0
-        serial = False
-        for delivery in self.deliveries.values():
-            mode = delivery.mode
-            if mode is _PARALLEL or mode is _LEASE:
-                used += len(delivery.open)
-            elif mode is _BATCH:
-                used += 1
-            else:
-                serial = True
-        return used + serial
+        None if it is not to be given more: it is full, takes none, or is asked to return what it has. One with slots of
+        its own counts as having room under any limit until those are full.
+        """
+        if self.state is not _READY or self.exclusive:
+            return None
+        if self.is_serial:
+            return None if self.reclaiming or self.stalled else self.holds
+        used, own, concurrency = self.slots_used, self.own_slots, self.spec.concurrency
+        if used >= (own or concurrency.max_inputs):
+            return None
+        return used if own is None else min(used, concurrency.target_inputs - 1)
 
     @property
     def is_leased(self) -> bool:

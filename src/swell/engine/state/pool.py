@@ -184,8 +184,7 @@ class Pool:
     @property
     def is_serial(self) -> bool:
         """True if a container runs one input at a time, so that more may be queued to it ahead."""
-        serving = self.fleet.serving
-        return serving.concurrency.max_inputs == 1 and serving.batching is None
+        return self.fleet.serving.is_serial
 
     @property
     def hold_max(self) -> int:
@@ -228,8 +227,4 @@ class Pool:
     @property
     def running_to_size_for(self) -> int:
         """Inputs in containers that count for its size: not the ones that a leaving container will finish by itself."""
-        fleet = self.fleet
-        if len(fleet.containers) == fleet.live:
-            return self.counts.running_total
-        finishing = (c for c in fleet.containers.values() if c.is_finishing and c.id not in fleet.ready)
-        return self.counts.running_total - sum(c.executing for c in finishing)
+        return self.counts.running_total - self.fleet.finishing_inputs
