@@ -1,7 +1,8 @@
 """The engine: events in, effects out, in one deterministic step each.
 
 `handle` and `tick` change only the engine and return effects, in order. The same events at the same times give the same
-effects, byte for byte. Every step ends with `_finish`: the pools that it marked dirty are dispatched and scaled.
+effects, byte for byte. Every step ends with `_finish`: the pools that it marked dirty are dispatched and scaled. If
+they are too many for one step, the rest is put off to ticks that are due at once (see `state.agenda`).
 
 Three tables route: events by `_event_handlers` here, messages by `client_messages` and `container_messages`. Nothing
 here reads a clock, draws a random number or performs I/O.
@@ -102,13 +103,17 @@ class Engine:
 
     def handle(self, event: Event, now: float) -> list[Effect]:
         """Handle an event and return its effects."""
+        self.state.agenda.begin()
         self._handlers[type(event)](event, now)
         return self._finish(now)
 
     def tick(self, now: float) -> list[Effect]:
-        """Handle the timers that are due."""
+        """Handle the timers that are due, and look at pools that were put off. If there are many: some of them."""
         state, wakes = self.state, self._wakes
-        while wakes and wakes[0][0] <= now:
+        state.agenda.begin_tick()
+        for _ in range(state.agenda.sweep_max):
+            if not wakes or wakes[0][0] > now:
+                break
             _, pool_id = heapq.heappop(wakes)
             pool = state.pools.get(pool_id)
             if pool is None:
@@ -121,7 +126,9 @@ class Engine:
         return self._finish(now)
 
     def next_deadline(self) -> float:
-        """Return when the next timer is due; infinity if none is armed."""
+        """Return when the next timer is due; infinity if none is armed, 0 if pools were put off."""
+        if self.state.agenda.later:
+            return 0.0
         pools = self._wakes[0][0] if self._wakes else float("inf")
         return min(pools, self._rules.nodes.poll_at)
 
@@ -166,24 +173,23 @@ class Engine:
     # ------------------------------------------------------------ after every step
 
     def _finish(self, now: float) -> list[Effect]:
-        """Dispatch and scale the pools that changed, and note when their next timers are due."""
+        """Dispatch and scale the pools that changed, and note when their next timers are due. Too many are put off."""
         state, rules = self.state, self._rules
-        while state.dirty:
-            for pool in state.take_dirty():
-                rules.dispatcher.release(pool, now)
-                rules.scaler.scale(pool, now)
-                rules.dispatcher.dispatch(pool, now)
-                if pool.window.has_calls:
-                    rules.pager.refill(pool)
-                if pool.variant is not None and rules.variants.put_away_if_idle(pool, now):
-                    continue  # it is put away
-                if pool.is_retired:
-                    rules.deployments.remove_if_drained(pool, now)
-                elif pool.app.may_end_idle:
-                    rules.apps.end_if_idle(pool.app, now)
-                at = pool.timers.sooner_wake()
-                if at is not None:
-                    heapq.heappush(self._wakes, (at, pool.id))
+        while (pool := state.agenda.take()) is not None:
+            rules.dispatcher.release(pool, now)
+            rules.scaler.scale(pool, now)
+            rules.dispatcher.dispatch(pool, now)
+            if pool.window.has_calls:
+                rules.pager.refill(pool)
+            if pool.variant is not None and rules.variants.put_away_if_idle(pool, now):
+                continue  # it is put away
+            if pool.is_retired:
+                rules.deployments.remove_if_drained(pool, now)
+            elif pool.app.may_end_idle:
+                rules.apps.end_if_idle(pool.app, now)
+            at = pool.timers.sooner_wake()
+            if at is not None:
+                heapq.heappush(self._wakes, (at, pool.id))
         if state.routes_changed and state.take_routes_changed():
             rules.web.tell_routes()
         return state.take_effects()

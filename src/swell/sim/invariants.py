@@ -26,8 +26,8 @@ EPSILON = 1e-6  #: of a float that counts seconds
 def check_promptness(state: EngineState, now: float, slack_s: float) -> None:
     """Assert that nothing waits without a reason, and nothing is kept without one."""
     for pool in state.pools.values():
-        if pool.app.closing:
-            continue
+        if pool.app.closing or pool.id in state.agenda.later:
+            continue  # it is not looked at any more, or was put off
         free = [container for container in pool.fleet.ready.values() if container.takes_inputs]
         if pool.fleet.serving.batching is not None:
             _check_batches(pool, free, now, slack_s)
@@ -159,6 +159,7 @@ def check_empty(state: EngineState) -> None:
         "containers": list(state.containers),
         "clients": list(state.calls_of),
         "blocked pools": list(state.blocked),
+        "pools that were put off": list(state.agenda.later),
         "effects": state.outbox,
         "nodes": [known.node.name for known in state.nodes.values() if known.gpus_used or known.memory_used],
     }

@@ -36,6 +36,7 @@ class Containers:
         """Have the backend start a container of a pool on a node."""
         state, app = self._state, pool.app
         container = Container(state.mint_container_id(), pool, place, now)
+        state.agenda.spend()
         pool.fleet.add(container)
         state.add_container(container)
         pool.timers.watch(Timer.START, container.id, now + pool.spec.startup_timeout_s)
@@ -92,6 +93,7 @@ class Containers:
         if container.is_leased:
             container.leave()  # it would refuse requests that are on their way to it: it is told after the last one
             return
+        state.agenda.spend()
         container.drain(now + state.settings.exit_grace_s)
         container.pool.timers.watch(Timer.DRAIN, container.id, container.drain_until)
         state.mark_dirty(container.pool)
@@ -102,6 +104,7 @@ class Containers:
         container.pool.fleet.retire(container)
         if container.is_killed:
             return
+        self._state.agenda.spend()
         grace_s = self._state.settings.exit_grace_s
         container.interrupt(reason, now + grace_s)
         container.pool.timers.watch(Timer.DRAIN, container.id, container.drain_until)
@@ -112,6 +115,7 @@ class Containers:
         """Have a container killed. Its inputs are not blamed for its death, unless it is its own fault."""
         if container.is_killed:
             return
+        self._state.agenda.spend()
         container.kill("" if its_fault else reason)
         if not container.is_starting:
             container.pool.fleet.retire(container)  # a start that is given up counts until it is gone, and failed

@@ -86,13 +86,16 @@ class Scaler:
     # ------------------------------------------------------------ growing
 
     def _grow(self, pool: Pool, count: int, now: float, *, replacing: bool = False) -> None:
-        """Start so many containers, or note why not all of them."""
+        """Start so many containers, or note why not all of them. If they are many, the rest is started in ticks."""
         if now < pool.start_backoff.not_before:
             pool.scaling.block(f"starts pause after {pool.start_backoff.failures} failures in a row")
             pool.timers.arm(Timer.GROW, pool.start_backoff.not_before)
             return
-        reason = ""
+        reason, agenda = "", self._state.agenda
         for _ in range(count):
+            if agenda.is_spent:
+                agenda.put_off(pool)
+                break
             reason = self._start_one(pool, now, replacing=replacing)
             if reason:
                 break
@@ -147,22 +150,19 @@ class Scaler:
 
     def _shrink(self, pool: Pool, now: float) -> None:
         """Stop idle containers: at once above the ceiling, after the scaledown window above the plan."""
-        idle = list(pool.fleet.idle.values())
-        if not idle:
-            return
+        fleet, agenda = pool.fleet, self._state.agenda
         ceiling = self._ceiling(pool)
         window = pool.settings.scaledown_window or 0
-        surplus = pool.fleet.live - pool.scaling.plan.containers
-        for container in idle:
-            if surplus <= 0:
-                return
-            expires = container.idle_since + window
-            if pool.fleet.live > ceiling or now >= expires:
-                self._containers.drain(container, now)
-                surplus -= 1
-            else:
+        while fleet.idle and fleet.live > pool.scaling.plan.containers:
+            longest_idle = next(iter(fleet.idle.values()))
+            expires = longest_idle.idle_since + window
+            if fleet.live <= ceiling and now < expires:
                 pool.timers.arm(Timer.IDLE, expires)
                 return
+            if agenda.is_spent:
+                agenda.put_off(pool)
+                return
+            self._containers.drain(longest_idle, now)
 
     # ------------------------------------------------------------ a new version
 

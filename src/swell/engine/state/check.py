@@ -27,7 +27,9 @@ Places = set[tuple[str, int]]  #: inputs that are somewhere, as (call id, index)
 
 def check(state: EngineState) -> None:
     """Assert everything that must hold between two events."""
-    assert not state.dirty, f"never looked at again: {list(state.dirty)}"
+    assert not state.agenda.dirty, f"never looked at again: {list(state.agenda.dirty)}"
+    for pool in state.agenda.later.values():
+        assert state.pools.get(pool.id) is pool, f"{pool.id}: gone, and to be looked at"
     assert not state.outbox, "effects were decided on and not returned"
     somewhere: Places = set()
     for pool in state.pools.values():
@@ -79,8 +81,8 @@ def _check_variant(state: EngineState, pool: Pool, variant: Variant) -> None:
     public = state.public_variants.get(variant.base_id)
     is_counted = public is not None and pool.id in public.pools
     assert is_counted is variant.is_public, f"{pool.id}: is it public, or not?"
-    if pool.app.closing:
-        return  # it is not looked at any more
+    if pool.app.closing or pool.id in state.agenda.later:
+        return  # it is not looked at any more, or was put off
     is_idle = pool.is_idle and not pool.is_retired
     assert is_idle is (variant.idle_at is not None), f"{pool.id}: is it idle, or not?"
     if public is not None and is_counted:
@@ -163,7 +165,9 @@ def _check_pool(state: EngineState, pool: Pool) -> None:
         assert not needs_refill or call.id in window.needs_refill, f"{call.id}: nobody reads on"
     assert window.reads == sum(call.loading for call in window.calls.values()), f"{pool.id}: count of reads is off"
     _check_bytes(pool)
-    assert pool.timers.wake_at <= pool.timers.next_at, f"{pool.id}: nobody will wake for {pool.timers.at}"
+    is_put_off = pool.id in state.agenda.later
+    is_woken = is_put_off or pool.timers.wake_at <= pool.timers.next_at
+    assert is_woken, f"{pool.id}: nobody will wake for {pool.timers.at}"
     for container in pool.fleet.containers.values():
         assert state.containers[container.id] is container, f"{container.id}: not the one that is known"
         _check_container(pool, container)
@@ -174,7 +178,7 @@ def _check_pool(state: EngineState, pool: Pool) -> None:
     assert grouped.keys() <= pool.fleet.containers.keys(), f"{pool.id}: a container that is gone is still counted"
     assert pool.fleet.idle.keys() <= pool.fleet.ready.keys(), f"{pool.id}: idle, but not ready"
     _check_indexes(pool)
-    if not pool.app.closing and not pool.is_rolling:
+    if not pool.app.closing and not pool.is_rolling and not is_put_off:
         ceiling = min(pool.settings.max_containers or 10**9, state.settings.containers_max)
         surplus = [c.id for c in pool.fleet.idle.values() if pool.fleet.live > ceiling and not c.is_leaving]
         assert not surplus, f"{pool.id}: idle containers above the ceiling"

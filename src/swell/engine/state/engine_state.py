@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from swell.config import Settings
 from swell.engine.events import Effect, NodeView, Persist, SendToClient, SendToContainer
 from swell.engine.ids import derive_container_id
+from swell.engine.state.agenda import Agenda
 from swell.engine.state.app import App
 from swell.engine.state.call import Call
 from swell.engine.state.container import Container, Lease
@@ -54,7 +55,7 @@ class EngineState:
         self.is_stopping = False  #: the server is to end; what lasts goes on with the next one
         self.store_trouble = ""  #: why nothing more can be written down
         self.outbox: list[Effect] = []
-        self.dirty: dict[str, Pool] = {}  #: pools to dispatch and scale before `handle` returns
+        self.agenda = Agenda()  #: pools to dispatch and scale before `handle` returns, or soon after
         self.blocked: dict[str, Pool] = {}  #: pools whose plan waits for room or for the node's pace
         self._seed = seed
         self._minted = 0
@@ -81,13 +82,7 @@ class EngineState:
 
     def mark_dirty(self, pool: Pool) -> None:
         """Have the pool's inputs placed and its size reconsidered before this event is over."""
-        self.dirty[pool.id] = pool
-
-    def take_dirty(self) -> list[Pool]:
-        """Return the pools to reconsider, and forget that they are."""
-        pools = list(self.dirty.values())
-        self.dirty.clear()
-        return pools
+        self.agenda.mark(pool)
 
     def take_effects(self) -> list[Effect]:
         """Return the effects decided on, for the shell to carry out."""
@@ -304,7 +299,7 @@ class EngineState:
         self.pools.pop(pool.id, None)
         if pool.is_public:
             self.no_longer_public(pool)
-        self.dirty.pop(pool.id, None)
+        self.agenda.forget(pool)
         self.blocked.pop(pool.id, None)
         self.ended += pool.counts.done
         self._keep_counts(pool)

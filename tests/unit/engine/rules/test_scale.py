@@ -213,3 +213,30 @@ def test_a_shutdown_ends_every_app(diary) -> None:
     diary.opens(app="ap-1")
     diary.opens(app="ap-2", detach=True)
     assert diary.shuts_down() == ["ap-1 ended", "ap-2 ended"]
+
+
+def test_many_starts_are_made_in_ticks_that_are_due_at_once(diary) -> None:
+    diary.engine.state.agenda.bound(looks=64, changes=3)
+    assert diary.opens(min_containers=8) == ["start c1", "start c2", "start c3"]
+    assert diary.engine.next_deadline() == 0.0
+    assert diary.ready("c1") == ["start c4", "start c5", "start c6"], "other events come in between"
+    assert diary.ticks() == ["start c7", "start c8"]
+    assert diary.engine.next_deadline() > 0.0
+
+
+def test_many_idle_containers_leave_in_ticks_that_are_due_at_once(diary) -> None:
+    diary.opens(min_containers=5, scaledown_window=10)
+    for number in range(1, 6):
+        diary.at(number / 10).ready(f"c{number}")
+    diary.engine.state.agenda.bound(looks=64, changes=2)
+    change = AutoscalerChange(min_containers=0, max_containers=1)
+    update = diary.says(m.UpdateAutoscaler(1, diary.function(), change))
+    assert update == ["tell 1: AutoscalerState", "drain c1", "drain c2"]
+    assert diary.at(1.0).meanwhile == ["drain c3", "drain c4"]
+
+
+def test_many_functions_are_begun_in_ticks_that_are_due_at_once(diary) -> None:
+    diary.engine.state.agenda.bound(looks=2, changes=100)
+    assert diary.opens("a", "b", "c", min_containers=1) == ["start c1", "start c2"]
+    assert diary.calls("fc-1", function="b") == []
+    assert diary.ticks() == ["start c3"]
