@@ -37,6 +37,7 @@ from swell.model import (
     DeliveryMode,
     Environment,
     FunctionSpec,
+    Gpu,
     Node,
     OutputStatus,
     Source,
@@ -46,6 +47,7 @@ from swell.wire import messages as m
 
 ENVIRONMENT = Environment("/py", "/", ())
 PLENTY = 1 << 40
+CORES = 1e6  #: of each node: enough not to restrain any start
 SPAN = 10_000  #: inputs in one message
 SETTINGS = frozenset(AutoscalerSettings.__struct_fields__)
 TICKS_MAX = 1_000_000  #: at one moment; more means that the engine asks to be woken for nothing
@@ -66,7 +68,7 @@ class Held:
 class Driver:
     """Feeds one engine. Steps are measured while `measured` is True."""
 
-    def __init__(self, *, nodes: int = 1, cores: float = 1e6, keeps: bool = False, **settings: Any) -> None:
+    def __init__(self, *, nodes: int = 1, gpus: int = 0, keeps: bool = False, **settings: Any) -> None:
         limits = {"containers_max": PLENTY, "pending_sync_max": PLENTY, "total_sync_max": PLENTY}
         self.engine = Engine(Settings(**{"timezone": "UTC", "pending_async_max": PLENTY} | limits | settings))
         self.now = 0.0
@@ -82,7 +84,8 @@ class Driver:
         self.reclaimed: deque[tuple[str, int]] = deque()
         self.functions: dict[str, str] = {}  #: ids by name, of the app that was opened last
         self.sent: deque[m.Message] = deque(maxlen=100)  #: to clients
-        self._nodes = [NodeView(Node(f"node-{i:05}", cores, PLENTY)) for i in range(nodes)]
+        cards = tuple(Gpu(f"gpu-{i}", "H100") for i in range(gpus))
+        self._nodes = [NodeView(Node(f"node-{i:05}", CORES, PLENTY, cards)) for i in range(nodes)]
         self._is_polled = False
         self._ids = itertools.count(1)
         self._upto: dict[str, int] = {}  #: inputs sent, by call
@@ -243,15 +246,30 @@ class Driver:
 
     # ------------------------------------------------------------ containers
 
-    def start(self) -> list[str]:
-        """Have all containers check in that are asked for; return them."""
-        self.pass_time()
+    def start(self, *, after_s: float = 0.0) -> list[str]:
+        """Have all containers check in that are asked for, after so many seconds; return them."""
+        self.pass_time(after_s)
         started: list[str] = []
         while self.requested:
             started.append(self.check_in())
             if not self.requested:
                 self.pass_time()
         return started
+
+    def idle_one_by_one(self, count: int, **options: Any) -> str:
+        """Start so many containers and let each have nothing to do since 10 ms after the one before; no floor is left.
+
+        Returns the function.
+        """
+        pool = self.open(min_containers=count, **options)
+        self.start()
+        for _ in range(count):
+            self.call(pool)
+        while self.delivered:
+            self.pass_time(0.01)
+            self.complete(self.delivered.popleft())
+        self.resize(pool, min_containers=0)
+        return pool
 
     def check_in(self) -> str:
         """Have the container check in that was asked for first; return it."""

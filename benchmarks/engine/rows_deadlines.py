@@ -1,0 +1,130 @@
+"""Rows: what deadlines cost when they are due, one container at a time, and cancellations, in a pool of many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from benchmarks.engine.driver import Driver
+from benchmarks.engine.measure import Row
+from benchmarks.engine.rows_inputs import CONTAINERS, saturated
+from swell.model import CallKind
+from swell.wire import messages as m
+
+APART_S = 0.01  #: between one container's deadline and the next's
+GRACE_S = 1_000.0  #: so that all have come to be before the first is due
+SIZES = CONTAINERS[1:]
+
+
+def _until_killed(driver: Driver) -> None:
+    driver.measured = True
+    while not driver.killed:
+        driver.until(driver.engine.next_deadline())
+    driver.measured = False
+
+
+def timeout(driver: Driver, size: int) -> Iterator[int]:
+    """One input after another has run for as long as it may; its container is killed and replaced."""
+    pool = driver.open(min_containers=size, max_containers=size)
+    driver.start()
+    for _ in range(size):
+        driver.pass_time(APART_S)
+        driver.call(pool)
+    while True:
+        _until_killed(driver)
+        driver.exits(driver.killed.popleft())
+        driver.start()
+        driver.call(pool)
+        yield 1
+
+
+def drain(driver: Driver, size: int) -> Iterator[int]:
+    """One container after another has not left within its grace."""
+    driver.idle_one_by_one(size, scaledown_window=60)
+    while len(driver.told_to_leave) < size:
+        driver.until(driver.engine.next_deadline())
+    for _ in range(size // 2):
+        _until_killed(driver)
+        driver.exits(driver.killed.popleft())
+        yield 1
+
+
+def startup(driver: Driver, size: int) -> Iterator[int]:
+    """One container after another has not checked in within its startup timeout."""
+    pool = driver.open()
+    for floor in range(1, size + 1):
+        driver.pass_time(APART_S)
+        driver.resize(pool, min_containers=floor)
+    for _ in range(size // 2):
+        _until_killed(driver)
+        driver.killed.clear()
+        yield 1
+
+
+def overdue(driver: Driver, size: int) -> Iterator[int]:
+    """Nothing is reported for longer than was estimated, while inputs wait: the engine looks at what is late."""
+    pool = driver.open(min_containers=size, max_containers=size, timeout_s=80_000.0)
+    containers = driver.start()
+    call = driver.call(pool, 0, kind=CallKind.MAP, sealed=False)
+    while True:
+        driver.put(call, 30 * size)
+        for container_id in containers:
+            driver.complete(container_id, busy_s=0.001)
+        for _ in range(8):  # each waits for twice as long as the one before
+            driver.measured = True
+            driver.until(driver.engine.next_deadline())
+            driver.measured = False
+            driver.give_back()
+            yield 1
+
+
+def cancel(driver: Driver, size: int) -> Iterator[int]:
+    """One of so many calls that run is cancelled."""
+    pool = driver.open(min_containers=size, max_containers=size)
+    driver.start()
+    calls = [driver.call(pool) for _ in range(size)]
+    while True:
+        for number, call in enumerate(calls):
+            driver.measured = True
+            driver.say(m.CancelCall(call))
+            driver.measured = False
+            driver.answer_cancelled()
+            calls[number] = driver.call(pool)
+            yield 1
+
+
+def resist(driver: Driver, size: int) -> Iterator[int]:
+    """One cancelled input after another has not stopped within its grace; its container is killed and replaced."""
+    pool = driver.open(min_containers=size, max_containers=size)
+    driver.start()
+    calls = [driver.call(pool) for _ in range(size)]
+    for call in calls:
+        driver.pass_time(APART_S)
+        driver.say(m.CancelCall(call))
+    for _ in range(size // 2):
+        _until_killed(driver)
+        driver.exits(driver.killed.popleft())
+        driver.start()
+        yield 1
+
+
+ROWS = [
+    Row(
+        "serial-timeout",
+        "report of a 10 ms input whose timeout is 1 s, ticks included",
+        partial(saturated, service_s=0.01, timeout_s=1.0),
+        CONTAINERS,
+    ),
+    Row("timeout", "a timeout in a pool of so many busy containers", timeout, SIZES),
+    Row(
+        "drain",
+        "the end of a grace, of so many containers that were told to leave",
+        drain,
+        SIZES,
+        {"exit_grace_s": GRACE_S},
+    ),
+    Row("startup", "the end of a startup timeout, of so many that are starting", startup, SIZES),
+    Row("overdue", "a look at what is late in a pool of so many containers", overdue, CONTAINERS),
+    Row("cancel", "the cancellation of one of so many calls that run", cancel, SIZES),
+    Row("resist", "the end of a cancelled input's grace, of so many", resist, SIZES, {"cancel_grace_s": GRACE_S}),
+]
