@@ -31,7 +31,7 @@ from swell.records import (
     Trace,
     Window,
 )
-from swell.sdk.connection.client import mint_id
+from swell.sdk.connection.client import mint_call_id
 from swell.store.sqlite.database import Synchronous
 from swell.store.sqlite.store import SqliteStore
 
@@ -70,7 +70,7 @@ class Bench:
 
     def call(self, accepted: int, function: str = "fu-abcdefghijklmnopqrstuv") -> str:
         self.sequence += 1
-        call_id = mint_id("fc-")
+        call_id = mint_call_id()
         self.store.append(
             CallRecord(
                 call_id=call_id,

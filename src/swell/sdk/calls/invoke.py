@@ -9,14 +9,13 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from swell.errors import ExecutionError, from_wire
-from swell.ids import CALL
 from swell.model import CallKind, OutputStatus
 from swell.sdk.calls.inputs import Arguments, Source
 from swell.sdk.calls.outcome import InputFailure, outcomes
 from swell.sdk.calls.target import CallTarget
 from swell.sdk.calls.tracing import current_trace
 from swell.sdk.calls.upload import Upload, open_inputs
-from swell.sdk.connection.client import mint_id
+from swell.sdk.connection.client import mint_call_id
 from swell.sdk.connection.link import Link
 from swell.wire import blobs
 from swell.wire.blob_names import input_name
@@ -66,7 +65,7 @@ def _open(
 
 async def remote(link: Link, target: CallTarget, args: Arguments, kwargs: dict[str, Any]) -> Any:
     """Run one input and return its result, or raise its exception."""
-    call_id = mint_id(CALL)
+    call_id = mint_call_id()
     mailbox = link.open(call_id)
     finished = False
     try:
@@ -89,7 +88,7 @@ async def remote_items(
     link: Link, target: CallTarget, args: Arguments, kwargs: dict[str, Any]
 ) -> AsyncGenerator[list[Any], None]:
     """Run one input of a generator function; yield its items in lists, as they arrive."""
-    call_id = mint_id(CALL)
+    call_id = mint_call_id()
     mailbox = link.open(call_id)
     taken = acknowledged = unacknowledged_bytes = 0
     finished = False
@@ -141,7 +140,7 @@ async def spawn(
 
 async def spawn_many(link: Link, target: CallTarget, source: Source, kwargs: dict[str, Any]) -> tuple[str, int]:
     """Spawn many inputs as one call; return its id and their number when the server has accepted all."""
-    call_id = mint_id(CALL)
+    call_id = mint_call_id()
     mailbox = link.open(call_id)
     inputs = open_inputs(link, mailbox, source)
     upload = Upload(link=link, target=target, kind=CallKind.SPAWN, inputs=inputs, kwargs=kwargs, call_id=call_id)

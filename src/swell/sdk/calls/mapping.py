@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from swell.ids import CALL
 from swell.model import CallKind
 from swell.sdk.calls.inputs import Source
 from swell.sdk.calls.outcome import InputFailure, outcomes
 from swell.sdk.calls.target import CallTarget
 from swell.sdk.calls.upload import Upload, open_inputs
-from swell.sdk.connection.client import mint_id
+from swell.sdk.connection.client import mint_call_id
 from swell.sdk.connection.link import Link, Mailbox
 from swell.sdk.connection.output import current_output
 from swell.wire.messages import Outputs, Refused
@@ -34,7 +33,7 @@ async def map_chunks(
     return_exceptions: bool,
 ) -> AsyncGenerator[list[Any], None]:
     """Run a map; yield lists of results as they become available."""
-    call_id = mint_id(CALL)
+    call_id = mint_call_id()
     mailbox = link.open(call_id)
     inputs = open_inputs(link, mailbox, source)
     upload = Upload(link=link, target=target, kind=CallKind.MAP, inputs=inputs, kwargs=kwargs, call_id=call_id)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from swell.config import Settings
 from swell.discovery import announced, data_dir, socket_path
 from swell.errors import ConnectionError, Error, ExecutionError
-from swell.ids import RANDOM_BYTES, random_id
+from swell.ids import CALL_RANDOM_BYTES, RANDOM_BYTES, call_id, random_id
 from swell.sdk.connection.blocking import run_blocking
 from swell.sdk.connection.link import BlockingLink, connect
 
@@ -32,6 +33,7 @@ __all__ = [
     "client_or_daemon",
     "daemon_address",
     "daemon_client",
+    "mint_call_id",
     "mint_id",
 ]
 
@@ -43,8 +45,13 @@ _LEADING: Final = ("SWELL_SERVER", "SWELL_TOKEN", "SWELL_DATA_DIR", "XDG_DATA_HO
 
 
 def mint_id(prefix: str) -> str:
-    """Return a new random id of an app or a call."""
+    """Return a new random id with a prefix, as apps have it."""
     return random_id(prefix, os.urandom(RANDOM_BYTES))
+
+
+def mint_call_id() -> str:
+    """Return a new id of a call."""
+    return call_id(time.time_ns() // 1_000_000, os.urandom(CALL_RANDOM_BYTES))
 
 
 class Client:

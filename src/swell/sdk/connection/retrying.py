@@ -11,9 +11,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar
 
 from swell.errors import ConnectionError
-from swell.ids import CALL
 from swell.sdk.connection.blocking import run_blocking, running_loop
-from swell.sdk.connection.client import Client, mint_id
+from swell.sdk.connection.client import Client, mint_call_id
 from swell.sdk.connection.link import Link
 from swell.sdk.connection.sync_async import check_loop
 
@@ -37,7 +36,7 @@ class RetryState:
 
     def mint_call_id(self) -> str:
         """Return the id of the call that the request makes, the same in every attempt."""
-        self.call_id = self.call_id or mint_id(CALL)
+        self.call_id = self.call_id or mint_call_id()
         return self.call_id
 
     def pause_s(self, client: Client) -> float | None:

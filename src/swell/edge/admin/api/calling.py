@@ -13,9 +13,8 @@ from swell.documents.results import Result, StreamLine
 from swell.edge.admin.api.outcome import Reader
 from swell.edge.admin.api.target import Target
 from swell.errors import InternalError, from_wire
-from swell.ids import CALL
 from swell.model import CallKind
-from swell.sdk.connection.client import mint_id
+from swell.sdk.connection.client import mint_call_id
 from swell.sdk.connection.link import Link, Mailbox
 from swell.wire import blobs
 from swell.wire.blob_names import input_name
@@ -45,7 +44,7 @@ class Calling:
     def __init__(
         self, link: Link, target: Target, kind: CallKind, args: list[Any], kwargs: dict[str, Any], *, size_max: int
     ) -> None:
-        self.call_id = mint_id(CALL)
+        self.call_id = mint_call_id()
         self._link = link
         self._target = target
         self._kind = kind
