@@ -46,7 +46,7 @@ from swell.store.memory.store import MemoryStore
 from swell.wire import messages as m
 
 ENVIRONMENT = Environment("/py", "/", ())
-PLENTY = 1 << 40
+PLENTY = 1 << 52
 CORES = 1e6  #: of each node: enough not to restrain any start
 SPAN = 10_000  #: inputs in one message
 SETTINGS = frozenset(AutoscalerSettings.__struct_fields__)
