@@ -51,7 +51,7 @@ from swell.engine.state.pool import Pool
 from swell.engine.state.span import Segment, Span
 from swell.engine.state.timers import Timer
 from swell.model import CallKind
-from swell.records import CallGrown, LoadedCall, LoadedSpans, SpanRecord, Window
+from swell.records import AttemptRecord, CallGrown, LoadedCall, LoadedSpans, SpanRecord, Window
 
 __all__ = ["Pager"]
 
@@ -70,14 +70,20 @@ class Pager:
         if pool.app.closing:
             return
         self._read_calls(pool)
-        for call in list(pool.window.needs_refill.values()) or _held_up(pool):
+        room = self._room(pool)
+        call = pool.window.next_refill(has_room=bool(room)) or _held_up(pool, has_room=bool(room))
+        while call is not None:
+            self._read_inputs(call, room)
             room = self._room(pool)
-            if not call.loading and (room or not call.in_memory):
-                call.begin_read()
-                pool.window.begin_reading_inputs(has_room=bool(room))
-                most = self._state.settings.backlog_inputs_max
-                window = Window(max(most - call.in_memory, most // 2), room or 1)
-                self._state.emit(LoadSpans(call.id, call.tail, window))
+            call = pool.window.next_refill(has_room=bool(room))
+
+    def _read_inputs(self, call: Call, room: int) -> None:
+        """Read more inputs of a call, as many as its part of the window has room for."""
+        call.begin_read()
+        call.pool.window.begin_reading_inputs(call, has_room=bool(room))
+        most = self._state.settings.backlog_inputs_max
+        window = Window(max(most - call.in_memory, most // 2), room or 1)
+        self._state.emit(LoadSpans(call.id, call.tail, window))
 
     def _read_calls(self, pool: Pool) -> None:
         """Read calls that are in the store alone, if few are in memory, or all of those wait for a retry."""
@@ -142,7 +148,7 @@ class Pager:
         call = Call(
             stored.call_id, CallKind.SPAWN, pool, stored.method, 0, parent=stored.parent, opened_at=stored.opened_at
         )
-        call.restore(stored, (each for each in loaded.attempts if not _is_done(each.index, loaded.spans)))
+        call.restore(stored, _waiting_attempts(loaded))
         pool.window.take_in(call.pending)
         state.enroll(call)
         call.history.note(stored.opened_at, EventKind.STORED, 0, stored.accepted)
@@ -191,23 +197,32 @@ class Pager:
         return count
 
 
-def _is_done(index: int, spans: LoadedSpans) -> bool:
-    return any(first <= index < first + count for first, count in spans.done)
+def _waiting_attempts(loaded: LoadedCall) -> Iterator[AttemptRecord]:
+    """Yield the attempts of inputs without a result, in order."""
+    runs = iter([*loaded.spans.done, (1 << 62, 0)])
+    done = next(runs)
+    for each in sorted(loaded.attempts, key=lambda each: each.index):
+        while done[0] + done[1] <= each.index:
+            done = next(runs)
+        if each.index < done[0]:
+            yield each
 
 
-def _held_up(pool: Pool) -> list[Call]:
+def _held_up(pool: Pool, *, has_room: bool) -> Call | None:
     """Return a call to read more of although enough of it is in memory, if everything there waits for a retry."""
-    if pool.backlog.count or not pool.backlog.delayed_count:
-        return []
-    return [call for call in pool.window.calls.values() if call.stored][:1]
+    window, backlog = pool.window, pool.backlog
+    if backlog.count or not backlog.delayed_count or window.needs_refill:
+        return None
+    call = window.first_tail()
+    return call if call is not None and (has_room or not call.in_memory) else None
 
 
 def _pieces(first: int, last: int, call: Call) -> Iterator[tuple[int, int, float]]:
     """Split a run of inputs so that an input with a time of its own stands alone: (first, last, not before)."""
-    for index in sorted(index for index in call.held_until if first <= index < last):
+    while (index := call.next_held_until(first, last)) is not None:
         if index > first:
             yield first, index, 0.0
-        yield index, index + 1, call.pop_held_until(index)
+        yield index, index + 1, call.pop_held_until()
         first = index + 1
     if first < last:
         yield first, last, 0.0

@@ -5,6 +5,7 @@ This module must not know how the store is read, or when; that is the pager's bu
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from swell.config import Settings
@@ -19,8 +20,9 @@ class BacklogWindow:
     """The part of the stored backlog of one pool that is in memory.
 
     The store has all spawned calls, in the order in which they were accepted. In memory are the first of them, `calls`,
-    and of a long one only its first inputs; that one stands in `needs_refill` when few of those are left. Calls with a
-    sequence over `loaded_upto` are in the store alone: `stored_calls` of them, with `stored_inputs` inputs that wait.
+    and of a long one only its first inputs; that one stands in `needs_refill` when few of those are left, until more
+    are being read. Calls with a sequence over `loaded_upto` are in the store alone: `stored_calls` of them, with
+    `stored_inputs` inputs that wait.
     """
 
     __slots__ = (
@@ -28,6 +30,7 @@ class BacklogWindow:
         "_settings",
         "bytes_in_memory",
         "calls",
+        "exhausted",
         "is_reading_calls",
         "is_turn_of_calls",
         "loaded_upto",
@@ -35,12 +38,17 @@ class BacklogWindow:
         "reads",
         "stored_calls",
         "stored_inputs",
+        "tails",
     )
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.calls: dict[str, Call] = {}  #: spawned calls in memory that have not ended
-        self.needs_refill: dict[str, Call] = {}  #: of these, the ones of which more inputs should be in memory
+        #: Of these, the ones of which more inputs should be in memory, and are not being read. The first comes first.
+        self.needs_refill: OrderedDict[str, Call] = OrderedDict()
+        #: Of those, the ones without any in memory; or with some by now, as that is seen when they are looked at.
+        self.exhausted: OrderedDict[str, Call] = OrderedDict()
+        self.tails: OrderedDict[str, Call] = OrderedDict()  #: with inputs in the store alone; or with none by now
         self.bytes_in_memory = 0  #: payload of spawned calls
         self.stored_calls = 0
         self.stored_inputs = 0
@@ -75,7 +83,8 @@ class BacklogWindow:
         """Forget a call that has ended, or is left to the store."""
         self.reads -= call.loading
         self.calls.pop(call.id, None)
-        self.needs_refill.pop(call.id, None)
+        self.tails.pop(call.id, None)
+        self.drop_refill(call)
 
     def accept(self, sequence: int) -> None:
         """Note that a call accepted just now is in memory, and so are all before it if none is in the store alone."""
@@ -94,13 +103,46 @@ class BacklogWindow:
     # ------------------------------------------------------------ a call's inputs
 
     def note_refill(self, call: Call) -> None:
-        """Have more inputs of a call read if less than half of what may be in memory of one is left."""
-        if call.stored and call.in_memory < self._settings.backlog_inputs_max // 2:
+        """Have more inputs of a call read if less than half of what may be in memory of one is left.
+
+        To be called whenever there are more in the store alone, or fewer in memory.
+        """
+        if not call.stored:
+            return
+        self.tails[call.id] = call
+        in_memory = call.in_memory
+        if in_memory < self._settings.backlog_inputs_max // 2 and not call.loading:
             self.needs_refill[call.id] = call
+            if not in_memory:
+                self.exhausted[call.id] = call
 
     def drop_refill(self, call: Call) -> None:
         """Read no more inputs of a call for now."""
         self.needs_refill.pop(call.id, None)
+        self.exhausted.pop(call.id, None)
+
+    def next_refill(self, *, has_room: bool) -> Call | None:
+        """Return the call of which more inputs are to be read first. Without room, it is one that has none in memory.
+
+        What is looked at in vain is not looked at again, so that this costs nothing when there is nothing to do.
+        """
+        if has_room:
+            return next(iter(self.needs_refill.values()), None)
+        while self.exhausted:
+            call = next(iter(self.exhausted.values()))
+            if not call.in_memory:
+                return call
+            del self.exhausted[call.id]  # some inputs of it came back
+        return None
+
+    def first_tail(self) -> Call | None:
+        """Return a call with inputs that are in the store alone, if none are being read; else None."""
+        while self.tails and not self.reads:
+            call = next(iter(self.tails.values()))
+            if call.stored:
+                return call
+            del self.tails[call.id]
+        return None
 
     def add_bytes(self, size: int) -> None:
         """Count payload that is in memory from now on."""
@@ -136,8 +178,9 @@ class BacklogWindow:
         self.stored_calls -= 1
         self.stored_inputs -= inputs
 
-    def begin_reading_inputs(self, *, has_room: bool) -> None:
+    def begin_reading_inputs(self, call: Call, *, has_room: bool) -> None:
         """Note that further inputs of a call in memory are being read. Without room, calls have the next turn."""
+        self.drop_refill(call)
         self.reads += 1
         self.is_turn_of_calls |= not has_room
 

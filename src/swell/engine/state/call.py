@@ -93,7 +93,7 @@ class Call(CallCounts):
         self.sequence = 0  #: of a spawned call: its place among them
         self.stored = 0  #: inputs that wait and are not in memory
         self.tail = 0  #: no input from this index on is in memory
-        self.held_until: dict[int, float] = {}  #: when some of them may run again
+        self.held_until: list[tuple[int, float]] = []  #: when some of them may run again: (index, time), the first last
         self.loading = False  #: some of those have been asked for
 
     def end(self, indexes: range | list[int] | tuple[int, ...]) -> None:
@@ -169,7 +169,7 @@ class Call(CallCounts):
     # ------------------------------------------------------------ the part that is in the store alone
 
     def restore(self, stored: StoredCall, attempts: Iterable[AttemptRecord]) -> None:
-        """Take over what the store knows of a call of which no input is in memory yet.
+        """Take over what the store knows of a call of which no input is in memory yet; attempts come in order.
 
         Its pool has counted these inputs already. Nobody adds to the call: the client that did is gone with a former
         server, and what was accepted is all there will be.
@@ -182,7 +182,8 @@ class Call(CallCounts):
                 self.failures[attempt.index] = attempt.failures
             if attempt.crashes:
                 self.crashes[attempt.index] = attempt.crashes
-            self.held_until[attempt.index] = attempt.not_before
+            self.held_until.append((attempt.index, attempt.not_before))
+        self.held_until.reverse()
 
     def leave_in_store(self, count: int) -> None:
         """Note that some pending inputs are in the store alone."""
@@ -211,15 +212,28 @@ class Call(CallCounts):
         self.stored, self.tail = 0, self.accepted
         self.add_pending(-count)
         self.add_done(count)
-        for index in self.held_until:
+        for index, _ in self.held_until:
             self.failures.pop(index, None)
             self.crashes.pop(index, None)
         self.held_until.clear()
         return first
 
-    def pop_held_until(self, index: int) -> float:
-        """Return when an input that was read back from the store may run again, and forget that time."""
-        return self.held_until.pop(index)
+    def next_held_until(self, first: int, last: int) -> int | None:
+        """Return the lowest index within first..last-1 of an input with a time before which it may not run again.
+
+        Those below have been asked about before; what is left of them has ended.
+        """
+        while self.held_until:
+            index, _ = self.held_until[-1]
+            if index >= first:
+                return index if index < last else None
+            self.held_until.pop()
+        return None
+
+    def pop_held_until(self) -> float:
+        """Return when the input that `next_held_until` has told of may run again, and forget that time."""
+        _, until = self.held_until.pop()
+        return until
 
     @property
     def in_memory(self) -> int:

@@ -120,9 +120,11 @@ def _check_call(state: EngineState, call: Call, somewhere: Places) -> None:
     assert call.pool.id in state.pools, f"{call.id}: its function is gone"
     assert 0 <= call.stored <= call.pending, f"{call.id}: {call.stored} of {call.pending} inputs are in the store"
     assert not call.stored or call.tail < call.accepted, f"{call.id}: there is no tail, and inputs in it"
-    remembered = {*call.failures, *call.crashes, *call.streams} - call.held_until.keys()
+    times = [index for index, _ in call.held_until]
+    remembered = {*call.failures, *call.crashes, *call.streams}.difference(times)
     assert all((call.id, index) in somewhere for index in remembered), f"{call.id}: remembers inputs that have ended"
-    assert all(index >= call.tail for index in call.held_until), f"{call.id}: inputs at hand have times of the tail"
+    assert all(index >= call.tail for index in times), f"{call.id}: inputs at hand have times of the tail"
+    assert times == sorted(times, reverse=True), f"{call.id}: the times of the tail are not in order"
     if call.kind.is_async:
         assert call.pool.window.calls.get(call.id) is call, f"{call.id}: its pool does not know it"
 
@@ -162,7 +164,13 @@ def _check_pool(state: EngineState, pool: Pool) -> None:
     for call in window.calls.values():
         assert state.calls.get(call.id) is call, f"{call.id}: spawned, in memory, and forgotten"
         needs_refill = call.stored and call.in_memory < state.settings.backlog_inputs_max // 2
-        assert not needs_refill or call.id in window.needs_refill, f"{call.id}: nobody reads on"
+        assert not needs_refill or call.id in window.needs_refill or call.loading, f"{call.id}: nobody reads on"
+        is_exhausted = call.stored and not call.in_memory and not call.loading
+        assert not is_exhausted or call.id in window.exhausted, f"{call.id}: nobody notes that nothing is in memory"
+        assert not call.stored or call.id in window.tails, f"{call.id}: nobody knows of its tail"
+    assert window.exhausted.keys() <= window.needs_refill.keys(), f"{pool.id}: exhausted, and not to be refilled"
+    assert not any(call.loading for call in window.needs_refill.values()), f"{pool.id}: to be read, and being read"
+    assert window.needs_refill.keys() | window.tails.keys() <= window.calls.keys(), f"{pool.id}: ended, and to be read"
     assert window.reads == sum(call.loading for call in window.calls.values()), f"{pool.id}: count of reads is off"
     _check_bytes(pool)
     is_put_off = pool.id in state.agenda.later
