@@ -154,11 +154,16 @@ class Function(Handle, Generic[P, R]):
         return cast("SyncAsync[P, R]", SyncAsync(self._remote, self._client, f"{self.name}.remote"))
 
     async def _remote(self, link: Link, /, *args: Any, **kwargs: Any) -> Any:
-        await self._find(link)
-        self._refuse_web("remote")
-        if self.is_generator:
-            raise InvalidError(f"{self.name} is a generator function: iterate over {self.name}.remote_gen(…) instead")
-        return await invoke.remote(link, await self._target(link), args, kwargs)
+        target = self._known_target()
+        if target is None or not target.is_plain:
+            await self._find(link)
+            self._refuse_web("remote")
+            if self.is_generator:
+                raise InvalidError(
+                    f"{self.name} is a generator function: iterate over {self.name}.remote_gen(…) instead"
+                )
+            target = await self._target(link)
+        return await invoke.remote(link, target, args, kwargs)
 
     @property
     def remote_gen(self) -> SyncAsyncIterator[P, Any]:
@@ -212,11 +217,14 @@ class Function(Handle, Generic[P, R]):
         return cast("SyncAsync[P, FunctionCall[R]]", Retrying(self._spawn, self._client, f"{self.name}.spawn"))
 
     async def _spawn(self, link: Link, retry: RetryState, /, *args: Any, **kwargs: Any) -> FunctionCall[R]:
-        await self._find(link)
-        self._check_many("spawn")
-        target, call_id = await self._target(link), retry.mint_call_id()
+        target = self._known_target()
+        if target is None or not target.is_plain:
+            await self._find(link)
+            self._check_many("spawn")
+            target = await self._target(link)
+        call_id = retry.mint_call_id()
         await invoke.spawn(link, target, args, kwargs, call_id, resent=retry.attempts > 0)
-        return FunctionCall(call_id, 1, self._client())
+        return FunctionCall(call_id, 1, retry.client)
 
     # ------------------------------------------------------------ calling with many inputs
 

@@ -90,7 +90,7 @@ class Handle:
         self._base = origin.get("base")
         self._fixed_id = origin.get("function_id", "")
         self._lookup = origin.get("lookup")
-        self._bound = ("", "")  # id of the base, id of this variant
+        self._known: tuple[str, CallTarget] | None = None  # id of the base, and what follows from it
         self._variants: dict[tuple[str, bytes], str] = {}  # ids of variants, by the id of this base and their changes
 
     # ------------------------------------------------------------ what it is
@@ -197,27 +197,36 @@ class Handle:
         )
         root._spec, root._fixed_id = found.spec, found.function_id
 
+    def _known_target(self) -> CallTarget | None:
+        """Return the target of its calls if no request is needed to know it."""
+        known = self._known
+        return known[1] if known is not None and known[0] == self._find_id() else None
+
     async def _target(self, link: Link) -> CallTarget:
-        await self._find(link)
-        function_id = self._find_id()
-        if not function_id:
-            raise require_running(self.name)
+        target = self._known_target()
+        if target is None:
+            await self._find(link)
+            base_id = self._find_id()
+            if not base_id:
+                raise require_running(self.name)
+            target = await self._find_target(link, base_id)
+            self._known = (base_id, target)
+        return target
+
+    async def _find_target(self, link: Link, base_id: str) -> CallTarget:
         if self._method and self._method_spec() is None:
             known = ", ".join(method.name for method in self.spec.cls.methods) if self.spec.cls else ""
             owner = self.name.rpartition(".")[0]
             raise NotFoundError(f"{owner} has no method {self._method!r}; it has {known or 'none'}")
         spec = self._pool_spec()
-        if spec is not self._root.spec:
-            function_id = await self._bind(link, function_id, spec)
-        return CallTarget(function_id, self.name, self._method)
+        function_id = base_id if spec is self._root.spec else await self._bind(link, base_id, spec)
+        return CallTarget(function_id, self.name, self._method, not self.is_web and not self.is_generator)
 
     def _pool_spec(self) -> FunctionSpec:
         """Return the spec of the pool that its calls go to."""
         return self.spec if self._instance_spec is None else self._instance_spec()
 
     async def _bind(self, link: Link, base_id: str, spec: FunctionSpec) -> str:
-        if self._bound[0] == base_id:
-            return self._bound[1]
         root = self._root
         variants, changes = root._variants, changes_between(root.spec, spec)
         key = (base_id, changes)
@@ -229,5 +238,4 @@ class Handle:
             if len(variants) >= VARIANTS_KEPT:
                 del variants[next(iter(variants))]
             known = variants[key] = bound.function_id
-        self._bound = (base_id, known)
         return known

@@ -76,33 +76,43 @@ class FrameDecoder(Generic[M]):
             FrameError: sizes out of bounds, or a header that is not a known message.
         """
         buffer = self._buffer
+        if not buffer:  # most reads: what arrived begins with a frame, and is decoded where it is
+            frames, end = self._cut(data)
+            if end < len(data):
+                buffer += memoryview(data)[end:]
+            return frames
         buffer += data
         if len(buffer) < self._need:
             return []
+        frames, end = self._cut(buffer)
+        del buffer[:end]
+        return frames
+
+    def _cut(self, data: bytes | bytearray | memoryview) -> tuple[list[tuple[M, bytes]], int]:
+        """Return the whole frames at the start of `data`, and where they end."""
         frames: list[tuple[M, bytes]] = []
-        start, size = 0, len(buffer)
-        with memoryview(buffer) as view:
+        start, size = 0, len(data)
+        self._need = PREFIX.size
+        with memoryview(data) as view:
             while size - start >= PREFIX.size and len(frames) < self._frames_max:
                 header_size, payload_size = PREFIX.unpack_from(view, start)
-                self._check(header_size, payload_size)
-                end = start + PREFIX.size + header_size + payload_size
+                if header_size > self.header_max or payload_size > self.frame_max:
+                    raise self._too_large(header_size, payload_size)
+                body = start + PREFIX.size
+                payload = body + header_size
+                end = payload + payload_size
                 if size < end:
                     self._need = end - start
                     break
-                body = start + PREFIX.size
-                message = self._decode(view[body : body + header_size])
-                frames.append((message, bytes(view[body + header_size : end])))
+                message = self._decode(view[body:payload])
+                frames.append((message, bytes(view[payload:end]) if payload_size else b""))
                 start = end
-            else:
-                self._need = PREFIX.size
-        del buffer[:start]
-        return frames
+        return frames, start
 
-    def _check(self, header_size: int, payload_size: int) -> None:
+    def _too_large(self, header_size: int, payload_size: int) -> FrameError:
         if header_size > self.header_max:
-            raise FrameError(f"header of {header_size} bytes is over the limit of {self.header_max}")
-        if payload_size > self.frame_max:
-            raise FrameError(f"payload of {payload_size} bytes is over the limit of {self.frame_max} (frame_max)")
+            return FrameError(f"header of {header_size} bytes is over the limit of {self.header_max}")
+        return FrameError(f"payload of {payload_size} bytes is over the limit of {self.frame_max} (frame_max)")
 
     def _decode(self, header: memoryview) -> M:
         try:

@@ -40,14 +40,11 @@ def _open(
     resent: bool = False,
 ) -> None:
     welcome = link.welcome
-    data, is_blob = blobs.pack_arguments(
-        args,
-        kwargs,
-        inline_max=welcome.payload_inline_max,
-        directory=welcome.blob_dir,
-        name=input_name(call_id, 0, is_kept=kind.is_async),
-        size_max=welcome.payload_max,
-    )
+    data = blobs.pickled((args, kwargs), welcome.payload_inline_max)
+    is_blob = not isinstance(data, bytes)
+    if not isinstance(data, bytes):
+        name = input_name(call_id, 0, is_kept=kind.is_async)
+        data = blobs.store(data, welcome.blob_dir, name, size_max=welcome.payload_max)
     message = OpenCall(
         call_id=call_id,
         function_id=target.function_id,

@@ -15,6 +15,7 @@ class CallTarget(Struct, frozen=True):
     function_id: str
     name: str  #: for messages
     method: str = ""  #: empty for a function
+    is_plain: bool = True  #: it returns one result: it is not a generator, and does not answer HTTP
 
     @staticmethod
     def parent() -> str:

@@ -9,10 +9,10 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from swell.config import Settings
 from swell.discovery import announced, data_dir, socket_path
@@ -41,7 +41,7 @@ PRIVATE: Final = "private"  #: value of the setting `server` with which every ru
 IDLE_LINKS_MAX: Final = 4  #: unused links that a thread keeps for its next iterations and calls
 
 
-_LEADING: Final = ("SWELL_SERVER", "SWELL_TOKEN", "SWELL_DATA_DIR", "XDG_DATA_HOME", "HOME")
+_LEADING: Final = (b"SWELL_SERVER", b"SWELL_TOKEN", b"SWELL_DATA_DIR", b"XDG_DATA_HOME", b"HOME")
 
 
 def mint_id(prefix: str) -> str:
@@ -83,10 +83,13 @@ class Client:
         gone: Error | None = None
         while idle:
             # Only a read shows that the server has gone, perhaps long ago; the next server has other directories.
+            link = idle[-1]
+            if link.broken is None and link.is_quiet():
+                return link
             with suppress(Error):
-                idle[-1].poll()
-            if idle[-1].broken is None:
-                return idle[-1]
+                link.poll()
+            if link.broken is None:
+                return link
             gone = idle.pop().broken
         try:
             idle.append(self.new_link())
@@ -179,7 +182,9 @@ def daemon_client() -> Client:
     Raises:
         ConnectionError: the server does not run.
     """
-    return _found(os.getpid(), *(os.environ.get(name) for name in _LEADING))
+    # Every call looks here: at the bytes below os.environ, because to decode them takes longer than to send a call.
+    environment = cast("Mapping[bytes, bytes]", os.environ._data)  # pyright: ignore[reportAttributeAccessIssue]
+    return _found(os.getpid(), *map(environment.get, _LEADING))
 
 
 def client_or_daemon(client: Client | None) -> Callable[[], Client]:
@@ -188,7 +193,7 @@ def client_or_daemon(client: Client | None) -> Callable[[], Client]:
 
 
 @lru_cache(maxsize=1)
-def _found(_pid: int, *_leading: str | None) -> Client:
+def _found(_pid: int, *_leading: bytes | None) -> Client:
     """Look again only if one of the variables that lead to a server has changed, or in a forked child."""
     settings = Settings.load()
     address = settings.server if settings.server not in ("", PRIVATE) else daemon_address(settings)

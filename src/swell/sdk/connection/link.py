@@ -35,7 +35,8 @@ A = TypeVar("A", bound=Message)
 
 UNSOLICITED = ""  #: key of messages that answer no request: the Welcome, and those about a whole app
 _BY_CALL = (Outputs, Items, Accepted, Refused)
-_CHUNK = 256 << 10
+#: Bytes of one read: few, and many after a read that was full. To allocate many costs as much as all else in a read.
+_READ_BYTES, _READ_BYTES_MAX = 16 << 10, 256 << 10
 #: How long a wait in the kernel may delay the handling of a signal. A signal does not end the wait if it comes just
 #: before the wait begins, or if another thread receives it: Ctrl-C would then take effect with the next message only.
 SIGNAL_CHECK_S = 0.5
@@ -191,6 +192,7 @@ class BlockingLink(Link):
     def __init__(self, address: str, frame_max: int) -> None:
         super().__init__(frame_max)
         self._lock = threading.Lock()
+        self._read_bytes = _READ_BYTES
         self._socket = connect(address)
         self._socket.setsockopt(
             socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(0, int(SIGNAL_CHECK_S * 1_000_000))
@@ -220,18 +222,21 @@ class BlockingLink(Link):
             raise self.broken
         try:
             with self._lock:
-                self._write(memoryview(codec.encode(message, payload)))
+                self._write(codec.encode(message, payload))
         except OSError as error:
             raise self._break(how_it_broke(error)) from None
 
-    def _write(self, frame: memoryview) -> None:
+    def _write(self, frame: bytes | memoryview) -> None:
         """Write a frame; while the server does not take it, read what arrives.
 
         A server stops reading from a client that leaves much unread. Without this, each would wait for the other.
         """
         while frame:
             try:
-                frame = frame[self._socket.send(frame, socket.MSG_DONTWAIT) :]
+                sent = self._socket.send(frame, socket.MSG_DONTWAIT)
+                if sent == len(frame):
+                    return
+                frame = memoryview(frame)[sent:]
             except BlockingIOError:
                 may_read = threading.get_ident() == self._thread
                 self._writable.modify(self._socket, select.POLLOUT | (select.POLLIN if may_read else 0))
@@ -249,6 +254,10 @@ class BlockingLink(Link):
                 raise TimeoutError
             self._read()
         return mailbox.messages.popleft()
+
+    def is_quiet(self) -> bool:
+        """Tell whether nothing has arrived that is not read yet, not even the end of the connection."""
+        return not self._poll.poll(0)
 
     def poll(self) -> None:
         """Sort the messages that have arrived into mailboxes, without waiting."""
@@ -273,13 +282,14 @@ class BlockingLink(Link):
 
     def _read(self) -> None:
         try:
-            data = self._socket.recv(_CHUNK)
+            data = self._socket.recv(self._read_bytes)
         except BlockingIOError:
             return  # the wait was ended so that Python handles signals
         except OSError as error:
             raise self._break(how_it_broke(error)) from None
         if not data:
             raise self._break("the server is gone")
+        self._read_bytes = _READ_BYTES_MAX if len(data) == self._read_bytes else _READ_BYTES
         self._sort(data)
 
 

@@ -25,11 +25,12 @@ PAUSES_S: Final = (0.05, 0.1, 0.2, 0.4, 0.8, *(1.0,) * 8)  #: about ten seconds 
 
 
 class RetryState:
-    """The attempts of one request."""
+    """The attempts of one request to the server of `client`."""
 
-    __slots__ = ("attempts", "began", "call_id")
+    __slots__ = ("attempts", "began", "call_id", "client")
 
-    def __init__(self) -> None:
+    def __init__(self, client: Client) -> None:
+        self.client = client
         self.began = time.monotonic()
         self.attempts = 0  #: failed attempts before this one
         self.call_id = ""
@@ -39,9 +40,9 @@ class RetryState:
         self.call_id = self.call_id or mint_call_id()
         return self.call_id
 
-    def pause_s(self, client: Client) -> float | None:
+    def pause_s(self) -> float | None:
         """Return how long to wait before the next attempt; None if there is none."""
-        if not client.stays or self.attempts >= len(PAUSES_S):
+        if not self.client.stays or self.attempts >= len(PAUSES_S):
             return None
         self.attempts += 1
         return PAUSES_S[self.attempts - 1]
@@ -67,12 +68,13 @@ class Retrying(Generic[P, R]):
         """Make the request and wait for its result."""
         if running_loop():
             check_loop(self._name, refuse=False)
-        client, retry = self._client(), RetryState()
+        client = self._client()
+        retry = RetryState(client)
         while True:
             try:
                 return run_blocking(self._implementation(client.blocking_link(), retry, *args, **kwargs))
             except ConnectionError:
-                pause_s = retry.pause_s(client)
+                pause_s = retry.pause_s()
                 if pause_s is None:
                     raise
             time.sleep(pause_s)
@@ -81,12 +83,13 @@ class Retrying(Generic[P, R]):
         """Make the request without blocking the event loop."""
         import asyncio
 
-        client, retry = self._client(), RetryState()
+        client = self._client()
+        retry = RetryState(client)
         while True:
             try:
                 return await self._implementation(await client.loop_link(), retry, *args, **kwargs)
             except ConnectionError:
-                pause_s = retry.pause_s(client)
+                pause_s = retry.pause_s()
                 if pause_s is None:
                     raise
             await asyncio.sleep(pause_s)

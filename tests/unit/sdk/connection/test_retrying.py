@@ -19,18 +19,18 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retrying, "PAUSES_S", (0.0,) * len(PAUSES_S))
 
 
-def test_the_id_of_a_call_is_the_same_in_every_attempt() -> None:
-    retry = RetryState()
+def test_the_id_of_a_call_is_the_same_in_every_attempt(line) -> None:
+    retry = RetryState(line)
     first = retry.mint_call_id()
     assert first.startswith("fc-")
     assert retry.mint_call_id() == first
-    assert RetryState().mint_call_id() != first
+    assert RetryState(line).mint_call_id() != first
 
 
 def test_pauses_become_longer_and_end_after_some_seconds(line, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retrying, "PAUSES_S", PAUSES_S)
-    retry, pauses = RetryState(), list[float]()
-    while (pause_s := retry.pause_s(line)) is not None:
+    retry, pauses = RetryState(line), list[float]()
+    while (pause_s := retry.pause_s()) is not None:
         pauses.append(pause_s)
     assert pauses == sorted(pauses)
     assert pauses[0] < 0.1
@@ -39,8 +39,8 @@ def test_pauses_become_longer_and_end_after_some_seconds(line, monkeypatch: pyte
 
 
 def test_a_private_server_does_not_come_back(private_line) -> None:
-    retry = RetryState()
-    assert retry.pause_s(private_line) is None
+    retry = RetryState(private_line)
+    assert retry.pause_s() is None
     assert retry.attempts == 0
 
 
