@@ -11,6 +11,7 @@ import fcntl
 import os
 import select
 import signal
+import time
 from collections.abc import Set
 from typing import NamedTuple
 
@@ -29,14 +30,17 @@ __all__ = [
     "name_of",
     "parent_of",
     "processes",
+    "ran_s",
     "set_name",
     "stat_of",
+    "waited_s",
 ]
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
 _F_SETSIG = 10
+_CPUCLOCK_SCHED = 2  #: the lowest bits of the clock of a process, as clock_getcpuclockid(3) makes it of its pid
 _NAME_MAX = 15  #: bytes of a process's name that the kernel keeps
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -143,6 +147,23 @@ def begun_at(pid: int) -> int | None:
     """Return the start of a process, in ticks since boot; None if it has ended and is reaped."""
     stat = stat_of(pid)
     return None if stat is None else stat.begun
+
+
+def ran_s(pid: int) -> float | None:
+    """Return for how long all threads of a process have run so far; None if it has ended."""
+    try:
+        return time.clock_gettime(~pid << 3 | _CPUCLOCK_SCHED)
+    except OSError:
+        return None
+
+
+def waited_s(pid: int) -> float:
+    """Return for how long the main thread of a process has waited for a core so far; 0.0 if that is not known."""
+    try:
+        with open(f"/proc/{pid}/schedstat", "rb", buffering=0) as file:
+            return int(file.read(512).split()[1]) / 1e9
+    except (FileNotFoundError, ProcessLookupError):  # it has ended, or the kernel was built without CONFIG_SCHED_INFO
+        return 0.0
 
 
 def descends_from(pid: int, ancestors: Set[int]) -> bool:

@@ -54,6 +54,7 @@ class NodeLoad(Struct, frozen=True):
 
     node: Node
     busy_cores: float
+    working_cores: float = 0.0  #: of these, by containers that were ready at the former observation, too
 
 
 class BackendListener(Protocol):
@@ -100,8 +101,12 @@ class Backend(Protocol):
         """Kill the container's whole process group at once. Unknown ids are ignored."""
         ...
 
-    def observe(self) -> Sequence[NodeLoad]:
-        """Return the nodes and their present load; the first call may report a load of 0."""
+    def observe(self, is_ready: Callable[[str], bool]) -> Sequence[NodeLoad]:
+        """Return the nodes and their load since the last call; the first call may report a load of 0.
+
+        Args:
+            is_ready: tells whether the container of that id has checked in, so that what it uses is no start.
+        """
         ...
 
     async def stop(self) -> None:

@@ -689,20 +689,26 @@ async def test_a_container_sees_its_gpus_only(make: Callable[..., Backend], list
     await listener.until(lambda: len(listener.exited) == 3)
     await backend.stop()
     assert [listener.text(f"ta-{n}") for n in range(3)] == ["\n", "GPU-bbbb\n", "GPU-bbbb,GPU-aaaa\n"]
-    assert backend.observe()[0].node.gpus == GPUS
+    assert backend.observe(is_ready)[0].node.gpus == GPUS
 
 
 async def test_the_node_is_this_machine_and_its_load_is_measured(backend: Backend, listener: Listener) -> None:
-    [before] = backend.observe()
+    [before] = backend.observe(is_ready)
     assert before.node.cpu <= len(os.sched_getaffinity(0))
     assert before.node.memory_bytes <= psutil.virtual_memory().total
     assert before.busy_cores == 0
     backend.launch(order("ta-1", "print('up')\nwhile True: pass"))
     await listener.line_of("ta-1")
-    backend.observe()
+    backend.observe(is_ready)
     await asyncio.sleep(0.1)  # the kernel counts processor time in ticks of 10 ms
-    [busy] = backend.observe()
+    [busy] = backend.observe(is_ready)
     assert 0 < busy.busy_cores < 2
+    assert busy.working_cores == pytest.approx(busy.busy_cores)
+
+
+def is_ready(container_id: str) -> bool:
+    """Tell that all containers have checked in."""
+    return True
 
 
 # ---------------------------------------------------------------- snapshots

@@ -19,7 +19,7 @@ from swell.store.memory.store import MemoryStore
 
 class NoBackend:
     async def start(self, listener, address): pass
-    def observe(self): return []
+    def observe(self, is_ready): return []
 
 async def main():
     paths = ServerPaths("unix:/x", Path(sys.argv[1]))

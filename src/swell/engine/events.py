@@ -17,10 +17,11 @@ from swell.wire.messages import CallDescription, Message
 
 
 class NodeView(Struct, frozen=True):
-    """A node and how many of its cores our containers keep busy."""
+    """A node, and how many of its cores our containers keep busy; of these, those that were ready all the time."""
 
     node: Node
     busy_cores: float = 0.0
+    working_cores: float = 0.0
 
 
 # ---------------------------------------------------------------- events

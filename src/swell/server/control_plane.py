@@ -368,8 +368,8 @@ class ControlPlane:
             connection.when_read(action)
 
     def _observe_nodes(self) -> None:
-        nodes = [e.NodeView(load.node, load.busy_cores) for load in self._backend.observe()]
-        self._feed(e.NodesObserved(nodes))
+        loads = self._backend.observe(self.engine.snapshot.is_ready)
+        self._feed(e.NodesObserved([e.NodeView(load.node, load.busy_cores, load.working_cores) for load in loads]))
 
     def _log_notice(self, effect: e.LogNotice) -> None:
         fields = {"app_id": effect.app_id, "function": effect.function_name}

@@ -60,6 +60,7 @@ class FakeContainer:
         self._oracle = oracle
         self._send = send
         self._exit = exit
+        self._has_started = False
         self._draining = False
         self._leaving = False
         self._resizes = list(manners.resizes_to)
@@ -73,14 +74,20 @@ class FakeContainer:
 
     @property
     def is_busy(self) -> bool:
-        """True while it executes something, or starts."""
+        """True while it executes something."""
         return self.alive and (not self._slots.is_idle)
+
+    @property
+    def is_starting(self) -> bool:
+        """True until it has checked in."""
+        return self.alive and not self._has_started
 
     # ------------------------------------------------------------ its life
 
     def _started(self) -> None:
         if not self.alive or self._manners.hangs_start:
             return
+        self._has_started = True
         if self._manners.fails_start:
             self.send(m.StartFailed("enter hook raised"), b"the exception of the start")
             self._end("exited with status 1")

@@ -408,12 +408,18 @@ class World:
     # ------------------------------------------------------------ nodes and faults
 
     def _observe(self) -> None:
-        busy: dict[str, float] = dict.fromkeys(self._nodes, 0.0)
+        """Report the nodes; starts keep cores busy, and all that inputs do is work."""
+        working: dict[str, float] = dict.fromkeys(self._nodes, 0.0)
+        starting = dict(working)
         for container_id, container in self.containers.items():
             node = self._node_of.get(container_id)
-            if node in busy and container.is_busy:
-                busy[node] += 1.0
-        views = [NodeView(node, min(busy[name], node.cpu)) for name, node in self._nodes.items()]
+            if node in working:
+                working[node] += container.is_busy
+                starting[node] += container.is_starting
+        views = [
+            NodeView(node, min(working[name] + starting[name], node.cpu), min(working[name], node.cpu))
+            for name, node in self._nodes.items()
+        ]
         self.feed(NodesObserved(views))
 
     def _plan_faults(self) -> None:

@@ -153,9 +153,9 @@ class Diary:
 
     # ------------------------------------------------------------ surroundings
 
-    def observes(self, *nodes: Node, busy: float = 0.0) -> list[str]:
+    def observes(self, *nodes: Node, busy: float = 0.0, working: float | None = None) -> list[str]:
         nodes = nodes or (Node("n", 64, 1 << 40, (Gpu("gpu-0", "L4"), Gpu("gpu-1", "L4"))),)
-        return self.feed(NodesObserved([NodeView(node, busy) for node in nodes]))
+        return self.feed(NodesObserved([NodeView(node, busy, busy if working is None else working) for node in nodes]))
 
     def shuts_down(self) -> list[str]:
         return self.feed(ShutdownRequested("bye"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 
 from swell.backends.process.adopted import AdoptedContainers
@@ -107,10 +107,11 @@ class ProcessBackend:
         else:
             self._containers.kill(container_id)
 
-    def observe(self) -> Sequence[NodeLoad]:
+    def observe(self, is_ready: Callable[[str], bool]) -> Sequence[NodeLoad]:
         """Return this machine and the cores its containers kept busy since the last call."""
-        pids = self._containers.pids() if self._is_started else ()
-        return [NodeLoad(self._node, self._meter.busy_cores(pids))]
+        pids = self._containers.pids_by_id() if self._is_started else {}
+        busy, working = self._meter.cores((pid, is_ready(name)) for name, pid in pids.items())
+        return [NodeLoad(self._node, busy, working)]
 
     async def stop(self) -> None:
         """Have every template kill what it forked, and wait until nothing is left."""

@@ -226,6 +226,10 @@ class ContainerProcesses:
         """Return the templates and snapshots that have containers."""
         return {container.parent for container in self._containers.values() if container.parent is not None}
 
+    def pids_by_id(self) -> dict[str, int]:
+        """Return the process ids of the containers that have been forked, by their ids."""
+        return {name: container.pid for name, container in self._containers.items() if container.pid is not None}
+
     def pids(self) -> Set[int]:
         """Return the process ids of the containers that have been forked."""
         return {container.pid for container in self._containers.values() if container.pid is not None}

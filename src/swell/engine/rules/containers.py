@@ -64,6 +64,7 @@ class Containers:
         pool.measures.start.add(took)
         pool.start_backoff.succeeded()
         pool.fleet.check_in(container)
+        self._state.note_check_in(container)
         self._state.mark_dirty(pool)
         self._state.mark_blocked_dirty()
 

@@ -12,9 +12,12 @@ from swell.engine.events import NodesObserved, PollNodes
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.node import KnownNode
 from swell.engine.state.pool import Pool
+from swell.engine.state.timers import Timer
 from swell.policy import pace
 
 __all__ = ["Nodes"]
+
+FLOOR_STARTS = 4  #: of floors, so many times more may be starting while that does not keep the cores busy
 
 
 class Nodes:
@@ -25,24 +28,37 @@ class Nodes:
         self._poll_due = 0.0
         self._poll_wanted = False
         self._poll_every_s = pace.POLL_EVERY_S
-        self._nothing_started = False  # since the nodes were observed
+        self._observed_at = -inf
+        self._has_started = False  # a container, since the nodes were observed
 
     # ------------------------------------------------------------ observing them
 
     def observed(self, event: NodesObserved, now: float) -> None:
         """Take in what the backend has observed, and reconsider the pools that are blocked."""
-        self._state.observe_nodes(event.nodes)
+        state = self._state
+        state.observe_nodes(event.nodes, now)
         self._poll_wanted = False
-        self._poll_every_s = pace.next_poll(self._poll_every_s, nothing_started=self._nothing_started)
-        self._nothing_started = True
+        changes = self._has_started or any(known.unjudged for known in state.nodes.values())
+        containers = len(state.containers)
+        self._poll_every_s = pace.next_poll(self._poll_every_s, containers=containers, nothing_changed=not changes)
+        self._has_started = False
         self._poll_due = now + self._poll_every_s
-        self._state.mark_blocked_dirty()
+        self._observed_at = now
+        state.mark_blocked_dirty()
 
-    def want_poll(self, now: float) -> None:
-        """Have the nodes observed when the next poll is due, because a pool waits for it."""
+    def want_poll(self, known: KnownNode, now: float) -> None:
+        """Have the nodes observed when the next poll is due, because a pool waits for one of them.
+
+        If containers of that have checked in meanwhile, it is due soon.
+        """
         if not self._poll_wanted:
             self._poll_wanted = True
             self._poll_due = max(self._poll_due, now)
+        if known.fresh:
+            soonest = self._observed_at + pace.next_poll(
+                0.0, containers=len(self._state.containers), nothing_changed=False
+            )
+            self._poll_due = min(self._poll_due, max(soonest, now))
 
     @property
     def poll_at(self) -> float:
@@ -59,7 +75,7 @@ class Nodes:
 
     def note_start(self) -> None:
         """Note that a container was started: observing the nodes is of use again."""
-        self._nothing_started = False
+        self._has_started = True
 
     def why_not_now(self, pool: Pool, known: KnownNode, now: float, *, is_demand: bool) -> str:
         """Return why a node should not start one more container of a pool at this moment; "" if it may.
@@ -71,41 +87,37 @@ class Nodes:
             is_demand: inputs ask for it; otherwise it is a pool's first, belongs to a floor, or replaces another.
         """
         if is_demand:
-            return self._too_busy(known) or _too_early(pool, known, now)
-        return self._too_many_starting(known)
+            return _too_busy(known, now) or _too_early(pool, known, now)
+        most = pace.starting_max(known.node.cpu) * FLOOR_STARTS
+        return _too_many_starting(known) or (f"{known.starting} containers are starting" * (known.starting >= most))
 
-    @staticmethod
-    def _too_busy(known: KnownNode) -> str:
-        if known.begin_pace().left:
-            return ""
-        if _is_saturated(known):
-            busy, cores = known.busy_cores, known.node.cpu
-            return f"containers keep {busy:.1f} of {cores:g} cores busy; more would share the same cores"
+
+def _too_busy(known: KnownNode, now: float) -> str:
+    if known.is_working:
+        busy, cores = known.working_cores, known.node.cpu
+        return f"containers keep {busy:.1f} of {cores:g} cores busy; more would share the same cores"
+    if known.unproven >= known.burst(now):
+        known.use_up_burst(now)
         return "containers are started in growing bursts"
+    return _too_many_starting(known)
 
-    def _too_many_starting(self, known: KnownNode) -> str:
-        starting = sum(
-            container.is_starting and container.place.node == known.node.name
-            for container in self._state.containers.values()
-        )
-        most = pace.starting_max(known.node.cpu)
-        if starting >= most and _is_saturated(known):
-            busy, cores = known.busy_cores, known.node.cpu
-            return f"{starting} containers are starting and keep {busy:.1f} of {cores:g} cores busy"
-        if starting >= most * 4:
-            return f"{starting} containers are starting"
-        return ""
+
+def _too_many_starting(known: KnownNode) -> str:
+    if known.is_busy and known.starting >= pace.starting_max(known.node.cpu):
+        busy, cores = known.busy_cores, known.node.cpu
+        return f"{known.starting} containers are starting and keep {busy:.1f} of {cores:g} cores busy"
+    return ""
 
 
 def _too_early(pool: Pool, known: KnownNode, now: float) -> str:
     """Return why to wait for a pool's first containers: it is not known yet how long starts and inputs take."""
     if pool.estimates.start_s is not None:
         return ""
-    starting = [each.requested_at for each in pool.fleet.containers.values() if each.is_starting]
-    if len(starting) < pace.first_burst(known.node.cpu) or now > min(starting) + pace.FIRST_PATIENCE_S:
+    starting = pool.fleet.starting
+    if len(starting) < pace.first_burst(known.node.cpu):
         return ""
+    patient_until = next(iter(starting.values())).requested_at + pace.FIRST_PATIENCE_S
+    if now >= patient_until:
+        return ""
+    pool.timers.arm(Timer.GROW, patient_until)
     return "waiting to see how long the first containers take to start"
-
-
-def _is_saturated(known: KnownNode) -> bool:
-    return pace.saturated(known.busy_cores, known.node.cpu)

@@ -285,6 +285,9 @@ def _check_node(state: EngineState, known: KnownNode) -> None:
     here = [c for c in state.containers.values() if c.place.node == name]
     gpus = Counter(gpu for container in here for gpu in container.place.gpus)
     assert all(count == 1 for count in gpus.values()), f"a GPU of {name} is given twice"
+    starting = sum(container.is_starting for container in here)
+    assert known.starting == starting, f"{starting} containers start on {name}, not {known.starting}"
+    assert min(known.fresh, known.unjudged) >= 0, f"{name}: negative count of unproven containers"
     assert set(gpus) == known.gpus_used, f"GPU accounting of {name} is off"
     cpu = sum(container.spec.resources.cpu for container in here)
     assert abs(cpu - known.cpu_used) < 1e-6, f"cpu accounting of {name} is off"

@@ -327,7 +327,7 @@ class EngineState:
 
     # ------------------------------------------------------------ nodes and containers
 
-    def observe_nodes(self, views: Iterable[NodeView]) -> None:
+    def observe_nodes(self, views: Iterable[NodeView], now: float) -> None:
         """Replace what is known of the nodes."""
         seen = {view.node.name: view for view in views}
         for name in [name for name in self.nodes if name not in seen]:
@@ -337,12 +337,18 @@ class EngineState:
             if known is None:
                 known = self.nodes[name] = KnownNode(view.node)
                 self._occupy_again(known)
-            known.observe(view.node, view.busy_cores)
+            known.observe(view.node, now, busy_cores=view.busy_cores, working_cores=view.working_cores)
 
     def add_container(self, container: Container) -> None:
         """Take in a container that is requested, and its resources from its node."""
         self.containers[container.id] = container
         self.nodes[container.place.node].occupy(container)
+
+    def note_check_in(self, container: Container) -> None:
+        """Note that a container is ready."""
+        known = self.nodes.get(container.place.node)
+        if known is not None:
+            known.check_in()
 
     def remove_container(self, container: Container) -> None:
         """Forget a container that is gone, and give its resources back to its node."""

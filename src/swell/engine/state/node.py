@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from swell.model import Node
 from swell.policy import pace
-from swell.policy.pace import Pace
+from swell.policy.pace import Load, Pace
 
 if TYPE_CHECKING:
     from swell.engine.state.container import Container
@@ -20,7 +20,18 @@ __all__ = ["KnownNode"]
 class KnownNode:
     """A machine with the resources that its containers asked for."""
 
-    __slots__ = ("busy_cores", "cpu_used", "gpus_used", "memory_used", "node", "pace")
+    __slots__ = (
+        "busy_cores",
+        "cpu_used",
+        "fresh",
+        "gpus_used",
+        "memory_used",
+        "node",
+        "pace",
+        "starting",
+        "unjudged",
+        "working_cores",
+    )
 
     def __init__(self, node: Node) -> None:
         self.node = node
@@ -28,33 +39,65 @@ class KnownNode:
         self.memory_used = 0
         self.gpus_used: set[str] = set()
         self.busy_cores = 0.0  #: cores that our containers keep busy, as observed
+        self.working_cores = 0.0  #: of these, by containers that were ready; 0 if that is not known of lately
         self.pace: Pace | None = None
+        self.starting = 0  #: containers that have not been ready
+        self.fresh = 0  #: containers that have checked in since the last observation
+        self.unjudged = 0  #: containers that had checked in by then, and were not ready all the time before it
 
-    def observe(self, node: Node, busy_cores: float) -> None:
-        """Take in what it has, and how many of its cores our containers keep busy."""
+    # ------------------------------------------------------------ how busy it is
+
+    def observe(self, node: Node, now: float, *, busy_cores: float, working_cores: float) -> None:
+        """Take in what it has, and how many of its cores our containers, and those that are ready, keep busy."""
+        is_recent = pace.is_recent(self.pace, now)
+        proven = self.unjudged if is_recent else 0
+        self.unjudged += self.fresh - proven
+        self.fresh = 0
         self.node = node
         self.busy_cores = busy_cores
-        self.pace = pace.observed(self.pace, busy_cores=busy_cores, cores=node.cpu)
+        self.working_cores = working_cores if is_recent else 0.0
+        self.pace = pace.observed(self.pace, Load(node.cpu, busy_cores, working_cores, proven), now)
 
-    def begin_pace(self) -> Pace:
-        """Return its pace; the first one, if it was not observed before."""
-        if self.pace is None:
-            self.pace = pace.observed(None, busy_cores=0.0, cores=self.node.cpu)
-        return self.pace
+    def burst(self, now: float) -> int:
+        """Return how many of its containers may be unproven."""
+        return pace.burst_of(self.pace, cores=self.node.cpu, now=now)
 
-    def count_start(self) -> None:
-        """Count a container that is started because of demand."""
-        if self.pace is not None:
-            self.pace = pace.started(self.pace)
+    def use_up_burst(self, now: float) -> None:
+        """Note that more containers are wanted than its burst allows."""
+        self.pace = pace.used_up(self.pace, now)
+
+    @property
+    def unproven(self) -> int:
+        """Containers of which it is not known yet whether they work or sleep."""
+        return self.starting + self.fresh + self.unjudged
+
+    @property
+    def is_busy(self) -> bool:
+        """True if containers, also those that start, keep its cores busy."""
+        return pace.saturated(self.busy_cores, self.node.cpu)
+
+    @property
+    def is_working(self) -> bool:
+        """True if containers that are ready keep its cores busy."""
+        return pace.saturated(self.working_cores, self.node.cpu)
+
+    # ------------------------------------------------------------ what is spoken for
 
     def occupy(self, container: Container) -> None:
         """Take the resources that a container asks for."""
         self.cpu_used += container.spec.resources.cpu
         self.memory_used += container.spec.resources.memory_bytes
         self.gpus_used.update(container.place.gpus)
+        self.starting += container.is_starting
+
+    def check_in(self) -> None:
+        """Note that a container of it is ready."""
+        self.starting -= 1
+        self.fresh += 1
 
     def release(self, container: Container) -> None:
         """Give back the resources that a container had."""
         self.cpu_used -= container.spec.resources.cpu
         self.memory_used -= container.spec.resources.memory_bytes
         self.gpus_used.difference_update(container.place.gpus)
+        self.starting -= container.is_starting

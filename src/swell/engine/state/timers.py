@@ -27,7 +27,7 @@ class Timer(IntEnum):
     BATCH = 8  #: a batch has waited long enough to leave incomplete
     BURST = 9  #: containers that start have been waited for long enough
     IDLE = 10  #: an idle container's scaledown window is over
-    GROW = 11  #: the pause after failed starts is over
+    GROW = 11  #: the pause after failed starts is over, or the first starts were waited for long enough
     PUT_AWAY = 12  #: an idle variant's scaledown window is over
     LATE = 13  #: a container has more to do than it should have by now
 

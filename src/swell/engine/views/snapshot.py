@@ -99,6 +99,11 @@ class SnapshotView:
         app = self._state.apps.get(app_id)
         return "" if app is None else app.name
 
+    def is_ready(self, container_id: str) -> bool:
+        """Tell whether a container has checked in."""
+        container = self._state.containers.get(container_id)
+        return container is not None and not container.is_starting
+
     def calls_in(self, container_id: str) -> tuple[str, ...]:
         """Return the calls whose inputs a container executes now."""
         container = self._state.containers.get(container_id)

@@ -55,40 +55,76 @@ def test_gpus_are_part_of_it(tmp_path: Path, own: Path) -> None:
     assert describe_host([gpu], tmp_path, own).gpus == (gpu,)
 
 
-def process(proc: Path, pid: int, *, ticks: int, waited_ns: int | None) -> None:
-    """Write what the kernel would tell of a process called "a (b) c"."""
-    user, system = ticks // 2, ticks - ticks // 2
-    fields = " ".join(["S", *["0"] * 10, str(user), str(system), *["0"] * 5])
-    group(proc, str(pid), stat=f"{pid} (a (b) c) {fields}\n")
-    if waited_ns is not None:
-        group(proc, str(pid), schedstat=f"{ticks * 10_000_000} {waited_ns} 5\n")
+class Clocks:
+    """What the kernel would tell of processes."""
+
+    def __init__(self) -> None:
+        self.ran: dict[int, float] = {}
+        self.waited: dict[int, float] = {}
+        self.files_read = 0
+
+    def waited_s(self, pid: int) -> float:
+        self.files_read += 1
+        return self.waited.get(pid, 0.0)
+
+
+@pytest.fixture
+def clocks() -> Clocks:
+    return Clocks()
+
+
+@pytest.fixture
+def meter(clocks: Clocks) -> BusyMeter:
+    return BusyMeter(2.0, clocks.ran.get, clocks.waited_s)
 
 
 def test_a_process_that_is_gone_keeps_nothing_busy() -> None:
-    assert BusyMeter(2.0).busy_cores([2**22 + 1]) == 0.0
+    assert BusyMeter(2.0).cores([(2**22 + 1, True)]) == (0.0, 0.0)
 
 
-def test_what_a_process_used_before_the_first_look_does_not_count(tmp_path: Path) -> None:
-    meter = BusyMeter(2.0, tmp_path)
-    process(tmp_path, 7, ticks=500, waited_ns=10**9)
-    assert meter.busy_cores([7]) == 0.0
-    assert meter.busy_cores([7]) == 0.0
+def test_this_process_keeps_a_core_busy() -> None:
+    meter = BusyMeter(2.0)
+    meter.cores([(os.getpid(), True)])
+    sum(range(200_000))
+    busy, working = meter.cores([(os.getpid(), True)])
+    assert 0 < busy <= 2.0
+    assert working == busy
 
 
-@pytest.mark.parametrize(("ticks", "waited_ns"), [(10**6, 0), (10**6, None)])
-def test_computing_keeps_cores_busy_and_never_more_than_there_are(
-    tmp_path: Path, ticks: int, waited_ns: int | None
-) -> None:
-    meter = BusyMeter(2.0, tmp_path)
-    process(tmp_path, 7, ticks=0, waited_ns=waited_ns)
-    meter.busy_cores([7])
-    process(tmp_path, 7, ticks=ticks, waited_ns=waited_ns)
-    assert meter.busy_cores([7]) == 2.0
+def test_what_a_process_used_before_the_last_call_does_not_count(meter: BusyMeter, clocks: Clocks) -> None:
+    clocks.ran[7], clocks.waited[7] = 500.0, 1.0
+    meter.cores([(7, True)])
+    assert meter.cores([(7, True)]) == (0.0, 0.0)
 
 
-def test_a_core_that_is_waited_for_is_not_free(tmp_path: Path) -> None:
-    meter = BusyMeter(2.0, tmp_path)
-    process(tmp_path, 7, ticks=0, waited_ns=0)
-    meter.busy_cores([7])
-    process(tmp_path, 7, ticks=0, waited_ns=10**15)
-    assert meter.busy_cores([7]) == 2.0
+def test_computing_keeps_cores_busy_and_never_more_than_there_are(meter: BusyMeter, clocks: Clocks) -> None:
+    clocks.ran[7] = 0.0
+    meter.cores([(7, True)])
+    clocks.ran[7] = 10.0**6
+    assert meter.cores([(7, True)]) == (2.0, 2.0)
+
+
+def test_a_core_that_is_waited_for_is_not_free(meter: BusyMeter, clocks: Clocks) -> None:
+    clocks.ran[7] = 0.0
+    meter.cores([(7, True)])
+    clocks.ran[7], clocks.waited[7] = 1e-9, 10.0**6
+    assert meter.cores([(7, True)]) == (2.0, 2.0)
+
+
+def test_a_start_keeps_cores_busy_and_is_no_work(meter: BusyMeter, clocks: Clocks) -> None:
+    clocks.ran[7] = 10.0**6
+    assert meter.cores([(7, False)]) == (2.0, 0.0), "it began after the last call"
+    clocks.ran[7] *= 2
+    assert meter.cores([(7, True)]) == (2.0, 0.0), "some of that was its start"
+    clocks.ran[7] *= 2
+    assert meter.cores([(7, True)]) == (2.0, 2.0)
+
+
+def test_processes_that_sleep_cost_no_reading_of_files(meter: BusyMeter, clocks: Clocks) -> None:
+    processes = [(pid, True) for pid in range(1_000)]
+    clocks.ran |= dict.fromkeys(range(1_000), 1.0)
+    meter.cores(processes)
+    meter.cores(processes)
+    clocks.files_read = 0
+    meter.cores(processes)
+    assert clocks.files_read == 0

@@ -1,0 +1,54 @@
+"""How many containers a node is given at a time, and when it is observed."""
+
+from __future__ import annotations
+
+from swell.model import Node
+
+SMALL = Node("small", 2, 1 << 40)
+
+
+def starts(lines: list[str]) -> int:
+    return sum(line.startswith("start ") for line in lines)
+
+
+def test_others_take_their_turn_as_soon_as_the_first_are_seen_to_sleep(diary) -> None:
+    diary.observes(SMALL)
+    diary.opens()
+    assert starts(diary.at(0.0001).calls("fc-1", 100)) == 4
+    diary.at(0.001).observes(SMALL, busy=2.0, working=0.0)  # too soon to tell anything
+    for number in range(1, 5):
+        assert starts(diary.at(0.004).ready(f"c{number}")) == 0, "it may be about to compute"
+    assert starts(diary.at(0.011).observes(SMALL, busy=2.0, working=0.0)) == 0, "they were not ready all the time"
+    assert starts(diary.at(0.021).observes(SMALL)) == 8
+
+
+def test_no_more_are_started_where_the_first_compute(diary) -> None:
+    diary.observes(SMALL)
+    diary.opens()
+    diary.calls("fc-1", 100)
+    for number in range(1, 5):
+        diary.ready(f"c{number}")
+    for look in range(1, 50):
+        assert starts(diary.at(look * 0.05).observes(SMALL, busy=2.0)) == 0
+
+
+def test_a_look_is_due_soon_after_a_container_has_checked_in(diary) -> None:
+    diary.observes(SMALL)
+    diary.opens()
+    diary.calls("fc-1", 100)
+    for _ in range(20):  # nothing happens for long, so that looks become rare
+        diary.at(diary.now + 0.5).observes(SMALL, busy=2.0)
+    diary.ready("c1")
+    assert "look at the nodes" in diary.at(diary.now + 0.011).meanwhile
+
+
+def test_the_first_of_a_pool_are_waited_for_and_not_for_ever(diary) -> None:
+    large = Node("large", 64, 1 << 40)
+    diary.observes(large)
+    diary.opens()
+    assert starts(diary.calls("fc-1", 200)) == 128
+    for look in range(1, 10):
+        diary.at(look * 0.05).observes(large)
+        assert not any(line.startswith("start ") for line in diary.meanwhile)
+    diary.at(0.6)
+    assert starts(diary.meanwhile) == 72
