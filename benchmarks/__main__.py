@@ -16,8 +16,6 @@ from benchmarks.case import Case, Measured
 from benchmarks.cases import CASES
 from benchmarks.report import machine, print_table, save, summary
 
-LIMIT_S = 120  #: for one contestant in one round
-
 
 def main() -> int:
     """Parse the command line and run what it asks for."""
@@ -63,24 +61,24 @@ def run(case: Case, quick: bool) -> dict[str, object]:
     for number in range(1 if quick else case.rounds):
         for label in case.contestants:
             print(f"{case.name}, round {number + 1}: {label}", file=sys.stderr, flush=True)
-            measured = run_one(case.name, label, quick)
+            measured = run_one(case, label, quick)
             if measured:
                 rounds[label].append(measured)
     return summary(case, rounds)
 
 
-def run_one(name: str, label: str, quick: bool) -> Measured | None:
+def run_one(case: Case, label: str, quick: bool) -> Measured | None:
     """Measure one contestant in a process of its own; one that fails is reported and left out."""
-    command = [sys.executable, "-m", "benchmarks", name, "--one", label, *(["--quick"] if quick else [])]
+    command = [sys.executable, "-m", "benchmarks", case.name, "--one", label, *(["--quick"] if quick else [])]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     try:
-        output, errors = process.communicate(timeout=LIMIT_S)
+        output, errors = process.communicate(timeout=case.limit_s)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)  # with all that it started
         process.communicate()
-        print(f"  took more than {LIMIT_S} s: left out", file=sys.stderr)
+        print(f"  took more than {case.limit_s:g} s: left out", file=sys.stderr)
         return None
     if process.returncode:
         print(f"  failed, left out:\n{errors}", file=sys.stderr)

@@ -14,6 +14,7 @@ class Measured:
 
     value: float
     details: dict[str, float] = field(default_factory=dict)
+    table: dict[str, dict[str, float]] = field(default_factory=dict)  #: figures by row and column, if there are many
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Case:
     #: Whether the values, by label, and the details, by "label: detail", reach it.
     meets: Callable[[dict[str, float]], bool] | None = None
     rounds: int = 3
+    limit_s: float = 120  #: for one contestant in one round
 
 
 def percentile(times: Iterable[float], share: float) -> float:

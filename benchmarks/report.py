@@ -38,6 +38,7 @@ def summary(case: Case, rounds: dict[str, list[Measured]]) -> dict[str, Any]:
             label: {
                 "value": one.value,
                 "details": one.details,
+                **({"table": one.table} if one.table else {}),
                 "rounds": [measured.value for measured in rounds[label]],
                 "swell_is_better_by": _better_by(case, values, label),
             }
@@ -99,7 +100,20 @@ def print_table(cases: list[dict[str, Any]]) -> None:
             met = {True: "[green]met[/]", False: "[red]missed[/]", None: ""}[case["meets_target"]]
             table.add_row("", f"[dim]target: {case['target']}[/]", met, "", "")
         table.add_section()
-    Console(width=None if os.isatty(1) else 140).print(table)
+    console = Console(width=None if os.isatty(1) else 140)
+    console.print(table)
+    for case in cases:
+        for label, one in case["contestants"].items():
+            if "table" in one:
+                console.print(_many_figures(f"{case['name']}, {label}", one["table"]))
+
+
+def _many_figures(title: str, figures: dict[str, dict[str, float]]) -> Table:
+    """Return a table of one contestant's figures, each under its column."""
+    table = Table("", "", title=title, title_justify="left")
+    for row, cells in figures.items():
+        table.add_row(row, " · ".join(f"{column}: {_short(value)}" for column, value in cells.items()))
+    return table
 
 
 def _short(value: float) -> str:

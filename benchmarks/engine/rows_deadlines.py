@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from functools import partial
 
@@ -61,21 +62,39 @@ def startup(driver: Driver, size: int) -> Iterator[int]:
         yield 1
 
 
+def late(driver: Driver, size: int) -> Iterator[int]:
+    """One container after another takes much longer than was estimated, and is asked to return what it holds."""
+    pool = driver.open(min_containers=size, max_containers=size, timeout_s=80_000.0)
+    turn = deque(driver.start())
+    call = driver.call(pool, 0, kind=CallKind.MAP, sealed=False)
+    driver.put(call, 30 * size)
+    while True:
+        driver.complete(turn[0], busy_s=0.001)  # it is given work ahead
+        turn.rotate(-1)
+        driver.measured = True
+        driver.pass_time(3 * APART_S)
+        driver.give_back()
+        driver.measured = False
+        if driver.engine.state.pools[pool].backlog.count < 10 * size:
+            driver.put(call, 10 * size)
+        yield 1
+
+
 def overdue(driver: Driver, size: int) -> Iterator[int]:
-    """Nothing is reported for longer than was estimated, while inputs wait: the engine looks at what is late."""
+    """Nothing is reported for much longer than was estimated, while inputs wait: the engine looks at what is late."""
     pool = driver.open(min_containers=size, max_containers=size, timeout_s=80_000.0)
     containers = driver.start()
     call = driver.call(pool, 0, kind=CallKind.MAP, sealed=False)
-    while True:
-        driver.put(call, 30 * size)
-        for container_id in containers:
-            driver.complete(container_id, busy_s=0.001)
-        for _ in range(8):  # each waits for twice as long as the one before
-            driver.measured = True
-            driver.until(driver.engine.next_deadline())
-            driver.measured = False
-            driver.give_back()
-            yield 1
+    driver.put(call, 30 * size)
+    for container_id in containers:
+        driver.complete(container_id, busy_s=0.001)
+    driver.pass_time(0.5)
+    driver.give_back()
+    for _ in range(15):  # each waits for twice as long as the one before
+        driver.measured = True
+        driver.until(driver.engine.next_deadline())
+        driver.measured = False
+        yield 1
 
 
 def cancel(driver: Driver, size: int) -> Iterator[int]:
@@ -124,7 +143,8 @@ ROWS = [
         {"exit_grace_s": GRACE_S},
     ),
     Row("startup", "the end of a startup timeout, of so many that are starting", startup, SIZES),
-    Row("overdue", "a look at what is late in a pool of so many containers", overdue, CONTAINERS),
+    Row("late", "a container that is overdue, and returns what it holds, of so many", late, CONTAINERS),
+    Row("overdue", "a look at what is late in a pool of so many containers", overdue, SIZES),
     Row("cancel", "the cancellation of one of so many calls that run", cancel, SIZES),
     Row("resist", "the end of a cancelled input's grace, of so many", resist, SIZES, {"cancel_grace_s": GRACE_S}),
 ]
