@@ -50,6 +50,7 @@ from swell.records import (
     Window,
 )
 from swell.store.memory.store import MemoryStore
+from swell.store.sqlite.inline import InlineRule
 from swell.store.sqlite.store import SqliteStore
 
 SUCCESS, FAILURE, TERMINATED = OutputStatus.SUCCESS, OutputStatus.FAILURE, OutputStatus.TERMINATED
@@ -104,7 +105,36 @@ def open_sqlite(directory: Path) -> Opened:
     return Opened(make, lasting=True)
 
 
-STORES: dict[str, Callable[[Path], Opened]] = {"memory": open_memory, "sqlite": open_sqlite}
+class AlwaysInline(InlineRule):
+    """Has all light commits made on the event loop."""
+
+    def allows(self, now: float) -> bool:
+        return True
+
+
+def open_sqlite_inline(directory: Path) -> Opened:
+    loop = asyncio.get_running_loop()
+    path = str(directory / "swell.db")
+
+    def make() -> SqliteStore:
+        store = SqliteStore(
+            path,
+            soon=loop.call_soon_threadsafe,
+            soon_here=loop.call_soon,
+            on_broken=broken,
+            synchronous="normal",
+        )
+        store._writer._rule = AlwaysInline()
+        return store
+
+    return Opened(make, lasting=True)
+
+
+STORES: dict[str, Callable[[Path], Opened]] = {
+    "memory": open_memory,
+    "sqlite": open_sqlite,
+    "sqlite-inline": open_sqlite_inline,
+}
 
 
 @pytest.fixture(params=STORES)
@@ -887,8 +917,8 @@ class Story:
         return asked
 
 
-async def compare(steps: list[Step], directory: Path) -> None:
-    both = [open_memory(directory), open_sqlite(directory)]
+async def compare(steps: list[Step], directory: Path, *, inline: bool) -> None:
+    both = [open_memory(directory), open_sqlite_inline(directory) if inline else open_sqlite(directory)]
     story = Story()
     for step in [*steps, ("compare", 0, 0, 0), ("compare", 1, 0, 0)]:
         what, a, b, _ = step
@@ -918,10 +948,10 @@ kinds = st.sampled_from([what for what, often in WHAT.items() for _ in range(oft
 
 @pytest.mark.timeout(400)  # enough to shrink an example, should there be one
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(steps=st.lists(st.tuples(kinds, numbers, numbers, numbers), min_size=80, max_size=160))
-def test_whatever_is_recorded_both_stores_tell_the_same(steps: list[Step]) -> None:
+@given(steps=st.lists(st.tuples(kinds, numbers, numbers, numbers), min_size=80, max_size=160), inline=st.booleans())
+def test_whatever_is_recorded_both_stores_tell_the_same(steps: list[Step], inline: bool) -> None:
     with tempfile.TemporaryDirectory() as directory:
-        asyncio.run(compare(steps, Path(directory)))
+        asyncio.run(compare(steps, Path(directory), inline=inline))
 
 
 # ---------------------------------------------------------------- reads that fail

@@ -10,6 +10,7 @@ import re
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -40,6 +41,8 @@ from swell.store.sqlite import store as store_module
 from swell.store.sqlite import writer
 from swell.store.sqlite.batch_writer import BatchWriter
 from swell.store.sqlite.database import Database
+from swell.store.sqlite.inline import WEIGHT_MAX, InlineRule
+from swell.store.sqlite.job import Group
 from swell.store.sqlite.statements import migrations, statements
 from swell.store.sqlite.store import SqliteStore
 
@@ -53,13 +56,29 @@ def path(tmp_path: Path) -> str:
     return str(tmp_path / "swell.db")
 
 
+class AlwaysInline(InlineRule):
+    """Has all light commits made on the event loop."""
+
+    def allows(self, now: float) -> bool:
+        return True
+
+
+#: Where light commits are made.
+inline_or_not = pytest.mark.parametrize("inline", [False, True], ids=["thread", "inline"])
+
+
 class Opened:
     """A store, how to ask it, and what it said when it broke."""
 
-    def __init__(self, path: str, **options: Any) -> None:
+    def __init__(self, path: str, *, inline: bool = False, **options: Any) -> None:
         loop = asyncio.get_running_loop()
         self.broken: asyncio.Future[StoreBroken] = loop.create_future()
-        self.store = SqliteStore(path, soon=loop.call_soon_threadsafe, on_broken=self.broken.set_result, **options)
+        soon = loop.call_soon_threadsafe
+        if inline:
+            options["soon_here"] = loop.call_soon
+        self.store = SqliteStore(path, soon=soon, on_broken=self.broken.set_result, **options)
+        if inline:
+            self.store._writer._rule = AlwaysInline()
 
     async def ask(self, method: str, *arguments: Any) -> Any:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -147,8 +166,10 @@ async def check_prefix(path: str, answered: int) -> int:
 async def test_a_killed_process_leaves_all_that_was_answered_and_nothing_half_done(path: str, writing: Writing) -> None:
     steps, chance = 0, random.Random(1)
     for turn in range(14):
-        # Every other time the log is moved to the file again and again, so that the end may come in the middle of that.
-        process = writing(path, *(["--log-pages-max", "20"] if turn % 2 else []))
+        # Every other time the log is moved to the file again and again, so that the end may come in the middle of that;
+        # and half of the time, commits are made on the event loop.
+        options = ["--log-pages-max", "20"] if turn % 2 else []
+        process = writing(path, *options, *(["--inline"] if turn % 4 > 1 else []))
         assert process.stdout is not None
         assert process.stdout.readline() == f"began {steps}\n"
         answered = steps
@@ -177,9 +198,12 @@ async def test_a_file_belongs_to_one_process(path: str, writing: Writing) -> Non
 # ---------------------------------------------------------------- disks
 
 
-async def test_a_full_disk_ends_the_store_and_costs_nothing_that_was_answered(path: str, writing: Writing) -> None:
+@inline_or_not
+async def test_a_full_disk_ends_the_store_and_costs_nothing_that_was_answered(
+    path: str, writing: Writing, inline: bool
+) -> None:
     restored(path)
-    process = writing(path, "--bytes-max", str(600_000))
+    process = writing(path, "--bytes-max", str(600_000), *(["--inline"] if inline else []))
     output, errors = process.communicate(timeout=patience(60.0))
     began, *lines = output.splitlines()
     assert began == "began 0", errors
@@ -191,8 +215,9 @@ async def test_a_full_disk_ends_the_store_and_costs_nothing_that_was_answered(pa
     await check_prefix(path, len(answered))
 
 
+@inline_or_not
 async def test_a_database_without_room_breaks_at_the_commit_that_does_not_fit(
-    path: str, monkeypatch: pytest.MonkeyPatch
+    path: str, monkeypatch: pytest.MonkeyPatch, inline: bool
 ) -> None:
     def small(path: str, synchronous: Any) -> Database:
         database = Database(path, synchronous)
@@ -200,12 +225,13 @@ async def test_a_database_without_room_breaks_at_the_commit_that_does_not_fit(
         return database
 
     monkeypatch.setattr(store_module, "Database", small)
-    one = Opened(path)
+    one = Opened(path, inline=inline)
     one.store.restore()
     await one.committed(*spawned(1))
     answers = list[int]()
-    for record in spawned(2, size=1_000_000):
-        one.store.append(record)
+    for number in range(100, 120):  # light enough for the event loop
+        for record in spawned(number, size=10_000):
+            one.store.append(record)
     one.store.commit(lambda: answers.append(2))
     for record in spawned(3):
         one.store.append(record)
@@ -406,17 +432,118 @@ async def test_a_variant_that_an_older_version_has_recorded_is_one_that_programs
     assert not kept.is_public
 
 
+# ---------------------------------------------------------------- commits on the event loop, and in the thread
+
+
+@pytest.fixture
+def places(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The threads in which commits are made, in order."""
+    found, commit = list[str](), Group.commit
+
+    def noted(self: Group, **options: bool) -> None:
+        found.append("thread" if threading.current_thread().name == "swell-store" else "event loop")
+        commit(self, **options)
+
+    monkeypatch.setattr(Group, "commit", noted)
+    return found
+
+
+async def test_answers_keep_their_order_wherever_commits_are_made(path: str, places: list[str]) -> None:
+    chance, answers, asked = random.Random(3), list[int](), 0
+    with opened(path, synchronous="normal", inline=True) as one:
+        for number in range(1, 400):
+            for record in spawned(number, chance.choice([10, 100, WEIGHT_MAX])):
+                one.store.append(record)
+            for _ in range(chance.randrange(3)):
+                one.store.commit(partial(answers.append, asked))
+                asked += 1
+            if chance.random() < 0.2:
+                here = asked
+
+                def read(found: Any, here: int = here, number: int = number) -> None:
+                    assert found.sequence == number
+                    answers.append(here)
+
+                one.store.read_call(f"fc-{number}", read)
+                asked += 1
+            for _ in range(chance.choice([0, 0, 1, 5])):
+                await asyncio.sleep(0)
+            if chance.random() < 0.1:
+                await one.ask("commit")
+        await one.ask("commit")
+        assert answers == list(range(asked))
+    assert set(places) == {"thread", "event loop"}
+    found = restored(path)
+    assert (found.sequence, found.waiting) == (399, {"fu-1": Waiting(399, 399)})
+
+
+async def test_commits_that_come_together_are_one_on_the_event_loop_too(path: str, places: list[str]) -> None:
+    with opened(path, inline=True) as one:
+        await one.committed(*spawned(1))
+        places.clear()
+        answers = list[int]()
+        for number in range(2, 30):
+            for record in spawned(number):
+                one.store.append(record)
+            one.store.commit(partial(answers.append, number))
+        assert answers == []
+        await until(lambda: len(answers) == 28, "commits are not answered")
+        assert (answers, places) == (list(range(2, 30)), ["event loop"])
+
+
+async def test_a_commit_that_stalls_on_the_event_loop_is_the_last_one_there_for_a_while(
+    path: str, places: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(writer, "perf_counter", lambda: now[0])
+    with opened(path, synchronous="normal", soon_here=asyncio.get_running_loop().call_soon) as one:
+        for number in range(1, 20):
+            await one.committed(*spawned(number))
+        assert places[-1] == "event loop"  # the disk is known to be quick
+        run = Database.add
+
+        def stall(self: Database, *arguments: Any) -> None:
+            now[0] += 0.1
+            run(self, *arguments)
+
+        with monkeypatch.context() as stalled:
+            stalled.setattr(Database, "add", stall)
+            await one.committed(*spawned(20))
+        places.clear()
+        await one.committed(*spawned(21))
+        assert places == ["thread"]
+        now[0] += 10.0
+        for number in range(22, 40):
+            await one.committed(*spawned(number))
+        assert places[-1] == "event loop"
+        assert (await one.ask("read_call", "fc-39")).sequence == 39
+
+
+async def test_what_waits_for_the_event_loop_is_written_before_a_store_closes(path: str) -> None:
+    one = Opened(path, inline=True)
+    one.store.restore()
+    await one.committed(*spawned(1))
+    for record in spawned(2):
+        one.store.append(record)
+    answers = list[str]()
+    one.store.commit(lambda: answers.append("committed"))
+    one.store.close()
+    await until(lambda: answers == ["committed"], "the commit is not answered")
+    assert restored(path).sequence == 2
+
+
 # ---------------------------------------------------------------- the cost of things
 
 
 def plans(database: Database) -> Iterator[tuple[str, list[str]]]:
-    """How SQLite carries out every statement: by name, those of the trigger one by one."""
+    """How SQLite carries out every statement: by name, those of the triggers one by one."""
     found = statements()
-    body = found.pop("create_batches")
-    inner = body[body.index("BEGIN") + len("BEGIN") : body.rindex("END;")]
-    del found["write_batch"]
-    for number, sql in enumerate(part for part in re.split(r";\s*\n", inner) if part.strip()):
-        found[f"create_batches {number}"] = re.sub(r"NEW\.(\w+)", r":\1", sql).replace("raise(ABORT, 'overlap')", "1")
+    for trigger, insert in (("create_batches", "write_batch"), ("create_spawns", "write_spawn")):
+        body = found.pop(trigger)
+        inner = body[body.index("BEGIN") + len("BEGIN") : body.rindex("END;")]
+        del found[insert]
+        for number, sql in enumerate(part for part in re.split(r";\s*\n", inner) if part.strip()):
+            found[f"{trigger} {number}"] = re.sub(r"NEW\.(\w+)", r":\1", sql).replace("raise(ABORT, 'overlap')", "1")
     for name, sql in found.items():
         values = dict.fromkeys(re.findall(r":(\w+)", sql))
         yield name, [row[3] for row in database._db.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
@@ -461,19 +588,21 @@ async def until(condition: Callable[[], bool], what: str) -> None:
         await asyncio.sleep(0.02)
 
 
-async def test_the_log_does_not_grow_without_end(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@inline_or_not
+async def test_the_log_does_not_grow_without_end(path: str, monkeypatch: pytest.MonkeyPatch, inline: bool) -> None:
     monkeypatch.setattr(writer, "LOG_PAGES_MAX", 100)
-    with opened(path, synchronous="normal") as one:
+    with opened(path, synchronous="normal", inline=inline) as one:
         for number in range(1, 300):
             await one.committed(*spawned(number, 3_000))
         assert size(path + "-wal") < 200 * 4_200
         assert size(path) > 500_000
 
 
-async def test_time_without_work_is_used_to_tidy_up(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@inline_or_not
+async def test_time_without_work_is_used_to_tidy_up(path: str, monkeypatch: pytest.MonkeyPatch, inline: bool) -> None:
     monkeypatch.setattr(writer, "IDLE_S", 0.01)
     monkeypatch.setattr(writer, "FREE_PAGES_MAX", 20)
-    with opened(path, synchronous="normal") as one:
+    with opened(path, synchronous="normal", inline=inline) as one:
         for number in range(1, 300):
             for record in spawned(number, 10_000):
                 one.store.append(record)
@@ -582,13 +711,14 @@ async def begin_again(path: str) -> int:
     return restored(path).sequence
 
 
+@inline_or_not
 async def test_a_defect_ends_the_store_instead_of_leaving_everyone_to_wait(
-    path: str, monkeypatch: pytest.MonkeyPatch
+    path: str, monkeypatch: pytest.MonkeyPatch, inline: bool
 ) -> None:
-    one = Opened(path)
+    one = Opened(path, inline=inline)
     one.store.restore()
 
-    def fail(self: BatchWriter) -> None:
+    def fail(self: BatchWriter, **_: bool) -> None:
         raise KeyError("a defect")
 
     monkeypatch.setattr(BatchWriter, "commit", fail)

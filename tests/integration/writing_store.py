@@ -1,6 +1,6 @@
 """A server for test_sqlite_store.py that only writes: it says what was answered, until it ends or is ended.
 
-Run as: python writing_store.py PATH [--bytes-max N] [--log-pages-max N] [--unprivileged]
+Run as: python writing_store.py PATH [--bytes-max N] [--log-pages-max N] [--unprivileged] [--inline]
 
 Step n spawns call n of one input and ends call n - 1; its commit is answered by a line "n". A store that breaks is
 answered by "broken: why", and then the program ends.
@@ -18,6 +18,7 @@ import sys
 from swell.ports import StoreBroken
 from swell.records import CallEnded, CallRecord, OutputsRecord, SpanRecord
 from swell.store.sqlite import writer
+from swell.store.sqlite.inline import InlineRule
 from swell.store.sqlite.store import SqliteStore
 
 OUTSTANDING = 8
@@ -36,7 +37,14 @@ def say(line: str) -> None:
     os.write(1, f"{line}\n".encode())
 
 
-async def main(path: str, bytes_max: int) -> None:
+class AlwaysInline(InlineRule):
+    """Has all light commits made on the event loop."""
+
+    def allows(self, now: float) -> bool:
+        return True
+
+
+async def main(path: str, bytes_max: int, *, inline: bool) -> None:
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     room = asyncio.Semaphore(OUTSTANDING)
@@ -46,7 +54,11 @@ async def main(path: str, bytes_max: int) -> None:
         ended.set()
         room.release()
 
-    store = SqliteStore(path, soon=loop.call_soon_threadsafe, on_broken=broke)
+    store = SqliteStore(
+        path, soon=loop.call_soon_threadsafe, on_broken=broke, soon_here=loop.call_soon if inline else None
+    )
+    if inline:
+        store._writer._rule = AlwaysInline()
     number = store.restore().sequence
     if bytes_max:
         resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_max, bytes_max))
@@ -91,11 +103,12 @@ if __name__ == "__main__":
     parser.add_argument("--bytes-max", type=int, default=0)
     parser.add_argument("--log-pages-max", type=int, default=writer.LOG_PAGES_MAX)
     parser.add_argument("--unprivileged", action="store_true")
+    parser.add_argument("--inline", action="store_true", help="commit on the event loop")
     options = parser.parse_args()
     writer.LOG_PAGES_MAX = options.log_pages_max  # pyright: ignore[reportConstantRedefinition]
     if options.unprivileged:
         give_up_privileges()
     try:
-        asyncio.run(main(options.path, options.bytes_max))
+        asyncio.run(main(options.path, options.bytes_max, inline=options.inline))
     except StoreBroken as error:
         sys.exit(str(error))

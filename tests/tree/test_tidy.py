@@ -31,7 +31,8 @@ CATCH_ALL: dict[str, str] = {
     "server/control_plane.py": "a defect in the engine: the server ends, so that its callers do not wait for ever",
     "server/defects.py": "a defect in the answer to a question is the answer",
     "store/memory/store.py": "a read that fails is told to the one who asked",
-    "store/sqlite/writer.py": "a defect in the thread that writes: the server is told, so that nobody waits for ever",
+    "store/sqlite/job.py": "a read that fails is told to the one who asked",
+    "store/sqlite/writer.py": "a defect where the database is written: the server is told, so that none waits for ever",
     "wire/payload.py": "pickling, and the text of an exception, run the user's code",
 }
 

@@ -168,6 +168,7 @@ async def _serve_all(data_directory: DataDirectory, settings: Settings, ready: C
     paths = ServerPaths(f"unix:{data_directory.socket_path}", data_directory.run_dir, data_directory.path)
     paths.make()
     planes: list[ControlPlane] = []
+    loop = asyncio.get_running_loop()
 
     def broken(error: StoreBroken) -> None:
         # Nothing more can be written. Clients are told why; what was accepted is safe and goes on with the next one.
@@ -175,11 +176,12 @@ async def _serve_all(data_directory: DataDirectory, settings: Settings, ready: C
         log.critical("%s", error)
         for plane in planes:
             plane.announce_failure(error)
-        asyncio.get_running_loop().call_later(LAST_READ_S, os._exit, EXIT_STORE)
+        loop.call_later(LAST_READ_S, os._exit, EXIT_STORE)
 
     store = SqliteStore(
         str(data_directory.path / "swell.db"),
-        soon=asyncio.get_running_loop().call_soon_threadsafe,
+        soon=loop.call_soon_threadsafe,
+        soon_here=loop.call_soon,
         on_broken=broken,
         synchronous=settings.store_sync,
     )

@@ -96,6 +96,18 @@ class WriteBatch:
             self.calls or self.grown or self._spans or self._results or self.attempts or self.done or self.ended
         )
 
+    def take_spawns(self) -> list[tuple[CallRecord, SpanRecord]]:
+        """Take out the calls that begin with all of their inputs in one span."""
+        spawns = [
+            (call, span)
+            for call_id, call in self.calls.items()
+            if len(spans := self._spans.get(call_id, {})) == 1
+            for span in spans.values()
+        ]
+        for call, _ in spawns:
+            del self.calls[call.call_id], self._spans[call.call_id]
+        return spawns
+
     def spans(self) -> Iterator[SpanRecord]:
         """Yield the spans to write."""
         for spans in self._spans.values():

@@ -1,4 +1,4 @@
-"""Write records to SQLite: one write batch at a time, in one statement.
+"""Write records to SQLite: one write batch at a time, in one statement, or a row at a time where that is less work.
 
 This module must not know threads, or when to commit.
 """
@@ -14,6 +14,7 @@ from swell.model import Deployment
 from swell.records import (
     AppRecord,
     BundleRecord,
+    CallRecord,
     CallsCancelled,
     ContainerRecord,
     FunctionGone,
@@ -36,6 +37,7 @@ class BatchWriter:
         self._database = database
         self._batch: WriteBatch | None = None
         database.run("create_batches")
+        database.run("create_spawns")
         self.size_bytes = 0  #: of the payloads written since the last commit
 
     def take(self, record: Record) -> None:
@@ -59,25 +61,47 @@ class BatchWriter:
             self._database.begin()
             self._write()
 
-    def commit(self) -> None:
-        """Make all records taken so far durable."""
+    def commit(self, *, in_steps: bool = False) -> None:
+        """Make all records taken so far durable.
+
+        Args:
+            in_steps: write spawns one by one, which is less work; but at each step another thread may take the GIL.
+        """
         if self._batch is not None:
-            if self._batch.apps:
-                self._database.begin()
-            self._write()  # unless a transaction has begun, this one statement is a transaction
+            self._write(in_steps=in_steps)  # unless a transaction has begun, a last statement is one of its own
         self._database.commit()
         self.size_bytes = 0
 
-    def _write(self) -> None:
+    def _write(self, *, in_steps: bool = False) -> None:
         batch, self._batch = self._batch, None
         assert batch is not None
         self.size_bytes += batch.size_bytes
+        spawns = batch.take_spawns() if in_steps or len(batch.calls) == 1 else []
+        if batch.apps or len(spawns) + batch.has_calls > 1:
+            self._database.begin()
         for record in batch.apps:
             self._write_app(record)
+        for call, span in spawns:
+            self._write_spawn(call, span)
         if batch.has_calls:
             self._write_calls(batch)
 
     # ------------------------------------------------------------ calls
+
+    def _write_spawn(self, call: CallRecord, span: SpanRecord) -> None:
+        ends, blobs = msgpack.encode(span.ends), msgpack.encode(span.blobs) if span.blobs else None
+        of_call = (
+            call.sequence,
+            call.call_id,
+            call.function_id,
+            call.function_name,
+            call.method,
+            call.parent,
+            call.opened_at,
+            call.accepted,
+            call.sealed,
+        )
+        self._database.add("write_spawn", (*of_call, span.first, len(span.ends), ends, blobs, span.payload))
 
     def _write_calls(self, batch: WriteBatch) -> None:
         spans, runs = list(batch.spans()), list(batch.runs())

@@ -111,6 +111,10 @@ class Database:
         self._db.execute(self._statements[name], values)
         return self._db.changes()
 
+    def add(self, name: str, values: tuple[Any, ...]) -> None:
+        """Run a statement by name, with its values in order: quicker than by their names."""
+        self._db.execute(self._statements[name], values)
+
     def rows(self, name: str, **values: Any) -> Iterator[Any]:
         """Yield the rows of a query by name, as tuples."""
         return self._db.execute(self._statements[name], values)

@@ -12,7 +12,7 @@ from msgspec import json
 from swell.store.blob_references import names_in_run, names_in_span
 from swell.store.sqlite.calls import as_run, as_span
 from swell.store.sqlite.database import Database
-from swell.store.sqlite.writer import UNFINISHED, Unfinished
+from swell.store.sqlite.job import UNFINISHED, Unfinished
 
 __all__ = ["Expiry"]
 

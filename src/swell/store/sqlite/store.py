@@ -1,4 +1,4 @@
-"""SqliteStore: the methods of the port, as jobs for the writer thread.
+"""SqliteStore: the methods of the port, as jobs for the writer.
 
 This module must not know SQL, or what records mean.
 """
@@ -27,7 +27,8 @@ from swell.records import (
 from swell.store.sqlite import apps, calls
 from swell.store.sqlite.database import Database, Synchronous
 from swell.store.sqlite.expiry import Expiry
-from swell.store.sqlite.writer import Job, Writer
+from swell.store.sqlite.job import Job
+from swell.store.sqlite.writer import Soon, Writer
 
 __all__ = ["SqliteStore"]
 
@@ -43,6 +44,8 @@ class SqliteStore:
         path: the file. It is created, readable by its owner only, if it does not exist.
         soon: schedules a function on the event loop, in order, from any thread: an event loop's
             `call_soon_threadsafe`.
+        soon_here: schedules a function on the event loop, from its own thread: an event loop's `call_soon`. Small
+            commits may then be made on the event loop, while they are quick; None: it never waits for the disk.
         on_broken: called on the event loop, once, when nothing more can be written. Requests without an answer by then
             never get one.
         synchronous: "full": an answered commit survives a power cut; "normal": it survives the end of any process, but
@@ -53,11 +56,12 @@ class SqliteStore:
         self,
         path: str,
         *,
-        soon: Callable[[Callable[[], None]], object],
+        soon: Soon,
         on_broken: Callable[[StoreBroken], None],
+        soon_here: Soon | None = None,
         synchronous: Synchronous = "full",
     ) -> None:
-        self._writer = Writer(partial(Database, path, synchronous), soon, on_broken)
+        self._writer = Writer(partial(Database, path, synchronous), soon, on_broken, soon_here)
         self._records: list[Record] = []  # taken since the last job
 
     def restore(self) -> Restored:

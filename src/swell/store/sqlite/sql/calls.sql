@@ -112,6 +112,34 @@ END;
 -- name: write_batch
 INSERT INTO batches VALUES (:calls, :grown, :spans, :outputs, :attempts, :done, :ended, :bytes);
 
+-- name: create_spawns
+-- A call that begins with all of its inputs, in one row: what is written most. The same as `batch_written` does with it, in
+-- half the time, since nothing is JSON.
+CREATE TEMP VIEW spawns (
+    sequence, call_id, function_id, function_name, method, parent, opened_at, accepted, sealed,
+    first, count, ends, blobs, payload
+) AS
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+
+CREATE TEMP TRIGGER spawn_written INSTEAD OF INSERT ON spawns BEGIN
+    INSERT INTO calls (
+        sequence, call_id, function_id, function_name, method, parent, opened_at, accepted, sealed
+    )
+    VALUES (
+        NEW.sequence, NEW.call_id, NEW.function_id, NEW.function_name, NEW.method, NEW.parent, NEW.opened_at,
+        NEW.accepted, NEW.sealed
+    )
+    ON CONFLICT DO NOTHING;
+
+    INSERT OR IGNORE INTO spans (call, first, count, ends, blobs, payload)
+    SELECT calls.sequence, NEW.first, NEW.count, NEW.ends, NEW.blobs, NEW.payload
+    FROM calls
+    WHERE calls.call_id = NEW.call_id AND calls.ended_at IS NULL;
+END;
+
+-- name: write_spawn
+INSERT INTO spawns VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
 -- name: cancel_calls_of
 -- Calls of functions end: inputs without a result get the text as theirs.
 UPDATE calls
