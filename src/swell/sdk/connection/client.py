@@ -140,7 +140,9 @@ class Client:
 
         loop = asyncio.get_running_loop()
         known = self._loops.get(loop)
-        if known is None or (known.done() and (known.exception() is not None or known.result().broken is not None)):
+        if known is not None and known.done() and known.exception() is None and known.result().broken is None:
+            return known.result()
+        if known is None or known.done():
             connecting = LoopLink.connect(self.address, self._token, self.settings.frame_max)
             known = self._loops[loop] = asyncio.ensure_future(connecting)
         return await asyncio.shield(known)

@@ -162,7 +162,7 @@ class Link(ABC):
     def poll(self) -> None:
         """Sort the messages that have arrived into mailboxes, without waiting."""
 
-    def _sort(self, data: bytes) -> list[Mailbox]:
+    def _sort(self, data: bytes | memoryview) -> list[Mailbox]:
         """Sort the messages in `data` into mailboxes; return the mailboxes that got one."""
         served: list[Mailbox] = []
         try:
