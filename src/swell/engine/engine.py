@@ -178,7 +178,8 @@ class Engine:
         while (pool := state.agenda.take()) is not None:
             rules.dispatcher.release(pool, now)
             rules.scaler.scale(pool, now)
-            rules.dispatcher.dispatch(pool, now)
+            if not pool.app.closing:
+                rules.dispatcher.dispatch(pool, now)
             if pool.window.has_calls:
                 rules.pager.refill(pool)
             if pool.variant is not None and rules.variants.put_away_if_idle(pool, now):

@@ -58,11 +58,11 @@ def check_refusals(state: EngineState, effects: Sequence[Effect]) -> None:
 
 def check_held(state: EngineState, effects: Sequence[Effect]) -> None:
     """Assert that nothing is run for clients that do not read its results."""
-    for effect in effects if state.lagging else ():
+    for effect in effects if state.clients.lagging else ():
         if isinstance(effect, SendToContainer) and isinstance(effect.message, Deliver):
             for call_id, _, _ in effect.message.parts:
                 call = state.calls.get(call_id)
-                waits = call is not None and call.kind is not CallKind.SPAWN and call.client in state.lagging
+                waits = call is not None and call.kind is not CallKind.SPAWN and call.client in state.clients.lagging
                 assert not waits, f"an input of {call_id} is run, and its client does not read"
 
 
@@ -157,7 +157,7 @@ def check_empty(state: EngineState) -> None:
         "public variants": list(state.public_variants),
         "calls": list(state.calls),
         "containers": list(state.containers),
-        "clients": list(state.calls_of),
+        "clients": [*state.clients.calls_of, *state.clients.apps_of, *state.clients.leases_of],
         "blocked pools": list(state.blocked),
         "pools that were put off": list(state.agenda.later),
         "effects": state.outbox,

@@ -7,8 +7,8 @@ from functools import partial
 import pytest
 from steps import steps_of
 
-from swell.engine.events import ClientMessage, Event
-from swell.model import AutoscalerChange
+from swell.engine.events import ClientGone, ClientMessage, ContainerExited, Event
+from swell.model import AutoscalerChange, Concurrency, WebSpec
 from swell.wire import messages as m
 
 
@@ -20,15 +20,66 @@ def calls_with_more_in_the_store_than_memory_has_room_for(diary, size: int) -> E
     return update(diary)
 
 
-def update(diary) -> Event:
+def clients_with_an_app_each(diary, size: int) -> Event:
+    for client in range(size):
+        diary.opens(app=f"ap-{client}", client=client)
+    return ClientGone(size // 2)
+
+
+def requests_of_an_edge(diary, size: int) -> Event:
+    diary.opens(web=WebSpec("asgi"), concurrency=Concurrency(1_000, 1_000))
+    diary.asks_for("fc-0")
+    diary.ready("c1")
+    for number in range(1, size):
+        diary.asks_for(f"fc-{number}")
+    assert len(diary.engine.state.leases) == size
+    diary.opens(app="other", client=2)
+    return ClientGone(2)
+
+
+def functions_of_a_closing_app(diary, size: int) -> Event:
+    diary.opens(*(f"f{number}" for number in range(size)))
+    for function in ("f0", f"f{size - 1}"):
+        diary.updates(function, min_containers=1)
+    diary.closes()
+    return ContainerExited(diary.id("c1"), "it was stopped")
+
+
+def functions_of_an_app_whose_client_is_gone(diary, size: int) -> Event:
+    diary.opens(*(f"f{number}" for number in range(size)), detach=True)
+    diary.spawns("fc-1", function=f"f{size - 1}")
+    diary.vanishes()
+    return update(diary, "f0")
+
+
+def functions_of_a_pinned_version(diary, size: int) -> Event:
+    names = [f"f{number}" for number in range(size)]
+    diary.deploys(*names)
+    diary.finds("f0", version=1)
+    return ClientMessage(1, m.UpdateAutoscaler(8, diary.function("f0", version=1), AutoscalerChange(min_containers=1)))
+
+
+def functions_that_answer_http(diary, size: int) -> Event:
+    diary.opens(*(f"f{number}" for number in range(size)), web=WebSpec("asgi"))
+    diary.opens("f", app="other", client=2)
+    return ClientMessage(2, m.CloseApp(9, "other"))
+
+
+def update(diary, name: str = "f") -> Event:
     """Have a pool looked at again."""
-    return ClientMessage(1, m.UpdateAutoscaler(8, diary.function(), AutoscalerChange(scaledown_window=9)))
+    return ClientMessage(1, m.UpdateAutoscaler(8, diary.function(name), AutoscalerChange(scaledown_window=9)))
 
 
 @pytest.mark.parametrize(
     "surroundings",
     [
         calls_with_more_in_the_store_than_memory_has_room_for,
+        clients_with_an_app_each,
+        requests_of_an_edge,
+        functions_of_a_closing_app,
+        functions_of_an_app_whose_client_is_gone,
+        functions_of_a_pinned_version,
+        functions_that_answer_http,
     ],
     ids=lambda surroundings: surroundings.__name__,
 )

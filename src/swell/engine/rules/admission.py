@@ -214,6 +214,7 @@ class Admission:
         pool = call.pool
         self._state.persist(SpanRecord(call.id, 0, message.ends, payload, message.blobs))
         pool.window.leave_to_store(count)
+        pool.app.note_stored(pool)
         pool.counts.add_stored(count)
 
     def _accept(self, call: Call, client: int) -> None:
@@ -303,7 +304,7 @@ class Admission:
 
     def client_gone(self, client: int, now: float) -> None:
         """Cancel the synchronous calls of a client that is gone; those that it watched go on unwatched."""
-        for call in self._state.remove_client(client):
+        for call in self._state.clients.take_calls(client):
             call.unwatch(client)
             if call.client != client:
                 continue

@@ -6,7 +6,8 @@ This module must not know inputs, slots or variants, nor how one version of an a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache, partial
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -23,13 +24,13 @@ from swell.engine.state.pool import Pool
 from swell.errors import Error, InvalidError, NotFoundError, to_wire
 from swell.escaping import one_line
 from swell.ids import id_problem
-from swell.model import AppKind, AutoscalerChange, AutoscalerSettings, Deployment, Environment, FunctionSpec
+from swell.model import AppKind, AutoscalerChange, AutoscalerSettings, Deployment, Environment, FunctionSpec, Resources
 from swell.names import check_text, variables_problem
 from swell.policy.placement import never_fits
 from swell.policy.schedule import schedule_problem
 from swell.policy.validation import settings_problem, spec_problem
 from swell.records import BundleRecord, CallsCancelled, FunctionGone
-from swell.states import AppState
+from swell.states import AppState, ContainerState
 from swell.wire.messages import (
     AppOpened,
     AutoscalerState,
@@ -95,18 +96,25 @@ class Apps:
         if label := _repeated(label for spec in specs for label in _labels(spec)):
             raise InvalidError(f"two web functions of one app ask for the label {label!r:.200}; give one another label")
         with unchanged(self._state):
-            return [self._checked(spec, app_id, client, now) for spec in specs]
+            why_never = self._why_never()
+            return [self._checked(spec, why_never, app_id, client, now) for spec in specs]
 
-    def _checked(self, spec: FunctionSpec, app_id: str, client: int, now: float) -> FunctionSpec:
+    def _why_never(self) -> Callable[[Resources], str]:
+        """Return a function that tells why such a container fits on no node; for each resources once."""
+        return cache(partial(never_fits, self._state.rooms()))
+
+    def _checked(
+        self, spec: FunctionSpec, why_never: Callable[[Resources], str], app_id: str, client: int, now: float
+    ) -> FunctionSpec:
         unsound = spec_problem(spec) or (schedule_problem(spec.schedule, now) if spec.schedule else "")
         if unsound:
             raise InvalidError(f"{one_line(spec.name):.200}: {unsound}")
-        why = never_fits(self._state.rooms(), spec.resources)
+        why = why_never(spec.resources)
         if not why:
             return spec
         on_cpu = replace(spec, resources=replace(spec.resources, gpu=()))
         may_fall_back = spec.resources.gpu and self._state.settings.gpu_fallback == "cpu"
-        if may_fall_back and not never_fits(self._state.rooms(), on_cpu.resources):
+        if may_fall_back and not why_never(on_cpu.resources):
             text = f"{spec.name}: {why}; running on the CPU instead (gpu_fallback = cpu)"
             self._state.send_to_client(client, Notice(app_id, text))
             return on_cpu
@@ -116,7 +124,7 @@ class Apps:
     def varied(self, base: FunctionSpec, changes: bytes, app: App, client: int, now: float) -> FunctionSpec:
         """Return a variant of a function as it will be run, or raise what makes it impossible."""
         with unchanged(self._state):
-            return self._checked(apply_changes(base, changes), app.id, client, now)
+            return self._checked(apply_changes(base, changes), self._why_never(), app.id, client, now)
 
     def add_pool(
         self, app: App, spec: FunctionSpec, deployment: Deployment, *, key: str, is_pinned: bool = False
@@ -127,7 +135,6 @@ class Apps:
         self._schedules.begin(pool)
         state.add_pool(pool)
         state.keep(pool)
-        state.mark_routes_changed()
 
     # ------------------------------------------------------------ closing
 
@@ -141,7 +148,7 @@ class Apps:
             text = f"app {app.id} may outlive this server, which then would not know that it is to end: stop it at once"
             self.fail(client, message.request, InvalidError(text))
             return
-        app.answer_at_end(client, message.request)
+        self._state.answer_at_end(app, client, message.request)
         if message.when_idle:
             self._retire(app, now)
         else:
@@ -153,7 +160,7 @@ class Apps:
             app.retire()
             for pool in app.pools.values():
                 pool.set_next_run(None)
-            self._state.mark_routes_changed()
+                self._state.note_web(pool)
             self.end_if_idle(app, now)
 
     def stop(self, app: App, now: float, why: str) -> None:
@@ -161,7 +168,7 @@ class Apps:
         if not app.closing:
             app.stop()
             self._state.remove_name(app)
-            for call in [call for call in self._state.calls.values() if call.pool.app is app]:
+            for call in list(app.calls.values()):
                 self._admission.cancel(call, now, why=why)
             stored = tuple(pool.id for pool in app.pools.values() if pool.window.stored_calls)
             if stored:
@@ -175,25 +182,28 @@ class Apps:
         """Let an app's containers leave; its spawned calls go on with the next server, its other calls end."""
         if not app.closing:
             app.suspend()
-            for call in [call for call in self._state.calls.values() if call.pool.app is app]:
+            for call in list(app.calls.values()):
                 if not call.kind.is_async:
                     self._admission.cancel(call, now, why=why)
             self._let_go(app, now)
         self.end_if_empty(app)
 
     def _let_go(self, app: App, now: float) -> None:
-        self._state.mark_routes_changed()
         for pool in app.pools.values():
+            self._state.note_web(pool)
             self._state.unblock(pool)
             for container in list(pool.fleet.containers.values()):
-                self._containers.drain(container, now)
+                # It was to leave when it is done, for which it has as long as it likes: that is over.
+                if container.state is ContainerState.LEAVING and container.id not in pool.fleet.ready:
+                    self._containers.drain(container, now)
+            self._state.mark_dirty(pool)  # which lets its containers go
 
     def end_if_empty(self, app: App) -> None:
         """Forget a closing app once its last container is gone."""
         state = self._state
         if app.state not in (AppState.STOPPING, AppState.SUSPENDED):
             return
-        if any(pool.fleet.containers for pool in app.pools.values()):
+        if app.containers:
             return
         is_suspended = app.suspended
         app.end()
@@ -214,7 +224,7 @@ class Apps:
 
     def client_gone(self, client: int, now: float) -> None:
         """Stop the ephemeral apps of a client that is gone, and the detached ones if they have no calls."""
-        for app in list(self._state.apps.values()):
+        for app in self._state.clients.take_apps(client):
             if not app.remove_client(client):
                 continue
             if app.kind is AppKind.EPHEMERAL:
@@ -225,7 +235,7 @@ class Apps:
     def end_if_idle(self, app: App, now: float) -> None:
         """Stop an app when its last call has ended, if it retires, or if its client is gone and nobody can call it."""
         is_left = app.kind is AppKind.DETACHED and app.owner is None
-        if (is_left or app.is_retiring) and all(pool.is_empty for pool in app.pools.values()):
+        if (is_left or app.is_retiring) and not app.has_calls:
             why = "its client is gone" if is_left else "it was replaced"
             self.stop(app, now, f"{why}, and its calls have ended")
 

@@ -6,6 +6,8 @@ a lost container held.
 
 from __future__ import annotations
 
+from itertools import chain, islice
+
 from swell.engine.events import KillContainer, StartContainer
 from swell.engine.rules.losses import Losses
 from swell.engine.rules.results import ResultPublisher
@@ -45,7 +47,7 @@ class Containers:
                 container_id=container.id,
                 app_id=app.id,
                 function_id=pool.id,
-                function_ids=app.function_ids if not pool.is_pinned else _pinned_ids(pool),
+                function_ids=app.pinned_ids.get(pool.version, {}) if pool.is_pinned else app.function_ids,
                 spec=pool.spec,
                 environment=pool.deployment.environment,
                 version=pool.version,
@@ -99,6 +101,15 @@ class Containers:
         container.pool.timers.watch(Timer.DRAIN, container.id, container.drain_until)
         state.mark_dirty(container.pool)
         state.send_to_container(container, Drain(state.settings.exit_grace_s))
+
+    def let_go(self, pool: Pool, now: float) -> None:
+        """Let the containers of a pool leave that is to have none; of very many, some now and the rest in ticks."""
+        fleet, agenda = pool.fleet, self._state.agenda
+        stay = chain(fleet.ready.values(), fleet.starting.values(), fleet.standby.values())
+        for container in list(islice(stay, max(0, agenda.changes_left))):
+            self.drain(container, now)
+        if fleet.live:
+            agenda.put_off(pool)
 
     def interrupt(self, container: Container, reason: str, now: float) -> None:
         """Stop what a container runs, which runs again elsewhere; it may run its exit hooks and must leave."""
@@ -188,12 +199,3 @@ class Containers:
         if pool.start_backoff.failures >= state.settings.start_failures_max and not pool.app.kind.is_durable:
             # An ephemeral app's user is watching: tell them what is wrong instead of trying for ever.
             self._results.fail_pending(pool, OutputStatus.INIT_FAILURE, payload or text.encode(), now)
-
-
-def _pinned_ids(pool: Pool) -> dict[str, str]:
-    """Return the ids of the functions of a pinned pool's own version: its code calls those."""
-    return {
-        other.spec.name: other.id
-        for other in pool.app.pools.values()
-        if other.is_pinned and other.version == pool.version and other.variant is None
-    }

@@ -139,12 +139,12 @@ class Deployments:
                 self._renew(pool, spec, deployment, message.strategy, now)
             else:
                 self._retire(pool)
+            state.note_web(pool)
         self._variants.forget_missing(app, specs.keys())
         for name, pool_id in app.function_ids.items():
             if pool_id not in app.pools:
                 self._apps.add_pool(app, specs[name], deployment, key=name)
         self._drop_overrides(app)
-        state.mark_routes_changed()
         ids = dict(app.function_ids)
         state.send_to_client(client, Deployed(message.request, app.id, deployment.version, ids, deployment.deployed_at))
 
@@ -194,8 +194,7 @@ class Deployments:
         """Forget a retired pool once it has nothing left to do."""
         if not pool.is_empty or pool.window.is_reading_calls or pool.app.closing:
             return
-        for container in list(pool.fleet.containers.values()):
-            self._containers.drain(container, now)
+        self._containers.let_go(pool, now)
         if not pool.fleet.containers:
             pool.app.remove_pool(pool)
             self._state.forget(pool)
@@ -312,7 +311,7 @@ class Deployments:
             self._apps.fail(client, message.request, NotFoundError(text))
         elif not message.version:
             self._tell_found(client, message, app.pools.get(app.function_ids.get(message.name, "")), app)
-        elif any(pool.is_pinned and pool.version == message.version for pool in app.pools.values()):
+        elif message.version in app.pinned_ids:
             self._tell_pinned(client, message, app)
         elif message.version == app.deployment.version:
             self._pin(app, app.deployment)
@@ -350,7 +349,7 @@ class Deployments:
             text = f"No App with name {message.app!r} runs here; it may be stopped already{near}"
             self._apps.fail(client, message.request, NotFoundError(text))
             return
-        app.answer_at_end(client, message.request)
+        self._state.answer_at_end(app, client, message.request)
         self._apps.stop(app, now, "the app was stopped")
 
     def tag(self, client: int, message: TagApp) -> None:
@@ -385,7 +384,6 @@ class Deployments:
                 self._restore_pool(app, function, versions[app.id, function.version], stored, now)
             else:  # of an app that was stopped, and whose containers had not all left when the server ended
                 state.persist(FunctionGone(function.function_id))
-        state.mark_routes_changed()
         # What ran for clients that ran an app themselves ended with the former server.
         state.persist(CallsCancelled(None, "its app ended with the server that ran it", now))
         for app in list(state.apps.values()):
@@ -416,6 +414,7 @@ class Deployments:
         waiting = stored.waiting.get(pool.id)
         if waiting is not None:
             pool.window.restore(waiting.calls, waiting.inputs)
+            app.note_stored(pool)
             pool.counts.add_stored(waiting.inputs)
         if record.next_run is not None and pool.spec.schedule is not None:
             self._schedules.resume(pool, record.next_run, now)

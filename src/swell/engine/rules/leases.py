@@ -54,10 +54,9 @@ class Leases:
 
     def client_gone(self, client: int, now: float) -> Iterator[Container]:
         """End the leases of an edge that is gone; yield the containers that were to leave after them."""
-        for call_id, lease in list(self._state.leases.items()):
-            if lease.client == client:
-                self._free(call_id, lease, now)
-                yield from _leaving(lease)
+        for call_id, lease in list(self._state.clients.leases_of.get(client, {}).items()):
+            self._free(call_id, lease, now)
+            yield from _leaving(lease)
 
     def break_off(self, delivery: Delivery, status: OutputStatus, reason: str, now: float) -> None:
         """Fail the requests whose container is gone: nobody knows what they have done there."""

@@ -34,6 +34,7 @@ class Scaler:
     def scale(self, pool: Pool, now: float) -> None:
         """Reconsider the plan and start or stop containers accordingly."""
         if pool.app.closing:
+            self._containers.let_go(pool, now)
             return
         if pool.fleet.standby and not pool.fleet.ready:
             pool.take_over()

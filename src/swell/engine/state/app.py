@@ -1,7 +1,8 @@
-"""An app as the engine sees it. This module must not know containers."""
+"""An app as the engine sees it. This module must not know containers, but how many there are."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from swell.model import AppKind, Deployment
@@ -9,6 +10,7 @@ from swell.records import AppRecord, FunctionRecord
 from swell.states import AppState, step
 
 if TYPE_CHECKING:
+    from swell.engine.state.call import Call
     from swell.engine.state.pool import Pool
 
 __all__ = ["App"]
@@ -25,7 +27,10 @@ class App:
     """
 
     __slots__ = (
+        "_stored",
+        "calls",
         "closers",
+        "containers",
         "created_at",
         "deployment",
         "dormant",
@@ -34,6 +39,7 @@ class App:
         "kind",
         "name",
         "owner",
+        "pinned_ids",
         "pools",
         "state",
         "tags",
@@ -49,7 +55,11 @@ class App:
         self.tags: dict[str, str] = {}
         self.pools: dict[str, Pool] = {}
         self.function_ids: dict[str, str] = {}  #: of the live version, by name
+        self.pinned_ids: dict[int, dict[str, str]] = {}  #: of the versions that have pinned pools, by version and name
         self.dormant: dict[str, FunctionRecord] = {}  #: variants that are put away, by id
+        self.calls: dict[str, Call] = {}  #: in memory, and not ended
+        self.containers = 0  #: of all its pools, not yet gone
+        self._stored: OrderedDict[str, Pool] = OrderedDict()  # with calls in the store alone; or with none by now
         self.state = AppState.RUNNING
         self.closers: list[tuple[int, int]] = []  #: (client, request) to answer when nothing is left
 
@@ -107,6 +117,34 @@ class App:
         self.owner = None
         return True
 
+    # ------------------------------------------------------------ its calls and its containers
+
+    def add_call(self, call: Call) -> None:
+        """Count a call that is in memory."""
+        self.calls[call.id] = call
+
+    def remove_call(self, call: Call) -> None:
+        """Forget a call that has ended, or is left to the store."""
+        del self.calls[call.id]
+
+    def note_stored(self, pool: Pool) -> None:
+        """Note that calls of a pool are in the store alone."""
+        self._stored[pool.id] = pool
+
+    @property
+    def has_calls(self) -> bool:
+        """True while any of its calls goes on, in memory or in the store."""
+        while self._stored and not self.calls:
+            pool = next(iter(self._stored.values()))
+            if pool.window.stored_calls:
+                return True
+            del self._stored[pool.id]
+        return bool(self.calls)
+
+    def count_container(self, change: int) -> None:
+        """Count a container that is requested or, with a negative `change`, gone."""
+        self.containers += change
+
     # ------------------------------------------------------------ its version and its pools
 
     def deploy(self, deployment: Deployment, function_ids: dict[str, str]) -> None:
@@ -125,10 +163,18 @@ class App:
     def add_pool(self, pool: Pool) -> None:
         """Take in a new pool."""
         self.pools[pool.id] = pool
+        if pool.is_pinned and pool.variant is None:
+            self.pinned_ids.setdefault(pool.version, {})[pool.spec.name] = pool.id
 
     def remove_pool(self, pool: Pool) -> None:
         """Forget a pool that is not needed any more."""
         del self.pools[pool.id]
+        self._stored.pop(pool.id, None)
+        if pool.is_pinned and pool.variant is None:
+            ids = self.pinned_ids[pool.version]
+            del ids[pool.spec.name]
+            if not ids:
+                del self.pinned_ids[pool.version]
 
     def add_dormant(self, record: FunctionRecord) -> None:
         """Keep the record of a variant that is put away."""

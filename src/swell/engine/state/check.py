@@ -10,14 +10,14 @@ from itertools import pairwise, repeat
 from math import inf
 
 from swell.engine.state.call import Call
+from swell.engine.state.check_apps import check_apps
 from swell.engine.state.container import Container
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.node import KnownNode
 from swell.engine.state.pool import Pool
 from swell.engine.state.span import Segment
 from swell.engine.state.timers import Timer
-from swell.engine.state.variant import Variant
-from swell.model import AutoscalerSettings, DeliveryMode
+from swell.model import DeliveryMode
 from swell.states import ContainerState
 
 __all__ = ["check"]
@@ -41,8 +41,7 @@ def check(state: EngineState) -> None:
     calls_open = Counter(call.pool.id for call in state.calls.values())
     for pool in state.pools.values():
         assert pool.counts.open_calls == calls_open[pool.id], f"{pool.id}: count of open calls is off"
-    _check_leases(state)
-    _check_variants(state)
+    check_apps(state)
     for known in state.nodes.values():
         _check_node(state, known)
     in_fleets = sum(len(pool.fleet.containers) for pool in state.pools.values())
@@ -50,65 +49,6 @@ def check(state: EngineState) -> None:
     for pool in state.blocked.values():
         assert pool.id in state.pools, f"{pool.id}: gone, and blocked"
         assert pool.scaling.blocked_reason, f"{pool.id}: blocked for no reason"
-
-
-def _check_variants(state: EngineState) -> None:
-    """Assert that each variant is either a pool or put away, that public ones are few, and that idle ones will go."""
-    dormant = {function_id: app for app in state.apps.values() for function_id in app.dormant}
-    assert state.dormant == dormant, "the index of variants that are put away is off"
-    for app in state.apps.values():
-        both = app.dormant.keys() & state.pools.keys()
-        assert not both, f"{both}: put away, and a pool"
-        for record in app.dormant.values():
-            kept = not record.is_public or record.override != AutoscalerSettings()
-            assert record.changes and kept, f"{record.function_id}: kept, though a request would make it again"
-    for base_id, public in state.public_variants.items():
-        assert public.pools, f"{base_id}: an empty group of public variants is kept"
-        assert len(public.pools) <= state.settings.web_variants_max, f"{base_id}: {len(public.pools)} public variants"
-        assert public.idle.keys() <= public.pools.keys(), f"{base_id}: idle, and not public"
-        since = [pool.variant.idle_at or 0.0 for pool in public.idle.values() if pool.variant is not None]
-        assert since == sorted(since), f"{base_id}: the idle ones are not in order: {since}"
-        for pool in public.pools.values():
-            assert state.pools.get(pool.id) is pool, f"{pool.id}: public, and no pool"
-            is_its = pool.variant is not None and pool.variant.base_id == base_id and pool.variant.is_public
-            assert is_its, f"{pool.id}: counted for another function"
-    for pool in state.pools.values():
-        if pool.variant is not None:
-            _check_variant(state, pool, pool.variant)
-
-
-def _check_variant(state: EngineState, pool: Pool, variant: Variant) -> None:
-    public = state.public_variants.get(variant.base_id)
-    is_counted = public is not None and pool.id in public.pools
-    assert is_counted is variant.is_public, f"{pool.id}: is it public, or not?"
-    if pool.app.closing or pool.id in state.agenda.later:
-        return  # it is not looked at any more, or was put off
-    is_idle = pool.is_idle and not pool.is_retired
-    assert is_idle is (variant.idle_at is not None), f"{pool.id}: is it idle, or not?"
-    if public is not None and is_counted:
-        assert (is_idle and pool.makes_room) is (pool.id in public.idle), f"{pool.id}: could it make room, or not?"
-    if variant.idle_at is not None:
-        until = variant.idle_at + (pool.settings.scaledown_window or 0)
-        assert pool.timers.next_at <= until, f"{pool.id}: idle, and no deadline puts it away"
-
-
-def _check_leases(state: EngineState) -> None:
-    for call_id, (delivery, position, client) in state.leases.items():
-        assert delivery.container.deliveries.get(delivery.id) is delivery, f"{call_id}: leased of what is gone"
-        assert position in delivery.open, f"{call_id}: leased, and its slot is free"
-        assert delivery.locate(position)[0].client == client, f"{call_id}: leased to another client"
-    leased = [
-        delivery
-        for container in state.containers.values()
-        for delivery in container.deliveries.values()
-        if delivery.mode is DeliveryMode.LEASE
-    ]
-    assert len(state.leases) == sum(len(delivery.open) for delivery in leased), "a lease that nobody can end"
-    for delivery in leased:
-        name = delivery.container.id
-        assert delivery.container.state is not ContainerState.DRAINING, (
-            f"{name}: told to leave while requests are on their way to it"
-        )
 
 
 def _check_call(state: EngineState, call: Call, somewhere: Places) -> None:

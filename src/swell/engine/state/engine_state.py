@@ -5,6 +5,7 @@ This module must not know a rule; those live in the modules that change it.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
 
 from swell.config import Settings
@@ -13,6 +14,7 @@ from swell.engine.ids import derive_container_id
 from swell.engine.state.agenda import Agenda
 from swell.engine.state.app import App
 from swell.engine.state.call import Call
+from swell.engine.state.clients import Clients
 from swell.engine.state.container import Container, Lease
 from swell.engine.state.history import Histories
 from swell.engine.state.measures import RetiredMetrics
@@ -42,15 +44,16 @@ class EngineState:
         self.calls: dict[str, Call] = {}
         self.containers: dict[str, Container] = {}
         self.nodes: dict[str, KnownNode] = {}
-        self.calls_of: dict[int, dict[str, Call]] = {}  #: client -> calls that end with it, or that it watches
-        self.lagging: set[int] = set()  #: clients that do not read what they are sent
+        self.clients = Clients()
         self.leases: dict[str, Lease] = {}  #: by call; that may have ended before its lease
         self.edges: dict[int, EdgeUp] = {}  #: by client; the latest last
+        self.web_pools: dict[str, Pool] = {}  #: functions with an own route, in their live version or a former one
         self.routes_changed = False  #: there may be other web functions than before
         self.app_names: dict[str, str] = {}  #: ids of deployed apps by name
         self.histories = Histories()
         self.ended = 0  #: inputs that have ended in pools that are gone
-        self.retired_metrics: dict[tuple[str, str], RetiredMetrics] = {}  #: by app and function; the latest last
+        #: By app and function; the latest last.
+        self.retired_metrics: OrderedDict[tuple[str, str], RetiredMetrics] = OrderedDict()
         self.asked: dict[str, bool] = {}  #: calls that are being read from the store -> did they end meanwhile?
         self.is_stopping = False  #: the server is to end; what lasts goes on with the next one
         self.store_trouble = ""  #: why nothing more can be written down
@@ -118,6 +121,13 @@ class EngineState:
         """Have the routes compared with what edges were told, before this event is over."""
         self.routes_changed = True
 
+    def note_web(self, pool: Pool) -> None:
+        """Have the routes compared if a pool may have one: it is new, or changes."""
+        if pool.web_methods and pool.variant is None and not pool.is_pinned:
+            self.web_pools[pool.id] = pool
+        if pool.id in self.web_pools:
+            self.mark_routes_changed()
+
     def take_routes_changed(self) -> bool:
         """Tell whether the routes are to be compared, and forget that they are."""
         changed, self.routes_changed = self.routes_changed, False
@@ -126,10 +136,11 @@ class EngineState:
     def add_lease(self, call_id: str, lease: Lease) -> None:
         """Note that a request has a slot."""
         self.leases[call_id] = lease
+        self.clients.bind_lease(call_id, lease)
 
     def remove_lease(self, call_id: str) -> None:
         """Note that a request has no slot any more."""
-        del self.leases[call_id]
+        self.clients.unbind_lease(call_id, self.leases.pop(call_id))
 
     @property
     def edge(self) -> EdgeUp:
@@ -162,6 +173,8 @@ class EngineState:
     def add_app(self, app: App) -> None:
         """Take in an app; a deployed one is found by its name from now on."""
         self.apps[app.id] = app
+        if app.owner is not None:
+            self.clients.bind_app(app.owner, app)
         if app.kind is AppKind.DEPLOYED:
             self.app_names[app.name] = app.id
 
@@ -173,25 +186,26 @@ class EngineState:
     def remove_app(self, app: App) -> None:
         """Forget an app of which nothing is left."""
         del self.apps[app.id]
+        self.clients.unbind_app(app)
+
+    def answer_at_end(self, app: App, client: int, request: int) -> None:
+        """Have a client's request answered when nothing of an app is left."""
+        app.answer_at_end(client, request)
+        self.clients.bind_app(client, app)
 
     # ------------------------------------------------------------ clients and their calls
 
     def begin_lag(self, client: int) -> None:
         """Hold what would be sent to a client that does not read."""
-        self.lagging.add(client)
-        self.hold_if_told(client, self.calls_of.get(client, {}).values())
+        self.clients.begin_lag(client)
+        self.hold_if_told(client, self.clients.calls_of.get(client, {}).values())
 
     def end_lag(self, client: int) -> None:
         """Let the calls of a client go on that reads again."""
-        self.lagging.discard(client)
-        for call in self.calls_of.get(client, {}).values():
+        self.clients.end_lag(client)
+        for call in self.clients.calls_of.get(client, {}).values():
             call.pool.backlog.let_go(call)
             self.mark_dirty(call.pool)
-
-    def remove_client(self, client: int) -> list[Call]:
-        """Forget a client that is gone; return the calls that concerned it."""
-        self.lagging.discard(client)
-        return list(self.calls_of.pop(client, {}).values())
 
     def begin_lookup(self, call_id: str) -> bool:
         """Note that the store is asked for a call; False if it was asked before, and has not answered."""
@@ -213,13 +227,14 @@ class EngineState:
         """Take a call that goes on into memory."""
         self.calls[call.id] = call
         call.pool.counts.open_call()
+        call.pool.app.add_call(call)
         if call.kind.is_async:
             call.pool.window.add(call)
 
     def bind(self, client: int, call: Call) -> None:
         """Note that a call concerns a client, so that the client's end is noticed."""
-        self.calls_of.setdefault(client, {})[call.id] = call
-        if client in self.lagging:
+        self.clients.bind_call(client, call)
+        if client in self.clients.lagging:
             self.hold_if_told(client, (call,))
 
     def hold_if_told(self, client: int, calls: Iterable[Call]) -> None:
@@ -239,14 +254,10 @@ class EngineState:
         del self.calls[call.id]
         call.pool.backlog.let_go(call)
         call.pool.counts.close_call()
+        call.pool.app.remove_call(call)
         if call.kind.is_async:
             call.pool.window.remove(call)
-        for client in {call.client, *(watcher.client for watcher in call.watchers)}:
-            mine = self.calls_of.get(client)
-            if mine is not None:
-                mine.pop(call.id, None)
-                if not mine:
-                    del self.calls_of[client]
+        self.clients.unbind_call(call)
 
     # ------------------------------------------------------------ pools
 
@@ -254,6 +265,7 @@ class EngineState:
         """Take in a new pool."""
         self.pools[pool.id] = pool
         pool.app.add_pool(pool)
+        self.note_web(pool)
         if pool.variant is not None and pool.variant.is_public:
             self.public_variants.setdefault(pool.variant.base_id, PublicVariants()).add(pool)
         self.mark_dirty(pool)
@@ -297,6 +309,7 @@ class EngineState:
     def forget(self, pool: Pool) -> None:
         """Forget a pool of which nothing is left."""
         self.pools.pop(pool.id, None)
+        self.web_pools.pop(pool.id, None)
         if pool.is_public:
             self.no_longer_public(pool)
         self.agenda.forget(pool)
@@ -310,7 +323,7 @@ class EngineState:
         retired = self.retired_metrics[name] = self.retired_metrics.pop(name, None) or RetiredMetrics()
         retired.add_pool(pool.measures, pool.counts.accepted)
         if len(self.retired_metrics) > RETIRED_METRICS_MAX:
-            del self.retired_metrics[next(iter(self.retired_metrics))]
+            self.retired_metrics.popitem(last=False)
 
     def mark_blocked(self, pool: Pool) -> None:
         """Note that the pool's plan waits for room or for a node's pace."""
@@ -342,6 +355,7 @@ class EngineState:
     def add_container(self, container: Container) -> None:
         """Take in a container that is requested, and its resources from its node."""
         self.containers[container.id] = container
+        container.pool.app.count_container(1)
         self.nodes[container.place.node].occupy(container)
 
     def note_check_in(self, container: Container) -> None:
@@ -353,6 +367,7 @@ class EngineState:
     def remove_container(self, container: Container) -> None:
         """Forget a container that is gone, and give its resources back to its node."""
         del self.containers[container.id]
+        container.pool.app.count_container(-1)
         known = self.nodes.get(container.place.node)
         if known is not None:
             known.release(container)

@@ -6,6 +6,7 @@ This module must not know why anything happened, or how it is explained.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from enum import IntEnum
 from typing import NamedTuple
@@ -106,20 +107,20 @@ class Histories:
     """The histories of calls and containers that have ended lately."""
 
     def __init__(self) -> None:
-        self._calls: dict[str, CallHistory] = {}  # the longest ended first, and so below
-        self._containers: dict[str, ContainerRecord] = {}
+        self._calls: OrderedDict[str, CallHistory] = OrderedDict()  # the longest ended first, and so below
+        self._containers: OrderedDict[str, ContainerRecord] = OrderedDict()
 
     def keep_call(self, history: CallHistory) -> None:
         """Remember a call that has ended, for a while."""
         self._calls[history.call_id] = history
         if len(self._calls) > ENDED_MAX:
-            del self._calls[next(iter(self._calls))]
+            self._calls.popitem(last=False)
 
     def keep_container(self, container: ContainerRecord) -> None:
         """Keep the record of a container that is gone, for a while."""
         self._containers[container.container_id] = container
         if len(self._containers) > ENDED_MAX:
-            del self._containers[next(iter(self._containers))]
+            self._containers.popitem(last=False)
 
     def call(self, call_id: str) -> CallHistory | None:
         """Return the history of a call that has ended, if it is still kept."""

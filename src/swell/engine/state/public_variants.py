@@ -5,6 +5,7 @@ Plain state. This module must not know how many there may be, or what becomes of
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ class PublicVariants:
 
     def __init__(self) -> None:
         self.pools: dict[str, Pool] = {}
-        self.idle: dict[str, Pool] = {}  #: those without containers and calls; longest idle first
+        self.idle: OrderedDict[str, Pool] = OrderedDict()  #: those without containers and calls; longest idle first
 
     def add(self, pool: Pool) -> None:
         """Count a variant."""
@@ -36,7 +37,7 @@ class PublicVariants:
         latest = next(reversed(self.idle.values()), pool)
         self.idle[pool.id] = pool
         if _since(latest) > _since(pool):
-            self.idle = dict(sorted(self.idle.items(), key=lambda item: _since(item[1])))
+            self.idle = OrderedDict(sorted(self.idle.items(), key=lambda item: _since(item[1])))
 
     def mark_busy(self, pool: Pool) -> None:
         """Note that a variant is not idle."""

@@ -17,9 +17,8 @@ __all__ = ["routes", "routes_of", "urls", "urls_by_function"]
 def routes(state: EngineState) -> Iterator[Route]:
     """Yield the routes, each label once: it is of the version that came last, until that ends."""
     taken: set[str] = set()
-    pools = [pool for app in state.apps.values() for pool in app.pools.values() if pool.web_methods]
-    for pool in sorted(pools, key=lambda pool: -pool.deployment.deployed_at):
-        if pool.app.closing or pool.app.is_retiring or pool.is_retired or pool.is_pinned or pool.variant is not None:
+    for pool in sorted(state.web_pools.values(), key=lambda pool: -pool.deployment.deployed_at):
+        if pool.app.closing or pool.app.is_retiring or pool.is_retired:
             continue
         for route in routes_of(state, pool):
             if route.label not in taken:

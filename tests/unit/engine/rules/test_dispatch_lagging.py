@@ -80,5 +80,5 @@ def test_its_end_ends_what_was_held(diary, kind: CallKind) -> None:
     diary.lags()
     diary.vanishes()
     assert not diary.engine.state.calls
-    assert not diary.engine.state.lagging
+    assert not diary.engine.state.clients.lagging
     assert not len(diary.engine.state.pools[diary.function()].backlog)
