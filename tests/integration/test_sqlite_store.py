@@ -37,8 +37,8 @@ from swell.records import (
     Waiting,
     Window,
 )
+from swell.store.sqlite import stopwatch, writer
 from swell.store.sqlite import store as store_module
-from swell.store.sqlite import writer
 from swell.store.sqlite.batch_writer import BatchWriter
 from swell.store.sqlite.database import Database
 from swell.store.sqlite.inline import WEIGHT_MAX, InlineRule
@@ -495,7 +495,8 @@ async def test_a_commit_that_stalls_on_the_event_loop_is_the_last_one_there_for_
     path: str, places: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr(writer, "perf_counter", lambda: now[0])
+    for module in (writer, stopwatch):
+        monkeypatch.setattr(module, "perf_counter", lambda: now[0])
     with opened(path, synchronous="normal", soon_here=asyncio.get_running_loop().call_soon) as one:
         for number in range(1, 20):
             await one.committed(*spawned(number))

@@ -5,8 +5,7 @@ quick, more than the wait for it. But while the event loop waits for a disk, it 
 there only if its records are *light*, if most of the latest commits in the thread were *quick*, and as long as the loop
 loses no more than a small share of its time to those that are not. Such a commit goes into debt with what it took too
 long, and debts are paid off slowly: after a commit of 60 ms, all go to the thread for about 1.4 s, and then for as long
-as they are not quick there. So a disk that is always slow is never waited for, one that stalls now and then seldom; and
-what looks like a stall because the machine is busy costs little.
+as they are not quick there. So a disk that is always slow is never waited for, and one that stalls now and then seldom.
 
 Pure. This module must not know how a commit is made.
 """
@@ -54,7 +53,7 @@ class InlineRule:
         return self._quick >= QUICK_IN_THREAD and self._debt(now) <= DEBT_MAX_S
 
     def took(self, took_s: float, now: float, *, inline: bool) -> None:
-        """Note how long a commit took, on the event loop's thread or in the writer's."""
+        """Note how long a commit waited for the disk, on the event loop's thread or in the writer's."""
         late_s = took_s - QUICK_S
         if not inline:
             step = -1 if late_s > 0 else 1

@@ -11,10 +11,10 @@ maintenance.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import closing, suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 from time import perf_counter
@@ -26,8 +26,9 @@ from msgspec import MsgspecError
 from swell.ports import StoreBroken
 from swell.store.sqlite.batch_writer import BatchWriter
 from swell.store.sqlite.database import Database
-from swell.store.sqlite.inline import WEIGHT_MAX, InlineRule, weight
+from swell.store.sqlite.inline import QUICK_S, WEIGHT_MAX, InlineRule, weight
 from swell.store.sqlite.job import Group, Job, call_all
+from swell.store.sqlite.stopwatch import Stopwatch
 
 __all__ = ["Soon", "Writer"]
 
@@ -74,6 +75,7 @@ class Writer:
         self._light: list[Job] = []  # to be committed on the event loop, before it waits again
         self._light_weight = 0
         self._rule = InlineRule()
+        self._stopwatch = Stopwatch(QUICK_S)
         self._was_used = False  # by the event loop, since the thread last asked
         # Of whose the database is:
         self._database: Database | None = None
@@ -104,6 +106,7 @@ class Writer:
             self._hand_over_light()
             self._jobs.put(None)
             self._thread.join()
+        self._stopwatch.close()
 
     def _may_be_light(self, job: Job) -> bool:
         """Tell whether a job can be committed here; if so, add its weight."""
@@ -141,14 +144,13 @@ class Writer:
         try:
             for job in jobs:
                 group.run(job)
-            began = perf_counter()
+            self._stopwatch.start()
             group.commit(in_steps=True)
         except Exception as error:
             # The thread knows how a store ends. It keeps the database from now on.
             self._hand_over(Job([], _nobody, partial(_raise, error)))
             return
-        now = perf_counter()
-        self._rule.took(now - began, now, inline=True)
+        self._rule.took(self._stopwatch.took(), perf_counter(), inline=True)
         self._was_used = True
         if self._database.log_pages >= LOG_PAGES_MAX:
             self._hand_over(Job([], _nobody))  # whatever the thread runs, it looks at the log's length
@@ -186,9 +188,10 @@ class Writer:
     def _serve(self, database: Database, group: list[Job | None]) -> StoreBroken | None:
         """Run jobs until the last; return the error that broke the store: then `group` holds the unanswered jobs."""
         try:
-            batch_writer = self._batch_writer = BatchWriter(database)
-            while self._run_group(self._wait(), database, batch_writer, group):
-                pass
+            self._batch_writer = BatchWriter(database)
+            with closing(Stopwatch(QUICK_S)) as stopwatch:
+                while self._run_group(self._wait(), database, stopwatch, group):
+                    pass
             return None
         except apsw.Error as error:
             return database.explain(error)
@@ -217,11 +220,10 @@ class Writer:
             database.checkpoint()
         self._needs_maintenance = False
 
-    def _run_group(
-        self, job: Job | None, database: Database, batch_writer: BatchWriter, jobs: list[Job | None]
-    ) -> bool:
+    def _run_group(self, job: Job | None, database: Database, stopwatch: Stopwatch, jobs: list[Job | None]) -> bool:
         """Run a job and the jobs behind it in one transaction. False after the last job."""
-        group = Group(database, batch_writer)
+        assert self._batch_writer is not None
+        group = Group(database, self._batch_writer)
         left, finished, group_weight = min(self._jobs.qsize(), GROUP_JOBS_MAX), 0, 0
         jobs.append(job)
         while job is not None:
@@ -236,9 +238,9 @@ class Writer:
                 break
             job, left = self._jobs.get(), left - 1
             jobs.append(job)
-        began = perf_counter()
+        stopwatch.start()
         group.commit()
-        took_s = perf_counter() - began if group_weight < WEIGHT_MAX else None
+        took_s = stopwatch.took() if group_weight < WEIGHT_MAX else None
         jobs.clear()
         if database.log_pages < LOG_PAGES_MAX:
             self._call_soon(partial(self._finished, finished, group.answers, took_s))
@@ -257,7 +259,7 @@ class Writer:
 
     def _call_soon(self, action: Callable[[], None]) -> None:
         # A closed event loop has nobody left to answer.
-        with contextlib.suppress(RuntimeError):
+        with suppress(RuntimeError):
             self._soon(action)
 
 
