@@ -176,6 +176,7 @@ class Engine:
         """Dispatch and scale the pools that changed, and note when their next timers are due. Too many are put off."""
         state, rules = self.state, self._rules
         while (pool := state.agenda.take()) is not None:
+            state.note_changed(pool.app)
             rules.dispatcher.release(pool, now)
             rules.scaler.scale(pool, now)
             if not pool.app.closing:

@@ -98,13 +98,14 @@ class ContainerLogs:
         self._keep_s = keep_s
         self._expired_at = 0.0
         self._files: dict[str, BinaryIO] = {}  # by app, the one unused longest first
-        self._followers: dict[int, LogFollower] = {}
+        self._followers: dict[int, LogFollower] = {}  # by reader
+        self._followers_of: dict[str, dict[int, LogFollower]] = {}  # by app and reader
         self._failed = False
 
     def write(self, chunk: LogChunk) -> None:
         """Write a chunk, and pass it to the followers of its app."""
-        for follower in list(self._followers.values()):
-            if follower.filter.app_id == chunk.app_id and follower.filter.matches(chunk):
+        for follower in list(self._followers_of.get(chunk.app_id, {}).values()):
+            if follower.filter.matches(chunk):
                 follower.show(chunk)
         if self._directory is None:
             return
@@ -202,7 +203,9 @@ class ContainerLogs:
 
     def follow(self, number: int, follower: LogFollower) -> None:
         """Pass new chunks to a follower from now on; `number` names the reader, which has one follower at a time."""
+        self.leave(number)
         self._followers[number] = follower
+        self._followers_of.setdefault(follower.filter.app_id, {})[number] = follower
 
     def has_follower(self, number: int) -> bool:
         """Tell whether a reader has a follower."""
@@ -210,14 +213,18 @@ class ContainerLogs:
 
     def leave(self, number: int) -> None:
         """Remove a reader's follower."""
-        self._followers.pop(number, None)
+        follower = self._followers.pop(number, None)
+        if follower is not None:
+            of_app = self._followers_of[follower.filter.app_id]
+            del of_app[number]
+            if not of_app:
+                del self._followers_of[follower.filter.app_id]
 
     def ended(self, app_id: str, container_id: str = "") -> None:
         """End the followers of an app, or of one container of it: nothing more can be written."""
-        for number, follower in list(self._followers.items()):
-            log_filter = follower.filter
-            if log_filter.app_id == app_id and (not container_id or log_filter.container_id == container_id):
-                del self._followers[number]
+        for number, follower in list(self._followers_of.get(app_id, {}).items()):
+            if not container_id or follower.filter.container_id == container_id:
+                self.leave(number)
                 follower.end()
 
     def close(self) -> None:

@@ -78,7 +78,9 @@ class ControlPlane:
             None if data_dir is None else data_dir / "logs", settings.log_bytes_max, settings.result_retention_s
         )
         self._containers = Containers(backend, settings, paths, self._bundles, self._feed)
-        self._subscribers = Subscribers(lambda app_id: list(self.engine.snapshot.progress(app_id)))
+        self._subscribers = Subscribers(
+            lambda app_id: list(self.engine.snapshot.progress(app_id)), self.engine.state.take_changed
+        )
         self._edge = EdgeProcess(paths)
         self._retention = Retention(
             store=store,
@@ -176,10 +178,11 @@ class ControlPlane:
 
     def _accepts(self, token: str) -> bool:
         """Tell whether a token is the server's or a container's, whose code may make calls."""
-        known = [self._settings.token, *self._containers.tokens()]
-        given = token.encode()  # bytes: of strings, only ASCII can be compared
-        # All are compared, so that the time taken reveals nothing.
-        matches = [secrets.compare_digest(given, one.encode()) for one in known]
+        # Bytes: of strings, only ASCII can be compared. Both are asked, so that the time taken reveals nothing.
+        matches = (
+            secrets.compare_digest(token.encode(), self._settings.token.encode()),
+            self._containers.has_token(token),
+        )
         return any(matches)
 
     def received(self, connection: Connection, message: Message, payload: bytes) -> None:

@@ -6,7 +6,7 @@ This module must not know the engine's state beyond what it is handed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from swell.server.connection import Connection
 from swell.wire.messages import FunctionProgress, Log, Progress
@@ -29,10 +29,14 @@ class Skipped:
 class Subscribers:
     """Sends logs and progress of apps to the connections that follow them."""
 
-    def __init__(self, describe: Callable[[str], list[FunctionProgress]]) -> None:
-        """`describe` returns the progress of an app's functions; of an app that is gone, nothing."""
+    def __init__(
+        self, describe: Callable[[str], list[FunctionProgress]], take_changed: Callable[[], Iterable[str]]
+    ) -> None:
+        """`describe` returns the progress of an app's functions, `take_changed` the apps that may have made some."""
         self._describe = describe
+        self._take_changed = take_changed
         self._by_app: dict[str, dict[int, Connection]] = {}
+        self._apps_of: dict[int, set[str]] = {}  # by connection
         self._last: dict[str, list[FunctionProgress]] = {}
         self._skipped: dict[tuple[int, str], Skipped] = {}  # by connection and app
         self._timer: asyncio.TimerHandle | None = None
@@ -40,18 +44,24 @@ class Subscribers:
     def follow(self, app_id: str, connection: Connection) -> None:
         """Send a connection the logs and the progress of an app from now on."""
         self._by_app.setdefault(app_id, {})[connection.number] = connection
+        self._apps_of.setdefault(connection.number, set()).add(app_id)
 
     def leave(self, connection: Connection) -> None:
         """Stop sending to a connection."""
-        for app_id, subscribers in list(self._by_app.items()):
-            subscribers.pop(connection.number, None)
+        for app_id in self._apps_of.pop(connection.number, ()):
+            subscribers = self._by_app[app_id]
+            del subscribers[connection.number]
             if not subscribers:
                 self.ended(app_id)
 
     def ended(self, app_id: str) -> None:
         """Forget an app."""
-        self._by_app.pop(app_id, None)
         self._last.pop(app_id, None)
+        for number in self._by_app.pop(app_id, ()):
+            apps = self._apps_of[number]
+            apps.discard(app_id)
+            if not apps:
+                del self._apps_of[number]
 
     def log(self, app_id: str, function_name: str, container_id: str, stream: str, text: str) -> None:
         """Pass on lines that a container wrote."""
@@ -96,9 +106,10 @@ class Subscribers:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for app_id, subscribers in self._by_app.items():
-            functions = self._describe(app_id)
-            if functions and functions != self._last.get(app_id):
+        for app_id in self._take_changed():
+            subscribers = self._by_app.get(app_id)
+            functions = self._describe(app_id) if subscribers else []
+            if subscribers and functions and functions != self._last.get(app_id):
                 self._last[app_id] = functions
                 for connection in subscribers.values():
                     connection.send_latest((Progress, app_id), Progress(app_id, functions))

@@ -60,6 +60,7 @@ class EngineState:
         self.outbox: list[Effect] = []
         self.agenda = Agenda()  #: pools to dispatch and scale before `handle` returns, or soon after
         self.blocked: dict[str, Pool] = {}  #: pools whose plan waits for room or for the node's pace
+        self.changed: dict[str, None] = {}  #: apps of which pools were looked at, for those who watch them
         self._seed = seed
         self._minted = 0
         self._deliveries = 0
@@ -86,6 +87,16 @@ class EngineState:
     def mark_dirty(self, pool: Pool) -> None:
         """Have the pool's inputs placed and its size reconsidered before this event is over."""
         self.agenda.mark(pool)
+
+    def note_changed(self, app: App) -> None:
+        """Note that a pool of an app was looked at."""
+        self.changed[app.id] = None
+
+    def take_changed(self) -> list[str]:
+        """Return the apps that may have changed, and forget that they have."""
+        changed = list(self.changed)
+        self.changed.clear()
+        return changed
 
     def take_effects(self) -> list[Effect]:
         """Return the effects decided on, for the shell to carry out."""
@@ -186,6 +197,7 @@ class EngineState:
     def remove_app(self, app: App) -> None:
         """Forget an app of which nothing is left."""
         del self.apps[app.id]
+        self.changed.pop(app.id, None)
         self.clients.unbind_app(app)
 
     def answer_at_end(self, app: App, client: int, request: int) -> None:

@@ -49,7 +49,7 @@ class SnapshotView:
             app_id=app.id,
             name=app.name,
             state="stopping…" if app.closing else _STATES[app.kind],
-            containers=sum(len(pool.fleet.containers) for pool in pools),
+            containers=app.containers,
             pending=sum(pool.counts.pending_total for pool in pools),
             running=sum(pool.counts.running_total for pool in pools),
             created_at=app.created_at,
@@ -163,7 +163,7 @@ class SnapshotView:
 
 
 def _busy(pool: Pool) -> int:
-    return sum(bool(container.deliveries) for container in pool.fleet.ready.values())
+    return len(pool.fleet.ready) - len(pool.fleet.idle)
 
 
 def function_row(pool: Pool) -> FunctionRow:

@@ -1,0 +1,58 @@
+"""Containers as the server knows them: what shows that a client is the code in one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from swell.config import Settings
+from swell.engine.events import ContainerExited, Event, StartContainer
+from swell.model import Environment, FunctionSpec, Source
+from swell.ports import Backend, LaunchOrder
+from swell.server.bundles import Bundles
+from swell.server.containers import Containers
+from swell.server.paths import ServerPaths
+from swell.store.memory.store import MemoryStore
+
+
+class Launches:
+    """A backend that only notes what it is to launch."""
+
+    def __init__(self) -> None:
+        self.orders: list[LaunchOrder] = []
+
+    def launch(self, order: LaunchOrder) -> None:
+        self.orders.append(order)
+
+
+def test_a_token_is_good_as_long_as_its_container_is_there(tmp_path: Path) -> None:
+    backend, events = Launches(), list[Event]()
+    store: Any = MemoryStore(lambda answer: None)
+    paths = ServerPaths("unix:/nowhere", tmp_path)
+    containers = Containers(cast(Backend, backend), Settings(), paths, Bundles(None, store), events.append)
+    for number in range(3):
+        containers.launch(start(f"ta-{number}"))
+    tokens = [order.token for order in backend.orders]
+    assert accepted(containers, tokens) == tokens
+    assert accepted(containers, ["", tokens[0][:-1], "é"]) == []
+    containers.exited("ta-1", "it was stopped", started=True)
+    assert events == [ContainerExited("ta-1", "it was stopped")]
+    assert accepted(containers, tokens) == [tokens[0], tokens[2]]
+
+
+def accepted(containers: Containers, tokens: Sequence[str]) -> list[str]:
+    return [token for token in tokens if containers.has_token(token)]
+
+
+def start(container_id: str) -> StartContainer:
+    return StartContainer(
+        container_id=container_id,
+        app_id="ap-1",
+        function_id="fu-1",
+        function_ids={},
+        spec=FunctionSpec("f", Source("m", "f")),
+        environment=Environment("/py", "/", ()),
+        version=0,
+        node="n",
+    )
