@@ -31,9 +31,9 @@ __all__ = [
     "parent_of",
     "processes",
     "ran_s",
+    "schedule_of",
     "set_name",
     "stat_of",
-    "waited_s",
 ]
 
 _PR_SET_PDEATHSIG = 1
@@ -157,13 +157,14 @@ def ran_s(pid: int) -> float | None:
         return None
 
 
-def waited_s(pid: int) -> float:
-    """Return for how long the main thread of a process has waited for a core so far; 0.0 if that is not known."""
+def schedule_of(pid: int) -> tuple[float, bool]:
+    """Return for how long the main thread of a process has waited for a core so far, and whether it runs or waits."""
     try:
         with open(f"/proc/{pid}/schedstat", "rb", buffering=0) as file:
-            return int(file.read(512).split()[1]) / 1e9
+            waited_s = int(file.read(512).split()[1]) / 1e9
     except (FileNotFoundError, ProcessLookupError):  # it has ended, or the kernel was built without CONFIG_SCHED_INFO
-        return 0.0
+        waited_s = 0.0
+    return waited_s, _read_stat(pid)[1:2] == b"R"
 
 
 def descends_from(pid: int, ancestors: Set[int]) -> bool:

@@ -54,7 +54,9 @@ class NodeLoad(Struct, frozen=True):
 
     node: Node
     busy_cores: float
-    working_cores: float = 0.0  #: of these, by containers that were ready at the former observation, too
+    working_cores: float = 0.0  #: of these, by containers that have been ready for a while
+    unjudged: int = 0  #: containers that are ready, and of which it is not known yet whether they work or sleep
+    sleepers: int = 0  #: by how many more of those of which that is known since the last call sleep than work
 
 
 class BackendListener(Protocol):

@@ -17,11 +17,13 @@ from swell.wire.messages import CallDescription, Message
 
 
 class NodeView(Struct, frozen=True):
-    """A node, and how many of its cores our containers keep busy; of these, those that were ready all the time."""
+    """A node, and what our containers make of its cores; see NodeLoad in `ports`."""
 
     node: Node
     busy_cores: float = 0.0
     working_cores: float = 0.0
+    unjudged: int = 0
+    sleepers: int = 0
 
 
 # ---------------------------------------------------------------- events

@@ -2,14 +2,13 @@
 
 Queues tell the demand for containers, but a host has only so many cores: once containers keep them busy with work, one
 more makes all slower. Whether a new container will work or sleep shows only when it has run for a moment. So a bounded
-number may be *unproven* at a time: they start, or have been ready for less than a whole interval between two
-observations of the node. That bound, the burst, is small at first. It doubles with each observation that finds it used
-up and the cores with time to spare; nothing is started while work keeps the cores busy. As soon as some are proven,
-others take their turn, and nobody waits for a fixed time.
+number may be *unproven* at a time: they start, or no observation of the node has shown yet whether they work or sleep.
+That bound, the burst, is small at first. It doubles with each observation that finds it used up and more containers
+asleep; nothing is started while work keeps the cores busy. As soon as some are proven, others take their turn.
 
 Starts cost processor time, too. That is no work and does not stop others, or a busy host would be filled by fits and
-starts; but no more of them than keep the cores busy go on at once. Before anything is proven, starts that keep the
-cores busy do not let the burst grow either.
+starts; but no more of them than keep the cores busy go on at once. Starts that leave the cores idle, because they wait
+for a disk or the network, let the burst grow before anything is proven.
 
 Containers that sleep reach a hundred in five bursts; containers that compute stop at about twice the cores. Floors
 (`min_containers`) and a pool's first container do not wait for this. This module must not know pools or clocks.
@@ -49,8 +48,8 @@ class Load(Struct, frozen=True):
 
     cores: float  #: that the node has
     busy_cores: float  #: that containers kept busy, or waited for
-    working_cores: float  #: of these, by containers that were ready all the time
-    proven: int = 0  #: containers that were ready all the time for the first time
+    working_cores: float  #: of these, by containers that are at work
+    sleeps: bool = False  #: most containers of which it shows for the first time whether they work or sleep do sleep
 
 
 class Pace(Struct, frozen=True):
@@ -91,7 +90,7 @@ def observed(pace: Pace | None, load: Load, now: float) -> Pace:
     if pace.full_since is None:
         return replace(pace, observed_at=now)
     was_full = pace.full_since <= pace.observed_at  #: all the time, so that starts would show
-    if load.proven or (was_full and not saturated(load.busy_cores, load.cores)):
+    if load.sleeps or (was_full and not saturated(load.busy_cores, load.cores)):
         return Pace(min(BURST_MAX, pace.burst * 2), now)
     return replace(pace, observed_at=now)
 

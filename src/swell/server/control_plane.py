@@ -372,7 +372,10 @@ class ControlPlane:
 
     def _observe_nodes(self) -> None:
         loads = self._backend.observe(self.engine.snapshot.is_ready)
-        self._feed(e.NodesObserved([e.NodeView(load.node, load.busy_cores, load.working_cores) for load in loads]))
+        nodes = [
+            e.NodeView(load.node, load.busy_cores, load.working_cores, load.unjudged, load.sleepers) for load in loads
+        ]
+        self._feed(e.NodesObserved(nodes))
 
     def _log_notice(self, effect: e.LogNotice) -> None:
         fields = {"app_id": effect.app_id, "function": effect.function_name}

@@ -153,9 +153,17 @@ class Diary:
 
     # ------------------------------------------------------------ surroundings
 
-    def observes(self, *nodes: Node, busy: float = 0.0, working: float | None = None) -> list[str]:
+    def observes(
+        self,
+        *nodes: Node,
+        busy: float = 0.0,
+        working: float | None = None,
+        unjudged: int = 0,
+        sleepers: int = 0,
+    ) -> list[str]:
         nodes = nodes or (Node("n", 64, 1 << 40, (Gpu("gpu-0", "L4"), Gpu("gpu-1", "L4"))),)
-        return self.feed(NodesObserved([NodeView(node, busy, busy if working is None else working) for node in nodes]))
+        working = busy if working is None else working
+        return self.feed(NodesObserved([NodeView(node, busy, working, unjudged, sleepers) for node in nodes]))
 
     def shuts_down(self) -> list[str]:
         return self.feed(ShutdownRequested("bye"))

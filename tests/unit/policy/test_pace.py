@@ -45,7 +45,8 @@ class Node:
         self.now += POLL_EVERY_S
         self.working_cores = min(self.cores, (self.proven + self.ready) * self.work)
         busy = min(self.cores, self.working_cores + self.starting * self.start_work)
-        self.pace = observed(self.pace, Load(self.cores, busy, self.working_cores, self.ready), self.now)
+        load = Load(self.cores, busy, self.working_cores, sleeps=self.ready > 0 and self.work < 0.5)
+        self.pace = observed(self.pace, load, self.now)
         self.proven += self.ready
         self.ready, self.starting = self.starting, 0
         self.start()
@@ -98,7 +99,7 @@ def test_a_busy_time_makes_it_small_again() -> None:
 
 
 def test_a_burst_that_is_not_used_up_does_not_grow() -> None:
-    assert observed(Pace(32, 0.0), Load(8, 0.0, 0.0, proven=3), 0.1).burst == 32
+    assert observed(Pace(32, 0.0), Load(8, 0.0, 0.0, sleeps=True), 0.1).burst == 32
 
 
 def test_a_look_right_after_a_burst_tells_nothing_of_it() -> None:
@@ -112,7 +113,7 @@ def test_after_a_pause_it_begins_anew() -> None:
     pace = Pace(256, 0.0, full_since=0.0)
     assert burst_of(pace, cores=2, now=0.9) == 256
     assert burst_of(pace, cores=2, now=10.0) == 4
-    assert observed(pace, Load(2, 0.0, 0.0, proven=200), 10.0).burst == 4
+    assert observed(pace, Load(2, 0.0, 0.0, sleeps=True), 10.0).burst == 4
 
 
 def test_nearly_all_cores_is_saturated() -> None:

@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 
 from swell.backends.process.adopted import AdoptedContainers
+from swell.backends.process.busy_meter import BusyMeter
 from swell.backends.process.containers import ContainerProcesses, Parent
-from swell.backends.process.host import BusyMeter, describe_host, raise_file_limit
+from swell.backends.process.host import describe_host, raise_file_limit
 from swell.backends.process.memory import MemoryReader
 from swell.backends.process.memory_groups import MemoryGroups, open_groups
 from swell.backends.process.snapshot import SnapshotHandle, SnapshotState
@@ -110,8 +111,8 @@ class ProcessBackend:
     def observe(self, is_ready: Callable[[str], bool]) -> Sequence[NodeLoad]:
         """Return this machine and the cores its containers kept busy since the last call."""
         pids = self._containers.pids_by_id() if self._is_started else {}
-        busy, working = self._meter.cores((pid, is_ready(name)) for name, pid in pids.items())
-        return [NodeLoad(self._node, busy, working)]
+        busy = self._meter.measure((pid, is_ready(name)) for name, pid in pids.items())
+        return [NodeLoad(self._node, *busy)]
 
     async def stop(self) -> None:
         """Have every template kill what it forked, and wait until nothing is left."""

@@ -1,4 +1,4 @@
-"""This machine as a Node, and how busy its containers keep it.
+"""This machine as a Node.
 
 Counts what this process may use by its CPU affinity and the limits of its control groups, not what is built in.
 This module must not know templates, orders or the engine.
@@ -7,15 +7,12 @@ This module must not know templates, orders or the engine.
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-import swell.linux as linux
 from swell.model import Gpu, Node
 
-__all__ = ["BusyMeter", "count_oom_kills", "describe_host", "raise_file_limit"]
+__all__ = ["count_oom_kills", "describe_host", "raise_file_limit"]
 
 _CGROUPS = Path("/sys/fs/cgroup")
 
@@ -66,72 +63,6 @@ def _memory_allowed(directory: Path) -> float:
             return int(limit)
         case _:
             return float("inf")
-
-
-class BusyMeter:
-    """Measures how many cores a changing set of processes kept busy, or waited for, between two calls.
-
-    Waiting counts because a core that others use is not free: on a machine with other work, processes that compute
-    never look busy by the time they get, and ever more of them would be started. How long a process has waited takes
-    reading a file, ten times as long as its clock; and the kernel counts a wait when it is over. So that is read only
-    of those that have run since the last call: a thousand that sleep cost a millisecond.
-    """
-
-    def __init__(
-        self,
-        cores: float,
-        ran: Callable[[int], float | None] = linux.ran_s,
-        waited: Callable[[int], float] = linux.waited_s,
-    ) -> None:
-        """Begin with no process.
-
-        Args:
-            cores: that there are.
-            ran: returns how long a process has run so far; None if it is gone.
-            waited: returns how long its main thread has waited for a core so far; 0.0 if that is not known.
-        """
-        self._cores = cores
-        self._ran = ran
-        self._waited = waited
-        self._seen: dict[int, _Usage] = {}
-        self._called_at = time.monotonic()
-
-    def cores(self, processes: Iterable[tuple[int, bool]]) -> tuple[float, float]:
-        """Return the cores used or waited for since the last call, at most as many as there are.
-
-        The second figure is that of the processes that had checked in by the last call: a start is no part of it.
-
-        Args:
-            processes: (pid, whether it has checked in) of all; one that was not there in the last call began after it.
-        """
-        now = time.monotonic()
-        elapsed = max(now - self._called_at, 1e-3)
-        seen: dict[int, _Usage] = {}
-        busy_s = working_s = 0.0
-        for pid, is_ready in processes:
-            ran_s = self._ran(pid)
-            if ran_s is None:
-                continue
-            former = self._seen.get(pid, _NEW)
-            waited_s = self._waited(pid) if ran_s > former.ran_s else former.waited_s
-            used_s = max(0.0, ran_s - former.ran_s) + max(0.0, waited_s - former.waited_s)
-            busy_s += used_s
-            if former.is_ready:
-                working_s += used_s
-            seen[pid] = _Usage(ran_s, waited_s, is_ready)
-        self._seen, self._called_at = seen, now
-        return min(self._cores, busy_s / elapsed), min(self._cores, working_s / elapsed)
-
-
-class _Usage(NamedTuple):
-    """What was read of a process in one call."""
-
-    ran_s: float
-    waited_s: float
-    is_ready: bool
-
-
-_NEW = _Usage(0.0, 0.0, False)
 
 
 def count_oom_kills() -> int:

@@ -17,7 +17,7 @@ from swell.policy import pace
 
 __all__ = ["Nodes"]
 
-FLOOR_STARTS = 4  #: of floors, so many times more may be starting while that does not keep the cores busy
+FLOOR_STARTS = 4  #: so many times more containers of floors may be starting while that leaves the cores idle
 
 
 class Nodes:
@@ -46,7 +46,18 @@ class Nodes:
         self._observed_at = now
         state.mark_blocked_dirty()
 
-    def want_poll(self, known: KnownNode, now: float) -> None:
+    @property
+    def poll_at(self) -> float:
+        """When the nodes should be observed again; infinity if no pool waits for it."""
+        return self._poll_due if self._poll_wanted else inf
+
+    def poll(self, now: float) -> None:
+        """Ask the backend to observe the nodes if it is time."""
+        if now >= self.poll_at:
+            self._poll_due = now + self._poll_every_s
+            self._state.emit(PollNodes())
+
+    def _want_poll(self, known: KnownNode, now: float) -> None:
         """Have the nodes observed when the next poll is due, because a pool waits for one of them.
 
         If containers of that have checked in meanwhile, it is due soon.
@@ -59,17 +70,6 @@ class Nodes:
                 0.0, containers=len(self._state.containers), nothing_changed=False
             )
             self._poll_due = min(self._poll_due, max(soonest, now))
-
-    @property
-    def poll_at(self) -> float:
-        """When the nodes should be observed again; infinity if no pool waits for it."""
-        return self._poll_due if self._poll_wanted else inf
-
-    def poll(self, now: float) -> None:
-        """Ask the backend to observe the nodes if it is time."""
-        if now >= self.poll_at:
-            self._poll_due = now + self._poll_every_s
-            self._state.emit(PollNodes())
 
     # ------------------------------------------------------------ starting containers on them
 
@@ -86,10 +86,13 @@ class Nodes:
             now: the time.
             is_demand: inputs ask for it; otherwise it is a pool's first, belongs to a floor, or replaces another.
         """
-        if is_demand:
-            return _too_busy(known, now) or _too_early(pool, known, now)
-        most = pace.starting_max(known.node.cpu) * FLOOR_STARTS
-        return _too_many_starting(known) or (f"{known.starting} containers are starting" * (known.starting >= most))
+        early = _too_early(pool, known, now) if is_demand else ""
+        if early:
+            return early
+        reason = _too_busy(known, now) if is_demand else _too_many_starting(known, FLOOR_STARTS)
+        if reason:
+            self._want_poll(known, now)
+        return reason
 
 
 def _too_busy(known: KnownNode, now: float) -> str:
@@ -99,13 +102,17 @@ def _too_busy(known: KnownNode, now: float) -> str:
     if known.unproven >= known.burst(now):
         known.use_up_burst(now)
         return "containers are started in growing bursts"
-    return _too_many_starting(known)
+    return _too_many_starting(known, inf)
 
 
-def _too_many_starting(known: KnownNode) -> str:
-    if known.is_busy and known.starting >= pace.starting_max(known.node.cpu):
+def _too_many_starting(known: KnownNode, idle_factor: float) -> str:
+    """Return why no more may be starting; `idle_factor` times as many may be while that leaves the cores idle."""
+    most = pace.starting_max(known.node.cpu)
+    if known.is_busy and known.starting >= most:
         busy, cores = known.busy_cores, known.node.cpu
         return f"{known.starting} containers are starting and keep {busy:.1f} of {cores:g} cores busy"
+    if known.starting >= most * idle_factor:
+        return f"{known.starting} containers are starting"
     return ""
 
 

@@ -118,7 +118,6 @@ class Scaler:
         is_demand = live >= max(1, pool.settings.min_containers or 0) and not replacing
         reason = self._nodes.why_not_now(pool, known, now, is_demand=is_demand)
         if reason:
-            self._nodes.want_poll(known, now)
             return reason
         self._containers.start(pool, place, now)
         self._nodes.note_start()

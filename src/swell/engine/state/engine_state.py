@@ -362,7 +362,7 @@ class EngineState:
             if known is None:
                 known = self.nodes[name] = KnownNode(view.node)
                 self._occupy_again(known)
-            known.observe(view.node, now, busy_cores=view.busy_cores, working_cores=view.working_cores)
+            known.observe(view, now)
 
     def add_container(self, container: Container) -> None:
         """Take in a container that is requested, and its resources from its node."""

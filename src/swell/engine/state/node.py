@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from swell.engine.events import NodeView
 from swell.model import Node
 from swell.policy import pace
 from swell.policy.pace import Load, Pace
@@ -39,24 +40,23 @@ class KnownNode:
         self.memory_used = 0
         self.gpus_used: set[str] = set()
         self.busy_cores = 0.0  #: cores that our containers keep busy, as observed
-        self.working_cores = 0.0  #: of these, by containers that were ready; 0 if that is not known of lately
+        self.working_cores = 0.0  #: of these, by containers that are at work; 0 if that is not known of lately
         self.pace: Pace | None = None
         self.starting = 0  #: containers that have not been ready
         self.fresh = 0  #: containers that have checked in since the last observation
-        self.unjudged = 0  #: containers that had checked in by then, and were not ready all the time before it
+        self.unjudged = 0  #: containers that had checked in by then, and might work or sleep
 
     # ------------------------------------------------------------ how busy it is
 
-    def observe(self, node: Node, now: float, *, busy_cores: float, working_cores: float) -> None:
-        """Take in what it has, and how many of its cores our containers, and those that are ready, keep busy."""
+    def observe(self, view: NodeView, now: float) -> None:
+        """Take in what it has, and what our containers make of its cores."""
         is_recent = pace.is_recent(self.pace, now)
-        proven = self.unjudged if is_recent else 0
-        self.unjudged += self.fresh - proven
-        self.fresh = 0
-        self.node = node
-        self.busy_cores = busy_cores
-        self.working_cores = working_cores if is_recent else 0.0
-        self.pace = pace.observed(self.pace, Load(node.cpu, busy_cores, working_cores, proven), now)
+        self.fresh, self.unjudged = 0, view.unjudged
+        self.node = view.node
+        self.busy_cores = view.busy_cores
+        self.working_cores = view.working_cores if is_recent else 0.0
+        load = Load(view.node.cpu, view.busy_cores, view.working_cores, sleeps=view.sleepers > 0)
+        self.pace = pace.observed(self.pace, load, now)
 
     def burst(self, now: float) -> int:
         """Return how many of its containers may be unproven."""

@@ -18,8 +18,9 @@ def test_others_take_their_turn_as_soon_as_the_first_are_seen_to_sleep(diary) ->
     diary.at(0.001).observes(SMALL, busy=2.0, working=0.0)  # too soon to tell anything
     for number in range(1, 5):
         assert starts(diary.at(0.004).ready(f"c{number}")) == 0, "it may be about to compute"
-    assert starts(diary.at(0.011).observes(SMALL, busy=2.0, working=0.0)) == 0, "they were not ready all the time"
-    assert starts(diary.at(0.021).observes(SMALL)) == 8
+    busy = diary.at(0.011).observes(SMALL, busy=2.0, working=0.0, unjudged=4)
+    assert starts(busy) == 0, "they may be about to compute"
+    assert starts(diary.at(0.041).observes(SMALL, busy=2.0, working=0.0, sleepers=4)) == 8
 
 
 def test_no_more_are_started_where_the_first_compute(diary) -> None:
@@ -47,8 +48,8 @@ def test_the_first_of_a_pool_are_waited_for_and_not_for_ever(diary) -> None:
     diary.observes(large)
     diary.opens()
     assert starts(diary.calls("fc-1", 200)) == 128
-    for look in range(1, 10):
-        diary.at(look * 0.05).observes(large)
-        assert not any(line.startswith("start ") for line in diary.meanwhile)
-    diary.at(0.6)
-    assert starts(diary.meanwhile) == 72
+    assert starts(diary.at(0.49).observes(large)) == starts(diary.meanwhile) == 0
+    assert "look at the nodes" not in diary.meanwhile
+    assert diary.at(0.5).meanwhile == ["look at the nodes"]
+    assert starts(diary.observes(large)) == 0
+    assert starts(diary.at(0.511).observes(large)) == 72
