@@ -48,6 +48,8 @@ from swell.wire import messages as m
 ENVIRONMENT = Environment("/py", "/", ())
 PLENTY = 1 << 52
 CORES = 1e6  #: of each node: enough not to restrain any start
+START_S = 0.05  #: how long containers take to start, where it matters
+TIMEOUT_S = 300.0  #: of starts and of inputs, in functions that do not say otherwise
 SPAN = 10_000  #: inputs in one message
 SETTINGS = frozenset(AutoscalerSettings.__struct_fields__)
 TICKS_MAX = 1_000_000  #: at one moment; more means that the engine asks to be woken for nothing
@@ -97,24 +99,25 @@ class Driver:
 
     def feed(self, event: Event) -> list[Effect]:
         """Have the engine handle an event, and take in what it decides."""
-        began = time.process_time()
-        effects = self.engine.handle(event, self.now)
-        self._took(time.process_time() - began)
+        effects = self.take_step(lambda: self.engine.handle(event, self.now))
         self._carry(effects)
         return effects
 
     def tick(self) -> list[Effect]:
         """Tick the engine once."""
-        began = time.process_time()
-        effects = self.engine.tick(self.now)
-        self._took(time.process_time() - began)
+        effects = self.take_step(lambda: self.engine.tick(self.now))
         self._carry(effects)
         return effects
 
-    def _took(self, seconds: float) -> None:
-        self.cpu_s += seconds
+    def take_step(self, step: Callable[[], list[Effect]]) -> list[Effect]:
+        """Have the engine do something, and note what it costs: CPU time, unless a subclass measures otherwise."""
+        began = time.process_time()
+        effects = step()
+        took = time.process_time() - began
+        self.cpu_s += took
         if self.measured:
-            self.steps_s.append(seconds)
+            self.steps_s.append(took)
+        return effects
 
     def pass_time(self, seconds: float = 0.0) -> None:
         """Let time pass; tick when the engine asks for it, and let it see the nodes when it wants to."""
@@ -256,18 +259,28 @@ class Driver:
                 self.pass_time()
         return started
 
-    def idle_one_by_one(self, count: int, **options: Any) -> str:
+    def start_fleet(self) -> list[str]:
+        """Have all containers check in that are asked for, and let pass when their start, or an input, may not last.
+
+        A deadline that nothing waits for any more is looked at once, which is not what a row is about. Returns them.
+        """
+        started = self.start(after_s=START_S)
+        self.pass_time(TIMEOUT_S)
+        return started
+
+    def idle_one_by_one(self, count: int) -> str:
         """Start so many containers and let each have nothing to do since 10 ms after the one before; no floor is left.
 
         Returns the function.
         """
-        pool = self.open(min_containers=count, **options)
+        pool = self.open(min_containers=count, scaledown_window=3_600)
         self.start()
         for _ in range(count):
             self.call(pool)
         while self.delivered:
             self.pass_time(0.01)
             self.complete(self.delivered.popleft())
+        self.pass_time(TIMEOUT_S)
         self.resize(pool, min_containers=0)
         return pool
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.engine.driver import Driver
+from swell.engine.events import Effect
 
 SECONDS = 2.0  #: of the engine's CPU for the units of one cell
 TOTAL = 10  #: times as much, for a row that is done as a whole
@@ -33,6 +34,10 @@ class Row:
     world: dict[str, object] = field(default_factory=dict[str, object])  #: for the Driver; "size" is replaced
     is_total: bool = False  #: done as a whole, not unit after unit until it is known well enough
 
+    def world_of(self, size: int) -> dict[str, Any]:
+        """Return the arguments of the Driver for a size."""
+        return {key: size if value == "size" else value for key, value in self.world.items()}
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -47,21 +52,21 @@ class Cell:
 class Measuring(Driver):
     """A driver that gives up a world that takes too long to set up."""
 
-    def _took(self, seconds: float) -> None:
-        super()._took(seconds)
+    def take_step(self, step: Callable[[], list[Effect]]) -> list[Effect]:
+        effects = super().take_step(step)
         if not self.steps_s and self.cpu_s > SETUP_SECONDS:
             raise TooSlow
+        return effects
 
 
 def measure(row: Row, size: int, *, seconds: float = SECONDS) -> Cell | None:
     """Measure a cell; None if its world takes too long to set up."""
-    world: dict[str, Any] = {key: size if value == "size" else value for key, value in row.world.items()}
     units_max = UNITS_MAX if not row.is_total else float("inf")
     seconds *= TOTAL if row.is_total else 1
     gc.collect()
     gc.disable()  # alike at every size: what collections cost grows with the heap, and the server's heap is frozen
     try:
-        driver, units, until = Measuring(**world), 0, float("inf")
+        driver, units, until = Measuring(**row.world_of(size)), 0, float("inf")
         for done in row.work(driver, size):
             units += done
             if until == float("inf"):

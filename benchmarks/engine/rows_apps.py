@@ -104,7 +104,7 @@ ROWS = [
     Row("start-app", "each check-in of an app of so many functions × 10", start_app, FUNCTIONS, is_total=True),
     Row(
         "close-app",
-        "each container of an app of so many functions × 10, to close it",
+        "each container of an app of so many functions × 10, closed",
         close_app,
         FUNCTIONS,
         is_total=True,

@@ -133,7 +133,7 @@ ROWS = [
     Row("open-calls", "remote() beside so many open maps of its function", beside_open_calls, CALLS),
     Row(
         "running-calls",
-        "remote() beside so many calls that run, concurrent(max_inputs=1000)",
+        "remote() beside so many calls that run in ten containers",
         beside_running_calls,
         CALLS,
     ),
@@ -154,7 +154,7 @@ ROWS = [
         "waiting-batched-methods",
         "report of a batch, and calls for it, where so many calls of three methods wait",
         partial(waiting_calls, methods=3, batching=Batching(4, 10)),
-        CALLS,
+        CALLS[1:],
     ),
     Row("waiting-map", "report of a 1 ms input where so many inputs of one map wait", waiting_map, INPUTS),
     Row(
@@ -168,8 +168,8 @@ ROWS = [
         "waiting-spawns",
         "report, and one more spawn, where so many spawned calls wait",
         waiting_spawns,
-        (100, 1_000, 10_000, 100_000),
-        {"keeps": True},
+        (1_000, 10_000, 100_000),
+        {"keeps": True, "backlog_calls_max": 500},
     ),
     Row("leases", "a request over HTTP beside so many, ten containers", leases, CALLS),
 ]

@@ -27,7 +27,7 @@ def _until_killed(driver: Driver) -> None:
 def timeout(driver: Driver, size: int) -> Iterator[int]:
     """One input after another has run for as long as it may; its container is killed and replaced."""
     pool = driver.open(min_containers=size, max_containers=size)
-    driver.start()
+    driver.start_fleet()
     for _ in range(size):
         driver.pass_time(APART_S)
         driver.call(pool)
@@ -41,7 +41,7 @@ def timeout(driver: Driver, size: int) -> Iterator[int]:
 
 def drain(driver: Driver, size: int) -> Iterator[int]:
     """One container after another has not left within its grace."""
-    driver.idle_one_by_one(size, scaledown_window=60)
+    driver.idle_one_by_one(size)
     while len(driver.told_to_leave) < size:
         driver.until(driver.engine.next_deadline())
     for _ in range(size // 2):
@@ -65,12 +65,15 @@ def startup(driver: Driver, size: int) -> Iterator[int]:
 def late(driver: Driver, size: int) -> Iterator[int]:
     """One container after another takes much longer than was estimated, and is asked to return what it holds."""
     pool = driver.open(min_containers=size, max_containers=size, timeout_s=80_000.0)
-    turn = deque(driver.start())
+    turn = deque(driver.start_fleet())
     call = driver.call(pool, 0, kind=CallKind.MAP, sealed=False)
     driver.put(call, 30 * size)
+    driver.complete(turn[0], busy_s=0.001)
+    driver.pass_time(1.0)  # now all others are late at once
+    driver.give_back()
     while True:
-        driver.complete(turn[0], busy_s=0.001)  # it is given work ahead
         turn.rotate(-1)
+        driver.complete(turn[0], busy_s=0.001)  # it is given work ahead
         driver.measured = True
         driver.pass_time(3 * APART_S)
         driver.give_back()
@@ -83,7 +86,7 @@ def late(driver: Driver, size: int) -> Iterator[int]:
 def overdue(driver: Driver, size: int) -> Iterator[int]:
     """Nothing is reported for much longer than was estimated, while inputs wait: the engine looks at what is late."""
     pool = driver.open(min_containers=size, max_containers=size, timeout_s=80_000.0)
-    containers = driver.start()
+    containers = driver.start_fleet()
     call = driver.call(pool, 0, kind=CallKind.MAP, sealed=False)
     driver.put(call, 30 * size)
     for container_id in containers:
@@ -100,7 +103,7 @@ def overdue(driver: Driver, size: int) -> Iterator[int]:
 def cancel(driver: Driver, size: int) -> Iterator[int]:
     """One of so many calls that run is cancelled."""
     pool = driver.open(min_containers=size, max_containers=size)
-    driver.start()
+    driver.start_fleet()
     calls = [driver.call(pool) for _ in range(size)]
     while True:
         for number, call in enumerate(calls):
@@ -114,8 +117,8 @@ def cancel(driver: Driver, size: int) -> Iterator[int]:
 
 def resist(driver: Driver, size: int) -> Iterator[int]:
     """One cancelled input after another has not stopped within its grace; its container is killed and replaced."""
-    pool = driver.open(min_containers=size, max_containers=size)
-    driver.start()
+    pool = driver.open(min_containers=size, max_containers=size, timeout_s=80_000.0)
+    driver.start_fleet()
     calls = [driver.call(pool) for _ in range(size)]
     for call in calls:
         driver.pass_time(APART_S)

@@ -36,7 +36,7 @@ def saturated(
             driver.put(call)
 
     top_up()
-    for _ in range(2 * size * slots):
+    for _ in range(2 * size):
         if driver.held[turn[0]]:
             report()
         top_up()

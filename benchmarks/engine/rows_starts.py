@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from benchmarks.engine.driver import Driver, function
+from benchmarks.engine.driver import START_S, Driver, function
 from benchmarks.engine.measure import Row
 from benchmarks.engine.rows_inputs import CONTAINERS
 from swell.model import GpuRequest, Resources
 
 NODES = (1, 100, 1_000)
 POOLS = (10, 100, 1_000)
-START_S = 0.05
 
 
 def start_on_demand(driver: Driver, size: int) -> Iterator[int]:
@@ -126,7 +125,7 @@ def exit_busy(driver: Driver, size: int) -> Iterator[int]:
 
 def scaledown(driver: Driver, size: int) -> Iterator[int]:
     """The scaledown window of one idle container after another is over."""
-    pool = driver.idle_one_by_one(size, scaledown_window=3_600)
+    pool = driver.idle_one_by_one(size)
     for _ in range(size // 2):
         driver.measured = True
         while not driver.told_to_leave:
