@@ -94,7 +94,7 @@ class ResultPublisher:
 
     def fail_pending(self, pool: Pool, status: OutputStatus, payload: bytes, now: float) -> None:
         """End all inputs that wait in a pool."""
-        for call in [*pool.backlog.calls(), *(call for call in pool.window.calls.values() if call.stored)]:
+        for call in [*pool.backlog.calls(), *(call for call in pool.window.tails.values() if call.stored)]:
             self.end_pending(call, status, payload, now)
 
     def end_pending(self, call: Call, status: OutputStatus, payload: bytes, now: float) -> None:

@@ -18,6 +18,7 @@ from swell.engine.state.span import Part, Span
 __all__ = ["Backlog"]
 
 SKIPS_MAX = 64  #: calls that `take` passes because their inputs cannot join; those behind them have another turn
+RELEASES_MAX = 1_000  #: delayed spans that are released at once: about 3 ms
 STALE_MIN = 64  #: stale entries that a heap may have in any case
 
 
@@ -65,12 +66,14 @@ class Backlog:
 
     @property
     def delayed_until(self) -> float | None:
-        """When the first delayed span is due."""
+        """When the first delayed span is due; in the past, if `release` has left some."""
         return self._delayed[0][0] if self._delayed else None
 
     def release(self, now: float) -> None:
-        """Queue the delayed spans whose time has come."""
-        while self._delayed and self._delayed[0][0] <= now:
+        """Queue the delayed spans whose time has come; of very many, some."""
+        for _ in range(RELEASES_MAX):
+            if not self._delayed or self._delayed[0][0] > now:
+                break
             _, number, span = heapq.heappop(self._delayed)
             self._queues[span.call.id].end_delay(number)
             self.delayed_count -= len(span)

@@ -43,6 +43,7 @@ class Call(CallCounts):
     """
 
     __slots__ = (
+        "_watchers",
         "cancelled",
         "client",
         "crashes",
@@ -61,7 +62,6 @@ class Call(CallCounts):
         "streams",
         "tail",
         "trace",
-        "watchers",
     )
 
     def __init__(
@@ -79,7 +79,7 @@ class Call(CallCounts):
         self.failures: dict[int, int] = {}  #: index -> failed attempts, for the retry policy
         self.crashes: dict[int, int] = {}  #: index -> containers lost while it ran
         self.streams: dict[int, Stream] = {}  #: index -> what a generator has yielded
-        self.watchers: list[Watcher] = []
+        self._watchers: dict[int, dict[int, Watcher]] = {}  # by client and request
         self.trace: dict[str, str] = {}  #: the trace context of its caller; lost when it is read back from the store
         self.history = CallHistory(
             call_id,
@@ -135,13 +135,25 @@ class Call(CallCounts):
 
     def watch(self, watcher: Watcher) -> None:
         """Send its outputs to one more client."""
-        self.watchers.append(watcher)
+        self._watchers.setdefault(watcher.client, {})[watcher.request] = watcher
 
     def unwatch(self, client: int, request: int | None = None) -> None:
         """Send its outputs no more to a client; with a request, no more because of that one."""
-        self.watchers = [
-            watcher for watcher in self.watchers if watcher.client != client or request not in (None, watcher.request)
-        ]
+        of_client = self._watchers.get(client, {})
+        if request is not None:
+            of_client.pop(request, None)
+        if request is None or not of_client:
+            self._watchers.pop(client, None)
+
+    @property
+    def watchers(self) -> list[Watcher]:
+        """Who wants its outputs, and why."""
+        return [watcher for of_client in self._watchers.values() for watcher in of_client.values()]
+
+    @property
+    def watching(self) -> Iterable[int]:
+        """The clients that want its outputs."""
+        return self._watchers.keys()
 
     # ------------------------------------------------------------ attempts
 

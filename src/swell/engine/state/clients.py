@@ -36,7 +36,7 @@ class Clients:
 
     def unbind_call(self, call: Call) -> None:
         """Note that a call is over."""
-        for client in {call.client, *(watcher.client for watcher in call.watchers)}:
+        for client in {call.client, *call.watching}:
             _drop(self.calls_of, client, call.id)
 
     def bind_app(self, client: int, app: App) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from swell.config import Settings
 from swell.engine.state.app import App
-from swell.engine.state.backlog import Backlog
+from swell.engine.state.backlog import RELEASES_MAX, Backlog
 from swell.engine.state.call import Call
 from swell.engine.state.pool import Pool
 from swell.engine.state.span import Part, Segment, Span
@@ -154,3 +154,13 @@ def test_what_comes_of_a_held_call_is_held_also_after_what_waited_was_removed() 
     assert backlog.take(9) == []
     backlog.let_go(a)
     assert taken(backlog.take(9)) == [("a", 3, 2)]
+
+
+def test_of_very_many_that_are_due_some_come_at_once() -> None:
+    backlog, a = Backlog(), call("a")
+    for index in range(RELEASES_MAX + 1):
+        backlog.delay(span(a, index, index + 1), 5.0)
+    backlog.release(5.0)
+    assert (backlog.count, backlog.delayed_count, backlog.delayed_until) == (RELEASES_MAX, 1, 5.0)
+    backlog.release(5.0)
+    assert (backlog.count, backlog.delayed_count, backlog.delayed_until) == (RELEASES_MAX + 1, 0, None)
