@@ -181,6 +181,7 @@ class Engine:
             rules.scaler.scale(pool, now)
             if not pool.app.closing:
                 rules.dispatcher.dispatch(pool, now)
+            state.note_spare(pool)
             if pool.window.has_calls:
                 rules.pager.refill(pool)
             if pool.variant is not None and rules.variants.put_away_if_idle(pool, now):

@@ -6,13 +6,13 @@ and never overcommitted. This module must not know how a container is started.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
 from swell.model import Gpu, GpuRequest, Node, Resources
 
-__all__ = ["NodeRoom", "Place", "find_place", "never_fits"]
+__all__ = ["NodeRoom", "Place", "find_place", "first_place", "never_fits"]
 
 
 class NodeRoom(Struct, frozen=True):
@@ -25,6 +25,11 @@ class NodeRoom(Struct, frozen=True):
     memory_used: int
     gpus_used: frozenset[str]
 
+    @property
+    def order(self) -> float:
+        """The less, the sooner the node is filled: it is how many cores are free, below zero."""
+        return self.cpu_used - self.cpu_capacity
+
 
 class Place(Struct, frozen=True):
     """A container's node and its GPUs."""
@@ -33,28 +38,33 @@ class Place(Struct, frozen=True):
     gpus: tuple[str, ...] = ()
 
 
-def find_place(rooms: Sequence[NodeRoom], wants: Resources) -> Place | None:
+def find_place(rooms: Iterable[NodeRoom], wants: Resources) -> Place | None:
     """Return the place for a container, or None while every node is full.
 
     The first entry of `wants.gpu` that fits anywhere wins; among nodes that fit, the one with the most free cores, ties
     by name.
     """
-    fitting = [room for room in rooms if _has_room(room, wants)]
-    fitting.sort(key=lambda room: (room.cpu_used - room.cpu_capacity, room.node.name))
-    if not wants.gpu:
-        return Place(fitting[0].node.name) if fitting else None
-    for request in wants.gpu:
-        for room in fitting:
+    return first_place(sorted(rooms, key=lambda room: (room.order, room.node.name)), wants)
+
+
+def first_place(rooms: Iterable[NodeRoom], wants: Resources) -> Place | None:
+    """Do the same with rooms that are in order (by `order`, ties by name); each GPU entry iterates over them."""
+    for request in wants.gpu or (None,):
+        for room in rooms:
+            if not _has_cores(room, wants):
+                break  # those that follow have no more
+            if not _has_memory(room, wants):
+                continue
+            if request is None:
+                return Place(room.node.name)
             gpus = _pick([gpu for gpu in room.node.gpus if gpu.uuid not in room.gpus_used], request)
             if gpus:
                 return Place(room.node.name, gpus)
     return None
 
 
-def never_fits(rooms: Sequence[NodeRoom], wants: Resources) -> str:
+def never_fits(rooms: Iterable[NodeRoom], wants: Resources) -> str:
     """Return why even empty nodes could not hold such a container, naming what they have; "" if one could."""
-    if not rooms:
-        return ""
     empty = [
         NodeRoom(
             node=room.node,
@@ -66,7 +76,9 @@ def never_fits(rooms: Sequence[NodeRoom], wants: Resources) -> str:
         )
         for room in rooms
     ]
-    if not any(_has_room(room, wants) for room in empty):
+    if not empty:
+        return ""
+    if not any(_has_cores(room, wants) and _has_memory(room, wants) for room in empty):
         largest_cpu = max(room.cpu_capacity for room in empty)
         largest_memory = max(room.memory_capacity for room in empty)
         return (
@@ -79,12 +91,13 @@ def never_fits(rooms: Sequence[NodeRoom], wants: Resources) -> str:
     return ""
 
 
-def _has_room(room: NodeRoom, wants: Resources) -> bool:
+def _has_cores(room: NodeRoom, wants: Resources) -> bool:
     slack = 1e-9  # sums of requests such as 0.1 are not exact
-    return (
-        room.cpu_used + wants.cpu <= room.cpu_capacity + slack
-        and room.memory_used + wants.memory_bytes <= room.memory_capacity
-    )
+    return room.cpu_used + wants.cpu <= room.cpu_capacity + slack
+
+
+def _has_memory(room: NodeRoom, wants: Resources) -> bool:
+    return room.memory_used + wants.memory_bytes <= room.memory_capacity
 
 
 def _pick(free: Sequence[Gpu], request: GpuRequest) -> tuple[str, ...]:

@@ -126,11 +126,7 @@ def check_drains(state: EngineState, effects: list[Effect], asked: Set[str], now
         floor = min(pool.settings.min_containers or 0, pool.scaling.plan.containers)
         idle_s = now - container.idle_since + EPSILON
         ceiling = pool.settings.max_containers or state.settings.containers_max
-        may = (
-            idle_s >= (pool.settings.scaledown_window or 0)
-            or pool.fleet.live >= ceiling
-            or any(not other.fleet.live for other in state.blocked.values())
-        )
+        may = idle_s >= (pool.settings.scaledown_window or 0) or pool.fleet.live >= ceiling or state.blocked.has_starved
         assert may, f"{container.id} is told to leave after {idle_s} s of idleness"
         assert pool.fleet.live >= floor, f"{container.id} was needed for the floor of {floor}"
 
@@ -158,7 +154,7 @@ def check_empty(state: EngineState) -> None:
         "calls": list(state.calls),
         "containers": list(state.containers),
         "clients": [*state.clients.calls_of, *state.clients.apps_of, *state.clients.leases_of],
-        "blocked pools": list(state.blocked),
+        "blocked pools": [pool.id for pool in state.blocked],
         "pools that were put off": list(state.agenda.later),
         "effects": state.outbox,
         "nodes": [known.node.name for known in state.nodes.values() if known.gpus_used or known.memory_used],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from swell.model import Gpu, GpuRequest, Node, Resources
-from swell.policy.placement import NodeRoom, Place, find_place, never_fits
+from swell.policy.placement import NodeRoom, Place, find_place, first_place, never_fits
 
 GIB = 1 << 30
 
@@ -36,6 +36,21 @@ def on_gpu(*requests: GpuRequest) -> Resources:
 def test_the_node_with_most_cores_free_wins_and_ties_go_by_name() -> None:
     assert find_place([room("b", cpu_used=1), room("a", cpu_used=2)], Resources()) == Place("b")
     assert find_place([room("b"), room("a")], Resources()) == Place("a")
+
+
+def test_of_rooms_that_are_in_order_only_as_many_are_looked_at_as_needed() -> None:
+    looked: list[str] = []
+
+    def rooms():
+        for each in (room("a", memory_used=8 * GIB), room("b"), room("c")):
+            looked.append(each.node.name)
+            yield each
+
+    assert first_place(rooms(), Resources()) == Place("b")
+    assert looked == ["a", "b"]
+    looked.clear()
+    assert first_place(rooms(), Resources(cpu=5)) is None, "those that follow have no more cores"
+    assert looked == ["a"]
 
 
 def test_a_full_node_is_passed_over() -> None:

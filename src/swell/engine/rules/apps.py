@@ -101,7 +101,7 @@ class Apps:
 
     def _why_never(self) -> Callable[[Resources], str]:
         """Return a function that tells why such a container fits on no node; for each resources once."""
-        return cache(partial(never_fits, self._state.rooms()))
+        return cache(partial(never_fits, self._state.nodes.rooms()))
 
     def _checked(
         self, spec: FunctionSpec, why_never: Callable[[Resources], str], app_id: str, client: int, now: float

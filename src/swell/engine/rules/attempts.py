@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from swell.engine.rules.deliveries import close_if_empty, outcome_in
+from swell.engine.rules.deliveries import outcome_in
 from swell.engine.rules.results import ResultPublisher
 from swell.engine.state.call import Call
 from swell.engine.state.container import Delivery
@@ -110,4 +110,4 @@ class Attempts:
             if lost:
                 span.call.pool.measures.count_lost(len(span))
             span.call.history.note(now, what, span.first, len(span), delivery.container.id, detail=lost)
-        close_if_empty(self._state, delivery, now)
+        delivery.container.close(delivery, now)

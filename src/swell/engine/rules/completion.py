@@ -42,7 +42,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from swell.engine.rules.attempts import Attempts
-from swell.engine.rules.deliveries import close_if_empty, outcome_in
+from swell.engine.rules.deliveries import outcome_in
 from swell.engine.rules.results import Outcome, ResultPublisher, SucceededRun
 from swell.engine.state.call import Call
 from swell.engine.state.container import Container, Delivery
@@ -99,7 +99,7 @@ class Completion:
         for delivery_id, position, count in message.parts:
             delivery = container.deliveries[delivery_id]
             delivery.close_run(position, count)
-            close_if_empty(self._state, delivery, now)
+            delivery.container.close(delivery, now)
         outputs = Outputs(call.id, [(run.first, run.count) for _, run in runs], message.ends, [], message.blobs)
         self._results.succeeded(call, [run for _, run in runs], outputs, payload, container_id=container.id, now=now)
 

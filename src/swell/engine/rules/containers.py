@@ -68,7 +68,7 @@ class Containers:
         pool.fleet.check_in(container)
         self._state.note_check_in(container)
         self._state.mark_dirty(pool)
-        self._state.mark_blocked_dirty()
+        self._state.room_came()  # a node takes so many at a time that are starting
 
     def check_starts(self, pool: Pool, now: float) -> None:
         """Give up on containers that take longer than the startup timeout."""
@@ -99,6 +99,7 @@ class Containers:
         state.agenda.spend()
         container.drain(now + state.settings.exit_grace_s)
         container.pool.timers.watch(Timer.DRAIN, container.id, container.drain_until)
+        state.note_leaving(container)
         state.mark_dirty(container.pool)
         state.send_to_container(container, Drain(state.settings.exit_grace_s))
 
@@ -120,6 +121,7 @@ class Containers:
         grace_s = self._state.settings.exit_grace_s
         container.interrupt(reason, now + grace_s)
         container.pool.timers.watch(Timer.DRAIN, container.id, container.drain_until)
+        self._state.note_leaving(container)
         self._state.mark_dirty(container.pool)
         self._state.send_to_container(container, Interrupt(grace_s))
 
@@ -171,7 +173,7 @@ class Containers:
         elif container.state is ContainerState.FAILED:
             pool.measures.count_failed_container()
             self._start_failed(pool, *(container.startup_failure or (f"the container ended: {reason}", b"")), now)
-        state.mark_blocked_dirty()  # first: the room may have been made for one of them
+        state.room_came()  # first: the room may have been made for one of them
         state.mark_dirty(pool)
 
     def _remember(self, container: Container, reason: str, now: float) -> None:

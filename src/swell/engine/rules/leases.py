@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from swell.engine.rules.deliveries import close_if_empty, outcome_in
+from swell.engine.rules.deliveries import outcome_in
 from swell.engine.rules.results import ResultPublisher
 from swell.engine.state.container import Container, Delivery, Lease
 from swell.engine.state.engine_state import EngineState
@@ -87,7 +87,7 @@ class Leases:
         delivery, position, _ = lease
         self._state.remove_lease(call_id)
         delivery.close((position,))
-        close_if_empty(self._state, delivery, now)
+        delivery.container.close(delivery, now)
         self._state.mark_dirty(delivery.container.pool)
 
 

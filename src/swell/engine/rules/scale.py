@@ -13,12 +13,11 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from swell.engine.rules.containers import Containers
-from swell.engine.rules.nodes import Nodes
+from swell.engine.rules.nodes import Nodes, Wait
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.pool import Pool
 from swell.engine.state.timers import Timer
 from swell.policy import autoscale
-from swell.policy.placement import find_place
 
 __all__ = ["Scaler"]
 
@@ -64,7 +63,7 @@ class Scaler:
 
     def _view(self, pool: Pool, observed: int) -> autoscale.PoolView:
         settings = pool.settings
-        if settings.buffer_containers and any(not other.fleet.live for other in self._state.blocked.values()):
+        if settings.buffer_containers and self._state.blocked.has_starved:
             # Room is being made for a function that has no container at all: nothing may be started just in reserve.
             settings = replace(settings, buffer_containers=0)
         return autoscale.PoolView(
@@ -88,55 +87,57 @@ class Scaler:
 
     def _grow(self, pool: Pool, count: int, now: float, *, replacing: bool = False) -> None:
         """Start so many containers, or note why not all of them. If they are many, the rest is started in ticks."""
+        state = self._state
         if now < pool.start_backoff.not_before:
             pool.scaling.block(f"starts pause after {pool.start_backoff.failures} failures in a row")
             pool.timers.arm(Timer.GROW, pool.start_backoff.not_before)
+            state.unblock(pool)  # neither room nor a node's pace is what it waits for
             return
-        reason, agenda = "", self._state.agenda
+        live, wait = pool.fleet.live, None
         for _ in range(count):
-            if agenda.is_spent:
-                agenda.put_off(pool)
+            if state.agenda.is_spent:
+                state.agenda.put_off(pool)  # blocked or not, as it was
+                return
+            wait = self._start_one(pool, now, replacing=replacing)
+            if wait is not None:
                 break
-            reason = self._start_one(pool, now, replacing=replacing)
-            if reason:
-                break
-        pool.scaling.block(reason)
-        if reason:
-            self._state.mark_blocked(pool)
+        if wait is None:
+            pool.scaling.block("")
+            state.unblock(pool)
         else:
-            self._state.unblock(pool)
+            pool.scaling.block(wait.reason)
+            state.block(pool, is_paced=wait.is_paced, has_grown=pool.fleet.live > live)
 
-    def _start_one(self, pool: Pool, now: float, *, replacing: bool) -> str:
-        """Start a container; return why that is impossible now, "" if it is not."""
+    def _start_one(self, pool: Pool, now: float, *, replacing: bool) -> Wait | None:
+        """Start a container; return why that is impossible now, None if it is not."""
         state, live = self._state, pool.fleet.live
-        place = find_place(state.rooms(), pool.spec.resources)
+        place = self._nodes.find_place(pool)
         if place is None:
             if live == 0 and self._make_room(pool, now):
-                return "room is being made by stopping idle containers of other functions"
-            return "the nodes are full" if state.nodes else "no node is known yet"
+                return Wait("room is being made by stopping idle containers of other functions", is_paced=False)
+            return Wait("the nodes are full" if state.nodes else "no node is known yet", is_paced=False)
         known = state.nodes[place.node]
         is_demand = live >= max(1, pool.settings.min_containers or 0) and not replacing
-        reason = self._nodes.why_not_now(pool, known, now, is_demand=is_demand)
-        if reason:
-            return reason
+        wait = self._nodes.why_not_now(pool, known, now, is_demand=is_demand)
+        if wait is not None:
+            return wait
         self._containers.start(pool, place, now)
         self._nodes.note_start()
-        return ""
+        return None
 
     def _make_room(self, pool: Pool, now: float) -> bool:
         """Stop the longest idle container of another pool so that this one can have its first; True if one leaves."""
         state = self._state
-        if any(container.was_told_to_leave for container in state.containers.values()):
-            return True
-        idle = [
-            container
-            for other in state.pools.values()
-            if other is not pool and not other.backlog.count and other.fleet.live > (other.settings.min_containers or 0)
-            for container in other.fleet.idle.values()
-        ]
-        if not idle:
-            return False
-        self._containers.drain(min(idle, key=lambda container: (container.idle_since, container.id)), now)
+        while not state.leaving:
+            pool_id = state.spare.first
+            if pool_id is None:
+                return False
+            other = state.pools[pool_id]
+            longest_idle = other.longest_spare
+            if longest_idle is None or longest_idle.idle_since != state.spare.least:
+                state.note_spare(other)  # it has changed in this event, and was not looked at since
+            else:
+                self._containers.drain(longest_idle, now)
         return True
 
     def _unblock(self, pool: Pool) -> None:
@@ -189,10 +190,10 @@ class Scaler:
 
     def _needs_a_former_place(self, pool: Pool) -> bool:
         """Tell whether a replacement can only come when one of the former containers has gone."""
-        if any(container.was_told_to_leave for container in pool.fleet.containers.values()):
+        if pool.fleet.leaving:
             return False  # one is leaving
         is_capped = pool.fleet.live >= self._ceiling(pool)
-        return is_capped or (bool(self._state.nodes) and not find_place(self._state.rooms(), pool.spec.resources))
+        return is_capped or (bool(self._state.nodes) and self._nodes.find_place(pool) is None)
 
 
 def _has_bounds(pool: Pool) -> bool:

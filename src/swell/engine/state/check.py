@@ -42,13 +42,12 @@ def check(state: EngineState) -> None:
     for pool in state.pools.values():
         assert pool.counts.open_calls == calls_open[pool.id], f"{pool.id}: count of open calls is off"
     check_apps(state)
-    for known in state.nodes.values():
+    for known in (*state.nodes.values(), *state.nodes.vanished.values()):
         _check_node(state, known)
+    _check_order_of_nodes(state)
     in_fleets = sum(len(pool.fleet.containers) for pool in state.pools.values())
     assert len(state.containers) == in_fleets, "a stray container"
-    for pool in state.blocked.values():
-        assert pool.id in state.pools, f"{pool.id}: gone, and blocked"
-        assert pool.scaling.blocked_reason, f"{pool.id}: blocked for no reason"
+    _check_room(state)
 
 
 def _check_call(state: EngineState, call: Call, somewhere: Places) -> None:
@@ -220,9 +219,41 @@ def _slots_used(container: Container) -> int:
     return inputs + modes.count(DeliveryMode.BATCH) + (DeliveryMode.SERIAL in modes)
 
 
+def _check_room(state: EngineState) -> None:
+    """Assert that it is known who waits for room, and who could make some."""
+    starved = {pool.id for pool in state.blocked.starved}
+    for pool in state.blocked:
+        assert pool.id in state.pools, f"{pool.id}: gone, and blocked"
+        if pool.id not in state.agenda.later:
+            assert pool.scaling.blocked_reason, f"{pool.id}: blocked for no reason"
+            assert (pool.id in starved) is (not pool.fleet.live), f"{pool.id}: has it a container, or not?"
+    assert all(pool_id in state.blocked for pool_id in state.blocked.paced), "waits for a look, and is not blocked"
+    spare = state.spare.numbers()
+    assert spare.keys() <= state.pools.keys(), "a pool that is gone has containers to spare"
+    for pool in state.pools.values():
+        if pool.id not in state.agenda.later:
+            longest_idle = pool.longest_spare
+            since = None if longest_idle is None else longest_idle.idle_since
+            assert spare.get(pool.id) == since, f"{pool.id}: idle since {since}, noted as {spare.get(pool.id)}"
+    leaving = {container.id for container in state.containers.values() if container.was_told_to_leave}
+    assert state.leaving == leaving, "the index of containers that leave is off"
+
+
+def _check_order_of_nodes(state: EngineState) -> None:
+    nodes = state.nodes
+    assert all(known.containers for known in nodes.vanished.values()), "a node is remembered for nothing"
+    in_order = sorted(nodes.values(), key=lambda known: (known.cpu_used - known.room.cpu_capacity, known.node.name))
+    assert list(nodes.by_cores) == [known.node.name for known in in_order], "the nodes are out of order"
+    with_gpus = [known.node.name for known in in_order if known.node.gpus]
+    assert list(nodes.with_gpus) == with_gpus, "the nodes with GPUs are out of order"
+    free = max((known.room.memory_capacity - known.memory_used for known in nodes.values()), default=0)
+    assert nodes.memory_free_most == free, "the memory that is free is off"
+
+
 def _check_node(state: EngineState, known: KnownNode) -> None:
     name = known.node.name
     here = [c for c in state.containers.values() if c.place.node == name]
+    assert known.containers == len(here), f"count of containers of {name} is off"
     gpus = Counter(gpu for container in here for gpu in container.place.gpus)
     assert all(count == 1 for count in gpus.values()), f"a GPU of {name} is given twice"
     starting = sum(container.is_starting for container in here)

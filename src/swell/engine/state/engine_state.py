@@ -9,20 +9,21 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 from swell.config import Settings
-from swell.engine.events import Effect, NodeView, Persist, SendToClient, SendToContainer
+from swell.engine.events import Effect, Persist, SendToClient, SendToContainer
 from swell.engine.ids import derive_container_id
 from swell.engine.state.agenda import Agenda
 from swell.engine.state.app import App
+from swell.engine.state.blocked import Blocked
 from swell.engine.state.call import Call
 from swell.engine.state.clients import Clients
+from swell.engine.state.cluster import Cluster
 from swell.engine.state.container import Container, Lease
 from swell.engine.state.history import Histories
 from swell.engine.state.measures import RetiredMetrics
-from swell.engine.state.node import KnownNode
 from swell.engine.state.pool import Pool
 from swell.engine.state.public_variants import PublicVariants
+from swell.engine.state.ranking import Ranking
 from swell.model import AppKind, AutoscalerSettings, CallKind
-from swell.policy.placement import NodeRoom
 from swell.records import FunctionGone, FunctionRecord, Record
 from swell.wire.messages import Message
 from swell.wire.web import EdgeUp
@@ -43,7 +44,8 @@ class EngineState:
         self.public_variants: dict[str, PublicVariants] = {}  #: by the function that they are variants of
         self.calls: dict[str, Call] = {}
         self.containers: dict[str, Container] = {}
-        self.nodes: dict[str, KnownNode] = {}
+        self.nodes = Cluster(settings)
+        self.leaving: set[str] = set()  #: containers that were told to leave, and are not gone
         self.clients = Clients()
         self.leases: dict[str, Lease] = {}  #: by call; that may have ended before its lease
         self.edges: dict[int, EdgeUp] = {}  #: by client; the latest last
@@ -59,7 +61,8 @@ class EngineState:
         self.store_trouble = ""  #: why nothing more can be written down
         self.outbox: list[Effect] = []
         self.agenda = Agenda()  #: pools to dispatch and scale before `handle` returns, or soon after
-        self.blocked: dict[str, Pool] = {}  #: pools whose plan waits for room or for the node's pace
+        self.blocked = Blocked()  #: pools whose plan waits for room or for the node's pace
+        self.spare = Ranking()  #: pools with an idle container that they do not need, the longest idle first
         self.changed: dict[str, None] = {}  #: apps of which pools were looked at, for those who watch them
         self._seed = seed
         self._minted = 0
@@ -325,7 +328,8 @@ class EngineState:
         if pool.is_public:
             self.no_longer_public(pool)
         self.agenda.forget(pool)
-        self.blocked.pop(pool.id, None)
+        self.unblock(pool)
+        self.spare.remove(pool.id)
         self.ended += pool.counts.done
         self._keep_counts(pool)
 
@@ -337,69 +341,56 @@ class EngineState:
         if len(self.retired_metrics) > RETIRED_METRICS_MAX:
             self.retired_metrics.popitem(last=False)
 
-    def mark_blocked(self, pool: Pool) -> None:
-        """Note that the pool's plan waits for room or for a node's pace."""
-        self.blocked[pool.id] = pool
+    # ------------------------------------------------------------ room
 
-    def unblock(self, pool: Pool) -> None:
-        """Note that the pool's plan does not wait any more."""
-        self.blocked.pop(pool.id, None)
-
-    def mark_blocked_dirty(self) -> None:
-        """Reconsider the pools that could not grow, first those without any container."""
-        for pool in sorted(self.blocked.values(), key=lambda pool: pool.fleet.live > 0):
+    def mark_all_dirty(self, pools: Iterable[Pool]) -> None:
+        """Have pools dispatched and scaled before this event is over."""
+        for pool in pools:
             self.mark_dirty(pool)
 
-    # ------------------------------------------------------------ nodes and containers
+    def block(self, pool: Pool, *, is_paced: bool, has_grown: bool) -> None:
+        """Note that a pool's plan waits for room, or for a node's pace, perhaps after some of it was carried out."""
+        self.mark_all_dirty(self.blocked.add(pool, is_paced=is_paced, has_grown=has_grown))
 
-    def observe_nodes(self, views: Iterable[NodeView], now: float) -> None:
-        """Replace what is known of the nodes."""
-        seen = {view.node.name: view for view in views}
-        for name in [name for name in self.nodes if name not in seen]:
-            del self.nodes[name]
-        for name, view in seen.items():
-            known = self.nodes.get(name)
-            if known is None:
-                known = self.nodes[name] = KnownNode(view.node)
-                self._occupy_again(known)
-            known.observe(view, now)
+    def unblock(self, pool: Pool) -> None:
+        """Note that a pool's plan does not wait any more."""
+        if pool.id in self.blocked:
+            self.mark_all_dirty(self.blocked.remove(pool))
+
+    def room_came(self) -> None:
+        """Reconsider pools that could not grow: a container is gone, or has started."""
+        self.mark_all_dirty(self.blocked.room_came())
+
+    def note_spare(self, pool: Pool) -> None:
+        """Note whether a pool that was looked at has a container to spare for one that has none."""
+        longest_idle = pool.longest_spare
+        if longest_idle is None:
+            self.spare.remove(pool.id)
+            return
+        is_new = pool.id not in self.spare
+        self.spare.put(pool.id, longest_idle.idle_since)
+        if is_new and self.blocked.has_starved and not self.leaving:
+            self.mark_all_dirty(self.blocked.room_can_be_made())
+
+    # ------------------------------------------------------------ containers
 
     def add_container(self, container: Container) -> None:
         """Take in a container that is requested, and its resources from its node."""
         self.containers[container.id] = container
         container.pool.app.count_container(1)
-        self.nodes[container.place.node].occupy(container)
+        self.nodes.occupy(container)
 
     def note_check_in(self, container: Container) -> None:
         """Note that a container is ready."""
-        known = self.nodes.get(container.place.node)
-        if known is not None:
-            known.check_in()
+        self.nodes.check_in(container)
 
     def remove_container(self, container: Container) -> None:
         """Forget a container that is gone, and give its resources back to its node."""
         del self.containers[container.id]
         container.pool.app.count_container(-1)
-        known = self.nodes.get(container.place.node)
-        if known is not None:
-            known.release(container)
+        self.leaving.discard(container.id)
+        self.nodes.release(container)
 
-    def rooms(self) -> list[NodeRoom]:
-        """Return the nodes with what is spoken for, for placement."""
-        return [
-            NodeRoom(
-                node=known.node,
-                cpu_capacity=known.node.cpu * self.settings.cpu_overcommit,
-                memory_capacity=int(known.node.memory_bytes * self.settings.memory_overcommit),
-                cpu_used=known.cpu_used,
-                memory_used=known.memory_used,
-                gpus_used=frozenset(known.gpus_used),
-            )
-            for known in self.nodes.values()
-        ]
-
-    def _occupy_again(self, known: KnownNode) -> None:
-        """Count what is left on a node that had vanished and is back before its containers are gone."""
-        for container in self.containers.values():
-            if container.place.node == known.node.name:
-                known.occupy(container)
+    def note_leaving(self, container: Container) -> None:
+        """Note that a container was told to leave."""
+        self.leaving.add(container.id)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from swell.config import Settings
 from swell.engine.events import NodeView
 from swell.model import Node
 from swell.policy import pace
 from swell.policy.pace import Load, Pace
+from swell.policy.placement import NodeRoom
 
 if TYPE_CHECKING:
     from swell.engine.state.container import Container
@@ -22,7 +24,10 @@ class KnownNode:
     """A machine with the resources that its containers asked for."""
 
     __slots__ = (
+        "_room",
+        "_settings",
         "busy_cores",
+        "containers",
         "cpu_used",
         "fresh",
         "gpus_used",
@@ -34,8 +39,11 @@ class KnownNode:
         "working_cores",
     )
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, settings: Settings) -> None:
+        self._settings = settings
+        self._room: NodeRoom | None = None  # what `room` returned, unless something has changed
         self.node = node
+        self.containers = 0  #: that are not gone
         self.cpu_used = 0.0
         self.memory_used = 0
         self.gpus_used: set[str] = set()
@@ -57,6 +65,13 @@ class KnownNode:
         self.working_cores = view.working_cores if is_recent else 0.0
         load = Load(view.node.cpu, view.busy_cores, view.working_cores, sleeps=view.sleepers > 0)
         self.pace = pace.observed(self.pace, load, now)
+        self._room = None
+
+    def vanish(self) -> None:
+        """Note that it is not observed any more: should it come back, its pace begins anew."""
+        self.busy_cores = self.working_cores = 0.0
+        self.fresh = self.unjudged = 0
+        self.pace = None
 
     def burst(self, now: float) -> int:
         """Return how many of its containers may be unproven."""
@@ -83,12 +98,28 @@ class KnownNode:
 
     # ------------------------------------------------------------ what is spoken for
 
+    @property
+    def room(self) -> NodeRoom:
+        """It, with what is spoken for, for placement."""
+        if self._room is None:
+            self._room = NodeRoom(
+                node=self.node,
+                cpu_capacity=self.node.cpu * self._settings.cpu_overcommit,
+                memory_capacity=int(self.node.memory_bytes * self._settings.memory_overcommit),
+                cpu_used=self.cpu_used,
+                memory_used=self.memory_used,
+                gpus_used=frozenset(self.gpus_used),
+            )
+        return self._room
+
     def occupy(self, container: Container) -> None:
-        """Take the resources that a container asks for."""
+        """Take the resources that a container asks for that is requested."""
+        self.containers += 1
+        self.starting += 1
         self.cpu_used += container.spec.resources.cpu
         self.memory_used += container.spec.resources.memory_bytes
         self.gpus_used.update(container.place.gpus)
-        self.starting += container.is_starting
+        self._room = None
 
     def check_in(self) -> None:
         """Note that a container of it is ready."""
@@ -96,8 +127,12 @@ class KnownNode:
         self.fresh += 1
 
     def release(self, container: Container) -> None:
-        """Give back the resources that a container had."""
+        """Give back the resources that a container had that is gone."""
+        self.containers -= 1
+        self.starting -= container.is_starting
         self.cpu_used -= container.spec.resources.cpu
         self.memory_used -= container.spec.resources.memory_bytes
         self.gpus_used.difference_update(container.place.gpus)
-        self.starting -= container.is_starting
+        self._room = None
+        if not self.containers:
+            self.cpu_used = 0.0  # sums of requests such as 0.1 are not exact

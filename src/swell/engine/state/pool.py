@@ -220,6 +220,14 @@ class Pool:
         )
 
     @property
+    def longest_spare(self) -> Container | None:
+        """The container that has been idle for longest, if there is one and neither inputs nor the floor need it."""
+        fleet = self.fleet
+        if not fleet.idle or self.backlog.count or fleet.live <= (self.settings.min_containers or 0):
+            return None
+        return next(iter(fleet.idle.values()))
+
+    @property
     def makes_room(self) -> bool:
         """True while it is idle, and its end would not also end the pause after failed starts."""
         return self.is_idle and not self.start_backoff.failures

@@ -240,3 +240,49 @@ def test_many_functions_are_begun_in_ticks_that_are_due_at_once(diary) -> None:
     assert diary.opens("a", "b", "c", min_containers=1) == ["start c1", "start c2"]
     assert diary.calls("fc-1", function="b") == []
     assert diary.ticks() == ["start c3"]
+
+
+def test_of_many_that_wait_for_room_the_next_has_its_turn_with_each_exit(diary) -> None:
+    diary.observes(Node("small", 64, 2 << 30))
+    gib = Resources(memory_bytes=1 << 30)
+    diary.opens("f", resources=gib, app="one", min_containers=2)
+    diary.ready("c1")
+    diary.ready("c2")
+    for number in range(4):
+        diary.calls(f"fc-{number}", function="f")
+    names = [f"g{number}" for number in range(5)]
+    diary.opens(*names, resources=gib, app="two")
+    for number, name in enumerate(names):
+        assert diary.calls(f"fc-1{number}", function=name) == [], "the node is full"
+    for exited, expected in (("c1", "g0"), ("c2", "g1")):
+        assert [line for line in diary.exits(exited) if line.startswith("start")] != []
+        *_, newest = diary.engine.state.containers.values()
+        assert newest.pool.spec.name == expected
+
+
+def test_room_that_the_first_cannot_use_is_offered_to_the_others_when_the_nodes_are_observed(diary) -> None:
+    small, gib = Node("small", 64, 5 << 30), 1 << 30
+    diary.observes(small)
+    diary.opens("f", "keeper", resources=Resources(memory_bytes=2 * gib), app="one", min_containers=1)
+    diary.ready("c1")
+    diary.ready("c2")
+    diary.calls("fc-1", function="keeper")
+    diary.opens(*(f"big{number}" for number in range(5)), resources=Resources(memory_bytes=5 * gib), app="two")
+    for number in range(5):
+        assert diary.calls(f"fc-1{number}", function=f"big{number}") == []
+    diary.opens("g", resources=Resources(memory_bytes=3 * gib), app="three")
+    assert diary.calls("fc-2", function="g") == []
+    override = AutoscalerChange(min_containers=0)
+    assert diary.says(m.UpdateAutoscaler(1, diary.function("f"), override)) == ["tell 1: AutoscalerState", "drain c1"]
+    assert diary.exits("c1", "exited with status 0") == [], "for whom it is not enough was looked at first"
+    assert set(diary.at(0.1).meanwhile) == {"look at the nodes"}
+    assert diary.observes(small) == ["start c3"]
+    assert diary.at(5.0).meanwhile == [], "nothing is left that could be of use"
+
+
+def test_first_starts_are_waited_for_without_looking_at_the_nodes(diary) -> None:
+    diary.observes(Node("n", 2, 1 << 40))
+    diary.opens()
+    assert diary.calls("fc-1", 20) == [f"start c{number}" for number in range(1, 5)]
+    assert diary.at(0.49).meanwhile == [], "nothing could come of it"
+    assert diary.at(0.51).meanwhile[0] == "start c5", "they take long, and more are wanted"

@@ -1,0 +1,131 @@
+"""The nodes there are, in the order in which they are filled, and those that vanished with containers on them.
+
+A start must not cost more because there are more nodes, so they are kept in order: the most free cores first, ties by
+name. This module must not know which node a container should go to, or when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, ValuesView
+from typing import TYPE_CHECKING
+
+from swell.config import Settings
+from swell.engine.events import NodeView
+from swell.engine.state.node import KnownNode
+from swell.engine.state.ranking import Ranking
+from swell.policy.placement import NodeRoom
+
+if TYPE_CHECKING:
+    from swell.engine.state.container import Container
+
+__all__ = ["Cluster", "Rooms"]
+
+
+class Cluster:
+    """Known nodes by name, and the rooms that they offer.
+
+    A node that is not observed any more has vanished. As long as containers of it are not gone, it is remembered: it
+    may be back before they are, and what they have is not free then.
+    """
+
+    __slots__ = ("_settings", "by_cores", "by_memory", "by_name", "vanished", "with_gpus")
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.by_name: dict[str, KnownNode] = {}
+        self.vanished: dict[str, KnownNode] = {}  #: not observed any more, and containers of it are not gone
+        self.by_cores = Ranking()  #: the most free cores first
+        self.with_gpus = Ranking()  #: those with GPUs, the most free cores first
+        self.by_memory = Ranking()  #: the most free memory first
+
+    def __bool__(self) -> bool:
+        return bool(self.by_name)
+
+    def __getitem__(self, name: str) -> KnownNode:
+        return self.by_name[name]
+
+    def values(self) -> ValuesView[KnownNode]:
+        """Return the nodes that are there."""
+        return self.by_name.values()
+
+    # ------------------------------------------------------------ room on them
+
+    @property
+    def memory_free_most(self) -> int:
+        """Bytes of memory that are free on the node that has most."""
+        least = self.by_memory.least
+        return 0 if least is None else -int(least)
+
+    def rooms(self, *, with_gpus: bool = False) -> Rooms:
+        """Return the nodes with what is spoken for, in order; or those with GPUs alone."""
+        return Rooms(self.by_name, self.with_gpus if with_gpus else self.by_cores)
+
+    def _rank(self, known: KnownNode) -> None:
+        name, room = known.node.name, known.room
+        self.by_cores.put(name, room.order)
+        self.by_memory.put(name, room.memory_used - room.memory_capacity)
+        if known.node.gpus:
+            self.with_gpus.put(name, room.order)
+        else:
+            self.with_gpus.remove(name)
+
+    # ------------------------------------------------------------ observing them
+
+    def observe(self, views: Iterable[NodeView], now: float) -> None:
+        """Replace what is known of the nodes."""
+        seen = {view.node.name: view for view in views}
+        for name in [name for name in self.by_name if name not in seen]:
+            self._lose(name)
+        for name, view in seen.items():
+            known = self.by_name.get(name)
+            if known is None:
+                known = self.by_name[name] = self.vanished.pop(name, None) or KnownNode(view.node, self._settings)
+            known.observe(view, now)
+            self._rank(known)
+
+    def _lose(self, name: str) -> None:
+        known = self.by_name.pop(name)
+        for ranking in (self.by_cores, self.by_memory, self.with_gpus):
+            ranking.remove(name)
+        known.vanish()
+        if known.containers:
+            self.vanished[name] = known
+
+    # ------------------------------------------------------------ containers on them
+
+    def occupy(self, container: Container) -> None:
+        """Take the resources of a container that is requested from its node."""
+        known = self.by_name[container.place.node]
+        known.occupy(container)
+        self._rank(known)
+
+    def check_in(self, container: Container) -> None:
+        """Note that a container is ready."""
+        self._of(container).check_in()
+
+    def release(self, container: Container) -> None:
+        """Give the resources of a container that is gone back to its node."""
+        known = self._of(container)
+        known.release(container)
+        name = known.node.name
+        if name in self.by_name:
+            self._rank(known)
+        elif not known.containers:
+            del self.vanished[name]
+
+    def _of(self, container: Container) -> KnownNode:
+        name = container.place.node
+        return self.by_name.get(name) or self.vanished[name]
+
+
+class Rooms:
+    """The rooms of nodes in their order, made only as far as someone looks. Nothing may change meanwhile."""
+
+    __slots__ = ("_nodes", "_order")
+
+    def __init__(self, nodes: dict[str, KnownNode], order: Ranking) -> None:
+        self._nodes = nodes
+        self._order = order
+
+    def __iter__(self) -> Iterator[NodeRoom]:
+        return (self._nodes[name].room for name in self._order)
