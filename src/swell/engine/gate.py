@@ -44,6 +44,7 @@ class Gate:
         do: carries out any other effect.
         feed: hands the store's answers to the engine.
         later: calls something some milliseconds later.
+        gather: carries out an effect that another for the same client is likely to follow at once; None: as `do`.
     """
 
     def __init__(
@@ -52,13 +53,15 @@ class Gate:
         do: Callable[[Effect], None],
         feed: Callable[[Event], None],
         later: Callable[[Callable[[], None]], object],
+        gather: Callable[[SendToClient], None] | None = None,
     ) -> None:
         self._store = store
         self._do = do
         self._feed = feed
         self._later = later
+        self._gather = gather or do
         self._will_commit = False
-        self._held: dict[Peer, int] = {}  # how many effects wait that concern a peer
+        self._held: dict[Peer | None, int] = {}  # how many effects wait that concern a peer
 
     def carry_out(self, effects: Sequence[Effect]) -> None:
         """Carry out the effects of one event."""
@@ -70,7 +73,8 @@ class Gate:
                 recorded = True
             elif (recorded or self._held) and self._must_wait(effect, recorded=recorded):
                 waiting.append(effect)
-                for peer in _peers(effect):
+                peer = _peer(effect)
+                if peer is not None:
                     self._held[peer] = self._held.get(peer, 0) + 1
             elif not self._ask(effect):
                 self._do(effect)
@@ -88,17 +92,23 @@ class Gate:
     def _must_wait(self, effect: Effect, *, recorded: bool) -> bool:
         if recorded and isinstance(effect, SendToClient | SendToContainer | DropBlobs):
             return True
-        return any(peer in self._held for peer in _peers(effect))
+        return _peer(effect) in self._held
 
     def _release(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
-            for peer in _peers(effect):
-                left = self._held[peer] - 1
-                if left:
-                    self._held[peer] = left
-                else:
-                    del self._held[peer]
-            self._do(effect)
+            peer = _peer(effect)
+            if peer is None:
+                self._do(effect)
+                continue
+            left = self._held[peer] - 1
+            if left:
+                self._held[peer] = left
+            else:
+                del self._held[peer]
+            if left and isinstance(effect, SendToClient):
+                self._gather(effect)  # most likely, the same commit has made the others durable
+            else:
+                self._do(effect)
 
     def _ask(self, effect: Effect) -> bool:
         """Ask the store what an effect wants to read; False if the effect reads nothing."""
@@ -138,14 +148,12 @@ class Gate:
         return True
 
 
-def _peers(effect: Effect) -> tuple[Peer, ...]:
-    match effect:
-        case SendToClient():
-            return (effect.client,)
-        case SendToContainer():
-            return (effect.container_id,)
-        case _:
-            return ()
+def _peer(effect: Effect) -> Peer | None:
+    if isinstance(effect, SendToClient):
+        return effect.client
+    if isinstance(effect, SendToContainer):
+        return effect.container_id
+    return None
 
 
 def _nothing() -> None:

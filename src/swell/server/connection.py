@@ -26,10 +26,11 @@ from swell.server.connection_limits import ConnectionLimits
 from swell.wire import codec
 from swell.wire.messages import PROTOCOL, Failed, Hello, Message, OpenCall, PutInputs, Refused
 
-__all__ = ["LAG_MAX", "UNREAD_MAX", "UNSENT_MAX", "Connection", "ConnectionListener"]
+__all__ = ["GATHERED_MAX", "LAG_MAX", "UNREAD_MAX", "UNSENT_MAX", "Connection", "ConnectionListener"]
 
 SLICE_S = 0.002  #: how long the messages of one peer may be handled before others get their turn
 HELLO_PATIENCE_S = 10.0  #: how long a peer may be connected without sending a Hello
+GATHERED_MAX = 256 << 10  #: bytes that are held back for being sent together
 LAG_MAX = 4 << 20  #: bytes that may wait for a peer before it lags
 UNREAD_MAX = 8 << 20  #: bytes that may wait for a client before nothing more is read from it
 UNSENT_MAX = 512 << 20  #: bytes that may wait for a peer at all
@@ -70,6 +71,8 @@ class Connection(asyncio.Protocol):
         self._is_yielding = False  #: what was received is passed on later, and nothing is read until then
         self._is_unread = False  #: likewise, when it has read what it was sent
         self._is_reading = True
+        self._gathered: list[bytes] = []  # frames to be sent together
+        self._gathered_bytes = 0
         self._latest: dict[object, Message] = {}  # to be sent when it reads again
         self._when_read: list[Callable[[], None]] = []
         self._transport: asyncio.Transport | None = None
@@ -83,9 +86,24 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        transport.write(codec.encode(message, payload))
+        frame = codec.encode(message, payload)
+        if self._gathered:
+            self._gathered.append(frame)
+            self._flush()
+            return
+        transport.write(frame)
         if self.is_lagging:
             self._bound(transport)
+
+    def gather(self, message: Message, payload: bytes | memoryview = b"") -> None:
+        """Send a message together with the next ones, in one system call, or before the event loop waits again."""
+        if not self._gathered:
+            asyncio.get_running_loop().call_soon(self._flush)
+        frame = codec.encode(message, payload)
+        self._gathered.append(frame)
+        self._gathered_bytes += len(frame)
+        if self._gathered_bytes > GATHERED_MAX:
+            self._flush()
 
     def send_latest(self, key: object, message: Message) -> None:
         """Send a message that the next one with this key replaces: a peer that lags gets only the last."""
@@ -116,6 +134,7 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         """Send what waits, then close."""
         if self._transport is not None:
+            self._flush()
             self._transport.close()
 
     def abort(self, error: Error) -> None:
@@ -183,6 +202,16 @@ class Connection(asyncio.Protocol):
         self._call_back()
 
     # ------------------------------------------------------------ inside
+
+    def _flush(self) -> None:
+        """Send what was gathered."""
+        frames, self._gathered, self._gathered_bytes = self._gathered, [], 0
+        transport = self._transport
+        if not frames or transport is None or transport.is_closing():
+            return
+        transport.writelines(frames)
+        if self.is_lagging:
+            self._bound(transport)
 
     def _bound(self, transport: asyncio.Transport) -> None:
         """Read nothing more from a client that does not read; abort beyond UNSENT_MAX."""

@@ -64,6 +64,7 @@ class ControlPlane:
         self._clients: dict[int, Connection] = {}
         self._events: deque[e.Event] = deque()
         self._busy = False
+        self._gathers = False
         self._ended = False
         self._timer: asyncio.TimerHandle | None = None
         self._armed_at = float("inf")
@@ -92,7 +93,7 @@ class ControlPlane:
             when_read=self._when_read,
         )
         self._deferred = DeferredResults(self._retention.send)
-        self._gate = Gate(store, self._carry_out, self._feed, self._later)
+        self._gate = Gate(store, self._carry_out, self._feed, self._later, self._gather)
         self._queries = Queries(
             engine=self.engine,
             store=store,
@@ -329,6 +330,12 @@ class ControlPlane:
                 case _:
                     pass
 
+    def _gather(self, effect: e.SendToClient) -> None:
+        """Carry out an effect that others for the same client are likely to follow at once."""
+        self._gathers = True
+        self._carry_out(effect)
+        self._gathers = False
+
     def _abort(self, client: int, error: Exception) -> None:
         connection = self._clients.get(client)
         if connection is not None:
@@ -361,6 +368,8 @@ class ControlPlane:
             self._deferred.add(connection, effect.message)
         elif isinstance(effect.message, Routes):
             connection.send_latest(Routes, effect.message)
+        elif self._gathers:
+            connection.gather(effect.message, effect.payload)
         else:
             connection.send(effect.message, effect.payload)
 

@@ -145,6 +145,17 @@ def test_what_is_decided_while_the_held_is_let_go_comes_behind_it(scene: Scene) 
     assert scene.commits() == [tell(1, 3)]
 
 
+def test_what_is_released_together_for_one_client_is_sent_together(scene: Scene) -> None:
+    gathered = list[Effect]()
+    scene.gate = Gate(scene.store, scene.do, scene.heard.append, scene.later.append, gathered.append)
+    scene.decides(Persist(CALL), tell(1, 1), tell(2, 1), order("ta-1"), order("ta-1"))
+    scene.decides(Persist(INPUTS), tell(1, 2))
+    assert scene.commits() == [tell(2, 1), order("ta-1"), order("ta-1")]
+    assert gathered == [tell(1, 1)]
+    assert scene.commits() == [tell(1, 2)], "the last one, with which the others leave"
+    assert len(gathered) == 1
+
+
 # ---------------------------------------------------------------- what nobody waits for
 
 

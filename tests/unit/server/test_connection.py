@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from swell.errors import AuthError, Error
-from swell.server.connection import LAG_MAX, UNREAD_MAX, UNSENT_MAX, Connection
+from swell.server.connection import GATHERED_MAX, LAG_MAX, UNREAD_MAX, UNSENT_MAX, Connection
 from swell.server.connection_limits import ConnectionLimits
 from swell.server.deferred_results import DeferredResults
 from swell.wire import codec
@@ -33,6 +33,7 @@ class Transport:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.sent: list[m.Message] = []
+        self.writes = 0  #: system calls
         self.waiting = 0  #: bytes
         self.is_reading = True
         self.is_closed = self.is_aborted = False
@@ -43,11 +44,15 @@ class Transport:
         assert high == LAG_MAX
 
     def write(self, data: bytes) -> None:
+        self.writes += 1
         self.sent += [message for message, _ in self._decoder.feed(data)]
         self.waiting += len(data)
         if self.waiting > LAG_MAX and not self._is_full:
             self._is_full = True
             self.connection.pause_writing()
+
+    def writelines(self, data: list[bytes]) -> None:
+        self.write(b"".join(data))
 
     def reads_all(self) -> None:
         self.waiting = 0
@@ -122,6 +127,58 @@ class Line:
 @pytest.fixture(autouse=True)
 async def loop() -> None:
     """Connections are made on a running event loop."""
+
+
+# ---------------------------------------------------------------- sending together
+
+
+def log(number: int) -> m.Log:
+    return m.Log("ap-1", f"f{number}", "ta-1", "stdout")
+
+
+async def test_messages_that_are_gathered_leave_with_the_next_one() -> None:
+    line = Line()
+    line.connection.gather(log(1))
+    line.connection.gather(log(2))
+    assert (line.transport.sent, line.transport.writes) == ([], 0)
+    line.connection.send(log(3))
+    assert (line.transport.sent, line.transport.writes) == ([log(1), log(2), log(3)], 1)
+    await asyncio.sleep(0)
+    line.connection.send(log(4))
+    assert (line.transport.sent[3:], line.transport.writes) == ([log(4)], 2)
+
+
+async def test_messages_that_are_gathered_leave_before_the_event_loop_waits() -> None:
+    line = Line()
+    line.connection.gather(log(1))
+    line.connection.gather(log(2))
+    await asyncio.sleep(0)
+    assert (line.transport.sent, line.transport.writes) == ([log(1), log(2)], 1)
+
+
+async def test_few_bytes_are_gathered() -> None:
+    line = Line()
+    line.connection.gather(log(1), bytes(GATHERED_MAX))
+    assert line.transport.writes == 1
+    for number in range(100):
+        line.connection.gather(log(number), bytes(GATHERED_MAX // 10))
+    assert line.transport.writes >= 10
+    assert len(line.transport.sent) > 80
+
+
+async def test_messages_that_are_gathered_leave_before_a_connection_closes() -> None:
+    line = Line()
+    line.connection.gather(log(1))
+    line.connection.close()
+    assert line.transport.sent == [log(1)]
+
+
+async def test_messages_that_are_gathered_make_a_peer_lag_like_others() -> None:
+    line = Line()
+    for _ in range(LAG_MAX // GATHERED_MAX * 2):
+        line.connection.gather(log(1), bytes(GATHERED_MAX))
+    assert line.connection.is_lagging
+    assert line.plane.lagging == [True]
 
 
 # ---------------------------------------------------------------- reading slowly
