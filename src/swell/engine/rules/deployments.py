@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from itertools import islice
 
 from msgspec.structs import replace
 
@@ -41,6 +42,7 @@ from swell.wire.messages import Done
 
 __all__ = ["Deployments"]
 
+NEAR_MAX = 500  #: names that one is compared with, to tell which was meant: about 3 ms
 NO_ENVIRONMENT = Environment("", "", ())
 
 
@@ -451,7 +453,7 @@ def _kind_of(name: str) -> tuple[str, str]:
 
 
 def _near(name: str, known: Iterable[str]) -> str:
-    close = get_close_matches(name, list(known), 1)
+    close = get_close_matches(name, islice(known, NEAR_MAX), 1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
