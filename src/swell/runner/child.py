@@ -17,7 +17,7 @@ from typing import NoReturn
 
 import swell.linux as linux
 
-__all__ = ["ChildMain", "begin_session", "limit_memory", "run_and_exit"]
+__all__ = ["ChildMain", "begin_session", "limit_memory", "run_and_exit", "write_by_line"]
 
 ChildMain = Callable[[], int | None]  #: the main function of a forked child; returns its exit code
 
@@ -31,9 +31,16 @@ def begin_session(stdout: int, stderr: int, variables: Mapping[str, str]) -> Non
         os.dup2(fd, target)
         os.close(fd)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+        write_by_line(stream)
     os.environ.update(variables)
+
+
+def write_by_line(stream: object) -> None:
+    """Have a stream write whole lines at once, of any text; one that does so, or is none of Python's own, is left."""
+    if isinstance(stream, TextIOWrapper):
+        present = (stream.encoding, stream.errors, stream.line_buffering)
+        if present != ("utf-8", "backslashreplace", True):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
 
 
 def limit_memory(size_bytes: int) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from swell.bounds import TEXT_MAX
 from swell.runner.channel import Channel, die
+from swell.runner.child import write_by_line
 from swell.runner.concurrency import ConcurrencyLimit
 from swell.runner.control import ControlListener
 from swell.runner.executor import Executor, choose_executor
@@ -59,7 +60,7 @@ def run_container(address: str, container_id: str, token: str, program: Program 
 
 def _begin_process() -> None:
     """Reset what this process inherited from the process that forked it: signals, random numbers, streams."""
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+    for number in range(1, signal.NSIG):  # valid_signals() makes an enum member of each
         if callable(signal.getsignal(number)):
             signal.signal(number, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
@@ -67,9 +68,7 @@ def _begin_process() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     reseed()
     for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(line_buffering=True, errors="backslashreplace")
+        write_by_line(stream)
 
 
 class Container:

@@ -19,7 +19,6 @@ since forking is safe only without them.
 from __future__ import annotations
 
 import contextlib
-import gc
 import importlib
 import os
 import select
@@ -38,6 +37,7 @@ import swell.cgroups as cgroups
 import swell.linux as linux
 from swell.runner import child, snapshot
 from swell.runner.groups import refuse_group_one
+from swell.runner.heap import freeze
 from swell.runner.lifecycle import Program
 from swell.signals import reset_signals
 from swell.wire import codec
@@ -179,7 +179,7 @@ class Template:
         if modules[0] not in sys.modules:
             for name in modules:
                 importlib.import_module(name)
-            _freeze()
+            freeze()
 
     def _fork(
         self, child_id: str, own: Sequence[int], others: Sequence[int], child_main: Callable[[int], int | None]
@@ -287,7 +287,7 @@ class Template:
         except snapshot.SnapshotRejectedError as error:
             channel.send(_encode_replies([SnapshotRejected(str(error)[:_TEXT_MAX])]))
             return 0
-        _freeze()
+        freeze()
         child_main = Template(channel, "", self._run, program).serve()
         return None if child_main is None else child.run_and_exit(child_main)
 
@@ -388,12 +388,6 @@ def _ended_child() -> int | None:
     return None if ended is None else ended.si_pid
 
 
-def _freeze() -> None:
-    """Freeze all live objects, so that no child's garbage collector ever writes to their pages."""
-    gc.collect()
-    gc.freeze()
-
-
 def main(channel: str, directory: str, program: str) -> None:
     """Run a template: `channel` is a descriptor, `program` names the container's main function as module:name."""
     reset_signals()
@@ -404,7 +398,9 @@ def main(channel: str, directory: str, program: str) -> None:
         with contextlib.suppress(ModuleNotFoundError):  # uvloop is optional
             importlib.import_module(name)
     codec.for_container(frame_max=0)  # builds what every decoder of these messages shares: 1 ms and 1 MB each
-    _freeze()
+    for stream in (sys.stdout, sys.stderr):
+        child.write_by_line(stream)  # as all children do
+    freeze()
     child_main = Template(socket.socket(fileno=int(channel)), directory, run).serve()
     if child_main is not None:
         child.run_and_exit(child_main)

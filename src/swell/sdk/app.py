@@ -156,7 +156,7 @@ class App(DeployableApp):
         _check_parentheses(_parentheses, "function")
 
         def decorate(f: Callable[..., Any]) -> Function[..., Any]:
-            function = Function[..., Any](self, function_spec(f, options, self._defaults), f)
+            function: Function[..., Any] = Function(self, function_spec(f, options, self._defaults), f)
             self._add(self._functions, function.spec.name, function)
             return function
 
