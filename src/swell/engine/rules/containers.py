@@ -106,11 +106,25 @@ class Containers:
     def let_go(self, pool: Pool, now: float) -> None:
         """Let the containers of a pool leave that is to have none; of very many, some now and the rest in ticks."""
         fleet, agenda = pool.fleet, self._state.agenda
+        self.end_replaced(pool, now)
         stay = chain(fleet.ready.values(), fleet.starting.values(), fleet.standby.values())
         for container in list(islice(stay, max(0, agenda.changes_left))):
             self.drain(container, now)
         if fleet.live:
             agenda.put_off(pool)
+
+    def end_replaced(self, pool: Pool, now: float) -> None:
+        """Tell containers to leave that a new version has replaced; if they are very many, the rest in ticks."""
+        replaced, agenda = pool.fleet.replaced, self._state.agenda
+        while replaced:
+            if agenda.is_spent:
+                agenda.put_off(pool)
+                return
+            container, reason = next(iter(replaced.values()))
+            if reason:
+                self.interrupt(container, reason, now)
+            else:
+                self.drain(container, now)
 
     def interrupt(self, container: Container, reason: str, now: float) -> None:
         """Stop what a container runs, which runs again elsewhere; it may run its exit hooks and must leave."""

@@ -170,14 +170,14 @@ class Deployments:
 
     def _renew(self, pool: Pool, spec: FunctionSpec, deployment: Deployment, strategy: Strategy, now: float) -> None:
         """Have a pool run another version; containers that have not served yet do not begin with the former one."""
-        for container in [*pool.fleet.starting.values(), *pool.fleet.standby.values()]:
-            self._containers.drain(container, now)
+        pool.fleet.replace([*pool.fleet.starting.values(), *pool.fleet.standby.values()])
+        self._containers.end_replaced(pool, now)
         keeps_step = _is_cron(spec) and spec.schedule == pool.spec.schedule and pool.next_run is not None
         pool.become(spec, deployment)
         pool.set_retired(False)
         if strategy is Strategy.RECREATE:
-            for container in list(pool.fleet.ready.values()):
-                self._containers.interrupt(container, f"version {deployment.version} replaces it", now)
+            pool.fleet.replace(list(pool.fleet.ready.values()), f"version {deployment.version} replaces it")
+            self._containers.end_replaced(pool, now)
             pool.become(spec, deployment)
         if not keeps_step:  # else it may be due at this very moment
             self._schedules.begin(pool)

@@ -35,6 +35,7 @@ class Scaler:
         if pool.app.closing:
             self._containers.let_go(pool, now)
             return
+        self._containers.end_replaced(pool, now)
         if pool.fleet.standby and not pool.fleet.ready:
             pool.take_over()
         if pool.is_rolling:
@@ -184,13 +185,13 @@ class Scaler:
         if pool.scaling.blocked_reason and not fleet.starting:
             enough = min(enough, len(fleet.standby) or 1)  # no more are coming for now
         if len(fleet.standby) >= enough:
-            for container in pool.take_over():
-                self._containers.drain(container, now)
+            pool.take_over()
+            self._containers.end_replaced(pool, now)
             self._state.mark_dirty(pool)
 
     def _needs_a_former_place(self, pool: Pool) -> bool:
         """Tell whether a replacement can only come when one of the former containers has gone."""
-        if pool.fleet.leaving:
+        if pool.fleet.leaving or pool.fleet.replaced:
             return False  # one is leaving
         is_capped = pool.fleet.live >= self._ceiling(pool)
         return is_capped or (bool(self._state.nodes) and self._nodes.find_place(pool) is None)

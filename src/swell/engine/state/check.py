@@ -119,6 +119,10 @@ def _check_pool(state: EngineState, pool: Pool) -> None:
         assert state.containers[container.id] is container, f"{container.id}: not the one that is known"
         _check_container(pool, container)
     grouped = {**pool.fleet.starting, **pool.fleet.ready, **pool.fleet.standby}
+    assert not grouped.keys() & pool.fleet.replaced.keys(), f"{pool.id}: replaced, and in service"
+    assert pool.fleet.replaced.keys() <= pool.fleet.containers.keys(), f"{pool.id}: replaced, and gone"
+    must_leave = pool.fleet.replaced or (pool.app.closing and pool.fleet.live)
+    assert not must_leave or pool.id in state.agenda.later, f"{pool.id}: nobody tells containers that they must leave"
     assert not pool.fleet.standby or pool.is_rolling, f"{pool.id}: containers wait to take over from nobody"
     versions = {container.version for container in pool.fleet.ready.values()}
     assert versions <= {pool.fleet.serving_version}, f"{pool.id}: versions {versions} serve together"

@@ -6,6 +6,7 @@ This module must not know inputs, how many containers there should be, or time.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from swell.engine.state.load_index import LoadIndex
@@ -25,7 +26,8 @@ class Fleet:
             └────────────────▶ standby ──take_over──▶ ready
 
     All in `ready` run the same code: `serving`, of version `serving_version`. Containers of another version that have
-    checked in stand by until there are enough of them to take over together.
+    checked in stand by until there are enough of them to take over together. Those that a new version has replaced are
+    told so at once, or in ticks if they are very many; until then they are in `replaced`.
 
     No event may cost more because there are more containers, so each is also where it is looked for: `busy` has those
     that may be given more by their load, `reclaiming` those that are asked to return inputs, `leaving` those that were
@@ -43,6 +45,7 @@ class Fleet:
         "leaving",
         "ready",
         "reclaiming",
+        "replaced",
         "serving",
         "serving_version",
         "standby",
@@ -59,6 +62,8 @@ class Fleet:
         self.standby: dict[str, Container] = {}  #: of a new version, waiting to take over
         self.busy = LoadIndex()  #: of the ready ones, those that hold inputs and may be given more, by load
         self.reclaiming: set[str] = set()  #: of the ready ones, those that are asked to return inputs
+        #: Retired because of a new version, and not told yet; with the reason if what they run is to be stopped.
+        self.replaced: OrderedDict[str, tuple[Container, str]] = OrderedDict()
         self.leaving: dict[str, Container] = {}  #: were told to leave, and are not gone
         self.finishing_inputs = 0  #: inputs that retired containers will finish by themselves
         self._finishing: dict[str, int] = {}  # these inputs by container
@@ -91,7 +96,8 @@ class Fleet:
 
     def check_in(self, container: Container) -> None:
         """Move a container that has started to those that take inputs, or to the standby of its version."""
-        del self.starting[container.id]
+        if self.starting.pop(container.id, None) is None:
+            return  # it was replaced, and will be told
         if not self.ready:
             self.serving, self.serving_version = container.spec, container.version
         if container.version == self.serving_version:
@@ -104,6 +110,7 @@ class Fleet:
         container_id = container.id
         for group in (self.starting, self.ready, self.idle, self.standby):
             group.pop(container_id, None)
+        self.replaced.pop(container_id, None)
         self.busy.remove(container_id)
         self.reclaiming.discard(container_id)
         self._roster.remove(container_id)
@@ -161,8 +168,14 @@ class Fleet:
         if not self.ready:
             self.serving, self.serving_version = spec, version
 
-    def take_over(self, spec: FunctionSpec, version: int) -> list[Container]:
-        """Let the standby containers, of this version, serve; return those that they replace."""
+    def replace(self, containers: Iterable[Container], reason: str = "") -> None:
+        """Take containers of a former version out of their groups; with a reason, what they run is to be stopped."""
+        for container in containers:
+            self.retire(container)
+            self.replaced[container.id] = container, reason
+
+    def take_over(self, spec: FunctionSpec, version: int) -> None:
+        """Let the standby containers, of this version, serve; they replace those that are ready."""
         replaced, standby = list(self.ready.values()), self.standby
         self.ready, self.standby = {}, {}
         self.idle, self.busy, self._roster = OrderedDict(), LoadIndex(), Roster()
@@ -171,5 +184,5 @@ class Fleet:
             self._make_ready(container)
         for container in replaced:
             self.note_load(container)
+            self.replaced[container.id] = container, ""
         self.serving, self.serving_version = spec, version
-        return replaced

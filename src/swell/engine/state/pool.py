@@ -129,9 +129,9 @@ class Pool:
         self.start_backoff = StartBackoff()
         self.set_override(AutoscalerSettings())
 
-    def take_over(self) -> list[Container]:
-        """Let the standby containers, of its version, serve; return those that they replace."""
-        return self.fleet.take_over(self.spec, self.version)
+    def take_over(self) -> None:
+        """Let the standby containers, of its version, serve; they replace the others."""
+        self.fleet.take_over(self.spec, self.version)
 
     def set_next_run(self, at: float | None) -> None:
         """Spawn its function by schedule at a time, or never again."""

@@ -235,6 +235,18 @@ def test_many_idle_containers_leave_in_ticks_that_are_due_at_once(diary) -> None
     assert diary.at(1.0).meanwhile == ["drain c3", "drain c4"]
 
 
+def test_many_containers_of_an_app_that_ends_leave_in_ticks_that_are_due_at_once(diary) -> None:
+    diary.opens(min_containers=5)
+    for number in range(1, 5):
+        diary.ready(f"c{number}")
+    diary.engine.state.agenda.bound(looks=64, changes=2)
+    assert diary.closes() == ["drain c1", "drain c2"]
+    assert diary.exits("c1") == ["drain c3", "drain c4"], "other events come in between"
+    assert diary.engine.next_deadline() == 0.0
+    assert diary.ticks() == ["kill c5: stopped before it was ready"]
+    assert diary.engine.next_deadline() > 0.0
+
+
 def test_many_functions_are_begun_in_ticks_that_are_due_at_once(diary) -> None:
     diary.engine.state.agenda.bound(looks=2, changes=100)
     assert diary.opens("a", "b", "c", min_containers=1) == ["start c1", "start c2"]

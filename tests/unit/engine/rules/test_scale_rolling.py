@@ -29,6 +29,51 @@ def test_the_former_containers_serve_until_as_many_new_ones_are_ready(diary) -> 
     assert diary.completes("c2", 1, 0) == ["tell 1: fc-1[0]"], "it finishes what it had"
 
 
+def test_many_former_containers_leave_in_ticks_that_are_due_at_once(diary) -> None:
+    deployed(diary, min_containers=4)
+    for number in range(1, 5):
+        diary.ready(f"c{number}")
+    diary.at(2.0).deploys(code="two", min_containers=4)
+    for number in range(5, 8):
+        diary.ready(f"c{number}")
+    diary.engine.state.agenda.bound(looks=64, changes=2)
+    assert diary.ready("c8") == ["drain c1", "drain c2"]
+    assert diary.engine.next_deadline() == 0.0
+    assert diary.ticks() == ["drain c3", "drain c4"]
+    assert diary.engine.next_deadline() > 2.0
+
+
+def test_a_former_container_that_is_not_told_yet_gets_no_inputs(diary) -> None:
+    deployed(diary, min_containers=2)
+    for number in range(1, 3):
+        diary.ready(f"c{number}")
+    diary.at(2.0).deploys(code="two", min_containers=2)
+    diary.ready("c3")
+    diary.engine.state.agenda.bound(looks=64, changes=1)
+    assert diary.ready("c4") == ["drain c1"]
+    assert diary.calls("fc-1") == ["drain c2", "deliver #1 to c4: fc-1[0]"]
+
+
+def test_of_many_that_were_starting_none_begins_with_the_former_version(diary) -> None:
+    deployed(diary, min_containers=5)
+    diary.engine.state.agenda.bound(looks=64, changes=3)
+    killed = [f"kill c{number}: stopped before it was ready" for number in range(1, 6)]
+    assert diary.aloud(diary.at(2.0).deploys(code="two", min_containers=5)) == [*killed[:3], "version 2 is live"]
+    assert diary.ready("c4") == ["drain c4", killed[4], "start c6 of version 2"], "it was not told in time"
+    assert diary.calls("fc-1") == ["start c7 of version 2", "start c8 of version 2", "start c9 of version 2"]
+
+
+def test_where_all_are_replaced_at_once_many_are_stopped_in_ticks(diary) -> None:
+    deployed(diary, min_containers=3)
+    for number in range(1, 4):
+        diary.ready(f"c{number}")
+    diary.calls("fc-1", 3)
+    diary.engine.state.agenda.bound(looks=64, changes=2)
+    recreated = diary.at(2.0).deploys(code="two", min_containers=0, strategy=Strategy.RECREATE)
+    assert diary.aloud(recreated) == ["interrupt c1", "interrupt c2", "version 2 is live"]
+    assert [line for line in diary.ticks() if "interrupt" in line] == ["interrupt c3"]
+
+
 def test_where_there_is_nothing_to_do_the_former_containers_need_no_replacement(diary) -> None:
     deployed(diary)
     diary.calls("fc-1")
