@@ -117,6 +117,24 @@ class Settings(Struct, frozen=True, kw_only=True):
         16 << 10
     )
 
+    # Nodes
+    backend: Annotated[
+        Literal["process", "agents"],
+        Meta(
+            description="Where containers run: process, on the server's machine; agents, on nodes, each with an agent "
+            "that shares nothing with the server but a connection."
+        ),
+    ] = "process"
+    agents: Annotated[
+        int, Meta(ge=1, le=256, description="Number of nodes that a server with backend = agents starts here.")
+    ] = 2
+    node_timeout_s: Annotated[
+        float,
+        Meta(
+            ge=0.5, description="Seconds without a sign of life after which a node, or to a node its server, is lost."
+        ),
+    ] = 5.0
+
     # The daemon
     data_dir: Annotated[
         str,

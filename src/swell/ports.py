@@ -30,6 +30,7 @@ __all__ = [
     "GpuProvider",
     "LaunchOrder",
     "NodeLoad",
+    "NodePaths",
     "ReadFailed",
     "Store",
     "StoreBroken",
@@ -59,6 +60,13 @@ class NodeLoad(Struct, frozen=True):
     sleepers: int = 0  #: by how many more of those of which that is known since the last call sleep than work
 
 
+class NodePaths(Struct, frozen=True):
+    """Directories of a node that shares none with the server."""
+
+    blob_dir: str  #: where its containers find and leave large values
+    web_dir: str  #: where its containers answer requests
+
+
 class BackendListener(Protocol):
     """Receives a backend's reports. Called on the server's event loop."""
 
@@ -81,6 +89,10 @@ class BackendListener(Protocol):
 
     def container_wrote(self, container_id: str, stream: str, text: str) -> None:
         """Lines appeared on "stdout" or "stderr"; `text` ends at a line end unless the container is gone."""
+        ...
+
+    def nodes_changed(self) -> None:
+        """`observe` would return something else than before: a node has come or gone, or has told its load."""
         ...
 
 
@@ -109,6 +121,10 @@ class Backend(Protocol):
         Args:
             is_ready: tells whether the container of that id has checked in, so that what it uses is no start.
         """
+        ...
+
+    def paths_of(self, node: str) -> NodePaths | None:
+        """Return the directories that containers of a node use in place of the server's; None: the server's."""
         ...
 
     async def stop(self) -> None:

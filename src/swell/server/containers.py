@@ -184,17 +184,18 @@ class Containers:
 
     def _load(self, known: _Container) -> Load:
         order, settings = known.order, self._settings
+        paths = self._backend.paths_of(order.node)
         return Load(
             function_id=order.function_id,
             spec=order.spec,
             environment=order.environment,
             function_ids=known.function_ids,
-            blob_dir=str(self._paths.blob_dir),
+            blob_dir=str(self._paths.blob_dir) if paths is None else paths.blob_dir,
             payload_inline_max=settings.payload_inline_max,
             payload_max=settings.payload_max,
             frame_max=settings.frame_max,
             exit_grace_s=settings.exit_grace_s,
-            web_dir=str(self._paths.web_dir),
+            web_dir=str(self._paths.web_dir) if paths is None else paths.web_dir,
         )
 
     # ------------------------------------------------------------ what the backend reports

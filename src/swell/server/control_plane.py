@@ -6,6 +6,7 @@ It acts and decides nothing. This module must not know which backend and store i
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import os
 import secrets
@@ -61,6 +62,7 @@ class ControlPlane:
         self._store = store
         self._paths = paths
         self._clock = EngineClock()
+        self._numbers = itertools.count(1)
         self._clients: dict[int, Connection] = {}
         self._events: deque[e.Event] = deque()
         self._busy = False
@@ -119,6 +121,10 @@ class ControlPlane:
         }
 
     # ------------------------------------------------------------ start and stop
+
+    def connection(self) -> Connection:
+        """Return the server's end of a new connection, of whatever peer."""
+        return Connection(self, next(self._numbers), self._settings.frame_max, self.limits)
 
     async def start(self) -> None:
         """Start the backend, observe the nodes, and restore what a former server has left."""
@@ -378,6 +384,10 @@ class ControlPlane:
         connection = self._clients.get(client)
         if connection is not None:
             connection.when_read(action)
+
+    def nodes_changed(self) -> None:
+        """The backend has something new to tell of the nodes."""
+        self._observe_nodes()
 
     def _observe_nodes(self) -> None:
         loads = self._backend.observe(self.engine.snapshot.is_ready)

@@ -32,7 +32,7 @@ from swell.daemon import load_settings, run
 from swell.discovery import socket_path
 from swell.errors import Error, InvalidError
 from swell.logs import begin_logging
-from swell.ports import Store, StoreBroken
+from swell.ports import Backend, Store, StoreBroken
 from swell.server.connection import Connection
 from swell.server.control_plane import ControlPlane
 from swell.server.data_directory import READY, DataDirectory
@@ -40,6 +40,7 @@ from swell.server.paths import ServerPaths
 from swell.server.server_log import ServerLog
 from swell.signals import is_ignored, reset_signals
 from swell.store.memory.store import MemoryStore
+from swell.wire.messages import PROTOCOL
 
 __all__ = ["main", "run_daemon"]
 
@@ -65,18 +66,10 @@ class Shutdown:
         if not self._reason.done():
             self._reason.set_result(reason)
 
-    async def run(
-        self, plane: ControlPlane, listener: socket.socket, settings: Settings, ready: Callable[[], None]
-    ) -> None:
+    async def run(self, plane: ControlPlane, listener: socket.socket, ready: Callable[[], None]) -> None:
         """Serve until the server is to shut down; `ready` is called when clients can connect."""
         await plane.start()
-        numbers = iter(range(1, sys.maxsize))
-        server = await self._loop.create_unix_server(
-            lambda: Connection(plane, next(numbers), settings.frame_max, plane.limits),
-            sock=listener,
-            start_serving=True,
-            backlog=4_096,
-        )
+        server = await self._loop.create_unix_server(plane.connection, sock=listener, start_serving=True, backlog=4_096)
         ready()
         calm()
         reason = await self._reason
@@ -86,8 +79,23 @@ class Shutdown:
 
 
 def _plane(settings: Settings, store: Store, paths: ServerPaths) -> ControlPlane:
-    backend = ProcessBackend(NvmlProvider(), paths.run_dir, settings.log_line_max)
-    return ControlPlane(settings=settings, backend=backend, store=store, paths=paths, seed=secrets.token_hex(16))
+    plane: ControlPlane
+    backend = _backend(settings, paths, lambda: plane.connection())
+    plane = ControlPlane(settings=settings, backend=backend, store=store, paths=paths, seed=secrets.token_hex(16))
+    return plane
+
+
+def _backend(settings: Settings, paths: ServerPaths, connect: Callable[[], Connection]) -> Backend:
+    """Return where containers run; `connect` makes the server's end of what they connect through the backend."""
+    if settings.backend == "process":
+        return ProcessBackend(NvmlProvider(), paths.run_dir, settings.log_line_max)
+    from swell.backends.agents.backend import AgentBackend  # loads TLS
+    from swell.backends.agents.local import LocalAgents
+
+    agents = LocalAgents(
+        settings.agents, paths.run_dir / "nodes", log_line_max=settings.log_line_max, timeout_s=settings.node_timeout_s
+    )
+    return AgentBackend(agents, connect, protocol=PROTOCOL, timeout_s=settings.node_timeout_s)
 
 
 # ---------------------------------------------------------------- a private server
@@ -101,7 +109,7 @@ async def _serve_client(listener: socket.socket, run_dir: Path, lifeline: int, s
     paths = ServerPaths(f"unix:{socket_path(str(run_dir))}", run_dir)
     paths.make()
     plane = _plane(settings, MemoryStore(loop.call_soon), paths)
-    await shutdown.run(plane, listener, settings, ready=lambda: None)
+    await shutdown.run(plane, listener, ready=lambda: None)
     loop.remove_reader(lifeline)
 
 
@@ -196,7 +204,7 @@ async def _serve_all(data_directory: DataDirectory, settings: Settings, ready: C
     server_log = ServerLog(data_directory.path)
     server_log.start()
     try:
-        await shutdown.run(planes[0], listener, settings, announce)
+        await shutdown.run(planes[0], listener, announce)
     except StoreBroken as error:  # as it was opened
         raise InvalidError(str(error)) from None
     finally:

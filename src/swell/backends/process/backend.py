@@ -20,7 +20,7 @@ from swell.backends.process.memory_groups import MemoryGroups, open_groups
 from swell.backends.process.snapshot import SnapshotHandle, SnapshotState
 from swell.backends.process.snapshots import Snapshots
 from swell.backends.process.template import Interpreter, TemplateHandle, ending
-from swell.ports import BackendListener, GpuProvider, LaunchOrder, NodeLoad
+from swell.ports import BackendListener, GpuProvider, LaunchOrder, NodeLoad, NodePaths
 from swell.wire.template import RUN_DIR, Adopt, Exited, NotStarted, Opened, Reply, SnapshotRejected, Started, Sweep
 
 __all__ = ["ProcessBackend"]
@@ -113,6 +113,15 @@ class ProcessBackend:
         pids = self._containers.pids_by_id() if self._is_started else {}
         busy = self._meter.measure((pid, is_ready(name)) for name, pid in pids.items())
         return [NodeLoad(self._node, *busy)]
+
+    def paths_of(self, node: str) -> NodePaths | None:
+        """Return None: this machine is the server's."""
+        return None
+
+    def read_output(self, reads: bool) -> None:
+        """Read what containers write, or let them wait until it is read: whoever gets it cannot take more."""
+        if self._is_started:
+            self._containers.read_output(reads)
 
     async def stop(self) -> None:
         """Have every template kill what it forked, and wait until nothing is left."""

@@ -60,6 +60,16 @@ class Capture:
         os.set_blocking(fd, False)
         self._loop.add_reader(fd, self._read, READ_MAX)
 
+    def pause(self) -> None:
+        """Read nothing more, so that whoever writes has to wait, until `resume` or `finish`."""
+        if self._fd >= 0:
+            self._loop.remove_reader(self._fd)
+
+    def resume(self) -> None:
+        """Read on."""
+        if self._fd >= 0:
+            self._loop.add_reader(self._fd, self._read, READ_MAX)
+
     def finish(self) -> None:
         """Pass on everything written so far, the last line even if it is not whole, and close. Safe to call twice."""
         left = LAST_READ_MAX

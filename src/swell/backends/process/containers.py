@@ -86,6 +86,16 @@ class ContainerProcesses:
         self._containers: dict[str, _Container] = {}
         self._orders_again: dict[str, int] = {}  #: how often, of those whose template died before it had forked them
         self._oom_kills = count_oom_kills()
+        self._reads_output = True
+
+    def read_output(self, reads: bool) -> None:
+        """Read what containers write, or let them wait until it is read."""
+        if reads == self._reads_output:
+            return
+        self._reads_output = reads
+        for container in self._containers.values():
+            for capture in container.captures:
+                (capture.resume if reads else capture.pause)()
 
     def fork(self, order: LaunchOrder, parent: Parent) -> None:
         """Ask `parent` for a container. Without the files for its output, it is reported as never started."""
@@ -244,6 +254,8 @@ class ContainerProcesses:
                 write_ends.append(write_end)
                 sink = partial(self._listener.container_wrote, container_id, stream)
                 captures.append(Capture(read_end, self._log_line_max, sink))
+                if not self._reads_output:
+                    captures[-1].pause()
         except OSError:  # too many open files
             for fd in write_ends:
                 os.close(fd)

@@ -49,10 +49,11 @@ class BatchWriter:
             return
         if self._batch is None:
             self._batch = WriteBatch()
-        if isinstance(record, AnyAppRecord):
-            self._batch.apps.append(record)
-        else:
-            self._batch.take(record)
+        match record:
+            case AppRecord() | Deployment() | BundleRecord() | FunctionRecord() | FunctionGone() | ContainerRecord():
+                self._batch.apps.append(record)
+            case _:
+                self._batch.take(record)
 
     def write(self) -> None:
         """Write the records taken so far, so that reads see them. The next commit makes them durable."""
@@ -76,14 +77,13 @@ class BatchWriter:
         assert batch is not None
         self.size_bytes += batch.size_bytes
         spawns = batch.take_spawns() if in_steps or len(batch.calls) == 1 else []
-        has_others = batch.has_calls
-        if batch.apps or len(spawns) + has_others > 1:
+        if batch.apps or len(spawns) + batch.has_calls > 1:
             self._database.begin()
         for record in batch.apps:
             self._write_app(record)
         for call, span in spawns:
             self._write_spawn(call, span)
-        if has_others:
+        if batch.has_calls:
             self._write_calls(batch)
 
     # ------------------------------------------------------------ calls

@@ -50,7 +50,7 @@ class InlineRule:
 
     def allows(self, now: float) -> bool:
         """True if a light commit may be made on the event loop's thread."""
-        return self._quick >= QUICK_IN_THREAD and (not self._debt_s or self._debt(now) <= DEBT_MAX_S)
+        return self._quick >= QUICK_IN_THREAD and self._debt(now) <= DEBT_MAX_S
 
     def took(self, took_s: float, now: float, *, inline: bool) -> None:
         """Note how long a commit waited for the disk, on the event loop's thread or in the writer's."""
@@ -71,14 +71,15 @@ def weight(records: Iterable[Record]) -> int:
     """Return how much there is to write; over WEIGHT_MAX for what may take long, however small it looks."""
     total = 0
     for record in records:
-        if isinstance(record, SpanRecord | OutputsRecord):
-            total += _ROW + len(record.payload) + 8 * len(record.ends)
-        elif isinstance(record, CallRecord | CallGrown | AttemptRecord):
-            total += _ROW
-        elif isinstance(record, SpansDone):
-            total += _ROW * len(record.firsts)
-        elif isinstance(record, CallEnded) and record.num_inputs <= _ENDED_INPUTS_MAX:
-            total += _ROW
-        else:  # the end of a long call, an app's record, or the cancellation of many calls
-            total += _TOO_HEAVY
+        match record:
+            case SpanRecord() | OutputsRecord():
+                total += _ROW + len(record.payload) + 8 * len(record.ends)
+            case CallRecord() | CallGrown() | AttemptRecord():
+                total += _ROW
+            case SpansDone():
+                total += _ROW * len(record.firsts)
+            case CallEnded():
+                total += _ROW if record.num_inputs <= _ENDED_INPUTS_MAX else _TOO_HEAVY
+            case _:  # an app's, or a cancellation of many calls
+                total += _TOO_HEAVY
     return total

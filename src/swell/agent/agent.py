@@ -1,0 +1,279 @@
+"""An agent at work: words of the server to the node's backend, and what that reports back to the server.
+
+    server ══ link ══ agent ── unix socket ── containers
+                        └── ProcessBackend: templates, pipes, memory, GPUs, as on one machine
+
+The process ends when the link does, whatever the reason: without it the server cannot know what runs here, and has
+given the inputs to others. **Fencing**: it ends at once, by `os._exit`. To the containers this is the death of their
+server: the kernel closes their lifelines, which kills them, and the templates remove what is left. There is no
+resuming: the next agent is a new node.
+
+This module must not know how the link's stream is made, or who has started the agent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import time
+from collections.abc import Callable, Coroutine
+from importlib.metadata import version
+from pathlib import Path
+from platform import python_version
+from typing import Final
+
+from msgspec.structs import replace
+
+from swell.agent.relay import Relay
+from swell.backends.process import ProcessBackend
+from swell.link.connection import Channel, Link
+from swell.link.frames import LinkError
+from swell.link.order import AgentOrder
+from swell.link.words import (
+    LINK_PROTOCOL,
+    Exited,
+    Greeting,
+    Interrupt,
+    Kill,
+    Launch,
+    Load,
+    Ping,
+    Refused,
+    Report,
+    Started,
+    Stop,
+    ToAgent,
+    Watch,
+    Welcome,
+    Wrote,
+    decode_to_agent,
+    encode,
+    encode_report,
+)
+from swell.model import MemoryExcess, Node
+from swell.wire.messages import PROTOCOL
+
+__all__ = ["EXIT_LOST", "EXIT_REFUSED", "Agent"]
+
+EXIT_LOST: Final = 75  #: as sysexits.h has it: a failure that another try may not have
+EXIT_REFUSED: Final = 77  #: as sysexits.h has it: not permitted
+UNSENT_MAX: Final = 1 << 20  #: bytes of reports that may wait before the output of containers is not read
+LOOK_S: Final = 0.05  #: between two loads while somebody waits for them
+LOOK_SELDOM_S: Final = 1.0  #: and otherwise
+LOOKED_FOR_S: Final = 2.0  #: for how long a Watch counts
+LAST_BYTES_S: Final = 1.0  #: how long a dead container's connections may take to end; something may have outlived it
+
+
+class _Reports:
+    """The channel of reports, of which nothing comes back."""
+
+    def __init__(self, link: Link, read_output: Callable[[bool], None]) -> None:
+        self._link = link
+        self._read_output = read_output
+        self._number = link.open(self)
+
+    def send(self, report: Report) -> None:
+        """Send a report; when many wait, containers wait with their output."""
+        if self._link.send(self._number, encode_report(report)) > UNSENT_MAX:
+            self._read_output(False)
+            self._link.watch(self._number)
+
+    def flushed(self) -> None:
+        """Reports were sent."""
+        if self._link.unsent(self._number) <= UNSENT_MAX // 4:
+            self._link.unwatch(self._number)
+            self._read_output(True)
+
+    def received(self, data: bytes) -> None:
+        """Nothing comes here."""
+        raise LinkError("the server has sent bytes in the channel of reports")
+
+    def finished(self) -> None:
+        """The server reads no more: the link ends."""
+
+    def lost(self, why: str) -> None:
+        """The channel is over, as is the link."""
+
+
+class Agent:
+    """Owner of the link, and listener of the backend."""
+
+    def __init__(self, order: AgentOrder, backend: ProcessBackend, ended: Callable[[int, str], None]) -> None:
+        """Begin.
+
+        Args:
+            order: what it was told as it started.
+            backend: of this machine, not yet started.
+            ended: called with an exit status and the reason when nothing more is to be done.
+        """
+        self._order = order
+        self._backend = backend
+        self._ended = ended
+        self._directory = Path(order.directory)
+        self._loop = asyncio.get_running_loop()
+        self._link: Link
+        self._reports: _Reports | None = None
+        self._is_stopping = False
+        self._relays: dict[int, set[Relay]] = {}  # by the pid of the process that has connected
+        self._pids: dict[str, int] = {}
+        self._ready: set[str] = set()  # containers that have checked in with the server
+        self._watched_until = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def socket_path(self) -> str:
+        """Where containers connect."""
+        return str(self._directory / "agent.sock")
+
+    def greet(self) -> None:
+        """Tell the server who this is."""
+        order = self._order
+        greeting = Greeting(
+            link_protocol=LINK_PROTOCOL,
+            protocol=PROTOCOL,
+            version=version("swell"),
+            python=python_version().rpartition(".")[0],
+            token=order.token,
+            node=self._node(),
+            blob_dir=str(self._directory / "blobs"),
+            web_dir=str(self._directory / "web"),
+        )
+        self._link.send_word(encode(greeting))
+
+    def connection(self) -> Relay:
+        """Return what relays the next connection of a container."""
+        return Relay(self._link, self._relay_begins, self._relay_is_over)
+
+    def _relay_begins(self, relay: Relay) -> None:
+        self._relays.setdefault(relay.pid, set()).add(relay)
+
+    def _relay_is_over(self, relay: Relay) -> None:
+        relays = self._relays[relay.pid]
+        relays.discard(relay)
+        if not relays:
+            del self._relays[relay.pid]
+
+    def _node(self) -> Node:
+        """Return what of this machine is the node's."""
+        order, found = self._order, self._backend.observe(self._ready.__contains__)[0].node
+        return replace(
+            found,
+            name=order.node,
+            cpu=found.cpu if order.cpu is None else order.cpu,
+            memory_bytes=found.memory_bytes if order.memory_bytes is None else order.memory_bytes,
+        )
+
+    # ------------------------------------------------------------ the link
+
+    def linked(self, link: Link) -> None:
+        """The server can be reached; nothing is said before it is known to be the right one."""
+        self._link = link
+
+    def beat(self) -> None:
+        """Give a sign of life."""
+        self._link.send_word(encode(Ping()))
+
+    def opened(self, link: Link, number: int) -> Channel:
+        """The server opens no channels."""
+        raise LinkError(f"the server has opened channel {number}")
+
+    def lost(self, why: str) -> None:
+        """The link is over: end at once, which kills all containers."""
+        if not self._is_stopping:
+            self._ended(EXIT_LOST, f"the link to the server is lost: {why}")
+
+    def word(self, body: bytes) -> None:
+        """Do what the server says."""
+        word: ToAgent = decode_to_agent(body)
+        match word:
+            case Ping():
+                pass
+            case Launch(order):
+                self._backend.launch(order)
+            case Interrupt(container_id):
+                self._backend.interrupt(container_id)
+            case Kill(container_id):
+                self._backend.kill(container_id)
+            case Watch(ready):
+                self._ready.update(ready)
+                self._watch()
+            case Welcome():
+                self._run(self._begin())
+            case Stop():
+                self._run(self._stop())
+            case Refused(text):
+                self._ended(EXIT_REFUSED, text)
+
+    async def _begin(self) -> None:
+        """Get ready for containers. A Launch that comes meanwhile has to wait for that, so nothing is awaited first."""
+        self._reports = _Reports(self._link, self._backend.read_output)
+        await self._backend.start(self, f"unix:{self.socket_path}")
+        self._look()
+
+    async def _stop(self) -> None:
+        self._is_stopping = True
+        await self._backend.stop()
+        shutil.rmtree(self._directory, ignore_errors=True)
+        self._ended(os.EX_OK, "the server has stopped it")
+
+    def _run(self, work: Coroutine[None, None, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._ended(EXIT_LOST, f"{type(error).__name__}: {error}")
+
+    # ------------------------------------------------------------ the load
+
+    def _watch(self) -> None:
+        is_watched = time.monotonic() < self._watched_until
+        self._watched_until = time.monotonic() + LOOKED_FOR_S
+        if not is_watched:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._look()
+
+    def _look(self) -> None:
+        """Tell the load, and look again: soon while somebody waits for it."""
+        load = self._backend.observe(self._ready.__contains__)[0]
+        self._link.send_word(encode(Load(load.busy_cores, load.working_cores, load.unjudged, load.sleepers)))
+        is_watched = time.monotonic() < self._watched_until
+        self._timer = self._loop.call_later(LOOK_S if is_watched else LOOK_SELDOM_S, self._look)
+
+    # ------------------------------------------------------------ what the backend reports
+
+    def container_started(self, container_id: str, pid: int) -> None:
+        """The process exists."""
+        self._pids[container_id] = pid
+        self._report(Started(container_id, pid))
+
+    def container_exited(
+        self, container_id: str, reason: str, started: bool, excess: MemoryExcess | None = None
+    ) -> None:
+        """The container is gone; that is told after all that it has sent."""
+        self._ready.discard(container_id)
+        pid = self._pids.pop(container_id, 0)
+        self._report_after(Exited(container_id, reason, started, excess), pid, self._loop.time() + LAST_BYTES_S)
+
+    def container_wrote(self, container_id: str, stream: str, text: str) -> None:
+        """Lines appeared on a stream."""
+        self._report(Wrote(container_id, stream, text))
+
+    def nodes_changed(self) -> None:
+        """The node is this one, and its load is told by the clock."""
+
+    def _report(self, report: Report) -> None:
+        if self._reports is not None:
+            self._reports.send(report)
+
+    def _report_after(self, report: Report, pid: int, until: float) -> None:
+        """Send a report once all that a process has sent is on the link, or it is time."""
+        if pid in self._relays and self._loop.time() < until:
+            self._loop.call_later(0.001, self._report_after, report, pid, until)
+        else:
+            self._report(report)

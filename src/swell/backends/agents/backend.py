@@ -1,0 +1,230 @@
+"""Containers on nodes that share nothing with the server: each has an agent, which dials the server over TCP and TLS.
+
+    AgentProvider ── starts ──▶ agents ══ link ══▶ AgentBackend ── Connection, as for a container of this machine
+
+Who starts agents is another's business (`AgentProvider`): they are processes of this machine, or actors of a cluster.
+An agent is let in by a token that is used once; it recognizes the server by the fingerprint of a certificate that is
+made anew at each start. There is no listener without TLS.
+
+This module must not know how a node runs containers, or what containers and server say to each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from platform import python_version
+from typing import Final, Protocol
+
+from msgspec import Struct
+
+from swell.backends.agents.node import AgentNode
+from swell.link.certificate import TlsAddress, make_certificate, server_context
+from swell.link.connection import Link
+from swell.link.frames import End
+from swell.link.words import LINK_PROTOCOL, Greeting
+from swell.ports import BackendListener, LaunchOrder, NodeLoad, NodePaths
+
+__all__ = ["AgentBackend", "AgentProvider", "Invitation"]
+
+log = logging.getLogger("swell.server")
+
+HANDSHAKE_S: Final = 10.0
+LINKS_PENDING_MAX: Final = 256  #: links whose agent has not said who it is
+
+
+class Invitation(Struct, frozen=True):
+    """What an agent is to be told by whoever starts it, over a way that is trusted."""
+
+    server: str  #: tls://HOST:PORT#FINGERPRINT
+    token: str  #: lets in one agent, once
+    node: str  #: the name of its node
+
+
+class AgentProvider(Protocol):
+    """Starts agents, and ends them."""
+
+    async def start(self, backend: AgentBackend) -> None:
+        """Begin to start agents, each with an invitation of the backend."""
+        ...
+
+    def lost(self, name: str, why: str) -> None:
+        """The link to an agent is over, or it was not let in: it ends, and another may be started."""
+        ...
+
+    async def stop(self) -> None:
+        """Wait until the agents that were told to stop have ended; end those that do not."""
+        ...
+
+
+class AgentBackend:
+    """A backend over agents. Implements `swell.ports.Backend`."""
+
+    listener: BackendListener
+
+    def __init__(
+        self,
+        provider: AgentProvider,
+        connect: Callable[[], asyncio.Protocol],
+        *,
+        protocol: int,
+        timeout_s: float,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        """Prepare; nothing happens before `start`.
+
+        Args:
+            provider: starts the agents.
+            connect: makes the server's end of a container's connection.
+            protocol: what containers have to speak.
+            timeout_s: for how long nothing may be heard of a node before it counts as lost.
+            host: where to listen for agents.
+            port: likewise; 0: any that is free.
+        """
+        self._provider = provider
+        self.connection = connect
+        self._host, self._port = host, port
+        self._protocol = protocol
+        self._timeout_s = timeout_s
+        self._address = ""
+        self._server: asyncio.Server | None = None
+        self._invited: dict[bytes, str] = {}  # names of nodes by the digest of the token
+        self._pending: dict[AgentNode, None] = {}  # not let in yet, the oldest first
+        self._nodes: dict[str, AgentNode] = {}  # those that are let in
+        self._places: dict[str, AgentNode] = {}  # by container, while it is there
+        self._waiters: list[asyncio.Future[None]] = []
+
+    def invite(self, node: str) -> Invitation:
+        """Return what lets one agent in."""
+        token = secrets.token_urlsafe(32)
+        self._invited[_digest(token)] = node
+        return Invitation(self._address, token, node)
+
+    async def wait_for(self, count: int) -> None:
+        """Wait until so many nodes are there for containers."""
+        while sum(node.load is not None for node in self._nodes.values()) < count:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            await waiter
+
+    # ------------------------------------------------------------ the port
+
+    async def start(self, listener: BackendListener, server_address: str) -> None:
+        """Listen for agents, and have them started, without waiting for them."""
+        self.listener = listener
+        loop = asyncio.get_running_loop()
+        context, fingerprint = server_context(make_certificate())
+        self._server = await loop.create_server(
+            self._link, self._host, self._port, ssl=context, ssl_handshake_timeout=HANDSHAKE_S
+        )
+        host, port = self._server.sockets[0].getsockname()[:2]
+        self._address = str(TlsAddress(host, port, fingerprint))
+        await self._provider.start(self)
+
+    def launch(self, order: LaunchOrder) -> None:
+        """Have the agent of its node start a container."""
+        node = self._nodes.get(order.node)
+        if node is None:
+            why = f"node {order.node} is gone"
+            asyncio.get_running_loop().call_soon(self.listener.container_exited, order.container_id, why, False)
+            return
+        self._places[order.container_id] = node
+        node.launch(order)
+
+    def interrupt(self, container_id: str) -> None:
+        """Have a container sent SIGINT. Unknown ids are ignored."""
+        if (node := self._places.get(container_id)) is not None:
+            node.interrupt(container_id)
+
+    def kill(self, container_id: str) -> None:
+        """Have a container killed. Unknown ids are ignored."""
+        if (node := self._places.get(container_id)) is not None:
+            node.kill(container_id)
+
+    def observe(self, is_ready: Callable[[str], bool]) -> Sequence[NodeLoad]:
+        """Return the nodes and the load that each has told last, and have it told often for a while."""
+        loads = [node.observe(is_ready) for node in self._nodes.values()]
+        return [load for load in loads if load is not None]
+
+    def paths_of(self, node: str) -> NodePaths | None:
+        """Return the directories of a node."""
+        known = self._nodes.get(node)
+        if known is None or known.greeting is None:
+            return None
+        return NodePaths(known.greeting.blob_dir, known.greeting.web_dir)
+
+    async def stop(self) -> None:
+        """Stop all agents, and listen no more."""
+        if self._server is None:
+            return
+        self._server.close()
+        for node in self._nodes.values():
+            node.stop()
+        await self._provider.stop()
+        for node in [*self._nodes.values(), *self._pending]:
+            node.end("the server ends")
+
+    # ------------------------------------------------------------ links
+
+    def _link(self) -> Link:
+        node = AgentNode(self)
+        if len(self._pending) >= LINKS_PENDING_MAX:
+            next(iter(self._pending)).end("too many others came that did not say who they are")
+        self._pending[node] = None
+        return Link(End.SERVER, node, self._timeout_s)
+
+    def admit(self, node: AgentNode, greeting: Greeting) -> str:
+        """Let in an agent that was invited and speaks as this server does; return why not."""
+        self._pending.pop(node, None)
+        name = self._invited.pop(_digest(greeting.token), None)
+        if name is None or name != greeting.node.name:
+            return "the token is not one that lets an agent in, or was used before"
+        if why := _misfit(greeting, self._protocol):
+            log.warning("node %s is refused: %s", name, why)
+            self._provider.lost(name, why)
+            return why
+        self._nodes[name] = node
+        return ""
+
+    def changed(self, node: AgentNode) -> None:
+        """A node has told its load; the first time, it is there for containers."""
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            waiter.set_result(None)
+        self.listener.nodes_changed()
+
+    def forget(self, container_id: str) -> None:
+        """A container is gone."""
+        self._places.pop(container_id, None)
+
+    def lost(self, node: AgentNode, why: str) -> None:
+        """A node is gone."""
+        self._pending.pop(node, None)
+        if self._nodes.get(node.name) is node:
+            del self._nodes[node.name]
+            self._provider.lost(node.name, why)
+            self.listener.nodes_changed()
+
+
+def _digest(token: str) -> bytes:
+    """Return that by which a token is looked up: how long this takes tells nothing of the tokens there are."""
+    return hashlib.sha256(token.encode(errors="surrogateescape")).digest()
+
+
+def _misfit(greeting: Greeting, protocol: int) -> str:
+    """Return why an agent cannot work for this server; "" if it can."""
+    python = python_version().rpartition(".")[0]
+    ours, theirs = (LINK_PROTOCOL, protocol), (greeting.link_protocol, greeting.protocol)
+    if theirs != ours:
+        return (
+            f"its agent is of swell {greeting.version}, this server of {version('swell')}: they speak protocols "
+            f"{theirs} and {ours}; install the same version on both"
+        )
+    if greeting.python != python:
+        return f"it has Python {greeting.python}, this server {python}: install Python {python} there"
+    return ""

@@ -1,0 +1,252 @@
+"""One node: the server's end of the link to its agent, from the agent's first word to the end of the link.
+
+A node is there for containers when its agent has told its load for the first time. When the link ends, all its
+containers are lost, for the agent kills them as well; they are reported a few at a time, since each costs the engine as
+much as any other event. This module must not know how agents are started, or which node a container goes to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from msgspec.structs import replace
+
+from swell.link.connection import Channel, Link
+from swell.link.frames import LinkError
+from swell.link.transport import ChannelTransport
+from swell.link.words import (
+    Exited,
+    Greeting,
+    Interrupt,
+    Kill,
+    Launch,
+    Load,
+    Ping,
+    Refused,
+    Report,
+    ReportDecoder,
+    Started,
+    Stop,
+    Watch,
+    Welcome,
+    Word,
+    Wrote,
+    decode_to_server,
+    encode,
+)
+from swell.ports import BackendListener, LaunchOrder, NodeLoad
+
+__all__ = ["AgentNode", "NodeOwner"]
+
+log = logging.getLogger("swell.server")
+
+LOST_AT_ONCE: Final = 256  #: containers that are reported lost before others have their turn
+GREETING_S: Final = 10.0  #: how long a link may be there without a Greeting
+
+
+class NodeOwner(Protocol):
+    """What a node reports to, beside the listener of the backend."""
+
+    listener: BackendListener
+
+    def connection(self) -> asyncio.Protocol:
+        """Return the server's end of a container's connection."""
+        ...
+
+    def admit(self, node: AgentNode, greeting: Greeting) -> str:
+        """An agent has said who it is; return why it is not let in, "" if it is."""
+        ...
+
+    def changed(self, node: AgentNode) -> None:
+        """Its load has come, for the first time or anew."""
+        ...
+
+    def forget(self, container_id: str) -> None:
+        """One of its containers is gone."""
+        ...
+
+    def lost(self, node: AgentNode, why: str) -> None:
+        """Its link has ended, and its containers with it. Called also if it was never let in."""
+        ...
+
+
+class AgentNode:
+    """The owner of the server's end of one link."""
+
+    def __init__(self, owner: NodeOwner) -> None:
+        self._owner = owner
+        self._loop = asyncio.get_running_loop()
+        self._link: Link | None = None  # None until the stream is connected, which may never be
+        self._containers: dict[str, None] = {}  # those that were launched and have not exited
+        self._unready: dict[
+            str, None
+        ] = {}  # of these, those of which the agent does not know that they have checked in
+        self._is_over = False
+        self._patience = self._loop.call_later(GREETING_S, self.end, "its agent did not say who it is")
+        self._has_reports = False
+        self.greeting: Greeting | None = None  #: what its agent has said of itself, once it is let in
+        self.load: NodeLoad | None = None  #: the latest; None until it is there for containers
+
+    @property
+    def name(self) -> str:
+        """Its name; "" before its agent is let in."""
+        return "" if self.greeting is None else self.greeting.node.name
+
+    # ------------------------------------------------------------ what the backend wants
+
+    def launch(self, order: LaunchOrder) -> None:
+        """Have a container started."""
+        if self._is_over:
+            self._loop.call_soon(self._report_lost, order.container_id, "its node is gone", False)
+            return
+        self._containers[order.container_id] = self._unready[order.container_id] = None
+        self._say(Launch(order))
+
+    def interrupt(self, container_id: str) -> None:
+        """Have a container sent SIGINT."""
+        self._say(Interrupt(container_id))
+
+    def kill(self, container_id: str) -> None:
+        """Have a container killed."""
+        self._say(Kill(container_id))
+
+    def observe(self, is_ready: Callable[[str], bool]) -> NodeLoad | None:
+        """Return its load since the last call, None if it is not there yet, and have it told often for a while."""
+        ready = tuple(each for each in self._unready if is_ready(each))
+        for container_id in ready:
+            del self._unready[container_id]
+        self._say(Watch(ready))
+        load = self.load
+        if load is not None:
+            self.load = replace(load, sleepers=0)
+        return load
+
+    def stop(self) -> None:
+        """Have the containers killed and the agent ended."""
+        self._say(Stop())
+
+    def end(self, why: str) -> None:
+        """End the link, and with it everything on the node."""
+        if self._link is not None:
+            self._link.end(why)
+        else:
+            self.lost(why)
+
+    def _say(self, word: Word) -> None:
+        if self._link is not None:
+            self._link.send_word(encode(word))
+
+    # ------------------------------------------------------------ the link
+
+    def linked(self, link: Link) -> None:
+        """The stream is connected: the agent may say who it is."""
+        if self._is_over:
+            link.end("it came too late")
+        else:
+            self._link = link
+
+    def beat(self) -> None:
+        """Give a sign of life."""
+        self._say(Ping())
+
+    def word(self, body: bytes) -> None:
+        """Take in what the agent says of its node."""
+        word = decode_to_server(body)
+        if isinstance(word, Greeting):
+            self._greet(word)
+        elif isinstance(word, Load) and self.greeting is not None:
+            sleepers = word.sleepers + (0 if self.load is None else self.load.sleepers)
+            self.load = NodeLoad(self.greeting.node, word.busy_cores, word.working_cores, word.unjudged, sleepers)
+            self._owner.changed(self)
+
+    def _greet(self, greeting: Greeting) -> None:
+        if self.greeting is not None:
+            raise LinkError("it has said who it is before")
+        self._patience.cancel()
+        why = self._owner.admit(self, greeting)
+        if why:
+            self._say(Refused(why))
+            if self._link is not None:
+                self._link.close(why)
+        else:
+            self.greeting = greeting
+            self._say(Welcome())
+
+    def opened(self, link: Link, number: int) -> Channel:
+        """Take the first channel for reports, and each other one for a container's connection."""
+        if self.greeting is None:
+            raise LinkError("it opens a channel before it has said who it is")
+        if not self._has_reports:
+            self._has_reports = True
+            return _Reports(link, number, self._report)
+        return ChannelTransport(link, self._owner.connection(), number)
+
+    def lost(self, why: str) -> None:
+        """The link is over: so are all containers."""
+        if self._is_over:
+            return
+        self._is_over = True
+        self._patience.cancel()
+        self._owner.lost(self, why)
+        self._lose(why)
+
+    def _lose(self, why: str) -> None:
+        for container_id in list(self._containers)[:LOST_AT_ONCE]:
+            self._report_lost(container_id, f"node {self.name} is lost: {why}", True)
+        if self._containers:
+            self._loop.call_soon(self._lose, why)
+
+    def _report_lost(self, container_id: str, why: str, started: bool) -> None:
+        self._forget(container_id)
+        self._owner.listener.container_exited(container_id, why, started)
+
+    def _forget(self, container_id: str) -> None:
+        self._containers.pop(container_id, None)
+        self._unready.pop(container_id, None)
+        self._owner.forget(container_id)
+
+    # ------------------------------------------------------------ reports
+
+    def _report(self, report: Report) -> None:
+        """Pass on what is reported of a container of this node; of others it has nothing to say."""
+        if report.container_id not in self._containers:
+            return
+        listener = self._owner.listener
+        match report:
+            case Started(container_id, pid):
+                listener.container_started(container_id, pid)
+            case Wrote(container_id, stream, text):
+                listener.container_wrote(container_id, stream, text)
+            case Exited(container_id, reason, started, excess):
+                self._forget(container_id)
+                listener.container_exited(container_id, reason, started, excess)
+
+
+class _Reports:
+    """The channel of reports: whole ones are passed on as they come."""
+
+    def __init__(self, link: Link, number: int, pass_on: Callable[[Report], None]) -> None:
+        self._link = link
+        self._number = number
+        self._pass_on = pass_on
+        self._decoder = ReportDecoder()
+
+    def received(self, data: bytes) -> None:
+        """Pass on the reports that are whole."""
+        self._link.consumed(self._number, len(data))
+        for report in self._decoder.feed(data):
+            self._pass_on(report)
+
+    def finished(self) -> None:
+        """An agent that reports nothing more is of no use."""
+        raise LinkError("it has ended the channel of reports")
+
+    def lost(self, why: str) -> None:
+        """The link ends as well, or the agent is of no use any more."""
+        self._link.end(f"the channel of reports is over: {why}")
+
+    def flushed(self) -> None:
+        """Nothing is sent here."""

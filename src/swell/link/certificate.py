@@ -1,0 +1,106 @@
+"""Who is at the other end of a TCP connection: a certificate made for one run of a server, and its fingerprint.
+
+There are no host names and no authorities: whoever is to connect was given the fingerprint together with a token, over
+a way that is trusted already, and compares it before it sends anything. This module must not know what is said after.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import ssl
+import tempfile
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from swell.errors import InvalidError
+
+__all__ = ["TlsAddress", "client_context", "fingerprint_of", "make_certificate", "server_context"]
+
+VALID_FOR: Final = timedelta(days=3650)  #: nothing checks it but by its fingerprint, and the server makes one per run
+_ADDRESS: Final = re.compile(
+    r"tls://(?P<host>\[[0-9a-fA-F:]+\]|[^\s:/#\[\]]+):(?P<port>\d{1,5})#(?P<print>[0-9a-f]{64})"
+)
+
+
+class TlsAddress:
+    """Where a server listens over TCP, and by what it is recognized: tls://HOST:PORT#FINGERPRINT."""
+
+    __slots__ = ("fingerprint", "host", "port")
+
+    def __init__(self, host: str, port: int, fingerprint: str) -> None:
+        self.host = host
+        self.port = port
+        self.fingerprint = fingerprint
+
+    @classmethod
+    def parse(cls, text: str) -> TlsAddress:
+        """Return the address in a text.
+
+        Raises:
+            InvalidError: it is none.
+        """
+        match = _ADDRESS.fullmatch(text)
+        if match is None or not 0 < int(match["port"]) < 65_536:
+            raise InvalidError(
+                f"{text!r:.200} is no address over TCP; expected tls://HOST:PORT#FINGERPRINT (64 digits)"
+            )
+        return cls(match["host"].strip("[]"), int(match["port"]), match["print"])
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"tls://{host}:{self.port}#{self.fingerprint}"
+
+
+def make_certificate() -> bytes:
+    """Return a new private key and a certificate that it has signed for itself, in PEM."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "swell")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))  # clocks differ
+        .not_valid_after(now + VALID_FOR)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return private + certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def server_context(pem: bytes) -> tuple[ssl.SSLContext, str]:
+    """Return what a server shows to those who connect, and its fingerprint."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.num_tickets = 0  # nobody resumes a session
+    # The standard library takes keys from files alone; this one is readable by nobody else, and gone at once.
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(pem)
+        file.flush()
+        context.load_cert_chain(file.name)
+    der = ssl.PEM_cert_to_DER_cert(pem[pem.index(b"-----BEGIN CERTIFICATE") :].decode())
+    return context, fingerprint_of(der)
+
+
+def client_context() -> ssl.SSLContext:
+    """Return what checks nothing: the caller compares the fingerprint before it sends anything."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def fingerprint_of(der: bytes | None) -> str:
+    """Return the fingerprint of a certificate; "" if there is none."""
+    return hashlib.sha256(der).hexdigest() if der else ""

@@ -1,0 +1,280 @@
+"""The bytes of a link: frames of many channels in one stream, as values: bytes in, pieces out; nothing here waits.
+
+    frame = size u32 | channel u32 | kind u8 | body
+
+Words, which are messages between the two ends, stand in frames of channel 0. Every other channel carries a stream of
+bytes in both directions; whoever has a peer to connect opens one, the two ends with numbers of their own.
+
+**Windows.** Of a channel, an end may have sent WINDOW bytes that the other has not consumed. Whoever consumes bytes
+gives credit for as many. So a reader that is slow stops its own channel and no other, and what may wait on either side
+is bounded: a peer that sends more than it may breaks the link.
+
+**Fairness.** What is sent waits in a queue of its channel. `take` cuts PIECE bytes from each in turn, so that a message
+of many megabytes delays a small one of another channel by one piece of each channel at most. Words go first.
+
+**Ends.** `finish` ends one direction after all that was sent before it; a channel is over when both have ended. `reset`
+ends both at once, and drops what waits. Frames of a channel that is over were on their way, and are ignored.
+
+This module must not know sockets, clocks, or what words and channels are about.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import OrderedDict, deque
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+__all__ = ["PIECE", "WINDOW", "WORD_MAX", "End", "Frames", "Kind", "LinkError", "Piece"]
+
+WINDOW: Final = 1 << 20  #: bytes of one direction of a channel that may be on their way
+PIECE: Final = 64 << 10  #: bytes of one channel in a frame
+WORD_MAX: Final = 1 << 20  #: bytes of one word
+WORDS_UNSENT_MAX: Final = 64 << 20  #: bytes of words that may wait until the peer reads
+CHANNELS_MAX: Final = 16_384  #: that a peer may have open at once
+_HEADER: Final = struct.Struct("<IIB")
+
+
+class LinkError(Exception):
+    """The peer has sent what no correct one sends, or does not read; the link is of no more use."""
+
+
+class Kind(IntEnum):
+    """What a frame is."""
+
+    WORD = 0
+    OPEN = 1
+    DATA = 2
+    FINISH = 3
+    RESET = 4
+    CREDIT = 5  #: its size is a number of bytes that were consumed, and it has no body
+
+
+class Piece(NamedTuple):
+    """What has come of one channel: a word or bytes, or that it was opened or has ended, without bytes."""
+
+    kind: Kind
+    channel: int
+    data: bytes = b""
+
+
+class End(IntEnum):
+    """The two ends of a link; each opens channels with numbers that the other does not use."""
+
+    SERVER = 0
+    AGENT = 1
+
+
+class _Channel:
+    """One channel: what waits to be sent, and what either side may still send."""
+
+    __slots__ = ("credit", "finishing", "has_finished", "may_receive", "queue", "received_all", "unsent")
+
+    def __init__(self) -> None:
+        self.queue: deque[memoryview] = deque()
+        self.unsent = 0  #: bytes in the queue
+        self.credit = WINDOW  #: bytes that may be sent
+        self.may_receive = WINDOW  #: bytes that the peer may send
+        self.finishing = False  #: nothing is sent after what is in the queue
+        self.has_finished = False  #: the peer was told so
+        self.received_all = False  #: the peer has told so
+
+
+class Frames:
+    """One end of a link. All methods return at once; `take` returns what is to be written to the stream."""
+
+    def __init__(self, end: End) -> None:
+        self._next_channel = 1 + end
+        self._channels: dict[int, _Channel] = {}
+        self._turns: OrderedDict[int, _Channel] = OrderedDict()  # channels that have something to send, and may
+        self._urgent: deque[bytes] = deque()  # whole frames that go before all data
+        self._urgent_bytes = 0
+        self._peers_parity = (1 + end + 1) % 2
+        self._peers_latest = 0  # the channel that the peer has opened last
+        self._received = bytearray()
+
+    # ------------------------------------------------------------ sending
+
+    def word(self, body: bytes) -> None:
+        """Send a word.
+
+        Raises:
+            LinkError: the peer has not read any for too long.
+        """
+        if len(body) > WORD_MAX:
+            raise ValueError(f"a word may have {WORD_MAX:,} bytes, this one has {len(body):,}")
+        self._send_first(Kind.WORD, 0, body)
+
+    def open(self) -> int:
+        """Open a channel; return its number."""
+        number, self._next_channel = self._next_channel, self._next_channel + 2
+        self._channels[number] = _Channel()
+        self._send_first(Kind.OPEN, number)
+        return number
+
+    def send(self, number: int, data: bytes | memoryview) -> None:
+        """Send bytes in a channel. On one that is over or is finished, they are dropped."""
+        channel = self._channels.get(number)
+        if channel is None or channel.finishing or not data:
+            return
+        channel.queue.append(memoryview(data))
+        channel.unsent += len(data)
+        self._queue(number, channel)
+
+    def finish(self, number: int) -> None:
+        """End this direction of a channel, after what was sent before."""
+        channel = self._channels.get(number)
+        if channel is not None and not channel.finishing:
+            channel.finishing = True
+            self._queue(number, channel)
+
+    def reset(self, number: int) -> None:
+        """End a channel at once, in both directions; what waits in it is dropped."""
+        if self._forget(number) is not None:
+            self._send_first(Kind.RESET, number)
+
+    def consumed(self, number: int, count: int) -> None:
+        """Let the peer send so many bytes more: as many that it had sent are taken care of."""
+        channel = self._channels.get(number)
+        if channel is None or not count:
+            return
+        channel.may_receive += count
+        self._send_first(Kind.CREDIT, number, credit=count)
+
+    def unsent(self, number: int) -> int:
+        """Return the bytes of a channel that wait to be sent."""
+        channel = self._channels.get(number)
+        return 0 if channel is None else channel.unsent
+
+    def is_open(self, number: int) -> bool:
+        """Tell whether a channel is not over."""
+        return number in self._channels
+
+    @property
+    def has_more(self) -> bool:
+        """True if `take` would return something."""
+        return bool(self._urgent or self._turns)
+
+    def take(self, most: int) -> list[bytes | memoryview]:
+        """Return what to write next, in order; some `most` bytes of it, so that what comes later can still go first."""
+        taken: list[bytes | memoryview] = list(self._urgent)
+        size = self._urgent_bytes
+        self._urgent.clear()
+        self._urgent_bytes = 0
+        while self._turns and size < most:
+            number, channel = self._turns.popitem(last=False)
+            size += self._take_piece(number, channel, taken)
+            self._queue(number, channel)
+        return taken
+
+    def _take_piece(self, number: int, channel: _Channel, taken: list[bytes | memoryview]) -> int:
+        """Cut a piece off a channel's queue, or tell its end; return the bytes of it."""
+        if not channel.queue:
+            channel.has_finished = True
+            taken.append(_HEADER.pack(0, number, Kind.FINISH))
+            if channel.received_all:
+                self._forget(number)
+            return _HEADER.size
+        data = channel.queue.popleft()
+        size = min(PIECE, channel.credit, len(data))
+        if size < len(data):
+            channel.queue.appendleft(data[size:])
+            data = data[:size]
+        channel.unsent -= size
+        channel.credit -= size
+        taken += (_HEADER.pack(size, number, Kind.DATA), data)
+        return size + _HEADER.size
+
+    def _queue(self, number: int, channel: _Channel) -> None:
+        """Give a channel its turn if it has something to send, and may."""
+        has_data = bool(channel.queue) and channel.credit > 0
+        has_end = channel.finishing and not (channel.queue or channel.has_finished)
+        if has_data or has_end:
+            self._turns.setdefault(number, channel)
+
+    def _send_first(self, kind: Kind, channel: int, body: bytes = b"", *, credit: int = 0) -> None:
+        frame = _HEADER.pack(credit or len(body), channel, kind) + body
+        self._urgent.append(frame)
+        self._urgent_bytes += len(frame)
+        if self._urgent_bytes > WORDS_UNSENT_MAX:
+            raise LinkError(f"it does not read: {self._urgent_bytes >> 20} MiB of words wait for it")
+
+    # ------------------------------------------------------------ receiving
+
+    def feed(self, data: bytes) -> list[Piece]:
+        """Take in what has come; return it in order, piece by piece.
+
+        Raises:
+            LinkError: it is not what a correct peer sends.
+        """
+        received = self._received
+        received += data
+        pieces: list[Piece] = []
+        at, length = 0, len(received)
+        while length - at >= _HEADER.size:
+            size, number, kind = _HEADER.unpack_from(received, at)
+            body = self._body_size(size, number, kind)
+            if length - at < _HEADER.size + body:
+                break
+            at += _HEADER.size
+            piece = self._frame(Kind(kind), number, size, bytes(received[at : at + body]))
+            if piece is not None:
+                pieces.append(piece)
+            at += body
+        del received[:at]
+        return pieces
+
+    @staticmethod
+    def _body_size(size: int, number: int, kind: int) -> int:
+        """Return the bytes that follow a header, before any of them is waited for."""
+        if kind == Kind.CREDIT:
+            return 0
+        bound = {Kind.WORD: WORD_MAX, Kind.DATA: PIECE}.get(Kind(kind), 0) if kind <= Kind.CREDIT else -1
+        if size > bound or (number == 0) != (kind == Kind.WORD):
+            raise LinkError(f"a frame of kind {kind} in channel {number} has {size:,} bytes; at most {bound:,} may be")
+        return size
+
+    def _frame(self, kind: Kind, number: int, size: int, body: bytes) -> Piece | None:
+        """Take in one frame; return what it means to the owner of the channel, if anything."""
+        if kind is Kind.WORD:
+            return Piece(kind, 0, body)
+        if kind is Kind.OPEN:
+            return self._opened(number)
+        channel = self._channels.get(number)
+        if channel is None:
+            return None  # it is over, and this was on its way
+        if kind is Kind.CREDIT:
+            self._credited(number, channel, size)
+            return None
+        if kind is Kind.RESET:
+            self._forget(number)
+        elif channel.received_all:
+            raise LinkError(f"channel {number} goes on after its end")
+        elif kind is Kind.FINISH:
+            channel.received_all = True
+            if channel.has_finished:
+                self._forget(number)
+        else:
+            channel.may_receive -= len(body)
+            if channel.may_receive < 0 or not body:
+                raise LinkError(f"{len(body):,} bytes in channel {number} do not fit its window of {WINDOW:,}")
+        return Piece(kind, number, body)
+
+    def _opened(self, number: int) -> Piece:
+        if number % 2 != self._peers_parity or number <= self._peers_latest:
+            raise LinkError(f"channel {number} cannot be opened after {self._peers_latest}")
+        if len(self._channels) >= CHANNELS_MAX:
+            raise LinkError(f"more than {CHANNELS_MAX:,} channels are open")
+        self._peers_latest = number
+        self._channels[number] = _Channel()
+        return Piece(Kind.OPEN, number)
+
+    def _credited(self, number: int, channel: _Channel, count: int) -> None:
+        channel.credit += count
+        if channel.credit > WINDOW:
+            raise LinkError(f"channel {number} gets credit for {channel.credit - WINDOW:,} bytes that were not sent")
+        self._queue(number, channel)
+
+    def _forget(self, number: int) -> _Channel | None:
+        self._turns.pop(number, None)
+        return self._channels.pop(number, None)

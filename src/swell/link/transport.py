@@ -1,0 +1,144 @@
+"""A channel of a link as the transport of a protocol: what speaks over a socket here speaks over it there unchanged.
+
+This module must not know what is spoken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any, Final
+
+from swell.link.connection import Link
+
+__all__ = ["ChannelTransport"]
+
+HIGH: Final = 64 << 10  #: bytes that may wait before the protocol is asked to pause, unless it sets another limit
+
+
+class ChannelTransport(asyncio.Transport):
+    """The transport of one protocol, and the owner of one channel."""
+
+    def __init__(self, link: Link, protocol: asyncio.Protocol, number: int | None = None) -> None:
+        """Begin, with a channel that the peer has opened, or else with a new one."""
+        super().__init__()
+        self._link = link
+        self._protocol = protocol
+        self._loop = asyncio.get_running_loop()
+        self._high = HIGH
+        self._is_paused = False  # the protocol was asked to write no more
+        self._is_reading = True
+        self._is_closing = False
+        self._is_lost = False
+        self._peer_has_finished = False
+        self._held: deque[bytes] = deque()  # what came while nothing is read; the window bounds it
+        self.number = link.open(self) if number is None else number
+        protocol.connection_made(self)  # now: bytes may follow at once
+
+    # ------------------------------------------------------------ asyncio.Transport
+
+    def write(self, data: Any) -> None:
+        """Send bytes."""
+        if self._is_closing:
+            return
+        unsent = self._link.send(self.number, data)
+        if unsent > self._high and not self._is_paused:
+            self._is_paused = True
+            self._link.watch(self.number)
+            self._protocol.pause_writing()
+
+    def writelines(self, list_of_data: Any) -> None:
+        """Send several pieces of bytes."""
+        self.write(b"".join(list_of_data))
+
+    def close(self) -> None:
+        """Send what waits, then end."""
+        if self._is_closing:
+            return
+        self._is_closing = True
+        self._link.finish(self.number)
+        if self._link.unsent(self.number):
+            self._link.watch(self.number)
+        else:
+            self._loop.call_soon(self._end, None)
+
+    def abort(self) -> None:
+        """End at once; what waits is lost."""
+        if not self._is_lost:
+            self._is_closing = True
+            self._link.reset(self.number)
+            self._loop.call_soon(self._end, None)
+
+    def is_closing(self) -> bool:
+        """Tell whether it has ended, or will when what waits was sent."""
+        return self._is_closing
+
+    def get_write_buffer_size(self) -> int:
+        """Return how many bytes wait."""
+        return self._link.unsent(self.number)
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Set how many bytes may wait before the protocol is asked to pause; it goes on at a quarter of that."""
+        self._high = HIGH if high is None else high
+
+    def pause_reading(self) -> None:
+        """Pass on nothing more, until `resume_reading`."""
+        self._is_reading = False
+
+    def resume_reading(self) -> None:
+        """Pass on what came meanwhile, and what comes."""
+        if not self._is_reading:
+            self._is_reading = True
+            self._loop.call_soon(self._pass_on)
+
+    def is_reading(self) -> bool:
+        """Tell whether what comes is passed on."""
+        return self._is_reading and not self._is_closing
+
+    def get_protocol(self) -> asyncio.Protocol:
+        """Return the protocol."""
+        return self._protocol
+
+    # ------------------------------------------------------------ the channel
+
+    def received(self, data: bytes) -> None:
+        """Bytes have come."""
+        self._held.append(data)
+        self._pass_on()
+
+    def finished(self) -> None:
+        """No more bytes will come: end, as sockets do whose protocol does not say otherwise."""
+        self._peer_has_finished = True
+        self._pass_on()
+
+    def lost(self, why: str) -> None:
+        """The channel is over."""
+        self._is_closing = True
+        self._loop.call_soon(self._end, ConnectionResetError(why))
+
+    def flushed(self) -> None:
+        """Bytes were sent: let the protocol go on, or end if it was to after the last."""
+        unsent = self._link.unsent(self.number)
+        if self._is_closing:
+            if not unsent:
+                self._end(None)
+        elif self._is_paused and unsent <= self._high // 4:
+            self._is_paused = False
+            self._link.unwatch(self.number)
+            self._protocol.resume_writing()
+
+    def _pass_on(self) -> None:
+        while self._held and self._is_reading and not self._is_lost:
+            data = self._held.popleft()
+            self._link.consumed(self.number, len(data))
+            if not self._is_closing:
+                self._protocol.data_received(data)
+        if self._peer_has_finished and not self._held and not self._is_closing and not self._protocol.eof_received():
+            self.close()
+
+    def _end(self, why: Exception | None) -> None:
+        if not self._is_lost:
+            self._is_lost = True
+            self._link.unwatch(self.number)
+            self._held.clear()
+            self._protocol.connection_lost(why)
