@@ -8,8 +8,10 @@ import pytest
 from steps import steps_of
 
 from swell.engine.events import ClientGone, ClientMessage, ContainerExited, Event
-from swell.model import AutoscalerChange, Concurrency, WebSpec
+from swell.model import AutoscalerChange, Concurrency, Environment, FunctionSpec, Node, Source, WebSpec
 from swell.wire import messages as m
+
+ENVIRONMENT = Environment("/py", "/", ())
 
 
 def calls_with_more_in_the_store_than_memory_has_room_for(diary, size: int) -> Event:
@@ -65,6 +67,12 @@ def functions_that_answer_http(diary, size: int) -> Event:
     return ClientMessage(2, m.CloseApp(9, "other"))
 
 
+def nodes(diary, size: int) -> Event:
+    diary.observes(*(Node(f"n{number}", 4, 1 << 34) for number in range(size)))
+    diary.opens("f")
+    return ClientMessage(1, m.OpenApp(1, "other", "other", ENVIRONMENT, [FunctionSpec("f", Source("m", "f"))]))
+
+
 def update(diary, name: str = "f") -> Event:
     """Have a pool looked at again."""
     return ClientMessage(1, m.UpdateAutoscaler(8, diary.function(name), AutoscalerChange(scaledown_window=9)))
@@ -80,6 +88,7 @@ def update(diary, name: str = "f") -> Event:
         functions_of_an_app_whose_client_is_gone,
         functions_of_a_pinned_version,
         functions_that_answer_http,
+        nodes,
     ],
     ids=lambda surroundings: surroundings.__name__,
 )

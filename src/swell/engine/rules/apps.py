@@ -6,8 +6,7 @@ This module must not know inputs, slots or variants, nor how one version of an a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
-from functools import cache, partial
+from collections.abc import Iterable
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -24,9 +23,8 @@ from swell.engine.state.pool import Pool
 from swell.errors import Error, InvalidError, NotFoundError, to_wire
 from swell.escaping import one_line
 from swell.ids import id_problem
-from swell.model import AppKind, AutoscalerChange, AutoscalerSettings, Deployment, Environment, FunctionSpec, Resources
+from swell.model import AppKind, AutoscalerChange, AutoscalerSettings, Deployment, Environment, FunctionSpec
 from swell.names import check_text, variables_problem
-from swell.policy.placement import never_fits
 from swell.policy.schedule import schedule_problem
 from swell.policy.validation import settings_problem, spec_problem
 from swell.records import BundleRecord, CallsCancelled, FunctionGone
@@ -96,25 +94,18 @@ class Apps:
         if label := _repeated(label for spec in specs for label in _labels(spec)):
             raise InvalidError(f"two web functions of one app ask for the label {label!r:.200}; give one another label")
         with unchanged(self._state):
-            why_never = self._why_never()
-            return [self._checked(spec, why_never, app_id, client, now) for spec in specs]
+            return [self._checked(spec, app_id, client, now) for spec in specs]
 
-    def _why_never(self) -> Callable[[Resources], str]:
-        """Return a function that tells why such a container fits on no node; for each resources once."""
-        return cache(partial(never_fits, self._state.nodes.rooms()))
-
-    def _checked(
-        self, spec: FunctionSpec, why_never: Callable[[Resources], str], app_id: str, client: int, now: float
-    ) -> FunctionSpec:
+    def _checked(self, spec: FunctionSpec, app_id: str, client: int, now: float) -> FunctionSpec:
         unsound = spec_problem(spec) or (schedule_problem(spec.schedule, now) if spec.schedule else "")
         if unsound:
             raise InvalidError(f"{one_line(spec.name):.200}: {unsound}")
-        why = why_never(spec.resources)
+        why = self._state.nodes.why_never(spec.resources)
         if not why:
             return spec
         on_cpu = replace(spec, resources=replace(spec.resources, gpu=()))
         may_fall_back = spec.resources.gpu and self._state.settings.gpu_fallback == "cpu"
-        if may_fall_back and not why_never(on_cpu.resources):
+        if may_fall_back and not self._state.nodes.why_never(on_cpu.resources):
             text = f"{spec.name}: {why}; running on the CPU instead (gpu_fallback = cpu)"
             self._state.send_to_client(client, Notice(app_id, text))
             return on_cpu
@@ -124,7 +115,7 @@ class Apps:
     def varied(self, base: FunctionSpec, changes: bytes, app: App, client: int, now: float) -> FunctionSpec:
         """Return a variant of a function as it will be run, or raise what makes it impossible."""
         with unchanged(self._state):
-            return self._checked(apply_changes(base, changes), self._why_never(), app.id, client, now)
+            return self._checked(apply_changes(base, changes), app.id, client, now)
 
     def add_pool(
         self, app: App, spec: FunctionSpec, deployment: Deployment, *, key: str, is_pinned: bool = False

@@ -13,12 +13,15 @@ from swell.config import Settings
 from swell.engine.events import NodeView
 from swell.engine.state.node import KnownNode
 from swell.engine.state.ranking import Ranking
-from swell.policy.placement import NodeRoom
+from swell.model import Resources
+from swell.policy.placement import NodeRoom, never_fits
 
 if TYPE_CHECKING:
     from swell.engine.state.container import Container
 
 __all__ = ["Cluster", "Rooms"]
+
+NEVER_MAX = 1_000  #: different resources of which it is kept whether they fit at all
 
 
 class Cluster:
@@ -28,10 +31,11 @@ class Cluster:
     may be back before they are, and what they have is not free then.
     """
 
-    __slots__ = ("_settings", "by_cores", "by_memory", "by_name", "vanished", "with_gpus")
+    __slots__ = ("_never", "_settings", "by_cores", "by_memory", "by_name", "vanished", "with_gpus")
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._never: dict[Resources, str] = {}  # what `why_never` has said of these nodes
         self.by_name: dict[str, KnownNode] = {}
         self.vanished: dict[str, KnownNode] = {}  #: not observed any more, and containers of it are not gone
         self.by_cores = Ranking()  #: the most free cores first
@@ -56,6 +60,15 @@ class Cluster:
         least = self.by_memory.least
         return 0 if least is None else -int(least)
 
+    def why_never(self, wants: Resources) -> str:
+        """Return why even empty nodes could not hold a container that wants so much; "" if one could."""
+        why = self._never.get(wants)
+        if why is None:
+            if len(self._never) >= NEVER_MAX:
+                self._never.clear()
+            why = self._never[wants] = never_fits(self.rooms(), wants)
+        return why
+
     def rooms(self, *, with_gpus: bool = False) -> Rooms:
         """Return the nodes with what is spoken for, in order; or those with GPUs alone."""
         return Rooms(self.by_name, self.with_gpus if with_gpus else self.by_cores)
@@ -78,6 +91,8 @@ class Cluster:
             self._lose(name)
         for name, view in seen.items():
             known = self.by_name.get(name)
+            if known is None or known.node != view.node:
+                self._never.clear()
             if known is None:
                 known = self.by_name[name] = self.vanished.pop(name, None) or KnownNode(view.node, self._settings)
             known.observe(view, now)
@@ -85,6 +100,7 @@ class Cluster:
 
     def _lose(self, name: str) -> None:
         known = self.by_name.pop(name)
+        self._never.clear()
         for ranking in (self.by_cores, self.by_memory, self.with_gpus):
             ranking.remove(name)
         known.vanish()
