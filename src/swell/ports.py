@@ -176,8 +176,14 @@ class Store(Protocol):
         """Take a record. It is durable, with all records before it, once a later `commit` calls its `then`."""
         ...
 
-    def commit(self, then: Callable[[], None]) -> None:
-        """Call `then` once everything recorded so far is durable."""
+    def commit(self, then: Callable[[], None], *, alone: bool = False) -> None:
+        """Call `then` once everything recorded so far is durable.
+
+        Args:
+            then: called on the event loop.
+            alone: since the last commit, the event loop has served nobody but peers that wait for commits: the store
+                may have it wait for the disk.
+        """
         ...
 
     # ------------------------------------------------------------ calls

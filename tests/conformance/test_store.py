@@ -108,7 +108,7 @@ def open_sqlite(directory: Path) -> Opened:
 class AlwaysInline(InlineRule):
     """Has all light commits made on the event loop."""
 
-    def allows(self, now: float) -> bool:
+    def allows(self, now: float, *, alone: bool) -> bool:
         return True
 
 

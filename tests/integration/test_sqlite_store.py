@@ -59,7 +59,7 @@ def path(tmp_path: Path) -> str:
 class AlwaysInline(InlineRule):
     """Has all light commits made on the event loop."""
 
-    def allows(self, now: float) -> bool:
+    def allows(self, now: float, *, alone: bool) -> bool:
         return True
 
 
@@ -498,8 +498,16 @@ async def test_a_commit_that_stalls_on_the_event_loop_is_the_last_one_there_for_
     for module in (writer, stopwatch):
         monkeypatch.setattr(module, "perf_counter", lambda: now[0])
     with opened(path, synchronous="normal", soon_here=asyncio.get_running_loop().call_soon) as one:
+
+        async def committed(*records: Record) -> None:
+            for record in records:
+                one.store.append(record)
+            done = asyncio.Event()
+            one.store.commit(done.set, alone=True)
+            await asyncio.wait_for(done.wait(), patience())
+
         for number in range(1, 20):
-            await one.committed(*spawned(number))
+            await committed(*spawned(number))
         assert places[-1] == "event loop"  # the disk is known to be quick
         run = Database.add
 
@@ -509,13 +517,13 @@ async def test_a_commit_that_stalls_on_the_event_loop_is_the_last_one_there_for_
 
         with monkeypatch.context() as stalled:
             stalled.setattr(Database, "add", stall)
-            await one.committed(*spawned(20))
+            await committed(*spawned(20))
         places.clear()
-        await one.committed(*spawned(21))
+        await committed(*spawned(21))
         assert places == ["thread"]
         now[0] += 10.0
         for number in range(22, 40):
-            await one.committed(*spawned(number))
+            await committed(*spawned(number))
         assert places[-1] == "event loop"
         assert (await one.ask("read_call", "fc-39")).sequence == 39
 

@@ -40,7 +40,7 @@ def say(line: str) -> None:
 class AlwaysInline(InlineRule):
     """Has all light commits made on the event loop."""
 
-    def allows(self, now: float) -> bool:
+    def allows(self, now: float, *, alone: bool) -> bool:
         return True
 
 

@@ -61,6 +61,7 @@ class Gate:
         self._later = later
         self._gather = gather or do
         self._will_commit = False
+        self._is_alone = True  # since the last commit, no message has left that did not wait for one
         self._held: dict[Peer | None, int] = {}  # how many effects wait that concern a peer
 
     def carry_out(self, effects: Sequence[Effect]) -> None:
@@ -77,9 +78,10 @@ class Gate:
                 if peer is not None:
                     self._held[peer] = self._held.get(peer, 0) + 1
             elif not self._ask(effect):
+                self._is_alone = self._is_alone and _peer(effect) is None
                 self._do(effect)
         if waiting:
-            self._store.commit(lambda: self._release(waiting))
+            self._commit_then(lambda: self._release(waiting))
         elif recorded and not self._will_commit:
             # No message waits for it. A commit that one waits for is likely to come soon, and makes this durable, too.
             self._will_commit = True
@@ -87,7 +89,11 @@ class Gate:
 
     def _commit(self) -> None:
         self._will_commit = False
-        self._store.commit(_nothing)
+        self._commit_then(_nothing)
+
+    def _commit_then(self, then: Callable[[], None]) -> None:
+        alone, self._is_alone = self._is_alone, True
+        self._store.commit(then, alone=alone)
 
     def _must_wait(self, effect: Effect, *, recorded: bool) -> bool:
         if recorded and isinstance(effect, SendToClient | SendToContainer | DropBlobs):

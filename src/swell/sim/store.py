@@ -49,7 +49,7 @@ class DurableStore:
         self._boundary()
         self._waiting.append(record)
 
-    def commit(self, then: Callable[[], None]) -> None:
+    def commit(self, then: Callable[[], None], *, alone: bool = False) -> None:
         """Commit what was taken, and answer."""
         self._line_up(lambda: self._answers.append(then))
 

@@ -156,6 +156,19 @@ def test_what_is_released_together_for_one_client_is_sent_together(scene: Scene)
     assert len(gathered) == 1
 
 
+def test_the_store_learns_whether_somebody_was_served_who_does_not_wait_for_it(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = list[bool]()
+    monkeypatch.setattr(scene.store, "commit", lambda then, *, alone: told.append(alone))
+    scene.decides(Persist(CALL), tell(1, 1), KillContainer("ta-1", "why"))
+    scene.decides(tell(1, 2))  # waits behind the other
+    scene.decides(tell(2, 1))
+    scene.decides(Persist(INPUTS), tell(1, 3))
+    scene.decides(Persist(RESULT), order("ta-2"))
+    assert told == [True, True, False, True]
+
+
 # ---------------------------------------------------------------- what nobody waits for
 
 

@@ -64,7 +64,7 @@ class MemoryStore:
             case _:
                 self._calls.take(record)
 
-    def commit(self, then: Callable[[], None]) -> None:
+    def commit(self, then: Callable[[], None], *, alone: bool = False) -> None:
         """Call `then` soon: never inside `commit`, as with a store that waits for a disk."""
         self._soon(then)
 

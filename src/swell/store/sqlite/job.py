@@ -35,7 +35,7 @@ UNFINISHED: Final = Unfinished.UNFINISHED
 class Job:
     """Write records, read something if asked, and answer when all is durable."""
 
-    __slots__ = ("answer", "failed", "future", "read", "records")
+    __slots__ = ("alone", "answer", "failed", "future", "read", "records")
 
     def __init__(
         self,
@@ -44,11 +44,14 @@ class Job:
         read: Callable[[Database], Any] | None = None,
         future: Future[Any] | None = None,
         failed: Failed | None = None,
+        *,
+        alone: bool = False,
     ) -> None:
         self.records = records
         self.answer = answer  #: called on the event loop with what was read; without an argument if there is no `read`
         self.read = read
         self.failed = failed  #: called in place of `answer` when `read` raises; None: such an error breaks the store
+        self.alone = alone  #: as in `Store.commit`
         self.future = future  #: gets what was read, in place of `answer`, where a thread waits for it
 
 

@@ -79,9 +79,9 @@ class SqliteStore:
         """Take a record."""
         self._records.append(record)
 
-    def commit(self, then: Callable[[], None]) -> None:
+    def commit(self, then: Callable[[], None], *, alone: bool = False) -> None:
         """Call `then` once all records so far are durable."""
-        self._writer.post(Job(self._take_records(), then))
+        self._writer.post(Job(self._take_records(), then, alone=alone))
 
     # ------------------------------------------------------------ calls
 

@@ -110,10 +110,10 @@ class Writer:
 
     def _may_be_light(self, job: Job) -> bool:
         """Tell whether a job can be committed here; if so, add its weight."""
-        # The first commit after maintenance runs in the thread, which from then on looks after the next maintenance.
-        if self._in_thread or job.read is not None or not self._needs_maintenance:
+        if job.read is not None or not self._rule.allows(perf_counter(), alone=job.alone):
             return False
-        if not self._light and not self._rule.allows(perf_counter()):
+        # The first commit after maintenance runs in the thread, which from then on looks after the next maintenance.
+        if self._in_thread or not self._needs_maintenance:
             return False
         sum_of_weights = self._light_weight + weight(job.records)
         if sum_of_weights > WEIGHT_MAX:
