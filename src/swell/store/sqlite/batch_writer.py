@@ -49,11 +49,10 @@ class BatchWriter:
             return
         if self._batch is None:
             self._batch = WriteBatch()
-        match record:
-            case AppRecord() | Deployment() | BundleRecord() | FunctionRecord() | FunctionGone() | ContainerRecord():
-                self._batch.apps.append(record)
-            case _:
-                self._batch.take(record)
+        if isinstance(record, AnyAppRecord):
+            self._batch.apps.append(record)
+        else:
+            self._batch.take(record)
 
     def write(self) -> None:
         """Write the records taken so far, so that reads see them. The next commit makes them durable."""
@@ -77,13 +76,14 @@ class BatchWriter:
         assert batch is not None
         self.size_bytes += batch.size_bytes
         spawns = batch.take_spawns() if in_steps or len(batch.calls) == 1 else []
-        if batch.apps or len(spawns) + batch.has_calls > 1:
+        has_others = batch.has_calls
+        if batch.apps or len(spawns) + has_others > 1:
             self._database.begin()
         for record in batch.apps:
             self._write_app(record)
         for call, span in spawns:
             self._write_spawn(call, span)
-        if batch.has_calls:
+        if has_others:
             self._write_calls(batch)
 
     # ------------------------------------------------------------ calls

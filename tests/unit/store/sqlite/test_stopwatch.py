@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from swell.store.sqlite import stopwatch as module
-from swell.store.sqlite.stopwatch import Stopwatch
+from swell.store.sqlite.stopwatch import WATCHED, Stopwatch
 
 
 def test_time_without_a_core_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,6 +21,32 @@ def test_time_without_a_core_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> 
         stopwatch.start()
         now, coreless_ms = 10.0058, 5_004.9
         assert stopwatch.took() == pytest.approx(0.0008)  # no longer than asked for: as it is
+
+
+def test_the_kernel_is_asked_only_while_the_machine_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, asked = 0.0, 0
+
+    def pread(*_: object) -> bytes:
+        nonlocal asked
+        asked += 1
+        return b"1 0 1"
+
+    def measure(took_s: float) -> None:
+        nonlocal now
+        stopwatch.start()
+        now += took_s
+        assert stopwatch.took() == pytest.approx(took_s)
+
+    monkeypatch.setattr(module, "perf_counter", lambda: now)
+    monkeypatch.setattr(os, "pread", pread)
+    with closing(Stopwatch(0.001)) as stopwatch:
+        for _ in range(WATCHED * 2):
+            measure(0.0002)
+        assert asked == WATCHED
+        measure(0.005)
+        assert asked == WATCHED
+        measure(0.005)
+        assert asked == WATCHED + 2
 
 
 def test_each_stopwatch_is_that_of_its_thread() -> None:
