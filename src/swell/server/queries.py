@@ -121,7 +121,7 @@ class Queries:
 
     def _status(self, request: int) -> Status:
         pending, running, done = self._snapshot.inputs()
-        paths, edge = self._paths, self._engine.state.edge
+        paths, edge = self._paths, self._engine.state.edges.latest
         return Status(
             request=request,
             pid=os.getpid(),
