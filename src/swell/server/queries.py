@@ -241,6 +241,7 @@ class Queries:
                 variables=order.spec.variables,
                 workdir=order.spec.workdir,
                 gpus=list(order.gpus),
+                node="" if self._containers.are_local else order.node,
             )
         )
 

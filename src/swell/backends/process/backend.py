@@ -33,6 +33,8 @@ STOP_PATIENCE_S = 5.0
 class ProcessBackend:
     """Forks containers on this machine, which is its only node. Implements `swell.ports.Backend`."""
 
+    is_local = True
+
     def __init__(self, gpus: GpuProvider, directory: Path, log_line_max: int, program: str = RUNNER) -> None:
         """Prepare; nothing happens before `start`.
 
