@@ -38,6 +38,7 @@ from swell.wire.messages import (
     ToServer,
     Yielded,
 )
+from swell.wire.shelf import Shelf
 from swell.wire.web_names import socket_path
 
 FRAME_MAX = 64 << 20
@@ -211,7 +212,7 @@ class Peer:
                 elif status is OutputStatus.TERMINATED:
                     value = part
                 elif number in message.blobs:
-                    value = blobs.unpack(part, str(self.blob_dir))
+                    value = blobs.unpack(part, Shelf(str(self.blob_dir)))
                 else:
                     value = payload.loads(part)
                 assert (delivery, position) not in self.results, "reported twice"

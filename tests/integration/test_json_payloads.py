@@ -13,6 +13,7 @@ from swell.model import Batching, FunctionSpec, OutputStatus, Source
 from swell.wire import blobs, payload
 from swell.wire.blob_names import input_name
 from swell.wire.json_payload import MARK, JsonException
+from swell.wire.shelf import Shelf
 
 Start = Callable[..., Any]
 
@@ -139,7 +140,7 @@ def test_large_arguments_and_results_are_files(start: Start) -> None:
     peer.ready()
     text = "ü" * 50_000
     name = input_name("fc-1", 0)
-    blobs.store([memoryview(as_json(text))], str(peer.blob_dir), name)
+    blobs.store([memoryview(as_json(text))], Shelf(str(peer.blob_dir)), name)
     assert peer.run(name.encode(), blob_positions=[0]) == [(SUCCESS, [text, 50_000])]
     whole = peer.messages[-1]
     assert whole.blobs == [0]

@@ -172,8 +172,9 @@ def test_large_values_that_others_keep_do_not_count_and_the_rest_is_watched_then
     blobs.mkdir(parents=True)
     code = f"""
 from swell.wire import blobs
+from swell.wire.shelf import Shelf
 part = memoryview(b"x" * (16 << 20))
-blobs.store([part] * 10, {str(blobs)!r}, "ca-1.0.out")
+blobs.store([part] * 10, Shelf({str(blobs)!r}), "ca-1.0.out")
 """
     server = start()
     server.launch("ta-1", code + WAIT)

@@ -34,6 +34,7 @@ from swell.server.data_directory import DataDirectory
 from swell.server.paths import ServerPaths
 from swell.store.sqlite.database import Database
 from swell.wire import blobs
+from swell.wire.shelf import Shelf
 
 NOBODY = 65_534  #: a user whom nobody is
 
@@ -327,14 +328,14 @@ def test_no_link_in_the_place_of_a_blob_is_followed(tmp_path: Path) -> None:
     (tmp_path / "victim").write_bytes(b"precious")
     (tmp_path / "in-1").symlink_to("victim")
     with pytest.raises(DeserializationError, match="cannot read blob in-1"):
-        blobs.unpack(b"in-1", str(tmp_path))
-    assert not blobs.starts_with(b"", b"in-1", str(tmp_path))
+        blobs.unpack(b"in-1", Shelf(str(tmp_path)))
+    assert not blobs.starts_with(b"", b"in-1", Shelf(str(tmp_path)))
     draft = tmp_path / f"~in-2.{os.getpid()}.{threading.get_ident()}"
     draft.symlink_to("victim")
     with pytest.raises(SerializationError, match="cannot store"):
-        blobs.store([memoryview(b"x")], str(tmp_path), "in-2")
-    blobs.store([memoryview(pickle.dumps("new"))], str(tmp_path), "in-1")
-    assert blobs.unpack(b"in-1", str(tmp_path)) == "new", "the link was replaced"
+        blobs.store([memoryview(b"x")], Shelf(str(tmp_path)), "in-2")
+    blobs.store([memoryview(pickle.dumps("new"))], Shelf(str(tmp_path)), "in-1")
+    assert blobs.unpack(b"in-1", Shelf(str(tmp_path))) == "new", "the link was replaced"
     assert (tmp_path / "victim").read_bytes() == b"precious"
 
 

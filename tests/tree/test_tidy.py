@@ -50,7 +50,7 @@ MAKES_FILES: dict[str, str] = {
     "server/main.py": "writes to a descriptor that it was given",
     "server/paths.py": "a link between two private directories",
     "store/sqlite/database.py": "must not open a database that is there; makes a new one with 0600",
-    "wire/blobs.py": "many a second, in a private directory; follows no link",
+    "wire/blob_file.py": "many a second, in a private directory; follows no link",
     "wire/bundle.py": "lays files out, with modes of their own, in a new directory below a private one",
 }
 

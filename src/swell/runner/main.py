@@ -30,6 +30,7 @@ from swell.wire import payload
 from swell.wire.codec import FrameError
 from swell.wire.context import enter_container
 from swell.wire.messages import Load, Ready, StartFailed
+from swell.wire.shelf import Shelf
 from swell.wire.template import RUN_DIR
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ class Container:
         self._channel.send(StartFailed(text), payload.encode_exception(error, where=self._id, hide=HIDDEN))
 
     def _executor(self, load: Load, program: Program, front: Front | None) -> Executor:
-        codec = ResultCodec(self._id, load.payload_inline_max, load.blob_dir, load.payload_max)
+        codec = ResultCodec(self._id, load.payload_inline_max, Shelf(load.blob_dir, load.shelf), load.payload_max)
         context = SlotContext(self._channel, self._in_flight, codec, program.entries)
         return choose_executor(
             context, self._hooks, is_async=program.is_async, max_inputs=load.spec.concurrency.max_inputs, web=front

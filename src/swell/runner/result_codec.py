@@ -17,6 +17,7 @@ from swell.model import OutputStatus
 from swell.wire import blobs, payload
 from swell.wire.blob_names import output_name
 from swell.wire.json_payload import MARK, decode_json_arguments, encode_json, encode_json_exception, is_json
+from swell.wire.shelf import Shelf
 
 __all__ = ["HIDDEN", "TERMINATED", "Outcome", "ResultCodec", "check_plain", "print_exception"]
 
@@ -59,23 +60,21 @@ class ResultCodec:
     Args:
         container_id: Shown in tracebacks.
         inline_max: Bytes above which a value is stored as a blob.
-        blob_dir: Directory of the blobs.
+        shelf: Where blobs are.
         size_max: The most bytes that one value may have.
     """
 
-    def __init__(self, container_id: str, inline_max: int, blob_dir: str, size_max: int) -> None:
+    def __init__(self, container_id: str, inline_max: int, shelf: Shelf, size_max: int) -> None:
         self._inline_max = inline_max
         self._container_id = container_id
-        self._blob_dir = blob_dir
+        self._shelf = shelf
         self._size_max = size_max
 
     def codec_for(self, data: bytes, is_blob: bool) -> ResultCodec:
         """Return the codec for an input with these arguments: its outcome has the form in which the arguments came."""
-        came_as_json = blobs.starts_with(MARK, data, self._blob_dir) if is_blob else is_json(data)
+        came_as_json = blobs.starts_with(MARK, data, self._shelf) if is_blob else is_json(data)
         return (
-            JsonResultCodec(self._container_id, self._inline_max, self._blob_dir, self._size_max)
-            if came_as_json
-            else self
+            JsonResultCodec(self._container_id, self._inline_max, self._shelf, self._size_max) if came_as_json else self
         )
 
     def arguments(self, data: bytes, is_blob: bool) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -85,7 +84,7 @@ class ResultCodec:
             DeserializationError: they cannot be read here.
         """
         if is_blob:
-            return blobs.unpack_arguments(data, self._blob_dir)
+            return blobs.unpack_arguments(data, self._shelf)
         return payload.decode_arguments(data)
 
     def decode(self, data: bytes, is_blob: bool) -> tuple[ResultCodec, tuple[tuple[Any, ...], dict[str, Any]]]:
@@ -122,7 +121,7 @@ class ResultCodec:
 
     def _stored(self, parts: Sequence[memoryview], call_id: str, index: int, kept: Set[str]) -> Outcome:
         name = output_name(call_id, index, is_kept=call_id in kept)
-        return SUCCESS, blobs.store(parts, self._blob_dir, name, size_max=self._size_max), True
+        return SUCCESS, blobs.store(parts, self._shelf, name, size_max=self._size_max), True
 
     def encode_item(self, value: object) -> bytes:
         """Encode a value that a generator yielded, or the number of its values.
@@ -152,7 +151,7 @@ class JsonResultCodec(ResultCodec):
             DeserializationError: they are not JSON, or not arguments.
         """
         if is_blob:
-            data = blobs.read_single(data, self._blob_dir, self._size_max)
+            data = blobs.read_single(data, self._shelf, self._size_max)
         return decode_json_arguments(data)
 
     def encode_result(self, value: object, call_id: str, index: int, kept: Set[str]) -> Outcome:

@@ -1,4 +1,4 @@
-"""Large values as files in a directory that both ends see, passed by name.
+"""Large values as files on shelves, passed by name: on one machine, in a directory that both ends see.
 
     file = count of parts (u64, little endian) | size of each part (u64) | part 0: the pickle | the other parts, aligned
 
@@ -14,14 +14,15 @@ import mmap
 import os
 import pickle
 import struct
-import threading
 from collections.abc import Sequence
 from typing import Any, Final
 
 import swell.cgroups as cgroups
 from swell.errors import DeserializationError, RequestSizeError, SerializationError
 from swell.wire import payload
+from swell.wire.blob_file import ALIGNMENT, PARTS_MAX, new_blob, open_blob
 from swell.wire.blob_names import KEPT, is_blob_name
+from swell.wire.shelf import Shelf, ShelfError
 
 __all__ = [
     "PAYLOAD_MAX",
@@ -37,19 +38,13 @@ __all__ = [
 ]
 
 PAYLOAD_MAX: Final = 4 << 30  #: bytes of one value, unless the caller gives another bound
-PARTS_MAX: Final = 1 << 20  #: buffers of one value
-ALIGNMENT: Final = 64  #: bytes; of every part, for vector instructions
 WRITEV_MAX: Final = 512  #: pieces in one call of writev; Linux takes 1024
 
 _SIZE = struct.Struct("<Q")
 
 
-def pack(
-    value: object, inline_max: int, directory: str, name: str, *, size_max: int = PAYLOAD_MAX
-) -> tuple[bytes, bool]:
+def pack(value: object, inline_max: int, shelf: Shelf, name: str, *, size_max: int = PAYLOAD_MAX) -> tuple[bytes, bool]:
     """Return (pickle, False), or (name, True) after writing a file if the pickle is over `inline_max` bytes.
-
-    An existing file of that name is replaced atomically, never changed: its readers keep the old content.
 
     Raises:
         SerializationError: the value cannot be pickled, or there is no room for the file.
@@ -58,7 +53,7 @@ def pack(
     packed = pickled(value, inline_max)
     if isinstance(packed, bytes):
         return packed, False
-    return store(packed, directory, name, size_max=size_max), True
+    return store(packed, shelf, name, size_max=size_max), True
 
 
 def pickled(value: object, inline_max: int) -> bytes | list[memoryview]:
@@ -78,13 +73,13 @@ def pickled(value: object, inline_max: int) -> bytes | list[memoryview]:
     return [memoryview(data), *buffers]
 
 
-def store(parts: Sequence[memoryview], directory: str, name: str, *, size_max: int = PAYLOAD_MAX) -> bytes:
+def store(parts: Sequence[memoryview], shelf: Shelf, name: str, *, size_max: int = PAYLOAD_MAX) -> bytes:
     """Write the parts of a pickled value as a file; return its name as bytes.
 
-    A file in KEPT is on the disk when this returns.
+    When this returns, the server has the file, and one in KEPT is on its disk.
 
     Raises:
-        SerializationError: there is no room for the file.
+        SerializationError: there is no room for the file, or it cannot be published.
         RequestSizeError: it would be over `size_max` bytes.
     """
     size = sum(part.nbytes for part in parts)
@@ -92,7 +87,16 @@ def store(parts: Sequence[memoryview], directory: str, name: str, *, size_max: i
         raise RequestSizeError(
             f"a value takes {size} bytes, over the limit of {size_max} (payload_max): pass a path, or split it"
         )
-    _write(directory, name, parts)
+    pieces = _pieces(parts)
+    try:
+        if shelf.is_remote:
+            with shelf.publishing(name, sum(piece.nbytes for piece in pieces)):
+                _write(shelf.directory, name, pieces, is_copy=True)
+        else:
+            _write(shelf.directory, name, pieces, is_copy=False)
+    except (OSError, ShelfError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise SerializationError(f"cannot store a value of {size} bytes in {shelf.directory}: {why}") from error
     return name.encode()
 
 
@@ -100,48 +104,48 @@ def pack_arguments(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     inline_max: int,
-    directory: str,
+    shelf: Shelf,
     name: str,
     *,
     size_max: int = PAYLOAD_MAX,
 ) -> tuple[bytes, bool]:
     """As `pack`, for the arguments of one call."""
-    return pack((args, kwargs), inline_max, directory, name, size_max=size_max)
+    return pack((args, kwargs), inline_max, shelf, name, size_max=size_max)
 
 
-def unpack(data: bytes, directory: str) -> Any:
+def unpack(data: bytes, shelf: Shelf) -> Any:
     """Return the value in the file that `data` names. The file may be deleted afterwards.
 
     Raises:
         DeserializationError: the name is not a plain one, the file is missing or damaged, or its pickle cannot be read.
     """
-    parts = _read(directory, _checked_name(data))
+    parts = _read(shelf, _checked_name(data))
     return payload.loads(parts[0], parts[1:])
 
 
-def unpack_arguments(data: bytes, directory: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def unpack_arguments(data: bytes, shelf: Shelf) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """As `unpack`, for the arguments of one call."""
-    parts = _read(directory, _checked_name(data))
+    parts = _read(shelf, _checked_name(data))
     return payload.decode_arguments(parts[0], parts[1:])
 
 
-def starts_with(lead: bytes, data: bytes, directory: str) -> bool:
+def starts_with(lead: bytes, data: bytes, shelf: Shelf) -> bool:
     """Tell whether the pickle in the file that `data` names begins with `lead`; False if it cannot be read."""
     name = data.decode("utf-8", "replace")
     if not is_blob_name(name):
         return False
     try:
-        with open(os.open(os.path.join(directory, name), os.O_RDONLY | os.O_NOFOLLOW), "rb", buffering=0) as file:
+        with open(_open(shelf, name), "rb", buffering=0) as file:
             head = file.read(_SIZE.size)
             if len(head) < _SIZE.size:
                 return False
             end = _SIZE.size * (1 + _SIZE.unpack(head)[0])
             return os.pread(file.fileno(), len(lead), end + _padding(end)) == lead
-    except (OSError, OverflowError):  # it is missing, or damaged: a full read reports that
+    except (OSError, ShelfError, OverflowError):  # it is missing, or damaged: a full read reports that
         return False
 
 
-def read_single(data: bytes, directory: str, size_max: int) -> bytes:
+def read_single(data: bytes, shelf: Shelf, size_max: int) -> bytes:
     """Return the bytes in the file that `data` names, which has one part.
 
     Raises:
@@ -149,7 +153,7 @@ def read_single(data: bytes, directory: str, size_max: int) -> bytes:
         RequestSizeError: the part is over `size_max` bytes.
     """
     name = _checked_name(data)
-    parts = _read(directory, name)
+    parts = _read(shelf, name)
     if len(parts) != 1:
         raise DeserializationError(f"blob {name} has {len(parts)} parts; one was expected")
     if parts[0].nbytes > size_max:
@@ -157,14 +161,17 @@ def read_single(data: bytes, directory: str, size_max: int) -> bytes:
     return bytes(parts[0])
 
 
-def discard(data: bytes, directory: str) -> None:
-    """Delete the file that `data` names, if it is there.
+def discard(data: bytes, shelf: Shelf) -> None:
+    """Delete the file that `data` names, if it is there, on this machine and the server's.
 
     Raises:
         DeserializationError: the name is not a plain one.
     """
+    name = _checked_name(data)
+    if shelf.is_remote:
+        shelf.drop(name)
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(os.path.join(directory, _checked_name(data)))
+        os.unlink(os.path.join(shelf.directory, name))
 
 
 def _checked_name(data: bytes) -> str:
@@ -178,42 +185,34 @@ def _padding(size: int) -> int:
     return -size % ALIGNMENT
 
 
-def _write(directory: str, name: str, parts: Sequence[memoryview]) -> None:
+def _pieces(parts: Sequence[memoryview]) -> list[memoryview]:
+    """Return what to write: the head and the parts, each aligned."""
     head = b"".join([_SIZE.pack(len(parts)), *(_SIZE.pack(part.nbytes) for part in parts)])
     pieces: list[memoryview] = []
     for part in (memoryview(head), *parts):
         pieces.append(part)
         pieces.append(memoryview(bytes(_padding(part.nbytes))))
-    path = os.path.join(directory, name)
-    folder, base = os.path.split(path)
-    draft = os.path.join(folder, f"~{base}.{os.getpid()}.{threading.get_ident()}")
-    try:
-        if not name.startswith(KEPT):
-            cgroups.lift_limit()  # the file is in memory, and stays until others delete it
-        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        try:
-            _write_all(fd, pieces)
-            if name.startswith(KEPT):
-                os.fsync(fd)
-        finally:
-            os.close(fd)
-        os.replace(draft, path)
-        if name.startswith(KEPT):
-            _sync_folder(folder)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            os.unlink(draft)
-        size = sum(part.nbytes for part in parts)
-        raise SerializationError(f"cannot store a value of {size} bytes in {directory}: {error.strerror}") from error
+    return pieces
 
 
-def _sync_folder(folder: str) -> None:
-    """Make the names in a folder survive a power failure, too."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _write(directory: str, name: str, pieces: list[memoryview], *, is_copy: bool) -> None:
+    """Write a file. One of which the server will have a copy does not have to survive here."""
+    to_disk = name.startswith(KEPT) and not is_copy
+    if not to_disk:
+        cgroups.lift_limit()  # the file is in memory, and stays until others delete it
+    with new_blob(directory, name, to_disk=to_disk) as fd:
+        _write_all(fd, pieces)
+
+
+def _open(shelf: Shelf, name: str) -> int:
+    """Open a blob, after it was fetched if need be."""
     try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        return open_blob(shelf.directory, name)
+    except FileNotFoundError:
+        if not shelf.is_remote:
+            raise
+    with shelf.fetching(name):
+        return open_blob(shelf.directory, name)
 
 
 def _write_all(fd: int, pieces: list[memoryview]) -> None:
@@ -227,15 +226,15 @@ def _write_all(fd: int, pieces: list[memoryview]) -> None:
             pieces[at] = pieces[at][written:]
 
 
-def _read(directory: str, name: str) -> list[memoryview]:
+def _read(shelf: Shelf, name: str) -> list[memoryview]:
     try:
-        fd = os.open(os.path.join(directory, name), os.O_RDONLY | os.O_NOFOLLOW)
+        fd = _open(shelf, name)
         try:
             mapped = mmap.mmap(fd, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
         finally:
             os.close(fd)
-    except (OSError, ValueError) as error:  # ValueError: an empty file cannot be mapped
-        raise DeserializationError(f"cannot read blob {name} in {directory}: {error}") from error
+    except (OSError, ShelfError, ValueError) as error:  # ValueError: an empty file cannot be mapped
+        raise DeserializationError(f"cannot read blob {name} in {shelf.directory}: {error}") from error
     whole = memoryview(mapped)
     if whole.nbytes < _SIZE.size or not 1 <= (count := _SIZE.unpack_from(whole)[0]) <= PARTS_MAX:
         raise DeserializationError(f"blob {name} is damaged: it does not begin with a count of parts")

@@ -188,6 +188,7 @@ class Welcome(Message, frozen=True, tag=39):
     payload_inline_max: Size
     map_outstanding_max: Count
     payload_max: Size = 4 << 30
+    shelf: Text = ""  #: where blobs are fetched and published, see `swell.wire.shelf`; "": all are in `blob_dir`
 
 
 class Done(Message, frozen=True, tag=40):
@@ -356,6 +357,7 @@ class Load(Message, frozen=True, tag=60):
     frame_max: Size
     exit_grace_s: Limit  #: how long it may take to leave without a Drain
     web_dir: Text = ""  #: where it makes the sockets of its web functions, named by `web_names`
+    shelf: Text = ""  #: as in Welcome
 
 
 class Deliver(Message, frozen=True, tag=61):

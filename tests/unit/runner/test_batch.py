@@ -16,6 +16,7 @@ from swell.runner.outbox import Outbox
 from swell.runner.result_codec import TERMINATED, Outcome, ResultCodec
 from swell.wire import payload
 from swell.wire.messages import Deliver
+from swell.wire.shelf import Shelf
 
 SUCCESS, FAILURE = int(OutputStatus.SUCCESS), int(OutputStatus.FAILURE)
 
@@ -28,7 +29,10 @@ def batch_of(function: Callable[..., Any], *calls: Call | bytes) -> Batch:
     message = Deliver(delivery=1, mode=DeliveryMode.BATCH, method="", parts=[("fc-1", 0, len(chunks))], ends=ends)
     delivery = Delivery(message, b"".join(chunks))
     return Batch(
-        EntryPoint("", function), ResultCodec("ta-0", 1 << 20, "/nonexistent", 1 << 30), delivery, range(len(chunks))
+        EntryPoint("", function),
+        ResultCodec("ta-0", 1 << 20, Shelf("/nonexistent"), 1 << 30),
+        delivery,
+        range(len(chunks)),
     )
 
 

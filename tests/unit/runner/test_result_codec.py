@@ -11,25 +11,26 @@ from swell.errors import DeserializationError, InvalidError, RequestSizeError, S
 from swell.model import OutputStatus
 from swell.runner.result_codec import ResultCodec, check_plain, print_exception
 from swell.wire import blobs, payload
+from swell.wire.shelf import Shelf
 
 
 @pytest.fixture
 def codec(tmp_path: Path) -> ResultCodec:
-    return ResultCodec("ta-0", 1000, str(tmp_path), 5000)
+    return ResultCodec("ta-0", 1000, Shelf(str(tmp_path)), 5000)
 
 
 def test_values(codec: ResultCodec, tmp_path: Path) -> None:
     status, data, is_blob = codec.encode_result([1], "fc-1", 2, frozenset())
     assert (status, payload.loads(data), is_blob) == (OutputStatus.SUCCESS, [1], False)
     assert codec.encode_result(b"x" * 2000, "fc-1", 2, frozenset()) == (OutputStatus.SUCCESS, b"fc-1.2.out", True)
-    assert blobs.unpack(b"fc-1.2.out", str(tmp_path)) == b"x" * 2000
+    assert blobs.unpack(b"fc-1.2.out", Shelf(str(tmp_path))) == b"x" * 2000
     with pytest.raises(RequestSizeError):
         codec.encode_result(b"x" * 6000, "fc-1", 2, frozenset())
 
 
 def test_arguments(codec: ResultCodec, tmp_path: Path) -> None:
     assert codec.arguments(payload.encode_arguments((1,), {}), False) == ((1,), {})
-    data, _ = blobs.pack_arguments((b"x" * 2000,), {}, 1000, str(tmp_path), "a.in")
+    data, _ = blobs.pack_arguments((b"x" * 2000,), {}, 1000, Shelf(str(tmp_path)), "a.in")
     assert codec.arguments(data, True) == ((b"x" * 2000,), {})
     with pytest.raises(DeserializationError):
         codec.arguments(b"b.in", True)

@@ -21,6 +21,7 @@ from swell.wire.json_payload import (
     is_json,
     json_of,
 )
+from swell.wire.shelf import Shelf
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -80,23 +81,23 @@ def test_the_text_of_a_pickled_exception_is_read_without_unpickling(monkeypatch:
 
 
 def test_a_file_shows_how_it_begins_and_is_read_as_it_is(tmp_path: Path) -> None:
-    directory = str(tmp_path)
+    shelf = Shelf(str(tmp_path))
     data = encode_json("x" * 1_000)
-    name = blobs.store([memoryview(data)], directory, "json")
-    pickled, _ = blobs.pack(b"x" * 1_000, 10, directory, "pickled")
-    assert blobs.starts_with(MARK, name, directory)
-    assert not blobs.starts_with(MARK, pickled, directory)
-    assert blobs.unpack(name, directory) == "x" * 1_000
-    assert json_of(blobs.read_single(name, directory, len(data))) == b'"' + b"x" * 1_000 + b'"'
+    name = blobs.store([memoryview(data)], shelf, "json")
+    pickled, _ = blobs.pack(b"x" * 1_000, 10, shelf, "pickled")
+    assert blobs.starts_with(MARK, name, shelf)
+    assert not blobs.starts_with(MARK, pickled, shelf)
+    assert blobs.unpack(name, shelf) == "x" * 1_000
+    assert json_of(blobs.read_single(name, shelf, len(data))) == b'"' + b"x" * 1_000 + b'"'
     with pytest.raises(RequestSizeError, match=str(len(data) - 1)):
-        blobs.read_single(name, directory, len(data) - 1)
+        blobs.read_single(name, shelf, len(data) - 1)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\x01", b"\xff" * 8, b"\x01" + b"\0" * 7, b"\xff" * 100])
 def test_a_file_that_is_missing_or_damaged_begins_with_nothing(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "blob").write_bytes(content)
-    assert not blobs.starts_with(MARK, b"blob", str(tmp_path))
-    assert not blobs.starts_with(MARK, b"../blob", str(tmp_path))
+    assert not blobs.starts_with(MARK, b"blob", Shelf(str(tmp_path)))
+    assert not blobs.starts_with(MARK, b"../blob", Shelf(str(tmp_path)))
     with pytest.raises(DeserializationError):
-        blobs.read_single(b"blob", str(tmp_path), 1_000)
+        blobs.read_single(b"blob", Shelf(str(tmp_path)), 1_000)

@@ -44,7 +44,7 @@ def _open(
     is_blob = not isinstance(data, bytes)
     if not isinstance(data, bytes):
         name = input_name(call_id, 0, is_kept=kind.is_async)
-        data = blobs.store(data, welcome.blob_dir, name, size_max=welcome.payload_max)
+        data = blobs.store(data, link.shelf, name, size_max=welcome.payload_max)
     message = OpenCall(
         call_id=call_id,
         function_id=target.function_id,
@@ -74,7 +74,7 @@ async def remote(link: Link, target: CallTarget, args: Arguments, kwargs: dict[s
         if not finished:
             link.abandon(call_id)
     if isinstance(message, Outputs):
-        value = outcomes(message, payload, link.welcome.blob_dir, keep_blobs=False)[0]
+        value = outcomes(message, payload, link.shelf, keep_blobs=False)[0]
         if type(value) is InputFailure:
             raise value.exception
         return value
@@ -107,7 +107,7 @@ async def remote_items(
                 raise _refusal(message)
             if message.failures and message.failures[0][1] == OutputStatus.GENERATOR_DONE:
                 return
-            value = outcomes(message, payload, link.welcome.blob_dir, keep_blobs=False)[0]
+            value = outcomes(message, payload, link.shelf, keep_blobs=False)[0]
             if type(value) is InputFailure:
                 raise value.exception
             raise ExecutionError(f"{target.name} was called as a generator but returned {type(value).__name__}")

@@ -19,6 +19,7 @@ from swell.sdk.connection.client import mint_call_id
 from swell.sdk.connection.link import Link, Mailbox
 from swell.sdk.connection.output import current_output
 from swell.wire.messages import Outputs, Refused
+from swell.wire.shelf import Shelf
 
 __all__ = ["map_chunks"]
 
@@ -58,7 +59,7 @@ async def map_chunks(
                 return
             if not mailbox.messages:
                 await link.changed(mailbox, upload.retry_at)
-            failure = _receive_all(mailbox, upload, results, link.welcome.blob_dir, return_exceptions=return_exceptions)
+            failure = _receive_all(mailbox, upload, results, link.shelf, return_exceptions=return_exceptions)
             if output is not None:
                 output.map_advanced(
                     upload.call_id, results.done, upload.sent, upload.sent if upload.exhausted else None
@@ -77,7 +78,7 @@ async def map_chunks(
 
 
 def _receive_all(
-    mailbox: Mailbox, upload: Upload, results: _OrderedResults, blob_dir: str, *, return_exceptions: bool
+    mailbox: Mailbox, upload: Upload, results: _OrderedResults, shelf: Shelf, *, return_exceptions: bool
 ) -> BaseException | None:
     """Process the messages that have arrived; return the exception that the map must raise, if there is one."""
     while mailbox.messages:
@@ -85,7 +86,7 @@ def _receive_all(
         if isinstance(message, Refused):
             upload.refused(message, results.done)
         elif isinstance(message, Outputs):
-            values = outcomes(message, payload, blob_dir, keep_blobs=False)
+            values = outcomes(message, payload, shelf, keep_blobs=False)
             results.done += len(values)
             upload.confirm(max(first for first, _ in message.parts))
             failure = results.add(message.parts, values, return_exceptions=return_exceptions)

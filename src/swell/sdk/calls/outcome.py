@@ -18,6 +18,7 @@ from swell.wire import blobs
 from swell.wire.json_payload import decode_json_exception, is_json
 from swell.wire.messages import Outputs
 from swell.wire.payload import decode_exception, loads
+from swell.wire.shelf import Shelf
 
 __all__ = ["InputFailure", "outcomes"]
 
@@ -33,7 +34,7 @@ class InputFailure:
         self.exception = exception
 
 
-def outcomes(message: Outputs, payload: bytes, blob_dir: str, *, keep_blobs: bool) -> list[Any]:
+def outcomes(message: Outputs, payload: bytes, shelf: Shelf, *, keep_blobs: bool) -> list[Any]:
     """Return the values of a message's outputs in order, with an InputFailure for each output that is not a success."""
     pieces = message.items(payload).pieces()
     if not message.failures and not message.blobs:
@@ -45,7 +46,7 @@ def outcomes(message: Outputs, payload: bytes, blob_dir: str, *, keep_blobs: boo
         if position in statuses:
             values.append(InputFailure(_exception(OutputStatus(statuses[position]), data)))
         elif position in in_blobs:
-            values.append(_from_blob(data, blob_dir, keep=keep_blobs))
+            values.append(_from_blob(data, shelf, keep=keep_blobs))
         else:
             values.append(_value(data))
     return values
@@ -58,13 +59,13 @@ def _value(data: bytes) -> Any:
         return InputFailure(ExecutionError(f"the result cannot be read by the caller: {error}"))
 
 
-def _from_blob(data: bytes, blob_dir: str, *, keep: bool) -> Any:
+def _from_blob(data: bytes, shelf: Shelf, *, keep: bool) -> Any:
     try:
-        value = blobs.unpack(data, blob_dir)
+        value = blobs.unpack(data, shelf)
     except Error as error:
         value = InputFailure(ExecutionError(f"the result cannot be read by the caller: {error}"))
     if not keep:
-        blobs.discard(data, blob_dir)
+        blobs.discard(data, shelf)
     return value
 
 

@@ -192,7 +192,7 @@ class Upload:
         """Write arguments that are too large for a message to a blob; return its name."""
         welcome = self._link.welcome
         name = input_name(self.call_id, index, is_kept=self._kind.is_async)
-        return blobs.store(parts, welcome.blob_dir, name, size_max=welcome.payload_max)
+        return blobs.store(parts, self._link.shelf, name, size_max=welcome.payload_max)
 
     def _send(self, span: _Span) -> None:
         sealed = self.exhausted and span.last == self.sent

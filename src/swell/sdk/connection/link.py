@@ -24,6 +24,7 @@ from swell.errors import ConnectionError, Error, from_wire
 from swell.private_files import connect_socket
 from swell.wire import codec
 from swell.wire.messages import PROTOCOL, Accepted, CancelCall, Failed, Hello, Items, Message, Outputs, Refused, Welcome
+from swell.wire.shelf import Shelf
 
 __all__ = ["UNSOLICITED", "BlockingLink", "Link", "Mailbox", "Received"]
 
@@ -62,6 +63,7 @@ class Link(ABC):
         self._mailboxes: dict[Key, list[Mailbox]] = {}
         self.broken: Error | None = None  #: the error that closed this link
         self.welcome = Welcome("", 0, 0)  #: the server's answer to our Hello
+        self.shelf = Shelf("")  #: where blobs are, as that says
         self.unsolicited = self.open(UNSOLICITED)
 
     def next_request(self) -> int:
@@ -144,6 +146,7 @@ class Link(ABC):
         welcome, _ = await self.receive(self.unsolicited)
         assert isinstance(welcome, Welcome)
         self.welcome = welcome
+        self.shelf = Shelf(welcome.blob_dir, welcome.shelf)
 
     @abstractmethod
     def send(self, message: Message, payload: bytes | memoryview = b"") -> None:

@@ -50,7 +50,7 @@ class Calling:
         self._kind = kind
         self._payload = MARK + msgspec.json.encode({"args": args, "kwargs": kwargs})
         self._blob = ""  # name of the file with the arguments, if they are in one
-        self._reader = Reader(link.welcome.blob_dir, size_max)
+        self._reader = Reader(link.shelf, size_max)
 
     async def result(self) -> Result:
         """Wait for the result. Cancelling this cancels the call.
@@ -138,7 +138,7 @@ class Calling:
         welcome, parts = self._link.welcome, [memoryview(data)]
         name = self._blob = input_name(self.call_id, 0, is_kept=self._kind.is_async)
         storing = asyncio.ensure_future(
-            asyncio.to_thread(blobs.store, parts, welcome.blob_dir, name, size_max=welcome.payload_max)
+            asyncio.to_thread(blobs.store, parts, self._link.shelf, name, size_max=welcome.payload_max)
         )
         try:
             return await asyncio.shield(storing)
@@ -149,7 +149,7 @@ class Calling:
     def _discard(self) -> None:
         """Delete the file with the arguments of a call that the server has not accepted."""
         if self._blob:
-            blobs.discard(self._blob.encode(), self._link.welcome.blob_dir)
+            blobs.discard(self._blob.encode(), self._link.shelf)
 
     def _refusal(self, message: Message) -> Exception:
         self._discard()

@@ -108,7 +108,7 @@ async def _watch(
 ) -> None:
     """Collect the results of a range: until all are there or `until` (`monotonic()`); for None, those there."""
     link = await context.link()
-    reader = Reader(link.welcome.blob_dir, context.settings.admin_result_max)
+    reader = Reader(link.shelf, context.settings.admin_result_max)
     request = link.next_request()
     mailbox = link.open(call_id, request)
     try:

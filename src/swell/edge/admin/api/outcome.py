@@ -18,6 +18,7 @@ from swell.wire import blobs
 from swell.wire.json_payload import MARK, decode_json_exception, is_json, json_of
 from swell.wire.messages import Outputs
 from swell.wire.payload import exception_text
+from swell.wire.shelf import Shelf
 
 __all__ = ["Reader"]
 
@@ -40,12 +41,12 @@ class Reader:
     """Reads the outputs of one answer.
 
     Args:
-        blob_dir: Where large results are.
+        shelf: Where large results are.
         size_max: At most so many bytes of results in this answer.
     """
 
-    def __init__(self, blob_dir: str, size_max: int) -> None:
-        self._blob_dir = blob_dir
+    def __init__(self, shelf: Shelf, size_max: int) -> None:
+        self._shelf = shelf
         self._size_max = size_max
         self._left = size_max
 
@@ -77,17 +78,17 @@ class Reader:
         """Delete the files of results; nobody else reads them."""
         items = message.items(payload)
         for position in items.blobs:
-            blobs.discard(items.at(position), self._blob_dir)
+            blobs.discard(items.at(position), self._shelf)
 
     def _success(self, call_id: str, index: int, data: bytes, is_blob: bool) -> Result:
         def omitted(why: str) -> Result:
             return Result(call_id=call_id, index=index, status="success", omitted=why)
 
-        if not (blobs.starts_with(MARK, data, self._blob_dir) if is_blob else is_json(data)):
+        if not (blobs.starts_with(MARK, data, self._shelf) if is_blob else is_json(data)):
             return omitted(_PICKLED)
         try:
             if is_blob:
-                data = blobs.read_single(data, self._blob_dir, self._left)
+                data = blobs.read_single(data, self._shelf, self._left)
             elif len(data) > self._left:
                 raise RequestSizeError(f"it takes {len(data)} bytes")
         except RequestSizeError as error:
