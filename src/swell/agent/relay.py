@@ -51,6 +51,10 @@ class Relay(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=HIGH)
         peer = cast("socket.socket", transport.get_extra_info("socket"))
         self.pid = _CREDENTIALS.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))[0]
+        if self._link.is_full:  # a container has opened thousands: the link has to bear those of all others
+            self._has_ended = self._is_over = True
+            self._transport.abort()
+            return
         self._number = self._link.open(self)
         self._begins(self)
 
@@ -74,6 +78,9 @@ class Relay(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The container has gone, or closed its connection: what it has sent still goes out."""
         self._has_ended = True
+        if self._is_over:
+            return
+        self._link.consumed(self._number, self._owed)
         self._link.finish(self._number)
         self._link.watch(self._number)
         self._settle()
@@ -81,11 +88,10 @@ class Relay(asyncio.Protocol):
     # ------------------------------------------------------------ the channel
 
     def received(self, data: bytes) -> None:
-        """Pass on what the server has sent."""
-        if self._has_ended:
-            return
-        self._transport.write(data)
-        if self._may_write:
+        """Pass on what the server has sent; drop what comes too late, or the server would wait for ever."""
+        if not self._has_ended:
+            self._transport.write(data)
+        if self._may_write or self._has_ended:
             self._link.consumed(self._number, len(data))
         else:
             self._owed += len(data)

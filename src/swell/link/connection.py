@@ -17,6 +17,8 @@ from swell.link.frames import End, Frames, Kind, LinkError, Piece
 
 __all__ = ["Channel", "Link", "LinkOwner"]
 
+#: Of Linux, which also runs while the machine is suspended.
+CLOCK: Final = time.CLOCK_BOOTTIME
 BEAT_S: Final = 1.0  #: between two signs of life, unless the timeout wants them sooner
 CHUNK: Final = 256 << 10  #: bytes handed to the stream at once; what comes later may still go before the others
 
@@ -88,7 +90,7 @@ class Link(asyncio.Protocol):
         self._is_flushing = False  # it will flush before this pass of the loop is over
         self._may_write = True
         self._is_lost = False
-        self._heard_at = self._beat_at = time.monotonic()
+        self._heard_at = self._beat_at = time.clock_gettime(CLOCK)
         self._timer: asyncio.TimerHandle | None = None
 
     # ------------------------------------------------------------ what owners call
@@ -102,11 +104,13 @@ class Link(asyncio.Protocol):
         """Send a word; nothing, once the link is lost."""
         if self._is_lost:
             return
-        try:
-            self._frames.word(body)
-        except LinkError as error:
-            self.end(str(error))
+        self._frames.word(body)
         self._flush_soon()
+
+    @property
+    def is_full(self) -> bool:
+        """True if the peer would not bear another channel."""
+        return self._frames.is_full
 
     def open(self, channel: Channel) -> int:
         """Open a channel; return its number."""
@@ -128,7 +132,6 @@ class Link(asyncio.Protocol):
     def finish(self, number: int) -> None:
         """Send no more in a channel, after what was sent before."""
         self._frames.finish(number)
-        self._forget_if_over(number)
         self._flush_soon()
 
     def reset(self, number: int) -> None:
@@ -140,8 +143,7 @@ class Link(asyncio.Protocol):
     def consumed(self, number: int, count: int) -> None:
         """Note that bytes that came in a channel are taken care of."""
         self._frames.consumed(number, count)
-        if self._frames.has_more:
-            self._flush_soon()
+        self._flush_soon()
 
     def watch(self, number: int) -> None:
         """Call the channel's `flushed` whenever bytes of it were written, until `unwatch`."""
@@ -182,7 +184,7 @@ class Link(asyncio.Protocol):
         """Begin to give signs of life."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own type is no subclass
         self._transport.set_write_buffer_limits(high=CHUNK)
-        self._heard_at = self._beat_at = time.monotonic()
+        self._heard_at = self._beat_at = time.clock_gettime(CLOCK)
         self._owner.linked(self)
         self._timer = self._loop.call_later(self._beat_s, self._beat)
 
@@ -190,14 +192,15 @@ class Link(asyncio.Protocol):
         """Pass on what has come."""
         if self._is_lost or self._was_stopped():
             return
-        self._heard_at = time.monotonic()
+        self._heard_at = time.clock_gettime(CLOCK)
         try:
             for piece in self._frames.feed(data):
                 self._pass_on(piece)
+                if self._is_lost:  # by what it meant to its owner
+                    return
         except LinkError as error:
             self.end(f"the peer broke the protocol: {error}")
-        if self._frames.has_more:
-            self._flush_soon()
+        self._flush_soon()
 
     def pause_writing(self) -> None:
         """The peer does not read as fast as is written."""
@@ -241,7 +244,7 @@ class Link(asyncio.Protocol):
         self._watching.pop(number, None)
 
     def _flush_soon(self) -> None:
-        if not self._is_flushing and self._may_write:
+        if not self._is_flushing and self._frames.has_more and (self._may_write or self._frames.is_unread):
             self._is_flushing = True
             self._loop.call_soon(self._flush)
 
@@ -250,13 +253,16 @@ class Link(asyncio.Protocol):
         self._is_flushing = False
         while self._may_write and self._transport is not None and self._frames.has_more:
             self._transport.write(b"".join(self._frames.take(CHUNK)))
-        for number, channel in list(self._watching.items()):
-            channel.flushed()
+        for number in self._frames.served():
+            if (channel := self._watching.get(number)) is not None:
+                channel.flushed()
             self._forget_if_over(number)
+        if self._frames.is_unread:
+            self.end("it does not read what it is told")
 
     def _beat(self) -> None:
         """Give a sign of life, and end the link if the peer has given none for too long."""
-        now = time.monotonic()
+        now = time.clock_gettime(CLOCK)
         if self._was_stopped():
             return
         if now - self._beat_at > self._timeout_s:
@@ -270,7 +276,7 @@ class Link(asyncio.Protocol):
 
     def _was_stopped(self) -> bool:
         """Tell whether this process was stopped for so long that an agent must not go on; if so, end the link."""
-        stopped_s = time.monotonic() - self._beat_at
+        stopped_s = time.clock_gettime(CLOCK) - self._beat_at
         if self._end is End.AGENT and stopped_s > self._timeout_s:
             self.end(f"this process was stopped for {stopped_s:.1f} s")
             return True

@@ -5,9 +5,10 @@
 Words, which are messages between the two ends, stand in frames of channel 0. Every other channel carries a stream of
 bytes in both directions; whoever has a peer to connect opens one, the two ends with numbers of their own.
 
-**Windows.** Of a channel, an end may have sent WINDOW bytes that the other has not consumed. Whoever consumes bytes
-gives credit for as many. So a reader that is slow stops its own channel and no other, and what may wait on either side
-is bounded: a peer that sends more than it may breaks the link.
+**Windows.** Of a channel, an end may have sent WINDOW bytes that the other has not consumed. Whoever has consumed
+CREDIT_MIN bytes gives credit for as many. So a reader that is slow stops its own channel and no other, and what may wait
+on either side is bounded: a peer that sends more than it may breaks the link. Credit is given for many bytes at once,
+so that a peer that sends single bytes, and reads nothing, cannot make this end hold more for it than it has sent.
 
 **Fairness.** What is sent waits in a queue of its channel. `take` cuts PIECE bytes from each in turn, so that a message
 of many megabytes delays a small one of another channel by one piece of each channel at most. Words go first.
@@ -29,9 +30,10 @@ __all__ = ["PIECE", "WINDOW", "WORD_MAX", "End", "Frames", "Kind", "LinkError", 
 
 WINDOW: Final = 1 << 20  #: bytes of one direction of a channel that may be on their way
 PIECE: Final = 64 << 10  #: bytes of one channel in a frame
+CREDIT_MIN: Final = WINDOW // 4  #: bytes that are consumed before they are told
 WORD_MAX: Final = 1 << 20  #: bytes of one word
 WORDS_UNSENT_MAX: Final = 64 << 20  #: bytes of words that may wait until the peer reads
-CHANNELS_MAX: Final = 16_384  #: that a peer may have open at once
+CHANNELS_MAX: Final = 16_384  #: that may be open at once
 _HEADER: Final = struct.Struct("<IIB")
 
 
@@ -68,13 +70,14 @@ class End(IntEnum):
 class _Channel:
     """One channel: what waits to be sent, and what either side may still send."""
 
-    __slots__ = ("credit", "finishing", "has_finished", "may_receive", "queue", "received_all", "unsent")
+    __slots__ = ("consumed", "credit", "finishing", "has_finished", "may_receive", "queue", "received_all", "unsent")
 
     def __init__(self) -> None:
         self.queue: deque[memoryview] = deque()
         self.unsent = 0  #: bytes in the queue
         self.credit = WINDOW  #: bytes that may be sent
         self.may_receive = WINDOW  #: bytes that the peer may send
+        self.consumed = 0  #: bytes of which the peer has not been told that they are taken care of
         self.finishing = False  #: nothing is sent after what is in the queue
         self.has_finished = False  #: the peer was told so
         self.received_all = False  #: the peer has told so
@@ -92,18 +95,25 @@ class Frames:
         self._peers_parity = (1 + end + 1) % 2
         self._peers_latest = 0  # the channel that the peer has opened last
         self._received = bytearray()
+        self._served: dict[int, None] = {}  # channels of which something was taken
 
     # ------------------------------------------------------------ sending
 
     def word(self, body: bytes) -> None:
-        """Send a word.
-
-        Raises:
-            LinkError: the peer has not read any for too long.
-        """
+        """Send a word, of at most WORD_MAX bytes."""
         if len(body) > WORD_MAX:
             raise ValueError(f"a word may have {WORD_MAX:,} bytes, this one has {len(body):,}")
         self._send_first(Kind.WORD, 0, body)
+
+    @property
+    def is_full(self) -> bool:
+        """True if the peer would not bear another channel."""
+        return len(self._channels) >= CHANNELS_MAX
+
+    @property
+    def is_unread(self) -> bool:
+        """True if so much waits before all data that the peer cannot have read for long."""
+        return self._urgent_bytes > WORDS_UNSENT_MAX
 
     def open(self) -> int:
         """Open a channel; return its number."""
@@ -136,10 +146,13 @@ class Frames:
     def consumed(self, number: int, count: int) -> None:
         """Let the peer send so many bytes more: as many that it had sent are taken care of."""
         channel = self._channels.get(number)
-        if channel is None or not count:
+        if channel is None:
             return
-        channel.may_receive += count
-        self._send_first(Kind.CREDIT, number, credit=count)
+        channel.consumed += count
+        if channel.consumed >= CREDIT_MIN and not channel.received_all:
+            count, channel.consumed = channel.consumed, 0
+            channel.may_receive += count
+            self._send_first(Kind.CREDIT, number, credit=count)
 
     def unsent(self, number: int) -> int:
         """Return the bytes of a channel that wait to be sent."""
@@ -164,8 +177,14 @@ class Frames:
         while self._turns and size < most:
             number, channel = self._turns.popitem(last=False)
             size += self._take_piece(number, channel, taken)
+            self._served[number] = None
             self._queue(number, channel)
         return taken
+
+    def served(self) -> dict[int, None]:
+        """Return the channels of which something was taken since the last call; some may be over."""
+        served, self._served = self._served, {}
+        return served
 
     def _take_piece(self, number: int, channel: _Channel, taken: list[bytes | memoryview]) -> int:
         """Cut a piece off a channel's queue, or tell its end; return the bytes of it."""
@@ -196,8 +215,6 @@ class Frames:
         frame = _HEADER.pack(credit or len(body), channel, kind) + body
         self._urgent.append(frame)
         self._urgent_bytes += len(frame)
-        if self._urgent_bytes > WORDS_UNSENT_MAX:
-            raise LinkError(f"it does not read: {self._urgent_bytes >> 20} MiB of words wait for it")
 
     # ------------------------------------------------------------ receiving
 
@@ -227,11 +244,13 @@ class Frames:
     @staticmethod
     def _body_size(size: int, number: int, kind: int) -> int:
         """Return the bytes that follow a header, before any of them is waited for."""
-        if kind == Kind.CREDIT:
+        if kind == Kind.CREDIT and number:
             return 0
-        bound = {Kind.WORD: WORD_MAX, Kind.DATA: PIECE}.get(Kind(kind), 0) if kind <= Kind.CREDIT else -1
-        if size > bound or (number == 0) != (kind == Kind.WORD):
-            raise LinkError(f"a frame of kind {kind} in channel {number} has {size:,} bytes; at most {bound:,} may be")
+        if kind > Kind.CREDIT or (number == 0) != (kind == Kind.WORD):
+            raise LinkError(f"there is no frame of kind {kind} in channel {number}")
+        bound = {Kind.WORD: WORD_MAX, Kind.DATA: PIECE}.get(Kind(kind), 0)
+        if size > bound:
+            raise LinkError(f"a frame of kind {kind} may have {bound:,} bytes, this one has {size:,}")
         return size
 
     def _frame(self, kind: Kind, number: int, size: int, body: bytes) -> Piece | None:
@@ -263,7 +282,7 @@ class Frames:
     def _opened(self, number: int) -> Piece:
         if number % 2 != self._peers_parity or number <= self._peers_latest:
             raise LinkError(f"channel {number} cannot be opened after {self._peers_latest}")
-        if len(self._channels) >= CHANNELS_MAX:
+        if self.is_full:
             raise LinkError(f"more than {CHANNELS_MAX:,} channels are open")
         self._peers_latest = number
         self._channels[number] = _Channel()

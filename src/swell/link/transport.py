@@ -6,14 +6,13 @@ This module must not know what is spoken.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from typing import Any, Final
 
 from swell.link.connection import Link
 
 __all__ = ["ChannelTransport"]
 
-HIGH: Final = 64 << 10  #: bytes that may wait before the protocol is asked to pause, unless it sets another limit
+HIGH: Final = 64 << 10  #: bytes that may wait before the protocol is asked to pause, unless it sets other limits
 
 
 class ChannelTransport(asyncio.Transport):
@@ -25,13 +24,13 @@ class ChannelTransport(asyncio.Transport):
         self._link = link
         self._protocol = protocol
         self._loop = asyncio.get_running_loop()
-        self._high = HIGH
+        self._high, self._low = HIGH, HIGH // 4
         self._is_paused = False  # the protocol was asked to write no more
         self._is_reading = True
         self._is_closing = False
         self._is_lost = False
-        self._peer_has_finished = False
-        self._held: deque[bytes] = deque()  # what came while nothing is read; the window bounds it
+        self._owes_end = False  # the peer sends no more, of which the protocol does not know yet
+        self._held = bytearray()  # what came while nothing is read; the window bounds it
         self.number = link.open(self) if number is None else number
         protocol.connection_made(self)  # now: bytes may follow at once
 
@@ -56,6 +55,7 @@ class ChannelTransport(asyncio.Transport):
         if self._is_closing:
             return
         self._is_closing = True
+        self._take_held()
         self._link.finish(self.number)
         if self._link.unsent(self.number):
             self._link.watch(self.number)
@@ -66,6 +66,7 @@ class ChannelTransport(asyncio.Transport):
         """End at once; what waits is lost."""
         if not self._is_lost:
             self._is_closing = True
+            self._held.clear()
             self._link.reset(self.number)
             self._loop.call_soon(self._end, None)
 
@@ -78,8 +79,9 @@ class ChannelTransport(asyncio.Transport):
         return self._link.unsent(self.number)
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Set how many bytes may wait before the protocol is asked to pause; it goes on at a quarter of that."""
-        self._high = HIGH if high is None else high
+        """Set how many bytes may wait before the protocol is asked to pause, and how many when it may go on."""
+        self._high = (HIGH if low is None else 4 * low) if high is None else high
+        self._low = self._high // 4 if low is None else low
 
     def pause_reading(self) -> None:
         """Pass on nothing more, until `resume_reading`."""
@@ -102,43 +104,53 @@ class ChannelTransport(asyncio.Transport):
     # ------------------------------------------------------------ the channel
 
     def received(self, data: bytes) -> None:
-        """Bytes have come."""
-        self._held.append(data)
-        self._pass_on()
+        """Bytes have come; once the protocol has closed, nothing is kept for it."""
+        if self._is_reading and not (self._is_closing or self._held):
+            self._link.consumed(self.number, len(data))
+            self._protocol.data_received(data)
+        elif self._is_closing:
+            self._link.consumed(self.number, len(data))
+        else:
+            self._held += data
 
     def finished(self) -> None:
         """No more bytes will come: end, as sockets do whose protocol does not say otherwise."""
-        self._peer_has_finished = True
+        self._owes_end = True
         self._pass_on()
 
     def lost(self, why: str) -> None:
         """The channel is over."""
         self._is_closing = True
+        self._held.clear()
         self._loop.call_soon(self._end, ConnectionResetError(why))
 
     def flushed(self) -> None:
         """Bytes were sent: let the protocol go on, or end if it was to after the last."""
         unsent = self._link.unsent(self.number)
-        if self._is_closing:
-            if not unsent:
-                self._end(None)
-        elif self._is_paused and unsent <= self._high // 4:
+        if self._is_paused and unsent <= self._low:
             self._is_paused = False
-            self._link.unwatch(self.number)
+            if not self._is_closing:
+                self._link.unwatch(self.number)
             self._protocol.resume_writing()
+        if self._is_closing and not unsent:
+            self._end(None)
 
     def _pass_on(self) -> None:
-        while self._held and self._is_reading and not self._is_lost:
-            data = self._held.popleft()
-            self._link.consumed(self.number, len(data))
-            if not self._is_closing:
-                self._protocol.data_received(data)
-        if self._peer_has_finished and not self._held and not self._is_closing and not self._protocol.eof_received():
-            self.close()
+        """Pass on what has come, as far as the protocol reads."""
+        if self._held and self._is_reading and not self._is_closing:
+            self._protocol.data_received(self._take_held())
+        if self._owes_end and self._is_reading and not self._is_closing:
+            self._owes_end = False
+            if not self._protocol.eof_received():
+                self.close()
+
+    def _take_held(self) -> bytes:
+        data, self._held = bytes(self._held), bytearray()
+        self._link.consumed(self.number, len(data))
+        return data
 
     def _end(self, why: Exception | None) -> None:
         if not self._is_lost:
             self._is_lost = True
             self._link.unwatch(self.number)
-            self._held.clear()
             self._protocol.connection_lost(why)

@@ -11,12 +11,12 @@ line. This module must not know sockets, processes or the engine.
 from __future__ import annotations
 
 import struct
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from swell.bounds import Id, Integer, Name, Pid, Text
+from swell.bounds import Count, Id, Integer, Name, Number, Pid, Text
 from swell.link.frames import LinkError
 from swell.model import MemoryExcess, Node
 from swell.ports import LaunchOrder
@@ -78,10 +78,10 @@ class Greeting(Word, frozen=True, tag=1):
 class Load(Word, frozen=True, tag=5):
     """How busy the containers of this node keep it: now and then, and often after a Watch. Fields as of `NodeLoad`."""
 
-    busy_cores: float
-    working_cores: float
-    unjudged: Integer
-    sleepers: int  #: since the last Load
+    busy_cores: Number
+    working_cores: Number
+    unjudged: Count
+    sleepers: Integer  #: since the last Load
 
 
 class Ping(Word, frozen=True, tag=6):
@@ -111,7 +111,7 @@ class Wrote(Word, frozen=True, tag=4):
     """Lines that a container has written."""
 
     container_id: Id
-    stream: Name
+    stream: Literal["stdout", "stderr", "system"]
     text: str
 
 
