@@ -13,25 +13,24 @@ import tempfile
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from msgspec import Struct
+
 from swell.errors import InvalidError
 
 __all__ = ["TlsAddress", "client_context", "fingerprint_of", "make_certificate", "server_context"]
 
 VALID_FOR: Final = timedelta(days=3650)  #: nothing checks it but by its fingerprint, and the server makes one per run
 _ADDRESS: Final = re.compile(
-    r"tls://(?P<host>\[[0-9a-fA-F:]+\]|[^\s:/#\[\]]+):(?P<port>\d{1,5})#(?P<print>[0-9a-f]{64})"
+    r"tls://(?P<host>\[[0-9a-fA-F:]+\]|[^\s:/#\[\]]+):(?P<port>[0-9]{1,5})#(?P<print>[0-9a-f]{64})"
 )
 
 
-class TlsAddress:
+class TlsAddress(Struct, frozen=True):
     """Where a server listens over TCP, and by what it is recognized: tls://HOST:PORT#FINGERPRINT."""
 
-    __slots__ = ("fingerprint", "host", "port")
-
-    def __init__(self, host: str, port: int, fingerprint: str) -> None:
-        self.host = host
-        self.port = port
-        self.fingerprint = fingerprint
+    host: str
+    port: int
+    fingerprint: str  #: of its certificate, SHA-256 in hexadecimal digits
 
     @classmethod
     def parse(cls, text: str) -> TlsAddress:

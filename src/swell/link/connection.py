@@ -17,8 +17,6 @@ from swell.link.frames import End, Frames, Kind, LinkError, Piece
 
 __all__ = ["Channel", "Link", "LinkOwner"]
 
-#: Of Linux, which also runs while the machine is suspended.
-CLOCK: Final = time.CLOCK_BOOTTIME
 BEAT_S: Final = 1.0  #: between two signs of life, unless the timeout wants them sooner
 CHUNK: Final = 256 << 10  #: bytes handed to the stream at once; what comes later may still go before the others
 
@@ -90,7 +88,7 @@ class Link(asyncio.Protocol):
         self._is_flushing = False  # it will flush before this pass of the loop is over
         self._may_write = True
         self._is_lost = False
-        self._heard_at = self._beat_at = time.clock_gettime(CLOCK)
+        self._heard_at = self._beat_at = _now()
         self._timer: asyncio.TimerHandle | None = None
 
     # ------------------------------------------------------------ what owners call
@@ -184,15 +182,15 @@ class Link(asyncio.Protocol):
         """Begin to give signs of life."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own type is no subclass
         self._transport.set_write_buffer_limits(high=CHUNK)
-        self._heard_at = self._beat_at = time.clock_gettime(CLOCK)
+        self._heard_at = self._beat_at = _now()
         self._owner.linked(self)
-        self._timer = self._loop.call_later(self._beat_s, self._beat)
+        self._timer = self._loop.call_later(self._beat_s, self.beat)
 
     def data_received(self, data: bytes) -> None:
         """Pass on what has come."""
         if self._is_lost or self._was_stopped():
             return
-        self._heard_at = time.clock_gettime(CLOCK)
+        self._heard_at = _now()
         try:
             for piece in self._frames.feed(data):
                 self._pass_on(piece)
@@ -215,6 +213,20 @@ class Link(asyncio.Protocol):
         """The stream has ended."""
         self._transport = None
         self.end("the connection ended" if exc is None else f"the connection broke: {exc}")
+
+    def beat(self) -> None:
+        """Give a sign of life, and end the link if the peer has given none for too long: called by a timer."""
+        now = _now()
+        if self._was_stopped():
+            return
+        if now - self._beat_at > self._timeout_s:
+            self._heard_at = now  # a server that was stopped itself: what the peer sent meanwhile is still to be read
+        self._beat_at = now
+        if now - self._heard_at > self._timeout_s:
+            self.end(f"nothing was heard of it for {self._timeout_s:g} s")
+            return
+        self._owner.beat()
+        self._timer = self._loop.call_later(self._beat_s, self.beat)
 
     # ------------------------------------------------------------ inside
 
@@ -260,24 +272,15 @@ class Link(asyncio.Protocol):
         if self._frames.is_unread:
             self.end("it does not read what it is told")
 
-    def _beat(self) -> None:
-        """Give a sign of life, and end the link if the peer has given none for too long."""
-        now = time.clock_gettime(CLOCK)
-        if self._was_stopped():
-            return
-        if now - self._beat_at > self._timeout_s:
-            self._heard_at = now  # a server that was stopped itself: what the peer sent meanwhile is still to be read
-        self._beat_at = now
-        if now - self._heard_at > self._timeout_s:
-            self.end(f"nothing was heard of it for {self._timeout_s:g} s")
-            return
-        self._owner.beat()
-        self._timer = self._loop.call_later(self._beat_s, self._beat)
-
     def _was_stopped(self) -> bool:
         """Tell whether this process was stopped for so long that an agent must not go on; if so, end the link."""
-        stopped_s = time.clock_gettime(CLOCK) - self._beat_at
+        stopped_s = _now() - self._beat_at
         if self._end is End.AGENT and stopped_s > self._timeout_s:
             self.end(f"this process was stopped for {stopped_s:.1f} s")
             return True
         return False
+
+
+def _now() -> float:
+    """Return the time of a clock that also runs while the machine is suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

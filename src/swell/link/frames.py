@@ -6,9 +6,9 @@ Words, which are messages between the two ends, stand in frames of channel 0. Ev
 bytes in both directions; whoever has a peer to connect opens one, the two ends with numbers of their own.
 
 **Windows.** Of a channel, an end may have sent WINDOW bytes that the other has not consumed. Whoever has consumed
-CREDIT_MIN bytes gives credit for as many. So a reader that is slow stops its own channel and no other, and what may wait
-on either side is bounded: a peer that sends more than it may breaks the link. Credit is given for many bytes at once,
-so that a peer that sends single bytes, and reads nothing, cannot make this end hold more for it than it has sent.
+CREDIT_MIN bytes gives credit for as many. So a reader that is slow stops its own channel and no other, and what may
+wait on either side is bounded: a peer that sends more than it may breaks the link. Credit is given for many bytes at
+once, so that a peer that sends single bytes, and reads nothing, cannot make this end hold more than it has sent.
 
 **Fairness.** What is sent waits in a queue of its channel. `take` cuts PIECE bytes from each in turn, so that a message
 of many megabytes delays a small one of another channel by one piece of each channel at most. Words go first.

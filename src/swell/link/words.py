@@ -11,10 +11,10 @@ line. This module must not know sockets, processes or the engine.
 from __future__ import annotations
 
 import struct
-from typing import Final, Literal, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from swell.bounds import Count, Id, Integer, Name, Number, Pid, Text
 from swell.link.frames import LinkError
@@ -111,7 +111,7 @@ class Wrote(Word, frozen=True, tag=4):
     """Lines that a container has written."""
 
     container_id: Id
-    stream: Literal["stdout", "stderr", "system"]
+    stream: Annotated[str, Meta(pattern="^(stdout|stderr|system)$")]
     text: str
 
 
