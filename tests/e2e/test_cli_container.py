@@ -37,10 +37,12 @@ def test_containers_are_listed_as_lines_and_as_json(deployed: Place, napping: di
         "running",
         "served",
         "reason",
+        "node",
         "function",
         "start_time",
     ]
     assert (napping["app_name"], napping["state"], napping["running"]) == ("jobs", "ready", 1)
+    assert napping["node"] == "local"
     out = deployed.told("container", "list")
     assert re.search(rf"^{napping['container_id']}  ap-\w+  jobs +nap +ready +1 ", out, re.MULTILINE)
     assert deployed.json("container", "list", "--app-id", napping["app_id"])

@@ -98,6 +98,11 @@ def test_machines(shown: Shown) -> None:
     (live,) = shown.live()["nodes"]
     agree(api, live)
     assert api.keys() == live.keys()
+    (cli,) = shown.place.json("node", "list")
+    agree(api, cli)
+    detail = shown.api("/nodes/local")
+    agree(api, detail)
+    agree(detail, shown.place.json("node", "show", "local"))
 
 
 def test_apps(shown: Shown) -> None:

@@ -429,6 +429,9 @@ def test_apps_functions_containers_logs_and_stories(api: Api) -> None:
     assert api.get("/calls?app=deployed&function=add") == {"calls": []}
     (node,) = api.get("/nodes")["nodes"]
     assert node["cores"] >= 1 and node["memory_bytes"] > node["memory_used_bytes"] > 0
+    shown = api.get(f"/nodes/{node['name']}")
+    assert {row["node"] for row in shown["on_it"]} == {node["name"]}
+    assert "there is no node 'attic'" in api.refused(404, "GET", "/nodes/attic")
     story = api.get(f"/why/{call_id}")
     assert story["state"] == "ended"
     assert any("succeeded" in event["text"] for event in story["events"])

@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "container": "container",
     "dashboard": "dashboard",
     "deploy": "deploy",
+    "node": "node",
     "restart": "server",
     "run": "run",
     "serve": "serve",

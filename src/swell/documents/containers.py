@@ -23,6 +23,7 @@ class ContainerSummary(Document, frozen=True, kw_only=True):
     running: int  #: inputs it has
     served: int  #: inputs it was given in its life
     reason: str  #: why it ended
+    node: str  #: where it runs; empty if it has ended
 
 
 class ContainerList(Document, frozen=True, kw_only=True):
@@ -46,4 +47,5 @@ def container_summary(row: ContainerRow) -> ContainerSummary:
         running=row.running,
         served=row.served,
         reason=row.reason,
+        node=row.node,
     )

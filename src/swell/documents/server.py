@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from msgspec import to_builtins
+
+from swell.documents.containers import ContainerSummary, container_summary
 from swell.documents.document import Document, Moment, moment
-from swell.wire.queries import Status
+from swell.wire.queries import ContainerRow, Status
 from swell.wire.stats import NodeRow, Observation
 
-__all__ = ["LoginToken", "Node", "NodeList", "Server", "ServerStatus", "node", "server", "server_status"]
+__all__ = [
+    "LoginToken",
+    "Node",
+    "NodeDescription",
+    "NodeList",
+    "Server",
+    "ServerStatus",
+    "node",
+    "node_description",
+    "server",
+    "server_status",
+]
 
 
 class Server(Document, frozen=True, kw_only=True):
@@ -65,6 +81,13 @@ class Node(Document, frozen=True, kw_only=True):
     memory_used_bytes: int  #: that containers have requested
     gpus: int
     gpus_used: int  #: that containers have
+    containers: int  #: on it
+
+
+class NodeDescription(Node, frozen=True, kw_only=True):
+    """One machine, and the containers on it, the latest first."""
+
+    on_it: list[ContainerSummary]
 
 
 class NodeList(Document, frozen=True, kw_only=True):
@@ -84,7 +107,14 @@ def node(row: NodeRow) -> Node:
         memory_used_bytes=row.memory_used_bytes,
         gpus=row.gpus,
         gpus_used=row.gpus_used,
+        containers=row.containers,
     )
+
+
+def node_description(row: NodeRow, containers: Iterable[ContainerRow]) -> NodeDescription:
+    """Return one machine, with those of some containers that are on it."""
+    on_it = [container_summary(each) for each in containers if each.node == row.name]
+    return NodeDescription(**to_builtins(node(row)), on_it=on_it)
 
 
 class LoginToken(Document, frozen=True, kw_only=True):

@@ -235,6 +235,7 @@ class ContainerRow(Row, frozen=True):
     running: Count = 0  #: inputs it has now
     served: Count = 0  #: inputs it has got since its start
     reason: Text = ""  #: why it ended
+    node: Name = ""  #: where it runs; "" if that is not known any more
 
 
 class ContainerList(Message, frozen=True, tag=154):

@@ -100,6 +100,7 @@ class NodeRow(_Row, frozen=True):
     memory_used_bytes: Integer  #: memory that containers have requested
     gpus: Count
     gpus_used: Count
+    containers: Count = 0  #: that are not gone
 
 
 class CallRow(_Row, frozen=True):

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from swell.cli.show import former as former_by_cli
 from swell.cli.show.json_output import fields_of
@@ -18,7 +19,7 @@ from swell.documents.containers import container_summary
 from swell.documents.document import Document, plain, seconds
 from swell.documents.functions import function_live, function_summary
 from swell.documents.logs import log_lines
-from swell.documents.server import node, server, server_status
+from swell.documents.server import node, node_description, server, server_status
 from swell.documents.stories import story_told
 from swell.edge.admin import former as former_in_stream
 from swell.model import AutoscalerSettings, Provenance
@@ -101,6 +102,7 @@ DOCUMENTS = {
     "function": function_summary(FUNCTION, [URLS["Model.site"]]),
     "function with measures": function_live(MEASURES, rate=1.5, wait={"p50": 0.1}, run=None),
     "container": container_summary(CONTAINER),
+    "node with containers": node_description(NODE, [CONTAINER, replace(CONTAINER, node="here")]),
     "call": call(CALL),
     "call with its parent": call_detail(REPORT),
     "call in a list": call_summary(CALL),
@@ -114,6 +116,11 @@ def test_a_document_is_the_same_in_all_three_places_but_for_how_times_are_writte
     document = DOCUMENTS[name]
     assert list(by_api(document)) == list(by_cli(document)) == list(in_stream(document))
     assert timeless(by_api(document)) == timeless(by_cli(document)) == in_stream(document)
+
+
+def test_a_node_is_shown_with_its_own_containers() -> None:
+    shown = node_description(NODE, [CONTAINER, replace(CONTAINER, container_id="ta-2", node="here")])
+    assert [each.container_id for each in shown.on_it] == ["ta-2"]
 
 
 def test_times_are_text_for_programs_and_seconds_for_charts() -> None:

@@ -204,6 +204,7 @@ def container_row(container: Container) -> ContainerRow:
         ended_at=None,
         running=container.executing,
         served=container.served,
+        node=container.place.node,
     )
 
 

@@ -70,6 +70,7 @@ def _node_row(known: KnownNode) -> NodeRow:
         memory_used_bytes=known.memory_used,
         gpus=len(node.gpus),
         gpus_used=len(known.gpus_used),
+        containers=known.containers,
     )
 
 

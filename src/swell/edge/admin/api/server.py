@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
-from swell.documents.server import LoginToken, NodeList, ServerStatus, node, server_status
+from swell.documents.server import (
+    LoginToken,
+    NodeDescription,
+    NodeList,
+    ServerStatus,
+    node,
+    node_description,
+    server_status,
+)
 from swell.edge.admin.api.operation import ApiRequest, Nothing, Operation
 from swell.edge.admin.sessions import LOGIN_S
-from swell.wire.queries import GetStatus, Status
+from swell.errors import NotFoundError
+from swell.wire.queries import ContainerList, GetStatus, ListContainers, Status
 from swell.wire.stats import Observation, Observe
 
 __all__ = ["OPERATIONS"]
@@ -24,6 +34,17 @@ async def list_nodes(request: ApiRequest[Nothing, None]) -> NodeList:
     return NodeList(nodes=[node(row) for row in seen.nodes])
 
 
+async def describe_node(request: ApiRequest[Nothing, None]) -> NodeDescription:
+    """One machine, and the containers on it."""
+    name, context = request.path["node"], request.context
+    seen = await context.ask(Observation, Observe)
+    row = next((row for row in seen.nodes if row.name == name), None)
+    if row is None:
+        raise NotFoundError(f"there is no node {name!r:.200}; there are {', '.join(row.name for row in seen.nodes)}")
+    found = await context.ask(ContainerList, partial(ListContainers, app="", gone=0))
+    return node_description(row, found.containers)
+
+
 async def create_login_token(request: ApiRequest[Nothing, None]) -> LoginToken:
     """Make a token that logs in one browser to the dashboard, once, within ten minutes: `swell dashboard` does so.
 
@@ -36,5 +57,6 @@ async def create_login_token(request: ApiRequest[Nothing, None]) -> LoginToken:
 OPERATIONS: Final = (
     Operation("GET", "/status", get_status, ServerStatus),
     Operation("GET", "/nodes", list_nodes, NodeList),
+    Operation("GET", "/nodes/{node}", describe_node, NodeDescription, errors=(NotFoundError,)),
     Operation("POST", "/login-tokens", create_login_token, LoginToken, status=201),
 )
