@@ -75,6 +75,7 @@ class Driver:
         self.engine = Engine(Settings(**{"timezone": "UTC", "pending_async_max": PLENTY} | limits | settings))
         self.now = 0.0
         self.measured = False
+        self.steps = 0  #: that are measured
         self.steps_s: list[float] = []  #: CPU time of each measured step
         self.cpu_s = 0.0  #: of everything, measured or not
         self.requested: deque[tuple[str, str]] = deque()  #: (container, function): asked for, and not checked in
@@ -99,12 +100,14 @@ class Driver:
 
     def feed(self, event: Event) -> list[Effect]:
         """Have the engine handle an event, and take in what it decides."""
+        self.steps += self.measured
         effects = self.take_step(lambda: self.engine.handle(event, self.now))
         self._carry(effects)
         return effects
 
     def tick(self) -> list[Effect]:
         """Tick the engine once."""
+        self.steps += self.measured
         effects = self.take_step(lambda: self.engine.tick(self.now))
         self._carry(effects)
         return effects

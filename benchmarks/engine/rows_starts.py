@@ -185,12 +185,12 @@ def _check_in(driver: Driver, pool: str, turn: deque[str]) -> int:
 
 def _look(driver: Driver, pool: str, turn: deque[str]) -> int:
     """Observe the nodes; a unit is a step, for every pool is reconsidered, if not at once."""
-    before = len(driver.steps_s)
+    before = driver.steps
     driver.measured = True
     driver.observe()
     driver.pass_time()
     driver.measured = False
-    return len(driver.steps_s) - before
+    return driver.steps - before
 
 
 def _beside_blocked(event: Callable[[Driver, str, deque[str]], int]) -> Callable[[Driver, int], Iterator[int]]:

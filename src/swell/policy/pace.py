@@ -38,7 +38,7 @@ __all__ = [
 FIRST_PATIENCE_S = 0.5
 POLL_EVERY_S = 0.01  #: how soon to poll a node again while a pool waits for it
 POLL_EVERY_MAX_S = 0.5  #: the same, while nothing changes: a host may be busy for hours
-POLL_S = 100e-6  #: at least so long between two polls for each container: a poll looks at all of them
+POLL_S = 40e-6  #: at least so long between two polls for each container: a poll looks at all of them
 RECENT_S = 1.0  #: what was observed over a longer interval tells nothing of how busy a node is now
 BURST_MAX = 256
 

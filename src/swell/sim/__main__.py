@@ -11,8 +11,9 @@ import click
 
 from swell.engine.events import Effect, Event
 from swell.sim.extremes import play
+from swell.sim.large import CHECK_EVERY, draw_large
 from swell.sim.replay import Costs, read_trace, replay
-from swell.sim.swarm import Scenario, draw, draw_lasting, draw_web
+from swell.sim.swarm import draw, draw_lasting, draw_web
 from swell.sim.transcript import Transcript
 from swell.sim.world import World
 
@@ -20,12 +21,15 @@ lasting_option = click.option(
     "--lasting", is_flag=True, help="With durable apps, and a server that is killed now and again."
 )
 web_option = click.option("--web", is_flag=True, help="With requests over HTTP.")
+large_option = click.option("--large", is_flag=True, help="With thousands of containers or functions, or many nodes.")
 
 
-def _drawn(seed: int, *, lasting: bool, web: bool) -> Scenario:
-    if lasting and web:
-        raise click.UsageError("--lasting and --web are two kinds of scenarios: choose one")
-    return draw_lasting(seed) if lasting else draw_web(seed) if web else draw(seed)
+def _world(seed: int, *, lasting: bool, web: bool, large: bool) -> World:
+    if lasting + web + large > 1:
+        raise click.UsageError("--lasting, --web and --large are kinds of scenarios: choose one")
+    if large:
+        return World(draw_large(seed), seed, check_every=CHECK_EVERY)
+    return World(draw_lasting(seed) if lasting else draw_web(seed) if web else draw(seed), seed)
 
 
 @click.group()
@@ -39,10 +43,11 @@ def main() -> None:
 @click.option("--digest", is_flag=True, help="Print a fingerprint of each history.")
 @lasting_option
 @web_option
-def seeds(first: int, count: int, digest: bool, lasting: bool, web: bool) -> None:
+@large_option
+def seeds(first: int, count: int, *, digest: bool, lasting: bool, web: bool, large: bool) -> None:
     """Run COUNT seeds from FIRST on; stop at the first that breaks a rule."""
     for seed in range(first, first + count):
-        world, transcript = World(_drawn(seed, lasting=lasting, web=web), seed), Transcript()
+        world, transcript = _world(seed, lasting=lasting, web=web, large=large), Transcript()
         if digest:
             world.listeners.append(lambda event, effects, w=world, t=transcript: t.write(w.clock.now, event, effects))
         try:
@@ -60,9 +65,10 @@ def seeds(first: int, count: int, digest: bool, lasting: bool, web: bool) -> Non
 @click.option("--about", default="", help="Only what mentions this.")
 @lasting_option
 @web_option
-def story(seed: int, about: str, lasting: bool, web: bool) -> None:
+@large_option
+def story(seed: int, about: str, *, lasting: bool, web: bool, large: bool) -> None:
     """Tell everything that happens in SEED."""
-    world = World(_drawn(seed, lasting=lasting, web=web), seed)
+    world = _world(seed, lasting=lasting, web=web, large=large)
 
     def tell(event: Event | None, effects: list[Effect]) -> None:
         lines = [f"{world.clock.now:.6f} {event or 'tick'}", *(f"    -> {effect}" for effect in effects)]

@@ -33,7 +33,7 @@ from swell.sim.client import AppPlan
 from swell.sim.deployer import LastingPlan, Version
 from swell.sim.work import CallPlan, Mishap, Tuning, Work
 
-__all__ = ["Faults", "Scenario", "draw", "draw_lasting", "draw_web"]
+__all__ = ["SOURCE", "Faults", "Scenario", "draw", "draw_function", "draw_lasting", "draw_web"]
 
 SOURCE = Source("app", "f", "app.py")
 
@@ -67,6 +67,7 @@ class Scenario(Struct, frozen=True):
     items_ahead_max: int = 1_024
     commit_s: float = 0.0005  #: how long the store takes to make something durable
     lasting: tuple[LastingPlan, ...] = ()  #: clients of durable apps
+    is_large: bool = False  #: meets what bounds one event by itself: the bounds need not be lower for it
     crash_points: tuple[int, ...] = ()  #: moments between two effects, counted, at which the server is killed
 
 
@@ -119,7 +120,7 @@ def _web_app(random: Random, number: int) -> AppPlan:
 
 def _web_function(random: Random, name: str) -> FunctionSpec:
     spec = structs.replace(
-        _function(random, name, with_gpus=False), batching=None, retry=None, is_generator=False, cls=None
+        draw_function(random, name, with_gpus=False), batching=None, retry=None, is_generator=False, cls=None
     )
     if random.random() < 0.3:
         return structs.replace(spec, cls=ClassSpec((MethodSpec("a"), MethodSpec("b", web=WebSpec("asgi")))))
@@ -263,7 +264,7 @@ def _lasting_call(random: Random, call_id: str, function: FunctionSpec) -> CallP
 
 
 def _lasting_function(random: Random, name: str, *, with_gpus: bool) -> FunctionSpec:
-    spec = _function(random, name, with_gpus=with_gpus)
+    spec = draw_function(random, name, with_gpus=with_gpus)
     return structs.replace(spec, is_generator=False)
 
 
@@ -271,7 +272,7 @@ def _changed(random: Random, spec: FunctionSpec) -> FunctionSpec:
     """Return another version of a function: what its inputs do stays, how they are run does not."""
     if random.random() < 0.2:
         return spec
-    other = _function(random, spec.name, with_gpus=False)
+    other = draw_function(random, spec.name, with_gpus=False)
     return structs.replace(
         spec,
         autoscaler=other.autoscaler,
@@ -333,7 +334,7 @@ def _nodes(random: Random, *, with_gpus: bool) -> tuple[Node, ...]:
 
 def _app(random: Random, number: int, faults: Faults, *, with_gpus: bool) -> AppPlan:
     functions = tuple(
-        _function(random, f"f{i}", with_gpus=with_gpus and not i) for i in range(random.choice((1, 1, 2, 3)))
+        draw_function(random, f"f{i}", with_gpus=with_gpus and not i) for i in range(random.choice((1, 1, 2, 3)))
     )
     opens_at = random.choice((0.0, random.uniform(0, 5)))
     calls = tuple(
@@ -358,7 +359,8 @@ def _app(random: Random, number: int, faults: Faults, *, with_gpus: bool) -> App
     )
 
 
-def _function(random: Random, name: str, *, with_gpus: bool) -> FunctionSpec:
+def draw_function(random: Random, name: str, *, with_gpus: bool) -> FunctionSpec:
+    """Return a function with any options."""
     concurrency, batching = Concurrency(), None
     if random.random() < 0.35:
         max_inputs = random.choice((2, 5, 20))

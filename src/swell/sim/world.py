@@ -113,7 +113,7 @@ class World:
         self.is_up = True
         engine = Engine(self.scenario.settings, f"sim-{self.seed}-{self.lives}")
         bounds = Random(f"bounds-{self.seed}")
-        if bounds.random() < 0.5:
+        if not self.scenario.is_large and bounds.random() < 0.5:
             engine.state.agenda.bound(looks=bounds.randint(1, 5), changes=bounds.randint(1, 5))
         return engine, Gate(cast("Store", self.store), self._do, self.feed, partial(self.clock.after, LAZY_COMMIT_S))
 

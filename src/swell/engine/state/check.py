@@ -154,20 +154,21 @@ def _check_indexes(pool: Pool) -> None:
     retired = (c for c in fleet.containers.values() if c.id not in fleet.ready)
     finishing = sum(c.executing for c in retired if c.is_finishing)
     assert fleet.finishing_inputs == finishing, f"{name}: {finishing} inputs are being finished elsewhere"
+    watched = {timer: pool.timers.watched(timer) for timer in Timer}
     for container in fleet.containers.values():
         if not container.is_killed:
-            _check_deadlines(pool, container)
+            _check_deadlines(container, watched)
 
 
-def _check_deadlines(pool: Pool, container: Container) -> None:
+def _check_deadlines(container: Container, watched: dict[Timer, dict[str, float]]) -> None:
     """Assert that a container is looked at when its inputs, its start or its end may be over their time."""
-    watched, name = pool.timers.watched, container.id
-    assert not container.deliveries or name in watched(Timer.TIMEOUT), f"{name}: nobody ends its inputs"
+    name = container.id
+    assert not container.deliveries or name in watched[Timer.TIMEOUT], f"{name}: nobody ends its inputs"
     if container.is_starting:
         expires = container.requested_at + container.spec.startup_timeout_s
-        assert watched(Timer.START).get(name, inf) <= expires, f"{name}: nobody gives up on its start"
-    assert watched(Timer.RESIST).get(name, inf) <= container.resist_until, f"{name}: may run what was cancelled"
-    assert watched(Timer.DRAIN).get(name, inf) <= container.drain_until, f"{name}: may stay for ever"
+        assert watched[Timer.START].get(name, inf) <= expires, f"{name}: nobody gives up on its start"
+    assert watched[Timer.RESIST].get(name, inf) <= container.resist_until, f"{name}: may run what was cancelled"
+    assert watched[Timer.DRAIN].get(name, inf) <= container.drain_until, f"{name}: may stay for ever"
 
 
 def _check_bytes(pool: Pool) -> None:
