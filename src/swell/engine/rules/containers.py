@@ -147,6 +147,7 @@ class Containers:
         container.kill("" if its_fault else reason)
         if not container.is_starting:
             container.pool.fleet.retire(container)  # a start that is given up counts until it is gone, and failed
+            self._state.mark_dirty(container.pool)
         self._state.emit(KillContainer(container.id, reason))
 
     def check_drains(self, pool: Pool, now: float) -> None:

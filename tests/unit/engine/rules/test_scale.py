@@ -298,3 +298,11 @@ def test_first_starts_are_waited_for_without_looking_at_the_nodes(diary) -> None
     assert diary.calls("fc-1", 20) == [f"start c{number}" for number in range(1, 5)]
     assert diary.at(0.49).meanwhile == [], "nothing could come of it"
     assert diary.at(0.51).meanwhile[0] == "start c5", "they take long, and more are wanted"
+
+
+def test_who_breaks_the_protocol_is_replaced_without_waiting_for_its_end(diary) -> None:
+    diary.opens(min_containers=1)
+    diary.ready("c1")
+    decided = diary.answers("c1", m.CancelCall("fc-1"))
+    assert decided[0].startswith("kill c1")
+    assert decided[1:] == ["start c2"]
