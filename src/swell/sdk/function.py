@@ -214,7 +214,8 @@ class Function(Handle, Generic[P, R]):
             InvalidError: it is a generator or a web function.
             ResourceExhausted: too many inputs wait already.
         """
-        return cast("SyncAsync[P, FunctionCall[R]]", Retrying(self._spawn, self._client, f"{self.name}.spawn"))
+        retrying = Retrying(self._spawn, self._client, f"{self.name}.spawn", is_shared=True)
+        return cast("SyncAsync[P, FunctionCall[R]]", retrying)
 
     async def _spawn(self, link: Link, retry: RetryState, /, *args: Any, **kwargs: Any) -> FunctionCall[R]:
         target = self._known_target()

@@ -73,6 +73,9 @@ class Line(Client):
             raise ConnectionError("no server listens")
         return self.wire
 
+    def shared_link(self) -> Any:
+        return self.blocking_link()
+
     async def loop_link(self) -> Any:
         return self.blocking_link()
 

@@ -11,7 +11,7 @@ import time
 import weakref
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from swell.config import Settings
@@ -20,6 +20,7 @@ from swell.errors import ConnectionError, Error, ExecutionError
 from swell.ids import CALL_RANDOM_BYTES, RANDOM_BYTES, call_id, random_id
 from swell.sdk.connection.blocking import run_blocking
 from swell.sdk.connection.link import BlockingLink, connect
+from swell.sdk.connection.shared_link import SharedLink
 
 if TYPE_CHECKING:
     import asyncio
@@ -69,6 +70,7 @@ class Client:
         self.settings = settings or Settings.load()
         self._token = token
         self._threads = threading.local()
+        self._shared: tuple[int, SharedLink] | None = None  # with the process that it belongs to
         self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Future[LoopLink]] = (
             weakref.WeakKeyDictionary()
         )
@@ -98,6 +100,22 @@ class Client:
                 raise gone from None
             raise
         return idle[-1]
+
+    def shared_link(self) -> BlockingLink:
+        """Return the link that all threads share, for requests that may be made again if it breaks; or else its own.
+
+        Raises:
+            ConnectionError: no server listens at the address.
+        """
+        if not self.stays:
+            return self.blocking_link()
+        pid, known = os.getpid(), self._shared
+        if known is not None and known[0] == pid and known[1].works():
+            return known[1]
+        # Threads that come here at once connect each; all but the last link are closed after one request.
+        link = run_blocking(SharedLink.connect(self.address, self._token, self.settings.frame_max))
+        self._shared = (pid, link)
+        return link
 
     @contextmanager
     def lent_link(self) -> Generator[BlockingLink]:
@@ -147,13 +165,14 @@ class Client:
             known = self._loops[loop] = asyncio.ensure_future(connecting)
         return await asyncio.shield(known)
 
-    @property
+    @cached_property
     def stays(self) -> bool:
         """True if the server may restart: a request whose connection broke can then be made again."""
         return self.address == f"unix:{socket_path(data_dir(self.settings))}"
 
     def shut(self) -> None:
-        """Close this thread's links and those of event loops that still run."""
+        """Close this thread's links and those of event loops that still run; the shared one when nobody waits there."""
+        self._shared = None
         idle = self._idle_links()
         while idle:
             idle.pop().shut()

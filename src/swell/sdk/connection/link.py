@@ -18,7 +18,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Self, TypeVar
 
 from swell.errors import ConnectionError, Error, from_wire
 from swell.private_files import connect_socket
@@ -194,7 +194,7 @@ class BlockingLink(Link):
 
     def __init__(self, address: str, frame_max: int) -> None:
         super().__init__(frame_max)
-        self._lock = threading.Lock()
+        self._lock: threading.Lock | threading.RLock = threading.Lock()
         self._read_bytes = _READ_BYTES
         self._socket = connect(address)
         self._socket.setsockopt(
@@ -208,7 +208,7 @@ class BlockingLink(Link):
         self._writable.register(self._socket, select.POLLOUT)
 
     @classmethod
-    async def connect(cls, address: str, token: str, frame_max: int) -> BlockingLink:
+    async def connect(cls, address: str, token: str, frame_max: int) -> Self:
         """Connect to a server; blocks the thread, so `run_blocking` runs it.
 
         Raises:
@@ -241,11 +241,14 @@ class BlockingLink(Link):
                     return
                 frame = memoryview(frame)[sent:]
             except BlockingIOError:
-                may_read = threading.get_ident() == self._thread
-                self._writable.modify(self._socket, select.POLLOUT | (select.POLLIN if may_read else 0))
-                for _, events in self._writable.poll(SIGNAL_CHECK_S * 1_000):
-                    if may_read and events & ~select.POLLOUT:  # POLLHUP is always reported; `send` raises for it
-                        self._read()
+                self._await_room()
+
+    def _await_room(self) -> None:
+        may_read = threading.get_ident() == self._thread
+        self._writable.modify(self._socket, select.POLLOUT | (select.POLLIN if may_read else 0))
+        for _, events in self._writable.poll(SIGNAL_CHECK_S * 1_000):
+            if may_read and events & ~select.POLLOUT:  # POLLHUP is always reported; `send` raises for it
+                self._read()
 
     async def receive(self, mailbox: Mailbox, until: float | None = None) -> Received:
         """Return the next message in a mailbox; blocks the thread."""
@@ -283,17 +286,18 @@ class BlockingLink(Link):
             if left <= SIGNAL_CHECK_S:
                 return False
 
-    def _read(self) -> None:
+    def _read(self) -> list[Mailbox]:
+        """Sort the messages that have arrived, or arrive first; return the mailboxes that got one."""
         try:
             data = self._socket.recv(self._read_bytes)
         except BlockingIOError:
-            return  # the wait was ended so that Python handles signals
+            return []  # the wait was ended so that Python handles signals
         except OSError as error:
             raise self._break(how_it_broke(error)) from None
         if not data:
             raise self._break("the server is gone")
         self._read_bytes = _READ_BYTES_MAX if len(data) == self._read_bytes else _READ_BYTES
-        self._sort(data)
+        return self._sort(data)
 
 
 def how_it_broke(error: OSError) -> str:

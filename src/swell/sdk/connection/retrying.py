@@ -51,18 +51,21 @@ class RetryState:
 class Retrying(Generic[P, R]):
     """As `SyncAsync`, for an implementation that takes a `RetryState` after its link, and may be called again."""
 
-    __slots__ = ("_client", "_implementation", "_name")
+    __slots__ = ("_client", "_implementation", "_is_shared", "_name")
 
     def __init__(
         self,
         implementation: Callable[Concatenate[Link, RetryState, P], Coroutine[Any, Any, R]],
         client: Callable[[], Client],
         name: str,
+        *,
+        is_shared: bool = False,
     ) -> None:
-        """Bind; the arguments are those of `SyncAsync`."""
+        """Bind; the arguments are those of `SyncAsync`. If `is_shared`, all threads use one link for it."""
         self._implementation = implementation
         self._client = client
         self._name = name
+        self._is_shared = is_shared
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Make the request and wait for its result."""
@@ -72,7 +75,8 @@ class Retrying(Generic[P, R]):
         retry = RetryState(client)
         while True:
             try:
-                return run_blocking(self._implementation(client.blocking_link(), retry, *args, **kwargs))
+                link = client.shared_link() if self._is_shared else client.blocking_link()
+                return run_blocking(self._implementation(link, retry, *args, **kwargs))
             except ConnectionError:
                 pause_s = retry.pause_s()
                 if pause_s is None:
