@@ -91,7 +91,7 @@ def observed(pace: Pace | None, load: Load, now: float) -> Pace:
         return replace(pace, observed_at=now)
     was_full = pace.full_since <= pace.observed_at  #: all the time, so that starts would show
     if load.sleeps or (was_full and not saturated(load.busy_cores, load.cores)):
-        return Pace(min(BURST_MAX, pace.burst * 2), now)
+        return Pace(min(max(first, BURST_MAX), pace.burst * 2), now)
     return replace(pace, observed_at=now)
 
 
