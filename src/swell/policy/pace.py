@@ -41,6 +41,7 @@ POLL_EVERY_MAX_S = 0.5  #: the same, while nothing changes: a host may be busy f
 POLL_S = 40e-6  #: at least so long between two polls for each container: a poll looks at all of them
 RECENT_S = 1.0  #: what was observed over a longer interval tells nothing of how busy a node is now
 BURST_MAX = 256
+QUICK_START_S = 0.25
 
 
 class Load(Struct, frozen=True):
@@ -65,9 +66,14 @@ def first_burst(cores: float) -> int:
     return max(4, round(2 * cores))
 
 
-def starting_max(cores: float) -> int:
-    """Return how many containers may be starting at once while that keeps the cores busy, or may."""
-    return max(8, round(4 * cores))
+def starting_max(cores: float, start_s: float | None = None) -> int:
+    """Return how many containers may be starting at once while that keeps the cores busy, or may.
+
+    Where starts are quick, which `start_s` says, these are more: each waits most of the time for another process, which
+    waits for a core itself on a busy host; and they are over before they are in the way.
+    """
+    most = max(8, round(4 * cores))
+    return most if start_s is None or start_s > QUICK_START_S else 4 * most
 
 
 def saturated(busy_cores: float, cores: float) -> bool:

@@ -119,7 +119,11 @@ def test_after_a_pause_it_begins_anew() -> None:
 def test_nearly_all_cores_is_saturated() -> None:
     assert not saturated(3.3, 4)
     assert saturated(3.4, 4)
-    assert starting_max(4) == 16
+
+
+def test_of_quick_starts_more_go_on_at_once() -> None:
+    assert starting_max(4) == starting_max(4, start_s=2.0) == 16
+    assert starting_max(4, start_s=0.05) == 64
 
 
 def test_polling_in_vain_becomes_rarer_and_a_change_makes_it_frequent_again() -> None:

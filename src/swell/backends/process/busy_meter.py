@@ -77,19 +77,20 @@ class BusyMeter:
             ran_s = self._ran(pid)
             if ran_s is None:
                 continue
-            usage = self._usage(pid, ran_s, elapsed)
+            former = self._seen.get(pid, _NEW)
+            usage = self._usage(pid, former, ran_s, elapsed)
             if is_ready and not usage.is_judged:
-                usage = _judge(usage, elapsed, now)
+                sleeps = not (former.is_awake or usage.is_awake or usage.used_s > elapsed / 2)
+                usage = _judge(usage, now, sleeps=sleeps)
                 unjudged += not usage.is_judged
-                sleepers += usage.is_judged * (-1 if usage.is_awake else 1)
+                sleepers += usage.is_judged * (1 if sleeps else -1)
             busy_s += usage.used_s
             working_s += usage.used_s if usage.is_judged else 0.0
             seen[pid] = usage
         self._seen, self._called_at = seen, now
         return Busy(min(self._cores, busy_s / elapsed), min(self._cores, working_s / elapsed), unjudged, sleepers)
 
-    def _usage(self, pid: int, ran_s: float, elapsed: float) -> _Usage:
-        former = self._seen.get(pid, _NEW)
+    def _usage(self, pid: int, former: _Usage, ran_s: float, elapsed: float) -> _Usage:
         used_s = max(0.0, ran_s - former.ran_s)
         if not used_s and not former.is_awake:
             return former._replace(used_s=0.0) if former.used_s else former
@@ -114,9 +115,8 @@ class _Usage(NamedTuple):
 _NEW = _Usage(ran_s=0.0, waited_s=0.0, is_awake=False, used_s=0.0, ready_at=inf, is_judged=False)
 
 
-def _judge(usage: _Usage, elapsed: float, now: float) -> _Usage:
+def _judge(usage: _Usage, now: float, *, sleeps: bool) -> _Usage:
     """Return the usage of a process that has checked in, judged if that is possible now."""
     if usage.ready_at == inf:
         return usage._replace(ready_at=now)
-    is_asleep = not usage.is_awake and usage.used_s < elapsed / 2
-    return usage._replace(is_judged=now - usage.ready_at >= (SLEEPS_AFTER_S if is_asleep else WORKS_AFTER_S))
+    return usage._replace(is_judged=now - usage.ready_at >= (SLEEPS_AFTER_S if sleeps else WORKS_AFTER_S))

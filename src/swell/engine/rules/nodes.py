@@ -97,30 +97,29 @@ class Nodes:
         wait = _too_early(pool, known, now) if is_demand else None
         if wait is not None:
             return wait
-        wait = _too_busy(known, now) if is_demand else _too_many_starting(known, FLOOR_STARTS)
+        wait = _too_busy(pool, known, now) if is_demand else _too_many_starting(pool, known, FLOOR_STARTS)
         if wait is not None:
             self._look_soon(known, now)
         return wait
 
 
-def _too_busy(known: KnownNode, now: float) -> Wait | None:
+def _too_busy(pool: Pool, known: KnownNode, now: float) -> Wait | None:
     if known.is_working:
         busy, cores = known.working_cores, known.node.cpu
         return Wait(f"containers keep {busy:.1f} of {cores:g} cores busy; more would share the same cores")
     if known.unproven >= known.burst(now):
         known.use_up_burst(now)
         return Wait("containers are started in growing bursts")
-    return _too_many_starting(known, inf)
+    return _too_many_starting(pool, known, inf)
 
 
-def _too_many_starting(known: KnownNode, idle_factor: float) -> Wait | None:
+def _too_many_starting(pool: Pool, known: KnownNode, idle_factor: float) -> Wait | None:
     """Return why no more may be starting; `idle_factor` times as many may be while that leaves the cores idle."""
-    most = pace.starting_max(known.node.cpu)
-    if known.is_busy and known.starting >= most:
-        busy, cores = known.busy_cores, known.node.cpu
-        return Wait(f"{known.starting} containers are starting and keep {busy:.1f} of {cores:g} cores busy")
-    if known.starting >= most * idle_factor:
-        return Wait(f"{known.starting} containers are starting")
+    starting, cores = known.starting, known.node.cpu
+    if known.is_busy and starting >= pace.starting_max(cores, pool.estimates.start_s):
+        return Wait(f"{starting} containers are starting and keep {known.busy_cores:.1f} of {cores:g} cores busy")
+    if starting >= pace.starting_max(cores) * idle_factor:
+        return Wait(f"{starting} containers are starting")
     return None
 
 

@@ -50,6 +50,6 @@ def test_the_first_of_a_pool_are_waited_for_and_not_for_ever(diary) -> None:
     assert starts(diary.calls("fc-1", 200)) == 128
     assert starts(diary.at(0.49).observes(large)) == starts(diary.meanwhile) == 0
     assert "look at the nodes" not in diary.meanwhile
-    assert diary.at(0.5).meanwhile == ["look at the nodes"]
+    assert diary.at(0.504).meanwhile == ["look at the nodes"]
     assert starts(diary.observes(large)) == 0
-    assert starts(diary.at(0.511).observes(large)) == 72
+    assert starts(diary.at(0.52).observes(large)) == 72
