@@ -28,7 +28,10 @@ from swell.wire.messages import PROTOCOL, Failed, Hello, Message, OpenCall, PutI
 
 __all__ = ["GATHERED_MAX", "LAG_MAX", "UNREAD_MAX", "UNSENT_MAX", "Connection", "ConnectionListener"]
 
-SLICE_S = 0.002  #: how long the messages of one peer may be handled before others get their turn
+#: How long the messages of one peer may be handled before others get their turn, and before it gets its first answers:
+#: of 64 messages that came together, it works on some of the answers while the rest is handled. 64 tasks of one event
+#: loop made 22,500 spawns/s with 2 ms, 27,500 with 0.6, and no more with 0.3.
+SLICE_S = 0.0006
 HELLO_PATIENCE_S = 10.0  #: how long a peer may be connected without sending a Hello
 GATHERED_MAX = 256 << 10  #: bytes that are held back for being sent together
 LAG_MAX = 4 << 20  #: bytes that may wait for a peer before it lags
