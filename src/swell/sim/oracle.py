@@ -76,6 +76,7 @@ class CallAccount:
         self.inputs: list[Account] = []  #: accepted, as far as is known
         self.frontier = 0  #: first index that never left for a container
         self.returned: set[int] = set()  #: below the frontier, and pending again
+        self.kept: set[int] = set()  #: have results that a former server recorded
         self.doomed = False  #: cancelled, or its client or app is gone
         self.ended = 0
         self.is_sealed = message.sealed
@@ -365,6 +366,8 @@ class Oracle:
                 failures = dict(record.failures)
                 for position in range(record.count):
                     index = record.first + position
+                    if index in call.kept and not record.ends:
+                        continue  # all that wait in the store are ended alike, and it knows which of them do not wait
                     assert (call.id, index) not in self._recorded, f"{call.id}/{index}: recorded twice"
                     self._recorded.add((call.id, index))
                     self._end(call, index, OutputStatus(failures.get(position if record.ends else 0, 1)))
@@ -553,6 +556,7 @@ class Oracle:
         call.doomed, call.is_sealed = False, True
         self.unread.add(call.id)
         call.returned = set(range(found.call.accepted)) - ended
+        call.kept = ended
         call.frontier, call.ended = found.call.accepted, len(ended)
         self._finished.discard(call.id)
         self._recorded -= {(call.id, index) for index in call.returned}
