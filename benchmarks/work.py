@@ -28,6 +28,13 @@ def process_id(_: object = None) -> int:
     return os.getpid()
 
 
+def began(seconds: float) -> float:
+    """Tell when this began, by the clock that all processes of a machine share, and keep the container meanwhile."""
+    now = time.monotonic()
+    time.sleep(seconds)
+    return now
+
+
 async def nap(seconds: float) -> float:
     """Wait, as for a network."""
     await asyncio.sleep(seconds)

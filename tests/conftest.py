@@ -36,11 +36,17 @@ for _name, _examples in (("few", 10), ("many", 200)):
 settings.load_profile("few")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the same tests run on another backend."""
+    parser.addoption("--backend", default="process", help="where containers run: process (default) or agents")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Hide the developer's own settings, servers and home from the tests."""
     for name in [name for name in os.environ if name.startswith("SWELL_")]:
         del os.environ[name]
     os.environ |= {"SWELL_WEB_PORT": "0", "SWELL_ADMIN_PORT": "0"}  # any: several servers run at once
+    os.environ["SWELL_BACKEND"] = config.getoption("--backend")
     # Short, because the path of a Unix socket may have 107 bytes at most.
     home = tempfile.mkdtemp(prefix="swell-t-", dir="/tmp")
     config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))

@@ -28,6 +28,8 @@ CASES: dict[str, Case] = {
         round_trip.CASE,
         first_result.CASE,
         fleet.CASE,
+        fleet.BY_MAP,
+        fleet.LARGE,
         cold_start.CASE,
         payloads.CASE,
         fairness.CASE,

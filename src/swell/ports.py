@@ -99,6 +99,9 @@ class BackendListener(Protocol):
 class Backend(Protocol):
     """Starts and stops containers on some set of nodes. Every method is called on the server's event loop."""
 
+    #: Containers see the server's files and sockets, and the edge theirs.
+    is_local: bool
+
     async def start(self, listener: BackendListener, server_address: str) -> None:
         """Get ready to launch containers that connect to `server_address`."""
         ...

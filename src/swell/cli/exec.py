@@ -52,6 +52,11 @@ def exec_(container_meant_by: str, command: tuple[str, ...]) -> None:
     """
     container_id = resolve_container(container_meant_by)
     found = ask(ContainerDescription, lambda request: DescribeContainer(request, container_id))
+    if found.node:
+        raise InvalidError(
+            f"container {container_id} runs on node {found.node}: a command can run beside a container only on the "
+            "server's machine (backend = process)"
+        )
     client, settings = daemon_client(), Settings.load()
     variables = container_environment(found, dict(os.environ), client.address, settings.token)
     directory = os.path.join(found.environment.cwd, found.workdir)

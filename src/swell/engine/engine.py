@@ -193,6 +193,6 @@ class Engine:
             at = pool.timers.sooner_wake()
             if at is not None:
                 heapq.heappush(self._wakes, (at, pool.id))
-        if state.routes_changed and state.take_routes_changed():
+        if state.edges.routes_changed and state.edges.take_routes_changed():
             rules.web.tell_routes()
         return state.take_effects()

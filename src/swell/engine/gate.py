@@ -8,6 +8,7 @@ know how anything is written or carried out.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from swell.engine.events import (
     CallLoaded,
@@ -32,6 +33,9 @@ from swell.ports import Store
 from swell.wire.messages import Failed
 
 __all__ = ["Gate"]
+
+#: What waits for the records before it. A tuple: this is asked of every effect, and a union would be made each time.
+_WAITS: Final = (SendToClient, SendToContainer, DropBlobs)
 
 Peer = int | str  #: a client's number, a container's id
 
@@ -96,7 +100,7 @@ class Gate:
         self._store.commit(then, alone=alone)
 
     def _must_wait(self, effect: Effect, *, recorded: bool) -> bool:
-        if recorded and isinstance(effect, SendToClient | SendToContainer | DropBlobs):
+        if recorded and isinstance(effect, _WAITS):
             return True
         return _peer(effect) in self._held
 

@@ -237,6 +237,11 @@ class Containers:
 
     # ------------------------------------------------------------ questions
 
+    @property
+    def are_local(self) -> bool:
+        """True if they run on this machine."""
+        return self._backend.is_local
+
     def order_of(self, container_id: str) -> LaunchOrder | None:
         """Return the launch order of a container that is not gone."""
         known = self._known.get(container_id)

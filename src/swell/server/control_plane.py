@@ -212,6 +212,9 @@ class ControlPlane:
         }
 
     def _open_app(self, connection: Connection, message: OpenApp, payload: bytes) -> None:
+        if why := self._why_no_web(message):
+            connection.send(Failed(message.request, *to_wire(InvalidError(why))))
+            return
         if message.watch:
             self._subscribers.follow(message.app_id, connection)
         if message.environment.bundle:
@@ -225,13 +228,22 @@ class ControlPlane:
 
     async def _unpack_version(self, connection: Connection, message: DeployApp | OpenApp, archive: bytes) -> None:
         """Unpack the source files of a version before the engine gets it: a container might need them at once."""
-        why = "" if self._paths.data_dir else PRIVATE
+        why = self._why_no_web(message) if self._paths.data_dir else PRIVATE
         if not why and message.environment.bundle:
             why = await self._bundles.unpack(message.environment.bundle, archive)
         if why:
             connection.send(Failed(message.request, *to_wire(InvalidError(f"{message.name}: {why}"))))
         elif connection.number in self._clients:  # else it is gone, and would never close the app
             self._feed(e.ClientMessage(connection.number, message, archive))
+
+    def _why_no_web(self, message: DeployApp | OpenApp) -> str:
+        """Return why the functions of an app cannot answer HTTP; "" if they can, or none is to."""
+        web = [spec.name for spec in message.functions if spec.web_methods]
+        if self._backend.is_local or not web:
+            return ""
+        return (
+            f"{web[0]} answers HTTP, for which its containers have to be on the server's machine: set backend = process"
+        )
 
     def _version_failed(self, connection: Connection, request: int, error: Exception) -> None:
         self._defects.note(error, "laying out the source files of a version")

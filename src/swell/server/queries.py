@@ -121,7 +121,7 @@ class Queries:
 
     def _status(self, request: int) -> Status:
         pending, running, done = self._snapshot.inputs()
-        paths, edge = self._paths, self._engine.state.edge
+        paths, edge = self._paths, self._engine.state.edges.latest
         return Status(
             request=request,
             pid=os.getpid(),
@@ -241,6 +241,7 @@ class Queries:
                 variables=order.spec.variables,
                 workdir=order.spec.workdir,
                 gpus=list(order.gpus),
+                node="" if self._containers.are_local else order.node,
             )
         )
 

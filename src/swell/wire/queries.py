@@ -255,6 +255,7 @@ class ContainerDescription(Message, frozen=True, tag=155):
     variables: Variables  #: beside those of its environment
     workdir: Text
     gpus: list[Name] = []  #: uuids of its own GPUs
+    node: Name = ""  #: where it runs; "" if that is the server's machine
 
 
 class CallReport(Message, frozen=True, tag=156):

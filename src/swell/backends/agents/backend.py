@@ -64,6 +64,7 @@ class AgentProvider(Protocol):
 class AgentBackend:
     """A backend over agents. Implements `swell.ports.Backend`."""
 
+    is_local = False
     listener: BackendListener
 
     def __init__(

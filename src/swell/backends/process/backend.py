@@ -20,6 +20,7 @@ from swell.backends.process.memory_groups import MemoryGroups, open_groups
 from swell.backends.process.snapshot import SnapshotHandle, SnapshotState
 from swell.backends.process.snapshots import Snapshots
 from swell.backends.process.template import Interpreter, TemplateHandle, ending
+from swell.model import Environment
 from swell.ports import BackendListener, GpuProvider, LaunchOrder, NodeLoad, NodePaths
 from swell.wire.template import RUN_DIR, Adopt, Exited, NotStarted, Opened, Reply, SnapshotRejected, Started, Sweep
 
@@ -32,6 +33,8 @@ STOP_PATIENCE_S = 5.0
 
 class ProcessBackend:
     """Forks containers on this machine, which is its only node. Implements `swell.ports.Backend`."""
+
+    is_local = True
 
     def __init__(self, gpus: GpuProvider, directory: Path, log_line_max: int, program: str = RUNNER) -> None:
         """Prepare; nothing happens before `start`.
@@ -55,6 +58,7 @@ class ProcessBackend:
         self._snapshots: Snapshots
         self._templates: dict[Interpreter, TemplateHandle] = {}  # the one unused longest first
         self._ending: set[TemplateHandle] = set()
+        self._latest: tuple[Environment | None, Interpreter] = (None, self._own)  # of the orders
         self._is_started = False
         self._is_stopping = False
 
@@ -142,12 +146,20 @@ class ProcessBackend:
 
     def _parent_for(self, order: LaunchOrder) -> Parent | None:
         """Return what to fork a container from; None if the order must wait for a snapshot that is loading."""
-        template = self._template_for(Interpreter.of(order.environment))
+        template = self._template_for(self._interpreter(order.environment))
         if not order.spec.snapshot:
             return template
         # A function that asks for no GPU must not touch one; what another finds is for its containers to restrict.
         variables = {} if order.gpus else self._containers.gpu_variables(())
         return self._snapshots.parent_for(order, template, variables)
+
+    def _interpreter(self, environment: Environment) -> Interpreter:
+        """Return the interpreter of an environment; most often, that is the one of the former order."""
+        latest, interpreter = self._latest
+        if latest is not environment:
+            interpreter = Interpreter.of(environment)
+            self._latest = environment, interpreter
+        return interpreter
 
     def _template_for(self, interpreter: Interpreter) -> TemplateHandle:
         template = self._templates.pop(interpreter, None)

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from swell.backends.process.capture import Capture
 from swell.backends.process.channel import TemplateChannel
-from swell.backends.process.host import count_oom_kills
+from swell.backends.process.host import count_oom_kills, explain_no_file
 from swell.backends.process.memory import LimitedContainer
 from swell.backends.process.memory_groups import MemoryGroups
 from swell.backends.process.memory_watch import Find, MemoryWatch
@@ -108,7 +108,7 @@ class ContainerProcesses:
                 theirs.close()
                 raise
         except OSError as error:
-            self.report_never_started(order.container_id, f"cannot talk to a container: {error.strerror}")
+            self.report_never_started(order.container_id, f"cannot talk to a container: {explain_no_file(error)}")
             return
         self._containers[order.container_id] = _Container(order, parent, captures, lifeline)
         files.append(theirs.detach())

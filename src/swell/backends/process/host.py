@@ -6,15 +6,18 @@ This module must not know templates, orders or the engine.
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from swell.model import Gpu, Node
 
-__all__ = ["count_oom_kills", "describe_host", "raise_file_limit"]
+__all__ = ["count_oom_kills", "describe_host", "explain_no_file", "raise_file_limit"]
 
 _CGROUPS = Path("/sys/fs/cgroup")
+FILES_EACH = 5  #: of the server, for each container: its output twice, its lifeline, and its two connections
 
 
 def describe_host(gpus: Sequence[Gpu], cgroups: Path = _CGROUPS, own: Path = Path("/proc/self/cgroup")) -> Node:
@@ -74,9 +77,15 @@ def count_oom_kills() -> int:
     return 0  # a kernel older than 4.13 has no such line
 
 
-def raise_file_limit() -> None:
-    """Let this process open as many files as it may: every container takes five of the server's."""
-    import resource
+def explain_no_file(error: OSError) -> str:
+    """Return why no file can be opened, with the bound and what it means if there are too many of them."""
+    if error.errno != errno.EMFILE:
+        return error.strerror or str(error)
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return f"{error.strerror}: this server may open {most} (ulimit -n), and each container takes {FILES_EACH}"
 
+
+def raise_file_limit() -> None:
+    """Let this process open as many files as it may."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -151,7 +151,7 @@ class Apps:
             app.retire()
             for pool in app.pools.values():
                 pool.set_next_run(None)
-                self._state.note_web(pool)
+                self._state.edges.note(pool)
             self.end_if_idle(app, now)
 
     def stop(self, app: App, now: float, why: str) -> None:
@@ -181,7 +181,7 @@ class Apps:
 
     def _let_go(self, app: App, now: float) -> None:
         for pool in app.pools.values():
-            self._state.note_web(pool)
+            self._state.edges.note(pool)
             self._state.unblock(pool)
             for container in list(pool.fleet.containers.values()):
                 # It was to leave when it is done, for which it has as long as it likes: that is over.

@@ -141,7 +141,7 @@ class Deployments:
                 self._renew(pool, spec, deployment, message.strategy, now)
             else:
                 self._retire(pool)
-            state.note_web(pool)
+            state.edges.note(pool)
         self._variants.forget_missing(app, specs.keys())
         for name, pool_id in app.function_ids.items():
             if pool_id not in app.pools:

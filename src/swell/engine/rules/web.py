@@ -28,7 +28,7 @@ class Web:
 
     def edge_up(self, client: int, message: EdgeUp) -> None:
         """Note that an edge serves, or why it cannot, and answer the clients that waited for one."""
-        self._state.add_edge(client, message)
+        self._state.edges.add(client, message)
         if client not in self._watching:
             self.watch(client)
         waiting, self._waiting = self._waiting, []
@@ -44,8 +44,7 @@ class Web:
         """Forget a client that is gone, which may have been an edge."""
         self._watching.pop(client, None)
         self._waiting = [waiting for waiting in self._waiting if waiting[0] != client]
-        if self._state.remove_edge(client):
-            self._state.mark_routes_changed()  # another edge must be told, or started
+        self._state.edges.remove(client)
 
     def tell_routes(self) -> None:
         """Send the routes to the clients that watch them, if they have changed."""
@@ -65,7 +64,7 @@ class Web:
 
     def find_url(self, client: int, message: GetWebUrl) -> None:
         """Tell a client where a web function answers; if no edge is there yet, when one is."""
-        pool, edge = self._state.pools.get(message.function_id), self._state.edge
+        pool, edge = self._state.pools.get(message.function_id), self._state.edges.latest
         if pool is None:
             text = f"function {message.function_id} does not exist; is its app running?"
             self._fail(client, message, NotFoundError(text))

@@ -38,7 +38,9 @@ def _check_apps(state: EngineState) -> None:
         assert known == ids, f"{app.id}: the index of its pinned functions is off"
     declared = [pool for pool in state.pools.values() if pool.variant is None and not pool.is_pinned]
     web = {pool.id for pool in declared if pool.web_methods}
-    assert web <= state.web_pools.keys() <= {pool.id for pool in declared}, "the index of functions with routes is off"
+    assert web <= state.edges.web_pools.keys() <= {pool.id for pool in declared}, (
+        "the index of functions with routes is off"
+    )
 
 
 def _check_clients(state: EngineState) -> None:

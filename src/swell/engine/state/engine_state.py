@@ -18,6 +18,7 @@ from swell.engine.state.call import Call
 from swell.engine.state.clients import Clients
 from swell.engine.state.cluster import Cluster
 from swell.engine.state.container import Container, Lease
+from swell.engine.state.edges import Edges
 from swell.engine.state.history import Histories
 from swell.engine.state.measures import RetiredMetrics
 from swell.engine.state.pool import Pool
@@ -26,7 +27,6 @@ from swell.engine.state.ranking import Ranking
 from swell.model import AppKind, AutoscalerSettings, CallKind
 from swell.records import FunctionGone, FunctionRecord, Record
 from swell.wire.messages import Message
-from swell.wire.web import EdgeUp
 
 __all__ = ["EngineState"]
 
@@ -48,9 +48,7 @@ class EngineState:
         self.leaving: set[str] = set()  #: containers that were told to leave, and are not gone
         self.clients = Clients()
         self.leases: dict[str, Lease] = {}  #: by call; that may have ended before its lease
-        self.edges: dict[int, EdgeUp] = {}  #: by client; the latest last
-        self.web_pools: dict[str, Pool] = {}  #: functions with an own route, in their live version or a former one
-        self.routes_changed = False  #: there may be other web functions than before
+        self.edges = Edges()
         self.app_names: dict[str, str] = {}  #: ids of deployed apps by name
         self.histories = Histories()
         self.ended = 0  #: inputs that have ended in pools that are gone
@@ -120,32 +118,7 @@ class EngineState:
         """Note why nothing more can be written down; "" if it can."""
         self.store_trouble = why
 
-    # ------------------------------------------------------------ edges, routes and leases
-
-    def add_edge(self, client: int, edge: EdgeUp) -> None:
-        """Note what an edge says of itself; it is the latest."""
-        self.edges.pop(client, None)
-        self.edges[client] = edge
-
-    def remove_edge(self, client: int) -> bool:
-        """Forget a client that is gone; True if it was an edge."""
-        return self.edges.pop(client, None) is not None
-
-    def mark_routes_changed(self) -> None:
-        """Have the routes compared with what edges were told, before this event is over."""
-        self.routes_changed = True
-
-    def note_web(self, pool: Pool) -> None:
-        """Have the routes compared if a pool may have one: it is new, or changes."""
-        if pool.web_methods and pool.variant is None and not pool.is_pinned:
-            self.web_pools[pool.id] = pool
-        if pool.id in self.web_pools:
-            self.mark_routes_changed()
-
-    def take_routes_changed(self) -> bool:
-        """Tell whether the routes are to be compared, and forget that they are."""
-        changed, self.routes_changed = self.routes_changed, False
-        return changed
+    # ------------------------------------------------------------ leases
 
     def add_lease(self, call_id: str, lease: Lease) -> None:
         """Note that a request has a slot."""
@@ -155,11 +128,6 @@ class EngineState:
     def remove_lease(self, call_id: str) -> None:
         """Note that a request has no slot any more."""
         self.clients.unbind_lease(call_id, self.leases.pop(call_id))
-
-    @property
-    def edge(self) -> EdgeUp:
-        """What the edge that came last has said of itself; nothing, if there is none."""
-        return next(reversed(self.edges.values()), EdgeUp())
 
     # ------------------------------------------------------------ ids
 
@@ -280,7 +248,7 @@ class EngineState:
         """Take in a new pool."""
         self.pools[pool.id] = pool
         pool.app.add_pool(pool)
-        self.note_web(pool)
+        self.edges.note(pool)
         if pool.variant is not None and pool.variant.is_public:
             self.public_variants.setdefault(pool.variant.base_id, PublicVariants()).add(pool)
         self.mark_dirty(pool)
@@ -324,7 +292,7 @@ class EngineState:
     def forget(self, pool: Pool) -> None:
         """Forget a pool of which nothing is left."""
         self.pools.pop(pool.id, None)
-        self.web_pools.pop(pool.id, None)
+        self.edges.forget(pool)
         if pool.is_public:
             self.no_longer_public(pool)
         self.agenda.forget(pool)

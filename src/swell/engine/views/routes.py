@@ -17,7 +17,7 @@ __all__ = ["routes", "routes_of", "urls", "urls_by_function"]
 def routes(state: EngineState) -> Iterator[Route]:
     """Yield the routes, each label once: it is of the version that came last, until that ends."""
     taken: set[str] = set()
-    for pool in sorted(state.web_pools.values(), key=lambda pool: -pool.deployment.deployed_at):
+    for pool in sorted(state.edges.web_pools.values(), key=lambda pool: -pool.deployment.deployed_at):
         if pool.app.closing or pool.app.is_retiring or pool.is_retired:
             continue
         for route in routes_of(state, pool):
@@ -49,13 +49,13 @@ def routes_of(state: EngineState, pool: Pool) -> Iterator[Route]:
 
 def urls(state: EngineState, app: App) -> dict[str, str]:
     """Return where the web functions of an app answer, by name; none as long as nothing listens."""
-    url = state.edge.url
+    url = state.edges.latest.url
     return {_name_of(route): f"{url}/{route.label}" for route in routes(state) if url and route.app_id == app.id}
 
 
 def urls_by_function(state: EngineState) -> dict[str, list[str]]:
     """Return where functions answer, by id: one URL for a function, one for each web method of a class."""
-    url = state.edge.url
+    url = state.edges.latest.url
     found: dict[str, list[str]] = {}
     for route in routes(state) if url else ():
         found.setdefault(route.function_id, []).append(f"{url}/{route.label}")

@@ -40,6 +40,8 @@ WEIGHT_MAX: Final = 256 << 10  #: of what is committed on the event loop
 _ROW: Final = 1_024
 _ENDED_INPUTS_MAX: Final = 1_000  #: an ended call's spans go: of a call with no more inputs, few
 _TOO_HEAVY: Final = 1 << 40
+_WITH_BYTES: Final = (SpanRecord, OutputsRecord)
+_SMALL: Final = (CallRecord, CallGrown, AttemptRecord)
 
 
 class InlineRule:
@@ -78,9 +80,9 @@ def weight(records: Iterable[Record]) -> int:
     """Return how much there is to write; over WEIGHT_MAX for what may take long, however small it looks."""
     total = 0
     for record in records:
-        if isinstance(record, SpanRecord | OutputsRecord):
+        if isinstance(record, _WITH_BYTES):
             total += _ROW + len(record.payload) + 8 * len(record.ends)
-        elif isinstance(record, CallRecord | CallGrown | AttemptRecord):
+        elif isinstance(record, _SMALL):
             total += _ROW
         elif isinstance(record, SpansDone):
             total += _ROW * len(record.firsts)

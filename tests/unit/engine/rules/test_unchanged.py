@@ -42,7 +42,7 @@ def test_a_defect_in_an_answer_is_the_answer(diary, monkeypatch: pytest.MonkeyPa
     with monkeypatch.context() as patch:
         for view in ("admission._description", "questions.SnapshotView.call", "questions.Explainer.tell"):
             patch.setattr(f"swell.engine.rules.{view}", fail)
-        patch.setattr("swell.engine.state.engine_state.EngineState.edge", property(fail))
+        patch.setattr("swell.engine.state.edges.Edges.latest", property(fail))
         diary.says(question if question.__class__ is not GetWebUrl else GetWebUrl(9, diary.function()))
     told = failure(diary)
     assert told.request == 9
