@@ -16,6 +16,7 @@ from swell.engine.state.pool import Pool
 from swell.engine.state.timers import Timer
 from swell.policy import pace
 from swell.policy.placement import Place, first_place
+from swell.states import ContainerState
 
 __all__ = ["Nodes", "Wait"]
 
@@ -129,6 +130,8 @@ def _too_early(pool: Pool, known: KnownNode, now: float) -> Wait | None:
     if pool.estimates.start_s is not None or first is None:
         return None
     until = first.requested_at + pace.FIRST_PATIENCE_S
+    if first.state is ContainerState.REQUESTED:  # it has no process yet, of which anything could be seen
+        until = max(until, now + pace.FIRST_PATIENCE_S / 10)
     if len(pool.fleet.starting) < pace.first_burst(known.node.cpu) or now >= until:
         return None
     pool.timers.arm(Timer.GROW, until)

@@ -48,8 +48,19 @@ def test_the_first_of_a_pool_are_waited_for_and_not_for_ever(diary) -> None:
     diary.observes(large)
     diary.opens()
     assert starts(diary.calls("fc-1", 200)) == 128
+    diary.started("c1")
     assert starts(diary.at(0.49).observes(large)) == starts(diary.meanwhile) == 0
     assert "look at the nodes" not in diary.meanwhile
     assert diary.at(0.504).meanwhile == ["look at the nodes"]
     assert starts(diary.observes(large)) == 0
     assert starts(diary.at(0.52).observes(large)) == 72
+
+
+def test_where_no_process_has_been_made_there_is_nothing_to_be_seen(diary) -> None:
+    diary.observes(SMALL)
+    diary.opens()
+    assert starts(diary.calls("fc-1", 100)) == 4
+    for look in range(1, 40):  # their template is being started
+        assert starts(diary.at(look * 0.05).observes(SMALL)) == starts(diary.meanwhile) == 0
+    diary.started("c1")
+    assert "look at the nodes" in diary.at(2.6).meanwhile

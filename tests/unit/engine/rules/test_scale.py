@@ -176,6 +176,7 @@ def test_a_busy_node_is_looked_at_ever_less_often(diary) -> None:
     diary.observes(busy, busy=2.0)
     diary.opens()
     diary.calls("fc-1", 30)
+    diary.started("c1")
     looks = 0
     while diary.now < 60:
         diary.at(diary.now + 0.01)
@@ -296,6 +297,7 @@ def test_first_starts_are_waited_for_without_looking_at_the_nodes(diary) -> None
     diary.observes(Node("n", 2, 1 << 40))
     diary.opens()
     assert diary.calls("fc-1", 20) == [f"start c{number}" for number in range(1, 5)]
+    diary.started("c1")
     assert diary.at(0.49).meanwhile == [], "nothing could come of it"
     assert diary.at(0.51).meanwhile[0] == "start c5", "they take long, and more are wanted"
 
