@@ -230,7 +230,9 @@ class EngineState:
             if call.client == client and call.kind in (CallKind.REMOTE, CallKind.MAP):
                 told.setdefault(call.pool.id, []).append(call)
         for held in told.values():
-            held[0].pool.backlog.hold(held)
+            pool = held[0].pool
+            pool.backlog.hold(held)
+            self.mark_dirty(pool)  # it may have containers to spare now
 
     def unbind(self, call: Call) -> None:
         """Forget a call that is over, or that is left to the store."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from swell.model import CallKind, Concurrency, OutputStatus, RetryPolicy
+from swell.model import Batching, CallKind, Concurrency, OutputStatus, RetryPolicy
 
 
 def test_inputs_of_a_client_that_does_not_read_wait_until_it_does(diary) -> None:
@@ -82,3 +82,15 @@ def test_its_end_ends_what_was_held(diary, kind: CallKind) -> None:
     assert not diary.engine.state.calls
     assert not diary.engine.state.clients.lagging
     assert not len(diary.engine.state.pools[diary.function()].backlog)
+
+
+def test_a_container_that_waited_for_a_batch_to_fill_can_be_spared_meanwhile(diary) -> None:
+    diary.opens(batching=Batching(4, 60_000))
+    diary.calls("fc-1", 1)
+    diary.ready("c1")
+    (pool,) = diary.engine.state.pools.values()
+    assert diary.engine.state.spare.first is None
+    diary.lags()
+    assert diary.engine.state.spare.first == pool.id
+    diary.lags(is_lagging=False)
+    assert diary.engine.state.spare.first is None
