@@ -131,6 +131,46 @@ print(known.num_inputs(), known.get(index=1), double.spawn(1_011).get())
     assert out == "2 4002 2022\n", errors
 
 
+def test_threads_that_spawn_while_the_server_is_killed_lose_no_call(daemon: Daemon) -> None:
+    """They share a connection, which breaks under all of them."""
+    program = (
+        DOUBLE
+        + """
+import threading, time
+told, calls = threading.Event(), {}
+
+def go_on(number):
+    while not told.is_set():
+        calls[number] = double.spawn(number)
+        number += 8
+        time.sleep(0.02)  # so that they are not too many
+
+threads = [threading.Thread(target=go_on, args=(3_000 + thread,)) for thread in range(8)]
+for thread in threads:
+    thread.start()
+while len(calls) < 50:
+    time.sleep(0.01)
+print("spawning", flush=True)
+input()
+before = len(calls)
+while len(calls) < before + 50:
+    time.sleep(0.01)
+told.set()
+for thread in threads:
+    thread.join()
+assert len({call.object_id for call in calls.values()}) == len(calls)
+print(all(call.get() == 2 * number for number, call in calls.items()))
+"""
+    )
+    with daemon.begin(program) as spawning:
+        assert spawning.stdin is not None
+        assert spawning.stdout is not None
+        assert spawning.stdout.readline() == "spawning\n"
+        daemon.restart_killed()
+        out, errors = spawning.communicate("\n", timeout=patience(50.0))
+    assert out == "True\n", errors
+
+
 def test_settings_changed_at_run_time_last_until_the_next_deploy(daemon: Daemon) -> None:
     ask = DOUBLE + "print(double.autoscaler.settings().max_containers)"
     daemon.python(DOUBLE + "double.update_autoscaler(max_containers=3)")
