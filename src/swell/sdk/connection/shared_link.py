@@ -4,7 +4,7 @@ One thread at a time leads: it reads, for all. The others follow: each sleeps on
 put a message into its mailbox, or has its answer and hands the lead over. So there is no thread that only reads, and
 an answer for the leader wakes nobody else. Sending is alike: who finds another thread sending leaves its frame to that
 one. Threads that make requests at the same time so share writes, reads and the server's answers, as the coroutines of a
-loop do; with a connection each, sixteen of them cost the server half as much again.
+loop do; with a connection each, sixteen of them cost the server a quarter more.
 
 What interrupts a thread (Ctrl-C, or what a signal handler raises) may strike where it holds bytes of others: read and
 not sorted, or sent in part. The link is then broken for all, and who waits makes its request again on another one.
