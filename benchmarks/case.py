@@ -29,6 +29,8 @@ class Case:
     target: str = ""  #: what swell is to reach, in words
     #: Whether the values, by label, and the details, by "label: detail", reach it.
     meets: Callable[[dict[str, float]], bool] | None = None
+    floor: str = ""  #: the least that the work could cost on this machine and in Python, in words
+    bare: str = ""  #: the contestant that shows it, if it is measured
     rounds: int = 3
     limit_s: float = 120  #: for one contestant in one round
 

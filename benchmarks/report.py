@@ -33,6 +33,8 @@ def summary(case: Case, rounds: dict[str, list[Measured]]) -> dict[str, Any]:
         "unit": case.unit,
         "higher_is_better": case.higher_is_better,
         "target": case.target,
+        "floor": case.floor,
+        "bare": case.bare,
         "meets_target": case.meets(values | details) if case.meets and values.keys() >= {"swell"} else None,
         "contestants": {
             label: {

@@ -96,4 +96,6 @@ CASE = Case(
         **({"Ray Serve": ray_serve} if find_spec("ray") and find_spec("starlette") else {}),
     },
     higher_is_better=True,
+    floor="batches of 32 from a queue on one event loop, in one process",
+    bare="bare asyncio queue",
 )

@@ -9,6 +9,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
+from benchmarks.bare import interpreter
 from benchmarks.case import Case, Measured, percentile, timed
 
 HELLO = Path(__file__).resolve().parent.parent.parent / "examples" / "hello.py"
@@ -62,9 +63,12 @@ CASE = Case(
     contestants={
         "swell": swell_run,
         "ProcessPoolExecutor": partial(script, PROCESS_POOL),
+        "bare interpreter": partial(interpreter, "print('Hello, world!')"),
         **({"Ray": partial(script, RAY)} if find_spec("ray") else {}),
     },
     target="at most 0.8 s",
+    floor="one interpreter that starts and ends; swell has three: the command, the server and the template",
+    bare="bare interpreter",
     meets=lambda values: values["swell"] <= 0.8,
     rounds=1,
 )

@@ -13,6 +13,7 @@ def engine(quick: bool) -> Measured:
     """Return how many times more the worst row costs at its largest size, and what each costs at each."""
     table: dict[str, dict[str, float]] = {}
     growth: dict[str, float] = {}
+    measure(ROWS[0], ROWS[0].sizes[0], seconds=1.0)  # what is executed first takes longer, whatever it is
     for row in ROWS:
         sizes = (row.sizes[0], row.sizes[-2]) if quick and len(row.sizes) > 2 else row.sizes
         cells = [measure(row, size, seconds=0.2 if quick else 1.0) for size in sizes]
@@ -34,6 +35,7 @@ CASE = Case(
     unit="×",
     contestants={"swell": engine},
     target=f"at most {GROWTH_MAX:g} times",
+    floor="1: an event that costs the same in any world",
     meets=lambda values: values["swell"] <= GROWTH_MAX,
     rounds=1,
     limit_s=900,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+from benchmarks.bare import forked_call
 from benchmarks.case import Case, Measured, percentile, timed
 from benchmarks.work import increment
 
@@ -69,9 +70,12 @@ CASE = Case(
     contestants={
         "swell": swell_containers,
         "ProcessPoolExecutor": process_pool,
+        "bare fork and call": forked_call,
         **({"loky": loky_executor} if find_spec("loky") else {}),
         **({"Ray actors": ray_actor} if find_spec("ray") else {}),
     },
     target="at most 25 ms",
+    floor="a fork, an argument to the child and its result back",
+    bare="bare fork and call",
     meets=lambda values: values["swell"] <= 25,
 )

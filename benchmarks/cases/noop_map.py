@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from benchmarks import pools
+from benchmarks.bare import piped_map
 from benchmarks.case import Case, Measured, timed
 from benchmarks.work import increment
 
@@ -22,8 +23,13 @@ CASE = Case(
     name="noop-map",
     title="map of no-op inputs, 2 containers",
     unit="inputs/s",
-    contestants={kind.label: partial(measure, kind) for kind in pools.ALL if kind.installed()},
+    contestants={
+        **{kind.label: partial(measure, kind) for kind in pools.ALL if kind.installed()},
+        "bare pipes": piped_map,
+    },
     higher_is_better=True,
     target="at least 200,000 inputs/s, and 30 times ProcessPoolExecutor",
+    floor="arguments and results pickled one by one, a hundred in a message, two processes",
+    bare="bare pipes",
     meets=lambda values: values["swell"] >= max(200_000, 30 * values["ProcessPoolExecutor"]),
 )

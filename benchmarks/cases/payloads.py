@@ -6,6 +6,7 @@ from functools import partial
 from importlib.util import find_spec
 
 from benchmarks import pools
+from benchmarks.bare import copied_files
 from benchmarks.case import Case, Measured, timed
 from benchmarks.work import echo, size
 
@@ -32,11 +33,16 @@ CASE = Case(
     title="1 MiB NumPy arrays as arguments of map",
     unit="GB/s",
     contestants={
-        kind.label: partial(measure, kind)
-        for kind in pools.ALL
-        if find_spec("numpy") and kind.installed() and kind not in (pools.ChunkedProcessPool, pools.Huey)
+        **{
+            kind.label: partial(measure, kind)
+            for kind in pools.ALL
+            if find_spec("numpy") and kind.installed() and kind not in (pools.ChunkedProcessPool, pools.Huey)
+        },
+        **({"bare files in memory": copied_files} if find_spec("numpy") else {}),
     },
     higher_is_better=True,
     target="at least 1.5 GB/s",
+    floor="each array written to a file in memory and read from it, by one process in turn",
+    bare="bare files in memory",
     meets=lambda values: values["swell"] >= 1.5,
 )

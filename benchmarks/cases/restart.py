@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
+from benchmarks.bare import interpreter
 from benchmarks.case import Case, Measured
 from benchmarks.daemon import Daemon
 from benchmarks.work import first_after_start
@@ -33,8 +35,13 @@ CASE = Case(
     name="restart",
     title="`swell start` where 1,000,000 inputs wait, to the first of them in its container",
     unit="s",
-    contestants={"swell": swell_restart},
+    contestants={
+        "swell": swell_restart,
+        "bare import of the server": partial(interpreter, "import swell.server.main"),
+    },
     target="at most 3 s",
+    floor="an interpreter that imports the server; after it come the template, the database and a container",
+    bare="bare import of the server",
     meets=lambda values: values["swell"] <= 3,
     rounds=2,
 )

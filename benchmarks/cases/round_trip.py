@@ -6,6 +6,7 @@ import itertools
 from functools import partial
 
 from benchmarks import pools
+from benchmarks.bare import relayed_call
 from benchmarks.case import Case, Measured, latency
 from benchmarks.work import increment
 
@@ -21,10 +22,15 @@ CASE = Case(
     title="warm blocking remote(), p50",
     unit="µs",
     contestants={
-        kind.label: partial(measure, kind)
-        for kind in pools.ALL
-        if kind.installed() and kind is not pools.ChunkedProcessPool
+        **{
+            kind.label: partial(measure, kind)
+            for kind in pools.ALL
+            if kind.installed() and kind is not pools.ChunkedProcessPool
+        },
+        "bare relay": relayed_call,
     },
     target="no slower than ProcessPoolExecutor's submit().result()",
+    floor="four messages and four wake-ups over three processes",
+    bare="bare relay",
     meets=lambda values: values["swell"] <= values["ProcessPoolExecutor"],
 )

@@ -30,6 +30,7 @@ CASE = Case(
     unit="s",
     contestants={"swell": swell_million},
     target="at most 15 s, and 500 MB of memory in the server",
+    floor="a million arguments pickled one by one, about 1 s, and written in spans",
     meets=lambda values: values["swell"] <= 15 and values["swell: server MB"] <= 500,
     rounds=2,
 )
