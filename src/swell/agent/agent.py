@@ -4,9 +4,9 @@
                         └── ProcessBackend: templates, pipes, memory, GPUs, as on one machine
 
 The process ends when the link does, whatever the reason: without it the server cannot know what runs here, and has
-given the inputs to others. **Fencing**: it ends at once, by `os._exit`. To the containers this is the death of their
-server: the kernel closes their lifelines, which kills them, and the templates remove what is left. There is no
-resuming: the next agent is a new node.
+given the inputs to others. **Fencing**: it ends at once, and before anything else it closes the lifelines of its
+containers, which makes the kernel kill them; templates take its end for the death of their server, and remove what is
+left. There is no resuming: the next agent is a new node.
 
 This module must not know how the link's stream is made, or who has started the agent.
 """
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import time
 from collections.abc import Callable, Coroutine
 from importlib.metadata import version
@@ -90,10 +89,12 @@ class _Reports:
         raise LinkError("the server has sent bytes in the channel of reports")
 
     def finished(self) -> None:
-        """The server reads no more: the link ends."""
+        """The server ends the link, not this channel."""
+        raise LinkError("the server has ended the channel of reports")
 
     def lost(self, why: str) -> None:
-        """The channel is over, as is the link."""
+        """Without this channel the server does not know what runs here."""
+        self._link.end(f"the channel of reports is over: {why}")
 
 
 class Agent:
@@ -215,7 +216,6 @@ class Agent:
     async def _stop(self) -> None:
         self._is_stopping = True
         await self._backend.stop()
-        shutil.rmtree(self._directory, ignore_errors=True)
         self._ended(os.EX_OK, "the server has stopped it")
 
     def _run(self, work: Coroutine[None, None, None]) -> None:

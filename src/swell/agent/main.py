@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shutil
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NoReturn, cast
 
@@ -36,6 +38,9 @@ log = logging.getLogger("swell.agent")
 
 CONNECT_S: Final = 10.0  #: how long connecting and the handshake may take, each
 BACKLOG: Final = 4_096
+STARTER_ENDS_S: Final = 1.0  #: how long a process that was killed may be there after its sockets have ended
+
+_End = Callable[[int, str], NoReturn]  #: ends the process, with a status and the reason
 
 
 class _GivenGpus:
@@ -49,27 +54,68 @@ class _GivenGpus:
         return self._gpus
 
 
-async def _serve(order: AgentOrder) -> None:
+class _PinnedLink(Link):
+    """A link to the server of which the fingerprint is known: nothing of another one is read."""
+
+    def __init__(self, agent: Agent, address: TlsAddress, timeout_s: float, end: _End) -> None:
+        super().__init__(End.AGENT, agent, timeout_s)
+        self._address, self._end_process = address, end
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Compare the fingerprint before anything: a server may send before the handshake is over at this end."""
+        certificate = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        if fingerprint_of(cast("bytes | None", certificate)) != self._address.fingerprint:
+            why = f"another server answers at {self._address.host} port {self._address.port}: its fingerprint differs"
+            self._end_process(EXIT_REFUSED, why)
+        super().connection_made(transport)
+
+
+class _Ending:
+    """The end of the process: containers first, then what lay in memory for them."""
+
+    def __init__(self, order: AgentOrder, backend: ProcessBackend, starter: int) -> None:
+        self._order, self._backend, self._starter = order, backend, starter
+
+    def __call__(self, status: int, why: str) -> NoReturn:
+        """End at once. The kernel kills the containers; templates kill what those have left."""
+        self._backend.fence()
+        if status != os.EX_OK:
+            log.error("%s", why)
+        shutil.rmtree(self._order.directory, ignore_errors=True)  # a template may be removing it as well
+        if self._order.starters_directory and self._is_starter_gone():
+            shutil.rmtree(self._order.starters_directory, ignore_errors=True)
+        os._exit(status)
+
+    def _is_starter_gone(self) -> bool:
+        """Tell whether what has started this process is dead; its sockets end a little before itself."""
+        until = time.monotonic() + STARTER_ENDS_S
+        while os.getppid() == self._starter and time.monotonic() < until:
+            time.sleep(0.001)
+        return os.getppid() != self._starter
+
+
+async def _serve(order: AgentOrder, starter: int) -> None:
     loop = asyncio.get_running_loop()
     directory = Path(order.directory)
     for each in (directory, directory / "blobs", directory / "web"):
         make_directory(each)
     gpus = NvmlProvider() if order.gpus is None else _GivenGpus(order.gpus)
     backend = ProcessBackend(gpus, directory, order.log_line_max, order.program or RUNNER)
-    agent = Agent(order, backend, _end)
-    loop.add_reader(sys.stdin.fileno(), _watch_input)
-    await _connect(order, agent)
+    end = _Ending(order, backend, starter)
+    agent = Agent(order, backend, end)
+    loop.add_reader(sys.stdin.fileno(), _watch_input, end)
+    await _connect(order, agent, end)
     listener = bind_socket(agent.socket_path)
     listener.listen(BACKLOG)
     server = await loop.create_unix_server(agent.connection, sock=listener, backlog=BACKLOG)
     agent.greet()
-    await server.serve_forever()  # until `_end`
+    await server.serve_forever()  # until `end`
 
 
-async def _connect(order: AgentOrder, agent: Agent) -> None:
+async def _connect(order: AgentOrder, agent: Agent, end: _End) -> None:
     address = TlsAddress.parse(order.server)
     connecting = asyncio.get_running_loop().create_connection(
-        lambda: Link(End.AGENT, agent, order.timeout_s),
+        lambda: _PinnedLink(agent, address, order.timeout_s, end),
         address.host,
         address.port,
         ssl=client_context(),
@@ -77,25 +123,15 @@ async def _connect(order: AgentOrder, agent: Agent) -> None:
         ssl_handshake_timeout=CONNECT_S,
     )
     try:
-        transport, _ = await asyncio.wait_for(connecting, 2 * CONNECT_S)
+        await asyncio.wait_for(connecting, 2 * CONNECT_S)
     except (OSError, TimeoutError) as error:
-        _end(EXIT_LOST, f"no server answers at {address.host} port {address.port}: {error or 'it takes too long'}")
-    certificate = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
-    if fingerprint_of(cast("bytes | None", certificate)) != address.fingerprint:
-        _end(EXIT_REFUSED, f"another server answers at {address.host} port {address.port}: its fingerprint differs")
+        end(EXIT_LOST, f"no server answers at {address.host} port {address.port}: {error or 'it takes too long'}")
 
 
-def _watch_input() -> None:
+def _watch_input(end: _End) -> None:
     """End when whoever has started this agent is gone."""
     if not os.read(sys.stdin.fileno(), 1):
-        _end(EXIT_LOST, "what has started it is gone")
-
-
-def _end(status: int, why: str) -> NoReturn:
-    """End at once. The kernel closes all lifelines; templates kill and remove what is left."""
-    if status != os.EX_OK:
-        log.error("%s", why)
-    os._exit(status)
+        end(EXIT_LOST, "what has started it is gone")
 
 
 def _read_line() -> bytes:
@@ -111,13 +147,14 @@ def _read_line() -> bytes:
 
 def main() -> None:
     """Read the order, then work until the end of the link."""
+    starter = os.getppid()
     reset_signals()
     begin_logging("swell agent: %(message)s", "WARNING", as_json=False)
     try:
-        order = decode(_read_line())
-        run(_serve(order))
-    except (Error, msgspec.DecodeError) as error:
-        _end(EXIT_REFUSED, str(error))
+        run(_serve(decode(_read_line()), starter))
+    except (Error, OSError, msgspec.DecodeError) as error:
+        log.error("%s", error)
+        os._exit(EXIT_REFUSED)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ class AgentOrder(Struct, frozen=True):
     cpu: float | None = None  #: cores of the machine that are the node's; None: all
     memory_bytes: int | None = None  #: likewise
     gpus: tuple[Gpu, ...] | None = None  #: likewise; None: those that are found
+    starters_directory: str = ""  #: which it removes if whoever has started it was killed
 
 
 def encode(order: AgentOrder) -> bytes:

@@ -93,7 +93,11 @@ def _backend(settings: Settings, paths: ServerPaths, connect: Callable[[], Conne
     from swell.backends.agents.local import LocalAgents
 
     agents = LocalAgents(
-        settings.agents, paths.run_dir / "nodes", log_line_max=settings.log_line_max, timeout_s=settings.node_timeout_s
+        settings.agents,
+        paths.run_dir / "nodes",
+        log_line_max=settings.log_line_max,
+        timeout_s=settings.node_timeout_s,
+        starters_directory=str(paths.run_dir),
     )
     return AgentBackend(agents, connect, protocol=PROTOCOL, timeout_s=settings.node_timeout_s)
 

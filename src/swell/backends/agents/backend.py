@@ -34,6 +34,7 @@ __all__ = ["AgentBackend", "AgentProvider", "Invitation"]
 log = logging.getLogger("swell.server")
 
 HANDSHAKE_S: Final = 10.0
+SHUTDOWN_S: Final = 2.0  #: how long the last word to a peer may take
 LINKS_PENDING_MAX: Final = 256  #: links whose agent has not said who it is
 
 
@@ -99,12 +100,20 @@ class AgentBackend:
         self._nodes: dict[str, AgentNode] = {}  # those that are let in
         self._places: dict[str, AgentNode] = {}  # by container, while it is there
         self._waiters: list[asyncio.Future[None]] = []
+        self._is_telling = False  # the next look is taken because something was told
 
     def invite(self, node: str) -> Invitation:
         """Return what lets one agent in."""
         token = secrets.token_urlsafe(32)
         self._invited[_digest(token)] = node
         return Invitation(self._address, token, node)
+
+    def withdraw(self, node: str) -> bool:
+        """Let in no agent for this node; False if one was let in."""
+        found = [token for token, name in self._invited.items() if name == node]
+        for token in found:
+            del self._invited[token]
+        return bool(found)
 
     async def wait_for(self, count: int) -> None:
         """Wait until so many nodes are there for containers."""
@@ -121,7 +130,12 @@ class AgentBackend:
         loop = asyncio.get_running_loop()
         context, fingerprint = server_context(make_certificate())
         self._server = await loop.create_server(
-            self._link, self._host, self._port, ssl=context, ssl_handshake_timeout=HANDSHAKE_S
+            self._link,
+            self._host,
+            self._port,
+            ssl=context,
+            ssl_handshake_timeout=HANDSHAKE_S,
+            ssl_shutdown_timeout=SHUTDOWN_S,
         )
         host, port = self._server.sockets[0].getsockname()[:2]
         self._address = str(TlsAddress(host, port, fingerprint))
@@ -148,8 +162,13 @@ class AgentBackend:
             node.kill(container_id)
 
     def observe(self, is_ready: Callable[[str], bool]) -> Sequence[NodeLoad]:
-        """Return the nodes and the load that each has told last, and have it told often for a while."""
-        loads = [node.observe(is_ready) for node in self._nodes.values()]
+        """Return the nodes and the load that each has told last, and have it told often for a while.
+
+        Who looks because a node has told its load waits for nothing: without this difference, each load would cause
+        the next.
+        """
+        watches, self._is_telling = not self._is_telling, False
+        loads = [node.observe(is_ready if watches else None) for node in self._nodes.values()]
         return [load for load in loads if load is not None]
 
     def paths_of(self, node: str) -> NodePaths | None:
@@ -182,13 +201,14 @@ class AgentBackend:
     def admit(self, node: AgentNode, greeting: Greeting) -> str:
         """Let in an agent that was invited and speaks as this server does; return why not."""
         self._pending.pop(node, None)
-        name = self._invited.pop(_digest(greeting.token), None)
+        name = self._invited.get(_digest(greeting.token))
         if name is None or name != greeting.node.name:
             return "the token is not one that lets an agent in, or was used before"
         if why := _misfit(greeting, self._protocol):
-            log.warning("node %s is refused: %s", name, why)
-            self._provider.lost(name, why)
+            self._provider.lost(name, f"it is refused: {why}")
+            self.withdraw(name)
             return why
+        self.withdraw(name)
         self._nodes[name] = node
         return ""
 
@@ -196,8 +216,9 @@ class AgentBackend:
         """A node has told its load; the first time, it is there for containers."""
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
-            waiter.set_result(None)
-        self.listener.nodes_changed()
+            if not waiter.done():
+                waiter.set_result(None)
+        self._tell()
 
     def forget(self, container_id: str) -> None:
         """A container is gone."""
@@ -209,7 +230,13 @@ class AgentBackend:
         if self._nodes.get(node.name) is node:
             del self._nodes[node.name]
             self._provider.lost(node.name, why)
-            self.listener.nodes_changed()
+            self._tell()
+
+    def _tell(self) -> None:
+        """Have the listener look at the nodes."""
+        self._is_telling = True
+        self.listener.nodes_changed()
+        self._is_telling = False
 
 
 def _digest(token: str) -> bytes:

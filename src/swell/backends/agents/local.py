@@ -12,9 +12,10 @@ import contextlib
 import itertools
 import logging
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -28,7 +29,7 @@ __all__ = ["LocalAgents"]
 log = logging.getLogger("swell.server")
 
 STOP_PATIENCE_S: Final = 10.0
-#: Before an agent that has ended is followed by another; doubled each time, up to PAUSE_MAX_S.
+#: Before an agent that has ended is followed by another; doubled for each that was not let in, up to PAUSE_MAX_S.
 PAUSE_S: Final = 0.5
 PAUSE_MAX_S: Final = 30.0
 LINE_MAX: Final = 128 << 10  #: characters of a line of output: a report has to hold it
@@ -40,6 +41,27 @@ class Inviter(Protocol):
     def invite(self, node: str) -> Invitation:
         """Return what lets one agent in."""
         ...
+
+    def withdraw(self, node: str) -> bool:
+        """Let in no agent for this node; False if one was let in."""
+        ...
+
+
+class _Agent:
+    """The process of one agent."""
+
+    def __init__(self, process: subprocess.Popen[bytes], directory: Path) -> None:
+        self.process = process
+        self.directory = directory
+        self.fd = os.pidfd_open(process.pid)  #: can be read from when it has ended
+        self.is_lost = False  #: it ends, and another follows
+
+    def kill(self) -> None:
+        """Kill it, if it has not ended: its templates kill what it has started."""
+        assert self.process.stdin is not None
+        with contextlib.suppress(OSError):  # it has not read all of its order
+            self.process.stdin.close()
+        self.process.kill()
 
 
 class LocalAgents:
@@ -54,6 +76,8 @@ class LocalAgents:
         timeout_s: float,
         program: str | None = None,
         gpus: Sequence[Gpu] | None = None,
+        starters_directory: str = "",
+        through: Callable[[str], str] = str,
     ) -> None:
         """Prepare.
 
@@ -64,6 +88,8 @@ class LocalAgents:
             timeout_s: for how long nothing may be heard of the server before an agent ends.
             program: what runs in containers, as module:name; None: the runner.
             gpus: of each node; None: those that are found.
+            starters_directory: removed by an agent when this process is killed.
+            through: returns the address that an agent is to connect to, for that of the server.
         """
         self._count = count
         self._directory = directory
@@ -71,16 +97,19 @@ class LocalAgents:
         self._timeout_s = timeout_s
         self._program = program
         self._gpus = None if gpus is None else tuple(gpus)
+        self._starters_directory = starters_directory
+        self._through = through
         self._numbers = itertools.count(1)
         self._inviter: Inviter
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._agents: dict[str, _Agent] = {}
         self._pause_s = PAUSE_S
         self._is_stopping = False
+        self._all_ended = asyncio.Event()
 
     @property
     def pids(self) -> dict[str, int]:
         """The processes of the agents, by the names of their nodes."""
-        return {name: process.pid for name, process in self._processes.items()}
+        return {name: agent.process.pid for name, agent in self._agents.items() if not agent.is_lost}
 
     async def start(self, backend: Inviter) -> None:
         """Start the agents."""
@@ -94,7 +123,7 @@ class LocalAgents:
         invitation = self._inviter.invite(f"node-{next(self._numbers)}")
         make_directory(self._directory)
         order = AgentOrder(
-            server=invitation.server,
+            server=self._through(invitation.server),
             token=invitation.token,
             node=invitation.node,
             directory=str(self._directory / invitation.node),
@@ -102,41 +131,53 @@ class LocalAgents:
             timeout_s=self._timeout_s,
             program=self._program,
             gpus=self._gpus,
+            starters_directory=self._starters_directory,
         )
         process = subprocess.Popen(
             [sys.executable, "-m", "swell.agent.main"], stdin=subprocess.PIPE, start_new_session=True, cwd="/"
         )
-        self._processes[invitation.node] = process
+        agent = self._agents[invitation.node] = _Agent(process, Path(order.directory))
+        asyncio.get_running_loop().add_reader(agent.fd, self._ended, invitation.node)
         assert process.stdin is not None
         with contextlib.suppress(OSError):  # it has ended already
             os.write(process.stdin.fileno(), encode(order))
 
     def lost(self, name: str, why: str) -> None:
-        """End the process of an agent, and start another in a while."""
-        if self._is_stopping or name not in self._processes:
+        """End the process of an agent, and start another in a while; later each time, if none is let in."""
+        agent = self._agents.get(name)
+        if self._is_stopping or agent is None or agent.is_lost:
             return
         log.warning("node %s is lost: %s", name, why)
-        self._end(name)
+        agent.is_lost = True
+        agent.kill()
+        self._pause_s = min(2 * self._pause_s, PAUSE_MAX_S) if self._inviter.withdraw(name) else PAUSE_S
         asyncio.get_running_loop().call_later(self._pause_s, self._start_one)
-        self._pause_s = min(2 * self._pause_s, PAUSE_MAX_S)
+
+    def _ended(self, name: str) -> None:
+        """Remove what the process of an agent has left that has ended, for whatever reason."""
+        loop, agent = asyncio.get_running_loop(), self._agents[name]
+        loop.remove_reader(agent.fd)
+        os.close(agent.fd)
+        self.lost(name, f"its agent has ended with status {agent.process.wait()}")
+        agent.kill()
+        del self._agents[name]
+        loop.run_in_executor(None, shutil.rmtree, agent.directory, True)
+        if not self._agents:
+            self._all_ended.set()
 
     async def stop(self) -> None:
-        """Wait for the agents, which were told to stop."""
+        """Wait for the agents, which were told to stop; kill those that were not let in yet, and that do not end."""
         self._is_stopping = True
-        waits = [asyncio.to_thread(self._wait, process) for process in self._processes.values()]
-        await asyncio.gather(*waits)
-        for name in list(self._processes):
-            self._end(name)
+        self._all_ended.clear()
+        for name, agent in self._agents.items():
+            if self._inviter.withdraw(name):
+                agent.kill()
+        if self._agents and not await self._have_ended(STOP_PATIENCE_S):
+            for agent in self._agents.values():
+                agent.kill()
+            await self._have_ended(STOP_PATIENCE_S)
 
-    @staticmethod
-    def _wait(process: subprocess.Popen[bytes]) -> None:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_PATIENCE_S)
-
-    def _end(self, name: str) -> None:
-        """Kill the process of an agent, if it has not ended: its templates kill and remove what it leaves."""
-        process = self._processes.pop(name)
-        if process.stdin is not None:
-            process.stdin.close()
-        process.kill()
-        process.wait()
+    async def _have_ended(self, within_s: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._all_ended.wait(), within_s)
+        return not self._agents

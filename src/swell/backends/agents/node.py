@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from itertools import islice
 from typing import Final, Protocol
 
 from msgspec.structs import replace
 
 from swell.link.connection import Channel, Link
-from swell.link.frames import LinkError
+from swell.link.frames import WORD_MAX, LinkError
 from swell.link.transport import ChannelTransport
 from swell.link.words import (
     Exited,
@@ -99,11 +100,16 @@ class AgentNode:
 
     def launch(self, order: LaunchOrder) -> None:
         """Have a container started."""
+        self._containers[order.container_id] = None
+        word = encode(Launch(_without_code(order)))
         if self._is_over:
             self._loop.call_soon(self._report_lost, order.container_id, "its node is gone", False)
-            return
-        self._containers[order.container_id] = self._unready[order.container_id] = None
-        self._say(Launch(order))
+        elif len(word) > WORD_MAX:
+            why = f"its order has {len(word):,} bytes, an agent can be sent {WORD_MAX:,}: its environment is too large"
+            self._loop.call_soon(self._report_lost, order.container_id, why, False)
+        elif self._link is not None:
+            self._unready[order.container_id] = None
+            self._link.send_word(word)
 
     def interrupt(self, container_id: str) -> None:
         """Have a container sent SIGINT."""
@@ -113,12 +119,16 @@ class AgentNode:
         """Have a container killed."""
         self._say(Kill(container_id))
 
-    def observe(self, is_ready: Callable[[str], bool]) -> NodeLoad | None:
-        """Return its load since the last call, None if it is not there yet, and have it told often for a while."""
-        ready = tuple(each for each in self._unready if is_ready(each))
-        for container_id in ready:
-            del self._unready[container_id]
-        self._say(Watch(ready))
+    def observe(self, is_ready: Callable[[str], bool] | None) -> NodeLoad | None:
+        """Return its load since the last call, None if it is not there yet.
+
+        With `is_ready`, which tells whether a container has checked in, the load is told often for a while.
+        """
+        if is_ready is not None:
+            ready = tuple(each for each in self._unready if is_ready(each))
+            for container_id in ready:
+                del self._unready[container_id]
+            self._say(Watch(ready))
         load = self.load
         if load is not None:
             self.load = replace(load, sleepers=0)
@@ -194,12 +204,14 @@ class AgentNode:
         self._lose(why)
 
     def _lose(self, why: str) -> None:
-        for container_id in list(self._containers)[:LOST_AT_ONCE]:
+        for container_id in list(islice(self._containers, LOST_AT_ONCE)):
             self._report_lost(container_id, f"node {self.name} is lost: {why}", True)
         if self._containers:
             self._loop.call_soon(self._lose, why)
 
     def _report_lost(self, container_id: str, why: str, started: bool) -> None:
+        if container_id not in self._containers:  # the link was lost meanwhile
+            return
         self._forget(container_id)
         self._owner.listener.container_exited(container_id, why, started)
 
@@ -223,6 +235,13 @@ class AgentNode:
             case Exited(container_id, reason, started, excess):
                 self._forget(container_id)
                 listener.container_exited(container_id, reason, started, excess)
+
+
+def _without_code(order: LaunchOrder) -> LaunchOrder:
+    """Return an order without the function that its container gets from the server; a snapshot loads it itself."""
+    if order.spec.snapshot or not order.spec.source.pickled:
+        return order
+    return replace(order, spec=replace(order.spec, source=replace(order.spec.source, pickled=b"")))
 
 
 class _Reports:

@@ -122,6 +122,11 @@ class ProcessBackend:
         """Return None: this machine is the server's."""
         return None
 
+    def fence(self) -> None:
+        """Kill all containers at once: this process is about to end, and must not wait for that."""
+        if self._is_started:
+            self._containers.fence()
+
     def read_output(self, reads: bool) -> None:
         """Read what containers write, or let them wait until it is read: whoever gets it cannot take more."""
         if self._is_started:
