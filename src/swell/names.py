@@ -25,9 +25,11 @@ __all__ = [
     "check_tag",
     "check_tags",
     "check_text",
+    "function_label",
     "function_name_problem",
     "identifier_problem",
     "object_name_problem",
+    "shown_name",
     "tag_problem",
     "tags_problem",
     "text_problem",
@@ -42,6 +44,16 @@ _OBJECT_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _VERSION_TAG: Final = re.compile(r"[A-Za-z0-9._-]{0,50}")
 _TAG_PART: Final = re.compile(r"[A-Za-z0-9._-]{1,63}")
 _BESIDE_LETTERS: Final = frozenset("-.<>")  #: other characters of qualified names and of "<lambda>"
+
+
+def shown_name(function_name: str) -> str:
+    """Return a function's name for people: the pool of a class `Model` has the name `Model.*`."""
+    return function_name.removesuffix(".*")
+
+
+def function_label(app_name: str, function_name: str) -> str:
+    """Return what tells people a function: "app.function"."""
+    return f"{app_name}.{shown_name(function_name)}"
 
 
 def object_name_problem(name: str, kind: str) -> str:
@@ -61,7 +73,7 @@ def object_name_problem(name: str, kind: str) -> str:
 
 def function_name_problem(name: str) -> str:
     """Return why a Function, or the service of a class ("Model.*"), cannot have a name."""
-    bare = name.removesuffix(".*")
+    bare = shown_name(name)
     if 0 < len(bare) <= FUNCTION_NAME_MAX and all(_is_letter(c) or c in _BESIDE_LETTERS for c in bare):
         return ""
     return (

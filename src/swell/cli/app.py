@@ -22,7 +22,7 @@ from swell.cli.show.table import Column, print_table
 from swell.cli.show.times import local, time_text
 from swell.documents.apps import app_detail, app_summary
 from swell.errors import InvalidError
-from swell.names import check_tags
+from swell.names import check_tags, shown_name
 from swell.wire.apps import AppFound, FindApp, StopApp, TagApp
 from swell.wire.messages import Done
 from swell.wire.queries import AppDescription, AppList, AppRow, DescribeApp, FunctionRow, ListApps, VersionRow
@@ -141,7 +141,7 @@ def _deployment_text(live: VersionRow) -> str:
 
 
 def _function_title(function: FunctionRow, of: AppRow) -> str:
-    name = function.name.removesuffix(".*")
+    name = shown_name(function.name)
     if function.is_retired:
         return f"{name} (no longer in this App: it finishes what it has)"
     return name if function.version == of.version or not of.version else f"{name} (v{function.version})"

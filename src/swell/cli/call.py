@@ -18,6 +18,7 @@ from swell.cli.show.times import duration_text, local, time_text
 from swell.documents.calls import call_detail
 from swell.errors import InvalidError
 from swell.ids import CALL, INPUT, call_and_index
+from swell.names import shown_name
 from swell.sdk.call import FunctionCall
 from swell.sdk.connection.client import daemon_client
 from swell.wire.queries import CallReport, InspectCall
@@ -112,7 +113,7 @@ def _report(call_id: str) -> CallReport:
 
 def _print(report: CallReport) -> None:
     app = f"{report.app_name}." if report.app_name else ""
-    terminal.line(f"{report.call_id}: {report.kind} call of {app}{report.function_name.removesuffix('.*')}", bold=True)
+    terminal.line(f"{report.call_id}: {report.kind} call of {app}{shown_name(report.function_name)}", bold=True)
     terminal.line(f"  opened  {time_text(local(report.opened_at))}")
     if report.parent:
         terminal.line(f"  by      {report.parent}")

@@ -21,6 +21,7 @@ from swell.cli.show.json_output import fields_of, print_json
 from swell.cli.show.table import Column, print_table
 from swell.cli.show.times import local
 from swell.documents.containers import container_summary
+from swell.names import shown_name
 from swell.wire.messages import Done
 from swell.wire.queries import AppList, ContainerList, ContainerRow, ListApps, ListContainers, StopContainer
 
@@ -83,7 +84,7 @@ def list_(app_meant_by: str, with_ended: bool, as_json: bool) -> None:
             row.container_id,
             row.app_id,
             row.app_name,
-            row.function_name.removesuffix(".*"),
+            shown_name(row.function_name),
             row.state,
             row.running,
             row.served,

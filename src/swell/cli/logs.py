@@ -20,6 +20,7 @@ from swell.cli.show.numbers import WholeNumber
 from swell.cli.show.times import TimeParam, local, time_text
 from swell.documents.logs import log_lines
 from swell.errors import from_wire
+from swell.names import shown_name
 from swell.sdk.connection.blocking import run_blocking
 from swell.sdk.connection.client import daemon_client
 from swell.sdk.connection.output import has_colour, led_lines, log_lead
@@ -158,7 +159,7 @@ class _Lead:
 
     def of(self, entry: LogEntry) -> str:
         """Return it, as in "square ta-K7QF2M|"."""
-        reading, name = self._reading, entry.function_name.removesuffix(".*")
+        reading, name = self._reading, shown_name(entry.function_name)
         words = [time_text(local(entry.at))] if reading.timestamps else []
         if reading.show_function_id:
             words.append(self._function_id(entry))

@@ -13,6 +13,7 @@ from swell.cli.show.table import Column, print_table
 from swell.documents.server import node as node_document
 from swell.documents.server import node_description
 from swell.errors import NotFoundError
+from swell.names import shown_name
 from swell.wire.queries import ContainerList, ContainerRow, ListContainers
 from swell.wire.stats import NodeRow, Observation, Observe
 
@@ -90,5 +91,5 @@ def _cells(row: NodeRow) -> tuple[str | int | None, ...]:
 
 
 def _container_cells(row: ContainerRow) -> tuple[str | int | None, ...]:
-    function = row.function_name.removesuffix(".*")
+    function = shown_name(row.function_name)
     return row.container_id, row.app_name, function, row.state, row.running, row.served

@@ -20,6 +20,7 @@ from swell.cli.show.json_output import fields_of, print_json
 from swell.cli.show.times import local, time_text
 from swell.documents.stories import story_told
 from swell.errors import NotFoundError
+from swell.names import shown_name
 from swell.wire.queries import AppDescription, AppList, AskStory, DescribeApp, ListApps, Story, StoryPart
 
 __all__ = ["Share", "shares", "why"]
@@ -67,7 +68,7 @@ def _functions() -> Iterator[str]:
     for app in ask(AppList, ListApps).apps:
         if app.state != "stopped":
             found = ask(AppDescription, partial(DescribeApp, app=app.app_id))
-            yield from (f"{app.name}.{row.name.removesuffix('.*')}" for row in found.functions)
+            yield from (f"{app.name}.{shown_name(row.name)}" for row in found.functions)
 
 
 def shares(parts: Sequence[StoryPart]) -> list[Share]:

@@ -7,6 +7,7 @@ from typing import Literal
 from msgspec.structs import asdict
 
 from swell.documents.document import Document, Moment, moment
+from swell.names import shown_name
 from swell.wire.queries import CallReport
 from swell.wire.stats import CallRow
 
@@ -58,7 +59,7 @@ def call(row: CallRow | CallReport) -> Call:
     return Call(
         call_id=row.call_id,
         app_name=row.app_name,
-        function_name=row.function_name.removesuffix(".*"),
+        function_name=shown_name(row.function_name),
         kind=row.kind,
         state="open" if row.ended_at is None else "ended",
         opened_at=moment(row.opened_at),

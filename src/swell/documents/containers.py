@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from swell.documents.document import Document, Moment, moment
+from swell.names import shown_name
 from swell.wire.queries import ContainerRow
 
 __all__ = ["ContainerList", "ContainerSummary", "container_summary"]
@@ -38,7 +39,7 @@ def container_summary(row: ContainerRow) -> ContainerSummary:
         container_id=row.container_id,
         app_id=row.app_id,
         app_name=row.app_name,
-        function_name=row.function_name.removesuffix(".*"),
+        function_name=shown_name(row.function_name),
         version=row.version,
         state=row.state,
         requested_at=moment(row.requested_at),

@@ -9,6 +9,7 @@ from msgspec.structs import asdict
 
 from swell.documents.document import Document, Moment, moment
 from swell.model import AutoscalerSettings, OutputStatus
+from swell.names import shown_name
 from swell.wire.messages import AutoscalerState, Stats
 from swell.wire.queries import AppRow, FunctionRow
 from swell.wire.stats import FunctionMeasures
@@ -100,7 +101,7 @@ class FunctionLive(FunctionSummary, frozen=True, kw_only=True):
 def function_summary(row: FunctionRow, web_urls: list[str]) -> FunctionSummary:
     """Return one function; its web functions answer at these URLs."""
     return FunctionSummary(
-        name=row.name.removesuffix(".*"),
+        name=shown_name(row.name),
         function_id=row.function_id,
         version=row.version,
         settings=autoscaler_layer(row.settings),
@@ -122,7 +123,7 @@ def function_summary(row: FunctionRow, web_urls: list[str]) -> FunctionSummary:
 
 def own_urls(row: FunctionRow, urls: Mapping[str, str]) -> list[str]:
     """Return those of an app's URLs, which it has by name, that belong to a function, or to the methods of a class."""
-    name = row.name.removesuffix(".*")
+    name = shown_name(row.name)
     return [url for owner, url in urls.items() if owner == name or owner.startswith(f"{name}.")]
 
 

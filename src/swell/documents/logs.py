@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from swell.documents.document import Document, Moment, moment
+from swell.names import shown_name
 from swell.wire.queries import LogEntry
 
 __all__ = ["LogLine", "LogLines", "log_lines"]
@@ -27,7 +28,7 @@ class LogLines(Document, frozen=True, kw_only=True):
 
 def log_lines(entry: LogEntry, payload: bytes) -> list[LogLine]:
     """Return the lines of an entry, whose text is the payload."""
-    at, name = moment(entry.at), entry.function_name.removesuffix(".*")
+    at, name = moment(entry.at), shown_name(entry.function_name)
     return [
         LogLine(
             at=at,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, Unpack, cast
 
 from swell.model import FunctionSpec
+from swell.names import shown_name
 from swell.sdk.declare.function_spec import marked_methods
 from swell.sdk.declare.options import VariantOptions
 from swell.sdk.declare.variants import with_batching, with_concurrency, with_options
@@ -125,7 +126,7 @@ class Cls(Generic[T]):
                 f"{self!r} was looked up by name: make an instance, as in {self.service.name}().{name}"
             )
         if name in _interfaces(self.spec):
-            owner = self.spec.name.removesuffix(".*")
+            owner = shown_name(self.spec.name)
             raise AttributeError(
                 f"{owner}.{name} needs an instance: did you forget to instantiate the class, as in {owner}().{name}?"
             )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
 from swell.errors import ExecutionError, InvalidError, NotFoundError
 from swell.model import FunctionSpec, MethodSpec
+from swell.names import shown_name
 from swell.sdk.calls.target import CallTarget
 from swell.sdk.connection.client import Client, client_from_settings, daemon_client
 from swell.sdk.connection.link import Link
@@ -116,7 +117,7 @@ class Handle:
     @property
     def name(self) -> str:
         """Its name, for messages: "square", or "Model.predict"."""
-        owner = self._owner.removesuffix(".*")
+        owner = shown_name(self._owner)
         return f"{owner}.{self._method}" if self._method else owner
 
     @property

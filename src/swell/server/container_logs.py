@@ -21,6 +21,7 @@ import msgspec
 from msgspec import Struct, field
 
 from swell.errors import InvalidError
+from swell.names import shown_name
 from swell.private_files import open_file
 
 __all__ = ["ContainerLogs", "LogChunk", "LogFilter", "LogFollower"]
@@ -62,7 +63,7 @@ class LogFilter(Struct, frozen=True):
         """Tell whether a chunk is selected."""
         return (
             (not self.container_id or chunk.container_id == self.container_id)
-            and (not self.function or chunk.function.removesuffix(".*") == self.function)
+            and (not self.function or shown_name(chunk.function) == self.function)
             and (not self.call_id or self.call_id in chunk.call_ids)
             and (not self.stream or chunk.stream == self.stream)
             and (not self.search or self.search in chunk.text)

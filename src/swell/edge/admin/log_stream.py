@@ -22,6 +22,7 @@ from starlette.routing import BaseRoute, Route
 from swell.config import Settings
 from swell.edge.admin.failures import failed, refused
 from swell.errors import Error, ServiceError, from_wire
+from swell.names import shown_name
 from swell.sdk.connection.client import Client
 from swell.sdk.connection.loop_link import LoopLink
 from swell.wire.messages import Done, Failed
@@ -150,7 +151,7 @@ class LogStream:
             self._news.set()
 
     def _keep(self, entry: LogEntry, payload: bytes) -> None:
-        text, name = payload.decode("utf-8", "replace").removesuffix("\n"), entry.function_name.removesuffix(".*")
+        text, name = payload.decode("utf-8", "replace").removesuffix("\n"), shown_name(entry.function_name)
         container_id, calls = entry.container_id, entry.call_ids
         self._unread.append(
             LogEvent(

@@ -25,6 +25,7 @@ from swell.bounds import MOMENT_MAX
 from swell.edge.admin.api.operation import ApiContext
 from swell.edge.traffic import Traffic
 from swell.model import OutputStatus
+from swell.names import shown_name
 from swell.wire.histogram import BOUNDS_S, Times
 from swell.wire.stats import Counted, FunctionMeasures, Observation, Observe, RetiredMeasures
 
@@ -156,7 +157,7 @@ def _sum(one: Times, other: Times) -> Times:
 
 def _labels(each: Counting) -> tuple[str, ...]:
     name = each.row.name if isinstance(each, FunctionMeasures) else each.name
-    return each.app_name, name.removesuffix(".*")
+    return each.app_name, shown_name(name)
 
 
 def _ended(measured: Measured) -> Samples:

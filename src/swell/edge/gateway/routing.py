@@ -11,6 +11,7 @@ from typing import NamedTuple
 from swell.edge.gateway.http_error import HTTPError
 from swell.edge.parameters import default_parameters, parameters_of_query
 from swell.errors import Error
+from swell.names import shown_name
 from swell.wire.web import Route
 
 __all__ = ["Match", "Router", "labels", "parameters_of"]
@@ -73,7 +74,7 @@ def parameters_of(match: Match) -> bytes:
     route = match.route
     if not route.parameters:
         return b""
-    owner = route.function_name.removesuffix(".*")
+    owner = shown_name(route.function_name)
     query = match.path.partition(b"?")[2].decode("latin-1")
     try:
         encoded = parameters_of_query(owner, route.parameters, query)

@@ -25,7 +25,7 @@ from swell.engine.state.variant import Variant
 from swell.errors import ConflictError, Error, InternalError, InvalidError, NotFoundError, ServiceError
 from swell.ids import id_problem
 from swell.model import AppKind, AutoscalerSettings, Deployment, Environment, FunctionSpec, Provenance, Strategy
-from swell.names import check_object_name, check_tag, check_tags, check_text
+from swell.names import check_object_name, check_tag, check_tags, check_text, shown_name
 from swell.records import BundleRecord, CallsCancelled, FunctionGone, FunctionRecord, Restored
 from swell.wire.apps import (
     AppFound,
@@ -449,7 +449,7 @@ def _is_same(live: Deployment, new: Deployment) -> bool:
 
 
 def _kind_of(name: str) -> tuple[str, str]:
-    return ("Cls", name.removesuffix(".*")) if name.endswith(".*") else ("Function", name)
+    return ("Cls", shown_name(name)) if name.endswith(".*") else ("Function", name)
 
 
 def _near(name: str, known: Iterable[str]) -> str:

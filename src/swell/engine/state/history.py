@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from swell.model import CallKind
+from swell.names import function_label
 from swell.records import ContainerRecord
 
 __all__ = ["CallHistory", "EventKind", "Histories", "HistoryEvent"]
@@ -87,7 +88,7 @@ class CallHistory:
     @property
     def label(self) -> str:
         """The name of its function for people: "app.function"."""
-        return f"{self.app_name}.{self.function_name.removesuffix('.*')}"
+        return function_label(self.app_name, self.function_name)
 
     def note(
         self, at: float, kind: EventKind, first: int, many: int, container_id: str = "", *, detail: object = None

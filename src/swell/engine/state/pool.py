@@ -21,6 +21,7 @@ from swell.engine.state.start_backoff import StartBackoff
 from swell.engine.state.timers import Timer, Timers
 from swell.engine.state.variant import Variant
 from swell.model import AutoscalerSettings, Deployment, FunctionSpec
+from swell.names import function_label
 from swell.policy import autoscale
 from swell.policy.sizing import run_ahead
 from swell.records import FunctionRecord
@@ -164,7 +165,7 @@ class Pool:
     @property
     def label(self) -> str:
         """Its name for people: "app.function"."""
-        return f"{self.app.name}.{self.spec.name.removesuffix('.*')}"
+        return function_label(self.app.name, self.spec.name)
 
     @property
     def is_public(self) -> bool:

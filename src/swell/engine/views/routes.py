@@ -8,6 +8,7 @@ from swell.engine.state.app import App
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.pool import Pool
 from swell.model import AppKind
+from swell.names import shown_name
 from swell.policy.labels import label_of
 from swell.wire.web import Route
 
@@ -30,7 +31,7 @@ def routes_of(state: EngineState, pool: Pool) -> Iterator[Route]:
     """Yield the routes of one pool, whether or not another has a label of its."""
     app, spec = pool.app, pool.spec
     suffix = "" if app.kind is AppKind.DEPLOYED else state.settings.dev_suffix
-    name = spec.name.removesuffix(".*")
+    name = shown_name(spec.name)
     parameters = spec.cls.parameters if spec.cls is not None else ()
     for method, web in pool.web_methods.items():
         label = label_of(app.name, name, method, own=web.label, suffix=suffix)
@@ -63,5 +64,5 @@ def urls_by_function(state: EngineState) -> dict[str, list[str]]:
 
 
 def _name_of(route: Route) -> str:
-    name = route.function_name.removesuffix(".*")
+    name = shown_name(route.function_name)
     return f"{name}.{route.method}" if route.method else name

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from swell.model import FunctionSpec
+from swell.names import shown_name
 from swell.runner.entry import EntryPoint
 from swell.runner.hooks import HookCaller
 from swell.runner.web.build import SiteContext, build_site
@@ -63,7 +64,7 @@ class Front:
         for method, web in spec.web_methods.items():
             context = SiteContext(
                 path=socket_path(web_dir, container_id, method),
-                title=f"{spec.name.removesuffix('.*')}.{method}" if method else spec.name,
+                title=f"{shown_name(spec.name)}.{method}" if method else spec.name,
                 max_inputs=spec.concurrency.max_inputs,
                 ports=ports,
                 interrupt=self._leave,

@@ -13,6 +13,7 @@ from swell.documents.results import Result, ResultPage
 from swell.edge.admin.api.operation import ApiContext, ApiRequest, Body, Nothing, Operation, Query
 from swell.edge.admin.api.outcome import Reader
 from swell.errors import NotFoundError, OutputExpiredError, from_wire
+from swell.names import shown_name
 from swell.wire.messages import CallDescription, CancelCall, DescribeCall, Failed, Outputs, Unwatch, Watch
 from swell.wire.queries import CallReport, InspectCall
 from swell.wire.stats import Observation, Observe
@@ -58,7 +59,7 @@ async def list_calls(request: ApiRequest[CallQuery, None]) -> CallList:
             call_summary(row)
             for row in seen.calls
             if (not query.app or row.app_name == query.app)
-            and f".{row.function_name.removesuffix('.*')}".endswith(f".{query.function}" if query.function else "")
+            and f".{shown_name(row.function_name)}".endswith(f".{query.function}" if query.function else "")
         ]
     )
 

@@ -26,6 +26,7 @@ from swell.edge.admin.api.operation import ApiContext, ApiRequest, Body, Nothing
 from swell.edge.admin.api.target import Target, find_target
 from swell.errors import ConflictError, InvalidError, NotFoundError, RequestSizeError, ResourceExhausted
 from swell.model import AutoscalerChange, CallKind
+from swell.names import shown_name
 from swell.option_bounds import CONTAINERS, SCALEDOWN_WINDOW_S
 from swell.wire.messages import AutoscalerState, GetStats, Stats, UpdateAutoscaler
 from swell.wire.queries import AppDescription, DescribeApp, FunctionRow
@@ -149,7 +150,7 @@ async def _find(context: ApiContext, path: dict[str, str]) -> tuple[AppDescripti
     for row in found.functions:
         if row.name in (name, f"{name}.*"):
             return found, row
-    known = ", ".join(row.name.removesuffix(".*") for row in found.functions) or "none"
+    known = ", ".join(shown_name(row.name) for row in found.functions) or "none"
     raise NotFoundError(f"{app} has no function {name!r} that runs; it has {known}")
 
 
