@@ -46,8 +46,10 @@ class Nodes:
     def observed(self, event: NodesObserved, now: float) -> None:
         """Take in what the backend has observed, and reconsider pools that are blocked."""
         state = self._state
-        state.nodes.observe(event.nodes, now)
-        changes = self._has_started or any(known.unjudged for known in state.nodes.values())
+        has_more = state.nodes.observe(event.nodes, now)
+        if has_more:
+            state.blocked.note_room()  # it may be of use to a pool that is not among the first
+        changes = has_more or self._has_started or any(known.unjudged for known in state.nodes.values())
         containers = len(state.containers)
         self._poll_every_s = pace.next_poll(self._poll_every_s, containers=containers, nothing_changed=not changes)
         self._has_started = False

@@ -137,9 +137,13 @@ class Blocked:
 
     def room_came(self) -> list[Pool]:
         """Return who is to be looked at, since there is room, or time to start; all others are unseen."""
+        self.note_room()
+        return self._starved.ask() + self._others.ask()
+
+    def note_room(self) -> None:
+        """Note that there is room for which no pool was looked at: all are unseen."""
         for queue in (self._starved, self._others):
             queue.unseen = len(queue.pools)
-        return self._starved.ask() + self._others.ask()
 
     def room_can_be_made(self) -> list[Pool]:
         """Return which pool that has no container is to be looked at, since it may make room for itself."""

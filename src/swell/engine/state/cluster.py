@@ -84,19 +84,22 @@ class Cluster:
 
     # ------------------------------------------------------------ observing them
 
-    def observe(self, views: Iterable[NodeView], now: float) -> None:
-        """Replace what is known of the nodes."""
+    def observe(self, views: Iterable[NodeView], now: float) -> bool:
+        """Replace what is known of the nodes; True if there may be room that was not there before."""
+        has_more = False
         seen = {view.node.name: view for view in views}
         for name in [name for name in self.by_name if name not in seen]:
             self._lose(name)
         for name, view in seen.items():
             known = self.by_name.get(name)
             if known is None or known.node != view.node:
+                has_more = True
                 self._never.clear()
             if known is None:
                 known = self.by_name[name] = self.vanished.pop(name, None) or KnownNode(view.node, self._settings)
             known.observe(view, now)
             self._rank(known)
+        return has_more
 
     def _lose(self, name: str) -> None:
         known = self.by_name.pop(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swell.model import Node
+from swell.model import Node, Resources
 
 SMALL = Node("small", 2, 1 << 40)
 
@@ -64,3 +64,20 @@ def test_where_no_process_has_been_made_there_is_nothing_to_be_seen(diary) -> No
         assert starts(diary.at(look * 0.05).observes(SMALL)) == starts(diary.meanwhile) == 0
     diary.started("c1")
     assert "look at the nodes" in diary.at(2.6).meanwhile
+
+
+def test_a_new_node_is_used_by_whom_it_suffices_however_many_want_more(new_diary) -> None:
+    diary = new_diary(cpu_overcommit=1.0)
+    first, large, new = Node("first", 1, 1 << 40), Node("large", 64, 1 << 40), Node("new", 4, 1 << 40)
+    diary.observes(first, large)
+    names = [f"f{number}" for number in range(40)]
+    diary.opens(*names, resources=Resources(cpu=32.0))
+    diary.opens("small", app="small", resources=Resources(cpu=2.0))
+    diary.observes(first)
+    for name in (*names, "small"):
+        assert starts(diary.calls(f"fc-{name}", function=name)) == 0
+    started = starts(diary.at(1.0).observes(first, new))
+    while "look at the nodes" in diary.at(diary.now + 1.0).meanwhile:
+        started += starts(diary.observes(first, new))
+    assert started == 1
+    assert diary.pool("small").fleet.live == 1
