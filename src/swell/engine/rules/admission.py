@@ -258,6 +258,7 @@ class Admission:
             self._lookups.unask(message.call_id, client, message.request)
         else:
             call.unwatch(client, message.request)
+            self._state.clients.unbind_watcher(client, call)
 
     def describe(self, client: int, message: DescribeCall) -> None:
         """Send a client the description of a call."""
@@ -304,6 +305,7 @@ class Admission:
 
     def client_gone(self, client: int, now: float) -> None:
         """Cancel the synchronous calls of a client that is gone; those that it watched go on unwatched."""
+        self._lookups.client_gone(client)
         for call in self._state.clients.take_calls(client):
             call.unwatch(client)
             if call.client != client:

@@ -50,6 +50,18 @@ class Lookups:
             if not (isinstance(asked, Watch) and (asker, asked.request) == (client, request))
         ]
 
+    def client_gone(self, client: int) -> None:
+        """Forget what a client that is gone wanted to follow or to open; what it wanted to cancel is cancelled.
+
+        This looks at all that is being read: that is little, since the store answers some events later.
+        """
+        for waiting in self._questions.values():
+            waiting[:] = [
+                (asker, asked, payload)
+                for asker, asked, payload in waiting
+                if asker != client or not isinstance(asked, Watch | OpenCall)
+            ]
+
     def answer(self, event: CallLoaded, handle: Handle, begin: Handle, now: float) -> None:
         """Answer the clients that named a call: from memory, if it goes on there, or from what is kept of its end.
 

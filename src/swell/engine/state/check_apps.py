@@ -48,6 +48,16 @@ def _check_clients(state: EngineState) -> None:
     clients = state.clients
     for index in (clients.calls_of, clients.apps_of, clients.leases_of):
         assert all(index.values()), "a client that nothing concerns is kept"
+    for client, calls in clients.calls_of.items():
+        for call in calls.values():
+            assert state.calls.get(call.id) is call, f"{call.id}: has ended, and client {client} keeps it"
+            is_its = client == call.client or client in call.watching
+            assert is_its, f"{call.id}: does not concern client {client}"
+    for call in state.calls.values():
+        concerned = {*call.watching, *(() if call.kind.is_async else (call.client,))}
+        assert all(call.id in clients.calls_of.get(client, ()) for client in concerned), (
+            f"{call.id}: goes on after its clients"
+        )
     apps = {(app.owner, app.id) for app in state.apps.values() if app.owner is not None}
     apps |= {(client, app.id) for app in state.apps.values() for client, _ in app.closers}
     assert {(client, app_id) for client, of in clients.apps_of.items() for app_id in of} == apps, (

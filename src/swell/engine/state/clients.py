@@ -39,6 +39,11 @@ class Clients:
         for client in {call.client, *call.watching}:
             _drop(self.calls_of, client, call.id)
 
+    def unbind_watcher(self, client: int, call: Call) -> None:
+        """Note that a client watches a call no more, unless the call ends with it, or it has another request."""
+        if client != call.client and client not in call.watching:
+            _drop(self.calls_of, client, call.id)
+
     def bind_app(self, client: int, app: App) -> None:
         """Note that an app concerns a client."""
         self.apps_of.setdefault(client, {})[app.id] = app

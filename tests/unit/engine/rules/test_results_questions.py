@@ -66,6 +66,35 @@ def test_who_stops_watching_before_the_store_has_answered_is_told_nothing(new_di
     assert [(watcher.client, watcher.request) for watcher in watchers] == [(2, 6)]
 
 
+def test_a_client_that_is_gone_before_the_store_has_answered_follows_nothing(new_diary) -> None:
+    diary = stored(new_diary)
+    diary.watches("fc-2", 0, 2, client=2)
+    diary.says(m.CancelCall("fc-2", False), client=2)
+    diary.vanishes(2)
+    assert diary.reads() == ["record fc-2[0:2] alike TERMINATED", "record fc-2 as ended"]
+
+
+def test_a_call_that_is_sent_again_is_not_begun_for_a_client_that_is_gone(diary) -> None:
+    diary.deploys()
+    again = m.OpenCall("fc-1", diary.function(), "", CallKind.SPAWN, [1], False, [], resent=True)
+    assert diary.says(again, b"a", client=3) == ["load fc-1"]
+    diary.vanishes(3)
+    assert diary.reads() == [], "nobody would say that no more inputs come"
+    assert diary.says(again, b"a", client=4) == ["load fc-1"]
+    assert "accept fc-1 up to 1" in diary.reads()
+
+
+def test_a_client_that_has_ceased_to_follow_a_call_keeps_nothing_of_it(diary) -> None:
+    diary.opens()
+    diary.spawns("fc-1")
+    for request in (5, 6):
+        diary.watches("fc-1", request=request)
+    diary.says(m.Unwatch(5, "fc-1"), client=2)
+    assert 2 in diary.engine.state.clients.calls_of
+    diary.says(m.Unwatch(6, "fc-1"), client=2)
+    assert 2 not in diary.engine.state.clients.calls_of
+
+
 def test_questions_about_one_call_are_one_look(new_diary) -> None:
     diary = stored(new_diary)
     assert diary.says(m.DescribeCall(5, "fc-2"), client=2) == ["load fc-2"]
