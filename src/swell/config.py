@@ -134,6 +134,14 @@ class Settings(Struct, frozen=True, kw_only=True):
             ge=0.5, description="Seconds without a sign of life after which a node, or to a node its server, is lost."
         ),
     ] = 5.0
+    node_blob_bytes_max: Annotated[
+        int,
+        Meta(
+            ge=MIB,
+            description="Bytes that large arguments and results may take on a node. Copies that are not in use make "
+            "room; if that is not enough, the input fails.",
+        ),
+    ] = 8 << 30
 
     # The daemon
     data_dir: Annotated[

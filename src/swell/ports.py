@@ -65,6 +65,7 @@ class NodePaths(Struct, frozen=True):
 
     blob_dir: str  #: where its containers find and leave large values
     web_dir: str  #: where its containers answer requests
+    shelf: str  #: where they have large values fetched and published (see `swell.wire.shelf`)
 
 
 class BackendListener(Protocol):
@@ -128,6 +129,10 @@ class Backend(Protocol):
 
     def paths_of(self, node: str) -> NodePaths | None:
         """Return the directories that containers of a node use in place of the server's; None: the server's."""
+        ...
+
+    def blob_deleted(self, name: str) -> None:
+        """The server has deleted a large value; nodes that may have a copy delete that."""
         ...
 
     async def stop(self) -> None:

@@ -20,6 +20,7 @@ from delegation import delegated_group, inside
 from msgspec.structs import replace
 
 from swell.backends.agents import AgentBackend
+from swell.backends.agents.bulk import BulkServer
 from swell.backends.agents.local import LocalAgents
 from swell.backends.process import ProcessBackend
 from swell.model import Environment, FunctionSpec, Gpu, MemoryExcess, Resources, Source
@@ -107,7 +108,8 @@ class OneNode(AgentBackend):
 
 def make_agent_backend(directory: Path, gpus: Sequence[Gpu], line_max: int) -> Backend:
     agents = LocalAgents(1, directory, log_line_max=line_max, timeout_s=5.0, program="program:run", gpus=gpus)
-    return OneNode(agents, asyncio.Protocol, protocol=PROTOCOL, timeout_s=5.0)
+    bulk = BulkServer(str(directory), 1 << 20)
+    return OneNode(agents, asyncio.Protocol, bulk=bulk, protocol=PROTOCOL, timeout_s=5.0, blob_bytes_max=1 << 20)
 
 
 BACKENDS: dict[str, Callable[[Path, Sequence[Gpu], int], Backend]] = {

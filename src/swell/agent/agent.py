@@ -24,14 +24,20 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from swell.agent.bulk import BulkClient
 from swell.agent.relay import Relay
+from swell.agent.shelf import AgentShelf
+from swell.agent.shelf_space import ShelfSpace
 from swell.backends.process import ProcessBackend
+from swell.link.certificate import TlsAddress
 from swell.link.connection import Channel, Link
 from swell.link.frames import LinkError
 from swell.link.order import AgentOrder
 from swell.link.words import (
     LINK_PROTOCOL,
+    Drop,
     Exited,
+    Forget,
     Greeting,
     Interrupt,
     Kill,
@@ -112,9 +118,11 @@ class Agent:
         self._backend = backend
         self._ended = ended
         self._directory = Path(order.directory)
+        self._blob_dir = self._directory / "blobs"
         self._loop = asyncio.get_running_loop()
         self._link: Link
         self._reports: _Reports | None = None
+        self._shelf: AgentShelf | None = None
         self._is_stopping = False
         self._relays: dict[int, set[Relay]] = {}  # by the pid of the process that has connected
         self._pids: dict[str, int] = {}
@@ -128,6 +136,11 @@ class Agent:
         """Where containers connect."""
         return str(self._directory / "agent.sock")
 
+    @property
+    def shelf_path(self) -> str:
+        """Where containers ask for blobs."""
+        return str(self._directory / "shelf.sock")
+
     def greet(self) -> None:
         """Tell the server who this is."""
         order = self._order
@@ -138,14 +151,22 @@ class Agent:
             python=python_version().rpartition(".")[0],
             token=order.token,
             node=self._node(),
-            blob_dir=str(self._directory / "blobs"),
+            blob_dir=str(self._blob_dir),
             web_dir=str(self._directory / "web"),
+            shelf=self.shelf_path,
         )
         self._link.send_word(encode(greeting))
 
     def connection(self) -> Relay:
         """Return what relays the next connection of a container."""
         return Relay(self._link, self._relay_begins, self._relay_is_over)
+
+    async def serve_shelf(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer a container about a blob."""
+        if self._shelf is None:
+            writer.close()  # there are no containers yet
+        else:
+            await self._shelf.serve(reader, writer)
 
     def _relay_begins(self, relay: Relay) -> None:
         self._relays.setdefault(relay.pid, set()).add(relay)
@@ -200,12 +221,23 @@ class Agent:
             case Watch(ready):
                 self._ready.update(ready)
                 self._watch()
+            case Forget(names):
+                if self._shelf is not None:
+                    self._shelf.forget(names)
             case Welcome():
+                self._open_shelf(word)
                 self._run(self._begin())
             case Stop():
                 self._run(self._stop())
             case Refused(text):
                 self._ended(EXIT_REFUSED, text)
+
+    def _open_shelf(self, welcome: Welcome) -> None:
+        server, directory = TlsAddress.parse(self._order.server), str(self._blob_dir)
+        space = ShelfSpace(directory, welcome.blob_bytes_max)
+        address = TlsAddress(server.host, welcome.bulk_port, server.fingerprint)
+        bulk = BulkClient(address, welcome.bulk_token, directory, space)
+        self._shelf = AgentShelf(directory, space, bulk, lambda name: self._link.send_word(encode(Drop(name))))
 
     async def _begin(self) -> None:
         """Get ready for containers. A Launch that comes meanwhile has to wait for that, so nothing is awaited first."""

@@ -31,6 +31,8 @@ from swell.logs import begin_logging
 from swell.model import Gpu
 from swell.private_files import bind_socket, make_directory
 from swell.signals import reset_signals
+from swell.wire.blob_names import KEPT
+from swell.wire.shelf import LINE_MAX
 
 __all__ = ["main"]
 
@@ -97,7 +99,7 @@ class _Ending:
 async def _serve(order: AgentOrder, starter: int) -> None:
     loop = asyncio.get_running_loop()
     directory = Path(order.directory)
-    for each in (directory, directory / "blobs", directory / "web"):
+    for each in (directory, directory / "blobs", directory / "blobs" / KEPT, directory / "web"):
         make_directory(each)
     gpus = NvmlProvider() if order.gpus is None else _GivenGpus(order.gpus)
     backend = ProcessBackend(gpus, directory, order.log_line_max, order.program or RUNNER)
@@ -108,8 +110,12 @@ async def _serve(order: AgentOrder, starter: int) -> None:
     listener = bind_socket(agent.socket_path)
     listener.listen(BACKLOG)
     server = await loop.create_unix_server(agent.connection, sock=listener, backlog=BACKLOG)
+    shelf = bind_socket(agent.shelf_path)
+    shelf.listen(BACKLOG)
+    shelves = await asyncio.start_unix_server(agent.serve_shelf, sock=shelf, backlog=BACKLOG, limit=LINE_MAX)
     agent.greet()
-    await server.serve_forever()  # until `end`
+    async with shelves:
+        await server.serve_forever()  # until `end`
 
 
 async def _connect(order: AgentOrder, agent: Agent, end: _End) -> None:

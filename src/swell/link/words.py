@@ -16,7 +16,7 @@ from typing import Annotated, Final, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from swell.bounds import Count, Id, Integer, Name, Number, Pid, Text
+from swell.bounds import Count, Id, Integer, Name, Number, Pid, Size, Text
 from swell.link.frames import LinkError
 from swell.model import MemoryExcess, Node
 from swell.ports import LaunchOrder
@@ -24,7 +24,9 @@ from swell.ports import LaunchOrder
 __all__ = [
     "LINK_PROTOCOL",
     "REPORT_MAX",
+    "Drop",
     "Exited",
+    "Forget",
     "Greeting",
     "Interrupt",
     "Kill",
@@ -48,7 +50,7 @@ __all__ = [
     "encode_report",
 ]
 
-LINK_PROTOCOL: Final = 1
+LINK_PROTOCOL: Final = 2
 REPORT_MAX: Final = 1 << 20  #: bytes
 _SIZE: Final = struct.Struct("<I")
 
@@ -72,6 +74,7 @@ class Greeting(Word, frozen=True, tag=1):
     token: Name  #: lets in one agent, once
     node: Node  #: what it has for containers
     blob_dir: Text  #: where its containers find and leave large values
+    shelf: Text  #: where they have these fetched and published
     web_dir: Text  #: where its containers answer requests
 
 
@@ -82,6 +85,12 @@ class Load(Word, frozen=True, tag=5):
     working_cores: Number
     unjudged: Count
     sleepers: Integer  #: since the last Load
+
+
+class Drop(Word, frozen=True, tag=7):
+    """A container has read a blob that nobody else reads: the server deletes it."""
+
+    name: Text
 
 
 class Ping(Word, frozen=True, tag=6):
@@ -121,6 +130,10 @@ class Wrote(Word, frozen=True, tag=4):
 class Welcome(Word, frozen=True, tag=20):
     """The agent is let in, and its node is there for containers from now on."""
 
+    bulk_port: Integer  #: where the server listens for files, at the address of the link
+    bulk_token: Name  #: lets this agent in there
+    blob_bytes_max: Size  #: what blobs may take on the node
+
 
 class Refused(Word, frozen=True, tag=21):
     """The agent is not let in; the link ends."""
@@ -152,12 +165,18 @@ class Watch(Word, frozen=True, tag=25):
     ready: tuple[str, ...]  #: containers that have checked in since the last Watch: what they use is no start
 
 
+class Forget(Word, frozen=True, tag=27):
+    """The server has deleted blobs of which this node has a copy."""
+
+    names: tuple[Text, ...]
+
+
 class Stop(Word, frozen=True, tag=26):
     """Kill the containers, remove what they have left, and end."""
 
 
-ToServer = Greeting | Load | Ping
-ToAgent = Welcome | Refused | Launch | Interrupt | Kill | Watch | Stop | Ping
+ToServer = Greeting | Load | Drop | Ping
+ToAgent = Welcome | Refused | Launch | Interrupt | Kill | Watch | Forget | Stop | Ping
 Report = Started | Exited | Wrote
 
 _encoder = msgspec.msgpack.Encoder()

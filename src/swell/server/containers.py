@@ -68,7 +68,7 @@ class Containers:
         self._bundles = bundles
         self._feed = feed
         self._known: dict[str, _Container] = {}
-        self._tokens: set[bytes] = set()  # digests of those of the known ones
+        self._tokens: dict[bytes, _Container] = {}  # the known ones by the digests of their tokens
 
     # ------------------------------------------------------------ effects
 
@@ -85,7 +85,7 @@ class Containers:
             token=secrets.token_hex(16),
         )
         known = self._known[order.container_id] = _Container(order, effect.function_ids)
-        self._tokens.add(_digest(order.token))
+        self._tokens[_digest(order.token)] = known
         digest = effect.environment.bundle
         if digest:
             self._bundles.fetch(digest, lambda directory, why: self._launch_in(known, directory, why))
@@ -175,6 +175,15 @@ class Containers:
         """
         return _digest(token) in self._tokens
 
+    def shelf_of(self, token: str) -> tuple[str, str]:
+        """Return the directory of blobs, and where these are fetched, for a client with this token.
+
+        The code in a container has those of its node, anybody else the server's.
+        """
+        known = self._tokens.get(_digest(token))
+        paths = None if known is None else self._backend.paths_of(known.order.node)
+        return (str(self._paths.blob_dir), "") if paths is None else (paths.blob_dir, paths.shelf)
+
     def close(self) -> None:
         """Close all connections."""
         for known in self._known.values():
@@ -185,17 +194,19 @@ class Containers:
     def _load(self, known: _Container) -> Load:
         order, settings = known.order, self._settings
         paths = self._backend.paths_of(order.node)
+        blob_dir, shelf = self.shelf_of(order.token)
         return Load(
             function_id=order.function_id,
             spec=order.spec,
             environment=order.environment,
             function_ids=known.function_ids,
-            blob_dir=str(self._paths.blob_dir) if paths is None else paths.blob_dir,
+            blob_dir=blob_dir,
             payload_inline_max=settings.payload_inline_max,
             payload_max=settings.payload_max,
             frame_max=settings.frame_max,
             exit_grace_s=settings.exit_grace_s,
             web_dir=str(self._paths.web_dir) if paths is None else paths.web_dir,
+            shelf=shelf,
         )
 
     # ------------------------------------------------------------ what the backend reports
@@ -222,7 +233,7 @@ class Containers:
         container_id = known.order.container_id
         if known.end is None or self._known.pop(container_id, None) is None:
             return
-        self._tokens.discard(_digest(known.order.token))
+        self._tokens.pop(_digest(known.order.token), None)
         for connection in (known.data, known.control):
             if connection is not None:
                 connection.close()

@@ -74,7 +74,7 @@ class ControlPlane:
         self._tasks = BackgroundTasks()
         self._defects = Defects()
         self.limits = ConnectionLimits()
-        self._blobs = Blobs(paths.blob_dir)
+        self._blobs = Blobs(paths.blob_dir, backend.blob_deleted)
         data_dir = paths.data_dir
         self._bundles = Bundles(None if data_dir is None else data_dir / "bundles", store)
         self._logs = ContainerLogs(
@@ -174,11 +174,13 @@ class ControlPlane:
             return ResourceExhausted(text)
         self._clients[connection.number] = connection
         settings = self._settings
+        blob_dir, shelf = self._containers.shelf_of(hello.token)
         welcome = Welcome(
-            str(self._paths.blob_dir),
+            blob_dir,
             settings.payload_inline_max,
             settings.map_outstanding_max,
             settings.payload_max,
+            shelf,
         )
         connection.send(welcome)
         return None

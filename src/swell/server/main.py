@@ -40,6 +40,7 @@ from swell.server.paths import ServerPaths
 from swell.server.server_log import ServerLog
 from swell.signals import is_ignored, reset_signals
 from swell.store.memory.store import MemoryStore
+from swell.wire.blob_file import file_bytes_max
 from swell.wire.messages import PROTOCOL
 
 __all__ = ["main", "run_daemon"]
@@ -90,6 +91,7 @@ def _backend(settings: Settings, paths: ServerPaths, connect: Callable[[], Conne
     if settings.backend == "process":
         return ProcessBackend(NvmlProvider(), paths.run_dir, settings.log_line_max)
     from swell.backends.agents.backend import AgentBackend  # loads TLS
+    from swell.backends.agents.bulk import BulkServer
     from swell.backends.agents.local import LocalAgents
 
     agents = LocalAgents(
@@ -99,7 +101,14 @@ def _backend(settings: Settings, paths: ServerPaths, connect: Callable[[], Conne
         timeout_s=settings.node_timeout_s,
         starters_directory=str(paths.run_dir),
     )
-    return AgentBackend(agents, connect, protocol=PROTOCOL, timeout_s=settings.node_timeout_s)
+    return AgentBackend(
+        agents,
+        connect,
+        bulk=BulkServer(str(paths.blob_dir), file_bytes_max(settings.payload_max)),
+        protocol=PROTOCOL,
+        timeout_s=settings.node_timeout_s,
+        blob_bytes_max=settings.node_blob_bytes_max,
+    )
 
 
 # ---------------------------------------------------------------- a private server

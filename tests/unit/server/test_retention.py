@@ -32,13 +32,14 @@ class House:
         self.answers: list[Callable[[], None]] = []
         self.events: list[e.Event] = []
         self.told: list[e.SendToClient] = []
+        self.deleted: list[str] = []
         self.now = 100 * DAY
         self.store = MemoryStore(self.answers.append)
         self.paths = ServerPaths("unix:/nowhere", tmp_path / "run", tmp_path / "data")
         self.paths.make()
         self.kept = tmp_path / "data" / "blobs"
         known = Settings(**{"disk_reserve_bytes": 0, **settings})
-        blobs = Blobs(self.paths.blob_dir)
+        blobs = Blobs(self.paths.blob_dir, self.deleted.append)
         self.unread: list[Callable[[], None]] | None = None  #: what waits for the client to read; None: it reads
         self.retention = Retention(
             store=self.store,
@@ -334,5 +335,5 @@ def test_results_that_cannot_be_read_fail_their_question(tmp_path: Path) -> None
 
 def test_a_blob_that_cannot_be_deleted_is_left(house: House, caplog: pytest.LogCaptureFixture) -> None:
     (house.paths.blob_dir / "fc-1.0.in").mkdir()
-    Blobs(house.paths.blob_dir).delete("fc-1.0.in")
+    Blobs(house.paths.blob_dir, house.deleted.append).delete("fc-1.0.in")
     assert "a blob cannot be deleted" in caplog.text

@@ -22,11 +22,12 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
+from swell.backends.agents.bulk import BulkServer
 from swell.backends.agents.node import AgentNode
 from swell.link.certificate import TlsAddress, make_certificate, server_context
 from swell.link.connection import Link
 from swell.link.frames import End
-from swell.link.words import LINK_PROTOCOL, Greeting
+from swell.link.words import LINK_PROTOCOL, Greeting, Welcome
 from swell.ports import BackendListener, LaunchOrder, NodeLoad, NodePaths
 
 __all__ = ["AgentBackend", "AgentProvider", "Invitation"]
@@ -73,8 +74,10 @@ class AgentBackend:
         provider: AgentProvider,
         connect: Callable[[], asyncio.Protocol],
         *,
+        bulk: BulkServer,
         protocol: int,
         timeout_s: float,
+        blob_bytes_max: int,
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
@@ -83,13 +86,18 @@ class AgentBackend:
         Args:
             provider: starts the agents.
             connect: makes the server's end of a container's connection.
+            bulk: carries files to agents and back.
             protocol: what containers have to speak.
             timeout_s: for how long nothing may be heard of a node before it counts as lost.
+            blob_bytes_max: what blobs may take on a node.
             host: where to listen for agents.
             port: likewise; 0: any that is free.
         """
         self._provider = provider
         self.connection = connect
+        self._bulk = bulk
+        self._bulk_port = 0
+        self._blob_bytes_max = blob_bytes_max
         self._host, self._port = host, port
         self._protocol = protocol
         self._timeout_s = timeout_s
@@ -139,6 +147,7 @@ class AgentBackend:
         )
         host, port = self._server.sockets[0].getsockname()[:2]
         self._address = str(TlsAddress(host, port, fingerprint))
+        self._bulk_port = self._bulk.start(host, context)
         await self._provider.start(self)
 
     def launch(self, order: LaunchOrder) -> None:
@@ -176,7 +185,13 @@ class AgentBackend:
         known = self._nodes.get(node)
         if known is None or known.greeting is None:
             return None
-        return NodePaths(known.greeting.blob_dir, known.greeting.web_dir)
+        return NodePaths(known.greeting.blob_dir, known.greeting.web_dir, known.greeting.shelf)
+
+    def blob_deleted(self, name: str) -> None:
+        """Have the copies of a blob deleted."""
+        for node in self._bulk.deleted(name):
+            if (holder := self._nodes.get(node)) is not None:
+                holder.forget_blob(name)
 
     async def stop(self) -> None:
         """Stop all agents, and listen no more."""
@@ -188,6 +203,7 @@ class AgentBackend:
         await self._provider.stop()
         for node in [*self._nodes.values(), *self._pending]:
             node.end("the server ends")
+        self._bulk.close()
 
     # ------------------------------------------------------------ links
 
@@ -212,6 +228,15 @@ class AgentBackend:
         self._nodes[name] = node
         return ""
 
+    def welcome(self, name: str) -> Welcome:
+        """Return what an agent is told that is let in."""
+        return Welcome(self._bulk_port, self._bulk.admit(name), self._blob_bytes_max)
+
+    def drop_blob(self, name: str) -> None:
+        """Delete a blob that a container has read and nobody else reads."""
+        if self._bulk.delete(name):
+            self.blob_deleted(name)
+
     def changed(self, node: AgentNode) -> None:
         """A node has told its load; the first time, it is there for containers."""
         waiters, self._waiters = self._waiters, []
@@ -229,6 +254,7 @@ class AgentBackend:
         self._pending.pop(node, None)
         if self._nodes.get(node.name) is node:
             del self._nodes[node.name]
+            self._bulk.expel(node.name)
             self._provider.lost(node.name, why)
             self._tell()
 

@@ -19,7 +19,9 @@ from swell.link.connection import Channel, Link
 from swell.link.frames import WORD_MAX, LinkError
 from swell.link.transport import ChannelTransport
 from swell.link.words import (
+    Drop,
     Exited,
+    Forget,
     Greeting,
     Interrupt,
     Kill,
@@ -59,6 +61,14 @@ class NodeOwner(Protocol):
 
     def admit(self, node: AgentNode, greeting: Greeting) -> str:
         """An agent has said who it is; return why it is not let in, "" if it is."""
+        ...
+
+    def welcome(self, name: str) -> Welcome:
+        """Return what an agent is told that is let in."""
+        ...
+
+    def drop_blob(self, name: str) -> None:
+        """A container has read a blob that nobody else reads."""
         ...
 
     def changed(self, node: AgentNode) -> None:
@@ -119,6 +129,10 @@ class AgentNode:
         """Have a container killed."""
         self._say(Kill(container_id))
 
+    def forget_blob(self, name: str) -> None:
+        """Have its copy of a blob deleted."""
+        self._say(Forget((name,)))
+
     def observe(self, is_ready: Callable[[str], bool] | None) -> NodeLoad | None:
         """Return its load since the last call, None if it is not there yet.
 
@@ -167,6 +181,8 @@ class AgentNode:
         word = decode_to_server(body)
         if isinstance(word, Greeting):
             self._greet(word)
+        elif isinstance(word, Drop) and self.greeting is not None:
+            self._owner.drop_blob(word.name)
         elif isinstance(word, Load) and self.greeting is not None:
             sleepers = word.sleepers + (0 if self.load is None else self.load.sleepers)
             self.load = NodeLoad(self.greeting.node, word.busy_cores, word.working_cores, word.unjudged, sleepers)
@@ -183,7 +199,7 @@ class AgentNode:
                 self._link.close(why)
         else:
             self.greeting = greeting
-            self._say(Welcome())
+            self._say(self._owner.welcome(greeting.node.name))
 
     def opened(self, link: Link, number: int) -> Channel:
         """Take the first channel for reports, and each other one for a container's connection."""

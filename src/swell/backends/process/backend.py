@@ -122,6 +122,9 @@ class ProcessBackend:
         """Return None: this machine is the server's."""
         return None
 
+    def blob_deleted(self, name: str) -> None:
+        """Do nothing: there are no copies on one machine."""
+
     def fence(self) -> None:
         """Kill all containers at once: this process is about to end, and must not wait for that."""
         if self._is_started:
