@@ -15,6 +15,7 @@ import pytest
 from cut_wire import Wire
 
 from swell.backends.agents.backend import AgentBackend
+from swell.backends.agents.bulk import BulkServer
 from swell.backends.agents.local import LocalAgents
 from swell.model import Environment, FunctionSpec, Source
 from swell.ports import LaunchOrder
@@ -84,7 +85,10 @@ class Cluster:
             gpus=(),
             through=lambda server: self.detours.pop() if self.detours else self.wire.through(server),
         )
-        self.backend = AgentBackend(self.agents, asyncio.Protocol, protocol=PROTOCOL, timeout_s=TIMEOUT_S)
+        bulk = BulkServer(str(directory), 1 << 20)
+        self.backend = AgentBackend(
+            self.agents, asyncio.Protocol, bulk=bulk, protocol=PROTOCOL, timeout_s=TIMEOUT_S, blob_bytes_max=1 << 20
+        )
         self.listener = Listener(self.backend)
 
     async def start(self) -> None:

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from swell.backends.agents import backend as backend_module
 from swell.backends.agents import node as node_module
 from swell.backends.agents.backend import AgentBackend, Invitation
+from swell.backends.agents.bulk import BulkServer
 from swell.link.certificate import TlsAddress, client_context, make_certificate, server_context
 from swell.link.connection import Channel, Link
 from swell.link.frames import End
@@ -98,6 +99,7 @@ class Guest:
             node=Node(invitation.node, 2.0, 1 << 30),
             blob_dir="/nowhere/blobs",
             web_dir="/nowhere/web",
+            shelf="/nowhere/shelf",
         )
         self.say(replace(greeting, **other))
 
@@ -140,8 +142,11 @@ def provider() -> Provider:
 
 
 @pytest.fixture
-async def backend(provider: Provider) -> AsyncIterator[AgentBackend]:
-    backend = AgentBackend(provider, asyncio.Protocol, protocol=PROTOCOL, timeout_s=600.0)
+async def backend(provider: Provider, tmp_path: Path) -> AsyncIterator[AgentBackend]:
+    bulk = BulkServer(str(tmp_path), 1 << 20)
+    backend = AgentBackend(
+        provider, asyncio.Protocol, bulk=bulk, protocol=PROTOCOL, timeout_s=600.0, blob_bytes_max=1 << 20
+    )
     await backend.start(cast("Any", Listener(backend)), "unix:/nowhere")
     yield backend
     await backend.stop()
@@ -315,7 +320,7 @@ class Impostor(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         frames = Link(End.SERVER, cast("Any", Guest()), 600.0)
         frames.connection_made(transport)
-        frames.send_word(encode_word(Welcome()))
+        frames.send_word(encode_word(Welcome(1, "token", 1)))
 
     def data_received(self, data: bytes) -> None:
         self._received += data

@@ -248,6 +248,8 @@ class Agent:
     async def _stop(self) -> None:
         self._is_stopping = True
         await self._backend.stop()
+        if self._shelf is not None:
+            self._shelf.close()
         self._ended(os.EX_OK, "the server has stopped it")
 
     def _run(self, work: Coroutine[None, None, None]) -> None:

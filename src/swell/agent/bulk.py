@@ -84,6 +84,11 @@ class BulkClient:
         """
         self._try(transfer, lambda stream: self._send(stream, name))
 
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        while self._idle:
+            self._idle.pop().close()
+
     def _fetch(self, stream: BulkStream, name: str) -> None:
         stream.send_line(f"get {name}")
         answer = stream.answer()
@@ -108,20 +113,26 @@ class BulkClient:
 
     def _try(self, transfer: Transfer, act: Callable[[BulkStream], None]) -> None:
         for left in reversed(range(TRIES)):
-            stream: BulkStream | None = None
             try:
-                stream = self._idle.pop() if self._idle else self._connect()
-                transfer.begin(stream)
-                act(stream)
-            except BaseException as error:
-                if stream is not None:
-                    stream.close()
-                if not isinstance(error, OSError) or transfer.is_aborted or not left:
+                return self._once(transfer, act)
+            except OSError:
+                if transfer.is_aborted or not left:
                     raise
-            else:
-                transfer.end()
-                self._idle.append(stream)
-                return
+        return None
+
+    def _once(self, transfer: Transfer, act: Callable[[BulkStream], None]) -> None:
+        try:
+            stream = self._idle.pop()
+        except IndexError:
+            stream = self._connect()
+        try:
+            transfer.begin(stream)
+            act(stream)
+        except BaseException:
+            stream.close()
+            raise
+        transfer.end()
+        self._idle.append(stream)
 
     def _connect(self) -> BulkStream:
         host, port = self._server.host, self._server.port

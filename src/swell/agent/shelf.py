@@ -79,6 +79,11 @@ class AgentShelf:
                 self._unwanted.add(name)
             self._space.remove(name)
 
+    def close(self) -> None:
+        """End the threads, once their transfers are over, and the connections."""
+        self._threads.shutdown(wait=False)
+        self._bulk.close()
+
     # ------------------------------------------------------------ fetching
 
     async def _fetch(self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
