@@ -10,8 +10,9 @@ What interrupts a thread (Ctrl-C, or what a signal handler raises) may strike wh
 not sorted, or sent in part. The link is then broken for all, and who waits makes its request again on another one.
 
 No thread may sleep while nobody leads. A follower is in `_following` before it tries to lead for the last time, and a
-leader looks there after it has let go: one of the two sees the other. Whoever leaves without an answer looks, too, for
-it may be the one that the lead was handed to.
+leader, which is not there itself, looks there after it has let go: one of the two sees the other. Whoever may have been
+handed the lead and leaves without it looks, too: one that has waited in vain, and one that was taken from there, and
+not for its answer.
 
 This module must not know what messages mean.
 """
@@ -32,6 +33,17 @@ from swell.wire.messages import Message
 __all__ = ["SharedLink"]
 
 
+class _Follower:
+    """A thread that waits while another one leads."""
+
+    __slots__ = ("is_served", "wake")
+
+    def __init__(self) -> None:
+        self.wake = threading.Lock()  # it sleeps until another thread releases this
+        self.wake.acquire()
+        self.is_served = False  # it is woken for its answer, not to lead
+
+
 class SharedLink(BlockingLink):
     """A link for any number of threads."""
 
@@ -40,7 +52,7 @@ class SharedLink(BlockingLink):
         # Reentrant: a signal handler may make a request of its own while its thread leads, or sends.
         self._leading, self._lock = threading.RLock(), threading.RLock()
         self._is_sending = False
-        self._following: dict[Mailbox, threading.Lock] = {}  # sleeping threads, by the mailbox they wait for
+        self._following: dict[Mailbox, _Follower] = {}  # by the mailbox they wait for; whoever wakes one takes it out
         self._unsent: deque[bytes] = deque()
         self._nothing = Mailbox()
 
@@ -113,7 +125,7 @@ class SharedLink(BlockingLink):
 
     def _await(self, mailbox: Mailbox, until: float | None) -> bool:
         """Lead or follow until the mailbox has a message; return False if it has none in time."""
-        wake: threading.Lock | None = None
+        follower: _Follower | None = None
         try:
             while not mailbox.messages:
                 if self.broken is not None:
@@ -121,16 +133,17 @@ class SharedLink(BlockingLink):
                 if until is not None and time.monotonic() >= until:
                     return False
                 if self._leading.acquire(blocking=False):
+                    if follower is not None:
+                        self._following.pop(mailbox, None)  # or it would hand the lead to itself
+                        follower = None
                     self._lead(mailbox, until)
-                elif wake is None:
-                    wake = threading.Lock()
-                    wake.acquire()
-                    self._following[mailbox] = wake
-                elif wake.acquire(timeout=_patience_s(until)):
-                    self._following[mailbox] = wake  # who released it has taken it from there
+                elif follower is None:
+                    follower = self._following[mailbox] = _Follower()
+                elif follower.wake.acquire(timeout=_patience_s(until)) and not mailbox.messages:
+                    self._following[mailbox] = follower
         finally:
-            if wake is not None:
-                self._following.pop(mailbox, None)
+            if follower is not None and self._following.pop(mailbox, None) is None and not follower.is_served:
+                self._hand_over()
         return True
 
     def _lead(self, mailbox: Mailbox, until: float | None) -> None:
@@ -138,8 +151,9 @@ class SharedLink(BlockingLink):
         try:
             while not mailbox.messages and self.broken is None and (until is None or self._wait(until)):
                 for served in self._read():
-                    if served is not mailbox and (wake := self._following.pop(served, None)) is not None:
-                        wake.release()
+                    if (follower := self._following.pop(served, None)) is not None:
+                        follower.is_served = True
+                        follower.wake.release()
         except BaseException:
             self._interrupted()
             raise
@@ -155,7 +169,7 @@ class SharedLink(BlockingLink):
         """Wake a follower, so that it leads."""
         if self._following:
             with suppress(KeyError):  # another thread has just woken the last one
-                self._following.popitem()[1].release()
+                self._following.popitem()[1].wake.release()
 
     def _interrupted(self) -> None:
         """Break the link, unless that is what has happened, and wake all who wait."""

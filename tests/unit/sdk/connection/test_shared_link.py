@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
@@ -15,12 +15,13 @@ from types import FrameType
 import pytest
 from patience import wait_until
 
+import swell.sdk.connection.shared_link as shared_link
 from swell.config import Settings
 from swell.discovery import socket_path
 from swell.errors import ConnectionError
 from swell.sdk.connection.blocking import run_blocking
 from swell.sdk.connection.client import Client
-from swell.sdk.connection.link import Received
+from swell.sdk.connection.link import Mailbox, Received
 from swell.sdk.connection.shared_link import SharedLink
 from swell.wire import codec
 from swell.wire.messages import Done, GetStats, Hello, Welcome
@@ -104,6 +105,11 @@ def is_led(link: SharedLink) -> bool:
     return False
 
 
+def numbers(mailboxes: Iterable[Mailbox]) -> list[int]:
+    """Return the numbers of the requests that mailboxes wait for."""
+    return [key for mailbox in mailboxes for key in mailbox.keys if isinstance(key, int)]
+
+
 def interrupt_main_thread() -> None:
     os.kill(os.getpid(), signal.SIGUSR1)
 
@@ -137,6 +143,54 @@ def test_the_lead_passes_on_until_the_last_has_its_answer(
     for request in server.heard(THREADS):
         server.answer(request)  # whoever reads it, the others go on waiting
         assert asking[request].result(PATIENCE_S)[0] == Done(request)
+
+
+@pytest.fixture
+def nobody_looks_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have followers sleep until they are woken."""
+    monkeypatch.setattr(shared_link, "SIGNAL_CHECK_S", 2 * PATIENCE_S)
+
+
+@pytest.mark.usefixtures("nobody_looks_by_itself")
+def test_one_that_was_handed_the_lead_hands_it_to_another(
+    server: Server, link: SharedLink, threads: ThreadPoolExecutor
+) -> None:
+    asking = {number: threads.submit(ask, link, number) for number in range(1, THREADS + 1)}
+    server.heard(THREADS)
+    wait_until(lambda: len(link._following) == THREADS - 1)
+    latest_first = [asked for asked in range(1, THREADS + 1) if asked not in numbers(link._following)]
+    latest_first += reversed(numbers(link._following))
+    for request in latest_first:  # the one that leads is answered first, each time
+        server.answer(request)
+        assert asking[request].result(PATIENCE_S)[0] == Done(request)
+
+
+@pytest.mark.usefixtures("nobody_looks_by_itself")
+def test_one_that_is_handed_the_lead_when_its_answer_is_there_passes_it_on(
+    server: Server, link: SharedLink, threads: ThreadPoolExecutor
+) -> None:
+    class Following(dict[Mailbox, shared_link._Follower]):
+        registered, go_on = threading.Event(), threading.Event()
+
+        def __setitem__(self, mailbox: Mailbox, follower: shared_link._Follower) -> None:
+            super().__setitem__(mailbox, follower)
+            if mailbox.keys == [2]:
+                self.registered.set()
+                assert self.go_on.wait(PATIENCE_S)
+
+    following = link._following = Following()
+    link._leading.acquire()  # the test leads
+    sleeping = threads.submit(ask, link, 1)
+    wait_until(lambda: len(following) == 1)
+    late = threads.submit(ask, link, 2)
+    assert following.registered.wait(PATIENCE_S)
+    link._sort(codec.encode(Done(2)))
+    link._let_go()
+    assert len(following) == 1
+    following.go_on.set()
+    assert late.result(PATIENCE_S)[0] == Done(2)
+    server.answer(1)
+    assert sleeping.result(PATIENCE_S)[0] == Done(1)
 
 
 def test_frames_of_threads_that_send_at_once_arrive_whole(
