@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from benchmarks.case import Case, Measured
-from benchmarks.engine.measure import GROWTH_MAX, measure
+from benchmarks.engine.measure import GROWTH_MAX, Cell, Row, measure
 from benchmarks.engine.table import ROWS
 
 
@@ -16,7 +16,7 @@ def engine(quick: bool) -> Measured:
     measure(ROWS[0], ROWS[0].sizes[0], seconds=1.0)  # what is executed first takes longer, whatever it is
     for row in ROWS:
         sizes = (row.sizes[0], row.sizes[-2]) if quick and len(row.sizes) > 2 else row.sizes
-        cells = [measure(row, size, seconds=0.2 if quick else 1.0) for size in sizes]
+        cells = [_quicker(row, size, quick) for size in sizes]
         known = [cell for cell in cells if cell is not None]
         table[row.title] = {f"{cell.size:,}": cell.unit_us for cell in known}
         # What cannot even be set up at its largest size grows beyond all bounds.
@@ -27,6 +27,13 @@ def engine(quick: bool) -> Measured:
     grown = sum(each > GROWTH_MAX for each in growth.values())
     details = {"kinds of events": len(ROWS), "of them over the bar": grown, "longest step ms": longest_ms}
     return Measured(max(growth.values()), details, table)
+
+
+def _quicker(row: Row, size: int, quick: bool) -> Cell | None:
+    """Return the quicker of two measurements of a cell: what else the machine does may only add to it."""
+    cells = [measure(row, size, seconds=0.2 if quick else 1.0) for _ in range(1 if quick else 2)]
+    known = [cell for cell in cells if cell is not None]
+    return min(known, key=lambda cell: cell.unit_us, default=None)
 
 
 CASE = Case(
