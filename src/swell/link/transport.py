@@ -107,7 +107,7 @@ class ChannelTransport(asyncio.Transport):
         """Bytes have come; once the protocol has closed, nothing is kept for it."""
         if self._is_reading and not (self._is_closing or self._held):
             self._link.consumed(self.number, len(data))
-            self._protocol.data_received(data)
+            self._hand(data)
         elif self._is_closing:
             self._link.consumed(self.number, len(data))
         else:
@@ -138,11 +138,21 @@ class ChannelTransport(asyncio.Transport):
     def _pass_on(self) -> None:
         """Pass on what has come, as far as the protocol reads."""
         if self._held and self._is_reading and not self._is_closing:
-            self._protocol.data_received(self._take_held())
+            self._hand(self._take_held())
         if self._owes_end and self._is_reading and not self._is_closing:
             self._owes_end = False
             if not self._protocol.eof_received():
                 self.close()
+
+    def _hand(self, data: bytes) -> None:
+        """Have the protocol take bytes. If it fails, its connection ends, as that over a socket does, and no other."""
+        try:
+            self._protocol.data_received(data)
+        except Exception as error:
+            what = "a protocol failed to take what was received"
+            context = {"message": what, "exception": error, "transport": self, "protocol": self._protocol}
+            self._loop.call_exception_handler(context)
+            self.abort()
 
     def _take_held(self) -> bytes:
         data, self._held = bytes(self._held), bytearray()

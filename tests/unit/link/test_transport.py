@@ -101,18 +101,21 @@ async def connect(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
             transport, _ = await loop.create_unix_connection(lambda protocol=protocol: protocol, sock=end)
             sockets.append(transport)
 
+    is_open = asyncio.Event()
+    rights = list[asyncio.Protocol]()  # taken by the channel, so that nothing here keeps it
+
+    def opened(link: Link, number: int) -> Channel:
+        is_open.set()
+        return ChannelTransport(link, rights.pop(), number)
+
     async def by_channel(left: asyncio.Protocol, right: asyncio.Protocol) -> None:
-        is_open = asyncio.Event()
-        rights = [right]  # taken by the channel, so that nothing here keeps it
-
-        def opened(link: Link, number: int) -> Channel:
-            is_open.set()
-            return ChannelTransport(link, rights.pop(), number)
-
-        for role, sock in zip(End, socket.socketpair(), strict=True):
-            link = Link(role, Owner(opened), timeout_s=600.0)
-            await loop.create_unix_connection(lambda link=link: link, sock=sock)
-            links.append(link)
+        rights.append(right)
+        if not links:
+            for role, sock in zip(End, socket.socketpair(), strict=True):
+                link = Link(role, Owner(opened), timeout_s=600.0)
+                await loop.create_unix_connection(lambda link=link: link, sock=sock)
+                links.append(link)
+        is_open.clear()
         ChannelTransport(links[End.AGENT], left)
         await is_open.wait()
 
@@ -135,6 +138,28 @@ async def test_bytes_arrive_in_order_in_both_directions(connect: Connect) -> Non
     await left.until(lambda: len(left.received) == 600)
     assert right.received == b"".join(bytes([number]) * 10_000 for number in range(200))
     assert left.received == b"".join(bytes([number]) * 3 for number in range(200))
+
+
+@pytest.mark.parametrize("pauses", [False, True])
+async def test_a_protocol_that_fails_loses_its_connection_and_no_other(connect: Connect, pauses: bool) -> None:
+    def fail() -> None:
+        raise ValueError("of the test")
+
+    told = list[object]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context.get("exception")))
+    left, right, others = Recorder(), Recorder(), (Recorder(), Recorder())
+    await connect(*others)
+    await connect(left, right)
+    right.when_received = fail
+    if pauses:
+        right.transport.pause_reading()
+    left.transport.write(b"x")
+    right.transport.resume_reading()
+    await right.until(lambda: right.is_over)
+    await left.until(lambda: left.is_over)
+    assert [str(error) for error in told] == ["of the test"]
+    others[0].transport.write(b"y")
+    await others[1].until(lambda: others[1].received == b"y")
 
 
 async def test_a_slow_reader_slows_the_writer_and_nothing_is_lost(connect: Connect) -> None:
