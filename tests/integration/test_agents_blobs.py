@@ -16,6 +16,7 @@ from patience import wait_until
 
 import swell
 from swell.exception import Error
+from swell.wire.template import RUN_DIR
 
 MB = 1 << 20
 SHELF_MAX = 120 * MB
@@ -91,6 +92,28 @@ def test_a_full_shelf_fails_that_input_alone() -> None:
 def agents() -> list[psutil.Process]:
     """The agents of this run's server, which is a child of this process."""
     return [each for each in psutil.Process().children(recursive=True) if "swell.agent.main" in each.cmdline()]
+
+
+def agent_of(node: Path) -> psutil.Process:
+    """The agent of a node, by the directory that its template knows."""
+    return next(
+        each for each in agents() if any(child.environ().get(RUN_DIR) == str(node) for child in each.children())
+    )
+
+
+def test_an_agent_is_killed_while_it_fetches_a_value_and_the_input_runs_elsewhere() -> None:
+    data = os.urandom(1 << 10) * (100 << 10)
+
+    def arriving() -> list[Path]:
+        return [path for path in run_dir().glob("nodes/*/blobs/*.in*") if path not in before]
+
+    before = set(run_dir().glob("nodes/*/blobs/*.in*"))
+    with ThreadPoolExecutor(1) as pool:
+        result = pool.submit(b.digest.remote, data)
+        node = wait_until(arriving, pause_s=0.001)[0].parent.parent
+        agent_of(node).kill()
+        assert result.result() == digest(data)
+    wait_until(lambda: not node.exists())
 
 
 def test_an_agent_is_killed_while_values_travel_and_each_input_gives_its_result(board: ModuleType) -> None:

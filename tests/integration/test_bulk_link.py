@@ -240,6 +240,23 @@ async def test_what_a_lost_node_was_sending_never_comes_to_be(cluster: Cluster) 
     stream.close()
 
 
+async def test_a_peer_that_stops_in_the_middle_of_a_file_is_given_up(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = cluster.stranger(cluster.token)
+    stream.send_line(f"put {2 * MB} fc-1.0.out")
+    assert await asyncio.to_thread(stream.answer) == "ok"
+    monkeypatch.setattr("swell.link.bulk.STALL_S", 0.01)
+    other = cluster.stranger(cluster.token)
+    other.send_line(f"put {2 * MB} fc-2.0.out")
+    with pytest.raises((BulkError, OSError)):
+        await asyncio.to_thread(other.answer)
+        await asyncio.to_thread(other.answer)
+    other.close()
+    stream.close()
+    await until(lambda: not cluster.files(cluster.server_dir))
+
+
 # ---------------------------------------------------------------- who is let in
 
 
