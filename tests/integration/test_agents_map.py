@@ -25,7 +25,7 @@ def make_work() -> Callable[[int, str], int]:
     def work(number: int, runs: str) -> int:
         with open(runs, "ab", buffering=0) as file:
             file.write(f"{number}\n".encode())
-        time.sleep(0.002)
+        time.sleep(0.002)  # so that inputs are in progress when a node is lost
         return number * number
 
     return work

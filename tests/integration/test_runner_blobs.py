@@ -14,7 +14,7 @@ def test_large_values_travel_as_files(start: Start) -> None:
     peer = start(function(), "def f(x): return x[::-1]")
     peer.ready()
     small, large = b"ab" * 100, b"ab" * 30_000
-    data, is_blob = blobs.pack_arguments((large,), {}, 4096, Shelf(str(peer.blob_dir)), input_name("fc-1", 1))
+    data, is_blob = blobs.pack(((large,), {}), 4096, Shelf(str(peer.blob_dir)), input_name("fc-1", 1))
     assert is_blob
     results = peer.run((small,), data, (small,), blob_positions=[1])
     assert results == [(SUCCESS, small[::-1]), (SUCCESS, large[::-1]), (SUCCESS, small[::-1])]

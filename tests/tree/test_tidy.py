@@ -20,6 +20,7 @@ CATCH_ALL: dict[str, str] = {
     "cli/main.py": "the end of a program: everything becomes a message and an exit status",
     "cli/reload/serve_worker.py": "whatever importing the user's code raises is why there is no new worker",
     "edge/gateway/downstream.py": "a defect costs one request: its client is told so, and the others go on",
+    "link/transport.py": "a protocol that fails costs its connection, as over a socket: the others of the node go on",
     "runner/batch.py": "reading an argument and pickling a result run the user's code",
     "runner/channel.py": "the last frame of a thread without which the container would live on deaf: it dies instead",
     "runner/child.py": "the last frame of a forked process: nothing above it could report",

@@ -11,8 +11,7 @@ from swell.cli.rpc import ask
 from swell.cli.show.json_output import fields_of, print_json
 from swell.cli.show.table import Column, print_table
 from swell.documents.server import node as node_document
-from swell.documents.server import node_description
-from swell.errors import NotFoundError
+from swell.documents.server import node_description, node_row
 from swell.names import shown_name
 from swell.wire.queries import ContainerList, ContainerRow, ListContainers
 from swell.wire.stats import NodeRow, Observation, Observe
@@ -66,10 +65,7 @@ def list_(as_json: bool) -> None:
 @environment_option
 def show(name: str, as_json: bool) -> None:
     """Show one node and the containers on it, the latest first."""
-    rows = ask(Observation, Observe).nodes
-    row = next((row for row in rows if row.name == name), None)
-    if row is None:
-        raise NotFoundError(f"there is no node {name!r:.200}; there are {', '.join(row.name for row in rows)}")
+    row = node_row(name, ask(Observation, Observe).nodes)
     containers = ask(ContainerList, lambda request: ListContainers(request, "", 0)).containers
     if as_json:
         print_json(fields_of(node_description(row, containers)))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from msgspec import to_builtins
 
 from swell.documents.containers import ContainerSummary, container_summary
 from swell.documents.document import Document, Moment, moment
+from swell.errors import NotFoundError
 from swell.wire.queries import ContainerRow, Status
 from swell.wire.stats import NodeRow, Observation
 
@@ -20,6 +21,7 @@ __all__ = [
     "ServerStatus",
     "node",
     "node_description",
+    "node_row",
     "server",
     "server_status",
 ]
@@ -109,6 +111,19 @@ def node(row: NodeRow) -> Node:
         gpus_used=row.gpus_used,
         containers=row.containers,
     )
+
+
+def node_row(name: str, rows: Sequence[NodeRow]) -> NodeRow:
+    """Return the row of a node.
+
+    Raises:
+        NotFoundError: there is none of that name.
+    """
+    row = next((row for row in rows if row.name == name), None)
+    if row is None:
+        others = f"there are {', '.join(row.name for row in rows)}" if rows else "there are none yet"
+        raise NotFoundError(f"there is no node {name!r:.200}; {others}")
+    return row
 
 
 def node_description(row: NodeRow, containers: Iterable[ContainerRow]) -> NodeDescription:

@@ -28,7 +28,6 @@ __all__ = [
     "PAYLOAD_MAX",
     "discard",
     "pack",
-    "pack_arguments",
     "pickled",
     "read_single",
     "starts_with",
@@ -98,19 +97,6 @@ def store(parts: Sequence[memoryview], shelf: Shelf, name: str, *, size_max: int
         why = error.strerror if isinstance(error, OSError) else error
         raise SerializationError(f"cannot store a value of {size} bytes in {shelf.directory}: {why}") from error
     return name.encode()
-
-
-def pack_arguments(
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    inline_max: int,
-    shelf: Shelf,
-    name: str,
-    *,
-    size_max: int = PAYLOAD_MAX,
-) -> tuple[bytes, bool]:
-    """As `pack`, for the arguments of one call."""
-    return pack((args, kwargs), inline_max, shelf, name, size_max=size_max)
 
 
 def unpack(data: bytes, shelf: Shelf) -> Any:

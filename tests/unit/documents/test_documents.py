@@ -19,9 +19,10 @@ from swell.documents.containers import container_summary
 from swell.documents.document import Document, plain, seconds
 from swell.documents.functions import function_live, function_summary
 from swell.documents.logs import log_lines
-from swell.documents.server import node, node_description, server, server_status
+from swell.documents.server import node, node_description, node_row, server, server_status
 from swell.documents.stories import story_told
 from swell.edge.admin import former as former_in_stream
+from swell.errors import NotFoundError
 from swell.model import AutoscalerSettings, Provenance
 from swell.wire.histogram import BOUNDS_S, Times
 from swell.wire.queries import (
@@ -212,3 +213,11 @@ def test_the_parts_of_a_story_are_shares_of_the_whole() -> None:
     assert [event.offset_s for event in told.events] == [0.0]
     empty = story_told(Story(1, "a call", "open", [], []))
     assert (empty.began_at, empty.total_s) == (None, 0.0)
+
+
+def test_a_node_is_found_by_its_name() -> None:
+    assert node_row("here", [NODE, replace(NODE, name="there")]) is NODE
+    with pytest.raises(NotFoundError, match=r"no node 'attic'; there are here, there$"):
+        node_row("attic", [NODE, replace(NODE, name="there")])
+    with pytest.raises(NotFoundError, match=r"no node 'attic'; there are none yet$"):
+        node_row("attic", [])

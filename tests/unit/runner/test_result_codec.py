@@ -30,7 +30,7 @@ def test_values(codec: ResultCodec, tmp_path: Path) -> None:
 
 def test_arguments(codec: ResultCodec, tmp_path: Path) -> None:
     assert codec.arguments(payload.encode_arguments((1,), {}), False) == ((1,), {})
-    data, _ = blobs.pack_arguments((b"x" * 2000,), {}, 1000, Shelf(str(tmp_path)), "a.in")
+    data, _ = blobs.pack(((b"x" * 2000,), {}), 1000, Shelf(str(tmp_path)), "a.in")
     assert codec.arguments(data, True) == ((b"x" * 2000,), {})
     with pytest.raises(DeserializationError):
         codec.arguments(b"b.in", True)

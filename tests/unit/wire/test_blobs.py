@@ -101,7 +101,7 @@ def test_a_file_is_replaced_and_never_changed(tmp_path: Path) -> None:
 def test_arguments(tmp_path: Path) -> None:
     name = input_name("fc-9", 4)
     assert name == "fc-9.4.in"
-    data, _ = blobs.pack_arguments((b"x" * 5000,), {"k": 1}, INLINE_MAX, Shelf(str(tmp_path)), name)
+    data, _ = blobs.pack(((b"x" * 5000,), {"k": 1}), INLINE_MAX, Shelf(str(tmp_path)), name)
     assert blobs.unpack_arguments(data, Shelf(str(tmp_path))) == ((b"x" * 5000,), {"k": 1})
     data, _ = pack(b"x" * 5000, tmp_path, output_name("fc-9", 4))
     with pytest.raises(DeserializationError, match="arguments of a call"):

@@ -12,6 +12,7 @@ from swell.documents.server import (
     ServerStatus,
     node,
     node_description,
+    node_row,
     server_status,
 )
 from swell.edge.admin.api.operation import ApiRequest, Nothing, Operation
@@ -38,9 +39,7 @@ async def describe_node(request: ApiRequest[Nothing, None]) -> NodeDescription:
     """One machine, and the containers on it."""
     name, context = request.path["node"], request.context
     seen = await context.ask(Observation, Observe)
-    row = next((row for row in seen.nodes if row.name == name), None)
-    if row is None:
-        raise NotFoundError(f"there is no node {name!r:.200}; there are {', '.join(row.name for row in seen.nodes)}")
+    row = node_row(name, seen.nodes)
     found = await context.ask(ContainerList, partial(ListContainers, app="", gone=0))
     return node_description(row, found.containers)
 
