@@ -450,7 +450,7 @@ async def test_containers_that_kill_each_template_above_them_harm_no_other(
             await listener.exit_of(name)
     for name in others:
         await listener.line_of(name)
-    assert not listener.exited.keys() & set(others)
+    assert not {name: listener.exited[name] for name in listener.exited.keys() & set(others)}
     assert os.getpid() not in {int(listener.text(name)) for name in killers}
 
 
