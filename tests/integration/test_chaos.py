@@ -11,10 +11,21 @@ import pytest
 
 
 @pytest.mark.timeout(240)
-def test_what_was_accepted_is_done_once_whatever_is_killed(repository: Path) -> None:
-    command = [sys.executable, str(repository / "scripts" / "chaos"), "--kills", "4", "--seed", "1", "--json"]
+@pytest.mark.parametrize(
+    ("backend", "kills"),
+    [
+        ("process", {"containers": 2, "everything": 1, "server": 1}),
+        ("agents", {"agent": 2, "containers": 2, "everything": 1, "frozen agent": 1, "server": 1}),
+    ],
+)
+def test_what_was_accepted_is_done_once_whatever_is_killed(
+    repository: Path, backend: str, kills: dict[str, int]
+) -> None:
+    count = str(sum(kills.values()))
+    chaos = str(repository / "scripts" / "chaos")
+    command = [sys.executable, chaos, "--kills", count, "--seed", "1", "--backend", backend, "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=220, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads(done.stdout)
-    assert told["kills"] == {"containers": 2, "everything": 1, "server": 1}
+    assert told["kills"] == kills
     assert told["inputs"] >= told["calls"] >= 4
