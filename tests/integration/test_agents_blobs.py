@@ -120,7 +120,7 @@ def test_an_agent_is_killed_while_values_travel_and_each_input_gives_its_result(
     inputs = [(i, bytes([i]) * (3 * MB)) for i in range(12)]
     with ThreadPoolExecutor(1) as pool:
         results = pool.submit(lambda: list(b.held.starmap(inputs, order_outputs=False)))
-        board.wait_for_count("held", 4)  # as many as may run at once
+        board.wait_for_count("held")  # others are still starting
         victim = agents()[0]
         victim.kill()
         board.give("go")

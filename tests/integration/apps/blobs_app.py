@@ -43,7 +43,7 @@ def result_of(call_id: str) -> str:
     return digest.local(swell.FunctionCall.from_id(call_id).get())
 
 
-@app.function(max_containers=4, cpu=0.1)
+@app.function(cpu=0.1)
 def held(index: int, data: bytes) -> tuple[int, str]:
     board.note("held", index)
     board.wait_for("go")

@@ -177,6 +177,7 @@ class Containers:
             excess: the memory it used, if it was killed for that.
         """
         state, pool = self._state, container.pool
+        has_node = container.place.node in state.nodes.by_name
         container.end()
         self._losses.lost(container, reason, now, excess)
         pool.fleet.remove(container)
@@ -187,7 +188,8 @@ class Containers:
             pool.measures.count_lost_container()
         elif container.state is ContainerState.FAILED:
             pool.measures.count_failed_container()
-            self._start_failed(pool, *(container.startup_failure or (f"the container ended: {reason}", b"")), now)
+            if has_node:  # else it is the node that failed: others are tried, as often as there are
+                self._start_failed(pool, *(container.startup_failure or (f"the container ended: {reason}", b"")), now)
         state.room_came()  # first: the room may have been made for one of them
         state.mark_dirty(pool)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from swell.model import Node, Resources
 
 SMALL = Node("small", 2, 1 << 40)
+OTHER = Node("other", 2, 1 << 40)
 
 
 def starts(lines: list[str]) -> int:
@@ -81,3 +82,17 @@ def test_a_new_node_is_used_by_whom_it_suffices_however_many_want_more(new_diary
         started += starts(diary.observes(first, new))
     assert started == 1
     assert diary.pool("small").fleet.live == 1
+
+
+def test_containers_that_were_starting_on_a_node_that_is_lost_start_elsewhere_at_once_and_count_as_no_failures(
+    new_diary,
+) -> None:
+    diary = new_diary(start_failures_max=1)
+    diary.observes(SMALL)
+    diary.opens()
+    assert starts(diary.at(0.0001).calls("fc-1", 4)) == 4
+    diary.observes(OTHER)
+    lost = [line for number in range(1, 5) for line in diary.exits(f"c{number}", "node small is lost")]
+    assert starts(lost) == 4
+    assert not [line for line in lost if "INIT_FAILURE" in line]
+    assert diary.fails_to_start("c5")[-1:] == ["tell 1: fc-1[0:4] INIT_FAILURE"], "that one is its own fault"
