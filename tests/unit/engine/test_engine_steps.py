@@ -8,7 +8,18 @@ import pytest
 from steps import steps_of
 
 from swell.engine.events import ClientGone, ClientMessage, ContainerExited, Event
-from swell.model import AutoscalerChange, Concurrency, Environment, FunctionSpec, Node, Source, WebSpec
+from swell.model import (
+    AutoscalerChange,
+    Concurrency,
+    Environment,
+    FunctionSpec,
+    Gpu,
+    GpuRequest,
+    Node,
+    Resources,
+    Source,
+    WebSpec,
+)
 from swell.wire import messages as m
 
 ENVIRONMENT = Environment("/py", "/", ())
@@ -73,6 +84,17 @@ def nodes(diary, size: int) -> Event:
     return ClientMessage(1, m.OpenApp(1, "other", "other", ENVIRONMENT, [FunctionSpec("f", Source("m", "f"))]))
 
 
+def nodes_whose_gpus_are_taken(diary, size: int) -> Event:
+    diary.observes(*(Node(f"n{number}", 4, 1 << 34, (Gpu(f"g{number}", "L4"),)) for number in range(size)))
+    diary.opens("f", "holder", resources=Resources(gpu=(GpuRequest("L4", 1),)))
+    diary.updates("holder", min_containers=size)
+    while diary.engine.next_deadline() == 0.0:
+        diary.ticks()
+    diary.calls("fc-1")
+    assert diary.pool().scaling.blocked_reason == "the nodes are full"
+    return update(diary)
+
+
 def update(diary, name: str = "f") -> Event:
     """Have a pool looked at again."""
     return ClientMessage(1, m.UpdateAutoscaler(8, diary.function(name), AutoscalerChange(scaledown_window=9)))
@@ -89,6 +111,7 @@ def update(diary, name: str = "f") -> Event:
         functions_of_a_pinned_version,
         functions_that_answer_http,
         nodes,
+        nodes_whose_gpus_are_taken,
     ],
     ids=lambda surroundings: surroundings.__name__,
 )

@@ -82,7 +82,7 @@ class Nodes:
         nodes, wants = self._state.nodes, pool.spec.resources
         if wants.memory_bytes > nodes.memory_free_most:
             return None  # as `first_place` would find out by looking at all of them
-        return first_place(nodes.rooms(with_gpus=bool(wants.gpu)), wants)
+        return first_place(nodes.rooms(with_free_gpus=bool(wants.gpu)), wants)
 
     def note_start(self) -> None:
         """Note that a container was started: observing the nodes is of use again."""

@@ -249,8 +249,8 @@ def _check_order_of_nodes(state: EngineState) -> None:
     assert all(known.containers for known in nodes.vanished.values()), "a node is remembered for nothing"
     in_order = sorted(nodes.values(), key=lambda known: (known.cpu_used - known.room.cpu_capacity, known.node.name))
     assert list(nodes.by_cores) == [known.node.name for known in in_order], "the nodes are out of order"
-    with_gpus = [known.node.name for known in in_order if known.node.gpus]
-    assert list(nodes.with_gpus) == with_gpus, "the nodes with GPUs are out of order"
+    with_free_gpus = [k.node.name for k in in_order if {gpu.uuid for gpu in k.node.gpus} - k.gpus_used]
+    assert list(nodes.with_free_gpus) == with_free_gpus, "the nodes with free GPUs are out of order"
     free = max((known.room.memory_capacity - known.memory_used for known in nodes.values()), default=0)
     assert nodes.memory_free_most == free, "the memory that is free is off"
 

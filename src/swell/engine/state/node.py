@@ -112,6 +112,11 @@ class KnownNode:
             )
         return self._room
 
+    @property
+    def has_free_gpu(self) -> bool:
+        """True if it has a GPU that no container has."""
+        return any(gpu.uuid not in self.gpus_used for gpu in self.node.gpus)
+
     def occupy(self, container: Container) -> None:
         """Take the resources that a container asks for that is requested."""
         self.containers += 1

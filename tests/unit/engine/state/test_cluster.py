@@ -29,8 +29,8 @@ def container(node: str, cpu: float = 1.0, memory: int = GIB, gpus: tuple[str, .
     return SimpleNamespace(spec=spec, place=Place(node, gpus), is_starting=True)
 
 
-def names(found: Cluster, *, with_gpus: bool = False) -> str:
-    return "".join(room.node.name for room in found.rooms(with_gpus=with_gpus))
+def names(found: Cluster, *, with_free_gpus: bool = False) -> str:
+    return "".join(room.node.name for room in found.rooms(with_free_gpus=with_free_gpus))
 
 
 def test_the_most_free_cores_come_first() -> None:
@@ -53,15 +53,20 @@ def test_what_is_spoken_for_comes_back_when_a_container_is_gone() -> None:
     assert (found["a"].containers, found["a"].starting, found.memory_free_most) == (1, 1, 3 * GIB)
 
 
-def test_only_nodes_with_gpus_are_looked_at_for_one() -> None:
-    gpu = (Gpu("g0", "L4"),)
-    found = cluster(Node("a", 2, GIB), Node("b", 1, GIB, gpu))
-    assert names(found, with_gpus=True) == "b"
-    found.occupy(container("b", gpus=("g0",)))
-    [room] = found.rooms(with_gpus=True)
+def test_only_nodes_with_a_free_gpu_are_looked_at_for_one() -> None:
+    gpus = (Gpu("g0", "L4"), Gpu("g1", "L4"))
+    found = cluster(Node("a", 2, GIB), Node("b", 2, GIB, gpus))
+    assert names(found, with_free_gpus=True) == "b"
+    first, second = container("b", memory=0, gpus=("g0",)), container("b", memory=0, gpus=("g1",))
+    found.occupy(first)
+    [room] = found.rooms(with_free_gpus=True)
     assert room.gpus_used == {"g0"}
+    found.occupy(second)
+    assert names(found, with_free_gpus=True) == ""
+    found.release(first)
+    assert names(found, with_free_gpus=True) == "b"
     observe(found, Node("a", 2, GIB), Node("b", 1, GIB))
-    assert names(found, with_gpus=True) == ""
+    assert names(found, with_free_gpus=True) == ""
 
 
 def test_a_node_that_is_back_before_its_containers_are_gone_is_as_full_as_it_was() -> None:
