@@ -12,7 +12,9 @@ from swell.engine.events import Effect, SendToClient, SendToContainer
 from swell.engine.state.container import Container
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.pool import Pool
+from swell.engine.state.timers import Timer
 from swell.model import CallKind, OutputStatus
+from swell.policy.placement import find_place
 from swell.sim.deployer import Deployer
 from swell.sim.store import DurableStore
 from swell.sim.work import result_bytes
@@ -43,6 +45,19 @@ def check_promptness(state: EngineState, now: float, slack_s: float) -> None:
             assert now - pool.variant.idle_at <= window + slack_s, (
                 f"{pool.id}: an idle variant is there for longer than {window} s"
             )
+    _check_room(state)
+
+
+def _check_room(state: EngineState) -> None:
+    """Assert that no function waits for room that is there, unless somebody looks again."""
+    if state.blocked.wants_look:
+        return  # at all of them, some each time that the nodes are observed
+    for pool in state.blocked:
+        if pool.id in state.agenda.later or Timer.GROW in pool.timers.at:
+            continue
+        wants = pool.spec.resources
+        place = find_place([known.room for known in state.nodes.values()], wants)
+        assert place is None, f"{pool.id}: waits ({pool.scaling.blocked_reason}) though {place.node} has room"
 
 
 def check_refusals(state: EngineState, effects: Sequence[Effect]) -> None:
