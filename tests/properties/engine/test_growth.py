@@ -32,7 +32,7 @@ from benchmarks.engine.table import ROWS
 from swell.engine.events import Effect
 
 UNITS = 30  #: of work that are measured at each size
-SMALL, LARGE = 100, 600  #: sizes of the two worlds, larger than any number of things that one step may look at
+SMALL, LARGE = 100, 600  #: sizes of the two worlds
 SIZES = {
     "waiting-map": (1_000, 10_000),
     "waiting-spawn-map": (10_000, 100_000),  # from a full window on

@@ -33,9 +33,8 @@ class Backlog:
         self.delayed_count = 0
         self.held_count = 0
         self._queues: dict[str, CallQueue] = {}  # of calls that are held, or have anything waiting
-        self._turns: OrderedDict[str, CallQueue] = (
-            OrderedDict()
-        )  # of those with inputs that may run, the next one first
+        # Of those with inputs that may run, the next one first.
+        self._turns: OrderedDict[str, CallQueue] = OrderedDict()
         self._delayed: list[tuple[float, int, Span]] = []  # a heap; an entry is stale if its call's queue lacks it
         self._oldest: list[tuple[float, int, CallQueue]] | None = None  # a heap, made when it is asked for
         self._sequence = 0

@@ -82,6 +82,8 @@ def _check_places(state: EngineState, pool: Pool, somewhere: Places) -> None:
         somewhere.update(zip(repeat(span.call.id), range(span.first, span.last), strict=False))
         counted += span.last - span.first
     assert counted == len(pool.backlog), f"{pool.id}: backlog count is off"
+    due = sum(len(span) for span in pool.backlog.due())
+    assert due == pool.backlog.count, f"{pool.id}: {due} inputs have their turns, of {pool.backlog.count} that may run"
     for container in pool.fleet.containers.values():
         for delivery in container.deliveries.values():
             assert delivery.open, f"{container.id}: empty delivery kept"

@@ -9,9 +9,7 @@ from swell.engine.state.deadlines import Deadlines
 
 __all__ = ["Timer", "Timers"]
 
-TAKEN_MAX = (
-    256  #: containers looked at in one step, so that none takes long; the others have their turn at once after it
-)
+TAKEN_MAX = 256  #: containers looked at in one step, so that none takes long; the others follow at once
 
 
 class Timer(IntEnum):
