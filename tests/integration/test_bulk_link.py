@@ -6,15 +6,16 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 from patience import wait_until
 
-from swell.agent.bulk import BulkClient
+from swell.agent.bulk import BulkClient, Transfer
 from swell.agent.shelf import AgentShelf
 from swell.agent.shelf_space import ShelfSpace
 from swell.backends.agents.bulk import STRANGERS_MAX, BulkServer
@@ -197,6 +198,34 @@ async def test_a_server_without_room_says_so(cluster: Cluster) -> None:
         stream.answer()
     stream.close()
     bulk.close()
+
+
+@contextlib.contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """Let no file of this process become longer, as if the disk was full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+async def test_a_disk_of_the_server_that_fills_is_named_and_the_next_one_is_stored(cluster: Cluster) -> None:
+    (cluster.node_dir / "fc-1.0.out").write_bytes(os.urandom(5 * MB))
+    with files_up_to(2 * MB), pytest.raises(BulkError, match=r"cannot store blob fc-1\.0\.out: .*: File too large"):
+        await asyncio.to_thread(cluster.client.send, "fc-1.0.out", Transfer())
+    assert cluster.files(cluster.server_dir) == []
+    await asyncio.to_thread(cluster.client.send, "fc-1.0.out", Transfer())
+    assert cluster.files(cluster.server_dir) == ["fc-1.0.out"]
+
+
+async def test_a_disk_of_a_node_that_fills_is_named(cluster: Cluster) -> None:
+    data = cluster.put("fc-1.0.in", bytes(4 * MB))
+    with files_up_to(2 * MB), pytest.raises(DeserializationError, match="cannot be written: File too large"):
+        await asyncio.to_thread(blobs.unpack, data, cluster.there)
+    assert cluster.files(cluster.node_dir) == []
+    assert len(await asyncio.to_thread(blobs.unpack, data, cluster.there)) == 4 * MB
 
 
 async def test_a_connection_that_broke_is_replaced(cluster: Cluster) -> None:

@@ -96,17 +96,23 @@ class BulkStream:
         """Receive so many bytes into a file.
 
         Raises:
-            OSError: it cannot be written, or the connection broke.
+            BulkError: it cannot be written. All bytes were received, so that the peer reads an answer, not the end of
+                the connection in the middle of what it sends.
+            OSError: the connection broke.
         """
         self._connection.settimeout(STALL_S)
+        failed: OSError | None = None
         while size:
             while (have := self._end - self._start) < min(size, CHUNK):
                 if not self._receive(min(size, CHUNK)):
                     raise ConnectionResetError("the connection ended in the middle of a file")
             have = min(have, size)
-            _write_all(file, self._buffer[self._start : self._start + have])
+            if failed is None:
+                failed = _write_all(file, self._buffer[self._start : self._start + have])
             self._start += have
             size -= have
+        if failed is not None:
+            raise BulkError(f"the file cannot be written: {failed.strerror}") from failed
 
     def close(self) -> None:
         """End the connection."""
@@ -154,6 +160,11 @@ def refusal(why: object) -> str:
     return _NO + " ".join(str(why).split())[: LINE_MAX // 4]
 
 
-def _write_all(file: int, data: memoryview) -> None:
-    while data:
-        data = data[os.write(file, data) :]
+def _write_all(file: int, data: memoryview) -> OSError | None:
+    """Write bytes to a file; return why that is not possible."""
+    try:
+        while data:
+            data = data[os.write(file, data) :]
+    except OSError as error:
+        return error
+    return None

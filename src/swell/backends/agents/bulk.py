@@ -221,9 +221,10 @@ class BulkServer:
                 stream.receive_file(file, size)
                 if member.is_gone:
                     raise BulkError("the node is gone")
-        except OSError as error:
+        except (OSError, BulkError) as error:
+            why = (error.strerror if isinstance(error, OSError) else None) or error
             with contextlib.suppress(OSError):  # the connection may be what has failed
-                stream.send_line(refusal(f"the server cannot store blob {name}: {error.strerror or error}"))
+                stream.send_line(refusal(f"the server cannot store blob {name}: {why}"))
             raise
         log.debug("blob %s of %d bytes came from node %s", name, size, member.node)
         stream.send_line(OK)
