@@ -82,7 +82,10 @@ class Nodes:
         nodes, wants = self._state.nodes, pool.spec.resources
         if wants.memory_bytes > nodes.memory_free_most:
             return None  # as `first_place` would find out by looking at all of them
-        return first_place(nodes.rooms(with_free_gpus=bool(wants.gpu)), wants)
+        if wants.gpu:
+            return first_place(nodes.rooms(with_free_gpus=True), wants)
+        # What containers ask for says little of what they use: one that is at work would hold up all the others.
+        return first_place(nodes.rooms_at_leisure(), wants) or first_place(nodes.rooms(), wants)
 
     def note_start(self) -> None:
         """Note that a container was started: observing the nodes is of use again."""

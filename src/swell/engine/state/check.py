@@ -251,6 +251,8 @@ def _check_order_of_nodes(state: EngineState) -> None:
     assert all(known.containers for known in nodes.vanished.values()), "a node is remembered for nothing"
     in_order = sorted(nodes.values(), key=lambda known: (known.cpu_used - known.room.cpu_capacity, known.node.name))
     assert list(nodes.by_cores) == [known.node.name for known in in_order], "the nodes are out of order"
+    at_leisure = [known.node.name for known in in_order if not known.is_working]
+    assert list(nodes.at_leisure) == at_leisure, "the nodes that are not at work are out of order"
     with_free_gpus = [k.node.name for k in in_order if {gpu.uuid for gpu in k.node.gpus} - k.gpus_used]
     assert list(nodes.with_free_gpus) == with_free_gpus, "the nodes with free GPUs are out of order"
     free = max((known.room.memory_capacity - known.memory_used for known in nodes.values()), default=0)

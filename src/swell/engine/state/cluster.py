@@ -31,7 +31,7 @@ class Cluster:
     may be back before they are, and what they have is not free then.
     """
 
-    __slots__ = ("_never", "_settings", "by_cores", "by_memory", "by_name", "vanished", "with_free_gpus")
+    __slots__ = ("_never", "_settings", "at_leisure", "by_cores", "by_memory", "by_name", "vanished", "with_free_gpus")
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -39,6 +39,7 @@ class Cluster:
         self.by_name: dict[str, KnownNode] = {}
         self.vanished: dict[str, KnownNode] = {}  #: not observed any more, and containers of it are not gone
         self.by_cores = Ranking()  #: the most free cores first
+        self.at_leisure = Ranking()  #: those whose cores are not kept busy by work, the most free cores first
         self.with_free_gpus = Ranking()  #: those with a GPU that is free, the most free cores first
         self.by_memory = Ranking()  #: the most free memory first
 
@@ -73,14 +74,19 @@ class Cluster:
         """Return the nodes with what is spoken for, in order; or those alone that have a GPU that is free."""
         return Rooms(self.by_name, self.with_free_gpus if with_free_gpus else self.by_cores)
 
+    def rooms_at_leisure(self) -> Rooms:
+        """Return those nodes, in order, whose cores are not kept busy by work."""
+        return Rooms(self.by_name, self.at_leisure)
+
     def _rank(self, known: KnownNode) -> None:
         name, room = known.node.name, known.room
         self.by_cores.put(name, room.order)
         self.by_memory.put(name, room.memory_used - room.memory_capacity)
-        if known.has_free_gpu:
-            self.with_free_gpus.put(name, room.order)
-        else:
-            self.with_free_gpus.remove(name)
+        for ranking, has_it in ((self.at_leisure, not known.is_working), (self.with_free_gpus, known.has_free_gpu)):
+            if has_it:
+                ranking.put(name, room.order)
+            else:
+                ranking.remove(name)
 
     # ------------------------------------------------------------ observing them
 
@@ -104,7 +110,7 @@ class Cluster:
     def _lose(self, name: str) -> None:
         known = self.by_name.pop(name)
         self._never.clear()
-        for ranking in (self.by_cores, self.by_memory, self.with_free_gpus):
+        for ranking in (self.by_cores, self.by_memory, self.at_leisure, self.with_free_gpus):
             ranking.remove(name)
         known.vanish()
         if known.containers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from swell.engine.events import NodesObserved, NodeView
 from swell.model import Node, Resources
 
 SMALL = Node("small", 2, 1 << 40)
@@ -96,3 +97,18 @@ def test_containers_that_were_starting_on_a_node_that_is_lost_start_elsewhere_at
     assert starts(lost) == 4
     assert not [line for line in lost if "INIT_FAILURE" in line]
     assert diary.fails_to_start("c5")[-1:] == ["tell 1: fc-1[0:4] INIT_FAILURE"], "that one is its own fault"
+
+
+def test_a_node_that_is_at_work_does_not_hold_up_one_that_is_not(diary) -> None:
+    large, small = Node("large", 16, 1 << 40), Node("small", 8, 1 << 40)
+    views = [NodeView(large, 16.0, 16.0), NodeView(small)]
+    diary.observes(large, small)
+    diary.opens(min_containers=16)
+    diary.at(0.5).feed(NodesObserved(views))
+    diary.feed(NodesObserved(views))
+    assert {container.place.node for container in diary.engine.state.containers.values()} == {"large"}
+    for number in range(1, 17):
+        diary.ready(f"c{number}")
+    diary.calls("fc-1", 100)
+    *_, newest = diary.engine.state.containers.values()
+    assert newest.place.node == "small"
