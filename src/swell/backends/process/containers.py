@@ -187,7 +187,7 @@ class ContainerProcesses:
         if excess is None and self._groups is not None:
             excess = self._groups.excess_of(container_id)
         if excess is not None and status == -signal.SIGKILL:
-            self._oom_kills = count_oom_kills()  # a kill for a group's limit is one of them
+            self._oom_kills = count_oom_kills(self._oom_kills)  # a kill for a group's limit is one of them
             self._report_exit(container_id, f"killed: it {excess}", excess)
         else:  # it may have ended by itself just before
             self._report_exit(container_id, self._explain(status))
@@ -288,5 +288,5 @@ class ContainerProcesses:
         reason = ending(status)
         if status != -signal.SIGKILL:
             return reason
-        kills, self._oom_kills = self._oom_kills, count_oom_kills()
+        kills, self._oom_kills = self._oom_kills, count_oom_kills(self._oom_kills)
         return f"{reason}: the kernel ran out of memory" if self._oom_kills > kills else reason

@@ -68,9 +68,16 @@ def _memory_allowed(directory: Path) -> float:
             return float("inf")
 
 
-def count_oom_kills() -> int:
-    """Return how many processes the kernel has killed on this machine because memory ran out, in any control group."""
-    for line in Path("/proc/vmstat").read_text().splitlines():
+def count_oom_kills(last: int = 0) -> int:
+    """Return how many processes the kernel has killed on this machine because memory ran out, in any control group.
+
+    That is the count of the last time if no file can be opened.
+    """
+    try:
+        lines = Path("/proc/vmstat").read_text().splitlines()
+    except OSError:  # too many open files
+        return last
+    for line in lines:
         name, _, value = line.partition(" ")
         if name == "oom_kill":
             return int(value)

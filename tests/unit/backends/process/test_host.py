@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
 
-from swell.backends.process.host import describe_host
+from swell.backends.process.host import count_oom_kills, describe_host
 from swell.model import Gpu
 
 
@@ -53,3 +54,13 @@ def test_gpus_are_part_of_it(tmp_path: Path, own: Path) -> None:
     own.write_text("0::/\n")
     gpu = Gpu("GPU-1", "H100")
     assert describe_host([gpu], tmp_path, own).gpus == (gpu,)
+
+
+def test_the_count_of_kills_stays_what_it_was_while_no_file_can_be_opened() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        kills = count_oom_kills(7)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert kills == 7
