@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from msgspec import Meta, Struct, ValidationError, convert, structs
 
@@ -131,7 +131,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     node_timeout_s: Annotated[
         float,
         Meta(
-            ge=0.5, description="Seconds without a sign of life after which a node, or to a node its server, is lost."
+            ge=0.5,
+            le=86_400,
+            description="Seconds without a sign of life after which a node, or to a node its server, is lost.",
         ),
     ] = 5.0
     node_blob_bytes_max: Annotated[
@@ -259,7 +261,9 @@ class Settings(Struct, frozen=True, kw_only=True):
             try:
                 checked[name] = convert(value, hints[name], strict=False)
             except ValidationError as error:
-                raise InvalidError(f"setting {name} (SWELL_{name.upper()}) = {value!r}: {error}") from None
+                choices = get_args(get_args(hints[name])[0])  # of a Literal
+                why = f"it is one of {', '.join(choices)}" if choices else str(error)
+                raise InvalidError(f"setting {name} (SWELL_{name.upper()}) = {value!r}: {why}") from None
         return cls(**checked)
 
 

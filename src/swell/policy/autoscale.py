@@ -90,4 +90,5 @@ def _useful(view: PoolView) -> int | None:
 def _time(seconds: float | None) -> str:
     if seconds is None:
         return "unknown time"
-    return f"{seconds:.2g} s" if seconds >= 1 else f"{seconds * 1e3:.2g} ms"
+    value, unit = (seconds, "s") if seconds >= 1 else (seconds * 1e3, "ms")
+    return f"{value:.0f} {unit}" if value >= 10 else f"{value:.2g} {unit}"

@@ -81,6 +81,8 @@ def test_the_reason_is_in_words() -> None:
     assert decide(view(7, buffer=1)).reason == "7 inputs at 1 per container, 1 in reserve"
     text = decide(view(50, 0, observed=1, service_s=0.002, start_s=1.5)).reason
     assert text == "50 inputs of about 2 ms are done before more containers (1.5 s to start) could help"
+    text = decide(view(5_000, 0, observed=1, service_s=0.022, start_s=0.414)).reason
+    assert text == "5000 inputs of about 22 ms are done before more containers (414 ms to start) could help"
 
 
 @given(
