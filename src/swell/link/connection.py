@@ -88,7 +88,7 @@ class Link(asyncio.Protocol):
         self._is_flushing = False  # it will flush before this pass of the loop is over
         self._may_write = True
         self._is_lost = False
-        self._heard_at = self._beat_at = _now()
+        self._received_at = self._beat_at = _now()
         self._timer: asyncio.TimerHandle | None = None
 
     # ------------------------------------------------------------ what owners call
@@ -182,7 +182,7 @@ class Link(asyncio.Protocol):
         """Begin to give signs of life."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own type is no subclass
         self._transport.set_write_buffer_limits(high=CHUNK)
-        self._heard_at = self._beat_at = _now()
+        self._received_at = self._beat_at = _now()
         self._owner.linked(self)
         self._timer = self._loop.call_later(self._beat_s, self.beat)
 
@@ -190,7 +190,7 @@ class Link(asyncio.Protocol):
         """Pass on what has come."""
         if self._is_lost or self._was_stopped():
             return
-        self._heard_at = _now()
+        self._received_at = _now()
         try:
             for piece in self._frames.feed(data):
                 self._pass_on(piece)
@@ -220,10 +220,10 @@ class Link(asyncio.Protocol):
         if self._was_stopped():
             return
         if now - self._beat_at > self._timeout_s:
-            self._heard_at = now  # a server that was stopped itself: what the peer sent meanwhile is still to be read
+            self._received_at = now  # a server that was stopped itself has still to read what was sent meanwhile
         self._beat_at = now
-        if now - self._heard_at > self._timeout_s:
-            self.end(f"nothing was heard of it for {self._timeout_s:g} s")
+        if now - self._received_at > self._timeout_s:
+            self.end(f"no sign of life for {self._timeout_s:g} s")
             return
         self._owner.beat()
         self._timer = self._loop.call_later(self._beat_s, self.beat)

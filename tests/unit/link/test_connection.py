@@ -170,7 +170,7 @@ async def test_silence_ends_the_link(clock: Clock) -> None:
     assert owner.told == ["beat"] * 5
     clock.now += 1.0
     link.beat()
-    assert owner.told[5:] == [("lost", "nothing was heard of it for 5 s")]
+    assert owner.told[5:] == [("lost", "no sign of life for 5 s")]
 
 
 async def test_a_server_that_was_stopped_reads_what_came_meanwhile(clock: Clock) -> None:

@@ -88,7 +88,7 @@ class AgentBackend:
             connect: makes the server's end of a container's connection.
             bulk: carries files to agents and back.
             protocol: what containers have to speak.
-            timeout_s: for how long nothing may be heard of a node before it counts as lost.
+            timeout_s: after how long without a sign of life a node counts as lost.
             blob_bytes_max: what blobs may take on a node.
             host: where to listen for agents.
             port: likewise; 0: any that is free.

@@ -85,7 +85,7 @@ class LocalAgents:
             count: how many agents there are to be.
             directory: where each gets one of its own.
             log_line_max: characters after which a line of output is split.
-            timeout_s: for how long nothing may be heard of the server before an agent ends.
+            timeout_s: after how long without a sign of life of the server an agent ends.
             program: what runs in containers, as module:name; None: the runner.
             gpus: of each node; None: those that are found.
             starters_directory: removed by an agent when this process is killed.

@@ -123,15 +123,15 @@ class AgentNode:
 
     def interrupt(self, container_id: str) -> None:
         """Have a container sent SIGINT."""
-        self._say(Interrupt(container_id))
+        self._send(Interrupt(container_id))
 
     def kill(self, container_id: str) -> None:
         """Have a container killed."""
-        self._say(Kill(container_id))
+        self._send(Kill(container_id))
 
     def forget_blob(self, name: str) -> None:
         """Have its copy of a blob deleted."""
-        self._say(Forget((name,)))
+        self._send(Forget((name,)))
 
     def observe(self, is_ready: Callable[[str], bool] | None) -> NodeLoad | None:
         """Return its load since the last call, None if it is not there yet.
@@ -142,7 +142,7 @@ class AgentNode:
             ready = tuple(each for each in self._unready if is_ready(each))
             for container_id in ready:
                 del self._unready[container_id]
-            self._say(Watch(ready))
+            self._send(Watch(ready))
         load = self.load
         if load is not None:
             self.load = replace(load, sleepers=0)
@@ -150,7 +150,7 @@ class AgentNode:
 
     def stop(self) -> None:
         """Have the containers killed and the agent ended."""
-        self._say(Stop())
+        self._send(Stop())
 
     def end(self, why: str) -> None:
         """End the link, and with it everything on the node."""
@@ -159,7 +159,7 @@ class AgentNode:
         else:
             self.lost(why)
 
-    def _say(self, word: Word) -> None:
+    def _send(self, word: Word) -> None:
         if self._link is not None:
             self._link.send_word(encode(word))
 
@@ -174,7 +174,7 @@ class AgentNode:
 
     def beat(self) -> None:
         """Give a sign of life."""
-        self._say(Ping())
+        self._send(Ping())
 
     def word(self, body: bytes) -> None:
         """Take in what the agent says of its node."""
@@ -194,12 +194,12 @@ class AgentNode:
         self._patience.cancel()
         why = self._owner.admit(self, greeting)
         if why:
-            self._say(Refused(why))
+            self._send(Refused(why))
             if self._link is not None:
                 self._link.close(why)
         else:
             self.greeting = greeting
-            self._say(self._owner.welcome(greeting.node.name))
+            self._send(self._owner.welcome(greeting.node.name))
 
     def opened(self, link: Link, number: int) -> Channel:
         """Take the first channel for reports, and each other one for a container's connection."""
