@@ -25,6 +25,7 @@ __all__ = [
     "die_when_closed",
     "die_with_parent",
     "environment_of",
+    "is_running",
     "kill_exactly",
     "kill_group",
     "name_of",
@@ -126,6 +127,12 @@ def stat_of(pid: int, proc: str = "/proc") -> Stat | None:
     """Return the kernel's data on a process; None if it has ended and is reaped."""
     fields = _read_stat(pid, proc).split(None, 20)
     return Stat(int(fields[1]), int(fields[19]), fields[0] in (b"Z", b"X")) if fields else None
+
+
+def is_running(pid: int) -> bool:
+    """Tell whether a process has not ended, reaped or not."""
+    stat = stat_of(pid)
+    return stat is not None and not stat.is_zombie
 
 
 def _read_stat(pid: int, proc: str = "/proc") -> bytes:

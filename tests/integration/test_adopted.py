@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import psutil
 import pytest
@@ -22,7 +22,13 @@ class Ends:
 
     def __init__(self) -> None:
         self.living: set[int] = set()
+        self.templates: set[int] = set()
+        self.asked = 0  #: how often somebody wanted to know the templates
         self.told: asyncio.Queue[tuple[str, int | None]] = asyncio.Queue()
+
+    def ask_templates(self) -> set[int]:
+        self.asked += 1
+        return self.templates
 
     def handle_reply(self, name: str, status: int | None) -> None:
         self.told.put_nowait((name, status))
@@ -35,7 +41,7 @@ async def ends() -> Ends:
 
 @pytest.fixture
 async def adopted(ends: Ends) -> AsyncIterator[AdoptedContainers]:
-    made = AdoptedContainers(MARK, lambda: ends.living, ends.handle_reply)
+    made = AdoptedContainers(MARK, lambda: ends.living, ends.ask_templates, ends.handle_reply)
     yield made
     await made.close(10.0)
 
@@ -155,3 +161,31 @@ async def test_descent_is_told_at_any_depth() -> None:
         assert not linux.descends_from(process.pid, {deep})
         os.killpg(process.pid, signal.SIGKILL)
     assert not linux.descends_from(deep, {process.pid})
+
+
+@pytest.fixture
+def corpse() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that has ended, and that nobody has waited for yet."""
+    process = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    yield process
+    process.wait()
+
+
+async def test_nothing_is_a_stray_while_the_end_of_a_template_is_not_known(
+    adopted: AdoptedContainers, ends: Ends, stranger: int, corpse: subprocess.Popen[bytes]
+) -> None:
+    """A container whose template has just died is no stray: its start is still to be read."""
+    ends.templates = {corpse.pid}
+    adopted.sweep()
+    await until(lambda: ends.asked >= 3)
+    assert linux.is_running(stranger)
+    ends.templates = set()
+    await until(lambda: not linux.is_running(stranger))
+
+
+async def until(true: Callable[[], bool]) -> None:
+    is_true = true()
+    while not is_true:
+        await asyncio.sleep(0.005)
+        is_true = true()

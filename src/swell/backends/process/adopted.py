@@ -61,17 +61,25 @@ class _WatchedProcess:
 class AdoptedContainers:
     """Watches processes that have lost their template, and kills what they leave when they end."""
 
-    def __init__(self, mark: str, living: Callable[[], Set[int]], on_exit: Callable[[str, int | None], None]) -> None:
+    def __init__(
+        self,
+        mark: str,
+        living: Callable[[], Set[int]],
+        templates: Callable[[], Set[int]],
+        on_exit: Callable[[str, int | None], None],
+    ) -> None:
         """Begin with none. Needs a running event loop.
 
         Args:
             mark: "NAME=value", which the environment of every process below a template of this server has.
             living: returns the pids of containers and templates that run; they and their descendants are spared.
+            templates: returns the pids of templates and snapshots of which it is not known that they have ended.
             on_exit: gets (name, status) of what was adopted and has ended; a negative status is the signal, None
                 means that it is not known.
         """
         self._mark = mark.encode()
         self._living = living
+        self._templates = templates
         self._on_exit = on_exit
         self._loop = asyncio.get_running_loop()
         self._begun = linux.begun_at(os.getpid()) or 0  #: what began earlier descends from no template of this server
@@ -142,11 +150,16 @@ class AdoptedContainers:
         exits, self._exits = self._exits, []
         for name, status in exits:  # before the sweep: the end of a template makes its containers known
             self._on_exit(name, status)
-        for pid, begun in self._strays():
-            if self._watch(None, pid, begun):
-                self._watched[pid].send(signal.SIGKILL)
+        strays = list(self._strays())
         now = self._loop.time()
         self._next_sweep_at = now + SWEEP_PAUSE * (now - begun_at)
+        if not all(map(linux.is_running, self._templates())):
+            # One has just died. What seems to be a stray may be a container of it whose start is still to be read.
+            self.sweep()
+            return
+        for pid, begun in strays:
+            if self._watch(None, pid, begun):
+                self._watched[pid].send(signal.SIGKILL)
         if not self._watched and self._sweeper is None:
             self._is_empty.set()
 

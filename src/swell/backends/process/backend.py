@@ -68,7 +68,9 @@ class ProcessBackend:
         """Start the template that most containers will come from, without waiting for it."""
         raise_file_limit()
         self._listener = listener
-        self._adopted = AdoptedContainers(f"{RUN_DIR}={self._directory}", self._living, self._adopted_ended)
+        self._adopted = AdoptedContainers(
+            f"{RUN_DIR}={self._directory}", self._living, self._template_pids, self._adopted_ended
+        )
         find = MemoryReader(str(self._directory)).find_excesses
         self._groups = open_groups()  # before the first template: that, too, is to be in this server's leaf
         self._containers = ContainerProcesses(
@@ -235,8 +237,12 @@ class ProcessBackend:
 
     def _living(self) -> Set[int]:
         """Return the pids of the processes that a sweep must spare, with what descends from them."""
+        return self._template_pids() | self._containers.pids()
+
+    def _template_pids(self) -> Set[int]:
+        """Return the pids of the templates and snapshots whose end is not known."""
         templates = {template.pid for template in (*self._templates.values(), *self._ending)}
-        return templates | self._containers.pids() | self._snapshots.pids()
+        return templates | self._snapshots.pids()
 
     # ------------------------------------------------------------ replies of templates and snapshots
 
