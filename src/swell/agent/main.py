@@ -18,6 +18,7 @@ from typing import Final, NoReturn, cast
 
 import msgspec
 
+import swell.linux as linux
 from swell.agent.agent import EXIT_LOST, EXIT_REFUSED, Agent
 from swell.backends.gpu import NvmlProvider
 from swell.backends.process.backend import RUNNER, ProcessBackend
@@ -33,6 +34,7 @@ from swell.private_files import bind_socket, make_directory
 from swell.signals import reset_signals
 from swell.wire.blob_names import KEPT
 from swell.wire.shelf import LINE_MAX
+from swell.wire.template import RUN_DIR
 
 __all__ = ["main"]
 
@@ -79,14 +81,23 @@ class _Ending:
         self._order, self._backend, self._starter = order, backend, starter
 
     def __call__(self, status: int, why: str) -> NoReturn:
-        """End at once. The kernel kills the containers; templates kill what those have left."""
+        """End at once. The kernel kills the containers; templates kill what those have left, or else this does."""
         self._backend.fence()
+        self._kill_strays()
         if status != os.EX_OK:
             log.error("%s", why)
         shutil.rmtree(self._order.directory, ignore_errors=True)  # a template may be removing it as well
         if self._order.starters_directory and self._is_starter_gone():
             shutil.rmtree(self._order.starters_directory, ignore_errors=True)
         os._exit(status)
+
+    def _kill_strays(self) -> None:
+        """Kill all that descends from the templates but these: they may have died as well."""
+        mark, me = f"{RUN_DIR}={self._order.directory}".encode(), os.getpid()
+        for pid in linux.processes():
+            begun = linux.begun_at(pid)
+            if begun is not None and mark in linux.environment_of(pid) and linux.parent_of(pid) != me:
+                linux.kill_exactly(pid, begun)
 
     def _is_starter_gone(self) -> bool:
         """Tell whether what has started this process is dead; its sockets end a little before itself."""
