@@ -18,8 +18,10 @@ from swell.server.paths import ServerPaths
 from swell.store.memory.store import MemoryStore
 
 class NoBackend:
+    is_local = True
     async def start(self, listener, address): pass
     def observe(self, is_ready): return []
+    def blob_deleted(self, name): pass
 
 async def main():
     paths = ServerPaths("unix:/x", Path(sys.argv[1]))

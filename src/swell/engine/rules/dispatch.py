@@ -126,8 +126,8 @@ class Dispatcher:
     def _limits(self, pool: Pool, now: float) -> tuple[int, ...]:
         """Return how many slots of each container to use: what dispatch aims at, then the most if the pool cannot grow.
 
-        A pool that is growing is waited for, but only as long as a start should take: a fuller container is better than
-        one that is not ready for a minute.
+        A pool that grows, or is about to, is waited for, but only as long as a start should take: a fuller container is
+        better than one that is not ready for a minute.
         """
         concurrency = pool.fleet.serving.concurrency
         target, most = concurrency.target_inputs, concurrency.max_inputs
@@ -137,9 +137,13 @@ class Dispatcher:
         if awaited is not None and now < awaited.requested_at + START_PATIENCE_S:
             pool.timers.arm(Timer.BURST, awaited.requested_at + START_PATIENCE_S)
             return (target,)
-        if pool.fleet.live >= pool.scaling.plan.containers or pool.scaling.blocked_reason:
+        scaling = pool.scaling
+        if pool.fleet.live >= scaling.plan.containers:
             return (target, most)
-        return (target,)
+        if scaling.brief_since <= now < scaling.brief_since + START_PATIENCE_S:
+            pool.timers.arm(Timer.BURST, scaling.brief_since + START_PATIENCE_S)
+            return (target,)
+        return (target, most) if scaling.blocked_reason else (target,)
 
     # ------------------------------------------------------------ deliveries
 

@@ -29,6 +29,7 @@ class Wait(NamedTuple):
 
     reason: str  #: in words, for users
     is_paced: bool = True  #: it ends only when the nodes are observed
+    is_brief: bool = False  #: it ends soon, most likely
 
 
 class Nodes:
@@ -115,7 +116,7 @@ def _too_busy(pool: Pool, known: KnownNode, now: float) -> Wait | None:
         return Wait(f"containers keep {busy:.1f} of {cores:g} cores busy; more would share the same cores")
     if known.unproven >= known.burst(now):
         known.use_up_burst(now)
-        return Wait("containers are started in growing bursts")
+        return Wait("containers are started in growing bursts", is_brief=True)
     return _too_many_starting(pool, known, inf)
 
 

@@ -10,6 +10,8 @@ module must not know inputs one by one, or how a container starts and ends.
 
 from __future__ import annotations
 
+from math import inf
+
 from msgspec.structs import replace
 
 from swell.engine.rules.containers import Containers
@@ -106,7 +108,7 @@ class Scaler:
             pool.scaling.block("")
             state.unblock(pool)
         else:
-            pool.scaling.block(wait.reason)
+            pool.scaling.block(wait.reason, brief_from=now if wait.is_brief else inf)
             state.block(pool, is_paced=wait.is_paced, has_grown=pool.fleet.live > live)
 
     def _start_one(self, pool: Pool, now: float, *, replacing: bool) -> Wait | None:

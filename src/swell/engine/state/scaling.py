@@ -6,6 +6,7 @@ This module must not know how a plan is made, or carried out.
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from swell.policy.autoscale import Plan
@@ -31,20 +32,22 @@ class Decision(NamedTuple):
 class Scaling:
     """The present plan, and the decisions that led to it."""
 
-    __slots__ = ("blocked_reason", "decisions", "plan")
+    __slots__ = ("blocked_reason", "brief_since", "decisions", "plan")
 
     def __init__(self) -> None:
         self.plan = Plan(0, "idle")
         self.blocked_reason = ""  #: why the plan is not carried out, in words; "" if it is
+        self.brief_since = inf  #: since when it waits for what is over soon; infinity if it does not
         self.decisions: deque[Decision] = deque(maxlen=DECISIONS_MAX)
 
     def decide(self, plan: Plan) -> None:
         """Want another number of containers."""
         self.plan = plan
 
-    def block(self, reason: str) -> None:
-        """Note why the plan cannot be carried out now; "" if it can."""
+    def block(self, reason: str, *, brief_from: float = inf) -> None:
+        """Note why the plan cannot be carried out now, "" if it can; and the time, if that is over soon."""
         self.blocked_reason = reason
+        self.brief_since = min(self.brief_since, brief_from) if brief_from < inf else inf
 
     def note(self, now: float, fleet: Fleet) -> None:
         """Remember the decision, with the containers that there are, unless it is the one before."""

@@ -42,12 +42,12 @@ E = TypeVar("E")
 class Pool:
     """One function on an engine, whose containers do what the test says."""
 
-    def __init__(self, **spec: Any) -> None:
+    def __init__(self, *, cores: float = 64, **spec: Any) -> None:
         self.engine = Engine(Settings())
         self.now = 1_000.0
         self.effects: list[Effect] = []
         self._calls = 0
-        self.feed(NodesObserved([NodeView(Node("n", cpu=64, memory_bytes=1 << 40), 0.0)]))
+        self.feed(NodesObserved([NodeView(Node("n", cpu=cores, memory_bytes=1 << 40), 0.0)]))
         function = FunctionSpec("f", Source("module", "f"), **spec)
         self.feed(ClientMessage(1, m.OpenApp(1, "ap-1", "app", Environment("python", "/", ()), [function])))
         (self.function_id,) = self.engine.state.pools
@@ -118,6 +118,15 @@ def test_a_start_that_takes_long_is_not_waited_for() -> None:
     first = pool.ready(0)
     pool.wait(START_PATIENCE_S)
     assert pool.held(first) == 6
+
+
+def test_a_pool_that_is_about_to_grow_is_waited_for_but_not_for_long() -> None:
+    pool = Pool(cores=1, **concurrent(8, 2))
+    pool.call(12)  # for six containers, of which the node takes four before it was observed again
+    ready = [pool.ready(number) for number in range(4)]
+    assert [pool.held(each) for each in ready] == [2, 2, 2, 2]
+    pool.wait(START_PATIENCE_S)
+    assert sum(map(pool.held, ready)) == 12
 
 
 def test_a_pool_that_cannot_grow_fills_its_containers() -> None:
