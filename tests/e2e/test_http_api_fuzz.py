@@ -129,6 +129,7 @@ THERE = {
     "{call_id}": ["fc-" + "0" * 22],
     "{container_id}": ["ta-0"],
     "{about}": ["shop.echo", "shop.Model"],
+    "{node}": ["local"],
 }
 HEADERS = {
     "Host": [
