@@ -106,19 +106,7 @@ class ControlPlane:
             now=self._clock.now,
         )
         self._handlers = self._message_handlers()
-        self._actions: dict[type, Callable[[Any], None]] = {
-            e.SendToClient: self._send_to_client,
-            e.SendToContainer: self._containers.send,
-            e.StartContainer: self._containers.launch,
-            e.KillContainer: self._containers.kill,
-            e.SendRecorded: self._retention.send,
-            e.DropBlobs: self._drop_blobs,
-            e.PollNodes: lambda _: self._observe_nodes(),
-            e.LogNotice: self._log_notice,
-            e.DefectFound: lambda effect: self._defects.note(effect.error, "carrying out a request"),
-            e.StartEdge: lambda _: self._edge.ensure_running(),
-            e.AppEnded: self._app_ended,
-        }
+        self._actions = self._effect_actions()
 
     # ------------------------------------------------------------ start and stop
 
@@ -211,6 +199,22 @@ class ControlPlane:
             OpenApp: self._open_app,
             DeployApp: self._begin_unpacking,
             **{kind: _without_payload(answer) for kind, answer in self._queries.handlers().items()},
+        }
+
+    def _effect_actions(self) -> dict[type, Callable[[Any], None]]:
+        """Return the table of the engine's effects: what carries out each."""
+        return {
+            e.SendToClient: self._send_to_client,
+            e.SendToContainer: self._containers.send,
+            e.StartContainer: self._containers.launch,
+            e.KillContainer: self._containers.kill,
+            e.SendRecorded: self._retention.send,
+            e.DropBlobs: self._drop_blobs,
+            e.PollNodes: lambda _: self._observe_nodes(),
+            e.LogNotice: self._log_notice,
+            e.DefectFound: lambda effect: self._defects.note(effect.error, "carrying out a request"),
+            e.StartEdge: lambda _: self._edge.ensure_running(),
+            e.AppEnded: self._app_ended,
         }
 
     def _open_app(self, connection: Connection, message: OpenApp, payload: bytes) -> None:
