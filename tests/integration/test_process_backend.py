@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -40,10 +41,26 @@ class Ends:
 
     async def parent_of(self, container_id: str) -> int:
         """Wait for its end, and return the pid of its template."""
+        await self.end_of(container_id)
+        return self.parents[container_id]
+
+    async def end_of(self, container_id: str) -> None:
         while container_id not in self.exited:
             self.heard.clear()
             await self.heard.wait()
-        return self.parents[container_id]
+
+
+@contextlib.asynccontextmanager
+async def started(
+    directory: Path, ends: Ends, *, program: str = backend.RUNNER, server: str = "unix:/nowhere"
+) -> AsyncIterator[ProcessBackend]:
+    """A backend; a test that fails leaves none of its processes to those that follow."""
+    made = ProcessBackend(NoGpus(), directory / "run", 1000, program=program)
+    await made.start(ends, server)
+    try:
+        yield made
+    finally:
+        await made.stop()
 
 
 @pytest.fixture(autouse=True)
@@ -59,10 +76,8 @@ async def ends() -> Ends:
 
 @pytest.fixture
 async def process_backend(ends: Ends, tmp_path: Path) -> AsyncIterator[ProcessBackend]:
-    made = ProcessBackend(NoGpus(), tmp_path / "run", 1000, program="telling:run")
-    await made.start(ends, "unix:/nowhere")
-    yield made
-    await made.stop()
+    async with started(tmp_path, ends, program="telling:run") as made:
+        yield made
 
 
 def order(name: str, snapshot_of: str = "", **variables: str) -> LaunchOrder:
@@ -143,27 +158,21 @@ async def test_there_are_few_snapshots_at_once(
 
 
 async def test_a_template_that_cannot_start_says_why(tmp_path: Path, ends: Ends) -> None:
-    made = ProcessBackend(NoGpus(), tmp_path / "run", 1000, program="no_such_module:run")
-    await made.start(ends, "unix:/nowhere")
-    made.launch(order("ta-1"))
-    while "ta-1" not in ends.exited:
-        ends.heard.clear()
-        await ends.heard.wait()
+    async with started(tmp_path, ends, program="no_such_module:run") as made:
+        made.launch(order("ta-1"))
+        await ends.end_of("ta-1")
     assert "its template ended: exited with code 1" in ends.exited["ta-1"]
     assert "ModuleNotFoundError: No module named 'no_such_module'" in ends.exited["ta-1"]
-    await made.stop()
 
 
 def test_it_works_on_uvloop(tmp_path: Path) -> None:
     async def scenario() -> None:
         ends = Ends()
-        made = ProcessBackend(NoGpus(), tmp_path / "run", 1000, program="telling:run")
-        await made.start(ends, "unix:/nowhere")
-        for number in range(20):
-            made.launch(order(f"ta-{number}"))
-        parents = {await ends.parent_of(f"ta-{number}") for number in range(20)}
-        assert len(parents) == 1
-        await made.stop()
+        async with started(tmp_path, ends, program="telling:run") as made:
+            for number in range(20):
+                made.launch(order(f"ta-{number}"))
+            parents = {await ends.parent_of(f"ta-{number}") for number in range(20)}
+            assert len(parents) == 1
         assert set(ends.exited.values()) == {"exited with code 0"}
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -173,14 +182,10 @@ def test_it_works_on_uvloop(tmp_path: Path) -> None:
 async def test_the_template_of_real_containers_is_safe_to_fork(tmp_path: Path) -> None:
     ends = Ends()
     ends.container_wrote = lambda container_id, stream, text: None
-    made = ProcessBackend(NoGpus(), tmp_path / "run", 1000)
-    await made.start(ends, f"unix:{tmp_path}/no-server")
-    made.launch(order("ta-1"))
-    while "ta-1" not in ends.exited:
-        ends.heard.clear()
-        await ends.heard.wait()
-    [template] = [child for child in psutil.Process().children() if "swell.runner.template" in child.cmdline()]
-    assert template.num_threads() == 1
-    links = [os.readlink(entry.path) for entry in os.scandir(f"/proc/{template.pid}/fd")]
-    assert not [link for link in links if "eventpoll" in link]
-    await made.stop()
+    async with started(tmp_path, ends, server=f"unix:{tmp_path}/no-server") as made:
+        made.launch(order("ta-1"))
+        await ends.end_of("ta-1")
+        [template] = [child for child in psutil.Process().children() if "swell.runner.template" in child.cmdline()]
+        assert template.num_threads() == 1
+        links = [os.readlink(entry.path) for entry in os.scandir(f"/proc/{template.pid}/fd")]
+        assert not [link for link in links if "eventpoll" in link]

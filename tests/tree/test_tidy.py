@@ -46,6 +46,7 @@ MAKES_FILES: dict[str, str] = {
     "cli/serve.py": "tempfile makes a directory that nobody else may enter",
     "cli/server.py": "connects to the supervisor's socket and sends it one word",
     "link/certificate.py": "tempfile makes a file that nobody else may read",
+    "listening.py": "accepts at a socket that it was given",
     "private_files.py": "the place for it",
     "runner/web/isolation/ports.py": "an abstract socket, which has no file",
     "server/main.py": "writes to a descriptor that it was given",

@@ -28,6 +28,7 @@ from swell.link.certificate import TlsAddress, client_context, fingerprint_of
 from swell.link.connection import Link
 from swell.link.frames import End
 from swell.link.order import ORDER_MAX, AgentOrder, decode
+from swell.listening import accept_at
 from swell.logs import begin_logging
 from swell.model import Gpu
 from swell.private_files import bind_socket, make_directory
@@ -41,7 +42,6 @@ __all__ = ["main"]
 log = logging.getLogger("swell.agent")
 
 CONNECT_S: Final = 10.0  #: how long connecting and the handshake may take, each
-BACKLOG: Final = 4_096
 STARTER_ENDS_S: Final = 1.0  #: how long a process that was killed may be there after its sockets have ended
 
 _End = Callable[[int, str], NoReturn]  #: ends the process, with a status and the reason
@@ -118,12 +118,11 @@ async def _serve(order: AgentOrder, starter: int) -> None:
     agent = Agent(order, backend, end)
     loop.add_reader(sys.stdin.fileno(), _watch_input, end)
     await _connect(order, agent, end)
-    listener = bind_socket(agent.socket_path)
-    listener.listen(BACKLOG)
-    server = await loop.create_unix_server(agent.connection, sock=listener, backlog=BACKLOG)
-    shelf = bind_socket(agent.shelf_path)
-    shelf.listen(BACKLOG)
-    shelves = await asyncio.start_unix_server(agent.serve_shelf, sock=shelf, backlog=BACKLOG, limit=LINE_MAX)
+    server = await accept_at(bind_socket(agent.socket_path), agent.connection)
+    shelves = await accept_at(
+        bind_socket(agent.shelf_path),
+        lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader(LINE_MAX), agent.serve_shelf),
+    )
     agent.greet()
     async with shelves:
         await server.serve_forever()  # until `end`

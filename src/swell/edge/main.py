@@ -27,9 +27,9 @@ from swell.edge.gateway.gateway import Gateway
 from swell.edge.gateway.leases import Leases
 from swell.edge.gateway.proxy_auth import ProxyTokens
 from swell.edge.gateway.routing import Router
-from swell.edge.listening import listen_at
 from swell.edge.traffic import Traffic
 from swell.errors import Error
+from swell.listening import listen_at
 from swell.logs import PeerLog, begin_logging
 from swell.private_files import connect_socket, read_file
 from swell.sdk.connection.client import Client

@@ -31,6 +31,7 @@ from swell.config import Settings
 from swell.daemon import load_settings, run
 from swell.discovery import socket_path
 from swell.errors import Error, InvalidError
+from swell.listening import accept_at
 from swell.logs import begin_logging
 from swell.ports import Backend, Store, StoreBroken
 from swell.server.connection import Connection
@@ -70,7 +71,7 @@ class Shutdown:
     async def run(self, plane: ControlPlane, listener: socket.socket, ready: Callable[[], None]) -> None:
         """Serve until the server is to shut down; `ready` is called when clients can connect."""
         await plane.start()
-        server = await self._loop.create_unix_server(plane.connection, sock=listener, start_serving=True, backlog=4_096)
+        server = await accept_at(listener, plane.connection)
         ready()
         calm()
         reason = await self._reason

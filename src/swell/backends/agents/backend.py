@@ -28,6 +28,7 @@ from swell.link.certificate import TlsAddress, make_certificate, server_context
 from swell.link.connection import Link
 from swell.link.frames import End
 from swell.link.words import LINK_PROTOCOL, Greeting, Welcome
+from swell.listening import accept_at, listen_at
 from swell.ports import BackendListener, LaunchOrder, NodeLoad, NodePaths
 
 __all__ = ["AgentBackend", "AgentProvider", "Invitation"]
@@ -135,17 +136,12 @@ class AgentBackend:
     async def start(self, listener: BackendListener, server_address: str) -> None:
         """Listen for agents, and have them started, without waiting for them."""
         self.listener = listener
-        loop = asyncio.get_running_loop()
         context, fingerprint = server_context(make_certificate())
-        self._server = await loop.create_server(
-            self._link,
-            self._host,
-            self._port,
-            ssl=context,
-            ssl_handshake_timeout=HANDSHAKE_S,
-            ssl_shutdown_timeout=SHUTDOWN_S,
+        endpoint = listen_at(self._host, self._port, any_port=False)
+        host, port = endpoint.getsockname()[:2]
+        self._server = await accept_at(
+            endpoint, self._link, tls=context, handshake_s=HANDSHAKE_S, shutdown_s=SHUTDOWN_S
         )
-        host, port = self._server.sockets[0].getsockname()[:2]
         self._address = str(TlsAddress(host, port, fingerprint))
         self._bulk_port = self._bulk.start(host, context)
         await self._provider.start(self)

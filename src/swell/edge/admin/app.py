@@ -34,8 +34,8 @@ from swell.edge.admin.failures import refused
 from swell.edge.admin.history import History
 from swell.edge.admin.sessions import Sessions
 from swell.edge.connections import Connections
-from swell.edge.listening import BACKLOG, listen_at
 from swell.edge.traffic import Traffic
+from swell.listening import accept_at, listen_at
 from swell.logs import PeerLog
 from swell.sdk.connection.client import Client
 from swell.wire.stats import Observation, Observe
@@ -140,9 +140,10 @@ class Admin:
         loop = asyncio.get_running_loop()
         self._observing = loop.create_task(self._history.run())
         context = self._context
-        self._listener = await loop.create_server(lambda: AdminConnection(context), sock=endpoint, backlog=BACKLOG)
+        port = endpoint.getsockname()[1]
+        self._listener = await accept_at(endpoint, lambda: AdminConnection(context))
         name = f"[{host}]" if ":" in host else host
-        return f"http://{name}:{endpoint.getsockname()[1]}"
+        return f"http://{name}:{port}"
 
     async def stop(self) -> None:
         """Stop listening, and end requests that are being answered. Safe to call twice, and before `start`."""

@@ -22,8 +22,8 @@ from swell.edge.gateway.limits import Bucket
 from swell.edge.gateway.proxy_auth import OPEN, Authorization, ProxyTokens
 from swell.edge.gateway.resume_redirect import split_resume_key
 from swell.edge.gateway.routing import Match, labels
-from swell.edge.listening import BACKLOG
 from swell.edge.traffic import Traffic
+from swell.listening import accept_at
 from swell.wire.web import Route
 
 __all__ = ["Gateway"]
@@ -63,7 +63,7 @@ class Gateway:
     async def listen(self, listener: socket.socket) -> None:
         """Accept connections."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Downstream(self, loop), sock=listener, backlog=BACKLOG)
+        self._server = await accept_at(listener, lambda: Downstream(self, loop))
 
     def close(self) -> None:
         """Accept no more connections, and break those that there are."""

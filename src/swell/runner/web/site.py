@@ -12,13 +12,13 @@ import socket
 from abc import ABC, abstractmethod
 from typing import Final, Generic, TypeVar, cast
 
+from swell.listening import accept_at
 from swell.private_files import bind_socket
 
 __all__ = ["Site", "WaitableSet"]
 
 T = TypeVar("T")
 
-_BACKLOG: Final = 2048
 _ROUNDS: Final = 2  #: of the event loop, in which it reads what has been sent
 
 
@@ -77,9 +77,7 @@ class Site(ABC):
         listener = bind_socket(self._path)
         listener.setblocking(False)
         self._listener = listener.dup()
-        self._server = await asyncio.get_running_loop().create_unix_server(
-            self._connection, sock=listener, backlog=_BACKLOG
-        )
+        self._server = await accept_at(listener, self._connection)
 
     async def close(self) -> None:
         """Accept no more connections, and end those that are idle; the others end with their present request."""
