@@ -130,8 +130,9 @@ class Edge:
 
         async def listen() -> None:
             listener = listen_at(settings.web_host, settings.web_port, any_port=any_port)
+            url = _url(listener)
             await gateway.listen(listener)
-            self._report_address(url=_url(listener))
+            self._report_address(url=url)
 
         await self._insist(listen, f"{settings.web_host}:{settings.web_port}", "SWELL_WEB_PORT")
 
