@@ -15,12 +15,13 @@ from pathlib import Path
 import pytest
 from patience import wait_until
 
-from swell.agent.bulk import BulkClient, Transfer
+from swell.agent.bulk import BulkClient
 from swell.agent.shelf import AgentShelf
 from swell.agent.shelf_space import ShelfSpace
 from swell.backends.agents.bulk import STRANGERS_MAX, BulkServer
 from swell.errors import DeserializationError, SerializationError
 from swell.link.bulk import BulkError, BulkStream, connect
+from swell.link.bulk_pool import Transfer
 from swell.link.certificate import TlsAddress, client_context, make_certificate, server_context
 from swell.private_files import bind_socket
 from swell.wire import blobs

@@ -17,9 +17,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from swell.agent.bulk import BulkClient, Transfer
+from swell.agent.bulk import BulkClient
 from swell.agent.shelf_space import ShelfFull, ShelfSpace
 from swell.link.bulk import TRANSFERS_MAX, BulkError
+from swell.link.bulk_pool import Transfer
 from swell.wire.blob_file import remove_drafts
 from swell.wire.blob_names import is_blob_name
 from swell.wire.shelf import OK

@@ -91,12 +91,18 @@ def server_context(pem: bytes) -> tuple[ssl.SSLContext, str]:
     return context, fingerprint_of(der)
 
 
-def client_context() -> ssl.SSLContext:
-    """Return what checks nothing: the caller compares the fingerprint before it sends anything."""
+def client_context(service: str = "") -> ssl.SSLContext:
+    """Return what checks nothing: the caller compares the fingerprint before it sends anything.
+
+    Args:
+        service: is named in the first message of the handshake (ALPN), for servers with several at one port.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    if service:
+        context.set_alpn_protocols([service])
     return context
 
 

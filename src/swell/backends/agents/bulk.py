@@ -1,9 +1,7 @@
 """The server's end of the bulk link: files of the server's shelf to agents, and of agents to it, in threads.
 
 Each connection has a thread, of which there are a few for an agent at most, and a few for those that have not
-shown a token yet. What an agent sends counts from the moment at which its last byte is there, and, if it is kept, is on
-the disk; if the agent is lost before that, it never was. Of each blob it is known which nodes have a copy, so that
-these are told when it is deleted.
+shown a token yet. Of each blob it is known which nodes have a copy, so that these are told when it is deleted.
 
 This module must not know containers, or what is in a file.
 """
@@ -13,16 +11,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-import os
 import secrets
 import socket
 import ssl
 import threading
 from typing import Final
 
-from swell.link.bulk import CONNECT_S, OK, TRANSFERS_MAX, BulkError, BulkStream, refusal
-from swell.wire.blob_file import new_blob, open_blob
-from swell.wire.blob_names import KEPT, is_blob_name
+from swell.bulk_service import BulkService, delete_blob
+from swell.link.bulk import CONNECT_S, TRANSFERS_MAX, BulkError, BulkStream
 
 __all__ = ["BulkServer"]
 
@@ -34,13 +30,27 @@ ACCEPT_PAUSE_S: Final = 0.1  #: after a connection that could not be accepted: d
 
 
 class _Member:
-    """An agent that may use the bulk link."""
+    """An agent that may use the bulk link. Implements `BulkPeer`."""
 
-    def __init__(self, node: str) -> None:
+    def __init__(self, server: BulkServer, node: str) -> None:
+        self._server = server
         self.node = node
+        self.name = f"node {node}"
         self.streams: set[BulkStream] = set()
         self.copies: set[str] = set()  #: blobs that its node may have
         self.is_gone = False
+
+    def takes(self, blob: str) -> None:
+        """Note the copy that it will have."""
+        self._server.note_copy(self, blob)
+
+    def has_not(self, blob: str) -> None:
+        """Note that it has none."""
+        self._server.forget_copy(self, blob)
+
+    def drops(self, blob: str) -> None:
+        """Refuse: an agent says over its link what may be deleted."""
+        raise BulkError(f"{self.name} has blob {blob} deleted over a connection for files")
 
 
 class BulkServer:
@@ -53,8 +63,7 @@ class BulkServer:
             directory: of the blobs.
             file_bytes_max: the longest file that an agent may send.
         """
-        self._directory = directory
-        self._file_bytes_max = file_bytes_max
+        self._service = BulkService(directory, file_bytes_max)
         self._context: ssl.SSLContext
         self._listener: socket.socket | None = None
         self._lock = threading.Lock()  # of all that follows
@@ -90,7 +99,7 @@ class BulkServer:
         token = secrets.token_urlsafe(32)
         with self._lock:
             self._tokens[node] = _digest(token)
-            self._members[_digest(token)] = _Member(node)
+            self._members[_digest(token)] = _Member(self, node)
         return token
 
     def expel(self, node: str) -> None:
@@ -109,11 +118,7 @@ class BulkServer:
 
     def delete(self, name: str) -> bool:
         """Delete a blob, if it is there; return False if that is no name of one."""
-        if not is_blob_name(name):
-            return False
-        with contextlib.suppress(OSError):
-            os.unlink(os.path.join(self._directory, name))
-        return True
+        return delete_blob(self._service.directory, name)
 
     def deleted(self, name: str) -> set[str]:
         """Note that a blob was deleted; return the nodes that may have a copy."""
@@ -182,75 +187,26 @@ class BulkServer:
     def _serve_member(self, member: _Member, stream: BulkStream) -> None:
         try:
             while request := stream.receive_line(patience_s=None):
-                match request.split(" "):
-                    case ["get", name] if is_blob_name(name):
-                        self._get(member, stream, name)
-                    case ["put", size, name] if is_blob_name(name) and size.isdecimal():
-                        self._put(member, stream, name, int(size))
-                    case _:
-                        raise BulkError(f"{request:.200} is no request")
+                self._service.serve(member, stream, request=request)
         finally:
             with self._lock:
                 member.streams.discard(stream)
 
-    def _get(self, member: _Member, stream: BulkStream, name: str) -> None:
-        self._note_copy(member, name)  # first: whoever deletes it from now on tells that node
-        try:
-            file = open_blob(self._directory, name)
-        except OSError as error:
-            with self._lock:
-                member.copies.discard(name)
-                self._forget(name, member.node)
-            stream.send_line(refusal(f"the server cannot read blob {name}: {error.strerror}"))
-            return
-        try:
-            size = os.fstat(file).st_size
-            stream.send_line(str(size))
-            stream.send_file(file, size)
-            log.debug("blob %s of %d bytes was sent to node %s", name, size, member.node)
-        finally:
-            os.close(file)
-
-    def _put(self, member: _Member, stream: BulkStream, name: str, size: int) -> None:
-        if why := self._refused(name, size):
-            stream.send_line(refusal(why))
-            return
-        try:
-            with new_blob(self._directory, name, to_disk=name.startswith(KEPT)) as file:
-                stream.send_line(OK)
-                stream.receive_file(file, size)
-                if member.is_gone:
-                    raise BulkError("the node is gone")
-        except (OSError, BulkError) as error:
-            why = (error.strerror if isinstance(error, OSError) else None) or error
-            with contextlib.suppress(OSError):  # the connection may be what has failed
-                stream.send_line(refusal(f"the server cannot store blob {name}: {why}"))
-            raise
-        log.debug("blob %s of %d bytes came from node %s", name, size, member.node)
-        stream.send_line(OK)
-
-    def _refused(self, name: str, size: int) -> str:
-        """Return why a file is not taken, before a byte of it has come."""
-        if size > self._file_bytes_max:
-            return f"blob {name} has {size} bytes, over the limit of {self._file_bytes_max} (payload_max)"
-        folder = os.path.dirname(os.path.join(self._directory, name))
-        try:
-            space = os.statvfs(folder)
-        except OSError as error:
-            return f"the server cannot store blob {name}: {error.strerror}"
-        free = space.f_bavail * space.f_frsize
-        if size > free:
-            return f"the server has no room for blob {name}: {size} bytes, and {free} are free in {folder}"
-        return ""
-
     # ------------------------------------------------------------ copies
 
-    def _note_copy(self, member: _Member, name: str) -> None:
+    def note_copy(self, member: _Member, name: str) -> None:
+        """Note that a node is about to have a copy of a blob."""
         with self._lock:
             if member.is_gone:
-                raise BulkError("the node is gone")
+                raise BulkError(f"{member.name} is gone")
             member.copies.add(name)
             self._holders.setdefault(name, set()).add(member.node)
+
+    def forget_copy(self, member: _Member, name: str) -> None:
+        """Note that it has none after all."""
+        with self._lock:
+            member.copies.discard(name)
+            self._forget(name, member.node)
 
     def _forget(self, name: str, node: str) -> None:
         holders = self._holders.get(name)
