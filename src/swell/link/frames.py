@@ -52,6 +52,10 @@ class Kind(IntEnum):
     CREDIT = 5  #: its size is a number of bytes that were consumed, and it has no body
 
 
+_KINDS: Final = tuple(Kind)  # by their numbers: looking one up costs less than to call the enum
+_BODY_MAX: Final = (WORD_MAX, 0, PIECE, 0, 0, 0)  #: bytes, by kind
+
+
 class Piece(NamedTuple):
     """What has come of one channel: a word or bytes, or that it was opened or has ended, without bytes."""
 
@@ -218,8 +222,8 @@ class Frames:
 
     # ------------------------------------------------------------ receiving
 
-    def feed(self, data: bytes) -> list[Piece]:
-        """Take in what has come; return it in order, piece by piece.
+    def feed(self, data: bytes | memoryview) -> list[Piece]:
+        """Take in a copy of what has come; return it in order, piece by piece.
 
         Raises:
             LinkError: it is not what a correct peer sends.
@@ -234,7 +238,7 @@ class Frames:
             if length - at < _HEADER.size + body:
                 break
             at += _HEADER.size
-            piece = self._frame(Kind(kind), number, size, bytes(received[at : at + body]))
+            piece = self._frame(_KINDS[kind], number, size, bytes(received[at : at + body]))
             if piece is not None:
                 pieces.append(piece)
             at += body
@@ -244,12 +248,11 @@ class Frames:
     @staticmethod
     def _body_size(size: int, number: int, kind: int) -> int:
         """Return the bytes that follow a header, before any of them is waited for."""
-        if kind == Kind.CREDIT and number:
-            return 0
-        if kind > Kind.CREDIT or (number == 0) != (kind == Kind.WORD):
+        if kind >= len(_KINDS) or (number == 0) != (kind == Kind.WORD):
             raise LinkError(f"there is no frame of kind {kind} in channel {number}")
-        bound = {Kind.WORD: WORD_MAX, Kind.DATA: PIECE}.get(Kind(kind), 0)
-        if size > bound:
+        if kind == Kind.CREDIT:
+            return 0
+        if size > (bound := _BODY_MAX[kind]):
             raise LinkError(f"a frame of kind {kind} may have {bound:,} bytes, this one has {size:,}")
         return size
 

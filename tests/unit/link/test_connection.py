@@ -102,9 +102,15 @@ def start(end: End = End.SERVER) -> tuple[Link, Owner, Stream]:
     return link, owner, stream
 
 
+def receive(link: Link, data: bytes) -> None:
+    """Let bytes come over the stream."""
+    link.get_buffer(-1)[: len(data)] = data
+    link.buffer_updated(len(data))
+
+
 async def test_all_channels_are_told_of_the_end_then_the_owner_once() -> None:
     link, owner, _stream = start()
-    link.data_received(frame(Kind.OPEN, 2) + frame(Kind.OPEN, 4))
+    receive(link, frame(Kind.OPEN, 2) + frame(Kind.OPEN, 4))
     link.connection_lost(None)
     link.connection_lost(None)
     link.end("again")
@@ -114,7 +120,7 @@ async def test_all_channels_are_told_of_the_end_then_the_owner_once() -> None:
 @pytest.mark.parametrize("end", End)
 async def test_a_peer_that_breaks_the_protocol_is_lost_with_the_reason(end: End) -> None:
     link, owner, stream = start(end)
-    link.data_received(b"GET / HTTP/1.1\r\n\r\n")
+    receive(link, b"GET / HTTP/1.1\r\n\r\n")
     ((what, why),) = owner.told
     assert what == "lost"
     assert "broke the protocol" in why
@@ -128,15 +134,15 @@ async def test_an_owner_may_refuse_a_word_and_hears_none_after_it() -> None:
         raise LinkError("not now")
 
     owner.on_word = refuse
-    link.data_received(frame(Kind.WORD, 0, b"first") + frame(Kind.WORD, 0, b"second"))
+    receive(link, frame(Kind.WORD, 0, b"first") + frame(Kind.WORD, 0, b"second"))
     assert owner.told == [b"first", ("lost", "the peer broke the protocol: not now")]
 
 
 async def test_nothing_is_passed_on_after_a_word_that_ended_the_link() -> None:
     link, owner, _ = start()
     owner.on_word = lambda body: link.end("enough")
-    link.data_received(frame(Kind.WORD, 0, b"first") + frame(Kind.WORD, 0, b"second"))
-    link.data_received(frame(Kind.WORD, 0, b"third"))
+    receive(link, frame(Kind.WORD, 0, b"first") + frame(Kind.WORD, 0, b"second"))
+    receive(link, frame(Kind.WORD, 0, b"third"))
     assert owner.told == [b"first", ("lost", "enough")]
 
 
@@ -173,11 +179,21 @@ async def test_silence_ends_the_link(clock: Clock) -> None:
     assert owner.told[5:] == [("lost", "no sign of life for 5 s")]
 
 
+async def test_silence_is_looked_for_when_it_has_lasted_too_long(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    delays: list[float] = []
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_later", lambda delay, *_: delays.append(delay))
+    link, _, _ = start()
+    for silent_s in (1.0, 4.3, 5.0):
+        clock.now = 1000.0 + silent_s
+        link.beat()
+    assert delays == pytest.approx([1.0, 1.0, 0.7, 0.0], abs=0.02)
+
+
 async def test_a_server_that_was_stopped_reads_what_came_meanwhile(clock: Clock) -> None:
     link, owner, _ = start(End.SERVER)
     clock.now += 60.0
     link.beat()
-    link.data_received(frame(Kind.WORD, 0, b"I am here"))
+    receive(link, frame(Kind.WORD, 0, b"I am here"))
     assert owner.told == ["beat", b"I am here"]
 
 
@@ -187,5 +203,5 @@ async def test_an_agent_that_was_stopped_does_nothing_more(clock: Clock, first: 
     clock.now += 60.0
     if first == "timer":
         link.beat()
-    link.data_received(frame(Kind.WORD, 0, b"launch"))
+    receive(link, frame(Kind.WORD, 0, b"launch"))
     assert owner.told == [("lost", "this process was stopped for 60.0 s")]
