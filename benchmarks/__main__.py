@@ -34,10 +34,11 @@ def main() -> int:
     )
     parser.add_argument("--one", metavar="CONTESTANT", help=argparse.SUPPRESS)
     wanted = parser.parse_args()
-    unknown = [name for name in wanted.names if name not in CASES]
+    found = {name: _found(name) for name in wanted.names or CASES}
+    unknown = [name for name, cases in found.items() if not cases]
     if unknown:
         parser.error(f"no case is named {unknown[0]!r}; there are {', '.join(CASES)}")
-    cases = [CASES[name] for name in wanted.names or CASES]
+    cases = [case for cases in found.values() for case in cases]
     if wanted.one:
         print(json.dumps(asdict(cases[0].contestants[wanted.one](wanted.quick))))
         return 0
@@ -53,6 +54,13 @@ def main() -> int:
         print_table(result["cases"])
         print(f"kept in {path.relative_to(Path.cwd())}" if path.is_relative_to(Path.cwd()) else f"kept in {path}")
     return 0
+
+
+def _found(name: str) -> list[Case]:
+    """Return the case of a name, or those whose names begin with it and a hyphen."""
+    if name in CASES:
+        return [CASES[name]]
+    return [case for case in CASES.values() if case.name.startswith(f"{name}-")]
 
 
 def run(case: Case, quick: bool) -> dict[str, object]:

@@ -12,6 +12,7 @@ from benchmarks.cases import (
     fairness,
     first_result,
     fleet,
+    nodes,
     noop_map,
     payloads,
     restart,
@@ -45,5 +46,6 @@ CASES: dict[str, Case] = {
         web.THROUGHPUT,
         web.LATENCY,
         web.FROM_ZERO,
+        *nodes.ALL,
     )
 }
