@@ -52,7 +52,7 @@ class Kind(IntEnum):
     CREDIT = 5  #: its size is a number of bytes that were consumed, and it has no body
 
 
-_KINDS: Final = tuple(Kind)  # by their numbers: looking one up costs less than to call the enum
+_KINDS: Final[tuple[Kind, ...]] = tuple(Kind)  # by their numbers: looking one up costs less than to call the enum
 _BODY_MAX: Final = (WORD_MAX, 0, PIECE, 0, 0, 0)  #: bytes, by kind
 
 
