@@ -52,7 +52,6 @@ class Kind(IntEnum):
     CREDIT = 5  #: its size is a number of bytes that were consumed, and it has no body
 
 
-_KINDS: Final[tuple[Kind, ...]] = tuple(Kind)  # by their numbers: looking one up costs less than to call the enum
 _BODY_MAX: Final = (WORD_MAX, 0, PIECE, 0, 0, 0)  #: bytes, by kind
 
 
@@ -238,7 +237,7 @@ class Frames:
             if length - at < _HEADER.size + body:
                 break
             at += _HEADER.size
-            piece = self._frame(_KINDS[kind], number, size, bytes(received[at : at + body]))
+            piece = self._frame(Kind(kind), number, size, bytes(received[at : at + body]))
             if piece is not None:
                 pieces.append(piece)
             at += body
@@ -248,7 +247,7 @@ class Frames:
     @staticmethod
     def _body_size(size: int, number: int, kind: int) -> int:
         """Return the bytes that follow a header, before any of them is waited for."""
-        if kind >= len(_KINDS) or (number == 0) != (kind == Kind.WORD):
+        if kind > Kind.CREDIT or (number == 0) != (kind == Kind.WORD):
             raise LinkError(f"there is no frame of kind {kind} in channel {number}")
         if kind == Kind.CREDIT:
             return 0
