@@ -46,7 +46,7 @@ class Provider:
         self.told: list[tuple[str, str]] = []
 
     async def start(self, backend: AgentBackend) -> None:
-        pass
+        await backend.listen("127.0.0.1")
 
     def lost(self, name: str, why: str) -> None:
         self.told.append((name, why))

@@ -52,7 +52,7 @@ class AgentProvider(Protocol):
     """Starts agents, and ends them."""
 
     async def start(self, backend: AgentBackend) -> None:
-        """Begin to start agents, each with an invitation of the backend."""
+        """Begin to start agents, each with an invitation of the backend, once that listens where they reach it."""
         ...
 
     def lost(self, name: str, why: str) -> None:
@@ -79,8 +79,6 @@ class AgentBackend:
         protocol: int,
         timeout_s: float,
         blob_bytes_max: int,
-        host: str = "127.0.0.1",
-        port: int = 0,
     ) -> None:
         """Prepare; nothing happens before `start`.
 
@@ -91,15 +89,12 @@ class AgentBackend:
             protocol: what containers have to speak.
             timeout_s: after how long without a sign of life a node counts as lost.
             blob_bytes_max: what blobs may take on a node.
-            host: where to listen for agents.
-            port: likewise; 0: any that is free.
         """
         self._provider = provider
         self.connection = connect
         self._bulk = bulk
         self._bulk_port = 0
         self._blob_bytes_max = blob_bytes_max
-        self._host, self._port = host, port
         self._protocol = protocol
         self._timeout_s = timeout_s
         self._address = ""
@@ -110,6 +105,21 @@ class AgentBackend:
         self._places: dict[str, AgentNode] = {}  # by container, while it is there
         self._waiters: list[asyncio.Future[None]] = []
         self._is_telling = False  # the next look is taken because something was told
+
+    async def listen(self, host: str) -> None:
+        """Listen for agents at an address of this machine that they reach; before that, none can be invited.
+
+        Raises:
+            OSError: the address is none of this machine.
+        """
+        context, fingerprint = server_context(make_certificate())
+        endpoint = listen_at(host, 0, any_port=False)
+        port = endpoint.getsockname()[1]
+        self._server = await accept_at(
+            endpoint, self._link, tls=context, handshake_s=HANDSHAKE_S, shutdown_s=SHUTDOWN_S
+        )
+        self._address = str(TlsAddress(host, port, fingerprint))
+        self._bulk_port = self._bulk.start(host, context)
 
     def invite(self, node: str) -> Invitation:
         """Return what lets one agent in."""
@@ -134,16 +144,8 @@ class AgentBackend:
     # ------------------------------------------------------------ the port
 
     async def start(self, listener: BackendListener, server_address: str) -> None:
-        """Listen for agents, and have them started, without waiting for them."""
+        """Have agents started, without waiting for them."""
         self.listener = listener
-        context, fingerprint = server_context(make_certificate())
-        endpoint = listen_at(self._host, self._port, any_port=False)
-        host, port = endpoint.getsockname()[:2]
-        self._server = await accept_at(
-            endpoint, self._link, tls=context, handshake_s=HANDSHAKE_S, shutdown_s=SHUTDOWN_S
-        )
-        self._address = str(TlsAddress(host, port, fingerprint))
-        self._bulk_port = self._bulk.start(host, context)
         await self._provider.start(self)
 
     def launch(self, order: LaunchOrder) -> None:
@@ -191,9 +193,8 @@ class AgentBackend:
 
     async def stop(self) -> None:
         """Stop all agents, and listen no more."""
-        if self._server is None:
-            return
-        self._server.close()
+        if self._server is not None:
+            self._server.close()
         for node in self._nodes.values():
             node.stop()
         await self._provider.stop()

@@ -38,6 +38,10 @@ LINE_MAX: Final = 128 << 10  #: characters of a line of output: a report has to 
 class Inviter(Protocol):
     """What lets agents in."""
 
+    async def listen(self, host: str) -> None:
+        """Listen for agents at an address of this machine."""
+        ...
+
     def invite(self, node: str) -> Invitation:
         """Return what lets one agent in."""
         ...
@@ -114,6 +118,7 @@ class LocalAgents:
     async def start(self, backend: Inviter) -> None:
         """Start the agents."""
         self._inviter = backend
+        await backend.listen("127.0.0.1")
         for _ in range(self._count):
             self._start_one()
 
