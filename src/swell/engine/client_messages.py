@@ -15,7 +15,7 @@ from swell.engine.wiring import Rules
 from swell.errors import InvalidError, to_wire
 from swell.wire import messages as m
 from swell.wire.apps import DeployApp, FindApp, FindFunction, RedeployApp, StopApp, TagApp
-from swell.wire.queries import AskStory, InspectCall, StopContainer
+from swell.wire.queries import AskStory, DrainNode, InspectCall, ResumeNode, StopContainer
 from swell.wire.web import EdgeUp, GetWebUrl, Release, WatchRoutes
 
 __all__ = ["ClientMessages", "client_routes"]
@@ -48,7 +48,7 @@ class ClientMessages:
 
 def client_routes(rules: Rules) -> list[Route]:
     """Return the table: what handles each message, and under which conditions."""
-    return [*_calls(rules), *_apps(rules), *_functions(rules), *_containers_and_edges(rules)]
+    return [*_calls(rules), *_apps(rules), *_functions(rules), *_nodes(rules), *_containers_and_edges(rules)]
 
 
 def _calls(rules: Rules) -> list[Route]:
@@ -87,6 +87,14 @@ def _functions(rules: Rules) -> list[Route]:
         route(m.UpdateAutoscaler, plain(apps.update_autoscaler), refused_while_stopping=_LOST, wakes_function=True),
         route(m.GetStats, plain(apps.stats), refused_while_stopping=_LEAVES, wakes_function=True, reads_only=True),
         route(GetWebUrl, plain(web.find_url), wakes_function=True, reads_only=True),
+    ]
+
+
+def _nodes(rules: Rules) -> list[Route]:
+    draining = rules.draining
+    return [
+        route(DrainNode, timed(draining.drain), refused_while_stopping=_LOST),
+        route(ResumeNode, plain(draining.resume), refused_while_stopping=_LOST),
     ]
 
 

@@ -122,6 +122,7 @@ class Engine:
                 pool.timers.disarm(timer)
                 self._timer_handlers[timer](pool, now)
             state.mark_dirty(pool)
+        self._rules.draining.evict(now)
         self._rules.nodes.poll(now)
         return self._finish(now)
 
@@ -130,7 +131,7 @@ class Engine:
         if self.state.agenda.later:
             return 0.0
         pools = self._wakes[0][0] if self._wakes else float("inf")
-        return min(pools, self._rules.nodes.poll_at)
+        return min(pools, self._rules.nodes.poll_at, self._rules.draining.evict_at)
 
     def validate(self) -> None:
         """Raise AssertionError if the engine's state contradicts itself. For tests and the simulator."""

@@ -11,6 +11,7 @@ from swell.engine.rules.container_requests import ContainerRequests
 from swell.engine.rules.containers import Containers
 from swell.engine.rules.deployments import Deployments
 from swell.engine.rules.dispatch import Dispatcher
+from swell.engine.rules.draining import Draining
 from swell.engine.rules.leases import Leases
 from swell.engine.rules.lookups import Lookups
 from swell.engine.rules.losses import Losses
@@ -38,7 +39,8 @@ class Rules:
         self.completion = Completion(state, results, attempts)
         self.containers = Containers(state, Losses(state, results, attempts, self.leases), results)
         self.nodes = Nodes(state)
-        self.scaler = Scaler(state, self.containers, self.nodes)
+        self.draining = Draining(state, self.containers)
+        self.scaler = Scaler(state, self.containers, self.nodes, self.draining)
         self.timeouts = Timeouts(state, self.completion, attempts, self.containers)
         self.dispatcher = Dispatcher(state, self.leases)
         self.web = Web(state)

@@ -56,7 +56,7 @@ def _check_room(state: EngineState) -> None:
         if pool.id in state.agenda.later or Timer.GROW in pool.timers.at:
             continue
         wants = pool.spec.resources
-        place = find_place([known.room for known in state.nodes.values()], wants)
+        place = find_place([known.room for known in state.nodes.values() if not known.is_draining], wants)
         assert place is None, f"{pool.id}: waits ({pool.scaling.blocked_reason}) though {place.node} has room"
 
 
@@ -137,6 +137,9 @@ def check_drains(state: EngineState, effects: list[Effect], asked: Set[str], now
             continue
         if container.version != pool.version or pool.is_retired:
             continue  # a new version has taken over, or needs its place
+        if container.place.node in state.nodes.draining:
+            _check_moved(state, pool)
+            continue
         assert not container.deliveries, f"{container.id} is busy and told to leave"
         floor = min(pool.settings.min_containers or 0, pool.scaling.plan.containers)
         idle_s = now - container.idle_since + EPSILON
@@ -144,6 +147,14 @@ def check_drains(state: EngineState, effects: list[Effect], asked: Set[str], now
         may = idle_s >= (pool.settings.scaledown_window or 0) or pool.fleet.live >= ceiling or state.blocked.has_starved
         assert may, f"{container.id} is told to leave after {idle_s} s of idleness"
         assert pool.fleet.live >= floor, f"{container.id} was needed for the floor of {floor}"
+
+
+def _check_moved(state: EngineState, pool: Pool) -> None:
+    """Assert that containers leave a node that drains only if others are ready, or cannot be had."""
+    floor = min(pool.settings.min_containers or 0, pool.scaling.plan.containers)
+    ceiling = min(pool.settings.max_containers or 10**9, state.settings.containers_max)
+    is_full = bool(pool.scaling.blocked_reason) or pool.fleet.live + 1 >= ceiling
+    assert len(pool.fleet.ready) >= floor or is_full, f"{pool.id}: moved to below its floor of {floor}"
 
 
 def check_kept(store: DurableStore, deployers: Sequence[Deployer]) -> None:

@@ -501,6 +501,8 @@ ToServer = (
     | queries.ListContainers
     | queries.DescribeContainer
     | queries.StopContainer
+    | queries.DrainNode
+    | queries.ResumeNode
     | queries.InspectCall
     | queries.AskStory
     | queries.ReadLogs

@@ -1,13 +1,28 @@
 """Queries of clients, and the server's answers: its status, apps, containers, calls, stories and logs.
 
-Only StopContainer changes anything. Tags from 130 on. This module must not know the client, or how an answer is shown.
+Only StopContainer, DrainNode and ResumeNode change anything. Tags from 130 on. This module must not know the client, or
+how an answer is shown.
 """
 
 from __future__ import annotations
 
 from msgspec import Struct
 
-from swell.bounds import Count, Id, Integer, Moment, Name, Number, Pid, RequestNumber, Tags, Text, Variables, Version
+from swell.bounds import (
+    Count,
+    Id,
+    Integer,
+    Moment,
+    Name,
+    Number,
+    Pid,
+    RequestNumber,
+    Seconds,
+    Tags,
+    Text,
+    Variables,
+    Version,
+)
 from swell.model import AutoscalerSettings, Environment, Provenance
 from swell.wire.message import Message
 
@@ -22,6 +37,7 @@ __all__ = [
     "ContainerRow",
     "DescribeApp",
     "DescribeContainer",
+    "DrainNode",
     "FunctionRow",
     "GetStatus",
     "InspectCall",
@@ -30,6 +46,7 @@ __all__ = [
     "ListVersions",
     "LogEntry",
     "ReadLogs",
+    "ResumeNode",
     "Status",
     "StopContainer",
     "Story",
@@ -124,6 +141,24 @@ class ReadLogs(Message, frozen=True, tag=139):
     until: Moment | None = None
     tail: Integer | None = None  #: at most this many, the latest
     follow: bool = False
+
+
+class DrainNode(Message, frozen=True, tag=140):
+    """Take a node out of service: it gets no more containers, and those that it has leave. Answered by Done or Failed.
+
+    What is said last of a node holds, also of the deadline.
+    """
+
+    request: RequestNumber
+    node: Name
+    deadline_s: Seconds | None = None  #: after so many seconds the machine is gone; None: it stays
+
+
+class ResumeNode(Message, frozen=True, tag=141):
+    """Take a node that drains into service again. Answered by Done or Failed."""
+
+    request: RequestNumber
+    node: Name
 
 
 # ---------------------------------------------------------------- server -> client

@@ -101,6 +101,8 @@ class NodeRow(_Row, frozen=True):
     gpus: Count
     gpus_used: Count
     containers: Count = 0  #: that are not gone
+    state: Name = "ready"  #: "ready", "draining", or "drained" once it has no containers
+    drain_until: Moment | None = None  #: when the machine is gone, if that is known
 
 
 class CallRow(_Row, frozen=True):

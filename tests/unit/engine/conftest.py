@@ -165,6 +165,16 @@ class Diary:
         working = busy if working is None else working
         return self.feed(NodesObserved([NodeView(node, busy, working, unjudged, sleepers) for node in nodes]))
 
+    def drains(self, node: str, deadline_s: float | None = None) -> list[str]:
+        return self.says(q.DrainNode(12, node, deadline_s))
+
+    def resumes(self, node: str) -> list[str]:
+        return self.says(q.ResumeNode(13, node))
+
+    def where(self) -> dict[str, str]:
+        """Return the node of each container."""
+        return {self._names[each.id]: each.place.node for each in self.engine.state.containers.values()}
+
     def shuts_down(self) -> list[str]:
         return self.feed(ShutdownRequested("bye"))
 

@@ -7,6 +7,7 @@ a lost container held.
 from __future__ import annotations
 
 from itertools import chain, islice
+from math import inf
 
 from swell.engine.events import KillContainer, StartContainer
 from swell.engine.rules.losses import Losses
@@ -126,13 +127,20 @@ class Containers:
             else:
                 self.drain(container, now)
 
-    def interrupt(self, container: Container, reason: str, now: float) -> None:
-        """Stop what a container runs, which runs again elsewhere; it may run its exit hooks and must leave."""
+    def interrupt(self, container: Container, reason: str, now: float, *, within_s: float = inf) -> None:
+        """Stop what a container runs, which runs again elsewhere; it may run its exit hooks and must leave.
+
+        Args:
+            container: it.
+            reason: why, in words.
+            now: the time.
+            within_s: how long its exit hooks may take, if that is less than the settings say.
+        """
         container.pool.fleet.retire(container)
         if container.is_killed:
             return
         self._state.agenda.spend()
-        grace_s = self._state.settings.exit_grace_s
+        grace_s = min(self._state.settings.exit_grace_s, within_s)
         container.interrupt(reason, now + grace_s)
         container.pool.timers.watch(Timer.DRAIN, container.id, container.drain_until)
         self._state.note_leaving(container)

@@ -6,6 +6,7 @@ nothing is started in between. This module must not know plans, or how a contain
 
 from __future__ import annotations
 
+from itertools import islice
 from math import inf
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from swell.states import ContainerState
 __all__ = ["Nodes", "Wait"]
 
 FLOOR_STARTS = 4  #: so many times more containers of floors may be starting while that leaves the cores idle
+NAMES_MAX = 3  #: of nodes in one message
 LOOKS_MAX = 16  #: at blocked pools of each kind, each time that the nodes are observed
 
 
@@ -87,6 +89,16 @@ class Nodes:
             return first_place(nodes.rooms(with_free_gpus=True), wants)
         # What containers ask for says little of what they use: one that is at work would hold up all the others.
         return first_place(nodes.rooms_at_leisure(), wants) or first_place(nodes.rooms(), wants)
+
+    def why_full(self) -> str:
+        """Return why no node has room, in words."""
+        nodes = self._state.nodes
+        if not nodes.draining:
+            return "the nodes are full" if nodes else "no node is known yet"
+        names = ", ".join([*islice(nodes.draining, NAMES_MAX), *(["…"] if len(nodes.draining) > NAMES_MAX else [])])
+        if len(nodes.draining) == len(nodes.by_name):
+            return f"all nodes drain ({names}), and get no more containers"
+        return f"the nodes are full, but for those that drain ({names})"
 
     def note_start(self) -> None:
         """Note that a container was started: observing the nodes is of use again."""

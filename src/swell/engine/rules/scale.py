@@ -2,7 +2,8 @@
 
     plan ──▶ grow: a place on a node ──▶ that node's pace ──▶ start, or the pool is blocked, with the reason
         └──▶ shrink: idle containers, after their scaledown window
-        └──▶ roll: containers of a new version stand by, until there are enough of them to take over
+        ├──▶ roll: containers of a new version stand by, until there are enough of them to take over
+        └──▶ move: containers on nodes that drain are replaced elsewhere, then leave
 
 A blocked pool is reconsidered when room may have come: a container is gone or idle, or the nodes were observed. This
 module must not know inputs one by one, or how a container starts and ends.
@@ -15,6 +16,7 @@ from math import inf
 from msgspec.structs import replace
 
 from swell.engine.rules.containers import Containers
+from swell.engine.rules.draining import Draining
 from swell.engine.rules.nodes import Nodes, Wait
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.pool import Pool
@@ -27,10 +29,11 @@ __all__ = ["Scaler"]
 class Scaler:
     """Keeps the number of containers of each pool at its plan."""
 
-    def __init__(self, state: EngineState, containers: Containers, nodes: Nodes) -> None:
+    def __init__(self, state: EngineState, containers: Containers, nodes: Nodes, draining: Draining) -> None:
         self._state = state
         self._containers = containers
         self._nodes = nodes
+        self._draining = draining
 
     def scale(self, pool: Pool, now: float) -> None:
         """Reconsider the plan and start or stop containers accordingly."""
@@ -40,8 +43,12 @@ class Scaler:
         self._containers.end_replaced(pool, now)
         if pool.fleet.standby and not pool.fleet.ready:
             pool.take_over()
+        if self._state.nodes.draining and not self._draining.give_up_starts(pool, now):
+            return  # it was put off
         if pool.is_rolling:
             self._roll(pool, now)
+        elif moving := self._draining.count(pool):
+            self._move(pool, moving, now)
         else:
             self._adjust(pool, now)
         pool.scaling.note(now, pool.fleet)
@@ -118,7 +125,7 @@ class Scaler:
         if place is None:
             if live == 0 and self._make_room(pool, now):
                 return Wait("room is being made by stopping idle containers of other functions", is_paced=False)
-            return Wait("the nodes are full" if state.nodes else "no node is known yet", is_paced=False)
+            return Wait(self._nodes.why_full(), is_paced=False)
         known = state.nodes[place.node]
         is_demand = live >= max(1, pool.settings.min_containers or 0) and not replacing
         wait = self._nodes.why_not_now(pool, known, now, is_demand=is_demand)
@@ -165,6 +172,32 @@ class Scaler:
                 agenda.put_off(pool)
                 return
             self._containers.drain(longest_idle, now)
+
+    # ------------------------------------------------------------ nodes that drain
+
+    def _move(self, pool: Pool, moving: int, now: float) -> None:
+        """Start containers elsewhere for those on nodes that drain, and let these go as others are ready.
+
+        What the plan wants beyond these is started when they have gone.
+        """
+        fleet = pool.fleet
+        serving = len(fleet.ready) - moving  # elsewhere
+        plan = autoscale.decide(self._view(pool, serving))
+        pool.scaling.decide(autoscale.Plan(plan.containers, f"containers leave nodes that drain: {plan.reason}"))
+        missing = min(plan.containers - len(fleet.starting) - serving, moving)
+        if missing > 0:
+            self._grow(pool, min(missing, self._ceiling(pool) - fleet.live), now, replacing=True)
+        else:
+            self._unblock(pool)
+        needed = max(0, plan.containers - serving)  # until others are ready
+        if needed > len(fleet.starting):
+            if self._nodes.find_place(pool) is None:
+                needed = len(fleet.starting)  # nothing can come for the others, whose work has to wait
+            elif fleet.live >= self._ceiling(pool) and not fleet.starting:
+                needed -= 1  # it makes room for its replacement
+        if needed < moving:
+            self._draining.let_go(pool, moving - needed, now)
+            self._state.mark_dirty(pool)
 
     # ------------------------------------------------------------ a new version
 

@@ -147,6 +147,11 @@ def _check_indexes(pool: Pool) -> None:
     )
     leaving = {c.id for c in fleet.containers.values() if c.was_told_to_leave}
     assert fleet.leaving.keys() == leaving, f"{name}: containers that leave are {sorted(leaving)}"
+    for node, there in fleet.by_node.items():
+        assert there, f"{name}: remembers node {node} for nothing"
+    live = {c.id: c.place.node for group in (fleet.starting, fleet.ready, fleet.standby) for c in group.values()}
+    by_node = {container_id: node for node, there in fleet.by_node.items() for container_id in there}
+    assert by_node == live, f"{name}: the nodes of containers are off"
     sample = fleet.sample(10**9)
     assert {c.id for c in sample} == fleet.ready.keys() and len(sample) == len(fleet.ready), (
         f"{name}: the roster is off"
@@ -248,21 +253,30 @@ def _check_room(state: EngineState) -> None:
 
 def _check_order_of_nodes(state: EngineState) -> None:
     nodes = state.nodes
+    assert nodes.draining == {known.node.name: known for known in nodes.values() if known.is_draining}, (
+        "the index of nodes that drain is off"
+    )
+    assert not any(known.is_draining for known in nodes.vanished.values()), "a node that is gone drains"
+    for known in nodes.draining.values():
+        is_left = any(not container.is_cut_short for container in known.containers.values())
+        is_due = known.node.name in nodes.evictions.times()
+        assert not is_left or is_due or known.drain_until == inf, f"{known.node.name}: nobody interrupts what is left"
     assert all(known.containers for known in nodes.vanished.values()), "a node is remembered for nothing"
-    in_order = sorted(nodes.values(), key=lambda known: (known.cpu_used - known.room.cpu_capacity, known.node.name))
+    in_service = [known for known in nodes.values() if not known.is_draining]
+    in_order = sorted(in_service, key=lambda known: (known.cpu_used - known.room.cpu_capacity, known.node.name))
     assert list(nodes.by_cores) == [known.node.name for known in in_order], "the nodes are out of order"
     at_leisure = [known.node.name for known in in_order if not known.is_working]
     assert list(nodes.at_leisure) == at_leisure, "the nodes that are not at work are out of order"
     with_free_gpus = [k.node.name for k in in_order if {gpu.uuid for gpu in k.node.gpus} - k.gpus_used]
     assert list(nodes.with_free_gpus) == with_free_gpus, "the nodes with free GPUs are out of order"
-    free = max((known.room.memory_capacity - known.memory_used for known in nodes.values()), default=0)
+    free = max((known.room.memory_capacity - known.memory_used for known in in_service), default=0)
     assert nodes.memory_free_most == free, "the memory that is free is off"
 
 
 def _check_node(state: EngineState, known: KnownNode) -> None:
     name = known.node.name
     here = [c for c in state.containers.values() if c.place.node == name]
-    assert known.containers == len(here), f"count of containers of {name} is off"
+    assert known.containers == {c.id: c for c in here}, f"the containers of {name} are off"
     gpus = Counter(gpu for container in here for gpu in container.place.gpus)
     assert all(count == 1 for count in gpus.values()), f"a GPU of {name} is given twice"
     starting = sum(container.is_starting for container in here)

@@ -1,16 +1,18 @@
 """The nodes there are, in the order in which they are filled, and those that vanished with containers on them.
 
-A start must not cost more because there are more nodes, so they are kept in order: the most free cores first, ties by
-name. This module must not know which node a container should go to, or when.
+A start must not cost more because there are more nodes, so those in service are kept in order: the most free cores
+first, ties by name. This module must not know which node a container should go to, or when.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, ValuesView
+from math import inf
 from typing import TYPE_CHECKING
 
 from swell.config import Settings
 from swell.engine.events import NodeView
+from swell.engine.state.deadlines import Deadlines
 from swell.engine.state.node import KnownNode
 from swell.engine.state.ranking import Ranking
 from swell.model import Resources
@@ -25,19 +27,32 @@ NEVER_MAX = 1_000  #: different resources of which it is kept whether they fit a
 
 
 class Cluster:
-    """Known nodes by name, and the rooms that they offer.
+    """Known nodes by name, and the rooms that those in service offer.
 
     A node that is not observed any more has vanished. As long as containers of it are not gone, it is remembered: it
     may be back before they are, and what they have is not free then.
     """
 
-    __slots__ = ("_never", "_settings", "at_leisure", "by_cores", "by_memory", "by_name", "vanished", "with_free_gpus")
+    __slots__ = (
+        "_never",
+        "_settings",
+        "at_leisure",
+        "by_cores",
+        "by_memory",
+        "by_name",
+        "draining",
+        "evictions",
+        "vanished",
+        "with_free_gpus",
+    )
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._never: dict[Resources, str] = {}  # what `why_never` has said of these nodes
         self.by_name: dict[str, KnownNode] = {}
         self.vanished: dict[str, KnownNode] = {}  #: not observed any more, and containers of it are not gone
+        self.draining: dict[str, KnownNode] = {}  #: those that are to have no containers
+        self.evictions = Deadlines()  #: when what is left on these is interrupted, if there is a deadline
         self.by_cores = Ranking()  #: the most free cores first
         self.at_leisure = Ranking()  #: those whose cores are not kept busy by work, the most free cores first
         self.with_free_gpus = Ranking()  #: those with a GPU that is free, the most free cores first
@@ -67,7 +82,7 @@ class Cluster:
         if why is None:
             if len(self._never) >= NEVER_MAX:
                 self._never.clear()
-            why = self._never[wants] = never_fits(self.rooms(), wants)
+            why = self._never[wants] = never_fits([known.room for known in self.by_name.values()], wants)
         return why
 
     def rooms(self, *, with_free_gpus: bool = False) -> Rooms:
@@ -79,6 +94,8 @@ class Cluster:
         return Rooms(self.by_name, self.at_leisure)
 
     def _rank(self, known: KnownNode) -> None:
+        if known.is_draining:
+            return
         name, room = known.node.name, known.room
         self.by_cores.put(name, room.order)
         self.by_memory.put(name, room.memory_used - room.memory_capacity)
@@ -87,6 +104,42 @@ class Cluster:
                 ranking.put(name, room.order)
             else:
                 ranking.remove(name)
+
+    def _unrank(self, name: str) -> None:
+        for ranking in (self.by_cores, self.by_memory, self.at_leisure, self.with_free_gpus):
+            ranking.remove(name)
+
+    # ------------------------------------------------------------ those that are taken out of service
+
+    def drain(self, name: str, until: float, evict_at: float) -> None:
+        """Take a node out of service.
+
+        Args:
+            name: of the node.
+            until: when the machine is gone; infinity if that is not known.
+            evict_at: when the containers are interrupted that are left on it by then; infinity: never.
+        """
+        known = self.draining[name] = self.by_name[name]
+        known.begin_drain(until)
+        self._unrank(name)
+        self.evictions.forget(name)
+        if evict_at < inf:
+            self.evictions.note(name, evict_at)
+
+    def resume(self, name: str) -> None:
+        """Take a node into service again."""
+        known = self.draining.pop(name)
+        known.end_drain()
+        self.evictions.forget(name)
+        self._rank(known)
+
+    def take_evictions(self, now: float) -> list[KnownNode]:
+        """Return the nodes of which all containers are to be interrupted now."""
+        return [self.draining[name] for name in self.evictions.take_due(now, len(self.draining))]
+
+    def evict_later(self, name: str, at: float) -> None:
+        """Have the other containers of a node interrupted later: they are too many for one event."""
+        self.evictions.note(name, at)
 
     # ------------------------------------------------------------ observing them
 
@@ -110,8 +163,9 @@ class Cluster:
     def _lose(self, name: str) -> None:
         known = self.by_name.pop(name)
         self._never.clear()
-        for ranking in (self.by_cores, self.by_memory, self.at_leisure, self.with_free_gpus):
-            ranking.remove(name)
+        self._unrank(name)
+        self.draining.pop(name, None)
+        self.evictions.forget(name)
         known.vanish()
         if known.containers:
             self.vanished[name] = known

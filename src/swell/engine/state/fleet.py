@@ -32,13 +32,15 @@ class Fleet:
     No event may cost more because there are more containers, so each is also where it is looked for: `busy` has those
     that may be given more by their load, `reclaiming` those that are asked to return inputs, `leaving` those that were
     told to leave, and the inputs that retired ones will finish by themselves are counted. A container has all of these
-    agree with it whenever its state or its load changes (`note_load`).
+    agree with it whenever its state or its load changes (`note_load`). `by_node` has those that are
+    not retired, by their node.
     """
 
     __slots__ = (
         "_finishing",
         "_roster",
         "busy",
+        "by_node",
         "containers",
         "finishing_inputs",
         "idle",
@@ -60,6 +62,7 @@ class Fleet:
         self.ready: dict[str, Container] = {}  #: take inputs
         self.idle: OrderedDict[str, Container] = OrderedDict()  #: of these, what holds no input; the longest idle first
         self.standby: dict[str, Container] = {}  #: of a new version, waiting to take over
+        self.by_node: dict[str, dict[str, Container]] = {}  #: that start, are ready or stand by; none is empty
         self.busy = LoadIndex()  #: of the ready ones, those that hold inputs and may be given more, by load
         self.reclaiming: set[str] = set()  #: of the ready ones, those that are asked to return inputs
         #: Retired because of a new version, and not told yet; with the reason if what they run is to be stopped.
@@ -93,6 +96,7 @@ class Fleet:
     def add(self, container: Container) -> None:
         """Count a container that was requested."""
         self.containers[container.id] = self.starting[container.id] = container
+        self.by_node.setdefault(container.place.node, {})[container.id] = container
 
     def check_in(self, container: Container) -> None:
         """Move a container that has started to those that take inputs, or to the standby of its version."""
@@ -110,6 +114,7 @@ class Fleet:
         container_id = container.id
         for group in (self.starting, self.ready, self.idle, self.standby):
             group.pop(container_id, None)
+        self._leave_node(container)
         self.replaced.pop(container_id, None)
         self.busy.remove(container_id)
         self.reclaiming.discard(container_id)
@@ -122,6 +127,11 @@ class Fleet:
         del self.containers[container.id]
         self.leaving.pop(container.id, None)
         self.finishing_inputs -= self._finishing.pop(container.id, 0)
+
+    def _leave_node(self, container: Container) -> None:
+        beside = self.by_node.get(container.place.node, {})
+        if beside.pop(container.id, None) is not None and not beside:
+            del self.by_node[container.place.node]
 
     def _make_ready(self, container: Container) -> None:
         self.ready[container.id] = self.idle[container.id] = container
@@ -183,6 +193,7 @@ class Fleet:
         for container in standby.values():
             self._make_ready(container)
         for container in replaced:
+            self._leave_node(container)
             self.note_load(container)
             self.replaced[container.id] = container, ""
         self.serving, self.serving_version = spec, version

@@ -1,10 +1,11 @@
-"""A node as the engine sees it: what of it is spoken for, and how fast it may be filled.
+"""A node as the engine sees it: what of it is spoken for, how fast it may be filled, and whether it is in service.
 
 This module must not know where containers should go.
 """
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 from swell.config import Settings
@@ -29,8 +30,10 @@ class KnownNode:
         "busy_cores",
         "containers",
         "cpu_used",
+        "drain_until",
         "fresh",
         "gpus_used",
+        "is_draining",
         "memory_used",
         "node",
         "pace",
@@ -43,7 +46,9 @@ class KnownNode:
         self._settings = settings
         self._room: NodeRoom | None = None  # what `room` returned, unless something has changed
         self.node = node
-        self.containers = 0  #: that are not gone
+        self.containers: dict[str, Container] = {}  #: that are not gone
+        self.is_draining = False  #: it is to have no containers: nothing is placed there
+        self.drain_until = inf  #: when the machine is gone, if that is known
         self.cpu_used = 0.0
         self.memory_used = 0
         self.gpus_used: set[str] = set()
@@ -68,7 +73,8 @@ class KnownNode:
         self._room = None
 
     def vanish(self) -> None:
-        """Note that it is not observed any more: should it come back, its pace begins anew."""
+        """Note that it is not observed any more: should it come back, its pace begins anew, and it is in service."""
+        self.end_drain()
         self.busy_cores = self.working_cores = 0.0
         self.fresh = self.unjudged = 0
         self.pace = None
@@ -96,6 +102,23 @@ class KnownNode:
         """True if containers that are ready keep its cores busy."""
         return pace.saturated(self.working_cores, self.node.cpu)
 
+    # ------------------------------------------------------------ whether it is in service
+
+    def begin_drain(self, until: float) -> None:
+        """Note that it is to have no containers; until when, if the machine is gone then, else infinity."""
+        self.is_draining, self.drain_until = True, until
+
+    def end_drain(self) -> None:
+        """Note that it is in service."""
+        self.is_draining, self.drain_until = False, inf
+
+    @property
+    def shown_as(self) -> str:
+        """Its state under the name that people see: "ready", "draining", or "drained" once it has no containers."""
+        if not self.is_draining:
+            return "ready"
+        return "draining" if self.containers else "drained"
+
     # ------------------------------------------------------------ what is spoken for
 
     @property
@@ -119,7 +142,7 @@ class KnownNode:
 
     def occupy(self, container: Container) -> None:
         """Take the resources that a container asks for that is requested."""
-        self.containers += 1
+        self.containers[container.id] = container
         self.starting += 1
         self.cpu_used += container.spec.resources.cpu
         self.memory_used += container.spec.resources.memory_bytes
@@ -133,7 +156,7 @@ class KnownNode:
 
     def release(self, container: Container) -> None:
         """Give back the resources that a container had that is gone."""
-        self.containers -= 1
+        del self.containers[container.id]
         self.starting -= container.is_starting
         self.cpu_used -= container.spec.resources.cpu
         self.memory_used -= container.spec.resources.memory_bytes

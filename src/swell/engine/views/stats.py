@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
+from math import inf
 
 from swell.engine.state.call import Call
 from swell.engine.state.engine_state import EngineState
@@ -70,7 +71,9 @@ def _node_row(known: KnownNode) -> NodeRow:
         memory_used_bytes=known.memory_used,
         gpus=len(node.gpus),
         gpus_used=len(known.gpus_used),
-        containers=known.containers,
+        containers=len(known.containers),
+        state=known.shown_as,
+        drain_until=known.drain_until if known.drain_until < inf else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ from swell.model import Gpu, Node, Resources
 from swell.policy.placement import Place
 
 GIB = 1 << 30
+NUMBERS = count()
 
 
 def cluster(*nodes: Node) -> Cluster:
@@ -26,7 +28,7 @@ def observe(found: Cluster, *nodes: Node) -> None:
 
 def container(node: str, cpu: float = 1.0, memory: int = GIB, gpus: tuple[str, ...] = ()) -> Any:
     spec = SimpleNamespace(resources=Resources(cpu=cpu, memory_bytes=memory))
-    return SimpleNamespace(spec=spec, place=Place(node, gpus), is_starting=True)
+    return SimpleNamespace(id=f"ta-{next(NUMBERS)}", spec=spec, place=Place(node, gpus), is_starting=True)
 
 
 def names(found: Cluster, *, with_free_gpus: bool = False) -> str:
@@ -50,7 +52,7 @@ def test_what_is_spoken_for_comes_back_when_a_container_is_gone() -> None:
     found.check_in(first)
     first.is_starting = False
     found.release(first)
-    assert (found["a"].containers, found["a"].starting, found.memory_free_most) == (1, 1, 3 * GIB)
+    assert (len(found["a"].containers), found["a"].starting, found.memory_free_most) == (1, 1, 3 * GIB)
 
 
 def test_only_nodes_with_a_free_gpu_are_looked_at_for_one() -> None:
