@@ -1,7 +1,10 @@
 """Serves the blobs of a directory over bulk connections: `get` and `put`, as `swell.link.bulk` has them, and `drop`.
 
-What a peer sends counts from the moment at which its last byte is there, and, if it is kept, is on the disk; if the
-peer is lost before that, it never was. This module must not know who the peers are, or how they connect.
+Each connection has a thread, from its handshake on. Those that have shown no token yet are few, and the oldest makes
+room for the next. What a peer sends counts from the moment at which its last byte is there, and, if it is kept, is on
+the disk; if the peer is lost before that, it never was.
+
+This module must not know who the peers are, or where they connect.
 """
 
 from __future__ import annotations
@@ -9,15 +12,21 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
+import ssl
+import threading
+from collections.abc import Callable
 from typing import Final, Protocol
 
-from swell.link.bulk import OK, BulkError, BulkStream, refusal
+from swell.link.bulk import CONNECT_S, OK, BulkError, BulkStream, refusal
 from swell.wire.blob_file import new_blob, open_blob
 from swell.wire.blob_names import KEPT, is_blob_name
 
-__all__ = ["BulkPeer", "BulkService", "delete_blob"]
+__all__ = ["STRANGERS_MAX", "BulkPeer", "BulkService"]
 
 log = logging.getLogger("swell.server")
+
+STRANGERS_MAX: Final = 64  #: connections that have shown no token yet
 
 
 class BulkPeer(Protocol):
@@ -45,42 +54,116 @@ class BulkPeer(Protocol):
         """It has a blob deleted. Raises BulkError if it may not."""
         ...
 
+    def left(self, stream: BulkStream) -> None:
+        """One of its connections has ended."""
+        ...
+
 
 class BulkService:
-    """The blobs of one directory."""
+    """The blobs of one directory. `close` ends the threads of strangers; peers are ended by who let them in."""
 
-    def __init__(self, directory: str, file_bytes_max: int) -> None:
+    def __init__(
+        self,
+        directory: str,
+        file_bytes_max: int,
+        join: Callable[[BulkStream, str], BulkPeer | None],
+        *,
+        idle_s: float | None = None,
+    ) -> None:
         """Prepare.
 
         Args:
             directory: of the blobs.
             file_bytes_max: the longest file that a peer may send.
+            join: returns who shows a token on a connection, None if nobody is to be served there.
+            idle_s: how long a connection may be idle; None: for ever.
         """
-        self.directory: Final = directory
+        self._directory = directory
         self._file_bytes_max = file_bytes_max
+        self._join = join
+        self._idle_s = idle_s
+        self._lock = threading.Lock()
+        self._strangers: dict[ssl.SSLSocket, None] = {}  # the oldest first
 
-    def serve(self, peer: BulkPeer, stream: BulkStream, *, request: str) -> None:
-        """Serve one request.
+    def begin(self, connection: socket.socket, context: ssl.SSLContext) -> None:
+        """Serve a connection in a thread, to its end.
 
         Raises:
-            BulkError: it is none, or the peer is not to be served further.
-            OSError: the connection broke.
+            OSError, RuntimeError: it is gone, or no thread can be started; the connection is closed then.
         """
-        match request.split(" "):
-            case ["get", name] if is_blob_name(name):
-                self._get(peer, stream, name)
-            case ["put", size, name] if is_blob_name(name) and size.isdecimal():
-                self._put(peer, stream, name, int(size))
-            case ["drop", name] if is_blob_name(name):
-                peer.drops(name)
-                stream.send_line(OK)
-            case _:
-                raise BulkError(f"{request:.200} is no request")
+        try:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            stranger = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        except BaseException:
+            connection.close()
+            raise
+        with self._lock:
+            if len(self._strangers) >= STRANGERS_MAX:
+                _shut(next(iter(self._strangers)))
+            self._strangers[stranger] = None
+        try:
+            threading.Thread(target=self._meet, args=(stranger,), name="bulk", daemon=True).start()
+        except RuntimeError:
+            self._forget(stranger)
+            stranger.close()
+            raise
+
+    def close(self) -> None:
+        """End the connections of strangers."""
+        with self._lock:
+            strangers = list(self._strangers)
+        for connection in strangers:
+            _shut(connection)
+
+    def delete(self, name: str) -> bool:
+        """Delete a blob, if it is there; return False if that is no name of one."""
+        if not is_blob_name(name):
+            return False
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(self._directory, name))
+        return True
+
+    # ------------------------------------------------------------ threads
+
+    def _meet(self, connection: ssl.SSLSocket) -> None:
+        try:
+            connection.settimeout(CONNECT_S)
+            connection.do_handshake()
+            stream = BulkStream(connection)
+            peer = self._join(stream, stream.receive_line(CONNECT_S))
+            self._forget(connection)
+            if peer is not None:
+                self._serve(peer, stream)
+        except (OSError, BulkError) as error:
+            log.debug("a connection for files has ended: %s", error)
+        finally:
+            self._forget(connection)
+            connection.close()
+
+    def _forget(self, stranger: ssl.SSLSocket) -> None:
+        with self._lock:
+            self._strangers.pop(stranger, None)
+
+    def _serve(self, peer: BulkPeer, stream: BulkStream) -> None:
+        try:
+            while request := stream.receive_line(self._idle_s):
+                match request.split(" "):
+                    case ["get", name] if is_blob_name(name):
+                        self._get(peer, stream, name)
+                    case ["put", size, name] if is_blob_name(name) and size.isdecimal():
+                        self._put(peer, stream, name, int(size))
+                    case ["drop", name] if is_blob_name(name):
+                        peer.drops(name)
+                        stream.send_line(OK)
+                    case _:
+                        raise BulkError(f"{request:.200} is no request")
+        finally:
+            peer.left(stream)
 
     def _get(self, peer: BulkPeer, stream: BulkStream, name: str) -> None:
         peer.takes(name)  # first: whoever deletes it from now on tells that peer
         try:
-            file = open_blob(self.directory, name)
+            file = open_blob(self._directory, name)
         except OSError as error:
             peer.has_not(name)
             stream.send_line(refusal(f"the server cannot read blob {name}: {error.strerror}"))
@@ -98,7 +181,7 @@ class BulkService:
             stream.send_line(refusal(why))
             return
         try:
-            with new_blob(self.directory, name, to_disk=name.startswith(KEPT)) as file:
+            with new_blob(self._directory, name, to_disk=name.startswith(KEPT)) as file:
                 stream.send_line(OK)
                 stream.receive_file(file, size)
                 if peer.is_gone:
@@ -115,7 +198,7 @@ class BulkService:
         """Return why a file is not taken, before a byte of it has come."""
         if size > self._file_bytes_max:
             return f"blob {name} has {size} bytes, over the limit of {self._file_bytes_max} (payload_max)"
-        folder = os.path.dirname(os.path.join(self.directory, name))
+        folder = os.path.dirname(os.path.join(self._directory, name))
         try:
             space = os.statvfs(folder)
         except OSError as error:
@@ -126,10 +209,7 @@ class BulkService:
         return ""
 
 
-def delete_blob(directory: str, name: str) -> bool:
-    """Delete a blob, if it is there; return False if that is no name of one."""
-    if not is_blob_name(name):
-        return False
+def _shut(connection: socket.socket) -> None:
+    """Make whoever uses a connection in another thread fail at once."""
     with contextlib.suppress(OSError):
-        os.unlink(os.path.join(directory, name))
-    return True
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)

@@ -18,7 +18,8 @@ from patience import wait_until
 from swell.agent.bulk import BulkClient
 from swell.agent.shelf import AgentShelf
 from swell.agent.shelf_space import ShelfSpace
-from swell.backends.agents.bulk import STRANGERS_MAX, BulkServer
+from swell.backends.agents.bulk import BulkServer
+from swell.bulk_service import STRANGERS_MAX
 from swell.errors import DeserializationError, SerializationError
 from swell.link.bulk import BulkError, BulkStream, connect
 from swell.link.bulk_pool import Transfer

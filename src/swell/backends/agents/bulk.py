@@ -17,15 +17,14 @@ import ssl
 import threading
 from typing import Final
 
-from swell.bulk_service import BulkService, delete_blob
-from swell.link.bulk import CONNECT_S, TRANSFERS_MAX, BulkError, BulkStream
+from swell.bulk_service import BulkService
+from swell.link.bulk import TRANSFERS_MAX, BulkError, BulkStream
 
 __all__ = ["BulkServer"]
 
 log = logging.getLogger("swell.server")
 
 CONNECTIONS_MAX: Final = 2 * TRANSFERS_MAX  #: of one agent: it replaces those that break, before that is seen here
-STRANGERS_MAX: Final = 64  #: connections that have shown no token yet
 ACCEPT_PAUSE_S: Final = 0.1  #: after a connection that could not be accepted: descriptors may be lacking
 
 
@@ -52,6 +51,10 @@ class _Member:
         """Refuse: an agent says over its link what may be deleted."""
         raise BulkError(f"{self.name} has blob {blob} deleted over a connection for files")
 
+    def left(self, stream: BulkStream) -> None:
+        """Note that a connection has ended."""
+        self._server.leave(self, stream)
+
 
 class BulkServer:
     """Listens for agents, and serves them. `close` ends it, and all threads with it."""
@@ -63,14 +66,13 @@ class BulkServer:
             directory: of the blobs.
             file_bytes_max: the longest file that an agent may send.
         """
-        self._service = BulkService(directory, file_bytes_max)
+        self._service = BulkService(directory, file_bytes_max, self._join)
         self._context: ssl.SSLContext
         self._listener: socket.socket | None = None
         self._lock = threading.Lock()  # of all that follows
         self._members: dict[bytes, _Member] = {}  # by the digest of the token
         self._tokens: dict[str, bytes] = {}  # these digests, by node
         self._holders: dict[str, set[str]] = {}  # nodes that may have a copy, by blob
-        self._strangers: dict[ssl.SSLSocket, None] = {}  # the oldest first
 
     def start(self, host: str, context: ssl.SSLContext) -> int:
         """Begin to listen; return the port."""
@@ -88,9 +90,8 @@ class BulkServer:
         with contextlib.suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)  # wakes `accept`, which closing does not
         with self._lock:
-            strangers, nodes = list(self._strangers), list(self._tokens)
-        for connection in strangers:
-            _shut(connection)
+            nodes = list(self._tokens)
+        self._service.close()
         for node in nodes:
             self.expel(node)
 
@@ -118,7 +119,7 @@ class BulkServer:
 
     def delete(self, name: str) -> bool:
         """Delete a blob, if it is there; return False if that is no name of one."""
-        return delete_blob(self._service.directory, name)
+        return self._service.delete(name)
 
     def deleted(self, name: str) -> set[str]:
         """Note that a blob was deleted; return the nodes that may have a copy."""
@@ -135,45 +136,11 @@ class BulkServer:
             while self._listener is listener:
                 try:
                     connection, _ = listener.accept()
-                    self._begin(connection)
+                    self._service.begin(connection, self._context)
                 except (OSError, RuntimeError) as error:  # RuntimeError: no thread can be started
                     if self._listener is listener:
                         log.warning("an agent cannot be connected for files: %s", error)
                         threading.Event().wait(ACCEPT_PAUSE_S)
-
-    def _begin(self, connection: socket.socket) -> None:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        stranger = self._context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-        with self._lock:
-            if len(self._strangers) >= STRANGERS_MAX:
-                _shut(next(iter(self._strangers)))
-            self._strangers[stranger] = None
-        try:
-            threading.Thread(target=self._serve, args=(stranger,), name="bulk", daemon=True).start()
-        except RuntimeError:
-            self._forget_stranger(stranger)
-            stranger.close()
-            raise
-
-    def _serve(self, connection: ssl.SSLSocket) -> None:
-        """Serve one connection to its end."""
-        try:
-            connection.settimeout(CONNECT_S)
-            connection.do_handshake()
-            stream = BulkStream(connection)
-            member = self._join(stream, stream.receive_line(CONNECT_S))
-            self._forget_stranger(connection)
-            if member is not None:
-                self._serve_member(member, stream)
-        except (OSError, BulkError) as error:
-            log.debug("a connection for files has ended: %s", error)
-        finally:
-            self._forget_stranger(connection)
-            connection.close()
-
-    def _forget_stranger(self, connection: ssl.SSLSocket) -> None:
-        with self._lock:
-            self._strangers.pop(connection, None)
 
     def _join(self, stream: BulkStream, token: str) -> _Member | None:
         """Return the agent that a token belongs to, if it may have one connection more."""
@@ -184,13 +151,10 @@ class BulkServer:
             member.streams.add(stream)
             return member
 
-    def _serve_member(self, member: _Member, stream: BulkStream) -> None:
-        try:
-            while request := stream.receive_line(patience_s=None):
-                self._service.serve(member, stream, request=request)
-        finally:
-            with self._lock:
-                member.streams.discard(stream)
+    def leave(self, member: _Member, stream: BulkStream) -> None:
+        """Note that a connection of an agent has ended."""
+        with self._lock:
+            member.streams.discard(stream)
 
     # ------------------------------------------------------------ copies
 
@@ -219,9 +183,3 @@ class BulkServer:
 def _digest(token: str) -> bytes:
     """Return that by which a token is looked up: how long this takes tells nothing of the tokens there are."""
     return hashlib.sha256(token.encode(errors="surrogateescape")).digest()
-
-
-def _shut(connection: socket.socket) -> None:
-    """Make whoever uses a connection in another thread fail at once."""
-    with contextlib.suppress(OSError):
-        socket.socket.shutdown(connection, socket.SHUT_RDWR)
