@@ -158,6 +158,18 @@ class Settings(Struct, frozen=True, kw_only=True):
         ),
     ] = "full"
 
+    listen_host: Annotated[
+        str, Meta(description="Address on which the daemon listens for programs on other machines (listen_port).")
+    ] = "127.0.0.1"
+    listen_port: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=65_535,
+            description="Port on which the daemon listens for programs on other machines, which need TLS and a token "
+            "there and can then do everything; 0: it does not listen.",
+        ),
+    ] = 0
     log_format: Annotated[
         Literal["text", "json"],
         Meta(description="Format of the server's own log: text, lines for people; json, one JSON object a line."),
@@ -233,8 +245,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     server: Annotated[
         str,
         Meta(
-            description="Address of the server to use, as unix:/path; private: each run starts its own; empty: the "
-            "daemon, if it runs, else a private one."
+            description="Address of the server to use, as unix:/path, or tls://host:port#fingerprint on another "
+            "machine; private: each run starts its own; empty: the daemon, if it runs, else a private one."
         ),
     ] = ""
     token: Annotated[str, Meta(description="Secret that clients send to a server that requires one.")] = ""

@@ -40,6 +40,8 @@ class Announcement(Struct, frozen=True):
     started_at: float  #: seconds since the epoch
     version: str
     run_dir: str  #: its private directory, which it removes at its end
+    remote_address: str = ""  #: where clients on other machines connect; "" if they cannot
+    remote_token_file: str = ""  #: has the token that these need; "": it is a setting
 
 
 def data_dir(settings: Settings) -> str:

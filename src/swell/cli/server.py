@@ -24,7 +24,7 @@ from swell.cli.show.json_output import fields_of, print_json
 from swell.cli.show.numbers import Seconds
 from swell.cli.show.times import duration_text
 from swell.config import Settings
-from swell.discovery import data_dir
+from swell.discovery import announced, data_dir
 from swell.documents.server import server_status
 from swell.errors import ConflictError, ConnectionError
 from swell.sdk.connection.client import daemon_address
@@ -104,6 +104,7 @@ def _start_in_background(directory: Path, settings: Settings) -> None:
             terminal.line(
                 f"The server runs (pid {pid}). What it keeps is in {directory}; its log is {log_path(directory)}"
             )
+            _print_remote_address(directory)
         elif daemon_address(settings):
             terminal.line(f"The server runs already (pid {pid}), on {directory}")
         else:
@@ -111,6 +112,16 @@ def _start_in_background(directory: Path, settings: Settings) -> None:
                 f"a server (pid {pid}) has the data directory {directory} and does not answer: perhaps it is about to "
                 "end. Try again in a moment; `swell stop` waits until it is gone"
             )
+
+
+def _print_remote_address(directory: Path) -> None:
+    """Show how programs on other machines reach the server that has just been started."""
+    found = announced(str(directory))
+    if found is not None and found.remote_address:
+        token = f"$(cat {found.remote_token_file})" if found.remote_token_file else "… (as it is set here)"
+        terminal.line("Programs on other machines reach it by")
+        terminal.line(f"  SWELL_SERVER={found.remote_address}")
+        terminal.line(f"  SWELL_TOKEN={token}")
 
 
 def _serve_here(directory: Path, settings: Settings) -> None:
@@ -183,6 +194,7 @@ def _as_json(found: Status) -> dict[str, Any]:
         "uptime_s": round(time.time() - found.started_at, 3),
         "admin_url": found.admin_url,
         "admin_token_file": found.admin_token_file,
+        "remote_token_file": found.remote_token_file,
     }
     return former.server_status(fields_of(server_status(found))) | here
 
@@ -192,6 +204,8 @@ def _print(found: Status) -> None:
     facts = {
         "data directory": found.data_dir,
         "address": found.address,
+        "elsewhere": f"SWELL_SERVER={found.remote_address}" if found.remote_address else "",
+        "with the token": (found.remote_token_file or "in SWELL_TOKEN") if found.remote_address else "",
         "web endpoints": found.web_url or found.web_trouble,
         "dashboard": f"{found.admin_url} (swell dashboard opens it)" if found.admin_url else "",
         "its token": found.admin_token_file if found.admin_url else "",

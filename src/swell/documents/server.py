@@ -42,6 +42,7 @@ class ServerStatus(Server, frozen=True, kw_only=True):
     data_dir: str  #: empty for a server that keeps nothing
     web_url: str  #: where web endpoints answer; empty if nothing listens
     web_trouble: str  #: why nothing listens
+    remote_address: str  #: where programs on other machines reach it; empty if they cannot
     apps: int
     containers: int
     pending: int  #: inputs that wait
@@ -64,6 +65,7 @@ def server_status(status: Status) -> ServerStatus:
         data_dir=status.data_dir,
         web_url=status.web_url,
         web_trouble=status.web_trouble,
+        remote_address=status.remote_address,
         apps=status.apps,
         containers=status.containers,
         pending=status.pending,

@@ -1,4 +1,4 @@
-"""Who is at the other end of a TCP connection: a certificate made for one run of a server, and its fingerprint.
+"""Who is at the other end of a TCP connection: the certificate of a server, and its fingerprint.
 
 There are no host names and no authorities: whoever is to connect was given the fingerprint together with a token, over
 a way that is trusted already, and compares it before it sends anything. This module must not know what is said after.
@@ -10,6 +10,7 @@ import hashlib
 import re
 import ssl
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -17,9 +18,21 @@ from msgspec import Struct
 
 from swell.errors import InvalidError
 
-__all__ = ["TlsAddress", "client_context", "fingerprint_of", "make_certificate", "server_context"]
+__all__ = [
+    "FILES",
+    "MESSAGES",
+    "TlsAddress",
+    "client_context",
+    "fingerprint_of",
+    "make_certificate",
+    "server_context",
+]
 
-VALID_FOR: Final = timedelta(days=3650)  #: nothing checks it but by its fingerprint, and the server makes one per run
+#: What a client may want at a port that serves both, as it names them in the handshake.
+MESSAGES: Final = "swell-messages"
+FILES: Final = "swell-files"
+
+VALID_FOR: Final = timedelta(days=3650)  #: nothing checks it but by its fingerprint
 _ADDRESS: Final = re.compile(
     r"tls://(?P<host>\[[0-9a-fA-F:]+\]|[^\s:/#\[\]]+):(?P<port>[0-9]{1,5})#(?P<print>[0-9a-f]{64})"
 )
@@ -77,11 +90,18 @@ def make_certificate() -> bytes:
     return private + certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def server_context(pem: bytes) -> tuple[ssl.SSLContext, str]:
-    """Return what a server shows to those who connect, and its fingerprint."""
+def server_context(pem: bytes, services: Sequence[str] = ()) -> tuple[ssl.SSLContext, str]:
+    """Return what a server shows to those who connect, and its fingerprint.
+
+    Args:
+        pem: its certificate and private key.
+        services: what clients may name in the first message of the handshake (ALPN).
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.num_tickets = 0  # nobody resumes a session
+    if services:
+        context.set_alpn_protocols(list(services))
     # The standard library takes keys from files alone; this one is readable by nobody else, and gone at once.
     with tempfile.NamedTemporaryFile() as file:
         file.write(pem)

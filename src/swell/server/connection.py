@@ -62,8 +62,26 @@ class ConnectionListener(Protocol):
 class Connection(asyncio.Protocol):
     """Server side of one connection: a client, or one of the two channels of a container."""
 
-    def __init__(self, listener: ConnectionListener, number: int, frame_max: int, limits: ConnectionLimits) -> None:
+    def __init__(
+        self,
+        listener: ConnectionListener,
+        number: int,
+        frame_max: int,
+        limits: ConnectionLimits,
+        *,
+        token: str | None = None,
+    ) -> None:
+        """Begin when the transport does.
+
+        Args:
+            listener: is reported to.
+            number: unique in this server.
+            frame_max: bytes that the payload of one message may have.
+            limits: bounds connections like this one.
+            token: that the peer has to show, a client on another machine; None: it is on this one.
+        """
         self.number = number  #: unique in this server
+        self.token = token
         self.role = ""  #: from Hello, empty until then
         self.name = ""
         self.is_lagging = False  #: it does not read what it is sent

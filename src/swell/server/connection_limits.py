@@ -34,17 +34,18 @@ class ConnectionLimits:
 
     Args:
         descriptors_max: how many descriptors this process may have open; None: the system's hard limit.
+        pending_max: how many connections may be there that have not sent a Hello.
 
     Attributes:
         clients_max: Clients that may be connected at once.
         log: Where errors of peers are logged.
     """
 
-    def __init__(self, descriptors_max: int | None = None) -> None:
+    def __init__(self, descriptors_max: int | None = None, *, pending_max: int = PENDING_MAX) -> None:
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1] if descriptors_max is None else descriptors_max
         self.clients_max = max(1, hard // CLIENTS_SHARE)
         self.log = PeerLog(logging.getLogger("swell.server"))
-        self._pending_max = max(1, min(PENDING_MAX, self.clients_max // 2))
+        self._pending_max = max(1, min(pending_max, self.clients_max // 2))
         self._pending: dict[int, PendingConnection] = {}  # the oldest first
 
     def opened(self, pending: PendingConnection) -> None:

@@ -47,7 +47,9 @@ __all__ = ["ControlPlane"]
 log = logging.getLogger("swell.server")
 
 SHUTDOWN_SLACK_S = 1.0  #: beyond the grace of containers
+REMOTE_TOKEN = "the token is not that of the server: set SWELL_TOKEN to that which `swell status` names on its machine"
 PRIVATE = "this server ends with the program that started it, and keeps no apps; `swell start` starts one that stays"
+REMOTE_PENDING_MAX = 64  #: connections from other machines that have not sent a Hello
 LAZY_COMMIT_S = 0.005  #: records that no message waits for are committed after so long
 EXIT_DEFECT = 70  #: as sysexits.h has it: an internal software error
 
@@ -74,6 +76,7 @@ class ControlPlane:
         self._tasks = BackgroundTasks()
         self._defects = Defects()
         self.limits = ConnectionLimits()
+        self._remote_limits = ConnectionLimits(pending_max=REMOTE_PENDING_MAX)  # apart: nobody there gets in our way
         self._blobs = Blobs(paths.blob_dir, backend.blob_deleted)
         data_dir = paths.data_dir
         self._bundles = Bundles(None if data_dir is None else data_dir / "bundles", store)
@@ -114,6 +117,10 @@ class ControlPlane:
         """Return the server's end of a new connection, of whatever peer."""
         return Connection(self, next(self._numbers), self._settings.frame_max, self.limits)
 
+    def remote_connection(self, token: str) -> Connection:
+        """Return the server's end of a new connection from another machine, of a client that has to show a token."""
+        return Connection(self, next(self._numbers), self._settings.frame_max, self._remote_limits, token=token)
+
     async def start(self) -> None:
         """Start the backend, observe the nodes, and restore what a former server has left."""
         await self._backend.start(self, self._paths.address)
@@ -152,17 +159,18 @@ class ControlPlane:
 
     def connected(self, connection: Connection, hello: Hello) -> Error | None:
         """Let a peer in, or return why not."""
-        if hello.role != "client":
+        is_remote = connection.token is not None
+        if hello.role != "client" and not is_remote:
             return self._containers.connected(connection, hello)
-        if self._settings.token and not self._accepts(hello.token):
-            return AuthError("the token is not this server's")
+        if not self._accepts(connection, hello):
+            return AuthError(REMOTE_TOKEN if is_remote else "the token is not this server's")
         most = self.limits.clients_max
         if len(self._clients) >= most:
             text = f"{most} clients are connected, as many as this server's open files allow (ulimit -n): close some"
             return ResourceExhausted(text)
         self._clients[connection.number] = connection
         settings = self._settings
-        blob_dir, shelf = self._containers.shelf_of(hello.token)
+        blob_dir, shelf = ("", "") if is_remote else self._containers.shelf_of(hello.token)
         welcome = Welcome(
             blob_dir,
             settings.payload_inline_max,
@@ -173,12 +181,20 @@ class ControlPlane:
         connection.send(welcome)
         return None
 
-    def _accepts(self, token: str) -> bool:
-        """Tell whether a token is the server's or a container's, whose code may make calls."""
-        # Bytes: of strings, only ASCII can be compared. Both are asked, so that the time taken reveals nothing.
+    def _accepts(self, connection: Connection, hello: Hello) -> bool:
+        """Tell whether a client may connect: by the server's token or, here, by a container's, whose code makes calls.
+
+        A client on another machine needs the server's.
+        """
+        token = hello.token.encode()  # of strings, only ASCII can be compared
+        if connection.token is not None:
+            return secrets.compare_digest(token, connection.token.encode()) and hello.role == "client"
+        if not self._settings.token:
+            return True
+        # Both are asked, so that the time taken reveals nothing.
         matches = (
-            secrets.compare_digest(token.encode(), self._settings.token.encode()),
-            self._containers.has_token(token),
+            secrets.compare_digest(token, self._settings.token.encode()),
+            self._containers.has_token(hello.token),
         )
         return any(matches)
 
@@ -435,6 +451,10 @@ class ControlPlane:
         self._logs.ended(effect.app_id)
         if not self.engine.state.apps:
             self._apps_ended.set()
+
+    def drop_blob(self, name: str) -> None:
+        """Delete a blob that a client on another machine has read last."""
+        self._blobs.delete(name)
 
     def _drop_blobs(self, effect: e.DropBlobs) -> None:
         for call_id, index in effect.inputs:

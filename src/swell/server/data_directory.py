@@ -115,9 +115,17 @@ class DataDirectory:
         listener.setblocking(False)
         return listener
 
-    def announce(self, address: str) -> None:
+    def announce(self, address: str, remote_address: str = "", remote_token_file: str = "") -> None:
         """Let clients find the server."""
-        announcement = Announcement(address, os.getpid(), time.time(), version("swell"), str(self.run_dir))
+        announcement = Announcement(
+            address=address,
+            pid=os.getpid(),
+            started_at=time.time(),
+            version=version("swell"),
+            run_dir=str(self.run_dir),
+            remote_address=remote_address,
+            remote_token_file=remote_token_file,
+        )
         replace_file(announcement_path(str(self.path)), msgspec.json.encode(announcement))
 
     def release(self) -> None:

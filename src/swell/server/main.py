@@ -21,6 +21,7 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -43,6 +44,9 @@ from swell.signals import is_ignored, reset_signals
 from swell.store.memory.store import MemoryStore
 from swell.wire.blob_file import file_bytes_max
 from swell.wire.messages import PROTOCOL
+
+if TYPE_CHECKING:
+    from swell.server.client_port import ClientPort
 
 __all__ = ["main", "run_daemon"]
 
@@ -68,15 +72,21 @@ class Shutdown:
         if not self._reason.done():
             self._reason.set_result(reason)
 
-    async def run(self, plane: ControlPlane, listener: socket.socket, ready: Callable[[], None]) -> None:
+    async def run(
+        self, plane: ControlPlane, listener: socket.socket, ready: Callable[[], None], port: ClientPort | None = None
+    ) -> None:
         """Serve until the server is to shut down; `ready` is called when clients can connect."""
         await plane.start()
         server = await accept_at(listener, plane.connection)
+        if port is not None:
+            port.start()
         ready()
         calm()
         reason = await self._reason
         log.info("%s: it ends", reason)
         server.close()
+        if port is not None:
+            await port.close()
         await plane.stop(reason)
 
 
@@ -110,6 +120,42 @@ def _backend(settings: Settings, paths: ServerPaths, connect: Callable[[], Conne
         timeout_s=settings.node_timeout_s,
         blob_bytes_max=settings.node_blob_bytes_max,
     )
+
+
+def _client_port(
+    settings: Settings, paths: ServerPaths, plane: Callable[[], ControlPlane]
+) -> tuple[ClientPort | None, ServerPaths]:
+    """Return the port for clients on other machines, if there is to be one, and the addresses with that one.
+
+    It is started when the plane is there.
+    """
+    if not settings.listen_port:
+        return None, paths
+    from swell.server.client_files import ClientFiles
+    from swell.server.client_keys import ClientKeys
+    from swell.server.client_port import ClientPort  # loads TLS
+
+    keys, loop = ClientKeys.load(paths, settings), asyncio.get_running_loop()
+    files = ClientFiles(
+        str(paths.blob_dir),
+        file_bytes_max(settings.payload_max),
+        keys.token,
+        lambda name: _call_soon(loop, plane().drop_blob, name),
+    )
+    port = ClientPort(
+        settings.listen_host,
+        settings.listen_port,
+        certificate=keys.certificate,
+        connect=lambda: plane().remote_connection(keys.token),
+        files=files,
+    )
+    token_file = "" if settings.token else str(paths.client_token_path)
+    return port, replace(paths, remote_address=port.address, remote_token_file=token_file)
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, act: Callable[[str], None], name: str) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop has just ended, and the blobs with it
+        loop.call_soon_threadsafe(act, name)
 
 
 # ---------------------------------------------------------------- a private server
@@ -207,18 +253,23 @@ async def _serve_all(data_directory: DataDirectory, settings: Settings, ready: C
         on_broken=broken,
         synchronous=settings.store_sync,
     )
-    planes.append(_plane(settings, store, paths))
+    plane: ControlPlane
+    port, paths = _client_port(settings, paths, lambda: plane)
+    plane = _plane(settings, store, paths)
+    planes.append(plane)
     listener = data_directory.listen()
 
     def announce() -> None:
-        data_directory.announce(paths.address)
+        data_directory.announce(paths.address, paths.remote_address, paths.remote_token_file)
         log.info("swell %s listens at %s (pid %d)", version("swell"), paths.address, os.getpid())
+        if port is not None:
+            log.info("clients on other machines: %s", port.address)
         ready()
 
     server_log = ServerLog(data_directory.path)
     server_log.start()
     try:
-        await shutdown.run(planes[0], listener, announce)
+        await shutdown.run(plane, listener, announce, port)
     except StoreBroken as error:  # as it was opened
         raise InvalidError(str(error)) from None
     finally:

@@ -13,6 +13,8 @@ from swell.wire.blob_names import KEPT
 __all__ = ["ServerPaths"]
 
 ADMIN_TOKEN: Final = "admin.token"
+CLIENT_CERTIFICATE: Final = "client-port.pem"
+CLIENT_TOKEN: Final = "client-port.token"
 
 
 class ServerPaths(Struct, frozen=True):
@@ -21,6 +23,8 @@ class ServerPaths(Struct, frozen=True):
     address: str  #: as in unix:/path
     run_dir: Path  #: private, in memory if possible; gone with the server
     data_dir: Path | None = None  #: holds what outlives the server; None for one that keeps nothing
+    remote_address: str = ""  #: as in tls://HOST:PORT#FINGERPRINT, for clients on other machines; "": not for them
+    remote_token_file: str = ""  #: has the token that they need; "": it is a setting
 
     @property
     def blob_dir(self) -> Path:
@@ -37,6 +41,16 @@ class ServerPaths(Struct, frozen=True):
         """The token of the edge's admin surface. A daemon's stays the same from start to start."""
         return (self.data_dir or self.run_dir) / ADMIN_TOKEN
 
+    @property
+    def client_certificate_path(self) -> Path:
+        """By which clients on other machines recognize a daemon, with its private key."""
+        return (self.data_dir or self.run_dir) / CLIENT_CERTIFICATE
+
+    @property
+    def client_token_path(self) -> Path:
+        """The token that a daemon asks of clients on other machines, unless its settings have one."""
+        return (self.data_dir or self.run_dir) / CLIENT_TOKEN
+
     def make(self) -> None:
         """Make the directories that are not there yet.
 
@@ -52,5 +66,6 @@ class ServerPaths(Struct, frozen=True):
         for name in ("blobs", "bundles", "logs"):
             check_entry(self.data_dir / name)
             make_directory(self.data_dir / name)
-        check_entry(self.admin_token_path, is_secret=True)
+        for secret in (self.admin_token_path, self.client_certificate_path, self.client_token_path):
+            check_entry(secret, is_secret=True)
         kept.symlink_to(self.data_dir / "blobs")

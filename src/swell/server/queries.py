@@ -138,6 +138,8 @@ class Queries:
             admin_url=edge.admin_url,
             web_trouble=edge.trouble,
             admin_token_file=str(paths.admin_token_path) if edge.admin_url else "",
+            remote_address=paths.remote_address,
+            remote_token_file=paths.remote_token_file,
         )
 
     def _send_observation(self, to: Connection, message: Observe) -> None:

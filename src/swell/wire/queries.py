@@ -182,6 +182,8 @@ class Status(Message, frozen=True, tag=150):
     admin_url: Text = ""  #: URL of dashboard, JSON API and metrics
     web_trouble: Text = ""  #: why the edge does not listen
     admin_token_file: Text = ""  #: file with the token of that URL
+    remote_address: Text = ""  #: where clients on other machines connect; "" if they cannot
+    remote_token_file: Text = ""  #: file with the token that they need; "" if it is a setting
 
 
 class AppRow(Row, frozen=True):

@@ -19,7 +19,7 @@ from swell.discovery import announced, data_dir, socket_path
 from swell.errors import ConnectionError, Error, ExecutionError
 from swell.ids import CALL_RANDOM_BYTES, RANDOM_BYTES, call_id, random_id
 from swell.sdk.connection.blocking import run_blocking
-from swell.sdk.connection.link import BlockingLink, connect
+from swell.sdk.connection.link import BlockingLink, connect, is_elsewhere
 from swell.sdk.connection.shared_link import SharedLink
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Client:
         """Store the address; connections are made when they are needed.
 
         Args:
-            address: as in `unix:/path`.
+            address: as in `unix:/path` or `tls://host:port#fingerprint`.
             token: the server's token, if it requires one.
             settings: settings of the SDK; default: read from the environment and the file.
         """
@@ -168,7 +168,7 @@ class Client:
     @cached_property
     def stays(self) -> bool:
         """True if the server may restart: a request whose connection broke can then be made again."""
-        return self.address == f"unix:{socket_path(data_dir(self.settings))}"
+        return is_elsewhere(self.address) or self.address == f"unix:{socket_path(data_dir(self.settings))}"
 
     def shut(self) -> None:
         """Close this thread's links and those of event loops that still run; the shared one when nobody waits there."""

@@ -18,13 +18,16 @@ import weakref
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
-from typing import ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
 
 from swell.errors import ConnectionError, Error, from_wire
 from swell.private_files import connect_socket
 from swell.wire import codec
 from swell.wire.messages import PROTOCOL, Accepted, CancelCall, Failed, Hello, Items, Message, Outputs, Refused, Welcome
 from swell.wire.shelf import Shelf
+
+if TYPE_CHECKING:
+    from swell.sdk.connection.tls_socket import TlsSocket
 
 __all__ = ["UNSOLICITED", "BlockingLink", "Link", "Mailbox", "Received"]
 
@@ -307,15 +310,36 @@ def how_it_broke(error: OSError) -> str:
     return f"the connection to the server broke: {error.strerror}"
 
 
-def connect(address: str) -> socket.socket:
+def is_elsewhere(address: str) -> bool:
+    """Tell whether an address is that of a server on another machine."""
+    return address.startswith("tls:")
+
+
+def connect(address: str) -> socket.socket | TlsSocket:
     """Connect to a server's address.
 
     Raises:
         ConnectionError: no server listens there, the socket is another user's, or the address is not of a known kind.
+        AuthError: another server than the one with that address listens there.
+    """
+    if is_elsewhere(address):
+        from swell.sdk.connection.tls_socket import connect_tls  # loads TLS
+
+        return connect_tls(address)
+    return connect_here(address)
+
+
+def connect_here(address: str) -> socket.socket:
+    """Connect to a server on this machine.
+
+    Raises:
+        ConnectionError: as `connect`.
     """
     kind, _, path = address.partition(":")
     if kind != "unix" or not path:
-        raise ConnectionError(f"{address!r} is not the address of a server; expected unix:/path/to/socket")
+        raise ConnectionError(
+            f"{address!r} is not the address of a server; expected unix:/path/to/socket or tls://host:port#fingerprint"
+        )
     try:
         return connect_socket(path)
     except OSError as error:

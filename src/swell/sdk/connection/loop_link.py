@@ -9,12 +9,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
-from swell.errors import Error
-from swell.sdk.connection.link import Link, Mailbox, Received, connect, how_it_broke
+from swell.errors import ConnectionError, Error
+from swell.sdk.connection.link import Link, Mailbox, Received, connect_here, how_it_broke, is_elsewhere
 from swell.wire import codec
 from swell.wire.messages import Message
+
+if TYPE_CHECKING:
+    from swell.link.certificate import TlsAddress
 
 __all__ = ["LoopLink"]
 
@@ -40,13 +43,40 @@ class LoopLink(Link, asyncio.BufferedProtocol):
 
         Raises:
             ConnectionError: no server listens there.
+            AuthError: another server than the one with that address does.
         """
-        endpoint = connect(address)
-        endpoint.setblocking(False)
-        loop = asyncio.get_running_loop()
-        _, link = await loop.create_unix_connection(lambda: cls(frame_max), sock=endpoint)
+        link = await (cls._connect_elsewhere if is_elsewhere(address) else cls._connect_here)(address, frame_max)
         await anext(link._end_of_loop)
         await link._greet(token)
+        return link
+
+    @classmethod
+    async def _connect_here(cls, address: str, frame_max: int) -> LoopLink:
+        endpoint = connect_here(address)
+        endpoint.setblocking(False)
+        _, link = await asyncio.get_running_loop().create_unix_connection(lambda: cls(frame_max), sock=endpoint)
+        return link
+
+    @classmethod
+    async def _connect_elsewhere(cls, text: str, frame_max: int) -> LoopLink:
+        from swell.link.certificate import MESSAGES, TlsAddress, client_context  # loads TLS
+        from swell.sdk.connection.tls_socket import CONNECT_S, open_tcp
+
+        address = TlsAddress.parse(text)
+        try:
+            plain = await asyncio.to_thread(open_tcp, address)
+            plain.setblocking(False)
+            _, link = await asyncio.get_running_loop().create_connection(
+                lambda: _PinnedLoopLink(frame_max, address),
+                sock=plain,
+                ssl=client_context(MESSAGES),
+                server_hostname="swell",
+                ssl_handshake_timeout=CONNECT_S,
+            )
+        except OSError as error:
+            raise ConnectionError(f"no server of swell answers at {text}: {error.strerror or error}") from None
+        if link.broken is not None:
+            raise link.broken
         return link
 
     async def _shut_with_loop(self) -> AsyncGenerator[None, None]:
@@ -148,3 +178,28 @@ class LoopLink(Link, asyncio.BufferedProtocol):
                     await future
         finally:
             del self._waiting[mailbox]
+
+
+class _PinnedLoopLink(LoopLink):
+    """A link to a server on another machine: nothing is sent to another one, and nothing of it is read."""
+
+    def __init__(self, frame_max: int, address: TlsAddress) -> None:
+        super().__init__(frame_max)
+        self._address = address
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Compare the fingerprint before all else: a server may send before the handshake is over at this end."""
+        from swell.sdk.connection.tls_socket import check_fingerprint
+
+        try:
+            check_fingerprint(self._address, transport.get_extra_info("ssl_object").getpeercert(binary_form=True))
+        except Error as error:
+            self.broken = error
+            cast("asyncio.Transport", transport).abort()
+        else:
+            super().connection_made(transport)
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Drop what another server sends."""
+        if self._transport is not None:
+            super().buffer_updated(nbytes)
