@@ -1,5 +1,7 @@
 """Serves the blobs of a directory over bulk connections: `get` and `put`, as `swell.link.bulk` has them, and `drop`.
 
+To agents, it serves the archives of bundles as well.
+
 Each connection has a thread, from its handshake on. Those that have shown no token yet are few, and the oldest makes
 room for the next. What a peer sends counts from the moment at which its last byte is there, and, if it is kept, is on
 the disk; if the peer is lost before that, it never was.
@@ -18,6 +20,7 @@ import threading
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from swell.ids import is_digest
 from swell.link.bulk import CONNECT_S, OK, BulkError, BulkStream, refusal
 from swell.wire.blob_file import new_blob, open_blob
 from swell.wire.blob_names import KEPT, is_blob_name
@@ -60,7 +63,10 @@ class BulkPeer(Protocol):
 
 
 class BulkService:
-    """The blobs of one directory. `close` ends the threads of strangers; peers are ended by who let them in."""
+    """The blobs of one directory, and bundles of another.
+
+    `close` ends the threads of strangers; peers are ended by who let them in.
+    """
 
     def __init__(
         self,
@@ -68,6 +74,7 @@ class BulkService:
         file_bytes_max: int,
         join: Callable[[BulkStream, str], BulkPeer | None],
         *,
+        bundle_dir: str | None = None,
         idle_s: float | None = None,
     ) -> None:
         """Prepare.
@@ -76,9 +83,11 @@ class BulkService:
             directory: of the blobs.
             file_bytes_max: the longest file that a peer may send.
             join: returns who shows a token on a connection, None if nobody is to be served there.
+            bundle_dir: of the archives of bundles, each under its digest; None: peers get none.
             idle_s: how long a connection may be idle; None: for ever.
         """
         self._directory = directory
+        self._bundle_dir = bundle_dir
         self._file_bytes_max = file_bytes_max
         self._join = join
         self._idle_s = idle_s
@@ -148,8 +157,10 @@ class BulkService:
         try:
             while request := stream.receive_line(self._idle_s):
                 match request.split(" "):
+                    case ["get", digest] if self._bundle_dir is not None and is_digest(digest):
+                        self._get(peer, stream, self._bundle_dir, digest)
                     case ["get", name] if is_blob_name(name):
-                        self._get(peer, stream, name)
+                        self._get(peer, stream, self._directory, name)
                     case ["put", size, name] if is_blob_name(name) and size.isdecimal():
                         self._put(peer, stream, name, int(size))
                     case ["drop", name] if is_blob_name(name):
@@ -160,19 +171,19 @@ class BulkService:
         finally:
             peer.left(stream)
 
-    def _get(self, peer: BulkPeer, stream: BulkStream, name: str) -> None:
+    def _get(self, peer: BulkPeer, stream: BulkStream, directory: str, name: str) -> None:
         peer.takes(name)  # first: whoever deletes it from now on tells that peer
         try:
-            file = open_blob(self._directory, name)
+            file = open_blob(directory, name)
         except OSError as error:
             peer.has_not(name)
-            stream.send_line(refusal(f"the server cannot read blob {name}: {error.strerror}"))
+            stream.send_line(refusal(f"the server cannot read {name}: {error.strerror}"))
             return
         try:
             size = os.fstat(file).st_size
             stream.send_line(str(size))
             stream.send_file(file, size)
-            log.debug("blob %s of %d bytes was sent to %s", name, size, peer.name)
+            log.debug("file %s of %d bytes was sent to %s", name, size, peer.name)
         finally:
             os.close(file)
 

@@ -5,8 +5,8 @@ the randomness in. Those of calls begin with the time, and are random in the res
 scheduled runs are the engine's, which derives them (`swell.engine.ids`). The id of an input is that of its call, and
 its index: `fc-…` has `in-…:0`, `in-…:1`, and so on.
 
-Clients make the ids of their apps and calls, and files are named after them: `id_problem` refuses one that would lead
-elsewhere. Pure. This module must not know what is done with an id.
+A bundle is named by the digest of its files. Clients make the ids of their apps and calls, and files are named after
+them: `id_problem` refuses one that would lead elsewhere. Pure. This module must not know what is done with an id.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ __all__ = [
     "call_id",
     "id_problem",
     "input_id",
+    "is_digest",
     "random_id",
 ]
 
@@ -44,6 +45,7 @@ CALL_RANDOM_BYTES: Final = 8  #: of a call's id: enough that nobody guesses one,
 CONTAINER_LENGTH: Final = len(CONTAINER) + 26
 APP_ID: Final = re.compile(rf"{APP}[A-Za-z0-9]{{22}}")
 
+_DIGEST: Final = re.compile("[0-9a-f]{64}", re.ASCII)
 _FROM_A_CLIENT: Final = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)
 
 
@@ -70,6 +72,11 @@ def call_and_index(written: str) -> tuple[str, int | None]:
     """Return the call that an id of a call ("fc-…") or of an input ("in-…:7") means, and the input's index."""
     name, _, index = written.partition(":")
     return CALL + name[len(CALL) :], whole_number(index)
+
+
+def is_digest(written: str) -> bool:
+    """Tell whether a text can be the digest of a bundle, which is its name."""
+    return _DIGEST.fullmatch(written) is not None
 
 
 def id_problem(written: str, of: str) -> str:

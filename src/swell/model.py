@@ -204,10 +204,13 @@ class Node(Struct, frozen=True):
 
 
 class Environment(Struct, frozen=True):
-    """Interpreter, paths and variables of a client, so that its containers start in the same environment."""
+    """Interpreter, paths and variables of a client, so that its containers start in the same environment.
 
-    python: Text  #: absolute path of the interpreter
-    cwd: Text
+    One that is portable names no path of the client's machine (see `swell.policy.portable`).
+    """
+
+    python: Text  #: absolute path of the interpreter; "": that of the machine where it runs, with its variables
+    cwd: Text  #: "": the directory of the bundle
     sys_path: Annotated[tuple[Text, ...], Meta(max_length=10_000)]
     variables: Variables = {}
     bundle: Id = ""  #: digest of the uploaded source files; "": the code is read from its own directory

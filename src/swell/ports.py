@@ -66,6 +66,7 @@ class NodePaths(Struct, frozen=True):
     blob_dir: str  #: where its containers find and leave large values
     web_dir: str  #: where its containers answer requests
     shelf: str  #: where they have large values fetched and published (see `swell.wire.shelf`)
+    bundle_dir: str  #: where bundles are laid out, each under its digest
 
 
 class BackendListener(Protocol):
@@ -131,8 +132,8 @@ class Backend(Protocol):
         """Return the directories that containers of a node use in place of the server's; None: the server's."""
         ...
 
-    def blob_deleted(self, name: str) -> None:
-        """The server has deleted a large value; nodes that may have a copy delete that."""
+    def deleted(self, name: str) -> None:
+        """The server has deleted a large value, or a bundle that no app uses; nodes that may have a copy delete it."""
         ...
 
     async def stop(self) -> None:

@@ -108,7 +108,7 @@ class OneNode(AgentBackend):
 
 def make_agent_backend(directory: Path, gpus: Sequence[Gpu], line_max: int) -> Backend:
     agents = LocalAgents(1, directory, log_line_max=line_max, timeout_s=5.0, program="program:run", gpus=gpus)
-    bulk = BulkServer(str(directory), 1 << 20)
+    bulk = BulkServer(str(directory), str(directory), 1 << 20)
     return OneNode(agents, asyncio.Protocol, bulk=bulk, protocol=PROTOCOL, timeout_s=5.0, blob_bytes_max=1 << 20)
 
 

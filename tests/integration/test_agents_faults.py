@@ -85,7 +85,7 @@ class Cluster:
             gpus=(),
             through=lambda server: self.detours.pop() if self.detours else self.wire.through(server),
         )
-        bulk = BulkServer(str(directory), 1 << 20)
+        bulk = BulkServer(str(directory), str(directory), 1 << 20)
         self.backend = AgentBackend(
             self.agents, asyncio.Protocol, bulk=bulk, protocol=PROTOCOL, timeout_s=TIMEOUT_S, blob_bytes_max=1 << 20
         )

@@ -100,6 +100,7 @@ class Guest:
             blob_dir="/nowhere/blobs",
             web_dir="/nowhere/web",
             shelf="/nowhere/shelf",
+            bundle_dir="/nowhere/bundles",
         )
         self.say(replace(greeting, **other))
 
@@ -143,7 +144,7 @@ def provider() -> Provider:
 
 @pytest.fixture
 async def backend(provider: Provider, tmp_path: Path) -> AsyncIterator[AgentBackend]:
-    bulk = BulkServer(str(tmp_path), 1 << 20)
+    bulk = BulkServer(str(tmp_path), str(tmp_path), 1 << 20)
     backend = AgentBackend(
         provider, asyncio.Protocol, bulk=bulk, protocol=PROTOCOL, timeout_s=600.0, blob_bytes_max=1 << 20
     )

@@ -43,8 +43,10 @@ class Cluster:
         self.server_dir, self.node_dir = directory / "server", directory / "node"
         for each in (self.server_dir, self.node_dir):
             (each / KEPT).mkdir(parents=True)
+        self.bundle_dir = directory / "bundles"
+        self.bundle_dir.mkdir()
         self.log = log
-        self.bulk = BulkServer(str(self.server_dir), FILE_MAX)
+        self.bulk = BulkServer(str(self.server_dir), str(self.bundle_dir), FILE_MAX)
         self.context, self.fingerprint = server_context(make_certificate())
         self.address = TlsAddress("127.0.0.1", self.bulk.start("127.0.0.1", self.context), self.fingerprint)
         self.token = self.bulk.admit("node-1")
@@ -160,7 +162,7 @@ async def test_nodes_with_a_copy_are_known_until_it_is_deleted(cluster: Cluster)
 
 
 async def test_a_blob_that_the_server_does_not_have_is_told_and_can_be_fetched_later(cluster: Cluster) -> None:
-    with pytest.raises(DeserializationError, match=r"the server cannot read blob fc-1\.0\.in: No such file"):
+    with pytest.raises(DeserializationError, match=r"the server cannot read fc-1\.0\.in: No such file"):
         await asyncio.to_thread(blobs.unpack, b"fc-1.0.in", cluster.there)
     assert cluster.bulk.deleted("fc-1.0.in") == set()
     data = cluster.put("fc-1.0.in", bytes(MB))
@@ -192,7 +194,7 @@ async def test_a_value_over_the_servers_bound_is_refused_before_it_is_sent(clust
 
 
 async def test_a_server_without_room_says_so(cluster: Cluster) -> None:
-    bulk = BulkServer(str(cluster.server_dir), 1 << 62)
+    bulk = BulkServer(str(cluster.server_dir), str(cluster.bundle_dir), 1 << 62)
     port = bulk.start("127.0.0.1", cluster.context)
     stream = cluster.stranger(bulk.admit("node-2"), port)
     stream.send_line(f"put {1 << 60} fc-1.0.out")
@@ -308,7 +310,7 @@ async def test_without_a_token_of_a_node_there_is_nothing(cluster: Cluster) -> N
 
 async def test_an_agent_sends_no_token_to_another_server(cluster: Cluster) -> None:
     other, _ = server_context(make_certificate())
-    bulk = BulkServer(str(cluster.server_dir), FILE_MAX)
+    bulk = BulkServer(str(cluster.server_dir), str(cluster.bundle_dir), FILE_MAX)
     address = TlsAddress("127.0.0.1", bulk.start("127.0.0.1", other), cluster.fingerprint)
     client = BulkClient(address, "secret", str(cluster.node_dir), cluster.space)
     with pytest.raises(BulkError, match="its fingerprint differs"):

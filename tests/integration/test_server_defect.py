@@ -21,7 +21,7 @@ class NoBackend:
     is_local = True
     async def start(self, listener, address): pass
     def observe(self, is_ready): return []
-    def blob_deleted(self, name): pass
+    def deleted(self, name): pass
 
 async def main():
     paths = ServerPaths("unix:/x", Path(sys.argv[1]))

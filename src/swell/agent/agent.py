@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
@@ -25,10 +25,12 @@ from typing import Final
 from msgspec.structs import replace
 
 from swell.agent.bulk import BulkClient
+from swell.agent.bundles import AgentBundles
 from swell.agent.relay import Relay
 from swell.agent.shelf import AgentShelf
 from swell.agent.shelf_space import ShelfSpace
 from swell.backends.process import ProcessBackend
+from swell.ids import is_digest
 from swell.link.certificate import TlsAddress
 from swell.link.connection import Channel, Link
 from swell.link.frames import LinkError
@@ -57,6 +59,7 @@ from swell.link.words import (
     encode_report,
 )
 from swell.model import MemoryExcess, Node
+from swell.ports import LaunchOrder
 from swell.wire.messages import PROTOCOL
 
 __all__ = ["EXIT_LOST", "EXIT_REFUSED", "Agent"]
@@ -123,6 +126,7 @@ class Agent:
         self._link: Link
         self._reports: _Reports | None = None
         self._shelf: AgentShelf | None = None
+        self._bundles: AgentBundles | None = None
         self._is_stopping = False
         self._relays: dict[int, set[Relay]] = {}  # by the pid of the process that has connected
         self._pids: dict[str, int] = {}
@@ -141,6 +145,11 @@ class Agent:
         """Where containers ask for blobs."""
         return str(self._directory / "shelf.sock")
 
+    @property
+    def bundle_dir(self) -> str:
+        """Where the source files of apps are laid out."""
+        return str(self._directory / "bundles")
+
     def greet(self) -> None:
         """Tell the server who this is."""
         order = self._order
@@ -154,6 +163,7 @@ class Agent:
             blob_dir=str(self._blob_dir),
             web_dir=str(self._directory / "web"),
             shelf=self.shelf_path,
+            bundle_dir=self.bundle_dir,
         )
         self._link.send_word(encode(greeting))
 
@@ -213,31 +223,65 @@ class Agent:
             case Ping():
                 pass
             case Launch(order):
-                self._backend.launch(order)
+                self._launch(order)
             case Interrupt(container_id):
-                self._backend.interrupt(container_id)
+                if not self._withdraw(container_id, "interrupted before it was launched"):
+                    self._backend.interrupt(container_id)
             case Kill(container_id):
-                self._backend.kill(container_id)
+                if not self._withdraw(container_id, "killed before it was launched"):
+                    self._backend.kill(container_id)
             case Watch(ready):
                 self._ready.update(ready)
                 self._watch()
             case Forget(names):
-                if self._shelf is not None:
-                    self._shelf.forget(names)
+                self._forget(names)
             case Welcome():
-                self._open_shelf(word)
+                self._connect_bulk(word)
                 self._run(self._begin())
             case Stop():
                 self._run(self._stop())
             case Refused(text):
                 self._ended(EXIT_REFUSED, text)
 
-    def _open_shelf(self, welcome: Welcome) -> None:
+    def _connect_bulk(self, welcome: Welcome) -> None:
         server, directory = TlsAddress.parse(self._order.server), str(self._blob_dir)
         space = ShelfSpace(directory, welcome.blob_bytes_max)
         address = TlsAddress(server.host, welcome.bulk_port, server.fingerprint)
         bulk = BulkClient(address, welcome.bulk_token, directory, space)
         self._shelf = AgentShelf(directory, space, bulk, lambda name: self._link.send_word(encode(Drop(name))))
+        self._bundles = AgentBundles(self.bundle_dir, bulk.fetch_bundle)
+
+    def _launch(self, order: LaunchOrder) -> None:
+        """Start a container, once the source files of its app are there."""
+
+        def ready(why: str) -> None:
+            if why:
+                self._report(Exited(order.container_id, why, False))
+            else:
+                self._backend.launch(order)
+
+        digest = order.environment.bundle
+        if not digest:
+            self._backend.launch(order)
+        elif self._bundles is not None:
+            self._bundles.hold(digest, order.container_id, ready)
+
+    def _withdraw(self, container_id: str, why: str) -> bool:
+        """Start a container no more that waits for its source files; False if none of that name does."""
+        if self._bundles is None or not self._bundles.is_awaited_by(container_id):
+            return False
+        self._bundles.release(container_id)
+        self._report(Exited(container_id, why, False))
+        return True
+
+    def _forget(self, names: Sequence[str]) -> None:
+        """Delete copies of what the server has deleted."""
+        if self._shelf is None or self._bundles is None:
+            return
+        for name in names:
+            if is_digest(name):
+                self._bundles.forget(name)
+        self._shelf.forget(tuple(name for name in names if not is_digest(name)))
 
     async def _begin(self) -> None:
         """Get ready for containers. A Launch that comes meanwhile has to wait for that, so nothing is awaited first."""
@@ -248,8 +292,9 @@ class Agent:
     async def _stop(self) -> None:
         self._is_stopping = True
         await self._backend.stop()
-        if self._shelf is not None:
-            self._shelf.close()
+        for each in (self._shelf, self._bundles):
+            if each is not None:
+                each.close()
         self._ended(os.EX_OK, "the server has stopped it")
 
     def _run(self, work: Coroutine[None, None, None]) -> None:
@@ -291,6 +336,8 @@ class Agent:
     ) -> None:
         """The container is gone; that is told after all that it has sent."""
         self._ready.discard(container_id)
+        if self._bundles is not None:
+            self._bundles.release(container_id)
         pid = self._pids.pop(container_id, 0)
         self._report_after(Exited(container_id, reason, started, excess), pid, self._loop.time() + LAST_BYTES_S)
 

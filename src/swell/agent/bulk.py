@@ -12,6 +12,7 @@ from swell.link.bulk import BulkError, BulkStream
 from swell.link.bulk_pool import BulkPool, Transfer
 from swell.link.certificate import TlsAddress
 from swell.wire.blob_file import new_blob, open_blob
+from swell.wire.bundle import SIZE_MAX
 
 __all__ = ["BulkClient"]
 
@@ -41,6 +42,14 @@ class BulkClient:
         """
         self._pool.run(lambda stream: self._fetch(stream, name))
 
+    def fetch_bundle(self, digest: str) -> bytes:
+        """Return the archive of a bundle.
+
+        Raises:
+            BulkError, OSError: it cannot be fetched.
+        """
+        return self._pool.run(lambda stream: _bundle(stream, digest))
+
     def send(self, name: str, transfer: Transfer) -> None:
         """Send a blob of this shelf. When this returns, the server has it.
 
@@ -54,11 +63,7 @@ class BulkClient:
         self._pool.close()
 
     def _fetch(self, stream: BulkStream, name: str) -> None:
-        stream.send_line(f"get {name}")
-        answer = stream.answer()
-        if not answer.isdecimal():
-            raise BulkError(f"{answer:.200} is no size")
-        size = int(answer)
+        size = _size(stream, name)
         with self._space.reserve(size) as reservation:
             with new_blob(self._directory, name, to_disk=False) as file:
                 stream.receive_file(file, size)
@@ -74,3 +79,19 @@ class BulkClient:
             stream.answer(patience_s=None)  # its disk may be slow, and the link tells whether it lives
         finally:
             os.close(file)
+
+
+def _size(stream: BulkStream, name: str) -> int:
+    """Ask for a file, and return how many bytes of it follow."""
+    stream.send_line(f"get {name}")
+    answer = stream.answer()
+    if not answer.isdecimal():
+        raise BulkError(f"{answer:.200} is no size")
+    return int(answer)
+
+
+def _bundle(stream: BulkStream, digest: str) -> bytes:
+    size = _size(stream, digest)
+    if size > SIZE_MAX:
+        raise BulkError(f"the archive of bundle {digest} has {size:,} bytes, over the limit of {SIZE_MAX:,}")
+    return stream.receive_bytes(size)

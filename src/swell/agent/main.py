@@ -110,10 +110,10 @@ class _Ending:
 async def _serve(order: AgentOrder, starter: int) -> None:
     loop = asyncio.get_running_loop()
     directory = Path(order.directory)
-    for each in (directory, directory / "blobs", directory / "blobs" / KEPT, directory / "web"):
+    for each in (directory, directory / "blobs", directory / "blobs" / KEPT, directory / "web", directory / "bundles"):
         make_directory(each)
     gpus = NvmlProvider() if order.gpus is None else _GivenGpus(order.gpus)
-    backend = ProcessBackend(gpus, directory, order.log_line_max, order.program or RUNNER)
+    backend = ProcessBackend(gpus, directory, order.log_line_max, order.program or RUNNER, is_for_portable=True)
     end = _Ending(order, backend, starter)
     agent = Agent(order, backend, end)
     loop.add_reader(sys.stdin.fileno(), _watch_input, end)

@@ -4,7 +4,7 @@ Their sockets block, and are used in threads: an event loop moves a fraction of 
 work. An agent has several such connections, each for one file at a time, and keeps them for the next. It begins with
 a line, the token that its Welcome had; then, as often as it likes:
 
-    get NAME          the server answers the size of the file, and its bytes
+    get NAME          the server answers the size of the file, and its bytes: of a blob or, by its digest, a bundle
     put SIZE NAME     the server answers ok; after the bytes it answers ok once it has the file
 
 Each is a line, and what is answered instead is `no` and the reason. This module must not know where files are, or who
@@ -91,6 +91,22 @@ class BulkStream:
                 raise OSError("the file has become shorter")
             self._connection.sendall(chunk[:count])
             size -= count
+
+    def receive_bytes(self, size: int) -> bytes:
+        """Receive so many bytes; the caller bounds them.
+
+        Raises:
+            OSError: the connection broke.
+        """
+        self._connection.settimeout(STALL_S)
+        data = bytearray()
+        while len(data) < size:
+            if self._start == self._end and not self._receive(CHUNK):
+                raise ConnectionResetError("the connection ended in the middle of a file")
+            end = min(self._end, self._start + size - len(data))
+            data += self._buffer[self._start : end]
+            self._start = end
+        return bytes(data)
 
     def receive_file(self, file: int, size: int) -> None:
         """Receive so many bytes into a file.

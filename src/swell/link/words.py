@@ -50,7 +50,7 @@ __all__ = [
     "encode_report",
 ]
 
-LINK_PROTOCOL: Final = 2
+LINK_PROTOCOL: Final = 3
 REPORT_MAX: Final = 1 << 20  #: bytes
 _SIZE: Final = struct.Struct("<I")
 
@@ -76,6 +76,7 @@ class Greeting(Word, frozen=True, tag=1):
     blob_dir: Text  #: where its containers find and leave large values
     shelf: Text  #: where they have these fetched and published
     web_dir: Text  #: where its containers answer requests
+    bundle_dir: Text  #: where it lays out the source files of apps
 
 
 class Load(Word, frozen=True, tag=5):
@@ -166,7 +167,7 @@ class Watch(Word, frozen=True, tag=25):
 
 
 class Forget(Word, frozen=True, tag=27):
-    """The server has deleted blobs of which this node has a copy."""
+    """The server has deleted blobs of which this node has a copy, or bundles that it has fetched."""
 
     names: tuple[Text, ...]
 

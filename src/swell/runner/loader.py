@@ -30,32 +30,36 @@ def enter_environment(environment: Environment, spec: FunctionSpec, variables: M
     """Enter a client's environment: variables, working directory and import path, and those that the Function adds.
 
     The bundle comes first on the import path and, where the client had a PYTHONPATH, in the PYTHONPATH of the programs
-    that the code starts.
+    that the code starts. A portable environment leaves to this process what belongs to the machine, and begins in the
+    bundle.
 
     Numerical libraries start a thread per core of the host in each process, and the threads of several containers
     compete for the cores. So OMP_NUM_THREADS is set to the cores that the container requests, unless the user sets it.
 
     Args:
         environment: The client's environment.
-        spec: Its variables and working directory override the client's; the directory may be relative to the client's.
+        spec: Its variables and working directory override the client's; the directory may be relative to the client's,
+            or to the bundle.
         variables: More environment variables, which override both.
 
     Raises:
         InvalidError: the working directory cannot be entered.
     """
+    pythonpath = os.environ.get("PYTHONPATH", "")
     os.environ.update(environment.variables)
     bundled = [environment.bundle_dir] if environment.bundle_dir else []
     if bundled and "PYTHONPATH" in environment.variables:
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (*bundled, environment.variables["PYTHONPATH"])))
+        others = environment.variables["PYTHONPATH"] or pythonpath
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (*bundled, others)))
     os.environ.update(spec.variables)
     os.environ.update(variables)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, round(spec.resources.cpu))))
     time.tzset()
-    directory = os.path.join(environment.cwd, spec.workdir)
+    directory = os.path.join(environment.cwd or environment.bundle_dir, spec.workdir)
     try:
         os.chdir(directory)
     except OSError as error:
-        hint = "; Image.workdir names a directory of this machine, which must exist" if spec.workdir else ""
+        hint = "; Image.workdir names a directory of the container's machine, which must exist" if spec.workdir else ""
         raise InvalidError(f"cannot enter the working directory {directory}: {error.strerror}{hint}") from error
     if bundled:
         sys.meta_path.insert(sys.meta_path.index(PathFinder), _BundleFirst(bundled))
@@ -103,8 +107,9 @@ def find(source: Source, bundle_dir: str = "") -> Any:
         missing = error if isinstance(error, ModuleNotFoundError) else error.__cause__
         if bundle_dir and isinstance(missing, ModuleNotFoundError) and missing.name:
             error.add_note(
-                "A deployed version has the local modules that its code imports by name; one that is found in another "
-                f"way must be added: Image.add_local_python_source({missing.name.partition('.')[0]!r})"
+                "Containers have the packages of their machine, and the local modules that the app's code imports by "
+                "name; one that is found in another way must be added: "
+                f"Image.add_local_python_source({missing.name.partition('.')[0]!r})"
             )
         raise
 

@@ -20,10 +20,12 @@ from swell.config import Settings
 from swell.engine import events as e
 from swell.errors import AuthError, Error, InvalidError
 from swell.model import MemoryExcess
+from swell.policy.portable import portable_environment, portable_spec
 from swell.ports import Backend, LaunchOrder
 from swell.server.bundles import Bundles
 from swell.server.connection import Connection
 from swell.server.paths import ServerPaths
+from swell.wire.bundle import EMPTY
 from swell.wire.messages import Deliver, Hello, Load
 from swell.wire.web_names import socket_path
 
@@ -74,21 +76,25 @@ class Containers:
 
     def launch(self, effect: e.StartContainer) -> None:
         """Start a container, as soon as its source files are in place."""
+        spec, environment = effect.spec, effect.environment
+        if not self._backend.is_local:
+            spec = portable_spec(spec)
+            environment = portable_environment(environment, environment.bundle or EMPTY)  # "": of a former version
         order = LaunchOrder(
             container_id=effect.container_id,
             app_id=effect.app_id,
             function_id=effect.function_id,
-            spec=effect.spec,
-            environment=effect.environment,
+            spec=spec,
+            environment=environment,
             node=effect.node,
             gpus=effect.gpus,
             token=secrets.token_hex(16),
         )
         known = self._known[order.container_id] = _Container(order, effect.function_ids)
         self._tokens[_digest(order.token)] = known
-        digest = effect.environment.bundle
+        digest = environment.bundle
         if digest:
-            self._bundles.fetch(digest, lambda directory, why: self._launch_in(known, directory, why))
+            self._bundles.fetch(effect.app_id, digest, lambda place, why: self._launch_in(known, place, why))
         else:
             self._launch(known)
 
@@ -96,13 +102,15 @@ class Containers:
         self._backend.launch(known.order)
         known.is_launched = True
 
-    def _launch_in(self, known: _Container, directory: str, why: str) -> None:
+    def _launch_in(self, known: _Container, place: str, why: str) -> None:
         order = known.order
         if known.was_killed or why:
             reason = why or "killed before it was launched"
             self.exited(order.container_id, reason, started=False)
             return
-        known.order = replace(order, environment=replace(order.environment, bundle_dir=directory))
+        if (paths := self._backend.paths_of(order.node)) is not None:
+            place = os.path.join(paths.bundle_dir, order.environment.bundle)
+        known.order = replace(order, environment=replace(order.environment, bundle_dir=place))
         self._launch(known)
 
     def send(self, effect: e.SendToContainer) -> None:

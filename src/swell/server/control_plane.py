@@ -77,9 +77,15 @@ class ControlPlane:
         self._defects = Defects()
         self.limits = ConnectionLimits()
         self._remote_limits = ConnectionLimits(pending_max=REMOTE_PENDING_MAX)  # apart: nobody there gets in our way
-        self._blobs = Blobs(paths.blob_dir, backend.blob_deleted)
+        self._blobs = Blobs(paths.blob_dir, backend.deleted)
         data_dir = paths.data_dir
-        self._bundles = Bundles(None if data_dir is None else data_dir / "bundles", store)
+        self._bundles = Bundles(
+            None if data_dir is None else data_dir / "bundles",
+            paths.bundle_dir,
+            store,
+            are_local=backend.is_local,
+            deleted=backend.deleted,
+        )
         self._logs = ContainerLogs(
             None if data_dir is None else data_dir / "logs", settings.log_bytes_max, settings.result_retention_s
         )
@@ -177,6 +183,7 @@ class ControlPlane:
             settings.map_outstanding_max,
             settings.payload_max,
             shelf,
+            wants_bundles=not self._backend.is_local,
         )
         connection.send(welcome)
         return None
@@ -213,7 +220,7 @@ class ControlPlane:
         """Return the table of the messages of clients that do not go straight to the engine."""
         return {
             OpenApp: self._open_app,
-            DeployApp: self._begin_unpacking,
+            DeployApp: self._take_bundle,
             **{kind: _without_payload(answer) for kind, answer in self._queries.handlers().items()},
         }
 
@@ -239,24 +246,36 @@ class ControlPlane:
             return
         if message.watch:
             self._subscribers.follow(message.app_id, connection)
-        if message.environment.bundle:
-            self._begin_unpacking(connection, message, payload)
+        if message.environment.bundle or not self._backend.is_local:
+            self._take_bundle(connection, message, payload)
         else:
             self._feed(e.ClientMessage(connection.number, message, payload))
 
-    def _begin_unpacking(self, connection: Connection, message: DeployApp | OpenApp, archive: bytes) -> None:
+    def _take_bundle(self, connection: Connection, message: DeployApp | OpenApp, archive: bytes) -> None:
         failed = partial(self._version_failed, connection, message.request)
-        self._tasks.run(self._unpack_version(connection, message, archive), failed)
+        self._tasks.run(self._open_with_bundle(connection, message, archive), failed)
 
-    async def _unpack_version(self, connection: Connection, message: DeployApp | OpenApp, archive: bytes) -> None:
-        """Unpack the source files of a version before the engine gets it: a container might need them at once."""
-        why = self._why_no_web(message) if self._paths.data_dir else PRIVATE
-        if not why and message.environment.bundle:
-            why = await self._bundles.unpack(message.environment.bundle, archive)
+    async def _open_with_bundle(self, connection: Connection, message: DeployApp | OpenApp, archive: bytes) -> None:
+        """Take the source files of a version before the engine gets it: a container might need them at once."""
+        app_id, digest = message.app_id, message.environment.bundle
+        is_durable = isinstance(message, DeployApp) or message.detach
+        why = self._why_no_bundle(message)
+        if not why and digest:
+            why = await self._bundles.take(app_id, digest, archive, is_durable=is_durable)
         if why:
             connection.send(Failed(message.request, *to_wire(InvalidError(f"{message.name}: {why}"))))
         elif connection.number in self._clients:  # else it is gone, and would never close the app
             self._feed(e.ClientMessage(connection.number, message, archive))
+        if self.engine.snapshot.app(app_id) is None:
+            self._bundles.drop(app_id)
+
+    def _why_no_bundle(self, message: DeployApp | OpenApp) -> str:
+        """Return why an app cannot be opened, whatever is in its bundle."""
+        if isinstance(message, DeployApp) and self._paths.data_dir is None:
+            return PRIVATE
+        if not message.environment.bundle and not self._backend.is_local:
+            return "its containers do not see the files of this machine, and it brings no source files"
+        return self._why_no_web(message)
 
     def _why_no_web(self, message: DeployApp | OpenApp) -> str:
         """Return why the functions of an app cannot answer HTTP; "" if they can, or none is to."""
@@ -448,6 +467,7 @@ class ControlPlane:
 
     def _app_ended(self, effect: e.AppEnded) -> None:
         self._subscribers.ended(effect.app_id)
+        self._bundles.drop(effect.app_id)
         self._logs.ended(effect.app_id)
         if not self.engine.state.apps:
             self._apps_ended.set()

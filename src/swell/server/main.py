@@ -115,7 +115,7 @@ def _backend(settings: Settings, paths: ServerPaths, connect: Callable[[], Conne
     return AgentBackend(
         agents,
         connect,
-        bulk=BulkServer(str(paths.blob_dir), file_bytes_max(settings.payload_max)),
+        bulk=BulkServer(str(paths.blob_dir), str(paths.bundle_dir), file_bytes_max(settings.payload_max)),
         protocol=PROTOCOL,
         timeout_s=settings.node_timeout_s,
         blob_bytes_max=settings.node_blob_bytes_max,

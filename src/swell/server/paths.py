@@ -37,6 +37,11 @@ class ServerPaths(Struct, frozen=True):
         return self.run_dir / "web"
 
     @property
+    def bundle_dir(self) -> Path:
+        """Source files of apps that end with their clients."""
+        return self.run_dir / "bundles"
+
+    @property
     def admin_token_path(self) -> Path:
         """The token of the edge's admin surface. A daemon's stays the same from start to start."""
         return (self.data_dir or self.run_dir) / ADMIN_TOKEN
@@ -57,7 +62,7 @@ class ServerPaths(Struct, frozen=True):
         Raises:
             InvalidError: one that is there is a link or not this user's, or others may write to it.
         """
-        for directory in (self.run_dir, self.blob_dir, self.web_dir):
+        for directory in (self.run_dir, self.blob_dir, self.web_dir, self.bundle_dir):
             make_directory(directory)
         kept = self.blob_dir / KEPT
         if self.data_dir is None:

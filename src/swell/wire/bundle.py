@@ -23,7 +23,7 @@ import msgspec
 
 from swell.errors import InvalidError
 
-__all__ = ["FILES_MAX", "SIZE_MAX", "digest_of", "pack", "unpack", "write"]
+__all__ = ["EMPTY", "FILES_MAX", "SIZE_MAX", "checked", "digest_of", "pack", "unpack", "write"]
 
 FILES_MAX: Final = 10_000  #: files of one bundle
 SIZE_MAX: Final = 64 << 20  #: bytes of their contents together, and of the archive
@@ -64,6 +64,21 @@ def digest_of(files: Mapping[str, bytes]) -> str:
             digest.update(len(part).to_bytes(_COUNTED, "little"))
             digest.update(part)
     return digest.hexdigest()
+
+
+EMPTY: Final = digest_of({})  #: the name of the bundle without files
+
+
+def checked(digest: str, archive: bytes | memoryview) -> dict[str, bytes]:
+    """Return the files in the archive of a bundle, by path.
+
+    Raises:
+        InvalidError: as `unpack`, or the files are not those of the bundle of that name.
+    """
+    files = unpack(archive)
+    if digest_of(files) != digest:
+        raise InvalidError(f"the bundle is not what its digest {digest:.200} says")
+    return files
 
 
 def unpack(archive: bytes | memoryview) -> dict[str, bytes]:

@@ -189,6 +189,7 @@ class Welcome(Message, frozen=True, tag=39):
     map_outstanding_max: Count
     payload_max: Size = 4 << 30
     shelf: Text = ""  #: where blobs are fetched and published, see `swell.wire.shelf`; "": all are in `blob_dir`
+    wants_bundles: bool = False  #: containers do not see the client's files: ephemeral apps bring theirs as well
 
 
 class Done(Message, frozen=True, tag=40):

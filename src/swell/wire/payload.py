@@ -19,6 +19,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from swell.errors import DeserializationError, ExecutionError, SerializationError
+from swell.wire.context import is_local
 from swell.wire.former_names import has_former_names, loads_former
 from swell.wire.json_payload import decode_json, is_json
 
@@ -134,6 +135,11 @@ def _unreadable(error: Exception) -> DeserializationError:
     hint = ""
     if isinstance(error, ImportError):
         hint = "; the module must be installed and importable on this side, too"
+        if not is_local() and error.name:
+            hint += (
+                ", or be among the app's source files: imported by name in its code, or added by "
+                f"Image.add_local_python_source({error.name.partition('.')[0]!r})"
+            )
     elif isinstance(error, AttributeError):
         hint = "; the name must exist at the top level of the module on this side, too"
     return DeserializationError(f"cannot unpickle: {type(error).__name__}: {_text_of(error)}{hint}")

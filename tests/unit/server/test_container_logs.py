@@ -287,7 +287,8 @@ class Server:
         )
         self.container_logs = book(directory)
         backend = ProcessBackend(NvmlProvider(), directory, 1_000)
-        containers = Containers(backend, settings, paths, Bundles(None, self.store), self.nothing)
+        bundles = Bundles(None, directory, self.store, are_local=True, deleted=self.nothing)
+        containers = Containers(backend, settings, paths, bundles, self.nothing)
         self.queries = Queries(
             engine=self.engine,
             store=self.store,

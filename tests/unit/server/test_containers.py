@@ -19,6 +19,8 @@ from swell.store.memory.store import MemoryStore
 class Launches:
     """A backend that only notes what it is to launch."""
 
+    is_local = True
+
     def __init__(self) -> None:
         self.orders: list[LaunchOrder] = []
 
@@ -30,7 +32,8 @@ def test_a_token_is_good_as_long_as_its_container_is_there(tmp_path: Path) -> No
     backend, events = Launches(), list[Event]()
     store: Any = MemoryStore(lambda answer: None)
     paths = ServerPaths("unix:/nowhere", tmp_path)
-    containers = Containers(cast(Backend, backend), Settings(), paths, Bundles(None, store), events.append)
+    bundles = Bundles(None, tmp_path, store, are_local=True, deleted=lambda _: None)
+    containers = Containers(cast(Backend, backend), Settings(), paths, bundles, events.append)
     for number in range(3):
         containers.launch(start(f"ta-{number}"))
     tokens = [order.token for order in backend.orders]

@@ -183,13 +183,14 @@ class AgentBackend:
         known = self._nodes.get(node)
         if known is None or known.greeting is None:
             return None
-        return NodePaths(known.greeting.blob_dir, known.greeting.web_dir, known.greeting.shelf)
+        greeting = known.greeting
+        return NodePaths(greeting.blob_dir, greeting.web_dir, greeting.shelf, greeting.bundle_dir)
 
-    def blob_deleted(self, name: str) -> None:
-        """Have the copies of a blob deleted."""
+    def deleted(self, name: str) -> None:
+        """Have the copies of a blob or a bundle deleted."""
         for node in self._bulk.deleted(name):
             if (holder := self._nodes.get(node)) is not None:
-                holder.forget_blob(name)
+                holder.forget(name)
 
     async def stop(self) -> None:
         """Stop all agents, and listen no more."""
@@ -232,7 +233,7 @@ class AgentBackend:
     def drop_blob(self, name: str) -> None:
         """Delete a blob that a container has read and nobody else reads."""
         if self._bulk.delete(name):
-            self.blob_deleted(name)
+            self.deleted(name)
 
     def changed(self, node: AgentNode) -> None:
         """A node has told its load; the first time, it is there for containers."""

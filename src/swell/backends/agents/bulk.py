@@ -59,14 +59,15 @@ class _Member:
 class BulkServer:
     """Listens for agents, and serves them. `close` ends it, and all threads with it."""
 
-    def __init__(self, directory: str, file_bytes_max: int) -> None:
+    def __init__(self, directory: str, bundle_dir: str, file_bytes_max: int) -> None:
         """Prepare.
 
         Args:
             directory: of the blobs.
+            bundle_dir: of the archives of bundles, each under its digest.
             file_bytes_max: the longest file that an agent may send.
         """
-        self._service = BulkService(directory, file_bytes_max, self._join)
+        self._service = BulkService(directory, file_bytes_max, self._join, bundle_dir=bundle_dir)
         self._context: ssl.SSLContext
         self._listener: socket.socket | None = None
         self._lock = threading.Lock()  # of all that follows

@@ -129,8 +129,8 @@ class AgentNode:
         """Have a container killed."""
         self._send(Kill(container_id))
 
-    def forget_blob(self, name: str) -> None:
-        """Have its copy of a blob deleted."""
+    def forget(self, name: str) -> None:
+        """Have its copy of a blob or a bundle deleted."""
         self._send(Forget((name,)))
 
     def observe(self, is_ready: Callable[[str], bool] | None) -> NodeLoad | None:

@@ -36,7 +36,15 @@ class ProcessBackend:
 
     is_local = True
 
-    def __init__(self, gpus: GpuProvider, directory: Path, log_line_max: int, program: str = RUNNER) -> None:
+    def __init__(
+        self,
+        gpus: GpuProvider,
+        directory: Path,
+        log_line_max: int,
+        program: str = RUNNER,
+        *,
+        is_for_portable: bool = False,
+    ) -> None:
         """Prepare; nothing happens before `start`.
 
         Args:
@@ -44,12 +52,14 @@ class ProcessBackend:
             directory: the server's private directory, removed by the templates when the server is killed.
             log_line_max: characters after which a line of output is split.
             program: what runs in a container, as module:name.
+            is_for_portable: most containers have a portable environment: the template that is started first is theirs.
         """
         self._node = describe_host(gpus.gpus())
         self._directory = directory
         self._log_line_max = log_line_max
         self._program = program
-        self._own = Interpreter.own(os.environ)
+        self._portable = Interpreter.portable(os.environ)
+        self._own = self._portable if is_for_portable else Interpreter.own(os.environ)
         self._meter = BusyMeter(self._node.cpu)
         self._listener: BackendListener
         self._adopted: AdoptedContainers
@@ -124,7 +134,7 @@ class ProcessBackend:
         """Return None: this machine is the server's."""
         return None
 
-    def blob_deleted(self, name: str) -> None:
+    def deleted(self, name: str) -> None:
         """Do nothing: there are no copies on one machine."""
 
     def fence(self) -> None:
@@ -166,6 +176,8 @@ class ProcessBackend:
     def _interpreter(self, environment: Environment) -> Interpreter:
         """Return the interpreter of an environment; most often, that is the one of the former order."""
         latest, interpreter = self._latest
+        if not environment.python:
+            return self._portable
         if latest is not environment:
             interpreter = Interpreter.of(environment)
             self._latest = environment, interpreter

@@ -48,6 +48,13 @@ class Interpreter(Struct, frozen=True):
         """Return this process's own: the one that a client beside it most likely has, too."""
         return cls.of(Environment(sys.executable, os.getcwd(), (), dict(environ)))
 
+    @classmethod
+    def portable(cls, environ: Mapping[str, str]) -> Interpreter:
+        """Return this process's own, for portable environments: with all variables of this machine but swell's own."""
+        own = cls.own(environ)
+        variables = {name: value for name, value in environ.items() if not name.startswith("SWELL_")}
+        return cls(own.python, tuple(sorted({**variables, **dict(own.variables)}.items())))
+
 
 def _shapes_start(name: str) -> bool:
     return name in ("HOME", "LANG") or name.startswith(("PYTHON", "LD_", "LC_"))

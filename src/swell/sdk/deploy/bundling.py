@@ -36,7 +36,7 @@ from swell.sdk.deploy.roots import ModuleLocation, Roots
 from swell.sdk.deploy.specs import AppSpec, specs_of
 from swell.wire.bundle import FILES_MAX, SIZE_MAX, pack, write
 
-__all__ = ["Bundled", "SourceCopy", "bundle", "copy_sources"]
+__all__ = ["Bundled", "SourceCopy", "bundle", "bundle_copy", "copy_sources"]
 
 _NEVER: Final = {"swell", "__main__", SCRIPT}  #: every container has them
 _SUFFIXES: Final = (*EXTENSION_SUFFIXES, *SOURCE_SUFFIXES)
@@ -48,7 +48,7 @@ class Bundled(NamedTuple):
 
     specs: list[FunctionSpec]  #: the file of a source is a path in the bundle, or absolute if it is installed
     environment: Environment
-    archive: bytes  #: the files; empty if there are none, as is `environment.bundle` then
+    archive: bytes  #: the files; b"" if `environment.bundle` is empty
 
 
 class SourceCopy(NamedTuple):
@@ -59,8 +59,12 @@ class SourceCopy(NamedTuple):
     files: list[str]  #: paths of the files that were copied
 
 
-def bundle(app: AppSpec) -> Bundled:
+def bundle(app: AppSpec, *, is_for_elsewhere: bool = False) -> Bundled:
     """Collect the files and the environment of a version of an App, as they are now.
+
+    Args:
+        app: The App.
+        is_for_elsewhere: Its containers do not see this machine: there is a bundle even if it has no files.
 
     Raises:
         InvalidError: a file cannot be read, its path leads out of the bundle, files are too many or too large, two have
@@ -70,9 +74,9 @@ def bundle(app: AppSpec) -> Bundled:
     """
     specs, builder = _gather(app)
     if builder.editable:
-        warnings.warn(_editable(builder.editable), UserWarning, stacklevel=2)
+        warnings.warn(_editable(builder.editable, is_for_elsewhere=is_for_elsewhere), UserWarning, stacklevel=2)
     files = builder.files.read()
-    digest, archive = pack(files) if files else ("", b"")
+    digest, archive = pack(files) if files or is_for_elsewhere else ("", b"")
     return Bundled(specs, deployed_environment(builder.roots, digest), archive)
 
 
@@ -90,6 +94,18 @@ def copy_sources(app: AppSpec, directory: str) -> SourceCopy:
     write(builder.files.read(), directory)
     environment = replace(deployed_environment(builder.roots, ""), bundle_dir=directory)
     return SourceCopy(specs, environment, builder.files.origins)
+
+
+def bundle_copy(copy: SourceCopy) -> Bundled:
+    """Return what `bundle` would have returned when the copy was made, for containers that do not see this machine.
+
+    Raises:
+        InvalidError: the copy cannot be read.
+    """
+    files = Files(FILES_MAX, SIZE_MAX)
+    files.put_tree("", copy.environment.bundle_dir, _EVERYTHING)
+    digest, archive = pack(files.read())
+    return Bundled(copy.specs, replace(copy.environment, bundle=digest, bundle_dir=""), archive)
 
 
 def _gather(app: AppSpec) -> tuple[list[FunctionSpec], _BundleBuilder]:
@@ -226,8 +242,14 @@ class _BundleBuilder:
             self.files.put(_path_of(top, found.file), found.file, asked=asked)
 
 
-def _editable(modules: dict[str, str]) -> str:
+def _editable(modules: dict[str, str], *, is_for_elsewhere: bool) -> str:
     found = ", ".join(f"{top} ({modules[top]})" for top in sorted(modules))
+    if is_for_elsewhere:
+        return (
+            f"installed as editable, and so not among the source files of the app: {found}. Containers of other "
+            "machines have it if it is installed there, or if it is taken along: "
+            f"Image.add_local_python_source({', '.join(map(repr, sorted(modules)))})"
+        )
     return (
         f"installed as editable, and so not part of the version that is deployed: {found}. Editing it later changes "
         f"what runs, unless it is taken along: Image.add_local_python_source({', '.join(map(repr, sorted(modules)))})"
@@ -267,8 +289,8 @@ def _remote(step: str, path: str) -> str:
     if os.path.isabs(plain):
         relative = plain.removeprefix("/root").lstrip("/")
         raise InvalidError(
-            f"Image.{step}(…, {path!r}): containers run on this machine, where an absolute path is a place outside of "
-            f"the bundle. Say {relative!r}, and read it beside the code: os.path.join(os.path.dirname(__file__), …)"
+            f"Image.{step}(…, {path!r}): an absolute path is a place outside of the bundle. Say {relative!r}, and read "
+            "it beside the code: os.path.join(os.path.dirname(__file__), …)"
         )
     if plain.split(os.sep)[0] == os.pardir:
         raise InvalidError(f"Image.{step}(…, {path!r}): the path leads out of the bundle; leave out '..'")

@@ -41,7 +41,7 @@ async def deploy(
     check_tag(tag)
     how = strategy_named(strategy)
     name_script()
-    specs, environment, archive = bundle(app)
+    specs, environment, archive = bundle(app, is_for_elsewhere=link.welcome.wants_bundles)
     deployed = await link.ask(
         Deployed,
         lambda request: DeployApp(

@@ -145,13 +145,19 @@ class RunContext(Generic[A]):
     def _open(self, link: BlockingLink, specs: list[FunctionSpec]) -> AppOpened:
         output = current_output()
         environment, archive = present_environment(), b""
-        if self._source_copy is not None:
+        is_for_elsewhere = link.welcome.wants_bundles
+        if self._source_copy is not None and is_for_elsewhere:
+            from swell.sdk.deploy.bundling import bundle_copy
+
+            specs, environment, archive = bundle_copy(self._source_copy)
+        elif self._source_copy is not None:
             environment = self._source_copy.environment
-        elif self._detach and self._server is None:
-            # It continues when this program has ended; edits of its files must not change it.
+        elif is_for_elsewhere or (self._detach and self._server is None):
+            # Containers do not see its files; or it continues when this program has ended, and edits of its files must
+            # not change it.
             from swell.sdk.deploy.bundling import bundle
 
-            specs, environment, archive = bundle(self._app.describe())
+            specs, environment, archive = bundle(self._app.describe(), is_for_elsewhere=is_for_elsewhere)
         self._close_request = link.next_request()
 
         def open_app(request: int) -> OpenApp:

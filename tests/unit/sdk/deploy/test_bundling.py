@@ -250,7 +250,10 @@ def test_a_file_asked_for_takes_the_place_of_one_that_is_not() -> None:
 @pytest.mark.parametrize(
     ("step", "advice"),
     [
-        ("add_local_file('notes.txt', '/root' '/notes.txt')", r"root/notes\.txt'.* this machine.*Say 'notes\.txt'"),
+        (
+            "add_local_file('notes.txt', '/root' '/notes.txt')",
+            r"root/notes\.txt'.* outside of the bundle.*Say 'notes\.txt'",
+        ),
         ("add_local_dir('d', '/data')", r"Say 'data', and read it beside the code"),
         ("add_local_file('notes.txt', '../notes.txt')", r"leads out of the bundle"),
         ("add_local_file('gone.txt', 'a')", r"there is no file .*gone\.txt"),
