@@ -27,7 +27,8 @@ from swell.model import (
     WebSpec,
 )
 from swell.sim.deployer import LastingPlan, Version
-from swell.sim.swarm import Scenario, draw_lasting
+from swell.sim.scenario import Scenario
+from swell.sim.swarm_lasting import draw_lasting
 from swell.sim.work import CallPlan, Tuning, Work
 from swell.sim.world import World
 from swell.wire.messages import Refused

@@ -12,7 +12,7 @@ import pytest
 
 from swell.engine.events import ClientGone, ClientMessage, Effect, Event, SendToClient, SendToContainer
 from swell.model import AutoscalerSettings, CallKind
-from swell.sim.swarm import draw_web
+from swell.sim.swarm_web import draw_web
 from swell.sim.world import World
 from swell.wire.messages import CancelCall, Message, Outputs, Refused
 from swell.wire.web import Leased, Release

@@ -13,7 +13,9 @@ from swell.engine.events import Effect, Event
 from swell.sim.extremes import play
 from swell.sim.large import CHECK_EVERY, draw_large
 from swell.sim.replay import Costs, read_trace, replay
-from swell.sim.swarm import draw, draw_lasting, draw_web
+from swell.sim.swarm import draw
+from swell.sim.swarm_lasting import draw_lasting
+from swell.sim.swarm_web import draw_web
 from swell.sim.transcript import Transcript
 from swell.sim.world import World
 

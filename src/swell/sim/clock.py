@@ -7,8 +7,26 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
+from typing import Protocol
 
-__all__ = ["Clock"]
+__all__ = ["Clock", "Time"]
+
+
+class Time(Protocol):
+    """The time, and what is to happen later."""
+
+    @property
+    def now(self) -> float:
+        """The present, in seconds since the beginning."""
+        ...
+
+    def at(self, when: float, action: Callable[[], None]) -> None:
+        """Do something at a time, at once if that is past."""
+        ...
+
+    def after(self, delay_s: float, action: Callable[[], None]) -> None:
+        """Do something after a delay."""
+        ...
 
 
 class Clock:

@@ -11,8 +11,8 @@ from msgspec import Struct
 
 from swell.items import pack
 from swell.model import FunctionSpec, MemoryExcess, OutputStatus
-from swell.sim.clock import Clock
-from swell.sim.oracle import Oracle
+from swell.sim.clock import Time
+from swell.sim.oracle.ledger import Ledger
 from swell.sim.parallel import BatchSlots, ParallelSlots
 from swell.sim.run import EXCESS
 from swell.sim.serial import SerialSlot
@@ -44,9 +44,9 @@ class FakeContainer:
         self,
         container_id: str,
         spec: FunctionSpec,
-        clock: Clock,
+        clock: Time,
         manners: Manners,
-        oracle: Oracle,
+        ledger: Ledger,
         *,
         send: Callable[[m.Message, bytes], None],
         exit: Callable[[str, bool, MemoryExcess | None], None],
@@ -57,7 +57,7 @@ class FakeContainer:
         self.items_ahead_max = manners.items_ahead_max
         self.alive = True
         self._manners = manners
-        self._oracle = oracle
+        self._ledger = ledger
         self._send = send
         self._exit = exit
         self._has_started = False
@@ -206,15 +206,15 @@ class FakeContainer:
 
     def work(self, call_id: str, index: int) -> tuple[Work, int]:
         """Return what an input does, and how many mishaps are behind it."""
-        return self._oracle.work(call_id, index)
+        return self._ledger.work(call_id, index)
 
     def began(self, delivery: int, call_id: str, index: int, at: float) -> None:
         """Note that an input begins to execute."""
-        self._oracle.began(delivery, call_id, index, at)
+        self._ledger.began(delivery, call_id, index, at)
 
     def die_of(self, delivery: int, call_id: str, index: int, mishap: Mishap) -> None:
         """Die of an input."""
-        self._oracle.killed(delivery, call_id, index)
+        self._ledger.killed(delivery, call_id, index)
         self.kill()
         if mishap is Mishap.OUTGROW:
             self._exit(f"killed: it {EXCESS}", True, EXCESS)

@@ -14,7 +14,8 @@ from msgspec import structs
 from swell.config import Settings
 from swell.model import AutoscalerChange, AutoscalerSettings, CallKind, Concurrency, FunctionSpec, Gpu, Node, Resources
 from swell.sim.client import AppPlan
-from swell.sim.swarm import SOURCE, Faults, Scenario, draw_function
+from swell.sim.scenario import SOURCE, Faults, Scenario
+from swell.sim.swarm import draw_function
 from swell.sim.work import CallPlan, Mishap, Work
 
 __all__ = ["CHECK_EVERY", "draw_large"]

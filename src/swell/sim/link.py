@@ -13,7 +13,9 @@ from swell.sim.clock import Clock
 from swell.wire.codec import FrameDecoder, encode
 from swell.wire.messages import Message
 
-__all__ = ["Link"]
+__all__ = ["FRAME_MAX", "Link"]
+
+FRAME_MAX = 64 << 20
 
 
 class Link:
@@ -26,12 +28,16 @@ class Link:
         latency_s: float,
         decoder: FrameDecoder[Any],
         arrive: Callable[[Message, bytes], None],
+        *,
+        passes: Callable[[Callable[[], None]], None] | None = None,
     ) -> None:
+        """Begin with nothing on its way; `passes` does what arrives, or keeps or drops it."""
         self._clock = clock
         self._random = random
         self._latency_s = latency_s
         self._decoder = decoder
         self._arrive = arrive
+        self._passes = passes or _at_once
         self._last_at = 0.0
         self._closed = False
 
@@ -41,13 +47,13 @@ class Link:
             return
         frame = encode(message, payload)
         self._last_at = max(self._last_at, self._clock.now + self._latency_s * self._random.uniform(0.5, 1.5))
-        self._clock.at(self._last_at, lambda: self._feed(frame))
+        self._clock.at(self._last_at, lambda: self._passes(lambda: self._feed(frame)))
 
     def close(self, then: Callable[[], None]) -> None:
         """Send nothing more; `then` happens when everything sent before has arrived."""
         if not self._closed:
             self._closed = True
-            self._clock.at(max(self._last_at, self._clock.now), then)
+            self._clock.at(max(self._last_at, self._clock.now), lambda: self._passes(then))
 
     def cut(self) -> None:
         """The receiver is gone: what is on its way arrives nowhere."""
@@ -57,6 +63,11 @@ class Link:
     def _feed(self, frame: bytes) -> None:
         for message, payload in self._decoder.feed(frame):
             self._arrive(message, payload)
+
+
+def _at_once(action: Callable[[], None]) -> None:
+    """Do what arrives."""
+    action()
 
 
 def _nowhere(message: Message, payload: bytes) -> None:

@@ -23,7 +23,7 @@ from swell.engine.events import Effect, Event, StartContainer
 from swell.model import AutoscalerChange, AutoscalerSettings, CallKind, FunctionSpec, Gpu, Node
 from swell.sim.client import AppPlan, FakeClient
 from swell.sim.following import Following
-from swell.sim.swarm import SOURCE, Scenario
+from swell.sim.scenario import SOURCE, Scenario
 from swell.sim.work import CallPlan, Work
 from swell.sim.world import World
 
@@ -116,7 +116,7 @@ class Play:
 
     @property
     def _client(self) -> FakeClient:
-        return self.world.clients[1]
+        return self.world.clients.passing[1]
 
     def run(self, until: float = 1e8, *, done: Callable[[], bool] | None = None) -> None:
         """Let time pass: until then, or until `done`, or until all calls are over."""

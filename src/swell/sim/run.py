@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from swell.model import MemoryExcess, OutputStatus
-from swell.sim.clock import Clock
+from swell.sim.clock import Time
 from swell.sim.work import Mishap, Work, item_bytes, result_bytes
 from swell.wire.messages import Message, Yielded
 
@@ -23,7 +23,7 @@ Ended = Callable[[OutputStatus, bytes], None]
 class Host(Protocol):
     """The container around a run."""
 
-    clock: Clock
+    clock: Time
     items_ahead_max: int  #: values a generator may be ahead of its consumer
     interrupt_s: float  #: how long user code takes to notice a cancellation
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from swell.config import Settings
 from swell.model import Batching, Concurrency, OutputStatus, RetryPolicy
 from swell.sim.play import Play, node
-from swell.sim.swarm import Faults
+from swell.sim.scenario import Faults
 from swell.sim.work import Mishap, Work
 
 KILL, FAIL, HANG, OUTGROW = Mishap.KILL, Mishap.FAIL, Mishap.HANG, Mishap.OUTGROW
@@ -77,7 +77,7 @@ def test_a_node_that_vanishes_takes_its_containers_and_nothing_else() -> None:
     f = play.function("f", max_containers=8)
     call = play.map(f, [Work(1.0)] * 16)
     play.run(0.5)
-    play.world.lose_node("a")
+    play.world.nodes.lose("a")
     play.run()
     play.finish()
     assert set(play.of(call).statuses.values()) == {SUCCESS}
@@ -118,9 +118,9 @@ def test_an_exit_hook_that_hangs_is_killed_after_its_grace() -> None:
     f = play.function("f", scaledown_window=2)
     play.remote(f, Work(0.1), at=0.0)
     play.run(4.0)
-    assert len(play.world.containers) == 1, "told to leave at 2.1 s, and still there"
+    assert len(play.world.fleet.containers) == 1, "told to leave at 2.1 s, and still there"
     play.run(6.0)
-    assert not play.world.containers
+    assert not play.world.fleet.containers
 
 
 def test_what_a_container_says_twice_or_too_late_changes_nothing() -> None:
@@ -139,7 +139,7 @@ def test_a_client_that_vanishes_leaves_nothing_running() -> None:
     play.map(f, [Work(100.0)] * 50)
     play.run(8.0)
     assert not play.world.engine.state.calls
-    assert not play.world.containers
+    assert not play.world.fleet.containers
 
 
 def always(until: float = 1e9, **rates: float) -> Faults:
