@@ -20,6 +20,7 @@ __all__ = [
     "INTEGER_MAX",
     "ITEMS_MAX",
     "MOMENT_MAX",
+    "SECONDS_MAX",
     "TEXT_MAX",
     "Code",
     "Count",

@@ -86,6 +86,8 @@ class Node(Document, frozen=True, kw_only=True):
     gpus: int
     gpus_used: int  #: that containers have
     containers: int  #: on it
+    state: str  #: "ready", "draining", or "drained" once it has no containers
+    drain_until: Moment | None  #: when the machine is gone, if it drains and that is known
 
 
 class NodeDescription(Node, frozen=True, kw_only=True):
@@ -112,6 +114,8 @@ def node(row: NodeRow) -> Node:
         gpus=row.gpus,
         gpus_used=row.gpus_used,
         containers=row.containers,
+        state=row.state,
+        drain_until=moment(row.drain_until),
     )
 
 
