@@ -121,8 +121,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     backend: Annotated[
         Literal["process", "agents"],
         Meta(
-            description="Where containers run: process, on the server's machine; agents (experimental: no functions "
-            "that answer HTTP, no container exec), on nodes that share nothing with the server but a connection."
+            description="Where containers run: process, on the server's machine; agents (experimental: no container "
+            "exec), on nodes that share nothing with the server but a connection."
         ),
     ] = "process"
     agents: Annotated[

@@ -67,6 +67,7 @@ class NodePaths(Struct, frozen=True):
     web_dir: str  #: where its containers answer requests
     shelf: str  #: where they have large values fetched and published (see `swell.wire.shelf`)
     bundle_dir: str  #: where bundles are laid out, each under its digest
+    web: str  #: where the edge reaches what is in `web_dir`, in the edge's own words
 
 
 class BackendListener(Protocol):

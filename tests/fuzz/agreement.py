@@ -21,7 +21,7 @@ from swell.edge.gateway.client import RequestSink
 from swell.edge.gateway.downstream import Downstream
 from swell.edge.gateway.head import Forwarding, RequestHead, ResponseHead
 from swell.edge.gateway.http_error import HTTPError
-from swell.edge.gateway.upstream import Upstream
+from swell.edge.gateway.upstream import SiteAddress, Upstream
 from swell.edge.gateway.upstream_pool import UpstreamPool
 from swell.logs import PeerLog
 
@@ -81,7 +81,9 @@ class _Recorder:
         self.message = Message(start_of(head), _as_h11(head.headers))
         self.head = head
         self.wire = Wire()
-        self._upstream = Upstream("site.sock", UpstreamPool(PeerLog(logging.getLogger("fuzz")), 1))
+        self._upstream = Upstream(
+            SiteAddress("site.sock"), UpstreamPool(PeerLog(logging.getLogger("fuzz")), 1, node_timeout_s=5.0)
+        )
         self._upstream.connection_made(cast("object", self.wire))  # pyright: ignore[reportArgumentType]
         self._upstream.begin(cast("object", self), head, _TO)  # pyright: ignore[reportArgumentType]
         self._owner = owner
@@ -303,8 +305,8 @@ class _Sink:
 
 def answers_by_gateway(pieces: list[bytes], method: bytes) -> Reading:
     """Return what a connection to a container makes of pieces, after which that closes the connection."""
-    pool, wire, sink = UpstreamPool(PeerLog(logging.getLogger("fuzz")), 1), Wire(), _Sink()
-    upstream = Upstream("site.sock", pool)
+    pool, wire, sink = UpstreamPool(PeerLog(logging.getLogger("fuzz")), 1, node_timeout_s=5.0), Wire(), _Sink()
+    upstream = Upstream(SiteAddress("site.sock"), pool)
     upstream.connection_made(cast("object", wire))  # pyright: ignore[reportArgumentType]
     upstream.begin(sink, RequestHead(method, b"/", "1.1", [(b"host", b"x")]), _TO)
     has_left = False
@@ -314,7 +316,7 @@ def answers_by_gateway(pieces: list[bytes], method: bytes) -> Reading:
         if not has_left and sink.reading.messages and sink.reading.messages[0].is_whole:
             has_left = True
             upstream.leave()
-    sink.reading.is_reusable = pool.idle("site.sock") is upstream
+    sink.reading.is_reusable = pool.idle(SiteAddress("site.sock")) is upstream
     upstream.connection_lost(None)
     return sink.reading
 

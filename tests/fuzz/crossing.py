@@ -23,7 +23,7 @@ from swell.edge.gateway.exchange import Exchange
 from swell.edge.gateway.leases import LeaseRequest
 from swell.edge.gateway.proxy_auth import OPEN
 from swell.edge.gateway.routing import Match, Router
-from swell.edge.gateway.upstream import Upstream
+from swell.edge.gateway.upstream import SiteAddress, Upstream
 from swell.model import WebSpec
 from swell.wire.messages import CancelCall
 from swell.wire.web import Release, Route
@@ -150,17 +150,17 @@ class Leases:
         if lease.holder is None:
             return
         assert self.context is not None
-        path = socket_path(self.context.web_dir, "co-1", method)
-        upstream = self.context.upstreams.idle(path)
+        site = SiteAddress(socket_path(self.context.web_dir, "co-1", method))
+        upstream = self.context.upstreams.idle(site)
         if upstream is None:
             wire = SiteWire(self._loop, lambda: self.way())
-            upstream = wire.upstream = Upstream(path, self.context.upstreams)
+            upstream = wire.upstream = Upstream(site, self.context.upstreams)
             upstream.connection_made(cast("Any", wire))
             self.wires.append(wire)
         self.context.upstreams.keep(upstream)
         self.held += 1
         lease.leased_at = 0.0
-        lease.holder.leased("co-1")
+        lease.holder.leased("co-1", "")
 
     def forget(self, lease: LeaseRequest) -> bool:
         is_known = lease in self.lease_requests

@@ -1,4 +1,4 @@
-"""Web functions in containers that a server has forked from templates and snapshots, several on one machine."""
+"""Web functions in containers that a server, or agents of nodes, have forked from templates and snapshots."""
 
 from __future__ import annotations
 
@@ -19,13 +19,24 @@ PATIENCE_S = patience(60.0)
 CONTAINERS = 7  #: three with a server, two with one from a snapshot, one of each of the others
 
 
+class Sockets:
+    """Those of the App's containers: in the server's directory, or in those of the nodes."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._run_dir = run_dir
+
+    def __iter__(self) -> Iterator[Path]:
+        yield from self._run_dir.glob("web/*")
+        yield from self._run_dir.glob("nodes/*/web/*")
+
+
 @pytest.fixture(scope="module")
-def web_dir() -> Iterator[Path]:
-    """Where the sockets of the App's containers are, while it runs."""
+def sockets() -> Iterator[Sockets]:
+    """What is there while the App runs."""
     with web_app.app.run():
         server = PrivateServer.join()
         try:
-            yield Path(server.address.removeprefix("unix:")).parent / "web"
+            yield Sockets(Path(server.address.removeprefix("unix:")).parent)
         finally:
             server.leave()
 
@@ -43,25 +54,25 @@ def await_that(is_so: Callable[[], bool], what: str) -> None:
     wait_until(is_so, what, pause_s=0.01)
 
 
-def answering(web_dir: Path) -> dict[str, str]:
+def answering(sockets: Sockets) -> dict[str, str]:
     """What answers on each socket that is there, by its name."""
     found = dict[str, str]()
-    for path in web_dir.iterdir():
+    for path in sockets:
         with contextlib.suppress(FileNotFoundError, ConnectionError, http.client.RemoteDisconnected):
             found[path.name] = ask(path)
     return found
 
 
-def test_every_container_answers_on_a_socket_of_its_own(web_dir: Path) -> None:
-    await_that(lambda: len(answering(web_dir)) == CONTAINERS, "not all answer")
-    found = answering(web_dir)
+def test_every_container_answers_on_a_socket_of_its_own(sockets: Sockets) -> None:
+    await_that(lambda: len(answering(sockets)) == CONTAINERS, "not all answer")
+    found = answering(sockets)
     assert {name.partition(".")[0]: said for name, said in found.items()} == {said: said for said in found.values()}
 
 
-def test_a_server_that_dies_takes_its_container_with_it_and_another_one_comes(web_dir: Path) -> None:
-    await_that(lambda: len(answering(web_dir)) == CONTAINERS, "not all answer")
-    before = answering(web_dir)
-    server = next(path for path in web_dir.iterdir() if ask(path, "/pid").isdigit())
+def test_a_server_that_dies_takes_its_container_with_it_and_another_one_comes(sockets: Sockets) -> None:
+    await_that(lambda: len(answering(sockets)) == CONTAINERS, "not all answer")
+    before = answering(sockets)
+    server = next(path for path in sockets if ask(path, "/pid").isdigit())
     process = psutil.Process(int(ask(server, "/pid")))
     supervisor = process.parent()
     assert supervisor is not None
@@ -70,9 +81,9 @@ def test_a_server_that_dies_takes_its_container_with_it_and_another_one_comes(we
     assert not supervisor.is_running()
 
     def is_replaced() -> bool:
-        now = answering(web_dir)
+        now = answering(sockets)
         return server.name not in now and len(now) == CONTAINERS
 
     await_that(is_replaced, "no other has come")
-    assert len(before.keys() & answering(web_dir).keys()) == CONTAINERS - 1, "the others are as they were"
-    assert len(list(web_dir.iterdir())) == CONTAINERS, "it has left no socket"
+    assert len(before.keys() & answering(sockets).keys()) == CONTAINERS - 1, "the others are as they were"
+    assert len(list(sockets)) == CONTAINERS, "it has left no socket"

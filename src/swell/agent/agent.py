@@ -26,9 +26,10 @@ from msgspec.structs import replace
 
 from swell.agent.bulk import BulkClient
 from swell.agent.bundles import AgentBundles
-from swell.agent.relay import Relay
+from swell.agent.relay import ContainerRelay
 from swell.agent.shelf import AgentShelf
 from swell.agent.shelf_space import ShelfSpace
+from swell.agent.web_port import WebPort
 from swell.backends.process import ProcessBackend
 from swell.ids import is_digest
 from swell.link.certificate import TlsAddress
@@ -52,6 +53,7 @@ from swell.link.words import (
     Stop,
     ToAgent,
     Watch,
+    WebOpen,
     Welcome,
     Wrote,
     decode_to_agent,
@@ -122,13 +124,15 @@ class Agent:
         self._ended = ended
         self._directory = Path(order.directory)
         self._blob_dir = self._directory / "blobs"
+        self._web_dir = self._directory / "web"
         self._loop = asyncio.get_running_loop()
         self._link: Link
         self._reports: _Reports | None = None
         self._shelf: AgentShelf | None = None
         self._bundles: AgentBundles | None = None
+        self._web: WebPort | None = None
         self._is_stopping = False
-        self._relays: dict[int, set[Relay]] = {}  # by the pid of the process that has connected
+        self._relays: dict[int, set[ContainerRelay]] = {}  # by the pid of the process that has connected
         self._pids: dict[str, int] = {}
         self._ready: set[str] = set()  # containers that have checked in with the server
         self._watched_until = 0.0
@@ -161,15 +165,15 @@ class Agent:
             token=order.token,
             node=self._node(),
             blob_dir=str(self._blob_dir),
-            web_dir=str(self._directory / "web"),
+            web_dir=str(self._web_dir),
             shelf=self.shelf_path,
             bundle_dir=self.bundle_dir,
         )
         self._link.send_word(encode(greeting))
 
-    def connection(self) -> Relay:
+    def connection(self) -> ContainerRelay:
         """Return what relays the next connection of a container."""
-        return Relay(self._link, self._relay_begins, self._relay_is_over)
+        return ContainerRelay(self._link, self._relay_begins, self._relay_is_over)
 
     async def serve_shelf(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer a container about a blob."""
@@ -178,10 +182,10 @@ class Agent:
         else:
             await self._shelf.serve(reader, writer)
 
-    def _relay_begins(self, relay: Relay) -> None:
+    def _relay_begins(self, relay: ContainerRelay) -> None:
         self._relays.setdefault(relay.pid, set()).add(relay)
 
-    def _relay_is_over(self, relay: Relay) -> None:
+    def _relay_is_over(self, relay: ContainerRelay) -> None:
         relays = self._relays[relay.pid]
         relays.discard(relay)
         if not relays:
@@ -237,7 +241,7 @@ class Agent:
                 self._forget(names)
             case Welcome():
                 self._connect_bulk(word)
-                self._run(self._begin())
+                self._run(self._begin(word))
             case Stop():
                 self._run(self._stop())
             case Refused(text):
@@ -258,13 +262,18 @@ class Agent:
             if why:
                 self._report(Exited(order.container_id, why, False))
             else:
-                self._backend.launch(order)
+                self._launch_now(order)
 
         digest = order.environment.bundle
         if not digest:
-            self._backend.launch(order)
+            self._launch_now(order)
         elif self._bundles is not None:
             self._bundles.hold(digest, order.container_id, ready)
+
+    def _launch_now(self, order: LaunchOrder) -> None:
+        if self._web is not None:
+            self._web.launched(order.container_id, order.spec.web_methods)
+        self._backend.launch(order)
 
     def _withdraw(self, container_id: str, why: str) -> bool:
         """Start a container no more that waits for its source files; False if none of that name does."""
@@ -283,16 +292,26 @@ class Agent:
                 self._bundles.forget(name)
         self._shelf.forget(tuple(name for name in names if not is_digest(name)))
 
-    async def _begin(self) -> None:
+    async def _begin(self, welcome: Welcome) -> None:
         """Get ready for containers. A Launch that comes meanwhile has to wait for that, so nothing is awaited first."""
         self._reports = _Reports(self._link, self._backend.read_output)
         await self._backend.start(self, f"unix:{self.socket_path}")
+        await self._open_web(welcome)
         self._look()
+
+    async def _open_web(self, welcome: Welcome) -> None:
+        """Have the edge reach the containers, at the address of this machine that leads to the server."""
+        self._web = WebPort(str(self._web_dir), welcome.web_token, self._link.end_if_stopped)
+        transport = self._link.transport
+        if transport is None:
+            return  # the link is lost, and with it everything
+        port = await self._web.open(transport.get_extra_info("sockname")[0], welcome.web_certificate)
+        self._link.send_word(encode(WebOpen(port)))
 
     async def _stop(self) -> None:
         self._is_stopping = True
         await self._backend.stop()
-        for each in (self._shelf, self._bundles):
+        for each in (self._web, self._shelf, self._bundles):
             if each is not None:
                 each.close()
         self._ended(os.EX_OK, "the server has stopped it")
@@ -338,6 +357,8 @@ class Agent:
         self._ready.discard(container_id)
         if self._bundles is not None:
             self._bundles.release(container_id)
+        if self._web is not None:
+            self._web.exited(container_id)
         pid = self._pids.pop(container_id, 0)
         self._report_after(Exited(container_id, reason, started, excess), pid, self._loop.time() + LAST_BYTES_S)
 

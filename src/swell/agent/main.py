@@ -13,8 +13,9 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Final, NoReturn, cast
+from typing import Final, NoReturn
 
 import msgspec
 
@@ -24,8 +25,8 @@ from swell.backends.gpu import NvmlProvider
 from swell.backends.process.backend import RUNNER, ProcessBackend
 from swell.daemon import run
 from swell.errors import Error
-from swell.link.certificate import TlsAddress, client_context, fingerprint_of
-from swell.link.connection import Link
+from swell.link.certificate import TlsAddress
+from swell.link.dialing import PinnedLink, dial
 from swell.link.frames import End
 from swell.link.order import ORDER_MAX, AgentOrder, decode
 from swell.listening import accept_at
@@ -41,7 +42,6 @@ __all__ = ["main"]
 
 log = logging.getLogger("swell.agent")
 
-CONNECT_S: Final = 10.0  #: how long connecting and the handshake may take, each
 STARTER_ENDS_S: Final = 1.0  #: how long a process that was killed may be there after its sockets have ended
 
 _End = Callable[[int, str], NoReturn]  #: ends the process, with a status and the reason
@@ -56,22 +56,6 @@ class _GivenGpus:
     def gpus(self) -> Sequence[Gpu]:
         """Return them."""
         return self._gpus
-
-
-class _PinnedLink(Link):
-    """A link to the server of which the fingerprint is known: nothing of another one is read."""
-
-    def __init__(self, agent: Agent, address: TlsAddress, timeout_s: float, end: _End) -> None:
-        super().__init__(End.AGENT, agent, timeout_s)
-        self._address, self._end_process = address, end
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Compare the fingerprint before anything: a server may send before the handshake is over at this end."""
-        certificate = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
-        if fingerprint_of(cast("bytes | None", certificate)) != self._address.fingerprint:
-            why = f"another server answers at {self._address.host} port {self._address.port}: its fingerprint differs"
-            self._end_process(EXIT_REFUSED, why)
-        super().connection_made(transport)
 
 
 class _Ending:
@@ -130,18 +114,12 @@ async def _serve(order: AgentOrder, starter: int) -> None:
 
 async def _connect(order: AgentOrder, agent: Agent, end: _End) -> None:
     address = TlsAddress.parse(order.server)
-    connecting = asyncio.get_running_loop().create_connection(
-        lambda: _PinnedLink(agent, address, order.timeout_s, end),
-        address.host,
-        address.port,
-        ssl=client_context(),
-        server_hostname="swell",
-        ssl_handshake_timeout=CONNECT_S,
-    )
+    refuse = partial(end, EXIT_REFUSED)
+    link = PinnedLink(End.AGENT, agent, order.timeout_s, address=address, refuse=refuse)
     try:
-        await asyncio.wait_for(connecting, 2 * CONNECT_S)
-    except (OSError, TimeoutError) as error:
-        end(EXIT_LOST, f"no server answers at {address.host} port {address.port}: {error or 'it takes too long'}")
+        await dial(link)
+    except OSError as error:
+        end(EXIT_LOST, str(error))
 
 
 def _watch_input(end: _End) -> None:

@@ -23,6 +23,7 @@ __all__ = [
     "MESSAGES",
     "TlsAddress",
     "client_context",
+    "fingerprint_in",
     "fingerprint_of",
     "make_certificate",
     "server_context",
@@ -34,7 +35,7 @@ FILES: Final = "swell-files"
 
 VALID_FOR: Final = timedelta(days=3650)  #: nothing checks it but by its fingerprint
 _ADDRESS: Final = re.compile(
-    r"tls://(?P<host>\[[0-9a-fA-F:]+\]|[^\s:/#\[\]]+):(?P<port>[0-9]{1,5})#(?P<print>[0-9a-f]{64})"
+    r"tls://(?P<host>\[[0-9a-fA-F:]+(?:%[\w.-]+)?\]|[^\s:/#\[\]]+):(?P<port>[0-9]{1,5})#(?P<print>[0-9a-f]{64})"
 )
 
 
@@ -107,8 +108,7 @@ def server_context(pem: bytes, services: Sequence[str] = ()) -> tuple[ssl.SSLCon
         file.write(pem)
         file.flush()
         context.load_cert_chain(file.name)
-    der = ssl.PEM_cert_to_DER_cert(pem[pem.index(b"-----BEGIN CERTIFICATE") :].decode())
-    return context, fingerprint_of(der)
+    return context, fingerprint_in(pem)
 
 
 def client_context(service: str = "") -> ssl.SSLContext:
@@ -124,6 +124,11 @@ def client_context(service: str = "") -> ssl.SSLContext:
     if service:
         context.set_alpn_protocols([service])
     return context
+
+
+def fingerprint_in(pem: bytes) -> str:
+    """Return the fingerprint of the certificate that `make_certificate` has returned."""
+    return fingerprint_of(ssl.PEM_cert_to_DER_cert(pem[pem.index(b"-----BEGIN CERTIFICATE") :].decode()))
 
 
 def fingerprint_of(der: bytes | None) -> str:

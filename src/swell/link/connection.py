@@ -13,7 +13,7 @@ import asyncio
 import time
 from typing import Final, Protocol, cast
 
-from swell.link.frames import End, Frames, Kind, LinkError, Piece
+from swell.link.frames import USUAL_BOUNDS, End, Frames, Kind, LinkBounds, LinkError, Piece
 
 __all__ = ["Channel", "Link", "LinkOwner"]
 
@@ -74,19 +74,20 @@ class Link(asyncio.BufferedProtocol):
     as long as all the rest of a small message's way through a link (27 µs with it, 50 without, at each end).
     """
 
-    def __init__(self, end: End, owner: LinkOwner, timeout_s: float) -> None:
+    def __init__(self, end: End, owner: LinkOwner, timeout_s: float, bounds: LinkBounds = USUAL_BOUNDS) -> None:
         """Begin when the stream does.
 
         Args:
             end: which of the two ends it is.
             owner: gets words, channels and the end.
             timeout_s: for how long nothing may come before the link counts as lost.
+            bounds: what both ends have agreed on.
         """
         self._end = end
         self._owner = owner
         self._timeout_s = timeout_s
         self._beat_s = min(BEAT_S, timeout_s / 4)
-        self._frames = Frames(end)
+        self._frames = Frames(end, bounds)
         self._buffer = memoryview(bytearray(READ_MAX))
         self._channels: dict[int, Channel] = {}
         self._watching: dict[int, Channel] = {}  # those that wait until their bytes are written
@@ -116,6 +117,16 @@ class Link(asyncio.BufferedProtocol):
     def is_full(self) -> bool:
         """True if the peer would not bear another channel."""
         return self._frames.is_full
+
+    @property
+    def is_spent(self) -> bool:
+        """True if this end should open no more channels: a link bears a great number of them, but not any."""
+        return self._frames.is_spent
+
+    @property
+    def has_channels(self) -> bool:
+        """True while a channel is open."""
+        return bool(self._channels)
 
     def open(self, channel: Channel) -> int:
         """Open a channel; return its number."""
@@ -183,6 +194,14 @@ class Link(asyncio.BufferedProtocol):
             transport.close()
         self.end(why)
 
+    def end_if_stopped(self) -> bool:
+        """Tell whether this process was stopped for so long that an agent must not go on; if so, end the link."""
+        stopped_s = _now() - self._beat_at
+        if self._end is End.AGENT and stopped_s > self._timeout_s:
+            self.end(f"this process was stopped for {stopped_s:.1f} s")
+            return True
+        return False
+
     # ------------------------------------------------------------ asyncio.BufferedProtocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -199,7 +218,7 @@ class Link(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Pass on what has come."""
-        if self._is_lost or self._was_stopped():
+        if self._is_lost or self.end_if_stopped():
             return
         self._received_at = _now()
         try:
@@ -228,7 +247,7 @@ class Link(asyncio.BufferedProtocol):
     def beat(self) -> None:
         """Give a sign of life, and end the link if the peer has given none for too long: called by a timer."""
         now = _now()
-        if self._was_stopped():
+        if self.end_if_stopped():
             return
         if now - self._beat_at > self._timeout_s:
             self._received_at = now  # a server that was stopped itself has still to read what was sent meanwhile
@@ -283,14 +302,6 @@ class Link(asyncio.BufferedProtocol):
             self._forget_if_over(number)
         if self._frames.is_unread:
             self.end("it does not read what it is told")
-
-    def _was_stopped(self) -> bool:
-        """Tell whether this process was stopped for so long that an agent must not go on; if so, end the link."""
-        stopped_s = _now() - self._beat_at
-        if self._end is End.AGENT and stopped_s > self._timeout_s:
-            self.end(f"this process was stopped for {stopped_s:.1f} s")
-            return True
-        return False
 
 
 def _now() -> float:

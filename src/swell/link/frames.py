@@ -5,8 +5,8 @@
 Words, which are messages between the two ends, stand in frames of channel 0. Every other channel carries a stream of
 bytes in both directions; whoever has a peer to connect opens one, the two ends with numbers of their own.
 
-**Windows.** Of a channel, an end may have sent WINDOW bytes that the other has not consumed. Whoever has consumed
-CREDIT_MIN bytes gives credit for as many. So a reader that is slow stops its own channel and no other, and what may
+**Windows.** Of a channel, an end may have sent a window of bytes that the other has not consumed. Whoever has consumed
+a quarter of that gives credit for as many. So a reader that is slow stops its own channel and no other, and what may
 wait on either side is bounded: a peer that sends more than it may breaks the link. Credit is given for many bytes at
 once, so that a peer that sends single bytes, and reads nothing, cannot make this end hold more than it has sent.
 
@@ -26,15 +26,26 @@ from collections import OrderedDict, deque
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-__all__ = ["PIECE", "WINDOW", "WORD_MAX", "End", "Frames", "Kind", "LinkError", "Piece"]
+__all__ = ["PIECE", "USUAL_BOUNDS", "WINDOW", "WORD_MAX", "End", "Frames", "Kind", "LinkBounds", "LinkError", "Piece"]
 
 WINDOW: Final = 1 << 20  #: bytes of one direction of a channel that may be on their way
 PIECE: Final = 64 << 10  #: bytes of one channel in a frame
-CREDIT_MIN: Final = WINDOW // 4  #: bytes that are consumed before they are told
 WORD_MAX: Final = 1 << 20  #: bytes of one word
 WORDS_UNSENT_MAX: Final = 64 << 20  #: bytes of words that may wait until the peer reads
 CHANNELS_MAX: Final = 16_384  #: that may be open at once
+NUMBERS_MAX: Final = 1 << 31  #: of channels, after which an end should open no more; they have 32 bits
 _HEADER: Final = struct.Struct("<IIB")
+
+
+class LinkBounds(NamedTuple):
+    """What the two ends of a link have agreed on."""
+
+    window: int = WINDOW  #: bytes of one direction of a channel that may be on their way
+    word_max: int = WORD_MAX  #: bytes of one word
+    channels_max: int = CHANNELS_MAX  #: that may be open at once
+
+
+USUAL_BOUNDS: Final = LinkBounds()
 
 
 class LinkError(Exception):
@@ -50,9 +61,6 @@ class Kind(IntEnum):
     FINISH = 3
     RESET = 4
     CREDIT = 5  #: its size is a number of bytes that were consumed, and it has no body
-
-
-_BODY_MAX: Final = (WORD_MAX, 0, PIECE, 0, 0, 0)  #: bytes, by kind
 
 
 class Piece(NamedTuple):
@@ -75,11 +83,11 @@ class _Channel:
 
     __slots__ = ("consumed", "credit", "finishing", "has_finished", "may_receive", "queue", "received_all", "unsent")
 
-    def __init__(self) -> None:
+    def __init__(self, window: int) -> None:
         self.queue: deque[memoryview] = deque()
         self.unsent = 0  #: bytes in the queue
-        self.credit = WINDOW  #: bytes that may be sent
-        self.may_receive = WINDOW  #: bytes that the peer may send
+        self.credit = window  #: bytes that may be sent
+        self.may_receive = window  #: bytes that the peer may send
         self.consumed = 0  #: bytes of which the peer has not been told that they are taken care of
         self.finishing = False  #: nothing is sent after what is in the queue
         self.has_finished = False  #: the peer was told so
@@ -89,7 +97,10 @@ class _Channel:
 class Frames:
     """One end of a link. All methods return at once; `take` returns what is to be written to the stream."""
 
-    def __init__(self, end: End) -> None:
+    def __init__(self, end: End, bounds: LinkBounds = USUAL_BOUNDS) -> None:
+        self._window, self._word_max, self._channels_max = bounds
+        self._body_max = (bounds.word_max, 0, PIECE, 0, 0, 0)  # bytes, by kind
+        self._credit_min = bounds.window // 4  # bytes that are consumed before they are told
         self._next_channel = 1 + end
         self._channels: dict[int, _Channel] = {}
         self._turns: OrderedDict[int, _Channel] = OrderedDict()  # channels that have something to send, and may
@@ -103,15 +114,20 @@ class Frames:
     # ------------------------------------------------------------ sending
 
     def word(self, body: bytes) -> None:
-        """Send a word, of at most WORD_MAX bytes."""
-        if len(body) > WORD_MAX:
-            raise ValueError(f"a word may have {WORD_MAX:,} bytes, this one has {len(body):,}")
+        """Send a word, of at most `word_max` bytes."""
+        if len(body) > self._word_max:
+            raise ValueError(f"a word may have {self._word_max:,} bytes, this one has {len(body):,}")
         self._send_first(Kind.WORD, 0, body)
 
     @property
     def is_full(self) -> bool:
         """True if the peer would not bear another channel."""
-        return len(self._channels) >= CHANNELS_MAX
+        return len(self._channels) >= self._channels_max
+
+    @property
+    def is_spent(self) -> bool:
+        """True if this end has used up most of its numbers; a channel's is used once."""
+        return self._next_channel > NUMBERS_MAX
 
     @property
     def is_unread(self) -> bool:
@@ -121,7 +137,7 @@ class Frames:
     def open(self) -> int:
         """Open a channel; return its number."""
         number, self._next_channel = self._next_channel, self._next_channel + 2
-        self._channels[number] = _Channel()
+        self._channels[number] = _Channel(self._window)
         self._send_first(Kind.OPEN, number)
         return number
 
@@ -152,7 +168,7 @@ class Frames:
         if channel is None:
             return
         channel.consumed += count
-        if channel.consumed >= CREDIT_MIN and not channel.received_all:
+        if channel.consumed >= self._credit_min and not channel.received_all:
             count, channel.consumed = channel.consumed, 0
             channel.may_receive += count
             self._send_first(Kind.CREDIT, number, credit=count)
@@ -244,14 +260,13 @@ class Frames:
         del received[:at]
         return pieces
 
-    @staticmethod
-    def _body_size(size: int, number: int, kind: int) -> int:
+    def _body_size(self, size: int, number: int, kind: int) -> int:
         """Return the bytes that follow a header, before any of them is waited for."""
         if kind > Kind.CREDIT or (number == 0) != (kind == Kind.WORD):
             raise LinkError(f"there is no frame of kind {kind} in channel {number}")
         if kind == Kind.CREDIT:
             return 0
-        if size > (bound := _BODY_MAX[kind]):
+        if size > (bound := self._body_max[kind]):
             raise LinkError(f"a frame of kind {kind} may have {bound:,} bytes, this one has {size:,}")
         return size
 
@@ -278,22 +293,22 @@ class Frames:
         else:
             channel.may_receive -= len(body)
             if channel.may_receive < 0 or not body:
-                raise LinkError(f"{len(body):,} bytes in channel {number} do not fit its window of {WINDOW:,}")
+                raise LinkError(f"{len(body):,} bytes in channel {number} do not fit its window of {self._window:,}")
         return Piece(kind, number, body)
 
     def _opened(self, number: int) -> Piece:
         if number % 2 != self._peers_parity or number <= self._peers_latest:
             raise LinkError(f"channel {number} cannot be opened after {self._peers_latest}")
         if self.is_full:
-            raise LinkError(f"more than {CHANNELS_MAX:,} channels are open")
+            raise LinkError(f"more than {self._channels_max:,} channels are open")
         self._peers_latest = number
-        self._channels[number] = _Channel()
+        self._channels[number] = _Channel(self._window)
         return Piece(Kind.OPEN, number)
 
     def _credited(self, number: int, channel: _Channel, count: int) -> None:
         channel.credit += count
-        if channel.credit > WINDOW:
-            raise LinkError(f"channel {number} gets credit for {channel.credit - WINDOW:,} bytes that were not sent")
+        if (excess := channel.credit - self._window) > 0:
+            raise LinkError(f"channel {number} gets credit for {excess:,} bytes that were not sent")
         self._queue(number, channel)
 
     def _forget(self, number: int) -> _Channel | None:

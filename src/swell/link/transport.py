@@ -6,7 +6,7 @@ This module must not know what is spoken.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from swell.link.connection import Link
 
@@ -49,6 +49,14 @@ class ChannelTransport(asyncio.Transport):
     def writelines(self, list_of_data: Any) -> None:
         """Send several pieces of bytes."""
         self.write(b"".join(list_of_data))
+
+    def can_write_eof(self) -> bool:
+        """Tell that each direction can end by itself."""
+        return True
+
+    def write_eof(self) -> None:
+        """Send what waits, and then nothing more; the peer may go on."""
+        self._link.finish(self.number)
 
     def close(self) -> None:
         """Send what waits, then end."""
@@ -100,6 +108,10 @@ class ChannelTransport(asyncio.Transport):
     def get_protocol(self) -> asyncio.Protocol:
         """Return the protocol."""
         return self._protocol
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Pass on what comes from now on to another protocol."""
+        self._protocol = cast("asyncio.Protocol", protocol)
 
     # ------------------------------------------------------------ the channel
 

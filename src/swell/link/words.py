@@ -41,6 +41,7 @@ __all__ = [
     "ToAgent",
     "ToServer",
     "Watch",
+    "WebOpen",
     "Welcome",
     "Word",
     "Wrote",
@@ -50,11 +51,15 @@ __all__ = [
     "encode_report",
 ]
 
-LINK_PROTOCOL: Final = 3
+LINK_PROTOCOL: Final = 4
 REPORT_MAX: Final = 1 << 20  #: bytes
+CERTIFICATE_MAX: Final = 16 << 10  #: bytes
 _SIZE: Final = struct.Struct("<I")
 
 T = TypeVar("T")
+
+Port = Annotated[int, Meta(ge=1, le=65_535)]  #: of TCP
+Certificate = Annotated[bytes, Meta(max_length=CERTIFICATE_MAX)]
 
 
 class Word(Struct, array_like=True, frozen=True, gc=False):
@@ -86,6 +91,12 @@ class Load(Word, frozen=True, tag=5):
     working_cores: Number
     unjudged: Count
     sleepers: Integer  #: since the last Load
+
+
+class WebOpen(Word, frozen=True, tag=8):
+    """The edge reaches the node's containers, at the address of the link. Told before the first Load."""
+
+    port: Port
 
 
 class Drop(Word, frozen=True, tag=7):
@@ -134,6 +145,8 @@ class Welcome(Word, frozen=True, tag=20):
     bulk_port: Integer  #: where the server listens for files, at the address of the link
     bulk_token: Name  #: lets this agent in there
     blob_bytes_max: Size  #: what blobs may take on the node
+    web_certificate: Certificate  #: what the agent shows to the edge, with its key, in PEM
+    web_token: Name  #: lets in the edge there
 
 
 class Refused(Word, frozen=True, tag=21):
@@ -176,7 +189,7 @@ class Stop(Word, frozen=True, tag=26):
     """Kill the containers, remove what they have left, and end."""
 
 
-ToServer = Greeting | Load | Drop | Ping
+ToServer = Greeting | Load | WebOpen | Drop | Ping
 ToAgent = Welcome | Refused | Launch | Interrupt | Kill | Watch | Forget | Stop | Ping
 Report = Started | Exited | Wrote
 

@@ -27,6 +27,7 @@ from swell.server.connection import Connection
 from swell.server.paths import ServerPaths
 from swell.wire.bundle import EMPTY
 from swell.wire.messages import Deliver, Hello, Load
+from swell.wire.web import Leased
 from swell.wire.web_names import socket_path
 
 __all__ = ["Containers"]
@@ -40,7 +41,7 @@ LAST_MESSAGES_S = 1.0
 class _Container:
     """One container: its order and its two connections."""
 
-    __slots__ = ("control", "data", "end", "function_ids", "is_launched", "order", "pid", "was_killed")
+    __slots__ = ("control", "data", "end", "function_ids", "is_launched", "order", "pid", "was_killed", "web")
 
     def __init__(self, order: LaunchOrder, function_ids: dict[str, str]) -> None:
         self.order = order
@@ -51,6 +52,7 @@ class _Container:
         self.end: e.ContainerExited | None = None  #: it has exited, but its last messages are not read yet
         self.is_launched = False  #: the backend has been asked for it
         self.was_killed = False  #: before it was launched
+        self.web = ""  #: where the edge reaches it; "": on this machine
 
 
 class Containers:
@@ -202,6 +204,7 @@ class Containers:
     def _load(self, known: _Container) -> Load:
         order, settings = known.order, self._settings
         paths = self._backend.paths_of(order.node)
+        known.web = "" if paths is None else paths.web
         blob_dir, shelf = self.shelf_of(order.token)
         return Load(
             function_id=order.function_id,
@@ -249,7 +252,7 @@ class Containers:
         self._feed(known.end)
 
     def _remove_sockets(self, order: LaunchOrder) -> None:
-        """Remove the sockets of web functions that a killed container has left."""
+        """Remove the sockets of web functions that a killed container has left here; its node removes others."""
         for method in order.spec.web_methods:
             with contextlib.suppress(FileNotFoundError, InvalidError):  # a socket with too long a path was never made
                 os.unlink(socket_path(str(self._paths.web_dir), order.container_id, method))
@@ -265,6 +268,11 @@ class Containers:
         """Return the launch order of a container that is not gone."""
         known = self._known.get(container_id)
         return None if known is None else known.order
+
+    def located(self, lease: Leased) -> Leased:
+        """Return a lease with where its container is reached."""
+        known = self._known.get(lease.container_id)
+        return lease if known is None or not known.web else replace(lease, where=known.web)
 
     def has_exited(self, container_id: str) -> bool:
         """Tell whether a container can write nothing more."""

@@ -40,7 +40,7 @@ from swell.server.subscribers import Subscribers
 from swell.wire.apps import DeployApp
 from swell.wire.blob_names import input_name
 from swell.wire.messages import Failed, Hello, Message, OpenApp, Outputs, Welcome
-from swell.wire.web import Routes
+from swell.wire.web import Leased, Routes
 
 __all__ = ["ControlPlane"]
 
@@ -241,9 +241,6 @@ class ControlPlane:
         }
 
     def _open_app(self, connection: Connection, message: OpenApp, payload: bytes) -> None:
-        if why := self._why_no_web(message):
-            connection.send(Failed(message.request, *to_wire(InvalidError(why))))
-            return
         if message.watch:
             self._subscribers.follow(message.app_id, connection)
         if message.environment.bundle or not self._backend.is_local:
@@ -275,16 +272,7 @@ class ControlPlane:
             return PRIVATE
         if not message.environment.bundle and not self._backend.is_local:
             return "its containers do not see the files of this machine, and it brings no source files"
-        return self._why_no_web(message)
-
-    def _why_no_web(self, message: DeployApp | OpenApp) -> str:
-        """Return why the functions of an app cannot answer HTTP; "" if they can, or none is to."""
-        web = [spec.name for spec in message.functions if spec.web_methods]
-        if self._backend.is_local or not web:
-            return ""
-        return (
-            f"{web[0]} answers HTTP, for which its containers have to be on the server's machine: set backend = process"
-        )
+        return ""
 
     def _version_failed(self, connection: Connection, request: int, error: Exception) -> None:
         self._defects.note(error, "laying out the source files of a version")
@@ -423,14 +411,19 @@ class ControlPlane:
         connection = self._clients.get(effect.client)
         if connection is None:
             return
-        if effect.is_kept and connection.is_lagging and isinstance(effect.message, Outputs):
-            self._deferred.add(connection, effect.message)
-        elif isinstance(effect.message, Routes):
-            connection.send_latest(Routes, effect.message)
-        elif self._gathers:
-            connection.gather(effect.message, effect.payload)
+        message = effect.message
+        if effect.is_kept and connection.is_lagging and isinstance(message, Outputs):
+            self._deferred.add(connection, message)
+            return
+        if isinstance(message, Routes):
+            connection.send_latest(Routes, message)
+            return
+        if isinstance(message, Leased):  # the engine knows containers, not how they are reached
+            message = self._containers.located(message)
+        if self._gathers:
+            connection.gather(message, effect.payload)
         else:
-            connection.send(effect.message, effect.payload)
+            connection.send(message, effect.payload)
 
     def _when_read(self, client: int, action: Callable[[], None]) -> None:
         """Call a function when a client does not lag; never, if it is gone."""

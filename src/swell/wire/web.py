@@ -77,6 +77,7 @@ class Leased(Message, frozen=True, tag=171):
 
     call_id: Id
     container_id: Id
+    where: Text = ""  #: where its node is reached, as `swell.link.web.WebAddress` has it; "": it is on this machine
 
 
 # ---------------------------------------------------------------- server -> client

@@ -1,6 +1,7 @@
 """Where a container answers HTTP: the path of a Unix socket for each of its web functions.
 
-The container makes the sockets, the edge connects to them; both find them by this rule. This module must not know the
+The container makes the sockets; the edge, or the agent of the container's node, connects to them. All find them by this
+rule. This module must not know the
 protocol on them.
 """
 
@@ -12,7 +13,7 @@ from typing import Final
 
 from swell.errors import InvalidError
 
-__all__ = ["PATH_MAX", "socket_path"]
+__all__ = ["PATH_MAX", "socket_name", "socket_path"]
 
 PATH_MAX: Final = 107  #: bytes that the path of a Unix socket may have on Linux
 
@@ -28,9 +29,7 @@ def socket_path(web_dir: str, container_id: str, method: str) -> str:
     Raises:
         InvalidError: the path is longer than the system takes.
     """
-    # Names of methods have any length and may hold any letter; a part of their digest has neither.
-    name = f"{container_id}.{hashlib.sha256(method.encode()).hexdigest()[:8]}" if method else container_id
-    path = f"{web_dir}/{name}"  # os.path.join would take a microsecond of each request
+    path = f"{web_dir}/{socket_name(container_id, method)}"  # os.path.join would take a microsecond of each request
     size = len(os.fsencode(path))
     if size > PATH_MAX:
         raise InvalidError(
@@ -38,3 +37,9 @@ def socket_path(web_dir: str, container_id: str, method: str) -> str:
             "let the server run in a directory with a shorter name"
         )
     return path
+
+
+def socket_name(container_id: str, method: str) -> str:
+    """Return the name of the socket in its directory."""
+    # Names of methods have any length and may hold any letter; a part of their digest has neither.
+    return f"{container_id}.{hashlib.sha256(method.encode()).hexdigest()[:8]}" if method else container_id

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from swell.link.frames import CHANNELS_MAX, CREDIT_MIN, PIECE, WINDOW, WORD_MAX, End, Frames, Kind, LinkError
+from swell.link.frames import CHANNELS_MAX, PIECE, WINDOW, WORD_MAX, End, Frames, Kind, LinkError
 
 HEADER = struct.Struct("<IIB")
 
@@ -84,13 +84,13 @@ def test_a_peer_may_open_so_many_channels_and_no_more() -> None:
 
 def test_credit_is_given_for_many_bytes_at_once(server: Frames) -> None:
     # Else a peer could make this end hold a frame of credit for each byte that it sends, and never read them.
-    for _ in range(CREDIT_MIN - 1):
+    for _ in range(WINDOW // 4 - 1):
         server.feed(frame(Kind.DATA, 2, b"x"))
         server.consumed(2, 1)
     assert not server.has_more
     server.feed(frame(Kind.DATA, 2, b"x"))
     server.consumed(2, 1)
-    assert server.take(1 << 20) == [frame(Kind.CREDIT, 2, size=CREDIT_MIN)]
+    assert server.take(1 << 20) == [frame(Kind.CREDIT, 2, size=WINDOW // 4)]
 
 
 def test_what_waits_to_be_read_is_counted() -> None:

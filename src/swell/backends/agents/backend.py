@@ -184,7 +184,7 @@ class AgentBackend:
         if known is None or known.greeting is None:
             return None
         greeting = known.greeting
-        return NodePaths(greeting.blob_dir, greeting.web_dir, greeting.shelf, greeting.bundle_dir)
+        return NodePaths(greeting.blob_dir, greeting.web_dir, greeting.shelf, greeting.bundle_dir, known.web)
 
     def deleted(self, name: str) -> None:
         """Have the copies of a blob or a bundle deleted."""
@@ -227,8 +227,14 @@ class AgentBackend:
         return ""
 
     def welcome(self, name: str) -> Welcome:
-        """Return what an agent is told that is let in."""
-        return Welcome(self._bulk_port, self._bulk.admit(name), self._blob_bytes_max)
+        """Return what an agent is told that is let in: among it, by what the edge recognizes it, and it the edge."""
+        return Welcome(
+            self._bulk_port,
+            self._bulk.admit(name),
+            self._blob_bytes_max,
+            web_certificate=make_certificate(),
+            web_token=secrets.token_urlsafe(32),
+        )
 
     def drop_blob(self, name: str) -> None:
         """Delete a blob that a container has read and nobody else reads."""

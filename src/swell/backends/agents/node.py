@@ -15,9 +15,11 @@ from typing import Final, Protocol
 
 from msgspec.structs import replace
 
+from swell.link.certificate import TlsAddress, fingerprint_in
 from swell.link.connection import Channel, Link
 from swell.link.frames import WORD_MAX, LinkError
 from swell.link.transport import ChannelTransport
+from swell.link.web import WebAddress
 from swell.link.words import (
     Drop,
     Exited,
@@ -34,6 +36,7 @@ from swell.link.words import (
     Started,
     Stop,
     Watch,
+    WebOpen,
     Welcome,
     Word,
     Wrote,
@@ -100,6 +103,8 @@ class AgentNode:
         self._has_reports = False
         self.greeting: Greeting | None = None  #: what its agent has said of itself, once it is let in
         self.load: NodeLoad | None = None  #: the latest; None until it is there for containers
+        self.web = ""  #: where the edge reaches its containers, as a WebAddress; "" until it is there for containers
+        self._welcome: Welcome | None = None  # what its agent was told
 
     @property
     def name(self) -> str:
@@ -183,6 +188,8 @@ class AgentNode:
             self._greet(word)
         elif isinstance(word, Drop) and self.greeting is not None:
             self._owner.drop_blob(word.name)
+        elif isinstance(word, WebOpen):
+            self._open_web(word.port)
         elif isinstance(word, Load) and self.greeting is not None:
             sleepers = word.sleepers + (0 if self.load is None else self.load.sleepers)
             self.load = NodeLoad(self.greeting.node, word.busy_cores, word.working_cores, word.unjudged, sleepers)
@@ -199,7 +206,16 @@ class AgentNode:
                 self._link.close(why)
         else:
             self.greeting = greeting
-            self._send(self._owner.welcome(greeting.node.name))
+            self._welcome = self._owner.welcome(greeting.node.name)
+            self._send(self._welcome)
+
+    def _open_web(self, port: int) -> None:
+        """Note where the edge reaches the containers: at the machine from which the agent has connected."""
+        if self._welcome is None or self._link is None or self._link.transport is None:
+            raise LinkError("it was not let in")
+        host = self._link.transport.get_extra_info("peername")[0]
+        agent = TlsAddress(host, port, fingerprint_in(self._welcome.web_certificate))
+        self.web = str(WebAddress(agent, self._welcome.web_token))
 
     def opened(self, link: Link, number: int) -> Channel:
         """Take the first channel for reports, and each other one for a container's connection."""

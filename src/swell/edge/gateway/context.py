@@ -22,7 +22,7 @@ class ExchangeContext:
         settings: Limits.
         leases: The connection to the server.
         router: Knows the web functions.
-        web_dir: Where containers have their sockets.
+        web_dir: Where containers of this machine have their sockets.
         loop: On which all of it happens.
         upstreams_max: How many connections to containers may be open at once.
     """
@@ -43,5 +43,5 @@ class ExchangeContext:
         self.web_dir = web_dir
         self.loop = loop
         self.peers = PeerLog(logging.getLogger("swell.edge"))
-        self.upstreams = UpstreamPool(self.peers, upstreams_max)
+        self.upstreams = UpstreamPool(self.peers, upstreams_max, settings.node_timeout_s)
         self.parking = Parking(loop, settings.web_connections_max)

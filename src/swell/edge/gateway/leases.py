@@ -39,8 +39,8 @@ _DOUBT_S: Final = 0.5  #: longer than the server takes to see that a container i
 class LeaseHolder(Protocol):
     """Waits for a container, and has it."""
 
-    def leased(self, container_id: str) -> None:
-        """The container may be used, until the lease is released."""
+    def leased(self, container_id: str, where: str) -> None:
+        """The container may be used, until the lease is released; `where` is its node, "" if that is this machine."""
         ...
 
     def refused(self, code: str, text: str, retry_after_s: float | None) -> None:
@@ -210,7 +210,7 @@ class Leases(asyncio.Protocol):
                     self.send(Release(message.call_id, int(OutputStatus.TERMINATED), 0.0))
                     return
                 lease.leased_at = time.perf_counter()
-                lease.holder.leased(message.container_id)
+                lease.holder.leased(message.container_id, message.where)
             case Outputs():
                 lease = self._requests.get(message.call_id)
                 if lease is not None:

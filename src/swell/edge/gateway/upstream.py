@@ -7,7 +7,7 @@ clients, labels or leases.
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from swell.edge.gateway.framing import BodyWriter
 from swell.edge.gateway.head import Forwarding, RequestHead, ResponseHead
@@ -16,7 +16,14 @@ from swell.edge.gateway.peer_connection import PeerConnection
 from swell.edge.gateway.readers import ResponseReader
 from swell.logs import PeerLog
 
-__all__ = ["ResponseSink", "Upstream", "UpstreamOwner"]
+__all__ = ["ResponseSink", "SiteAddress", "Upstream", "UpstreamOwner"]
+
+
+class SiteAddress(NamedTuple):
+    """Where a container answers one web function."""
+
+    path: str  #: of a socket of this machine, or the name of one of a node's
+    where: str = ""  #: the node, as the server has it; "" for this machine
 
 
 class ResponseSink(Protocol):
@@ -84,13 +91,13 @@ class Upstream(PeerConnection):
     that, so they cannot get it wrong.
 
     Args:
-        path: Of the site's socket.
+        site: To which it leads.
         owner: Counts the connection, and keeps it between two requests.
     """
 
-    def __init__(self, path: str, owner: UpstreamOwner) -> None:
+    def __init__(self, site: SiteAddress, owner: UpstreamOwner) -> None:
         super().__init__()
-        self.path = path
+        self.site = site
         self._owner = owner
         self._sink: ResponseSink | None = None
         self._reader = ResponseReader()
@@ -224,7 +231,7 @@ class Upstream(PeerConnection):
         self._owner.forget(self)
         sink, self._sink = self._sink, None
         if self._fault:
-            self._owner.peers.warning("connection broken", "%s: %s", self.path, self._fault)
+            self._owner.peers.warning("connection broken", "%s: %s", self.site.path, self._fault)
         if sink is not None:
             sink.upstream_lost(in_order=exc is None and not self._fault and self._reader.close(), fault=self._fault)
 

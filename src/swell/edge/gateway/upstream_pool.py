@@ -5,18 +5,17 @@ This module must not know requests, clients or leases.
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 from swell.edge.gateway.http_error import HTTPError
-from swell.edge.gateway.upstream import Upstream
+from swell.edge.gateway.node_links import NodeLinks
+from swell.edge.gateway.upstream import SiteAddress, Upstream
 from swell.logs import PeerLog
+from swell.wire.web_sockets import connect_site
 
 __all__ = ["UpstreamPool"]
 
 _IDLE_MAX: Final = 64  #: connections that are kept for one site
-_BUSY_TRIES: Final = 50  #: attempts while a site has more connections to accept than fit its queue
-_BUSY_PAUSE_S: Final = 0.01
 
 
 class UpstreamPool:
@@ -25,26 +24,28 @@ class UpstreamPool:
     Args:
         peers: Logs responses that are not valid.
         count_max: How many connections may be open at once. Where they are, one that is kept makes room for a new one.
+        node_timeout_s: After how long without a sign of life the server gives up a node.
     """
 
-    def __init__(self, peers: PeerLog, count_max: int) -> None:
+    def __init__(self, peers: PeerLog, count_max: int, node_timeout_s: float) -> None:
         self.peers = peers
+        self._nodes = NodeLinks(peers, node_timeout_s)
         self._count_max = count_max
         self._open: set[Upstream] = set()
         self._connecting = 0
-        self._idle: dict[str, list[Upstream]] = {}
+        self._idle: dict[SiteAddress, list[Upstream]] = {}
         self._kept: dict[Upstream, None] = {}  # the same, the one that is idle longest first
 
-    def idle(self, path: str) -> Upstream | None:
+    def idle(self, site: SiteAddress) -> Upstream | None:
         """Take a connection that is kept, the one used last."""
-        while kept := self._idle.get(path):
+        while kept := self._idle.get(site):
             upstream = kept[-1]
             self._take(upstream)
             if upstream.is_open:
                 return upstream
         return None
 
-    async def connect(self, path: str) -> Upstream:
+    async def connect(self, site: SiteAddress) -> Upstream:
         """Make a connection.
 
         Raises:
@@ -54,7 +55,7 @@ class UpstreamPool:
         self._make_room()
         self._connecting += 1
         try:
-            return await self._connect(path)
+            return await self._connect(site)
         finally:
             self._connecting -= 1
 
@@ -68,18 +69,10 @@ class UpstreamPool:
         self.forget(longest_idle)
         longest_idle.abort()
 
-    async def _connect(self, path: str) -> Upstream:
-        loop = asyncio.get_running_loop()
-        for tries_left in reversed(range(_BUSY_TRIES)):
-            try:
-                _, upstream = await loop.create_unix_connection(lambda: Upstream(path, self), path)
-            except BlockingIOError:  # its queue is full
-                if not tries_left:
-                    raise
-                await asyncio.sleep(_BUSY_PAUSE_S)
-            else:
-                return upstream
-        raise AssertionError("unreachable")
+    async def _connect(self, site: SiteAddress) -> Upstream:
+        if site.where:
+            return await self._nodes.connect(site.where, site.path, lambda: Upstream(site, self))
+        return await connect_site(lambda: Upstream(site, self), site.path)
 
     def opened(self, upstream: Upstream) -> None:
         """Count a connection."""
@@ -87,7 +80,7 @@ class UpstreamPool:
 
     def keep(self, upstream: Upstream) -> None:
         """Keep a connection for the next request."""
-        kept = self._idle.setdefault(upstream.path, [])
+        kept = self._idle.setdefault(upstream.site, [])
         if len(kept) < _IDLE_MAX:
             kept.append(upstream)
             self._kept[upstream] = None
@@ -102,12 +95,13 @@ class UpstreamPool:
 
     def _take(self, upstream: Upstream) -> None:
         del self._kept[upstream]
-        kept = self._idle[upstream.path]
+        kept = self._idle[upstream.site]
         kept.remove(upstream)
         if not kept:
-            del self._idle[upstream.path]
+            del self._idle[upstream.site]
 
     def close(self) -> None:
         """End what is kept."""
         for upstream in list(self._kept):
             upstream.abort()
+        self._nodes.close()

@@ -26,11 +26,11 @@ from swell.edge.gateway.head import Forwarding, Header, RequestHead
 from swell.edge.gateway.http_error import HTTPError
 from swell.edge.gateway.leases import LeaseRequest
 from swell.edge.gateway.routing import Match, parameters_of
-from swell.edge.gateway.upstream import ResponseSink, Upstream
+from swell.edge.gateway.upstream import ResponseSink, SiteAddress, Upstream
 from swell.errors import NotFoundError, ResourceExhausted
 from swell.model import OutputStatus
 from swell.wire.web import Route
-from swell.wire.web_names import socket_path
+from swell.wire.web_names import socket_name, socket_path
 
 __all__ = ["UpstreamRequest"]
 
@@ -156,15 +156,18 @@ class UpstreamRequest(ResponseSink, ABC):
             self._fail(error)
         return True
 
-    def leased(self, container_id: str) -> None:
+    def leased(self, container_id: str, where: str) -> None:
         """There is a container."""
         route = self._match.route
-        path = socket_path(self._context.web_dir, container_id, route.method)
-        upstream = None if route.web.kind == "server" else self._context.upstreams.idle(path)
+        if where:
+            site = SiteAddress(socket_name(container_id, route.method), where)
+        else:
+            site = SiteAddress(socket_path(self._context.web_dir, container_id, route.method))
+        upstream = None if route.web.kind == "server" else self._context.upstreams.idle(site)
         if upstream is not None:
             self._begin(upstream)
         else:
-            self._begin_task(self._connect(path))
+            self._begin_task(self._connect(site))
 
     def _begin_task(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._connecting = self._context.loop.create_task(work)
@@ -178,9 +181,9 @@ class UpstreamRequest(ResponseSink, ABC):
             self._release(OutputStatus.FAILURE)
             self._fail(HTTPError(500, "a defect in the edge, which has logged it"))
 
-    async def _connect(self, path: str) -> None:
+    async def _connect(self, site: SiteAddress) -> None:
         try:
-            upstream = await self._context.upstreams.connect(path)
+            upstream = await self._context.upstreams.connect(site)
         except OSError:
             self._not_accepted()
             return

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from swell.edge.gateway.head import Forwarding, Header, RequestHead, ResponseHead
 from swell.edge.gateway.http_error import HTTPError
-from swell.edge.gateway.upstream import Upstream
+from swell.edge.gateway.upstream import SiteAddress, Upstream
 from swell.edge.gateway.upstream_pool import UpstreamPool
 from swell.logs import PeerLog
 
@@ -43,7 +43,7 @@ class Wire:
 
 
 def upstreams(count_max: int = 100) -> UpstreamPool:
-    return UpstreamPool(PeerLog(logging.getLogger("swell.edge")), count_max)
+    return UpstreamPool(PeerLog(logging.getLogger("swell.edge")), count_max, node_timeout_s=5.0)
 
 
 class Taken:
@@ -94,7 +94,7 @@ def answered(
 ) -> tuple[Taken, Wire, bool]:
     """What is taken of bytes that come in pieces; and whether the connection is good for another request."""
     pool, wire, taken = upstreams(), Wire(), Taken()
-    upstream = Upstream("site.sock", pool)
+    upstream = Upstream(SiteAddress("site.sock"), pool)
     upstream.connection_made(cast("asyncio.Transport", wire))
     upstream.begin(taken, request(method, *headers), TO)
     ends = [0, *sorted({each % len(data) for each in at} - {0}), len(data)]
@@ -105,7 +105,7 @@ def answered(
         upstream.connection_lost(None)
     elif taken.completed:
         upstream.leave()
-    return taken, wire, pool.idle("site.sock") is upstream
+    return taken, wire, pool.idle(SiteAddress("site.sock")) is upstream
 
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -200,12 +200,12 @@ def test_a_container_that_speaks_unasked_is_not_listened_to() -> None:
     assert taken.body == b"hi"
     assert not wire.is_broken
     pool, other = upstreams(), Wire()
-    upstream = Upstream("site.sock", pool)
+    upstream = Upstream(SiteAddress("site.sock"), pool)
     upstream.connection_made(cast("asyncio.Transport", other))
     pool.keep(upstream)
     upstream.data_received(OK)
     assert other.is_broken
-    assert pool.idle("site.sock") is None
+    assert pool.idle(SiteAddress("site.sock")) is None
 
 
 def test_an_answer_too_many_costs_the_connection_and_is_given_to_nobody() -> None:
@@ -229,7 +229,7 @@ class Exchange(Taken):
     def __init__(self, *headers: Header, to: Forwarding = TO) -> None:
         super().__init__()
         self.pool, self.wire = upstreams(), Wire()
-        self.upstream = Upstream("site.sock", self.pool)
+        self.upstream = Upstream(SiteAddress("site.sock"), self.pool)
         self.upstream.connection_made(cast("asyncio.Transport", self.wire))
         self.upstream.begin(self, request(b"POST", *headers), to)
 
@@ -239,7 +239,7 @@ class Exchange(Taken):
 
     def is_kept_after(self, answer: bytes) -> bool:
         self.upstream.data_received(answer)
-        is_kept = self.pool.idle("site.sock") is self.upstream
+        is_kept = self.pool.idle(SiteAddress("site.sock")) is self.upstream
         assert is_kept is not self.wire.is_broken, "it is either kept or broken"
         return is_kept
 
@@ -310,7 +310,7 @@ def test_a_connection_on_which_anything_follows_the_answer_is_never_used_again(b
     assert one.is_kept_after(ANSWER)
     one.pool.keep(one.upstream)
     one.upstream.data_received(behind)
-    assert one.pool.idle("site.sock") is None
+    assert one.pool.idle(SiteAddress("site.sock")) is None
 
 
 def test_a_connection_that_was_to_be_closed_or_has_been_told_of_an_end_is_never_used_again() -> None:
@@ -348,7 +348,7 @@ def loop(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def connected(pool: UpstreamPool, path: str) -> Upstream:
     try:
-        pool.connect(path).send(None)
+        pool.connect(SiteAddress(path)).send(None)
     except StopIteration as made:
         return cast("Upstream", made.value)
     raise AssertionError("it waits")
@@ -362,8 +362,8 @@ def test_the_connection_that_is_idle_longest_makes_room_for_a_new_one() -> None:
         pool.keep(upstream)
     fourth = connected(pool, "c")
     assert [each.is_open for each in (first, second, third, fourth)] == [True, False, True, True]
-    assert pool.idle("b") is None
-    assert pool.idle("a") is first
+    assert pool.idle(SiteAddress("b")) is None
+    assert pool.idle(SiteAddress("a")) is first
 
 
 @pytest.mark.usefixtures("loop")
@@ -376,13 +376,13 @@ def test_where_all_connections_are_in_use_a_request_is_refused() -> None:
     first.connection_lost(None)
     connected(pool, "a")
     pool.keep(second)
-    assert pool.idle("a") is second
+    assert pool.idle(SiteAddress("a")) is second
 
 
 def test_a_bad_answer_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     taken, _, _ = answered(b"HTTP/1.1 200 OK\r\nX: \x1b[2J\nContent-Length: 0\r\n\r\n", [])
     assert taken.fault
-    upstream = Upstream("site.sock", upstreams())
+    upstream = Upstream(SiteAddress("site.sock"), upstreams())
     upstream.connection_made(cast("asyncio.Transport", Wire()))
     upstream.begin(Taken(), request(), TO)
     upstream.data_received(b"HTTP/9\x1b[2J\r\n\r\n")
