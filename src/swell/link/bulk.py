@@ -16,11 +16,13 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+from collections.abc import Sequence
 from typing import Final
 
 __all__ = ["OK", "TRANSFERS_MAX", "BulkError", "BulkStream", "connect", "refusal"]
 
 CHUNK: Final = 1 << 20  #: bytes that are read of a file, or written to one, at once
+SMALL: Final = 64 << 10  #: pieces of fewer bytes are copied together
 LINE_MAX: Final = 4_096  #: bytes
 TRANSFERS_MAX: Final = 4  #: connections of one agent
 CONNECT_S: Final = 10.0  #: how long connecting and the handshake may take, each
@@ -129,6 +131,43 @@ class BulkStream:
             size -= have
         if failed is not None:
             raise BulkError(f"the file cannot be written: {failed.strerror}") from failed
+
+    def send_pieces(self, pieces: Sequence[memoryview]) -> None:
+        """Send bytes from memory; small pieces travel together.
+
+        Raises:
+            OSError: the connection broke.
+        """
+        self._connection.settimeout(STALL_S)
+        small: list[memoryview] = []
+        size = 0
+        for piece in pieces:
+            if piece.nbytes < SMALL:
+                small.append(piece)
+                size += piece.nbytes
+            if size >= CHUNK or piece.nbytes >= SMALL:
+                self._connection.sendall(b"".join(small))
+                small, size = [], 0
+            if piece.nbytes >= SMALL:
+                for at in range(0, piece.nbytes, CHUNK):  # each has its own time
+                    self._connection.sendall(piece[at : at + CHUNK])
+        self._connection.sendall(b"".join(small))
+
+    def receive_into(self, memory: memoryview) -> None:
+        """Receive bytes into memory, until it is full.
+
+        Raises:
+            OSError: the connection broke.
+        """
+        self._connection.settimeout(STALL_S)
+        have = min(self._end - self._start, memory.nbytes)
+        memory[:have] = self._buffer[self._start : self._start + have]
+        self._start += have
+        while have < memory.nbytes:
+            count = self._connection.recv_into(memory[have : have + CHUNK])
+            if not count:
+                raise ConnectionResetError("the connection ended in the middle of a file")
+            have += count
 
     def close(self) -> None:
         """End the connection."""

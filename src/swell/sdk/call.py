@@ -189,7 +189,7 @@ async def _gather(link: Link, *calls: FunctionCall[Any]) -> list[Any]:
             if isinstance(message, Failed):
                 raise from_wire(message.code, message.text, message.fields)
             if isinstance(message, Outputs) and message.call_id not in results:
-                value = outcomes(message, payload, link.shelf, keep_blobs=True)[0]
+                value = (await outcomes(message, payload, link, keep_blobs=True))[0]
                 if type(value) is InputFailure:
                     raise value.exception
                 results[message.call_id] = value
@@ -235,7 +235,7 @@ class _Watching:
             if isinstance(message, CallDescription):
                 raise self._not_finished()
             if isinstance(message, Outputs):
-                values = outcomes(message, payload, self._link.shelf, keep_blobs=True)
+                values = await outcomes(message, payload, self._link, keep_blobs=True)
                 indexes = [index for first, count in message.parts for index in range(first, first + count)]
                 found = {
                     index: value

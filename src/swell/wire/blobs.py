@@ -2,26 +2,23 @@
 
     file = count of parts (u64, little endian) | size of each part (u64) | part 0: the pickle | the other parts, aligned
 
-The parts after the first are the pickle's out-of-band buffers: they are written from where they lie, and read by
-mapping the file privately, so that an array is neither copied on the way out nor on the way in and may be written to.
+The parts after the first are the pickle's out-of-band buffers: they are written from where they lie, and read from
+where the shelf has mapped the file, so that an array is neither copied on the way out nor on the way in, and may be
+written to.
 This module must not know sockets, messages, or when a file is to be deleted.
 """
 
 from __future__ import annotations
 
-import contextlib
-import mmap
-import os
 import pickle
 import struct
 from collections.abc import Sequence
 from typing import Any, Final
 
-import swell.cgroups as cgroups
 from swell.errors import DeserializationError, RequestSizeError, SerializationError
 from swell.wire import payload
-from swell.wire.blob_file import ALIGNMENT, PARTS_MAX, new_blob, open_blob
-from swell.wire.blob_names import KEPT, is_blob_name
+from swell.wire.blob_file import ALIGNMENT, PARTS_MAX
+from swell.wire.blob_names import is_blob_name
 from swell.wire.shelf import Shelf, ShelfError
 
 __all__ = [
@@ -37,7 +34,6 @@ __all__ = [
 ]
 
 PAYLOAD_MAX: Final = 4 << 30  #: bytes of one value, unless the caller gives another bound
-WRITEV_MAX: Final = 512  #: pieces in one call of writev; Linux takes 1024
 
 _SIZE = struct.Struct("<Q")
 
@@ -86,16 +82,11 @@ def store(parts: Sequence[memoryview], shelf: Shelf, name: str, *, size_max: int
         raise RequestSizeError(
             f"a value takes {size} bytes, over the limit of {size_max} (payload_max): pass a path, or split it"
         )
-    pieces = _pieces(parts)
     try:
-        if shelf.is_remote:
-            with shelf.publishing(name, sum(piece.nbytes for piece in pieces)):
-                _write(shelf.directory, name, pieces, is_copy=True)
-        else:
-            _write(shelf.directory, name, pieces, is_copy=False)
+        shelf.write(name, _pieces(parts))
     except (OSError, ShelfError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise SerializationError(f"cannot store a value of {size} bytes in {shelf.directory}: {why}") from error
+        why = (error.strerror if isinstance(error, OSError) else None) or error
+        raise SerializationError(f"cannot store a value of {size} bytes in {shelf.place}: {why}") from error
     return name.encode()
 
 
@@ -121,13 +112,13 @@ def starts_with(lead: bytes, data: bytes, shelf: Shelf) -> bool:
     if not is_blob_name(name):
         return False
     try:
-        with open(_open(shelf, name), "rb", buffering=0) as file:
-            head = file.read(_SIZE.size)
-            if len(head) < _SIZE.size:
-                return False
-            end = _SIZE.size * (1 + _SIZE.unpack(head)[0])
-            return os.pread(file.fileno(), len(lead), end + _padding(end)) == lead
-    except (OSError, ShelfError, OverflowError):  # it is missing, or damaged: a full read reports that
+        whole = shelf.read(name)
+        if whole.nbytes < _SIZE.size:
+            return False
+        end = _SIZE.size * (1 + _SIZE.unpack_from(whole)[0])
+        begin = end + _padding(end)
+        return bytes(whole[begin : begin + len(lead)]) == lead
+    except (OSError, ShelfError, ValueError):  # it is missing, or damaged: a full read reports that
         return False
 
 
@@ -153,11 +144,7 @@ def discard(data: bytes, shelf: Shelf) -> None:
     Raises:
         DeserializationError: the name is not a plain one.
     """
-    name = _checked_name(data)
-    if shelf.is_remote:
-        shelf.drop(name)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(os.path.join(shelf.directory, name))
+    shelf.drop(_checked_name(data))
 
 
 def _checked_name(data: bytes) -> str:
@@ -181,47 +168,11 @@ def _pieces(parts: Sequence[memoryview]) -> list[memoryview]:
     return pieces
 
 
-def _write(directory: str, name: str, pieces: list[memoryview], *, is_copy: bool) -> None:
-    """Write a file. One of which the server will have a copy does not have to survive here."""
-    to_disk = name.startswith(KEPT) and not is_copy
-    if not to_disk:
-        cgroups.lift_limit()  # the file is in memory, and stays until others delete it
-    with new_blob(directory, name, to_disk=to_disk) as fd:
-        _write_all(fd, pieces)
-
-
-def _open(shelf: Shelf, name: str) -> int:
-    """Open a blob, after it was fetched if need be."""
-    try:
-        return open_blob(shelf.directory, name)
-    except FileNotFoundError:
-        if not shelf.is_remote:
-            raise
-    with shelf.fetching(name):
-        return open_blob(shelf.directory, name)
-
-
-def _write_all(fd: int, pieces: list[memoryview]) -> None:
-    at = 0
-    while at < len(pieces):
-        written = os.writev(fd, pieces[at : at + WRITEV_MAX])
-        while at < len(pieces) and written >= pieces[at].nbytes:
-            written -= pieces[at].nbytes
-            at += 1
-        if written:
-            pieces[at] = pieces[at][written:]
-
-
 def _read(shelf: Shelf, name: str) -> list[memoryview]:
     try:
-        fd = _open(shelf, name)
-        try:
-            mapped = mmap.mmap(fd, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
-        finally:
-            os.close(fd)
-    except (OSError, ShelfError, ValueError) as error:  # ValueError: an empty file cannot be mapped
-        raise DeserializationError(f"cannot read blob {name} in {shelf.directory}: {error}") from error
-    whole = memoryview(mapped)
+        whole = shelf.read(name)
+    except (OSError, ShelfError, ValueError) as error:
+        raise DeserializationError(f"cannot read blob {name} in {shelf.place}: {error}") from error
     if whole.nbytes < _SIZE.size or not 1 <= (count := _SIZE.unpack_from(whole)[0]) <= PARTS_MAX:
         raise DeserializationError(f"blob {name} is damaged: it does not begin with a count of parts")
     end = _SIZE.size * (1 + count)

@@ -8,23 +8,31 @@ connection for each blob:
     store SIZE NAME    ok, once there is room for it; after `written`, ok once the server has it
     drop NAME          is not answered: the blob is deleted here and at the server
 
-Each is a line; what is answered instead of ok is the reason. This module must not know what is in a blob, or how an
-agent moves it.
+Each is a line; what is answered instead of ok is the reason. A client on another machine than the server has neither
+a directory nor an agent: its kind of shelf is in the SDK.
+
+This module must not know what is in a blob, or how an agent moves it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import mmap
+import os
 import socket
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Final
 
+import swell.cgroups as cgroups
 from swell.private_files import connect_socket
+from swell.wire.blob_file import new_blob, open_blob
+from swell.wire.blob_names import KEPT
 
 __all__ = ["LINE_MAX", "OK", "Shelf", "ShelfError"]
 
 OK: Final = "ok"
 LINE_MAX: Final = 4_096  #: bytes of a line
+WRITEV_MAX: Final = 512  #: pieces in one call of writev; Linux takes 1024
 
 
 class ShelfError(Exception):
@@ -34,7 +42,9 @@ class ShelfError(Exception):
 class Shelf:
     """Where the blobs of this machine are."""
 
-    __slots__ = ("_socket_path", "directory")
+    __slots__ = ("_socket_path", "directory", "place")
+
+    is_elsewhere = False  #: blobs travel while one waits: an event loop should not wait
 
     def __init__(self, directory: str, socket_path: str = "") -> None:
         """Begin.
@@ -44,12 +54,43 @@ class Shelf:
             socket_path: where the agent of this node is asked; "": this is the server's machine.
         """
         self.directory = directory
+        self.place = directory  #: for messages
         self._socket_path = socket_path
 
-    @property
-    def is_remote(self) -> bool:
-        """True where blobs have to be fetched and published."""
-        return bool(self._socket_path)
+    def read(self, name: str) -> memoryview:
+        """Return a blob, in memory of one's own that may be written to; the blob may be deleted afterwards.
+
+        Raises:
+            ShelfError, OSError: it cannot be read.
+            ValueError: it is empty.
+        """
+        file = self._open(name)
+        try:
+            return memoryview(mmap.mmap(file, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE))
+        finally:
+            os.close(file)
+
+    def write(self, name: str, pieces: Sequence[memoryview]) -> None:
+        """Write a blob. When this returns, the server has it, and one in KEPT is on its disk.
+
+        Raises:
+            ShelfError, OSError: it cannot be written or published.
+        """
+        if not self._socket_path:
+            _write(self.directory, name, pieces, is_copy=False)
+            return
+        with self.publishing(name, sum(piece.nbytes for piece in pieces)):
+            _write(self.directory, name, pieces, is_copy=True)
+
+    def _open(self, name: str) -> int:
+        """Open a blob, after it was fetched if need be."""
+        try:
+            return open_blob(self.directory, name)
+        except FileNotFoundError:
+            if not self._socket_path:
+                raise
+        with self.fetching(name):
+            return open_blob(self.directory, name)
 
     @contextlib.contextmanager
     def fetching(self, name: str) -> Generator[None]:
@@ -75,15 +116,34 @@ class Shelf:
             _ask(agent, "written")
 
     def drop(self, name: str) -> None:
-        """Have a blob deleted here and at the server, some time soon."""
-        with contextlib.suppress(ShelfError, OSError), self._connected() as agent:
-            agent.sendall(f"drop {name}\n".encode())
+        """Have a blob deleted here and, some time soon, at the server."""
+        if self._socket_path:
+            with contextlib.suppress(ShelfError, OSError), self._connected() as agent:
+                agent.sendall(f"drop {name}\n".encode())
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.directory, name))
 
     def _connected(self) -> socket.socket:
         try:
             return connect_socket(self._socket_path)
         except OSError as error:
             raise ShelfError(f"the agent of this node cannot be reached: {error}") from error
+
+
+def _write(directory: str, name: str, pieces: Sequence[memoryview], *, is_copy: bool) -> None:
+    """Write a file. One of which the server will have a copy does not have to survive here."""
+    to_disk = name.startswith(KEPT) and not is_copy
+    if not to_disk:
+        cgroups.lift_limit()  # the file is in memory, and stays until others delete it
+    with new_blob(directory, name, to_disk=to_disk) as file:
+        left, at = list(pieces), 0
+        while at < len(left):
+            written = os.writev(file, left[at : at + WRITEV_MAX])
+            while at < len(left) and written >= left[at].nbytes:
+                written -= left[at].nbytes
+                at += 1
+            if written:
+                left[at] = left[at][written:]
 
 
 def _ask(agent: socket.socket, question: str) -> None:

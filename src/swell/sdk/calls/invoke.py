@@ -14,7 +14,7 @@ from swell.sdk.calls.inputs import Arguments, Source
 from swell.sdk.calls.outcome import InputFailure, outcomes
 from swell.sdk.calls.target import CallTarget
 from swell.sdk.calls.tracing import current_trace
-from swell.sdk.calls.upload import Upload, open_inputs
+from swell.sdk.calls.upload import Upload, open_inputs, store
 from swell.sdk.connection.client import mint_call_id
 from swell.sdk.connection.link import Link
 from swell.wire import blobs
@@ -29,7 +29,7 @@ ITEMS_PER_ACK, BYTES_PER_ACK = 256, 1 << 20
 SPAWN_AHEAD = 8_192  #: inputs that are sent and not yet accepted by the server
 
 
-def _open(
+async def _open(
     link: Link,
     target: CallTarget,
     kind: CallKind,
@@ -44,7 +44,7 @@ def _open(
     is_blob = not isinstance(data, bytes)
     if not isinstance(data, bytes):
         name = input_name(call_id, 0, is_kept=kind.is_async)
-        data = blobs.store(data, link.shelf, name, size_max=welcome.payload_max)
+        data = await store(link, data, name)
     message = OpenCall(
         call_id=call_id,
         function_id=target.function_id,
@@ -66,7 +66,7 @@ async def remote(link: Link, target: CallTarget, args: Arguments, kwargs: dict[s
     mailbox = link.open(call_id)
     finished = False
     try:
-        _open(link, target, CallKind.REMOTE, args, kwargs, call_id=call_id)
+        await _open(link, target, CallKind.REMOTE, args, kwargs, call_id=call_id)
         message, payload = await link.receive(mailbox)
         finished = True
     finally:
@@ -74,7 +74,7 @@ async def remote(link: Link, target: CallTarget, args: Arguments, kwargs: dict[s
         if not finished:
             link.abandon(call_id)
     if isinstance(message, Outputs):
-        value = outcomes(message, payload, link.shelf, keep_blobs=False)[0]
+        value = (await outcomes(message, payload, link, keep_blobs=False))[0]
         if type(value) is InputFailure:
             raise value.exception
         return value
@@ -90,7 +90,7 @@ async def remote_items(
     taken = acknowledged = unacknowledged_bytes = 0
     finished = False
     try:
-        _open(link, target, CallKind.REMOTE, args, kwargs, call_id=call_id)
+        await _open(link, target, CallKind.REMOTE, args, kwargs, call_id=call_id)
         while True:
             message, payload = await link.receive(mailbox)
             if isinstance(message, Items):
@@ -107,7 +107,7 @@ async def remote_items(
                 raise _refusal(message)
             if message.failures and message.failures[0][1] == OutputStatus.GENERATOR_DONE:
                 return
-            value = outcomes(message, payload, link.shelf, keep_blobs=False)[0]
+            value = (await outcomes(message, payload, link, keep_blobs=False))[0]
             if type(value) is InputFailure:
                 raise value.exception
             raise ExecutionError(f"{target.name} was called as a generator but returned {type(value).__name__}")
@@ -127,7 +127,7 @@ async def spawn(
     """Spawn one input; return when the server has accepted it. `resent`: the server may have the call already."""
     mailbox = link.open(call_id)
     try:
-        _open(link, target, CallKind.SPAWN, args, kwargs, call_id=call_id, resent=resent)
+        await _open(link, target, CallKind.SPAWN, args, kwargs, call_id=call_id, resent=resent)
         message, _ = await link.receive(mailbox)
     finally:
         link.close(mailbox)
@@ -144,7 +144,7 @@ async def spawn_many(link: Link, target: CallTarget, source: Source, kwargs: dic
     accepted = 0
     try:
         while not (upload.exhausted and upload.complete and accepted == upload.sent):
-            while upload.push(SPAWN_AHEAD, accepted):
+            while await upload.push(SPAWN_AHEAD, accepted):
                 link.poll()
                 if mailbox.messages:
                     break

@@ -19,7 +19,6 @@ from swell.sdk.connection.client import mint_call_id
 from swell.sdk.connection.link import Link, Mailbox
 from swell.sdk.connection.output import current_output
 from swell.wire.messages import Outputs, Refused
-from swell.wire.shelf import Shelf
 
 __all__ = ["map_chunks"]
 
@@ -49,7 +48,7 @@ async def map_chunks(
             # A full window is refilled when an eighth is free: else inputs would be sent one by one, as results arrive.
             released = results.released(window)
             filling = filling or upload.sent - released <= window - (window >> 3)
-            while (filling or upload.retry_at) and upload.push(window, released):
+            while (filling or upload.retry_at) and await upload.push(window, released):
                 filling = upload.sent - released < window
                 link.poll()
                 if mailbox.messages:
@@ -59,7 +58,7 @@ async def map_chunks(
                 return
             if not mailbox.messages:
                 await link.changed(mailbox, upload.retry_at)
-            failure = _receive_all(mailbox, upload, results, link.shelf, return_exceptions=return_exceptions)
+            failure = await _receive_all(mailbox, upload, results, link, return_exceptions=return_exceptions)
             if output is not None:
                 output.map_advanced(
                     upload.call_id, results.done, upload.sent, upload.sent if upload.exhausted else None
@@ -77,8 +76,8 @@ async def map_chunks(
             output.map_ended(upload.call_id)
 
 
-def _receive_all(
-    mailbox: Mailbox, upload: Upload, results: _OrderedResults, shelf: Shelf, *, return_exceptions: bool
+async def _receive_all(
+    mailbox: Mailbox, upload: Upload, results: _OrderedResults, link: Link, *, return_exceptions: bool
 ) -> BaseException | None:
     """Process the messages that have arrived; return the exception that the map must raise, if there is one."""
     while mailbox.messages:
@@ -86,7 +85,7 @@ def _receive_all(
         if isinstance(message, Refused):
             upload.refused(message, results.done)
         elif isinstance(message, Outputs):
-            values = outcomes(message, payload, shelf, keep_blobs=False)
+            values = await outcomes(message, payload, link, keep_blobs=False)
             results.done += len(values)
             upload.confirm(max(first for first, _ in message.parts))
             failure = results.add(message.parts, values, return_exceptions=return_exceptions)

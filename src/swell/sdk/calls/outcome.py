@@ -1,4 +1,4 @@
-"""Decodes results: from bytes to values and exceptions. This module must not know calls or links."""
+"""Decodes results: from bytes to values and exceptions. This module must not know calls."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from swell.errors import (
     RemoteError,
 )
 from swell.model import OutputStatus
+from swell.sdk.connection.link import Link
 from swell.wire import blobs
 from swell.wire.json_payload import decode_json_exception, is_json
 from swell.wire.messages import Outputs
@@ -34,8 +35,14 @@ class InputFailure:
         self.exception = exception
 
 
-def outcomes(message: Outputs, payload: bytes, shelf: Shelf, *, keep_blobs: bool) -> list[Any]:
+async def outcomes(message: Outputs, payload: bytes, link: Link, *, keep_blobs: bool) -> list[Any]:
     """Return the values of a message's outputs in order, with an InputFailure for each output that is not a success."""
+    if not message.blobs:
+        return _outcomes(message, payload, link.shelf, keep_blobs=keep_blobs)
+    return await link.aside(_outcomes, message, payload, link.shelf, keep_blobs=keep_blobs)
+
+
+def _outcomes(message: Outputs, payload: bytes, shelf: Shelf, *, keep_blobs: bool) -> list[Any]:
     pieces = message.items(payload).pieces()
     if not message.failures and not message.blobs:
         return [_value(data) for data in pieces]

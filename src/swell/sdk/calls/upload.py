@@ -23,7 +23,7 @@ from swell.wire import blobs
 from swell.wire.blob_names import input_name
 from swell.wire.messages import Message, OpenCall, PutInputs, Refused
 
-__all__ = ["Upload", "open_inputs"]
+__all__ = ["Upload", "open_inputs", "store"]
 
 SPAN_MAX = 256  #: inputs in one message
 SPAN_BYTES_MAX = 1 << 20
@@ -96,7 +96,7 @@ class Upload:
         """True once every input is sent, and the server knows that no more will come."""
         return self._sealed and not self._refused
 
-    def push(self, window: int, finished: int) -> bool:
+    async def push(self, window: int, finished: int) -> bool:
         """Send inputs, as far as they are ready and the server accepts them; return False if none was sent.
 
         Args:
@@ -111,7 +111,7 @@ class Upload:
             return True
         if self.exhausted:
             return False
-        span = self._collect(min(room, self._span_max))
+        span = await self._collect(min(room, self._span_max))
         if span.items.ends:
             self._send(span)
         return bool(span.items.ends)
@@ -156,7 +156,7 @@ class Upload:
             room -= len(span.items.ends)
             self._send(span)
 
-    def _collect(self, room: int) -> _Span:
+    async def _collect(self, room: int) -> _Span:
         """Read and pickle inputs until the span is long, large or old enough, or no input is ready."""
         first = self.sent
         pieces: list[bytes] = []
@@ -175,7 +175,8 @@ class Upload:
             data = pickled((arguments, kwargs), inline_max)
             if not isinstance(data, bytes):
                 in_blobs.append(len(pieces))
-                data = self._store(data, first + len(pieces))
+                name = input_name(self.call_id, first + len(pieces), is_kept=self._kind.is_async)
+                data = await store(self._link, data, name)
             pieces.append(data)
             size += len(data)
             if size > SPAN_BYTES_MAX:
@@ -187,12 +188,6 @@ class Upload:
             self._span_max = min(SPAN_MAX, 2 * self._span_max)
         self.sent += len(pieces)
         return _Span(first, pack(pieces, blobs=in_blobs))
-
-    def _store(self, parts: list[memoryview], index: int) -> bytes:
-        """Write arguments that are too large for a message to a blob; return its name."""
-        welcome = self._link.welcome
-        name = input_name(self.call_id, index, is_kept=self._kind.is_async)
-        return blobs.store(parts, self._link.shelf, name, size_max=welcome.payload_max)
 
     def _send(self, span: _Span) -> None:
         sealed = self.exhausted and span.last == self.sent
@@ -220,6 +215,11 @@ class Upload:
         if items.ends:
             self._unconfirmed.append(span)
         self._link.send(message, items.payload)
+
+
+async def store(link: Link, parts: list[memoryview], name: str) -> bytes:
+    """Write arguments that are too large for a message to a blob; return its name."""
+    return await link.aside(blobs.store, parts, link.shelf, name, size_max=link.welcome.payload_max)
 
 
 def open_inputs(link: Link, mailbox: Mailbox, source: Source) -> Inputs | AsyncInputs:

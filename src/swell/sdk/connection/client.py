@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from swell.sdk.connection.loop_link import LoopLink
+    from swell.sdk.connection.remote_shelf import RemoteShelf
 
 __all__ = [
     "PRIVATE",
@@ -113,7 +114,7 @@ class Client:
         if known is not None and known[0] == pid and known[1].works():
             return known[1]
         # Threads that come here at once connect each; all but the last link are closed after one request.
-        link = run_blocking(SharedLink.connect(self.address, self._token, self.settings.frame_max))
+        link = run_blocking(SharedLink.connect(self.address, self._token, self.settings.frame_max, self._shelf))
         self._shared = (pid, link)
         return link
 
@@ -144,7 +145,7 @@ class Client:
 
     def new_link(self) -> BlockingLink:
         """Return a new link, for a caller that must not share one."""
-        return run_blocking(BlockingLink.connect(self.address, self._token, self.settings.frame_max))
+        return run_blocking(BlockingLink.connect(self.address, self._token, self.settings.frame_max, self._shelf))
 
     async def loop_link(self) -> LoopLink:
         """Return the running event loop's link; connect if it has none that works.
@@ -161,9 +162,18 @@ class Client:
         if known is not None and known.done() and known.exception() is None and known.result().broken is None:
             return known.result()
         if known is None or known.done():
-            connecting = LoopLink.connect(self.address, self._token, self.settings.frame_max)
+            connecting = LoopLink.connect(self.address, self._token, self.settings.frame_max, self._shelf)
             known = self._loops[loop] = asyncio.ensure_future(connecting)
         return await asyncio.shield(known)
+
+    @cached_property
+    def _shelf(self) -> RemoteShelf | None:
+        """Where blobs are, if the server is on another machine."""
+        if not is_elsewhere(self.address):
+            return None
+        from swell.sdk.connection.remote_shelf import RemoteShelf  # loads TLS
+
+        return RemoteShelf(self.address, self._token)
 
     @cached_property
     def stays(self) -> bool:
@@ -179,6 +189,8 @@ class Client:
         for loop, connecting in list(self._loops.items()):
             if not loop.is_closed() and connecting.done() and connecting.exception() is None:
                 loop.call_soon_threadsafe(connecting.result().shut)
+        if self._shelf is not None:
+            self._shelf.close()
 
 
 def client_from_settings() -> Client:

@@ -18,7 +18,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, ClassVar, ParamSpec, Self, TypeVar
 
 from swell.errors import ConnectionError, Error, from_wire
 from swell.private_files import connect_socket
@@ -36,6 +36,8 @@ _TIMEVAL = struct.Struct("@ll")  #: the kernel's struct timeval: seconds, micros
 Received = tuple[Message, bytes]
 Key = str | int
 A = TypeVar("A", bound=Message)
+P = ParamSpec("P")
+R = TypeVar("R")
 
 UNSOLICITED = ""  #: key of messages that answer no request: the Welcome, and those about a whole app
 _BY_CALL = (Outputs, Items, Accepted, Refused)
@@ -61,12 +63,12 @@ class Link(ABC):
 
     _requests: ClassVar[itertools.count[int]] = itertools.count(1)
 
-    def __init__(self, frame_max: int) -> None:
+    def __init__(self, frame_max: int, shelf: Shelf | None = None) -> None:
         self._decoder = codec.for_client(frame_max)
         self._mailboxes: dict[Key, list[Mailbox]] = {}
         self.broken: Error | None = None  #: the error that closed this link
         self.welcome = Welcome("", 0, 0)  #: the server's answer to our Hello
-        self.shelf = Shelf("")  #: where blobs are, as that says
+        self.shelf = shelf or Shelf("")  #: where blobs are: elsewhere, or as the Welcome says
         self.unsolicited = self.open(UNSOLICITED)
 
     def next_request(self) -> int:
@@ -149,7 +151,12 @@ class Link(ABC):
         welcome, _ = await self.receive(self.unsolicited)
         assert isinstance(welcome, Welcome)
         self.welcome = welcome
-        self.shelf = Shelf(welcome.blob_dir, welcome.shelf)
+        if not self.shelf.is_elsewhere:
+            self.shelf = Shelf(welcome.blob_dir, welcome.shelf)
+
+    async def aside(self, act: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Return what a function returns that may wait for blobs to travel."""
+        return act(*args, **kwargs)
 
     @abstractmethod
     def send(self, message: Message, payload: bytes | memoryview = b"") -> None:
@@ -195,8 +202,8 @@ class Link(ABC):
 class BlockingLink(Link):
     """A link for one thread. Others may send, too: a generator may be garbage collected, and closed, in any thread."""
 
-    def __init__(self, address: str, frame_max: int) -> None:
-        super().__init__(frame_max)
+    def __init__(self, address: str, frame_max: int, shelf: Shelf | None = None) -> None:
+        super().__init__(frame_max, shelf)
         self._lock: threading.Lock | threading.RLock = threading.Lock()
         self._read_bytes = _READ_BYTES
         self._socket = connect(address)
@@ -211,14 +218,20 @@ class BlockingLink(Link):
         self._writable.register(self._socket, select.POLLOUT)
 
     @classmethod
-    async def connect(cls, address: str, token: str, frame_max: int) -> Self:
+    async def connect(cls, address: str, token: str, frame_max: int, shelf: Shelf | None = None) -> Self:
         """Connect to a server; blocks the thread, so `run_blocking` runs it.
+
+        Args:
+            address: of the server.
+            token: that it may ask for.
+            frame_max: bytes of a message.
+            shelf: where blobs are, if the server is on another machine.
 
         Raises:
             ConnectionError: no server listens there.
             AuthError: the server refused the token.
         """
-        link = cls(address, frame_max)
+        link = cls(address, frame_max, shelf)
         await link._greet(token)
         return link
 

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Final, cast
+from collections.abc import AsyncGenerator, Callable
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar, cast
 
 from swell.errors import ConnectionError, Error
 from swell.sdk.connection.link import Link, Mailbox, Received, connect_here, how_it_broke, is_elsewhere
 from swell.wire import codec
 from swell.wire.messages import Message
+from swell.wire.shelf import Shelf
 
 if TYPE_CHECKING:
     from swell.link.certificate import TlsAddress
 
 __all__ = ["LoopLink"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 READ_BYTES: Final = 64 << 10  #: of one read
 ALONE_BYTES: Final = 64 << 10  #: a frame of so many bytes is written by itself, so that it is not copied
@@ -28,8 +32,8 @@ ALONE_BYTES: Final = 64 << 10  #: a frame of so many bytes is written by itself,
 class LoopLink(Link, asyncio.BufferedProtocol):
     """A link whose waits suspend the coroutine. Made by `connect`."""
 
-    def __init__(self, frame_max: int) -> None:
-        super().__init__(frame_max)
+    def __init__(self, frame_max: int, shelf: Shelf | None = None) -> None:
+        super().__init__(frame_max, shelf)
         self._transport: asyncio.Transport | None = None
         self._waiting: dict[Mailbox, asyncio.Future[None]] = {}
         self._unwritten: list[bytes] = []  # frames that are written at the end of this pass of the loop
@@ -38,14 +42,17 @@ class LoopLink(Link, asyncio.BufferedProtocol):
         self._end_of_loop = self._shut_with_loop()
 
     @classmethod
-    async def connect(cls, address: str, token: str, frame_max: int) -> LoopLink:
-        """Connect to a server from the running event loop.
+    async def connect(cls, address: str, token: str, frame_max: int, shelf: Shelf | None = None) -> LoopLink:
+        """Connect to a server from the running event loop. The arguments are those of `BlockingLink.connect`.
 
         Raises:
             ConnectionError: no server listens there.
             AuthError: another server than the one with that address does.
         """
-        link = await (cls._connect_elsewhere if is_elsewhere(address) else cls._connect_here)(address, frame_max)
+        if is_elsewhere(address):
+            link = await cls._connect_elsewhere(address, frame_max, shelf)
+        else:
+            link = await cls._connect_here(address, frame_max)
         await anext(link._end_of_loop)
         await link._greet(token)
         return link
@@ -58,7 +65,7 @@ class LoopLink(Link, asyncio.BufferedProtocol):
         return link
 
     @classmethod
-    async def _connect_elsewhere(cls, text: str, frame_max: int) -> LoopLink:
+    async def _connect_elsewhere(cls, text: str, frame_max: int, shelf: Shelf | None) -> LoopLink:
         from swell.link.certificate import MESSAGES, TlsAddress, client_context  # loads TLS
         from swell.sdk.connection.tls_socket import CONNECT_S, open_tcp
 
@@ -67,7 +74,7 @@ class LoopLink(Link, asyncio.BufferedProtocol):
             plain = await asyncio.to_thread(open_tcp, address)
             plain.setblocking(False)
             _, link = await asyncio.get_running_loop().create_connection(
-                lambda: _PinnedLoopLink(frame_max, address),
+                lambda: _PinnedLoopLink(address, frame_max, shelf),
                 sock=plain,
                 ssl=client_context(MESSAGES),
                 server_hostname="swell",
@@ -123,6 +130,12 @@ class LoopLink(Link, asyncio.BufferedProtocol):
 
     def poll(self) -> None:
         """Do nothing: the event loop reads."""
+
+    async def aside(self, act: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Return what a function returns that may wait for blobs to travel: in a thread, if it does."""
+        if not self.shelf.is_elsewhere:
+            return act(*args, **kwargs)
+        return await asyncio.to_thread(act, *args, **kwargs)
 
     def shut(self) -> None:
         """Close the connection."""
@@ -183,8 +196,8 @@ class LoopLink(Link, asyncio.BufferedProtocol):
 class _PinnedLoopLink(LoopLink):
     """A link to a server on another machine: nothing is sent to another one, and nothing of it is read."""
 
-    def __init__(self, frame_max: int, address: TlsAddress) -> None:
-        super().__init__(frame_max)
+    def __init__(self, address: TlsAddress, frame_max: int, shelf: Shelf | None) -> None:
+        super().__init__(frame_max, shelf)
         self._address = address
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -29,6 +29,7 @@ from swell.errors import Error
 from swell.sdk.connection.link import SIGNAL_CHECK_S, BlockingLink, Mailbox, Received, how_it_broke
 from swell.wire import codec
 from swell.wire.messages import Message
+from swell.wire.shelf import Shelf
 
 __all__ = ["SharedLink"]
 
@@ -47,8 +48,8 @@ class _Follower:
 class SharedLink(BlockingLink):
     """A link for any number of threads."""
 
-    def __init__(self, address: str, frame_max: int) -> None:
-        super().__init__(address, frame_max)
+    def __init__(self, address: str, frame_max: int, shelf: Shelf | None = None) -> None:
+        super().__init__(address, frame_max, shelf)
         # Reentrant: a signal handler may make a request of its own while its thread leads, or sends.
         self._leading, self._lock = threading.RLock(), threading.RLock()
         self._is_sending = False
