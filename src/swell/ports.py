@@ -29,6 +29,7 @@ __all__ = [
     "BackendListener",
     "GpuProvider",
     "LaunchOrder",
+    "NodeLink",
     "NodeLoad",
     "NodePaths",
     "ReadFailed",
@@ -68,6 +69,15 @@ class NodePaths(Struct, frozen=True):
     shelf: str  #: where they have large values fetched and published (see `swell.wire.shelf`)
     bundle_dir: str  #: where bundles are laid out, each under its digest
     web: str  #: where the edge reaches what is in `web_dir`, in the edge's own words
+
+
+class NodeLink(Struct, frozen=True):
+    """How a node elsewhere has been connected with the server since it came."""
+
+    silent_s: float  #: for how long it has given no sign of life
+    round_trip_s: float | None  #: how long a word and its answer took last; None: none was answered yet
+    received_bytes: int  #: of messages and files that came from it
+    sent_bytes: int  #: likewise, to it
 
 
 class BackendListener(Protocol):
@@ -131,6 +141,10 @@ class Backend(Protocol):
 
     def paths_of(self, node: str) -> NodePaths | None:
         """Return the directories that containers of a node use in place of the server's; None: the server's."""
+        ...
+
+    def link_of(self, node: str) -> NodeLink | None:
+        """Return how a node is connected; None: it is the server's machine, or is gone."""
         ...
 
     def deleted(self, name: str) -> None:

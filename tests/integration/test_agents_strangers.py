@@ -28,6 +28,8 @@ from swell.link.words import (
     LINK_PROTOCOL,
     Greeting,
     Load,
+    Ping,
+    Pong,
     Refused,
     Watch,
     Welcome,
@@ -293,6 +295,27 @@ async def test_a_load_is_not_asked_for_because_one_has_come(backend: AgentBacken
     backend.observe(lambda _: False)
     assert await guest.hears(Watch) == Watch(())
     assert len([word for word in guest.words if isinstance(word, Watch)]) == 1
+
+
+async def test_a_round_trip_is_known_once_an_agent_has_answered(backend: AgentBackend) -> None:
+    guest = await let_in(backend, "node-1")
+    before = backend.link_of("node-1")
+    assert before is not None
+    assert before.round_trip_s is None
+    assert before.received_bytes > 0 < before.sent_bytes
+    await guest.hears(Ping)
+    listener = cast("Listener", backend.listener)
+    listener.news.clear()
+    guest.say(Pong())
+    guest.say(Load(0.0, 0.0, 0, 0))
+    await listener.news.wait()
+    after = backend.link_of("node-1")
+    assert after is not None
+    assert after.round_trip_s is not None
+    assert after.round_trip_s > 0
+    assert after.received_bytes > before.received_bytes
+    assert after.sent_bytes > before.sent_bytes
+    assert backend.link_of("node-2") is None
 
 
 # ---------------------------------------------------------------- the agent's side

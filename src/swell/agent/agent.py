@@ -47,6 +47,7 @@ from swell.link.words import (
     Launch,
     Load,
     Ping,
+    Pong,
     Refused,
     Report,
     Started,
@@ -225,7 +226,7 @@ class Agent:
         word: ToAgent = decode_to_agent(body)
         match word:
             case Ping():
-                pass
+                self._link.send_word(encode(Pong()))
             case Launch(order):
                 self._launch(order)
             case Interrupt(container_id):

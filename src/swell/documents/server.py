@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from msgspec import to_builtins
+from msgspec.structs import asdict
 
 from swell.documents.containers import ContainerSummary, container_summary
 from swell.documents.document import Document, Moment, moment
 from swell.errors import NotFoundError
 from swell.wire.queries import ContainerRow, Status
-from swell.wire.stats import NodeRow, Observation
+from swell.wire.stats import LinkRow, NodeRow, Observation
 
 __all__ = [
     "LoginToken",
     "Node",
     "NodeDescription",
+    "NodeLink",
     "NodeList",
     "Server",
     "ServerStatus",
@@ -74,6 +75,15 @@ def server_status(status: Status) -> ServerStatus:
     )
 
 
+class NodeLink(Document, frozen=True, kw_only=True):
+    """How a node elsewhere has been connected with the server since it came."""
+
+    heard_at: Moment | None  #: when it gave a sign of life last
+    round_trip_s: float | None  #: how long a word and its answer took last; null before the first
+    received_bytes: int  #: of messages and files that came from it
+    sent_bytes: int  #: likewise, to it
+
+
 class Node(Document, frozen=True, kw_only=True):
     """One machine, and what containers have requested of it."""
 
@@ -88,6 +98,9 @@ class Node(Document, frozen=True, kw_only=True):
     containers: int  #: on it
     state: str  #: "ready", "draining", or "drained" once it has no containers
     drain_until: Moment | None  #: when the machine is gone, if it drains and that is known
+    started: int  #: containers that were ever started on it
+    lost: int  #: of these, those that died while they were needed
+    link: NodeLink | None  #: null for the server's own machine
 
 
 class NodeDescription(Node, frozen=True, kw_only=True):
@@ -116,6 +129,18 @@ def node(row: NodeRow) -> Node:
         containers=row.containers,
         state=row.state,
         drain_until=moment(row.drain_until),
+        started=row.started,
+        lost=row.lost,
+        link=None if row.link is None else _link(row.link),
+    )
+
+
+def _link(row: LinkRow) -> NodeLink:
+    return NodeLink(
+        heard_at=moment(row.heard_at),
+        round_trip_s=row.round_trip_s,
+        received_bytes=row.received_bytes,
+        sent_bytes=row.sent_bytes,
     )
 
 
@@ -135,7 +160,7 @@ def node_row(name: str, rows: Sequence[NodeRow]) -> NodeRow:
 def node_description(row: NodeRow, containers: Iterable[ContainerRow]) -> NodeDescription:
     """Return one machine, with those of some containers that are on it."""
     on_it = [container_summary(each) for each in containers if each.node == row.name]
-    return NodeDescription(**to_builtins(node(row)), on_it=on_it)
+    return NodeDescription(**asdict(node(row)), on_it=on_it)
 
 
 class LoginToken(Document, frozen=True, kw_only=True):

@@ -42,6 +42,7 @@ class BulkStream:
         self._connection = connection
         self._buffer = memoryview(bytearray(CHUNK))
         self._start = self._end = 0  # what was received and not taken
+        self.received_bytes = self.sent_bytes = 0  #: of files
 
     def send_line(self, text: str) -> None:
         """Send a line."""
@@ -92,6 +93,7 @@ class BulkStream:
             if not count:
                 raise OSError("the file has become shorter")
             self._connection.sendall(chunk[:count])
+            self.sent_bytes += count
             size -= count
 
     def receive_bytes(self, size: int) -> bytes:
@@ -128,6 +130,7 @@ class BulkStream:
             if failed is None:
                 failed = _write_all(file, self._buffer[self._start : self._start + have])
             self._start += have
+            self.received_bytes += have
             size -= have
         if failed is not None:
             raise BulkError(f"the file cannot be written: {failed.strerror}") from failed

@@ -98,6 +98,7 @@ class Link(asyncio.BufferedProtocol):
         self._is_lost = False
         self._received_at = self._beat_at = _now()
         self._timer: asyncio.TimerHandle | None = None
+        self.received_bytes = self.sent_bytes = 0  #: over the stream, without what TLS adds
 
     # ------------------------------------------------------------ what owners call
 
@@ -105,6 +106,11 @@ class Link(asyncio.BufferedProtocol):
     def transport(self) -> asyncio.Transport | None:
         """The stream; None before it is connected, and when the link is lost."""
         return self._transport
+
+    @property
+    def silent_s(self) -> float:
+        """For how long nothing has come."""
+        return _now() - self._received_at
 
     def send_word(self, body: bytes) -> None:
         """Send a word; nothing, once the link is lost."""
@@ -221,6 +227,7 @@ class Link(asyncio.BufferedProtocol):
         if self._is_lost or self.end_if_stopped():
             return
         self._received_at = _now()
+        self.received_bytes += nbytes
         try:
             for piece in self._frames.feed(self._buffer[:nbytes]):
                 self._pass_on(piece)
@@ -295,7 +302,9 @@ class Link(asyncio.BufferedProtocol):
         """Write as much as the stream takes, and tell the channels that wait for that."""
         self._is_flushing = False
         while self._may_write and self._transport is not None and self._frames.has_more:
-            self._transport.write(b"".join(self._frames.take(CHUNK)))
+            taken = b"".join(self._frames.take(CHUNK))
+            self.sent_bytes += len(taken)
+            self._transport.write(taken)
         for number in self._frames.served():
             if (channel := self._watching.get(number)) is not None:
                 channel.flushed()

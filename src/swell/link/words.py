@@ -33,6 +33,7 @@ __all__ = [
     "Launch",
     "Load",
     "Ping",
+    "Pong",
     "Refused",
     "Report",
     "ReportDecoder",
@@ -107,6 +108,10 @@ class Drop(Word, frozen=True, tag=7):
 
 class Ping(Word, frozen=True, tag=6):
     """The sender lives. Either end sends it every second; whoever receives nothing for long ends the link."""
+
+
+class Pong(Word, frozen=True, tag=8):
+    """The agent has received a Ping."""
 
 
 # ---------------------------------------------------------------- from the agent, in its first channel: reports
@@ -189,7 +194,7 @@ class Stop(Word, frozen=True, tag=26):
     """Kill the containers, remove what they have left, and end."""
 
 
-ToServer = Greeting | Load | WebOpen | Drop | Ping
+ToServer = Greeting | Load | WebOpen | Drop | Ping | Pong
 ToAgent = Welcome | Refused | Launch | Interrupt | Kill | Watch | Forget | Stop | Ping
 Report = Started | Exited | Wrote
 

@@ -113,6 +113,7 @@ class ControlPlane:
             paths=paths,
             defects=self._defects,
             now=self._clock.now,
+            backend=backend,
         )
         self._handlers = self._message_handlers()
         self._actions = self._effect_actions()

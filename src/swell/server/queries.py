@@ -12,13 +12,15 @@ from functools import cache, partial
 from importlib.metadata import version
 from typing import Any
 
+from msgspec.structs import replace
+
 from swell.engine.engine import Engine
 from swell.engine.state.app import App
 from swell.engine.views import routes
 from swell.engine.views.snapshot import gone_row, stopped_row
 from swell.errors import NotFoundError, to_wire
 from swell.model import Deployment
-from swell.ports import Store
+from swell.ports import Backend, Store
 from swell.records import AppRecord, ContainerRecord
 from swell.server.app_lookup import AppLookup, not_read
 from swell.server.connection import Connection
@@ -44,7 +46,7 @@ from swell.wire.queries import (
     VersionList,
     VersionRow,
 )
-from swell.wire.stats import Observation, Observe
+from swell.wire.stats import LinkRow, NodeRow, Observation, Observe
 
 __all__ = ["Queries"]
 
@@ -62,6 +64,7 @@ class Queries:
         paths: of this server.
         defects: answers for a defect.
         now: the time.
+        backend: knows how nodes are connected.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Queries:
         paths: ServerPaths,
         defects: Defects,
         now: Callable[[], float],
+        backend: Backend,
     ) -> None:
         self._engine = engine
         self._snapshot = engine.snapshot
@@ -82,6 +86,7 @@ class Queries:
         self._paths = paths
         self._defects = defects
         self._now = now
+        self._backend = backend
         self._started_at = now()
         self._app_lookup = AppLookup(engine.snapshot, store, defects)
         self._logs = LogQueries(
@@ -154,13 +159,20 @@ class Queries:
             version=_version(),
             started_at=self._started_at,
             address=self._paths.address,
-            nodes=stats.nodes(),
+            nodes=[self._with_link(row) for row in stats.nodes()],
             apps=self._snapshot.apps(),
             functions=stats.functions(message.since),
             containers=self._snapshot.containers(),
             calls=stats.calls(),
             former=stats.retired(),
         )
+
+    def _with_link(self, row: NodeRow) -> NodeRow:
+        link = self._backend.link_of(row.name)
+        if link is None:
+            return row
+        heard_at = self._now() - link.silent_s
+        return replace(row, link=LinkRow(heard_at, link.round_trip_s, link.received_bytes, link.sent_bytes))
 
     # ------------------------------------------------------------ apps
 

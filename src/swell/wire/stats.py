@@ -18,6 +18,7 @@ __all__ = [
     "Counted",
     "DecisionRow",
     "FunctionMeasures",
+    "LinkRow",
     "NodeRow",
     "Observation",
     "Observe",
@@ -89,6 +90,15 @@ class RetiredMeasures(_Row, frozen=True):
     counted: Counted
 
 
+class LinkRow(_Row, frozen=True):
+    """How a node elsewhere has been connected with the server since it came."""
+
+    heard_at: Moment  #: when it gave a sign of life last
+    round_trip_s: Number | None  #: how long a word and its answer took last; None: none was answered yet
+    received_bytes: Integer  #: of messages and files that came from it
+    sent_bytes: Integer  #: likewise, to it
+
+
 class NodeRow(_Row, frozen=True):
     """One machine."""
 
@@ -103,6 +113,9 @@ class NodeRow(_Row, frozen=True):
     containers: Count = 0  #: that are not gone
     state: Name = "ready"  #: "ready", "draining", or "drained" once it has no containers
     drain_until: Moment | None = None  #: when the machine is gone, if that is known
+    started: Count = 0  #: containers that were ever started on it
+    lost: Count = 0  #: of these, those that died while they were needed
+    link: LinkRow | None = None  #: None: it is the server's machine
 
 
 class CallRow(_Row, frozen=True):

@@ -38,11 +38,12 @@ from swell.wire.queries import (
     StoryPart,
     VersionRow,
 )
-from swell.wire.stats import CallRow, Counted, FunctionMeasures, NodeRow, Observation
+from swell.wire.stats import CallRow, Counted, FunctionMeasures, LinkRow, NodeRow, Observation
 
 AT = 1_777_000_000.25
 STATUS = Status(1, 7, "1.2", AT, "/data", "unix:/x", 2, 3, 4, 5, 6, "http://w", "http://a", "", "/data/token")
 NODE = NodeRow("here", 8.0, 1.5, 2.0, 1_024, 512, 2, 1)
+NODE_ELSEWHERE = replace(NODE, name="there", started=7, lost=1, link=LinkRow(AT, 0.001, 3_000, 4_000))
 APP = AppRow("ap-1", "shop", "deployed", 3, 4, 5, AT, 6, None)
 SETTINGS = AutoscalerSettings(1, 0, 2, 60)
 FUNCTION = FunctionRow("Model.*", "fu-1", 6, SETTINGS, 1, 2, 3, 4, 5, 6, 7, "because", "", "", None)
@@ -97,6 +98,7 @@ DOCUMENTS = {
     "server": server(SEEN),
     "server status": server_status(STATUS),
     "node": node(NODE),
+    "node elsewhere": node(NODE_ELSEWHERE),
     "app": app_summary(APP),
     "app with functions": app_detail(DESCRIPTION),
     "version": version(VERSION),
@@ -104,6 +106,7 @@ DOCUMENTS = {
     "function with measures": function_live(MEASURES, rate=1.5, wait={"p50": 0.1}, run=None),
     "container": container_summary(CONTAINER),
     "node with containers": node_description(NODE, [CONTAINER, replace(CONTAINER, node="here")]),
+    "node elsewhere with containers": node_description(NODE_ELSEWHERE, [replace(CONTAINER, node="there")]),
     "call": call(CALL),
     "call with its parent": call_detail(REPORT),
     "call in a list": call_summary(CALL),

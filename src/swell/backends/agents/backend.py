@@ -29,7 +29,7 @@ from swell.link.connection import Link
 from swell.link.frames import End
 from swell.link.words import LINK_PROTOCOL, Greeting, Welcome
 from swell.listening import accept_at, listen_at
-from swell.ports import BackendListener, LaunchOrder, NodeLoad, NodePaths
+from swell.ports import BackendListener, LaunchOrder, NodeLink, NodeLoad, NodePaths
 
 __all__ = ["AgentBackend", "AgentProvider", "Invitation"]
 
@@ -185,6 +185,11 @@ class AgentBackend:
             return None
         greeting = known.greeting
         return NodePaths(greeting.blob_dir, greeting.web_dir, greeting.shelf, greeting.bundle_dir, known.web)
+
+    def link_of(self, node: str) -> NodeLink | None:
+        """Return how a node is connected."""
+        known = self._nodes.get(node)
+        return None if known is None else known.link_state(self._bulk.carried(node))
 
     def deleted(self, name: str) -> None:
         """Have the copies of a blob or a bundle deleted."""

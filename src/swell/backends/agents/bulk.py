@@ -37,6 +37,7 @@ class _Member:
         self.name = f"node {node}"
         self.streams: set[BulkStream] = set()
         self.copies: set[str] = set()  #: blobs that its node may have
+        self.received_bytes = self.sent_bytes = 0  #: of files, over connections that have ended
         self.is_gone = False
 
     def takes(self, blob: str) -> None:
@@ -156,6 +157,15 @@ class BulkServer:
         """Note that a connection of an agent has ended."""
         with self._lock:
             member.streams.discard(stream)
+            member.received_bytes += stream.received_bytes
+            member.sent_bytes += stream.sent_bytes
+
+    def carried(self, node: str) -> tuple[int, int]:
+        """Return how many bytes of files have come from an agent, and were sent to it."""
+        with self._lock:
+            member = self._members.get(self._tokens.get(node, b""))
+            all_of_it = [] if member is None else [member, *member.streams]
+            return sum(each.received_bytes for each in all_of_it), sum(each.sent_bytes for each in all_of_it)
 
     # ------------------------------------------------------------ copies
 

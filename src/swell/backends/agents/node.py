@@ -30,6 +30,7 @@ from swell.link.words import (
     Launch,
     Load,
     Ping,
+    Pong,
     Refused,
     Report,
     ReportDecoder,
@@ -43,7 +44,7 @@ from swell.link.words import (
     decode_to_server,
     encode,
 )
-from swell.ports import BackendListener, LaunchOrder, NodeLoad
+from swell.ports import BackendListener, LaunchOrder, NodeLink, NodeLoad
 
 __all__ = ["AgentNode", "NodeOwner"]
 
@@ -101,6 +102,8 @@ class AgentNode:
         self._is_over = False
         self._patience = self._loop.call_later(GREETING_S, self.end, "its agent did not say who it is")
         self._has_reports = False
+        self._pinged_at: float | None = None  # when a Ping was sent that was not answered yet
+        self._round_trip_s: float | None = None
         self.greeting: Greeting | None = None  #: what its agent has said of itself, once it is let in
         self.load: NodeLoad | None = None  #: the latest; None until it is there for containers
         self.web = ""  #: where the edge reaches its containers, as a WebAddress; "" until it is there for containers
@@ -153,6 +156,14 @@ class AgentNode:
             self.load = replace(load, sleepers=0)
         return load
 
+    def link_state(self, files: tuple[int, int]) -> NodeLink | None:
+        """Return how it is connected, with the bytes of files that have come from it and were sent to it."""
+        link = self._link
+        if link is None:
+            return None
+        received, sent = files
+        return NodeLink(link.silent_s, self._round_trip_s, link.received_bytes + received, link.sent_bytes + sent)
+
     def stop(self) -> None:
         """Have the containers killed and the agent ended."""
         self._send(Stop())
@@ -179,6 +190,8 @@ class AgentNode:
 
     def beat(self) -> None:
         """Give a sign of life."""
+        if self._pinged_at is None:
+            self._pinged_at = self._loop.time()
         self._send(Ping())
 
     def word(self, body: bytes) -> None:
@@ -186,6 +199,9 @@ class AgentNode:
         word = decode_to_server(body)
         if isinstance(word, Greeting):
             self._greet(word)
+        elif isinstance(word, Pong) and self._pinged_at is not None:
+            self._round_trip_s = self._loop.time() - self._pinged_at
+            self._pinged_at = None
         elif isinstance(word, Drop) and self.greeting is not None:
             self._owner.drop_blob(word.name)
         elif isinstance(word, WebOpen):

@@ -134,6 +134,9 @@ class ProcessBackend:
         """Return None: this machine is the server's."""
         return None
 
+    def link_of(self, node: str) -> None:
+        """Return that it is the server's machine."""
+
     def deleted(self, name: str) -> None:
         """Do nothing: there are no copies on one machine."""
 

@@ -27,7 +27,7 @@ from swell.edge.traffic import Traffic
 from swell.model import OutputStatus
 from swell.names import shown_name
 from swell.wire.histogram import BOUNDS_S, Times
-from swell.wire.stats import Counted, FunctionMeasures, Observation, Observe, RetiredMeasures
+from swell.wire.stats import Counted, FunctionMeasures, LinkRow, Observation, Observe, RetiredMeasures
 
 __all__ = ["METRICS", "Measured", "exposition", "routes"]
 
@@ -113,6 +113,15 @@ def _family(definition: Definition, samples: Iterable[tuple[tuple[str, ...], Any
 
 def _of_nodes(value: Callable[[Any], float]) -> Callable[[Measured], Samples]:
     return lambda measured: [((node.name,), value(node)) for node in measured.seen.nodes]
+
+
+def _of_links(value: Callable[[LinkRow], float | None]) -> Callable[[Measured], Samples]:
+    """Read from the links of those nodes that have one, as far as there is anything to read."""
+    return lambda measured: [
+        ((node.name,), number)
+        for node in measured.seen.nodes
+        if node.link is not None and (number := value(node.link)) is not None
+    ]
 
 
 def _of_functions(value: Callable[[FunctionMeasures], float]) -> Callable[[Measured], Samples]:
@@ -220,6 +229,51 @@ METRICS: Final[tuple[Definition, ...]] = (
     ),
     Definition("node_gpus", "gauge", ("node",), "GPUs of a machine.", _of_nodes(lambda node: node.gpus)),
     Definition("node_used_gpus", "gauge", ("node",), "GPUs that containers have.", _of_nodes(lambda n: n.gpus_used)),
+    Definition(
+        "node_containers", "gauge", ("node",), "Containers on a machine.", _of_nodes(lambda node: node.containers)
+    ),
+    Definition(
+        "node_containers_started",
+        "counter",
+        ("node",),
+        "Containers that were started on a machine.",
+        _of_nodes(lambda node: node.started),
+    ),
+    Definition(
+        "node_containers_lost",
+        "counter",
+        ("node",),
+        "Containers that died on a machine while they were needed.",
+        _of_nodes(lambda node: node.lost),
+    ),
+    Definition(
+        "node_link_heard_time_seconds",
+        "gauge",
+        ("node",),
+        "When a node gave a sign of life last, in seconds since the epoch.",
+        _of_links(lambda link: link.heard_at),
+    ),
+    Definition(
+        "node_link_round_trip_seconds",
+        "gauge",
+        ("node",),
+        "How long a word to a node and its answer took last.",
+        _of_links(lambda link: link.round_trip_s),
+    ),
+    Definition(
+        "node_link_received_bytes",
+        "counter",
+        ("node",),
+        "Bytes of messages and files that came from a node.",
+        _of_links(lambda link: link.received_bytes),
+    ),
+    Definition(
+        "node_link_sent_bytes",
+        "counter",
+        ("node",),
+        "Bytes of messages and files that were sent to a node.",
+        _of_links(lambda link: link.sent_bytes),
+    ),
     Definition(
         "inputs_accepted",
         "counter",

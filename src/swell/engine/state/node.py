@@ -14,6 +14,7 @@ from swell.model import Node
 from swell.policy import pace
 from swell.policy.pace import Load, Pace
 from swell.policy.placement import NodeRoom
+from swell.states import ContainerState
 
 if TYPE_CHECKING:
     from swell.engine.state.container import Container
@@ -34,9 +35,11 @@ class KnownNode:
         "fresh",
         "gpus_used",
         "is_draining",
+        "lost",
         "memory_used",
         "node",
         "pace",
+        "started",
         "starting",
         "unjudged",
         "working_cores",
@@ -58,6 +61,8 @@ class KnownNode:
         self.starting = 0  #: containers that have not been ready
         self.fresh = 0  #: containers that have checked in since the last observation
         self.unjudged = 0  #: containers that had checked in by then, and might work or sleep
+        self.started = 0  #: containers that were ever requested
+        self.lost = 0  #: of these, those that died while they were needed
 
     # ------------------------------------------------------------ how busy it is
 
@@ -143,6 +148,7 @@ class KnownNode:
     def occupy(self, container: Container) -> None:
         """Take the resources that a container asks for that is requested."""
         self.containers[container.id] = container
+        self.started += 1
         self.starting += 1
         self.cpu_used += container.spec.resources.cpu
         self.memory_used += container.spec.resources.memory_bytes
@@ -158,6 +164,7 @@ class KnownNode:
         """Give back the resources that a container had that is gone."""
         del self.containers[container.id]
         self.starting -= container.is_starting
+        self.lost += container.state is ContainerState.LOST
         self.cpu_used -= container.spec.resources.cpu
         self.memory_used -= container.spec.resources.memory_bytes
         self.gpus_used.difference_update(container.place.gpus)

@@ -74,6 +74,8 @@ def _node_row(known: KnownNode) -> NodeRow:
         containers=len(known.containers),
         state=known.shown_as,
         drain_until=known.drain_until if known.drain_until < inf else None,
+        started=known.started,
+        lost=known.lost,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from swell.edge.admin.metrics import Measured, exposition, routes
@@ -15,7 +16,7 @@ from swell.wire import codec
 from swell.wire.histogram import BOUNDS_S, Times
 from swell.wire.message import Message
 from swell.wire.queries import FunctionRow
-from swell.wire.stats import Counted, FunctionMeasures, Observation, Observe, RetiredMeasures
+from swell.wire.stats import Counted, FunctionMeasures, LinkRow, NodeRow, Observation, Observe, RetiredMeasures
 
 NO_SETTINGS = AutoscalerSettings()
 
@@ -38,8 +39,10 @@ def gone(name: str, count: int) -> RetiredMeasures:
     )
 
 
-def samples(functions: list[FunctionMeasures], former: list[RetiredMeasures]) -> dict[tuple[str, ...], float]:
-    seen = Observation(1, 9.0, 1, "1.0", 1.0, "unix:/s", [], [], functions, [], [], former)
+def samples(
+    functions: list[FunctionMeasures], former: list[RetiredMeasures], nodes: list[NodeRow] | None = None
+) -> dict[tuple[str, ...], float]:
+    seen = Observation(1, 9.0, 1, "1.0", 1.0, "unix:/s", nodes or [], [], functions, [], [], former)
     text = exposition(Measured(seen, Traffic())).decode()
     return {
         (sample.name, *(value for name, value in sorted(sample.labels.items()) if name != "app")): sample.value
@@ -73,6 +76,23 @@ def test_a_function_that_is_gone_altogether_is_told_no_more() -> None:
 def test_the_methods_of_a_class_go_by_its_name() -> None:
     found = samples([there("Shop.*", 2)], [gone("Shop.*", 1)])
     assert found["swell_inputs_accepted_total", "Shop"] == 4
+
+
+def test_nodes_are_told_each_by_its_name_and_their_links_if_they_have_one() -> None:
+    here = NodeRow("here", 8.0, 1.5, 2.0, 1_024, 512, 2, 1, containers=3, started=5, lost=1)
+    found = samples([], [], [here, replace(here, name="there", link=LinkRow(8.5, 0.002, 100, 200))])
+    assert {found["swell_node_containers", name] for name in ("here", "there")} == {3}
+    assert found["swell_node_containers_started_total", "here"] == 5
+    assert found["swell_node_containers_lost_total", "here"] == 1
+    links = {name[0].removeprefix("swell_node_link_"): value for name, value in found.items() if "_link_" in name[0]}
+    assert links == {
+        "heard_time_seconds": 8.5,
+        "round_trip_seconds": 0.002,
+        "received_bytes_total": 100,
+        "sent_bytes_total": 200,
+    }
+    unanswered = replace(here, link=LinkRow(8.5, None, 100, 200))
+    assert ("swell_node_link_round_trip_seconds", "here") not in samples([], [], [unanswered])
 
 
 def test_what_it_asks_the_server_is_within_the_bounds_of_messages() -> None:

@@ -105,6 +105,16 @@ def test_nodes_and_urls_are_told(diary) -> None:
     assert measures(diary).urls == ["http://here/ap-f-dev"]
 
 
+def test_a_node_counts_the_containers_it_has_had_and_those_that_died(diary) -> None:
+    diary.opens(max_containers=1)
+    diary.calls("fc-1")
+    diary.ready("c1")
+    diary.at(2.0)
+    diary.exits("c1")
+    (node,) = diary.engine.stats.nodes()
+    assert (node.containers, node.started, node.lost) == (1, 2, 1)
+
+
 def test_looking_changes_nothing(diary) -> None:
     diary.opens()
     diary.calls("fc-1", 3)
