@@ -41,8 +41,10 @@ class BulkStream:
     def __init__(self, connection: ssl.SSLSocket) -> None:
         self._connection = connection
         self._buffer = memoryview(bytearray(CHUNK))
-        self._start = self._end = 0  # what was received and not taken
-        self.received_bytes = self.sent_bytes = 0  #: of files
+        self._start = 0  # of what was received and not taken
+        self._end: int = 0
+        self.received_bytes: int = 0  #: of files
+        self.sent_bytes: int = 0  #: likewise
 
     def send_line(self, text: str) -> None:
         """Send a line."""
