@@ -11,6 +11,7 @@ from swell.engine.events import NodeView
 from swell.engine.state.cluster import Cluster
 from swell.model import Gpu, Node, Resources
 from swell.policy.placement import Place
+from swell.states import ContainerState
 
 GIB = 1 << 30
 NUMBERS = count()
@@ -28,7 +29,8 @@ def observe(found: Cluster, *nodes: Node) -> None:
 
 def container(node: str, cpu: float = 1.0, memory: int = GIB, gpus: tuple[str, ...] = ()) -> Any:
     spec = SimpleNamespace(resources=Resources(cpu=cpu, memory_bytes=memory))
-    return SimpleNamespace(id=f"ta-{next(NUMBERS)}", spec=spec, place=Place(node, gpus), is_starting=True)
+    name, place, state = f"ta-{next(NUMBERS)}", Place(node, gpus), ContainerState.STARTING
+    return SimpleNamespace(id=name, spec=spec, place=place, state=state, is_starting=True)
 
 
 def names(found: Cluster, *, with_free_gpus: bool = False) -> str:
