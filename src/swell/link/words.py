@@ -52,7 +52,7 @@ __all__ = [
     "encode_report",
 ]
 
-LINK_PROTOCOL: Final = 4
+LINK_PROTOCOL: Final = 5
 REPORT_MAX: Final = 1 << 20  #: bytes
 CERTIFICATE_MAX: Final = 16 << 10  #: bytes
 _SIZE: Final = struct.Struct("<I")
@@ -110,7 +110,7 @@ class Ping(Word, frozen=True, tag=6):
     """The sender lives. Either end sends it every second; whoever receives nothing for long ends the link."""
 
 
-class Pong(Word, frozen=True, tag=8):
+class Pong(Word, frozen=True, tag=9):
     """The agent has received a Ping."""
 
 
