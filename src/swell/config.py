@@ -119,15 +119,40 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     # Nodes
     backend: Annotated[
-        Literal["process", "agents"],
+        Literal["process", "agents", "ray"],
         Meta(
             description="Where containers run: process, on the server's machine; agents (experimental: no container "
-            "exec), on nodes that share nothing with the server but a connection."
+            "exec), on nodes that share nothing with the server but a connection; ray (experimental, likewise), on "
+            "nodes of a Ray cluster."
         ),
     ] = "process"
     agents: Annotated[
         int, Meta(ge=1, le=256, description="Number of nodes that a server with backend = agents starts here.")
     ] = 2
+    ray_address: Annotated[
+        str,
+        Meta(
+            description="Ray cluster of a server with backend = ray, as HOST:PORT of its head; auto: RAY_ADDRESS, or "
+            "the Ray of this machine. `swell run` starts a small one here if there is none, and ends it."
+        ),
+    ] = "auto"
+    ray_slices: Annotated[
+        str,
+        Meta(
+            description="What a node reserves from Ray, as cpu=8,memory=32GiB,gpu=1; the first of several, with spaces "
+            "between them, is that of ray_agents_min. Empty: all that is free on a machine."
+        ),
+    ] = ""
+    ray_agents_min: Annotated[
+        int, Meta(ge=1, le=10_000, description="Nodes that a server with backend = ray asks of Ray, and keeps.")
+    ] = 1
+    ray_runtime_env: Annotated[
+        str,
+        Meta(
+            description="Runtime environment of a node's agent, as Ray has it, in JSON; for machines that have no "
+            "swell, or another one: one environment a node, not one a container."
+        ),
+    ] = ""
     node_timeout_s: Annotated[
         float,
         Meta(

@@ -7,8 +7,6 @@ what else is in the directory, nor talk to a server.
 from __future__ import annotations
 
 import os
-import re
-import stat
 from typing import Final
 
 import msgspec
@@ -22,9 +20,7 @@ __all__ = [
     "announced",
     "announcement_path",
     "data_dir",
-    "new_run_dir",
     "proxy_tokens_path",
-    "remove_run_dir",
     "socket_path",
 ]
 
@@ -77,32 +73,6 @@ def announced(directory: str) -> Announcement | None:
         return msgspec.json.decode(read_file(announcement_path(directory)), type=Announcement)
     except (OSError, msgspec.DecodeError):
         return None
-
-
-def new_run_dir() -> str:
-    """Return a name for the private directory of one server: in memory, if there is such a place.
-
-    Large arguments and results go there on their way.
-    """
-    base = "/dev/shm"
-    if not os.access(base, os.W_OK):
-        import tempfile
-
-        base = tempfile.gettempdir()
-    return os.path.join(base, f"swell-{os.getuid()}-{os.urandom(8).hex()}")
-
-
-def remove_run_dir(path: str) -> None:
-    """Remove the private directory of a server that was killed, if that is what there is: a path may say anything."""
-    name = re.compile(rf"swell-{os.getuid()}-[0-9a-f]{{16}}")
-    try:
-        found = os.lstat(path)
-    except (OSError, ValueError):  # it is gone; or that is no path
-        return
-    if name.fullmatch(os.path.basename(path)) and stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid():
-        import shutil
-
-        shutil.rmtree(path, ignore_errors=True)
 
 
 def proxy_tokens_path(settings: Settings) -> str:

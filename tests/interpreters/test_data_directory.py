@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from swell.config import Settings
-from swell.discovery import announced, announcement_path, data_dir, new_run_dir, socket_path
+from swell.discovery import announced, announcement_path, data_dir, socket_path
 from swell.errors import ConflictError, InvalidError
 from swell.private_files import connect_socket
+from swell.run_directory import new_run_dir
 from swell.server.data_directory import DataDirectory, holder
 
 ANOTHER = """

@@ -21,7 +21,7 @@ from swell.engine.engine import Engine
 from swell.engine.gate import Gate
 from swell.errors import AuthError, Error, InternalError, InvalidError, ResourceExhausted, ServiceError, to_wire
 from swell.model import MemoryExcess
-from swell.ports import Backend, Store, StoreBroken
+from swell.ports import Backend, Store
 from swell.server.background_tasks import BackgroundTasks
 from swell.server.blobs import Blobs
 from swell.server.bundles import Bundles
@@ -156,9 +156,9 @@ class ControlPlane:
             connection.close()
         self._containers.close()
 
-    def announce_failure(self, error: StoreBroken) -> None:
-        """Tell all clients that nothing more can be written, and why. What was accepted is safe."""
-        code, text, fields = to_wire(ServiceError(f"the server ends: {error}"))
+    def announce_failure(self, why: str) -> None:
+        """Tell all clients that the server cannot go on, and why. What was accepted durably is safe."""
+        code, text, fields = to_wire(ServiceError(f"the server ends: {why}"))
         for connection in self._clients.values():
             connection.send(Failed(0, code, text, fields))
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
+import secrets
 import shutil
 import socket
 import struct
@@ -16,15 +18,18 @@ from pathlib import Path
 
 import msgspec
 
-from swell.discovery import Announcement, announced, announcement_path, new_run_dir, remove_run_dir, socket_path
+from swell.discovery import Announcement, announced, announcement_path, socket_path
 from swell.errors import ConflictError, InvalidError
-from swell.private_files import bind_socket, make_directory, open_file, replace_file
+from swell.private_files import bind_socket, make_directory, open_file, read_file, replace_file
+from swell.run_directory import new_run_dir, remove_run_dir
 
-__all__ = ["READY", "DataDirectory", "holder", "make_data_dir", "unwritable"]
+__all__ = ["READY", "DataDirectory", "holder", "make_data_dir", "server_id", "unwritable"]
 
 READY = "ready"  #: what a daemon in the background writes to the pipe of its starter when clients can connect
 BACKLOG = 4_096  #: connections that wait to be accepted
 LOCK_FILE = "server.lock"
+ID_FILE = "server.id"
+ID_BYTES = 8
 FLOCK = struct.Struct("hhqqi0q")  #: the kernel's struct flock: type, whence, start, length, pid
 
 
@@ -57,6 +62,28 @@ def make_data_dir(data_dir: Path) -> None:
         make_directory(data_dir)
     except OSError as error:
         raise unwritable(data_dir, error) from None
+
+
+def server_id(data_dir: Path | None) -> str:
+    """Return what tells things of this server from those of others elsewhere: the same at each start of a daemon.
+
+    Args:
+        data_dir: of the daemon, which has it; None: a server that keeps nothing.
+
+    Raises:
+        InvalidError: others may write to the file.
+    """
+    new = secrets.token_hex(ID_BYTES)
+    if data_dir is None:
+        return new
+    try:
+        known = read_file(data_dir / ID_FILE).decode(errors="replace").strip()
+    except FileNotFoundError:
+        known = ""
+    if re.fullmatch(f"[0-9a-f]{{{2 * ID_BYTES}}}", known):
+        return known
+    replace_file(data_dir / ID_FILE, new.encode())
+    return new
 
 
 def unwritable(data_dir: Path, error: OSError) -> InvalidError:

@@ -25,8 +25,6 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from swell.backends.gpu import NvmlProvider
-from swell.backends.process.backend import ProcessBackend
 from swell.collector import calm
 from swell.config import Settings
 from swell.daemon import load_settings, run
@@ -34,8 +32,8 @@ from swell.discovery import socket_path
 from swell.errors import Error, InvalidError
 from swell.listening import accept_at
 from swell.logs import begin_logging
-from swell.ports import Backend, Store, StoreBroken
-from swell.server.connection import Connection
+from swell.ports import Store, StoreBroken
+from swell.server.backends import make_backend
 from swell.server.control_plane import ControlPlane
 from swell.server.data_directory import READY, DataDirectory
 from swell.server.paths import ServerPaths
@@ -43,7 +41,6 @@ from swell.server.server_log import ServerLog
 from swell.signals import is_ignored, reset_signals
 from swell.store.memory.store import MemoryStore
 from swell.wire.blob_file import file_bytes_max
-from swell.wire.messages import PROTOCOL
 
 if TYPE_CHECKING:
     from swell.server.client_port import ClientPort
@@ -90,36 +87,11 @@ class Shutdown:
         await plane.stop(reason)
 
 
-def _plane(settings: Settings, store: Store, paths: ServerPaths) -> ControlPlane:
+def _plane(settings: Settings, store: Store, paths: ServerPaths, unreachable: Callable[[str], None]) -> ControlPlane:
     plane: ControlPlane
-    backend = _backend(settings, paths, lambda: plane.connection())
+    backend = make_backend(settings, paths, lambda: plane.connection(), unreachable)
     plane = ControlPlane(settings=settings, backend=backend, store=store, paths=paths, seed=secrets.token_hex(16))
     return plane
-
-
-def _backend(settings: Settings, paths: ServerPaths, connect: Callable[[], Connection]) -> Backend:
-    """Return where containers run; `connect` makes the server's end of what they connect through the backend."""
-    if settings.backend == "process":
-        return ProcessBackend(NvmlProvider(), paths.run_dir, settings.log_line_max)
-    from swell.backends.agents.backend import AgentBackend  # loads TLS
-    from swell.backends.agents.bulk import BulkServer
-    from swell.backends.agents.local import LocalAgents
-
-    agents = LocalAgents(
-        settings.agents,
-        paths.run_dir / "nodes",
-        log_line_max=settings.log_line_max,
-        timeout_s=settings.node_timeout_s,
-        starters_directory=str(paths.run_dir),
-    )
-    return AgentBackend(
-        agents,
-        connect,
-        bulk=BulkServer(str(paths.blob_dir), str(paths.bundle_dir), file_bytes_max(settings.payload_max)),
-        protocol=PROTOCOL,
-        timeout_s=settings.node_timeout_s,
-        blob_bytes_max=settings.node_blob_bytes_max,
-    )
 
 
 def _client_port(
@@ -168,8 +140,14 @@ async def _serve_client(listener: socket.socket, run_dir: Path, lifeline: int, s
     # Not the name that the socket is bound to: that may be a detour to a path that is too long.
     paths = ServerPaths(f"unix:{socket_path(str(run_dir))}", run_dir)
     paths.make()
-    plane = _plane(settings, MemoryStore(loop.call_soon), paths)
-    await shutdown.run(plane, listener, ready=lambda: None)
+    planes: list[ControlPlane] = []
+
+    def unreachable(why: str) -> None:
+        planes[0].announce_failure(why)
+        loop.call_later(LAST_READ_S, shutdown.request, why)
+
+    planes.append(_plane(settings, MemoryStore(loop.call_soon), paths, unreachable))
+    await shutdown.run(planes[0], listener, ready=lambda: None)
     loop.remove_reader(lifeline)
 
 
@@ -182,6 +160,8 @@ def _run_private(listen_fd: int, lifeline_fd: int, run_dir: Path) -> None:
     listener.setblocking(False)
     try:
         run(_serve_client(listener, run_dir, lifeline_fd, settings))
+    except Error as error:  # a setting of the backend
+        sys.exit(f"swell server: {error}")
     finally:
         shutil.rmtree(run_dir, ignore_errors=True)
 
@@ -243,7 +223,7 @@ async def _serve_all(data_directory: DataDirectory, settings: Settings, ready: C
         # Not an orderly stop: that would write.
         log.critical("%s", error)
         for plane in planes:
-            plane.announce_failure(error)
+            plane.announce_failure(str(error))
         loop.call_later(LAST_READ_S, os._exit, EXIT_STORE)
 
     store = SqliteStore(
@@ -255,7 +235,7 @@ async def _serve_all(data_directory: DataDirectory, settings: Settings, ready: C
     )
     plane: ControlPlane
     port, paths = _client_port(settings, paths, lambda: plane)
-    plane = _plane(settings, store, paths)
+    plane = _plane(settings, store, paths, unreachable=lambda _: None)  # it may be reached later
     planes.append(plane)
     listener = data_directory.listen()
 

@@ -13,8 +13,9 @@ import sys
 import threading
 from typing import ClassVar
 
-from swell.discovery import new_run_dir, socket_path
+from swell.discovery import socket_path
 from swell.private_files import bind_socket, check_directory, new_directory
+from swell.run_directory import new_run_dir
 
 __all__ = ["PrivateServer"]
 

@@ -1,0 +1,298 @@
+"""Agents as actors of a Ray cluster: which there are, which are awaited, and what became of each.
+
+    RayAgents ── BrokerProcess ══ broker ── Ray ── actor (AgentHost) ── agent ══ link ══▶ AgentBackend
+
+An agent has one name for everything: its node, its invitation, its actor. No name is used twice. The broker may end and
+be followed by another at any time: then what was asked of it is compared with what the next one finds. An agent that
+is let in needs no broker: as long as its link lives, its node does.
+
+This module must not know how Ray is asked, or links and containers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from swell.backends.agents.backend import Invitation
+from swell.backends.ray.broker_process import BrokerProcess
+from swell.backends.ray.messages import (
+    Begin,
+    Connected,
+    Failed,
+    Gone,
+    Nodes,
+    RayNode,
+    Release,
+    Start,
+    Started,
+    ToServer,
+)
+from swell.backends.ray.placing import why_no_room
+from swell.backends.ray.slices import Slice, slice_text
+from swell.errors import InvalidError
+from swell.link.order import AgentOrder, encode
+
+__all__ = ["RayAgents", "RayOptions", "check_runtime_env"]
+
+log = logging.getLogger("swell.server")
+
+STOP_PATIENCE_S: Final = 10.0
+PAUSE_S: Final = 0.5  #: before an agent is started for one that has failed; doubled for each that was not let in
+PAUSE_MAX_S: Final = 30.0
+WAITS_S: Final = 5.0  #: after which it is worth a line that Ray has not started an agent
+
+
+class RayOptions(Struct, frozen=True, kw_only=True):
+    """Which cluster, and how many agents of which slices."""
+
+    address: str  #: HOST:PORT of the head, or auto
+    namespace: str  #: of the server's actors
+    slices: tuple[Slice, ...] = ()  #: that agents may have; none: each has all that is free on a machine
+    least: int = 1  #: agents that are there whatever is wanted
+    runtime_env: str = ""  #: a JSON object that Ray gets for the actors
+    may_start: bool = False  #: a small Ray is started if the address is auto and none is there
+
+
+def check_runtime_env(text: str) -> str:
+    """Return a setting of a runtime environment if it can be one.
+
+    Raises:
+        InvalidError: it is no JSON object.
+    """
+    try:
+        if text:
+            msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError as error:
+        like = '{"uv": ["swell"]}'
+        raise InvalidError(f"ray_runtime_env is a JSON object, as {like}; got {text:.200}: {error}") from None
+    return text
+
+
+class Inviter(Protocol):
+    """What lets agents in."""
+
+    async def listen(self, host: str) -> None:
+        """Listen for agents at an address of this machine."""
+        ...
+
+    def invite(self, node: str) -> Invitation:
+        """Return what lets one agent in."""
+        ...
+
+    def withdraw(self, node: str) -> bool:
+        """Let in no agent for this node; False if one was let in."""
+        ...
+
+
+class _Agent(Struct):
+    """An agent that is there, or was asked for."""
+
+    start: Start
+    asked_at: float
+    machine: str = ""  #: where it runs, as Ray has it; "" as long as Ray has not started it
+
+
+class RayAgents:
+    """Has agents started by Ray. Implements `swell.backends.agents.backend.AgentProvider`."""
+
+    def __init__(
+        self,
+        options: RayOptions,
+        *,
+        log_line_max: int,
+        timeout_s: float,
+        unreachable: Callable[[str], None],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            options: which cluster, and how many agents.
+            log_line_max: characters after which a line of output is split.
+            timeout_s: after how long without a sign of life of the server an agent ends.
+            unreachable: called with the reason if the cluster cannot be used, each time that was tried.
+        """
+        self._options = options
+        self._first = options.slices[0] if options.slices else None
+        self._log_line_max = log_line_max
+        self._timeout_s = timeout_s
+        self._unreachable = unreachable
+        self._run = f"ray-{secrets.token_hex(3)}-"
+        self._numbers = itertools.count(1)
+        begin = Begin(options.address, options.namespace, self._run, options.runtime_env, options.may_start)
+        self._broker = BrokerProcess(begin, self._received, self._broker_lost)
+        self._inviter: Inviter
+        self._is_listening = False
+        self._is_connected = False
+        self._is_stopping = False
+        self._all_ended = asyncio.Event()
+        self._agents: dict[str, _Agent] = {}
+        self._machines: tuple[RayNode, ...] = ()
+        self._failure = "it was not reached yet"  # of the cluster, or of the last agent
+        self._pause_s = PAUSE_S
+        self._pause: asyncio.TimerHandle | None = None  # until it is over, no agent is asked for
+        self._connecting: asyncio.Task[None] | None = None
+        self._wanted: Sequence[tuple[Slice | None, int]] = ()
+
+    # ------------------------------------------------------------ the port
+
+    async def start(self, backend: Inviter) -> None:
+        """Start the broker; agents are started once it has reached Ray."""
+        self._inviter = backend
+        self._broker.start()
+
+    def lost(self, name: str, why: str) -> None:
+        """The link to an agent is over, or it was not let in: Ray gets its slice back."""
+        agent = self._agents.get(name)
+        if agent is None or self._is_stopping:
+            return
+        log.warning("node %s is lost: %s", name, why)
+        self._broker.send(Release(name))
+        self._forget(name, why)
+
+    async def stop(self) -> None:
+        """Wait for the agents, which were told to stop; then end the broker, which ends those that are left."""
+        self._is_stopping = True
+        if self._pause is not None:
+            self._pause.cancel()
+        for name in list(self._agents):
+            if self._inviter.withdraw(name):
+                self._broker.send(Release(name))
+                del self._agents[name]
+        if self._agents and self._is_connected:
+            self._all_ended.clear()
+            try:
+                await asyncio.wait_for(self._all_ended.wait(), STOP_PATIENCE_S)
+            except TimeoutError:
+                log.warning("%d agents have not ended in time; their actors are killed", len(self._agents))
+        await self._broker.stop()
+
+    # ------------------------------------------------------------ what is wanted
+
+    def want(self, more: Sequence[tuple[Slice | None, int]]) -> None:
+        """Have so many agents of each slice asked of Ray that it has not started yet, neither more nor fewer."""
+        self._wanted = more
+        self._settle()
+
+    def release(self, name: str) -> None:
+        """End an agent, and have Ray take its slice back: nothing runs there, or it was only asked for."""
+        if self._agents.pop(name, None) is not None:
+            self._inviter.withdraw(name)
+            self._broker.send(Release(name))
+
+    def trouble(self) -> str:
+        """Return why there are not as many nodes as there should be; "" if nothing is wrong."""
+        if not self._is_connected:
+            return f"Ray cannot be used: {self._failure}"
+        waiting = [agent for agent in self._agents.values() if not agent.machine]
+        asked_s = time.monotonic() - min((agent.asked_at for agent in waiting), default=time.monotonic())
+        if asked_s < WAITS_S:
+            return f"an agent has failed: {self._failure}" if self._failure else ""
+        counts = Counter(agent.start.slice for agent in waiting)
+        texts = [f"{count} of {slice_text(each)}" for each, count in counts.items()]
+        reasons = {why for each in counts if (why := why_no_room(each, self._machines))}
+        says = f"; Ray says: {', '.join(sorted(reasons))}" if reasons else ""
+        return f"waiting for nodes: {', '.join(texts)} (asked Ray {asked_s:.0f} s ago{says})"
+
+    def _ask(self, wanted: Slice | None) -> None:
+        name = f"{self._run}{next(self._numbers)}"
+        invitation = self._inviter.invite(name)
+        order = AgentOrder(
+            server=invitation.server,
+            token=invitation.token,
+            node=name,
+            directory="",  # on a machine that is not known yet
+            log_line_max=self._log_line_max,
+            timeout_s=self._timeout_s,
+        )
+        agent = self._agents[name] = _Agent(Start(name, encode(order), wanted), time.monotonic())
+        self._broker.send(agent.start)
+
+    def _settle(self) -> None:
+        """Ask for the agents that are wanted, and for as many as there are at least; give up those that are not."""
+        if not self._is_connected or self._is_stopping or self._pause is not None:
+            return  # until Ray is reached, or the pause is over
+        goal = Counter[Slice | None]()
+        for each, count in self._wanted:
+            goal[each] += count
+        present = sum(bool(agent.machine) for agent in self._agents.values())
+        goal[self._first] += max(0, self._options.least - present - goal.total())
+        for name, agent in list(self._agents.items()):
+            if agent.machine:
+                continue
+            if goal[agent.start.slice] > 0:
+                goal[agent.start.slice] -= 1
+            else:
+                self.release(name)
+        for each, count in goal.items():
+            for _ in range(count):
+                self._ask(each)
+
+    def _pause_is_over(self) -> None:
+        self._pause = None
+        self._settle()
+
+    def _forget(self, name: str, why: str) -> None:
+        """An agent is no more: others are asked for in a while, later each time if none is let in."""
+        del self._agents[name]
+        if not self._agents:
+            self._all_ended.set()
+        if self._inviter.withdraw(name):
+            self._failure = why
+            self._pause_s = min(2 * self._pause_s, PAUSE_MAX_S)
+        else:
+            self._pause_s = PAUSE_S
+        if self._pause is None and not self._is_stopping:
+            self._pause = asyncio.get_running_loop().call_later(self._pause_s, self._pause_is_over)
+
+    # ------------------------------------------------------------ the broker
+
+    def _received(self, message: ToServer) -> None:
+        match message:
+            case Connected():
+                self._connecting = asyncio.get_running_loop().create_task(self._connected(message))
+            case Failed(why):
+                self._failure = why
+                log.warning("Ray cannot be used: %s", why)
+                self._unreachable(why)
+            case Nodes(nodes):
+                self._machines = nodes
+            case Started(name, machine):
+                if (agent := self._agents.get(name)) is not None:
+                    agent.machine, self._failure = machine, ""
+            case Gone(name, why):
+                if name in self._agents:
+                    if not self._is_stopping:
+                        log.warning("node %s: %s", name, why)
+                    self._forget(name, why)
+
+    async def _connected(self, found: Connected) -> None:
+        """Have the agents of former servers ended, and those started that the last broker did not get to."""
+        log.info("Ray %s is reached; this machine is %s there", found.version, found.host)
+        if not self._is_listening:
+            self._is_listening = True
+            await self._inviter.listen(found.host)
+        self._is_connected, self._failure = True, ""
+        for name in set(found.agents) - self._agents.keys():
+            self._broker.send(Release(name))
+        for name in self._agents.keys() - set(found.agents):
+            if not self._agents[name].machine:
+                self._broker.send(self._agents[name].start)
+            elif self._inviter.withdraw(name):
+                self._forget(name, "it has ended while there was no broker")
+        self._settle()
+
+    def _broker_lost(self) -> None:
+        self._is_connected = False
+        self._failure = self._failure or "its broker has ended, and is started again"
+        if self._is_stopping:
+            self._all_ended.set()
