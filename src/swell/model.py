@@ -34,6 +34,7 @@ __all__ = [
     "OutputStatus",
     "ParameterSpec",
     "Provenance",
+    "RefusedNode",
     "Resources",
     "RetryPolicy",
     "ScheduleSpec",
@@ -201,6 +202,13 @@ class Node(Struct, frozen=True):
     cpu: float  #: cores present, before overcommit
     memory_bytes: int  #: present, before overcommit
     gpus: tuple[Gpu, ...] = ()
+
+
+class RefusedNode(Struct, frozen=True):
+    """A machine that is there and gets no containers."""
+
+    name: Name
+    reason: Text  #: completes "it was refused: …"
 
 
 class Environment(Struct, frozen=True):

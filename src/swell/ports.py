@@ -10,7 +10,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from swell.model import Deployment, Environment, FunctionSpec, Gpu, MemoryExcess, Node
+from swell.model import Deployment, Environment, FunctionSpec, Gpu, MemoryExcess, Node, RefusedNode
 from swell.records import (
     AppRecord,
     ContainerRecord,
@@ -105,7 +105,7 @@ class BackendListener(Protocol):
         ...
 
     def nodes_changed(self) -> None:
-        """`observe` would return something else than before: a node has come or gone, or has told its load."""
+        """`observe` or `refused` would return something else: a node has come or gone, or has told its load."""
         ...
 
 
@@ -137,6 +137,10 @@ class Backend(Protocol):
         Args:
             is_ready: tells whether the container of that id has checked in, so that what it uses is no start.
         """
+        ...
+
+    def refused(self) -> Sequence[RefusedNode]:
+        """Return the nodes that are not let in, such as those of another version of swell."""
         ...
 
     def paths_of(self, node: str) -> NodePaths | None:

@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,7 +38,7 @@ from swell.link.words import (
     decode_to_agent,
 )
 from swell.link.words import encode as encode_word
-from swell.model import Node
+from swell.model import Node, RefusedNode
 from swell.wire.messages import PROTOCOL
 
 
@@ -95,7 +96,7 @@ class Guest:
         greeting = Greeting(
             link_protocol=LINK_PROTOCOL,
             protocol=PROTOCOL,
-            version="1",
+            version=version("swell"),
             python=f"{sys.version_info.major}.{sys.version_info.minor}",
             token=invitation.token,
             node=Node(invitation.node, 2.0, 1 << 30),
@@ -213,6 +214,7 @@ async def test_an_invitation_may_be_withdrawn(backend: AgentBackend) -> None:
         ({"link_protocol": 0}, "install the same version on both"),
         ({"protocol": 0}, "install the same version on both"),
         ({"python": "2.7"}, "it has Python 2.7"),
+        ({"version": "0.0.1"}, "it has swell 0.0.1"),
     ],
 )
 async def test_an_agent_that_does_not_match_is_refused_in_one_line(
@@ -227,6 +229,9 @@ async def test_an_agent_that_does_not_match_is_refused_in_one_line(
     assert "\n" not in text
     assert provider.told == [("node-1", f"it is refused: {text}")]
     assert not backend.withdraw("node-1"), "its token is used up"
+    assert backend.refused() == [RefusedNode("node-1", text)]
+    await let_in(backend, "node-1")
+    assert backend.refused() == []
 
 
 async def test_who_greets_twice_is_sent_away(backend: AgentBackend, provider: Provider) -> None:

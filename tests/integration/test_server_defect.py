@@ -22,6 +22,7 @@ class NoBackend:
     async def start(self, listener, address): pass
     def observe(self, is_ready): return []
     def deleted(self, name): pass
+    def refused(self): return []
 
 async def main():
     paths = ServerPaths("unix:/x", Path(sys.argv[1]))

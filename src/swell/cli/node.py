@@ -20,6 +20,7 @@ from swell.cli.show.times import local, time_text
 from swell.documents.server import node as node_document
 from swell.documents.server import node_description, node_row
 from swell.errors import NotFoundError
+from swell.escaping import one_line
 from swell.names import shown_name
 from swell.wire.messages import Done
 from swell.wire.queries import ContainerList, ContainerRow, DrainNode, ListContainers, ResumeNode
@@ -35,6 +36,8 @@ Examples:
 """
 
 LOOK_S: Final = 0.5  #: between two looks at a node that drains
+NONE_YET: Final = "No nodes yet: their agents are starting"
+NONE_LET_IN: Final = "No nodes"
 
 _NODES: Final = (
     Column("Node"),
@@ -65,11 +68,14 @@ def node() -> None:
 @environment_option
 def list_(as_json: bool) -> None:
     """List the nodes."""
-    rows = ask(Observation, Observe).nodes
+    seen = ask(Observation, Observe)
     if as_json:
-        print_json([fields_of(node_document(row)) for row in rows])
-    else:
-        print_table(_NODES, [_cells(row) for row in rows], nothing="No nodes yet: their agents are starting")
+        print_json([fields_of(node_document(row)) for row in seen.nodes])
+        return
+    refused = seen.refused_nodes
+    print_table(_NODES, [_cells(row) for row in seen.nodes], nothing=NONE_LET_IN if refused else NONE_YET)
+    for each in refused:
+        terminal.line(f"node {one_line(each.name)} was refused: {one_line(each.reason)}")
 
 
 @node.command(epilog="Example: swell node show local", short_help="Show one, with its containers.")

@@ -27,6 +27,7 @@ from swell.config import Settings
 from swell.discovery import announced, data_dir
 from swell.documents.server import server_status
 from swell.errors import ConflictError, ConnectionError
+from swell.escaping import one_line
 from swell.sdk.connection.client import daemon_address
 from swell.server.data_directory import holder
 from swell.wire.queries import GetStatus, Status
@@ -216,3 +217,5 @@ def _print(found: Status) -> None:
     for name, value in facts.items():
         if value:
             terminal.line(f"  {name:<16}{value}")
+    for node in found.refused_nodes:
+        terminal.line(f"  node {one_line(node.name)} was refused: {one_line(node.reason)}")

@@ -9,6 +9,7 @@ from msgspec.structs import asdict
 from swell.documents.containers import ContainerSummary, container_summary
 from swell.documents.document import Document, Moment, moment
 from swell.errors import NotFoundError
+from swell.model import RefusedNode
 from swell.wire.queries import ContainerRow, Status
 from swell.wire.stats import LinkRow, NodeRow, Observation
 
@@ -18,14 +19,23 @@ __all__ = [
     "NodeDescription",
     "NodeLink",
     "NodeList",
+    "RefusedMachine",
     "Server",
     "ServerStatus",
     "node",
     "node_description",
     "node_row",
+    "refused_machines",
     "server",
     "server_status",
 ]
+
+
+class RefusedMachine(Document, frozen=True, kw_only=True):
+    """One that is there and gets no containers."""
+
+    name: str
+    reason: str  #: such as another version of Python, and what to do about it
 
 
 class Server(Document, frozen=True, kw_only=True):
@@ -44,6 +54,7 @@ class ServerStatus(Server, frozen=True, kw_only=True):
     web_url: str  #: where web endpoints answer; empty if nothing listens
     web_trouble: str  #: why nothing listens
     remote_address: str  #: where programs on other machines reach it; empty if they cannot
+    refused_nodes: list[RefusedMachine]
     apps: int
     containers: int
     pending: int  #: inputs that wait
@@ -67,6 +78,7 @@ def server_status(status: Status) -> ServerStatus:
         web_url=status.web_url,
         web_trouble=status.web_trouble,
         remote_address=status.remote_address,
+        refused_nodes=refused_machines(status.refused_nodes),
         apps=status.apps,
         containers=status.containers,
         pending=status.pending,
@@ -113,6 +125,12 @@ class NodeList(Document, frozen=True, kw_only=True):
     """The machines on which containers run."""
 
     nodes: list[Node]
+    refused_nodes: list[RefusedMachine]  #: those that are not let in
+
+
+def refused_machines(nodes: Iterable[RefusedNode]) -> list[RefusedMachine]:
+    """Return machines that are refused."""
+    return [RefusedMachine(name=node.name, reason=node.reason) for node in nodes]
 
 
 def node(row: NodeRow) -> Node:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from swell.model import Deployment, Environment, FunctionSpec, MemoryExcess, Node
+from swell.model import Deployment, Environment, FunctionSpec, MemoryExcess, Node, RefusedNode
 from swell.records import LoadedCall, LoadedSpans, Record, Restored, StoredCall, Trace, Window
 from swell.wire.messages import CallDescription, Message
 
@@ -77,6 +77,7 @@ class NodesObserved(Struct, frozen=True):
     """The nodes there are and how busy our containers keep them; replaces what was known."""
 
     nodes: Sequence[NodeView]
+    refused: Sequence[RefusedNode] = ()  #: machines that get no containers
 
 
 class ShutdownRequested(Struct, frozen=True):

@@ -71,7 +71,10 @@ class Word(Struct, array_like=True, frozen=True, gc=False):
 
 
 class Greeting(Word, frozen=True, tag=1):
-    """The agent's first word."""
+    """The agent's first word. Those of other protocols are to be read as well, so that they are refused with a reason.
+
+    So new fields go to the end and have a default.
+    """
 
     link_protocol: Integer
     protocol: Integer  #: what its containers speak
@@ -82,7 +85,7 @@ class Greeting(Word, frozen=True, tag=1):
     blob_dir: Text  #: where its containers find and leave large values
     shelf: Text  #: where they have these fetched and published
     web_dir: Text  #: where its containers answer requests
-    bundle_dir: Text  #: where it lays out the source files of apps
+    bundle_dir: Text = ""  #: where it lays out the source files of apps
 
 
 class Load(Word, frozen=True, tag=5):

@@ -441,7 +441,7 @@ class ControlPlane:
         nodes = [
             e.NodeView(load.node, load.busy_cores, load.working_cores, load.unjudged, load.sleepers) for load in loads
         ]
-        self._feed(e.NodesObserved(nodes))
+        self._feed(e.NodesObserved(nodes, self._backend.refused()))
 
     def _log_notice(self, effect: e.LogNotice) -> None:
         fields = {"app_id": effect.app_id, "function": effect.function_name}

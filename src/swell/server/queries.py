@@ -145,6 +145,7 @@ class Queries:
             admin_token_file=str(paths.admin_token_path) if edge.admin_url else "",
             remote_address=paths.remote_address,
             remote_token_file=paths.remote_token_file,
+            refused_nodes=list(self._engine.state.nodes.refused),
         )
 
     def _send_observation(self, to: Connection, message: Observe) -> None:
@@ -165,6 +166,7 @@ class Queries:
             containers=self._snapshot.containers(),
             calls=stats.calls(),
             former=stats.retired(),
+            refused_nodes=list(self._engine.state.nodes.refused),
         )
 
     def _with_link(self, row: NodeRow) -> NodeRow:

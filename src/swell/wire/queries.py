@@ -23,7 +23,7 @@ from swell.bounds import (
     Variables,
     Version,
 )
-from swell.model import AutoscalerSettings, Environment, Provenance
+from swell.model import AutoscalerSettings, Environment, Provenance, RefusedNode
 from swell.wire.message import Message
 
 __all__ = [
@@ -184,6 +184,7 @@ class Status(Message, frozen=True, tag=150):
     admin_token_file: Text = ""  #: file with the token of that URL
     remote_address: Text = ""  #: where clients on other machines connect; "" if they cannot
     remote_token_file: Text = ""  #: file with the token that they need; "" if it is a setting
+    refused_nodes: list[RefusedNode] = []  #: machines that are there and get no containers
 
 
 class AppRow(Row, frozen=True):

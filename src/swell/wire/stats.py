@@ -8,7 +8,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from swell.bounds import Code, Count, Id, Integer, Moment, Name, Number, Pid, RequestNumber, Text
-from swell.model import AutoscalerSettings
+from swell.model import AutoscalerSettings, RefusedNode
 from swell.wire.histogram import Times
 from swell.wire.message import Message
 from swell.wire.queries import AppRow, ContainerRow, FunctionRow
@@ -153,3 +153,4 @@ class Observation(Message, frozen=True, tag=174):
     containers: list[ContainerRow]  #: the latest first
     calls: list[CallRow]  #: running ones before ended ones, each the latest first
     former: list[RetiredMeasures] = []
+    refused_nodes: list[RefusedNode] = []  #: machines that are there and get no containers

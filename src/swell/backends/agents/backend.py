@@ -29,6 +29,7 @@ from swell.link.connection import Link
 from swell.link.frames import End
 from swell.link.words import LINK_PROTOCOL, Greeting, Welcome
 from swell.listening import accept_at, listen_at
+from swell.model import RefusedNode
 from swell.ports import BackendListener, LaunchOrder, NodeLink, NodeLoad, NodePaths
 
 __all__ = ["AgentBackend", "AgentProvider", "Invitation"]
@@ -36,6 +37,7 @@ __all__ = ["AgentBackend", "AgentProvider", "Invitation"]
 log = logging.getLogger("swell.server")
 
 HANDSHAKE_S: Final = 10.0
+REFUSED_MAX: Final = 100  #: nodes of which it is kept why they were not let in
 SHUTDOWN_S: Final = 2.0  #: how long the last word to a peer may take
 LINKS_PENDING_MAX: Final = 256  #: links whose agent has not said who it is
 
@@ -102,6 +104,7 @@ class AgentBackend:
         self._invited: dict[bytes, str] = {}  # names of nodes by the digest of the token
         self._pending: dict[AgentNode, None] = {}  # not let in yet, the oldest first
         self._nodes: dict[str, AgentNode] = {}  # those that are let in
+        self._refused: dict[str, str] = {}  # why nodes were not let in, by name, the latest last
         self._places: dict[str, AgentNode] = {}  # by container, while it is there
         self._waiters: list[asyncio.Future[None]] = []
         self._is_telling = False  # the next look is taken because something was told
@@ -178,6 +181,10 @@ class AgentBackend:
         loads = [node.observe(is_ready if watches else None) for node in self._nodes.values()]
         return [load for load in loads if load is not None]
 
+    def refused(self) -> Sequence[RefusedNode]:
+        """Return the nodes that were not let in."""
+        return [RefusedNode(name, why) for name, why in self._refused.items()]
+
     def paths_of(self, node: str) -> NodePaths | None:
         """Return the directories of a node."""
         known = self._nodes.get(node)
@@ -226,10 +233,19 @@ class AgentBackend:
         if why := _misfit(greeting, self._protocol):
             self._provider.lost(name, f"it is refused: {why}")
             self.withdraw(name)
+            self._refuse(name, why)
             return why
         self.withdraw(name)
+        self._refused.pop(name, None)
         self._nodes[name] = node
         return ""
+
+    def _refuse(self, name: str, why: str) -> None:
+        self._refused.pop(name, None)
+        self._refused[name] = why
+        if len(self._refused) > REFUSED_MAX:
+            del self._refused[next(iter(self._refused))]
+        self._tell()
 
     def welcome(self, name: str) -> Welcome:
         """Return what an agent is told that is let in: among it, by what the edge recognizes it, and it the edge."""
@@ -285,9 +301,11 @@ def _misfit(greeting: Greeting, protocol: int) -> str:
     ours, theirs = (LINK_PROTOCOL, protocol), (greeting.link_protocol, greeting.protocol)
     if theirs != ours:
         return (
-            f"its agent is of swell {greeting.version}, this server of {version('swell')}: they speak protocols "
-            f"{theirs} and {ours}; install the same version on both"
+            f"it has swell {greeting.version}, the server {version('swell')}, of which the protocols differ ({theirs} "
+            f"and {ours}); install the same version on both"
         )
     if greeting.python != python:
-        return f"it has Python {greeting.python}, this server {python}: install Python {python} there"
+        return f"it has Python {greeting.python}, the server {python}; install Python {python} there"
+    if greeting.version != version("swell"):
+        return f"it has swell {greeting.version}, the server {version('swell')}; install the same version on both"
     return ""

@@ -1,8 +1,8 @@
 """Agents as processes of this machine: for tests, and to see how a program behaves on several nodes.
 
 They share nothing with the server but the machine: each has a directory of its own, and reaches the server over TCP
-and TLS alone. One that ends is followed by another, under another name: an agent is never resumed. This module must not
-know links or containers.
+and TLS alone. One that ends is followed by another: under another name, for a node is never resumed, unless it was not
+let in. This module must not know links or containers.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ class Inviter(Protocol):
 class _Agent:
     """The process of one agent."""
 
-    def __init__(self, process: subprocess.Popen[bytes], directory: Path) -> None:
+    def __init__(self, node: str, process: subprocess.Popen[bytes], directory: Path) -> None:
+        self.node = node
         self.process = process
         self.directory = directory
         self.fd = os.pidfd_open(process.pid)  #: can be read from when it has ended
@@ -104,8 +105,9 @@ class LocalAgents:
         self._starters_directory = starters_directory
         self._through = through
         self._numbers = itertools.count(1)
+        self._directories = itertools.count(1)
         self._inviter: Inviter
-        self._agents: dict[str, _Agent] = {}
+        self._agents: list[_Agent] = []
         self._pause_s = PAUSE_S
         self._is_stopping = False
         self._all_ended = asyncio.Event()
@@ -113,25 +115,28 @@ class LocalAgents:
     @property
     def pids(self) -> dict[str, int]:
         """The processes of the agents, by the names of their nodes."""
-        return {name: agent.process.pid for name, agent in self._agents.items() if not agent.is_lost}
+        return {agent.node: agent.process.pid for agent in self._agents if not agent.is_lost}
 
     async def start(self, backend: Inviter) -> None:
         """Start the agents."""
         self._inviter = backend
         await backend.listen("127.0.0.1")
         for _ in range(self._count):
-            self._start_one()
+            self._start_one(self._new_node())
 
-    def _start_one(self) -> None:
+    def _new_node(self) -> str:
+        return f"node-{next(self._numbers)}"
+
+    def _start_one(self, node: str) -> None:
         if self._is_stopping:
             return
-        invitation = self._inviter.invite(f"node-{next(self._numbers)}")
+        invitation = self._inviter.invite(node)
         make_directory(self._directory)
         order = AgentOrder(
             server=self._through(invitation.server),
             token=invitation.token,
             node=invitation.node,
-            directory=str(self._directory / invitation.node),
+            directory=str(self._directory / str(next(self._directories))),
             log_line_max=self._log_line_max,
             timeout_s=self._timeout_s,
             program=self._program,
@@ -141,31 +146,38 @@ class LocalAgents:
         process = subprocess.Popen(
             [sys.executable, "-m", "swell.agent.main"], stdin=subprocess.PIPE, start_new_session=True, cwd="/"
         )
-        agent = self._agents[invitation.node] = _Agent(process, Path(order.directory))
-        asyncio.get_running_loop().add_reader(agent.fd, self._ended, invitation.node)
+        agent = _Agent(node, process, Path(order.directory))
+        self._agents.append(agent)
+        asyncio.get_running_loop().add_reader(agent.fd, self._ended, agent)
         assert process.stdin is not None
         with contextlib.suppress(OSError):  # it has ended already
             os.write(process.stdin.fileno(), encode(order))
 
     def lost(self, name: str, why: str) -> None:
         """End the process of an agent, and start another in a while; later each time, if none is let in."""
-        agent = self._agents.get(name)
-        if self._is_stopping or agent is None or agent.is_lost:
-            return
-        log.warning("node %s is lost: %s", name, why)
+        for agent in self._agents:
+            if agent.node == name and not agent.is_lost and not self._is_stopping:
+                log.warning("node %s is lost: %s", name, why)
+                self._replace(agent)
+
+    def _replace(self, agent: _Agent) -> None:
         agent.is_lost = True
         agent.kill()
-        self._pause_s = min(2 * self._pause_s, PAUSE_MAX_S) if self._inviter.withdraw(name) else PAUSE_S
-        asyncio.get_running_loop().call_later(self._pause_s, self._start_one)
+        was_let_in = not self._inviter.withdraw(agent.node)
+        self._pause_s = PAUSE_S if was_let_in else min(2 * self._pause_s, PAUSE_MAX_S)
+        node = self._new_node() if was_let_in else agent.node
+        asyncio.get_running_loop().call_later(self._pause_s, self._start_one, node)
 
-    def _ended(self, name: str) -> None:
+    def _ended(self, agent: _Agent) -> None:
         """Remove what the process of an agent has left that has ended, for whatever reason."""
-        loop, agent = asyncio.get_running_loop(), self._agents[name]
+        loop = asyncio.get_running_loop()
         loop.remove_reader(agent.fd)
         os.close(agent.fd)
-        self.lost(name, f"its agent has ended with status {agent.process.wait()}")
+        status = agent.process.wait()
+        if not agent.is_lost:
+            self.lost(agent.node, f"its agent has ended with status {status}")
         agent.kill()
-        del self._agents[name]
+        self._agents.remove(agent)
         loop.run_in_executor(None, shutil.rmtree, agent.directory, True)
         if not self._agents:
             self._all_ended.set()
@@ -174,11 +186,11 @@ class LocalAgents:
         """Wait for the agents, which were told to stop; kill those that were not let in yet, and that do not end."""
         self._is_stopping = True
         self._all_ended.clear()
-        for name, agent in self._agents.items():
-            if self._inviter.withdraw(name):
+        for agent in self._agents:
+            if self._inviter.withdraw(agent.node):
                 agent.kill()
         if self._agents and not await self._have_ended(STOP_PATIENCE_S):
-            for agent in self._agents.values():
+            for agent in self._agents:
                 agent.kill()
             await self._have_ended(STOP_PATIENCE_S)
 

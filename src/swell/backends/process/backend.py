@@ -20,7 +20,7 @@ from swell.backends.process.memory_groups import MemoryGroups, open_groups
 from swell.backends.process.snapshot import SnapshotHandle, SnapshotState
 from swell.backends.process.snapshots import Snapshots
 from swell.backends.process.template import Interpreter, TemplateHandle, ending
-from swell.model import Environment
+from swell.model import Environment, RefusedNode
 from swell.ports import BackendListener, GpuProvider, LaunchOrder, NodeLoad, NodePaths
 from swell.wire.template import RUN_DIR, Adopt, Exited, NotStarted, Opened, Reply, SnapshotRejected, Started, Sweep
 
@@ -129,6 +129,10 @@ class ProcessBackend:
         pids = self._containers.pids_by_id() if self._is_started else {}
         busy = self._meter.measure((pid, is_ready(name)) for name, pid in pids.items())
         return [NodeLoad(self._node, *busy)]
+
+    def refused(self) -> Sequence[RefusedNode]:
+        """Return nothing: there is one node, which is there."""
+        return ()
 
     def paths_of(self, node: str) -> NodePaths | None:
         """Return None: this machine is the server's."""

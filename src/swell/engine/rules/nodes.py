@@ -50,8 +50,9 @@ class Nodes:
         """Take in what the backend has observed, and reconsider pools that are blocked."""
         state = self._state
         has_more = state.nodes.observe(event.nodes, now)
-        if has_more:
-            state.blocked.note_room()  # it may be of use to a pool that is not among the first
+        if state.nodes.refuse(event.refused) or has_more:
+            # A node may be of use to a pool that is not among the first, and all tell why there are no others.
+            state.blocked.note_room()
         changes = has_more or self._has_started or any(known.unjudged for known in state.nodes.values())
         containers = len(state.containers)
         self._poll_every_s = pace.next_poll(self._poll_every_s, containers=containers, nothing_changed=not changes)
@@ -92,6 +93,12 @@ class Nodes:
 
     def why_full(self) -> str:
         """Return why no node has room, in words."""
+        refused = self._state.nodes.refused
+        told = [f"node {node.name} was refused: {node.reason}" for node in refused[:NAMES_MAX]]
+        more = [f"{len(refused) - NAMES_MAX} more were refused"] if len(refused) > NAMES_MAX else []
+        return "; ".join([self._why_these_full(), *told, *more])
+
+    def _why_these_full(self) -> str:
         nodes = self._state.nodes
         if not nodes.draining:
             return "the nodes are full" if nodes else "no node is known yet"

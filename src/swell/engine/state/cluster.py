@@ -15,7 +15,7 @@ from swell.engine.events import NodeView
 from swell.engine.state.deadlines import Deadlines
 from swell.engine.state.node import KnownNode
 from swell.engine.state.ranking import Ranking
-from swell.model import Resources
+from swell.model import RefusedNode, Resources
 from swell.policy.placement import NodeRoom, never_fits
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Cluster:
         "by_name",
         "draining",
         "evictions",
+        "refused",
         "vanished",
         "with_free_gpus",
     )
@@ -52,6 +53,7 @@ class Cluster:
         self.by_name: dict[str, KnownNode] = {}
         self.vanished: dict[str, KnownNode] = {}  #: not observed any more, and containers of it are not gone
         self.draining: dict[str, KnownNode] = {}  #: those that are to have no containers
+        self.refused: tuple[RefusedNode, ...] = ()  #: machines that are there and get no containers
         self.evictions = Deadlines()  #: when what is left on these is interrupted, if there is a deadline
         self.by_cores = Ranking()  #: the most free cores first
         self.at_leisure = Ranking()  #: those whose cores are not kept busy by work, the most free cores first
@@ -159,6 +161,11 @@ class Cluster:
             known.observe(view, now)
             self._rank(known)
         return has_more
+
+    def refuse(self, nodes: Iterable[RefusedNode]) -> bool:
+        """Replace what is known of nodes that are refused; True if it is something else than before."""
+        former, self.refused = self.refused, tuple(nodes)
+        return self.refused != former
 
     def _lose(self, name: str) -> None:
         known = self.by_name.pop(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from swell.engine.events import NodesObserved, NodeView
-from swell.model import Node, Resources
+from swell.model import Node, RefusedNode, Resources
 
 SMALL = Node("small", 2, 1 << 40)
 OTHER = Node("other", 2, 1 << 40)
@@ -112,3 +112,19 @@ def test_a_node_that_is_at_work_does_not_hold_up_one_that_is_not(diary) -> None:
     diary.calls("fc-1", 100)
     *_, newest = diary.engine.state.containers.values()
     assert newest.place.node == "small"
+
+
+def test_who_waits_for_a_node_is_told_which_were_refused_also_when_that_is_known_later(diary) -> None:
+    diary.feed(NodesObserved([]))
+    diary.opens()
+    diary.calls("fc-1", 1)
+    assert diary.pool().scaling.blocked_reason == "no node is known yet"
+    old = [RefusedNode(f"n{number}", "it has Python 2.7, the server 3.11") for number in range(5)]
+    diary.feed(NodesObserved([], old[:1]))
+    only = "no node is known yet; node n0 was refused: it has Python 2.7, the server 3.11"
+    assert diary.pool().scaling.blocked_reason == only
+    diary.feed(NodesObserved([], old))
+    assert diary.pool().scaling.blocked_reason.startswith(f"{only}; node n1 was refused")
+    assert diary.pool().scaling.blocked_reason.endswith("; 2 more were refused")
+    assert starts(diary.observes(SMALL)) == 1
+    assert diary.pool().scaling.blocked_reason == ""

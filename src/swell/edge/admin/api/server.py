@@ -17,6 +17,7 @@ from swell.documents.server import (
     node,
     node_description,
     node_row,
+    refused_machines,
     server_status,
 )
 from swell.edge.admin.api.operation import ApiContext, ApiRequest, Body, Nothing, Operation
@@ -50,7 +51,7 @@ async def get_status(request: ApiRequest[Nothing, None]) -> ServerStatus:
 async def list_nodes(request: ApiRequest[Nothing, None]) -> NodeList:
     """The machines on which containers run, and what containers have requested of them."""
     seen = await request.context.ask(Observation, Observe)
-    return NodeList(nodes=[node(row) for row in seen.nodes])
+    return NodeList(nodes=[node(row) for row in seen.nodes], refused_nodes=refused_machines(seen.refused_nodes))
 
 
 async def describe_node(request: ApiRequest[Nothing, None]) -> NodeDescription:
