@@ -43,7 +43,8 @@ export function age(seconds: number): string {
 
 export function bytes(value: number): string {
   const gib = value / 2 ** 30;
-  return gib >= 1 || value === 0 ? `${gib < 10 ? +gib.toFixed(1) : Math.round(gib)} GiB` : `${Math.round(value / 2 ** 20)} MiB`;
+  if (gib >= 1 || value === 0) return `${gib < 10 ? +gib.toFixed(1) : Math.round(gib)} GiB`;
+  return value >= 2 ** 20 ? `${Math.round(value / 2 ** 20)} MiB` : `${Math.ceil(value / 2 ** 10)} KiB`;
 }
 
 export const cores = (value: number): string => (+value.toFixed(value < 10 ? 1 : 0)).toString();

@@ -17,6 +17,12 @@ export type Node = {
   memory_used_bytes: number;
   gpus: number;
   gpus_used: number;
+  containers: number;
+  state: string;
+  drain_until: number | null;
+  started: number;
+  lost: number;
+  link: { heard_at: number; round_trip_s: number | null; received_bytes: number; sent_bytes: number } | null;
 };
 export type App = { app_id: string; name: string; state: string; version: number; created_at: number };
 export type Fn = {
@@ -59,6 +65,7 @@ export type Container = {
   ready_at: number | null;
   running: number;
   served: number;
+  node: string;
 };
 export type Call = {
   call_id: string;

@@ -10,13 +10,16 @@ import { Calls } from "./pages/calls";
 import { Containers } from "./pages/containers";
 import { FunctionPage } from "./pages/function";
 import { Logs } from "./pages/logs";
+import { NodePage, Nodes } from "./pages/nodes";
 import { Overview } from "./pages/overview";
 import { CallPage, ContainerPage } from "./pages/story";
 import { Missing } from "./parts/missing";
+import { hasSeveral } from "./parts/node";
 import { Age } from "./parts/when";
 
 const PAGES = [
   { name: "Overview", path: "" },
+  { name: "Nodes", path: "nodes" },
   { name: "Containers", path: "containers" },
   { name: "Calls", path: "calls" },
   { name: "Logs", path: "logs" },
@@ -47,6 +50,7 @@ function Page() {
 function Shown({ page, id }: { page: string; id: string }) {
   if (page === "") return <Overview />;
   if (page === "functions" && id) return <FunctionPage key={id} id={id} />;
+  if (page === "nodes") return id ? <NodePage key={id} id={id} /> : <Nodes />;
   if (page === "containers") return id ? <ContainerPage key={id} id={id} /> : <Containers />;
   if (page === "calls") return id ? <CallPage key={id} id={id} /> : <Calls />;
   if (page === "logs") return <Logs />;
@@ -56,6 +60,7 @@ function Shown({ page, id }: { page: string; id: string }) {
 function Bar({ page }: { page: string }) {
   const state = connection.value;
   const server = live.value?.server;
+  const pages = PAGES.filter((each) => each.path !== "nodes" || page === "nodes" || (live.value && hasSeveral()));
   return (
     <header class="bar">
       <a class="logo" href={to([])} aria-label="swell, overview">
@@ -66,7 +71,7 @@ function Bar({ page }: { page: string }) {
         <span>swell</span>
       </a>
       <nav aria-label="Pages">
-        {PAGES.map((each) => {
+        {pages.map((each) => {
           const isHere = each.path === page || (each.path === "" && page === "functions");
           return (
             <a key={each.path} href={to(each.path ? [each.path] : [])} aria-current={isHere ? "page" : undefined}>

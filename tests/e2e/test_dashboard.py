@@ -279,6 +279,54 @@ def test_a_container_is_stopped(desk: Desk) -> None:
     expect(page.get_by_title(container_id or "")).to_be_hidden()
 
 
+def test_one_machine_is_not_told_apart(desk: Desk) -> None:
+    desk.place.python("swell.Function.from_name('shop', 'price').remote(1)")
+    page = desk.page()
+    expect(page.get_by_role("region", name="Nodes").get_by_role("meter")).to_have_count(3)
+    expect(page.get_by_role("navigation", name="Pages").get_by_role("link")).to_have_text(
+        ["Overview", "Containers", "Calls", "Logs"]
+    )
+    desk.show(page, "containers")
+    expect(page.locator("table.containers tbody tr").first).to_be_visible()
+    expect(page.get_by_role("columnheader", name="Node")).to_have_count(0)
+
+
+def test_nodes_are_listed_each_with_its_containers(tmp_path: Path, browser: Browser) -> None:
+    place = _place(tmp_path)
+    place.environment |= {"SWELL_BACKEND": "agents", "SWELL_AGENTS": "2"}
+    (tmp_path / "shop.py").write_text(PROGRAM)
+    try:
+        place.told("start")
+        place.told("deploy", "shop.py")
+        place.spawn("order", 1_000, app="shop")
+        (container,) = place.eventually(lambda: [row for row in place.json("container", "list") if row["running"]])
+        desk = Desk(place, browser)
+        page = desk.page()
+        there, other = sorted(("node-1", "node-2"), key=lambda name: name != container["node"])
+        rows = page.get_by_role("region", name="Nodes").locator("table.machines tbody tr")
+        expect(rows).to_have_count(2)
+        expect(rows.filter(has_text=there)).to_contain_text("ready")
+        expect(rows.filter(has_text=there)).to_contain_text(re.compile(r"\d (µs|ms)|silent"))
+
+        page.get_by_role("link", name="Containers", exact=True).click()
+        page.locator("table.containers").get_by_role("link", name=there).click()
+        expect(page.get_by_role("heading", name=there).first).to_be_visible()
+        expect(page.locator("table.containers tbody tr")).to_have_count(1)
+        expect(page.get_by_title(container["container_id"])).to_be_visible()
+
+        page.get_by_role("navigation", name="Pages").get_by_role("link", name="Nodes").click()
+        place.told("node", "drain", other)
+        expect(page.locator("table.machines tbody tr").filter(has_text=other)).to_contain_text("drained")
+        page.get_by_label("Filter").fill("drained")
+        expect(page.locator("table.machines tbody tr")).to_have_count(1)
+        page.set_viewport_size(PHONE)
+        too_wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert too_wide <= 0
+    finally:
+        if place.swell("status").returncode == 0:
+            place.end()
+
+
 def test_a_telephone_shows_all_of_it(desk: Desk) -> None:
     page = desk.page(viewport=PHONE, has_touch=True, is_mobile=True)
     expect(page.get_by_role("heading", name="shop")).to_be_visible()

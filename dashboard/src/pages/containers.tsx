@@ -7,6 +7,7 @@ import { exact } from "../format";
 import { to } from "../route";
 import { ContainerState } from "../parts/state";
 import { Filter, More } from "../parts/list";
+import { hasSeveral } from "../parts/node";
 import { still } from "../parts/still";
 import { lasted, Moment } from "../parts/when";
 
@@ -17,7 +18,7 @@ export function Containers() {
   const { total, rows } = live.value!.containers;
   const words = wanted.value.toLowerCase().split(/\s+/).filter(Boolean);
   const found = rows.filter((row) => {
-    const text = `${row.container_id} ${row.app_name} ${row.function_name} ${row.state} ${row.running ? "busy" : "idle"}`.toLowerCase();
+    const text = `${row.container_id} ${row.app_name} ${row.function_name} ${row.node} ${row.state} ${row.running ? "busy" : "idle"}`.toLowerCase();
     return words.every((word) => text.includes(word));
   });
   return (
@@ -28,14 +29,16 @@ export function Containers() {
           {exact(total)}
           {total > rows.length && `, the latest ${exact(rows.length)} listed`}
         </span>
-        <Filter value={wanted} placeholder="App, function, id or state" />
+        <Filter value={wanted} placeholder={hasSeveral() ? "App, function, node, id or state" : "App, function, id or state"} />
       </header>
       <ContainerRows rows={found} limit={STEP} />
     </section>
   );
 }
 
-export function ContainerRows({ rows, limit, bare }: { rows: Container[]; limit: number; bare?: boolean }) {
+type Rows = { rows: Container[]; limit: number; bare?: boolean; withNodes?: boolean };
+
+export function ContainerRows({ rows, limit, bare, withNodes = hasSeveral() }: Rows) {
   const [shown, setShown] = useState(limit);
   const [leaving, setLeaving] = useState<Container | null>(null);
   const known = useRef(rows);
@@ -49,6 +52,7 @@ export function ContainerRows({ rows, limit, bare }: { rows: Container[]; limit:
           <tr>
             <th>Container</th>
             {!bare && <th class="wide">Function</th>}
+            {withNodes && <th class="wide">Node</th>}
             <th>State</th>
             <th class="right">Age</th>
             <th class="right wide">Running</th>
@@ -71,6 +75,7 @@ export function ContainerRows({ rows, limit, bare }: { rows: Container[]; limit:
               served={row.served}
               since={row.requested_at}
               age={lasted(row.requested_at)}
+              node={withNodes ? row.node : null}
               bare={bare}
               leave={leave}
             />
@@ -93,6 +98,7 @@ type RowProps = {
   served: number;
   since: number;
   age: string;
+  node: string | null; // null: there is one machine
   bare?: boolean;
   leave: (id: string) => void;
 };
@@ -111,6 +117,11 @@ const Row = still((row: RowProps) => (
           <span class="muted">{row.app}.</span>
           {row.function}
         </a>
+      </td>
+    )}
+    {row.node !== null && (
+      <td class="ellipsis wide">
+        <a href={to(["nodes", row.node])}>{row.node}</a>
       </td>
     )}
     <td>

@@ -1,10 +1,13 @@
 // Everything at a glance: totals, machines, and the functions of every app.
 import { live, totals, trails, type App, type Fn, type Live, type Node } from "../live";
-import { bytes, cores, count, exact, rate, span } from "../format";
+import { count, exact, rate, span } from "../format";
 import { to } from "../route";
+import { NodeCard, NodeRows } from "../parts/node";
 import { Sparkline } from "../parts/sparkline";
 import { FunctionState, Pill } from "../parts/state";
 import { Ago } from "../parts/when";
+
+const NODES_SHOWN = 12;
 
 export function Overview() {
   const told = live.value!;
@@ -132,44 +135,18 @@ function FunctionLine({ fn }: { fn: Fn }) {
 }
 
 function Nodes({ nodes }: { nodes: Node[] }) {
+  const [only] = nodes;
   return (
-    <section>
+    <section aria-label="Nodes">
       <h2>{nodes.length === 1 ? "Node" : `${exact(nodes.length)} nodes`}</h2>
-      <div class={`nodes ${nodes.length === 1 ? "single" : ""}`}>
-        {nodes.slice(0, 60).map((node) => (
-          <div class="card node" key={node.name}>
-            <h3 title={node.name}>{node.name}</h3>
-            <Meter name="CPU busy" used={node.busy_cores} all={node.cores} say={cores} unit="cores" />
-            <Meter name="CPU reserved" used={node.cpu_used} all={node.cores} say={cores} unit="cores" />
-            <Meter name="Memory reserved" used={node.memory_used_bytes} all={node.memory_bytes} say={bytes} />
-            {node.gpus > 0 && <Meter name="GPUs" used={node.gpus_used} all={node.gpus} say={exact} />}
-          </div>
-        ))}
-      </div>
-      {nodes.length > 60 && <p class="muted">and {exact(nodes.length - 60)} more</p>}
+      {nodes.length === 1 && only ? (
+        <NodeCard node={only}>
+          <h3 title={only.name}>{only.name}</h3>
+        </NodeCard>
+      ) : (
+        <NodeRows nodes={nodes} limit={NODES_SHOWN} />
+      )}
     </section>
-  );
-}
-
-function Meter(props: { name: string; used: number; all: number; say: (n: number) => string; unit?: string }) {
-  const share = props.all ? props.used / props.all : 0;
-  const text = `${props.say(props.used)} of ${props.say(props.all)}${props.unit ? ` ${props.unit}` : ""}`;
-  return (
-    <div class="meter">
-      <span>{props.name}</span>
-      <span class="num muted">{text}</span>
-      <div
-        class="track"
-        role="meter"
-        aria-label={props.name}
-        aria-valuemin={0}
-        aria-valuemax={props.all}
-        aria-valuenow={props.used}
-        aria-valuetext={text}
-      >
-        <i class={share > 0.9 ? "full" : ""} style={{ width: `${Math.min(100, share * 100)}%` }} />
-      </div>
-    </div>
   );
 }
 

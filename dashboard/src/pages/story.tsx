@@ -5,6 +5,7 @@ import { live } from "../live";
 import { clock, exact, moment } from "../format";
 import { to } from "../route";
 import { Missing } from "../parts/missing";
+import { hasSeveral } from "../parts/node";
 import { Pill } from "../parts/state";
 import { seconds, Timeline, type Story } from "../parts/timeline";
 import { useInputs, Waterfall } from "./waterfall";
@@ -86,6 +87,12 @@ export function ContainerPage({ id }: { id: string }) {
         <nav class="crumbs" aria-label="You are here">
           <a href={to(["containers"])}>Containers</a> /{" "}
           {row && <a href={to(["functions", row.function_id])}>{`${row.app_name}.${row.function_name}`}</a>}
+          {row && hasSeveral() && (
+            <>
+              {" "}
+              on <a href={to(["nodes", row.node])}>{row.node}</a>
+            </>
+          )}
         </nav>
         <h1 class="mono">{id}</h1>
         <StoryState story={told.story} />

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from itertools import islice
 from typing import Final, Protocol
@@ -191,7 +192,7 @@ class AgentNode:
     def beat(self) -> None:
         """Give a sign of life."""
         if self._pinged_at is None:
-            self._pinged_at = self._loop.time()
+            self._pinged_at = time.monotonic()  # that of the loop has milliseconds
         self._send(Ping())
 
     def word(self, body: bytes) -> None:
@@ -200,7 +201,7 @@ class AgentNode:
         if isinstance(word, Greeting):
             self._greet(word)
         elif isinstance(word, Pong) and self._pinged_at is not None:
-            self._round_trip_s = self._loop.time() - self._pinged_at
+            self._round_trip_s = time.monotonic() - self._pinged_at
             self._pinged_at = None
         elif isinstance(word, Drop) and self.greeting is not None:
             self._owner.drop_blob(word.name)
