@@ -16,11 +16,16 @@ import swell
 LOADING_S = 0.4
 
 if not swell.is_local():
-    board.note("import", os.getpid())
+    board.note("import", os.environ["SWELL_RUN_DIR"])
     time.sleep(LOADING_S)
     LARGE = b"\1" * (200 << 20)
 
 app = swell.App("snapshots")
+
+
+def node() -> str:
+    """What tells one node from another: where its agent keeps what it has. On one machine that is the server's."""
+    return os.environ["SWELL_RUN_DIR"]
 
 
 def private_bytes() -> int:
@@ -30,8 +35,8 @@ def private_bytes() -> int:
 
 
 @app.function(enable_memory_snapshot=True, single_use_containers=True)
-def forked() -> tuple[int, int, float]:
-    return os.getpid(), private_bytes(), random.random()
+def forked() -> tuple[int, int, float, str]:
+    return os.getpid(), private_bytes(), random.random(), node()
 
 
 @app.cls(enable_memory_snapshot=True, single_use_containers=True)
@@ -48,8 +53,8 @@ class Snapped:
         board.note("hook", "before", self.size, self.loaded_in)
 
     @swell.method()
-    def run(self) -> tuple[int, int]:
-        return self.loaded_in, os.getpid()
+    def run(self) -> tuple[int, int, str]:
+        return self.loaded_in, os.getpid(), node()
 
     @swell.exit()
     def close(self) -> None:
@@ -64,8 +69,8 @@ class WithThread:
         threading.Thread(target=threading.Event().wait, name="in-the-background", daemon=True).start()
 
     @swell.method()
-    def run(self) -> bool:
-        return self.loaded_in == os.getpid()
+    def run(self) -> tuple[bool, str]:
+        return self.loaded_in == os.getpid(), node()
 
 
 @app.cls(enable_memory_snapshot=True, single_use_containers=True)
@@ -76,8 +81,8 @@ class WithLoop:
         self.loop = asyncio.new_event_loop()
 
     @swell.method()
-    def run(self) -> bool:
-        return self.loaded_in == os.getpid()
+    def run(self) -> tuple[bool, str]:
+        return self.loaded_in == os.getpid(), node()
 
 
 @app.cls(enable_memory_snapshot=True)
