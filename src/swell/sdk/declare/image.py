@@ -1,8 +1,8 @@
 """Images: the environment that a Function requests, as a recorded recipe.
 
 Containers run in the client's own Python environment, so the steps that install are recorded and shown, not executed.
-`env` and `workdir` do take effect; so do, in deployed versions, the files that `add_local_…` names. This module must
-not know how a container is started.
+`env` and `workdir` do take effect; so do, in deployed versions and on nodes, the files that `add_local_…` names. This
+module must not know how a container is started.
 """
 
 from __future__ import annotations
@@ -116,22 +116,22 @@ class Image:
         return self._then("shell", (shell_commands,), {})
 
     def add_local_file(self, local_path: str | PathLike[str], remote_path: str, **options: Any) -> Image:
-        """Include a file of this machine in deployed versions.
+        """Include a file of this machine in deployed versions, and for containers on other machines.
 
-        Runs of `app.run()` copy nothing. Give the file the place beside the code that it has here, and read it by a
-        path relative to `__file__`: then both runs and deployed versions find it.
+        Else, runs of `app.run()` copy nothing. Give the file the place beside the code that it has here, and read it by
+        a path relative to `__file__`: then both runs and deployed versions find it.
 
         Args:
             local_path: The file; read when the App is deployed.
             remote_path: Its path, relative to the top directory of the bundle, which has scripts and top-level modules;
-                with a `/` at the end, the directory for it. Absolute paths are refused when the App is deployed:
-                containers run on this machine.
+                with a `/` at the end, the directory for it. Absolute paths, which are places outside of the bundle,
+                are refused when it is made.
             **options: Recorded.
         """
         return self._then("add_local_file", (os.fspath(local_path), str(remote_path)), options)
 
     def add_local_dir(self, local_path: str | PathLike[str], remote_path: str, **options: Any) -> Image:
-        """Include a directory of this machine in deployed versions; see `add_local_file`.
+        """Include a directory of this machine likewise; see `add_local_file`.
 
         Hidden files, byte code and virtual environments are excluded.
 
@@ -148,7 +148,7 @@ class Image:
         return self._then("add_local_dir", (os.fspath(local_path), str(remote_path)), options)
 
     def add_local_python_source(self, *modules: str, **options: Any) -> Image:
-        """Include modules and packages in deployed versions, beyond those that the App's code imports by name.
+        """Include modules and packages likewise, beyond those that the App's code imports by name.
 
         For modules whose names are known at run time only, for an installed module whose present state a version must
         keep, and to exclude a part of a package.
@@ -181,7 +181,10 @@ class Image:
         return self._then("env", (dict(vars),), {})
 
     def workdir(self, path: str) -> Image:
-        """Set the working directory of the container: it must exist, and may be relative to the client's own."""
+        """Set the working directory of the container: it must exist, and may be relative to the client's own.
+
+        On another machine it is a place there, or relative to the bundle.
+        """
         return self._then("workdir", (str(path),), {})
 
     def pipe(self, func: Callable[Concatenate[Image, P], Image], *args: P.args, **kwargs: P.kwargs) -> Image:
