@@ -110,7 +110,7 @@ class AgentBundles:
             size = sum(map(len, files.values()))
             self._make_room(size)
             known.size = size
-            await self._in_thread(partial(bundle.write, files), self._path(digest))
+            await self._in_thread(partial(bundle.write, files, to_disk=False), self._path(digest))
             known.is_there = True
         except (InvalidError, BulkError, OSError, RuntimeError) as error:  # RuntimeError: no thread can be started
             why = f"the source files of the app cannot be laid out on the node: {error}"

@@ -13,6 +13,7 @@ import os
 import shutil
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -47,7 +48,9 @@ class Bundles:
         self._store = store
         self._are_local = are_local
         self._deleted = deleted
-        self._used: dict[str, set[str]] = {}  # ids of the apps that use what is in `passing`, by digest
+        self._used: dict[str, set[str]] = {}  # digests of what apps use in `passing`, by the ids of the apps
+        self._users: dict[str, set[str]] = {}  # the same, the ids by digest
+        self._numbers = count(1)
         self._waiting: dict[Path, list[OnFound]] = {}
         if kept is not None:
             for draft in kept.glob("~*"):  # left by a server that was killed while it wrote this
@@ -65,14 +68,14 @@ class Bundles:
         place = self._place(app_id, digest, is_durable=is_durable)
         if place is None:
             return NONE_KEPT
-        return await asyncio.to_thread(self._write, place, digest, archive)
+        return await asyncio.to_thread(self._check_and_write, place, digest, archive)
 
     def fetch(self, app_id: str, digest: str, ready: OnFound) -> None:
         """Call `ready` when a bundle of an app is in its place: at once if it is, or cannot be."""
         if not is_digest(digest):
             ready("", f"{digest!r:.200} is not the digest of a bundle")
             return
-        is_durable = app_id not in self._used.get(digest, ())
+        is_durable = digest not in self._used.get(app_id, ())
         place = self._place(app_id, digest, is_durable=is_durable)
         if place is None:
             ready("", NONE_KEPT)
@@ -90,10 +93,11 @@ class Bundles:
 
     def drop(self, app_id: str) -> None:
         """An app is gone: delete the bundles that it alone has used, but those that are kept."""
-        for digest in [digest for digest, users in self._used.items() if app_id in users]:
-            self._used[digest].discard(app_id)
-            if not self._used[digest]:
-                del self._used[digest]
+        for digest in self._used.pop(app_id, ()):
+            users = self._users[digest]
+            users.discard(app_id)
+            if not users:
+                del self._users[digest]
                 self._delete(self._passing / digest)
                 self._deleted(digest)
 
@@ -101,7 +105,8 @@ class Bundles:
         """Return where a bundle is, or will be; the app uses it there from now on."""
         if is_durable and self._are_local:
             return None if self._kept is None else self._kept / digest
-        self._used.setdefault(digest, set()).add(app_id)
+        self._used.setdefault(app_id, set()).add(digest)
+        self._users.setdefault(digest, set()).add(app_id)
         return self._passing / digest
 
     def _read(self, place: Path, digest: str, archive: bytes | None) -> None:
@@ -109,7 +114,7 @@ class Bundles:
             archive = bundle.pack({})[1]
         if archive is None:
             why = f"bundle {digest} is not kept"
-        elif place.parent == self._passing and digest not in self._used:
+        elif place.parent == self._passing and digest not in self._users:
             why = "its app is gone"
         else:
             why = self._write(place, digest, archive)
@@ -120,13 +125,16 @@ class Bundles:
         for ready in self._waiting.pop(place, []):
             ready("" if why else str(place), why)
 
+    def _check_and_write(self, place: Path, digest: str, archive: bytes) -> str:
+        why = "" if self._are_local else _problem(digest, archive)
+        return why or self._write(place, digest, archive)
+
     def _write(self, place: Path, digest: str, archive: bytes) -> str:
-        """Put a bundle in its place; return why that failed, "" if it did not."""
+        """Put a bundle in its place; return why that failed, "" if it did not. Nodes check what they fetch."""
         try:
-            files = bundle.checked(digest, archive)
             if self._are_local:
-                bundle.write(files, str(place))
-            elif not place.exists():
+                bundle.write(bundle.checked(digest, archive), str(place))
+            elif not place.exists():  # else it is in use
                 with new_blob(str(place.parent), place.name, to_disk=False) as file:
                     _write_all(file, archive)
         except (InvalidError, OSError) as error:
@@ -135,7 +143,7 @@ class Bundles:
 
     def _delete(self, place: Path) -> None:
         if self._are_local:
-            gone = place.with_name(f"~{place.name}.gone")
+            gone = place.with_name(f"~gone.{next(self._numbers)}")
             with contextlib.suppress(OSError):
                 os.rename(place, gone)  # at once, so that nobody finds a part of it
                 asyncio.get_running_loop().run_in_executor(None, shutil.rmtree, gone, True)

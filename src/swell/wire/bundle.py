@@ -160,7 +160,7 @@ def _check_path(path: str) -> None:
 # ---------------------------------------------------------------- on disk
 
 
-def write(files: Mapping[str, bytes], directory: str) -> None:
+def write(files: Mapping[str, bytes], directory: str, *, to_disk: bool = True) -> None:
     """Write files as a new directory, atomically: if it exists, it is complete, and nothing is done.
 
     Only this user may read them. A file that the kernel can start, by its first bytes, is made executable.
@@ -168,6 +168,7 @@ def write(files: Mapping[str, bytes], directory: str) -> None:
     Args:
         files: By path, as `unpack` returns them.
         directory: The directory to make; its parent must exist, and be on the same file system.
+        to_disk: It is complete even after a power failure; needed only where it is kept.
 
     Raises:
         InvalidError: a path is not a plain relative one, or a bound is exceeded.
@@ -179,7 +180,7 @@ def write(files: Mapping[str, bytes], directory: str) -> None:
     parent, name = os.path.split(os.path.abspath(directory))
     draft = tempfile.mkdtemp(prefix=f"~{name}.", dir=parent)
     try:
-        _fill(draft, files)
+        _fill(draft, files, to_disk=to_disk)
         os.rename(draft, directory)
     except OSError:
         if not os.path.isdir(directory):
@@ -190,7 +191,7 @@ def write(files: Mapping[str, bytes], directory: str) -> None:
             shutil.rmtree(draft)
 
 
-def _fill(directory: str, files: Mapping[str, bytes]) -> None:
+def _fill(directory: str, files: Mapping[str, bytes], *, to_disk: bool) -> None:
     made: set[str] = set()
     for path, contents in files.items():
         for end in (at for at, character in enumerate(path) if character == "/"):
@@ -201,5 +202,6 @@ def _fill(directory: str, files: Mapping[str, bytes]) -> None:
         fd = os.open(os.path.join(directory, path), os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with open(fd, "wb") as file:
             file.write(contents)
-            file.flush()
-            os.fsync(fd)  # an existing directory is taken to be complete, even after a power failure
+            if to_disk:  # an existing directory is taken to be complete
+                file.flush()
+                os.fsync(fd)
