@@ -33,6 +33,7 @@ __all__ = [
     "Node",
     "OutputStatus",
     "ParameterSpec",
+    "Placement",
     "Provenance",
     "RefusedNode",
     "Resources",
@@ -85,6 +86,13 @@ class Strategy(IntEnum):
 
     ROLLING = 1  #: old containers run until replacements are ready, then finish their inputs
     RECREATE = 2  #: old containers are interrupted at once; new ones run their inputs again
+
+
+class Placement(Enum):
+    """Which node a function's next container goes to. The values are those on the wire, and in options."""
+
+    PACK = "pack"  #: the fullest that has room, so that others become empty
+    SPREAD = "spread"  #: the one with the fewest containers of the function
 
 
 class OutputStatus(IntEnum):
@@ -319,6 +327,7 @@ class FunctionSpec(Struct, frozen=True, omit_defaults=True):
     workdir: Text = ""  #: working directory of the container; relative paths start at the client's
     parameters: bytes = b""  #: msgpack map of class parameters: set on a variant, empty on the base
     recorded: dict[Text, Any] = {}  #: options accepted and shown, without effect here
+    placement: Placement = Placement.PACK
 
     def __post_init__(self) -> None:
         if problem := plain_problem(self.recorded):

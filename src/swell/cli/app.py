@@ -153,6 +153,7 @@ def _function_facts(function: FunctionRow) -> dict[str, str]:
         "wanted": plan_text(function),
         "inputs": inputs_text(function),
         "settings": settings_text(function.settings),
+        "placement": function.placement,
         "schedule": schedule_text(function) if function.schedule else "",
         "id": function.function_id,
     }

@@ -68,6 +68,7 @@ class FunctionSummary(Document, frozen=True, kw_only=True):
     next_run: Moment | None
     is_retired: bool  #: the live version does not have it; it finishes the inputs it has
     web_urls: list[str]
+    placement: str  #: of its containers on nodes: "pack" or "spread"
 
 
 class FunctionDetail(Document, frozen=True, kw_only=True):
@@ -118,6 +119,7 @@ def function_summary(row: FunctionRow, web_urls: list[str]) -> FunctionSummary:
         next_run=moment(row.next_run),
         is_retired=row.is_retired,
         web_urls=web_urls,
+        placement=row.placement,
     )
 
 

@@ -17,6 +17,7 @@ from swell.engine.rules.lookups import Lookups
 from swell.engine.rules.losses import Losses
 from swell.engine.rules.nodes import Nodes
 from swell.engine.rules.paging import Pager
+from swell.engine.rules.placing import Placing
 from swell.engine.rules.questions import Questions
 from swell.engine.rules.results import ResultPublisher
 from swell.engine.rules.scale import Scaler
@@ -40,7 +41,7 @@ class Rules:
         self.containers = Containers(state, Losses(state, results, attempts, self.leases), results)
         self.nodes = Nodes(state)
         self.draining = Draining(state, self.containers)
-        self.scaler = Scaler(state, self.containers, self.nodes, self.draining)
+        self.scaler = Scaler(state, self.containers, self.nodes, Placing(state), self.draining)
         self.timeouts = Timeouts(state, self.completion, attempts, self.containers)
         self.dispatcher = Dispatcher(state, self.leases)
         self.web = Web(state)

@@ -1,18 +1,26 @@
-"""Which node a container is placed on, and which of the node's GPUs it gets.
+"""Which node a container is placed on, which of the node's GPUs it gets, and which container leaves first.
 
 Requests are counted against a node's capacity, times a configured overcommit for cores and memory; GPUs are exclusive
-and never overcommitted. This module must not know how a container is started.
+and never overcommitted.
+
+    pack    the fullest node that has room, so that others become empty
+    spread  the node with the fewest containers of the function, then the emptiest
+
+The first `min_containers` of a function are spread in any case, so that the end of one node is not the end of all. This
+module must not know how a container is started.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from swell.model import Gpu, GpuRequest, Node, Resources
+from swell.model import Gpu, GpuRequest, Node, Placement, Resources
 
-__all__ = ["NodeRoom", "Place", "find_place", "first_place", "never_fits"]
+__all__ = ["LOOKS_MAX", "Leaver", "NodeRoom", "Place", "fewest", "find_place", "first_to_leave", "never_fits", "pick"]
+
+LOOKS_MAX = 16  #: nodes, or containers, of which the best is taken, so that no choice costs more because there are more
 
 
 class NodeRoom(Struct, frozen=True):
@@ -25,11 +33,6 @@ class NodeRoom(Struct, frozen=True):
     memory_used: int
     gpus_used: frozenset[str]
 
-    @property
-    def order(self) -> float:
-        """The less, the sooner the node is filled: it is how many cores are free, below zero."""
-        return self.cpu_used - self.cpu_capacity
-
 
 class Place(Struct, frozen=True):
     """A container's node and its GPUs."""
@@ -38,29 +41,63 @@ class Place(Struct, frozen=True):
     gpus: tuple[str, ...] = ()
 
 
+# ---------------------------------------------------------------- where a container goes
+
+
 def find_place(rooms: Iterable[NodeRoom], wants: Resources) -> Place | None:
-    """Return the place for a container, or None while every node is full.
-
-    The first entry of `wants.gpu` that fits anywhere wins; among nodes that fit, the one with the most free cores, ties
-    by name.
-    """
-    return first_place(sorted(rooms, key=lambda room: (room.order, room.node.name)), wants)
-
-
-def first_place(rooms: Iterable[NodeRoom], wants: Resources) -> Place | None:
-    """Do the same with rooms that are in order (by `order`, ties by name); each GPU entry iterates over them."""
-    for request in wants.gpu or (None,):
-        for room in rooms:
-            if not _has_cores(room, wants):
-                break  # those that follow have no more
-            if not _has_memory(room, wants):
-                continue
-            if request is None:
-                return Place(room.node.name)
-            gpus = _pick([gpu for gpu in room.node.gpus if gpu.uuid not in room.gpus_used], request)
-            if gpus:
+    """Return a place for a container in the first room that has one; the first entry of `wants.gpu` that fits wins."""
+    fitting = [room for room in rooms if _has_cores(room, wants) and _has_memory(room, wants)]
+    for request in wants.gpu:
+        for room in fitting:
+            if gpus := pick(room, request):
                 return Place(room.node.name, gpus)
-    return None
+    return Place(fitting[0].node.name) if fitting and not wants.gpu else None
+
+
+def fewest(names: Iterable[str], containers: Mapping[str, Collection[object]]) -> str | None:
+    """Return the node with the fewest containers of a function, of equals the first; None if there is no node.
+
+    Args:
+        names: the nodes with room, the one preferred first.
+        containers: the function's, by node.
+    """
+    return min(names, key=lambda name: len(containers.get(name, ())), default=None)
+
+
+def pick(room: NodeRoom, request: GpuRequest) -> tuple[str, ...]:
+    """Return free GPUs of a node as requested; none if there are not as many."""
+    matching = [gpu.uuid for gpu in room.node.gpus if gpu.uuid not in room.gpus_used and _matches(gpu, request.kind)]
+    return tuple(matching[: request.count]) if len(matching) >= request.count else ()
+
+
+# ---------------------------------------------------------------- which container leaves
+
+
+class Leaver(Struct, frozen=True):
+    """A container that may leave, and what is on its node."""
+
+    container_id: str
+    beside: int  #: containers of its function on its node, itself included
+    on_node: int  #: containers of all functions there
+    wastes_gpus: bool  #: the node has GPUs, and it needs none
+
+
+def first_to_leave(leavers: Sequence[Leaver], *, placement: Placement, nodes: int, floor: int) -> Leaver | None:
+    """Return who leaves first; None if all of them must stay so that the function's floor is spread.
+
+    Args:
+        leavers: who may leave, the one idle for longest first.
+        placement: of the function.
+        nodes: on which the function has containers.
+        floor: its `min_containers`.
+    """
+    may_leave = leavers if nodes > floor or floor < 2 else [each for each in leavers if each.beside > 1]
+    if placement is Placement.SPREAD:
+        return min(may_leave, key=lambda each: -each.beside, default=None)
+    return min(may_leave, key=lambda each: (not each.wastes_gpus, each.on_node), default=None)
+
+
+# ---------------------------------------------------------------- what fits nowhere
 
 
 def never_fits(rooms: Iterable[NodeRoom], wants: Resources) -> str:
@@ -98,11 +135,6 @@ def _has_cores(room: NodeRoom, wants: Resources) -> bool:
 
 def _has_memory(room: NodeRoom, wants: Resources) -> bool:
     return room.memory_used + wants.memory_bytes <= room.memory_capacity
-
-
-def _pick(free: Sequence[Gpu], request: GpuRequest) -> tuple[str, ...]:
-    matching = [gpu.uuid for gpu in free if _matches(gpu, request.kind)]
-    return tuple(matching[: request.count]) if len(matching) >= request.count else ()
 
 
 def _matches(gpu: Gpu, kind: str) -> bool:

@@ -144,7 +144,8 @@ class App(DeployableApp):
         Args:
             **options: See `swell.sdk.declare.options.FunctionOptions`. The main ones: `min_containers`,
                 `max_containers`, `buffer_containers`, `scaledown_window` (seconds), `timeout` (seconds, default 300),
-                `retries`, `cpu` (cores), `memory` (MiB), `gpu`, `name`, `serialized`, `single_use_containers`.
+                `retries`, `cpu` (cores), `memory` (MiB), `gpu`, `placement` ("pack" or "spread"), `name`, `serialized`,
+                `single_use_containers`.
 
         Returns:
             A decorator that turns the function into a `Function`.

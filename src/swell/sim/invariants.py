@@ -117,7 +117,11 @@ def _check_size(pool: Pool, now: float, slack_s: float) -> None:
     if live <= pool.scaling.plan.containers:
         return
     window = settings.scaledown_window or 0
-    over = [c.id for c in pool.fleet.idle.values() if not c.is_leaving and now - c.idle_since > window + slack_s]
+    by_node = pool.fleet.by_node
+    if 2 <= len(by_node) <= (settings.min_containers or 0):
+        by_node = {name: there for name, there in by_node.items() if len(there) > 1}  # others keep the floor spread
+    may_leave = [c for c in pool.fleet.idle.values() if not c.is_leaving and c.place.node in by_node]
+    over = [c.id for c in may_leave if now - c.idle_since > window + slack_s]
     assert not over, f"{over[0]} is idle and not needed for longer than {window} s"
 
 

@@ -227,6 +227,7 @@ class FunctionRow(Row, frozen=True):
     schedule: Text = ""
     next_run: Moment | None = None
     is_retired: bool = False
+    placement: Name = "pack"  #: of containers on nodes: "pack" or "spread"
 
 
 class VersionRow(Row, frozen=True):

@@ -1,9 +1,9 @@
-"""Where a container goes, and which GPUs it gets."""
+"""Where a container goes, which GPUs it gets, and which container leaves first."""
 
 from __future__ import annotations
 
-from swell.model import Gpu, GpuRequest, Node, Resources
-from swell.policy.placement import NodeRoom, Place, find_place, first_place, never_fits
+from swell.model import Gpu, GpuRequest, Node, Placement, Resources
+from swell.policy.placement import Leaver, NodeRoom, Place, fewest, find_place, first_to_leave, never_fits
 
 GIB = 1 << 30
 
@@ -33,24 +33,45 @@ def on_gpu(*requests: GpuRequest) -> Resources:
     return Resources(gpu=requests)
 
 
-def test_the_node_with_most_cores_free_wins_and_ties_go_by_name() -> None:
+def leaver(name: str, *, beside: int = 1, on_node: int = 1, wastes_gpus: bool = False) -> Leaver:
+    return Leaver(name, beside, on_node, wastes_gpus)
+
+
+def leaves(*leavers: Leaver, placement: Placement = Placement.PACK, nodes: int = 2, floor: int = 0) -> str:
+    found = first_to_leave(leavers, placement=placement, nodes=nodes, floor=floor)
+    return "" if found is None else found.container_id
+
+
+def test_the_first_room_that_fits_wins() -> None:
     assert find_place([room("b", cpu_used=1), room("a", cpu_used=2)], Resources()) == Place("b")
-    assert find_place([room("b"), room("a")], Resources()) == Place("a")
 
 
-def test_of_rooms_that_are_in_order_only_as_many_are_looked_at_as_needed() -> None:
-    looked: list[str] = []
+def test_of_several_nodes_the_one_with_the_fewest_containers_of_a_function_wins_and_of_equals_the_first() -> None:
+    assert fewest("abcd", {"a": "xx", "b": "x", "c": "x", "d": "xxx"}) == "b"
+    assert fewest("abcd", {"a": "x", "b": "x"}) == "c"
+    assert fewest("", {"a": "x"}) is None
 
-    def rooms():
-        for each in (room("a", memory_used=8 * GIB), room("b"), room("c")):
-            looked.append(each.node.name)
-            yield each
 
-    assert first_place(rooms(), Resources()) == Place("b")
-    assert looked == ["a", "b"]
-    looked.clear()
-    assert first_place(rooms(), Resources(cpu=5)) is None, "those that follow have no more cores"
-    assert looked == ["a"]
+def test_containers_leave_the_emptiest_node_first_so_that_it_becomes_empty() -> None:
+    assert leaves(leaver("1", on_node=9), leaver("2", on_node=3), leaver("3", on_node=3)) == "2"
+    assert leaves() == ""
+
+
+def test_what_needs_no_gpu_leaves_nodes_with_gpus_first() -> None:
+    assert leaves(leaver("1", on_node=1), leaver("2", on_node=9, wastes_gpus=True)) == "2"
+
+
+def test_where_containers_are_spread_the_one_with_most_others_beside_it_leaves_first() -> None:
+    crowded = leaver("1", on_node=1), leaver("2", beside=3, on_node=9), leaver("3", beside=2, on_node=9)
+    assert leaves(*crowded, placement=Placement.SPREAD) == "2"
+
+
+def test_a_floor_stays_spread() -> None:
+    alone, together = leaver("1"), leaver("2", beside=2, on_node=9)
+    assert leaves(alone, together, nodes=3, floor=3) == "2"
+    assert leaves(alone, nodes=3, floor=3) == "", "it stays, though the plan has no need of it"
+    assert leaves(alone, nodes=3, floor=2) == "1"
+    assert leaves(alone, nodes=1, floor=1) == "1", "one alone is on one node, whichever"
 
 
 def test_a_full_node_is_passed_over() -> None:

@@ -75,7 +75,7 @@ class Draining:
     def give_up_starts(self, pool: Pool, now: float) -> bool:
         """Give up the starts of a pool on nodes that drain: they begin elsewhere. False if some are left for a tick."""
         state = self._state
-        for name in self._nodes_of(pool):
+        for name in state.nodes.draining_of(pool.fleet):
             if not state.nodes[name].starting:
                 continue
             for container in [each for each in pool.fleet.by_node[name].values() if each.is_starting]:
@@ -87,23 +87,18 @@ class Draining:
 
     def count(self, pool: Pool) -> int:
         """Return how many containers of a pool are on nodes that drain, and have not been told to leave."""
-        return sum(len(pool.fleet.by_node[name]) for name in self._nodes_of(pool))
+        return sum(len(pool.fleet.by_node[name]) for name in self._state.nodes.draining_of(pool.fleet))
 
     def let_go(self, pool: Pool, many: int, now: float) -> None:
         """Have so many containers of a pool leave the nodes that drain."""
         agenda = self._state.agenda
-        for name in self._nodes_of(pool):
+        for name in self._state.nodes.draining_of(pool.fleet):
             while many > 0 and (there := pool.fleet.by_node.get(name)):
                 if agenda.is_spent:
                     agenda.put_off(pool)
                     return
                 self._containers.drain(next(iter(there.values())), now)
                 many -= 1
-
-    def _nodes_of(self, pool: Pool) -> list[str]:
-        """Return the nodes that drain on which a pool has containers."""
-        draining = self._state.nodes.draining
-        return sorted(draining.keys() & pool.fleet.by_node.keys()) if draining else []
 
     # ------------------------------------------------------------ deadlines
 

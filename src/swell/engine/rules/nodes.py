@@ -6,7 +6,6 @@ nothing is started in between. This module must not know plans, or how a contain
 
 from __future__ import annotations
 
-from itertools import islice
 from math import inf
 from typing import NamedTuple
 
@@ -16,14 +15,12 @@ from swell.engine.state.node import KnownNode
 from swell.engine.state.pool import Pool
 from swell.engine.state.timers import Timer
 from swell.policy import pace
-from swell.policy.placement import Place, first_place
 from swell.states import ContainerState
 
 __all__ = ["Nodes", "Wait"]
 
 FLOOR_STARTS = 4  #: so many times more containers of floors may be starting while that leaves the cores idle
-NAMES_MAX = 3  #: of nodes in one message
-LOOKS_MAX = 16  #: at blocked pools of each kind, each time that the nodes are observed
+POOLS_MAX = 16  #: blocked ones of each kind that are looked at each time that the nodes are observed
 
 
 class Wait(NamedTuple):
@@ -59,7 +56,7 @@ class Nodes:
         self._has_started = False
         self._poll_due = now + self._poll_every_s
         self._observed_at = now
-        most = min(LOOKS_MAX, state.agenda.sweep_max)
+        most = min(POOLS_MAX, state.agenda.sweep_max)
         state.mark_all_dirty(state.blocked.nodes_observed(most))
 
     @property
@@ -80,32 +77,6 @@ class Nodes:
             self._poll_due = min(self._poll_due, max(self._observed_at + interval_s, now))
 
     # ------------------------------------------------------------ starting containers on them
-
-    def find_place(self, pool: Pool) -> Place | None:
-        """Return the place for one more container of a pool, or None while every node is full."""
-        nodes, wants = self._state.nodes, pool.spec.resources
-        if wants.memory_bytes > nodes.memory_free_most:
-            return None  # as `first_place` would find out by looking at all of them
-        if wants.gpu:
-            return first_place(nodes.rooms(with_free_gpus=True), wants)
-        # What containers ask for says little of what they use: one that is at work would hold up all the others.
-        return first_place(nodes.rooms_at_leisure(), wants) or first_place(nodes.rooms(), wants)
-
-    def why_full(self) -> str:
-        """Return why no node has room, in words."""
-        refused = self._state.nodes.refused
-        told = [f"node {node.name} was refused: {node.reason}" for node in refused[:NAMES_MAX]]
-        more = [f"{len(refused) - NAMES_MAX} more were refused"] if len(refused) > NAMES_MAX else []
-        return "; ".join([self._why_these_full(), *told, *more])
-
-    def _why_these_full(self) -> str:
-        nodes = self._state.nodes
-        if not nodes.draining:
-            return "the nodes are full" if nodes else "no node is known yet"
-        names = ", ".join([*islice(nodes.draining, NAMES_MAX), *(["…"] if len(nodes.draining) > NAMES_MAX else [])])
-        if len(nodes.draining) == len(nodes.by_name):
-            return f"all nodes drain ({names}), and get no more containers"
-        return f"the nodes are full, but for those that drain ({names})"
 
     def note_start(self) -> None:
         """Note that a container was started: observing the nodes is of use again."""

@@ -11,6 +11,7 @@ module must not know inputs one by one, or how a container starts and ends.
 
 from __future__ import annotations
 
+from itertools import islice
 from math import inf
 
 from msgspec.structs import replace
@@ -18,10 +19,13 @@ from msgspec.structs import replace
 from swell.engine.rules.containers import Containers
 from swell.engine.rules.draining import Draining
 from swell.engine.rules.nodes import Nodes, Wait
+from swell.engine.rules.placing import Placing
+from swell.engine.state.container import Container
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.pool import Pool
 from swell.engine.state.timers import Timer
 from swell.policy import autoscale
+from swell.policy.placement import LOOKS_MAX, Leaver, first_to_leave
 
 __all__ = ["Scaler"]
 
@@ -29,10 +33,13 @@ __all__ = ["Scaler"]
 class Scaler:
     """Keeps the number of containers of each pool at its plan."""
 
-    def __init__(self, state: EngineState, containers: Containers, nodes: Nodes, draining: Draining) -> None:
+    def __init__(
+        self, state: EngineState, containers: Containers, nodes: Nodes, placing: Placing, draining: Draining
+    ) -> None:
         self._state = state
         self._containers = containers
         self._nodes = nodes
+        self._placing = placing
         self._draining = draining
 
     def scale(self, pool: Pool, now: float) -> None:
@@ -121,11 +128,11 @@ class Scaler:
     def _start_one(self, pool: Pool, now: float, *, replacing: bool) -> Wait | None:
         """Start a container; return why that is impossible now, None if it is not."""
         state, live = self._state, pool.fleet.live
-        place = self._nodes.find_place(pool)
+        place = self._placing.find_place(pool)
         if place is None:
             if live == 0 and self._make_room(pool, now):
                 return Wait("room is being made by stopping idle containers of other functions", is_paced=False)
-            return Wait(self._nodes.why_full(), is_paced=False)
+            return Wait(self._placing.why_full(), is_paced=False)
         known = state.nodes[place.node]
         is_demand = live >= max(1, pool.settings.min_containers or 0) and not replacing
         wait = self._nodes.why_not_now(pool, known, now, is_demand=is_demand)
@@ -160,18 +167,34 @@ class Scaler:
     def _shrink(self, pool: Pool, now: float) -> None:
         """Stop idle containers: at once above the ceiling, after the scaledown window above the plan."""
         fleet, agenda = pool.fleet, self._state.agenda
-        ceiling = self._ceiling(pool)
-        window = pool.settings.scaledown_window or 0
         while fleet.idle and fleet.live > pool.scaling.plan.containers:
-            longest_idle = next(iter(fleet.idle.values()))
-            expires = longest_idle.idle_since + window
-            if fleet.live <= ceiling and now < expires:
-                pool.timers.arm(Timer.IDLE, expires)
+            leaver = self._first_to_leave(pool, now)
+            if leaver is None:
                 return
             if agenda.is_spent:
                 agenda.put_off(pool)
                 return
-            self._containers.drain(longest_idle, now)
+            self._containers.drain(leaver, now)
+
+    def _first_to_leave(self, pool: Pool, now: float) -> Container | None:
+        """Return which of the containers that have been idle for longest leaves; None if none may, yet."""
+        fleet, nodes = pool.fleet, self._state.nodes
+        is_too_large, window = fleet.live > self._ceiling(pool), pool.settings.scaledown_window or 0
+        leavers: list[Leaver] = []
+        for container in islice(fleet.idle.values(), LOOKS_MAX):
+            if not is_too_large and now < container.idle_since + window:
+                pool.timers.arm(Timer.IDLE, container.idle_since + window)
+                break
+            if len(fleet.by_node) == 1:
+                return container
+            beside = len(fleet.by_node[container.place.node])
+            wastes_gpus = not pool.spec.resources.gpu and nodes.has_gpus(container)
+            leavers.append(Leaver(container.id, beside, nodes.crowd(container), wastes_gpus))
+        # A floor that is spread stays so, if that is a matter of a few more containers.
+        floor = 0 if is_too_large or len(leavers) == LOOKS_MAX else pool.settings.min_containers or 0
+        placement = pool.spec.placement
+        found = first_to_leave(leavers, placement=placement, nodes=len(fleet.by_node), floor=floor)
+        return None if found is None else fleet.idle[found.container_id]
 
     # ------------------------------------------------------------ nodes that drain
 
@@ -191,7 +214,7 @@ class Scaler:
             self._unblock(pool)
         needed = max(0, plan.containers - serving)  # until others are ready
         if needed > len(fleet.starting):
-            if self._nodes.find_place(pool) is None:
+            if self._placing.find_place(pool) is None:
                 needed = len(fleet.starting)  # nothing can come for the others, whose work has to wait
             elif fleet.live >= self._ceiling(pool) and not fleet.starting:
                 needed -= 1  # it makes room for its replacement
@@ -229,7 +252,7 @@ class Scaler:
         if pool.fleet.leaving or pool.fleet.replaced:
             return False  # one is leaving
         is_capped = pool.fleet.live >= self._ceiling(pool)
-        return is_capped or (bool(self._state.nodes) and self._nodes.find_place(pool) is None)
+        return is_capped or (bool(self._state.nodes) and self._placing.find_place(pool) is None)
 
 
 def _has_bounds(pool: Pool) -> bool:

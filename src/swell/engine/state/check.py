@@ -15,6 +15,7 @@ from swell.engine.state.container import Container
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.node import KnownNode
 from swell.engine.state.pool import Pool
+from swell.engine.state.room_index import RoomIndex
 from swell.engine.state.span import Segment
 from swell.engine.state.timers import Timer
 from swell.model import DeliveryMode
@@ -263,14 +264,27 @@ def _check_order_of_nodes(state: EngineState) -> None:
         assert not is_left or is_due or known.drain_until == inf, f"{known.node.name}: nobody interrupts what is left"
     assert all(known.containers for known in nodes.vanished.values()), "a node is remembered for nothing"
     in_service = [known for known in nodes.values() if not known.is_draining]
-    in_order = sorted(in_service, key=lambda known: (known.cpu_used - known.room.cpu_capacity, known.node.name))
-    assert list(nodes.by_cores) == [known.node.name for known in in_order], "the nodes are out of order"
-    at_leisure = [known.node.name for known in in_order if not known.is_working]
-    assert list(nodes.at_leisure) == at_leisure, "the nodes that are not at work are out of order"
-    with_free_gpus = [k.node.name for k in in_order if {gpu.uuid for gpu in k.node.gpus} - k.gpus_used]
-    assert list(nodes.with_free_gpus) == with_free_gpus, "the nodes with free GPUs are out of order"
-    free = max((known.room.memory_capacity - known.memory_used for known in in_service), default=0)
-    assert nodes.memory_free_most == free, "the memory that is free is off"
+    free = {
+        known.node.name: (
+            known.room.cpu_capacity - known.cpu_used,
+            known.room.memory_capacity - known.memory_used,
+        )
+        for known in in_service
+    }
+    for (has_gpus, readiness), index in nodes.rooms.items():
+        names = {k.node.name for k in in_service if bool(k.node.gpus) is has_gpus and k.readiness is readiness}
+        _check_index(index, {name: free[name] for name in names})
+    with_free_gpus = {known.node.name for known in in_service if known.has_free_gpu}
+    _check_index(nodes.with_free_gpus, {name: free[name] for name in with_free_gpus})
+
+
+def _check_index(index: RoomIndex, free: dict[str, tuple[float, int]]) -> None:
+    assert index.free() == free, "what is free on nodes is off"
+    cores = [cores for cores, _ in index.free().values()]
+    assert cores == sorted(cores), "the nodes are out of order"
+    for wanted in {memory for _, memory in free.values()}:
+        found = {name for name, (_, memory) in free.items() if memory >= wanted}
+        assert set(index.fullest_first(-inf, wanted)) == found, "a node with enough memory is not found"
 
 
 def _check_node(state: EngineState, known: KnownNode) -> None:

@@ -1,27 +1,29 @@
-"""The nodes there are, in the order in which they are filled, and those that vanished with containers on them.
+"""The nodes there are, with the room that each offers, and those that vanished with containers on them.
 
-A start must not cost more because there are more nodes, so those in service are kept in order: the most free cores
-first, ties by name. This module must not know which node a container should go to, or when.
+A start must not cost more because there are more nodes, so those in service are kept in the order of what is free on
+them, apart by whether they have GPUs, and by how soon they could start a container. This module must not know which
+node a container should go to, or when.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, ValuesView
+from collections.abc import Iterable, ValuesView
 from math import inf
 from typing import TYPE_CHECKING
 
 from swell.config import Settings
 from swell.engine.events import NodeView
 from swell.engine.state.deadlines import Deadlines
-from swell.engine.state.node import KnownNode
-from swell.engine.state.ranking import Ranking
+from swell.engine.state.node import KnownNode, Readiness
+from swell.engine.state.room_index import RoomIndex
 from swell.model import RefusedNode, Resources
-from swell.policy.placement import NodeRoom, never_fits
+from swell.policy.placement import never_fits
 
 if TYPE_CHECKING:
     from swell.engine.state.container import Container
+    from swell.engine.state.fleet import Fleet
 
-__all__ = ["Cluster", "Rooms"]
+__all__ = ["Cluster"]
 
 NEVER_MAX = 1_000  #: different resources of which it is kept whether they fit at all
 
@@ -35,14 +37,13 @@ class Cluster:
 
     __slots__ = (
         "_never",
+        "_of_node",
         "_settings",
-        "at_leisure",
-        "by_cores",
-        "by_memory",
         "by_name",
         "draining",
         "evictions",
         "refused",
+        "rooms",
         "vanished",
         "with_free_gpus",
     )
@@ -55,10 +56,10 @@ class Cluster:
         self.draining: dict[str, KnownNode] = {}  #: those that are to have no containers
         self.refused: tuple[RefusedNode, ...] = ()  #: machines that are there and get no containers
         self.evictions = Deadlines()  #: when what is left on these is interrupted, if there is a deadline
-        self.by_cores = Ranking()  #: the most free cores first
-        self.at_leisure = Ranking()  #: those whose cores are not kept busy by work, the most free cores first
-        self.with_free_gpus = Ranking()  #: those with a GPU that is free, the most free cores first
-        self.by_memory = Ranking()  #: the most free memory first
+        #: Those in service, by whether they have GPUs, and by how soon they could start a container.
+        self.rooms = {(has_gpus, each): RoomIndex() for has_gpus in (False, True) for each in Readiness}
+        self._of_node: dict[str, RoomIndex] = {}  # which of these a node is in
+        self.with_free_gpus = RoomIndex()  #: those in service with a GPU that is free
 
     def __bool__(self) -> bool:
         return bool(self.by_name)
@@ -72,12 +73,6 @@ class Cluster:
 
     # ------------------------------------------------------------ room on them
 
-    @property
-    def memory_free_most(self) -> int:
-        """Bytes of memory that are free on the node that has most."""
-        least = self.by_memory.least
-        return 0 if least is None else -int(least)
-
     def why_never(self, wants: Resources) -> str:
         """Return why even empty nodes could not hold a container that wants so much; "" if one could."""
         why = self._never.get(wants)
@@ -87,29 +82,35 @@ class Cluster:
             why = self._never[wants] = never_fits([known.room for known in self.by_name.values()], wants)
         return why
 
-    def rooms(self, *, with_free_gpus: bool = False) -> Rooms:
-        """Return the nodes with what is spoken for, in order; or those alone that have a GPU that is free."""
-        return Rooms(self.by_name, self.with_free_gpus if with_free_gpus else self.by_cores)
+    def crowd(self, container: Container) -> int:
+        """Return how many containers are on the node of a container."""
+        return len(self._of(container).containers)
 
-    def rooms_at_leisure(self) -> Rooms:
-        """Return those nodes, in order, whose cores are not kept busy by work."""
-        return Rooms(self.by_name, self.at_leisure)
+    def has_gpus(self, container: Container) -> bool:
+        """Tell whether the node of a container has GPUs."""
+        return bool(self._of(container).node.gpus)
 
     def _rank(self, known: KnownNode) -> None:
         if known.is_draining:
             return
         name, room = known.node.name, known.room
-        self.by_cores.put(name, room.order)
-        self.by_memory.put(name, room.memory_used - room.memory_capacity)
-        for ranking, has_it in ((self.at_leisure, not known.is_working), (self.with_free_gpus, known.has_free_gpu)):
-            if has_it:
-                ranking.put(name, room.order)
-            else:
-                ranking.remove(name)
+        cores, memory = room.cpu_capacity - room.cpu_used, room.memory_capacity - room.memory_used
+        index = self.rooms[bool(known.node.gpus), known.readiness]
+        former = self._of_node.get(name)
+        if former is not None and former is not index:
+            former.remove(name)
+        self._of_node[name] = index
+        index.put(name, cores, memory)
+        if known.has_free_gpu:
+            self.with_free_gpus.put(name, cores, memory)
+        else:
+            self.with_free_gpus.remove(name)
 
     def _unrank(self, name: str) -> None:
-        for ranking in (self.by_cores, self.by_memory, self.at_leisure, self.with_free_gpus):
-            ranking.remove(name)
+        index = self._of_node.pop(name, None)
+        if index is not None:
+            index.remove(name)
+        self.with_free_gpus.remove(name)
 
     # ------------------------------------------------------------ those that are taken out of service
 
@@ -134,6 +135,10 @@ class Cluster:
         known.end_drain()
         self.evictions.forget(name)
         self._rank(known)
+
+    def draining_of(self, fleet: Fleet) -> list[str]:
+        """Return the nodes that drain on which a fleet has containers that were not told to leave."""
+        return sorted(self.draining.keys() & fleet.by_node.keys()) if self.draining else []
 
     def take_evictions(self, now: float) -> list[KnownNode]:
         """Return the nodes of which all containers are to be interrupted now."""
@@ -202,16 +207,3 @@ class Cluster:
     def _of(self, container: Container) -> KnownNode:
         name = container.place.node
         return self.by_name.get(name) or self.vanished[name]
-
-
-class Rooms:
-    """The rooms of nodes in their order, made only as far as someone looks. Nothing may change meanwhile."""
-
-    __slots__ = ("_nodes", "_order")
-
-    def __init__(self, nodes: dict[str, KnownNode], order: Ranking) -> None:
-        self._nodes = nodes
-        self._order = order
-
-    def __iter__(self) -> Iterator[NodeRoom]:
-        return (self._nodes[name].room for name in self._order)

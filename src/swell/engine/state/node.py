@@ -5,6 +5,7 @@ This module must not know where containers should go.
 
 from __future__ import annotations
 
+from enum import IntEnum
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,15 @@ from swell.states import ContainerState
 if TYPE_CHECKING:
     from swell.engine.state.container import Container
 
-__all__ = ["KnownNode"]
+__all__ = ["KnownNode", "Readiness"]
+
+
+class Readiness(IntEnum):
+    """How soon a node could start one more container for work that waits."""
+
+    NOW = 1  #: as far as is known
+    SOON = 2  #: its burst is used up
+    LATER = 3  #: its containers are at work, and keep its cores busy
 
 
 class KnownNode:
@@ -106,6 +115,14 @@ class KnownNode:
     def is_working(self) -> bool:
         """True if containers that are ready keep its cores busy."""
         return pace.saturated(self.working_cores, self.node.cpu)
+
+    @property
+    def readiness(self) -> Readiness:
+        """How soon it could start one more container, by what was observed last."""
+        if self.is_working:
+            return Readiness.LATER
+        burst = pace.first_burst(self.node.cpu) if self.pace is None else self.pace.burst
+        return Readiness.NOW if self.unproven < burst else Readiness.SOON
 
     # ------------------------------------------------------------ whether it is in service
 

@@ -186,6 +186,7 @@ def function_row(pool: Pool) -> FunctionRow:
         schedule=schedule_text(schedule) if schedule is not None else "",
         next_run=pool.next_run,
         is_retired=pool.is_retired,
+        placement=pool.spec.placement.value,
     )
 
 

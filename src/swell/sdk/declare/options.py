@@ -6,7 +6,7 @@ Each option is declared here only. This module must not know what an option does
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypedDict
+from typing import Any, Final, Literal, TypedDict
 
 from swell.errors import DeprecationError
 from swell.sdk.declare.image import Image
@@ -49,6 +49,7 @@ class ClassOptions(VariantOptions, total=False):
     """Options of `@app.cls`. Options without a comment are recorded, and have no effect on one machine."""
 
     min_containers: int | None  #: containers kept even without work; default 0
+    placement: Literal["pack", "spread"] | None  #: of containers on nodes: on few, or apart; default "pack"
     single_use_containers: bool  #: a container exits after its first input, or batch
     startup_timeout: float | None  #: seconds that imports and enter hooks may take; default: `timeout`
     enable_memory_snapshot: bool  #: fork containers from a process that has imported the code

@@ -15,7 +15,7 @@ from swell.sdk.declare.container_env import ContainerEnv, check_container_env, p
 from swell.sdk.declare.options import ClassOptions
 from swell.sdk.declare.resources import check_limits, merge_resources
 from swell.sdk.declare.retries import retry_policy
-from swell.sdk.declare.scaling import autoscaler_settings, check_timeouts, seconds
+from swell.sdk.declare.scaling import autoscaler_settings, check_timeouts, placement, seconds
 
 __all__ = ["check_at_load", "pool_spec", "recorded_options"]
 
@@ -63,6 +63,7 @@ def pool_spec(name: str, source: Source, options: ClassOptions, defaults: Contai
         startup_timeout_s=seconds("startup_timeout", startup_timeout) if startup_timeout else timeout_s,
         resources=merge_resources(Resources(), options.get("cpu"), options.get("memory"), options.get("gpu")),
         single_use=_single_use(options),
+        placement=placement(options.get("placement")),
         snapshot=bool(options.get("enable_memory_snapshot")),
         variables=env.variables(),
         workdir=env.image.working_directory if env.image is not None else "",

@@ -1,15 +1,15 @@
-"""Checks of autoscaler settings and timeouts.
+"""Checks of autoscaler settings, placement and timeouts.
 
-Pure: values in, `AutoscalerSettings` and seconds out. This module must not know decorators.
+Pure: values in, `AutoscalerSettings`, `Placement` and seconds out. This module must not know decorators.
 """
 
 from __future__ import annotations
 
 from swell.errors import InvalidError, InvalidTypeError, InvalidValueError
-from swell.model import AutoscalerSettings, FunctionSpec
+from swell.model import AutoscalerSettings, FunctionSpec, Placement
 from swell.option_bounds import SCALEDOWN_WINDOW_S, TIMEOUT_S
 
-__all__ = ["autoscaler_settings", "check_timeouts", "seconds"]
+__all__ = ["autoscaler_settings", "check_timeouts", "placement", "seconds"]
 
 
 def autoscaler_settings(
@@ -34,6 +34,22 @@ def autoscaler_settings(
         buffer_containers=_containers("buffer_containers", buffer_containers),
         scaledown_window=_scaledown_window(scaledown_window),
     )
+
+
+def placement(value: object) -> Placement:
+    """Return the placement that a decorator says; None is the default, pack.
+
+    Raises:
+        InvalidError: there is no such placement.
+    """
+    known = [each.value for each in Placement]
+    if value is None:
+        return Placement.PACK
+    if not isinstance(value, str):
+        raise InvalidTypeError(f"placement must be a str, {' or '.join(map(repr, known))}, not {value!r}")
+    if value not in known:
+        raise InvalidValueError(f"placement must be {' or '.join(map(repr, known))}, not {value!r}")
+    return Placement(value)
 
 
 def _containers(name: str, value: object) -> int | None:

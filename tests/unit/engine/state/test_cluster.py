@@ -1,15 +1,19 @@
-"""The nodes in the order in which they are filled."""
+"""The nodes, and the room that each offers."""
 
 from __future__ import annotations
 
 from itertools import count
+from math import inf
 from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from swell.config import Settings
 from swell.engine.events import NodeView
 from swell.engine.state.cluster import Cluster
-from swell.model import Gpu, Node, Resources
+from swell.engine.state.node import Readiness
+from swell.model import Gpu, GpuRequest, Node, Resources
 from swell.policy.placement import Place
 from swell.states import ContainerState
 
@@ -33,16 +37,43 @@ def container(node: str, cpu: float = 1.0, memory: int = GIB, gpus: tuple[str, .
     return SimpleNamespace(id=name, spec=spec, place=place, state=state, is_starting=True)
 
 
-def names(found: Cluster, *, with_free_gpus: bool = False) -> str:
-    return "".join(room.node.name for room in found.rooms(with_free_gpus=with_free_gpus))
+def names(found: Cluster, *, has_gpus: bool = False, readiness: Readiness = Readiness.NOW) -> str:
+    return "".join(found.rooms[has_gpus, readiness].free())
 
 
-def test_the_most_free_cores_come_first() -> None:
+def with_free_gpus(found: Cluster) -> str:
+    return "".join(found.with_free_gpus.free())
+
+
+def test_the_fewest_free_cores_come_first() -> None:
     found = cluster(Node("a", 2, GIB), Node("c", 4, GIB), Node("b", 4, GIB))
-    assert names(found) == "bca"
+    assert names(found) == "abc"
     found.occupy(container("b", cpu=3.0))
-    assert names(found) == "cab"
-    assert next(iter(found.rooms())).node.name == "c"
+    assert names(found) == "bac"
+
+
+def test_nodes_with_gpus_and_nodes_at_work_are_apart() -> None:
+    plain, gpu = Node("a", 2, GIB), Node("b", 2, GIB, (Gpu("g", "L4"),))
+    found = cluster(plain, gpu)
+    assert (names(found), names(found, has_gpus=True)) == ("a", "b")
+    found.observe([NodeView(plain, 2.0, 2.0), NodeView(gpu)], 0.1)
+    assert (names(found), names(found, readiness=Readiness.LATER)) == ("", "a")
+
+
+def test_a_node_whose_burst_is_used_up_comes_after_others() -> None:
+    found = cluster(Node("a", 2, 9 * GIB), Node("b", 2, 9 * GIB))
+    for _ in range(4):
+        found.occupy(container("a", cpu=0.1))
+    assert (names(found), names(found, readiness=Readiness.SOON)) == ("b", "a")
+
+
+def test_a_node_that_drains_offers_nothing() -> None:
+    found = cluster(Node("a", 2, GIB), Node("b", 2, GIB, (Gpu("g", "L4"),)))
+    found.drain("b", inf, inf)
+    assert (names(found, has_gpus=True), with_free_gpus(found), list(found.draining)) == ("", "", ["b"])
+    assert found.why_never(Resources(gpu=(GpuRequest("L4"),))) == "", "it may be resumed"
+    found.resume("b")
+    assert (names(found, has_gpus=True), with_free_gpus(found), list(found.draining)) == ("b", "b", [])
 
 
 def test_what_is_spoken_for_comes_back_when_a_container_is_gone() -> None:
@@ -50,27 +81,28 @@ def test_what_is_spoken_for_comes_back_when_a_container_is_gone() -> None:
     first = container("a", cpu=0.1)
     for each in (first, container("a", cpu=0.2)):
         found.occupy(each)
-    assert (found["a"].starting, found.memory_free_most) == (2, 2 * GIB)
+    assert found["a"].starting == 2
+    assert found.rooms[False, Readiness.NOW].free() == {"a": (pytest.approx(3.7), 2 * GIB)}
     found.check_in(first)
     first.is_starting = False
     found.release(first)
-    assert (len(found["a"].containers), found["a"].starting, found.memory_free_most) == (1, 1, 3 * GIB)
+    assert (len(found["a"].containers), found["a"].starting) == (1, 1)
+    assert found.rooms[False, Readiness.NOW].free() == {"a": (pytest.approx(3.8), 3 * GIB)}
 
 
 def test_only_nodes_with_a_free_gpu_are_looked_at_for_one() -> None:
     gpus = (Gpu("g0", "L4"), Gpu("g1", "L4"))
     found = cluster(Node("a", 2, GIB), Node("b", 2, GIB, gpus))
-    assert names(found, with_free_gpus=True) == "b"
+    assert with_free_gpus(found) == "b"
     first, second = container("b", memory=0, gpus=("g0",)), container("b", memory=0, gpus=("g1",))
     found.occupy(first)
-    [room] = found.rooms(with_free_gpus=True)
-    assert room.gpus_used == {"g0"}
+    assert found["b"].room.gpus_used == {"g0"}
     found.occupy(second)
-    assert names(found, with_free_gpus=True) == ""
+    assert with_free_gpus(found) == ""
     found.release(first)
-    assert names(found, with_free_gpus=True) == "b"
+    assert with_free_gpus(found) == "b"
     observe(found, Node("a", 2, GIB), Node("b", 1, GIB))
-    assert names(found, with_free_gpus=True) == ""
+    assert with_free_gpus(found) == ""
 
 
 def test_a_node_that_is_back_before_its_containers_are_gone_is_as_full_as_it_was() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from swell.errors import DeprecationError, InvalidError, NotFoundError
-from swell.model import AutoscalerSettings, FunctionSpec, GpuRequest, RetryPolicy
+from swell.model import AutoscalerSettings, FunctionSpec, GpuRequest, Placement, RetryPolicy
 from swell.sdk.app import App
 from swell.sdk.declare.image import Image
 from swell.sdk.declare.options import ClassOptions, FunctionOptions, VariantOptions
@@ -105,6 +105,15 @@ def test_the_bounds_of_a_scaledown_window_belong_to_it(value: int) -> None:
 def test_a_scaledown_window_is_whole() -> None:
     with pytest.raises(TypeError, match="scaledown_window"):
         spec(scaledown_window=2.5)
+
+
+def test_placement() -> None:
+    assert spec().placement is spec(placement=None).placement is spec(placement="pack").placement is Placement.PACK
+    assert spec(placement="spread").placement is Placement.SPREAD
+    with pytest.raises(InvalidError, match="placement must be 'pack' or 'spread', not 'scatter'"):
+        spec(placement="scatter")
+    with pytest.raises(InvalidError, match="placement must be a str"):
+        spec(placement=True)
 
 
 def test_single_use() -> None:
