@@ -96,17 +96,16 @@ class WriteBatch:
             self.calls or self.grown or self._spans or self._results or self.attempts or self.done or self.ended
         )
 
-    def take_spawns(self) -> list[tuple[CallRecord, SpanRecord]]:
-        """Take out the calls that begin with all of their inputs in one span."""
-        spawns = [
-            (call, span)
-            for call_id, call in self.calls.items()
-            if len(spans := self._spans.get(call_id, {})) == 1
-            for span in spans.values()
-        ]
-        for call, _ in spawns:
-            del self.calls[call.call_id], self._spans[call.call_id]
-        return spawns
+    def take_spawn(self) -> tuple[CallRecord, SpanRecord] | None:
+        """Take out the one call that begins, if all of its inputs are in one span."""
+        if len(self.calls) != 1:
+            return None
+        [(call_id, call)] = self.calls.items()
+        spans = self._spans.get(call_id, {})
+        if len(spans) != 1:
+            return None
+        del self.calls[call_id], self._spans[call_id]
+        return call, next(iter(spans.values()))
 
     def spans(self) -> Iterator[SpanRecord]:
         """Yield the spans to write."""

@@ -60,29 +60,31 @@ class BatchWriter:
             self._database.begin()
             self._write()
 
-    def commit(self, *, in_steps: bool = False) -> None:
+    def commit(self, frame: int = 0) -> None:
         """Make all records taken so far durable.
 
         Args:
-            in_steps: write spawns one by one, which is less work; but at each step another thread may take the GIL.
+            frame: the last one of the journal that these records belong to; 0: they belong to none.
         """
+        if frame:
+            self._database.begin()
+            self._database.run("note_frame", frame=frame)
         if self._batch is not None:
-            self._write(in_steps=in_steps)  # unless a transaction has begun, a last statement is one of its own
+            self._write()  # unless a transaction has begun, a last statement is one of its own
         self._database.commit()
         self.size_bytes = 0
 
-    def _write(self, *, in_steps: bool = False) -> None:
+    def _write(self) -> None:
         batch, self._batch = self._batch, None
         assert batch is not None
         self.size_bytes += batch.size_bytes
-        spawns = batch.take_spawns() if in_steps or len(batch.calls) == 1 else []
-        has_others = batch.has_calls
-        if batch.apps or len(spawns) + has_others > 1:
+        spawn, has_others = batch.take_spawn(), batch.has_calls
+        if batch.apps or (spawn and has_others):
             self._database.begin()
         for record in batch.apps:
             self._write_app(record)
-        for call, span in spawns:
-            self._write_spawn(call, span)
+        if spawn:
+            self._write_spawn(*spawn)
         if has_others:
             self._write_calls(batch)
 

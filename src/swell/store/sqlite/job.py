@@ -35,7 +35,7 @@ UNFINISHED: Final = Unfinished.UNFINISHED
 class Job:
     """Write records, read something if asked, and answer when all is durable."""
 
-    __slots__ = ("alone", "answer", "failed", "future", "read", "records")
+    __slots__ = ("alone", "answer", "failed", "frame", "future", "read", "records")
 
     def __init__(
         self,
@@ -46,12 +46,14 @@ class Job:
         failed: Failed | None = None,
         *,
         alone: bool = False,
+        frame: int = 0,
     ) -> None:
         self.records = records
         self.answer = answer  #: called on the event loop with what was read; without an argument if there is no `read`
         self.read = read
         self.failed = failed  #: called in place of `answer` when `read` raises; None: such an error breaks the store
         self.alone = alone  #: as in `Store.commit`
+        self.frame = frame  #: the last of the journal that holds these records, which are durable; 0: it holds none
         self.future = future  #: gets what was read, in place of `answer`, where a thread waits for it
 
 
@@ -59,20 +61,22 @@ class Group:
     """The jobs of one transaction."""
 
     def __init__(self, database: Database, batch_writer: BatchWriter) -> None:
-        self._database = database
+        self.database = database
         self._batch_writer = batch_writer
         self.answers: deque[Callable[[], None]] = deque()  #: to be called on the event loop after `commit`
         self._results: list[tuple[Future[Any], Any]] = []
+        self.frame = 0  #: the last of the journal of which there are records here
 
     def run(self, job: Job) -> Job | None:
         """Write and read what a job asks for; return what is left of it, to run behind other jobs."""
         for record in job.records:
             self._batch_writer.take(record)
+        self.frame = max(self.frame, job.frame)
         if job.read is None:
             self.answers.append(job.answer)
             return None
         self._batch_writer.write()
-        found = _found(job, job.read, self._database)
+        found = _found(job, job.read, self.database)
         if found is UNFINISHED:
             return Job([], job.answer, job.read)
         if isinstance(found, ReadFailed):
@@ -88,9 +92,9 @@ class Group:
         """Of the payloads written so far."""
         return self._batch_writer.size_bytes
 
-    def commit(self, *, in_steps: bool = False) -> None:
-        """Make all durable; then threads that wait have what they asked for. `in_steps`: as in `BatchWriter.commit`."""
-        self._batch_writer.commit(in_steps=in_steps)
+    def commit(self) -> None:
+        """Make all durable; then threads that wait have what they asked for."""
+        self._batch_writer.commit(self.frame)
         for future, found in self._results:
             future.set_result(found)
 

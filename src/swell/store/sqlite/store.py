@@ -61,7 +61,9 @@ class SqliteStore:
         soon_here: Soon | None = None,
         synchronous: Synchronous = "full",
     ) -> None:
-        self._writer = Writer(partial(Database, path, synchronous), soon, on_broken, soon_here)
+        self._writer = Writer(
+            partial(Database, path, synchronous), soon, on_broken, soon_here, is_synced=synchronous == "full"
+        )
         self._records: list[Record] = []  # taken since the last job
 
     def restore(self) -> Restored:

@@ -1,9 +1,11 @@
 """The writer owns the database: it runs jobs in order, commits in groups, and answers.
 
-Jobs run in a thread of their own; or on the event loop's, if they are light and the disk is quick: see `InlineRule`.
-The database belongs to one of the two at a time. It is the thread's from when the event loop hands over a job until the
-thread has finished all that it has; then it is the event loop's, which alone keeps count. The thread touches it for
-nothing else: if it has waited for jobs in vain for a while, it asks the event loop to be sent to do maintenance.
+Jobs run in a thread of its own. Light ones are made durable by the event loop, in the journal, while the disk is quick
+(see `InlineRule`): they are answered at once, and their records kept. These go to the thread together: before any other
+job, when a segment of the journal is full, or when the thread has had nothing to do for a while.
+
+    light ─▶ journal, answer ─▶ kept ─┐
+    others ───────────────────────────┴─▶ thread: transaction, answer ─▶ maintenance, if it has nothing to do
 
 This module must not know what records mean or how they are read; it decides only when to commit and when to do
 maintenance.
@@ -23,11 +25,14 @@ from typing import Any, Final
 import apsw
 from msgspec import MsgspecError
 
+from swell.errors import InvalidError
 from swell.ports import StoreBroken
+from swell.records import Record
 from swell.store.sqlite.batch_writer import BatchWriter
 from swell.store.sqlite.database import Database
 from swell.store.sqlite.inline import QUICK_S, WEIGHT_MAX, InlineRule, weight
 from swell.store.sqlite.job import Group, Job, call_all
+from swell.store.sqlite.journal import SUFFIXES, Journal, read_journal
 from swell.store.sqlite.stopwatch import Stopwatch
 
 __all__ = ["Soon", "Writer"]
@@ -54,6 +59,7 @@ class Writer:
         on_broken: called on the event loop, once, when nothing more can be written.
         soon_here: schedules a function on the event loop, from its own thread, behind what it is about to do anyway;
             None: all jobs run in the writer's thread.
+        is_synced: what was answered survives a power cut.
     """
 
     def __init__(
@@ -62,24 +68,27 @@ class Writer:
         soon: Soon,
         on_broken: Callable[[StoreBroken], None],
         soon_here: Soon | None = None,
+        *,
+        is_synced: bool = True,
     ) -> None:
         self._open_database = open_database
         self._soon = soon
         self._on_broken = on_broken
         self._soon_here = soon_here
+        self._is_synced = is_synced
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()  # None: no more jobs follow
         self._broken: StoreBroken | None = None
         self._thread: threading.Thread | None = None
         # The event loop's:
-        self._in_thread = 0  # jobs handed over and not finished: while there are any, the database is the thread's
-        self._light: list[Job] = []  # to be committed on the event loop, before it waits again
+        self._in_thread = 0  # jobs handed over that are not durable yet
+        self._light: list[Job] = []  # to be made durable on the event loop, before it waits again
         self._light_weight = 0
+        self._kept: list[Record] = []  # in the journal, and not handed over
         self._rule = InlineRule()
         self._stopwatch = Stopwatch(QUICK_S)
-        self._was_used = False  # by the event loop, since the thread last asked
-        # Of whose the database is:
-        self._database: Database | None = None
-        self._batch_writer: BatchWriter | None = None
+        # Made by the thread, before it answers anything; then the event loop's:
+        self._journal: Journal | None = None
+        # The thread's; the event loop looks whether it waits for maintenance:
         self._needs_maintenance = False
 
     # ------------------------------------------------------------ event loop
@@ -97,23 +106,28 @@ class Writer:
                 self._soon_here(self._commit_here)
             self._light.append(job)
         else:
-            self._hand_over_light()
+            self._hand_over_all()
             self._hand_over(job)
 
     def close(self) -> None:
         """Finish the jobs, and end the thread. Safe to call twice."""
         if self._thread is not None:
-            self._hand_over_light()
+            self._hand_over_all()
             self._jobs.put(None)
             self._thread.join()
         self._stopwatch.close()
+        if self._journal is not None:
+            self._journal.close()
+            if self._broken is None:
+                self._journal.remove()
 
     def _may_be_light(self, job: Job) -> bool:
         """Tell whether a job can be committed here; if so, add its weight."""
         if job.read is not None or not self._rule.allows(perf_counter(), alone=job.alone):
             return False
-        # The first commit after maintenance runs in the thread, which from then on looks after the next maintenance.
-        if self._in_thread or not self._needs_maintenance:
+        # None becomes durable before an earlier one. The first after maintenance runs in the thread, which from then on
+        # looks after what is kept.
+        if self._in_thread or not self._needs_maintenance or self._journal is None or self._broken is not None:
             return False
         sum_of_weights = self._light_weight + weight(job.records)
         if sum_of_weights > WEIGHT_MAX:
@@ -125,56 +139,68 @@ class Writer:
         self._in_thread += 1
         self._jobs.put(job)
 
-    def _hand_over_light(self) -> None:
+    def _hand_over_all(self) -> None:
+        self._hand_over_kept()
         for job in self._take_light():
             self._hand_over(job)
+
+    def _hand_over_kept(self) -> None:
+        """Have the thread write what so far is in the journal alone."""
+        if self._kept and self._journal is not None:
+            records, self._kept = self._kept, []
+            self._jobs.put(Job(records, _nobody, frame=self._journal.last))
 
     def _take_light(self) -> list[Job]:
         jobs, self._light, self._light_weight = self._light, [], 0
         return jobs
 
     def _commit_here(self) -> None:
-        """Commit the light jobs in one transaction, and answer them."""
-        jobs = self._take_light()
-        if not jobs:
+        """Make the light jobs durable in one write, and answer them."""
+        journal, jobs = self._journal, self._take_light()
+        if not jobs or journal is None:
             return  # handed over meanwhile
-        assert self._database is not None
-        assert self._batch_writer is not None
-        group = Group(self._database, self._batch_writer)
+        records = [record for job in jobs for record in job.records]
+        frame = journal.frame(records) if records else b""
+        if not journal.has_room(frame):
+            self._hand_over_kept()
+            if not journal.turn():
+                for job in jobs:
+                    self._hand_over(job)
+                return
+        self._stopwatch.start()
         try:
-            for job in jobs:
-                group.run(job)
-            self._stopwatch.start()
-            group.commit(in_steps=True)
-        except Exception as error:
-            # The thread knows how a store ends. It keeps the database from now on.
-            self._hand_over(Job([], _nobody, partial(_raise, error)))
+            journal.append(frame)
+        except OSError as error:
+            # The thread knows how a store ends. Until then, all jobs go there.
+            why = f"cannot write {journal.path} ({error.strerror}): see to the disk, then start the server again"
+            self._hand_over(Job([], _nobody, partial(_raise, StoreBroken(why))))
             return
         self._rule.took(self._stopwatch.took(), perf_counter(), inline=True)
-        self._was_used = True
-        if self._database.log_pages >= LOG_PAGES_MAX:
-            self._hand_over(Job([], _nobody))  # whatever the thread runs, it looks at the log's length
-        call_all(group.answers)
+        self._kept += records
+        call_all(deque(job.answer for job in jobs))
 
-    def _finished(self, jobs: int, answers: deque[Callable[[], None]], took_s: float | None = None) -> None:
-        """Note that the thread is done with jobs; answer them."""
+    def _finished(self, jobs: int, frame: int, answers: deque[Callable[[], None]], took_s: float | None = None) -> None:
+        """Note that the thread is done with jobs, and has the records of the journal up to a frame; answer them."""
         self._in_thread -= jobs
+        if frame and self._journal is not None:
+            self._journal.written(frame)
         if took_s is not None:
             self._rule.took(took_s, perf_counter(), inline=False)
         call_all(answers)
 
-    def _offer_maintenance(self) -> None:
-        """The thread has had nothing to do for IDLE_S: let it do maintenance, unless the database is in use here."""
-        if not (self._in_thread or self._light or self._was_used):
+    def _offer_work(self) -> None:
+        """The thread has had nothing to do for IDLE_S: let it write what is kept, or else do maintenance."""
+        if self._kept:
+            self._hand_over_kept()
+        elif not (self._in_thread or self._light):
             self._hand_over(Job([], _nobody, self._maintain))
-        self._was_used = False
 
     # ------------------------------------------------------------ the thread
 
     def _main(self) -> None:
         group: list[Job | None] = []
         try:
-            database = self._database = self._open_database()
+            database = self._open_database()
         except StoreBroken as broken:
             self._broken = broken
         else:
@@ -188,11 +214,14 @@ class Writer:
     def _serve(self, database: Database, group: list[Job | None]) -> StoreBroken | None:
         """Run jobs until the last; return the error that broke the store: then `group` holds the unanswered jobs."""
         try:
-            self._batch_writer = BatchWriter(database)
+            batch_writer = BatchWriter(database)
+            self._open_journal(database, batch_writer)
             with closing(Stopwatch(QUICK_S)) as stopwatch:
-                while self._run_group(self._wait(), database, stopwatch, group):
+                while self._run_group(self._wait(), Group(database, batch_writer), stopwatch, group):
                     pass
             return None
+        except StoreBroken as broken:
+            return broken
         except apsw.Error as error:
             return database.explain(error)
         except MsgspecError as error:
@@ -202,13 +231,40 @@ class Writer:
             broken.__cause__ = error
             return broken
 
+    def _open_journal(self, database: Database, batch_writer: BatchWriter) -> None:
+        """Take in what the journal has of a process that was killed, and let the event loop have it."""
+        path, (written, identity) = database.path, database.row("journal")
+        try:
+            last = written
+            for number, records in read_journal(path, identity, written):
+                for record in records:
+                    batch_writer.take(record)
+                last = number
+            if last > written:
+                batch_writer.commit(last)
+            journal = Journal(path, identity, last, is_synced=self._is_synced)
+        except InvalidError as error:
+            raise StoreBroken(str(error)) from error
+        except (ValueError, MsgspecError) as error:
+            raise StoreBroken(
+                f"the journal of {path} ({', '.join(SUFFIXES)}) is damaged, and has calls that were accepted: {error}. "
+                "Restore a copy of all these files; or remove those of the journal, which gives up what it has"
+            ) from error
+        except OSError as error:
+            raise StoreBroken(f"cannot use the journal of {path} ({error.strerror}): see to the disk") from error
+        if self._soon_here is None:
+            journal.close()
+            journal.remove()
+        else:
+            self._journal = journal
+
     def _wait(self) -> Job | None:
-        """Return the next job; ask to do maintenance until it comes."""
+        """Return the next job; ask for work until it comes."""
         while self._needs_maintenance:
             try:
                 return self._jobs.get(timeout=IDLE_S)
             except Empty:
-                self._call_soon(self._offer_maintenance)
+                self._call_soon(self._offer_work)
         return self._jobs.get()
 
     def _maintain(self, database: Database) -> None:
@@ -220,20 +276,19 @@ class Writer:
             database.checkpoint()
         self._needs_maintenance = False
 
-    def _run_group(self, job: Job | None, database: Database, stopwatch: Stopwatch, jobs: list[Job | None]) -> bool:
+    def _run_group(self, job: Job | None, group: Group, stopwatch: Stopwatch, jobs: list[Job | None]) -> bool:
         """Run a job and the jobs behind it in one transaction. False after the last job."""
-        assert self._batch_writer is not None
-        group = Group(database, self._batch_writer)
+        database = group.database
         left, finished, group_weight = min(self._jobs.qsize(), GROUP_JOBS_MAX), 0, 0
         jobs.append(job)
         while job is not None:
             self._needs_maintenance = True
             rest = group.run(job)
             if rest is None:
-                finished += 1
+                finished += not job.frame
             else:
                 self._jobs.put(rest)
-            group_weight += weight(job.records) if job.read is None else WEIGHT_MAX
+            group_weight += weight(job.records) if job.read is None and not job.frame else WEIGHT_MAX
             if not left or group.size_bytes > GROUP_BYTES_MAX:
                 break
             job, left = self._jobs.get(), left - 1
@@ -243,11 +298,11 @@ class Writer:
         took_s = stopwatch.took() if group_weight < WEIGHT_MAX else None
         jobs.clear()
         if database.log_pages < LOG_PAGES_MAX:
-            self._call_soon(partial(self._finished, finished, group.answers, took_s))
+            self._call_soon(partial(self._finished, finished, group.frame, group.answers, took_s))
         else:
             self._call_soon(partial(call_all, group.answers))
             database.checkpoint()
-            self._call_soon(partial(self._finished, finished, deque()))
+            self._call_soon(partial(self._finished, finished, group.frame, deque()))
         return job is not None
 
     def _refuse(self, group: list[Job | None], broken: StoreBroken) -> None:

@@ -152,3 +152,6 @@ UPDATE calls
 SET sealed = true, ended_at = :ended_at, terminated = :text
 WHERE ended_at IS NULL
 AND NOT EXISTS (SELECT 1 FROM functions WHERE functions.function_id = calls.function_id);
+
+-- name: note_frame
+UPDATE journal SET written = :frame;

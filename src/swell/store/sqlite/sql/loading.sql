@@ -97,3 +97,6 @@ ORDER BY function_id;
 -- name: last_sequence
 -- The highest sequence ever given to a call.
 SELECT max(coalesce((SELECT max(sequence) FROM calls), 0), (SELECT sequence FROM forgotten));
+
+-- name: journal
+SELECT written, identity FROM journal;

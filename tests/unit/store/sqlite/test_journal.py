@@ -1,0 +1,191 @@
+"""The journal: what it takes is read back, in order and once, wherever its last write was cut off."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swell.errors import InvalidError
+from swell.records import (
+    AttemptRecord,
+    CallEnded,
+    CallGrown,
+    CallRecord,
+    OutputsRecord,
+    Record,
+    SpanRecord,
+    SpansDone,
+    Trace,
+)
+from swell.store.sqlite import journal
+from swell.store.sqlite.journal import SUFFIXES, Journal, read_journal
+
+IDENTITY = -(1 << 40)
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(journal, "SEGMENT_BYTES", 4_096)
+    return str(tmp_path / "swell.db")
+
+
+@pytest.fixture
+def opened(path: str) -> Iterator[Journal]:
+    opened = Journal(path, IDENTITY, 0, is_synced=False)
+    yield opened
+    opened.close()
+
+
+def records(number: int) -> list[Record]:
+    """One record of each kind, which tell the number."""
+    name = f"fc-{number}"
+    return [
+        CallRecord(
+            call_id=name,
+            sequence=number,
+            function_id="fu-1",
+            function_name="f",
+            method="",
+            parent="",
+            opened_at=0.5,
+            accepted=1,
+            sealed=True,
+        ),
+        CallGrown(name, 1 << 40, False),
+        SpanRecord(name, 0, [3, 3], b"\x00\xffb", [1]),
+        SpansDone(name, [0, number]),
+        OutputsRecord(name, 1, 1, [2], b"ou", [(0, 1)], [0], Trace(1.0, None, 2.0, "ta-1")),
+        AttemptRecord(name, 1, 2, 3, 0.25),
+        CallEnded(name, 2, 7.5),
+    ]
+
+
+def add(opened: Journal, number: int) -> None:
+    """Append a frame; the database is always up to date with the other segment."""
+    frame = opened.frame(records(number))
+    if not opened.has_room(frame):
+        opened.written(opened.last)
+        assert opened.turn()
+    opened.append(frame)
+
+
+def found(path: str, written: int = 0, identity: int = IDENTITY) -> list[tuple[int, list[Record]]]:
+    return list(read_journal(path, identity, written))
+
+
+def test_records_of_all_kinds_are_read_back(path: str, opened: Journal) -> None:
+    for number in range(1, 4):
+        add(opened, number)
+    assert opened.last == 3
+    assert found(path) == [(number, records(number)) for number in range(1, 4)]
+    assert found(path, 2) == [(3, records(3))]
+    assert found(path, 3) == []
+
+
+def test_no_frame_at_all_takes_no_number(path: str, opened: Journal) -> None:
+    opened.append(b"")
+    assert (opened.last, found(path)) == (0, [])
+
+
+def test_segments_take_turns(path: str, opened: Journal) -> None:
+    for number in range(1, 200):
+        add(opened, number)
+        known = found(path, opened._written)
+        assert [each for each, _ in known] == list(range(opened._written + 1, number + 1))
+        assert all(kept == records(each) for each, kept in known)
+    assert [os.path.getsize(path + suffix) for suffix in SUFFIXES] == [4_096, 4_096]
+
+
+def test_a_segment_is_not_written_over_before_the_database_has_it(opened: Journal) -> None:
+    for number in range(1, 100):
+        frame = opened.frame(records(number))
+        if not opened.has_room(frame):
+            break
+        opened.append(frame)
+    first = opened.last
+    assert opened.turn()
+    opened.append(opened.frame(records(1)))
+    assert not opened.turn()
+    opened.written(first - 1)
+    assert not opened.turn()
+    opened.written(first)
+    assert opened.turn()
+
+
+@given(st.integers(1, 40), st.integers(0, 4_095), st.integers(0, 1 << 32))
+def test_what_was_cut_off_or_spoilt_ends_it_and_what_was_before_is_read(
+    tmp_path_factory: pytest.TempPathFactory, count: int, at: int, seed: int
+) -> None:
+    """Bytes from some place on are those of an earlier use of the segment, or anything at all."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(journal, "SEGMENT_BYTES", 4_096)
+        path = str(tmp_path_factory.mktemp("journal") / "swell.db")
+        opened = Journal(path, IDENTITY, 0, is_synced=False)
+        before = b""
+        ends = dict[int, int]()  # of the frames of the segment that is written
+        for number in range(1, count + 1):
+            current = opened.path
+            if number == count:
+                before = Path(current).read_bytes()
+            add(opened, number)
+            if opened.path != current:
+                before, ends = Path(opened.path).read_bytes() if number < count else before, {}
+            ends[number] = opened._at
+        written, name = opened._written, opened.path
+        opened.close()
+        chance = random.Random(seed)
+        spoilt = before[at:] if chance.random() < 0.5 and len(before) == 4_096 else chance.randbytes(4_096 - at)
+        whole = Path(name).read_bytes()
+        Path(name).write_bytes(now := whole[:at] + spoilt)
+        same = next((i for i in range(4_096) if whole[i] != now[i]), 4_096)
+        kept = [number for number, end in ends.items() if end <= same]
+        earlier = [number for number in range(written + 1, count + 1) if number not in ends]
+        expected = [number for number in (*earlier, *kept) if number > written]
+        assert found(path, written) == [(number, records(number)) for number in expected]
+
+
+def test_numbers_go_on_where_they_were(path: str, opened: Journal) -> None:
+    for number in range(1, 4):
+        add(opened, number)
+    opened.close()
+    again = Journal(path, IDENTITY, 3, is_synced=True)
+    add(again, 4)
+    again.close()
+    assert found(path, 3) == [(4, records(4))]
+
+
+def test_the_journal_of_another_database_is_none(path: str, opened: Journal) -> None:
+    add(opened, 1)
+    assert found(path, identity=5) == []
+
+
+def test_a_database_that_lacks_more_than_the_journal_has_is_told(path: str) -> None:
+    opened = Journal(path, IDENTITY, 7, is_synced=False)
+    add(opened, 8)
+    opened.close()
+    with pytest.raises(ValueError, match="frame 6 is missing"):
+        found(path, 5)
+
+
+def test_files_are_private_and_go_with_the_journal(path: str, opened: Journal) -> None:
+    assert [os.stat(path + suffix).st_mode & 0o777 for suffix in SUFFIXES] == [0o600, 0o600]
+    opened.remove()
+    opened.remove()
+    assert not any(os.path.exists(path + suffix) for suffix in SUFFIXES)
+    assert found(path) == []
+
+
+def test_a_link_is_not_followed(path: str, tmp_path: Path) -> None:
+    (tmp_path / "victim").write_bytes(b"")
+    os.symlink(tmp_path / "victim", path + SUFFIXES[1])
+    with pytest.raises(InvalidError, match="symbolic link"):
+        Journal(path, IDENTITY, 0, is_synced=False)
+    with pytest.raises(InvalidError, match="symbolic link"):
+        found(path)
+    assert not (tmp_path / "victim").read_bytes()
