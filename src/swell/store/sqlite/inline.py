@@ -1,13 +1,13 @@
 """Which commits are made on the event loop's thread, in the journal: light ones, while the disk is quick.
 
 A commit in the writer's thread costs two switches between threads, a message to the event loop and a transaction: with
-a disk that is quick, more than one write and the wait for it. But while the event loop waits for a disk, it does nothing
-else. So a commit is made there only if its records are *light*, if the loop has served nobody lately but those who wait
-for commits, if most of the latest commits in the thread were *quick*, and as long as the loop loses no more than a small
-share of its time to those that are not. Such a commit goes into debt with what it took too long, and debts are paid off
-slowly: after one of 60 ms, all go to the thread for about 1.4 s, and then for as long as they are not quick there. So
-nobody waits for the disk who would not anyway; a disk that is always slow is never waited for, and one that stalls now
-and then seldom.
+a disk that is quick, more than one write and the wait for it. But while the event loop waits for a disk, it does
+nothing else. So a commit is made there only if its records are *light*, if the loop has served nobody lately but those
+who wait for commits, if most of the latest commits in the thread were *quick*, and as long as the loop loses no more
+than a small share of its time to those that are not. Such a commit goes into debt with what it took too long, and debts
+are paid off slowly: after one of 60 ms, all go to the thread for about 1.4 s, and then for as long as they are not
+quick there. So nobody waits for the disk who would not anyway; a disk that is always slow is never waited for, and one
+that stalls now and then seldom.
 
 Pure. This module must not know how a commit is made.
 """
