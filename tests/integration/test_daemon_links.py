@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from daemon import Daemon
-from patience import patience
+from patience import patience, wait_until
 
 from swell.model import Environment
 from swell.wire import bundle, codec
@@ -62,6 +63,7 @@ def test_an_app_whose_client_goes_while_its_files_are_laid_out_is_not_left_behin
         client.connect(str(daemon.data_dir / "server.sock"))
         client.sendall(codec.encode(Hello("client", PROTOCOL, "brief")))
         client.sendall(codec.encode(OpenApp(1, "ap-brief", "brief", environment, []), archive))
-    daemon.eventually(lambda: (daemon.data_dir / "bundles" / digest).is_dir())
-    daemon.told("app", "list")  # what was done about it is done
+    bundles = Path(json.loads((daemon.data_dir / "server.json").read_text())["run_dir"]) / "bundles"
+    wait_until(lambda: any(bundles.iterdir()), "no file is laid out", pause_s=0.001)  # so many take longer
+    daemon.eventually(lambda: not any(bundles.iterdir()))
     assert daemon.status()["apps"] == 1
