@@ -21,6 +21,7 @@ BEAT_S: Final = 1.0  #: between two signs of life, unless the timeout wants them
 TICK_S: Final = 0.01  #: after the moment at which silence has lasted too long: clocks differ a little
 READ_MAX: Final = 64 << 10  #: bytes that are read from the stream at once
 CHUNK: Final = 256 << 10  #: bytes handed to the stream at once; what comes later may still go before the others
+_DATA: Final = Kind.DATA  # most pieces are; a member of an enum is looked up slowly
 
 
 class Channel(Protocol):
@@ -143,9 +144,9 @@ class Link(asyncio.BufferedProtocol):
 
     def send(self, number: int, data: bytes | memoryview) -> int:
         """Send bytes in a channel; return how many of it wait."""
-        self._frames.send(number, data)
+        unsent = self._frames.send(number, data)
         self._flush_soon()
-        return self._frames.unsent(number)
+        return unsent
 
     def unsent(self, number: int) -> int:
         """Return the bytes of a channel that wait to be written to the stream."""
@@ -164,8 +165,8 @@ class Link(asyncio.BufferedProtocol):
 
     def consumed(self, number: int, count: int) -> None:
         """Note that bytes that came in a channel are taken care of."""
-        self._frames.consumed(number, count)
-        self._flush_soon()
+        if self._frames.consumed(number, count):
+            self._flush_soon()
 
     def watch(self, number: int) -> None:
         """Call the channel's `flushed` whenever bytes of it were written, until `unwatch`."""
@@ -224,9 +225,10 @@ class Link(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Pass on what has come."""
-        if self._is_lost or self.end_if_stopped():
+        now = _now()
+        if self._is_lost or (now - self._beat_at > self._timeout_s and self.end_if_stopped()):
             return
-        self._received_at = _now()
+        self._received_at = now
         self.received_bytes += nbytes
         try:
             for piece in self._frames.feed(self._buffer[:nbytes]):
@@ -270,24 +272,22 @@ class Link(asyncio.BufferedProtocol):
 
     def _pass_on(self, piece: Piece) -> None:
         kind, number, data = piece
-        if kind is Kind.WORD:
+        if kind is _DATA:
+            if (owner := self._channels.get(number)) is not None:
+                owner.received(data)
+        elif kind is Kind.WORD:
             self._owner.word(data)
         elif kind is Kind.OPEN:
             self._channels[number] = self._owner.opened(self, number)
         elif (channel := self._channels.get(number)) is None:
             return  # its owner has reset it
-        elif kind is Kind.DATA:
-            channel.received(data)
         elif kind is Kind.FINISH:
             channel.finished()
-            self._forget_if_over(number)
+            if not self._frames.is_open(number):
+                self._forget(number)
         else:
             self._forget(number)
             channel.lost("the peer has ended the channel")
-
-    def _forget_if_over(self, number: int) -> None:
-        if not self._frames.is_open(number):
-            self._forget(number)
 
     def _forget(self, number: int) -> None:
         self._channels.pop(number, None)
@@ -308,7 +308,8 @@ class Link(asyncio.BufferedProtocol):
         for number in self._frames.served():
             if (channel := self._watching.get(number)) is not None:
                 channel.flushed()
-            self._forget_if_over(number)
+            if not self._frames.is_open(number):
+                self._forget(number)
         if self._frames.is_unread:
             self.end("it does not read what it is told")
 

@@ -63,12 +63,12 @@ class Kind(IntEnum):
     CREDIT = 5  #: its size is a number of bytes that were consumed, and it has no body
 
 
-class Piece(NamedTuple):
-    """What has come of one channel: a word or bytes, or that it was opened or has ended, without bytes."""
+# Each byte passes here: to call an enum, or to pack a member of one, takes as long as all the rest of a small frame.
+_KINDS: Final[dict[int, Kind]] = {kind.value: kind for kind in Kind}
+_DATA_NUMBER: Final = Kind.DATA.value
 
-    kind: Kind
-    channel: int
-    data: bytes = b""
+#: What has come of one channel: a word or bytes, or that it was opened or has ended, without bytes.
+Piece = tuple[Kind, int, bytes]
 
 
 class End(IntEnum):
@@ -84,7 +84,7 @@ class _Channel:
     __slots__ = ("consumed", "credit", "finishing", "has_finished", "may_receive", "queue", "received_all", "unsent")
 
     def __init__(self, window: int) -> None:
-        self.queue: deque[memoryview] = deque()
+        self.queue: deque[bytes | memoryview] = deque()
         self.unsent = 0  #: bytes in the queue
         self.credit = window  #: bytes that may be sent
         self.may_receive = window  #: bytes that the peer may send
@@ -141,14 +141,17 @@ class Frames:
         self._send_first(Kind.OPEN, number)
         return number
 
-    def send(self, number: int, data: bytes | memoryview) -> None:
-        """Send bytes in a channel. On one that is over or is finished, they are dropped."""
+    def send(self, number: int, data: bytes | memoryview) -> int:
+        """Send bytes in a channel; return how many of it wait. On one that is over or is finished, they are dropped."""
         channel = self._channels.get(number)
-        if channel is None or channel.finishing or not data:
-            return
-        channel.queue.append(memoryview(data))
-        channel.unsent += len(data)
-        self._queue(number, channel)
+        if channel is None:
+            return 0
+        if data and not channel.finishing:
+            channel.queue.append(data)
+            channel.unsent += len(data)
+            if channel.credit > 0:
+                self._turns[number] = channel
+        return channel.unsent
 
     def finish(self, number: int) -> None:
         """End this direction of a channel, after what was sent before."""
@@ -162,16 +165,18 @@ class Frames:
         if self._forget(number) is not None:
             self._send_first(Kind.RESET, number)
 
-    def consumed(self, number: int, count: int) -> None:
-        """Let the peer send so many bytes more: as many that it had sent are taken care of."""
+    def consumed(self, number: int, count: int) -> bool:
+        """Let the peer send so many bytes more, for as many were taken care of; return whether it is told so now."""
         channel = self._channels.get(number)
         if channel is None:
-            return
+            return False
         channel.consumed += count
-        if channel.consumed >= self._credit_min and not channel.received_all:
-            count, channel.consumed = channel.consumed, 0
-            channel.may_receive += count
-            self._send_first(Kind.CREDIT, number, credit=count)
+        if channel.consumed < self._credit_min or channel.received_all:
+            return False
+        count, channel.consumed = channel.consumed, 0
+        channel.may_receive += count
+        self._send_first(Kind.CREDIT, number, credit=count)
+        return True
 
     def unsent(self, number: int) -> int:
         """Return the bytes of a channel that wait to be sent."""
@@ -189,15 +194,19 @@ class Frames:
 
     def take(self, most: int) -> list[bytes | memoryview]:
         """Return what to write next, in order; some `most` bytes of it, so that what comes later can still go first."""
-        taken: list[bytes | memoryview] = list(self._urgent)
-        size = self._urgent_bytes
-        self._urgent.clear()
-        self._urgent_bytes = 0
+        taken: list[bytes | memoryview] = []
+        size = 0
+        if self._urgent:
+            taken += self._urgent
+            size = self._urgent_bytes
+            self._urgent.clear()
+            self._urgent_bytes = 0
         while self._turns and size < most:
             number, channel = self._turns.popitem(last=False)
             size += self._take_piece(number, channel, taken)
             self._served[number] = None
-            self._queue(number, channel)
+            if channel.queue or channel.finishing:
+                self._queue(number, channel)
         return taken
 
     def served(self) -> dict[int, None]:
@@ -216,11 +225,11 @@ class Frames:
         data = channel.queue.popleft()
         size = min(PIECE, channel.credit, len(data))
         if size < len(data):
-            channel.queue.appendleft(data[size:])
-            data = data[:size]
+            channel.queue.appendleft(memoryview(data)[size:])
+            data = memoryview(data)[:size]
         channel.unsent -= size
         channel.credit -= size
-        taken += (_HEADER.pack(size, number, Kind.DATA), data)
+        taken += (_HEADER.pack(size, number, _DATA_NUMBER), data)
         return size + _HEADER.size
 
     def _queue(self, number: int, channel: _Channel) -> None:
@@ -228,7 +237,7 @@ class Frames:
         has_data = bool(channel.queue) and channel.credit > 0
         has_end = channel.finishing and not (channel.queue or channel.has_finished)
         if has_data or has_end:
-            self._turns.setdefault(number, channel)
+            self._turns[number] = channel  # which keeps the turn that it has, if it has one
 
     def _send_first(self, kind: Kind, channel: int, body: bytes = b"", *, credit: int = 0) -> None:
         frame = _HEADER.pack(credit or len(body), channel, kind) + body
@@ -243,8 +252,10 @@ class Frames:
         Raises:
             LinkError: it is not what a correct peer sends.
         """
-        received = self._received
-        received += data
+        rest = self._received
+        if rest:
+            rest += data
+        received = rest or data  # most of what comes is whole frames, which are not copied before they are cut
         pieces: list[Piece] = []
         at, length = 0, len(received)
         while length - at >= _HEADER.size:
@@ -253,15 +264,20 @@ class Frames:
             if length - at < _HEADER.size + body:
                 break
             at += _HEADER.size
-            piece = self._frame(Kind(kind), number, size, bytes(received[at : at + body]))
+            piece = self._frame(_KINDS[kind], number, size, bytes(received[at : at + body]))
             if piece is not None:
                 pieces.append(piece)
             at += body
-        del received[:at]
+        if rest:
+            del rest[:at]
+        elif at < length:
+            rest += received[at:]
         return pieces
 
     def _body_size(self, size: int, number: int, kind: int) -> int:
         """Return the bytes that follow a header, before any of them is waited for."""
+        if kind == _DATA_NUMBER and number and size <= PIECE:
+            return size  # as most are
         if kind > Kind.CREDIT or (number == 0) != (kind == Kind.WORD):
             raise LinkError(f"there is no frame of kind {kind} in channel {number}")
         if kind == Kind.CREDIT:
@@ -273,7 +289,7 @@ class Frames:
     def _frame(self, kind: Kind, number: int, size: int, body: bytes) -> Piece | None:
         """Take in one frame; return what it means to the owner of the channel, if anything."""
         if kind is Kind.WORD:
-            return Piece(kind, 0, body)
+            return kind, 0, body
         if kind is Kind.OPEN:
             return self._opened(number)
         channel = self._channels.get(number)
@@ -291,10 +307,10 @@ class Frames:
             if channel.has_finished:
                 self._forget(number)
         else:
-            channel.may_receive -= len(body)
-            if channel.may_receive < 0 or not body:
-                raise LinkError(f"{len(body):,} bytes in channel {number} do not fit its window of {self._window:,}")
-        return Piece(kind, number, body)
+            channel.may_receive -= size
+            if channel.may_receive < 0 or not size:
+                raise LinkError(f"{size:,} bytes in channel {number} do not fit its window of {self._window:,}")
+        return kind, number, body
 
     def _opened(self, number: int) -> Piece:
         if number % 2 != self._peers_parity or number <= self._peers_latest:
@@ -303,7 +319,7 @@ class Frames:
             raise LinkError(f"more than {self._channels_max:,} channels are open")
         self._peers_latest = number
         self._channels[number] = _Channel(self._window)
-        return Piece(Kind.OPEN, number)
+        return Kind.OPEN, number, b""
 
     def _credited(self, number: int, channel: _Channel, count: int) -> None:
         channel.credit += count

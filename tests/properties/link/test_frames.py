@@ -40,15 +40,15 @@ class World:
         other = End(1 - end)
         stream = b"".join(self.ends[end].take(1 << 30))
         for at in range(0, len(stream), self.cut):
-            for piece in self.ends[other].feed(stream[at : at + self.cut]):
-                if piece.kind is Kind.WORD:
-                    self.words[end].append(piece.data)
-                elif piece.kind is Kind.DATA:
-                    self.come[end, piece.channel] += piece.data
-                    self.owed[other, piece.channel] += len(piece.data)
-                    assert self.owed[other, piece.channel] <= WINDOW, "more is on its way than the window holds"
-                elif piece.kind is Kind.FINISH:
-                    self.ended[end].add(piece.channel)
+            for kind, channel, data in self.ends[other].feed(stream[at : at + self.cut]):
+                if kind is Kind.WORD:
+                    self.words[end].append(data)
+                elif kind is Kind.DATA:
+                    self.come[end, channel] += data
+                    self.owed[other, channel] += len(data)
+                    assert self.owed[other, channel] <= WINDOW, "more is on its way than the window holds"
+                elif kind is Kind.FINISH:
+                    self.ended[end].add(channel)
 
     def consume(self, end: End, channel: int) -> None:
         """Take care of all that has come of a channel."""
@@ -101,7 +101,7 @@ def test_a_frame_may_come_byte_by_byte() -> None:
     server.finish(channel)
     stream = b"".join(server.take(1 << 30))
     pieces = [piece for at in range(len(stream)) for piece in agent.feed(stream[at : at + 1])]
-    assert [(piece.kind, piece.data) for piece in pieces] == [
+    assert [(kind, data) for kind, _, data in pieces] == [
         (Kind.OPEN, b""),
         (Kind.WORD, b"word"),
         (Kind.DATA, b"data"),
