@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from swell.model import DeliveryMode
-from swell.sim.swarm import draw
+from swell.sim.scenario import Scenario
+from swell.sim.swarm import draw, draw_steady
 from swell.sim.world import World
 
 FIRST = int(os.environ.get("SIM_FIRST", "0"))
@@ -21,8 +22,8 @@ STRIDE = 10
 REGRESSIONS = Path(__file__).parent / "regressions.txt"
 
 
-def survive(seed: int) -> World:
-    world = World(draw(seed), seed)
+def survive(seed: int, scenario: Scenario) -> World:
+    world = World(scenario, seed)
     try:
         world.finish()
     except AssertionError as error:
@@ -33,7 +34,7 @@ def survive(seed: int) -> World:
 @pytest.mark.parametrize("first", range(FIRST, FIRST + COUNT, STRIDE))
 def test_every_rule_holds(first: int) -> None:
     for seed in range(first, min(first + STRIDE, FIRST + COUNT)):
-        survive(seed)
+        survive(seed, draw(seed))
 
 
 def regressions() -> list[int]:
@@ -43,7 +44,7 @@ def regressions() -> list[int]:
 
 @pytest.mark.parametrize("seed", regressions())
 def test_what_failed_once(seed: int) -> None:
-    survive(seed)
+    survive(seed, draw_steady(seed))
 
 
 def test_the_seeds_meet_what_they_are_for() -> None:
@@ -52,6 +53,7 @@ def test_the_seeds_meet_what_they_are_for() -> None:
     orders: set[str] = set()
     answers: set[str] = set()
     modes: set[object] = set()
+    nodes: set[str] = set()
     for seed in range(60):
         world = World(draw(seed), seed)
 
@@ -65,6 +67,8 @@ def test_the_seeds_meet_what_they_are_for() -> None:
 
         world.listeners.append(note)
         world.finish()
+        if world.trouble is not None:
+            nodes.update(+world.trouble.met)
     assert modes >= {DeliveryMode.SERIAL, DeliveryMode.PARALLEL, DeliveryMode.BATCH}
     assert statuses >= {2, 3, 4, 5, 6, 7, 8}, "failures, cancellations, timeouts, starts, poison, generators and memory"
     assert orders >= {"Reclaim", "Cancel", "Drain", "ItemsTaken", "KillContainer", "Refused", "PollNodes", "Failed"}
@@ -76,4 +80,15 @@ def test_the_seeds_meet_what_they_are_for() -> None:
         "ClientGone",
         "Yielded",
         "NodesObserved",
+    }
+    assert nodes >= {
+        "late",
+        "killed",
+        "killed while frozen",
+        "frozen for a short time",
+        "frozen for too long",
+        "fenced with containers",
+        "drained and resumed",
+        "drained and gone",
+        "taken as announced",
     }

@@ -32,6 +32,8 @@ from swell.wire import messages as m
 
 __all__ = ["Fleet"]
 
+LOST_AT_ONCE = 256  #: containers of a lost node that are told before other events have their turn
+
 
 class Fleet:
     """All containers of one server, on all nodes."""
@@ -186,6 +188,14 @@ class Fleet:
         data, control = self._links[container_id]
         data.cut()
         control.cut()
+
+    def give_up(self, node: FakeNode, why: str) -> None:
+        """Tell the server that all containers of a node are lost, some at once and the rest after that."""
+        left = self.on(node)
+        for container_id in left[:LOST_AT_ONCE]:
+            self.gone(container_id, f"node {node.node.name} is lost: {why}")
+        if len(left) > LOST_AT_ONCE:
+            self._clock.after(0.0, partial(self.give_up, node, why))
 
     # ------------------------------------------------------------ links
 

@@ -39,7 +39,7 @@ def check_promptness(state: EngineState, now: float, slack_s: float) -> None:
         _check_window(pool, state)
         if pool.backlog.count and not pool.fleet.live:
             assert pool.scaling.blocked_reason, f"{pool.id}: inputs wait, and nothing is started, for no reason"
-        _check_size(pool, now, slack_s)
+        _check_size(pool, now, slack_s, draining=state.nodes.draining.keys())
         if pool.variant is not None and pool.variant.idle_at is not None:
             window = pool.settings.scaledown_window or 0
             assert now - pool.variant.idle_at <= window + slack_s, (
@@ -107,10 +107,12 @@ def _check_batches(pool: Pool, free: list[Container], now: float, slack_s: float
     assert late <= slack_s, f"a batch is {late} s late though a slot is free"
 
 
-def _check_size(pool: Pool, now: float, slack_s: float) -> None:
+def _check_size(pool: Pool, now: float, slack_s: float, *, draining: Set[str]) -> None:
     settings = pool.settings
     if pool.is_rolling or pool.is_retired:
         return
+    if pool.fleet.by_node.keys() & draining:
+        return  # it has as many more as leave the nodes that drain
     floor = min(settings.min_containers or 0, pool.scaling.plan.containers)
     live = pool.fleet.live
     assert live >= floor or pool.scaling.blocked_reason, f"{pool.id}: {live} containers, the floor is {floor}"
@@ -126,8 +128,12 @@ def _check_size(pool: Pool, now: float, slack_s: float) -> None:
 
 
 def resisting(state: EngineState) -> set[str]:
-    """Return the containers that are to leave after their other requests, because one that was cancelled goes on."""
-    return {c.id for c in state.containers.values() if c.is_leaving and c.resist_until < float("inf")}
+    """Return the containers that are to leave after their requests.
+
+    One that was cancelled goes on, or their node drains; by the time that they are told, it may be in service again.
+    """
+    leaving = (c for c in state.containers.values() if c.is_leaving)
+    return {c.id for c in leaving if c.resist_until < float("inf") or c.place.node in state.nodes.draining}
 
 
 def check_drains(state: EngineState, effects: list[Effect], asked: Set[str], now: float) -> None:
@@ -157,7 +163,8 @@ def _check_moved(state: EngineState, pool: Pool) -> None:
     """Assert that containers leave a node that drains only if others are ready, or cannot be had."""
     floor = min(pool.settings.min_containers or 0, pool.scaling.plan.containers)
     ceiling = min(pool.settings.max_containers or 10**9, state.settings.containers_max)
-    is_full = bool(pool.scaling.blocked_reason) or pool.fleet.live + 1 >= ceiling
+    rooms = [known.room for known in state.nodes.values() if not known.is_draining]
+    is_full = pool.fleet.live + 1 >= ceiling or find_place(rooms, pool.spec.resources) is None
     assert len(pool.fleet.ready) >= floor or is_full, f"{pool.id}: moved to below its floor of {floor}"
 
 

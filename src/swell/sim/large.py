@@ -1,4 +1,4 @@
-"""What a seed chooses of large worlds: thousands of containers, a thousand functions, a hundred nodes that come and go.
+"""What a seed chooses of large worlds: thousands of containers, a thousand functions, a hundred nodes, and all of it.
 
 The decisions are those of small worlds; here they meet what bounds the work of one event, and puts off the rest. As the
 state is large, it is not checked after every event: see CHECK_EVERY. This module must not know the engine or the world
@@ -14,7 +14,7 @@ from msgspec import structs
 from swell.config import Settings
 from swell.model import AutoscalerChange, AutoscalerSettings, CallKind, Concurrency, FunctionSpec, Gpu, Node, Resources
 from swell.sim.client import AppPlan
-from swell.sim.scenario import SOURCE, Faults, Scenario
+from swell.sim.scenario import SOURCE, Faults, NodeFaults, Scenario
 from swell.sim.swarm import draw_function
 from swell.sim.work import CallPlan, Mishap, Work
 
@@ -29,7 +29,7 @@ NODES = 100
 def draw_large(seed: int) -> Scenario:
     """Return the scenario of a seed."""
     random = Random(f"large {seed}")
-    draw = (_many_containers, _many_functions, _many_nodes)[seed % 3]
+    draw = (_many_containers, _many_functions, _many_nodes, _unsteady_nodes)[seed % 4]
     return draw(random)
 
 
@@ -96,6 +96,39 @@ def _many_nodes(random: Random) -> Scenario:
         _nodes(random, NODES, cores=random.choice((2, 16)), gpus=gpus),
         (AppPlan("ap-0", specs, calls),),
         Faults(until=6.0, nodes_per_s=random.choice((1.0, 10.0)), lost_per_s=random.choice((0.0, 10.0))),
+    )
+
+
+def _unsteady_nodes(random: Random) -> Scenario:
+    """Thousands of containers are spread over a hundred nodes that freeze, drain, vanish and return as others."""
+    spec = FunctionSpec(
+        "wide",
+        SOURCE,
+        is_async=True,
+        autoscaler=AutoscalerSettings(CONTAINERS, CONTAINERS, None, 5),
+        concurrency=random.choice((Concurrency(), Concurrency(4, 2))),
+    )
+    narrow = structs.replace(draw_function(random, "narrow", with_gpus=False), cls=None, is_generator=False)
+    calls = (
+        *_calls(random, "wide", random.choice((CallKind.MAP, CallKind.SPAWN)), CONTAINERS + 1_000, 3.0, each=3_000),
+        *_calls(random, "narrow", CallKind.MAP, 50, 0.1, each=10),
+    )
+    scenario = _scenario(
+        random,
+        _nodes(random, NODES, cores=16),
+        (AppPlan("ap-0", (spec, narrow), calls),),
+        Faults(until=4.0, lost_per_s=random.choice((0.0, 10.0))),
+    )
+    return structs.replace(
+        scenario,
+        settings=structs.replace(scenario.settings, node_timeout_s=random.choice((0.5, 1.0))),
+        node_faults=NodeFaults(
+            until=6.0,
+            late=random.choice((0.0, 0.2)),
+            vanish_per_s=random.choice((1.0, 5.0)),
+            freeze_per_s=random.choice((1.0, 5.0)),
+            drain_per_s=random.choice((1.0, 5.0)),
+        ),
     )
 
 

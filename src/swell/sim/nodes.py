@@ -9,13 +9,17 @@ from collections.abc import Callable
 from functools import partial
 from random import Random
 
-from swell.engine.events import Event, NodesObserved, NodeView
+from swell.engine.events import ClientMessage, Event, NodesObserved, NodeView
 from swell.model import Node
 from swell.sim.clock import Clock
+from swell.sim.container import FakeContainer
 from swell.sim.fleet import Fleet
 from swell.sim.node import FakeNode
+from swell.wire.queries import DrainNode, ResumeNode
 
 __all__ = ["Nodes"]
+
+OPERATOR = 900  #: the number of the client that takes nodes out of service
 
 
 class Nodes:
@@ -44,6 +48,20 @@ class Nodes:
         """Return a node; one that is lost, if it is not there."""
         return self._there.get(name, self._nowhere)
 
+    @property
+    def there(self) -> list[FakeNode]:
+        """The nodes that the server has not given up."""
+        return list(self._there.values())
+
+    def containers_on(self, node: FakeNode) -> list[str]:
+        """Return the ids of containers that were launched on a node and of which the end is not told."""
+        return self._fleet.on(node)
+
+    def processes_on(self, node: FakeNode) -> list[FakeContainer]:
+        """Return the containers on a node that have a process."""
+        there = self._fleet.containers
+        return [there[container_id] for container_id in self._fleet.on(node) if container_id in there]
+
     def observe(self) -> None:
         """Report the nodes; starts keep cores busy, and all that inputs do is work."""
         working: dict[str, float] = dict.fromkeys(self._there, 0.0)
@@ -61,12 +79,42 @@ class Nodes:
             views.append(node.latest)
         self._feed(NodesObserved(views))
 
+    def ask(self, message: DrainNode | ResumeNode) -> None:
+        """Have a client ask something of a node."""
+        self._feed(ClientMessage(OPERATOR, message))
+
+    # ------------------------------------------------------------ nodes of agents, which never come back
+
+    def come(self, node: Node) -> None:
+        """A node comes."""
+        self._there[node.name] = FakeNode(node, self._clock)
+        self.observe()
+
+    def take_away(self, node: FakeNode) -> None:
+        """Take a node away of which the server does not know yet."""
+        del self._there[node.node.name]
+
+    def lose(self, node: FakeNode, why: str) -> None:
+        """The server gives a node up, and all containers on it."""
+        del self._there[node.node.name]
+        node.lose()
+        self.observe()
+        self._fleet.give_up(node, why)
+
+    def crash(self) -> None:
+        """The server is killed, and all agents with it."""
+        for node in self._there.values():
+            node.lose()
+        self._there.clear()
+
+    # ------------------------------------------------------------ nodes that come back
+
     def lose_any(self) -> None:
         """Let some node vanish."""
         if self._there:
-            self.lose(self._random.choice(list(self._there)))
+            self.lose_for_a_while(self._random.choice(list(self._there)))
 
-    def lose(self, name: str) -> None:
+    def lose_for_a_while(self, name: str) -> None:
         """Let a node vanish, with its containers, and come back some time later under its name."""
         node = self._there.pop(name)
         losses: list[Callable[[], None]] = [

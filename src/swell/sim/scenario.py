@@ -12,7 +12,7 @@ from swell.model import Node, Source
 from swell.sim.client import AppPlan
 from swell.sim.deployer import LastingPlan
 
-__all__ = ["SOURCE", "Faults", "Scenario"]
+__all__ = ["SOURCE", "Faults", "NodeFaults", "Scenario"]
 
 SOURCE = Source("app", "f", "app.py")
 
@@ -33,6 +33,16 @@ class Faults(Struct, frozen=True):
     nodes_per_s: float = 0.0  #: nodes that vanish, each second; they come back
 
 
+class NodeFaults(Struct, frozen=True):
+    """What becomes of nodes, until `until`. Each that comes has another name."""
+
+    until: float
+    late: float = 0.0  #: probability that a node only comes some time after the beginning
+    vanish_per_s: float = 0.0  #: agents that are killed, each second, with all their containers
+    freeze_per_s: float = 0.0  #: agents or machines that are stopped, each second, for a short time or a long one
+    drain_per_s: float = 0.0  #: nodes that are taken out of service, each second, with and without a deadline
+
+
 class Scenario(Struct, frozen=True):
     """Everything the world needs to run."""
 
@@ -40,6 +50,7 @@ class Scenario(Struct, frozen=True):
     nodes: tuple[Node, ...]
     apps: tuple[AppPlan, ...]
     faults: Faults = Faults()
+    node_faults: NodeFaults | None = None
     latency_s: float = 0.0001
     tick_late_s: float = 0.0  #: how late the shell may call `tick`, at most
     start_s: float = 0.002

@@ -25,13 +25,19 @@ from swell.model import (
 )
 from swell.sim.client import AppPlan
 from swell.sim.scenario import SOURCE, Faults, Scenario
+from swell.sim.swarm_nodes import with_node_faults
 from swell.sim.work import CallPlan, Mishap, Work
 
-__all__ = ["draw", "draw_app", "draw_call", "draw_change", "draw_function", "draw_work"]
+__all__ = ["draw", "draw_app", "draw_call", "draw_change", "draw_function", "draw_steady", "draw_work"]
 
 
 def draw(seed: int) -> Scenario:
     """Return the scenario of a seed."""
+    return with_node_faults(seed, draw_steady(seed))
+
+
+def draw_steady(seed: int) -> Scenario:
+    """Return the scenario of a seed, but with nodes that stay."""
     random = Random(seed)
     faults = _faults(random)
     settings = _settings(random)

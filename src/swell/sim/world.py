@@ -41,6 +41,7 @@ from swell.sim.invariants import (
     check_refusals,
     resisting,
 )
+from swell.sim.node_faults import NodeTrouble
 from swell.sim.nodes import Nodes
 from swell.sim.oracle import Oracle
 from swell.sim.scenario import Scenario
@@ -68,7 +69,8 @@ class World:
         self.store = DurableStore(self.clock, Random(seed), scenario.commit_s, self._boundary)
         self.engine, self._gate = self._new_server()
         self.oracle = Oracle(scenario.settings)
-        self.oracle.ledger.expect_innocent_survival = not scenario.faults.lost_per_s and not scenario.faults.nodes_per_s
+        faults, loses_nodes = scenario.faults, scenario.node_faults is not None
+        self.oracle.ledger.expect_innocent_survival = not (faults.lost_per_s or faults.nodes_per_s or loses_nodes)
         # The engine's clocks start when it decides to send, and what it sends may wait for a commit.
         self.oracle.ledger.slack_s = 4 * scenario.latency_s + 2 * scenario.commit_s + EPSILON
         self.events = 0
@@ -86,6 +88,7 @@ class World:
         for plan in scenario.lasting:
             self.clients.deploy(plan)
         self._plan_faults()
+        self.trouble = self._node_trouble()
         self.clients.plan_lags(Random(f"lags-{seed}"))
 
     def _new_server(self) -> tuple[Engine, Gate]:
@@ -215,6 +218,8 @@ class World:
         self.is_up = False
         self.store.crash()
         self.fleet.crash()
+        if self.trouble is not None:
+            self.trouble.server_killed()
         self.clients.crash()
         self.oracle.server_killed(self.store)
         self.clock.after(self.random.choice((0.01, 0.5, 5.0)), self._server_back)
@@ -223,6 +228,8 @@ class World:
         self.engine, self._gate = self._new_server()
         self.feed(StateRestored(self.store.restore()))
         self.nodes.observe()
+        if self.trouble is not None:
+            self.trouble.server_back()
         for deployer in self.clients.deployers:
             self.clock.after(self.random.uniform(0, 0.5), partial(self._reconnect, deployer, self.lives))
 
@@ -231,6 +238,13 @@ class World:
             self.clients.bring_in(deployer)
 
     # ------------------------------------------------------------ faults
+
+    def _node_trouble(self) -> NodeTrouble | None:
+        faults, timeout_s = self.scenario.node_faults, self.scenario.settings.node_timeout_s
+        if faults is None:
+            return None
+        random = Random(f"nodes-{self.seed}")
+        return NodeTrouble(faults, self.nodes, self.oracle, random, clock=self.clock, timeout_s=timeout_s)
 
     def _plan_faults(self) -> None:
         faults = self.scenario.faults

@@ -77,7 +77,7 @@ def test_a_node_that_vanishes_takes_its_containers_and_nothing_else() -> None:
     f = play.function("f", max_containers=8)
     call = play.map(f, [Work(1.0)] * 16)
     play.run(0.5)
-    play.world.nodes.lose("a")
+    play.world.nodes.lose_for_a_while("a")
     play.run()
     play.finish()
     assert set(play.of(call).statuses.values()) == {SUCCESS}

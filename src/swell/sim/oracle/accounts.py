@@ -55,8 +55,11 @@ class CallAccount:
 class Held:
     """One delivery."""
 
-    def __init__(self, container_id: str, mode: DeliveryMode, inputs: list[tuple[CallAccount, int]]) -> None:
+    def __init__(
+        self, container_id: str, mode: DeliveryMode, inputs: list[tuple[CallAccount, int]], sent_at: float
+    ) -> None:
         self.container_id = container_id
+        self.sent_at = sent_at
         self.mode = mode
         self.inputs = inputs
         self.live = set(range(len(inputs)))

@@ -5,6 +5,8 @@ This module must not know how an input may end.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from swell.model import CallKind, DeliveryMode, MemoryExcess, OutputStatus
 from swell.sim.oracle.accounts import EPSILON, CallAccount, Held
 from swell.sim.oracle.ledger import Ledger
@@ -25,6 +27,7 @@ class Custody:
         self._leases: dict[str, Held] = {}  # of requests over HTTP, by call
         self._leased_so_far = 0
         self._no_more: dict[str, str] = {}  # containers that must not be given inputs, and why
+        self._stopped: set[str] = set()  # have been stopped for a while, of which the engine knows nothing
 
     def forget(self) -> None:
         """The server is killed, and all containers with it."""
@@ -32,6 +35,7 @@ class Custody:
         self._held_by.clear()
         self._leases.clear()
         self._no_more.clear()
+        self._stopped.clear()
 
     # ------------------------------------------------------------ what containers send
 
@@ -92,6 +96,19 @@ class Custody:
                 self._ledger.give_back(held, position)
         self._no_more[container_id] = "is gone"
 
+    def stopped(self, container_ids: Iterable[str]) -> None:
+        """Containers are not reached, or stand still: what they are sent may begin late, or never."""
+        self._stopped.update(container_ids)
+
+    def left_in(self, container_id: str) -> list[str]:
+        """Return the inputs that a container has, in words."""
+        mine = self._held_by.get(container_id, {})
+        return [
+            f"{call.id}/{index}"
+            for held in mine.values()
+            for call, index in (held.inputs[position] for position in sorted(held.live))
+        ]
+
     def free(self, call: CallAccount) -> bool:
         """The slot of a request is free; False if it has none."""
         held = self._leases.pop(call.id, None)
@@ -118,7 +135,7 @@ class Custody:
             for index in range(first, first + count):
                 self._ledger.leaves(call, index, message.delivery, now)
                 inputs.append((call, index))
-        held = self._held[message.delivery] = Held(container_id, message.mode, inputs)
+        held = self._held[message.delivery] = Held(container_id, message.mode, inputs, now)
         self._held_by[container_id][message.delivery] = held
 
     def leased(self, client: int, message: Leased, now: float) -> None:
@@ -132,7 +149,7 @@ class Custody:
         account.state = step(account.state, InputState.RUNNING)
         account.began_at = now
         call.frontier = 1
-        held = self._leases[call.id] = Held(container_id, DeliveryMode.LEASE, [(call, 0)])
+        held = self._leases[call.id] = Held(container_id, DeliveryMode.LEASE, [(call, 0)], now)
         self._leased_so_far += 1
         self._held_by[container_id][-self._leased_so_far] = held  # no delivery has such a number
 
@@ -148,6 +165,8 @@ class Custody:
                 self._ledger.await_end(call, index, OutputStatus.TERMINATED)
                 continue
             began, limit = call.inputs[index].began_at, call.spec.timeout_s
+            if container_id in self._stopped:
+                began = held.sent_at
             assert began is not None, f"{call.id}/{index} timed out in {container_id} before it began"
             assert now - began >= limit - self._ledger.slack_s, (
                 f"{call.id}/{index} timed out after {now - began} s of {limit} s"

@@ -21,6 +21,7 @@ from swell.engine.events import (
     Effect,
     Event,
     KillContainer,
+    NodesObserved,
     Persist,
     SendToClient,
     SendToContainer,
@@ -34,10 +35,12 @@ from swell.sim.oracle.custody import Custody
 from swell.sim.oracle.functions import Functions
 from swell.sim.oracle.kept import Kept
 from swell.sim.oracle.ledger import Ledger
+from swell.sim.oracle.placements import Placements
 from swell.sim.store import DurableStore
 from swell.states import InputState
 from swell.wire import messages as m
 from swell.wire.apps import DeployApp, Deployed
+from swell.wire.queries import DrainNode, ResumeNode
 from swell.wire.web import Leased, Release
 
 __all__ = ["Oracle"]
@@ -51,6 +54,7 @@ class Oracle:
         self._functions = Functions()
         self._custody = Custody(self.ledger)
         self._kept = Kept(self.ledger)
+        self._placements = Placements(settings)
 
     @property
     def calls(self) -> dict[str, CallAccount]:
@@ -68,6 +72,9 @@ class Oracle:
                 self._custody.heard(event.container_id, event.message)
             case ContainerExited():
                 self._custody.exited(event.container_id, event.excess)
+                self._placements.exited(event.container_id)
+            case NodesObserved():
+                self._placements.observed(event)
             case ClientGone():
                 for call in self.calls.values():
                     if call.client == event.client and call.kind is not CallKind.SPAWN:
@@ -102,6 +109,8 @@ class Oracle:
                 if call is not None and not call.doomed and message.first == len(call.inputs):
                     call.is_sealed = message.sealed
                     call.inputs.extend(Account() for _ in message.ends)
+            case DrainNode() | ResumeNode():
+                self._placements.asked(message)
             case Release():
                 call = self.calls.get(message.call_id)
                 if call is not None and call.client == client and self._custody.free(call):
@@ -135,6 +144,7 @@ class Oracle:
                 self._custody.killed(effect.container_id)
             case StartContainer():
                 self._custody.starts(effect.container_id)
+                self._placements.starts(effect)
             case SendToClient():
                 self._client_told(effect.client, effect.message, now)
             case DropBlobs():
@@ -195,12 +205,23 @@ class Oracle:
     def server_killed(self, store: DurableStore) -> None:
         """Keep what is committed, and nothing else: that alone has happened for the next server."""
         self._custody.forget()
+        self._placements.forget()
         self.ledger.forget()
         self._kept.server_killed(store, self._functions.lasting)
 
     def tidied(self, inputs: Iterable[tuple[str, int]]) -> None:
         """Blobs of inputs, (call id, index), are deleted though the engine did not ask for it."""
         self._kept.tidied(inputs)
+
+    def stopped(self, container_ids: Iterable[str]) -> None:
+        """The node of these containers is frozen."""
+        self._custody.stopped(container_ids)
+
+    def taken(self, container_ids: Iterable[str]) -> None:
+        """The machine of these containers is gone, as was announced: nothing may be left in them."""
+        for container_id in container_ids:
+            left = self._custody.left_in(container_id)
+            assert not left, f"{container_id} still has {left[:3]} when its machine is taken away"
 
     def unfinished(self) -> list[str]:
         """Return what has not ended, in words."""
