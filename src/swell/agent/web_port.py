@@ -51,7 +51,7 @@ class WebPort:
         self._edges: dict[_EdgeLink, None] = {}  # likewise
         self._methods: dict[str, Iterable[str]] = {}  # of web functions, by container
         self._connections = 0
-        self._connections_max = max(1, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // DESCRIPTORS_SHARE)
+        self.connections_max = max(1, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // DESCRIPTORS_SHARE)
         self._server: asyncio.Server | None = None
 
     async def open(self, host: str, certificate: bytes) -> int:
@@ -116,7 +116,7 @@ class WebPort:
         """Return the owner of a channel that an edge has opened."""
         relay = WebRelay(link, number, self.directory, self._is_over)
         self._connections += 1
-        if self._connections > self._connections_max:
+        if self._connections > self.connections_max:
             asyncio.get_running_loop().call_soon(relay.refuse)
         return relay
 

@@ -345,6 +345,10 @@ class UpstreamRequest(ResponseSink, ABC):
             self._lease = None
             if status is OutputStatus.TERMINATED and self._follow_label():
                 return
+        elif status is OutputStatus.INTERNAL_FAILURE and self._upstream is None and self._connecting is not None:
+            self._connecting.cancel()  # its container has gone before it had accepted the connection
+            self._not_accepted()
+            return
         self.abort(error)
 
     def _error_of(self, status: OutputStatus, text: str) -> HTTPError:

@@ -1,10 +1,12 @@
-"""A request on its way to an app that was replaced meanwhile goes to the one that has its label now."""
+"""A request on its way to what is gone by then goes elsewhere: where its label leads now, or to another container."""
 
 from __future__ import annotations
 
 import asyncio
 from types import SimpleNamespace
 from typing import Any
+
+from patience import patience
 
 from swell.config import Settings
 from swell.edge.gateway.exchange import Exchange
@@ -16,6 +18,7 @@ from swell.model import OutputStatus, WebSpec
 from swell.wire.web import Route
 
 GONE = NotFoundError.code
+PATIENCE_S = patience(20.0)
 
 
 def route(function_id: str, *, needs_token: bool = False) -> Route:
@@ -38,8 +41,11 @@ class Leases:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.asked_again = asyncio.Event()
 
     def ask(self, function_id: str, method: str, parameters: bytes, holder: Exchange) -> Any:
+        if self.asked:
+            self.asked_again.set()
         self.asked.append(function_id)
         call_id = f"fc-{len(self.asked)}"
         return SimpleNamespace(leased_at=None, call_id=call_id, release=lambda status: None, cancel=lambda: None)
@@ -124,3 +130,17 @@ async def test_one_that_has_a_container_stays_there() -> None:
     request.exchange._lease.leased_at = 1.0
     request.exchange.ended(OutputStatus.TERMINATED, "the app was stopped")
     assert (request.asked, request.refusals) == (["fu-old"], [503])
+
+
+async def test_one_whose_container_has_gone_before_it_accepted_goes_to_another() -> None:
+    request, released = Request(), list[OutputStatus]()
+    connected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    request.exchange._context.upstreams = SimpleNamespace(idle=lambda site: None, connect=lambda site: connected)
+    lease = request.exchange._lease
+    lease.leased_at, lease.release_in_doubt = 1.0, released.append
+    request.exchange.leased("co-1", "a node")
+    await asyncio.sleep(0)
+    request.exchange.ended(OutputStatus.INTERNAL_FAILURE, "its node is lost")
+    async with asyncio.timeout(PATIENCE_S):
+        await request.leases.asked_again.wait()
+    assert (request.refusals, released, connected.cancelled()) == ([], [OutputStatus.TERMINATED], True)
