@@ -1,4 +1,4 @@
-"""Linux calls that Python lacks: prctl, the tree of processes in /proc, and a socket whose closing kills.
+"""Linux calls that Python lacks: prctl, files in memory, the tree of processes in /proc, a socket whose closing kills.
 
 This module must not know templates or containers.
 """
@@ -27,13 +27,14 @@ __all__ = [
     "environment_of",
     "is_running",
     "kill_exactly",
-    "kill_group",
+    "memory_file",
     "name_of",
     "parent_of",
     "processes",
     "ran_s",
     "schedule_of",
     "set_name",
+    "signal_group",
     "stat_of",
 ]
 
@@ -113,6 +114,15 @@ def children() -> list[int]:
     # /proc/<pid>/task/<pid>/children would be one read, but many kernels are built without it.
     own = os.getpid()
     return [pid for pid in processes() if parent_of(pid) == own]
+
+
+def memory_file(data: bytes) -> int:
+    """Return a descriptor of a file in memory, to be read from its beginning."""
+    fd = os.memfd_create("swell", os.MFD_CLOEXEC)
+    with open(fd, "wb", closefd=False) as file:
+        file.write(data)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
 
 
 class Stat(NamedTuple):
@@ -206,12 +216,12 @@ class Lineage:
         return found
 
 
-def kill_group(pid: int) -> None:
-    """Kill a child that this process has not reaped yet, and the process group it leads, if it leads one by now."""
+def signal_group(pid: int, number: int) -> None:
+    """Signal a child that this process has not reaped yet, and the process group it leads, if it leads one by now."""
     try:
-        os.killpg(pid, signal.SIGKILL)
+        os.killpg(pid, number)
     except ProcessLookupError:
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)
 
 
 def kill_exactly(pid: int, begun: int) -> None:

@@ -32,6 +32,7 @@ __all__ = [
     "NodeLink",
     "NodeLoad",
     "NodePaths",
+    "Pipe",
     "ReadFailed",
     "Store",
     "StoreBroken",
@@ -78,6 +79,18 @@ class NodeLink(Struct, frozen=True):
     round_trip_s: float | None  #: how long a word and its answer took last; None: none was answered yet
     received_bytes: int  #: of messages and files that came from it
     sent_bytes: int  #: likewise, to it
+
+
+class Pipe(Protocol):
+    """Takes the bytes of one direction between two peers, and that there will be no more in either."""
+
+    def send(self, data: bytes) -> None:
+        """Pass on bytes; nothing, once the pipe is closed."""
+        ...
+
+    def close(self, why: str = "") -> None:
+        """End both directions; `why` says what broke. Safe to call twice."""
+        ...
 
 
 class BackendListener(Protocol):
@@ -129,6 +142,17 @@ class Backend(Protocol):
 
     def kill(self, container_id: str) -> None:
         """Kill the container's whole process group at once. Unknown ids are ignored."""
+        ...
+
+    def exec(self, container_id: str, user: Pipe) -> Pipe:
+        """Open a pipe to a command that is to run beside a container; `user` gets what comes of it.
+
+        What passes in both directions are the words of `swell.wire.exec`. The command goes on when the container ends,
+        and ends when its pipe is closed.
+
+        Raises:
+            NotFoundError: there is no such container, or not yet.
+        """
         ...
 
     def observe(self, is_ready: Callable[[str], bool]) -> Sequence[NodeLoad]:

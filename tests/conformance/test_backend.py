@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 import pytest
+from command_user import CommandUser
 from delegation import delegated_group, inside
 from msgspec.structs import replace
 
@@ -23,8 +24,10 @@ from swell.backends.agents import AgentBackend
 from swell.backends.agents.bulk import BulkServer
 from swell.backends.agents.local import LocalAgents
 from swell.backends.process import ProcessBackend
+from swell.errors import NotFoundError
 from swell.model import Environment, FunctionSpec, Gpu, MemoryExcess, Resources, Source
 from swell.ports import Backend, LaunchOrder
+from swell.wire.exec import WINDOW, Input, Read, Resize, Signal
 from swell.wire.messages import PROTOCOL
 
 PROGRAM = Path(__file__).with_name("program.py")
@@ -881,3 +884,134 @@ async def test_containers_of_a_snapshot_die_as_others_do(
     assert await listener.exit_of("ta-2") == ("killed by SIGKILL", True)
     await gone(listener.started["ta-2"])
     await gone(grandchildren[1])
+
+
+# ---------------------------------------------------------------- commands beside containers
+
+
+@pytest.fixture
+async def beside(backend: Backend, listener: Listener) -> Callable[..., CommandUser]:
+    """Run a command beside a container: `beside("sh", "-c", "…")`."""
+    backend.launch(order("ta-1", WAIT))
+    await listener.until(lambda: "ta-1" in listener.started)
+    return lambda *command, **options: CommandUser().run(backend, "ta-1", *command, **options)
+
+
+async def test_a_command_has_the_surroundings_of_its_container(beside: Callable[..., CommandUser]) -> None:
+    said = "echo $SWELL_TASK_ID $SWELL_IS_REMOTE $TERM; command -v python; pwd; cat; echo careful >&2; exit 7"
+    command = beside("sh", "-c", said, variables={"TERM": "vt220"})
+    command.tell(Input(), b"one\n")
+    command.tell(Input(is_last=True), b"two\n")
+    assert await command.end() == 7
+    where = Path(sys.executable).with_name("python")
+    assert command.text().splitlines() == ["ta-1 1 vt220", str(where), os.getcwd(), "one", "two"]
+    assert (command.text(2), command.took) == ("careful\n", 8)
+
+
+async def test_deployed_code_is_found_before_what_lies_in_the_directory(backend: Backend, listener: Listener) -> None:
+    wanted = order("ta-1", WAIT)
+    backend.launch(replace(wanted, environment=replace(wanted.environment, bundle_dir="/deployed")))
+    await listener.until(lambda: "ta-1" in listener.started)
+    command = CommandUser().run(backend, "ta-1", "sh", "-c", "echo $PYTHONPATH $PYTHONSAFEPATH")
+    assert await command.end() == 0
+    assert command.text() == f"/deployed:{PROGRAM.parent} 1\n"
+
+
+async def test_a_command_that_cannot_be_run_ends_as_in_a_shell(
+    beside: Callable[..., CommandUser], tmp_path: Path
+) -> None:
+    missing, forbidden, killed = beside("no-such-command"), beside(str(tmp_path)), beside("sh", "-c", "kill -9 $$")
+    assert [await command.end() for command in (missing, forbidden, killed)] == [127, 126, -9]
+    assert missing.text(2) == "no-such-command: there is no such command where the container runs\n"
+    assert forbidden.text(2) == f"{tmp_path}: Permission denied\n"
+
+
+async def test_a_command_has_a_terminal_of_its_own(beside: Callable[..., CommandUser]) -> None:
+    command = beside("sh", terminal=(30, 101))
+    command.type("test -t 0 && stty size\n")
+    await command.wrote("30 101")
+    command.tell(Resize(40, 77))
+    command.type("stty size\n")
+    await command.wrote("40 77")
+    command.type("sh -c 'echo now it $0; sleep 1000' sleeps\n")
+    await command.wrote("now it sleeps")
+    command.type("\x03")  # Ctrl-C
+    command.type("echo ended by $?\n")
+    await command.wrote("ended by 130")
+    command.tell(Input(is_last=True))
+    assert await command.end() == 0
+
+
+async def test_a_command_whose_output_is_not_read_stops_and_nothing_else_does(
+    beside: Callable[..., CommandUser], backend: Backend
+) -> None:
+    flood = CommandUser(reads=False).run(backend, "ta-1", "yes")
+    await flood.until(lambda: flood.size == WINDOW)
+    other = beside("seq", "100000")
+    assert await other.end() == 0
+    assert (len(other.text().split()), flood.size) == (100_000, WINDOW)
+    flood.tell(Read(10_000))
+    await flood.until(lambda: flood.size == WINDOW + 10_000)
+    flood.pipe.close()
+
+
+async def test_a_command_that_does_not_read_stops_its_user(beside: Callable[..., CommandUser]) -> None:
+    command = beside("sh", "-c", "read line; echo $line; sleep 1000")
+    command.tell(Input(), b"go\n" + b"-" * (WINDOW - 3))
+    await command.wrote("go")
+    command.tell(Input(), b"-" * command.took)
+    command.tell(Input(), b"-" * WINDOW)
+    await command.until(lambda: bool(command.refused) or command.status is not None)
+    assert "bytes of input wait" in command.refused
+
+
+async def test_signals_reach_all_of_a_command(beside: Callable[..., CommandUser]) -> None:
+    command = beside("sh", "-c", "trap 'echo caught' USR1; sh -c 'echo up; sleep 1000'; echo and went on; exit 3")
+    await command.wrote("up")
+    command.tell(Signal(signal.SIGUSR1))
+    assert await command.end() == 3
+    assert command.text() == "up\ncaught\nand went on\n"
+
+
+async def test_a_command_ends_with_its_user_and_so_does_what_it_has_started(
+    beside: Callable[..., CommandUser],
+) -> None:
+    command = beside("sh", "-c", "echo $$; setsid sleep 1000 & echo $!; wait", terminal=(24, 80))
+    await command.until(lambda: command.text().count("\n") == 2)
+    pids = [int(line) for line in command.text().split()]
+    command.pipe.close()
+    for pid in pids:
+        await gone(pid)
+
+
+async def test_what_a_command_leaves_behind_is_killed(beside: Callable[..., CommandUser]) -> None:
+    command = beside("sh", "-c", "setsid sleep 1000 & echo $!")
+    assert await command.end() == 0
+    await gone(int(command.text()))
+
+
+async def test_a_command_goes_on_when_its_container_ends(
+    beside: Callable[..., CommandUser], backend: Backend, listener: Listener
+) -> None:
+    command = beside("cat")
+    command.type("before\n")
+    await command.wrote("before")
+    backend.kill("ta-1")
+    await listener.exit_of("ta-1")
+    command.tell(Input(is_last=True), b"after\n")
+    assert await command.end() == 0
+    assert command.text() == "before\nafter\n"
+    with pytest.raises(NotFoundError, match="does not run here"):
+        backend.exec("ta-1", command)
+
+
+async def test_a_command_ends_with_the_backend(make: Callable[..., Backend], listener: Listener) -> None:
+    backend = make()
+    await backend.start(listener, "unix:/nowhere")
+    backend.launch(order("ta-1", WAIT))
+    await listener.until(lambda: "ta-1" in listener.started)
+    command = CommandUser().run(backend, "ta-1", "sh", "-c", "echo $$; sleep 1000")
+    pid = int(await command.wrote("\n"))
+    await backend.stop()
+    await gone(pid)
+    assert command.status == -signal.SIGKILL or command.broken or command.refused

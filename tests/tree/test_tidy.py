@@ -39,13 +39,14 @@ CATCH_ALL: dict[str, str] = {
 
 #: What makes files, directories or sockets past `private_files`, and why that is safe.
 MAKES_FILES: dict[str, str] = {
-    "backends/process/snapshot.py": "writes to a descriptor that it was given",
+    "backends/process/snapshot.py": "a pair of sockets, which has no name",
     "backends/process/template.py": "a pair of sockets, which has no name",
     "cgroups.py": "a control group, with a mode of its own; the kernel makes the files in it",
     "cli/run.py": "the file that --write-result names is the user's, who decides who may read it",
     "cli/serve.py": "tempfile makes a directory that nobody else may enter",
     "cli/server.py": "connects to the supervisor's socket and sends it one word",
     "link/certificate.py": "tempfile makes a file that nobody else may read",
+    "linux.py": "a file in memory, which has no name",
     "listening.py": "accepts at a socket that it was given",
     "private_files.py": "the place for it",
     "runner/web/isolation/ports.py": "an abstract socket, which has no file",

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -31,14 +32,17 @@ from swell.agent.shelf import AgentShelf
 from swell.agent.shelf_space import ShelfSpace
 from swell.agent.web_port import WebPort
 from swell.backends.process import ProcessBackend
+from swell.errors import NotFoundError
 from swell.ids import is_digest
 from swell.link.certificate import TlsAddress
 from swell.link.connection import Channel, Link
 from swell.link.frames import LinkError
 from swell.link.order import AgentOrder
+from swell.link.pipe import PipeChannel
 from swell.link.words import (
     LINK_PROTOCOL,
     Drop,
+    Exec,
     Exited,
     Forget,
     Greeting,
@@ -63,6 +67,8 @@ from swell.link.words import (
 )
 from swell.model import MemoryExcess, Node
 from swell.ports import LaunchOrder
+from swell.wire.codec import encode as encode_frame
+from swell.wire.exec import Refused as CommandRefused
 from swell.wire.messages import PROTOCOL
 
 __all__ = ["EXIT_LOST", "EXIT_REFUSED", "Agent"]
@@ -135,6 +141,7 @@ class Agent:
         self._is_stopping = False
         self._relays: dict[int, set[ContainerRelay]] = {}  # by the pid of the process that has connected
         self._pids: dict[str, int] = {}
+        self._execs: deque[str] = deque()  # containers beside which commands run in the next channels
         self._ready: set[str] = set()  # containers that have checked in with the server
         self._watched_until = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -213,8 +220,16 @@ class Agent:
         self._link.send_word(encode(Ping()))
 
     def opened(self, link: Link, number: int) -> Channel:
-        """The server opens no channels."""
-        raise LinkError(f"the server has opened channel {number}")
+        """Let the user of a command and the command talk in a channel."""
+        if not self._execs:
+            raise LinkError(f"the server has opened channel {number}, and has not said what for")
+        channel = PipeChannel(link, "the server", number)
+        try:
+            channel.join(self._backend.exec(self._execs.popleft(), channel))
+        except NotFoundError as error:
+            channel.send(encode_frame(CommandRefused(str(error))))
+            channel.close()
+        return channel
 
     def lost(self, why: str) -> None:
         """The link is over: end at once, which kills all containers."""
@@ -240,6 +255,8 @@ class Agent:
                 self._watch()
             case Forget(names):
                 self._forget(names)
+            case Exec(container_id):
+                self._execs.append(container_id)
             case Welcome():
                 self._connect_bulk(word)
                 self._run(self._begin(word))

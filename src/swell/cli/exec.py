@@ -1,31 +1,46 @@
-"""`swell container exec`: a command with the environment of a container, as its code has it, on this terminal.
+"""`swell container exec`: a command beside a container, wherever that runs, on this terminal.
 
-The command replaces this process, so its exit code, signals and terminal are its own. It is no child of the container,
-and goes on when that ends. This module must not know how a container was started.
+The machine of the container runs the command, in a terminal of its own if this is one; keys, output, the size of the
+terminal and signals pass between the two. When this process is gone, so is the command. This module must not know how
+a container or a command is started.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import termios
+import threading
+import tty
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Final
 
 import click
 
-from swell.cli import exit_codes
 from swell.cli.options import environment_option
 from swell.cli.resolve import resolve_container
-from swell.cli.rpc import ask
 from swell.cli.show import terminal
-from swell.config import Settings
-from swell.errors import InvalidError
+from swell.errors import Error, InvalidError, from_wire
+from swell.sdk.connection.blocking import run_blocking
 from swell.sdk.connection.client import daemon_client
-from swell.wire.queries import ContainerDescription, DescribeContainer
+from swell.sdk.connection.link import BlockingLink
+from swell.signals import is_ignored
+from swell.wire.codec import encode
+from swell.wire.exec import WINDOW, Ended, Input, Output, Read, Refused, Resize, Run, Signal, ToCommand, Took, for_user
+from swell.wire.messages import Exec, ExecBytes, Failed
 
-__all__ = ["container_environment", "exec_"]
+__all__ = ["exec_"]
 
 #: Variables of this terminal, not of the program that the container's code came from.
 _OF_THIS_TERMINAL: Final = ("TERM", "COLORTERM", "COLUMNS", "LINES", "NO_COLOR")
+#: What the command is sent in place of this process.
+_PASSED_ON: Final = frozenset(
+    (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH)
+)
+STDIN: Final = 0
+CHUNK: Final = 64 << 10  #: bytes of one read
 
 EXAMPLES: Final = """\b
 Examples:
@@ -41,65 +56,113 @@ Examples:
     context_settings={"allow_interspersed_args": False},
     short_help="Run a command in the environment of one.",
 )
-@click.option("--pty/--no-pty", expose_value=False, help="Accepted for compatibility: the command has this terminal.")
+@click.option(
+    "--pty/--no-pty", default=None, help="Whether the command gets a terminal; by default it does if this is one."
+)
 @environment_option
 @click.argument("container_meant_by", metavar="ID")
 @click.argument("command", metavar="COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
-def exec_(container_meant_by: str, command: tuple[str, ...]) -> None:
-    """Run a command in the environment of a container: its variables, directory, GPUs and Python.
+def exec_(pty: bool | None, container_meant_by: str, command: tuple[str, ...]) -> None:
+    """Run a command in the environment of a container: its machine, variables, directory, GPUs and Python.
 
-    The exit code is that of the command.
+    The exit code is that of the command, or 128 and the number of the signal that ended it. The command goes on when
+    the container ends, and ends when its terminal is closed.
     """
-    container_id = resolve_container(container_meant_by)
-    found = ask(ContainerDescription, lambda request: DescribeContainer(request, container_id))
-    if found.node:
-        raise InvalidError(
-            f"container {container_id} runs on node {found.node}: a command can run beside a container only on the "
-            "server's machine (backend = process)"
-        )
-    client, settings = daemon_client(), Settings.load()
-    variables = container_environment(found, dict(os.environ), client.address, settings.token)
-    directory = os.path.join(found.environment.cwd, found.workdir)
-    try:
-        os.chdir(directory)
-    except OSError as error:
-        raise InvalidError(f"cannot enter the container's directory {directory}: {error.strerror}") from None
-    client.shut()
+    is_terminal = os.isatty(STDIN) and sys.stdout.isatty()
+    if pty and not is_terminal:
+        raise click.UsageError("--pty needs a terminal on standard input and output; leave it out")
+    session = _Session(daemon_client().new_link(), has_terminal=is_terminal if pty is None else pty)
     terminal.flush()
-    try:
-        os.execvpe(command[0], command, variables)
-    except FileNotFoundError:
-        terminal.line(f"{command[0]}: there is no such command where the container runs", err=True)
-        sys.exit(exit_codes.NOT_FOUND)
-    except OSError as error:
-        terminal.line(f"{command[0]}: {error.strerror}", err=True)
-        sys.exit(exit_codes.NOT_EXECUTABLE)
+    sys.exit(session.run(resolve_container(container_meant_by), command))
 
 
-def container_environment(found: ContainerDescription, here: dict[str, str], server: str, token: str) -> dict[str, str]:
-    """Return the environment variables of a command beside a container.
+class _Session:
+    """A command, and this terminal.
 
-    Args:
-        found: The container.
-        here: The variables of this process.
-        server: Address of the server.
-        token: The token of the server, if it asks for one.
+    Three threads: this one passes on what the command writes, one what is typed, and one signals.
     """
-    environment = found.environment
-    variables = dict(environment.variables)
-    if environment.bundle_dir:  # so that Python finds the code as it was deployed, and not as it lies in the directory
-        path = filter(None, (environment.bundle_dir, variables.get("PYTHONPATH")))
-        variables["PYTHONPATH"] = os.pathsep.join(path)
-        variables["PYTHONSAFEPATH"] = "1"
-    variables.update(found.variables)
-    if found.gpus:
-        variables["CUDA_VISIBLE_DEVICES"] = ",".join(found.gpus)
-    variables.update({name: here[name] for name in _OF_THIS_TERMINAL if name in here})
-    programs = filter(None, (os.path.dirname(environment.python), variables.get("PATH", os.defpath)))
-    variables["PATH"] = os.pathsep.join(programs)
-    variables["SWELL_SERVER"] = server
-    variables["SWELL_TASK_ID"] = found.container.container_id
-    variables["SWELL_IS_REMOTE"] = "1"
-    if token:
-        variables["SWELL_TOKEN"] = token
-    return variables
+
+    def __init__(self, link: BlockingLink, *, has_terminal: bool) -> None:
+        self._link = link
+        self._has_terminal = has_terminal
+        self._request = link.next_request()
+        self._mailbox = link.open(self._request)
+        self._decoder = for_user()
+        self._credit = WINDOW  # bytes of input that may be sent
+        self._credit_given = threading.Condition()
+
+    def run(self, container_id: str, command: Sequence[str]) -> int:
+        """Run the command; return its exit code.
+
+        Raises:
+            Error: it could not be started, or the server is gone.
+        """
+        passed_on = {number for number in _PASSED_ON if not is_ignored(number)}
+        signal.pthread_sigmask(signal.SIG_BLOCK, passed_on)  # for one thread to take them, between two calls
+        run = Run(
+            command=[os.fsencode(word) for word in command],
+            variables={name: os.environ[name] for name in _OF_THIS_TERMINAL if name in os.environ},
+            terminal=termios.tcgetwinsize(STDIN) if self._has_terminal else None,
+        )
+        with _raw_terminal() if self._has_terminal else nullcontext():
+            self._link.send(Exec(self._request, container_id), encode(run))
+            threading.Thread(target=self._pass_on_input, daemon=True).start()
+            threading.Thread(target=self._pass_on_signals, args=(passed_on,), daemon=True).start()
+            return self._pass_on_output()
+
+    def _pass_on_output(self) -> int:
+        """Write what the command writes; return its exit code."""
+        while True:
+            message, data = run_blocking(self._link.receive(self._mailbox))
+            if isinstance(message, Failed):
+                raise from_wire(message.code, message.text, message.fields)
+            for word, payload in self._decoder.feed(data):
+                match word:
+                    case Output(stream):
+                        terminal.copy(stream, payload)
+                        self._tell(Read(len(payload)))
+                    case Took(count):
+                        with self._credit_given:
+                            self._credit += count
+                            self._credit_given.notify()
+                    case Ended(status):
+                        return status if status >= 0 else 128 - status
+                    case Refused(text):
+                        raise InvalidError(text)
+
+    def _pass_on_input(self) -> None:
+        """Send what comes on stdin, as far as the command reads it."""
+        data = b"-"
+        while data:
+            with self._credit_given:
+                self._credit_given.wait_for(lambda: self._credit)
+            try:
+                data = os.read(STDIN, min(CHUNK, self._credit))
+            except OSError:  # the terminal is gone, or there has never been a stdin
+                data = b""
+            with self._credit_given:
+                self._credit -= len(data)
+            self._tell(Input(is_last=not data), data)
+
+    def _pass_on_signals(self, numbers: set[signal.Signals]) -> None:
+        while True:
+            number = signal.sigwait(numbers)
+            if number != signal.SIGWINCH:
+                self._tell(Signal(number))
+            elif self._has_terminal:
+                self._tell(Resize(*termios.tcgetwinsize(STDIN)))
+
+    def _tell(self, word: ToCommand, payload: bytes = b"") -> None:
+        with suppress(Error):  # the server is gone, as who reads from it will find
+            self._link.send(ExecBytes(self._request), encode(word, payload))
+
+
+@contextmanager
+def _raw_terminal() -> Generator[None]:
+    """Have this terminal pass on every key as it is: that of the command gives keys their meaning."""
+    before = termios.tcgetattr(STDIN)
+    tty.setraw(STDIN)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(STDIN, termios.TCSADRAIN, before)

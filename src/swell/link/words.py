@@ -25,6 +25,7 @@ __all__ = [
     "LINK_PROTOCOL",
     "REPORT_MAX",
     "Drop",
+    "Exec",
     "Exited",
     "Forget",
     "Greeting",
@@ -52,7 +53,7 @@ __all__ = [
     "encode_report",
 ]
 
-LINK_PROTOCOL: Final = 5
+LINK_PROTOCOL: Final = 6
 REPORT_MAX: Final = 1 << 20  #: bytes
 CERTIFICATE_MAX: Final = 16 << 10  #: bytes
 _SIZE: Final = struct.Struct("<I")
@@ -193,12 +194,18 @@ class Forget(Word, frozen=True, tag=27):
     names: tuple[Text, ...]
 
 
+class Exec(Word, frozen=True, tag=28):
+    """The next channel that the server opens is the pipe of a command beside a container (`swell.ports.Pipe`)."""
+
+    container_id: Id
+
+
 class Stop(Word, frozen=True, tag=26):
     """Kill the containers, remove what they have left, and end."""
 
 
 ToServer = Greeting | Load | WebOpen | Drop | Ping | Pong
-ToAgent = Welcome | Refused | Launch | Interrupt | Kill | Watch | Forget | Stop | Ping
+ToAgent = Welcome | Refused | Launch | Interrupt | Kill | Watch | Forget | Exec | Stop | Ping
 Report = Started | Exited | Wrote
 
 _encoder = msgspec.msgpack.Encoder()

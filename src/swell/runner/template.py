@@ -36,6 +36,7 @@ import msgspec
 import swell.cgroups as cgroups
 import swell.linux as linux
 from swell.runner import child, snapshot
+from swell.runner.exec import run_command
 from swell.runner.groups import refuse_group_one
 from swell.runner.heap import freeze
 from swell.runner.lifecycle import Program
@@ -46,6 +47,8 @@ from swell.wire.template import (
     FILES_MAX,
     RUN_DIR,
     Adopt,
+    Exec,
+    ExecSpec,
     Exited,
     ForkTemplate,
     Interrupt,
@@ -55,6 +58,7 @@ from swell.wire.template import (
     Opened,
     Reply,
     Request,
+    Signal,
     SnapshotRejected,
     Started,
     Sweep,
@@ -85,6 +89,7 @@ _END_MAX_S = 3.0  #: how long a template waits at its end until killed processes
 
 _decode_requests = msgspec.msgpack.Decoder(list[Request]).decode
 _decode_spec = msgspec.msgpack.Decoder(TemplateSpec).decode
+_decode_exec = msgspec.msgpack.Decoder(ExecSpec).decode
 _encode_replies = msgspec.msgpack.Encoder().encode
 
 
@@ -150,7 +155,7 @@ class Template:
             own, files = files[:count], files[count:]
             child_main = None
             match request:
-                case Launch() | ForkTemplate() if len(own) < count:
+                case Launch() | ForkTemplate() | Exec() if len(own) < count:
                     # The kernel drops descriptors that would exceed RLIMIT_NOFILE.
                     self._refuse(request.child_id, own, "too many open files in the template")
                 case Launch():
@@ -162,10 +167,15 @@ class Template:
                     child_main = self._fork(
                         request.child_id, own, files, partial(self._run_template, request.child_id, own)
                     )
+                case Exec():
+                    child_main = self._fork(request.child_id, own, files, partial(self._run_command, own))
                 case Interrupt():
-                    self._signal(request.child_id, signal.SIGINT)
+                    if (pid := self._pids.get(request.child_id)) is not None:
+                        os.kill(pid, signal.SIGINT)
                 case Kill():
-                    self._signal(request.child_id, signal.SIGKILL)
+                    self._signal_group(request.child_id, signal.SIGKILL)
+                case Signal():
+                    self._signal_group(request.child_id, request.number)
                 case Adopt():
                     self._adopt(request)
                 case Sweep():
@@ -209,14 +219,9 @@ class Template:
             os.close(fd)
         self._replies.append(NotStarted(child_id, why))
 
-    def _signal(self, child_id: str, number: signal.Signals) -> None:
-        pid = self._pids.get(child_id)
-        if pid is None:
-            return
-        if number == signal.SIGKILL:
-            linux.kill_group(pid)
-        else:
-            os.kill(pid, number)
+    def _signal_group(self, child_id: str, number: int) -> None:
+        if (pid := self._pids.get(child_id)) is not None:
+            linux.signal_group(pid, number)
 
     def _send_replies(self) -> None:
         while self._replies:
@@ -274,6 +279,12 @@ class Template:
                 except OSError:
                     os._exit(1)  # the server is gone, or has given up this template and its children
 
+    def _run_command(self, own: Sequence[int], _template: int) -> int:
+        self._channel.close()
+        with open(own[4], "rb") as file:
+            spec = _decode_exec(file.read())
+        return run_command(spec, own[:3], lifeline=own[3])
+
     def _run_template(self, child_id: str, own: Sequence[int], parent: int) -> int | None:
         self._report_started(child_id)
         channel, stdout, stderr, spec = socket.socket(fileno=own[0]), own[1], own[2], own[3]
@@ -301,7 +312,7 @@ class Template:
         unclaimed: dict[int, int] = {}
         while (pid := _ended_child()) is not None:
             if pid in self._ids or self._templates:
-                linux.kill_group(pid)  # before reaping: until then no other process can get this number
+                linux.signal_group(pid, signal.SIGKILL)  # before reaping: until then its number is no other process's
             status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
             child_id = self._ids.pop(pid, None)
             if child_id is None:
@@ -346,7 +357,7 @@ class Template:
 
     def _end(self) -> None:
         for pid in self._ids:
-            linux.kill_group(pid)
+            linux.signal_group(pid, signal.SIGKILL)
         deadline = time.monotonic() + _END_MAX_S
         while self._has_children() and (left := deadline - time.monotonic()) > 0:
             select.select([self._wake], [], [], left)

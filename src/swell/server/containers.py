@@ -41,12 +41,11 @@ LAST_MESSAGES_S = 1.0
 class _Container:
     """One container: its order and its two connections."""
 
-    __slots__ = ("control", "data", "end", "function_ids", "is_launched", "order", "pid", "was_killed", "web")
+    __slots__ = ("control", "data", "end", "function_ids", "is_launched", "order", "was_killed", "web")
 
     def __init__(self, order: LaunchOrder, function_ids: dict[str, str]) -> None:
         self.order = order
         self.function_ids = function_ids
-        self.pid = 0
         self.data: Connection | None = None
         self.control: Connection | None = None
         self.end: e.ContainerExited | None = None  #: it has exited, but its last messages are not read yet
@@ -222,11 +221,8 @@ class Containers:
 
     # ------------------------------------------------------------ what the backend reports
 
-    def started(self, container_id: str, pid: int) -> None:
+    def started(self, container_id: str) -> None:
         """The process exists."""
-        known = self._known.get(container_id)
-        if known is not None:
-            known.pid = pid
         self._feed(e.ContainerStarted(container_id))
 
     def exited(self, container_id: str, reason: str, started: bool, excess: MemoryExcess | None = None) -> None:
@@ -259,11 +255,6 @@ class Containers:
 
     # ------------------------------------------------------------ questions
 
-    @property
-    def are_local(self) -> bool:
-        """True if they run on this machine."""
-        return self._backend.is_local
-
     def order_of(self, container_id: str) -> LaunchOrder | None:
         """Return the launch order of a container that is not gone."""
         known = self._known.get(container_id)
@@ -278,11 +269,6 @@ class Containers:
         """Tell whether a container can write nothing more."""
         known = self._known.get(container_id)
         return known is None or known.end is not None
-
-    def pid_of(self, container_id: str) -> int:
-        """Return the pid of a container's first process; 0 if it has none, or none yet."""
-        known = self._known.get(container_id)
-        return 0 if known is None else known.pid
 
 
 def _digest(token: str) -> bytes:

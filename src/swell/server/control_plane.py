@@ -26,6 +26,7 @@ from swell.server.background_tasks import BackgroundTasks
 from swell.server.blobs import Blobs
 from swell.server.bundles import Bundles
 from swell.server.clock import EngineClock
+from swell.server.command_relay import CommandRelay
 from swell.server.connection import Connection
 from swell.server.connection_limits import ConnectionLimits
 from swell.server.container_logs import ContainerLogs, LogChunk
@@ -39,7 +40,7 @@ from swell.server.retention import Retention
 from swell.server.subscribers import Subscribers
 from swell.wire.apps import DeployApp
 from swell.wire.blob_names import input_name
-from swell.wire.messages import Failed, Hello, Message, OpenApp, Outputs, Welcome
+from swell.wire.messages import Exec, ExecBytes, Failed, Hello, Message, OpenApp, Outputs, Welcome
 from swell.wire.web import Leased, Routes
 
 __all__ = ["ControlPlane"]
@@ -90,6 +91,7 @@ class ControlPlane:
             None if data_dir is None else data_dir / "logs", settings.log_bytes_max, settings.result_retention_s
         )
         self._containers = Containers(backend, settings, paths, self._bundles, self._feed)
+        self._commands = CommandRelay(backend)
         self._subscribers = Subscribers(
             lambda app_id: list(self.engine.snapshot.progress(app_id)), self.engine.state.take_changed
         )
@@ -222,6 +224,8 @@ class ControlPlane:
         return {
             OpenApp: self._open_app,
             DeployApp: self._take_bundle,
+            Exec: self._commands.open,
+            ExecBytes: self._commands.pass_on,
             **{kind: _without_payload(answer) for kind, answer in self._queries.handlers().items()},
         }
 
@@ -294,6 +298,7 @@ class ControlPlane:
             self._deferred.leave(connection.number)
             self._subscribers.leave(connection)
             self._queries.leave(connection)
+            self._commands.leave(connection)
             self._feed(e.ClientGone(connection.number))
         else:
             self._containers.disconnected(connection)
@@ -302,7 +307,7 @@ class ControlPlane:
 
     def container_started(self, container_id: str, pid: int) -> None:
         """Report to the engine that the process exists."""
-        self._containers.started(container_id, pid)
+        self._containers.started(container_id)
 
     def container_exited(
         self, container_id: str, reason: str, started: bool, excess: MemoryExcess | None = None

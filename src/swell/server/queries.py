@@ -243,23 +243,12 @@ class Queries:
             answer("")
 
     def _describe_container(self, to: Connection, message: DescribeContainer) -> None:
-        row, order = self._snapshot.container(message.container_id), self._containers.order_of(message.container_id)
-        if row is None or order is None:
+        row = self._snapshot.container(message.container_id)
+        if row is None:
             text = f"container {message.container_id!r} does not run here"
             to.send(Failed(message.request, *to_wire(NotFoundError(text))))
-            return
-        to.send(
-            ContainerDescription(
-                request=message.request,
-                container=row,
-                pid=self._containers.pid_of(message.container_id),
-                environment=order.environment,
-                variables=order.spec.variables,
-                workdir=order.spec.workdir,
-                gpus=list(order.gpus),
-                node="" if self._containers.are_local else order.node,
-            )
-        )
+        else:
+            to.send(ContainerDescription(message.request, row))
 
 
 @cache

@@ -49,7 +49,7 @@ class FrameError(Exception):
     """The peer broke the protocol: the connection must be closed. The text names the fault."""
 
 
-def encode(message: Message, payload: bytes | memoryview = b"") -> bytes:
+def encode(message: msgspec.Struct, payload: bytes | memoryview = b"") -> bytes:
     """Return one whole frame."""
     header = _encoder.encode(message)
     return b"".join((PREFIX.pack(len(header), len(payload)), header, payload))
@@ -61,10 +61,10 @@ class FrameDecoder(Generic[M]):
     A decoder that raised FrameError cannot be used again.
     """
 
-    def __init__(self, kind: msgspec.msgpack.Decoder[M], frame_max: int) -> None:
+    def __init__(self, kind: msgspec.msgpack.Decoder[M], frame_max: int, header_max: int = HEADER_MAX) -> None:
         self._kind = kind
         self.frame_max = frame_max  #: bytes that the payload of one frame may have
-        self.header_max = HEADER_MAX  #: bytes that its header may have
+        self.header_max = header_max  #: bytes that its header may have
         self._frames_max = sys.maxsize  # frames that one `feed` returns; further ones stay for the next
         self._buffer = bytearray()
         self._need = PREFIX.size

@@ -37,7 +37,7 @@ from swell.model import AutoscalerChange, AutoscalerSettings, CallKind, Delivery
 from swell.wire import apps, queries, stats, web
 from swell.wire.message import Message
 
-PROTOCOL = 3  #: raised when a change makes older peers misread messages
+PROTOCOL = 4  #: raised when a change makes older peers misread messages
 
 
 # ---------------------------------------------------------------- any peer -> server
@@ -176,6 +176,22 @@ class TakeItems(Message, frozen=True, tag=21):
     call_id: Id
     index: Index
     count: Count
+
+
+class Exec(Message, frozen=True, tag=22):
+    """Open a pipe to a command beside a container; its first bytes are the payload. Answered by ExecBytes or Failed.
+
+    What passes in the pipe is the words of `swell.wire.exec`. It ends with the connection, and so does the command.
+    """
+
+    request: RequestNumber
+    container_id: Id
+
+
+class ExecBytes(Message, frozen=True, tag=23):
+    """Bytes of a pipe, in either direction, as the payload. Failed says that the pipe has broken."""
+
+    request: RequestNumber
 
 
 # ---------------------------------------------------------------- server -> client
@@ -489,6 +505,8 @@ ToServer = (
     | UpdateAutoscaler
     | BindFunction
     | TakeItems
+    | Exec
+    | ExecBytes
     | apps.DeployApp
     | apps.RedeployApp
     | apps.StopApp
@@ -536,6 +554,7 @@ ToClient = (
     | Log
     | Progress
     | Notice
+    | ExecBytes
     | apps.Deployed
     | apps.AppFound
     | apps.FunctionFound

@@ -20,10 +20,9 @@ from swell.bounds import (
     Seconds,
     Tags,
     Text,
-    Variables,
     Version,
 )
-from swell.model import AutoscalerSettings, Environment, Provenance, RefusedNode
+from swell.model import AutoscalerSettings, Provenance, RefusedNode
 from swell.wire.message import Message
 
 __all__ = [
@@ -285,16 +284,10 @@ class ContainerList(Message, frozen=True, tag=154):
 
 
 class ContainerDescription(Message, frozen=True, tag=155):
-    """One container, with the environment for a command that runs beside it."""
+    """One container."""
 
     request: RequestNumber
     container: ContainerRow
-    pid: Pid  #: 0 if it does not run
-    environment: Environment
-    variables: Variables  #: beside those of its environment
-    workdir: Text
-    gpus: list[Name] = []  #: uuids of its own GPUs
-    node: Name = ""  #: where it runs; "" if that is the server's machine
 
 
 class CallReport(Message, frozen=True, tag=156):

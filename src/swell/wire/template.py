@@ -16,6 +16,8 @@ __all__ = [
     "FILES_MAX",
     "RUN_DIR",
     "Adopt",
+    "Exec",
+    "ExecSpec",
     "Exited",
     "ForkTemplate",
     "Interrupt",
@@ -25,6 +27,7 @@ __all__ = [
     "Opened",
     "Reply",
     "Request",
+    "Signal",
     "SnapshotRejected",
     "Started",
     "Sweep",
@@ -72,6 +75,25 @@ class TemplateSpec(_TemplateMessage, frozen=True):
     variables: Variables  #: environment that the user's code cannot choose
 
 
+class Exec(_TemplateMessage, frozen=True, tag=7):
+    """Fork a process that becomes a command beside a container.
+
+    Files: its stdin, stdout and stderr, a socket whose closing kills it, a file with an ExecSpec.
+    """
+
+    child_id: Id
+
+
+class ExecSpec(_TemplateMessage, frozen=True):
+    """The command, and the container whose surroundings it gets."""
+
+    command: list[bytes]
+    has_terminal: bool  #: stdin is a terminal, which is to be that of the command
+    spec: FunctionSpec
+    environment: Environment
+    variables: Variables  #: these override those of the container
+
+
 class Interrupt(_TemplateMessage, frozen=True, tag=2):
     """Send a child SIGINT. Unknown ids are ignored."""
 
@@ -82,6 +104,13 @@ class Kill(_TemplateMessage, frozen=True, tag=3):
     """Kill a child's whole process group. Unknown ids are ignored."""
 
     child_id: Id
+
+
+class Signal(_TemplateMessage, frozen=True, tag=8):
+    """Send a child's process group a signal. Unknown ids are ignored."""
+
+    child_id: Id
+    number: Integer
 
 
 class Adopt(_TemplateMessage, frozen=True, tag=5):
@@ -130,7 +159,7 @@ class SnapshotRejected(_TemplateMessage, frozen=True, tag=24):
     text: Text
 
 
-Request = Launch | ForkTemplate | Interrupt | Kill | Adopt | Sweep
+Request = Launch | ForkTemplate | Exec | Interrupt | Kill | Signal | Adopt | Sweep
 Reply = Opened | Started | NotStarted | Exited | SnapshotRejected
 
 
@@ -141,5 +170,7 @@ def files_of(request: Request) -> int:
             return 3
         case ForkTemplate():
             return 4
-        case Interrupt() | Kill() | Adopt() | Sweep():
+        case Exec():
+            return 5
+        case Interrupt() | Kill() | Signal() | Adopt() | Sweep():
             return 0

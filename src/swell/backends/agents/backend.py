@@ -24,13 +24,14 @@ from msgspec import Struct
 
 from swell.backends.agents.bulk import BulkServer
 from swell.backends.agents.node import AgentNode
+from swell.errors import NotFoundError
 from swell.link.certificate import TlsAddress, make_certificate, server_context
 from swell.link.connection import Link
 from swell.link.frames import End
 from swell.link.words import LINK_PROTOCOL, Greeting, Welcome
 from swell.listening import accept_at, listen_at
 from swell.model import RefusedNode
-from swell.ports import BackendListener, LaunchOrder, NodeLink, NodeLoad, NodePaths
+from swell.ports import BackendListener, LaunchOrder, NodeLink, NodeLoad, NodePaths, Pipe
 
 __all__ = ["AgentBackend", "AgentProvider", "Invitation"]
 
@@ -170,6 +171,13 @@ class AgentBackend:
         """Have a container killed. Unknown ids are ignored."""
         if (node := self._places.get(container_id)) is not None:
             node.kill(container_id)
+
+    def exec(self, container_id: str, user: Pipe) -> Pipe:
+        """Return a pipe to a command beside a container, which the agent of its node runs."""
+        node = self._places.get(container_id)
+        if node is None:
+            raise NotFoundError(f"container {container_id!r} does not run here, or has not started yet")
+        return node.exec(container_id, user)
 
     def observe(self, is_ready: Callable[[str], bool]) -> Sequence[NodeLoad]:
         """Return the nodes and the load that each has told last, and have it told often for a while.

@@ -16,13 +16,16 @@ from typing import Final, Protocol
 
 from msgspec.structs import replace
 
+from swell.errors import NotFoundError, ResourceExhausted
 from swell.link.certificate import TlsAddress, fingerprint_in
 from swell.link.connection import Channel, Link
 from swell.link.frames import WORD_MAX, LinkError
+from swell.link.pipe import PipeChannel
 from swell.link.transport import ChannelTransport
 from swell.link.web import WebAddress
 from swell.link.words import (
     Drop,
+    Exec,
     Exited,
     Forget,
     Greeting,
@@ -45,7 +48,7 @@ from swell.link.words import (
     decode_to_server,
     encode,
 )
-from swell.ports import BackendListener, LaunchOrder, NodeLink, NodeLoad
+from swell.ports import BackendListener, LaunchOrder, NodeLink, NodeLoad, Pipe
 
 __all__ = ["AgentNode", "NodeOwner"]
 
@@ -137,6 +140,18 @@ class AgentNode:
     def kill(self, container_id: str) -> None:
         """Have a container killed."""
         self._send(Kill(container_id))
+
+    def exec(self, container_id: str, user: Pipe) -> Pipe:
+        """Return a pipe to a command beside one of its containers."""
+        link = self._link
+        if link is None or self._is_over:
+            raise NotFoundError(f"the node of container {container_id} is gone")
+        if link.is_full:
+            raise ResourceExhausted(f"as many channels are open to node {self.name} as a link may have: close some")
+        self._send(Exec(container_id))
+        pipe = PipeChannel(link, f"node {self.name}")
+        pipe.join(user)
+        return pipe
 
     def forget(self, name: str) -> None:
         """Have its copy of a blob or a bundle deleted."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from swell.backends.process.adopted import AdoptedContainers
 from swell.backends.process.busy_meter import BusyMeter
+from swell.backends.process.commands import Commands
 from swell.backends.process.containers import ContainerProcesses, Parent
 from swell.backends.process.host import describe_host, raise_file_limit
 from swell.backends.process.memory import MemoryReader
@@ -20,8 +21,9 @@ from swell.backends.process.memory_groups import MemoryGroups, open_groups
 from swell.backends.process.snapshot import SnapshotHandle, SnapshotState
 from swell.backends.process.snapshots import Snapshots
 from swell.backends.process.template import Interpreter, TemplateHandle, ending
+from swell.errors import NotFoundError
 from swell.model import Environment, RefusedNode
-from swell.ports import BackendListener, GpuProvider, LaunchOrder, NodeLoad, NodePaths
+from swell.ports import BackendListener, GpuProvider, LaunchOrder, NodeLoad, NodePaths, Pipe
 from swell.wire.template import RUN_DIR, Adopt, Exited, NotStarted, Opened, Reply, SnapshotRejected, Started, Sweep
 
 __all__ = ["ProcessBackend"]
@@ -65,6 +67,7 @@ class ProcessBackend:
         self._adopted: AdoptedContainers
         self._groups: MemoryGroups | None = None
         self._containers: ContainerProcesses
+        self._commands: Commands
         self._snapshots: Snapshots
         self._templates: dict[Interpreter, TemplateHandle] = {}  # the one unused longest first
         self._ending: set[TemplateHandle] = set()
@@ -95,6 +98,7 @@ class ProcessBackend:
         self._snapshots = Snapshots(
             self._log_line_max, self._replied, listener.container_wrote, self._containers.parents
         )
+        self._commands = Commands(self._containers, self._template_of_command)
         self._is_started = True
         self._template_for(self._own)
 
@@ -124,6 +128,12 @@ class ProcessBackend:
         else:
             self._containers.kill(container_id)
 
+    def exec(self, container_id: str, user: Pipe) -> Pipe:
+        """Return a pipe to a command beside a container."""
+        if not self._is_started:
+            raise NotFoundError("there are no containers yet")
+        return self._commands.open(container_id, user)
+
     def observe(self, is_ready: Callable[[str], bool]) -> Sequence[NodeLoad]:
         """Return this machine and the cores its containers kept busy since the last call."""
         pids = self._containers.pids_by_id() if self._is_started else {}
@@ -145,9 +155,10 @@ class ProcessBackend:
         """Do nothing: there are no copies on one machine."""
 
     def fence(self) -> None:
-        """Kill all containers at once: this process is about to end, and must not wait for that."""
+        """Kill all containers and commands at once: this process is about to end, and must not wait for that."""
         if self._is_started:
             self._containers.fence()
+            self._commands.fence()
 
     def read_output(self, reads: bool) -> None:
         """Read what containers write, or let them wait until it is read: whoever gets it cannot take more."""
@@ -200,8 +211,13 @@ class ProcessBackend:
         self._templates[interpreter] = template
         return template
 
+    def _template_of_command(self, environment: Environment) -> TemplateHandle:
+        if self._is_stopping:
+            raise OSError("containers are being stopped")
+        return self._template_for(self._interpreter(environment))
+
     def _make_room(self) -> None:
-        busy = self._containers.parents()
+        busy = self._containers.parents() | self._commands.parents()
         for interpreter, template in list(self._templates.items()):
             if len(self._templates) < TEMPLATES_MAX:
                 return
@@ -215,6 +231,7 @@ class ProcessBackend:
         if is_wanted:
             del self._templates[template.interpreter]
         self._ending.discard(template)
+        self._commands.template_ended(template, how)
         self._adopt_from(template)
         orders = self._containers.withdraw(template)
         for snapshot in self._snapshots.of(template):
@@ -271,6 +288,8 @@ class ProcessBackend:
                 self._opened(parent)
             case SnapshotRejected(text):
                 self._rejected(parent, text)
+            case NotStarted(child_id) | Exited(child_id) if child_id in self._commands:
+                self._commands.handle_reply(reply)
             case Started(child_id) | NotStarted(child_id) | Exited(child_id):
                 snapshot = self._snapshots.get(child_id)
                 if snapshot is None:

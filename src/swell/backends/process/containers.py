@@ -132,6 +132,21 @@ class ContainerProcesses:
         )
         parent.channel.send(launch, files)
 
+    def order_of(self, container_id: str) -> LaunchOrder | None:
+        """Return the order of a container that is not gone; None if it was not passed on to a template yet."""
+        container = self._containers.get(container_id)
+        return None if container is None else container.order
+
+    def variables_of(self, order: LaunchOrder) -> dict[str, str]:
+        """Return the variables of a container that its user cannot choose."""
+        return {
+            "SWELL_SERVER": self._address,
+            "SWELL_TOKEN": order.token,
+            "SWELL_IS_REMOTE": "1",
+            TASK_ID: order.container_id,
+            **self.gpu_variables(order.gpus),
+        }
+
     def gpu_variables(self, gpus: Sequence[str]) -> dict[str, str]:
         """Return the environment that restricts a process to these GPUs, which may be none."""
         return {"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if self._has_gpus else {}

@@ -16,6 +16,7 @@ import msgspec
 from swell.backends.process.capture import Capture
 from swell.backends.process.channel import TemplateChannel
 from swell.backends.process.template import TemplateHandle
+from swell.linux import memory_file
 from swell.ports import LaunchOrder
 from swell.wire.template import ForkTemplate, Kill, Reply, TemplateSpec
 
@@ -77,7 +78,7 @@ class SnapshotHandle:
                 read_end, write_end = os.pipe()
                 files.append(write_end)
                 self._captures.append(Capture(read_end, log_line_max, self._sink(stream)))
-            files.append(_file_of(msgspec.msgpack.encode(spec)))
+            files.append(memory_file(msgspec.msgpack.encode(spec)))
         except OSError:
             for fd in files:
                 os.close(fd)
@@ -107,11 +108,3 @@ class SnapshotHandle:
                 return
 
         return pass_on
-
-
-def _file_of(data: bytes) -> int:
-    fd = os.memfd_create("swell-template-spec", os.MFD_CLOEXEC)
-    with open(fd, "wb", closefd=False) as file:
-        file.write(data)
-    os.lseek(fd, 0, os.SEEK_SET)
-    return fd

@@ -7,6 +7,7 @@ Names, messages and logs are written by others: see `swell.escaping`. A tidiness
 from __future__ import annotations
 
 import io
+import os
 import sys
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "confirm",
     "console",
+    "copy",
     "flush",
     "line",
     "literal",
@@ -71,6 +73,12 @@ def write_log_lines(lines: str, *, flush_now: bool) -> None:
     sys.stdout.write(lines)
     if flush_now:
         sys.stdout.flush()
+
+
+def copy(stream: int, data: bytes) -> None:
+    """Write to stdout (1) or stderr (2) what a command has written that the user has given this terminal."""
+    while data:
+        data = data[os.write(stream, data) :]
 
 
 def flush() -> None:
