@@ -121,9 +121,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     backend: Annotated[
         Literal["process", "agents", "ray"],
         Meta(
-            description="Where containers run: process, on the server's machine; agents (experimental: no container "
-            "exec), on nodes that share nothing with the server but a connection; ray (experimental, likewise), on "
-            "nodes of a Ray cluster."
+            description="Where containers run: process, on the server's machine; agents (experimental), on "
+            "nodes that share nothing with the server but a connection; ray (experimental), on nodes of a Ray cluster."
         ),
     ] = "process"
     agents: Annotated[

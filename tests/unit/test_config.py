@@ -11,7 +11,7 @@ from swell.errors import InvalidError
 @pytest.mark.parametrize(
     ("variable", "value", "text"),
     [
-        ("SWELL_BACKEND", "agent", "setting backend (SWELL_BACKEND) = 'agent': it is one of process, agents"),
+        ("SWELL_BACKEND", "agent", "setting backend (SWELL_BACKEND) = 'agent': it is one of process, agents, ray"),
         ("SWELL_AGENTS", "0", "setting agents (SWELL_AGENTS) = '0': Expected `int` >= 1"),
         (
             "SWELL_NODE_TIMEOUT_S",
