@@ -292,6 +292,7 @@ class Server:
         self.queries = Queries(
             engine=self.engine,
             store=self.store,
+            backend=backend,
             containers=containers,
             logs=self.container_logs,
             paths=paths,
