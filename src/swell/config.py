@@ -278,15 +278,21 @@ class Settings(Struct, frozen=True, kw_only=True):
     traceback: Annotated[bool, Meta(description="Show raw tracebacks instead of an error panel.")] = False
 
     @classmethod
-    def load(cls, environ: Mapping[str, str] | None = None, file: str | None = None) -> Settings:
-        """Read settings from the environment over `~/.swell.toml` over the defaults.
+    def load(
+        cls,
+        environ: Mapping[str, str] | None = None,
+        file: str | None = None,
+        remembered: Mapping[str, str] | None = None,
+    ) -> Settings:
+        """Read settings from the environment over `~/.swell.toml` over what is remembered over the defaults.
 
         Raises:
             InvalidError: a value has the wrong type or is out of bounds; names the setting, the value and the bound.
         """
         environ = os.environ if environ is None else environ
         names = cls.__struct_fields__
-        values: dict[str, Any] = _from_file(os.path.expanduser("~/.swell.toml") if file is None else file, set(names))
+        in_file = _from_file(os.path.expanduser("~/.swell.toml") if file is None else file, set(names))
+        values: dict[str, Any] = {**(remembered or {}), **in_file}
         for name in names:
             text = environ.get(f"SWELL_{name.upper()}")
             if text is not None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import click
 
 from swell.cli import exit_codes, reference
+from swell.cli.backend_choice import backend_options, chosen, prefer
 from swell.cli.show.display import Display
 from swell.config import Settings
 from swell.errors import Error, InvalidError
@@ -35,6 +36,7 @@ Examples:
   swell run hello.py::greet --name Ada    a certain function, in a container
   swell run models.py::Model.predict --size large --text hi
   swell run -m package.module::main       in a module, by its dotted name
+  swell run --backend ray hello.py        on the nodes of a Ray cluster, or on a Ray that starts and ends with it
   swell run -q -w result.txt report.py::summary
 """
 
@@ -69,9 +71,19 @@ class _How(NamedTuple):
 @click.option("-i", "--interactive", is_flag=True, help="Leave the terminal to the program: nothing is redrawn.")
 @click.option("--timestamps", is_flag=True, help="Begin every log line with the local time.")
 @click.option("-e", "--env", "environment", help="Accepted for compatibility.")
+@backend_options
 @click.argument("func_ref", metavar="FUNC_REF")
 @click.argument("arguments", metavar="[OPTIONS OF THE FUNCTION]...", nargs=-1, type=click.UNPROCESSED)
-def run(*, func_ref: str, arguments: tuple[str, ...], is_module: bool, write_result: Path | None, **how: Any) -> None:
+def run(  # one parameter for each option
+    *,
+    func_ref: str,
+    arguments: tuple[str, ...],
+    is_module: bool,
+    write_result: Path | None,
+    backend: str | None,
+    address: str | None,
+    **how: Any,
+) -> None:
     """Run a function, or a local entrypoint, of a file, with its App around it.
 
     FUNC_REF is path.py or path.py::name. Without a name, the local entrypoint is run, or else the only function. A
@@ -82,6 +94,7 @@ def run(*, func_ref: str, arguments: tuple[str, ...], is_module: bool, write_res
         raise InvalidError("--interactive and --quiet cannot go together: an interactive session is output")
     if write_result is not None and not write_result.absolute().parent.is_dir():
         raise click.BadParameter(f"there is no directory {str(write_result.parent)!r}", param_hint="--write-result")
+    _choose_backend(chosen(backend, address))
     meant = reference.parse(func_ref, is_module=is_module)
     sys.argv = [meant.source, *arguments]  # what the program would see if Python ran it
     module = reference.load(meant)
@@ -109,6 +122,16 @@ def run(*, func_ref: str, arguments: tuple[str, ...], is_module: bool, write_res
     result = _run(target, given, _How(**how))
     if write_result is not None:
         _write(write_result, result)
+
+
+def _choose_backend(settings: dict[str, str]) -> None:
+    """Have this run start a server of its own for the backend that was asked for."""
+    if not settings:
+        return
+    server = Settings.load().server
+    if server not in ("", PRIVATE):
+        raise InvalidError(f"--backend is that of a server of this run, and SWELL_SERVER names another: {server}")
+    prefer({**settings, "server": PRIVATE})
 
 
 def _run(target: Target, given: Arguments, how: _How) -> Any:

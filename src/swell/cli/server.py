@@ -16,6 +16,7 @@ from typing import Any, Final
 import click
 
 from swell.cli import exit_codes
+from swell.cli.backend_choice import backend_options, chosen, prefer
 from swell.cli.options import json_option
 from swell.cli.rpc import ask
 from swell.cli.server_process import end, launch, log_path, turn
@@ -29,7 +30,8 @@ from swell.documents.server import server_status
 from swell.errors import ConflictError, ConnectionError
 from swell.escaping import one_line
 from swell.sdk.connection.client import daemon_address
-from swell.server.data_directory import holder
+from swell.server.data_directory import holder, make_data_dir, unwritable
+from swell.server.remembered import remember, remembered
 from swell.wire.queries import GetStatus, Status
 
 __all__ = ["restart", "start", "status", "stop"]
@@ -41,6 +43,7 @@ Examples:
   swell start                            in the background; returns when it is up
   SWELL_DATA_DIR=~/other swell start     another one, with Apps of its own
   swell start --foreground               under systemd: see docs/swell.service
+  swell start --backend ray              with the nodes of the Ray cluster of this machine
 """
 
 _timeout_option = click.option(
@@ -56,14 +59,21 @@ _timeout_option = click.option(
 
 @click.command(epilog=START_EXAMPLES, short_help="Start the daemon.")
 @click.option("--foreground", is_flag=True, help="Run in this terminal, or under its supervisor, and log to stderr.")
-def start(foreground: bool) -> None:
+@backend_options
+def start(foreground: bool, backend: str | None, address: str | None) -> None:
     """Start the daemon: the server that deployed Apps live on, and that runs spawned calls to their end.
 
     It keeps Apps, calls and results in its data directory, logs to server.log there, and runs until `swell stop`. If it
     runs already, nothing happens.
+
+    Where its containers run is remembered in the data directory.
     """
     settings = Settings.load()
     directory = Path(data_dir(settings))
+    if where := chosen(backend, address):
+        _remember(directory, where)
+        prefer(where)
+    settings = Settings.load(remembered=remembered(directory))
     if foreground:
         _serve_here(directory, settings)
     else:
@@ -95,6 +105,19 @@ def restart(timeout: float | None) -> None:
     directory = Path(data_dir(settings))
     _stop(directory, settings, timeout)
     _start_in_background(directory, settings)
+
+
+def _remember(directory: Path, where: dict[str, str]) -> None:
+    pid = holder(directory)
+    if pid is not None:
+        raise ConflictError(
+            f"a server (pid {pid}) runs on {directory}, and its containers stay where they are: `swell stop` first"
+        )
+    make_data_dir(directory)
+    try:
+        remember(directory, where)
+    except OSError as error:
+        raise unwritable(directory, error) from None
 
 
 def _start_in_background(directory: Path, settings: Settings) -> None:

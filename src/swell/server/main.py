@@ -37,6 +37,7 @@ from swell.server.backends import make_backend
 from swell.server.control_plane import ControlPlane
 from swell.server.data_directory import READY, DataDirectory
 from swell.server.paths import ServerPaths
+from swell.server.remembered import remembered
 from swell.server.server_log import ServerLog
 from swell.signals import is_ignored, reset_signals
 from swell.store.memory.store import MemoryStore
@@ -201,7 +202,7 @@ def _run_in_background(data_dir: Path, ready_fd: int) -> None:
                 pipe.close()
 
         try:
-            run_daemon(data_dir, Settings.load(), ready=lambda: report(READY))
+            run_daemon(data_dir, Settings.load(remembered=remembered(data_dir)), ready=lambda: report(READY))
         except Error as error:
             log.critical("%s", error)
             if not pipe.closed:
