@@ -117,8 +117,12 @@ class BackendListener(Protocol):
         """Lines appeared on "stdout" or "stderr"; `text` ends at a line end unless the container is gone."""
         ...
 
+    def node_drains(self, node: str, deadline_s: float | None) -> None:
+        """Whoever gives the node will take it away, in so many seconds; None: it is not known when."""
+        ...
+
     def nodes_changed(self) -> None:
-        """`observe` or `refused` would return something else: a node has come or gone, or has told its load."""
+        """`observe`, `refused` or `trouble` would return something else, as when a node has told its load."""
         ...
 
 
@@ -165,6 +169,10 @@ class Backend(Protocol):
 
     def refused(self) -> Sequence[RefusedNode]:
         """Return the nodes that are not let in, such as those of another version of swell."""
+        ...
+
+    def trouble(self) -> str:
+        """Return why there are fewer nodes than there should be, in words; "" if nothing is wrong."""
         ...
 
     def paths_of(self, node: str) -> NodePaths | None:

@@ -54,6 +54,9 @@ class Provider:
     def lost(self, name: str, why: str) -> None:
         self.told.append((name, why))
 
+    def trouble(self) -> str:
+        return ""
+
     async def stop(self) -> None:
         pass
 

@@ -21,6 +21,7 @@ class NoBackend:
     is_local = True
     async def start(self, listener, address): pass
     def observe(self, is_ready): return []
+    def trouble(self): return ""
     def deleted(self, name): pass
     def refused(self): return []
 

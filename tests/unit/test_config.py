@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from swell.config import Settings
@@ -25,3 +27,13 @@ def test_it_names_the_setting_the_value_and_what_may_be(variable: str, value: st
     with pytest.raises(InvalidError) as refused:
         Settings.load({variable: value}, "/nonexistent")
     assert str(refused.value) == text
+
+
+def test_what_is_remembered_goes_before_defaults_and_after_environment_and_file(tmp_path: Path) -> None:
+    file = tmp_path / "swell.toml"
+    file.write_text('ray_address = "file:1"\n')
+    remembered = {"backend": "ray", "ray_address": "remembered:1"}
+    settings = Settings.load({}, str(file), remembered)
+    assert (settings.backend, settings.ray_address) == ("ray", "file:1")
+    assert Settings.load({"SWELL_BACKEND": "agents"}, str(file), remembered).backend == "agents"
+    assert Settings.load({}, "/nonexistent", remembered).ray_address == "remembered:1"

@@ -384,6 +384,9 @@ class Agent:
         """Lines appeared on a stream."""
         self._report(Wrote(container_id, stream, text))
 
+    def node_drains(self, node: str, deadline_s: float | None) -> None:
+        """Nobody takes this machine away from itself."""
+
     def nodes_changed(self) -> None:
         """The node is this one, and its load is told by the clock."""
 

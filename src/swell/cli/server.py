@@ -230,6 +230,7 @@ def _print(found: Status) -> None:
         "address": found.address,
         "elsewhere": f"SWELL_SERVER={found.remote_address}" if found.remote_address else "",
         "with the token": (found.remote_token_file or "in SWELL_TOKEN") if found.remote_address else "",
+        "nodes": found.nodes_trouble,
         "web endpoints": found.web_url or found.web_trouble,
         "dashboard": f"{found.admin_url} (swell dashboard opens it)" if found.admin_url else "",
         "its token": found.admin_token_file if found.admin_url else "",

@@ -55,6 +55,7 @@ class ServerStatus(Server, frozen=True, kw_only=True):
     web_trouble: str  #: why nothing listens
     remote_address: str  #: where programs on other machines reach it; empty if they cannot
     refused_nodes: list[RefusedMachine]
+    nodes_trouble: str  #: why there are fewer nodes than there should be; empty if nothing is wrong
     apps: int
     containers: int
     pending: int  #: inputs that wait
@@ -79,6 +80,7 @@ def server_status(status: Status) -> ServerStatus:
         web_trouble=status.web_trouble,
         remote_address=status.remote_address,
         refused_nodes=refused_machines(status.refused_nodes),
+        nodes_trouble=status.nodes_trouble,
         apps=status.apps,
         containers=status.containers,
         pending=status.pending,

@@ -78,6 +78,14 @@ class NodesObserved(Struct, frozen=True):
 
     nodes: Sequence[NodeView]
     refused: Sequence[RefusedNode] = ()  #: machines that get no containers
+    trouble: str = ""  #: why there are fewer than there should be
+
+
+class NodeDrains(Struct, frozen=True):
+    """Whoever gives the node will take it away."""
+
+    node: str
+    deadline_s: float | None  #: in so many seconds; None: it is not known when
 
 
 class ShutdownRequested(Struct, frozen=True):
@@ -145,6 +153,7 @@ Event = (
     | ContainerStarted
     | ContainerMessage
     | ContainerExited
+    | NodeDrains
     | NodesObserved
     | ShutdownRequested
     | StateRestored

@@ -56,7 +56,8 @@ def make_backend(
 def _provider(settings: Settings, paths: ServerPaths, unreachable: Callable[[str], None]) -> AgentProvider:
     """Return what starts agents."""
     if settings.backend == "ray":
-        from swell.backends.ray.provider import RayAgents, RayOptions, check_runtime_env
+        from swell.backends.ray.options import RayOptions, check_runtime_env
+        from swell.backends.ray.provider import RayAgents
         from swell.backends.ray.slices import parse_slices
 
         options = RayOptions(

@@ -437,6 +437,10 @@ class ControlPlane:
         if connection is not None:
             connection.when_read(action)
 
+    def node_drains(self, node: str, deadline_s: float | None) -> None:
+        """Report to the engine that a node will be taken away."""
+        self._feed(e.NodeDrains(node, deadline_s))
+
     def nodes_changed(self) -> None:
         """The backend has something new to tell of the nodes."""
         self._observe_nodes()
@@ -446,7 +450,7 @@ class ControlPlane:
         nodes = [
             e.NodeView(load.node, load.busy_cores, load.working_cores, load.unjudged, load.sleepers) for load in loads
         ]
-        self._feed(e.NodesObserved(nodes, self._backend.refused()))
+        self._feed(e.NodesObserved(nodes, self._backend.refused(), self._backend.trouble()))
 
     def _log_notice(self, effect: e.LogNotice) -> None:
         fields = {"app_id": effect.app_id, "function": effect.function_name}

@@ -146,6 +146,7 @@ class Queries:
             remote_address=paths.remote_address,
             remote_token_file=paths.remote_token_file,
             refused_nodes=list(self._engine.state.nodes.refused),
+            nodes_trouble=self._engine.state.nodes.trouble,
         )
 
     def _send_observation(self, to: Connection, message: Observe) -> None:

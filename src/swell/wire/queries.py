@@ -184,6 +184,7 @@ class Status(Message, frozen=True, tag=150):
     remote_address: Text = ""  #: where clients on other machines connect; "" if they cannot
     remote_token_file: Text = ""  #: file with the token that they need; "" if it is a setting
     refused_nodes: list[RefusedNode] = []  #: machines that are there and get no containers
+    nodes_trouble: Text = ""  #: why there are fewer nodes than there should be
 
 
 class AppRow(Row, frozen=True):

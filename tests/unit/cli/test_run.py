@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from swell.cli.main import main
+from swell.config import Settings
 from swell.sdk.app import App
 from swell.sdk.connection.output import current_output
 
@@ -93,6 +94,21 @@ def test_options_reach_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWELL_SERVER", "unix:/nowhere")
     assert swell_run(run, monkeypatch, "-n", "nightly", "-d", "-i", "-e", "dev", "some_job.py") == 0
     assert run.options == {"name": "nightly", "detach": True, "interactive": True, "environment_name": "dev"}
+
+
+def test_a_backend_is_that_of_a_server_of_this_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("SWELL_SERVER", "SWELL_BACKEND", "SWELL_RAY_ADDRESS"):
+        monkeypatch.setenv(name, "")  # so that the former value comes back
+        monkeypatch.delenv(name)
+    arguments = ("--backend", "ray", "--address", "h:1", "some_job.py")
+    assert swell_run(Run(), monkeypatch, *arguments) == 0
+    settings = Settings.load()
+    assert (settings.server, settings.backend, settings.ray_address) == ("private", "ray", "h:1")
+    monkeypatch.setenv("SWELL_SERVER", "unix:/nowhere")
+    assert swell_run(Run(), monkeypatch, *arguments) == 1
+    assert "SWELL_SERVER names another: unix:/nowhere" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

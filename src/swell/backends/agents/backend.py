@@ -62,6 +62,10 @@ class AgentProvider(Protocol):
         """The link to an agent is over, or it was not let in: it ends, and another may be started."""
         ...
 
+    def trouble(self) -> str:
+        """Return why there are fewer agents than there should be, in words; "" if nothing is wrong."""
+        ...
+
     async def stop(self) -> None:
         """Wait until the agents that were told to stop have ended; end those that do not."""
         ...
@@ -193,6 +197,10 @@ class AgentBackend:
         """Return the nodes that were not let in."""
         return [RefusedNode(name, why) for name, why in self._refused.items()]
 
+    def trouble(self) -> str:
+        """Return why there are fewer nodes than there should be."""
+        return self._provider.trouble()
+
     def paths_of(self, node: str) -> NodePaths | None:
         """Return the directories of a node."""
         known = self._nodes.get(node)
@@ -277,6 +285,19 @@ class AgentBackend:
             if not waiter.done():
                 waiter.set_result(None)
         self._tell()
+
+    def forget_refusal(self, node: str) -> None:
+        """Tell no more that a node was refused: another was started in its place."""
+        if self._refused.pop(node, None) is not None:
+            self._tell()
+
+    def trouble_changed(self) -> None:
+        """What the provider says in `trouble` has changed."""
+        self._tell()
+
+    def drains(self, name: str, deadline_s: float | None) -> None:
+        """Whoever gives a node will take it away."""
+        self.listener.node_drains(name, deadline_s)
 
     def forget(self, container_id: str) -> None:
         """A container is gone."""

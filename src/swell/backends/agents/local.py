@@ -182,6 +182,10 @@ class LocalAgents:
         if not self._agents:
             self._all_ended.set()
 
+    def trouble(self) -> str:
+        """Return nothing: this machine is there."""
+        return ""
+
     async def stop(self) -> None:
         """Wait for the agents, which were told to stop; kill those that were not let in yet, and that do not end."""
         self._is_stopping = True

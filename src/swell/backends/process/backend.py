@@ -144,6 +144,10 @@ class ProcessBackend:
         """Return nothing: there is one node, which is there."""
         return ()
 
+    def trouble(self) -> str:
+        """Return nothing: this machine is there."""
+        return ""
+
     def paths_of(self, node: str) -> NodePaths | None:
         """Return None: this machine is the server's."""
         return None

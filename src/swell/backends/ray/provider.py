@@ -17,32 +17,31 @@ import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
-import msgspec
 from msgspec import Struct
 
 from swell.backends.agents.backend import Invitation
 from swell.backends.ray.broker_process import BrokerProcess
+from swell.backends.ray.machines import Machines
 from swell.backends.ray.messages import (
     Begin,
     Connected,
     Failed,
     Gone,
     Nodes,
-    RayNode,
     Release,
     Start,
     Started,
     ToServer,
 )
+from swell.backends.ray.options import RayOptions
 from swell.backends.ray.placing import why_no_room
 from swell.backends.ray.slices import Slice, slice_text
-from swell.errors import InvalidError
 from swell.link.order import AgentOrder, encode
 
-__all__ = ["RayAgents", "RayOptions", "check_runtime_env"]
+__all__ = ["RayAgents"]
 
 log = logging.getLogger("swell.server")
 
@@ -50,32 +49,6 @@ STOP_PATIENCE_S: Final = 10.0
 PAUSE_S: Final = 0.5  #: before an agent is started for one that has failed; doubled for each that was not let in
 PAUSE_MAX_S: Final = 30.0
 WAITS_S: Final = 5.0  #: after which it is worth a line that Ray has not started an agent
-
-
-class RayOptions(Struct, frozen=True, kw_only=True):
-    """Which cluster, and how many agents of which slices."""
-
-    address: str  #: HOST:PORT of the head, or auto
-    namespace: str  #: of the server's actors
-    slices: tuple[Slice, ...] = ()  #: that agents may have; none: each has all that is free on a machine
-    least: int = 1  #: agents that are there whatever is wanted
-    runtime_env: str = ""  #: a JSON object that Ray gets for the actors
-    may_start: bool = False  #: a small Ray is started if the address is auto and none is there
-
-
-def check_runtime_env(text: str) -> str:
-    """Return a setting of a runtime environment if it can be one.
-
-    Raises:
-        InvalidError: it is no JSON object.
-    """
-    try:
-        if text:
-            msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-    except msgspec.DecodeError as error:
-        like = '{"uv": ["swell"]}'
-        raise InvalidError(f"ray_runtime_env is a JSON object, as {like}; got {text:.200}: {error}") from None
-    return text
 
 
 class Inviter(Protocol):
@@ -91,6 +64,18 @@ class Inviter(Protocol):
 
     def withdraw(self, node: str) -> bool:
         """Let in no agent for this node; False if one was let in."""
+        ...
+
+    def forget_refusal(self, node: str) -> None:
+        """Tell no more that a node was refused."""
+        ...
+
+    def trouble_changed(self) -> None:
+        """What the provider says in `trouble` has changed."""
+        ...
+
+    def drains(self, name: str, deadline_s: float | None) -> None:
+        """A node will be taken away, in so many seconds; None: it is not known when."""
         ...
 
 
@@ -136,12 +121,14 @@ class RayAgents:
         self._is_stopping = False
         self._all_ended = asyncio.Event()
         self._agents: dict[str, _Agent] = {}
-        self._machines: tuple[RayNode, ...] = ()
+        self._machines = Machines()
         self._failure = "it was not reached yet"  # of the cluster, or of the last agent
         self._pause_s = PAUSE_S
         self._pause: asyncio.TimerHandle | None = None  # until it is over, no agent is asked for
         self._connecting: asyncio.Task[None] | None = None
         self._wanted: Sequence[tuple[Slice | None, int]] = ()
+        self._failed = ""  # the last agent that was not let in
+        self._told = ""  # what `trouble` was when it was told last
 
     # ------------------------------------------------------------ the port
 
@@ -193,15 +180,24 @@ class RayAgents:
         """Return why there are not as many nodes as there should be; "" if nothing is wrong."""
         if not self._is_connected:
             return f"Ray cannot be used: {self._failure}"
-        waiting = [agent for agent in self._agents.values() if not agent.machine]
-        asked_s = time.monotonic() - min((agent.asked_at for agent in waiting), default=time.monotonic())
-        if asked_s < WAITS_S:
+        until = time.monotonic() - WAITS_S
+        counts = Counter(
+            each.start.slice for each in self._agents.values() if not each.machine and each.asked_at < until
+        )
+        if not counts:
             return f"an agent has failed: {self._failure}" if self._failure else ""
-        counts = Counter(agent.start.slice for agent in waiting)
         texts = [f"{count} of {slice_text(each)}" for each, count in counts.items()]
-        reasons = {why for each in counts if (why := why_no_room(each, self._machines))}
-        says = f"; Ray says: {', '.join(sorted(reasons))}" if reasons else ""
-        return f"waiting for nodes: {', '.join(texts)} (asked Ray {asked_s:.0f} s ago{says})"
+        reasons = sorted({why for each in counts if (why := why_no_room(each, self._machines.alive))})
+        return f"waiting for nodes: {', '.join(texts)} (Ray: {', '.join(reasons) or 'they are about to start'})"
+
+    def _tell(self) -> None:
+        """Have it known what is wrong with the nodes, if that is something else than before."""
+        trouble = self.trouble()
+        if trouble != self._told and not self._is_stopping:
+            self._told = trouble
+            if trouble:
+                log.warning("%s", trouble)
+            self._inviter.trouble_changed()
 
     def _ask(self, wanted: Slice | None) -> None:
         name = f"{self._run}{next(self._numbers)}"
@@ -216,6 +212,7 @@ class RayAgents:
         )
         agent = self._agents[name] = _Agent(Start(name, encode(order), wanted), time.monotonic())
         self._broker.send(agent.start)
+        asyncio.get_running_loop().call_later(WAITS_S + 0.1, self._tell)
 
     def _settle(self) -> None:
         """Ask for the agents that are wanted, and for as many as there are at least; give up those that are not."""
@@ -248,6 +245,8 @@ class RayAgents:
             self._all_ended.set()
         if self._inviter.withdraw(name):
             self._failure = why
+            self._inviter.forget_refusal(self._failed)
+            self._failed = name
             self._pause_s = min(2 * self._pause_s, PAUSE_MAX_S)
         else:
             self._pause_s = PAUSE_S
@@ -262,18 +261,24 @@ class RayAgents:
                 self._connecting = asyncio.get_running_loop().create_task(self._connected(message))
             case Failed(why):
                 self._failure = why
-                log.warning("Ray cannot be used: %s", why)
-                self._unreachable(why)
+                self._unreachable(f"Ray cannot be used: {why}")
             case Nodes(nodes):
-                self._machines = nodes
+                self._tell_drains(self._machines.look_at(nodes))
             case Started(name, machine):
                 if (agent := self._agents.get(name)) is not None:
                     agent.machine, self._failure = machine, ""
+                    self._inviter.forget_refusal(self._failed)
             case Gone(name, why):
                 if name in self._agents:
                     if not self._is_stopping:
                         log.warning("node %s: %s", name, why)
                     self._forget(name, why)
+        self._tell()
+
+    def _tell_drains(self, machines: Iterable[str]) -> None:
+        for name, agent in self._agents.items():
+            if agent.machine in machines:
+                self._inviter.drains(name, self._machines.gone_in_s(agent.machine, time.time()))
 
     async def _connected(self, found: Connected) -> None:
         """Have the agents of former servers ended, and those started that the last broker did not get to."""
@@ -293,6 +298,9 @@ class RayAgents:
 
     def _broker_lost(self) -> None:
         self._is_connected = False
+        self._connecting = None
         self._failure = self._failure or "its broker has ended, and is started again"
         if self._is_stopping:
             self._all_ended.set()
+        else:
+            self._tell()

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from math import inf
 
+from swell.engine.events import NodeDrains
 from swell.engine.rules.containers import Containers
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.node import KnownNode
@@ -39,15 +40,23 @@ class Draining:
 
     def drain(self, client: int, message: DrainNode, now: float) -> None:
         """Take a node out of service, or change its deadline."""
-        state = self._state
         known = self._find(client, message)
-        if known is None:
-            return
-        until = inf if message.deadline_s is None else now + message.deadline_s
-        state.nodes.drain(message.node, until, max(now, until - EVICT_BEFORE_S))
+        if known is not None:
+            self._begin(known, message.deadline_s, now)
+            self._state.send_to_client(client, Done(message.request))
+
+    def told(self, event: NodeDrains, now: float) -> None:
+        """Take a node out of service that will be taken away."""
+        known = self._state.nodes.by_name.get(event.node)
+        if known is not None:  # or it was faster
+            self._begin(known, event.deadline_s, now)
+
+    def _begin(self, known: KnownNode, deadline_s: float | None, now: float) -> None:
+        state = self._state
+        until = inf if deadline_s is None else now + deadline_s
+        state.nodes.drain(known.node.name, until, max(now, until - EVICT_BEFORE_S))
         for container in known.containers.values():  # of one node, and for each no more than a note
             state.agenda.put_off(container.pool)
-        state.send_to_client(client, Done(message.request))
 
     def resume(self, client: int, message: ResumeNode) -> None:
         """Take a node into service again; containers that were told to leave it do so."""

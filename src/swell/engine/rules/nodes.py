@@ -47,7 +47,7 @@ class Nodes:
         """Take in what the backend has observed, and reconsider pools that are blocked."""
         state = self._state
         has_more = state.nodes.observe(event.nodes, now)
-        if state.nodes.refuse(event.refused) or has_more:
+        if state.nodes.explain(event.refused, event.trouble) or has_more:
             # A node may be of use to a pool that is not among the first, and all tell why there are no others.
             state.blocked.note_room()
         changes = has_more or self._has_started or any(known.unjudged for known in state.nodes.values())

@@ -108,10 +108,13 @@ class Placing:
 
     def why_full(self) -> str:
         """Return why no node has room, in words."""
-        refused = self._state.nodes.refused
-        told = [f"node {node.name} was refused: {node.reason}" for node in refused[:NAMES_MAX]]
-        more = [f"{len(refused) - NAMES_MAX} more were refused"] if len(refused) > NAMES_MAX else []
-        return "; ".join([self._why_these_full(), *told, *more])
+        nodes = self._state.nodes
+        told = [f"node {node.name} was refused: {node.reason}" for node in nodes.refused[:NAMES_MAX]]
+        if len(nodes.refused) > NAMES_MAX:
+            told.append(f"{len(nodes.refused) - NAMES_MAX} more were refused")
+        if nodes.trouble:
+            told.append(nodes.trouble)
+        return "; ".join([self._why_these_full(), *told])
 
     def _why_these_full(self) -> str:
         nodes = self._state.nodes

@@ -44,6 +44,7 @@ class Cluster:
         "evictions",
         "refused",
         "rooms",
+        "trouble",
         "vanished",
         "with_free_gpus",
     )
@@ -55,6 +56,7 @@ class Cluster:
         self.vanished: dict[str, KnownNode] = {}  #: not observed any more, and containers of it are not gone
         self.draining: dict[str, KnownNode] = {}  #: those that are to have no containers
         self.refused: tuple[RefusedNode, ...] = ()  #: machines that are there and get no containers
+        self.trouble = ""  #: why there are fewer than there should be
         self.evictions = Deadlines()  #: when what is left on these is interrupted, if there is a deadline
         #: Those in service, by whether they have GPUs, and by how soon they could start a container.
         self.rooms = {(has_gpus, each): RoomIndex() for has_gpus in (False, True) for each in Readiness}
@@ -167,10 +169,11 @@ class Cluster:
             self._rank(known)
         return has_more
 
-    def refuse(self, nodes: Iterable[RefusedNode]) -> bool:
-        """Replace what is known of nodes that are refused; True if it is something else than before."""
-        former, self.refused = self.refused, tuple(nodes)
-        return self.refused != former
+    def explain(self, refused: Iterable[RefusedNode], trouble: str) -> bool:
+        """Replace what is known of why there are no more nodes; True if it is something else than before."""
+        former = self.refused, self.trouble
+        self.refused, self.trouble = tuple(refused), trouble
+        return (self.refused, self.trouble) != former
 
     def _lose(self, name: str) -> None:
         known = self.by_name.pop(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from swell.engine.events import NodeDrains
 from swell.model import Concurrency, GpuRequest, Node, Resources, WebSpec
 
 ONE, TWO = Node("one", 8, 1 << 40), Node("two", 4, 1 << 40)
@@ -239,3 +240,12 @@ def test_gpus_of_a_node_that_drains_are_not_given_away(new_diary) -> None:
     diary.drains("n")
     diary.opens(resources=Resources(gpu=(GpuRequest("L4"),)))
     assert decided(diary.calls("fc-1")) == []
+
+
+def test_a_node_that_will_be_taken_away_drains_and_an_unknown_one_is_none(two_nodes) -> None:
+    diary = two_nodes
+    ready_on_one(diary, 1)
+    assert diary.feed(NodeDrains("three", None)) == []
+    diary.feed(NodeDrains("one", 60.0))
+    assert diary.at(0.1).meanwhile == ["start c2"]
+    assert diary.where()["c2"] == "two"

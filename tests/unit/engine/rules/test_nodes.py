@@ -132,6 +132,13 @@ def test_who_waits_for_a_node_is_told_which_were_refused_also_when_that_is_known
     assert diary.pool().scaling.blocked_reason == ""
 
 
+def test_what_is_wrong_with_the_nodes_is_why_work_waits(diary) -> None:
+    diary.feed(NodesObserved([], (), "Ray cannot be used: no answer"))
+    diary.opens()
+    diary.calls("fc-1")
+    assert diary.pool().scaling.blocked_reason == "no node is known yet; Ray cannot be used: no answer"
+
+
 # ---------------------------------------------------------------- where containers go
 
 
