@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from daemon import Daemon
 from patience import patience, wait_until
@@ -157,12 +158,19 @@ class Client:
         assert seen["variables"]["MODEL"] == "small"
 
 
+def templates(daemon: Daemon) -> list[int]:
+    """How many each node has: containers are children of these, not of its agent."""
+    processes = psutil.Process(daemon.pid).children()
+    return [len(each.children()) for each in processes if "swell.agent.main" in each.cmdline()]
+
+
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     place = Daemon(tmp_path_factory.mktemp("daemon"), backend="agents", agents=2)
     try:
         place.told("start")
         yield place
+        assert templates(place) == [1, 1], "whatever the clients were"
     finally:
         place.end()
 

@@ -17,13 +17,12 @@ from itertools import count
 from typing import Any, Final
 
 from swell.errors import InvalidError
-from swell.link.bulk import BulkError
+from swell.link.bulk import BUNDLES_MAX, BulkError
 from swell.wire import bundle
 
 __all__ = ["BYTES_MAX", "AgentBundles"]
 
 BYTES_MAX: Final = 1 << 30  #: of the files of all bundles together
-THREADS: Final = 2  #: each has one bundle in memory while that is laid out
 
 OnReady = Callable[[str], None]  #: gets why a bundle cannot be had, "" if it is there
 
@@ -54,7 +53,7 @@ class AgentBundles:
         self._bytes_max = bytes_max
         self._bundles: dict[str, _Bundle] = {}  # the one used longest ago first
         self._held: dict[str, str] = {}  # digests, by holder
-        self._threads = ThreadPoolExecutor(THREADS, "bundles")
+        self._threads = ThreadPoolExecutor(BUNDLES_MAX, "bundles")  # each has a bundle in memory
         self._numbers = count(1)
         self._tasks: set[asyncio.Task[None]] = set()
 

@@ -19,12 +19,13 @@ import ssl
 from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["OK", "TRANSFERS_MAX", "BulkError", "BulkStream", "connect", "refusal"]
+__all__ = ["BUNDLES_MAX", "OK", "TRANSFERS_MAX", "BulkError", "BulkStream", "connect", "refusal"]
 
 CHUNK: Final = 1 << 20  #: bytes that are read of a file, or written to one, at once
 SMALL: Final = 64 << 10  #: pieces of fewer bytes are copied together
 LINE_MAX: Final = 4_096  #: bytes
-TRANSFERS_MAX: Final = 4  #: connections of one agent
+TRANSFERS_MAX: Final = 4  #: of blobs, at once, by one agent
+BUNDLES_MAX: Final = 2  #: of bundles, likewise
 CONNECT_S: Final = 10.0  #: how long connecting and the handshake may take, each
 STALL_S: Final = 30.0  #: for how long no byte may pass in the middle of a transfer
 OK: Final = "ok"

@@ -18,13 +18,14 @@ import threading
 from typing import Final
 
 from swell.bulk_service import BulkService
-from swell.link.bulk import TRANSFERS_MAX, BulkError, BulkStream
+from swell.link.bulk import BUNDLES_MAX, TRANSFERS_MAX, BulkError, BulkStream
 
 __all__ = ["BulkServer"]
 
 log = logging.getLogger("swell.server")
 
-CONNECTIONS_MAX: Final = 2 * TRANSFERS_MAX  #: of one agent: it replaces those that break, before that is seen here
+#: Of one agent: it replaces those that break, before that is seen here.
+CONNECTIONS_MAX: Final = 2 * (TRANSFERS_MAX + BUNDLES_MAX)
 ACCEPT_PAUSE_S: Final = 0.1  #: after a connection that could not be accepted: descriptors may be lacking
 
 
