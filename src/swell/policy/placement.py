@@ -18,7 +18,18 @@ from msgspec import Struct
 
 from swell.model import Gpu, GpuRequest, Node, Placement, Resources
 
-__all__ = ["LOOKS_MAX", "Leaver", "NodeRoom", "Place", "fewest", "find_place", "first_to_leave", "never_fits", "pick"]
+__all__ = [
+    "LOOKS_MAX",
+    "Leaver",
+    "NodeRoom",
+    "Place",
+    "fewest",
+    "find_place",
+    "first_to_leave",
+    "gpu_matches",
+    "never_fits",
+    "pick",
+]
 
 LOOKS_MAX = 16  #: nodes, or containers, of which the best is taken, so that no choice costs more because there are more
 
@@ -66,7 +77,9 @@ def fewest(names: Iterable[str], containers: Mapping[str, Collection[object]]) -
 
 def pick(room: NodeRoom, request: GpuRequest) -> tuple[str, ...]:
     """Return free GPUs of a node as requested; none if there are not as many."""
-    matching = [gpu.uuid for gpu in room.node.gpus if gpu.uuid not in room.gpus_used and _matches(gpu, request.kind)]
+    matching = [
+        gpu.uuid for gpu in room.node.gpus if gpu.uuid not in room.gpus_used and gpu_matches(gpu.kind, request.kind)
+    ]
     return tuple(matching[: request.count]) if len(matching) >= request.count else ()
 
 
@@ -137,9 +150,10 @@ def _has_memory(room: NodeRoom, wants: Resources) -> bool:
     return room.memory_used + wants.memory_bytes <= room.memory_capacity
 
 
-def _matches(gpu: Gpu, kind: str) -> bool:
-    wanted = kind.upper().rstrip("!")
-    return wanted == "ANY" or gpu.kind.upper() == wanted
+def gpu_matches(kind: str, asked: str) -> bool:
+    """Return whether a GPU of some kind is one that was asked for."""
+    wanted = asked.upper().rstrip("!")
+    return wanted == "ANY" or kind.upper() == wanted
 
 
 def _describe(rooms: Sequence[NodeRoom]) -> str:
