@@ -145,6 +145,17 @@ class Settings(Struct, frozen=True, kw_only=True):
     ray_agents_min: Annotated[
         int, Meta(ge=1, le=10_000, description="Nodes that a server with backend = ray asks of Ray, and keeps.")
     ] = 1
+    ray_agents_max: Annotated[
+        int,
+        Meta(ge=1, le=10_000, description="Nodes that a server with backend = ray asks of Ray at most."),
+    ] = 1_000
+    ray_agent_idle_s: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="Seconds that a node of Ray has no container, after which it goes, above ray_agents_min.",
+        ),
+    ] = 60.0
     ray_runtime_env: Annotated[
         str,
         Meta(

@@ -192,6 +192,13 @@ class Resources(Struct, frozen=True):
     memory_limit_bytes: Integer | None = None  #: of all its processes together; a container above it is killed
 
 
+class Lack(Struct, frozen=True):
+    """So many containers are wanted, and fit on no node."""
+
+    resources: Resources
+    count: int
+
+
 class MemoryExcess(Struct, frozen=True):
     """Why a container was killed: all its processes together used more memory than `memory=(request, limit)` allows."""
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from swell.model import Deployment, Environment, FunctionSpec, Gpu, MemoryExcess, Node, RefusedNode
+from swell.model import Deployment, Environment, FunctionSpec, Gpu, Lack, MemoryExcess, Node, RefusedNode
 from swell.records import (
     AppRecord,
     ContainerRecord,
@@ -186,6 +186,15 @@ class Backend(Protocol):
     def deleted(self, name: str) -> None:
         """The server has deleted a large value, or a bundle that no app uses; nodes that may have a copy delete it."""
         ...
+
+    def want_room(self, lacks: Sequence[Lack]) -> None:
+        """So many containers fit on no node, from now on: get nodes that hold them, or give up asking for more.
+
+        Only a backend that `Settings.backend` names as one that gives nodes hears of it.
+        """
+
+    def release_node(self, name: str) -> None:
+        """Give back a node that has no containers, and gets none; likewise."""
 
     async def stop(self) -> None:
         """Kill the remaining containers and release all resources. Safe to call twice, and before `start`."""

@@ -133,7 +133,8 @@ class Engine:
         if self.state.agenda.later:
             return 0.0
         pools = self._wakes[0][0] if self._wakes else float("inf")
-        return min(pools, self._rules.nodes.poll_at, self._rules.draining.evict_at)
+        rules = self._rules
+        return min(pools, rules.nodes.poll_at, rules.draining.evict_at, rules.elastic.due_at)
 
     def validate(self) -> None:
         """Raise AssertionError if the engine's state contradicts itself. For tests and the simulator."""
@@ -196,6 +197,8 @@ class Engine:
             at = pool.timers.sooner_wake()
             if at is not None:
                 heapq.heappush(self._wakes, (at, pool.id))
+        if rules.elastic.is_on:
+            rules.elastic.settle(now)
         if state.edges.routes_changed and state.edges.take_routes_changed():
             rules.web.tell_routes()
         return state.take_effects()

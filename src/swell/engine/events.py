@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from swell.model import Deployment, Environment, FunctionSpec, MemoryExcess, Node, RefusedNode
+from swell.model import Deployment, Environment, FunctionSpec, Lack, MemoryExcess, Node, RefusedNode
 from swell.records import LoadedCall, LoadedSpans, Record, Restored, StoredCall, Trace, Window
 from swell.wire.messages import CallDescription, Message
 
@@ -283,6 +283,18 @@ class PollNodes(Struct, frozen=True):
     """Observe the nodes and report NodesObserved: a pool waits to know how busy they are."""
 
 
+class WantRoom(Struct, frozen=True):
+    """So many containers fit on no node, from now on; with none, all that are wanted are there, or can be."""
+
+    lacks: tuple[Lack, ...]
+
+
+class ReleaseNode(Struct, frozen=True):
+    """Give a node back: it is empty, and nothing is placed there any more."""
+
+    name: str
+
+
 class LogNotice(Struct, frozen=True):
     """Write a line into the log of a function."""
 
@@ -321,6 +333,8 @@ Effect = (
     | ReadTrace
     | DropBlobs
     | PollNodes
+    | WantRoom
+    | ReleaseNode
     | LogNotice
     | DefectFound
     | StartEdge

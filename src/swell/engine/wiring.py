@@ -12,6 +12,7 @@ from swell.engine.rules.containers import Containers
 from swell.engine.rules.deployments import Deployments
 from swell.engine.rules.dispatch import Dispatcher
 from swell.engine.rules.draining import Draining
+from swell.engine.rules.elastic import Elastic
 from swell.engine.rules.leases import Leases
 from swell.engine.rules.lookups import Lookups
 from swell.engine.rules.losses import Losses
@@ -41,6 +42,7 @@ class Rules:
         self.containers = Containers(state, Losses(state, results, attempts, self.leases), results)
         self.nodes = Nodes(state)
         self.draining = Draining(state, self.containers)
+        self.elastic = Elastic(state)
         self.scaler = Scaler(state, self.containers, self.nodes, Placing(state), self.draining)
         self.timeouts = Timeouts(state, self.completion, attempts, self.containers)
         self.dispatcher = Dispatcher(state, self.leases)

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from swell.model import Gpu, GpuRequest, Node, Placement, Resources
+from swell.model import GpuRequest, Node, Placement, Resources
 
 __all__ = [
     "LOOKS_MAX",

@@ -17,10 +17,10 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from swell.model import Resources
+from swell.model import Lack, Resources
 from swell.policy.placement import gpu_matches
 
-__all__ = ["Lack", "Shape", "Steps", "next_steps", "slices_for"]
+__all__ = ["Shape", "Steps", "next_steps", "slices_for"]
 
 _SLACK = 1e-9  #: sums of requests such as 0.1 are not exact
 
@@ -31,14 +31,7 @@ class Shape(Struct, frozen=True):
     cpu: float
     memory_bytes: int
     gpus: int = 0
-    gpu_kind: str = ""  #: as in `swell.model.Gpu`; "" without GPUs
-
-
-class Lack(Struct, frozen=True):
-    """So many containers are wanted, and fit on no node."""
-
-    resources: Resources
-    count: int
+    gpu_kind: str = ""  #: as in `swell.model.Gpu`; "" if they may be of any kind
 
 
 class Steps(Struct, frozen=True):
@@ -135,7 +128,8 @@ def _gpus(shape: Shape, free: int, wants: Resources) -> tuple[int, int]:
     if not wants.gpu:
         return (-1, 0)
     for request in wants.gpu:
-        if shape.gpus and gpu_matches(shape.gpu_kind, request.kind) and request.count <= free:
+        is_such = not shape.gpu_kind or gpu_matches(shape.gpu_kind, request.kind)
+        if shape.gpus and is_such and request.count <= free:
             return (free // request.count, request.count)
     return (0, 0)
 

@@ -239,6 +239,8 @@ class ControlPlane:
             e.SendRecorded: self._retention.send,
             e.DropBlobs: self._drop_blobs,
             e.PollNodes: lambda _: self._observe_nodes(),
+            e.WantRoom: lambda effect: self._backend.want_room(effect.lacks),
+            e.ReleaseNode: lambda effect: self._backend.release_node(effect.name),
             e.LogNotice: self._log_notice,
             e.DefectFound: lambda effect: self._defects.note(effect.error, "carrying out a request"),
             e.StartEdge: lambda _: self._edge.ensure_running(),

@@ -18,12 +18,14 @@ from swell.engine.events import (
     Event,
     KillContainer,
     PollNodes,
+    ReleaseNode,
     SendRecorded,
     SendToClient,
     SendToContainer,
     ShutdownRequested,
     StartContainer,
     StateRestored,
+    WantRoom,
 )
 from swell.engine.gate import Gate
 from swell.ports import Store
@@ -200,6 +202,8 @@ class World:
                 self.clock.after(delay, lambda: self.fleet.kill(effect.container_id, f"killed: {effect.reason}"))
             case SendRecorded(_, call_id, first, last):
                 self.store.read_outputs(call_id, first, last, partial(self.clients.send_recorded, effect))
+            case WantRoom() | ReleaseNode():
+                pass  # not a cluster that gives and takes nodes
             case PollNodes():
                 self.clock.after(self.scenario.latency_s, self.nodes.observe)
             case DefectFound():

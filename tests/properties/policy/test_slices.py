@@ -1,12 +1,12 @@
-"""Slices: enough for what is lacking, no more than each kind would take by itself, at a cost that counts do not change."""
+"""Slices: enough for what is lacking, no more than each kind takes by itself, and counts change nothing of the cost."""
 
 from __future__ import annotations
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from swell.model import GpuRequest, Resources
-from swell.policy.slices import Lack, Shape, next_steps, slices_for
+from swell.model import GpuRequest, Lack, Resources
+from swell.policy.slices import Shape, next_steps, slices_for
 
 GIB = 1 << 30
 

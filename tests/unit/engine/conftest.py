@@ -51,6 +51,7 @@ from swell.engine.events import (
     PollNodes,
     ReadDeployment,
     ReadTrace,
+    ReleaseNode,
     SendRecorded,
     SendToClient,
     SendToContainer,
@@ -61,6 +62,7 @@ from swell.engine.events import (
     StateRestored,
     StoreTroubled,
     TraceRead,
+    WantRoom,
 )
 from swell.engine.state.pool import Pool
 from swell.model import (
@@ -472,6 +474,10 @@ class Diary:
                 return "drop blobs of " + ", ".join(f"{call_id}[{index}]" for call_id, index in effect.inputs)
             case PollNodes():
                 return "look at the nodes"
+            case WantRoom(lacks):
+                return "want room for " + ", ".join(f"{each.count} of {each.resources.cpu:g} cores" for each in lacks)
+            case ReleaseNode(name):
+                return f"release {name}"
             case DefectFound():
                 return f"a defect: {effect.error!r}"
             case StartEdge():

@@ -30,7 +30,7 @@ from swell.link.connection import Link
 from swell.link.frames import End
 from swell.link.words import LINK_PROTOCOL, Greeting, Welcome
 from swell.listening import accept_at, listen_at
-from swell.model import RefusedNode
+from swell.model import Lack, RefusedNode
 from swell.ports import BackendListener, LaunchOrder, NodeLink, NodeLoad, NodePaths, Pipe
 
 __all__ = ["AgentBackend", "AgentProvider", "Invitation"]
@@ -53,6 +53,14 @@ class Invitation(Struct, frozen=True):
 
 class AgentProvider(Protocol):
     """Starts agents, and ends them."""
+
+    def want_room(self, lacks: Sequence[Lack]) -> None:
+        """As `Backend.want_room`."""
+        ...
+
+    def release(self, name: str) -> None:
+        """End the agent of a node that has no containers."""
+        ...
 
     async def start(self, backend: AgentBackend) -> None:
         """Begin to start agents, each with an invitation of the backend, once that listens where they reach it."""
@@ -219,6 +227,14 @@ class AgentBackend:
         for node in self._bulk.deleted(name):
             if (holder := self._nodes.get(node)) is not None:
                 holder.forget(name)
+
+    def want_room(self, lacks: Sequence[Lack]) -> None:
+        """Have agents started that hold what fits on no node, if there is who can."""
+        self._provider.want_room(lacks)
+
+    def release_node(self, name: str) -> None:
+        """Have a node that has no containers end."""
+        self._provider.release(name)
 
     async def stop(self) -> None:
         """Stop all agents, and listen no more."""

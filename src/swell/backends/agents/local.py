@@ -21,7 +21,7 @@ from typing import Final, Protocol
 
 from swell.backends.agents.backend import Invitation
 from swell.link.order import AgentOrder, encode
-from swell.model import Gpu
+from swell.model import Gpu, Lack
 from swell.private_files import make_directory
 
 __all__ = ["LocalAgents"]
@@ -152,6 +152,12 @@ class LocalAgents:
         assert process.stdin is not None
         with contextlib.suppress(OSError):  # it has ended already
             os.write(process.stdin.fileno(), encode(order))
+
+    def want_room(self, lacks: Sequence[Lack]) -> None:
+        """Do nothing: the processes of one machine give no more room than it has."""
+
+    def release(self, name: str) -> None:
+        """Keep the agent: there are as many as were asked for."""
 
     def lost(self, name: str, why: str) -> None:
         """End the process of an agent, and start another in a while; later each time, if none is let in."""

@@ -22,7 +22,7 @@ from swell.backends.process.snapshot import SnapshotHandle, SnapshotState
 from swell.backends.process.snapshots import Snapshots
 from swell.backends.process.template import Interpreter, TemplateHandle, ending
 from swell.errors import NotFoundError
-from swell.model import Environment, RefusedNode
+from swell.model import Environment, Lack, RefusedNode
 from swell.ports import BackendListener, GpuProvider, LaunchOrder, NodeLoad, NodePaths, Pipe
 from swell.wire.template import RUN_DIR, Adopt, Exited, NotStarted, Opened, Reply, SnapshotRejected, Started, Sweep
 
@@ -168,6 +168,12 @@ class ProcessBackend:
         """Read what containers write, or let them wait until it is read: whoever gets it cannot take more."""
         if self._is_started:
             self._containers.read_output(reads)
+
+    def want_room(self, lacks: Sequence[Lack]) -> None:
+        """Do nothing: a machine is as large as it is."""
+
+    def release_node(self, name: str) -> None:
+        """Do nothing: it is the only one."""
 
     async def stop(self) -> None:
         """Have every template kill what it forked, and wait until nothing is left."""

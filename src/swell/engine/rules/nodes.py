@@ -9,11 +9,14 @@ from __future__ import annotations
 from math import inf
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from swell.engine.events import NodesObserved, PollNodes
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.node import KnownNode
 from swell.engine.state.pool import Pool
 from swell.engine.state.timers import Timer
+from swell.model import Resources
 from swell.policy import pace
 from swell.states import ContainerState
 
@@ -29,6 +32,7 @@ class Wait(NamedTuple):
     reason: str  #: in words, for users
     is_paced: bool = True  #: it ends only when the nodes are observed
     is_brief: bool = False  #: it ends soon, most likely
+    lacks: Resources | None = None  #: it would end if there were another node that holds so much; None: it would not
 
 
 class Nodes:
@@ -103,11 +107,17 @@ class Nodes:
 def _too_busy(pool: Pool, known: KnownNode, now: float) -> Wait | None:
     if known.is_working:
         busy, cores = known.working_cores, known.node.cpu
-        return Wait(f"containers keep {busy:.1f} of {cores:g} cores busy; more would share the same cores")
+        reason = f"containers keep {busy:.1f} of {cores:g} cores busy; more would share the same cores"
+        return Wait(reason, lacks=_with_core(pool.spec.resources, known))
     if known.unproven >= known.burst(now):
         known.use_up_burst(now)
         return Wait("containers are started in growing bursts", is_brief=True)
     return _too_many_starting(pool, known, inf)
+
+
+def _with_core(wants: Resources, known: KnownNode) -> Resources:
+    """Return what a container takes that works, whatever it asks for: a core."""
+    return replace(wants, cpu=max(wants.cpu, known.room.cpu_capacity / known.node.cpu))
 
 
 def _too_many_starting(pool: Pool, known: KnownNode, idle_factor: float) -> Wait | None:

@@ -24,6 +24,7 @@ from swell.engine.state.container import Container
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.pool import Pool
 from swell.engine.state.timers import Timer
+from swell.model import Lack
 from swell.policy import autoscale
 from swell.policy.placement import LOOKS_MAX, Leaver, first_to_leave
 
@@ -123,7 +124,9 @@ class Scaler:
             state.unblock(pool)
         else:
             pool.scaling.block(wait.reason, brief_from=now if wait.is_brief else inf)
-            state.block(pool, is_paced=wait.is_paced, has_grown=pool.fleet.live > live)
+            grown = pool.fleet.live - live
+            lack = None if wait.lacks is None else Lack(wait.lacks, count - grown)
+            state.block(pool, is_paced=wait.is_paced, has_grown=grown > 0, lack=lack)
 
     def _start_one(self, pool: Pool, now: float, *, replacing: bool) -> Wait | None:
         """Start a container; return why that is impossible now, None if it is not."""
@@ -132,7 +135,7 @@ class Scaler:
         if place is None:
             if live == 0 and self._make_room(pool, now):
                 return Wait("room is being made by stopping idle containers of other functions", is_paced=False)
-            return Wait(self._placing.why_full(), is_paced=False)
+            return Wait(self._placing.why_full(), is_paced=False, lacks=pool.spec.resources)
         known = state.nodes[place.node]
         is_demand = live >= max(1, pool.settings.min_containers or 0) and not replacing
         wait = self._nodes.why_not_now(pool, known, now, is_demand=is_demand)

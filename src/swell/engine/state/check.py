@@ -18,7 +18,7 @@ from swell.engine.state.pool import Pool
 from swell.engine.state.room_index import RoomIndex
 from swell.engine.state.span import Segment
 from swell.engine.state.timers import Timer
-from swell.model import DeliveryMode
+from swell.model import DeliveryMode, Resources
 from swell.states import ContainerState
 
 __all__ = ["check"]
@@ -49,6 +49,7 @@ def check(state: EngineState) -> None:
     in_fleets = sum(len(pool.fleet.containers) for pool in state.pools.values())
     assert len(state.containers) == in_fleets, "a stray container"
     _check_room(state)
+    _check_demand(state)
 
 
 def _check_call(state: EngineState, call: Call, somewhere: Places) -> None:
@@ -285,6 +286,19 @@ def _check_index(index: RoomIndex, free: dict[str, tuple[float, int]]) -> None:
     for wanted in {memory for _, memory in free.values()}:
         found = {name for name, (_, memory) in free.items() if memory >= wanted}
         assert set(index.fullest_first(-inf, wanted)) == found, "a node with enough memory is not found"
+
+
+def _check_demand(state: EngineState) -> None:
+    lacks = state.demand.of_pools()
+    assert lacks.keys() <= {pool.id for pool in state.blocked}, "a pool lacks something, and waits for nothing"
+    assert all(lack.count > 0 for lack in lacks.values()), "a pool lacks nothing, which is noted"
+    sums = Counter[Resources]()
+    for lack in lacks.values():
+        sums[lack.resources] += lack.count
+    assert state.demand.sums() == sums, "the sums of what is lacking are off"
+    nodes = state.nodes
+    empty = {name for name, known in nodes.by_name.items() if not known.containers and not known.is_draining}
+    assert nodes.emptied | nodes.idle.times().keys() == empty, "the nodes that are empty are off"
 
 
 def _check_node(state: EngineState, known: KnownNode) -> None:

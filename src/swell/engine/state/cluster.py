@@ -41,7 +41,9 @@ class Cluster:
         "_settings",
         "by_name",
         "draining",
+        "emptied",
         "evictions",
+        "idle",
         "refused",
         "rooms",
         "trouble",
@@ -58,6 +60,8 @@ class Cluster:
         self.refused: tuple[RefusedNode, ...] = ()  #: machines that are there and get no containers
         self.trouble = ""  #: why there are fewer than there should be
         self.evictions = Deadlines()  #: when what is left on these is interrupted, if there is a deadline
+        self.emptied: set[str] = set()  #: those in service that have become empty, and are not in `idle` yet
+        self.idle = Deadlines()  #: those in service that are empty, and when they have been for long
         #: Those in service, by whether they have GPUs, and by how soon they could start a container.
         self.rooms = {(has_gpus, each): RoomIndex() for has_gpus in (False, True) for each in Readiness}
         self._of_node: dict[str, RoomIndex] = {}  # which of these a node is in
@@ -108,6 +112,20 @@ class Cluster:
         else:
             self.with_free_gpus.remove(name)
 
+    def note_idle(self, until: float) -> None:
+        """Note when those that have become empty meanwhile will have been so for long."""
+        while self.emptied:
+            self.idle.note(self.emptied.pop(), until)
+
+    def _note_emptiness(self, known: KnownNode) -> None:
+        """Note whether a node that has changed is in service, and empty."""
+        name = known.node.name
+        if known.containers or known.is_draining or name not in self.by_name:
+            self.emptied.discard(name)
+            self.idle.forget(name)
+        elif name not in self.idle:
+            self.emptied.add(name)
+
     def _unrank(self, name: str) -> None:
         index = self._of_node.pop(name, None)
         if index is not None:
@@ -127,6 +145,7 @@ class Cluster:
         known = self.draining[name] = self.by_name[name]
         known.begin_drain(until)
         self._unrank(name)
+        self._note_emptiness(known)
         self.evictions.forget(name)
         if evict_at < inf:
             self.evictions.note(name, evict_at)
@@ -137,6 +156,7 @@ class Cluster:
         known.end_drain()
         self.evictions.forget(name)
         self._rank(known)
+        self._note_emptiness(known)
 
     def draining_of(self, fleet: Fleet) -> list[str]:
         """Return the nodes that drain on which a fleet has containers that were not told to leave."""
@@ -167,6 +187,7 @@ class Cluster:
                 known = self.by_name[name] = self.vanished.pop(name, None) or KnownNode(view.node, self._settings)
             known.observe(view, now)
             self._rank(known)
+            self._note_emptiness(known)
         return has_more
 
     def explain(self, refused: Iterable[RefusedNode], trouble: str) -> bool:
@@ -182,6 +203,7 @@ class Cluster:
         self.draining.pop(name, None)
         self.evictions.forget(name)
         known.vanish()
+        self._note_emptiness(known)
         if known.containers:
             self.vanished[name] = known
 
@@ -192,6 +214,7 @@ class Cluster:
         known = self.by_name[container.place.node]
         known.occupy(container)
         self._rank(known)
+        self._note_emptiness(known)
 
     def check_in(self, container: Container) -> None:
         """Note that a container is ready."""
@@ -204,6 +227,7 @@ class Cluster:
         name = known.node.name
         if name in self.by_name:
             self._rank(known)
+            self._note_emptiness(known)
         elif not known.containers:
             del self.vanished[name]
 

@@ -29,6 +29,9 @@ class Deadlines:
             self._at[key] = at
             heapq.heappush(self._heap, (at, key))
 
+    def __contains__(self, key: str) -> bool:
+        return key in self._at
+
     def forget(self, key: str) -> None:
         """Do not look at a thing any more."""
         if self._at.pop(key, None) is not None and len(self._heap) > 2 * len(self._at) + _SPARE_MIN:

@@ -18,13 +18,14 @@ from swell.engine.state.call import Call
 from swell.engine.state.clients import Clients
 from swell.engine.state.cluster import Cluster
 from swell.engine.state.container import Container, Lease
+from swell.engine.state.demand import Demand
 from swell.engine.state.edges import Edges
 from swell.engine.state.history import Histories
 from swell.engine.state.measures import RetiredMetrics
 from swell.engine.state.pool import Pool
 from swell.engine.state.public_variants import PublicVariants
 from swell.engine.state.ranking import Ranking
-from swell.model import AppKind, AutoscalerSettings, CallKind
+from swell.model import AppKind, AutoscalerSettings, CallKind, Lack
 from swell.records import FunctionGone, FunctionRecord, Record
 from swell.wire.messages import Message
 
@@ -60,6 +61,7 @@ class EngineState:
         self.outbox: list[Effect] = []
         self.agenda = Agenda()  #: pools to dispatch and scale before `handle` returns, or soon after
         self.blocked = Blocked()  #: pools whose plan waits for room or for the node's pace
+        self.demand = Demand()  #: what these lack, as far as another node would give it
         self.spare = Ranking()  #: pools with an idle container that they do not need, the longest idle first
         self.changed: dict[str, None] = {}  #: apps of which pools were looked at, for those who watch them
         self._seed = seed
@@ -318,12 +320,24 @@ class EngineState:
         for pool in pools:
             self.mark_dirty(pool)
 
-    def block(self, pool: Pool, *, is_paced: bool, has_grown: bool) -> None:
-        """Note that a pool's plan waits for room, or for a node's pace, perhaps after some of it was carried out."""
+    def block(self, pool: Pool, *, is_paced: bool, has_grown: bool, lack: Lack | None = None) -> None:
+        """Note that a pool's plan waits for room, or for a node's pace, perhaps after some of it was carried out.
+
+        Args:
+            pool: whose plan it is.
+            is_paced: it waits until the nodes are observed.
+            has_grown: some of it was carried out.
+            lack: what another node would have to hold; None if none would be of use.
+        """
+        if lack is None:
+            self.demand.forget(pool.id)
+        else:
+            self.demand.note(pool.id, lack.resources, lack.count)
         self.mark_all_dirty(self.blocked.add(pool, is_paced=is_paced, has_grown=has_grown))
 
     def unblock(self, pool: Pool) -> None:
         """Note that a pool's plan does not wait any more."""
+        self.demand.forget(pool.id)
         if pool.id in self.blocked:
             self.mark_all_dirty(self.blocked.remove(pool))
 
