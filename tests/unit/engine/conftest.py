@@ -475,7 +475,8 @@ class Diary:
             case PollNodes():
                 return "look at the nodes"
             case WantRoom(lacks):
-                return "want room for " + ", ".join(f"{each.count} of {each.resources.cpu:g} cores" for each in lacks)
+                told = ", ".join(f"{each.count} of {each.resources.cpu:g} cores" for each in lacks)
+                return f"want room for {told or 'nothing'}"
             case ReleaseNode(name):
                 return f"release {name}"
             case DefectFound():

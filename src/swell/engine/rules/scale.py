@@ -24,7 +24,6 @@ from swell.engine.state.container import Container
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.pool import Pool
 from swell.engine.state.timers import Timer
-from swell.model import Lack
 from swell.policy import autoscale
 from swell.policy.placement import LOOKS_MAX, Leaver, first_to_leave
 
@@ -125,8 +124,7 @@ class Scaler:
         else:
             pool.scaling.block(wait.reason, brief_from=now if wait.is_brief else inf)
             grown = pool.fleet.live - live
-            lack = None if wait.lacks is None else Lack(wait.lacks, count - grown)
-            state.block(pool, is_paced=wait.is_paced, has_grown=grown > 0, lack=lack)
+            state.block(pool, wait.lacks, count - grown, is_paced=wait.is_paced, has_grown=grown > 0)
 
     def _start_one(self, pool: Pool, now: float, *, replacing: bool) -> Wait | None:
         """Start a container; return why that is impossible now, None if it is not."""

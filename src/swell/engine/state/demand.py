@@ -32,6 +32,15 @@ class Demand:
         self._sums[resources] = self._sums.get(resources, 0) + count
         self.has_changed = True
 
+    def cap(self, pool_id: str, count: int) -> None:
+        """Note that a pool lacks no more than this: it waits for something else for the moment.
+
+        What was asked for meanwhile is not given up for that.
+        """
+        former = self._of_pool.get(pool_id)
+        if former is not None and former.count > count:
+            self.note(pool_id, former.resources, count)
+
     def forget(self, pool_id: str) -> None:
         """Note that a pool lacks nothing."""
         former = self._of_pool.pop(pool_id, None)

@@ -25,7 +25,7 @@ from swell.engine.state.measures import RetiredMetrics
 from swell.engine.state.pool import Pool
 from swell.engine.state.public_variants import PublicVariants
 from swell.engine.state.ranking import Ranking
-from swell.model import AppKind, AutoscalerSettings, CallKind, Lack
+from swell.model import AppKind, AutoscalerSettings, CallKind, Resources
 from swell.records import FunctionGone, FunctionRecord, Record
 from swell.wire.messages import Message
 
@@ -320,19 +320,20 @@ class EngineState:
         for pool in pools:
             self.mark_dirty(pool)
 
-    def block(self, pool: Pool, *, is_paced: bool, has_grown: bool, lack: Lack | None = None) -> None:
+    def block(self, pool: Pool, lacks: Resources | None, missing: int, *, is_paced: bool, has_grown: bool) -> None:
         """Note that a pool's plan waits for room, or for a node's pace, perhaps after some of it was carried out.
 
         Args:
             pool: whose plan it is.
+            lacks: what one container more would take, if another node would be of use; None if not.
+            missing: so many containers more are in the plan.
             is_paced: it waits until the nodes are observed.
             has_grown: some of it was carried out.
-            lack: what another node would have to hold; None if none would be of use.
         """
-        if lack is None:
-            self.demand.forget(pool.id)
+        if lacks is None:
+            self.demand.cap(pool.id, missing)
         else:
-            self.demand.note(pool.id, lack.resources, lack.count)
+            self.demand.note(pool.id, lacks, missing)
         self.mark_all_dirty(self.blocked.add(pool, is_paced=is_paced, has_grown=has_grown))
 
     def unblock(self, pool: Pool) -> None:
