@@ -59,12 +59,18 @@ def _provider(settings: Settings, paths: ServerPaths, unreachable: Callable[[str
         from swell.backends.ray.options import RayOptions, check_runtime_env
         from swell.backends.ray.provider import RayAgents
         from swell.backends.ray.slices import parse_slices
+        from swell.backends.ray.wanting import Bounds
 
         options = RayOptions(
             address=settings.ray_address,
             namespace=f"swell-{server_id(paths.data_dir)}",
             slices=parse_slices(settings.ray_slices),
-            least=settings.ray_agents_min,
+            bounds=Bounds(
+                least=settings.ray_agents_min,
+                most=settings.ray_agents_max,
+                cpu_overcommit=settings.cpu_overcommit,
+                memory_overcommit=settings.memory_overcommit,
+            ),
             runtime_env=check_runtime_env(settings.ray_runtime_env),
             may_start=paths.data_dir is None,
         )

@@ -143,6 +143,11 @@ class AgentBackend:
         self._invited[_digest(token)] = node
         return Invitation(self._address, token, node)
 
+    def has_node(self, node: str) -> bool:
+        """True if an agent was let in, and its node is there for containers."""
+        known = self._nodes.get(node)
+        return known is not None and known.load is not None
+
     def withdraw(self, node: str) -> bool:
         """Let in no agent for this node; False if one was let in."""
         found = [token for token, name in self._invited.items() if name == node]

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from swell.backends.ray.slices import Slice
+from swell.backends.ray.wanting import Bounds
 from swell.errors import InvalidError
 
 __all__ = ["RayOptions", "check_runtime_env"]
@@ -17,7 +18,7 @@ class RayOptions(Struct, frozen=True, kw_only=True):
     address: str  #: HOST:PORT of the head, or auto
     namespace: str  #: of the server's actors
     slices: tuple[Slice, ...] = ()  #: that agents may have; none: each has all that is free on a machine
-    least: int = 1  #: agents that are there whatever is wanted
+    bounds: Bounds = Bounds()  #: of how many agents there may be
     runtime_env: str = ""  #: a JSON object that Ray gets for the actors
     may_start: bool = False  #: a small Ray is started if the address is auto and none is there
 

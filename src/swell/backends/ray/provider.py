@@ -39,7 +39,9 @@ from swell.backends.ray.messages import (
 from swell.backends.ray.options import RayOptions
 from swell.backends.ray.placing import why_no_room
 from swell.backends.ray.slices import Slice, slice_text
+from swell.backends.ray.wanting import agents_to_await
 from swell.link.order import AgentOrder, encode
+from swell.model import Lack
 
 __all__ = ["RayAgents"]
 
@@ -60,6 +62,10 @@ class Inviter(Protocol):
 
     def invite(self, node: str) -> Invitation:
         """Return what lets one agent in."""
+        ...
+
+    def has_node(self, node: str) -> bool:
+        """True if an agent was let in, and its node is there for containers."""
         ...
 
     def withdraw(self, node: str) -> bool:
@@ -107,7 +113,6 @@ class RayAgents:
             unreachable: called with the reason if the cluster cannot be used, each time that was tried.
         """
         self._options = options
-        self._first = options.slices[0] if options.slices else None
         self._log_line_max = log_line_max
         self._timeout_s = timeout_s
         self._unreachable = unreachable
@@ -126,7 +131,7 @@ class RayAgents:
         self._pause_s = PAUSE_S
         self._pause: asyncio.TimerHandle | None = None  # until it is over, no agent is asked for
         self._connecting: asyncio.Task[None] | None = None
-        self._wanted: Sequence[tuple[Slice | None, int]] = ()
+        self._lacks: Sequence[Lack] = ()
         self._failed = ""  # the last agent that was not let in
         self._told = ""  # what `trouble` was when it was told last
 
@@ -165,9 +170,9 @@ class RayAgents:
 
     # ------------------------------------------------------------ what is wanted
 
-    def want(self, more: Sequence[tuple[Slice | None, int]]) -> None:
-        """Have so many agents of each slice asked of Ray that it has not started yet, neither more nor fewer."""
-        self._wanted = more
+    def want_room(self, lacks: Sequence[Lack]) -> None:
+        """Have as many agents asked of Ray as hold what fits on no node, and no more; step by step if they are many."""
+        self._lacks = lacks
         self._settle()
 
     def release(self, name: str) -> None:
@@ -218,17 +223,19 @@ class RayAgents:
         """Ask for the agents that are wanted, and for as many as there are at least; give up those that are not."""
         if not self._is_connected or self._is_stopping or self._pause is not None:
             return  # until Ray is reached, or the pause is over
-        goal = Counter[Slice | None]()
-        for each, count in self._wanted:
-            goal[each] += count
-        present = sum(bool(agent.machine) for agent in self._agents.values())
-        goal[self._first] += max(0, self._options.least - present - goal.total())
-        for name, agent in list(self._agents.items()):
-            if agent.machine:
-                continue
+        coming = {name: agent for name, agent in self._agents.items() if not self._inviter.has_node(name)}
+        goal = agents_to_await(
+            self._lacks,
+            self._options.slices,
+            self._machines.alive,
+            Counter(agent.start.slice for agent in coming.values()),
+            len(self._agents) - len(coming),
+            bounds=self._options.bounds,
+        )
+        for name, agent in coming.items():
             if goal[agent.start.slice] > 0:
                 goal[agent.start.slice] -= 1
-            else:
+            elif not agent.machine:  # one that Ray has started will be here in a moment
                 self.release(name)
         for each, count in goal.items():
             for _ in range(count):
