@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from swell.cli.options import json_option
-from swell.cli.rpc import ask
+from swell.cli.rpc import ask, require_local
 from swell.cli.show import terminal
 from swell.cli.show.json_output import print_json
 from swell.errors import AuthError, ConnectionError, NotFoundError
@@ -51,6 +51,7 @@ def dashboard(no_open: bool, as_json: bool) -> None:
 
     The link logs in one browser, once, within ten minutes. The browser then stays logged in until the server ends.
     """
+    require_local("the dashboard opens with a token that is kept")
     found = ask(Status, GetStatus)
     if not found.admin_url:
         raise NotFoundError(f"this server has no dashboard: {found.web_trouble or 'it does not listen for HTTP (yet)'}")

@@ -8,13 +8,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from swell.config import Settings
+from swell.errors import InvalidError
 from swell.sdk.connection.blocking import run_blocking
 from swell.sdk.connection.client import daemon_client
+from swell.sdk.connection.link import is_elsewhere
 from swell.wire.message import Message
 
-__all__ = ["ask"]
+__all__ = ["ask", "require_local"]
 
 A = TypeVar("A", bound=Message)
+
+
+def require_local(what: str) -> None:
+    """Refuse a command that reads or writes files of the server's machine.
+
+    Args:
+        what: It does, as in "tokens are kept".
+
+    Raises:
+        InvalidError: the server in use is on another machine.
+    """
+    server = Settings.load().server
+    if is_elsewhere(server):
+        raise InvalidError(
+            f"{what} on the server's machine, and SWELL_SERVER={server} is another: run this command there"
+        )
 
 
 def ask(answer: type[A], question: Callable[[int], Message]) -> A:

@@ -30,6 +30,7 @@ from swell.documents.server import server_status
 from swell.errors import ConflictError, ConnectionError
 from swell.escaping import one_line
 from swell.sdk.connection.client import daemon_address
+from swell.sdk.connection.link import is_elsewhere
 from swell.server.data_directory import holder, make_data_dir, unwritable
 from swell.server.remembered import remember, remembered
 from swell.wire.queries import GetStatus, Status
@@ -203,9 +204,10 @@ def status(as_json: bool) -> None:
 
 
 def _print_not_running(directory: str, error: ConnectionError, *, as_json: bool) -> None:
-    pid = holder(Path(directory))
+    is_remote = is_elsewhere(Settings.load().server)
+    pid = None if is_remote else holder(Path(directory))
     if as_json:
-        print_json({"is_running": False, "pid": pid, "data_dir": directory})
+        print_json({"is_running": False, "pid": pid, "data_dir": "" if is_remote else directory})
     elif pid is None:
         terminal.line(str(error))
     else:

@@ -10,6 +10,7 @@ from typing import Final
 import click
 
 from swell.cli.options import json_option
+from swell.cli.rpc import require_local
 from swell.cli.show import terminal
 from swell.cli.show.json_output import print_json
 from swell.cli.show.table import Column, print_table
@@ -29,6 +30,7 @@ def token() -> None:
 
     A token is valid for all of them, on every server with the same data directory, until it is revoked.
     """
+    require_local("these tokens are kept")
 
 
 @token.command(

@@ -13,7 +13,10 @@ import secrets
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from platform import python_version
 from typing import Any
+
+from msgspec.structs import replace
 
 from swell.config import Settings
 from swell.engine import events as e
@@ -21,6 +24,7 @@ from swell.engine.engine import Engine
 from swell.engine.gate import Gate
 from swell.errors import AuthError, Error, InternalError, InvalidError, ResourceExhausted, ServiceError, to_wire
 from swell.model import MemoryExcess
+from swell.policy.portable import portable_environment, portable_spec
 from swell.ports import Backend, Store
 from swell.server.background_tasks import BackgroundTasks
 from swell.server.blobs import Blobs
@@ -186,7 +190,8 @@ class ControlPlane:
             settings.map_outstanding_max,
             settings.payload_max,
             shelf,
-            wants_bundles=not self._backend.is_local,
+            wants_bundles=is_remote or not self._backend.is_local,
+            python=python_version().rpartition(".")[0],
         )
         connection.send(welcome)
         return None
@@ -250,7 +255,7 @@ class ControlPlane:
     def _open_app(self, connection: Connection, message: OpenApp, payload: bytes) -> None:
         if message.watch:
             self._subscribers.follow(message.app_id, connection)
-        if message.environment.bundle or not self._backend.is_local:
+        if message.environment.bundle or connection.token is not None or not self._backend.is_local:
             self._take_bundle(connection, message, payload)
         else:
             self._feed(e.ClientMessage(connection.number, message, payload))
@@ -263,7 +268,9 @@ class ControlPlane:
         """Take the source files of a version before the engine gets it: a container might need them at once."""
         app_id, digest = message.app_id, message.environment.bundle
         is_durable = isinstance(message, DeployApp) or message.detach
-        why = self._why_no_bundle(message)
+        why = self._why_no_bundle(connection, message)
+        if connection.token is not None:
+            message = _portable(message)
         if not why and digest:
             why = await self._bundles.take(app_id, digest, archive, is_durable=is_durable)
         if why:
@@ -273,11 +280,11 @@ class ControlPlane:
         if self.engine.snapshot.app(app_id) is None:
             self._bundles.drop(app_id)
 
-    def _why_no_bundle(self, message: DeployApp | OpenApp) -> str:
+    def _why_no_bundle(self, connection: Connection, message: DeployApp | OpenApp) -> str:
         """Return why an app cannot be opened, whatever is in its bundle."""
         if isinstance(message, DeployApp) and self._paths.data_dir is None:
             return PRIVATE
-        if not message.environment.bundle and not self._backend.is_local:
+        if not message.environment.bundle and (connection.token is not None or not self._backend.is_local):
             return "its containers do not see the files of this machine, and it brings no source files"
         return ""
 
@@ -484,6 +491,13 @@ class ControlPlane:
     def _drop_blobs(self, effect: e.DropBlobs) -> None:
         for call_id, index in effect.inputs:
             self._blobs.delete(input_name(call_id, index, is_kept=effect.are_kept))
+
+
+def _portable(message: DeployApp | OpenApp) -> DeployApp | OpenApp:
+    """Return the message of a client on another machine without what belongs to that machine."""
+    environment = portable_environment(message.environment, message.environment.bundle)
+    functions = [replace(portable_spec(spec), recorded=spec.recorded) for spec in message.functions]
+    return replace(message, environment=environment, functions=functions)
 
 
 def _without_payload(handle: Callable[[Connection, Any], None]) -> Callable[[Connection, Any, bytes], None]:

@@ -206,6 +206,7 @@ class Welcome(Message, frozen=True, tag=39):
     payload_max: Size = 4 << 30
     shelf: Text = ""  #: where blobs are fetched and published, see `swell.wire.shelf`; "": all are in `blob_dir`
     wants_bundles: bool = False  #: containers do not see the client's files: ephemeral apps bring theirs as well
+    python: Name = ""  #: its version, as in 3.11: that of the containers of apps that bring their files
 
 
 class Done(Message, frozen=True, tag=40):

@@ -21,6 +21,7 @@ from swell.sdk.connection.link import Link
 from swell.sdk.connection.notices import show_notices
 from swell.sdk.declare.source import name_script
 from swell.sdk.deploy.bundling import bundle
+from swell.sdk.deploy.environment import check_python
 from swell.sdk.deploy.specs import AppSpec
 from swell.wire.apps import DeployApp, Deployed
 
@@ -41,6 +42,8 @@ async def deploy(
     check_tag(tag)
     how = strategy_named(strategy)
     name_script()
+    if link.welcome.wants_bundles:
+        check_python(link.welcome.python)
     specs, environment, archive = bundle(app, is_for_elsewhere=link.welcome.wants_bundles)
     deployed = await link.ask(
         Deployed,

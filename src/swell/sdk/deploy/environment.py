@@ -9,10 +9,11 @@ import os
 import sys
 from typing import Final
 
+from swell.errors import VersionError
 from swell.model import Environment
 from swell.sdk.deploy.roots import Roots
 
-__all__ = ["deployed_environment", "present_environment"]
+__all__ = ["check_python", "deployed_environment", "present_environment"]
 
 #: Variables that swell sets for each process; not the user's.
 _OWN_VARIABLES: Final = ("SWELL_SERVER", "SWELL_TOKEN", "SWELL_TASK_ID", "SWELL_IS_REMOTE", "SWELL_RUN_DIR")
@@ -78,6 +79,23 @@ _OF_SESSIONS: Final = (
     "WEZTERM_",
     "XDG_SESSION_",
 )
+
+
+def check_python(theirs: str) -> None:
+    """Refuse to run code on a machine with another Python.
+
+    Args:
+        theirs: Its version, as in 3.11.
+
+    Raises:
+        VersionError: this program has another.
+    """
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if theirs != here:
+        raise VersionError(
+            f"this program runs on Python {here}, and the containers of this server on Python {theirs}, which may read "
+            f"neither its code nor its values: run it on Python {theirs}"
+        )
 
 
 def present_environment() -> Environment:

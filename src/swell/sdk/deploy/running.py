@@ -25,7 +25,7 @@ from swell.sdk.connection.output import Output, current_output
 from swell.sdk.connection.private_server import PrivateServer
 from swell.sdk.connection.session import Session
 from swell.sdk.declare.source import name_script
-from swell.sdk.deploy.environment import present_environment
+from swell.sdk.deploy.environment import check_python, present_environment
 from swell.sdk.deploy.specs import AppSpec, specs_of
 from swell.wire.context import current_input_id, is_local
 from swell.wire.messages import AppOpened, CloseApp, Done, Log, Notice, OpenApp, Progress
@@ -146,6 +146,8 @@ class RunContext(Generic[A]):
         output = current_output()
         environment, archive = present_environment(), b""
         is_for_elsewhere = link.welcome.wants_bundles
+        if is_for_elsewhere:
+            check_python(link.welcome.python)
         if self._source_copy is not None and is_for_elsewhere:
             from swell.sdk.deploy.bundling import bundle_copy
 
