@@ -31,9 +31,7 @@ def require_local(what: str) -> None:
     """
     server = Settings.load().server
     if is_elsewhere(server):
-        raise InvalidError(
-            f"{what} on the server's machine, and SWELL_SERVER={server} is another: run this command there"
-        )
+        raise InvalidError(f"{what} on the server's machine, which is another (SWELL_SERVER={server}): do this there")
 
 
 def ask(answer: type[A], question: Callable[[int], Message]) -> A:

@@ -15,6 +15,7 @@ import contextlib
 import logging
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from swell.errors import InvalidError
@@ -67,7 +68,8 @@ class ClientPort:
                 "SWELL_LISTEN_PORT choose another address"
             ) from None
         name = socket.gethostname() if host in _EVERYWHERE else host
-        self.address: Final = str(TlsAddress(name, port, fingerprint))  #: for SWELL_SERVER
+        bound: int = self._listener.getsockname()[1]
+        self.address: Final = str(TlsAddress(name, bound, fingerprint))  #: for SWELL_SERVER
 
     def start(self) -> None:
         """Begin to accept."""
@@ -95,7 +97,13 @@ class ClientPort:
                 next(iter(self._strangers)).cancel()
             task = loop.create_task(self._meet(connection))
             self._strangers[task] = None
-            task.add_done_callback(self._strangers.pop)
+            task.add_done_callback(partial(self._met, connection))
+
+    def _met(self, connection: socket.socket, task: asyncio.Task[None]) -> None:
+        """Close a connection that was handed to nobody; also one whose task was cancelled before it began."""
+        del self._strangers[task]
+        if task.cancelled():
+            connection.close()
 
     async def _meet(self, connection: socket.socket) -> None:
         """Hand a connection to whom it wants to speak to."""
@@ -117,9 +125,6 @@ class ClientPort:
         except (OSError, TimeoutError, RuntimeError) as error:  # RuntimeError: no thread can be started
             self._log.log(logging.INFO, "no handshake", "a client has not connected: %s", error or "it took too long")
             connection.close()
-        except asyncio.CancelledError:
-            connection.close()
-            raise
 
 
 async def _first_message(connection: socket.socket) -> bytes:

@@ -36,7 +36,7 @@ class RemoteShelf(Shelf):
         """
         super().__init__("")
         self._address = TlsAddress.parse(address)
-        self.place = f"the server at {self._address.host}:{self._address.port}"
+        self.place = f"the shelf of the server at {self._address.host}:{self._address.port}"
         self._token = token
         self._pool: tuple[int, BulkPool] | None = None  # with the process that it belongs to
 
