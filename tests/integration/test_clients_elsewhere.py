@@ -167,8 +167,8 @@ command("app", "stop", "far", "--yes")
 def test_programs_go_on_when_the_server_is_killed_and_started_again(daemon: Daemon, there: Elsewhere) -> None:
     program = """
 from far import *
-app.deploy()
-add = swell.Function.from_name("far", "add")
+app.deploy(name="again")
+add = swell.Function.from_name("again", "add")
 print(add.remote(1), flush=True)
 input()
 print(add.remote(2), add.spawn(3).get())
