@@ -30,7 +30,7 @@ def first_result(on_nodes: bool, quick: bool) -> Measured:
     import swell
 
     app = swell.App("bench")
-    ready = app.function(name="ready")(increment)
+    ready = app.function(name="ready", placement="spread")(increment)
     handles = [app.function(name=f"f{i}", max_containers=1)(increment) for i in range(6 if quick else 40)]
     with running(app, on_nodes=on_nodes):
         hold(ready, NODES)
@@ -43,7 +43,7 @@ def noop_map(on_nodes: bool, quick: bool) -> Measured:
 
     count = 50_000 if quick else 300_000
     app = swell.App("bench")
-    function = app.function(max_containers=NODES)(increment)
+    function = app.function(max_containers=NODES, placement="spread")(increment)
     with running(app, on_nodes=on_nodes):
         hold(function, NODES)
         if on_nodes:
@@ -73,7 +73,7 @@ def fleet(on_nodes: bool, quick: bool) -> Measured:
     app = swell.App("bench")
     function = app.function(**LIGHT)(increment)
     containers = NODES if on_nodes else 1
-    ready = app.function(name="ready", max_containers=containers)(process_id)
+    ready = app.function(name="ready", max_containers=containers, placement="spread")(process_id)
     with running(app, on_nodes=on_nodes):
         hold(ready, containers)
         origins = templates(ready, containers)
@@ -105,8 +105,8 @@ def lost(number: signal.Signals, quick: bool) -> Measured:
 
     each, timeout_s = 4, 5.0
     app = swell.App("bench")
-    function = app.function()(began)
-    ready = app.function(name="ready", max_containers=NODES)(process_id)
+    function = app.function(placement="spread")(began)
+    ready = app.function(name="ready", max_containers=NODES, placement="spread")(process_id)
     begun: list[float] = []
     with running(app, on_nodes=True, node_timeout_s=timeout_s):
         hold(ready, NODES)
@@ -119,6 +119,7 @@ def lost(number: signal.Signals, quick: bool) -> Measured:
         results.start()
         while function.get_current_stats().num_running_inputs < len(sleeps):
             time.sleep(0.005)
+        time.sleep(0.5)  # they have been sent; now they run
         struck = time.monotonic()
         agent.send_signal(number)
         results.join()

@@ -24,6 +24,7 @@ export type Node = {
   lost: number;
   link: { heard_at: number; round_trip_s: number | null; received_bytes: number; sent_bytes: number } | null;
 };
+export type Refused = { name: string; reason: string };
 export type App = { app_id: string; name: string; state: string; version: number; created_at: number };
 export type Fn = {
   function_id: string;
@@ -84,6 +85,7 @@ export type Live = {
   at: number;
   server: { version: string; started_at: number; address: string; pid: number };
   nodes: Node[];
+  refused_nodes: Refused[];
   apps: App[];
   functions: Fn[];
   containers: { total: number; rows: Container[] };

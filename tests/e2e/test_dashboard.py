@@ -327,6 +327,20 @@ def test_nodes_are_listed_each_with_its_containers(tmp_path: Path, browser: Brow
             place.end()
 
 
+def test_a_node_that_is_refused_is_shown_with_the_reason(tmp_path: Path, browser: Browser) -> None:
+    place = _place(tmp_path)
+    place.environment |= {"SWELL_BACKEND": "agents", "SWELL_AGENTS": "1", "PYTHONPATH": str(tmp_path)}
+    told = "import platform, sys\nif 'swell.agent.main' in sys.orig_argv: platform.python_version = lambda: '2.7.18'\n"
+    (tmp_path / "sitecustomize.py").write_text(told)
+    try:
+        place.told("start")
+        page = Desk(place, browser).page()
+        expect(page.get_by_role("list", name="Refused nodes")).to_contain_text("node-1 it has Python 2.7")
+    finally:
+        if place.swell("status").returncode == 0:
+            place.end()
+
+
 def test_a_telephone_shows_all_of_it(desk: Desk) -> None:
     page = desk.page(viewport=PHONE, has_touch=True, is_mobile=True)
     expect(page.get_by_role("heading", name="shop")).to_be_visible()

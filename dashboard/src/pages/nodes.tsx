@@ -5,7 +5,7 @@ import { bytes, exact } from "../format";
 import { to } from "../route";
 import { Filter } from "../parts/list";
 import { Missing } from "../parts/missing";
-import { NodeCard, NodeLink, NodeRows, NodeState } from "../parts/node";
+import { NodeCard, NodeLink, NodeRows, NodeState, RefusedNodes } from "../parts/node";
 import { past } from "../parts/when";
 import { ContainerRows } from "./containers";
 
@@ -23,6 +23,7 @@ export function Nodes() {
         <Filter value={wanted} placeholder="Name or state" />
       </header>
       <NodeRows nodes={found} />
+      <RefusedNodes />
     </section>
   );
 }

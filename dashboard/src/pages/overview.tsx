@@ -2,7 +2,7 @@
 import { live, totals, trails, type App, type Fn, type Live, type Node } from "../live";
 import { count, exact, rate, span } from "../format";
 import { to } from "../route";
-import { NodeCard, NodeRows } from "../parts/node";
+import { NodeCard, NodeRows, RefusedNodes } from "../parts/node";
 import { Sparkline } from "../parts/sparkline";
 import { FunctionState, Pill } from "../parts/state";
 import { Ago } from "../parts/when";
@@ -146,6 +146,7 @@ function Nodes({ nodes }: { nodes: Node[] }) {
       ) : (
         <NodeRows nodes={nodes} limit={NODES_SHOWN} />
       )}
+      <RefusedNodes />
     </section>
   );
 }

@@ -13,7 +13,7 @@ const STEP = 100;
 const SILENT_S = 2.5; // a node gives a sign of life every second
 
 /** With one machine there is nothing to tell apart. */
-export const hasSeveral = (): boolean => live.value!.nodes.length > 1;
+export const hasSeveral = (): boolean => live.value!.nodes.length + live.value!.refused_nodes.length > 1;
 
 export function NodeCard({ node, children }: { node: Node; children?: ComponentChildren }) {
   return (
@@ -90,6 +90,21 @@ export function NodeRows({ nodes, limit = STEP }: { nodes: Node[]; limit?: numbe
       </table>
       <More hidden={nodes.length - shown} onMore={() => setShown(shown + STEP)} />
     </div>
+  );
+}
+
+/** Machines that are there and get no containers, each with the reason. */
+export function RefusedNodes() {
+  const refused = live.value!.refused_nodes;
+  if (refused.length === 0) return null;
+  return (
+    <ul class="plain refused" aria-label="Refused nodes">
+      {refused.map((node) => (
+        <li key={node.name}>
+          <Pill mood="bad">refused</Pill> <b>{node.name}</b> <span class="muted">{node.reason}</span>
+        </li>
+      ))}
+    </ul>
   );
 }
 

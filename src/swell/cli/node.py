@@ -16,7 +16,7 @@ from swell.cli.show import terminal
 from swell.cli.show.json_output import fields_of, print_json
 from swell.cli.show.numbers import Seconds
 from swell.cli.show.table import Column, print_table
-from swell.cli.show.times import local, time_text
+from swell.cli.show.times import duration_text, local, time_text
 from swell.documents.server import node as node_document
 from swell.documents.server import node_description, node_row
 from swell.errors import NotFoundError
@@ -24,7 +24,7 @@ from swell.escaping import one_line
 from swell.names import shown_name
 from swell.wire.messages import Done
 from swell.wire.queries import ContainerList, ContainerRow, DrainNode, ListContainers, ResumeNode
-from swell.wire.stats import NodeRow, Observation, Observe
+from swell.wire.stats import LinkRow, NodeRow, Observation, Observe
 
 __all__ = ["node"]
 
@@ -36,6 +36,7 @@ Examples:
 """
 
 LOOK_S: Final = 0.5  #: between two looks at a node that drains
+SILENT_S: Final = 2.5  #: a node gives a sign of life every second
 NONE_YET: Final = "No nodes yet: their agents are starting"
 NONE_LET_IN: Final = "No nodes"
 
@@ -47,6 +48,7 @@ _NODES: Final = (
     Column("Requested Cores"),
     Column("Requested Memory"),
     Column("GPUs", is_optional=True),
+    Column("Link", is_optional=True),
 )
 _CONTAINERS: Final = (
     Column("Container ID", is_id=True),
@@ -73,7 +75,7 @@ def list_(as_json: bool) -> None:
         print_json([fields_of(node_document(row)) for row in seen.nodes])
         return
     refused = seen.refused_nodes
-    print_table(_NODES, [_cells(row) for row in seen.nodes], nothing=NONE_LET_IN if refused else NONE_YET)
+    print_table(_NODES, [_cells(row, seen.at) for row in seen.nodes], nothing=NONE_LET_IN if refused else NONE_YET)
     for each in refused:
         terminal.line(f"node {one_line(each.name)} was refused: {one_line(each.reason)}")
 
@@ -84,12 +86,13 @@ def list_(as_json: bool) -> None:
 @environment_option
 def show(name: str, as_json: bool) -> None:
     """Show one node and the containers on it, the latest first."""
-    row = node_row(name, ask(Observation, Observe).nodes)
+    seen = ask(Observation, Observe)
+    row = node_row(name, seen.nodes)
     containers = ask(ContainerList, lambda request: ListContainers(request, "", 0)).containers
     if as_json:
         print_json(fields_of(node_description(row, containers)))
         return
-    print_table(_NODES, [_cells(row)], nothing="")
+    print_table(_NODES, [_cells(row, seen.at)], nothing="")
     on_it = [_container_cells(each) for each in containers if each.node == name]
     print_table(_CONTAINERS, on_it, nothing="No containers on it")
 
@@ -146,7 +149,7 @@ def _state(row: NodeRow) -> str:
     return row.state if row.drain_until is None else f"{row.state} until {time_text(local(row.drain_until))}"
 
 
-def _cells(row: NodeRow) -> tuple[str | int | None, ...]:
+def _cells(row: NodeRow, at: float) -> tuple[str | int | None, ...]:
     return (
         row.name,
         _state(row),
@@ -155,7 +158,16 @@ def _cells(row: NodeRow) -> tuple[str | int | None, ...]:
         f"{row.cpu_used:g}",
         f"{row.memory_used_bytes >> 20:,} of {row.memory_bytes >> 20:,} MiB",
         f"{row.gpus_used} of {row.gpus}" if row.gpus else None,
+        None if row.link is None else _link(row.link, at),
     )
+
+
+def _link(link: LinkRow, at: float) -> str:
+    """Return how long an answer takes, or for how long there has been no sign of life."""
+    silent_s = at - link.heard_at
+    if silent_s > SILENT_S:
+        return f"silent for {duration_text(silent_s)}"
+    return "" if link.round_trip_s is None else f"{link.round_trip_s * 1e3:.1f} ms"
 
 
 def _container_cells(row: ContainerRow) -> tuple[str | int | None, ...]:

@@ -19,7 +19,7 @@ from swell.documents.calls import call
 from swell.documents.containers import container_summary
 from swell.documents.document import plain, seconds
 from swell.documents.functions import function_live
-from swell.documents.server import node, server
+from swell.documents.server import node, refused_machines, server
 from swell.edge.admin import former
 from swell.edge.admin.failures import refused
 from swell.edge.admin.history import FunctionPast, History, Quantiles, Sample
@@ -67,6 +67,7 @@ class _LiveRoutes:
             "at": seen.at,
             "server": plain(server(seen), seconds),
             "nodes": [plain(node(row), seconds) for row in seen.nodes],
+            "refused_nodes": [plain(each, seconds) for each in refused_machines(seen.refused_nodes)],
             "apps": [plain(app_summary(row), seconds) for row in seen.apps],
             "functions": [self._function(each) for each in seen.functions],
             "containers": {"total": len(seen.containers), "rows": _containers(seen)},
