@@ -16,11 +16,13 @@ from typing import Any
 
 from benchmarks.case import Case, Measured, latency, percentile, timed
 from benchmarks.cases.fleet import LARGE_FLEET, LIGHT, private_bytes
+from benchmarks.cases.web import CONNECTIONS, traffic
 from benchmarks.nodes import NODES, hold, nodes_of, running, templates
 from benchmarks.work import began, increment, process_id, size
 
 HERE = "swell, process backend"
 ROUNDS = 5
+WEB_OPEN = {"web_rate": 1e9, "web_port": 0, "admin_port": 0}  #: no limit, at ports that are free
 MIB = 1 << 20
 ARGUMENT_BYTES = 100_000_000
 
@@ -83,6 +85,28 @@ def fleet(on_nodes: bool, quick: bool) -> Measured:
     assert len(each) == count + containers
     memory = {"private MiB each": sum(each) / len(each) / MIB, "largest keeper MiB": max(keepers) / MIB}
     return Measured(took, memory)
+
+
+def web(on_nodes: bool, quick: bool) -> Measured:
+    """Requests to the same site as alone, over as many kept connections."""
+    import swell
+
+    app = swell.App("bench")
+
+    @app.function(min_containers=1, max_containers=1, serialized=True)
+    @swell.concurrent(max_inputs=100)
+    @swell.asgi_app()
+    def site() -> object:
+        from benchmarks.site import app
+
+        return app
+
+    with running(app, on_nodes=on_nodes, **WEB_OPEN):
+        url = f"{site.get_web_url()}/"
+        traffic(url, seconds=0.5)
+        told = traffic(url, seconds=1.0 if quick else 5.0)
+        calm = traffic(url, seconds=1.0 if quick else 3.0, connections=1)
+    return Measured(told["rate"], {"p50 ms": told["p50_ms"], "p50 ms of one at a time": calm["p50_ms"]})
 
 
 def large_argument(on_nodes: bool, quick: bool) -> Measured:
@@ -176,6 +200,17 @@ FLEET = _case(
     ),
 )
 
+WEB = _case(
+    "web",
+    f"requests to a FastAPI app, {CONNECTIONS} connections",
+    "requests/s",
+    web,
+    higher_is_better=True,
+    target="at least half of one machine",
+    meets=lambda values: values["swell"] >= 0.5 * values[HERE],
+    rounds=ROUNDS,
+)
+
 LARGE_ARGUMENT = _case(
     "large-argument",
     "a NumPy array of 100 MB as argument, from the call to the answer",
@@ -204,4 +239,4 @@ FROZEN = Case(
     meets=lambda values: values["swell"] <= 5.5,
 )
 
-ALL = (FIRST_RESULT, MAP, ROUND_TRIP, FLEET, LARGE_ARGUMENT, KILLED, FROZEN)
+ALL = (FIRST_RESULT, MAP, ROUND_TRIP, FLEET, WEB, LARGE_ARGUMENT, KILLED, FROZEN)

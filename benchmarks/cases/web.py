@@ -122,8 +122,9 @@ def _wait_until_it_answers(url: str) -> None:
 # ---------------------------------------------------------------- what is measured
 
 
-def _traffic(url: str, *, seconds: float, rate: float = 0.0) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.traffic", url, f"--connections={CONNECTIONS}", f"--seconds={seconds}"]
+def traffic(url: str, *, seconds: float, rate: float = 0.0, connections: int = CONNECTIONS) -> dict[str, float]:
+    """Send requests from a process of its own; return what it tells."""
+    command = [sys.executable, "-m", "benchmarks.traffic", url, f"--connections={connections}", f"--seconds={seconds}"]
     done = subprocess.run([*command, f"--rate={rate}"], capture_output=True, text=True, check=True)
     told = json.loads(done.stdout)
     assert not told["failures"], told
@@ -132,8 +133,8 @@ def _traffic(url: str, *, seconds: float, rate: float = 0.0) -> dict[str, float]
 
 def throughput(served, quick: bool) -> Measured:
     with served() as url:
-        _traffic(url, seconds=0.5)
-        told = _traffic(url, seconds=1.0 if quick else 5.0)
+        traffic(url, seconds=0.5)
+        told = traffic(url, seconds=1.0 if quick else 5.0)
     return Measured(told["rate"], {"p50 ms": told["p50_ms"], "p99 ms": told["p99_ms"]})
 
 
@@ -141,11 +142,11 @@ def latency(quick: bool) -> Measured:
     """Measure both at half of what goes through swell."""
     seconds = 1.0 if quick else 5.0
     with through_swell() as url:
-        rate = _traffic(url, seconds=seconds)["rate"] / 2
-        ours = _traffic(url, seconds=seconds, rate=rate)
+        rate = traffic(url, seconds=seconds)["rate"] / 2
+        ours = traffic(url, seconds=seconds, rate=rate)
     with bare_uvicorn() as url:
-        _traffic(url, seconds=0.5)
-        theirs = _traffic(url, seconds=seconds, rate=rate)
+        traffic(url, seconds=0.5)
+        theirs = traffic(url, seconds=seconds, rate=rate)
     details = {
         "requests/s": rate,
         "p50 ms": ours["p50_ms"],
