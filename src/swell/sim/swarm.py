@@ -20,6 +20,7 @@ from swell.model import (
     GpuRequest,
     MethodSpec,
     Node,
+    Placement,
     Resources,
     RetryPolicy,
 )
@@ -166,6 +167,8 @@ def draw_function(random: Random, name: str, *, with_gpus: bool) -> FunctionSpec
         ),
         single_use=random.random() < 0.1,
         cls=ClassSpec((MethodSpec("a"), MethodSpec("b"))) if batching is None and random.random() < 0.2 else None,
+        # Not drawn from `random`: seeds that once caught something go on to draw the same.
+        placement=Random(f"{name} {low} {high} {buffer}").choice(tuple(Placement)),
     )
 
 

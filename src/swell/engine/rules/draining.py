@@ -67,6 +67,7 @@ class Draining:
         if known.is_draining:
             state.nodes.resume(message.node)
             state.room_came()
+            state.node_came()
         state.send_to_client(client, Done(message.request))
 
     def _find(self, client: int, message: DrainNode | ResumeNode) -> KnownNode | None:

@@ -54,6 +54,8 @@ class Nodes:
         if state.nodes.explain(event.refused, event.trouble) or has_more:
             # A node may be of use to a pool that is not among the first, and all tell why there are no others.
             state.blocked.note_room()
+        if has_more:
+            state.node_came()
         changes = has_more or self._has_started or any(known.unjudged for known in state.nodes.values())
         containers = len(state.containers)
         self._poll_every_s = pace.next_poll(self._poll_every_s, containers=containers, nothing_changed=not changes)

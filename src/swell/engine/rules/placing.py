@@ -41,7 +41,8 @@ class Placing:
     def find_place(self, pool: Pool) -> Place | None:
         """Return the place for one more container of a pool, or None while every node in service is full."""
         if pool.spec.resources.gpu:
-            return self._place_with_gpus(pool)
+            is_spread = pool.spec.placement is Placement.SPREAD or self._is_below_floor(pool)
+            return self._place_with_gpus(pool, apart=is_spread)
         if self._is_below_floor(pool):
             return self._place_apart(pool, _ANY)
         if pool.spec.placement is Placement.SPREAD:
@@ -51,6 +52,12 @@ class Placing:
             if name is not None:
                 return Place(name)
         return None
+
+    def find_apart(self, pool: Pool) -> Place | None:
+        """Return a place on a node where a pool has no container; None if there is none with room."""
+        wants_gpus = bool(pool.spec.resources.gpu)
+        place = self._place_with_gpus(pool, apart=True) if wants_gpus else self._place_apart(pool, _ANY)
+        return None if place is None or place.node in pool.fleet.by_node else place
 
     def _place_apart(self, pool: Pool, readiness: Sequence[Readiness]) -> Place | None:
         """Return a place on the node with the fewest containers of a pool.
@@ -68,13 +75,13 @@ class Placing:
                     return Place(name)
         return Place(found[0]) if found else None
 
-    def _place_with_gpus(self, pool: Pool) -> Place | None:
+    def _place_with_gpus(self, pool: Pool, *, apart: bool) -> Place | None:
         """Return a place with the GPUs that a pool asks for; the first entry that fits anywhere wins."""
         nodes, wants = self._state.nodes, pool.spec.resources
         for request in wants.gpu:
             free = self._in_order(pool, nodes.with_free_gpus)
             having = ((name, gpus) for name in free if (gpus := pick(nodes[name].room, request)))
-            if self._spreads(pool):
+            if apart:
                 found = dict(islice(having, LOOKS_MAX))
                 name = fewest(found, pool.fleet.by_node)
                 if name is not None:
@@ -92,9 +99,6 @@ class Placing:
         wants, is_spread = pool.spec.resources, pool.spec.placement is Placement.SPREAD
         order = index.emptiest_first if is_spread else index.fullest_first
         return order(wants.cpu, wants.memory_bytes)
-
-    def _spreads(self, pool: Pool) -> bool:
-        return pool.spec.placement is Placement.SPREAD or self._is_below_floor(pool)
 
     def _is_below_floor(self, pool: Pool) -> bool:
         """Tell whether the next container of a pool is one of its first `min_containers`, on nodes in service."""

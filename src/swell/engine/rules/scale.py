@@ -58,7 +58,10 @@ class Scaler:
             self._move(pool, moving, now)
         else:
             self._adjust(pool, now)
+            if pool.is_crowded:
+                self._spread_floor(pool, now)
         pool.scaling.note(now, pool.fleet)
+        self._state.note_crowded(pool)
 
     # ------------------------------------------------------------ the plan
 
@@ -162,6 +165,21 @@ class Scaler:
         if pool.scaling.blocked_reason:  # as no pool is blocked without a reason
             pool.scaling.block("")
             self._state.unblock(pool)
+
+    def _spread_floor(self, pool: Pool, now: float) -> None:
+        """Start containers of a floor on nodes that came after the others; these leave when they are idle."""
+        state, fleet = self._state, pool.fleet
+        if now < pool.start_backoff.not_before:
+            return
+        while pool.is_crowded and len(fleet.by_node) < len(state.nodes.by_name) and fleet.live < self._ceiling(pool):
+            place = self._placing.find_apart(pool)
+            if place is None or self._nodes.why_not_now(pool, state.nodes[place.node], now, is_demand=False):
+                return
+            if state.agenda.is_spent:
+                state.agenda.put_off(pool)
+                return
+            self._containers.start(pool, place, now)
+            self._nodes.note_start()
 
     # ------------------------------------------------------------ shrinking
 

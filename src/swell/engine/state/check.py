@@ -242,6 +242,12 @@ def _check_room(state: EngineState) -> None:
             assert pool.scaling.blocked_reason, f"{pool.id}: blocked for no reason"
             assert (pool.id in starved) is (not pool.fleet.live), f"{pool.id}: has it a container, or not?"
     assert all(pool_id in state.blocked for pool_id in state.blocked.paced), "waits for a look, and is not blocked"
+    for pool in state.pools.values():
+        if pool.id not in state.agenda.later and not pool.app.closing:
+            assert (pool.id in state.crowded) is pool.is_crowded, (
+                f"{pool.id}: could its floor be on more nodes, or not?"
+            )
+    assert state.crowded.keys() <= state.pools.keys(), "a pool that is gone could be on more nodes"
     spare = state.spare.numbers()
     assert spare.keys() <= state.pools.keys(), "a pool that is gone has containers to spare"
     for pool in state.pools.values():

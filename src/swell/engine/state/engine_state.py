@@ -62,6 +62,7 @@ class EngineState:
         self.agenda = Agenda()  #: pools to dispatch and scale before `handle` returns, or soon after
         self.blocked = Blocked()  #: pools whose plan waits for room or for the node's pace
         self.demand = Demand()  #: what these lack, as far as another node would give it
+        self.crowded: dict[str, Pool] = {}  #: pools whose floor could be on more nodes
         self.spare = Ranking()  #: pools with an idle container that they do not need, the longest idle first
         self.changed: dict[str, None] = {}  #: apps of which pools were looked at, for those who watch them
         self._seed = seed
@@ -302,6 +303,7 @@ class EngineState:
         self.agenda.forget(pool)
         self.unblock(pool)
         self.spare.remove(pool.id)
+        self.crowded.pop(pool.id, None)
         self.ended += pool.counts.done
         self._keep_counts(pool)
 
@@ -345,6 +347,18 @@ class EngineState:
     def room_came(self) -> None:
         """Reconsider pools that could not grow: a container is gone, or has started."""
         self.mark_all_dirty(self.blocked.room_came())
+
+    def note_crowded(self, pool: Pool) -> None:
+        """Note whether the floor of a pool that was looked at could be on more nodes."""
+        if pool.is_crowded:
+            self.crowded[pool.id] = pool
+        else:
+            self.crowded.pop(pool.id, None)
+
+    def node_came(self) -> None:
+        """Have pools looked at in ticks whose floor could be on more nodes: there is one more."""
+        for pool in self.crowded.values():
+            self.agenda.put_off(pool)
 
     def note_spare(self, pool: Pool) -> None:
         """Note whether a pool that was looked at has a container to spare for one that has none."""

@@ -229,6 +229,12 @@ class Pool:
         return next(iter(fleet.idle.values()))
 
     @property
+    def is_crowded(self) -> bool:
+        """True while its floor is on fewer nodes than it could be, if there are others."""
+        floor = self.settings.min_containers or 0
+        return floor > 1 and len(self.fleet.by_node) < floor
+
+    @property
     def makes_room(self) -> bool:
         """True while it is idle, and its end would not also end the pause after failed starts."""
         return self.is_idle and not self.start_backoff.failures

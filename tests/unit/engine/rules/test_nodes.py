@@ -221,6 +221,36 @@ def test_the_floor_of_a_new_version_is_spread(diary) -> None:
     assert where(diary) == "a b c a b c"
 
 
+def test_a_floor_is_spread_over_nodes_that_come_later(diary) -> None:
+    diary.observes(A)
+    diary.opens(min_containers=3, scaledown_window=10)
+    for number in range(1, 4):
+        diary.ready(f"c{number}")
+    diary.observes(A, B, C)
+    assert diary.at(0.1).meanwhile == ["start c4", "start c5"]
+    assert where(diary) == "a a a b c"
+    diary.ready("c4")
+    diary.ready("c5")
+    assert diary.at(30.0).meanwhile == ["drain c1", "drain c2"]
+
+
+def test_a_floor_that_is_all_there_may_be_stays_where_it_is(diary) -> None:
+    diary.observes(A)
+    diary.opens(min_containers=2, max_containers=2)
+    diary.observes(A, B)
+    assert diary.at(1.0).meanwhile == []
+
+
+def test_a_floor_is_spread_over_a_node_that_is_resumed(diary) -> None:
+    diary.observes(A, B)
+    diary.drains("b")
+    diary.opens(min_containers=2)
+    assert where(diary) == "a a"
+    diary.resumes("b")
+    diary.at(0.1)
+    assert where(diary) == "a a b"
+
+
 def test_nodes_with_gpus_come_last_for_what_needs_none(new_diary) -> None:
     diary = new_diary(cpu_overcommit=1.0)
     diary.observes(GPUS, A)
