@@ -35,7 +35,7 @@ FILES: Final = "swell-files"
 
 VALID_FOR: Final = timedelta(days=3650)  #: nothing checks it but by its fingerprint
 _ADDRESS: Final = re.compile(
-    r"tls://(?P<host>\[[0-9a-fA-F:]+(?:%[\w.-]+)?\]|[^\s:/#\[\]]+):(?P<port>[0-9]{1,5})#(?P<print>[0-9a-f]{64})"
+    r"tls://(?P<host>\[[0-9a-fA-F:.]+(?:%[\w.-]+)?\]|[^\s:/#\[\]]+):(?P<port>[0-9]{1,5})#(?P<print>[0-9a-f]{64})"
 )
 
 

@@ -217,7 +217,8 @@ class Link(asyncio.BufferedProtocol):
         self._transport.set_write_buffer_limits(high=CHUNK)
         self._received_at = self._beat_at = _now()
         self._owner.linked(self)
-        self._timer = self._loop.call_later(self._beat_s, self.beat)
+        if not self._is_lost:  # its owner may have been too late for it
+            self._timer = self._loop.call_later(self._beat_s, self.beat)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return where the stream puts what it reads."""

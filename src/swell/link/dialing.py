@@ -15,7 +15,7 @@ from swell.link.frames import USUAL_BOUNDS, End, LinkBounds
 
 __all__ = ["CONNECT_S", "PinnedLink", "dial"]
 
-CONNECT_S: Final = 10.0  #: how long connecting and the handshake may take, each
+CONNECT_S: Final = 20.0  #: how long connecting and the handshake may take together
 
 
 class PinnedLink(Link):
@@ -59,8 +59,12 @@ class PinnedLink(Link):
         self.end(why)
 
 
-async def dial(link: PinnedLink) -> None:
+async def dial(link: PinnedLink, patience_s: float = CONNECT_S) -> None:
     """Connect a link.
+
+    Args:
+        link: to be connected.
+        patience_s: how long that may take.
 
     Raises:
         OSError: nobody answers; the text names the address.
@@ -72,10 +76,10 @@ async def dial(link: PinnedLink) -> None:
         address.port,
         ssl=client_context(),
         server_hostname="swell",
-        ssl_handshake_timeout=CONNECT_S,
+        ssl_handshake_timeout=patience_s,
     )
     try:
-        await asyncio.wait_for(connecting, 2 * CONNECT_S)
+        await asyncio.wait_for(connecting, patience_s)
     except (OSError, TimeoutError) as error:
         why = str(error) or "it takes too long"
         raise ConnectionError(f"no server answers at {address.host} port {address.port}: {why}") from error

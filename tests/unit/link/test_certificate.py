@@ -13,7 +13,10 @@ from swell.link.certificate import TlsAddress, client_context, fingerprint_of, m
 PRINT = "0123456789abcdef" * 4
 
 
-@pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 1), ("node-7.example", 65_535), ("[::1]", 8443)])
+@pytest.mark.parametrize(
+    ("host", "port"),
+    [("127.0.0.1", 1), ("node-7.example", 65_535), ("[::1]", 8443), ("[fe80::1%eth0]", 1), ("[::ffff:10.0.0.1]", 1)],
+)
 def test_an_address_is_read_as_it_is_written(host: str, port: int) -> None:
     text = f"tls://{host}:{port}#{PRINT}"
     address = TlsAddress.parse(text)

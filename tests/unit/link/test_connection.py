@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -166,6 +167,16 @@ async def test_only_channels_of_which_something_was_sent_are_looked_at() -> None
     link.send(numbers[1], b"x")
     await asyncio.sleep(0)
     assert owner.told == [("b", "flushed")]
+
+
+async def test_a_link_that_its_owner_does_not_want_is_over_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    owner, stream = Owner(), Stream()
+    monkeypatch.setattr(owner, "linked", lambda link: link.end("too late"))
+    link = Link(End.SERVER, owner, timeout_s=math.inf)
+    link.connection_made(stream)
+    assert stream.is_aborted
+    assert owner.told == [("lost", "too late")]
+    assert link._timer is None, "it would give signs of life for ever"
 
 
 async def test_silence_ends_the_link(clock: Clock) -> None:

@@ -85,11 +85,11 @@ class _NodeLink:
         self._is_retired = False
         self._link = PinnedLink(End.SERVER, self, timeout_s, address=address.agent, bounds=WEB_BOUNDS)
         self._dialled = asyncio.Event()  # with or without success
-        self._dialling = asyncio.get_running_loop().create_task(self._dial())
+        self._dialling = asyncio.get_running_loop().create_task(self._dial(timeout_s))
 
-    async def _dial(self) -> None:
+    async def _dial(self, patience_s: float) -> None:
         try:
-            await dial(self._link)
+            await dial(self._link, patience_s)
         except OSError as error:
             self.end(str(error))
 
