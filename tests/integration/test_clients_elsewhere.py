@@ -120,7 +120,9 @@ with app.run():
     async def gather():
         assert await asyncio.gather(*(size.remote.aio(bytes({LARGE})) for _ in range(4))) == [{LARGE}] * 4
         assert [len(x) async for x in make.map.aio([{LARGE}] * 3)] == [{LARGE}] * 3
+        cancelled = asyncio.ensure_future(size.remote.aio(bytes(20 * {LARGE})))
         assert await add.remote.aio(1) == 2
+        cancelled.cancel()
     asyncio.run(gather())
 
     cwd, home, variable, directory = surroundings.remote()

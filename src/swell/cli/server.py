@@ -44,6 +44,7 @@ Examples:
   swell start                            in the background; returns when it is up
   SWELL_DATA_DIR=~/other swell start     another one, with Apps of its own
   swell start --foreground               under systemd: see docs/swell.service
+  SWELL_LISTEN_PORT=8702 swell start     for programs on other machines, too: see docs/elsewhere.md
   swell start --backend ray              with the nodes of the Ray cluster of this machine
 """
 

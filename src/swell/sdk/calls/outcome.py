@@ -39,7 +39,7 @@ async def outcomes(message: Outputs, payload: bytes, link: Link, *, keep_blobs: 
     """Return the values of a message's outputs in order, with an InputFailure for each output that is not a success."""
     if not message.blobs:
         return _outcomes(message, payload, link.shelf, keep_blobs=keep_blobs)
-    return await link.aside(_outcomes, message, payload, link.shelf, keep_blobs=keep_blobs)
+    return await link.aside(lambda: _outcomes(message, payload, link.shelf, keep_blobs=keep_blobs))
 
 
 def _outcomes(message: Outputs, payload: bytes, shelf: Shelf, *, keep_blobs: bool) -> list[Any]:

@@ -219,7 +219,8 @@ class Upload:
 
 async def store(link: Link, parts: list[memoryview], name: str) -> bytes:
     """Write arguments that are too large for a message to a blob; return its name."""
-    return await link.aside(blobs.store, parts, link.shelf, name, size_max=link.welcome.payload_max)
+    shelf, size_max = link.shelf, link.welcome.payload_max
+    return await link.aside(lambda: blobs.store(parts, shelf, name, size_max=size_max), lambda: shelf.drop(name))
 
 
 def open_inputs(link: Link, mailbox: Mailbox, source: Source) -> Inputs | AsyncInputs:

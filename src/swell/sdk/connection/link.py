@@ -18,7 +18,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
 
 from swell.errors import ConnectionError, Error, from_wire
 from swell.private_files import connect_socket
@@ -36,7 +36,6 @@ _TIMEVAL = struct.Struct("@ll")  #: the kernel's struct timeval: seconds, micros
 Received = tuple[Message, bytes]
 Key = str | int
 A = TypeVar("A", bound=Message)
-P = ParamSpec("P")
 R = TypeVar("R")
 
 UNSOLICITED = ""  #: key of messages that answer no request: the Welcome, and those about a whole app
@@ -154,9 +153,14 @@ class Link(ABC):
         if not self.shelf.is_elsewhere:
             self.shelf = Shelf(welcome.blob_dir, welcome.shelf)
 
-    async def aside(self, act: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Return what a function returns that may wait for blobs to travel."""
-        return act(*args, **kwargs)
+    async def aside(self, act: Callable[[], R], undo: Callable[[], None] | None = None) -> R:
+        """Return what a function returns that may wait for blobs to travel.
+
+        Args:
+            act: The function.
+            undo: Called in place of returning, if whoever waits was cancelled and `act` goes on to its end.
+        """
+        return act()
 
     @abstractmethod
     def send(self, message: Message, payload: bytes | memoryview = b"") -> None:

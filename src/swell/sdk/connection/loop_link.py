@@ -7,9 +7,10 @@ write 64 messages costs little more than to write one. This module must not know
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncGenerator, Callable
-from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from swell.errors import ConnectionError, Error
 from swell.sdk.connection.link import Link, Mailbox, Received, connect_here, how_it_broke, is_elsewhere
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LoopLink"]
 
-P = ParamSpec("P")
 R = TypeVar("R")
 
 READ_BYTES: Final = 64 << 10  #: of one read
@@ -131,11 +131,25 @@ class LoopLink(Link, asyncio.BufferedProtocol):
     def poll(self) -> None:
         """Do nothing: the event loop reads."""
 
-    async def aside(self, act: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def aside(self, act: Callable[[], R], undo: Callable[[], None] | None = None) -> R:
         """Return what a function returns that may wait for blobs to travel: in a thread, if it does."""
         if not self.shelf.is_elsewhere:
-            return act(*args, **kwargs)
-        return await asyncio.to_thread(act, *args, **kwargs)
+            return act()
+        is_abandoned = threading.Event()
+
+        def work() -> R:
+            found = act()
+            if undo is not None and is_abandoned.is_set():
+                undo()
+            return found
+
+        working = asyncio.ensure_future(asyncio.to_thread(work))
+        try:
+            return await asyncio.shield(working)
+        except asyncio.CancelledError:
+            is_abandoned.set()
+            working.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody else asks for it
+            raise
 
     def shut(self) -> None:
         """Close the connection."""
