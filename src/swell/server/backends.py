@@ -58,8 +58,8 @@ def _provider(settings: Settings, paths: ServerPaths, unreachable: Callable[[str
     if settings.backend == "ray":
         from swell.backends.ray.options import RayOptions, check_runtime_env
         from swell.backends.ray.provider import RayAgents
-        from swell.backends.ray.slices import parse_slices
         from swell.backends.ray.wanting import Bounds
+        from swell.slices import parse_slices
 
         options = RayOptions(
             address=settings.ray_address,

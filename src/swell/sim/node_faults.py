@@ -87,7 +87,7 @@ class NodeTrouble:
     def _come(self, machine: Node, life: int) -> None:
         if life == self._life:
             node = replace(machine, name=f"{machine.name.partition('+')[0]}+{next(self._names)}")
-            self._machines[node.name] = self._machines.pop(machine.name)
+            self._machines[node.name] = self._machines.pop(machine.name, machine)
             self._nodes.come(node)
 
     def _vanish(self, node: FakeNode) -> None:

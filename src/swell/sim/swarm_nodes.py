@@ -10,6 +10,7 @@ from random import Random
 
 from msgspec import structs
 
+from swell.config import Settings
 from swell.model import Node
 from swell.sim.scenario import NodeFaults, Scenario
 
@@ -21,12 +22,32 @@ def with_node_faults(seed: int, scenario: Scenario) -> Scenario:
     random = Random(f"node faults {seed}")
     if random.random() > 1 / 3:
         return scenario
+    nodes, faults, settings = (
+        _several(random, scenario.nodes),
+        _node_faults(random),
+        _settings(random, scenario.settings),
+    )
     return structs.replace(
         scenario,
-        nodes=_several(random, scenario.nodes),
+        nodes=nodes[-1:] if settings.backend == "ray" else nodes,  # the others have to be asked for
         faults=structs.replace(scenario.faults, nodes_per_s=0.0),
-        node_faults=_node_faults(random),
-        settings=structs.replace(scenario.settings, node_timeout_s=random.choice((0.5, 1.0, 5.0))),
+        node_faults=faults,
+        settings=settings,
+    )
+
+
+def _settings(random: Random, settings: Settings) -> Settings:
+    """Return settings for such nodes; some are of a cluster that gives nodes and takes them back."""
+    settings = structs.replace(settings, node_timeout_s=random.choice((0.5, 1.0, 5.0)))
+    given = Random(random.random())  # what is drawn after this is as it was
+    if given.random() < 0.5:
+        return settings
+    return structs.replace(
+        settings,
+        backend="ray",
+        ray_agents_min=given.choice((1, 1, 3)),
+        ray_agents_max=given.choice((4, 20)),
+        ray_agent_idle_s=given.choice((0.2, 5.0, 60.0)),
     )
 
 

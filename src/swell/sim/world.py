@@ -44,6 +44,7 @@ from swell.sim.invariants import (
     resisting,
 )
 from swell.sim.node_faults import NodeTrouble
+from swell.sim.node_giver import NodeGiver
 from swell.sim.nodes import Nodes
 from swell.sim.oracle import Oracle
 from swell.sim.scenario import Scenario
@@ -91,6 +92,9 @@ class World:
             self.clients.deploy(plan)
         self._plan_faults()
         self.trouble = self._node_trouble()
+        self.giver = NodeGiver(
+            scenario.nodes[-1], self.nodes, Random(f"given-{seed}"), clock=self.clock, settings=scenario.settings
+        )
         self.clients.plan_lags(Random(f"lags-{seed}"))
 
     def _new_server(self) -> tuple[Engine, Gate]:
@@ -202,8 +206,10 @@ class World:
                 self.clock.after(delay, lambda: self.fleet.kill(effect.container_id, f"killed: {effect.reason}"))
             case SendRecorded(_, call_id, first, last):
                 self.store.read_outputs(call_id, first, last, partial(self.clients.send_recorded, effect))
-            case WantRoom() | ReleaseNode():
-                pass  # not a cluster that gives and takes nodes
+            case WantRoom():
+                self.giver.want_room(effect)
+            case ReleaseNode(name):
+                self.giver.release(name)
             case PollNodes():
                 self.clock.after(self.scenario.latency_s, self.nodes.observe)
             case DefectFound():
@@ -224,6 +230,7 @@ class World:
         self.fleet.crash()
         if self.trouble is not None:
             self.trouble.server_killed()
+        self.giver.server_killed()
         self.clients.crash()
         self.oracle.server_killed(self.store)
         self.clock.after(self.random.choice((0.01, 0.5, 5.0)), self._server_back)

@@ -43,10 +43,10 @@ from swell.backends.ray.messages import (
     size_of,
 )
 from swell.backends.ray.placing import all_free_on, freest
-from swell.backends.ray.slices import Slice
 from swell.errors import Error
 from swell.linux import set_name
 from swell.signals import reset_signals
+from swell.slices import Slice
 
 __all__ = ["Broker", "Cluster", "main"]
 

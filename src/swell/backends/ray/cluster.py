@@ -21,8 +21,8 @@ import msgspec
 
 from swell.backends.ray.host import AgentHost
 from swell.backends.ray.messages import Begin, Connected, Gone, RayNode, Started
-from swell.backends.ray.slices import Slice
 from swell.errors import Error
+from swell.slices import Slice
 
 __all__ = ["ClusterError", "RayCluster"]
 

@@ -25,10 +25,10 @@ from typing import Final
 from msgspec.structs import replace
 
 from swell.backends.gpu import NvmlProvider
-from swell.backends.ray.slices import Slice
 from swell.errors import InvalidError
 from swell.link.order import decode, encode
 from swell.run_directory import new_run_dir
+from swell.slices import Slice
 
 __all__ = ["AgentHost", "agent_environment"]
 

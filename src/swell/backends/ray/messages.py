@@ -14,8 +14,8 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import Struct
 
-from swell.backends.ray.slices import Slice
 from swell.errors import Error
+from swell.slices import Slice
 
 __all__ = [
     "FRAME_MAX",

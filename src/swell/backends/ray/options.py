@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from swell.backends.ray.slices import Slice
 from swell.backends.ray.wanting import Bounds
 from swell.errors import InvalidError
+from swell.slices import Slice
 
 __all__ = ["RayOptions", "check_runtime_env"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from swell.backends.ray.messages import RayNode
-from swell.backends.ray.slices import Slice, slice_text
+from swell.slices import Slice, slice_text
 
 __all__ = ["all_free_on", "freest", "why_no_room"]
 

@@ -38,10 +38,10 @@ from swell.backends.ray.messages import (
 )
 from swell.backends.ray.options import RayOptions
 from swell.backends.ray.placing import why_no_room
-from swell.backends.ray.slices import Slice, slice_text
 from swell.backends.ray.wanting import agents_to_await
 from swell.link.order import AgentOrder, encode
 from swell.model import Lack
+from swell.slices import Slice, slice_text
 
 __all__ = ["RayAgents"]
 

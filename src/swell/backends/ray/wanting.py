@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from swell.backends.ray.messages import RayNode
-from swell.backends.ray.slices import Slice
 from swell.model import Lack
 from swell.policy.slices import Shape, next_steps, slices_for
+from swell.slices import Slice
 
 __all__ = ["Bounds", "agents_to_await"]
 

@@ -16,8 +16,10 @@ from swell.engine.events import NodeView
 from swell.engine.state.deadlines import Deadlines
 from swell.engine.state.node import KnownNode, Readiness
 from swell.engine.state.room_index import RoomIndex
-from swell.model import RefusedNode, Resources
+from swell.model import Lack, RefusedNode, Resources
 from swell.policy.placement import never_fits
+from swell.policy.slices import Shape, slices_for
+from swell.slices import parse_slices
 
 if TYPE_CHECKING:
     from swell.engine.state.container import Container
@@ -38,6 +40,7 @@ class Cluster:
     __slots__ = (
         "_never",
         "_of_node",
+        "_offers",
         "_settings",
         "by_name",
         "draining",
@@ -54,6 +57,8 @@ class Cluster:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._never: dict[Resources, str] = {}  # what `why_never` has said of these nodes
+        #: What nodes offer that are given when they are wanted; of any size, if none; None: no others come.
+        self._offers = _offers(settings) if settings.backend == "ray" else None
         self.by_name: dict[str, KnownNode] = {}
         self.vanished: dict[str, KnownNode] = {}  #: not observed any more, and containers of it are not gone
         self.draining: dict[str, KnownNode] = {}  #: those that are to have no containers
@@ -80,12 +85,16 @@ class Cluster:
     # ------------------------------------------------------------ room on them
 
     def why_never(self, wants: Resources) -> str:
-        """Return why even empty nodes could not hold a container that wants so much; "" if one could."""
+        """Return why even empty nodes, or those that could be had, could not hold a container; "" if one could."""
         why = self._never.get(wants)
         if why is None:
             if len(self._never) >= NEVER_MAX:
                 self._never.clear()
-            why = self._never[wants] = never_fits([known.room for known in self.by_name.values()], wants)
+            why = never_fits([known.room for known in self.by_name.values()], wants)
+            if why and self._offers is not None:
+                fits_offer = not self._offers or any(slices_for([Lack(wants, 1)], self._offers))
+                why = "" if fits_offer else f"no slice of ray_slices holds it, and {why}"
+            self._never[wants] = why
         return why
 
     def crowd(self, container: Container) -> int:
@@ -234,3 +243,15 @@ class Cluster:
     def _of(self, container: Container) -> KnownNode:
         name = container.place.node
         return self.by_name.get(name) or self.vanished[name]
+
+
+def _offers(settings: Settings) -> list[Shape]:
+    """Return what the nodes offer that a cluster gives."""
+    cpu, memory = settings.cpu_overcommit, settings.memory_overcommit
+    return [
+        Shape(each.cpu * cpu, int((each.memory_bytes or _MEMORY_MAX) * memory), each.gpus)
+        for each in parse_slices(settings.ray_slices)
+    ]
+
+
+_MEMORY_MAX = 1 << 60  # of a slice that has that of its machine, which is not known

@@ -27,7 +27,7 @@ from swell.backends.ray.messages import (
     encode,
     size_of,
 )
-from swell.backends.ray.slices import Slice
+from swell.slices import Slice
 
 T = TypeVar("T")
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from swell.backends.ray.host import agent_environment
-from swell.backends.ray.slices import Slice
+from swell.slices import Slice
 
 WORKER = {"HOME": "/h", "RAY_JOB_ID": "01", "RAY_RAYLET_PID": "7", "OMP_NUM_THREADS": "2", "RAY_ADDRESS": "h:1"}
 

@@ -21,7 +21,7 @@ from swell.backends.ray.messages import (
     encode,
     size_of,
 )
-from swell.backends.ray.slices import Slice
+from swell.slices import Slice
 
 
 @pytest.mark.parametrize(

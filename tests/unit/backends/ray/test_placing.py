@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from swell.backends.ray.messages import RayNode
 from swell.backends.ray.placing import all_free_on, freest, why_no_room
-from swell.backends.ray.slices import Slice
+from swell.slices import Slice
 
 GIB = 1 << 30
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from swell.backends.ray.messages import RayNode
-from swell.backends.ray.slices import Slice
 from swell.backends.ray.wanting import Bounds, agents_to_await
 from swell.model import GpuRequest, Lack, Resources
+from swell.slices import Slice
 
 GIB = 1 << 30
 SMALL, LARGE, WITH_GPU = Slice(4, 8 * GIB), Slice(32, 64 * GIB), Slice(8, 32 * GIB, 1)

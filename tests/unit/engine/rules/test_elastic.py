@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from swell.model import Node, Resources
+from swell.model import GpuRequest, Node, Resources
 
 GIB = 1 << 30
 IDLE_S = 30.0
@@ -104,3 +104,27 @@ def test_other_backends_are_told_nothing(diary) -> None:
     diary.opens(min_containers=100, resources=CORE)
     assert told(diary.at(1_000.0).meanwhile) == []
     assert diary.engine.next_deadline() > 1_000.0
+
+
+# ---------------------------------------------------------------- what can never be had
+
+
+def test_what_a_node_could_hold_that_is_not_there_is_waited_for(new_diary) -> None:
+    diary = new_diary(backend="ray", cpu_overcommit=1.0, ray_slices="cpu=4 cpu=16,memory=32GiB,gpu=1")
+    diary.observes(ONE)
+    wants = Resources(cpu=10.0, memory_bytes=20 * GIB, gpu=(GpuRequest("H100"),))
+    assert told(diary.at(1.0).opens(min_containers=1, resources=wants)) == ["want room for 1 of 10 cores"]
+
+
+@pytest.mark.parametrize(
+    "wants", [Resources(cpu=17.0), Resources(memory_bytes=40 * GIB, cpu=5.0), Resources(gpu=(GpuRequest("any", 2),))]
+)
+def test_what_no_node_could_hold_is_refused(new_diary, wants: Resources) -> None:
+    diary = new_diary(backend="ray", cpu_overcommit=1.0, ray_slices="cpu=4 cpu=16,memory=32GiB,gpu=1")
+    diary.observes(ONE)
+    [refused] = [line for line in diary.opens(min_containers=1, resources=wants) if "no slice of" in line]
+    assert refused.startswith("fail 1: f: no slice of ray_slices holds it, and ")
+
+
+def test_of_machines_of_unknown_size_any_may_come(cluster) -> None:
+    assert told(cluster.opens(min_containers=1, resources=Resources(cpu=500.0))) == ["want room for 1 of 500 cores"]

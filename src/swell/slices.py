@@ -1,4 +1,4 @@
-"""Slices: the part of a machine that one agent has for its containers, which Ray accounts to it.
+"""Slices: the part of a machine that one agent has for its containers, which a cluster such as Ray accounts to it.
 
 This module must not know Ray, agents, or how many slices are wanted.
 """

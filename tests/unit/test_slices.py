@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from swell.backends.ray.slices import Slice, parse_slices, slice_text
 from swell.errors import InvalidError
+from swell.slices import Slice, parse_slices, slice_text
 
 
 def test_slices_are_read_with_their_units() -> None:
