@@ -23,6 +23,7 @@ import swell.linux as linux
 from swell.agent.agent import EXIT_LOST, EXIT_REFUSED, Agent
 from swell.backends.gpu import NvmlProvider
 from swell.backends.process.backend import RUNNER, ProcessBackend
+from swell.collector import calm
 from swell.daemon import run
 from swell.errors import Error
 from swell.link.certificate import TlsAddress
@@ -108,6 +109,7 @@ async def _serve(order: AgentOrder, starter: int) -> None:
         lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader(LINE_MAX), agent.serve_shelf),
     )
     agent.greet()
+    calm()
     async with shelves:
         await server.serve_forever()  # until `end`
 
