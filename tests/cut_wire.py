@@ -1,4 +1,4 @@
-"""A wire between an agent and its server that a test can cut, delay, or make carry in one direction only."""
+"""A wire between an agent and its server that can be cut, delay, halve, throttle, or carry in one direction only."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ class Wire:
 
     def __init__(self) -> None:
         self.delay_s = 0.0  #: of everything that passes
+        self.apart_s = 0.0  #: between the two halves of whatever passes at once
+        self.bytes_per_s = 0.0  #: that pass in each direction of a connection; 0: as many as come
         self.drops: set[str] = set()  #: directions of which nothing passes: "to the server", "to the agent"
-        self._target = ("", 0)
-        self._port = 0
+        self.target: Callable[[], tuple[str, int]] = lambda: ("", 0)  #: where the other end is
+        self.port = 0
         self._server: asyncio.Server
         self._writers: list[asyncio.StreamWriter] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -25,13 +27,18 @@ class Wire:
     async def lay(self) -> None:
         """Listen."""
         self._server = await asyncio.start_server(self._joined, "127.0.0.1", 0)
-        self._port = self._server.sockets[0].getsockname()[1]
+        self.port = self._server.sockets[0].getsockname()[1]
 
     def through(self, server: str) -> str:
         """Return the address that leads through this wire to that server."""
         address = TlsAddress.parse(server)
-        self._target = (address.host, address.port)
-        return str(TlsAddress("127.0.0.1", self._port, address.fingerprint))
+        self.target = lambda: (address.host, address.port)
+        return str(TlsAddress("127.0.0.1", self.port, address.fingerprint))
+
+    def mend(self) -> None:
+        """Carry everything, at once."""
+        self.delay_s = self.apart_s = self.bytes_per_s = 0.0
+        self.drops.clear()
 
     def cut(self) -> None:
         """End all connections, as a machine does that is switched off; later ones are made as before."""
@@ -48,7 +55,11 @@ class Wire:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _joined(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        to_reader, to_writer = await asyncio.open_connection(*self._target)
+        try:
+            to_reader, to_writer = await asyncio.open_connection(*self.target())
+        except OSError:  # there is no server just now
+            writer.transport.abort()
+            return
         self._writers += [writer, to_writer]
         self._start(self._carry(reader, to_writer, lambda: "to the server" in self.drops))
         self._start(self._carry(to_reader, writer, lambda: "to the agent" in self.drops))
@@ -63,11 +74,13 @@ class Wire:
     ) -> None:
         try:
             while data := await reader.read(1 << 16):
-                if self.delay_s:
-                    await asyncio.sleep(self.delay_s)  # what the wire is for
-                if not drops():
-                    writer.write(data)
-                    await writer.drain()
+                await asyncio.sleep(self.delay_s)  # what the wire is for
+                half = len(data) // 2 if self.apart_s else 0
+                for piece, pause_s in ((data[:half], self.apart_s), (data[half:], 0.0)):
+                    if piece and not drops():
+                        writer.write(piece)
+                        await writer.drain()
+                    await asyncio.sleep(pause_s + (len(piece) / self.bytes_per_s if self.bytes_per_s else 0.0))
         except ConnectionError:
             pass
         finally:

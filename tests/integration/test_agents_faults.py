@@ -214,9 +214,10 @@ async def test_a_wire_that_carries_in_one_direction_only_ends_its_nodes(cluster:
     cluster.agents.kills = True
 
 
-async def test_a_slow_wire_is_only_slow(cluster: Cluster) -> None:
+@pytest.mark.parametrize("how", ["delay_s", "apart_s", "bytes_per_s"])
+async def test_a_slow_wire_is_only_slow(cluster: Cluster, how: str) -> None:
     before = list(cluster.listener.nodes)
-    cluster.wire.delay_s = TIMEOUT_S / 5
+    setattr(cluster.wire, how, 50_000.0 if how == "bytes_per_s" else TIMEOUT_S / 5)
     await cluster.runs("ta-1", before[0])
     cluster.backend.kill("ta-1")
     assert await cluster.exit_of("ta-1") == ("killed by SIGKILL", True)
