@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -27,6 +29,7 @@ from swell.link.frames import End
 from swell.link.order import AgentOrder, encode
 from swell.link.words import (
     LINK_PROTOCOL,
+    Drop,
     Greeting,
     Load,
     Ping,
@@ -38,7 +41,7 @@ from swell.link.words import (
     decode_to_agent,
 )
 from swell.link.words import encode as encode_word
-from swell.model import Node, RefusedNode
+from swell.model import Gpu, Node, RefusedNode
 from swell.wire.messages import PROTOCOL
 
 
@@ -67,11 +70,13 @@ class Listener:
     def __init__(self, backend: AgentBackend) -> None:
         self.backend = backend
         self.nodes: list[str] = []
+        self.looks = 0
         self.exits: list[tuple[str, str, bool]] = []
         self.news = asyncio.Event()
 
     def nodes_changed(self) -> None:
         self.nodes = [load.node.name for load in self.backend.observe(lambda _: True)]
+        self.looks += 1
         self.news.set()
 
     def container_exited(self, container_id: str, reason: str, started: bool, excess: object = None) -> None:
@@ -235,6 +240,53 @@ async def test_an_agent_that_does_not_match_is_refused_in_one_line(
     assert backend.refused() == [RefusedNode("node-1", text)]
     await let_in(backend, "node-1")
     assert backend.refused() == []
+
+
+@pytest.mark.parametrize(
+    ("node", "says"),
+    [
+        (Node("node-1", math.nan, 1), "nan cores"),
+        (Node("node-1", math.inf, 1), "inf cores"),
+        (Node("node-1", 0.0, 1), "0.0 cores"),
+        (Node("node-1", 1.0, -1), "-1 bytes of memory"),
+        (Node("node-1", 1.0, 2**63), "bytes of memory"),
+        (Node("node-1", 1.0, 1, (Gpu("a", "L4"), Gpu("a", "L4"))), "GPUs twice"),
+        (Node("node-1", 1.0, 1, (Gpu("", "L4"),)), "cannot be"),
+        (Node("node-1", 1.0, 1, (Gpu("a", "L4", -1),)), "cannot be"),
+        (Node("node-1", 1.0, 1, tuple(Gpu(f"{i}", "L4") for i in range(1_025))), "1,025 GPUs"),
+    ],
+)
+async def test_a_node_that_cannot_be_is_refused(backend: AgentBackend, node: Node, says: str) -> None:
+    invitation = backend.invite("node-1")
+    guest = await guest_of(backend, invitation)
+    guest.greet(invitation, node=node)
+    assert says in (await guest.hears(Refused)).text
+    await let_in(backend, "node-1")
+
+
+async def test_who_has_not_said_who_it_is_gets_no_memory_for_long_words(backend: AgentBackend) -> None:
+    guest = await guest_of(backend)
+    assert guest.link.transport is not None
+    guest.link.transport.write(struct.pack("<IIB", (64 << 10) + 1, 0, 0))  # the header alone: nothing is waited for
+    await guest.ends()
+    guest = await let_in(backend, "node-1")
+    guest.say(Drop("x" * 100_000))  # no name of a blob, and no reason to send it away
+    guest.say(Load(0.5, 0.0, 0, 0))
+    listener = cast("Listener", backend.listener)
+    while backend.observe(lambda _: False)[0].busy_cores < 0.5:
+        listener.news.clear()
+        await listener.news.wait()
+
+
+async def test_many_loads_are_looked_at_together(backend: AgentBackend) -> None:
+    guest, listener = await let_in(backend, "node-1"), cast("Listener", backend.listener)
+    before = listener.looks
+    for i in range(2_000):
+        guest.say(Load(float(i), 0.0, 0, 1))
+    while backend.observe(lambda _: False)[0].busy_cores < 1_999:
+        listener.news.clear()
+        await listener.news.wait()
+    assert listener.looks - before < 200
 
 
 async def test_who_greets_twice_is_sent_away(backend: AgentBackend, provider: Provider) -> None:

@@ -120,6 +120,10 @@ class Link(asyncio.BufferedProtocol):
         self._frames.word(body)
         self._flush_soon()
 
+    def bound_words(self, most: int) -> None:
+        """End the link if the peer sends a longer word than this."""
+        self._frames.bound_words(most)
+
     @property
     def is_full(self) -> bool:
         """True if the peer would not bear another channel."""

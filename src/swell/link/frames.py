@@ -246,6 +246,10 @@ class Frames:
 
     # ------------------------------------------------------------ receiving
 
+    def bound_words(self, most: int) -> None:
+        """Take no longer words than this from the peer."""
+        self._body_max = (most, *self._body_max[1:])
+
     def feed(self, data: bytes | memoryview) -> list[Piece]:
         """Take in a copy of what has come; return it in order, piece by piece.
 

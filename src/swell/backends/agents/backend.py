@@ -14,21 +14,21 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import math
 import secrets
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
-from platform import python_version
 from typing import Final, Protocol
 
 from msgspec import Struct
 
+from swell.backends.agents.admission import misfit
 from swell.backends.agents.bulk import BulkServer
 from swell.backends.agents.node import AgentNode
 from swell.errors import NotFoundError
 from swell.link.certificate import TlsAddress, make_certificate, server_context
 from swell.link.connection import Link
 from swell.link.frames import End
-from swell.link.words import LINK_PROTOCOL, Greeting, Welcome
+from swell.link.words import Greeting, Welcome
 from swell.listening import accept_at, listen_at
 from swell.model import Lack, RefusedNode
 from swell.ports import BackendListener, LaunchOrder, NodeLink, NodeLoad, NodePaths, Pipe
@@ -40,6 +40,7 @@ log = logging.getLogger("swell.server")
 HANDSHAKE_S: Final = 10.0
 REFUSED_MAX: Final = 100  #: nodes of which it is kept why they were not let in
 SHUTDOWN_S: Final = 2.0  #: how long the last word to a peer may take
+LOADS_TOLD_S: Final = 0.005  #: between two looks at all nodes because of loads: each node tells its own, often
 LINKS_PENDING_MAX: Final = 256  #: links whose agent has not said who it is
 
 
@@ -120,6 +121,8 @@ class AgentBackend:
         self._refused: dict[str, str] = {}  # why nodes were not let in, by name, the latest last
         self._places: dict[str, AgentNode] = {}  # by container, while it is there
         self._waiters: list[asyncio.Future[None]] = []
+        self._telling: asyncio.TimerHandle | None = None  # the listener will look at the nodes
+        self._told_at = -math.inf  # when it has last
         self._is_telling = False  # the next look is taken because something was told
 
     async def listen(self, host: str) -> None:
@@ -243,6 +246,8 @@ class AgentBackend:
 
     async def stop(self) -> None:
         """Stop all agents, and listen no more."""
+        if self._telling is not None:
+            self._telling.cancel()
         if self._server is not None:
             self._server.close()
         for node in self._nodes.values():
@@ -267,7 +272,7 @@ class AgentBackend:
         name = self._invited.get(_digest(greeting.token))
         if name is None or name != greeting.node.name:
             return "the token is not one that lets an agent in, or was used before"
-        if why := _misfit(greeting, self._protocol):
+        if why := misfit(greeting, self._protocol):
             self._provider.lost(name, f"it is refused: {why}")
             self.withdraw(name)
             self._refuse(name, why)
@@ -305,7 +310,7 @@ class AgentBackend:
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
-        self._tell()
+        self._tell_soon()
 
     def forget_refusal(self, node: str) -> None:
         """Tell no more that a node was refused: another was started in its place."""
@@ -333,8 +338,22 @@ class AgentBackend:
             self._provider.lost(node.name, why)
             self._tell()
 
+    def _tell_soon(self) -> None:
+        """Have the listener look at the nodes, once for all loads that come within a moment."""
+        if self._telling is None:
+            loop = asyncio.get_running_loop()
+            wait_s = self._told_at + LOADS_TOLD_S - loop.time()
+            if wait_s <= 0:
+                self._tell()
+            else:
+                self._telling = loop.call_later(wait_s, self._tell)
+
     def _tell(self) -> None:
         """Have the listener look at the nodes."""
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
+        self._told_at = asyncio.get_running_loop().time()
         self._is_telling = True
         self.listener.nodes_changed()
         self._is_telling = False
@@ -343,19 +362,3 @@ class AgentBackend:
 def _digest(token: str) -> bytes:
     """Return that by which a token is looked up: how long this takes tells nothing of the tokens there are."""
     return hashlib.sha256(token.encode(errors="surrogateescape")).digest()
-
-
-def _misfit(greeting: Greeting, protocol: int) -> str:
-    """Return why an agent cannot work for this server; "" if it can."""
-    python = python_version().rpartition(".")[0]
-    ours, theirs = (LINK_PROTOCOL, protocol), (greeting.link_protocol, greeting.protocol)
-    if theirs != ours:
-        return (
-            f"it has swell {greeting.version}, the server {version('swell')}, of which the protocols differ ({theirs} "
-            f"and {ours}); install the same version on both"
-        )
-    if greeting.python != python:
-        return f"it has Python {greeting.python}, the server {python}; install Python {python} there"
-    if greeting.version != version("swell"):
-        return f"it has swell {greeting.version}, the server {version('swell')}; install the same version on both"
-    return ""

@@ -55,6 +55,7 @@ __all__ = ["AgentNode", "NodeOwner"]
 log = logging.getLogger("swell.server")
 
 LOST_AT_ONCE: Final = 256  #: containers that are reported lost before others have their turn
+GREETING_MAX: Final = 64 << 10  #: bytes of a Greeting: many may say nothing else, and each takes so much memory
 GREETING_S: Final = 10.0  #: how long a link may be there without a Greeting
 
 
@@ -203,6 +204,7 @@ class AgentNode:
             link.end("it came too late")
         else:
             self._link = link
+            link.bound_words(GREETING_MAX)
 
     def beat(self) -> None:
         """Give a sign of life."""
@@ -238,6 +240,8 @@ class AgentNode:
                 self._link.close(why)
         else:
             self.greeting = greeting
+            if self._link is not None:
+                self._link.bound_words(WORD_MAX)
             self._welcome = self._owner.welcome(greeting.node.name)
             self._send(self._welcome)
 
