@@ -10,7 +10,6 @@ from benchmarks.engine.measure import Row
 from benchmarks.engine.rows_inputs import CONTAINERS
 from swell.model import GpuRequest, Resources
 
-NODES = (1, 100, 1_000)
 POOLS = (10, 100, 1_000)
 
 
@@ -59,11 +58,6 @@ def start_beside_starting(driver: Driver, size: int) -> Iterator[int]:
         driver.resize(pool, min_containers=size)
         driver.exits(started)
         yield 1
-
-
-def start_on_nodes(driver: Driver, nodes: int) -> Iterator[int]:
-    """The floor of a pool of a thousand containers is raised by one, where there are so many nodes."""
-    yield from start_by_floor(driver, 1_000)
 
 
 def start_all(driver: Driver, size: int) -> Iterator[int]:
@@ -203,7 +197,6 @@ ROWS = [
     Row("start-demand", "one more start, by demand, in a pool of so many containers", start_on_demand, CONTAINERS),
     Row("start-floor", "one more start, by a floor, in a pool of so many containers", start_by_floor, CONTAINERS),
     Row("start-starting", "one more start while so many containers are starting", start_beside_starting, CONTAINERS),
-    Row("start-nodes", "one more start, by a floor, with so many nodes", start_on_nodes, NODES, {"nodes": "size"}),
     Row("start-all", "each of so many starts at once", start_all, CONTAINERS, is_total=True),
     Row("check-in", "a check-in in a pool of so many containers", check_in, CONTAINERS),
     Row("exit-idle", "the death of an idle container in a pool of so many, and a start", exit_idle, CONTAINERS),
