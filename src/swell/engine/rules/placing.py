@@ -43,9 +43,10 @@ class Placing:
         if pool.spec.resources.gpu:
             is_spread = pool.spec.placement is Placement.SPREAD or self._is_below_floor(pool)
             return self._place_with_gpus(pool, apart=is_spread)
-        if self._is_below_floor(pool):
+        is_choice = len(self._state.nodes.by_name) > 1
+        if is_choice and self._is_below_floor(pool):
             return self._place_apart(pool, _ANY)
-        if pool.spec.placement is Placement.SPREAD:
+        if is_choice and pool.spec.placement is Placement.SPREAD:
             return self._place_apart(pool, _AT_LEISURE) or self._place_apart(pool, _AT_WORK)
         for kind in _PACKED:
             name = next(self._rooms(pool, kind), None)
