@@ -134,7 +134,7 @@ class Scaler:
         state, live = self._state, pool.fleet.live
         place = self._placing.find_place(pool)
         if place is None:
-            if live == 0 and self._make_room(pool, now):
+            if live == 0 and state.nodes.has_service and self._make_room(pool, now):
                 return Wait("room is being made by stopping idle containers of other functions", is_paced=False)
             return Wait(self._placing.why_full(), is_paced=False, lacks=pool.spec.resources)
         known = state.nodes[place.node]

@@ -167,6 +167,11 @@ class Cluster:
         self._rank(known)
         self._note_emptiness(known)
 
+    @property
+    def has_service(self) -> bool:
+        """True if there is a node that does not drain."""
+        return len(self.draining) < len(self.by_name)
+
     def draining_of(self, fleet: Fleet) -> list[str]:
         """Return the nodes that drain on which a fleet has containers that were not told to leave."""
         return sorted(self.draining.keys() & fleet.by_node.keys()) if self.draining else []

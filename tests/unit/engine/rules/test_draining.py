@@ -107,6 +107,17 @@ def test_on_the_only_node_work_waits_and_why_says_so(two_nodes) -> None:
     assert diary.ready("c2") == ["deliver #1 to c2: fc-1[0]"]
 
 
+def test_where_all_nodes_drain_no_room_is_made_for_anybody(two_nodes) -> None:
+    diary = two_nodes
+    diary.opens("f", "g")
+    diary.calls("fc-1")
+    diary.ready("c1")
+    diary.drains("one")
+    diary.at(0.1)
+    assert diary.calls("fc-2", function="g") == []
+    assert diary.pool("g").scaling.blocked_reason == "all nodes drain (one), and get no more containers"
+
+
 def test_a_node_that_comes_is_used_by_what_waits(two_nodes) -> None:
     diary = two_nodes
     diary.drains("one")
