@@ -122,7 +122,7 @@ class BackendListener(Protocol):
         ...
 
     def nodes_changed(self) -> None:
-        """`observe`, `refused` or `trouble` would return something else, as when a node has told its load."""
+        """What is told of the nodes has changed, as when one has told its load."""
         ...
 
 
@@ -169,6 +169,10 @@ class Backend(Protocol):
 
     def refused(self) -> Sequence[RefusedNode]:
         """Return the nodes that are not let in, such as those of another version of swell."""
+        ...
+
+    def awaits_nodes(self) -> bool:
+        """Tell whether nodes are on their way, of which it is not known yet what they have."""
         ...
 
     def trouble(self) -> str:

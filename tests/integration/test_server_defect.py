@@ -22,6 +22,7 @@ class NoBackend:
     async def start(self, listener, address): pass
     def observe(self, is_ready): return []
     def trouble(self): return ""
+    def awaits_nodes(self): return False
     def deleted(self, name): pass
     def refused(self): return []
 

@@ -79,6 +79,7 @@ class NodesObserved(Struct, frozen=True):
     nodes: Sequence[NodeView]
     refused: Sequence[RefusedNode] = ()  #: machines that get no containers
     trouble: str = ""  #: why there are fewer than there should be
+    are_awaited: bool = False  #: others are on their way, of which it is not known yet what they have
 
 
 class NodeDrains(Struct, frozen=True):

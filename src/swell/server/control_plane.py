@@ -6,6 +6,7 @@ It acts and decides nothing. This module must not know which backend and store i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import os
@@ -56,6 +57,7 @@ REMOTE_TOKEN = "the token is not that of the server: set SWELL_TOKEN to that whi
 PRIVATE = "this server ends with the program that started it, and keeps no apps; `swell start` starts one that stays"
 REMOTE_PENDING_MAX = 64  #: connections from other machines that have not sent a Hello
 LAZY_COMMIT_S = 0.005  #: records that no message waits for are committed after so long
+NODES_PATIENCE_S = 10.0  #: how long an app is not opened since it is not known whether the nodes can hold it
 EXIT_DEFECT = 70  #: as sysexits.h has it: an internal software error
 
 
@@ -78,6 +80,7 @@ class ControlPlane:
         self._timer: asyncio.TimerHandle | None = None
         self._armed_at = float("inf")
         self._apps_ended: asyncio.Event = asyncio.Event()
+        self._nodes_seen = asyncio.Event()
         self._tasks = BackgroundTasks()
         self._defects = Defects()
         self.limits = ConnectionLimits()
@@ -273,12 +276,22 @@ class ControlPlane:
             message = _portable(message)
         if not why and digest:
             why = await self._bundles.take(app_id, digest, archive, is_durable=is_durable)
+        if not why:
+            await self._nodes_known(message)
         if why:
             connection.send(Failed(message.request, *to_wire(InvalidError(f"{message.name}: {why}"))))
         elif connection.number in self._clients:  # else it is gone, and would never close the app
             self._feed(e.ClientMessage(connection.number, message, archive))
         if self.engine.snapshot.app(app_id) is None:
             self._bundles.drop(app_id)
+
+    async def _nodes_known(self, message: DeployApp | OpenApp) -> None:
+        """Wait, not for long, until some nodes could hold the functions of an app, or all nodes are known."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(NODES_PATIENCE_S):
+                while self._backend.awaits_nodes() and not self.engine.snapshot.could_hold(message.functions):
+                    self._nodes_seen.clear()
+                    await self._nodes_seen.wait()
 
     def _why_no_bundle(self, connection: Connection, message: DeployApp | OpenApp) -> str:
         """Return why an app cannot be opened, whatever is in its bundle."""
@@ -459,7 +472,9 @@ class ControlPlane:
         nodes = [
             e.NodeView(load.node, load.busy_cores, load.working_cores, load.unjudged, load.sleepers) for load in loads
         ]
-        self._feed(e.NodesObserved(nodes, self._backend.refused(), self._backend.trouble()))
+        backend = self._backend
+        self._feed(e.NodesObserved(nodes, backend.refused(), backend.trouble(), backend.awaits_nodes()))
+        self._nodes_seen.set()
 
     def _log_notice(self, effect: e.LogNotice) -> None:
         fields = {"app_id": effect.app_id, "function": effect.function_name}

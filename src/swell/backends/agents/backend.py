@@ -156,6 +156,8 @@ class AgentBackend:
         found = [token for token, name in self._invited.items() if name == node]
         for token in found:
             del self._invited[token]
+        if found and not self._invited:
+            self._tell()
         return bool(found)
 
     async def wait_for(self, count: int) -> None:
@@ -212,6 +214,10 @@ class AgentBackend:
     def refused(self) -> Sequence[RefusedNode]:
         """Return the nodes that were not let in."""
         return [RefusedNode(name, why) for name, why in self._refused.items()]
+
+    def awaits_nodes(self) -> bool:
+        """Tell whether an agent was invited that has not come, or has not told its load yet."""
+        return bool(self._invited) or any(node.load is None for node in self._nodes.values())
 
     def trouble(self) -> str:
         """Return why there are fewer nodes than there should be."""

@@ -144,6 +144,10 @@ class ProcessBackend:
         """Return nothing: there is one node, which is there."""
         return ()
 
+    def awaits_nodes(self) -> bool:
+        """Return False: there is one node, which is there."""
+        return False
+
     def trouble(self) -> str:
         """Return nothing: this machine is there."""
         return ""

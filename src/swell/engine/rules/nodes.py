@@ -51,7 +51,7 @@ class Nodes:
         """Take in what the backend has observed, and reconsider pools that are blocked."""
         state = self._state
         has_more = state.nodes.observe(event.nodes, now)
-        if state.nodes.explain(event.refused, event.trouble) or has_more:
+        if state.nodes.explain(event.refused, event.trouble, are_awaited=event.are_awaited) or has_more:
             # A node may be of use to a pool that is not among the first, and all tell why there are no others.
             state.blocked.note_room()
         if has_more:

@@ -42,6 +42,7 @@ class Cluster:
         "_of_node",
         "_offers",
         "_settings",
+        "are_awaited",
         "by_name",
         "draining",
         "emptied",
@@ -60,6 +61,7 @@ class Cluster:
         #: What nodes offer that are given when they are wanted; of any size, if none; None: no others come.
         self._offers = _offers(settings) if settings.backend == "ray" else None
         self.by_name: dict[str, KnownNode] = {}
+        self.are_awaited = False  #: others are on their way, of which it is not known yet what they have
         self.vanished: dict[str, KnownNode] = {}  #: not observed any more, and containers of it are not gone
         self.draining: dict[str, KnownNode] = {}  #: those that are to have no containers
         self.refused: tuple[RefusedNode, ...] = ()  #: machines that are there and get no containers
@@ -85,7 +87,17 @@ class Cluster:
     # ------------------------------------------------------------ room on them
 
     def why_never(self, wants: Resources) -> str:
-        """Return why even empty nodes, or those that could be had, could not hold a container; "" if one could."""
+        """Return why even empty nodes, or those that could be had, could not hold a container; "" if one could.
+
+        Nothing is impossible while nodes are awaited.
+        """
+        return "" if self.are_awaited else self._why_not_these(wants)
+
+    def could_hold(self, wants: Resources) -> bool:
+        """Tell whether an empty node that is known, or that could be had, could hold a container."""
+        return (bool(self.by_name) or self._offers is not None) and not self._why_not_these(wants)
+
+    def _why_not_these(self, wants: Resources) -> str:
         why = self._never.get(wants)
         if why is None:
             if len(self._never) >= NEVER_MAX:
@@ -204,11 +216,11 @@ class Cluster:
             self._note_emptiness(known)
         return has_more
 
-    def explain(self, refused: Iterable[RefusedNode], trouble: str) -> bool:
+    def explain(self, refused: Iterable[RefusedNode], trouble: str, *, are_awaited: bool) -> bool:
         """Replace what is known of why there are no more nodes; True if it is something else than before."""
-        former = self.refused, self.trouble
-        self.refused, self.trouble = tuple(refused), trouble
-        return (self.refused, self.trouble) != former
+        former = self.refused, self.trouble, self.are_awaited
+        self.refused, self.trouble, self.are_awaited = tuple(refused), trouble, are_awaited
+        return (self.refused, self.trouble, self.are_awaited) != former
 
     def _lose(self, name: str) -> None:
         known = self.by_name.pop(name)

@@ -5,13 +5,13 @@ Nothing here changes anything. This module must not know who asks, or how rows a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from swell.engine.state.app import App
 from swell.engine.state.container import Container
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.pool import Pool
-from swell.model import AppKind, DeliveryMode
+from swell.model import AppKind, DeliveryMode, FunctionSpec
 from swell.policy.schedule import schedule_text
 from swell.records import AppRecord, ContainerRecord
 from swell.wire.messages import FunctionProgress
@@ -98,6 +98,10 @@ class SnapshotView:
         """Return the name of an app that runs, "" of another."""
         app = self._state.apps.get(app_id)
         return "" if app is None else app.name
+
+    def could_hold(self, functions: Iterable[FunctionSpec]) -> bool:
+        """Tell whether for each function there is a node that could hold a container of it, were that node empty."""
+        return all(self._state.nodes.could_hold(spec.resources) for spec in functions)
 
     def is_ready(self, container_id: str) -> bool:
         """Tell whether a container has checked in."""

@@ -76,6 +76,17 @@ def test_a_node_that_drains_offers_nothing() -> None:
     assert (names(found, has_gpus=True), with_free_gpus(found), list(found.draining)) == ("b", "b", [])
 
 
+def test_nothing_is_impossible_while_nodes_are_awaited_but_what_fits_already_is_known_to() -> None:
+    found = cluster(Node("a", 4, 4 * GIB))
+    much = Resources(cpu=1_000)
+    assert found.explain((), "", are_awaited=True), "pools that wait for room are told"
+    assert (found.why_never(much), found.could_hold(much), found.could_hold(Resources())) == ("", False, True)
+    assert not found.explain((), "", are_awaited=True)
+    assert found.explain((), "", are_awaited=False)
+    assert "fits on no node" in found.why_never(much)
+    assert not cluster().could_hold(Resources()), "no node is known"
+
+
 def test_what_is_spoken_for_comes_back_when_a_container_is_gone() -> None:
     found = cluster(Node("a", 4, 4 * GIB))
     first = container("a", cpu=0.1)
