@@ -17,7 +17,7 @@ from swell.engine.state.engine_state import EngineState
 from swell.engine.state.node import Readiness
 from swell.engine.state.pool import Pool
 from swell.engine.state.room_index import RoomIndex
-from swell.model import Placement
+from swell.model import Placement, Resources
 from swell.policy.placement import LOOKS_MAX, Place, fewest, pick
 
 __all__ = ["Placing"]
@@ -111,15 +111,15 @@ class Placing:
         moving = sum(len(fleet.by_node[name]) for name in self._state.nodes.draining_of(fleet))
         return fleet.live - moving < floor
 
-    def why_full(self) -> str:
-        """Return why no node has room, in words."""
+    def why_full(self, wants: Resources) -> str:
+        """Return why no node has room for a container that wants so much, in words."""
         nodes = self._state.nodes
         told = [f"node {node.name} was refused: {node.reason}" for node in nodes.refused[:NAMES_MAX]]
         if len(nodes.refused) > NAMES_MAX:
             told.append(f"{len(nodes.refused) - NAMES_MAX} more were refused")
         if nodes.trouble:
             told.append(nodes.trouble)
-        return "; ".join([self._why_these_full(), *told])
+        return "; ".join([nodes.why_never(wants) or self._why_these_full(), *told])
 
     def _why_these_full(self) -> str:
         nodes = self._state.nodes

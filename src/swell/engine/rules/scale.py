@@ -136,8 +136,8 @@ class Scaler:
         if place is None:
             if live == 0 and state.nodes.has_service and self._make_room(pool, now):
                 return Wait("room is being made by stopping idle containers of other functions", is_paced=False)
-            why = state.nodes.why_never(pool.spec.resources) or self._placing.why_full()
-            return Wait(why, is_paced=False, lacks=pool.spec.resources)
+            wants = pool.spec.resources
+            return Wait(self._placing.why_full(wants), is_paced=False, lacks=wants)
         known = state.nodes[place.node]
         is_demand = live >= max(1, pool.settings.min_containers or 0) and not replacing
         wait = self._nodes.why_not_now(pool, known, now, is_demand=is_demand)
