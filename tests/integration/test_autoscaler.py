@@ -71,6 +71,7 @@ def test_a_pool_grows_from_zero_with_its_inputs_and_back(call: Callable[..., Any
     until(p.plain, containers(0))  # for a while
 
 
+@pytest.mark.nodes
 def test_the_floor_is_there_without_inputs_and_stays() -> None:
     until(p.floored, lambda stats: stats == FunctionStats(0, 2, 0, 2))
     p.naps.remote(2.5)  # longer than the window
@@ -107,6 +108,7 @@ def test_the_container_used_last_is_used_next() -> None:
     assert len({p.async_naps.remote(0) for _ in range(10)}) == 1
 
 
+@pytest.mark.nodes
 def test_a_single_use_container_serves_one_input(board: ModuleType) -> None:
     board.give("end")
     assert len({p.once.remote("end") for _ in range(3)}) == 3
@@ -187,6 +189,7 @@ def test_a_raised_ceiling_takes_effect_on_what_waits_and_running_containers_stay
     assert len({one.result() for one in calls}) == 4
 
 
+@pytest.mark.nodes
 def test_a_container_can_change_another_pool() -> None:
     assert p.updates_another.remote(p.other).max_containers == 7
     assert p.other.autoscaler.settings().max_containers == 7

@@ -37,6 +37,7 @@ def running(run_app: Callable[..., swell.App]) -> None:
 # ---------------------------------------------------------------- forming
 
 
+@pytest.mark.nodes
 def test_full_batches_leave_at_once_and_the_rest_when_its_time_is_up() -> None:
     results = list(batch_of_four.map(range(10)))
     assert [x for x, _ in results] == list(range(10))
@@ -52,6 +53,7 @@ def test_one_input_is_a_batch_of_one() -> None:
     assert batch_of_four.remote(7)[1][1] == 1
 
 
+@pytest.mark.nodes
 def test_inputs_of_different_callers_share_a_batch() -> None:
     with ThreadPoolExecutor(4) as callers:
         results = list(callers.map(patient_batch.remote, range(4)))

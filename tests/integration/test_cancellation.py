@@ -48,6 +48,7 @@ def cancelled(call: swell.FunctionCall[Any]) -> bool:
 # ---------------------------------------------------------------- one input at a time
 
 
+@pytest.mark.nodes
 def test_sync_code_gets_an_exception_and_its_container_goes_on(board: ModuleType) -> None:
     pid = sync.remote(0)
     call = sync.spawn(-1)
@@ -58,6 +59,7 @@ def test_sync_code_gets_an_exception_and_its_container_goes_on(board: ModuleType
     assert not issubclass(swell.exception.InputCancellation, Exception)
 
 
+@pytest.mark.nodes
 def test_async_code_gets_an_exception_and_its_container_goes_on(board: ModuleType) -> None:
     pid = tasked.remote(0)
     call = tasked.spawn(-1)
@@ -98,6 +100,7 @@ def test_what_waits_never_begins(board: ModuleType) -> None:
     assert board.notes("begin") == ["-1", "2"]
 
 
+@pytest.mark.nodes
 def test_a_generator_is_stopped_where_it_is(board: ModuleType) -> None:
     values = generates.remote_gen(1)
     assert next(values) == 1
@@ -162,6 +165,7 @@ def test_such_a_container_runs_its_exit_hooks(board: ModuleType) -> None:
     board.wait_for_count("exit", 1)
 
 
+@pytest.mark.nodes
 def test_containers_can_be_ended_at_once_and_siblings_run_elsewhere(board: ModuleType) -> None:
     call, sibling = blocked_threads.spawn(-1), blocked_threads.spawn(1)
     board.wait_for_note("begin -1 0", "begin 1 0")

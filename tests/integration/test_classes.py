@@ -27,6 +27,7 @@ def running(run_app: Callable[..., swell.App]) -> None:
 # ---------------------------------------------------------------- order
 
 
+@pytest.mark.nodes
 def test_a_container_imports_enters_base_classes_first_then_runs(board: ModuleType) -> None:
     with order_app.app.run():
         assert Hooked(layers=3).run.remote(7) == 7
@@ -59,6 +60,7 @@ def test_a_container_keeps_its_object_from_call_to_call() -> None:
     assert counts == (101, 102, 103, 104, 105)
 
 
+@pytest.mark.nodes
 def test_each_set_of_parameters_has_a_pool_and_defaults_are_part_of_it() -> None:
     one, two = Counter(start=0).up.remote(), Counter(start=5).up.remote()
     assert one[0] != two[0]
@@ -113,6 +115,7 @@ def test_variants_have_pools_of_their_own() -> None:
     assert Counter(start=0).up.remote() == (base[0], base[1] + 1)
 
 
+@pytest.mark.nodes
 def test_an_image_gives_variables_and_a_working_directory() -> None:
     assert surroundings.remote() == ("/tmp", "yes")
     assert surroundings.with_options(timeout=9).remote() == ("/tmp", "yes")

@@ -42,6 +42,7 @@ def test_without_the_decorator_inputs_run_one_by_one_on_the_main_thread(function
     assert set(function.map(range(20))) == {(1, True)}
 
 
+@pytest.mark.nodes
 @pytest.mark.parametrize("function", [threaded, tasked], ids=["sync", "async"])
 def test_as_many_run_at_once_as_there_are_slots_and_no_more(function: swell.Function[..., Any]) -> None:
     results = list(function.map(range(30)))
@@ -85,6 +86,7 @@ def test_methods_of_a_class_share_its_slots(board: ModuleType) -> None:
 # ---------------------------------------------------------------- target and maximum
 
 
+@pytest.mark.nodes
 def test_dispatch_aims_at_the_target_while_the_pool_can_grow(board: ModuleType) -> None:
     calls = [aims_at_two.spawn("go") for _ in range(8)]
     board.wait_for_count("inside", 8)

@@ -38,6 +38,7 @@ def running(run_app: Callable[..., swell.App]) -> None:
 # ---------------------------------------------------------------- a container dies
 
 
+@pytest.mark.nodes
 @pytest.mark.parametrize("how", ["exit", "kill", "segfault", "interrupt"])
 def test_an_input_whose_container_dies_runs_again_at_no_cost(board: ModuleType, how: str) -> None:
     assert dies_at_first.remote(1, 2, how) == (1, 2)  # it has no retries
@@ -49,6 +50,7 @@ def test_an_idle_container_that_dies_is_replaced() -> None:
     assert pid.remote() != first
 
 
+@pytest.mark.nodes
 def test_an_input_that_kills_again_and_again_ends_with_a_clear_error(board: ModuleType) -> None:
     with pytest.raises(InternalFailure, match=r"running in 3 containers when they died.*poison_crashes_max = 3"):
         dies_for.remote(0, 0)
@@ -93,6 +95,7 @@ def test_keyboard_interrupt_for_ever_ends_with_a_clear_error(board: ModuleType) 
     assert len(board.notes("attempt-1")) == 3
 
 
+@pytest.mark.nodes
 def test_a_rehearsed_preemption_sends_the_input_elsewhere(board: ModuleType) -> None:
     assert preempted.remote(1) == 1
     assert len(board.notes("attempt-1")) == 2
@@ -105,6 +108,7 @@ def test_a_start_that_fails_now_and_then_costs_no_input_anything(board: ModuleTy
     assert EntersAtSecond().run.remote() == "ran"
 
 
+@pytest.mark.nodes
 def test_starts_that_keep_failing_end_with_the_original_exception(board: ModuleType) -> None:
     with pytest.raises(Odd, match="cannot enter") as caught:
         FailsToEnter(pool="one").run.remote()

@@ -24,6 +24,7 @@ def running(run_app: Callable[..., swell.App]) -> swell.App:
     return run_app(v.app)
 
 
+@pytest.mark.nodes
 def test_an_exception_of_the_users_own_keeps_type_and_fields() -> None:
     for call in (lambda: v.raises.remote("refused"), lambda: v.raises.spawn("refused").get()):
         with pytest.raises(v.Refused) as caught:
@@ -39,6 +40,7 @@ def test_an_exception_whose_constructor_does_not_take_its_args_arrives_neverthel
     assert caught.value.args == ("one argument",)
 
 
+@pytest.mark.nodes
 def test_the_traceback_ends_where_it_was_raised() -> None:
     with pytest.raises(v.Refused) as caught:
         v.raises.remote("refused")

@@ -25,6 +25,7 @@ def running(run_app: Callable[..., swell.App]) -> swell.App:
 # ---------------------------------------------------------------- get
 
 
+@pytest.mark.nodes
 def test_get_waits_for_the_result_and_gives_it_again() -> None:
     call = c.square.spawn(5)
     assert call.object_id.startswith("fc-")
@@ -67,6 +68,7 @@ def test_what_the_function_raised_is_raised_each_time() -> None:
         assert caught.value.args == ("bad",)
 
 
+@pytest.mark.nodes
 def test_a_large_result_can_be_fetched_again() -> None:
     call = c.echo.spawn(bytes(5_000_000))
     assert call.get() == call.get() == bytes(5_000_000)
@@ -87,6 +89,7 @@ def test_the_id_is_enough() -> None:
     assert call.num_inputs() == 1
 
 
+@pytest.mark.nodes
 def test_another_process_can_fetch_the_result() -> None:
     call = c.square.spawn(8)
     code = f"import swell; print(swell.FunctionCall.from_id({call.object_id!r}).get())"
@@ -115,6 +118,7 @@ def test_an_id_of_something_else_is_refused() -> None:
 # ---------------------------------------------------------------- many inputs
 
 
+@pytest.mark.nodes
 def test_spawn_map_is_one_call() -> None:
     call = c.square.spawn_map(range(3_000))
     assert call.num_inputs() == 3_000

@@ -40,6 +40,7 @@ async def test_aio_is_an_async_iterator() -> None:
     assert [x async for x in c.async_numbers.remote_gen.aio(3)] == [0, 1, 2]
 
 
+@pytest.mark.nodes
 def test_values_arrive_when_they_are_yielded(board: ModuleType) -> None:
     values = c.paced.remote_gen()
     for name in ("a", "b", "c"):
@@ -55,6 +56,7 @@ def test_a_failure_half_way_comes_after_the_values_before_it() -> None:
     assert caught.value.args == ("no more than", 3)
 
 
+@pytest.mark.nodes
 def test_an_endless_generator_waits_for_its_consumer(board: ModuleType) -> None:
     values = c.endless.remote_gen()
     for i in range(3_000):
@@ -87,6 +89,7 @@ def test_calls_can_be_made_between_values() -> None:
     assert [c.square.remote(x) for x in c.numbers.remote_gen(5)] == [0, 1, 4, 9, 16]
 
 
+@pytest.mark.nodes
 def test_a_generator_whose_container_dies_goes_on_elsewhere(board: ModuleType) -> None:
     """It starts again; its consumer sees no value twice."""
     assert list(c.dying_numbers.remote_gen(300, dies_at=200)) == list(range(300))

@@ -112,6 +112,7 @@ def running() -> Iterator[None]:
 # ---------------------------------------------------------------- functions
 
 
+@pytest.mark.nodes
 def test_functions_call_each_other_across_included_apps() -> None:
     assert both.remote(3) == 10
 
@@ -129,6 +130,7 @@ def test_a_variant_that_could_not_run_is_refused_when_it_is_used() -> None:
         variant.remote(1)
 
 
+@pytest.mark.nodes
 def test_closures_travel_with_what_they_enclose() -> None:
     assert multiply.remote(6) == 42
     assert multiply.with_concurrency(max_inputs=2).remote(6) == 42
@@ -180,6 +182,7 @@ def test_wrong_parameters_are_told_by_the_first_call() -> None:
 # ---------------------------------------------------------------- handles as arguments
 
 
+@pytest.mark.nodes
 def test_functions_can_be_sent() -> None:
     assert call.remote(double, 4) == 8
     assert call.remote(double.with_options(timeout=8), 4) == 8

@@ -61,6 +61,7 @@ def busy(board: ModuleType) -> Iterator[Callable[[], None]]:
 # ---------------------------------------------------------------- single calls
 
 
+@pytest.mark.nodes
 def test_remote_is_refused_at_once_and_told_limit_value_and_when_to_try_again(busy: Callable[[], None]) -> None:
     for _ in range(3):
         told = r"Resource Exhausted.*pending_sync_max = 5.*try again in"
@@ -170,6 +171,7 @@ def test_maps_share_what_may_wait_and_all_finish() -> None:
 # ---------------------------------------------------------------- sizes
 
 
+@pytest.mark.nodes
 def test_values_over_the_largest_size_are_refused() -> None:
     for call in (
         lambda: a.echo.remote(bytes(PAYLOAD_MAX + 1)),

@@ -62,6 +62,7 @@ def no_inputs_left(function: swell.Function[..., Any]) -> None:
 # ---------------------------------------------------------------- forms
 
 
+@pytest.mark.nodes
 def test_map_gives_the_results_in_order() -> None:
     assert list(c.square.map(range(2_000))) == squares(2_000)
 
@@ -137,6 +138,7 @@ async def test_a_blocking_form_inside_a_loop_names_its_aio(form: str) -> None:
         list(use([1, 2]))
 
 
+@pytest.mark.nodes
 def test_async_iterables_are_inputs_of_every_form() -> None:
     assert list(c.square.map(later(1, 2, 3))) == [1, 4, 9]
     assert list(c.show.map(later(1, 2), [3, 4])) == [((1, 3), {}), ((2, 4), {})]

@@ -27,6 +27,7 @@ def lines(text: str, function: str) -> list[str]:
     return [line.split("| ", 1)[1] for line in text.splitlines() if line.startswith(f"{function} ta-")]
 
 
+@pytest.mark.nodes
 def test_everything_printed_is_there_when_the_run_is_over(capsys: Capture) -> None:
     with swell.enable_output(), c.app.run():
         c.says_both_ways.remote()
@@ -76,6 +77,7 @@ def test_a_forked_child_of_user_code_prints_and_harms_nothing(capsys: Capture) -
     assert lines(capsys.readouterr().out, "forks_and_says") == ["child speaks"] * 2
 
 
+@pytest.mark.nodes
 def test_the_traceback_of_a_failure_is_printed_where_it_happened(capsys: Capture) -> None:
     with swell.enable_output(), c.app.run(), pytest.raises(KeyError):
         c.show_or_fail.remote("bad")
@@ -93,6 +95,7 @@ def with_gpu() -> swell.App:
     return app
 
 
+@pytest.mark.nodes
 def test_a_request_that_nothing_can_satisfy_fails_at_once_and_names_what_there_is() -> None:
     with pytest.raises(InvalidError, match=r"trains.*Z9000.*gpu_fallback"), with_gpu().run():
         pass

@@ -31,6 +31,7 @@ def files_of_the_run() -> set[Path]:
 # ---------------------------------------------------------------- size
 
 
+@pytest.mark.nodes
 def test_fifty_megabytes_go_and_return() -> None:
     assert v.length.remote(bytes(50 * MB)) == 50 * MB
     assert v.zeros.remote(50 * MB) == bytes(50 * MB)
@@ -50,6 +51,7 @@ def test_large_arrays_go_and_return_and_can_be_changed() -> None:
     result += 1
 
 
+@pytest.mark.nodes
 @pytest.mark.parametrize("size", [0, 1, 100_000, 131_000, 131_072, 140_000, 2 * MB])
 def test_every_size_arrives_as_it_was(size: int) -> None:
     data = bytes(i % 251 for i in range(min(size, 1_000))) + bytes(max(0, size - 1_000))
@@ -62,6 +64,7 @@ def test_a_map_of_megabytes() -> None:
     assert list(v.length.map(bytes(size) for size in sizes)) == sizes
 
 
+@pytest.mark.nodes
 def test_files_of_large_values_go_when_their_call_is_done() -> None:
     before = files_of_the_run()  # results of spawned calls, which are kept
     v.length.remote(bytes(1 * MB))

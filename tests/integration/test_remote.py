@@ -30,6 +30,7 @@ def running(run_app: Callable[..., swell.App]) -> swell.App:
 # ---------------------------------------------------------------- forms
 
 
+@pytest.mark.nodes
 def test_remote_returns_the_result() -> None:
     assert c.square.remote(7) == 49
     assert c.double.remote(7) == 14
@@ -59,6 +60,7 @@ def test_a_function_is_not_callable() -> None:
         c.square(3)  # pyright: ignore[reportCallIssue]
 
 
+@pytest.mark.nodes
 async def test_aio_leaves_the_loop_free(board: ModuleType) -> None:
     waiting = asyncio.ensure_future(c.wait.remote.aio("go"))
     assert await c.square.remote.aio(3) == 9  # while the other waits
@@ -81,6 +83,7 @@ async def test_a_blocking_form_inside_a_loop_warns_and_works(monkeypatch: pytest
         assert c.square.remote(3) == 9
 
 
+@pytest.mark.nodes
 def test_every_loop_of_a_program_can_call() -> None:
     for _ in range(3):
         assert asyncio.run(c.square.remote.aio(4)) == 16

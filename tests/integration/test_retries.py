@@ -43,6 +43,7 @@ def test_without_retries_there_is_one_attempt(board: ModuleType) -> None:
     assert len(attempts(board, 5)) == 1
 
 
+@pytest.mark.nodes
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_an_input_may_succeed_at_any_attempt(board: ModuleType, number: int) -> None:
     assert succeeds_at.remote(1, number) == 1
@@ -100,6 +101,7 @@ def test_a_plain_number_of_retries_waits_a_second_each(board: ModuleType) -> Non
     assert pause >= 1
 
 
+@pytest.mark.nodes
 def test_in_a_map_only_what_failed_is_retried(board: ModuleType) -> None:
     assert list(succeeds_at.starmap([(x, x % 3) for x in range(9)])) == list(range(9))
     assert [len(attempts(board, x)) for x in range(9)] == [1, 2, 3] * 3

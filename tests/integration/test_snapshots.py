@@ -41,6 +41,7 @@ def running(run_app: Callable[..., swell.App], heard: Heard) -> Iterator[None]:
         yield
 
 
+@pytest.mark.nodes
 def test_code_is_loaded_once_for_all_containers_of_a_node(board: ModuleType) -> None:
     results = [forked.remote() for _ in range(4)]
     assert len({pid for pid, *_ in results}) == 4
@@ -58,6 +59,7 @@ def test_containers_do_not_share_their_randomness() -> None:
     assert len({forked.remote()[2] for _ in range(3)}) == 3
 
 
+@pytest.mark.nodes
 def test_early_hooks_run_in_the_snapshot_and_the_others_in_each_container(board: ModuleType) -> None:
     model = Snapped(size="large")
     runs = [model.run.remote(), model.run.remote()]

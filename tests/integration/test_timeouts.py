@@ -42,6 +42,7 @@ def test_an_input_that_takes_too_long_ends_with_its_own_error(board: ModuleType)
         call.get()
 
 
+@pytest.mark.nodes
 def test_sync_code_loses_its_container(board: ModuleType) -> None:
     before = sleeps.remote(0)
     with pytest.raises(FunctionTimeoutError):
@@ -49,6 +50,7 @@ def test_sync_code_loses_its_container(board: ModuleType) -> None:
     assert sleeps.remote(0) != before
 
 
+@pytest.mark.nodes
 def test_async_code_is_unwound_and_keeps_its_container(board: ModuleType) -> None:
     before = async_sleeps.remote(0)
     with pytest.raises(FunctionTimeoutError):
