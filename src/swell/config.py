@@ -132,7 +132,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         str,
         Meta(
             description="Ray cluster of a server with backend = ray, as HOST:PORT of its head; auto: RAY_ADDRESS, or "
-            "the Ray of this machine. `swell run` starts a small one here if there is none, and ends it."
+            "the Ray of this machine. `swell run` starts a small one here if there is none, and ends it; with local, "
+            "whatever else is there."
         ),
     ] = "auto"
     ray_slices: Annotated[

@@ -23,7 +23,7 @@ def backend_options(command: F) -> F:
         help="Where containers run: on this machine, on local nodes, or on a Ray cluster.",
     )
     address = click.option(
-        "--address", metavar="auto|HOST:PORT", help="With --backend ray: the head of the cluster; auto finds it."
+        "--address", metavar="auto|local|HOST:PORT", help="With --backend ray: the head of the cluster; auto finds it."
     )
     return backend(address(command))
 

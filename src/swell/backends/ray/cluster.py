@@ -86,6 +86,10 @@ class RayCluster:
     def _find(self, begin: Begin) -> str:
         """Return the address of the cluster; "" if one is to be started."""
         address = begin.address
+        if address == "local":
+            if not begin.may_start:
+                raise ClusterError("a Ray of its own is for `swell run`: `ray start --head` starts one that stays")
+            return ""
         if address == "auto":
             address = os.environ.get("RAY_ADDRESS", "")
         if not address or address == "auto":

@@ -53,7 +53,7 @@ class BrokerError(Error):
 class Begin(Struct, frozen=True, tag="begin"):
     """The first message: which cluster, and whose agents."""
 
-    address: str  #: HOST:PORT; or auto: RAY_ADDRESS, or the Ray of this machine
+    address: str  #: HOST:PORT; or auto: RAY_ADDRESS, or the Ray of this machine; or local: a small Ray is started
     namespace: str  #: of the server's actors
     run: str  #: what the names of this run's agents begin with
     runtime_env: str  #: a JSON object that Ray gets for the actors; "" for none

@@ -6,12 +6,13 @@ must not know Ray, or how an agent is started.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 
 from swell.backends.ray.messages import RayNode
 from swell.slices import Slice, slice_text
 
-__all__ = ["all_free_on", "freest", "why_no_room"]
+__all__ = ["all_free_on", "freest", "waiting_text", "why_no_room"]
 
 
 def freest(nodes: Sequence[RayNode], taken: Collection[str]) -> RayNode | None:
@@ -39,6 +40,15 @@ def why_no_room(wanted: Slice | None, nodes: Sequence[RayNode]) -> str:
     most = max(nodes, key=lambda each: (min(each.gpus, wanted.gpus), each.cpu, each.memory_bytes))
     offer = Slice(most.cpu, most.memory_bytes, int(most.gpus))
     return f"none of {len(nodes)} machines is as large; the largest has {slice_text(offer)}"
+
+
+def waiting_text(wanted: Iterable[Slice | None], nodes: Sequence[RayNode]) -> str:
+    """Return what is told of slices for which agents were asked some time ago."""
+    counts = Counter(wanted)
+    texts = [f"{count} of {slice_text(each)}" for each, count in counts.items()]
+    reasons = sorted({why for each in counts if (why := why_no_room(each, nodes))})
+    says = f"; {', '.join(reasons)}" if reasons else ""
+    return f"waiting for nodes: {', '.join(texts)} (Ray has not started them{says})"
 
 
 def _holds(wanted: Slice, cpu: float, memory_bytes: int, gpus: float) -> bool:

@@ -18,12 +18,12 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from msgspec import Struct
 
-from swell.backends.agents.backend import Invitation
 from swell.backends.ray.broker_process import BrokerProcess
+from swell.backends.ray.inviter import Inviter
 from swell.backends.ray.machines import Machines
 from swell.backends.ray.messages import (
     Begin,
@@ -37,11 +37,11 @@ from swell.backends.ray.messages import (
     ToServer,
 )
 from swell.backends.ray.options import RayOptions
-from swell.backends.ray.placing import why_no_room
+from swell.backends.ray.placing import waiting_text
 from swell.backends.ray.wanting import agents_to_await
 from swell.link.order import AgentOrder, encode
 from swell.model import Lack
-from swell.slices import Slice, slice_text
+from swell.slices import Slice
 
 __all__ = ["RayAgents"]
 
@@ -51,38 +51,6 @@ STOP_PATIENCE_S: Final = 10.0
 PAUSE_S: Final = 0.5  #: before an agent is started for one that has failed; doubled for each that was not let in
 PAUSE_MAX_S: Final = 30.0
 WAITS_S: Final = 5.0  #: after which it is worth a line that Ray has not started an agent
-
-
-class Inviter(Protocol):
-    """What lets agents in."""
-
-    async def listen(self, host: str) -> None:
-        """Listen for agents at an address of this machine."""
-        ...
-
-    def invite(self, node: str) -> Invitation:
-        """Return what lets one agent in."""
-        ...
-
-    def has_node(self, node: str) -> bool:
-        """True if an agent was let in, and its node is there for containers."""
-        ...
-
-    def withdraw(self, node: str) -> bool:
-        """Let in no agent for this node; False if one was let in."""
-        ...
-
-    def forget_refusal(self, node: str) -> None:
-        """Tell no more that a node was refused."""
-        ...
-
-    def trouble_changed(self) -> None:
-        """What the provider says in `trouble` has changed."""
-        ...
-
-    def drains(self, name: str, deadline_s: float | None) -> None:
-        """A node will be taken away, in so many seconds; None: it is not known when."""
-        ...
 
 
 class _Agent(Struct):
@@ -127,7 +95,7 @@ class RayAgents:
         self._all_ended = asyncio.Event()
         self._agents: dict[str, _Agent] = {}
         self._machines = Machines()
-        self._failure = "it was not reached yet"  # of the cluster, or of the last agent
+        self._failure = ""  # of the cluster, or of the last agent
         self._pause_s = PAUSE_S
         self._pause: asyncio.TimerHandle | None = None  # until it is over, no agent is asked for
         self._connecting: asyncio.Task[None] | None = None
@@ -184,23 +152,19 @@ class RayAgents:
     def trouble(self) -> str:
         """Return why there are not as many nodes as there should be; "" if nothing is wrong."""
         if not self._is_connected:
-            return f"Ray cannot be used: {self._failure}"
+            return f"Ray cannot be used: {self._failure}" if self._failure else "Ray is being reached"
         until = time.monotonic() - WAITS_S
-        counts = Counter(
-            each.start.slice for each in self._agents.values() if not each.machine and each.asked_at < until
-        )
-        if not counts:
+        waiting = [each.start.slice for each in self._agents.values() if not each.machine and each.asked_at < until]
+        if not waiting:
             return f"an agent has failed: {self._failure}" if self._failure else ""
-        texts = [f"{count} of {slice_text(each)}" for each, count in counts.items()]
-        reasons = sorted({why for each in counts if (why := why_no_room(each, self._machines.alive))})
-        return f"waiting for nodes: {', '.join(texts)} (Ray: {', '.join(reasons) or 'they are about to start'})"
+        return waiting_text(waiting, self._machines.alive)
 
     def _tell(self) -> None:
         """Have it known what is wrong with the nodes, if that is something else than before."""
         trouble = self.trouble()
         if trouble != self._told and not self._is_stopping:
             self._told = trouble
-            if trouble:
+            if trouble and (self._is_connected or self._failure):
                 log.warning("%s", trouble)
             self._inviter.trouble_changed()
 

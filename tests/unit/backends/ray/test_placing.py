@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from swell.backends.ray.messages import RayNode
-from swell.backends.ray.placing import all_free_on, freest, why_no_room
+from swell.backends.ray.placing import all_free_on, freest, waiting_text, why_no_room
 from swell.slices import Slice
 
 GIB = 1 << 30
@@ -45,3 +45,13 @@ def test_without_room_it_is_told_whether_it_could_come() -> None:
     assert "is as large" in why_no_room(Slice(1.0, 0, 1), nodes)
     assert why_no_room(None, [machine("a", free=0.5)]) == "none of 1 machines has a free core"
     assert why_no_room(Slice(1.0), []) == "there is no machine"
+
+
+def test_those_who_wait_are_counted_by_what_they_wait_for() -> None:
+    large = Slice(8.0)
+    assert waiting_text([large, Slice(1.0), large], [machine("a", free=0.5)]) == (
+        "waiting for nodes: 2 of cpu=8, 1 of cpu=1 (Ray has not started them; none of 1 machines has that free now)"
+    )
+    assert waiting_text([None], [machine("a")]) == (
+        "waiting for nodes: 1 of all that is free on a node (Ray has not started them)"
+    )

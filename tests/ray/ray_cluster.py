@@ -1,0 +1,70 @@
+"""A Ray cluster of several raylets on this machine, in a process of its own: `python ray_cluster.py TEMP_DIR`.
+
+It does what it reads, a JSON object a line, and answers each with a line. At the end of its input it ends the cluster.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+import ray
+from ray._private import state
+from ray._raylet import GcsClient
+from ray.cluster_utils import Cluster
+
+SMALL = {"object_store_memory": 80 << 20, "memory": 1 << 30}
+PREEMPTION = 2  #: the reason of a drain, as Ray numbers it
+
+
+class Commands:
+    def __init__(self, temp_dir: str) -> None:
+        head = {"num_cpus": 0, "include_dashboard": False, "temp_dir": temp_dir, **SMALL}
+        self._cluster = Cluster(initialize_head=True, head_node_args=head)
+        ray.init(address=self._cluster.address, log_to_driver=False, logging_level="ERROR")
+        self._nodes: dict[str, Any] = {}
+
+    def address(self) -> str:
+        return self._cluster.address
+
+    def add(self, cpus: int) -> str:
+        node = self._cluster.add_node(num_cpus=cpus, **SMALL)
+        self._nodes[node.node_id] = node
+        return node.node_id
+
+    def kill(self, node: str) -> None:
+        self._cluster.remove_node(self._nodes.pop(node), allow_graceful=False)
+
+    def raylet(self, node: str) -> int:
+        return self._nodes[node].all_processes["raylet"][0].process.pid
+
+    def drain(self, node: str, seconds: float) -> bool:
+        client = GcsClient(address=self._cluster.address)
+        accepted, _ = client.drain_node(node, PREEMPTION, "taken back", int((time.time() + seconds) * 1000))
+        return accepted
+
+    def actors(self) -> list[list[str]]:
+        return sorted([each["namespace"], each["name"]] for each in ray.util.list_named_actors(all_namespaces=True))
+
+    def free(self) -> dict[str, float]:
+        """CPUs that nobody holds, by node."""
+        return {node: has.get("CPU", 0.0) for node, has in state.available_resources_per_node().items()}
+
+    def memory(self) -> float:
+        return sum(has.get("memory", 0.0) for has in state.available_resources_per_node().values())
+
+
+def main() -> None:
+    answers, sys.stdout = sys.stdout, sys.stderr  # Ray prints, too
+    commands = Commands(sys.argv[1])
+    for line in sys.stdin:
+        name, *arguments = json.loads(line)
+        print(json.dumps(getattr(commands, name)(*arguments)), file=answers, flush=True)
+    ray.shutdown()
+    commands._cluster.shutdown()
+
+
+if __name__ == "__main__":
+    main()
