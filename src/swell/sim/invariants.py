@@ -116,7 +116,7 @@ def _check_size(pool: Pool, now: float, slack_s: float, *, draining: Set[str]) -
     floor = min(settings.min_containers or 0, pool.scaling.plan.containers)
     live = pool.fleet.live
     assert live >= floor or pool.scaling.blocked_reason, f"{pool.id}: {live} containers, the floor is {floor}"
-    if live <= pool.scaling.plan.containers:
+    if live <= pool.scaling.plan.containers or len(pool.fleet.ready) <= floor:
         return
     window = settings.scaledown_window or 0
     by_node = pool.fleet.by_node

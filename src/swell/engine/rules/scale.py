@@ -200,6 +200,8 @@ class Scaler:
         """Return which of the containers that have been idle for longest leaves; None if none may, yet."""
         fleet, nodes = pool.fleet, self._state.nodes
         is_too_large, window = fleet.live > self._ceiling(pool), pool.settings.scaledown_window or 0
+        if not is_too_large and len(fleet.ready) <= (pool.settings.min_containers or 0):
+            return None  # it is needed until one that starts is ready
         leavers: list[Leaver] = []
         for container in islice(fleet.idle.values(), LOOKS_MAX):
             if not is_too_large and now < container.idle_since + window:

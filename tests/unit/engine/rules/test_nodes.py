@@ -234,6 +234,18 @@ def test_a_floor_is_spread_over_nodes_that_come_later(diary) -> None:
     assert diary.at(30.0).meanwhile == ["drain c1", "drain c2"]
 
 
+def test_while_a_floor_is_spread_it_is_not_undercut(diary) -> None:
+    diary.observes(A)
+    diary.opens(min_containers=2, scaledown_window=2)
+    diary.ready("c1")
+    diary.ready("c2")
+    diary.at(10.0).observes(A, B)
+    assert diary.at(10.1).meanwhile == ["start c3"]
+    assert diary.calls("fc-1") == ["deliver #1 to c2: fc-1[0]"]
+    assert diary.completes("c2", 1, 0) == ["tell 1: fc-1[0]"], "c1 is idle, and needed until c3 is ready"
+    assert diary.ready("c3") == ["drain c1"]
+
+
 def test_a_floor_that_is_all_there_may_be_stays_where_it_is(diary) -> None:
     diary.observes(A)
     diary.opens(min_containers=2, max_containers=2)
