@@ -28,7 +28,7 @@ def remembered(data_dir: Path) -> dict[str, str]:
     path = data_dir / FILE
     try:
         values = msgspec.json.decode(read_file(path), type=dict[str, str])
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # the directory itself will be refused by name
         return {}
     except (OSError, msgspec.DecodeError) as error:
         raise InvalidError(f"cannot read {path}: {error}; `swell start --backend` writes it anew") from None
