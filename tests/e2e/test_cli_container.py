@@ -6,6 +6,7 @@ import os
 import re
 from typing import Any
 
+import psutil
 import pytest
 from place import PATIENCE_S, Place
 from terminal import on_a_terminal
@@ -107,6 +108,26 @@ def test_the_command_has_the_terminal(deployed: Place, napping: dict[str, Any]) 
     text, code = on_a_terminal(deployed.folder, *command, environment=deployed.environment)
     assert code == 0
     assert re.search(r"xterm-256color: /dev/pts/\d+", text)
+
+
+def test_on_a_node_a_command_has_a_terminal_until_the_node_is_lost(place: Place) -> None:
+    place.environment |= {"SWELL_BACKEND": "agents", "SWELL_AGENTS": "1"}
+    place.told("start")
+    place.told("deploy", "jobs.py")
+    place.spawn("nap", 3_000)
+    row = place.eventually(lambda: [row for row in naps(place) if row["running"]])[0]
+    command = ("container", "exec", row["container_id"], "sh", "-c", "test -t 0 && echo $SWELL_SERVER; exit 7")
+    text, code = on_a_terminal(place.folder, *command, environment=place.environment)
+    assert (code, text.rstrip().endswith("/agent.sock")) == (7, True), text
+    process = place.begin("container", "exec", row["container_id"], "sh", "-c", "echo up; sleep 1000")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    server = psutil.Process(place.json("status")["pid"])
+    (agent,) = [each for each in server.children() if "swell.agent.main" in each.cmdline()]
+    agent.kill()
+    _, err = process.communicate(timeout=PATIENCE_S)
+    assert f"the link to node {row['node']} is lost" in err
+    assert process.returncode == 1
 
 
 def test_a_container_that_is_gone_has_no_environment(deployed: Place) -> None:
