@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import psutil
 import pytest
-from ray_place import RayPlace
+from patience import wait_until
+from ray_place import START_S, RayPlace
 
 JOB = ("run", "--backend", "ray", "--address")
 
@@ -43,5 +44,10 @@ def test_a_cluster_that_cannot_be_reached_ends_the_run_and_says_why(place: RayPl
 def test_a_daemon_says_why_it_has_no_nodes(place: RayPlace) -> None:
     place.environment.pop("SWELL_BACKEND")
     place.told("start", "--backend", "ray", "--address", "127.0.0.1:1")
-    assert "nodes" in place.told("status")
-    assert "Ray cannot be used" in place.json("status")["nodes_trouble"]
+    wait_until(
+        lambda: "Ray cannot be used: no Ray answers at 127.0.0.1:1" in place.json("status")["nodes_trouble"],
+        lambda: place.told("status"),
+        seconds=START_S,
+        pause_s=0.2,
+    )
+    assert "Ray cannot be used" in place.told("status")
