@@ -116,8 +116,8 @@ def _check_size(pool: Pool, now: float, slack_s: float, *, draining: Set[str]) -
     floor = min(settings.min_containers or 0, pool.scaling.plan.containers)
     live = pool.fleet.live
     assert live >= floor or pool.scaling.blocked_reason, f"{pool.id}: {live} containers, the floor is {floor}"
-    if live <= pool.scaling.plan.containers or len(pool.fleet.ready) <= floor:
-        return
+    if len(pool.fleet.ready) <= pool.scaling.plan.containers:
+        return  # one that spreads a floor has to be ready before another need leave
     window = settings.scaledown_window or 0
     by_node = pool.fleet.by_node
     if 2 <= len(by_node) <= (settings.min_containers or 0):
