@@ -543,6 +543,29 @@ async def test_a_commit_that_stalls_on_the_event_loop_is_the_last_one_there_for_
         assert (await one.ask("read_call", "fc-39")).sequence == 39
 
 
+async def test_an_event_loop_that_was_busy_for_long_does_maintenance_after_what_is_kept(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread has asked for work several times before the event loop hears of it."""
+    monkeypatch.setattr(writer, "IDLE_S", 0.001)
+    maintained = list[bool]()
+    maintain = Writer._maintain
+
+    def noted(self: Writer, database: Database) -> None:
+        maintained.append(database.is_writing)
+        maintain(self, database)
+
+    monkeypatch.setattr(Writer, "_maintain", noted)
+    with opened(path, inline=True) as one:
+        for number in range(1, 20):
+            await one.committed(*spawned(number))
+            for _ in range(3):
+                one.store._writer._offer_work()
+        await until(lambda: len(maintained) > 1, "there is no maintenance")
+        assert (await one.ask("read_call", "fc-19")).sequence == 19
+    assert not any(maintained)
+
+
 async def test_what_waits_for_the_event_loop_is_written_before_a_store_closes(path: str) -> None:
     one = Opened(path, inline=True)
     one.store.restore()

@@ -178,6 +178,7 @@ class Completion:
 
     def returned(self, container: Container, message: Returned, now: float) -> None:
         """Requeue inputs that a container returns unstarted: no attempt is counted."""
+        was_stalled = container.stalled
         container.end_reclaim()
         delivery = container.deliveries.get(message.delivery)
         if delivery is not None and delivery.mode is not LEASE:
@@ -185,6 +186,8 @@ class Completion:
             ended = back & delivery.revoked  # cancelled while the container was giving them back
             delivery.close(ended)
             self._attempts.requeue(delivery, back - ended, now)
+        if was_stalled and not container.deliveries:
+            container.stall()  # to have returned all is no progress
         self._state.mark_dirty(container.pool)
 
     # ------------------------------------------------------------ what the engine decides

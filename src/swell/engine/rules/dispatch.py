@@ -67,7 +67,9 @@ class Dispatcher:
             self._rebalance(pool)
             return
         while (container := fleet.latest_idle) is not None:
-            self._deliver(container, SERIAL, backlog.take(self._span_size(pool, 0)), now)
+            # One that was overdue and has returned all may still have to read what it has returned, which can be much.
+            size = 1 if container.stalled else self._span_size(pool, 0)
+            self._deliver(container, SERIAL, backlog.take(size), now)
             if not backlog.count:
                 return
         if pool.hold_max == 1:

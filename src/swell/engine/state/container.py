@@ -171,7 +171,7 @@ class Container:
         self.exclusive = False  #: holds an input that must be alone
         self.own_slots: int | None = None  #: slots that its own code wants used, whatever the spec aims at
         self.reclaiming = False  #: a Reclaim is on its way
-        self.stalled = False  #: was overdue, and has reported nothing since: it gets no work ahead
+        self.stalled = False  #: was overdue, and has finished nothing since: it gets one input, and no work ahead
         self.work_due = inf  #: when what it holds should be done by the estimate
         self.resist_until = inf  #: when a cancelled input that still runs costs the container its life
         self.drain_until = inf  #: when a container that was told to leave is killed

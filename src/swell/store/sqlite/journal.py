@@ -104,6 +104,11 @@ class Journal:
         return self._last
 
     @property
+    def is_written(self) -> bool:
+        """True if the database has all frames."""
+        return self._written == self._last
+
+    @property
     def path(self) -> str:
         """The file that is written."""
         return self._paths[self._current]
@@ -168,7 +173,7 @@ def read_journal(path: str, identity: int, written: int) -> Iterator[tuple[int, 
         OSError: a file cannot be read.
         ValueError: a frame is missing or cannot be read, though later ones are there.
     """
-    segments = [list(_frames(path + suffix, _seed(identity))) for suffix in SUFFIXES]
+    segments = [list(_frames(path + suffix, _seed(identity), written)) for suffix in SUFFIXES]
     for number, body in sorted(frame for segment in segments for frame in segment):
         if number <= written:
             continue
@@ -178,21 +183,35 @@ def read_journal(path: str, identity: int, written: int) -> Iterator[tuple[int, 
         yield number, _decode(body)
 
 
-def _frames(name: str, seed: int) -> Iterator[tuple[int, bytes]]:
-    """Yield number and body of each frame of a segment, as far as it goes."""
+def _frames(name: str, seed: int, written: int) -> Iterator[tuple[int, bytes]]:
+    """Yield number and body of each frame of a segment, as far as it goes.
+
+    Raises:
+        ValueError: it went on behind a frame that is damaged.
+    """
     try:
         with open(open_file(name, os.O_RDONLY), "rb") as file:
             data = file.read(SEGMENT_BYTES)
     except FileNotFoundError:
         return
-    at = 0
-    while at + _HEAD.size <= len(data):
-        magic, size, checksum, number = _HEAD.unpack_from(data, at)
-        body = data[at + _HEAD.size : at + _HEAD.size + size]
-        if magic != _MAGIC or _checksum(seed, number, body) != checksum:
-            return
-        yield number, body
-        at += _HEAD.size + size
+    at, last = 0, 0
+    while frame := _frame_at(data, at, seed):
+        last, body = frame
+        yield frame
+        at += _HEAD.size + len(body)
+    while (at := data.find(_MAGIC, at + 1)) > 0:
+        following = _frame_at(data, at, seed)
+        if following and following[0] > max(last, written):
+            raise ValueError(f"{name} is damaged before frame {following[0]}")
+
+
+def _frame_at(data: bytes, at: int, seed: int) -> tuple[int, bytes] | None:
+    """Return number and body of a frame; None if there is none, or it is damaged."""
+    if at + _HEAD.size > len(data):
+        return None
+    magic, size, checksum, number = _HEAD.unpack_from(data, at)
+    body = data[at + _HEAD.size : at + _HEAD.size + size]
+    return (number, body) if magic == _MAGIC and _checksum(seed, number, body) == checksum else None
 
 
 def _decode(body: bytes) -> list[Record]:

@@ -118,8 +118,6 @@ class Writer:
         self._stopwatch.close()
         if self._journal is not None:
             self._journal.close()
-            if self._broken is None:
-                self._journal.remove()
 
     def _may_be_light(self, job: Job) -> bool:
         """Tell whether a job can be committed here; if so, add its weight."""
@@ -160,20 +158,20 @@ class Writer:
         if not jobs or journal is None:
             return  # handed over meanwhile
         records = [record for job in jobs for record in job.records]
-        frame = journal.frame(records) if records else b""
-        if not journal.has_room(frame):
-            self._hand_over_kept()
-            if not journal.turn():
-                for job in jobs:
-                    self._hand_over(job)
-                return
-        self._stopwatch.start()
         try:
+            frame = journal.frame(records) if records else b""
+            if not journal.has_room(frame):
+                self._hand_over_kept()
+                if not journal.turn() or not journal.has_room(frame):
+                    for job in jobs:
+                        self._hand_over(job)
+                    return
+            self._stopwatch.start()
             journal.append(frame)
-        except OSError as error:
+        except Exception as error:
             # The thread knows how a store ends. Until then, all jobs go there.
-            why = f"cannot write {journal.path} ({error.strerror}): see to the disk, then start the server again"
-            self._hand_over(Job([], _nobody, partial(_raise, StoreBroken(why))))
+            broken = _explain(error, journal.path) if isinstance(error, OSError) else error
+            self._hand_over(Job([], _nobody, partial(_raise, broken)))
             return
         self._rule.took(self._stopwatch.took(), perf_counter(), inline=True)
         self._kept += records
@@ -189,10 +187,13 @@ class Writer:
         call_all(answers)
 
     def _offer_work(self) -> None:
-        """The thread has had nothing to do for IDLE_S: let it write what is kept, or else do maintenance."""
+        """The thread has had nothing to do for IDLE_S: let it write what is kept, or else do maintenance.
+
+        It may have said so more than once before the event loop came to hear of it.
+        """
         if self._kept:
             self._hand_over_kept()
-        elif not (self._in_thread or self._light):
+        elif not (self._in_thread or self._light or (self._journal is not None and not self._journal.is_written)):
             self._hand_over(Job([], _nobody, self._maintain))
 
     # ------------------------------------------------------------ the thread
@@ -205,6 +206,8 @@ class Writer:
             self._broken = broken
         else:
             self._broken = self._serve(database, group)
+            if self._broken is None and self._journal is not None:
+                self._journal.remove()  # while the database is still locked: nobody else writes these files
             database.close(as_is=self._broken is not None)
             if self._broken is not None and not any(job is not None and job.future for job in group):
                 self._call_soon(partial(self._on_broken, self._broken))
@@ -268,7 +271,9 @@ class Writer:
         return self._jobs.get()
 
     def _maintain(self, database: Database) -> None:
-        """Do one maintenance step."""
+        """Do one maintenance step; later, if records are being written in this transaction."""
+        if database.is_writing:
+            return
         if database.free_pages > FREE_PAGES_MAX:
             database.shrink(SHRINK_PAGES)
             return
@@ -297,6 +302,8 @@ class Writer:
         group.commit()
         took_s = stopwatch.took() if group_weight < WEIGHT_MAX else None
         jobs.clear()
+        if group.frame and not self._is_synced:
+            database.checkpoint()  # a frame may be written over only when a power cut does not take its records back
         if database.log_pages < LOG_PAGES_MAX:
             self._call_soon(partial(self._finished, finished, group.frame, group.answers, took_s))
         else:
@@ -316,6 +323,10 @@ class Writer:
         # A closed event loop has nobody left to answer.
         with suppress(RuntimeError):
             self._soon(action)
+
+
+def _explain(error: OSError, path: str) -> StoreBroken:
+    return StoreBroken(f"cannot write {path} ({error.strerror}): see to the disk, then start the server again")
 
 
 def _raise(error: Exception, _database: Database) -> None:

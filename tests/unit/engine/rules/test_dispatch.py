@@ -71,6 +71,19 @@ def test_what_takes_longer_than_it_should_gives_back_what_waits_behind_it(diary)
     assert following[1].startswith("deliver #4 to c1: fc-1[1")
 
 
+def test_what_returns_all_is_given_one_input_until_it_has_finished_something(diary) -> None:
+    """Large inputs take longer to arrive than to run: with many at once, they would be on their way for ever."""
+    warm(diary)
+    diary.at(1.0).calls("fc-1", 20)
+    assert diary.at(1.020).meanwhile == ["reclaim #2 from c1", "reclaim #3 from c1"]
+    assert diary.gives_back("c1", 2, 0) == []
+    assert diary.gives_back("c1", 3, 0) == ["deliver #4 to c1: fc-1[0]"]
+    assert diary.at(5.0).meanwhile == []
+    following = diary.completes("c1", 4, 0, busy_s=0.0001)
+    assert following[0] == "tell 1: fc-1[0]"
+    assert following[1] == "deliver #5 to c1: fc-1[1:10], fc-1[10]", "it is as quick as it was"
+
+
 def test_a_reclaim_that_found_nothing_does_not_end_run_ahead_for_ever(diary) -> None:
     """Everything was done when the word arrived: the container has nothing to give back and does not answer."""
     warm(diary)

@@ -150,6 +150,26 @@ def test_what_was_cut_off_or_spoilt_ends_it_and_what_was_before_is_read(
         assert found(path, written) == [(number, records(number)) for number in expected]
 
 
+def test_damage_before_whole_frames_is_told(path: str, opened: Journal) -> None:
+    """Bytes that the end of the machine has cut off are the last ones; anything else is a disk that forgets."""
+    starts = list[int]()
+    for number in range(1, 6):
+        starts.append(opened._at)
+        add(opened, number)
+    name, whole = opened.path, Path(opened.path).read_bytes()
+    for frame, start in enumerate(starts, start=1):
+        for at in (start, start + 9, start + 40):
+            spoilt = bytearray(whole)
+            spoilt[at] ^= 4
+            Path(name).write_bytes(spoilt)
+            if frame < 5:
+                with pytest.raises(ValueError, match=f"is damaged before frame {frame + 1}"):
+                    found(path)
+                assert found(path, 5) == []
+            else:
+                assert len(found(path)) == 4
+
+
 def test_numbers_go_on_where_they_were(path: str, opened: Journal) -> None:
     for number in range(1, 4):
         add(opened, number)
