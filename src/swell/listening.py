@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Callable
 from typing import Final
 
@@ -52,35 +51,18 @@ def listen_at(host: str, port: int, *, any_port: bool) -> socket.socket:
     return listener
 
 
-async def accept_at(
-    listener: socket.socket,
-    connection: Callable[[], asyncio.BaseProtocol],
-    *,
-    tls: ssl.SSLContext | None = None,
-    handshake_s: float | None = None,
-    shutdown_s: float | None = None,
-) -> asyncio.Server:
+async def accept_at(listener: socket.socket, connection: Callable[[], asyncio.BaseProtocol]) -> asyncio.Server:
     """Accept connections on the running loop from now on.
 
     Args:
         listener: From now on the loop's; it is closed with the server that is returned.
         connection: Makes the protocol of one connection.
-        tls: What every connection is encrypted with; None: they are not.
-        handshake_s: How long TLS may take to begin; for `tls` alone.
-        shutdown_s: How long it may take to end; for `tls` alone.
     """
     loop = asyncio.get_running_loop()
     one_a_pass = isinstance(loop, asyncio.BaseEventLoop)
     own = _LongQueue(fileno=listener.detach())
     create = loop.create_unix_server if own.family == socket.AF_UNIX else loop.create_server
-    return await create(
-        connection,
-        sock=own,
-        backlog=1 if one_a_pass else BACKLOG,
-        ssl=tls,
-        ssl_handshake_timeout=handshake_s,
-        ssl_shutdown_timeout=shutdown_s,
-    )
+    return await create(connection, sock=own, backlog=1 if one_a_pass else BACKLOG)
 
 
 class _LongQueue(socket.socket):

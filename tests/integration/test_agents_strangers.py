@@ -23,6 +23,7 @@ from swell.backends.agents import backend as backend_module
 from swell.backends.agents import node as node_module
 from swell.backends.agents.backend import AgentBackend, Invitation
 from swell.backends.agents.bulk import BulkServer
+from swell.link import tls_port
 from swell.link.certificate import TlsAddress, client_context, make_certificate, server_context
 from swell.link.connection import Channel, Link
 from swell.link.frames import End
@@ -325,6 +326,7 @@ async def test_garbage_ends_only_its_own_connection(backend: AgentBackend, garba
 @pytest.mark.parametrize("tls", [False, True])
 async def test_who_says_nothing_is_sent_away(backend: AgentBackend, tls: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(node_module, "GREETING_S", 0.05)
+    monkeypatch.setattr(tls_port, "HANDSHAKE_S", 0.05)
     where = TlsAddress.parse(backend.invite("another").server)
     reader, writer = await asyncio.open_connection(
         where.host, where.port, ssl=client_context() if tls else None, server_hostname="swell" if tls else None
@@ -332,7 +334,18 @@ async def test_who_says_nothing_is_sent_away(backend: AgentBackend, tls: bool, m
     with contextlib.suppress(ConnectionError):
         assert await reader.read() == b""
     writer.transport.abort()
+    monkeypatch.undo()
     await let_in(backend, "node-1")
+
+
+async def test_many_that_begin_no_handshake_keep_no_agent_out(backend: AgentBackend) -> None:
+    where = TlsAddress.parse(backend.invite("another").server)
+    sockets = [socket.create_connection((where.host, where.port)) for _ in range(backend_module.HANDSHAKES_MAX + 20)]
+    for each in sockets[:20]:
+        assert await asyncio.to_thread(each.recv, 1) == b""
+    await let_in(backend, "node-1")
+    for each in sockets:
+        each.close()
 
 
 async def test_many_that_say_nothing_keep_no_agent_out(backend: AgentBackend, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import os
+import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -140,7 +142,7 @@ class Node:
 
     async def start(self) -> None:
         certificate = make_certificate()
-        port = await self.port.open("127.0.0.1", certificate)
+        port = self.port.open("127.0.0.1", certificate)
         self.agent = TlsAddress("127.0.0.1", port, fingerprint_in(certificate))
         self.where = str(WebAddress(self.agent, "the token"))
         await self.site.start()
@@ -304,6 +306,17 @@ async def test_of_many_who_say_nothing_the_oldest_is_gone(node: Node, monkeypatc
     first, *_ = [await node.stranger(None) for _ in range(3)]
     await first.ends()
     await node.connect()
+
+
+async def test_of_many_who_begin_no_handshake_the_oldest_are_gone(node: Node) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    sockets = [socket.create_connection(("127.0.0.1", node.agent.port)) for _ in range(60)]
+    for each in sockets[: 60 - web_port.HANDSHAKES_MAX]:
+        assert await asyncio.to_thread(each.recv, 1) == b""
+    assert len(os.listdir("/proc/self/fd")) <= before + 60 + web_port.HANDSHAKES_MAX
+    await node.connect()
+    for each in sockets:
+        each.close()
 
 
 async def test_without_tls_nobody_is_served(node: Node) -> None:

@@ -314,16 +314,16 @@ class Agent:
         """Get ready for containers. A Launch that comes meanwhile has to wait for that, so nothing is awaited first."""
         self._reports = _Reports(self._link, self._backend.read_output)
         await self._backend.start(self, f"unix:{self.socket_path}")
-        await self._open_web(welcome)
+        self._open_web(welcome)
         self._look()
 
-    async def _open_web(self, welcome: Welcome) -> None:
+    def _open_web(self, welcome: Welcome) -> None:
         """Have the edge reach the containers, at the address of this machine that leads to the server."""
         self._web = WebPort(str(self._web_dir), welcome.web_token, self._link.end_if_stopped)
         transport = self._link.transport
         if transport is None:
             return  # the link is lost, and with it everything
-        port = await self._web.open(transport.get_extra_info("sockname")[0], welcome.web_certificate)
+        port = self._web.open(transport.get_extra_info("sockname")[0], welcome.web_certificate)
         self._link.send_word(encode(WebOpen(port)))
 
     async def _stop(self) -> None:

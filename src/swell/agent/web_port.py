@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import math
 import os
 import resource
@@ -20,15 +21,16 @@ from swell.errors import InvalidError
 from swell.link.certificate import server_context
 from swell.link.connection import Channel, Link
 from swell.link.frames import End, LinkError
+from swell.link.tls_port import TlsPort
 from swell.link.web import ALIVE, WEB_BOUNDS, is_token
+from swell.listening import listen_at
 from swell.wire.web_names import socket_path
 
 __all__ = ["WebPort"]
 
-HANDSHAKE_S: Final = 10.0
 ENTER_S: Final = 10.0  #: how long a link may be there without its token
-SHUTDOWN_S: Final = 2.0  #: how long the last bytes to an edge may take
-STRANGERS_MAX: Final = 64  #: links that have shown no token yet
+HANDSHAKES_MAX: Final = 16  #: connections that are no links yet; each takes memory, and one edge is expected
+STRANGERS_MAX: Final = 16  #: links that have shown no token yet
 EDGES_MAX: Final = 4  #: links that have: one edge, and those of which it is not seen yet that they are over
 DESCRIPTORS_SHARE: Final = 2  #: one in so many descriptors may be a request's connection
 
@@ -52,32 +54,36 @@ class WebPort:
         self._methods: dict[str, Iterable[str]] = {}  # of web functions, by container
         self._connections = 0
         self.connections_max = max(1, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // DESCRIPTORS_SHARE)
-        self._server: asyncio.Server | None = None
+        self._port: TlsPort | None = None
 
-    async def open(self, host: str, certificate: bytes) -> int:
+    def open(self, host: str, certificate: bytes) -> int:
         """Listen at an address of this machine; return the port.
 
         Args:
             host: the address.
             certificate: with its key, in PEM.
+
+        Raises:
+            OSError: the address is none of this machine.
         """
         context, _ = server_context(certificate)
-        self._server = await asyncio.get_running_loop().create_server(
+        listener = listen_at(host, 0, any_port=False)
+        port: int = listener.getsockname()[1]
+        self._port = TlsPort(
+            listener,
+            context,
             lambda: _Link(_EdgeLink(self), self.is_given_up),
-            host,
-            0,
-            ssl=context,
-            ssl_handshake_timeout=HANDSHAKE_S,
-            ssl_shutdown_timeout=SHUTDOWN_S,
+            strangers_max=HANDSHAKES_MAX,
+            logger=logging.getLogger("swell.agent"),
         )
-        return self._server.sockets[0].getsockname()[1]
+        return port
 
     def close(self) -> None:
         """Listen no more, and end all links."""
-        if self._server is not None:
-            self._server.close()
+        if self._port is not None:
+            self._port.close()
         for edge in [*self._strangers, *self._edges]:
-            edge.end("the agent ends")
+            edge.link.end("the agent ends")
 
     # ------------------------------------------------------------ containers
 
@@ -94,7 +100,7 @@ class WebPort:
     # ------------------------------------------------------------ edges
 
     def came(self, edge: _EdgeLink) -> None:
-        """Somebody connects."""
+        """Somebody has connected."""
         _make_room(self._strangers, STRANGERS_MAX)
         self._strangers[edge] = None
 
@@ -125,34 +131,23 @@ class WebPort:
 
 
 class _EdgeLink:
-    """The owner of the agent's end of one web link."""
+    """The owner of the agent's end of one web link. Nothing but its making happens before it is `linked`."""
 
     def __init__(self, port: WebPort) -> None:
         self._port = port
-        self._link: Link | None = None  # None until the stream is connected, which may never be
         self._has_entered = False
-        self._is_over = False
-        self._patience = asyncio.get_running_loop().call_later(ENTER_S, self.end, "it shows no token")
-        port.came(self)
-
-    def end(self, why: str) -> None:
-        """End the link."""
-        if self._link is not None:
-            self._link.end(why)
-        else:
-            self.lost(why)
+        self._patience: asyncio.TimerHandle
+        self.link: Link  #: from when it is connected, which may never be
 
     def linked(self, link: Link) -> None:
         """An edge may enter."""
-        if self._is_over:
-            link.end("it came too late")
-        else:
-            self._link = link
+        self.link = link
+        self._patience = asyncio.get_running_loop().call_later(ENTER_S, link.end, "it shows no token")
+        self._port.came(self)
 
     def beat(self) -> None:
         """Give a sign of life."""
-        if self._link is not None:
-            self._link.send_word(ALIVE)
+        self.link.send_word(ALIVE)
 
     def word(self, body: bytes) -> None:
         """Let the edge in."""
@@ -169,7 +164,6 @@ class _EdgeLink:
 
     def lost(self, why: str) -> None:
         """The link is over."""
-        self._is_over = True
         self._patience.cancel()
         self._port.is_gone(self)
 
@@ -192,4 +186,4 @@ class _Link(Link):
 
 def _make_room(links: dict[_EdgeLink, None], most: int) -> None:
     if len(links) >= most:
-        next(iter(links)).end("too many others came after it")
+        next(iter(links)).link.end("too many others came after it")

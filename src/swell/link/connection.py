@@ -105,8 +105,13 @@ class Link(asyncio.BufferedProtocol):
 
     @property
     def transport(self) -> asyncio.Transport | None:
-        """The stream; None before it is connected, and when the link is lost."""
+        """The stream; None before it is connected, and when it has ended, a little after the link."""
         return self._transport
+
+    @property
+    def is_lost(self) -> bool:
+        """True once the link has ended, or its end was asked for."""
+        return self._is_lost
 
     @property
     def silent_s(self) -> float:

@@ -28,8 +28,9 @@ from swell.errors import NotFoundError
 from swell.link.certificate import TlsAddress, make_certificate, server_context
 from swell.link.connection import Link
 from swell.link.frames import End
+from swell.link.tls_port import TlsPort
 from swell.link.words import Greeting, Welcome
-from swell.listening import accept_at, listen_at
+from swell.listening import listen_at
 from swell.model import Lack, RefusedNode
 from swell.ports import BackendListener, LaunchOrder, NodeLink, NodeLoad, NodePaths, Pipe
 
@@ -37,10 +38,9 @@ __all__ = ["AgentBackend", "AgentProvider", "Invitation"]
 
 log = logging.getLogger("swell.server")
 
-HANDSHAKE_S: Final = 10.0
 REFUSED_MAX: Final = 100  #: nodes of which it is kept why they were not let in
-SHUTDOWN_S: Final = 2.0  #: how long the last word to a peer may take
 LOADS_TOLD_S: Final = 0.005  #: between two looks at all nodes because of loads: each node tells its own, often
+HANDSHAKES_MAX: Final = 128  #: connections that are no links yet; many agents may come together
 LINKS_PENDING_MAX: Final = 256  #: links whose agent has not said who it is
 
 
@@ -114,7 +114,7 @@ class AgentBackend:
         self._protocol = protocol
         self._timeout_s = timeout_s
         self._address = ""
-        self._server: asyncio.Server | None = None
+        self._port: TlsPort | None = None
         self._invited: dict[bytes, str] = {}  # names of nodes by the digest of the token
         self._pending: dict[AgentNode, None] = {}  # not let in yet, the oldest first
         self._nodes: dict[str, AgentNode] = {}  # those that are let in
@@ -134,8 +134,12 @@ class AgentBackend:
         context, fingerprint = server_context(make_certificate())
         endpoint = listen_at(host, 0, any_port=False)
         port = endpoint.getsockname()[1]
-        self._server = await accept_at(
-            endpoint, self._link, tls=context, handshake_s=HANDSHAKE_S, shutdown_s=SHUTDOWN_S
+        self._port = TlsPort(
+            endpoint,
+            context,
+            lambda: Link(End.SERVER, AgentNode(self), self._timeout_s),
+            strangers_max=HANDSHAKES_MAX,
+            logger=log,
         )
         self._address = str(TlsAddress(host, port, fingerprint))
         self._bulk_port = self._bulk.start(host, context)
@@ -254,8 +258,8 @@ class AgentBackend:
         """Stop all agents, and listen no more."""
         if self._telling is not None:
             self._telling.cancel()
-        if self._server is not None:
-            self._server.close()
+        if self._port is not None:
+            self._port.close()
         for node in self._nodes.values():
             node.stop()
         await self._provider.stop()
@@ -265,12 +269,11 @@ class AgentBackend:
 
     # ------------------------------------------------------------ links
 
-    def _link(self) -> Link:
-        node = AgentNode(self)
+    def came(self, node: AgentNode) -> None:
+        """Somebody has connected, and may say who it is."""
         if len(self._pending) >= LINKS_PENDING_MAX:
             next(iter(self._pending)).end("too many others came that did not say who they are")
         self._pending[node] = None
-        return Link(End.SERVER, node, self._timeout_s)
 
     def admit(self, node: AgentNode, greeting: Greeting) -> str:
         """Let in an agent that was invited and speaks as this server does; return why not."""

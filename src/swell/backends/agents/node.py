@@ -68,6 +68,10 @@ class NodeOwner(Protocol):
         """Return the server's end of a container's connection."""
         ...
 
+    def came(self, node: AgentNode) -> None:
+        """Its link is connected."""
+        ...
+
     def admit(self, node: AgentNode, greeting: Greeting) -> str:
         """An agent has said who it is; return why it is not let in, "" if it is."""
         ...
@@ -94,18 +98,18 @@ class NodeOwner(Protocol):
 
 
 class AgentNode:
-    """The owner of the server's end of one link."""
+    """The owner of the server's end of one link. Nothing but its making happens before it is `linked`."""
 
     def __init__(self, owner: NodeOwner) -> None:
         self._owner = owner
         self._loop = asyncio.get_running_loop()
-        self._link: Link | None = None  # None until the stream is connected, which may never be
+        self._link: Link  # from when it is connected, which may never be
         self._containers: dict[str, None] = {}  # those that were launched and have not exited
         self._unready: dict[
             str, None
         ] = {}  # of these, those of which the agent does not know that they have checked in
         self._is_over = False
-        self._patience = self._loop.call_later(GREETING_S, self.end, "its agent did not say who it is")
+        self._patience: asyncio.TimerHandle
         self._has_reports = False
         self._pinged_at: float | None = None  # when a Ping was sent that was not answered yet
         self._round_trip_s: float | None = None
@@ -130,7 +134,7 @@ class AgentNode:
         elif len(word) > WORD_MAX:
             why = f"its order has {len(word):,} bytes, an agent can be sent {WORD_MAX:,}: its environment is too large"
             self._loop.call_soon(self._report_lost, order.container_id, why, False)
-        elif self._link is not None:
+        else:
             self._unready[order.container_id] = None
             self._link.send_word(word)
 
@@ -145,7 +149,7 @@ class AgentNode:
     def exec(self, container_id: str, user: Pipe) -> Pipe:
         """Return a pipe to a command beside one of its containers."""
         link = self._link
-        if link is None or self._is_over:
+        if self._is_over:
             raise NotFoundError(f"the node of container {container_id} is gone")
         if link.is_full:
             raise ResourceExhausted(f"as many channels are open to node {self.name} as a link may have: close some")
@@ -173,11 +177,9 @@ class AgentNode:
             self.load = replace(load, sleepers=0)
         return load
 
-    def link_state(self, files: tuple[int, int]) -> NodeLink | None:
+    def link_state(self, files: tuple[int, int]) -> NodeLink:
         """Return how it is connected, with the bytes of files that have come from it and were sent to it."""
         link = self._link
-        if link is None:
-            return None
         received, sent = files
         return NodeLink(link.silent_s, self._round_trip_s, link.received_bytes + received, link.sent_bytes + sent)
 
@@ -187,24 +189,19 @@ class AgentNode:
 
     def end(self, why: str) -> None:
         """End the link, and with it everything on the node."""
-        if self._link is not None:
-            self._link.end(why)
-        else:
-            self.lost(why)
+        self._link.end(why)
 
     def _send(self, word: Word) -> None:
-        if self._link is not None:
-            self._link.send_word(encode(word))
+        self._link.send_word(encode(word))
 
     # ------------------------------------------------------------ the link
 
     def linked(self, link: Link) -> None:
         """The stream is connected: the agent may say who it is."""
-        if self._is_over:
-            link.end("it came too late")
-        else:
-            self._link = link
-            link.bound_words(GREETING_MAX)
+        self._link = link
+        link.bound_words(GREETING_MAX)
+        self._patience = self._loop.call_later(GREETING_S, link.end, "its agent did not say who it is")
+        self._owner.came(self)
 
     def beat(self) -> None:
         """Give a sign of life."""
@@ -236,18 +233,16 @@ class AgentNode:
         why = self._owner.admit(self, greeting)
         if why:
             self._send(Refused(why))
-            if self._link is not None:
-                self._link.close(why)
+            self._link.close(why)
         else:
             self.greeting = greeting
-            if self._link is not None:
-                self._link.bound_words(WORD_MAX)
+            self._link.bound_words(WORD_MAX)
             self._welcome = self._owner.welcome(greeting.node.name)
             self._send(self._welcome)
 
     def _open_web(self, port: int) -> None:
         """Note where the edge reaches the containers: at the machine from which the agent has connected."""
-        if self._welcome is None or self._link is None or self._link.transport is None:
+        if self._welcome is None or self._link.transport is None:
             raise LinkError("it was not let in")
         host = self._link.transport.get_extra_info("peername")[0]
         agent = TlsAddress(host, port, fingerprint_in(self._welcome.web_certificate))
@@ -264,8 +259,6 @@ class AgentNode:
 
     def lost(self, why: str) -> None:
         """The link is over: so are all containers."""
-        if self._is_over:
-            return
         self._is_over = True
         self._patience.cancel()
         self._owner.lost(self, why)
