@@ -101,7 +101,7 @@ class _NodeLink:
         """
         await self._dialled.wait()
         link = self._link
-        if link.transport is None or link.is_full:
+        if link.is_lost or link.is_full:
             raise ConnectionRefusedError("the node cannot be reached, or has as many connections as it bears")
         joining = _Joining(name, make)
         transport = ChannelTransport(link, joining)
