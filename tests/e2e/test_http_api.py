@@ -415,7 +415,7 @@ def test_apps_functions_containers_logs_and_stories(api: Api) -> None:
     assert detail["live"]["version"] == detail["app"]["version"] == 1
     assert {"add", "Model"} <= {function["name"] for function in detail["functions"]}
     containers = api.get("/containers?app=sums")["containers"]
-    assert {"add"} <= {container["function_name"] for container in containers}
+    its = next(container for container in containers if container["function_name"] == "add")
     lines = wait_until(lambda: api.get(f"/apps/sums/logs?call={call_id}")["lines"], "no line was kept", pause_s=0.02)
     assert [(line["text"], line["stream"], line["function_name"]) for line in lines] == [
         ("adding 40 2", "stdout", "add")
@@ -427,10 +427,11 @@ def test_apps_functions_containers_logs_and_stories(api: Api) -> None:
     assert (call["function"], call["kind"], call["num_inputs"], call["done"]) == ("sums.add", "spawn", 1, 1)
     assert call["ended_at"] > call["opened_at"]
     assert api.get("/calls?app=deployed&function=add") == {"calls": []}
-    (node,) = api.get("/nodes")["nodes"]
+    node = next(node for node in api.get("/nodes")["nodes"] if node["name"] == its["node"])
     assert node["cores"] >= 1 and node["memory_bytes"] > node["memory_used_bytes"] > 0
     shown = api.get(f"/nodes/{node['name']}")
     assert {row["node"] for row in shown["on_it"]} == {node["name"]}
+    assert its["container_id"] in {row["container_id"] for row in shown["on_it"]}
     assert "there is no node 'attic'" in api.refused(404, "GET", "/nodes/attic")
     story = api.get(f"/why/{call_id}")
     assert story["state"] == "ended"
