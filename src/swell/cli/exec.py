@@ -50,6 +50,14 @@ Examples:
 """
 
 
+def _without_dashes(context: click.Context, parameter: click.Parameter, words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the command, without a "--" that sets it apart."""
+    command = words[1:] if words[:1] == ("--",) else words
+    if not command:
+        raise click.MissingParameter(ctx=context, param=parameter)
+    return command
+
+
 @click.command(
     "exec",
     epilog=EXAMPLES,
@@ -61,7 +69,9 @@ Examples:
 )
 @environment_option
 @click.argument("container_meant_by", metavar="ID")
-@click.argument("command", metavar="COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.argument(
+    "command", metavar="COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED, callback=_without_dashes
+)
 def exec_(pty: bool | None, container_meant_by: str, command: tuple[str, ...]) -> None:
     """Run a command in the environment of a container: its machine, variables, directory, GPUs and Python.
 
