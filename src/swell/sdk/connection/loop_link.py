@@ -135,11 +135,11 @@ class LoopLink(Link, asyncio.BufferedProtocol):
         """Return what a function returns that may wait for blobs to travel: in a thread, if it does."""
         if not self.shelf.is_elsewhere:
             return act()
-        is_abandoned = threading.Event()
+        is_over = threading.Lock()  # taken by the end of the work or by a cancellation: the later of the two undoes
 
         def work() -> R:
             found = act()
-            if undo is not None and is_abandoned.is_set():
+            if undo is not None and not is_over.acquire(blocking=False):
                 undo()
             return found
 
@@ -147,7 +147,8 @@ class LoopLink(Link, asyncio.BufferedProtocol):
         try:
             return await asyncio.shield(working)
         except asyncio.CancelledError:
-            is_abandoned.set()
+            if undo is not None and not is_over.acquire(blocking=False):
+                self._loop.run_in_executor(None, undo)
             working.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody else asks for it
             raise
 

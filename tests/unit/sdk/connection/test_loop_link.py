@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from swell.sdk.connection.link import Received
 from swell.sdk.connection.loop_link import ALONE_BYTES, LoopLink
 from swell.wire import codec
 from swell.wire.messages import Accepted, CancelCall, GetStats
+from swell.wire.shelf import Shelf
 
 
 class Transport(asyncio.Transport):
@@ -136,3 +139,41 @@ async def test_a_server_that_is_gone_fails_all_that_wait(connected: Connect) -> 
     for task in tasks:
         with pytest.raises(ConnectionError, match="the server is gone"):
             await task
+
+
+class Elsewhere(Shelf):
+    """A shelf whose blobs travel."""
+
+    is_elsewhere = True
+
+
+@pytest.mark.parametrize("is_done", [False, True])
+async def test_what_was_done_aside_is_undone_once_however_late_the_cancellation(is_done: bool) -> None:
+    link, threads = LoopLink(1 << 20, Elsewhere("")), ThreadPoolExecutor(1)
+    asyncio.get_running_loop().set_default_executor(threads)
+    done: list[str] = []
+    may_end = threading.Event()
+
+    def act() -> None:
+        may_end.wait()
+        done.append("act")
+
+    task = asyncio.ensure_future(link.aside(act, lambda: done.append("undo")))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    if is_done:
+        may_end.set()
+        threads.submit(lambda: None).result()  # the work is over, and this loop has not been told
+        assert done == ["act"]
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    may_end.set()
+    threads.submit(lambda: None).result()
+    assert done == ["act", "undo"]
+
+
+async def test_what_was_waited_for_is_not_undone() -> None:
+    done: list[str] = []
+    assert await LoopLink(1 << 20, Elsewhere("")).aside(lambda: 7, lambda: done.append("undo")) == 7
+    assert done == []
