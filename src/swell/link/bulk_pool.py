@@ -1,7 +1,8 @@
 """The end of the bulk link that asks: connections to one server, each kept for the next transfer.
 
-It is used in threads; a transfer has a connection to itself while it lasts. One whose connection breaks begins again
-with another, a few times: the server may have closed one that it saw idle. This module must not know what is asked.
+It is used in threads; a transfer has a connection to itself while it lasts. One that was kept may have ended
+meanwhile: the server closes what it sees idle, and may have begun anew. Then so have the others, most likely, and the
+transfer begins again with a new one, a few times if need be. This module must not know what is asked.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ __all__ = ["BulkPool", "Transfer"]
 
 R = TypeVar("R")
 
-TRIES: Final = 3  #: of one transfer
+TRIES: Final = 3  #: of one transfer, with new connections
 IDLE_MAX: Final = 4  #: connections that are kept
 
 
@@ -71,9 +72,16 @@ class BulkPool:
             BulkError, OSError: it failed, or was ended.
         """
         transfer = transfer or Transfer()
+        if (stream := self._kept()) is not None:
+            try:
+                return self._once(stream, transfer, act)
+            except OSError:
+                if transfer.is_aborted:
+                    raise
+                self.close()
         for left in reversed(range(TRIES)):
             try:
-                return self._once(transfer, act)
+                return self._once(self._connect(), transfer, act)
             except OSError:
                 if transfer.is_aborted or not left:
                     raise
@@ -81,14 +89,17 @@ class BulkPool:
 
     def close(self) -> None:
         """Close the connections that are not in use."""
-        while self._idle:
-            self._idle.pop().close()
+        while (stream := self._kept()) is not None:
+            stream.close()
 
-    def _once(self, transfer: Transfer, act: Callable[[BulkStream], R]) -> R:
+    def _kept(self) -> BulkStream | None:
+        """Take a connection that was kept; None if there is none."""
         try:
-            stream = self._idle.pop()
+            return self._idle.pop()
         except IndexError:
-            stream = self._connect()
+            return None
+
+    def _once(self, stream: BulkStream, transfer: Transfer, act: Callable[[BulkStream], R]) -> R:
         try:
             transfer.begin(stream)
             found = act(stream)

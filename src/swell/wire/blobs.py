@@ -26,6 +26,7 @@ __all__ = [
     "discard",
     "pack",
     "pickled",
+    "read",
     "read_single",
     "starts_with",
     "store",
@@ -96,13 +97,22 @@ def unpack(data: bytes, shelf: Shelf) -> Any:
     Raises:
         DeserializationError: the name is not a plain one, the file is missing or damaged, or its pickle cannot be read.
     """
-    parts = _read(shelf, _checked_name(data))
+    parts = read(data, shelf)
     return payload.loads(parts[0], parts[1:])
+
+
+def read(data: bytes, shelf: Shelf) -> list[memoryview]:
+    """Return the parts of the file that `data` names: the pickle, and its buffers.
+
+    Raises:
+        DeserializationError: the name is not a plain one, or the file is missing, out of reach, or damaged.
+    """
+    return _read(shelf, _checked_name(data))
 
 
 def unpack_arguments(data: bytes, shelf: Shelf) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """As `unpack`, for the arguments of one call."""
-    parts = _read(shelf, _checked_name(data))
+    parts = read(data, shelf)
     return payload.decode_arguments(parts[0], parts[1:])
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from swell.errors import (
     DeserializationError,
-    Error,
     ExecutionError,
     FunctionTimeoutError,
     InternalFailure,
@@ -59,21 +59,26 @@ def _outcomes(message: Outputs, payload: bytes, shelf: Shelf, *, keep_blobs: boo
     return values
 
 
-def _value(data: bytes) -> Any:
+def _value(data: bytes | memoryview, buffers: Sequence[memoryview] = ()) -> Any:
     try:
-        return loads(data)
+        return loads(data, buffers)
     except DeserializationError as error:
-        return InputFailure(ExecutionError(f"the result cannot be read by the caller: {error}"))
+        return _unreadable(error)
 
 
 def _from_blob(data: bytes, shelf: Shelf, *, keep: bool) -> Any:
     try:
-        value = blobs.unpack(data, shelf)
-    except Error as error:
-        value = InputFailure(ExecutionError(f"the result cannot be read by the caller: {error}"))
+        parts = blobs.read(data, shelf)
+    except DeserializationError as error:
+        return _unreadable(error)  # it is left: what has failed may be the way to it, and the server deletes it in time
+    value = _value(parts[0], parts[1:])
     if not keep:
         blobs.discard(data, shelf)
     return value
+
+
+def _unreadable(error: DeserializationError) -> InputFailure:
+    return InputFailure(ExecutionError(f"the result cannot be read by the caller: {error}"))
 
 
 def _exception(status: OutputStatus, data: bytes) -> BaseException:

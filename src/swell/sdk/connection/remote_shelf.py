@@ -24,7 +24,7 @@ R = TypeVar("R")
 class RemoteShelf(Shelf):
     """Where the blobs of a server on another machine are. Any thread may use it, also after a fork."""
 
-    __slots__ = ("_address", "_pool", "_token")
+    __slots__ = ("_address", "_pools", "_token")
 
     is_elsewhere = True
 
@@ -38,7 +38,7 @@ class RemoteShelf(Shelf):
         self._address = TlsAddress.parse(address)
         self.place = f"the shelf of the server at {self._address.host}:{self._address.port}"
         self._token = token
-        self._pool: tuple[int, BulkPool] | None = None  # with the process that it belongs to
+        self._pools: dict[int, BulkPool] = {}  # at most one, by the process that it belongs to
 
     def read(self, name: str) -> memoryview:
         """Return a blob."""
@@ -57,16 +57,17 @@ class RemoteShelf(Shelf):
 
     def close(self) -> None:
         """Close the connections that are not in use."""
-        pool, self._pool = self._pool, None
-        if pool is not None and pool[0] == os.getpid():
-            pool[1].close()
+        if (pool := self._pools.pop(os.getpid(), None)) is not None:
+            pool.close()
 
     def _run(self, act: Callable[[BulkStream], R]) -> R:
-        pid, pool = os.getpid(), self._pool
-        if pool is None or pool[0] != pid:
-            pool = self._pool = (pid, BulkPool(self._address, self._token, FILES))
+        pid = os.getpid()
+        if (pool := self._pools.get(pid)) is None:
+            for parent in self._pools.keys() - {pid}:
+                self._pools.pop(parent, None)
+            pool = self._pools.setdefault(pid, BulkPool(self._address, self._token, FILES))  # one for all threads
         try:
-            return pool[1].run(act)
+            return pool.run(act)
         except BulkError as error:
             raise ShelfError(str(error)) from error
 
