@@ -3,8 +3,9 @@
 To agents, it serves the archives of bundles as well.
 
 Each connection has a thread, from its handshake on. Those that have shown no token yet are few, and the oldest makes
-room for the next. What a peer sends counts from the moment at which its last byte is there, and, if it is kept, is on
-the disk; if the peer is lost before that, it never was.
+room for the next. One that cannot be served now is told why in answer to its first request. What a peer sends counts
+from the moment at which its last byte is there, and, if it is kept, is on the disk; if the peer is lost before that, it
+never was.
 
 This module must not know who the peers are, or where they connect.
 """
@@ -57,6 +58,14 @@ class BulkPeer(Protocol):
         """It has a blob deleted. Raises BulkError if it may not."""
         ...
 
+    def begins(self, stream: BulkStream) -> None:
+        """It has asked for something over one of its connections."""
+        ...
+
+    def rests(self, stream: BulkStream) -> None:
+        """It has what it asked for: that connection is idle."""
+        ...
+
     def left(self, stream: BulkStream) -> None:
         """One of its connections has ended."""
         ...
@@ -82,7 +91,8 @@ class BulkService:
         Args:
             directory: of the blobs.
             file_bytes_max: the longest file that a peer may send.
-            join: returns who shows a token on a connection, None if nobody is to be served there.
+            join: returns who shows a token on a connection, None if nobody is to be served there. Raises BulkError if
+                it cannot be served now.
             bundle_dir: of the archives of bundles, each under its digest; None: peers get none.
             idle_s: how long a connection may be idle; None: for ever.
         """
@@ -108,7 +118,9 @@ class BulkService:
             raise
         with self._lock:
             if len(self._strangers) >= STRANGERS_MAX:
-                _shut(next(iter(self._strangers)))
+                oldest = next(iter(self._strangers))
+                del self._strangers[oldest]
+                _shut(oldest)
             self._strangers[stranger] = None
         try:
             threading.Thread(target=self._meet, args=(stranger,), name="bulk", daemon=True).start()
@@ -139,7 +151,7 @@ class BulkService:
             connection.settimeout(CONNECT_S)
             connection.do_handshake()
             stream = BulkStream(connection)
-            peer = self._join(stream, stream.receive_line(CONNECT_S))
+            peer = self._joined(stream)
             self._forget(connection)
             if peer is not None:
                 self._serve(peer, stream)
@@ -149,6 +161,16 @@ class BulkService:
             self._forget(connection)
             connection.close()
 
+    def _joined(self, stream: BulkStream) -> BulkPeer | None:
+        """Return who is at the other end, None if nobody is to be served there."""
+        token = stream.receive_line(CONNECT_S)
+        try:
+            return self._join(stream, token)
+        except BulkError as error:
+            if stream.receive_line(CONNECT_S):
+                stream.send_line(refusal(error))
+            raise
+
     def _forget(self, stranger: ssl.SSLSocket) -> None:
         with self._lock:
             self._strangers.pop(stranger, None)
@@ -156,6 +178,7 @@ class BulkService:
     def _serve(self, peer: BulkPeer, stream: BulkStream) -> None:
         try:
             while request := stream.receive_line(self._idle_s):
+                peer.begins(stream)
                 match request.split(" "):
                     case ["get", digest] if self._bundle_dir is not None and is_digest(digest):
                         self._get(peer, stream, self._bundle_dir, digest)
@@ -168,6 +191,7 @@ class BulkService:
                         stream.send_line(OK)
                     case _:
                         raise BulkError(f"{request:.200} is no request")
+                peer.rests(stream)
         finally:
             peer.left(stream)
 

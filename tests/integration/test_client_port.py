@@ -18,7 +18,7 @@ from patience import wait_until
 
 from swell.errors import AuthError, ConnectionError, DeserializationError, InvalidError, SerializationError
 from swell.link.bulk import BulkError, BulkStream
-from swell.link.bulk_pool import BulkPool
+from swell.link.bulk_pool import IDLE_MAX, BulkPool
 from swell.link.certificate import FILES, MESSAGES, TlsAddress, client_context, make_certificate
 from swell.sdk.connection.remote_shelf import RemoteShelf
 from swell.sdk.connection.tls_socket import TlsSocket, connect_tls
@@ -161,10 +161,10 @@ async def test_a_port_that_is_taken_is_named_with_what_chooses_another(port: Por
 # ---------------------------------------------------------------- strangers
 
 
-def first_message() -> bytes:
+def first_message(service: str = MESSAGES) -> bytes:
     """Return how a client of swell begins."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = client_context(MESSAGES).wrap_bio(incoming, outgoing, server_hostname="swell")
+    tls = client_context(service).wrap_bio(incoming, outgoing, server_hostname="swell")
     with contextlib.suppress(ssl.SSLWantReadError):
         tls.do_handshake()
     return outgoing.read()
@@ -215,13 +215,22 @@ async def test_what_does_not_begin_as_tls_does_is_closed_without_a_word(port: Po
             assert await asyncio.to_thread(plain.recv, 100) == b""
 
 
-async def test_strangers_who_say_nothing_are_put_out_by_others(port: Port) -> None:
-    def gather() -> list[socket.socket]:
-        return [port.plain() for _ in range(STRANGERS_MAX + 1)]
+def ended(connection: socket.socket) -> bool:
+    """Tell whether the server has ended a connection over which it sends nothing."""
+    try:
+        return connection.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
 
-    sockets = await asyncio.to_thread(gather)
-    with contextlib.suppress(ConnectionResetError):
-        assert await asyncio.to_thread(sockets[0].recv, 1) == b""
+
+async def test_strangers_who_say_nothing_are_put_out_by_others(port: Port) -> None:
+    sockets = [port.plain() for _ in range(4 * STRANGERS_MAX)]  # in one pass of the loop
+    for each in sockets:
+        each.setblocking(False)
+    await asyncio.to_thread(wait_until, lambda: ended(sockets[-STRANGERS_MAX - 1]))
+    assert [ended(each) for each in sockets] == 3 * STRANGERS_MAX * [True] + STRANGERS_MAX * [False]
     connection = await asyncio.to_thread(connect_tls, port.port.address)
     assert await asyncio.to_thread(echoed, connection, b"hello") == b"hello"
     connection.close()
@@ -235,6 +244,23 @@ async def test_a_stranger_who_is_slow_is_given_up(port: Port, monkeypatch: pytes
         plain.sendall(first_message()[:20])
         with contextlib.suppress(ConnectionResetError):
             assert await asyncio.to_thread(plain.recv, 1) == b""
+
+
+async def test_strangers_who_want_files_and_show_no_token_are_put_out_as_well(
+    port: Port, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("swell.bulk_service.CONNECT_S", 600.0)
+    hello, sockets = first_message(FILES), list[socket.socket]()
+    for _ in range(2 * STRANGERS_MAX + 1):
+        sockets.append(port.plain())
+        sockets[-1].sendall(hello)
+    await asyncio.to_thread(wait_until, lambda: not port.port._strangers and threads() == STRANGERS_MAX)
+    for each in sockets:
+        each.close()
+
+
+def threads() -> int:
+    return sum(thread.name == "bulk" for thread in threading.enumerate())
 
 
 # ---------------------------------------------------------------- files
@@ -276,15 +302,62 @@ async def test_without_the_token_there_are_no_files(port: Port) -> None:
         await asyncio.to_thread(blobs.unpack, b"fc-1.0.out", RemoteShelf(port.port.address, "wrong"))
 
 
-async def test_a_connection_that_the_server_has_ended_is_replaced(port: Port) -> None:
-    for number in range(3):
-        data, _ = await asyncio.to_thread(blobs.pack, bytes(MB), 0, port.there, f"fc-1.{number}.in")
-        assert data
-        with port.port._files._lock:
-            streams = list(port.port._files._streams)
-        assert streams
-        for stream in streams:
-            stream.abort()
+async def test_connections_that_the_server_has_ended_are_replaced(port: Port) -> None:
+    data, _ = blobs.pack(bytes(MB), 0, port.here, "fc-1.0.out")
+    await keep_idle(port.there, IDLE_MAX)
+    for stream in await idle(port, IDLE_MAX):
+        stream.abort()
+    assert await asyncio.to_thread(blobs.unpack, data, port.there) == bytes(MB)
+
+
+async def keep_idle(shelf: RemoteShelf, count: int) -> None:
+    """Have a client keep so many connections."""
+    together = threading.Barrier(count)
+
+    def use(stream: BulkStream) -> None:
+        together.wait(20.0)
+        stream.send_line("drop fc-9.0.out")
+        stream.answer()
+
+    await asyncio.gather(*(asyncio.to_thread(shelf._run, use) for _ in range(count)))
+
+
+async def idle(port: Port, count: int) -> list[BulkStream]:
+    """Return the connections that are idle at the server, as soon as they are so many."""
+    await asyncio.to_thread(wait_until, lambda: len(port.port._files._idle) == count)
+    return list(port.port._files._idle)
+
+
+async def test_the_connection_that_was_idle_longest_makes_room(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("swell.server.client_files.CONNECTIONS_MAX", 2)
+    data, _ = blobs.pack(bytes(MB), 0, port.here, "fc-1.0.out")
+    await keep_idle(port.there, 2)
+    others = [RemoteShelf(port.port.address, TOKEN) for _ in range(2)]
+    for shelf in (*others, port.there):
+        kept = await idle(port, 2)
+        assert await asyncio.to_thread(blobs.unpack, data, shelf) == bytes(MB)
+        assert (await idle(port, 2))[0] == kept[1]
+    for shelf in others:
+        shelf.close()
+
+
+async def test_where_all_connections_are_in_use_a_client_is_told_so(
+    port: Port, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("swell.server.client_files.CONNECTIONS_MAX", 1)
+    pool = BulkPool(port.address, TOKEN, FILES)
+
+    def meanwhile(stream: BulkStream) -> None:
+        stream.send_line(f"put {MB} fc-1.0.in")
+        assert stream.answer() == "ok"
+        with pytest.raises(DeserializationError, match="the server carries 1 values of clients at once, and no more"):
+            blobs.unpack(b"fc-1.0.out", port.there)
+        stream.send_pieces([memoryview(bytes(MB))])
+        assert stream.answer() == "ok"
+
+    await asyncio.to_thread(pool.run, meanwhile)
+    pool.close()
+    assert port.files() == ["fc-1.0.in"]
 
 
 async def test_what_a_client_was_sending_that_is_gone_never_comes_to_be(port: Port) -> None:

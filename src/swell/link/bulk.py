@@ -23,6 +23,7 @@ __all__ = ["BUNDLES_MAX", "OK", "TRANSFERS_MAX", "BulkError", "BulkStream", "con
 
 CHUNK: Final = 1 << 20  #: bytes that are read of a file, or written to one, at once
 SMALL: Final = 64 << 10  #: pieces of fewer bytes are copied together
+SLICE: Final = 256 << 10  #: bytes that are sent at once: so many have to pass in STALL_S, to one who is slow as well
 LINE_MAX: Final = 4_096  #: bytes
 TRANSFERS_MAX: Final = 4  #: of blobs, at once, by one agent
 BUNDLES_MAX: Final = 2  #: of bundles, likewise
@@ -41,7 +42,7 @@ class BulkStream:
 
     def __init__(self, connection: ssl.SSLSocket) -> None:
         self._connection = connection
-        self._buffer = memoryview(bytearray(CHUNK))
+        self._buffer = memoryview(bytearray(LINE_MAX))  # grows for a file: a stranger's stays small
         self._start = 0  # of what was received and not taken
         self._end: int = 0
         self.received_bytes: int = 0  #: of files
@@ -95,7 +96,7 @@ class BulkStream:
             count = os.readv(file, [chunk[:size]])
             if not count:
                 raise OSError("the file has become shorter")
-            self._connection.sendall(chunk[:count])
+            self._send(chunk[:count])
             self.sent_bytes += count
             size -= count
 
@@ -106,6 +107,7 @@ class BulkStream:
             OSError: the connection broke.
         """
         self._connection.settimeout(STALL_S)
+        self._widen()
         data = bytearray()
         while len(data) < size:
             if self._start == self._end and not self._receive(CHUNK):
@@ -124,6 +126,7 @@ class BulkStream:
             OSError: the connection broke.
         """
         self._connection.settimeout(STALL_S)
+        self._widen()
         failed: OSError | None = None
         while size:
             while (have := self._end - self._start) < min(size, CHUNK):
@@ -152,12 +155,11 @@ class BulkStream:
                 small.append(piece)
                 size += piece.nbytes
             if size >= CHUNK or piece.nbytes >= SMALL:
-                self._connection.sendall(b"".join(small))
+                self._send(memoryview(b"".join(small)))
                 small, size = [], 0
             if piece.nbytes >= SMALL:
-                for at in range(0, piece.nbytes, CHUNK):  # each has its own time
-                    self._connection.sendall(piece[at : at + CHUNK])
-        self._connection.sendall(b"".join(small))
+                self._send(piece)
+        self._send(memoryview(b"".join(small)))
 
     def receive_into(self, memory: memoryview) -> None:
         """Receive bytes into memory, until it is full.
@@ -185,6 +187,17 @@ class BulkStream:
             socket.socket.shutdown(self._connection, socket.SHUT_RDWR)
         except OSError:
             return  # it has ended already
+
+    def _send(self, data: memoryview) -> None:
+        for at in range(0, data.nbytes, SLICE):  # each has its own time, which TLS counts for all that it is given
+            self._connection.sendall(data[at : at + SLICE])
+
+    def _widen(self) -> None:
+        """Have room for large reads."""
+        if self._buffer.nbytes < CHUNK:
+            wide = memoryview(bytearray(CHUNK))
+            wide[: self._end] = self._buffer[: self._end]
+            self._buffer = wide
 
     def _found(self, byte: bytes) -> int:
         at = bytes(self._buffer[self._start : self._end]).find(byte)

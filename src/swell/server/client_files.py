@@ -1,7 +1,8 @@
 """Large values of clients on other machines, which have no directory in common with the server.
 
 They fetch and store blobs over connections of their own, which threads serve (see `swell.bulk_service`), and show the
-token on each. This module must not know what the values belong to.
+token on each. They keep some for their next values; the one that has been idle for longest makes room for another, and
+the client that kept it connects anew. This module must not know what the values belong to.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from swell.bulk_service import BulkService
-from swell.link.bulk import BulkStream
+from swell.link.bulk import BulkError, BulkStream
 
 __all__ = ["ClientFiles"]
 
@@ -37,6 +38,7 @@ class ClientFiles:
         self._dropped = dropped
         self._lock = threading.Lock()
         self._streams: set[BulkStream] = set()
+        self._idle: dict[BulkStream, None] = {}  # those of them that wait for a request, the longest first
         self.name = "a client"
         self.is_gone = False
 
@@ -53,10 +55,39 @@ class ClientFiles:
         if not secrets.compare_digest(token.encode(errors="replace"), self._token):
             return None
         with self._lock:
-            if self.is_gone or len(self._streams) >= CONNECTIONS_MAX:
+            if self.is_gone:
                 return None
+            if len(self._streams) >= CONNECTIONS_MAX:
+                self._make_room()
             self._streams.add(stream)
         return self
+
+    def _make_room(self) -> None:
+        """End the connection that has been idle for longest.
+
+        Raises:
+            BulkError: none is idle.
+        """
+        try:
+            longest = next(iter(self._idle))
+        except StopIteration:
+            raise BulkError(
+                f"the server carries {CONNECTIONS_MAX} values of clients at once, and no more; try again later"
+            ) from None
+        del self._idle[longest]
+        self._streams.discard(longest)
+        longest.abort()
+
+    def begins(self, stream: BulkStream) -> None:
+        """A connection is in use."""
+        with self._lock:
+            self._idle.pop(stream, None)
+
+    def rests(self, stream: BulkStream) -> None:
+        """A connection is idle."""
+        with self._lock:
+            if stream in self._streams:  # it may have been put out while it was found to be in use
+                self._idle[stream] = None
 
     def takes(self, blob: str) -> None:
         """Clients keep no copies."""
@@ -72,3 +103,4 @@ class ClientFiles:
         """A connection has ended."""
         with self._lock:
             self._streams.discard(stream)
+            self._idle.pop(stream, None)

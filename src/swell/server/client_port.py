@@ -94,14 +94,17 @@ class ClientPort:
                 await asyncio.sleep(ACCEPT_PAUSE_S)
                 continue
             if len(self._strangers) >= STRANGERS_MAX:
-                next(iter(self._strangers)).cancel()
+                oldest = next(iter(self._strangers))
+                del self._strangers[oldest]
+                oldest.cancel()
             task = loop.create_task(self._meet(connection))
             self._strangers[task] = None
             task.add_done_callback(partial(self._met, connection))
+            await asyncio.sleep(0)  # else a long queue is accepted whole, before any that was put out is closed
 
     def _met(self, connection: socket.socket, task: asyncio.Task[None]) -> None:
         """Close a connection that was handed to nobody; also one whose task was cancelled before it began."""
-        del self._strangers[task]
+        self._strangers.pop(task, None)
         if task.cancelled():
             connection.close()
 

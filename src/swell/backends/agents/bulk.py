@@ -53,6 +53,12 @@ class _Member:
         """Refuse: an agent says over its link what may be deleted."""
         raise BulkError(f"{self.name} has blob {blob} deleted over a connection for files")
 
+    def begins(self, stream: BulkStream) -> None:
+        """Agents have few connections: none has to make room."""
+
+    def rests(self, stream: BulkStream) -> None:
+        """Likewise."""
+
     def left(self, stream: BulkStream) -> None:
         """Note that a connection has ended."""
         self._server.leave(self, stream)
