@@ -152,7 +152,7 @@ class _Server:
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
         self.now = 0.0
-        self.engine = Engine(Settings(pending_sync_max=50, timezone="UTC"), str(seed))
+        self.engine = Engine(Settings(pending_sync_max=50, containers_max=50, timezone="UTC"), str(seed))
         self._soon: deque[Callable[[], None]] = deque()
         self._store = MemoryStore(self._soon.append)
         self._gate = Gate(self._store, self._do, self._handle, self._soon.append)
