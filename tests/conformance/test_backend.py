@@ -933,7 +933,8 @@ async def test_a_command_has_a_terminal_of_its_own(beside: Callable[..., Command
     command.tell(Resize(40, 77))
     command.type("stty size\n")
     await command.wrote("40 77")
-    command.type("sh -c 'echo now it $0; sleep 1000' sleeps\n")
+    # No shell: one that is interrupted between two commands runs the second.
+    command.type(f"{sys.executable} -c 'import time; print(\"now it\", \"sleeps\", flush=True); time.sleep(1000)'\n")
     await command.wrote("now it sleeps")
     command.type("\x03")  # Ctrl-C
     command.type("echo ended by $?\n")
