@@ -934,7 +934,7 @@ async def test_a_command_has_a_terminal_of_its_own(beside: Callable[..., Command
     command.type("stty size\n")
     await command.wrote("40 77")
     # No shell: one that is interrupted between two commands runs the second.
-    command.type(f"{sys.executable} -c 'import time; print(\"now it\", \"sleeps\", flush=True); time.sleep(1000)'\n")
+    command.type(f'{sys.executable} -c \'import time; print("now it", "sleeps", flush=True); time.sleep(1000)\'\n')
     await command.wrote("now it sleeps")
     command.type("\x03")  # Ctrl-C
     command.type("echo ended by $?\n")
