@@ -121,6 +121,7 @@ class AgentBackend:
         self._refused: dict[str, str] = {}  # why nodes were not let in, by name, the latest last
         self._places: dict[str, AgentNode] = {}  # by container, while it is there
         self._waiters: list[asyncio.Future[None]] = []
+        self._has_started = False
         self._telling: asyncio.TimerHandle | None = None  # the listener will look at the nodes
         self._told_at = -math.inf  # when it has last
         self._is_telling = False  # the next look is taken because something was told
@@ -176,6 +177,7 @@ class AgentBackend:
     async def start(self, listener: BackendListener, server_address: str) -> None:
         """Have agents started, without waiting for them."""
         self.listener = listener
+        self._has_started = True
         await self._provider.start(self)
 
     def launch(self, order: LaunchOrder) -> None:
@@ -256,6 +258,8 @@ class AgentBackend:
 
     async def stop(self) -> None:
         """Stop all agents, and listen no more."""
+        if not self._has_started:
+            return
         if self._telling is not None:
             self._telling.cancel()
         if self._port is not None:
