@@ -28,6 +28,7 @@ def test_a_node_is_shown_with_its_containers(deployed: Place) -> None:
 
 
 def test_work_waits_while_the_only_node_drains_and_goes_on_when_it_is_resumed(deployed: Place) -> None:
+    deployed.spawn("nap", 3_000)
     deployed.eventually(lambda: [row for row in deployed.json("container", "list") if row["running"]])
     assert "local is drained until" in deployed.told("node", "drain", "local", "--deadline", "0", "--wait")
     try:
