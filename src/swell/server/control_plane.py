@@ -292,6 +292,8 @@ class ControlPlane:
                 while self._backend.awaits_nodes() and not self.engine.snapshot.could_hold(message.functions):
                     self._nodes_seen.clear()
                     await self._nodes_seen.wait()
+        if not self._backend.is_local:
+            self._observe_nodes()  # loads are looked at together, some milliseconds after the last has come
 
     def _why_no_bundle(self, connection: Connection, message: DeployApp | OpenApp) -> str:
         """Return why an app cannot be opened, whatever is in its bundle."""
