@@ -43,7 +43,7 @@ from swell.records import (
     SpansDone,
 )
 
-__all__ = ["SEGMENT_BYTES", "SUFFIXES", "Journal", "read_journal"]
+__all__ = ["SEGMENT_BYTES", "SUFFIXES", "Journal", "read_journal", "remove_journal"]
 
 SEGMENT_BYTES: Final = 2 << 20
 SUFFIXES: Final = ("-accepted-0", "-accepted-1")  #: of the segments, behind the database's name
@@ -153,11 +153,12 @@ class Journal:
         for file in files:
             os.close(file)
 
-    def remove(self) -> None:
-        """Remove the files; the database must have all that is in them."""
-        for name in self._paths:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name)
+
+def remove_journal(path: str) -> None:
+    """Remove the files beside a database, which must have all that is in them."""
+    for suffix in SUFFIXES:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path + suffix)
 
 
 def read_journal(path: str, identity: int, written: int) -> Iterator[tuple[int, list[Record]]]:

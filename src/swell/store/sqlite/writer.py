@@ -32,7 +32,7 @@ from swell.store.sqlite.batch_writer import BatchWriter
 from swell.store.sqlite.database import Database
 from swell.store.sqlite.inline import QUICK_S, WEIGHT_MAX, InlineRule, weight
 from swell.store.sqlite.job import Group, Job, call_all
-from swell.store.sqlite.journal import SUFFIXES, Journal, read_journal
+from swell.store.sqlite.journal import SUFFIXES, Journal, read_journal, remove_journal
 from swell.store.sqlite.stopwatch import Stopwatch
 
 __all__ = ["Soon", "Writer"]
@@ -206,8 +206,8 @@ class Writer:
             self._broken = broken
         else:
             self._broken = self._serve(database, group)
-            if self._broken is None and self._journal is not None:
-                self._journal.remove()  # while the database is still locked: nobody else writes these files
+            if self._broken is None:
+                remove_journal(database.path)  # while the database is still locked: nobody else writes these files
             database.close(as_is=self._broken is not None)
             if self._broken is not None and not any(job is not None and job.future for job in group):
                 self._call_soon(partial(self._on_broken, self._broken))
@@ -245,7 +245,10 @@ class Writer:
                 last = number
             if last > written:
                 batch_writer.commit(last)
-            journal = Journal(path, identity, last, is_synced=self._is_synced)
+            if self._soon_here is None:
+                remove_journal(path)  # nobody writes one
+            else:
+                self._journal = Journal(path, identity, last, is_synced=self._is_synced)
         except InvalidError as error:
             raise StoreBroken(str(error)) from error
         except (ValueError, MsgspecError) as error:
@@ -255,11 +258,6 @@ class Writer:
             ) from error
         except OSError as error:
             raise StoreBroken(f"cannot use the journal of {path} ({error.strerror}): see to the disk") from error
-        if self._soon_here is None:
-            journal.close()
-            journal.remove()
-        else:
-            self._journal = journal
 
     def _wait(self) -> Job | None:
         """Return the next job; ask for work until it comes."""

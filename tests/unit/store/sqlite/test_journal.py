@@ -24,7 +24,7 @@ from swell.records import (
     Trace,
 )
 from swell.store.sqlite import journal
-from swell.store.sqlite.journal import SUFFIXES, Journal, read_journal
+from swell.store.sqlite.journal import SUFFIXES, Journal, read_journal, remove_journal
 
 IDENTITY = -(1 << 40)
 
@@ -195,8 +195,8 @@ def test_a_database_that_lacks_more_than_the_journal_has_is_told(path: str) -> N
 
 def test_files_are_private_and_go_with_the_journal(path: str, opened: Journal) -> None:
     assert [os.stat(path + suffix).st_mode & 0o777 for suffix in SUFFIXES] == [0o600, 0o600]
-    opened.remove()
-    opened.remove()
+    remove_journal(path)
+    remove_journal(path)
     assert not any(os.path.exists(path + suffix) for suffix in SUFFIXES)
     assert found(path) == []
 
