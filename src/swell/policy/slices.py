@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from swell.model import Lack, Resources
 from swell.policy.placement import gpu_matches
@@ -32,6 +33,12 @@ class Shape(Struct, frozen=True):
     memory_bytes: int
     gpus: int = 0
     gpu_kind: str = ""  #: as in `swell.model.Gpu`; "" if they may be of any kind
+
+    @classmethod
+    def of(cls, machine: Shape, *, cpu_overcommit: float, memory_overcommit: float) -> Shape:
+        """Return what a slice offers that has what a machine has, overcommit not included."""
+        cpu, memory = machine.cpu * cpu_overcommit, int(machine.memory_bytes * memory_overcommit)
+        return replace(machine, cpu=cpu, memory_bytes=memory)
 
 
 class Steps(Struct, frozen=True):

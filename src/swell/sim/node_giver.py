@@ -43,11 +43,10 @@ class NodeGiver:
         self._shape, self._nodes, self._random, self._clock = shape, nodes, random, clock
         self._bounds = (settings.ray_agents_min, settings.ray_agents_max)
         kind = shape.gpus[0].kind if shape.gpus else ""
-        self._offer = Shape(
-            shape.cpu * settings.cpu_overcommit,
-            int(shape.memory_bytes * settings.memory_overcommit),
-            len(shape.gpus),
-            kind,
+        self._offer = Shape.of(
+            Shape(shape.cpu, shape.memory_bytes, len(shape.gpus), kind),
+            cpu_overcommit=settings.cpu_overcommit,
+            memory_overcommit=settings.memory_overcommit,
         )
         self._pending: dict[int, None] = {}  # numbers of the nodes that were asked for
         self._numbers = count(1)

@@ -64,4 +64,8 @@ def _shape(wanted: Slice | None, machines: Sequence[RayNode], bounds: Bounds) ->
         cpu, memory, gpus = (0.0, 0, 0) if largest is None else (largest.cpu, largest.memory_bytes, int(largest.gpus))
     else:
         cpu, memory, gpus = wanted.cpu, wanted.memory_bytes or most_memory, wanted.gpus
-    return Shape(cpu * bounds.cpu_overcommit, int(memory * bounds.memory_overcommit), gpus)
+    return Shape.of(
+        Shape(cpu, memory, gpus),
+        cpu_overcommit=bounds.cpu_overcommit,
+        memory_overcommit=bounds.memory_overcommit,
+    )

@@ -264,9 +264,12 @@ class Cluster:
 
 def _offers(settings: Settings) -> list[Shape]:
     """Return what the nodes offer that a cluster gives."""
-    cpu, memory = settings.cpu_overcommit, settings.memory_overcommit
     return [
-        Shape(each.cpu * cpu, int((each.memory_bytes or _MEMORY_MAX) * memory), each.gpus)
+        Shape.of(
+            Shape(each.cpu, each.memory_bytes or _MEMORY_MAX, each.gpus),
+            cpu_overcommit=settings.cpu_overcommit,
+            memory_overcommit=settings.memory_overcommit,
+        )
         for each in parse_slices(settings.ray_slices)
     ]
 
