@@ -1,4 +1,4 @@
-"""One container for many callers."""
+"""One container for many callers, which serves nobody before the signal "go"."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ app = swell.App("fair")
 
 @app.function(max_containers=1)
 def work(caller: str, seconds: float = 0.01) -> str:
+    board.wait_for("go")
     board.note("served", caller)
     time.sleep(seconds)
     return caller
@@ -21,6 +22,7 @@ def work(caller: str, seconds: float = 0.01) -> str:
 @app.function(max_containers=1)
 @swell.concurrent(max_inputs=4)
 def work_on_threads(caller: str, seconds: float = 0.01) -> str:
+    board.wait_for("go")
     board.note("served", caller)
     time.sleep(seconds)
     return caller
@@ -29,6 +31,7 @@ def work_on_threads(caller: str, seconds: float = 0.01) -> str:
 @app.function(max_containers=1)
 @swell.batched(max_batch_size=4, wait_ms=0)
 def work_in_batches(callers: list[str], seconds: list[float]) -> list[str]:
+    board.wait_for("go")
     for caller in callers:
         board.note("served", caller)
     time.sleep(max(seconds))
@@ -37,5 +40,6 @@ def work_in_batches(callers: list[str], seconds: list[float]) -> list[str]:
 
 @app.function(max_containers=1)
 def quick(caller: str, seconds: float) -> str:
+    board.wait_for("go")
     board.note("served", caller)
     return caller
