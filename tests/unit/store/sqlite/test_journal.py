@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swell.errors import InvalidError
+from swell.private_files import open_file
 from swell.records import (
     AttemptRecord,
     CallEnded,
@@ -27,17 +29,18 @@ from swell.store.sqlite import journal
 from swell.store.sqlite.journal import SUFFIXES, Journal, read_journal, remove_journal
 
 IDENTITY = -(1 << 40)
+SEGMENT = 6 * 4_096  #: bytes: six of these tests' frames
 
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(journal, "SEGMENT_BYTES", 4_096)
+    monkeypatch.setattr(journal, "SEGMENT_BYTES", SEGMENT)
     return str(tmp_path / "swell.db")
 
 
-@pytest.fixture
-def opened(path: str) -> Iterator[Journal]:
-    opened = Journal(path, IDENTITY, 0, is_synced=False)
+@pytest.fixture(params=[True, False], ids=["synced", "not-synced"])
+def opened(path: str, request: pytest.FixtureRequest) -> Iterator[Journal]:
+    opened = Journal(path, IDENTITY, 0, is_synced=request.param)
     yield opened
     opened.close()
 
@@ -66,13 +69,15 @@ def records(number: int) -> list[Record]:
     ]
 
 
-def add(opened: Journal, number: int) -> None:
-    """Append a frame; the database is always up to date with the other segment."""
+def add(opened: Journal, number: int) -> int:
+    """Append a frame, and return where it ends; the database is always up to date with the other segment."""
     frame = opened.frame(records(number))
     if not opened.has_room(frame):
         opened.written(opened.last)
         assert opened.turn()
+    start = opened._at
     opened.append(frame)
+    return start + len(frame)
 
 
 def found(path: str, written: int = 0, identity: int = IDENTITY) -> list[tuple[int, list[Record]]]:
@@ -99,7 +104,7 @@ def test_segments_take_turns(path: str, opened: Journal) -> None:
         known = found(path, opened._written)
         assert [each for each, _ in known] == list(range(opened._written + 1, number + 1))
         assert all(kept == records(each) for each, kept in known)
-    assert [os.path.getsize(path + suffix) for suffix in SUFFIXES] == [4_096, 4_096]
+    assert [os.path.getsize(path + suffix) for suffix in SUFFIXES] == [SEGMENT, SEGMENT]
 
 
 def test_a_segment_is_not_written_over_before_the_database_has_it(opened: Journal) -> None:
@@ -118,13 +123,13 @@ def test_a_segment_is_not_written_over_before_the_database_has_it(opened: Journa
     assert opened.turn()
 
 
-@given(st.integers(1, 40), st.integers(0, 4_095), st.integers(0, 1 << 32))
+@given(st.integers(1, 40), st.integers(0, SEGMENT - 1), st.integers(0, 1 << 32))
 def test_what_was_cut_off_or_spoilt_ends_it_and_what_was_before_is_read(
     tmp_path_factory: pytest.TempPathFactory, count: int, at: int, seed: int
 ) -> None:
     """Bytes from some place on are those of an earlier use of the segment, or anything at all."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(journal, "SEGMENT_BYTES", 4_096)
+        patched.setattr(journal, "SEGMENT_BYTES", SEGMENT)
         path = str(tmp_path_factory.mktemp("journal") / "swell.db")
         opened = Journal(path, IDENTITY, 0, is_synced=False)
         before = b""
@@ -133,17 +138,17 @@ def test_what_was_cut_off_or_spoilt_ends_it_and_what_was_before_is_read(
             current = opened.path
             if number == count:
                 before = Path(current).read_bytes()
-            add(opened, number)
+            end = add(opened, number)
             if opened.path != current:
                 before, ends = Path(opened.path).read_bytes() if number < count else before, {}
-            ends[number] = opened._at
+            ends[number] = end
         written, name = opened._written, opened.path
         opened.close()
         chance = random.Random(seed)
-        spoilt = before[at:] if chance.random() < 0.5 and len(before) == 4_096 else chance.randbytes(4_096 - at)
+        spoilt = before[at:] if chance.random() < 0.5 and len(before) == SEGMENT else chance.randbytes(SEGMENT - at)
         whole = Path(name).read_bytes()
         Path(name).write_bytes(now := whole[:at] + spoilt)
-        same = next((i for i in range(4_096) if whole[i] != now[i]), 4_096)
+        same = next((i for i in range(SEGMENT) if whole[i] != now[i]), SEGMENT)
         kept = [number for number, end in ends.items() if end <= same]
         earlier = [number for number in range(written + 1, count + 1) if number not in ends]
         expected = [number for number in (*earlier, *kept) if number > written]
@@ -168,6 +173,31 @@ def test_damage_before_whole_frames_is_told(path: str, opened: Journal) -> None:
                 assert found(path, 5) == []
             else:
                 assert len(found(path)) == 4
+
+
+def test_a_frame_that_needs_several_blocks_is_followed_by_the_next(path: str, opened: Journal) -> None:
+    for number in range(1, 3):
+        opened.append(opened.frame(records(number) * 15))
+        opened.append(opened.frame(records(number)))
+    assert [(number, len(kept)) for number, kept in found(path)] == [(1, 105), (2, 7), (3, 105), (4, 7)]
+
+
+def test_a_file_system_may_know_no_direct_writes(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[int]()
+
+    def without(name: str, flags: int) -> int:
+        asked.append(flags)
+        if flags & os.O_DIRECT:
+            raise OSError(errno.EINVAL, "no direct writes")
+        return open_file(name, flags)
+
+    monkeypatch.setattr(journal, "open_file", without)
+    opened = Journal(path, IDENTITY, 0, is_synced=True)
+    monkeypatch.undo()
+    add(opened, 1)
+    opened.close()
+    assert all(flags & os.O_DSYNC for flags in asked)
+    assert found(path) == [(1, records(1))]
 
 
 def test_numbers_go_on_where_they_were(path: str, opened: Journal) -> None:
