@@ -211,7 +211,7 @@ async def test_a_full_disk_ends_the_store_and_costs_nothing_that_was_answered(
     path: str, writing: Writing, inline: bool
 ) -> None:
     restored(path)
-    process = writing(path, "--bytes-max", str(600_000), *(["--inline"] if inline else []))
+    process = writing(path, "--bytes-max", str(147 * 4_096), *(["--inline"] if inline else []))
     output, errors = process.communicate(timeout=patience(60.0))
     began, *lines = output.splitlines()
     assert began == "began 0", errors
