@@ -65,6 +65,13 @@ class Settings(Struct, frozen=True, kw_only=True):
         float,
         Meta(gt=0, description="Milliseconds of work that a slot may hold beyond its input, by measured service time."),
     ] = 5.0
+    call_leases: Annotated[
+        bool,
+        Meta(
+            description="Clients that call a function again and again may hold one of its containers for some "
+            "milliseconds, and send their calls straight to it."
+        ),
+    ] = True
     start_backoff_s: Annotated[
         Seconds, Meta(description="Seconds of pause after a first failed start; doubles up to a minute.")
     ] = 0.5

@@ -19,9 +19,10 @@ from typing import Any, Generic, NamedTuple, TypeVar, get_args
 import msgspec
 
 from swell.bounds import Id, RequestNumber
-from swell.wire.messages import Message, ToClient, ToContainer, ToServer
+from swell.wire.messages import Message, ToCallee, ToCaller, ToClient, ToContainer, ToServer
 
 __all__ = [
+    "DIRECT_HEADER_MAX",
     "HEADER_MAX",
     "HELLO_MAX",
     "FrameDecoder",
@@ -29,6 +30,8 @@ __all__ = [
     "Misfit",
     "PeerDecoder",
     "encode",
+    "for_callee",
+    "for_caller",
     "for_client",
     "for_container",
     "for_server",
@@ -37,6 +40,8 @@ __all__ = [
 PREFIX = struct.Struct("<II")
 HEADER_MAX = 32 << 20  #: bytes: room for a span's offsets, or all specs of an app with pickled functions
 HELLO_MAX = 16 << 10  #: bytes from a peer that has not sent its Hello: room for a long name and token
+
+DIRECT_HEADER_MAX = 64 << 10  #: bytes of a message on a call lease: room for a trace context
 
 M = TypeVar("M")
 
@@ -224,3 +229,16 @@ def for_client(frame_max: int) -> FrameDecoder[ToClient]:
 def for_container(frame_max: int) -> FrameDecoder[ToContainer]:
     """Return a decoder of messages to a container."""
     return FrameDecoder(_decoder(ToContainer), frame_max)
+
+
+def for_callee() -> FrameDecoder[ToCallee]:
+    """Return a decoder of messages on a call lease to a container.
+
+    It takes no payload until its `frame_max` is raised, when the token of the LeaseHello was found to be right.
+    """
+    return FrameDecoder(_decoder(ToCallee), 0, DIRECT_HEADER_MAX)
+
+
+def for_caller(frame_max: int) -> FrameDecoder[ToCaller]:
+    """Return a decoder of messages on a call lease to a client."""
+    return FrameDecoder(_decoder(ToCaller), frame_max, DIRECT_HEADER_MAX)

@@ -34,10 +34,10 @@ from swell.bounds import (
 )
 from swell.items import PackedItems
 from swell.model import AutoscalerChange, AutoscalerSettings, CallKind, DeliveryMode, Environment, FunctionSpec
-from swell.wire import apps, queries, stats, web
+from swell.wire import apps, leases, queries, stats, web
 from swell.wire.message import Message
 
-PROTOCOL = 4  #: raised when a change makes older peers misread messages
+PROTOCOL = 5  #: raised when a change makes older peers misread messages
 
 
 # ---------------------------------------------------------------- any peer -> server
@@ -93,6 +93,7 @@ class OpenCall(Message, frozen=True, tag=12):
     resent: bool = False  #: the server may know the call already: the connection broke before the answer
     trace: Annotated[dict[Name, Text], Meta(max_length=100)] = {}  #: the trace context of the caller, as headers
     parameters: bytes = b""  #: encoded class parameters of the variant to call; empty: the function itself
+    wants_lease: bool = False  #: the caller calls often, and would like a LeaseGranted
 
     def items(self, payload: bytes) -> PackedItems[bytes]:
         """Return the inputs."""
@@ -376,6 +377,7 @@ class Load(Message, frozen=True, tag=60):
     exit_grace_s: Limit  #: how long it may take to leave without a Drain
     web_dir: Text = ""  #: where it makes the sockets of its web functions, named by `web_names`
     shelf: Text = ""  #: as in Welcome
+    calls_at: Text = ""  #: path of the socket where it is to take direct calls; "": it gets none
 
 
 class Deliver(Message, frozen=True, tag=61):
@@ -441,6 +443,7 @@ class Ready(Message, frozen=True, tag=80):
 
     pid: Pid
     startup_s: Seconds
+    takes_calls: bool = False  #: it listens where Load has told it to
 
 
 class StartFailed(Message, frozen=True, tag=81):
@@ -531,6 +534,11 @@ ToServer = (
     | web.WatchRoutes
     | web.Release
     | web.GetWebUrl
+    | leases.Announce
+    | leases.DirectAnswered
+    | leases.DirectReport
+    | leases.LeaseClosed
+    | leases.Abandoned
     | Ready
     | StartFailed
     | Completed
@@ -572,5 +580,19 @@ ToClient = (
     | web.Routes
     | web.Leased
     | web.WebUrl
+    | leases.LeaseGranted
 )
-ToContainer = Load | Deliver | Cancel | Reclaim | Drain | Interrupt | ItemsTaken
+ToContainer = (
+    Load
+    | Deliver
+    | Cancel
+    | Reclaim
+    | Drain
+    | Interrupt
+    | ItemsTaken
+    | leases.OpenLease
+    | leases.RecallLease
+    | leases.CancelDirect
+)
+ToCallee = leases.LeaseHello | leases.CallDirectly  #: from a client to a container, on a call lease
+ToCaller = leases.CallAnswer  #: from a container to a client

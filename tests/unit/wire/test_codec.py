@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swell.model import AutoscalerChange, CallKind, Environment, FunctionSpec, Source
+from swell.model import AutoscalerChange, CallKind, Environment, FunctionSpec, OutputStatus, Source
 from swell.wire import apps, codec
 from swell.wire import messages as m
+from swell.wire.leases import CallAnswer, CallDirectly, LeaseHello
 
 FRAME_MAX = 1 << 20
 
@@ -221,6 +222,7 @@ def all_messages() -> list[type[m.Message]]:
 
 def test_every_message_has_a_receiver_and_a_tag_of_its_own() -> None:
     received = {*get_args(m.ToServer), *get_args(m.ToClient), *get_args(m.ToContainer)}
+    received |= {*get_args(m.ToCallee), m.ToCaller}
     assert received == set(all_messages())
     tags = [kind.__struct_config__.tag for kind in all_messages()]
     assert len(set(tags)) == len(tags)
@@ -328,3 +330,27 @@ def test_what_comes_at_once_behind_a_hello_waits_until_its_sender_is_trusted() -
     assert decoder.feed(codec.encode(hello) + behind) == [(hello, b"")]
     decoder.trust()
     assert decoder.feed(b"") == [(CALL, b"abcde"), (CALL, b"fghij")]
+
+
+# ---------------------------------------------------------------- what callers send to a container
+
+
+def test_a_stranger_may_send_a_container_no_payload() -> None:
+    decoder = codec.for_callee()
+    [(hello, _)] = decoder.feed(codec.encode(LeaseHello(m.PROTOCOL, "cl-1", "token")))
+    assert hello == LeaseHello(m.PROTOCOL, "cl-1", "token")
+    with pytest.raises(codec.FrameError, match="over the limit of 0"):
+        decoder.feed(codec.encode(CallDirectly("fc-1"), b"x"))
+
+
+def test_a_trusted_caller_may_send_calls_and_gets_answers() -> None:
+    callee, caller = codec.for_callee(), codec.for_caller(FRAME_MAX)
+    callee.frame_max = FRAME_MAX
+    assert callee.feed(codec.encode(CallDirectly("fc-1"), b"in")) == [(CallDirectly("fc-1"), b"in")]
+    answer = CallAnswer("fc-1", int(OutputStatus.SUCCESS))
+    assert caller.feed(codec.encode(answer, b"out")) == [(answer, b"out")]
+
+
+def test_a_caller_may_not_send_a_container_orders() -> None:
+    with pytest.raises(codec.FrameError, match="not a message of this protocol"):
+        codec.for_callee().feed(codec.encode(m.Drain(1.0)))

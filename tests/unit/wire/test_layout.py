@@ -24,6 +24,8 @@ GROUPS = {
     "server": messages.ToServer,
     "client": messages.ToClient,
     "container": messages.ToContainer,
+    "callee": messages.ToCallee,
+    "caller": messages.ToCaller,
     "template": template.Request,
     "host": template.Reply,
 }
@@ -45,7 +47,11 @@ def layout() -> dict[str, list[Any]]:
 
 
 def _messages() -> dict[str, type[Message]]:
-    return {f"{to} {kind.__struct_config__.tag}": kind for to, group in GROUPS.items() for kind in get_args(group)}
+    return {
+        f"{to} {kind.__struct_config__.tag}": kind
+        for to, group in GROUPS.items()
+        for kind in get_args(group) or (group,)
+    }
 
 
 @functools.cache
