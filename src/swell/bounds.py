@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, cast
 from msgspec import Meta
 
 __all__ = [
+    "ARGUMENTS_MAX",
     "INTEGER_MAX",
     "ITEMS_MAX",
     "MOMENT_MAX",
@@ -54,6 +55,7 @@ MOMENT_MAX: Final = 1e12  #: seconds since the epoch; thirty thousand years eith
 NUMBER_MAX: Final = 1e300  #: any finite number, with room to multiply
 ITEMS_MAX: Final = 1 << 20  #: inputs or results of one message
 TEXT_MAX: Final = 1 << 20  #: characters
+ARGUMENTS_MAX: Final = 1 << 20  #: words of a command line
 DEPTH_MAX: Final = 16  #: levels of nested values
 INT64_MAX: Final = 2**63 - 1  #: bound of a value that is only passed on
 

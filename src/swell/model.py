@@ -11,7 +11,19 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from swell.bounds import Id, Integer, Limit, Moment, Name, Number, Text, Variables, Version, plain_problem
+from swell.bounds import (
+    ARGUMENTS_MAX,
+    Id,
+    Integer,
+    Limit,
+    Moment,
+    Name,
+    Number,
+    Text,
+    Variables,
+    Version,
+    plain_problem,
+)
 from swell.errors import InvalidValueError
 
 __all__ = [
@@ -238,6 +250,8 @@ class Environment(Struct, frozen=True):
     variables: Variables = {}
     bundle: Id = ""  #: digest of the uploaded source files; "": the code is read from its own directory
     bundle_dir: Text = ""  #: where they are unpacked: set by the server, or by the component that keeps its own copies
+    argv: Annotated[tuple[bytes, ...], Meta(max_length=ARGUMENTS_MAX)] = ()  #: the program's command line, as the
+    #: kernel has it, which need not be text; of a deployed version its name alone; () of versions that are older
 
 
 class Source(Struct, frozen=True):

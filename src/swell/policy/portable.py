@@ -53,7 +53,7 @@ def portable_environment(environment: Environment, bundle: str) -> Environment:
     kept = {name: value for name, value in environment.variables.items() if not _is_of_a_machine(name)}
     if "PYTHONPATH" in environment.variables:
         kept["PYTHONPATH"] = ""
-    return Environment("", "", (), kept, bundle)
+    return Environment("", "", (), kept, bundle, argv=environment.argv)
 
 
 def portable_spec(spec: FunctionSpec) -> FunctionSpec:

@@ -5,13 +5,14 @@ This module must not know the server, inputs, or how the code is called.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import os
 import random
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 from typing import Any, Final
@@ -27,7 +28,7 @@ MAIN: Final = "__swell_main__"  #: name under which a client's script is loaded,
 
 
 def enter_environment(environment: Environment, spec: FunctionSpec, variables: Mapping[str, str]) -> None:
-    """Enter a client's environment: variables, working directory and import path, and those that the Function adds.
+    """Enter a client's environment: variables, directory, import path, command line, and what the Function adds.
 
     The bundle comes first on the import path and, where the client had a PYTHONPATH, in the PYTHONPATH of the programs
     that the code starts. A portable environment leaves to this process what belongs to the machine, and begins in the
@@ -63,9 +64,19 @@ def enter_environment(environment: Environment, spec: FunctionSpec, variables: M
         raise InvalidError(f"cannot enter the working directory {directory}: {error.strerror}{hint}") from error
     if bundled:
         sys.meta_path.insert(sys.meta_path.index(PathFinder), _BundleFirst(bundled))
+    sys.argv = _command_line(environment, spec)
     ours = [path for path in sys.path if path not in environment.sys_path]
     sys.path[:] = [*bundled, *environment.sys_path, *ours]
     importlib.invalidate_caches()
+
+
+def _command_line(environment: Environment, spec: FunctionSpec) -> list[str]:
+    """Return the client's command line; the program's name is its path in the bundle, if it is there."""
+    if not environment.argv:
+        return [spec.source.file or ""]
+    name, *arguments = map(os.fsdecode, environment.argv)
+    bundled = os.path.join(environment.bundle_dir, name) if environment.bundle_dir else ""
+    return [bundled if os.path.isfile(bundled) else name, *arguments]
 
 
 class _BundleFirst:
@@ -141,9 +152,41 @@ def _module(source: Source, file: str | None) -> ModuleType:
         if file is None:
             raise InvalidError(f"{source.qualname} was defined in no file: declare it with serialized=True")
         return _load_main(file, source.package)
-    if file is None or source.module in sys.modules or _is_importable(source.module, file):
+    if file is None or _is_loaded(source.module, file) or _is_importable(source.module, file):
         return importlib.import_module(source.module)
-    return _load_file(source.module, file)
+    with _out_of_the_way(source.module):
+        if _is_importable(source.module, file):
+            return importlib.import_module(source.module)
+        return _load_file(source.module, file)
+
+
+def _is_loaded(name: str, file: str) -> bool:
+    """Tell whether a module of that name is loaded from `file`, and is not one of swell's or Python's own."""
+    module = sys.modules.get(name)
+    place: str | None = getattr(module, "__file__", None)
+    if place is None:  # one that has put something else in its place is left
+        return module is not None and name not in sys.builtin_module_names
+    return os.path.realpath(place) == os.path.realpath(file)
+
+
+@contextlib.contextmanager
+def _out_of_the_way(name: str) -> Generator[None]:
+    """Let an import find another module, or package, of that name than the one which this process has loaded.
+
+    As where the client runs, the user's module has its name from then on. Those that have the other one keep it.
+    """
+    top = name.partition(".")[0]
+    others = {other: module for other, module in sys.modules.items() if other == top or other.startswith(f"{top}.")}
+    for other in others:
+        del sys.modules[other]
+    try:
+        yield
+    except BaseException:
+        sys.modules.update(others)
+        raise
+    if not hasattr(sys.modules.get(top), "__path__"):  # no package has taken the place of theirs
+        for other, module in others.items():
+            sys.modules.setdefault(other, module)
 
 
 def _is_importable(module: str, file: str) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import email.message
+import email.parser
 import os
 import random
 import sys
@@ -20,6 +23,7 @@ from swell.runner import loader
 @pytest.fixture(autouse=True)
 def untouched_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     modules, path, cwd, environ = dict(sys.modules), list(sys.path), os.getcwd(), dict(os.environ)
+    monkeypatch.setattr(sys, "argv", sys.argv)
     finders = list(sys.meta_path)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     yield
@@ -48,6 +52,22 @@ def test_environment_is_entered(tmp_path: Path) -> None:
     assert sys.path[:2] == [str(tmp_path), before[-1]]
     assert set(before) <= set(sys.path)
     assert len(sys.path) == len(before) + 1
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ((b"prog.py", b"1000", b"--x=\xff"), ["prog.py", "1000", "--x=\udcff"]),
+        ((b"in_bundle.py", b"1"), ["{}/in_bundle.py", "1"]),
+        ((b"",), [""]),
+        ((), ["/there/script.py"]),  # of a version that was deployed before command lines were kept
+    ],
+)
+def test_the_command_line_is_the_clients(tmp_path: Path, given: tuple[bytes, ...], found: list[str]) -> None:
+    (tmp_path / "in_bundle.py").write_text("")
+    environment = Environment(sys.executable, str(tmp_path), (), bundle_dir=str(tmp_path), argv=given)
+    loader.enter_environment(environment, FunctionSpec("f", Source("m", "f", "/there/script.py")), {})
+    assert sys.argv == [word.format(tmp_path) for word in found]
 
 
 def test_missing_working_directory_is_told(tmp_path: Path) -> None:
@@ -87,6 +107,51 @@ def test_file_wins_over_another_module_of_that_name(tmp_path: Path) -> None:
     source = Source("same_name", "where", str(tmp_path / "b" / "same_name.py"))
     assert loader.find(source) == "b"
     assert sys.modules["same_name"].__file__ == str(tmp_path / "b" / "same_name.py")
+
+
+@pytest.mark.parametrize("is_on_path", [True, False])
+def test_a_module_named_like_one_that_is_loaded_already_is_the_users(tmp_path: Path, is_on_path: bool) -> None:
+    file = tmp_path / "copy.py"
+    file.write_text("def copy(text): return text.split()")
+    sys.path[:0] = [str(tmp_path)] if is_on_path else []
+    source = Source("copy", "copy", str(file))
+    assert loader.find(source)("a b") == ["a", "b"]
+    assert sys.modules["copy"].copy is loader.find(source)
+    assert copy.copy([1]) == [1]  # who has the other one keeps it
+
+
+@pytest.mark.parametrize("name", ["email", "email.message"])
+def test_a_package_named_like_one_that_is_loaded_already_is_the_users(tmp_path: Path, name: str) -> None:
+    package = tmp_path / "email"
+    package.mkdir()
+    (package / "__init__.py").write_text("from .message import where")
+    (package / "message.py").write_text("where = __file__")
+    sys.path.insert(0, str(tmp_path))
+    file = package / ("__init__.py" if name == "email" else "message.py")
+    assert loader.find(Source(name, "where", str(file))) == str(package / "message.py")
+    assert "email.parser" not in sys.modules
+
+
+def test_submodules_of_a_package_stay_when_a_module_takes_its_name(tmp_path: Path) -> None:
+    (tmp_path / "email.py").write_text("x = 1")
+    sys.path.insert(0, str(tmp_path))
+    assert loader.find(Source("email", "x", str(tmp_path / "email.py"))) == 1
+    assert sys.modules["email.message"] is email.message
+
+
+def test_a_module_that_fails_leaves_the_one_of_its_name(tmp_path: Path) -> None:
+    (tmp_path / "copy.py").write_text("raise LookupError")
+    with pytest.raises(LookupError):
+        loader.find(Source("copy", "copy", str(tmp_path / "copy.py")))
+    assert sys.modules["copy"] is copy
+
+
+def test_a_module_that_has_put_another_object_in_its_place_is_not_loaded_again(tmp_path: Path) -> None:
+    file = tmp_path / "replaces_itself.py"
+    file.write_text("import sys\nclass It: pass\nsys.modules[__name__] = It()\nIt.made = sys.modules[__name__]")
+    source = Source("replaces_itself", "made", str(file))
+    sys.path.insert(0, str(tmp_path))
+    assert loader.find(source) is loader.find(source)
 
 
 def test_importable_file_is_imported_with_its_package(tmp_path: Path) -> None:

@@ -81,9 +81,22 @@ def _unreadable(error: DeserializationError) -> InputFailure:
     return InputFailure(ExecutionError(f"the result cannot be read by the caller: {error}"))
 
 
+def _of_start(exc: BaseException) -> BaseException:
+    """Return what the caller gets of a failed start: not what would end the caller without a word."""
+    if isinstance(exc, Exception):
+        return exc
+    error = RemoteError(
+        f"no container could be started: loading the code there raised {type(exc).__name__}: {exc}. It must neither "
+        'end the program nor read a command line that is for another; that belongs under `if __name__ == "__main__":`'
+    )
+    error.__cause__ = exc
+    return error
+
+
 def _exception(status: OutputStatus, data: bytes) -> BaseException:
     if data[:1] and data[0] == _ENCODED_EXCEPTION:
-        return decode_exception(data)
+        exc = decode_exception(data)
+        return _of_start(exc) if status is OutputStatus.INIT_FAILURE else exc
     if is_json(data):
         told = decode_json_exception(data)
         return RemoteError(f"the function raised {told.type}: {told.message}\n{told.traceback}")

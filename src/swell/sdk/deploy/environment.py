@@ -1,4 +1,4 @@
-"""The environment of this program for its containers: interpreter, working directory, import path, variables.
+"""The environment of this program for its containers: interpreter, directory, import path, variables, arguments.
 
 This module must not know apps, files, or how a container enters an environment.
 """
@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Final
+from typing import Any, Final
 
-from swell.errors import VersionError
+from swell.bounds import ARGUMENTS_MAX
+from swell.errors import InvalidError, VersionError
 from swell.model import Environment
 from swell.sdk.deploy.roots import Roots
 
-__all__ = ["check_python", "deployed_environment", "present_environment"]
+__all__ = ["check_python", "command_line", "deployed_environment", "present_environment"]
 
 #: Variables that swell sets for each process; not the user's.
 _OWN_VARIABLES: Final = ("SWELL_SERVER", "SWELL_TOKEN", "SWELL_TASK_ID", "SWELL_IS_REMOTE", "SWELL_RUN_DIR")
@@ -101,7 +102,26 @@ def check_python(theirs: str) -> None:
 def present_environment() -> Environment:
     """Return the environment of this program; its containers find its code at the same paths."""
     variables = {name: value for name, value in os.environ.items() if name not in _OWN_VARIABLES}
-    return Environment(sys.executable, os.getcwd(), tuple(map(os.path.abspath, sys.path)), variables)
+    path = tuple(map(os.path.abspath, sys.path))
+    return Environment(sys.executable, os.getcwd(), path, variables, argv=command_line())
+
+
+def command_line() -> tuple[bytes, ...]:
+    """Return `sys.argv` as containers get it.
+
+    Raises:
+        InvalidError: this program has put something into it that is not a text, or is far too long.
+    """
+    arguments: list[Any] = getattr(sys, "argv", [])  # an interpreter that is embedded may have none
+    if len(arguments) > ARGUMENTS_MAX:
+        raise InvalidError(f"sys.argv has {len(arguments):,} entries, and containers get at most {ARGUMENTS_MAX:,}")
+    encoded: list[bytes] = []
+    for argument in arguments:
+        try:
+            encoded.append(os.fsencode(argument))
+        except (TypeError, UnicodeEncodeError) as error:
+            raise InvalidError(f"sys.argv, which containers get, has an entry that is no argument: {error}") from error
+    return tuple(encoded)
 
 
 def deployed_environment(roots: Roots, bundle: str) -> Environment:
@@ -116,7 +136,8 @@ def deployed_environment(roots: Roots, bundle: str) -> Environment:
     variables = {name: value for name, value in present.variables.items() if not _is_of_a_session(name)}
     if variables.get("PYTHONPATH"):
         variables["PYTHONPATH"] = Roots.kept_in(variables["PYTHONPATH"])
-    return Environment(present.python, present.cwd, roots.kept, variables, bundle)
+    name = tuple(map(os.path.basename, present.argv[:1]))  # not its options: a version outlives what it was deployed by
+    return Environment(present.python, present.cwd, roots.kept, variables, bundle, argv=name)
 
 
 def _is_of_a_session(name: str) -> bool:

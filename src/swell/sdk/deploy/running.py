@@ -11,6 +11,8 @@ import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from msgspec.structs import replace
+
 from swell.config import Settings
 from swell.errors import Error, InvalidError
 from swell.escaping import one_line
@@ -25,7 +27,7 @@ from swell.sdk.connection.output import Output, current_output
 from swell.sdk.connection.private_server import PrivateServer
 from swell.sdk.connection.session import Session
 from swell.sdk.declare.source import name_script
-from swell.sdk.deploy.environment import check_python, present_environment
+from swell.sdk.deploy.environment import check_python, command_line, present_environment
 from swell.sdk.deploy.specs import AppSpec, specs_of
 from swell.wire.context import current_input_id, is_local
 from swell.wire.messages import AppOpened, CloseApp, Done, Log, Notice, OpenApp, Progress
@@ -160,6 +162,7 @@ class RunContext(Generic[A]):
             from swell.sdk.deploy.bundling import bundle
 
             specs, environment, archive = bundle(self._app.describe(), is_for_elsewhere=is_for_elsewhere)
+        environment = replace(environment, argv=command_line())
         self._close_request = link.next_request()
 
         def open_app(request: int) -> OpenApp:

@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
+from swell.errors import RemoteError
 from swell.items import pack
+from swell.model import OutputStatus
 from swell.sdk.calls.outcome import InputFailure, outcomes
 from swell.sdk.connection.loop_link import LoopLink
 from swell.wire import blobs
 from swell.wire.messages import Outputs
+from swell.wire.payload import encode_exception
 from swell.wire.shelf import Shelf, ShelfError
 
 NAME = b"fc-1.0.out"
@@ -70,3 +73,17 @@ async def test_a_result_that_no_caller_can_read_is_deleted(shelf: OneBlob) -> No
     assert isinstance(found, InputFailure)
     assert "cannot be read by the caller" in str(found.exception)
     assert shelf.dropped == [NAME.decode()]
+
+
+async def test_a_start_that_would_have_ended_the_program_is_an_error_that_says_so() -> None:
+    encoded = encode_exception(SystemExit(2), where="ta-1", hide=())
+    items = pack([encoded])
+    started = Outputs("fc-1", [(0, 1)], items.ends, [(0, OutputStatus.INIT_FAILURE)])
+    ran = Outputs("fc-1", [(0, 1)], items.ends, [(0, OutputStatus.FAILURE)])
+    link = LoopLink(1 << 20, Shelf(""))
+    [told] = await outcomes(started, items.payload, link, keep_blobs=False)
+    [raised] = await outcomes(ran, items.payload, link, keep_blobs=False)
+    assert isinstance(told.exception, RemoteError)
+    assert "no container could be started: loading the code there raised SystemExit: 2" in str(told.exception)
+    assert isinstance(told.exception.__cause__, SystemExit)
+    assert isinstance(raised.exception, SystemExit)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from swell.errors import InvalidError
 from swell.sdk.deploy.environment import deployed_environment, present_environment
 from swell.sdk.deploy.roots import Roots
 
@@ -36,6 +37,19 @@ def test_a_version_has_no_local_roots(here: Path) -> None:
     assert (deployed.python, deployed.cwd, deployed.sys_path) == (sys.executable, str(here), (STANDARD,))
     assert (deployed.bundle, deployed.bundle_dir) == ("abc", "")
     assert deployed.variables.keys() - OF_PYTEST == {"PATH", "TOKEN"}
+
+
+def test_a_run_has_the_command_line_and_a_version_the_name_of_its_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["some/where/prog.py", "1000", "\udcff", Path("x")])
+    assert present_environment().argv == (b"some/where/prog.py", b"1000", b"\xff", b"x")
+    assert deployed_environment(Roots(sys.path), "abc").argv == (b"prog.py",)
+
+
+@pytest.mark.parametrize("argument", [None, 7, "\ud800"])
+def test_a_command_line_that_is_none_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, argument: object) -> None:
+    monkeypatch.setattr(sys, "argv", ["prog.py", argument])
+    with pytest.raises(InvalidError, match=r"sys\.argv, which containers get, has an entry that is no argument"):
+        present_environment()
 
 
 @pytest.mark.parametrize(("given", "left"), [("src:/x/site-packages", "/x/site-packages"), ("src", ""), ("", "")])
