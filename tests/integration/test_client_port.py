@@ -204,7 +204,9 @@ async def test_whatever_a_peer_begins_with_the_next_client_is_served(port: Port)
     connection = await asyncio.to_thread(connect_tls, port.port.address)
     assert await asyncio.to_thread(echoed, connection, b"hello") == b"hello"
     connection.close()
-    await asyncio.to_thread(wait_until, lambda: not port.port._strangers)
+    acceptor = port.port._acceptor
+    assert acceptor is not None
+    await asyncio.to_thread(wait_until, lambda: not acceptor._strangers)
     assert port.files() == []
 
 
@@ -254,7 +256,9 @@ async def test_strangers_who_want_files_and_show_no_token_are_put_out_as_well(
     for _ in range(2 * STRANGERS_MAX + 1):
         sockets.append(port.plain())
         sockets[-1].sendall(hello)
-    await asyncio.to_thread(wait_until, lambda: not port.port._strangers and threads() == STRANGERS_MAX)
+    acceptor = port.port._acceptor
+    assert acceptor is not None
+    await asyncio.to_thread(wait_until, lambda: not acceptor._strangers and threads() == STRANGERS_MAX)
     for each in sockets:
         each.close()
 

@@ -14,7 +14,7 @@ import pytest
 from patience import patience
 
 from swell.event_loop import new_event_loop
-from swell.link import tls_port
+from swell.link import acceptor, tls_port
 from swell.link.certificate import client_context, make_certificate, server_context
 from swell.link.tls_port import TlsPort
 from swell.listening import listen_at
@@ -135,7 +135,7 @@ def test_who_is_slow_is_put_out(run: Run, monkeypatch: pytest.MonkeyPatch) -> No
 def test_without_descriptors_nothing_is_accepted_for_a_moment(
     run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(tls_port, "ACCEPT_PAUSE_S", 3_600.0)
+    monkeypatch.setattr(acceptor, "ACCEPT_PAUSE_S", 3_600.0)
 
     async def test() -> None:
         listener = Full(fileno=listen_at("127.0.0.1", 0, any_port=False).detach())
@@ -156,7 +156,7 @@ def test_without_descriptors_nothing_is_accepted_for_a_moment(
 
 
 def test_once_there_are_descriptors_again_who_has_waited_is_served(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tls_port, "ACCEPT_PAUSE_S", 0.001)
+    monkeypatch.setattr(acceptor, "ACCEPT_PAUSE_S", 0.001)
 
     async def test() -> None:
         listener = Full(fileno=listen_at("127.0.0.1", 0, any_port=False).detach())

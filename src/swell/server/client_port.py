@@ -3,7 +3,7 @@
 One port serves messages and files. In the first message of its handshake a client names what it wants (ALPN), and that
 message is looked at before TLS takes it: messages belong to the event loop, while files are carried by threads, where
 TLS moves several times as much. Until that message is there, a connection costs a descriptor and what the kernel holds
-for it; such strangers are few, and the one that has waited longest makes room for the next.
+for it.
 
 This module must not know messages, or what is in files.
 """
@@ -15,21 +15,18 @@ import contextlib
 import logging
 import socket
 from collections.abc import Callable
-from functools import partial
 from typing import Final
 
 from swell.errors import InvalidError
+from swell.link.acceptor import Acceptor
 from swell.link.certificate import FILES, MESSAGES, TlsAddress, server_context
+from swell.link.tls_port import HANDSHAKE_S, begin_tls
 from swell.listening import listen_at
-from swell.logs import PeerLog
 from swell.server.client_files import ClientFiles
 
 __all__ = ["ClientPort"]
 
 STRANGERS_MAX: Final = 64  #: connections whose handshake is not over
-HANDSHAKE_S: Final = 10.0  #: how long the first message may take to come and, after it, the handshake
-SHUTDOWN_S: Final = 2.0  #: how long the last word to a client may take
-ACCEPT_PAUSE_S: Final = 0.1  #: after a connection that could not be accepted: descriptors may be lacking
 
 _RECORD_HEAD: Final = 5  #: bytes: a type, a version and a length
 _HANDSHAKE: Final = 22  #: the type of a record that begins TLS
@@ -57,9 +54,7 @@ class ClientPort:
         """
         self._context, fingerprint = server_context(certificate, (MESSAGES, FILES))
         self._connect, self._files = connect, files
-        self._log = PeerLog(logging.getLogger("swell.server"))
-        self._strangers: dict[asyncio.Task[None], None] = {}  # the oldest first
-        self._accepting: asyncio.Task[None] | None = None
+        self._acceptor: Acceptor | None = None
         try:
             self._listener = listen_at(host, port, any_port=False)
         except OSError as error:
@@ -73,61 +68,30 @@ class ClientPort:
 
     def start(self) -> None:
         """Begin to accept."""
-        self._accepting = asyncio.get_running_loop().create_task(self._accept())
+        logger = logging.getLogger("swell.server")
+        self._acceptor = Acceptor(self._listener, self._meet, strangers_max=STRANGERS_MAX, logger=logger)
 
     async def close(self) -> None:
         """Accept no more, and end connections for files. Those for messages are ended by their owners."""
-        tasks = [*([self._accepting] if self._accepting else ()), *self._strangers]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        self._listener.close()
+        if self._acceptor is None:
+            self._listener.close()
+        else:
+            self._acceptor.close()
+            await self._acceptor.closed()
         self._files.close()
-
-    async def _accept(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                connection, _ = await loop.sock_accept(self._listener)
-            except OSError as error:
-                self._log.warning("not accepted", "a client cannot be accepted: %s", error.strerror)
-                await asyncio.sleep(ACCEPT_PAUSE_S)
-                continue
-            if len(self._strangers) >= STRANGERS_MAX:
-                oldest = next(iter(self._strangers))
-                del self._strangers[oldest]
-                oldest.cancel()
-            task = loop.create_task(self._meet(connection))
-            self._strangers[task] = None
-            task.add_done_callback(partial(self._met, connection))
-            await asyncio.sleep(0)  # else a long queue is accepted whole, before any that was put out is closed
-
-    def _met(self, connection: socket.socket, task: asyncio.Task[None]) -> None:
-        """Close a connection that was handed to nobody; also one whose task was cancelled before it began."""
-        self._strangers.pop(task, None)
-        if task.cancelled():
-            connection.close()
 
     async def _meet(self, connection: socket.socket) -> None:
         """Hand a connection to whom it wants to speak to."""
+        async with asyncio.timeout(HANDSHAKE_S):
+            wants_files = FILES.encode() in await _first_message(connection)
+        if not wants_files:
+            await begin_tls(connection, self._context, self._connect)
+            return
+        connection.setblocking(True)
         try:
-            async with asyncio.timeout(HANDSHAKE_S):
-                wants_files = FILES.encode() in await _first_message(connection)
-            if wants_files:
-                connection.setblocking(True)
-                self._files.service.begin(connection, self._context)
-                return
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await asyncio.get_running_loop().connect_accepted_socket(
-                self._connect,
-                connection,
-                ssl=self._context,
-                ssl_handshake_timeout=HANDSHAKE_S,
-                ssl_shutdown_timeout=SHUTDOWN_S,
-            )
-        except (OSError, TimeoutError, RuntimeError) as error:  # RuntimeError: no thread can be started
-            self._log.log(logging.INFO, "no handshake", "a client has not connected: %s", error or "it took too long")
-            connection.close()
+            self._files.service.begin(connection, self._context)
+        except RuntimeError as error:
+            raise OSError(error) from None  # no thread can be started
 
 
 async def _first_message(connection: socket.socket) -> bytes:
