@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -17,7 +18,7 @@ from swell.config import Settings
 from swell.discovery import announced, announcement_path, data_dir, socket_path
 from swell.errors import ConflictError, InvalidError
 from swell.private_files import connect_socket
-from swell.run_directory import new_run_dir
+from swell.run_directory import claim_run_dir, new_run_dir, remove_run_dir
 from swell.server.data_directory import DataDirectory, holder
 
 ANOTHER = """
@@ -28,7 +29,6 @@ from swell.server.data_directory import DataDirectory
 directory = DataDirectory(Path(sys.argv[1]))
 directory.acquire()
 listener = directory.listen()
-directory.run_dir.mkdir()
 directory.announce("unix:/other")
 print("here", flush=True)
 sys.stdin.read()
@@ -169,14 +169,46 @@ def test_a_planted_announcement_has_nothing_removed_but_the_directory_of_a_serve
     link = tmp_path / f"swell-{os.getuid()}-{'0' * 16}"
     link.symlink_to(precious[0])
     for path in (*precious, link, tmp_path / "photos\0"):
-        data_directory.run_dir = path
         data_directory.acquire()
+        shutil.rmtree(data_directory.run_dir)
+        data_directory.run_dir = path
         data_directory.announce("unix:/here")
-        os.close(data_directory._lock)  # as if it had been killed
+        killed(data_directory)
         data_directory = DataDirectory(data_directory.path)
         data_directory.acquire()
         assert all(folder.exists() for folder in precious)
-        os.close(data_directory._lock)
+        killed(data_directory)
+        shutil.rmtree(data_directory.run_dir)
+
+
+def killed(data_directory: DataDirectory) -> None:
+    """Let the kernel have back what it has of a server that is killed."""
+    os.close(data_directory._lock)
+    os.close(data_directory._mark)
+
+
+def test_a_server_on_a_copy_leaves_the_run_directory_of_the_original(tmp_path: Path) -> None:
+    original = tmp_path / "data"
+    with another(original):
+        said = announced(str(original))
+        assert said is not None
+        shutil.copytree(original, tmp_path / "copy", ignore=shutil.ignore_patterns("*.sock"))
+        copy = DataDirectory(tmp_path / "copy")
+        copy.acquire()
+        copy.release()
+        assert Path(said.run_dir).exists()
+
+
+def test_a_run_directory_is_removed_by_its_owner_when_nobody_lives_in_it() -> None:
+    path = new_run_dir()
+    mark = claim_run_dir(path, "me")
+    remove_run_dir(path, "me")
+    assert os.path.exists(path)
+    os.close(mark)
+    remove_run_dir(path, "somebody else")
+    assert os.path.exists(path)
+    remove_run_dir(path, "me")
+    assert not os.path.exists(path)
 
 
 # ---------------------------------------------------------------- places

@@ -21,7 +21,7 @@ import msgspec
 from swell.discovery import Announcement, announced, announcement_path, socket_path
 from swell.errors import ConflictError, InvalidError
 from swell.private_files import bind_socket, make_directory, open_file, read_file, replace_file
-from swell.run_directory import new_run_dir, remove_run_dir
+from swell.run_directory import claim_run_dir, new_run_dir, remove_run_dir
 
 __all__ = ["READY", "DataDirectory", "holder", "make_data_dir", "server_id", "unwritable"]
 
@@ -99,14 +99,14 @@ class DataDirectory:
     def __init__(self, data_dir: Path) -> None:
         self.path = data_dir
         self.run_dir = Path(new_run_dir())
-        self._lock = -1
+        self._lock = self._mark = -1
 
     def acquire(self) -> None:
-        """Lock the directory, making it if it is not there.
+        """Lock the directory, making it if it is not there, and make the run directory.
 
         Raises:
             ConflictError: another server has it.
-            InvalidError: it cannot be made, or not be written to.
+            InvalidError: one of them cannot be made, or not be written to.
         """
         make_data_dir(self.path)
         try:
@@ -123,10 +123,16 @@ class DataDirectory:
                 f"a server{who} has the data directory {self.path} already: `swell stop` ends it, and "
                 "SWELL_DATA_DIR names another directory"
             ) from None
-        self._lock = lock
-        former = announced(str(self.path))
+        former, found = announced(str(self.path)), os.fstat(lock)
+        owner = f"{found.st_dev}:{found.st_ino}"  # a copy of a data directory has another lock file
         if former is not None and former.run_dir:  # that server was killed, and its template with it
-            remove_run_dir(former.run_dir)
+            remove_run_dir(former.run_dir, owner)
+        try:
+            self._mark = claim_run_dir(str(self.run_dir), owner)
+        except OSError as error:
+            os.close(lock)
+            raise InvalidError(f"cannot make {self.run_dir}: {error.strerror}") from None
+        self._lock = lock
 
     @property
     def socket_path(self) -> Path:
@@ -162,5 +168,6 @@ class DataDirectory:
         Path(announcement_path(str(self.path))).unlink(missing_ok=True)
         self.socket_path.unlink(missing_ok=True)
         shutil.rmtree(self.run_dir, ignore_errors=True)
+        os.close(self._mark)
         os.close(self._lock)  # last: the next holder of the lock finds nothing of this server
         self._lock = -1
