@@ -234,7 +234,7 @@ def test_a_full_disk_ends_the_server_with_a_clear_word_and_costs_nothing(tmp_pat
         place.told("start")
         place.deploy(CODE)
         place.told("stop")
-        started = place.swell("start", through=("prlimit", f"--fsize={3_000_000}"))
+        started = place.swell("start", through=("prlimit", f"--fsize={1_500 * 4_096}"))
         assert started.returncode == 0, started.stderr
         told = place.python(
             DOUBLE

@@ -86,7 +86,6 @@ def test_a_server_says_where_it_listens_and_takes_that_back(data_directory: Data
     directory = str(data_directory.path)
     assert announced(directory) is None
     with data_directory.listen():
-        data_directory.run_dir.mkdir()
         data_directory.announce("unix:/here")
         said = announced(directory)
         assert said is not None

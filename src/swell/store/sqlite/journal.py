@@ -49,7 +49,7 @@ from swell.records import (
 
 __all__ = ["SEGMENT_BYTES", "SUFFIXES", "Journal", "read_journal", "remove_journal"]
 
-SEGMENT_BYTES: Final = 8 << 20
+SEGMENT_BYTES: Final = 4 << 20
 SUFFIXES: Final = ("-accepted-0", "-accepted-1")  #: of the segments, behind the database's name
 
 #: What a record is stored as. Numbers are kept for ever; new kinds are added behind.
