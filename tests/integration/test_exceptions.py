@@ -97,6 +97,16 @@ def test_the_cause_is_shown() -> None:
     with pytest.raises(ValueError, match="outer") as caught:
         v.raises.remote("cause")
     assert caught.value.args == ("outer",)
+    inner = caught.value.__cause__
+    assert isinstance(inner, KeyError)
+    assert traceback.extract_tb(inner.__traceback__)[-1].name == "raises"
+
+
+def test_a_replaced_stderr_costs_neither_the_exception_nor_the_container() -> None:
+    before = v.pid.remote()
+    with pytest.raises(ValueError, match="mine"):
+        v.raises.remote("stderr")
+    assert v.pid.remote() == before
 
 
 def test_errors_of_swell_raised_by_a_user_are_errors_as_any_other() -> None:

@@ -34,7 +34,10 @@ CATCH_ALL: dict[str, str] = {
     "store/memory/store.py": "a read that fails is told to the one who asked",
     "store/sqlite/job.py": "a read that fails is told to the one who asked",
     "store/sqlite/writer.py": "a defect where the database is written: the server is told, so that none waits for ever",
+    "runner/result_codec.py": "what user code has put in the place of stderr must not cost the container",
+    "wire/exception_pickle.py": "the text of an exception, its pickling and its rebuilding run the user's code",
     "wire/payload.py": "pickling, and the text of an exception, run the user's code",
+    "wire/remote_traceback.py": "the loader that a user's module names is asked for its source",
 }
 
 #: What makes files, directories or sockets past `private_files`, and why that is safe.
@@ -62,7 +65,7 @@ REBIND: dict[str, str] = {}
 
 #: Mutable state at module level, and why it is not in an object.
 MODULE_STATE = {
-    "wire/payload.py _remembered": "what was put into linecache, which is a global of the standard library",
+    "wire/remote_traceback.py _remembered": "what was put into linecache, which is a global of the standard library",
 }
 
 #: Unit tests of what is not in the package, and where that is.

@@ -62,9 +62,10 @@ def run_and_exit(main: ChildMain) -> NoReturn:
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except BaseException:
-        traceback.print_exc()
+        with contextlib.suppress(BaseException):  # stderr may be what user code has put in its place
+            traceback.print_exc()
     atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]  it prints what they raise
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError, AttributeError):  # user code may have closed or replaced it
+        with contextlib.suppress(BaseException):  # user code may have closed it, or replaced it by anything
             stream.flush()
     os._exit(code)

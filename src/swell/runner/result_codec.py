@@ -184,5 +184,7 @@ def print_exception(exc: BaseException) -> None:
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
-    except (AttributeError, OSError, ValueError):
-        return  # user code closed or replaced it; the caller gets the traceback in any case
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        return  # user code closed it, or put in its place what raises anything; the caller gets the traceback anyway

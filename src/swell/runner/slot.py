@@ -87,7 +87,7 @@ class SlotContext:
             code = exc.code if isinstance(exc.code, int) else int(exc.code is not None)
         elif exc is not None:
             print_exception(exc)
-        with contextlib.suppress(AttributeError, OSError, ValueError):  # user code may have closed or replaced it
+        with contextlib.suppress(BaseException):  # user code may have closed it, or replaced it by anything
             sys.stdout.flush()
         os._exit(code)
 

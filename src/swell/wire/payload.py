@@ -1,31 +1,45 @@
 """User values and exceptions to bytes and back.
 
 Values go through plain pickle, and through cloudpickle only where that fails. An exception travels as its pickle, its
-traceback as text, and its frames, so that the caller sees one stack ending in the code that raised. This module must
-not know messages, files or peers.
+traceback as text, and its frames, so that the caller sees one stack ending in the code that raised; and with it travel
+those that it was raised from, and the members of a group, each by itself: one that cannot be sent or read spoils no
+other. This module must not know messages, files or peers.
 """
 
 from __future__ import annotations
 
 import contextlib
-import linecache
 import pickle
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from types import CodeType, TracebackType
 from typing import Any, Final, cast
 
 import msgspec
 
 from swell.errors import DeserializationError, ExecutionError, SerializationError
 from swell.wire.context import is_local
+from swell.wire.exception_pickle import PROTOCOL, pickled_exception, text_of, unpickled_exception
 from swell.wire.former_names import has_former_names, loads_former
 from swell.wire.json_payload import decode_json, is_json
+from swell.wire.remote_traceback import (
+    FRAMES_MAX,
+    SOURCES_MAX,
+    Frame,
+    frames_of,
+    plain,
+    remember_source,
+    traceback_of,
+    without_leading,
+)
 
 __all__ = [
     "EXCEPTION_BYTES_MAX",
     "EXCEPTION_TEXT_MAX",
+    "FLAT",
+    "FRAMES_MAX",
+    "PROTOCOL",
+    "SOURCES_MAX",
     "decode_arguments",
     "decode_exception",
     "described",
@@ -37,11 +51,11 @@ __all__ = [
     "loads",
 ]
 
-PROTOCOL: Final = 5
 EXCEPTION_TEXT_MAX: Final = 2 << 20  #: characters of a traceback that travel
 EXCEPTION_BYTES_MAX: Final = 8 << 20  #: a pickled exception above this travels as its text only
-FRAMES_MAX: Final = 256  #: frames of a traceback that travel: half from either end
-SOURCES_MAX: Final = 512  #: remote files of which source lines are kept for printing
+EXCEPTIONS_MAX: Final = 64  #: an exception and those that hang on it, as far as they travel
+OTHER_TEXT_MAX: Final = 2_000  #: characters that are kept of the message of one that hangs on another
+FRAMES_OF_OTHERS_MAX: Final = 64
 
 #: Types whose values can all be pickled, without buffers.
 FLAT: Final = frozenset({type(None), bool, int, float, str})
@@ -177,10 +191,7 @@ def _name_of(cls: type[Any]) -> str:
 
 
 def _text_of(error: BaseException) -> str:
-    try:
-        text = str(error)
-    except Exception as failure:
-        return f"<no text: str() raised {type(failure).__name__}>"
+    text = text_of(error)
     return text if len(text) <= EXCEPTION_TEXT_MAX else _trimmed(text)
 
 
@@ -192,21 +203,34 @@ def _trimmed(text: str) -> str:
 # ---------------------------------------------------------------- exceptions
 
 
-class _Frame(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """One line of a stack."""
+class _Other(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """An exception from which another was raised, or a member of a group."""
 
-    file: str
-    line: int
-    function: str
-    source: str
+    pickled: bytes
+    text: str  #: what it says
+    frames: list[Frame]
+    links: tuple[int, int, bool]
+    members: list[int]
 
 
-class _RemoteException(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """An exception on the wire."""
+class _Alone(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """An exception on the wire on which no other hangs."""
 
     pickled: bytes
     text: str  #: the whole traceback as printed where it happened
-    frames: list[_Frame]
+    frames: list[Frame]
+
+
+class _RemoteException(_Alone, array_like=True, frozen=True, gc=False):
+    """An exception on the wire, and those that hang on it.
+
+    `links` are the numbers of its cause and of its context, and whether the context is suppressed; `members`, of a
+    group, are numbers of exceptions, too: 0 is this one, 1 the first of the others, and -1 none.
+    """
+
+    links: tuple[int, int, bool] = (-1, -1, False)
+    members: list[int] = []
+    others: list[_Other] = []
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -214,96 +238,111 @@ _decoder = msgspec.msgpack.Decoder(_RemoteException)
 
 
 def encode_exception(exc: BaseException, *, where: str, hide: Sequence[str]) -> bytes:
-    """Return an exception as bytes. Never raises an Exception, whatever the exception is like.
+    """Return an exception as bytes. Never raises, but for KeyboardInterrupt, whatever the exception is like.
 
     Args:
         exc: The exception.
         where: Id of the container, which the file names of the frames will carry.
         hide: Prefixes of file names; leading frames whose file has one of them are left out.
     """
-    tb = _without_leading(exc.__traceback__, hide)
     text = format_exception(exc, hide=hide)
-    frames = [_Frame(f"<{where}>:{file}", line, name, source) for file, line, name, source in _frames_of(tb)]
-    return _encoder.encode(_RemoteException(_pickled_exception(exc, text), text, frames))
+    graph = _Graph(exc)
+    pickled = _pickled(exc, graph.beside(exc), text, EXCEPTION_BYTES_MAX)
+    left = EXCEPTION_BYTES_MAX - len(pickled)
+    others: list[_Other] = []
+    for other in graph.found[1:]:
+        told = plain(text_of(other)[:OTHER_TEXT_MAX])
+        data = _pickled(other, graph.beside(other), told, left)
+        left = max(0, left - len(data))
+        frames = frames_of(without_leading(other.__traceback__, hide), where, FRAMES_OF_OTHERS_MAX)
+        others.append(_Other(data, told, frames, graph.links(other), graph.members(other)))
+    frames = frames_of(without_leading(exc.__traceback__, hide), where)
+    if not others:
+        return _encoder.encode(_Alone(pickled, text, frames))
+    links, members = graph.links(exc), graph.members(exc)
+    return _encoder.encode(_RemoteException(pickled, text, frames, links=links, members=members, others=others))
+
+
+class _Graph:
+    """An exception and those that hang on it, each once, in the order of their numbers."""
+
+    def __init__(self, exc: BaseException) -> None:
+        self.found = [exc]
+        self._numbers = {id(exc): 0}
+        self._beside: dict[int, Sequence[BaseException]] = {}
+        for one in self.found:  # which grows meanwhile
+            members = _members_of(one)
+            if len(self.found) + len(members) <= EXCEPTIONS_MAX:  # else they travel inside of it
+                self._beside[id(one)] = members
+                self._add(members)
+            self._add([other for other in _raised_from(one) if other is not None])
+
+    def _add(self, others: Sequence[BaseException]) -> None:
+        for other in others:
+            if id(other) not in self._numbers and len(self.found) < EXCEPTIONS_MAX:
+                self._numbers[id(other)] = len(self.found)
+                self.found.append(other)
+
+    def beside(self, exc: BaseException) -> Sequence[BaseException]:
+        """Return the members of a group that travel beside it."""
+        return self._beside.get(id(exc), ())
+
+    def links(self, exc: BaseException) -> tuple[int, int, bool]:
+        """Return the numbers of its cause and context, and whether that is suppressed."""
+        cause, context = (self._numbers.get(id(other), -1) for other in _raised_from(exc))
+        return cause, context, _SUPPRESSED.__get__(exc)
+
+    def members(self, exc: BaseException) -> list[int]:
+        """Return the numbers of the members beside it."""
+        return [self._numbers[id(member)] for member in self.beside(exc)]
+
+
+# What a class of the user's cannot have replaced.
+_CAUSE: Final[Any] = vars(BaseException)["__cause__"]
+_CONTEXT: Final[Any] = vars(BaseException)["__context__"]
+_SUPPRESSED: Final[Any] = vars(BaseException)["__suppress_context__"]
+_MEMBERS: Final[Any] = vars(BaseExceptionGroup)["exceptions"]
+
+
+def _raised_from(exc: BaseException) -> tuple[BaseException | None, BaseException | None]:
+    return _CAUSE.__get__(exc), _CONTEXT.__get__(exc)
+
+
+def _members_of(exc: BaseException) -> Sequence[BaseException]:
+    return _MEMBERS.__get__(exc) if isinstance(exc, BaseExceptionGroup) else ()
+
+
+def _pickled(exc: BaseException, beside: Sequence[BaseException], text: str, size_max: int) -> bytes:
+    try:
+        return pickled_exception(exc, beside, size_max=size_max)
+    except SerializationError as problem:
+        return dumps(
+            SerializationError(
+                f"the function raised {_name_of(type(exc))}, which cannot be sent to its caller ({problem}). "
+                f"Where it was raised:\n{text}"
+            )
+        )
 
 
 def format_exception(exc: BaseException, *, hide: Sequence[str]) -> str:
     """Return the traceback of an exception as text, at most about EXCEPTION_TEXT_MAX characters."""
     try:
-        lines = traceback.format_exception(type(exc), exc, _without_leading(exc.__traceback__, hide))
-    except Exception as failure:  # attributes of the exception may be anything
+        lines = traceback.format_exception(type(exc), exc, without_leading(exc.__traceback__, hide))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as failure:  # attributes of the exception may be anything
         lines = [f"{_name_of(type(exc))}: <no traceback: formatting it raised {type(failure).__name__}>\n"]
-    text = "".join(lines)
-    text = text.encode("utf-8", "backslashreplace").decode()  # lone surrogates cannot travel
+    text = plain("".join(lines))
     return text if len(text) <= EXCEPTION_TEXT_MAX else _trimmed(text)
 
 
 def described(exc: BaseException) -> tuple[str, str]:
     """Return the name of an exception's class, with its module, and its message."""
-    return _name_of(type(exc)), _text_of(exc)
-
-
-def _without_leading(tb: TracebackType | None, hide: Sequence[str]) -> TracebackType | None:
-    prefixes = tuple(hide)
-    while tb is not None and tb.tb_frame.f_code.co_filename.startswith(prefixes):
-        tb = tb.tb_next
-    return tb
-
-
-def _frames_of(tb: TracebackType | None) -> list[tuple[str, int, str, str]]:
-    steps: list[TracebackType] = []
-    while tb is not None:
-        steps.append(tb)
-        tb = tb.tb_next
-    if len(steps) > FRAMES_MAX:
-        steps = steps[: FRAMES_MAX // 2] + steps[-FRAMES_MAX // 2 :]
-    found: list[tuple[str, int, str, str]] = []
-    for step in steps:
-        code = step.tb_frame.f_code
-        line = step.tb_lineno or code.co_firstlineno
-        source = linecache.getline(code.co_filename, line, step.tb_frame.f_globals)
-        found.append((code.co_filename, line, code.co_name, source))
-    return found
-
-
-def _pickled_exception(exc: BaseException, text: str) -> bytes:
-    """Pickle an exception so that it can be unpickled again: many can be pickled, but not unpickled."""
-    problem: Exception | None = None
-    for candidate in (exc, _Rebuilt(exc)):
-        try:
-            data = dumps(candidate)
-            if type(loads(data)) is type(exc) and len(data) <= EXCEPTION_BYTES_MAX:
-                return data
-        except Exception as error:
-            problem = error
-    reason = "it is too large, or turns into something else on the way" if problem is None else _text_of(problem)
-    return dumps(
-        SerializationError(
-            f"the function raised {_name_of(type(exc))}, which cannot be sent to its caller ({reason}). "
-            f"Where it was raised:\n{text}"
-        )
-    )
-
-
-class _Rebuilt:
-    """Pickles as an exception that is rebuilt without its constructor, which may want other arguments than `args`."""
-
-    def __init__(self, exc: BaseException) -> None:
-        self._exc = exc
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self._exc), self._exc.args, self._exc.__dict__)
-
-
-def _rebuild(cls: type[BaseException], args: tuple[Any, ...], attributes: dict[str, Any]) -> BaseException:
-    exc = cls.__new__(cls, *args)
-    exc.args = args
-    exc.__dict__.update(attributes)
-    return exc
+    return plain(_name_of(type(exc))), plain(_text_of(exc))
 
 
 def decode_exception(data: bytes) -> BaseException:
-    """Return the exception that `encode_exception` wrote, its remote frames in place of a traceback.
+    """Return the exception that `encode_exception` wrote, with its causes, remote frames in place of tracebacks.
 
     The lines of source that came with it are in its `__line_cache__`, {(file, line): source}, and are printed with
     tracebacks. Never raises: an exception that cannot be rebuilt here becomes an ExecutionError with its text.
@@ -312,18 +351,52 @@ def decode_exception(data: bytes) -> BaseException:
         remote = _decoder.decode(data)
     except msgspec.DecodeError as error:
         return ExecutionError(f"the remote side reported an exception that cannot be read: {error}")
-    exc: Any
+    parts = [remote, *remote.others]
+    rebuilt: dict[int, BaseException] = {}
+    for number in range(len(parts)):
+        _rebuild_part(parts, number, rebuilt)
+    for number, part in enumerate(parts):
+        _link(rebuilt[number], part, rebuilt)
+    return rebuilt[0]
+
+
+def _rebuild_part(parts: Sequence[_RemoteException | _Other], number: int, rebuilt: dict[int, BaseException]) -> None:
+    if number in rebuilt or number >= len(parts):
+        return
+    part = parts[number]
+    rebuilt[number] = ExecutionError("a member of a group that holds itself")
+    for member in part.members:
+        _rebuild_part(parts, member, rebuilt)
     try:
-        exc = loads(remote.pickled)
+        exc = _loads_exception(part.pickled, [rebuilt[member] for member in part.members])
     except DeserializationError as error:
-        exc = ExecutionError(f"the remote exception cannot be rebuilt: {error}. Where it was raised:\n{remote.text}")
+        exc = ExecutionError(f"the remote exception cannot be rebuilt: {error}. Where it was raised:\n{part.text}")
     if not isinstance(exc, BaseException):
-        exc = ExecutionError(f"the remote side raised something that is not an exception:\n{remote.text}")
-    lines = {(frame.file, frame.line): frame.source for frame in remote.frames}
-    _remember_source(lines)
+        exc = ExecutionError(f"the remote side raised something that is not an exception:\n{part.text}")
+    rebuilt[number] = exc
+
+
+def _loads_exception(data: bytes, beside: Sequence[BaseException]) -> Any:
+    if not beside:
+        return loads(data)
+    try:
+        return unpickled_exception(data, beside)
+    except Exception as error:
+        raise _unreadable(error) from error
+
+
+def _link(exc: BaseException, part: _RemoteException | _Other, rebuilt: dict[int, BaseException]) -> None:
+    cause, context, is_suppressed = part.links
+    if cause in rebuilt:
+        _CAUSE.__set__(exc, rebuilt[cause])
+    if context in rebuilt:
+        _CONTEXT.__set__(exc, rebuilt[context])
+    _SUPPRESSED.__set__(exc, is_suppressed)
+    lines = {(frame.file, frame.line): frame.source for frame in part.frames}
+    remember_source(lines)
     with contextlib.suppress(Exception):  # a class may refuse attributes
         exc.__line_cache__ = lines  # pyright: ignore[reportAttributeAccessIssue]
-    return exc.with_traceback(_traceback_of(remote.frames))
+    BaseException.with_traceback(exc, traceback_of(part.frames))
 
 
 def exception_text(data: bytes) -> str:
@@ -338,44 +411,11 @@ def exception_text(data: bytes) -> str:
         raise DeserializationError(f"this is no exception: {error}") from None
 
 
-def _traceback_of(frames: Sequence[_Frame]) -> TracebackType | None:
-    """Build a traceback whose entries carry the names and lines of remote frames."""
-    tb: TracebackType | None = None
-    for frame in reversed(frames):
-        name = frame.function
-        code = _raising.replace(co_filename=frame.file, co_name=name, co_qualname=name, co_firstlineno=frame.line)
-        try:
-            exec(code, {"__name__": name, "__file__": frame.file})
-        except ZeroDivisionError as error:
-            here = cast(TracebackType, cast(TracebackType, error.__traceback__).tb_next)
-            tb = TracebackType(tb, here.tb_frame, here.tb_lasti, frame.line)
-    return tb
-
-
-def _without_columns(code: CodeType) -> CodeType:
-    # One location entry of kind 13, "still on that line, and no columns", for each eight code units: all is on the
-    # first line, which notebooks ask the frame for, and there is nothing to underline.
-    units = len(code.co_code) // 2
-    table = b"".join(bytes((0x80 | 13 << 3 | min(8, units - at) - 1, 0)) for at in range(0, units, 8))
-    return code.replace(co_linetable=table)
-
-
-_raising: Final = _without_columns(compile("1 / 0", "<remote>", "exec"))
-
-
-def _remember_source(lines: dict[tuple[str, int], str]) -> None:
-    """Let the standard traceback printers find the source of remote frames."""
-    for (file, number), source in lines.items():
-        entry = linecache.cache.get(file)
-        known = list(entry[2]) if entry is not None and len(entry) == 4 else []
-        known.extend("\n" for _ in range(number - len(known)))
-        known[number - 1] = source
-        linecache.cache[file] = (len(known), None, known, file)
-        _remembered[file] = None
-    while len(_remembered) > SOURCES_MAX:
-        oldest = next(iter(_remembered))
-        del _remembered[oldest]
-        linecache.cache.pop(oldest, None)
-
-
-_remembered: Final[dict[str, None]] = {}
+def _rebuild(  # pyright: ignore[reportUnusedFunction]
+    cls: type[BaseException], args: tuple[Any, ...], attributes: dict[str, Any]
+) -> BaseException:
+    """Return an exception that an older version of swell has pickled, and a store may have kept."""
+    exc = cls.__new__(cls, *args)
+    exc.args = args
+    exc.__dict__.update(attributes)
+    return exc

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 from typing import Any
 
@@ -155,6 +156,9 @@ def raises(what: str) -> None:
                 raise KeyError("inner")
             except KeyError as error:
                 raise ValueError("outer") from error
+        case "stderr":
+            sys.stderr = open(os.devnull, "wb")  # noqa: SIM115  # type: ignore[assignment]
+            raise ValueError("mine")
         case "group":
             raise ExceptionGroup("several", [ValueError(1), KeyError("two")])
         case "long":

@@ -14,6 +14,26 @@ from swell.wire import blobs, payload
 from swell.wire.shelf import Shelf
 
 
+class Stream:
+    """What user code has put in the place of stderr."""
+
+    def __init__(self, raises: type[BaseException]) -> None:
+        self.raises = raises
+
+    def write(self, text: str) -> None:
+        raise self.raises
+
+
+@pytest.mark.parametrize("raises", [TypeError, RuntimeError, SystemExit])
+def test_whatever_stands_in_the_place_of_stderr_costs_nothing(
+    raises: type[BaseException], codec: ResultCodec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", Stream(raises))
+    status, data, _ = codec.print_and_encode(ValueError("mine"))
+    assert status == OutputStatus.FAILURE
+    assert str(payload.decode_exception(data)) == "mine"
+
+
 @pytest.fixture
 def codec(tmp_path: Path) -> ResultCodec:
     return ResultCodec("ta-0", 1000, Shelf(str(tmp_path)), 5000)

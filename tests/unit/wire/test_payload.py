@@ -236,6 +236,295 @@ def test_first_byte_tells_an_exception_from_text() -> None:
     assert payload.encode_exception(ValueError(), where=WHERE, hide=())[0] == 0x93
 
 
+def hop(exc: BaseException, hops: int = 1) -> BaseException:
+    for _ in range(hops):
+        exc = travel(raised(exc))
+    return exc
+
+
+def facts(exc: BaseException) -> tuple[Any, ...]:
+    return (
+        type(exc),
+        str(exc),
+        repr(exc.args),
+        getattr(exc, "errno", None),
+        getattr(exc, "filename", None),
+        vars(exc).keys(),
+    )
+
+
+class Failed(Exception):
+    def __init__(self, code: int) -> None:
+        super().__init__(f"failed with {code}")
+        self.code = code
+
+
+class Missing(OSError):
+    def __init__(self, path: str) -> None:
+        super().__init__(2, "gone", path)
+
+
+class Slotted(Exception):
+    __slots__ = ("__hidden", "code", "message", "unset")
+
+    def __init__(self, code: int) -> None:
+        super().__init__("slotted")
+        self.code, self.message, self.__hidden = code, None, code + 1
+
+    def hidden(self) -> int:
+        return self.__hidden
+
+
+class SaysHow(Exception):
+    def __init__(self, code: int) -> None:
+        super().__init__(f"code {code}")
+        self.code, self.lock = code, threading.Lock()
+
+    def __reduce__(self) -> Any:
+        return SaysHow, (self.code,)
+
+
+class SaysItWrong(Exception):
+    def __init__(self, text: str) -> None:
+        super().__init__(f"so: {text}")
+
+    def __reduce__(self) -> Any:
+        return SaysItWrong, self.args
+
+
+class Errors(ExceptionGroup[Exception]):
+    def __new__(cls, code: int, errors: list[Exception]) -> Errors:
+        made = super().__new__(cls, f"{len(errors)} errors", errors)
+        made.code = code
+        return made
+
+    def __init__(self, code: int, errors: list[Exception]) -> None:
+        self.code = code
+
+
+class Counted(Exception):
+    made = 0
+
+    def __init__(self) -> None:
+        type(self).made += 1
+
+
+@pytest.mark.parametrize("hops", [1, 3])
+@pytest.mark.parametrize(
+    "exc",
+    [
+        Failed(3),
+        Missing("/x"),
+        Slotted(3),
+        SaysHow(3),
+        SaysItWrong("x"),
+        OSError(2, "missing", "from", None, "to"),
+        BlockingIOError(11, "later", 5),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"),
+        SyntaxError("bad", ("f.py", 3, 4, "x = (", 3, 6)),
+        ImportError("none", name="some", path="/some"),
+        AttributeError("none", name="some", obj=threading.Lock()),
+        KeyError("k"),
+        SystemExit(3),
+        Errors(3, [Failed(4), Missing("/y")]),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_exceptions_arrive_as_they_were_raised_however_often_they_travel(exc: BaseException, hops: int) -> None:
+    raised_facts = facts(exc)
+    back = hop(exc, hops)
+    vars(back).pop("__line_cache__", None)
+    assert facts(back) == raised_facts
+    for name in ("code", "message", "filename2", "start", "lineno", "end_offset", "name", "path", "characters_written"):
+        if hasattr(exc, name):
+            assert getattr(back, name) == getattr(exc, name), name
+    if isinstance(exc, Slotted):
+        assert isinstance(back, Slotted)
+        assert back.hidden() == 4
+        assert not hasattr(back, "unset")
+    if isinstance(exc, Errors):
+        assert isinstance(back, Errors)
+        assert [facts(member)[:4] for member in back.exceptions] == [facts(member)[:4] for member in exc.exceptions]
+
+
+def test_the_constructor_of_an_exception_does_not_run_again() -> None:
+    exc, before = Counted(), Counted.made
+    assert type(hop(exc, 2)) is Counted
+    assert Counted.made == before
+
+
+def test_an_exception_that_another_holds_arrives_too() -> None:
+    exc = ValueError("all failed", Failed(3))
+    exc.last = Missing("/x")  # pyright: ignore[reportAttributeAccessIssue]
+    back: Any = hop(exc, 2)
+    assert (str(back.args[1]), back.args[1].code) == ("failed with 3", 3)
+    assert (str(back.last), back.last.errno) == ("[Errno 2] gone: '/x'", 2)
+
+
+def chained() -> BaseException:
+    try:
+        try:
+            try:
+                deep(0)
+            except ValueError:
+                raise Missing("/x")  # noqa: B904
+        except Missing as error:
+            raise Failed(3) from error
+    except Failed as error:
+        error.add_note("noted")
+        return error
+
+
+@pytest.mark.parametrize("hops", [1, 2])
+def test_what_it_was_raised_from_arrives_with_its_tracebacks(hops: int) -> None:
+    back = hop(chained(), hops)
+    assert isinstance(back, Failed)
+    assert back.__notes__ == ["noted"]
+    missing = back.__cause__
+    assert isinstance(missing, Missing)
+    assert back.__context__ is missing
+    assert back.__suppress_context__
+    assert missing.errno == 2
+    value = missing.__context__
+    assert isinstance(value, ValueError)
+    assert (missing.__cause__, missing.__suppress_context__) == (None, False)
+    assert traceback.extract_tb(value.__traceback__)[-1].line == 'raise ValueError("deep down")'
+    printed = "".join(traceback.format_exception(back))
+    assert printed.index("ValueError: deep down") < printed.index("[Errno 2] gone") < printed.index("failed with 3")
+    assert printed.index("During handling of the above") < printed.index("The above exception was the direct cause")
+
+
+def test_members_of_a_group_arrive_with_their_tracebacks_and_causes() -> None:
+    group = ExceptionGroup("outer", [chained(), ExceptionGroup("inner", [raised(Missing("/y"))])])  # type: ignore[list-item]
+    back = hop(group, 2)
+    assert isinstance(back, ExceptionGroup)
+    failed, inner = back.exceptions
+    assert isinstance(failed.__cause__, Missing)
+    assert traceback.extract_tb(failed.__traceback__)[-1].name == "chained"
+    assert isinstance(inner, ExceptionGroup)
+    assert str(inner.exceptions[0]) == "[Errno 2] gone: '/y'"
+    assert traceback.extract_tb(inner.exceptions[0].__traceback__)[-1].name == "raised"
+
+
+def test_one_that_cannot_travel_spoils_no_other() -> None:
+    exc = ExceptionGroup("several", [Failed(1), Holder()])
+    exc.__cause__ = Holder()
+    back = travel(exc)
+    assert isinstance(back, ExceptionGroup)
+    assert str(back.exceptions[0]) == "failed with 1"
+    assert isinstance(back.exceptions[1], SerializationError)
+    assert isinstance(back.__cause__, SerializationError)
+    assert "Holder" in str(back.__cause__)
+
+
+def test_one_that_cannot_be_read_spoils_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    exc = Failed(1)
+    exc.__cause__ = Counted()
+    data = payload.encode_exception(exc, where=WHERE, hide=())
+    monkeypatch.delattr(f"{__name__}.Counted")
+    back = payload.decode_exception(data)
+    assert isinstance(back, Failed)
+    assert isinstance(back.__cause__, ExecutionError)
+    assert "Counted" in str(back.__cause__)
+
+
+def test_chains_that_loop_or_never_end_are_bounded() -> None:
+    loop = ValueError("loop")
+    other = Failed(1)
+    loop.__cause__, other.__context__ = other, loop
+    back = travel(loop)
+    assert back.__cause__ is not None
+    assert back.__cause__.__context__ is back
+    long = last = ValueError(0)
+    for number in range(1, 10_000):
+        last.__cause__ = ValueError(number)
+        last = last.__cause__
+    found: BaseException | None = travel(long)
+    count = 0
+    while found is not None:
+        count, found = count + 1, found.__cause__
+    assert count == payload.EXCEPTIONS_MAX
+    many = travel(ExceptionGroup("many", [ValueError(number) for number in range(1_000)]))
+    assert isinstance(many, ExceptionGroup)
+    assert len(many.exceptions) == 1_000
+
+
+def test_an_enormous_cause_is_left_out_and_the_exception_arrives() -> None:
+    exc = Failed(3)
+    exc.__cause__ = ValueError("x" * payload.EXCEPTION_BYTES_MAX)
+    data = payload.encode_exception(exc, where=WHERE, hide=())
+    assert len(data) < payload.EXCEPTION_TEXT_MAX + 100_000
+    back = payload.decode_exception(data)
+    assert isinstance(back, Failed)
+    assert isinstance(back.__cause__, SerializationError)
+
+
+class Exits(Exception):
+    """Whatever is asked of it ends the program."""
+
+    def __str__(self) -> str:
+        raise SystemExit
+
+    def __reduce__(self) -> Any:
+        raise SystemExit
+
+    __repr__ = __str__
+
+
+class Loops(Exception):
+    def __str__(self) -> str:
+        return str(self)
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize("exc", [Exits("x"), Loops("x"), Mute("x")], ids=lambda exc: type(exc).__name__)
+def test_whatever_an_exception_does_when_it_is_asked_it_arrives(exc: Exception) -> None:
+    assert type(travel(raised(exc))) is type(exc)
+    assert type(exc).__name__ in payload.format_exception(exc, hide=())
+    assert payload.described(exc)[0] == f"{__name__}.{type(exc).__name__}"
+
+
+def test_names_of_files_and_functions_need_not_be_text() -> None:
+    code = compile("def f(): raise ValueError('\\udcff')", "/x/\udcff.py", "exec")
+    names: dict[str, Any] = {}
+    exec(code.replace(co_name="\udcfe"), names)
+    try:
+        names["f"]()
+    except ValueError as error:
+        back = travel(error)
+        assert payload.described(error) == ("ValueError", "\\udcff")
+    assert back.args == ("\udcff",)
+    assert traceback.extract_tb(back.__traceback__)[-1].filename == f"<{WHERE}>:/x/\\udcff.py"
+
+
+def test_a_loader_that_raises_anything_costs_a_line_of_source() -> None:
+    class Loader:
+        def get_source(self, name: str) -> str:
+            raise SystemExit
+
+    names: dict[str, Any] = {"__loader__": Loader(), "__name__": "odd"}
+    exec(compile("def f(): raise ValueError('why')", "<odd>", "exec"), names)
+    try:
+        names["f"]()
+    except ValueError as error:
+        back = travel(error)
+    assert traceback.extract_tb(back.__traceback__)[-1].name == "f"
+
+
+def test_exceptions_of_an_older_version_are_read() -> None:
+    import pickle
+
+    from msgspec import msgpack
+
+    class Former:
+        def __reduce__(self) -> Any:
+            return payload._rebuild, (Slotted, ("slotted",), {"more": 1})
+
+    back = payload.decode_exception(msgpack.encode((pickle.dumps(Former()), "text", [("f.py", 1, "f", "x")])))
+    assert (type(back), back.args, vars(back)["more"]) == (Slotted, ("slotted",), 1)
+
+
 def deep(n: int) -> None:
     if n == 0:
         raise ValueError("deep down")

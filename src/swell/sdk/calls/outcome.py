@@ -23,7 +23,7 @@ from swell.wire.shelf import Shelf
 
 __all__ = ["InputFailure", "outcomes"]
 
-_ENCODED_EXCEPTION = 0x93  #: first byte of an encoded exception; no UTF-8 text begins with it
+_ENCODED_EXCEPTIONS = (0x93, 0x96)  #: first bytes of encoded exceptions; no UTF-8 text begins with one
 
 
 class InputFailure:
@@ -94,7 +94,7 @@ def _of_start(exc: BaseException) -> BaseException:
 
 
 def _exception(status: OutputStatus, data: bytes) -> BaseException:
-    if data[:1] and data[0] == _ENCODED_EXCEPTION:
+    if data[:1] and data[0] in _ENCODED_EXCEPTIONS:
         exc = decode_exception(data)
         return _of_start(exc) if status is OutputStatus.INIT_FAILURE else exc
     if is_json(data):
