@@ -179,7 +179,7 @@ def _by_value(file: Any, beside: Sequence[BaseException], *, as_declared: bool) 
     """Return a pickler that also pickles classes which cannot be imported."""
     import cloudpickle  # pyright: ignore[reportMissingTypeStubs]
 
-    by_value: Any = cloudpickle.Pickler  # pyright: ignore[reportUnknownMemberType]
+    by_value: Any = cloudpickle.Pickler
 
     class ByValue(_Exceptions, by_value):
         def reducer_override(self, obj: Any) -> Any:
@@ -197,9 +197,9 @@ def _by_value(file: Any, beside: Sequence[BaseException], *, as_declared: bool) 
 class _Unpickler(pickle.Unpickler):
     def __init__(self, data: bytes, beside: Sequence[BaseException]) -> None:
         super().__init__(io.BytesIO(data))
-        self._beside = beside
+        self._beside: Sequence[BaseException] = beside
 
-    def persistent_load(self, pid: Any, /) -> BaseException:
+    def persistent_load(self, pid: int, /) -> BaseException:
         return self._beside[pid]
 
 
@@ -209,7 +209,7 @@ def unpickled_exception(data: bytes, beside: Sequence[BaseException] = ()) -> An
     Raises:
         Exception: any error of unpickling.
     """
-    return cast("Any", _Unpickler(data, beside).load())
+    return _Unpickler(data, beside).load()
 
 
 # Pickles, also stored ones, name the functions below: they keep their names.
