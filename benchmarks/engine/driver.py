@@ -140,7 +140,11 @@ class Driver:
     def observe(self) -> None:
         """Let the engine see the nodes, idle as they are."""
         self._is_polled = False
-        self.feed(NodesObserved(self._nodes))
+        self.feed(NodesObserved(self.look()))
+
+    def look(self) -> list[NodeView]:
+        """Return what is seen of the nodes."""
+        return self._nodes
 
     # ------------------------------------------------------------ what the engine decides
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from functools import partial
 
-from benchmarks.engine.driver import Driver
+from benchmarks.engine.driver import SPAN, Driver
 from benchmarks.engine.measure import Row
 from benchmarks.engine.rows_inputs import CONTAINERS, saturated
 from swell.model import CallKind
@@ -115,6 +115,23 @@ def cancel(driver: Driver, size: int) -> Iterator[int]:
             yield 1
 
 
+def cancel_map(driver: Driver, size: int) -> Iterator[int]:
+    """A map is cancelled that has an input in each of so many containers; a unit is a container."""
+    pool = driver.open(min_containers=size, max_containers=size)
+    driver.start_fleet()
+    call = driver.call(pool, 0, kind=CallKind.MAP, sealed=False)
+    for first in range(0, size, SPAN):
+        driver.put(call, min(SPAN, size - first))
+    assert len(driver.delivered) == size, "an input for each container"
+    driver.measured = True
+    driver.say(m.CancelCall(call))
+    yield len(driver.cancelled)
+    while len(driver.cancelled) < size:
+        before = len(driver.cancelled)
+        driver.tick()
+        yield len(driver.cancelled) - before
+
+
 def resist(driver: Driver, size: int) -> Iterator[int]:
     """One cancelled input after another has not stopped within its grace; its container is killed and replaced."""
     pool = driver.open(min_containers=size, max_containers=size, timeout_s=80_000.0)
@@ -149,5 +166,12 @@ ROWS = [
     Row("late", "a container that is overdue, and returns what it holds, of so many", late, CONTAINERS),
     Row("overdue", "a look at what is late in a pool of so many containers", overdue, SIZES),
     Row("cancel", "the cancellation of one of so many calls that run", cancel, SIZES),
+    Row(
+        "cancel-map",
+        "each running input of a map that is cancelled, in so many containers",
+        cancel_map,
+        SIZES,
+        is_total=True,
+    ),
     Row("resist", "the end of a cancelled input's grace, of so many", resist, SIZES, {"cancel_grace_s": GRACE_S}),
 ]

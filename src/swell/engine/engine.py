@@ -124,13 +124,14 @@ class Engine:
                 pool.timers.disarm(timer)
                 self._timer_handlers[timer](pool, now)
             state.mark_dirty(pool)
+        self._rules.cancelling.go_on(now)
         self._rules.draining.evict(now)
         self._rules.nodes.poll(now)
         return self._finish(now)
 
     def next_deadline(self) -> float:
-        """Return when the next timer is due; infinity if none is armed, 0 if pools were put off."""
-        if self.state.agenda.later:
+        """Return when the next timer is due; infinity if none is armed, 0 if something was put off."""
+        if self.state.agenda.later or self.state.cancellations:
             return 0.0
         pools = self._wakes[0][0] if self._wakes else float("inf")
         rules = self._rules

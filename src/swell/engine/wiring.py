@@ -6,6 +6,7 @@ from swell.engine.rules.admission import Admission
 from swell.engine.rules.apps import Apps
 from swell.engine.rules.attempts import Attempts
 from swell.engine.rules.calls import Calls
+from swell.engine.rules.cancelling import Cancelling
 from swell.engine.rules.completion import Completion
 from swell.engine.rules.container_requests import ContainerRequests
 from swell.engine.rules.containers import Containers
@@ -49,11 +50,12 @@ class Rules:
         self.web = Web(state)
         self.pager = Pager(state, results)
         self.lookups = Lookups(state, self.pager)
-        self.admission = Admission(state, self.completion, results, self.lookups)
+        self.cancelling = Cancelling(state, self.completion, results)
+        self.admission = Admission(state, self.cancelling, results, self.lookups)
         self.schedules = Schedules(state, self.admission)
-        self.apps = Apps(state, self.admission, self.containers, self.schedules)
+        self.apps = Apps(state, self.cancelling, self.containers, self.schedules)
         self.variants = Variants(state, self.apps, self.admission)
         self.deployments = Deployments(state, self.apps, self.variants, self.containers, self.schedules)
         self.container_requests = ContainerRequests(state, self.leases, self.containers)
-        self.calls = Calls(state, self.admission, self.variants, self.lookups)
+        self.calls = Calls(state, self.admission, self.cancelling, self.variants, self.lookups)
         self.questions = Questions(state, self.lookups)

@@ -50,6 +50,8 @@ from swell.wire.stats import LinkRow, NodeRow, Observation, Observe
 
 __all__ = ["Queries"]
 
+OBSERVED_MAX = 500  #: containers in an observation: as many as a dashboard shows
+
 Handler = Callable[[Connection, Any], None]  #: gets the connection that asked, and the question
 
 
@@ -135,7 +137,7 @@ class Queries:
             data_dir="" if paths.data_dir is None else str(paths.data_dir),
             address=paths.address,
             apps=len(self._snapshot.apps()),
-            containers=len(self._snapshot.containers()),
+            containers=self._snapshot.containers_total,
             pending=pending,
             running=running,
             done=done,
@@ -164,10 +166,11 @@ class Queries:
             nodes=[self._with_link(row) for row in stats.nodes()],
             apps=self._snapshot.apps(),
             functions=stats.functions(message.since),
-            containers=self._snapshot.containers(),
+            containers=self._snapshot.latest_containers(OBSERVED_MAX),
             calls=stats.calls(),
             former=stats.retired(),
             refused_nodes=list(self._engine.state.nodes.refused),
+            containers_total=self._snapshot.containers_total,
         )
 
     def _with_link(self, row: NodeRow) -> NodeRow:

@@ -150,7 +150,8 @@ class Observation(Message, frozen=True, tag=174):
     nodes: list[NodeRow]
     apps: list[AppRow]
     functions: list[FunctionMeasures]
-    containers: list[ContainerRow]  #: the latest first
+    containers: list[ContainerRow]  #: the latest of them, the latest first
     calls: list[CallRow]  #: running ones before ended ones, each the latest first
     former: list[RetiredMeasures] = []
     refused_nodes: list[RefusedNode] = []  #: machines that are there and get no containers
+    containers_total: Count = 0

@@ -40,6 +40,7 @@ log = logging.getLogger("swell.server")
 
 REFUSED_MAX: Final = 100  #: nodes of which it is kept why they were not let in
 LOADS_TOLD_S: Final = 0.005  #: between two looks at all nodes because of loads: each node tells its own, often
+LOOK_S: Final = 100e-6  #: the same for each node, if that is longer: a look takes a few microseconds for each
 HANDSHAKES_MAX: Final = 128  #: connections that are no links yet; many agents may come together
 LINKS_PENDING_MAX: Final = 256  #: links whose agent has not said who it is
 
@@ -355,7 +356,7 @@ class AgentBackend:
         """Have the listener look at the nodes, once for all loads that come within a moment."""
         if self._telling is None:
             loop = asyncio.get_running_loop()
-            wait_s = self._told_at + LOADS_TOLD_S - loop.time()
+            wait_s = self._told_at + max(LOADS_TOLD_S, LOOK_S * len(self._nodes)) - loop.time()
             if wait_s <= 0:
                 self._tell()
             else:

@@ -27,8 +27,6 @@ from swell.wire.stats import FunctionMeasures, Observation
 
 __all__ = ["routes"]
 
-ROWS_MAX: Final = 500  #: containers in a snapshot
-
 _FRESH: Final = {"cache-control": "no-store"}
 _encode = msgspec.json.Encoder().encode
 
@@ -70,7 +68,7 @@ class _LiveRoutes:
             "refused_nodes": [plain(each, seconds) for each in refused_machines(seen.refused_nodes)],
             "apps": [plain(app_summary(row), seconds) for row in seen.apps],
             "functions": [self._function(each) for each in seen.functions],
-            "containers": {"total": len(seen.containers), "rows": _containers(seen)},
+            "containers": {"total": seen.containers_total, "rows": _containers(seen)},
             "calls": [former.call(plain(call(row), seconds)) for row in seen.calls],
         }
 
@@ -95,7 +93,7 @@ def _containers(seen: Observation) -> list[dict[str, Any]]:
     return [
         former.container(plain(container_summary(row), seconds))
         | {"function_id": ids.get((row.app_id, row.function_name), "")}
-        for row in seen.containers[:ROWS_MAX]
+        for row in seen.containers
     ]
 
 

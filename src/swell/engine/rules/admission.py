@@ -1,4 +1,4 @@
-"""Admit calls and inputs within the limits; watch and cancel the calls that were admitted.
+"""Admit calls and inputs within the limits; watch the calls that were admitted.
 
 This module must not know how inputs are placed or containers scaled.
 """
@@ -6,21 +6,18 @@ This module must not know how inputs are placed or containers scaled.
 from __future__ import annotations
 
 from swell.engine.events import SendRecorded
-from swell.engine.rules.completion import Completion
-from swell.engine.rules.deliveries import outcome_in
+from swell.engine.rules.cancelling import Cancelling
 from swell.engine.rules.lookups import Lookups, stopping
 from swell.engine.rules.results import ResultPublisher
 from swell.engine.state.call import Call, Watcher
-from swell.engine.state.container import Delivery
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.history import EventKind
 from swell.engine.state.pool import Pool
 from swell.engine.state.span import Segment, Span
-from swell.engine.state.timers import Timer
 from swell.errors import Error, InvalidError, NotFoundError, ResourceExhausted, ServiceError, to_wire
 from swell.ids import id_problem
 from swell.items import PackedItems
-from swell.model import CallKind, OutputStatus
+from swell.model import CallKind
 from swell.names import identifier_problem, text_problem
 from swell.policy.admission import admit
 from swell.records import CallGrown, CallRecord, SpanRecord
@@ -44,9 +41,9 @@ TRACE_MAX = 8 << 10  #: characters
 class Admission:
     """Admits calls and their inputs, and does what clients ask of them afterwards."""
 
-    def __init__(self, state: EngineState, completion: Completion, results: ResultPublisher, lookups: Lookups) -> None:
+    def __init__(self, state: EngineState, cancelling: Cancelling, results: ResultPublisher, lookups: Lookups) -> None:
         self._state = state
-        self._completion = completion
+        self._cancelling = cancelling
         self._results = results
         self._lookups = lookups
 
@@ -270,32 +267,6 @@ class Admission:
 
     # ------------------------------------------------------------ ending
 
-    def cancel(self, call: Call, now: float, *, terminate_containers: bool = False, why: str) -> None:
-        """End every unfinished input of a call as TERMINATED."""
-        if call.cancelled:
-            return
-        call.cancel()
-        text = why.encode()
-        self._results.end_pending(call, OutputStatus.TERMINATED, text, now)
-        # Of one container, the delivery that runs comes last: those queued behind it must not begin because it ends.
-        for delivery in list(reversed(call.deliveries.values())):
-            if self._cancel_running(call, delivery, text, now) and terminate_containers:
-                delivery.container.must_yield(now)
-                call.pool.timers.watch(Timer.RESIST, delivery.container.id, now)
-        self._results.end_if_finished(call, now)
-        self._state.mark_dirty(call.pool)
-
-    def _cancel_running(self, call: Call, delivery: Delivery, text: bytes, now: float) -> bool:
-        positions = [p for p in delivery.positions_of(call) if p in delivery.open and p not in delivery.revoked]
-        if not positions:
-            return False
-        indexes = [delivery.locate(position)[1:] for position in positions]
-        self._completion.revoke(delivery, positions, now=now)
-        for segment, index in indexes:
-            ended = outcome_in(delivery, index, OutputStatus.TERMINATED, text)
-            self._results.end(call, segment, [ended], now)
-        return True
-
     def lags(self, client: int, is_lagging: bool) -> None:
         """Hold the calls of a client that does not read its results, or let them go on when it reads again."""
         if is_lagging:
@@ -311,7 +282,7 @@ class Admission:
             if call.client != client:
                 continue
             if not call.kind.is_async:
-                self.cancel(call, now, why="the caller is gone")
+                self._cancelling.cancel(call, now, why="the caller is gone")
             elif not call.sealed:
                 # What was accepted is done; more will not come.
                 call.seal()

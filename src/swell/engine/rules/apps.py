@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from swell.engine.events import AppEnded
 from swell.engine.ids import derive_function_id
-from swell.engine.rules.admission import Admission
+from swell.engine.rules.cancelling import Cancelling
 from swell.engine.rules.containers import Containers
 from swell.engine.rules.schedules import Schedules
 from swell.engine.rules.unchanged import unchanged
@@ -45,15 +45,18 @@ from swell.wire.variant import apply_changes
 
 __all__ = ["Apps", "check_environment"]
 
+_LEAVING = ContainerState.LEAVING
 REASON_MAX = 1_000  #: characters that are kept of why a client closes its app; each of its inputs is told
 
 
 class Apps:
     """Opens and closes apps, and answers questions about their functions."""
 
-    def __init__(self, state: EngineState, admission: Admission, containers: Containers, schedules: Schedules) -> None:
+    def __init__(
+        self, state: EngineState, cancelling: Cancelling, containers: Containers, schedules: Schedules
+    ) -> None:
         self._state = state
-        self._admission = admission
+        self._cancelling = cancelling
         self._containers = containers
         self._schedules = schedules
 
@@ -160,7 +163,7 @@ class Apps:
             app.stop()
             self._state.remove_name(app)
             for call in list(app.calls.values()):
-                self._admission.cancel(call, now, why=why)
+                self._cancelling.cancel(call, now, why=why)
             stored = tuple(pool.id for pool in app.pools.values() if pool.window.stored_calls)
             if stored:
                 self._state.persist(CallsCancelled(stored, why, now))
@@ -175,7 +178,7 @@ class Apps:
             app.suspend()
             for call in list(app.calls.values()):
                 if not call.kind.is_async:
-                    self._admission.cancel(call, now, why=why)
+                    self._cancelling.cancel(call, now, why=why)
             self._let_go(app, now)
         self.end_if_empty(app)
 
@@ -183,10 +186,11 @@ class Apps:
         for pool in app.pools.values():
             self._state.edges.note(pool)
             self._state.unblock(pool)
-            for container in list(pool.fleet.containers.values()):
+            ready = pool.fleet.ready
+            leaving = [each for each in pool.fleet.containers.values() if each.state is _LEAVING]
+            for container in (each for each in leaving if each.id not in ready):
                 # It was to leave when it is done, for which it has as long as it likes: that is over.
-                if container.state is ContainerState.LEAVING and container.id not in pool.fleet.ready:
-                    self._containers.drain(container, now)
+                self._containers.drain(container, now)
             self._state.mark_dirty(pool)  # which lets its containers go
 
     def end_if_empty(self, app: App) -> None:

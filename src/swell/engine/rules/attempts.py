@@ -105,9 +105,18 @@ class Attempts:
                 runs.append((call, segment, index, index + 1, alone))
         what = EventKind.LOST if lost else EventKind.RECLAIMED
         for call, segment, first, upto, alone in runs:
-            span = Span(call, segment, first, upto, queued_at=now, alone=alone)
-            span.call.pool.backlog.put_back(span)
             if lost:
-                span.call.pool.measures.count_lost(len(span))
-            span.call.history.note(now, what, span.first, len(span), delivery.container.id, detail=lost)
+                call.pool.measures.count_lost(upto - first)
+            call.history.note(now, what, first, upto - first, delivery.container.id, detail=lost)
+            if call.cancelled:
+                self._end_cancelled(delivery, call, segment, range(first, upto), now)
+            else:
+                call.pool.backlog.put_back(Span(call, segment, first, upto, queued_at=now, alone=alone))
         delivery.container.close(delivery, now)
+
+    def _end_cancelled(self, delivery: Delivery, call: Call, segment: Segment, indexes: range, now: float) -> None:
+        """End inputs that would run again, were their call not being cancelled."""
+        call.add_pending(-len(indexes))
+        why = self._state.cancellations[call.id].why
+        ended = [outcome_in(delivery, index, OutputStatus.TERMINATED, why) for index in indexes]
+        self._results.end(call, segment, ended, now)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from swell.engine.rules.admission import Admission
+from swell.engine.rules.cancelling import Cancelling
 from swell.engine.rules.lookups import Lookups
 from swell.engine.rules.variants import Variants
 from swell.engine.state.engine_state import EngineState
@@ -19,9 +20,17 @@ __all__ = ["Calls"]
 class Calls:
     """Hands a call to the rule that has it."""
 
-    def __init__(self, state: EngineState, admission: Admission, variants: Variants, lookups: Lookups) -> None:
+    def __init__(
+        self,
+        state: EngineState,
+        admission: Admission,
+        cancelling: Cancelling,
+        variants: Variants,
+        lookups: Lookups,
+    ) -> None:
         self._state = state
         self._admission = admission
+        self._cancelling = cancelling
         self._variants = variants
         self._lookups = lookups
 
@@ -42,6 +51,6 @@ class Calls:
         call = self._state.calls.get(message.call_id)
         if call is not None:
             kill = message.terminate_containers
-            self._admission.cancel(call, now, terminate_containers=kill, why="the call was cancelled")
+            self._cancelling.cancel(call, now, terminate_containers=kill, why="the call was cancelled")
         elif self._state.histories.call(message.call_id) is None:  # else the call has just ended
             self._lookups.ask(message.call_id, client, message)

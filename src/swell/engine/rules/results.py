@@ -100,17 +100,11 @@ class ResultPublisher:
     def end_pending(self, call: Call, status: OutputStatus, payload: bytes, now: float) -> None:
         """End all inputs of a call that wait."""
         spans = call.pool.backlog.remove(call)
-        if call.kind.is_async:
-            for first, last in _joined(spans):
-                self._end_alike(call, range(first, last), status, payload, now)
+        for first, last in _joined(spans):
+            self._end_alike(call, range(first, last), status, payload, now)
         for span in spans:
             call.add_pending(-len(span))
-            indexes = range(span.first, span.last)
-            if call.kind.is_async:
-                self.done(call, span.segment, indexes, now)
-            else:
-                outcomes = [Outcome(index, status, payload) for index in indexes]
-                self.end(call, span.segment, outcomes, now)
+            self.done(call, span.segment, range(span.first, span.last), now)
         if call.stored:
             self._end_stored(call, status, payload, now)
         self._state.mark_dirty(call.pool)
@@ -128,15 +122,21 @@ class ResultPublisher:
         self.end_if_finished(call, now)
 
     def _end_alike(self, call: Call, indexes: range, status: OutputStatus, payload: bytes, now: float) -> None:
-        """End many inputs alike, in one record however many they are, and send their results to those who watch."""
-        self._tell_watchers(call, self._write_alike(call, indexes, status, payload, now))
+        """End many inputs alike: in one record, however many they are, if they are of a spawned call."""
+        if call.kind.is_async:
+            self._tell_watchers(call, self._write_alike(call, indexes, status, payload, now))
+            return
+        self._note_alike(call, indexes, status, now)
+        step = max(1, ALIKE_BYTES_MAX // max(1, len(payload)))
+        for first in range(indexes.start, indexes.stop, step):
+            told = range(first, min(first + step, indexes.stop))
+            self._state.send_to_client(call.client, *_as_equal_outputs(call.id, told, status, payload))
 
     def _write_alike(
         self, call: Call, indexes: range, status: OutputStatus, payload: bytes, now: float
     ) -> OutputsRecord:
         first, count = indexes.start, len(indexes)
-        call.history.note(now, EventKind.FAILED, first, count, detail=status)
-        call.pool.measures.count_ended(status, count)
+        self._note_alike(call, indexes, status, now)
         failures = [(0, int(status))] if status is not SUCCESS else []
         record = OutputsRecord(
             call_id=call.id,
@@ -150,6 +150,11 @@ class ResultPublisher:
         )
         self._state.persist(record)
         return record
+
+    @staticmethod
+    def _note_alike(call: Call, indexes: range, status: OutputStatus, now: float) -> None:
+        call.history.note(now, EventKind.FAILED, indexes.start, len(indexes), detail=status)
+        call.pool.measures.count_ended(status, len(indexes))
 
     # ------------------------------------------------------------ inside
 
@@ -223,6 +228,14 @@ def _as_outputs(call_id: str, outcomes: Sequence[Outcome]) -> tuple[Outputs, byt
             parts.append((outcome.index, 1))
     items = _packed(outcomes)
     return Outputs.of(call_id, parts, items), items.payload
+
+
+def _as_equal_outputs(call_id: str, indexes: range, status: OutputStatus, payload: bytes) -> tuple[Outputs, bytes]:
+    """Return the message and payload that carry results of consecutive inputs that failed alike."""
+    count, size = len(indexes), len(payload)
+    ends = list(range(size, size * count + 1, size)) if size else [0] * count
+    failures = [(i, int(status)) for i in range(count)]
+    return Outputs(call_id, [(indexes.start, count)], ends, failures), payload * count
 
 
 def _packed(outcomes: Sequence[Outcome]) -> PackedItems[bytes]:

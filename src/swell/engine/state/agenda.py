@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Agenda"]
 
 LOOKS_MAX = 64  #: at pools in one event: about 2 ms
-CHANGES_MAX = 256  #: starts and losses of containers in one event: about 5 ms
+CHANGES_MAX = 128  #: starts, losses and revocations in one event: about 5 ms where there are 50,000 containers
 
 
 class Agenda:

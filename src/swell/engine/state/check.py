@@ -31,6 +31,8 @@ def check(state: EngineState) -> None:
     assert not state.agenda.dirty, f"never looked at again: {list(state.agenda.dirty)}"
     for pool in state.agenda.later.values():
         assert state.pools.get(pool.id) is pool, f"{pool.id}: gone, and to be looked at"
+    for cancellation in state.cancellations.values():
+        assert cancellation.call.cancelled, f"{cancellation.call.id}: is being cancelled, and takes inputs"
     assert not state.outbox, "effects were decided on and not returned"
     somewhere: Places = set()
     for pool in state.pools.values():
@@ -160,6 +162,7 @@ def _check_indexes(pool: Pool) -> None:
     )
     requested = [container.requested_at for container in fleet.starting.values()]
     assert requested == sorted(requested), f"{name}: starts are not in the order of their requests"
+    assert fleet.checked_in == sum(not c.is_starting for c in fleet.containers.values()), f"{name}: miscounted"
     retired = (c for c in fleet.containers.values() if c.id not in fleet.ready)
     finishing = sum(c.executing for c in retired if c.is_finishing)
     assert fleet.finishing_inputs == finishing, f"{name}: {finishing} inputs are being finished elsewhere"

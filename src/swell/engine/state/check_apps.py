@@ -54,6 +54,8 @@ def _check_clients(state: EngineState) -> None:
             is_its = client == call.client or client in call.watching
             assert is_its, f"{call.id}: does not concern client {client}"
     for call in state.calls.values():
+        if call.id in state.cancellations:
+            continue  # it is about to end, perhaps because its client is gone
         concerned = {*call.watching, *(() if call.kind.is_async else (call.client,))}
         assert all(call.id in clients.calls_of.get(client, ()) for client in concerned), (
             f"{call.id}: goes on after its clients"

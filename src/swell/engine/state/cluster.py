@@ -206,11 +206,13 @@ class Cluster:
             self._lose(name)
         for name, view in seen.items():
             known = self.by_name.get(name)
-            if known is None or known.node != view.node:
+            if known is None:
+                has_more = True
+                known = self.by_name[name] = self.vanished.pop(name, None) or KnownNode(view.node, self._settings)
+                self._never.clear()
+            elif known.node is not view.node and known.node != view.node:
                 has_more = True
                 self._never.clear()
-            if known is None:
-                known = self.by_name[name] = self.vanished.pop(name, None) or KnownNode(view.node, self._settings)
             known.observe(view, now)
             self._rank(known)
             self._note_emptiness(known)

@@ -15,6 +15,7 @@ from swell.engine.state.agenda import Agenda
 from swell.engine.state.app import App
 from swell.engine.state.blocked import Blocked
 from swell.engine.state.call import Call
+from swell.engine.state.cancellation import Cancellation
 from swell.engine.state.clients import Clients
 from swell.engine.state.cluster import Cluster
 from swell.engine.state.container import Container, Lease
@@ -59,6 +60,7 @@ class EngineState:
         self.is_stopping = False  #: the server is to end; what lasts goes on with the next one
         self.store_trouble = ""  #: why nothing more can be written down
         self.outbox: list[Effect] = []
+        self.cancellations: dict[str, Cancellation] = {}  #: of calls that run still, the first first
         self.agenda = Agenda()  #: pools to dispatch and scale before `handle` returns, or soon after
         self.blocked = Blocked()  #: pools whose plan waits for room or for the node's pace
         self.demand = Demand()  #: what these lack, as far as another node would give it
@@ -314,6 +316,16 @@ class EngineState:
         retired.add_pool(pool.measures, pool.counts.accepted)
         if len(self.retired_metrics) > RETIRED_METRICS_MAX:
             self.retired_metrics.popitem(last=False)
+
+    # ------------------------------------------------------------ calls that are cancelled
+
+    def begin_cancellation(self, cancellation: Cancellation) -> None:
+        """Note that what a call runs is being stopped."""
+        self.cancellations[cancellation.call.id] = cancellation
+
+    def end_cancellation(self, cancellation: Cancellation) -> None:
+        """Note that all that a call ran was stopped."""
+        del self.cancellations[cancellation.call.id]
 
     # ------------------------------------------------------------ room
 

@@ -41,6 +41,7 @@ class Fleet:
         "_roster",
         "busy",
         "by_node",
+        "checked_in",
         "containers",
         "finishing_inputs",
         "idle",
@@ -68,6 +69,7 @@ class Fleet:
         #: Retired because of a new version, and not told yet; with the reason if what they run is to be stopped.
         self.replaced: OrderedDict[str, tuple[Container, str]] = OrderedDict()
         self.leaving: dict[str, Container] = {}  #: were told to leave, and are not gone
+        self.checked_in = 0  #: that have been ready, and are not gone
         self.finishing_inputs = 0  #: inputs that retired containers will finish by themselves
         self._finishing: dict[str, int] = {}  # these inputs by container
         self._roster = Roster()
@@ -100,6 +102,7 @@ class Fleet:
 
     def check_in(self, container: Container) -> None:
         """Move a container that has started to those that take inputs, or to the standby of its version."""
+        self.checked_in += 1
         if self.starting.pop(container.id, None) is None:
             return  # it was replaced, and will be told
         if not self.ready:
@@ -125,6 +128,7 @@ class Fleet:
         """Forget a container whose process has ended."""
         self.retire(container)
         del self.containers[container.id]
+        self.checked_in -= not container.is_starting
         self.leaving.pop(container.id, None)
         self.finishing_inputs -= self._finishing.pop(container.id, 0)
 

@@ -79,12 +79,13 @@ class KnownNode:
         """Take in what it has, and what our containers make of its cores."""
         is_recent = pace.is_recent(self.pace, now)
         self.fresh, self.unjudged = 0, view.unjudged
-        self.node = view.node
+        if view.node != self.node:
+            self.node = view.node
+            self._room = None
         self.busy_cores = view.busy_cores
         self.working_cores = view.working_cores if is_recent else 0.0
         load = Load(view.node.cpu, view.busy_cores, view.working_cores, sleeps=view.sleepers > 0)
         self.pace = pace.observed(self.pace, load, now)
-        self._room = None
 
     def vanish(self) -> None:
         """Note that it is not observed any more: should it come back, its pace begins anew, and it is in service."""
@@ -160,7 +161,8 @@ class KnownNode:
     @property
     def has_free_gpu(self) -> bool:
         """True if it has a GPU that no container has."""
-        return any(gpu.uuid not in self.gpus_used for gpu in self.node.gpus)
+        gpus = self.node.gpus
+        return bool(gpus) and any(gpu.uuid not in self.gpus_used for gpu in gpus)  # as most have none
 
     def occupy(self, container: Container) -> None:
         """Take the resources that a container asks for that is requested."""

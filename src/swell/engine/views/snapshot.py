@@ -6,6 +6,7 @@ Nothing here changes anything. This module must not know who asks, or how rows a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from swell.engine.state.app import App
 from swell.engine.state.container import Container
@@ -84,7 +85,17 @@ class SnapshotView:
             for container in self._state.containers.values()
             if not app_id or container.pool.app.id == app_id
         ]
-        return sorted(rows, key=lambda row: (-row.requested_at, row.container_id))
+        return sorted(rows, key=_latest_first)
+
+    def latest_containers(self, most: int) -> list[ContainerRow]:
+        """Describe the containers that were requested last, the latest first; at a cost for these, not for all."""
+        latest = islice(reversed(self._state.containers.values()), most)
+        return sorted(map(container_row, latest), key=_latest_first)
+
+    @property
+    def containers_total(self) -> int:
+        """How many containers there are."""
+        return len(self._state.containers)
 
     def container(self, container_id: str) -> ContainerRow | None:
         """Describe a container that is there, or was lately."""
@@ -211,6 +222,10 @@ def container_row(container: Container) -> ContainerRow:
         served=container.served,
         node=container.place.node,
     )
+
+
+def _latest_first(row: ContainerRow) -> tuple[float, str]:
+    return (-row.requested_at, row.container_id)
 
 
 def gone_row(record: ContainerRecord, app_name: str) -> ContainerRow:

@@ -87,7 +87,7 @@ def _measures(pool: Pool, since: float, urls: list[str]) -> FunctionMeasures:
         static=pool.spec.autoscaler,
         override=pool.override,
         requested=len(pool.fleet.containers),
-        observed=sum(container.ready_at is not None for container in pool.fleet.containers.values()),
+        observed=pool.fleet.checked_in,
         counted=pool.measures.counted(pool.counts.accepted),
         decisions=[DecisionRow(*decision) for decision in pool.scaling.decisions if decision.at > since],
         url=urls[0] if urls else "",

@@ -68,6 +68,21 @@ def test_while_versions_change_both_kinds_of_containers_are_counted(diary) -> No
     assert sorted(versions) == [1, 1, 2, 2]
 
 
+def test_of_many_containers_the_latest_are_told(diary) -> None:
+    diary.opens(min_containers=2)
+    diary.ready("c1")
+    diary.ready("c2")
+    diary.at(5.0).updates(min_containers=4)
+    snapshot = diary.engine.snapshot
+    assert snapshot.latest_containers(2) == snapshot.containers()[:2]
+    assert snapshot.containers_total == 4
+    (measures,) = diary.engine.stats.functions(0.0)
+    assert (measures.requested, measures.observed) == (4, 2)
+    diary.exits("c1")
+    (measures,) = diary.engine.stats.functions(0.0)
+    assert measures.observed == 1
+
+
 def test_containers_while_they_run_and_when_they_are_gone(diary) -> None:
     diary.at(1.0).deploys()
     diary.at(2.0).calls("fc-1")
