@@ -5,9 +5,13 @@
 Ray's driver brings threads, and ends its process when the cluster's head is away for long; here that costs nothing:
 agents and their links do not need the broker. The server starts another, which finds the agents by their names.
 
-It looks at the cluster in turns, and waits for the server in between. When the server is gone, however that ended, it
-ends what it has started in this run, those agents included that still wait for resources, and then itself. Agents of
-another run may be those of the server's successor.
+It looks at the cluster in turns, and waits for the server in between. Ray may let it wait in any of these, for as long
+as its head is stopped or away; a thread that Ray does not know says so to the server, and that this process lives.
+
+When the server is gone, however that ended, it ends what it has started in this run, those agents included that still
+wait for resources, and then itself. Agents of another run may be those of the server's successor. The end of the socket
+means nothing else: a server that wants another broker kills this one before it lets go of the socket, so that none
+which was frozen and comes back can end agents that its successor looks after.
 
 This module must not know how Ray is asked, or what agents do.
 """
@@ -32,11 +36,12 @@ from swell.backends.ray.messages import (
     Failed,
     Gone,
     Nodes,
+    Ping,
+    Pong,
     RayNode,
     Release,
     Start,
     Started,
-    ToBroker,
     ToServer,
     decode_to_broker,
     encode,
@@ -98,18 +103,21 @@ class _Placed:
 class Broker:
     """The broker at work."""
 
-    def __init__(self, server: socket.socket, cluster: Cluster, left: Callable[[], None]) -> None:
+    def __init__(self, server: socket.socket, load: Callable[[], Cluster], left: Callable[[], None]) -> None:
         """Prepare.
 
         Args:
             server: the socket to it.
-            cluster: what is known of Ray.
+            load: returns what is known of Ray; it takes its time.
             left: called in a thread of its own when the server is gone.
         """
         self._server = server
+        self._sending = threading.Lock()
         self._left = left
-        self._cluster = cluster
-        self._inbox: queue.SimpleQueue[ToBroker | None] = queue.SimpleQueue()  # None: the server is gone
+        self._load = load
+        self._cluster: Cluster
+        self._turn_at = time.monotonic()  # when the last turn began; the first is that of loading and connecting
+        self._inbox: queue.SimpleQueue[Begin | Start | Release | None] = queue.SimpleQueue()  # None: the server is gone
         self._run = ""
         self._agents: set[str] = set()  # those that the cluster follows
         self._unplaced: dict[str, Start] = {}
@@ -129,6 +137,7 @@ class Broker:
         if not isinstance(begin, Begin):
             return
         self._run = begin.run
+        self._cluster = self._load()
         connected = self._cluster.connect(begin)
         self._agents = set(connected.agents)
         self._send(connected)
@@ -142,18 +151,23 @@ class Broker:
     # ------------------------------------------------------------ the server
 
     def _read(self) -> None:
-        """Hand over what the server says, to its end."""
+        """Answer the server, and hand over what else it says, to its end."""
         with contextlib.suppress(OSError, BrokerError), self._server.makefile("rb") as stream:
             while len(head := stream.read(SIZE_BYTES)) == SIZE_BYTES:
                 size = size_of(head)
                 if len(body := stream.read(size)) < size:
                     break
-                self._inbox.put(decode_to_broker(body))
+                message = decode_to_broker(body)
+                if isinstance(message, Ping):
+                    self._send(Pong(time.monotonic() - self._turn_at))
+                else:
+                    self._inbox.put(message)
         self._inbox.put(None)
         self._left()
 
     def _take_messages(self) -> bool:
         """Do what the server wants, or wait a moment for it; False if it is gone."""
+        self._turn_at = time.monotonic()
         with contextlib.suppress(queue.Empty):
             message = self._inbox.get(timeout=LOOK_S)
             while message is not None:
@@ -162,7 +176,7 @@ class Broker:
             return False
         return True
 
-    def _take(self, message: ToBroker) -> None:
+    def _take(self, message: Begin | Start | Release) -> None:
         match message:
             case Start(agent, order, held):
                 if held is None:
@@ -183,7 +197,7 @@ class Broker:
         self._cluster.start(agent, order, held, node)
 
     def _send(self, message: ToServer) -> None:
-        with contextlib.suppress(OSError):  # it is gone, which `_read` notices
+        with contextlib.suppress(OSError), self._sending:  # it is gone, which `_read` notices
             self._server.sendall(encode(message))
 
     # ------------------------------------------------------------ the cluster
@@ -226,6 +240,12 @@ class Broker:
             self._start(agent, start.order, all_free_on(node), node.node)
 
 
+def _load_ray() -> Cluster:
+    from swell.backends.ray.cluster import RayCluster
+
+    return RayCluster()
+
+
 def _end_in_time() -> None:
     """End this process, should it not end by itself."""
     time.sleep(END_S)
@@ -240,9 +260,7 @@ def main() -> None:
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
     try:
-        from swell.backends.ray.cluster import RayCluster
-
-        Broker(server, RayCluster(), _end_in_time).run()
+        Broker(server, _load_ray, _end_in_time).run()
     except Error as error:
         with contextlib.suppress(OSError):
             server.sendall(encode(Failed(str(error))))

@@ -26,6 +26,8 @@ __all__ = [
     "Failed",
     "Gone",
     "Nodes",
+    "Ping",
+    "Pong",
     "RayNode",
     "Release",
     "Start",
@@ -72,6 +74,10 @@ class Release(Struct, frozen=True, tag="release"):
     """End an agent that was started, or is to be."""
 
     agent: str
+
+
+class Ping(Struct, frozen=True, tag="ping"):
+    """The broker is to say that it lives. It does so at once, whatever Ray makes it wait for."""
 
 
 # ---------------------------------------------------------------- to the server
@@ -126,8 +132,14 @@ class Nodes(Struct, frozen=True, tag="nodes"):
     nodes: tuple[RayNode, ...]
 
 
-ToBroker = Begin | Start | Release
-ToServer = Connected | Failed | Started | Gone | Nodes
+class Pong(Struct, frozen=True, tag="pong"):
+    """The broker lives."""
+
+    waits_s: float  #: for how long it has waited for Ray, which it asks one thing at a time
+
+
+ToBroker = Begin | Start | Release | Ping
+ToServer = Connected | Failed | Started | Gone | Nodes | Pong
 
 T = TypeVar("T")
 

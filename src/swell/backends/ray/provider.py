@@ -31,6 +31,7 @@ from swell.backends.ray.messages import (
     Failed,
     Gone,
     Nodes,
+    Pong,
     Release,
     Start,
     Started,
@@ -51,6 +52,9 @@ STOP_PATIENCE_S: Final = 10.0
 PAUSE_S: Final = 0.5  #: before an agent is started for one that has failed; doubled for each that was not let in
 PAUSE_MAX_S: Final = 30.0
 WAITS_S: Final = 5.0  #: after which it is worth a line that Ray has not started an agent
+ANSWERS_S: Final = 10.0  #: after which it is worth a line that Ray has not answered the broker
+
+SILENT: Final = "Ray does not answer: its head is stopped, busy or out of reach. The nodes that are there go on"
 
 
 class _Agent(Struct):
@@ -78,7 +82,8 @@ class RayAgents:
             options: which cluster, and how many agents.
             log_line_max: characters after which a line of output is split.
             timeout_s: after how long without a sign of life of the server an agent ends.
-            unreachable: called with the reason if the cluster cannot be used, each time that was tried.
+            unreachable: called with the reason if the cluster cannot be used and there is no node, each time that was
+                tried.
         """
         self._options = options
         self._log_line_max = log_line_max
@@ -95,7 +100,9 @@ class RayAgents:
         self._all_ended = asyncio.Event()
         self._agents: dict[str, _Agent] = {}
         self._machines = Machines()
-        self._failure = ""  # of the cluster, or of the last agent
+        self._unusable = ""  # why there is no cluster
+        self._is_silent = False  # Ray has not answered the broker for a while
+        self._failure = ""  # of the last agent
         self._pause_s = PAUSE_S
         self._pause: asyncio.TimerHandle | None = None  # until it is over, no agent is asked for
         self._connecting: asyncio.Task[None] | None = None
@@ -152,7 +159,9 @@ class RayAgents:
     def trouble(self) -> str:
         """Return why there are not as many nodes as there should be; "" if nothing is wrong."""
         if not self._is_connected:
-            return f"Ray cannot be used: {self._failure}" if self._failure else "Ray is being reached"
+            return f"Ray cannot be used: {self._unusable}" if self._unusable else "Ray is being reached"
+        if self._is_silent:
+            return SILENT
         until = time.monotonic() - WAITS_S
         waiting = [each.start.slice for each in self._agents.values() if not each.machine and each.asked_at < until]
         if not waiting:
@@ -164,7 +173,7 @@ class RayAgents:
         trouble = self.trouble()
         if trouble != self._told and not self._is_stopping:
             self._told = trouble
-            if trouble and (self._is_connected or self._failure):
+            if trouble and (self._is_connected or self._unusable):
                 log.warning("%s", trouble)
             self._inviter.trouble_changed()
 
@@ -230,9 +239,12 @@ class RayAgents:
         match message:
             case Connected():
                 self._connecting = asyncio.get_running_loop().create_task(self._connected(message))
+            case Pong(waits_s):
+                self._is_silent = waits_s > ANSWERS_S
             case Failed(why):
-                self._failure = why
-                self._unreachable(f"Ray cannot be used: {why}")
+                self._unusable = why
+                if not any(map(self._inviter.has_node, self._agents)):
+                    self._unreachable(f"Ray cannot be used: {why}")
             case Nodes(nodes):
                 self._tell_drains(self._machines.look_at(nodes))
             case Started(name, machine):
@@ -257,7 +269,7 @@ class RayAgents:
         if not self._is_listening:
             self._is_listening = True
             await self._inviter.listen(found.host)
-        self._is_connected, self._failure = True, ""
+        self._is_connected, self._unusable = True, ""
         for name in set(found.agents) - self._agents.keys():
             self._broker.send(Release(name))
         for name in self._agents.keys() - set(found.agents):
@@ -267,10 +279,10 @@ class RayAgents:
                 self._forget(name, "it has ended while there was no broker")
         self._settle()
 
-    def _broker_lost(self) -> None:
-        self._is_connected = False
+    def _broker_lost(self, why: str) -> None:
+        self._is_connected = self._is_silent = False
         self._connecting = None
-        self._failure = self._failure or "its broker has ended, and is started again"
+        self._unusable = self._unusable or why
         if self._is_stopping:
             self._all_ended.set()
         else:

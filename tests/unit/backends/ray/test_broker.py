@@ -17,6 +17,8 @@ from swell.backends.ray.messages import (
     Connected,
     Gone,
     Nodes,
+    Ping,
+    Pong,
     RayNode,
     Release,
     Start,
@@ -55,6 +57,8 @@ class FakeRay:
         self.ended: list[str] = []
         self.news: list[Started | Gone] = []
         self.is_closed = False
+        self.answers, self.is_asked = threading.Event(), threading.Event()  # at once, unless told otherwise
+        self.answers.set()
 
     def connect(self, begin: Begin) -> Connected:
         return Connected("h", "2", self.found, False)
@@ -63,6 +67,8 @@ class FakeRay:
         return self.machines
 
     def start(self, agent: str, order: bytes, held: Slice, node: str = "") -> None:
+        self.is_asked.set()
+        assert self.answers.wait(60)
         self.started[agent] = (held, node)
         self.news.append(Started(agent, node or "any"))
 
@@ -84,7 +90,7 @@ class Server:
         self.left = threading.Event()
         self.socket, self._theirs = socket.socketpair()
         self._stream = self.socket.makefile("rb")
-        self.thread = threading.Thread(target=Broker(self._theirs, ray, self.left.set).run, daemon=True)
+        self.thread = threading.Thread(target=Broker(self._theirs, lambda: ray, self.left.set).run, daemon=True)
         self.thread.start()
         self.send(Begin("auto", "ns", "ray-1-", "", False))
 
@@ -164,3 +170,16 @@ def test_when_the_server_is_gone_its_agents_are_ended_and_no_others(server: Serv
     server.go()
     assert ray.ended == ["ray-1-1"], "ray-0-1 may be an agent of the server's successor"
     assert ray.is_closed
+
+
+def test_a_broker_says_that_it_lives_and_how_long_ray_lets_it_wait(server: Server, ray: FakeRay) -> None:
+    server.hear_of(Nodes)
+    ray.answers.clear()
+    server.send(Start("ray-1-1", b"", Slice(1.0)))
+    assert ray.is_asked.wait(60)
+    server.send(Ping())
+    first = server.hear_of(Pong)
+    server.send(Ping())
+    assert 0 <= first.waits_s < server.hear_of(Pong).waits_s, "the same turn goes on"
+    ray.answers.set()
+    assert server.hear_of(Started) == Started("ray-1-1", "any")
