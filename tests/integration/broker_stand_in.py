@@ -1,4 +1,4 @@
-"""A broker that knows no Ray: `python broker_stand_in.py HOW FILE`. At the end of its socket, its pid goes to the file."""
+"""A broker that knows no Ray: `python broker_stand_in.py HOW FILE`. When the socket ends, its pid goes to FILE."""
 
 from __future__ import annotations
 

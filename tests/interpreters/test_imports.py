@@ -83,6 +83,15 @@ def test_the_command_line_answers_before_it_loads_the_server() -> None:
     assert not {name for name in loaded if name.startswith(("swell.server", "swell.engine", "swell.sim"))}
 
 
+def test_a_server_with_nodes_of_a_ray_cluster_loads_no_ray() -> None:
+    """Nor does an actor's agent, or the broker before it is told which cluster."""
+    loaded = loaded_by(
+        "import swell.server.main, swell.agent.main, swell.backends.agents.backend, swell.backends.ray.provider, "
+        "swell.backends.ray.host, swell.backends.ray.broker"
+    )
+    assert "ray" not in loaded
+
+
 @pytest.mark.parametrize("module", ["swell.engine.engine", "swell.policy.autoscale", "swell.model", "swell.states"])
 def test_what_decides_loads_no_event_loop(module: str) -> None:
     assert "asyncio" not in loaded_by(f"import {module}")

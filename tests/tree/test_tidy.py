@@ -17,6 +17,7 @@ HOMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "misc", "
 
 #: The shells that may catch any Exception, and why. A file that no longer needs its entry must lose it.
 CATCH_ALL: dict[str, str] = {
+    "backends/ray/broker.py": "the last frame of a process whose errors nobody reads: it tells the server why it ends",
     "cli/main.py": "the end of a program: everything becomes a message and an exit status",
     "cli/reload/serve_worker.py": "whatever importing the user's code raises is why there is no new worker",
     "edge/gateway/downstream.py": "a defect costs one request: its client is told so, and the others go on",

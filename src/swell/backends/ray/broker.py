@@ -58,6 +58,7 @@ __all__ = ["Broker", "Cluster", "main"]
 LOOK_S: Final = 0.1  #: between two looks at the actors
 NODES_S: Final = 1.0  #: between two looks at the machines
 UNSTARTED_S: Final = 30.0  #: after which an agent for all that is free on a machine may get another machine
+WHY_MAX: Final = 500  #: characters of the reason for which a broker ends
 END_S: Final = 15.0  #: how long ending what was started may take; Ray may not answer any more
 
 #: Of Ray, unless the user has said otherwise. It would take a program started by `uv run` for its driver, and send the
@@ -262,8 +263,14 @@ def main() -> None:
     try:
         Broker(server, _load_ray, _end_in_time).run()
     except Error as error:
-        with contextlib.suppress(OSError):
-            server.sendall(encode(Failed(str(error))))
+        _tell_failure(server, str(error))
+    except Exception as error:  # Ray raises errors of many types, and nobody reads what this process writes
+        _tell_failure(server, f"its broker has failed: {type(error).__name__}: {error}")
+
+
+def _tell_failure(server: socket.socket, why: str) -> None:
+    with contextlib.suppress(OSError):
+        server.sendall(encode(Failed(why[:WHY_MAX])))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The server's end of the broker: a child process that is started, and started again when it has ended, or is frozen.
 
 Whatever becomes of it, agents and their links go on. It is asked every second whether it lives. Questions without an
-answer are counted, not seconds: a server that was stopped itself finds the answers in its socket, and one question more.
+answer are counted, not seconds: a server that was stopped itself finds the answers in its socket.
 
 A broker takes the end of the socket for the end of the server, and ends the agents. So while the server wants these, it
 kills a broker first, and lets go of its socket then. This module must not know what the other messages are about.
@@ -170,7 +170,7 @@ class BrokerProcess:
             await asyncio.sleep(self._beat_s)
 
     def _kill(self, why: str) -> None:
-        """Kill a broker that is of no use. Be it stopped: it does nothing more from now on, so that its socket may go."""
+        """Kill a broker that is of no use. Even one that is stopped does nothing from now on, so its socket may go."""
         self._why = why
         if self._process is not None and not self._is_stopping:
             self._process.kill()

@@ -230,7 +230,7 @@ def _why_not(error: Exception, address: str) -> str:
     text = _short(str(error))
     if "Version mismatch" in text:
         return f"this installation does not fit the Ray at {address}: {text}. Install the same versions on both"
-    return f"the Ray at {address or 'this machine'} cannot be used: {text}"
+    return f"{f'the Ray at {address}' if address else 'a Ray of its own'} does not serve this machine: {text}"
 
 
 def _words(error: Exception) -> str:

@@ -52,7 +52,7 @@ STOP_PATIENCE_S: Final = 10.0
 PAUSE_S: Final = 0.5  #: before an agent is started for one that has failed; doubled for each that was not let in
 PAUSE_MAX_S: Final = 30.0
 WAITS_S: Final = 5.0  #: after which it is worth a line that Ray has not started an agent
-ANSWERS_S: Final = 10.0  #: after which it is worth a line that Ray has not answered the broker
+ANSWERS_S: Final = 5.0  #: after which it is worth a line that Ray has not answered the broker
 
 SILENT: Final = "Ray does not answer: its head is stopped, busy or out of reach. The nodes that are there go on"
 
@@ -267,9 +267,14 @@ class RayAgents:
         """Have the agents of former servers ended, and those started that the last broker did not get to."""
         log.info("Ray %s is reached; this machine is %s there", found.version, found.host)
         if not self._is_listening:
+            try:
+                await self._inviter.listen(found.host)
+            except OSError as error:
+                self._unusable = f"agents cannot be listened for at {found.host}, its name for this machine: {error}"
+                self._unreachable(f"Ray cannot be used: {self._unusable}")
+                return
             self._is_listening = True
-            await self._inviter.listen(found.host)
-        self._is_connected, self._unusable = True, ""
+        self._is_connected, self._is_silent, self._unusable = True, False, ""
         for name in set(found.agents) - self._agents.keys():
             self._broker.send(Release(name))
         for name in self._agents.keys() - set(found.agents):
