@@ -20,6 +20,7 @@ __all__ = [
     "APP",
     "APP_ID",
     "CALL",
+    "CALL_LEASE",
     "CALL_RANDOM_BYTES",
     "CONTAINER",
     "CONTAINER_LENGTH",
@@ -36,6 +37,7 @@ __all__ = [
 
 APP: Final = "ap-"
 CALL: Final = "fc-"
+CALL_LEASE: Final = "cl-"
 CONTAINER: Final = "ta-"
 FUNCTION: Final = "fu-"
 INPUT: Final = "in-"

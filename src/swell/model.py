@@ -91,6 +91,7 @@ class DeliveryMode(Enum):
     PARALLEL = "parallel"  #: all at once, each in a slot of its own
     BATCH = "batch"  #: all together in one slot, as one call of a batched function
     LEASE = "lease"  #: HTTP requests: the server sends the container nothing, the edge sends them
+    DIRECT = "direct"  #: a call that its client has sent to the container itself, in the slot of its call lease
 
 
 class Strategy(IntEnum):

@@ -4,7 +4,7 @@ Three rules. A step that is not in its table is a defect of the caller: it raise
 boolean that only makes sense in some states is a state itself. What can be derived is not a state: a Call's state
 follows from its Inputs and is stored nowhere. An Input's follows from where it is, since inputs travel by the thousand:
 in a backlog, in a delivery, or in an output. The simulator's oracle keeps it for each one, and takes it through this
-table; the engine keeps the Containers' and the Apps'. This module must not know why a step is taken.
+table; the engine keeps the Containers', the Apps' and the call leases'. This module must not know why a step is taken.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ __all__ = [
     "CONTAINER_STEPS",
     "ENDS_AS",
     "INPUT_STEPS",
+    "LEASE_STEPS",
     "SHOWN_AS",
     "AppState",
     "ContainerState",
     "IllegalStep",
     "InputState",
+    "LeaseState",
     "is_final",
     "step",
 ]
@@ -66,11 +68,20 @@ class AppState(Enum):
     ENDED = "ended"  #: nothing of it is left
 
 
+class LeaseState(Enum):
+    """Where one call lease is."""
+
+    OPEN = "open"  #: its client may send calls
+    RECALLED = "recalled"  #: its container is told to begin no more of them
+    CLOSED = "closed"  #: its container will begin no more; a call that was announced may still run
+    ENDED = "ended"  #: its slot is free, or its container is gone
+
+
 class IllegalStep(AssertionError):
     """A transition that no table allows: a defect in swell, never a user's mistake."""
 
 
-_I, _C, _A = InputState, ContainerState, AppState
+_I, _C, _A, _L = InputState, ContainerState, AppState, LeaseState
 
 INPUT_STEPS: dict[InputState, frozenset[InputState]] = {
     _I.PENDING: frozenset({_I.RUNNING, _I.FAILED, _I.CANCELLED}),  # FAILED: no container can start
@@ -103,6 +114,13 @@ APP_STEPS: dict[AppState, frozenset[AppState]] = {
     _A.ENDED: frozenset(),
 }
 
+LEASE_STEPS: dict[LeaseState, frozenset[LeaseState]] = {
+    _L.OPEN: frozenset({_L.RECALLED, _L.CLOSED, _L.ENDED}),
+    _L.RECALLED: frozenset({_L.CLOSED, _L.ENDED}),
+    _L.CLOSED: frozenset({_L.ENDED}),
+    _L.ENDED: frozenset(),
+}
+
 #: The name under which people see a container's state: in the CLI, the JSON API, metrics and stored records. A state
 #: that is missing here lasts a moment, and is shown as the state before it.
 SHOWN_AS: dict[ContainerState, str] = {
@@ -129,25 +147,34 @@ ENDS_AS: dict[OutputStatus, InputState] = {
     OutputStatus.TERMINATED: _I.CANCELLED,
 }
 
-S = TypeVar("S", InputState, ContainerState, AppState)
+S = TypeVar("S", InputState, ContainerState, AppState, LeaseState)
 
 
 def step(now: S, then: S) -> S:
-    """Return `then` if an Input, a Container or an App may go there from `now`; raise IllegalStep otherwise."""
+    """Return `then` if a thing with a lifecycle may go there from `now`; raise IllegalStep otherwise."""
     if then not in _steps(now):
         raise IllegalStep(f"{_NOUNS[type(now)]} cannot go from {now.value} to {then.value}")
     return then
 
 
-def is_final(state: InputState | ContainerState | AppState) -> bool:
+def is_final(state: InputState | ContainerState | AppState | LeaseState) -> bool:
     """Tell whether no step leads out of a state."""
     return not _steps(state)
 
 
-_NOUNS: dict[type[Enum], str] = {InputState: "an input", ContainerState: "a container", AppState: "an app"}
+_NOUNS: dict[type[Enum], str] = {
+    InputState: "an input",
+    ContainerState: "a container",
+    AppState: "an app",
+    LeaseState: "a call lease",
+}
 
 
-def _steps(state: InputState | ContainerState | AppState) -> frozenset[InputState | ContainerState | AppState]:
+def _steps(
+    state: InputState | ContainerState | AppState | LeaseState,
+) -> frozenset[InputState | ContainerState | AppState | LeaseState]:
     if isinstance(state, InputState):
         return INPUT_STEPS[state]
-    return CONTAINER_STEPS[state] if isinstance(state, ContainerState) else APP_STEPS[state]
+    if isinstance(state, ContainerState):
+        return CONTAINER_STEPS[state]
+    return APP_STEPS[state] if isinstance(state, AppState) else LEASE_STEPS[state]

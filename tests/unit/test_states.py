@@ -13,11 +13,13 @@ from swell.states import (
     CONTAINER_STEPS,
     ENDS_AS,
     INPUT_STEPS,
+    LEASE_STEPS,
     SHOWN_AS,
     AppState,
     ContainerState,
     IllegalStep,
     InputState,
+    LeaseState,
     is_final,
     step,
 )
@@ -26,6 +28,7 @@ LIFECYCLES = [
     (INPUT_STEPS, InputState.PENDING),
     (CONTAINER_STEPS, ContainerState.REQUESTED),
     (APP_STEPS, AppState.RUNNING),
+    (LEASE_STEPS, LeaseState.OPEN),
 ]
 ENDS = {ContainerState.STOPPED, ContainerState.FAILED, ContainerState.LOST}
 

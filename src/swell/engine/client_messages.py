@@ -15,6 +15,7 @@ from swell.engine.wiring import Rules
 from swell.errors import InvalidError, to_wire
 from swell.wire import messages as m
 from swell.wire.apps import DeployApp, FindApp, FindFunction, RedeployApp, StopApp, TagApp
+from swell.wire.leases import Announce, DirectAnswered
 from swell.wire.queries import AskStory, DrainNode, InspectCall, ResumeNode, StopContainer
 from swell.wire.web import EdgeUp, GetWebUrl, Release, WatchRoutes
 
@@ -57,6 +58,8 @@ def _calls(rules: Rules) -> list[Route]:
         route(m.OpenCall, rules.calls.open),
         route(m.PutInputs, admission.put),
         route(m.CancelCall, timed(rules.calls.cancel)),
+        route(Announce, rules.direct_calls.announced_by_client),
+        route(DirectAnswered, timed(rules.direct_calls.answered)),
         route(m.Watch, plain(admission.watch)),
         route(m.Unwatch, plain(admission.unwatch)),
         route(m.TakeItems, lambda _client, message, _payload, _now: rules.completion.items_taken(message)),

@@ -14,6 +14,7 @@ from swell.engine.state.container import Container
 from swell.engine.state.engine_state import EngineState
 from swell.engine.wiring import Rules
 from swell.states import ContainerState
+from swell.wire.leases import Abandoned, Announce, DirectReport, LeaseClosed
 from swell.wire.messages import Completed, Leaving, Message, Ready, Resize, Returned, StartFailed, Yielded
 
 __all__ = ["ContainerMessages", "container_routes"]
@@ -50,13 +51,17 @@ class ContainerMessages:
 
 def container_routes(rules: Rules) -> dict[type[Message], Handler]:
     """Return the table: what handles each message."""
-    completion, requests = rules.completion, rules.container_requests
+    completion, requests, direct = rules.completion, rules.container_requests, rules.direct_calls
     return {
         Completed: completion.completed,
         Yielded: lambda container, message, payload, _: completion.yielded(container, message, payload),
         Returned: lambda container, message, _, now: completion.returned(container, message, now),
-        Ready: lambda container, _message, _payload, now: rules.containers.ready(container, now),
+        Ready: lambda container, message, _payload, now: rules.containers.ready(container, message, now),
         StartFailed: lambda container, message, payload, _: requests.note_failed_start(container, message, payload),
         Resize: lambda container, message, _payload, _now: requests.resize(container, message),
-        Leaving: lambda container, _message, _payload, _now: requests.retire(container),
+        Leaving: lambda container, _message, _payload, now: requests.retire(container, now),
+        DirectReport: lambda container, message, _payload, now: direct.reported(container, message, now),
+        Announce: direct.announced_by_container,
+        LeaseClosed: lambda container, message, _payload, now: direct.closed(container, message, now),
+        Abandoned: lambda container, message, _payload, now: direct.abandoned(container, message, now),
     }

@@ -69,6 +69,7 @@ class Engine:
             Timer.DRAIN: rules.containers.check_drains,
             Timer.RESIST: rules.timeouts.check_revoked,
             Timer.SCHEDULE: rules.schedules.check,
+            Timer.LEASE: rules.call_leases.check,
             # These only have the pool dispatched and scaled again, which follows every timer.
             Timer.RETRY: lambda pool, now: None,
             Timer.BATCH: lambda pool, now: None,
@@ -76,6 +77,7 @@ class Engine:
             Timer.IDLE: lambda pool, now: None,
             Timer.GROW: lambda pool, now: None,
             Timer.PUT_AWAY: lambda pool, now: None,
+            Timer.RECALL: lambda pool, now: None,
         }
 
     def _event_handlers(self) -> dict[type[Event], Callable[[Any, float], None]]:
@@ -147,6 +149,7 @@ class Engine:
         rules, client = self._rules, event.client
         rules.admission.client_gone(client, now)
         rules.container_requests.client_gone(client, now)
+        rules.call_leases.client_gone(client, now)
         rules.web.client_gone(client)
         rules.apps.client_gone(client, now)
 
@@ -186,6 +189,8 @@ class Engine:
             rules.scaler.scale(pool, now)
             if not pool.app.closing:
                 rules.dispatcher.dispatch(pool, now)
+            if pool.leases.wants_look:
+                rules.call_leases.settle(pool, now)
             state.note_spare(pool)
             if pool.window.has_calls:
                 rules.pager.refill(pool)

@@ -9,9 +9,15 @@ from __future__ import annotations
 import base64
 import hashlib
 
-from swell.ids import CALL, CONTAINER, CONTAINER_LENGTH, FUNCTION
+from swell.ids import CALL, CALL_LEASE, CONTAINER, CONTAINER_LENGTH, FUNCTION
 
-__all__ = ["derive_container_id", "derive_function_id", "derive_scheduled_call_id"]
+__all__ = [
+    "derive_container_id",
+    "derive_function_id",
+    "derive_lease_id",
+    "derive_lease_token",
+    "derive_scheduled_call_id",
+]
 
 
 def derive_container_id(seed: str, number: int) -> str:
@@ -27,6 +33,16 @@ def derive_function_id(app_id: str, key: str) -> str:
 def derive_scheduled_call_id(pool_id: str, due: float) -> str:
     """Return the id of a scheduled run. It follows from the time, so that no run ever takes place twice."""
     return CALL + _digest(f"{pool_id}/{due!r}").lower()[:22]
+
+
+def derive_lease_id(seed: str, number: int) -> str:
+    """Return the id of the call lease of that number."""
+    return CALL_LEASE + _digest(f"{seed}/lease/{number}")[:22]
+
+
+def derive_lease_token(seed: str, number: int) -> str:
+    """Return what proves to a container who holds a call lease. As hard to guess as the seed is."""
+    return _digest(f"{seed}/token/{number}")[:32]
 
 
 def _digest(text: str) -> str:

@@ -6,7 +6,7 @@ This module must not know the operations that took the time, or clocks.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -42,6 +42,14 @@ class Histogram:
         """Count `count` times of `seconds` each."""
         self._counts[bisect_left(BOUNDS_S, seconds)] += count
         self._total_s += seconds * count
+
+    def add_each(self, times: Iterable[float]) -> None:
+        """Count many times, each once."""
+        counts, total_s = self._counts, self._total_s
+        for seconds in times:
+            counts[bisect_left(BOUNDS_S, seconds)] += 1
+            total_s += seconds
+        self._total_s = total_s
 
     def add_all(self, other: Histogram) -> None:
         """Add the counts of another histogram."""

@@ -383,7 +383,7 @@ class Load(Message, frozen=True, tag=60):
 class Deliver(Message, frozen=True, tag=61):
     """Run these inputs. Sent on the data channel.
 
-    `mode` is never LEASE.
+    `mode` is neither LEASE nor DIRECT.
     Items are counted 0..n-1 through all `parts`, each (call_id, first index, count).
     """
 

@@ -59,6 +59,10 @@ class Counted(_Row, frozen=True):
     wait: Times  #: of inputs, from being queued to a container
     run: Times  #: of inputs, or of batches, in a container
     start: Times  #: of containers, from being requested to being ready
+    leases_granted: Count = 0  #: call leases that clients got
+    leases_recalled: Count = 0
+    direct: Count = 0  #: calls that went straight to a container; of the accepted ones
+    fallbacks: Count = 0  #: calls through the server whose clients would have liked a call lease
 
 
 class FunctionMeasures(_Row, frozen=True):

@@ -98,6 +98,7 @@ from swell.records import (
 )
 from swell.store.memory.store import MemoryStore
 from swell.wire import apps as a
+from swell.wire import leases as cl
 from swell.wire import messages as m
 from swell.wire import queries as q
 from swell.wire import web as w
@@ -259,6 +260,57 @@ class Diary:
     def spawns(self, call_id: str, count: int = 1, **how: Any) -> list[str]:
         return self.calls(call_id, count, kind=CallKind.SPAWN, **how)
 
+    # ------------------------------------------------------------ calls that go straight to containers
+
+    def wants(self, call_id: str, *, function: str = "f", method: str = "", client: int = 1) -> list[str]:
+        """Call a function once, and ask for a call lease."""
+        function_id = self.function(function)
+        message = m.OpenCall(call_id, function_id, method, CallKind.REMOTE, [1], True, wants_lease=True)
+        return self.says(message, b"a", client=client)
+
+    def leased(self, *, client: int = 1, **options: Any) -> Diary:
+        """Open an app, and let a client get the call lease l1 on the container c1 at second 1."""
+        self.opens(**options)
+        self.wants("fc-first", client=client)
+        self.ready("c1", takes_calls=True)
+        assert "grant l1 on c1 to " + str(client) in self.at(1.0).completes("c1", 1, 0)
+        return self
+
+    def announces(
+        self,
+        call_id: str,
+        lease: str = "l1",
+        *,
+        by: int | str = 1,
+        age_s: float = 0.005,
+        failed: bool = False,
+        is_lost: bool = False,
+        size: int = 1,
+        function: str = "f",
+    ) -> list[str]:
+        """A client, or a container, announces a direct call."""
+        message = cl.Announce(
+            call_id, self.lease_id(lease), self.function(function), age_s=age_s, failed=failed, is_lost=is_lost
+        )
+        if isinstance(by, str):
+            return self.answers(by, message, letters(0, size))
+        return self.says(message, letters(0, size), client=by)
+
+    def reports(
+        self, name: str, *call_ids: str, lease: str = "l1", status: int = 1, took: float = 0.001, age_s: float = 0.010
+    ) -> list[str]:
+        """A container reports direct calls that have ended, all with one status."""
+        failures = [] if status == 1 else [(i, int(status)) for i in range(len(call_ids))]
+        count = len(call_ids)
+        message = cl.DirectReport(self.lease_id(lease), list(call_ids), [age_s] * count, [took] * count, failures)
+        return self.answers(name, message)
+
+    def closes_lease(self, name: str, lease: str = "l1") -> list[str]:
+        return self.answers(name, cl.LeaseClosed(self.lease_id(lease)))
+
+    def lease_id(self, lease: str) -> str:
+        return next((lease_id for lease_id, known in self._names.items() if known == lease), lease)
+
     def asks_for(
         self,
         call_id: str,
@@ -352,8 +404,8 @@ class Diary:
     def started(self, name: str) -> list[str]:
         return self.feed(ContainerStarted(self.id(name)))
 
-    def ready(self, name: str) -> list[str]:
-        return self.feed(ContainerMessage(self.id(name), m.Ready(1, 0.1)))
+    def ready(self, name: str, *, takes_calls: bool = False) -> list[str]:
+        return self.feed(ContainerMessage(self.id(name), m.Ready(1, 0.1, takes_calls)))
 
     def fails_to_start(self, name: str) -> list[str]:
         decided = self.feed(ContainerMessage(self.id(name), m.StartFailed("no module"), b"exception"))
@@ -444,7 +496,7 @@ class Diary:
         self._ask(effect)
         match effect:
             case StartContainer():
-                name = self._names[effect.container_id] = f"c{len(self._names) + 1}"
+                name = self._names[effect.container_id] = self._next_name("c")
                 version = f" of version {effect.version}" if effect.version > 1 else ""
                 return f"start {name}{version}" + (f" on {', '.join(effect.gpus)}" if effect.gpus else "")
             case KillContainer():
@@ -528,9 +580,18 @@ class Diary:
             case _:
                 return f"record {type(record).__name__}"
 
-    @staticmethod
-    def _order(name: str, message: m.Message) -> str:
+    def _next_name(self, kind: str) -> str:
+        return f"{kind}{sum(name.startswith(kind) for name in self._names.values()) + 1}"
+
+    def _order(self, name: str, message: m.Message) -> str:
         match message:
+            case cl.OpenLease():
+                self._names[message.lease] = self._next_name("l")
+                return ""
+            case cl.RecallLease():
+                return f"recall {self._names[message.lease]} from {name}"
+            case cl.CancelDirect():
+                return f"cancel {message.call_id} in {name}"
             case m.Deliver():
                 what = ", ".join(span(*part) for part in message.parts)
                 mode = "" if message.mode is DeliveryMode.SERIAL else f" ({message.mode.value})"
@@ -569,6 +630,8 @@ class Diary:
                 return f"version {message.version} is live" + ("" if message.deployed_at else " already")
             case a.FunctionFound() as message:
                 return f"found {message.spec.name} at version {message.version}"
+            case cl.LeaseGranted() as message:
+                return f"grant {self._names[message.lease]} on {self._names[message.container_id]} to {effect.client}"
             case w.Leased() as message:
                 return f"lease {self._names[message.container_id]} to {message.call_id}"
             case w.Routes() as message:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from swell.model import Batching, ClassSpec, Concurrency, FunctionSpec, MethodSpec, Source, WebSpec
-from swell.policy.leasing import may_lease
+from swell.policy.leasing import is_worth_leasing, may_lease
 
 SOURCE = Source("app", "f", "app.py")
 
@@ -33,3 +33,8 @@ def test_a_container_that_runs_one_synchronous_input_after_another_may_be_leased
 )
 def test_others_may_not(options: dict[str, Any]) -> None:
     assert not may_lease(FunctionSpec("f", SOURCE, **options))
+
+
+@pytest.mark.parametrize(("service_s", "is_worth"), [(None, False), (0.00001, True), (0.0049, True), (0.005, False)])
+def test_only_calls_that_are_known_to_be_quick_are_worth_it(service_s: float | None, is_worth: bool) -> None:
+    assert is_worth_leasing(service_s) is is_worth

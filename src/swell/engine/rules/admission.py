@@ -6,6 +6,7 @@ This module must not know how inputs are placed or containers scaled.
 from __future__ import annotations
 
 from swell.engine.events import SendRecorded
+from swell.engine.rules.attempts import Attempts
 from swell.engine.rules.cancelling import Cancelling
 from swell.engine.rules.lookups import Lookups, stopping
 from swell.engine.rules.results import ResultPublisher
@@ -41,8 +42,16 @@ TRACE_MAX = 8 << 10  #: characters
 class Admission:
     """Admits calls and their inputs, and does what clients ask of them afterwards."""
 
-    def __init__(self, state: EngineState, cancelling: Cancelling, results: ResultPublisher, lookups: Lookups) -> None:
+    def __init__(
+        self,
+        state: EngineState,
+        attempts: Attempts,
+        cancelling: Cancelling,
+        results: ResultPublisher,
+        lookups: Lookups,
+    ) -> None:
         self._state = state
+        self._attempts = attempts
         self._cancelling = cancelling
         self._results = results
         self._lookups = lookups
@@ -54,14 +63,16 @@ class Admission:
         state = self._state
         known = state.calls.get(message.call_id)
         if known is not None:
-            # A resend after a broken connection: same call, perhaps a new connection.
-            self._accept(known, client)
+            if known.is_announced:
+                self._take_back(known, client, now)
+            else:
+                self._accept(known, client)  # a resend after a broken connection: perhaps it is a new one
             return
         if message.resent and message.kind.is_async:
             self._lookups.ask(message.call_id, client, message, payload)
             return
         pool = state.pools.get(message.function_id)
-        problem = self._why_not(message, payload, pool)
+        problem = self.why_not(message, payload, pool)
         if pool is None or problem is not None:
             assert problem is not None
             self.refuse(client, message.call_id, 0, problem)
@@ -79,6 +90,9 @@ class Admission:
         if message.sealed and count == offered:
             call.seal()
         call.trace_from(message.trace)
+        if message.wants_lease and message.kind is CallKind.REMOTE:
+            call.want_lease()
+            pool.measures.count_fallback()
         if call.kind.is_async:
             call.number(state.next_sequence())
             if not pool.is_recorded:
@@ -110,7 +124,15 @@ class Admission:
         self._results.end_if_finished(call, now)
         return True
 
-    def _why_not(self, message: OpenCall, payload: bytes, pool: Pool | None) -> Error | None:
+    def _take_back(self, call: Call, client: int, now: float) -> None:
+        """Queue a call that was announced and that its client sends here: its container has not begun it."""
+        self._state.claim(client, call)
+        delivery = call.direct
+        if delivery is not None and not delivery.is_confirmed and not delivery.revoked:
+            self._attempts.requeue(delivery, (0,), now)
+            self._state.mark_dirty(call.pool)
+
+    def why_not(self, message: OpenCall, payload: bytes, pool: Pool | None) -> Error | None:
         """Return why a call cannot begin."""
         if self._state.is_stopping:
             return stopping()

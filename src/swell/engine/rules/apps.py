@@ -247,7 +247,7 @@ class Apps:
             message.request,
             pool.counts.pending_total,
             len(pool.fleet.containers),
-            pool.counts.running_total,
+            pool.running,
             slots * pool.batch_size,
         )
         self._state.send_to_client(client, stats)

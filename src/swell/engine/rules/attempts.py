@@ -23,7 +23,7 @@ from swell.records import AttemptRecord
 __all__ = ["Attempts"]
 
 RETRYABLE = (OutputStatus.FAILURE, OutputStatus.TIMEOUT, OutputStatus.OUT_OF_MEMORY)
-SERIAL = DeliveryMode.SERIAL
+SERIAL, DIRECT = DeliveryMode.SERIAL, DeliveryMode.DIRECT
 #: Parallel inputs share a container with many; only after so many crashes is one made to run alone.
 ALONE_AFTER = 3
 
@@ -92,12 +92,13 @@ class Attempts:
         back = sorted(positions)
         delivery.close(back)
         runs: list[tuple[Call, Segment, int, int, bool]] = []  # with first, last, alone
+        is_serial = delivery.mode is SERIAL or (delivery.mode is DIRECT and delivery.container.is_serial)
         alone_after = min(alone_after, self._state.settings.poison_crashes_max)
         for position in back:
             call, segment, index = delivery.locate(position)
             call.add_running(-1)
             call.add_pending(1)
-            alone = suspected and (delivery.mode is SERIAL or call.crashes.get(index, 0) >= alone_after)
+            alone = suspected and (is_serial or call.crashes.get(index, 0) >= alone_after)
             last = runs[-1] if runs else None
             if last is not None and last[1] is segment and last[3] == index and not (alone or last[4]):
                 runs[-1] = (call, segment, last[2], index + 1, False)

@@ -50,12 +50,16 @@ from swell.engine.state.engine_state import EngineState
 from swell.engine.state.span import Segment
 from swell.engine.state.timers import Timer
 from swell.model import DeliveryMode, OutputStatus
+from swell.wire.leases import CancelDirect
 from swell.wire.messages import Cancel, Completed, Items, ItemsTaken, Outputs, Returned, TakeItems, Yielded
 
 __all__ = ["Completion", "ProtocolError"]
 
 SUCCESS, TERMINATED = OutputStatus.SUCCESS, OutputStatus.TERMINATED
-SERIAL, BATCH, LEASE = DeliveryMode.SERIAL, DeliveryMode.BATCH, DeliveryMode.LEASE
+SERIAL, BATCH = DeliveryMode.SERIAL, DeliveryMode.BATCH
+#: What the server sends no container: who answers is the edge's, or the client's, to know.
+LEASE, DIRECT = DeliveryMode.LEASE, DeliveryMode.DIRECT
+ELSEWHERE = (LEASE, DIRECT)
 STATUSES = frozenset(int(status) for status in OutputStatus)
 
 
@@ -109,8 +113,8 @@ class Completion:
         items, blobs = message.items(payload), set(message.blobs)
         by_call: dict[str, tuple[Call, list[tuple[Segment, Outcome]]]] = {}
         held = [container.deliveries.get(delivery_id) for delivery_id, _, _ in message.parts]
-        if any(delivery is not None and delivery.mode is LEASE for delivery in held):
-            raise ProtocolError("it answers a request that it was not delivered")
+        if any(delivery is not None and delivery.mode in ELSEWHERE for delivery in held):
+            raise ProtocolError("it answers an input that it was not delivered")
         item = 0
         for delivery_id, first, count in message.parts:
             delivery = container.deliveries.get(delivery_id)  # an earlier part may have ended it
@@ -121,7 +125,7 @@ class Completion:
                 if delivery is not None and position in delivery.open:
                     if position in delivery.revoked:
                         answered.append(position)
-                    elif status is TERMINATED and self._counts_as_lost(delivery, position):
+                    elif status is TERMINATED and self.counts_as_lost(delivery, position):
                         unasked.append(position)
                     else:
                         answered.append(position)
@@ -139,7 +143,7 @@ class Completion:
             for segment, outcome in outcomes:
                 self._results.done(call, segment, (outcome.index,), now)
 
-    def _counts_as_lost(self, delivery: Delivery, position: int) -> bool:
+    def counts_as_lost(self, delivery: Delivery, position: int) -> bool:
         """Judge an input that was stopped though nobody asked for it: as part of a batch, or with its container.
 
         It runs again as if its container had died, and as often; True if it does.
@@ -181,12 +185,12 @@ class Completion:
         was_stalled = container.stalled
         container.end_reclaim()
         delivery = container.deliveries.get(message.delivery)
-        if delivery is not None and delivery.mode is not LEASE:
+        if delivery is not None and delivery.mode not in ELSEWHERE:
             back = {position for position in delivery.open if position >= message.position}
             ended = back & delivery.revoked  # cancelled while the container was giving them back
             delivery.close(ended)
             self._attempts.requeue(delivery, back - ended, now)
-        if was_stalled and not container.deliveries:
+        if was_stalled and not container.is_held:
             container.stall()  # to have returned all is no progress
         self._state.mark_dirty(container.pool)
 
@@ -199,7 +203,9 @@ class Completion:
             call, _, _ = delivery.locate(position)
             call.add_running(-1)
         delivery.revoke(positions)
-        if delivery.mode is not LEASE:  # else the edge stops them, when it is told of their end
+        if delivery.mode is DIRECT:
+            state.send_to_container(container, CancelDirect(delivery.parts[0].call.id))
+        elif delivery.mode is not LEASE:  # else the edge stops them, when it is told of their end
             state.send_to_container(container, Cancel(delivery.id, list(positions)))
         container.must_yield(now + state.settings.cancel_grace_s)
         container.pool.timers.watch(Timer.RESIST, container.id, container.resist_until)
@@ -242,7 +248,7 @@ def _runs(container: Container, message: Completed) -> list[tuple[Call, Succeede
     upto: dict[int, int] = {}  # by delivery: nothing is to be counted twice
     for delivery_id, position, count in message.parts:
         delivery = container.deliveries.get(delivery_id)
-        if delivery is None or delivery.revoked or delivery.mode is LEASE or position < upto.get(delivery_id, 0):
+        if delivery is None or delivery.revoked or delivery.mode in ELSEWHERE or position < upto.get(delivery_id, 0):
             return None
         upto[delivery_id] = position + count
         if not delivery.open.issuperset(range(position, position + count)):

@@ -39,7 +39,7 @@ class ContainerRequests:
         container.resize(message.slots)
         self._state.mark_dirty(container.pool)
 
-    def retire(self, container: Container) -> None:
+    def retire(self, container: Container, now: float) -> None:
         """Give a container no more inputs.
 
         Raises:
@@ -47,13 +47,13 @@ class ContainerRequests:
         """
         if container.is_starting:
             raise ProtocolError("it wants to leave before it is ready for its first input")
-        container.leave()
+        self._containers.leave(container, now)
         container.pool.fleet.retire(container)
         self._state.mark_dirty(container.pool)
 
     def drain_if_done(self, container: Container, now: float) -> None:
         """Have a container leave that takes no more inputs and has none."""
-        if container.state is ContainerState.LEAVING and not container.deliveries:
+        if container.state is ContainerState.LEAVING and not container.is_held:
             self._containers.drain(container, now)
 
     def note_failed_start(self, container: Container, message: StartFailed, payload: bytes) -> None:

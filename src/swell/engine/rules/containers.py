@@ -12,6 +12,7 @@ from math import inf
 from swell.engine.events import KillContainer, StartContainer
 from swell.engine.rules.losses import Losses
 from swell.engine.rules.results import ResultPublisher
+from swell.engine.state.call_lease import CallLease
 from swell.engine.state.container import Container
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.pool import Pool
@@ -20,7 +21,8 @@ from swell.model import MemoryExcess, OutputStatus
 from swell.policy.placement import Place
 from swell.records import ContainerRecord
 from swell.states import ContainerState
-from swell.wire.messages import Drain, Interrupt
+from swell.wire.leases import RecallLease
+from swell.wire.messages import Drain, Interrupt, Ready
 
 __all__ = ["Containers"]
 
@@ -57,9 +59,9 @@ class Containers:
             )
         )
 
-    def ready(self, container: Container, now: float) -> None:
+    def ready(self, container: Container, message: Ready, now: float) -> None:
         """A container has checked in."""
-        if not container.check_in(now):
+        if not container.check_in(now, takes_calls=message.takes_calls):
             return
         pool = container.pool
         took = now - container.requested_at
@@ -95,14 +97,29 @@ class Containers:
         if container.state not in (ContainerState.READY, ContainerState.LEAVING):
             return  # it was told to leave, or is being killed
         if container.is_leased:
-            container.leave()  # it would refuse requests that are on their way to it: it is told after the last one
+            self.leave(container, now)  # it would refuse requests on their way to it: it is told after the last one
             return
         state.agenda.spend()
         container.drain(now + state.settings.exit_grace_s)
+        self._recall_leases(container, now)
         container.pool.timers.watch(Timer.DRAIN, container.id, container.drain_until)
         state.note_leaving(container)
         state.mark_dirty(container.pool)
         state.send_to_container(container, Drain(state.settings.exit_grace_s))
+
+    def leave(self, container: Container, now: float) -> None:
+        """Give a container no more inputs, also by way of call leases; it is told to leave when it has none."""
+        container.leave()
+        for lease in self._recall_leases(container, now):
+            self._state.send_to_container(container, RecallLease(lease.id))
+
+    def _recall_leases(self, container: Container, now: float) -> list[CallLease]:
+        """Recall the call leases of a container that is to leave: a Drain or an Interrupt says as much to it."""
+        recalled = [lease for lease in container.leases.values() if lease.is_open]
+        for lease in recalled:
+            lease.recall(now)
+            container.pool.measures.count_recalled()
+        return recalled
 
     def let_go(self, pool: Pool, now: float) -> None:
         """Let the containers of a pool leave that is to have none; of very many, some now and the rest in ticks."""
@@ -142,6 +159,7 @@ class Containers:
         self._state.agenda.spend()
         grace_s = min(self._state.settings.exit_grace_s, within_s)
         container.interrupt(reason, now + grace_s)
+        self._recall_leases(container, now)
         container.pool.timers.watch(Timer.DRAIN, container.id, container.drain_until)
         self._state.note_leaving(container)
         self._state.mark_dirty(container.pool)
@@ -165,7 +183,7 @@ class Containers:
             if container is None or container.is_killed:
                 continue
             if now >= container.drain_until:
-                if not container.executing or container.is_cut_short or self._state.is_stopping:
+                if not container.running or container.is_cut_short or self._state.is_stopping:
                     self.kill(container, "did not leave within its grace")
                     continue
                 # It finishes what it has started, for which it has all the time of its function; the grace is for what
@@ -188,6 +206,7 @@ class Containers:
         has_node = container.place.node in state.nodes.by_name
         container.end()
         self._losses.lost(container, reason, now, excess)
+        state.forget_over(pool)
         pool.fleet.remove(container)
         pool.timers.forget(container.id)
         state.remove_container(container)

@@ -11,6 +11,7 @@ from swell.engine.rules.attempts import Attempts
 from swell.engine.rules.deliveries import outcome_in
 from swell.engine.rules.leases import Leases
 from swell.engine.rules.results import ResultPublisher
+from swell.engine.state.call_lease import LeaseEnd
 from swell.engine.state.container import Container, Delivery
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.history import EventKind
@@ -40,38 +41,62 @@ class Losses:
             now: the time.
             excess: the memory for which it was killed, if it was killed for that.
         """
-        limit = self._state.settings.poison_crashes_max
         held = list(container.deliveries.values())
-        was_alone = container.holds == 1
+        was_alone = container.holds + container.vacant_leases == 1
         for delivery in reversed(held):
             if delivery.mode is LEASE:
                 status = INTERNAL_FAILURE if excess is None else OUT_OF_MEMORY
                 self._leases.break_off(delivery, status, reason, now)
-                continue
-            is_head = delivery is held[0]
-            if excess is not None:
-                self._outgrown(delivery, excess, now, was_alone=was_alone, is_head=is_head, lost=reason)
-                continue
-            positions = sorted(delivery.open - delivery.revoked)
-            blamed = [] if container.crash_expected else _suspects(delivery, positions, is_head=is_head)
-            for position in blamed:
-                call, segment, index = delivery.locate(position)
-                crashes = call.count_crash(index)
-                # Only an input that was alone when its container died is known to have done it.
-                if crashes >= limit and was_alone:
-                    positions.remove(position)
-                    call.add_running(-1)
-                    text = (
-                        f"input {index} was running in {crashes} containers when they died (the last: {reason}); it is "
-                        f"not tried again (poison_crashes_max = {limit})"
-                    )
-                    ended = outcome_in(delivery, index, INTERNAL_FAILURE, text.encode())
-                    self._results.end(call, segment, [ended], now)
-                else:
-                    self._attempts.record(call, index, 0.0)
-            suspicious = bool(blamed) or (is_head and not container.crash_expected)
-            self._attempts.requeue(delivery, positions, now, suspected=suspicious, lost=reason)
+            else:
+                self.settle(delivery, reason, now, excess, was_alone=was_alone, is_head=delivery is held[0])
+        for lease in container.leases.values():  # what was on them and not announced is told by clients that see it
+            self._state.call_leases.remember_end(lease.id, LeaseEnd(lease, reason, excess, was_alone))
         container.drop_deliveries()
+
+    def settle(
+        self,
+        delivery: Delivery,
+        reason: str,
+        now: float,
+        excess: MemoryExcess | None,
+        *,
+        was_alone: bool,
+        is_head: bool,
+    ) -> None:
+        """Settle the inputs of a delivery whose container is gone.
+
+        Args:
+            delivery: it.
+            reason: why the container is gone, in words.
+            now: the time.
+            excess: the memory for which it was killed, if it was killed for that.
+            was_alone: nothing else was in the container.
+            is_head: it is the delivery that the container executed, if it executes one after another.
+        """
+        if excess is not None:
+            self._outgrown(delivery, excess, now, was_alone=was_alone, is_head=is_head, lost=reason)
+            return
+        limit, container = self._state.settings.poison_crashes_max, delivery.container
+        positions = sorted(delivery.open - delivery.revoked)
+        blamed = [] if container.crash_expected else _suspects(delivery, positions, is_head=is_head)
+        for position in blamed:
+            call, segment, index = delivery.locate(position)
+            crashes = call.count_crash(index)
+            # Only an input that was alone when its container died is known to have done it.
+            if crashes >= limit and was_alone:
+                positions.remove(position)
+                call.add_running(-1)
+                text = (
+                    f"input {index} was running in {crashes} containers when they died (the last: {reason}); it is "
+                    f"not tried again (poison_crashes_max = {limit})"
+                )
+                ended = outcome_in(delivery, index, INTERNAL_FAILURE, text.encode())
+                self._results.end(call, segment, [ended], now)
+                delivery.close((position,))
+            else:
+                self._attempts.record(call, index, 0.0)
+        suspicious = bool(blamed) or (is_head and not container.crash_expected)
+        self._attempts.requeue(delivery, positions, now, suspected=suspicious, lost=reason)
 
     def _outgrown(
         self, delivery: Delivery, excess: MemoryExcess, now: float, *, was_alone: bool, is_head: bool, lost: str

@@ -86,7 +86,7 @@ class ResultPublisher:
                 self._record(call, OutputsRecord.of(call.id, run.first, items.slice(at, run.count), trace))
                 at += run.count
         else:
-            self._state.send_to_client(call.client, message, payload)
+            self._state.send_to_caller(call, message, payload)
         for run in runs:
             self.done(call, run.segment, range(run.first, run.first + run.count), now)
 
@@ -166,7 +166,7 @@ class ResultPublisher:
                 trace = Trace(call.history.opened_at, run[0].delivered_at, now, run[0].container_id)
                 self._record(call, OutputsRecord.of(call.id, run[0].index, _packed(run), trace))
         else:
-            self._state.send_to_client(call.client, *_as_outputs(call.id, outcomes))
+            self._state.send_to_caller(call, *_as_outputs(call.id, outcomes))
 
     @staticmethod
     def _note(call: Call, outcomes: Sequence[Outcome], now: float) -> None:
@@ -207,6 +207,8 @@ class ResultPublisher:
             if call.kind.is_async:
                 self._state.persist(CallEnded(call.id, call.accepted, now))
                 self._note_end(call)
+            if call.wants_lease and not call.cancelled:
+                call.pool.leases.want(call.client)
             call.history.end(now, call.accepted)
             self._state.histories.keep_call(call.history)
             self._state.unbind(call)

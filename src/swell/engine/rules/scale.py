@@ -16,6 +16,7 @@ from math import inf
 
 from msgspec.structs import replace
 
+from swell.engine.rules.call_leases import CallLeasing
 from swell.engine.rules.containers import Containers
 from swell.engine.rules.draining import Draining
 from swell.engine.rules.nodes import Nodes, Wait
@@ -34,13 +35,20 @@ class Scaler:
     """Keeps the number of containers of each pool at its plan."""
 
     def __init__(
-        self, state: EngineState, containers: Containers, nodes: Nodes, placing: Placing, draining: Draining
+        self,
+        state: EngineState,
+        containers: Containers,
+        nodes: Nodes,
+        placing: Placing,
+        draining: Draining,
+        leasing: CallLeasing,
     ) -> None:
         self._state = state
         self._containers = containers
         self._nodes = nodes
         self._placing = placing
         self._draining = draining
+        self._leasing = leasing
 
     def scale(self, pool: Pool, now: float) -> None:
         """Reconsider the plan and start or stop containers accordingly."""
@@ -264,7 +272,7 @@ class Scaler:
         enough = min(plan.containers, len(fleet.ready))
         if pool.scaling.blocked_reason and not fleet.starting:
             enough = min(enough, len(fleet.standby) or 1)  # no more are coming for now
-        if len(fleet.standby) >= enough:
+        if len(fleet.standby) >= enough and self._leasing.are_at_rest(pool, now):
             pool.take_over()
             self._containers.end_replaced(pool, now)
             self._state.mark_dirty(pool)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from swell.engine.state.counts import CallCounts
 from swell.engine.state.history import CallHistory
 from swell.engine.state.stream import Stream
-from swell.model import CallKind
+from swell.model import CallKind, DeliveryMode
 from swell.records import AttemptRecord, StoredCall
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from swell.engine.state.pool import Pool
 
 __all__ = ["Call", "Watcher"]
+
+_DIRECT = DeliveryMode.DIRECT
 
 
 class Watcher:
@@ -52,6 +54,7 @@ class Call(CallCounts):
         "held_until",
         "history",
         "id",
+        "is_announced",
         "kind",
         "loading",
         "method",
@@ -62,6 +65,7 @@ class Call(CallCounts):
         "streams",
         "tail",
         "trace",
+        "wants_lease",
     )
 
     def __init__(
@@ -75,6 +79,8 @@ class Call(CallCounts):
         self.client = client
         self.sealed = False
         self.cancelled = False
+        self.is_announced = False  #: it went straight to a container first
+        self.wants_lease = False  #: its client would like a call lease when it has ended
         self.deliveries: dict[int, Delivery] = {}  #: those that have inputs of it, by their number; the latest last
         self.failures: dict[int, int] = {}  #: index -> failed attempts, for the retry policy
         self.crashes: dict[int, int] = {}  #: index -> containers lost while it ran
@@ -115,7 +121,25 @@ class Call(CallCounts):
         """Note that a delivery is over."""
         self.deliveries.pop(delivery.id, None)
 
+    @property
+    def direct(self) -> Delivery | None:
+        """The delivery of its one input, if its client has sent that to the container itself and it is there."""
+        delivery = next(iter(self.deliveries.values()), None)
+        return delivery if delivery is not None and delivery.mode is _DIRECT else None
+
     # ------------------------------------------------------------ what its client wants
+
+    def claim(self, client: int) -> None:
+        """Send its results to a client, from now on."""
+        self.client = client
+
+    def announce(self) -> None:
+        """Note that it went straight to a container first, and was announced."""
+        self.is_announced = True
+
+    def want_lease(self) -> None:
+        """Offer its client a call lease when it has ended."""
+        self.wants_lease = True
 
     def seal(self) -> None:
         """Take no more inputs."""

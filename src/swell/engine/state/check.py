@@ -11,6 +11,7 @@ from math import inf
 
 from swell.engine.state.call import Call
 from swell.engine.state.check_apps import check_apps
+from swell.engine.state.check_call_leases import check_call_leases
 from swell.engine.state.container import Container
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.node import KnownNode
@@ -45,6 +46,7 @@ def check(state: EngineState) -> None:
     for pool in state.pools.values():
         assert pool.counts.open_calls == calls_open[pool.id], f"{pool.id}: count of open calls is off"
     check_apps(state)
+    check_call_leases(state)
     for known in (*state.nodes.values(), *state.nodes.vanished.values()):
         _check_node(state, known)
     _check_order_of_nodes(state)
@@ -144,7 +146,7 @@ def _check_pool(state: EngineState, pool: Pool) -> None:
 def _check_indexes(pool: Pool) -> None:
     """Assert that containers are found where their state and what they hold put them, and when they are due."""
     fleet, name = pool.fleet, pool.id
-    loads = {c.id: c.load for c in fleet.ready.values() if c.deliveries and c.load is not None}
+    loads = {c.id: c.load for c in fleet.ready.values() if c.is_held and c.load is not None}
     assert fleet.busy.loads() == loads, f"{name}: what containers carry is off"
     assert fleet.reclaiming == {c.id for c in fleet.ready.values() if c.reclaiming}, (
         f"{name}: what is taken back is off"
@@ -164,7 +166,7 @@ def _check_indexes(pool: Pool) -> None:
     assert requested == sorted(requested), f"{name}: starts are not in the order of their requests"
     assert fleet.checked_in == sum(not c.is_starting for c in fleet.containers.values()), f"{name}: miscounted"
     retired = (c for c in fleet.containers.values() if c.id not in fleet.ready)
-    finishing = sum(c.executing for c in retired if c.is_finishing)
+    finishing = sum(c.running for c in retired if c.is_finishing)
     assert fleet.finishing_inputs == finishing, f"{name}: {finishing} inputs are being finished elsewhere"
     watched = {timer: pool.timers.watched(timer) for timer in Timer}
     for container in fleet.containers.values():
@@ -214,7 +216,7 @@ def _check_container(pool: Pool, container: Container) -> None:
         assert container.is_starting, f"{name}: starts, but is {state}"
     if name in pool.fleet.ready:
         assert state in (ContainerState.READY, ContainerState.LEAVING), f"{name}: listed ready, but is {state}"
-        assert (name in pool.fleet.idle) is (not container.deliveries), f"{name}: idle or not?"
+        assert (name in pool.fleet.idle) is (not container.is_held), f"{name}: idle or not?"
     # Inputs that are revoked but still run keep their slot until the container answers.
     assert container.slots_used <= container.spec.concurrency.max_inputs, f"{name}: slots overspent"
     if container.exclusive:
@@ -233,7 +235,7 @@ def _slots_used(container: Container) -> int:
     modes = [delivery.mode for delivery in container.deliveries.values()]
     parallel = (DeliveryMode.PARALLEL, DeliveryMode.LEASE)
     inputs = sum(len(delivery.open) for delivery in container.deliveries.values() if delivery.mode in parallel)
-    return inputs + modes.count(DeliveryMode.BATCH) + (DeliveryMode.SERIAL in modes)
+    return inputs + modes.count(DeliveryMode.BATCH) + (DeliveryMode.SERIAL in modes) + len(container.leases)
 
 
 def _check_room(state: EngineState) -> None:

@@ -5,6 +5,7 @@ Nothing here may change the engine.
 
 from __future__ import annotations
 
+from swell.engine.state.call_lease import NOBODY
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.pool import Pool
 from swell.engine.state.variant import Variant
@@ -56,7 +57,7 @@ def _check_clients(state: EngineState) -> None:
     for call in state.calls.values():
         if call.id in state.cancellations:
             continue  # it is about to end, perhaps because its client is gone
-        concerned = {*call.watching, *(() if call.kind.is_async else (call.client,))}
+        concerned = {*call.watching, *(() if call.kind.is_async or call.client == NOBODY else (call.client,))}
         assert all(call.id in clients.calls_of.get(client, ()) for client in concerned), (
             f"{call.id}: goes on after its clients"
         )

@@ -19,13 +19,14 @@ from swell.states import SHOWN_AS, ContainerState, step
 
 if TYPE_CHECKING:
     from swell.engine.state.call import Call
+    from swell.engine.state.call_lease import CallLease
     from swell.engine.state.pool import Pool
     from swell.policy.placement import Place
 
 __all__ = ["Container", "Delivery", "Lease"]
 
 _SERIAL, _PARALLEL = DeliveryMode.SERIAL, DeliveryMode.PARALLEL
-_BATCH, _LEASE = DeliveryMode.BATCH, DeliveryMode.LEASE
+_BATCH, _LEASE, _DIRECT = DeliveryMode.BATCH, DeliveryMode.LEASE, DeliveryMode.DIRECT
 _READY, _DRAINING, _INTERRUPTED = ContainerState.READY, ContainerState.DRAINING, ContainerState.INTERRUPTED
 # Tuples, since a lookup in a set would take the hash of an enum, which is Python code.
 _FINISHING = (ContainerState.LEAVING, _DRAINING)
@@ -41,7 +42,19 @@ class Delivery:
     (cancelled, timed out): their answer frees the slot and is otherwise ignored.
     """
 
-    __slots__ = ("at", "container", "id", "mode", "open", "parts", "revoked", "since")
+    __slots__ = (
+        "at",
+        "container",
+        "id",
+        "is_confirmed",
+        "is_cut_off",
+        "lease",
+        "mode",
+        "open",
+        "parts",
+        "revoked",
+        "since",
+    )
 
     def __init__(
         self, delivery_id: int, container: Container, mode: DeliveryMode, parts: list[Part], since: float
@@ -54,10 +67,21 @@ class Delivery:
         self.revoked: set[int] = set()
         self.at = since  #: when it was sent
         self.since = since  #: when the input that it executes (serial) or all inputs (otherwise) began
+        self.lease: CallLease | None = None  #: in whose slot it is, if it is a direct call
+        self.is_confirmed = False  #: its container has said that it runs this direct call
+        self.is_cut_off = False  #: the client of this direct call will get no answer from the container
 
     def begin(self, now: float) -> None:
         """Note that the input that it executes (serial) began now."""
         self.since = now
+
+    def confirm(self) -> None:
+        """Note that the container has said that it runs this direct call."""
+        self.is_confirmed = True
+
+    def cut_off(self) -> None:
+        """Note that the client of this direct call will get no answer from the container."""
+        self.is_cut_off = True
 
     def close_run(self, first: int, count: int) -> None:
         """Note that the container has answered consecutive positions, none of which was revoked."""
@@ -129,6 +153,7 @@ class Container:
         "id",
         "idle_since",
         "is_serial",
+        "leases",
         "own_slots",
         "place",
         "pool",
@@ -144,6 +169,8 @@ class Container:
         "stalled",
         "startup_failure",
         "state",
+        "takes_calls",
+        "vacant_leases",
         "version",
         "work_due",
     )
@@ -162,9 +189,12 @@ class Container:
         self.ready_at: float | None = None
         self.idle_since = 0.0
         self.deliveries: dict[int, Delivery] = {}
+        self.takes_calls = False  #: it listens for direct calls
+        self.leases: dict[str, CallLease] = {}  #: that clients hold on its slots
+        self.vacant_leases = 0  #: of these, the ones without an announced call: each may run one that is not
         self.holds = 0  #: inputs that it has and has not answered
         self.executing = 0  #: of these, the ones that are still wanted
-        #: Slots that execute or are about to: a serial queue uses one, a batch one, parallel inputs one each.
+        #: Slots that execute or are about to: a serial queue uses one, a batch, a call lease, parallel inputs one each.
         self.slots_used = 0
         self._serial_deliveries = 0
         self.served = 0  #: inputs that it was given in its life
@@ -190,12 +220,13 @@ class Container:
         if self.state is ContainerState.REQUESTED:
             self._become(ContainerState.STARTING)
 
-    def check_in(self, now: float) -> bool:
+    def check_in(self, now: float, *, takes_calls: bool = False) -> bool:
         """Note that it is ready for inputs; False if that comes too late, or twice."""
         self.begin_start()
         if self.state is not ContainerState.STARTING:
             return False
         self._become(_READY)
+        self.takes_calls = takes_calls
         self.ready_at = self.idle_since = now
         return True
 
@@ -287,9 +318,17 @@ class Container:
         if mode is _SERIAL:
             self.slots_used += not self._serial_deliveries
             self._serial_deliveries += 1
-        else:
+        elif mode is not _DIRECT:
             self.slots_used += 1 if mode is _BATCH else count
         self.pool.fleet.note_load(self)
+
+    def give_direct(self, delivery: Delivery, lease: CallLease) -> None:
+        """Hold a direct call that was announced, in the slot of its lease."""
+        delivery.lease = lease
+        if not lease.deliveries and lease.id in self.leases:
+            self._count_vacant(-1)
+        lease.deliveries[delivery.id] = delivery
+        self.give(delivery, exclusive=False)
 
     def count_answered(self, delivery: Delivery, count: int, revoked: int) -> None:
         """Count inputs of a delivery that it has no more, some of them revoked. `close` follows, and has it found."""
@@ -316,6 +355,10 @@ class Container:
         """Note that it is overdue: it gets no work ahead until it reports something."""
         self.stalled = True
         self.pool.fleet.note_load(self)
+
+    def count_served(self, inputs: int) -> None:
+        """Count direct calls that it has run, and of which nothing was known before."""
+        self.served += inputs
 
     def begin_reclaim(self) -> None:
         """Note that it is asked to return what it has not started."""
@@ -349,8 +392,11 @@ class Container:
         elif delivery.mode is _SERIAL:
             self._serial_deliveries -= 1
             self.slots_used -= not self._serial_deliveries
+        elif delivery.lease is not None:
+            self._leave_lease(delivery, delivery.lease)
         if not self.deliveries:
-            self.idle_since = now
+            if not self.leases:
+                self.idle_since = now
             self.exclusive = self.reclaiming = self.stalled = False
             self.resist_until = self.work_due = inf
         elif was_head:
@@ -358,12 +404,58 @@ class Container:
             if following.mode is _SERIAL:
                 following.begin(now)
 
+    # ------------------------------------------------------------ call leases on its slots
+
+    def lease(self, lease: CallLease) -> None:
+        """Give a slot away, to the calls that a client sends."""
+        self.leases[lease.id] = lease
+        self.slots_used += 1
+        self._count_vacant(1)
+        self.pool.leases.add(lease)
+        self.pool.fleet.note_load(self)
+
+    def close_lease(self, lease: CallLease, now: float) -> None:
+        """Note that it begins no more calls of a lease; the slot is free when it has none that was announced."""
+        lease.close()
+        if not lease.deliveries:
+            self._end_lease(lease)
+            if not self.is_held:
+                self.idle_since = now
+        self.pool.fleet.note_load(self)
+
+    def _leave_lease(self, delivery: Delivery, lease: CallLease) -> None:
+        del lease.deliveries[delivery.id]
+        if lease.deliveries or lease.id not in self.leases:
+            return
+        self._count_vacant(1)
+        if not lease.may_begin_calls:
+            self._end_lease(lease)
+
+    def _end_lease(self, lease: CallLease) -> None:
+        del self.leases[lease.id]
+        self.slots_used -= 1
+        if not lease.deliveries:
+            self._count_vacant(-1)
+        lease.end()
+
+    def _count_vacant(self, change: int) -> None:
+        self.vacant_leases += change
+        self.pool.leases.add_vacant(change)
+
+    def drop_leases(self) -> None:
+        """End all its leases: its process is gone."""
+        for lease in list(self.leases.values()):
+            self._end_lease(lease)
+
+    # ------------------------------------------------------------ what becomes of these
+
     def drop_deliveries(self) -> None:
         """Forget all deliveries: the process that had them is gone."""
         for delivery in self.deliveries.values():
             for part in delivery.parts:
                 part.call.release(delivery)
         self.deliveries.clear()
+        self.drop_leases()
         self.holds = self.executing = self.slots_used = self._serial_deliveries = 0
         self.pool.fleet.note_load(self)
 
@@ -387,6 +479,16 @@ class Container:
         return any(each.is_async for each in self.spec.cls.methods if each.name == method)
 
     @property
+    def is_held(self) -> bool:
+        """True while it has inputs, or a client may send it some."""
+        return bool(self.deliveries or self.leases)
+
+    @property
+    def running(self) -> int:
+        """Inputs that it executes, as far as is known: a lease without an announced call counts as one."""
+        return self.executing + self.vacant_leases
+
+    @property
     def load(self) -> int | None:
         """What it carries, for comparison with the others of its pool: inputs in a queue, or slots in use.
 
@@ -396,7 +498,7 @@ class Container:
         if self.state is not _READY or self.exclusive:
             return None
         if self.is_serial:
-            return None if self.reclaiming or self.stalled else self.holds
+            return None if self.reclaiming or self.stalled or self.leases else self.holds
         used, own, concurrency = self.slots_used, self.own_slots, self.spec.concurrency
         if used >= (own or concurrency.max_inputs):
             return None

@@ -35,6 +35,11 @@ class PoolCounts:
         self.accepted += inputs
         self.pending[True] += inputs
 
+    def count_direct(self, inputs: int) -> None:
+        """Count direct calls that have ended before anybody announced them."""
+        self.accepted += inputs
+        self.done += inputs
+
     def open_call(self) -> None:
         """Count a call that is in memory."""
         self.open_calls += 1

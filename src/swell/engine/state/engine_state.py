@@ -15,6 +15,7 @@ from swell.engine.state.agenda import Agenda
 from swell.engine.state.app import App
 from swell.engine.state.blocked import Blocked
 from swell.engine.state.call import Call
+from swell.engine.state.call_lease import NOBODY, CallLeases
 from swell.engine.state.cancellation import Cancellation
 from swell.engine.state.clients import Clients
 from swell.engine.state.cluster import Cluster
@@ -28,7 +29,7 @@ from swell.engine.state.public_variants import PublicVariants
 from swell.engine.state.ranking import Ranking
 from swell.model import AppKind, AutoscalerSettings, CallKind, Resources
 from swell.records import FunctionGone, FunctionRecord, Record
-from swell.wire.messages import Message
+from swell.wire.messages import Message, Outputs
 
 __all__ = ["EngineState"]
 
@@ -50,6 +51,7 @@ class EngineState:
         self.leaving: set[str] = set()  #: containers that were told to leave, and are not gone
         self.clients = Clients()
         self.leases: dict[str, Lease] = {}  #: by call; that may have ended before its lease
+        self.call_leases = CallLeases()
         self.edges = Edges()
         self.app_names: dict[str, str] = {}  #: ids of deployed apps by name
         self.histories = Histories()
@@ -67,7 +69,7 @@ class EngineState:
         self.crowded: dict[str, Pool] = {}  #: pools whose floor could be on more nodes
         self.spare = Ranking()  #: pools with an idle container that they do not need, the longest idle first
         self.changed: dict[str, None] = {}  #: apps of which pools were looked at, for those who watch them
-        self._seed = seed
+        self.seed = seed  #: of the ids that are derived
         self._minted = 0
         self._deliveries = 0
         self._sequence = 0
@@ -81,6 +83,13 @@ class EngineState:
     def send_to_client(self, client: int, message: Message, payload: bytes | memoryview = b"") -> None:
         """Send a message to a client."""
         self.outbox.append(SendToClient(client, message, payload))
+
+    def send_to_caller(self, call: Call, message: Outputs, payload: bytes | memoryview) -> None:
+        """Send results to the client of a call; if only its container has announced it, keep them until that does."""
+        if call.client == NOBODY:
+            self.call_leases.keep_unclaimed(message, payload)
+        else:
+            self.outbox.append(SendToClient(call.client, message, payload))
 
     def send_to_container(self, container: Container, message: Message, payload: bytes | memoryview = b"") -> None:
         """Send a message to a container."""
@@ -134,12 +143,18 @@ class EngineState:
         """Note that a request has no slot any more."""
         self.clients.unbind_lease(call_id, self.leases.pop(call_id))
 
+    def forget_over(self, pool: Pool) -> None:
+        """Forget the call leases of a pool that are over."""
+        for lease in pool.leases.take_over():
+            self.call_leases.remove(lease)
+            pool.timers.forget(lease.id)
+
     # ------------------------------------------------------------ ids
 
     def mint_container_id(self) -> str:
         """Return the id of a new container."""
         self._minted += 1
-        return derive_container_id(self._seed, self._minted)
+        return derive_container_id(self.seed, self._minted)
 
     def next_delivery(self) -> int:
         """Return a new delivery number."""
@@ -238,6 +253,12 @@ class EngineState:
             pool = held[0].pool
             pool.backlog.hold(held)
             self.mark_dirty(pool)  # it may have containers to spare now
+
+    def claim(self, client: int, call: Call) -> None:
+        """Note who waits for a call, of which that was not known, or on another connection."""
+        self.clients.unbind_call(call)
+        call.claim(client)
+        self.bind(client, call)
 
     def unbind(self, call: Call) -> None:
         """Forget a call that is over, or that is left to the store."""

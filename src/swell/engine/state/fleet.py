@@ -148,7 +148,7 @@ class Fleet:
         container_id = container.id
         if container_id not in self.ready:
             self._note_finishing(container)
-        elif container.deliveries:
+        elif container.is_held:
             self.idle.pop(container_id, None)
             load = container.load
             if load is None:
@@ -169,7 +169,7 @@ class Fleet:
         container_id = container.id
         if container.was_told_to_leave and container_id in self.containers:
             self.leaving[container_id] = container
-        inputs = container.executing if container.is_finishing else 0
+        inputs = container.running if container.is_finishing else 0
         change = inputs - self._finishing.get(container_id, 0)
         if change:
             self.finishing_inputs += change

@@ -7,15 +7,15 @@ This module must not know why anything happened, or how it is explained.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from typing import NamedTuple
 
-from swell.model import CallKind
+from swell.model import CallKind, OutputStatus
 from swell.names import function_label
 from swell.records import ContainerRecord
 
-__all__ = ["CallHistory", "EventKind", "Histories", "HistoryEvent"]
+__all__ = ["CallHistory", "DirectCall", "DirectCallsOf", "EventKind", "Histories", "HistoryEvent"]
 
 EVENTS_MAX = 512  #: of one call; of very many, those in the middle are given up
 ENDED_MAX = 2_000  #: calls, and containers, that have ended and are remembered
@@ -34,6 +34,7 @@ class EventKind(IntEnum):
     RECLAIMED = 8  #: given back by a container that had not begun it
     LOST = 9  #: the detail is what became of its container
     OUTGREW = 10  #: its container, in which it was alone, used more memory than it may; the detail says how much
+    SENT = 11  #: straight to its container, by its client, on a call lease
 
 
 class HistoryEvent(NamedTuple):
@@ -104,11 +105,48 @@ class CallHistory:
         self.ended_at, self.num_inputs = at, num_inputs
 
 
+class DirectCallsOf(NamedTuple):
+    """What direct calls have in common that a container reports at once."""
+
+    pool_id: str
+    app_name: str
+    function_name: str
+    container_id: str
+
+
+class DirectCall(NamedTuple):
+    """A direct call that was over before anybody announced it: what there is to know of it, at the least cost."""
+
+    of: DirectCallsOf
+    began_at: float
+    ended_at: float
+    status: OutputStatus
+    parent: str
+
+    def history(self, call_id: str) -> CallHistory:
+        """Return it as the history of a call."""
+        of, began_at = self.of, self.began_at
+        history = CallHistory(
+            call_id,
+            CallKind.REMOTE,
+            pool_id=of.pool_id,
+            app_name=of.app_name,
+            function_name=of.function_name,
+            parent=self.parent,
+            opened_at=began_at,
+        )
+        history.note(began_at, EventKind.SENT, 0, 1, of.container_id)
+        what = EventKind.SUCCEEDED if self.status is OutputStatus.SUCCESS else EventKind.FAILED
+        history.note(self.ended_at, what, 0, 1, of.container_id, detail=self.status)
+        history.end(self.ended_at, 1)
+        return history
+
+
 class Histories:
     """The histories of calls and containers that have ended lately."""
 
     def __init__(self) -> None:
-        self._calls: OrderedDict[str, CallHistory] = OrderedDict()  # the longest ended first, and so below
+        self._calls: OrderedDict[str, CallHistory | DirectCall] = OrderedDict()  # the longest ended first, and so below
         self._containers: OrderedDict[str, ContainerRecord] = OrderedDict()
 
     def keep_call(self, history: CallHistory) -> None:
@@ -116,6 +154,16 @@ class Histories:
         self._calls[history.call_id] = history
         if len(self._calls) > ENDED_MAX:
             self._calls.popitem(last=False)
+
+    def keep_direct(self, calls: Iterable[tuple[str, DirectCall]]) -> None:
+        """Remember direct calls that have ended, for a while."""
+        kept = self._calls
+        kept.update(calls)
+        while len(kept) > ENDED_MAX:
+            kept.popitem(last=False)
+
+    def __contains__(self, call_id: str) -> bool:
+        return call_id in self._calls
 
     def keep_container(self, container: ContainerRecord) -> None:
         """Keep the record of a container that is gone, for a while."""
@@ -125,11 +173,13 @@ class Histories:
 
     def call(self, call_id: str) -> CallHistory | None:
         """Return the history of a call that has ended, if it is still kept."""
-        return self._calls.get(call_id)
+        kept = self._calls.get(call_id)
+        return kept.history(call_id) if isinstance(kept, DirectCall) else kept
 
     def calls(self) -> Iterator[CallHistory]:
         """Yield the calls that have ended and are still remembered, the latest first."""
-        yield from reversed(self._calls.values())
+        for call_id, kept in reversed(self._calls.items()):
+            yield kept.history(call_id) if isinstance(kept, DirectCall) else kept
 
     def container(self, container_id: str) -> ContainerRecord | None:
         """Return the record of a container that is gone, if it is still kept."""

@@ -14,7 +14,20 @@ __all__ = ["Measures", "RetiredMetrics"]
 class Measures:
     """All that is counted of one pool, from its beginning on."""
 
-    __slots__ = ("containers_failed", "containers_lost", "ended", "lost", "retried", "run", "start", "wait")
+    __slots__ = (
+        "containers_failed",
+        "containers_lost",
+        "direct",
+        "ended",
+        "fallbacks",
+        "leases_granted",
+        "leases_recalled",
+        "lost",
+        "retried",
+        "run",
+        "start",
+        "wait",
+    )
 
     def __init__(self) -> None:
         self.wait = Histogram()  #: of inputs, from being queued to leaving for a container
@@ -25,6 +38,26 @@ class Measures:
         self.lost = 0  #: inputs that went round again because their container was gone
         self.containers_failed = 0
         self.containers_lost = 0
+        self.leases_granted = 0
+        self.leases_recalled = 0
+        self.direct = 0  #: calls that went straight to a container
+        self.fallbacks = 0  #: calls through the server whose clients would have liked a call lease
+
+    def count_granted(self) -> None:
+        """Count a call lease that a client gets."""
+        self.leases_granted += 1
+
+    def count_recalled(self) -> None:
+        """Count a call lease that is recalled."""
+        self.leases_recalled += 1
+
+    def count_direct(self, calls: int) -> None:
+        """Count calls that went straight to a container."""
+        self.direct += calls
+
+    def count_fallback(self) -> None:
+        """Count a call whose client would have liked a call lease."""
+        self.fallbacks += 1
 
     def count_ended(self, status: int, count: int) -> None:
         """Count inputs that have ended with one status."""
@@ -62,6 +95,10 @@ class Measures:
         self.lost += other.lost
         self.containers_failed += other.containers_failed
         self.containers_lost += other.containers_lost
+        self.leases_granted += other.leases_granted
+        self.leases_recalled += other.leases_recalled
+        self.direct += other.direct
+        self.fallbacks += other.fallbacks
 
     def counted(self, accepted: int) -> Counted:
         """Return what has been counted so far of a pool that has let in so many inputs."""
@@ -75,6 +112,10 @@ class Measures:
             wait=self.wait.times(),
             run=self.run.times(),
             start=self.start.times(),
+            leases_granted=self.leases_granted,
+            leases_recalled=self.leases_recalled,
+            direct=self.direct,
+            fallbacks=self.fallbacks,
         )
 
 

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from swell.config import Settings
 from swell.engine.state.backlog import Backlog
 from swell.engine.state.backlog_window import BacklogWindow
+from swell.engine.state.call_lease import PoolLeases
 from swell.engine.state.counts import PoolCounts
 from swell.engine.state.estimates import Estimates
 from swell.engine.state.fleet import Fleet
@@ -52,6 +53,7 @@ class Pool:
         "is_pinned",
         "is_recorded",
         "is_retired",
+        "leases",
         "measures",
         "next_run",
         "override",
@@ -93,6 +95,7 @@ class Pool:
         self.backlog = Backlog()
         self.window = BacklogWindow(settings)
         self.counts = PoolCounts()
+        self.leases = PoolLeases()
         self.fleet = Fleet(spec, self.version)
         self.scaling = Scaling()
         self.estimates = Estimates()
@@ -242,4 +245,9 @@ class Pool:
     @property
     def running_to_size_for(self) -> int:
         """Inputs in containers that count for its size: not the ones that a leaving container will finish by itself."""
-        return self.counts.running_total - self.fleet.finishing_inputs
+        return self.running - self.fleet.finishing_inputs
+
+    @property
+    def running(self) -> int:
+        """Inputs in containers, as far as is known: a call lease without an announced call counts as one."""
+        return self.counts.running_total + self.leases.vacant

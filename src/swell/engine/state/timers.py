@@ -28,6 +28,8 @@ class Timer(IntEnum):
     GROW = 11  #: the pause after failed starts is over, or the first starts were waited for long enough
     PUT_AWAY = 12  #: an idle variant's scaledown window is over
     LATE = 13  #: a container has more to do than it should have by now
+    LEASE = 14  #: a call lease may be idle, or is not closed though it was recalled
+    RECALL = 15  #: a call lease is old enough to be recalled for inputs that wait
 
 
 class Timers:

@@ -22,6 +22,7 @@ __all__ = ["Explainer"]
 LINES_MAX = 200  #: of one story; of very many the first and the last are told
 
 _ENDS = (EventKind.SUCCEEDED, EventKind.FAILED)
+_LEFT = (EventKind.DELIVERED, EventKind.SENT)
 
 
 class Explainer:
@@ -81,7 +82,7 @@ class Explainer:
             case EventKind.STORED:
                 yield StoryPart("waited in the store", until - begun)
                 return
-            case EventKind.DELIVERED:
+            case EventKind.DELIVERED | EventKind.SENT:
                 yield StoryPart("ran", until - begun)
                 return
             case EventKind.RETRIED if isinstance(event.detail, float):
@@ -120,6 +121,8 @@ class Explainer:
                 return f"read back from the store{others}"
             case EventKind.DELIVERED:
                 return f"given to container {event.container_id}{others}"
+            case EventKind.SENT:
+                return f"sent straight to container {event.container_id}, on a call lease of its client"
             case EventKind.SUCCEEDED:
                 return f"succeeded{others}"
             case EventKind.FAILED:
@@ -148,7 +151,7 @@ class Explainer:
     def _call(self, request: int, history: CallHistory, now: float) -> Story:
         events, begun = history.events, history.opened_at
         until = now if history.ended_at is None else history.ended_at
-        left = next((event.at for event in events if event.kind is EventKind.DELIVERED), until)
+        left = next((event.at for event in events if event.kind in _LEFT), until)
         parts = [StoryPart("waited until its first input left", left - begun), StoryPart("ran", until - left)]
         lines = [StoryLine(begun, f"opened{f' by input {history.parent}' if history.parent else ''}")]
         lines += [StoryLine(event.at, f"{_which(event)}: {self._words(event)}") for event in events]
@@ -200,6 +203,8 @@ class Explainer:
             lines.append(StoryLine(ready_at, f"ready; inputs it was given in all: {served:,}"))
         if container is not None and container.deliveries:
             lines.append(StoryLine(now, f"inputs it has now: {container.holds:,}"))
+        if container is not None and container.leases:
+            lines.append(StoryLine(now, f"call leases of clients on it now: {len(container.leases):,}"))
         lines.sort(key=lambda line: line.at)
         return Story(request, f"container {container_id} of {name}", state, _joined(parts), lines)
 
@@ -210,7 +215,7 @@ def _function(request: int, pool: Pool, now: float) -> Story:
     plan = Decision(now, wanted.containers, pool.fleet.live, wanted.reason, pool.scaling.blocked_reason)
     lines.append(StoryLine(now, f"now, {_decided(plan)}"))
     state = (
-        f"inputs: {pool.counts.pending_total:,} waiting, {pool.counts.running_total:,} running; "
+        f"inputs: {pool.counts.pending_total:,} waiting, {pool.running:,} running; "
         f"containers: {len(pool.fleet.containers):,}"
     )
     return Story(request, f"function {pool.label}", state, [], lines)
@@ -236,7 +241,7 @@ def _state(event: HistoryEvent) -> str:
             return "succeeded"
         case EventKind.FAILED:
             return _status(event.detail) if isinstance(event.detail, OutputStatus) else "failed"
-        case EventKind.DELIVERED:
+        case EventKind.DELIVERED | EventKind.SENT:
             return "running"
         case _:
             return "pending"

@@ -52,7 +52,7 @@ class SnapshotView:
             state="stopping…" if app.closing else _STATES[app.kind],
             containers=app.containers,
             pending=sum(pool.counts.pending_total for pool in pools),
-            running=sum(pool.counts.running_total for pool in pools),
+            running=sum(pool.running for pool in pools),
             created_at=app.created_at,
             version=app.deployment.version,
         )
@@ -72,7 +72,7 @@ class SnapshotView:
                 running=busy,
                 idle=len(pool.fleet.ready) + len(pool.fleet.standby) - busy,
                 backlog=pool.counts.pending_total,
-                running_inputs=pool.counts.running_total,
+                running_inputs=pool.running,
                 done=pool.counts.done,
                 total=pool.counts.accepted,
                 note=why_waiting(pool),
@@ -172,7 +172,7 @@ class SnapshotView:
         pools = self._state.pools.values()
         return (
             sum(pool.counts.pending_total for pool in pools),
-            sum(pool.counts.running_total for pool in pools),
+            sum(pool.running for pool in pools),
             self._state.ended + sum(pool.counts.done for pool in pools),
         )
 
@@ -193,7 +193,7 @@ def function_row(pool: Pool) -> FunctionRow:
         busy=busy,
         idle=len(pool.fleet.ready) + len(pool.fleet.standby) - busy,
         pending=pool.counts.pending_total,
-        running=pool.counts.running_total,
+        running=pool.running,
         done=pool.counts.done,
         plan=pool.scaling.plan.containers,
         reason=pool.scaling.plan.reason,
@@ -218,7 +218,7 @@ def container_row(container: Container) -> ContainerRow:
         requested_at=container.requested_at,
         ready_at=container.ready_at,
         ended_at=None,
-        running=container.executing,
+        running=container.running,
         served=container.served,
         node=container.place.node,
     )

@@ -78,6 +78,18 @@ def test_the_methods_of_a_class_go_by_its_name() -> None:
     assert found["swell_inputs_accepted_total", "Shop"] == 4
 
 
+def test_call_leases_are_counted_also_those_of_pools_that_are_gone() -> None:
+    present, former = there("f", 10), gone("f", 5)
+    counted = {"leases_granted": 3, "leases_recalled": 2, "direct": 90, "fallbacks": 7}
+    present = replace(present, counted=replace(present.counted, **counted))
+    former = replace(former, counted=replace(former.counted, **counted))
+    found = samples([present], [former])
+    assert found["swell_call_leases_granted_total", "f"] == 6
+    assert found["swell_call_leases_recalled_total", "f"] == 4
+    assert found["swell_direct_calls_total", "f"] == 180
+    assert found["swell_direct_call_fallbacks_total", "f"] == 14
+
+
 def test_nodes_are_told_each_by_its_name_and_their_links_if_they_have_one() -> None:
     here = NodeRow("here", 8.0, 1.5, 2.0, 1_024, 512, 2, 1, containers=3, started=5, lost=1)
     found = samples([], [], [here, replace(here, name="there", link=LinkRow(8.5, 0.002, 100, 200))])

@@ -88,7 +88,7 @@ def test_only_who_has_a_lease_can_end_it(diary) -> None:
 
 def test_a_container_that_answers_a_request_itself_is_out_of_order(diary) -> None:
     serving(diary)
-    assert diary.completes("c1", 1, 0)[0] == "kill c1: it answers a request that it was not delivered"
+    assert diary.completes("c1", 1, 0)[0] == "kill c1: it answers an input that it was not delivered"
 
 
 def test_a_container_cannot_give_a_request_back(diary) -> None:
