@@ -7,6 +7,7 @@ meanwhile is the business of `direct_calls`. This module must not know what call
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import islice
 
 from swell.engine.ids import derive_lease_id, derive_lease_token
@@ -43,8 +44,7 @@ class CallLeasing:
         if leases.open:
             self._recall_for_others(pool, now)
         if leases.wanted:
-            self._grant(pool, now)
-            leases.wanted.clear()
+            self._grant(pool, leases.take_wanted(), now)
 
     def _recall_for_others(self, pool: Pool, now: float) -> None:
         """Recall as many leases as inputs wait, or as there are containers too many, but none that is too young.
@@ -67,12 +67,12 @@ class CallLeasing:
 
     # ------------------------------------------------------------ granting
 
-    def _grant(self, pool: Pool, now: float) -> None:
+    def _grant(self, pool: Pool, wanted: Iterable[int], now: float) -> None:
         """Give free slots to clients that have just had an answer and want more, in the order of these answers."""
         state = self._state
         if not (state.settings.call_leases and self._may_grant(pool)):
             return
-        for client in pool.leases.wanted:
+        for client in wanted:
             if client in state.clients.lagging:
                 continue
             container = self._free(pool)

@@ -91,6 +91,12 @@ class PoolLeases:
         """Note that a client would like a lease."""
         self.wanted[client] = None
 
+    def take_wanted(self) -> list[int]:
+        """Return the clients that would like a lease, in the order of their answers, and forget that they do."""
+        wanted = list(self.wanted)
+        self.wanted.clear()
+        return wanted
+
     def add_vacant(self, change: int) -> None:
         """Count leases that have no announced call from now on, or with a negative change have one, or are over."""
         self.vacant += change
