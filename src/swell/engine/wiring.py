@@ -48,7 +48,14 @@ class Rules:
         self.nodes = Nodes(state)
         self.draining = Draining(state, self.containers)
         self.elastic = Elastic(state)
-        self.scaler = Scaler(state, self.containers, self.nodes, Placing(state), self.draining, self.call_leases)
+        self.scaler = Scaler(
+            state,
+            containers=self.containers,
+            nodes=self.nodes,
+            placing=Placing(state),
+            draining=self.draining,
+            leasing=self.call_leases,
+        )
         self.timeouts = Timeouts(state, self.completion, attempts, self.containers)
         self.dispatcher = Dispatcher(state, self.leases)
         self.web = Web(state)

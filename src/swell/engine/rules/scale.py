@@ -37,6 +37,7 @@ class Scaler:
     def __init__(
         self,
         state: EngineState,
+        *,
         containers: Containers,
         nodes: Nodes,
         placing: Placing,
