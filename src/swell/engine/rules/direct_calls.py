@@ -144,6 +144,7 @@ class DirectCalls:
         elif status is TERMINATED:
             self._results.end(call, segment, [outcome_in(delivery, index, status, b"")], now)
         else:
+            call.history.answer()
             self._results.end_silently(call, segment, outcome_in(delivery, index, status, b""), now)
         self._close(delivery, now)
 
@@ -216,8 +217,10 @@ class DirectCalls:
         if kept is not None:
             state.send_to_client(client, *kept)
             return
-        if message.call_id in state.histories and not (message.is_lost or message.failed):
-            return  # it is answered: this was on its way
+        if message.call_id in state.histories and not (
+            message.is_lost and state.histories.was_answered(message.call_id)
+        ):
+            return  # it has ended, and its client knows or is being told: this was on its way
         lease = state.call_leases.by_id.get(message.lease)
         if lease is not None:
             self._take_in(client, message, payload, lease, now)

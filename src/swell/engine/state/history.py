@@ -57,6 +57,7 @@ class CallHistory:
         "ended_at",
         "events",
         "function_name",
+        "is_answered",
         "kind",
         "num_inputs",
         "opened_at",
@@ -84,6 +85,7 @@ class CallHistory:
         self.opened_at = opened_at
         self.ended_at: float | None = None
         self.num_inputs = 0  #: known at the end
+        self.is_answered = False  #: its container gave its client the answer
         self.events: list[HistoryEvent] = []
 
     @property
@@ -99,6 +101,10 @@ class CallHistory:
         events.append(HistoryEvent(at=at, kind=kind, first=first, many=many, container_id=container_id, detail=detail))
         if len(events) > EVENTS_MAX:
             del events[EVENTS_MAX // 2 : EVENTS_MAX * 3 // 4]
+
+    def answer(self) -> None:
+        """Note that its container gave its client the answer."""
+        self.is_answered = True
 
     def end(self, at: float, num_inputs: int) -> None:
         """Note that the call has ended, and how many inputs it had."""
@@ -161,6 +167,11 @@ class Histories:
         kept.update(calls)
         while len(kept) > ENDED_MAX:
             kept.popitem(last=False)
+
+    def was_answered(self, call_id: str) -> bool:
+        """Tell whether a call has ended, and its container gave its client the answer."""
+        kept = self._calls.get(call_id)
+        return isinstance(kept, DirectCall) or (kept is not None and kept.is_answered)
 
     def __contains__(self, call_id: str) -> bool:
         return call_id in self._calls

@@ -319,6 +319,23 @@ def test_a_connection_that_broke_while_its_container_lives(diary) -> None:
     assert diary.closes_lease("c1") == ["deliver #3 to c1: fc-2[0]"]
 
 
+def test_a_client_that_sees_the_end_after_it_was_told_is_told_once(new_diary) -> None:
+    diary = new_diary(poison_crashes_max=1)
+    diary.leased()
+    diary.at(1.1).announces("fc-2")
+    assert "tell 1: fc-2[0] INTERNAL_FAILURE" in diary.exits("c1")
+    assert diary.announces("fc-2", is_lost=True) == []
+    assert "fc-2" not in diary.engine.state.calls
+
+
+def test_an_answer_that_was_reported_and_did_not_arrive_is_none(diary) -> None:
+    diary.leased()
+    diary.at(1.1).reports("c1", "fc-2")
+    diary.exits("c1")
+    diary.announces("fc-2", is_lost=True)
+    assert diary.engine.state.calls["fc-2"].pending == 1
+
+
 def test_an_answer_that_never_arrived_is_none(diary) -> None:
     diary.leased()
     diary.at(1.1).announces("fc-2", is_lost=True)
