@@ -259,7 +259,7 @@ class Source(Struct, frozen=True):
     """How a container obtains the user's callable: by importing it, or by unpickling `pickled`.
 
     `module` is the name the client knows the module by. "__main__" means the client ran `file` as a script; a container
-    then loads that file under another name, so that the main guard does not run, and aliases it as "__main__".
+    then loads that file as its own "__main__", whose main guard does not run.
     """
 
     module: Name
@@ -268,6 +268,7 @@ class Source(Struct, frozen=True):
     #: relative, the file is in the environment's bundle
     pickled: bytes = b""
     package: Text = ""  #: package of "__main__", if the client ran `python -m package.module`
+    script: Name = ""  #: identity of "__main__" (see `swell.wire.script`); "" from a client that does not tell it
 
 
 class MethodSpec(Struct, frozen=True):

@@ -173,7 +173,7 @@ def test_a_script_that_deploys_itself(home: Path, tmp_path: Path, how: str) -> N
     forget(home)
     assert run(version, tmp_path, how) == {
         "everything": [*NAMES, "app.py"],
-        "Model.who": ["near", "__swell_main__"],
+        "Model.who": ["near", "__main__"],
     }
 
 

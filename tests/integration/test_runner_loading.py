@@ -30,7 +30,7 @@ if __name__ == "__main__":
     )
     peer = start(FunctionSpec("f", Source("__main__", "f", str(tmp_path / "script.py"))))
     peer.ready()
-    assert peer.run(()) == [(SUCCESS, ("__swell_main__", None, True, True))]
+    assert peer.run(()) == [(SUCCESS, ("__main__", None, True, True))]
 
 
 def test_module_is_found_by_its_file(start: Start, tmp_path: Path) -> None:
@@ -87,3 +87,22 @@ def test_failed_start_is_reported_and_the_container_leaves(
     code, _, err = peer.wait()
     assert code == 1
     assert kind.__name__ in err
+
+
+def test_multiprocessing_finds_what_a_script_defines(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(
+        """
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+def square(x): return x * x
+def f(method):
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context(method)) as pool:
+        return list(pool.map(square, [1, 2, 3]))
+if __name__ == "__main__":
+    raise SystemExit("the guard ran")
+"""
+    )
+    peer = start(FunctionSpec("f", Source("__main__", "f", str(tmp_path / "script.py"))))
+    peer.ready()
+    for method in ("spawn", "forkserver", "fork"):
+        assert peer.run((method,)) == [(SUCCESS, [1, 4, 9])]

@@ -13,22 +13,21 @@ import random
 import sys
 import time
 from collections.abc import Generator, Mapping, Sequence
-from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.machinery import PathFinder
 from types import ModuleType
-from typing import Any, Final
+from typing import Any
 
 from swell.errors import DeserializationError, InvalidError
 from swell.model import Environment, FunctionSpec, Source
 from swell.runner.entry import raw
+from swell.runner.script import MAIN, load_script
 from swell.wire import payload
 
-__all__ = ["MAIN", "enter_environment", "find", "reseed"]
-
-MAIN: Final = "__swell_main__"  #: name under which a client's script is loaded, so that its main guard does not run
+__all__ = ["enter_command_line", "enter_environment", "find", "reseed"]
 
 
 def enter_environment(environment: Environment, spec: FunctionSpec, variables: Mapping[str, str]) -> None:
-    """Enter a client's environment: variables, directory, import path, command line, and what the Function adds.
+    """Enter a client's environment: variables, working directory and import path, and those that the Function adds.
 
     The bundle comes first on the import path and, where the client had a PYTHONPATH, in the PYTHONPATH of the programs
     that the code starts. A portable environment leaves to this process what belongs to the machine, and begins in the
@@ -64,19 +63,19 @@ def enter_environment(environment: Environment, spec: FunctionSpec, variables: M
         raise InvalidError(f"cannot enter the working directory {directory}: {error.strerror}{hint}") from error
     if bundled:
         sys.meta_path.insert(sys.meta_path.index(PathFinder), _BundleFirst(bundled))
-    sys.argv = _command_line(environment, spec)
     ours = [path for path in sys.path if path not in environment.sys_path]
     sys.path[:] = [*bundled, *environment.sys_path, *ours]
     importlib.invalidate_caches()
 
 
-def _command_line(environment: Environment, spec: FunctionSpec) -> list[str]:
-    """Return the client's command line; the program's name is its path in the bundle, if it is there."""
+def enter_command_line(environment: Environment, spec: FunctionSpec) -> None:
+    """Have the client's command line in `sys.argv`; the program's name is its path in the bundle, if it is there."""
     if not environment.argv:
-        return [spec.source.file or ""]
+        sys.argv = [spec.source.file or ""]
+        return
     name, *arguments = map(os.fsdecode, environment.argv)
     bundled = os.path.join(environment.bundle_dir, name) if environment.bundle_dir else ""
-    return [bundled if os.path.isfile(bundled) else name, *arguments]
+    sys.argv = [bundled if os.path.isfile(bundled) else name, *arguments]
 
 
 class _BundleFirst:
@@ -151,7 +150,7 @@ def _module(source: Source, file: str | None) -> ModuleType:
     if source.module == "__main__":
         if file is None:
             raise InvalidError(f"{source.qualname} was defined in no file: declare it with serialized=True")
-        return _load_main(file, source.package)
+        return sys.modules[MAIN] if MAIN in sys.modules else load_script(file, source.package, source.script)
     if file is None or _is_loaded(source.module, file) or _is_importable(source.module, file):
         return importlib.import_module(source.module)
     with _out_of_the_way(source.module):
@@ -198,32 +197,12 @@ def _is_importable(module: str, file: str) -> bool:
     return spec is not None and spec.origin is not None and os.path.realpath(spec.origin) == os.path.realpath(file)
 
 
-def _load_main(file: str, package: str) -> ModuleType:
-    present = sys.modules.get(MAIN)
-    if present is not None:
-        return present
-    if package:  # as `python -m` does; relative imports need it
-        importlib.import_module(package)
-    before = sys.modules["__main__"]
-    try:
-        return _load_file(MAIN, file, is_main=True, package=package)
-    except BaseException:
-        sys.modules["__main__"] = before
-        raise
-
-
-def _load_file(name: str, file: str, *, is_main: bool = False, package: str = "") -> ModuleType:
-    """Run a file as module `name`; with `is_main`, `__main__` names the module, too, during the run and after."""
-    spec: ModuleSpec | None = importlib.util.spec_from_file_location(name, file)
-    if spec is None:  # a script need not be called .py
-        spec = importlib.util.spec_from_file_location(name, file, loader=SourceFileLoader(name, file))
+def _load_file(name: str, file: str) -> ModuleType:
+    """Run a file as module `name`."""
+    spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    if is_main:
-        sys.modules["__main__"] = module
-        module.__spec__ = None  # as in a script: else multiprocessing would import it by name
-        module.__package__ = package or None
     try:
         spec.loader.exec_module(module)
     except BaseException:

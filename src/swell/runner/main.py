@@ -21,7 +21,7 @@ from swell.runner.executor import Executor, choose_executor
 from swell.runner.hooks import HookCaller
 from swell.runner.in_flight import InFlight
 from swell.runner.lifecycle import Program, load_program
-from swell.runner.loader import enter_environment, reseed
+from swell.runner.loader import enter_command_line, enter_environment, reseed
 from swell.runner.result_codec import HIDDEN, ResultCodec, print_exception
 from swell.runner.shutdown import limit_time, run_exit_hooks
 from swell.runner.slot import SlotContext
@@ -146,6 +146,7 @@ class Container:
         else:
             imposed = {name: os.environ[name] for name in IMPOSED if name in os.environ}
             enter_environment(load.environment, spec, {**own, **imposed})
+            enter_command_line(load.environment, spec)
             program = load_program(spec, load.environment.bundle_dir)
             for hook in program.enter_snap:
                 self._hooks.call(hook)

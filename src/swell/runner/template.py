@@ -40,6 +40,7 @@ from swell.runner.exec import run_command
 from swell.runner.groups import refuse_group_one
 from swell.runner.heap import freeze
 from swell.runner.lifecycle import Program
+from swell.runner.loader import enter_command_line
 from swell.signals import reset_signals
 from swell.wire import codec
 from swell.wire.template import (
@@ -293,6 +294,7 @@ class Template:
         child.begin_session(stdout, stderr, template_spec.variables)
         linux.die_with_parent(parent)  # its containers live on
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        enter_command_line(template_spec.environment, template_spec.spec)
         try:
             program = snapshot.take(template_spec.spec, template_spec.environment)
         except snapshot.SnapshotRejectedError as error:

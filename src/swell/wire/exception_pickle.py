@@ -21,6 +21,7 @@ from types import GetSetDescriptorType, MemberDescriptorType, MethodDescriptorTy
 from typing import Any, Final, cast
 
 from swell.errors import SerializationError
+from swell.wire.script import ScriptUnpickler, by_value_pickler, marked, names_main
 
 __all__ = ["PROTOCOL", "blank", "blank_group", "pickled_exception", "restore", "text_of", "unpickled_exception"]
 
@@ -72,7 +73,7 @@ def pickled_exception(exc: BaseException, beside: Sequence[BaseException] = (), 
                 problem = text_of(error)
                 continue
             if type(back) is type(exc) and (not as_declared or _is_same(back, exc)):
-                return data
+                return marked(data) if names_main(data) else data
             problem = "it turns into something else on the way"
     raise SerializationError(problem)
 
@@ -177,9 +178,7 @@ class _Plain(_Exceptions, pickle.Pickler):
 
 def _by_value(file: Any, beside: Sequence[BaseException], *, as_declared: bool) -> pickle.Pickler:
     """Return a pickler that also pickles classes which cannot be imported."""
-    import cloudpickle  # pyright: ignore[reportMissingTypeStubs]
-
-    by_value: Any = cloudpickle.Pickler
+    by_value = by_value_pickler()
 
     class ByValue(_Exceptions, by_value):
         def reducer_override(self, obj: Any) -> Any:
@@ -194,9 +193,9 @@ def _by_value(file: Any, beside: Sequence[BaseException], *, as_declared: bool) 
 # ---------------------------------------------------------------- from bytes
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(ScriptUnpickler):
     def __init__(self, data: bytes, beside: Sequence[BaseException]) -> None:
-        super().__init__(io.BytesIO(data))
+        super().__init__(data)
         self._beside: Sequence[BaseException] = beside
 
     def persistent_load(self, pid: int, /) -> BaseException:

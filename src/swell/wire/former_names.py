@@ -15,6 +15,7 @@ __all__ = ["has_former_names", "loads_former"]
 
 #: Modules that were moved, by their former name. Entries stay: a store may hold pickles of any age.
 _MODULES: Final = {
+    "__swell_main__": "__main__",
     "swell.sdk.blocking": "swell.sdk.connection.blocking",
     "swell.sdk.client": "swell.sdk.connection.client",
     "swell.sdk.dual": "swell.sdk.connection.sync_async",

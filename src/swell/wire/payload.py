@@ -9,11 +9,12 @@ other. This module must not know messages, files or peers.
 from __future__ import annotations
 
 import contextlib
+import io
 import pickle
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 
@@ -32,6 +33,7 @@ from swell.wire.remote_traceback import (
     traceback_of,
     without_leading,
 )
+from swell.wire.script import ScriptUnpickler, by_value_pickler, is_marked, marked, names_main, unmarked
 
 __all__ = [
     "EXCEPTION_BYTES_MAX",
@@ -59,6 +61,7 @@ FRAMES_OF_OTHERS_MAX: Final = 64
 
 #: Types whose values can all be pickled, without buffers.
 FLAT: Final = frozenset({type(None), bool, int, float, str})
+BYTES: Final = frozenset({bytes, bytearray})  #: these refer to nothing, and are too large to be searched for names
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -80,10 +83,12 @@ def dumps(value: object) -> bytes:
     try:
         data = _pickle_dumps(value, PROTOCOL)
     except Exception:
-        return _dumps_by_value(value)
-    if _main_is_unimportable() and b"__main__" in data:
-        return _dumps_by_value(value)
-    return data
+        data = None
+    if data is not None and (type(value) in BYTES or not names_main(data)):
+        return data
+    if data is None or _main_is_unimportable():
+        data = _dumps_by_value(value)
+    return marked(data) if names_main(data) else data
 
 
 def dumps_apart(value: object) -> tuple[bytes, list[pickle.PickleBuffer]]:
@@ -97,10 +102,12 @@ def dumps_apart(value: object) -> tuple[bytes, list[pickle.PickleBuffer]]:
         data = _pickle_dumps(value, PROTOCOL, buffer_callback=buffers.append)
     except Exception:
         data = None
-    if data is None or (_main_is_unimportable() and b"__main__" in data):
+    if data is not None and (type(value) in BYTES or not names_main(data)):
+        return data, buffers
+    if data is None or _main_is_unimportable():
         buffers = []  # drop those of the first attempt
         data = _dumps_by_value(value, buffers.append)
-    return data, buffers
+    return marked(data) if names_main(data) else data, buffers
 
 
 def _main_is_unimportable() -> bool:
@@ -109,11 +116,11 @@ def _main_is_unimportable() -> bool:
 
 
 def _dumps_by_value(value: object, buffer_callback: Callable[[pickle.PickleBuffer], Any] | None = None) -> bytes:
-    import cloudpickle  # pyright: ignore[reportMissingTypeStubs]
-
-    by_value = cast("Callable[..., bytes]", cloudpickle.dumps)
+    pickler = by_value_pickler()
+    file = io.BytesIO()
     try:
-        return by_value(value, protocol=PROTOCOL, buffer_callback=buffer_callback)
+        pickler(file, protocol=PROTOCOL, buffer_callback=buffer_callback).dump(value)
+        return file.getvalue()
     except Exception as error:
         raise SerializationError(
             f"cannot pickle a value of type {_name_of(type(value))}: {_text_of(error)}; "
@@ -132,11 +139,17 @@ def loads(data: bytes | memoryview, buffers: Sequence[memoryview] = ()) -> Any:
     except Exception as error:
         if is_json(data):  # only looked for where unpickling fails, so that it costs pickles nothing
             return decode_json(data)
-        return _loads_former(data, buffers, error)
+        return _loads_otherwise(data, buffers, error)
 
 
-def _loads_former(data: bytes | memoryview, buffers: Sequence[memoryview], error: Exception) -> Any:
-    """Read a pickle of an older version, if its former names caused `error`; else raise DeserializationError."""
+def _loads_otherwise(data: bytes | memoryview, buffers: Sequence[memoryview], error: Exception) -> Any:
+    """Read a pickle that names what is in a script, or one of an older version, if its former names caused `error`.
+
+    Raises:
+        DeserializationError: it is neither, or cannot be read here.
+    """
+    if is_marked(data):
+        return _loads_marked(data, buffers)
     if not has_former_names(data, error):
         raise _unreadable(error) from error
     try:
@@ -145,7 +158,19 @@ def _loads_former(data: bytes | memoryview, buffers: Sequence[memoryview], error
         raise _unreadable(failure) from failure
 
 
+def _loads_marked(data: bytes | memoryview, buffers: Sequence[memoryview]) -> Any:
+    another, plain_pickle = unmarked(data)
+    try:
+        if another is None:
+            return _pickle_loads(plain_pickle, buffers=buffers)
+        return ScriptUnpickler(data, buffers).load()
+    except Exception as error:
+        raise _unreadable(error) from error
+
+
 def _unreadable(error: Exception) -> DeserializationError:
+    if isinstance(error, DeserializationError):
+        return DeserializationError(f"cannot unpickle: {error}")
     hint = ""
     if isinstance(error, ImportError):
         hint = "; the module must be installed and importable on this side, too"
@@ -178,7 +203,7 @@ def decode_arguments(data: bytes | memoryview, buffers: Sequence[memoryview] = (
     try:
         value = _pickle_loads(data, buffers=buffers) if buffers else _pickle_loads(data)
     except Exception as error:
-        value = _loads_former(data, buffers, error)
+        value = _loads_otherwise(data, buffers, error)
     if value.__class__ is tuple and len(value) == 2 and value[0].__class__ is tuple and value[1].__class__ is dict:
         return value
     if value.__class__ is tuple and len(value) == 2 and value[1].__class__ is dict:

@@ -17,13 +17,16 @@ import pytest
 
 from swell.errors import DeserializationError, InvalidError
 from swell.model import Environment, FunctionSpec, Resources, Source
-from swell.runner import loader
+from swell.runner import loader, script
+from swell.wire.script import Script
 
 
 @pytest.fixture(autouse=True)
 def untouched_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     modules, path, cwd, environ = dict(sys.modules), list(sys.path), os.getcwd(), dict(os.environ)
     monkeypatch.setattr(sys, "argv", sys.argv)
+    monkeypatch.setattr(Script, "module", None)
+    monkeypatch.setattr(Script, "identity", "")
     finders = list(sys.meta_path)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     yield
@@ -66,7 +69,7 @@ def test_environment_is_entered(tmp_path: Path) -> None:
 def test_the_command_line_is_the_clients(tmp_path: Path, given: tuple[bytes, ...], found: list[str]) -> None:
     (tmp_path / "in_bundle.py").write_text("")
     environment = Environment(sys.executable, str(tmp_path), (), bundle_dir=str(tmp_path), argv=given)
-    loader.enter_environment(environment, FunctionSpec("f", Source("m", "f", "/there/script.py")), {})
+    loader.enter_command_line(environment, FunctionSpec("f", Source("m", "f", "/there/script.py")))
     assert sys.argv == [word.format(tmp_path) for word in found]
 
 
@@ -168,8 +171,8 @@ def test_script_is_main_for_pickle_and_loaded_once(tmp_path: Path) -> None:
     file = tmp_path / "script.py"
     file.write_text("class C: pass\nname = __name__\nspec = __spec__\n")
     found = loader.find(Source("__main__", "C", str(file)))
-    assert found.__module__ == loader.MAIN
-    assert sys.modules["__main__"] is sys.modules[loader.MAIN]
+    assert found.__module__ == "__main__"
+    assert sys.modules["__main__"] is sys.modules[script.MAIN]
     assert sys.modules["__main__"].__spec__ is None
     assert loader.find(Source("__main__", "C", str(file))) is found
 
@@ -187,7 +190,7 @@ def test_script_that_fails_leaves_main_alone(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         loader.find(Source("__main__", "f", str(file)))
     assert sys.modules["__main__"] is before
-    assert loader.MAIN not in sys.modules
+    assert script.MAIN not in sys.modules
 
 
 def test_main_without_a_file_must_be_pickled() -> None:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from swell.errors import InvalidError, SerializationError
 from swell.model import FunctionSpec, Source
+from swell.wire.script import identity_here
 
 __all__ = [
     "SCRIPT",
@@ -25,12 +26,11 @@ __all__ = [
     "is_handle",
     "is_importable",
     "is_method",
-    "name_script",
     "source_of",
     "unwrap",
 ]
 
-SCRIPT: Final = "__swell_main__"  #: the module name under which a container loads the client's script
+SCRIPT: Final = "__swell_main__"  #: what the top level of a client's script has as its name in a container
 
 _CO_GENERATOR: Final = 0x20  # the flags of code objects; the inspect module has names for them but is slow to import
 _CO_COROUTINE: Final = 0x80
@@ -79,14 +79,6 @@ def is_importable(target: Any) -> bool:
     return "<locals>" not in qualname and "<lambda>" not in qualname
 
 
-def name_script() -> None:
-    """Register the script that runs here under its second module name.
-
-    Its definitions are pickled as `__main__` here, and in a container as a module of the second name.
-    """
-    sys.modules.setdefault(SCRIPT, sys.modules["__main__"])
-
-
 def source_of(target: Any) -> Source:
     """Return how a container can import a function or class: by its module's name, or by its script's path."""
     module = target.__module__ or "__main__"
@@ -101,7 +93,7 @@ def source_of(target: Any) -> Source:
 
 
 def finish_source(spec: FunctionSpec, target: Any) -> FunctionSpec:
-    """Return the spec; if a container could not import the user's callable, with its pickle.
+    """Return the spec with which script it means; if a container could not import the user's callable, with its pickle.
 
     That is so for `serialized=True`, and for everything that is defined in a notebook, at a prompt or on stdin: there
     the module is `__main__` without a file.
@@ -114,6 +106,8 @@ def finish_source(spec: FunctionSpec, target: Any) -> FunctionSpec:
         SerializationError: it refers to an object that cannot be pickled.
         InvalidError: the pickle is larger than 16 MiB.
     """
+    if spec.source.module == "__main__":
+        spec = replace(spec, source=replace(spec.source, script=identity_here() or ""))
     interactive = spec.source.module == "__main__" and spec.source.file is None
     if spec.source.pickled or not (interactive or spec.recorded.get("serialized")):
         return spec

@@ -19,7 +19,6 @@ from swell.names import TEXT_MAX, check_object_name, check_tag
 from swell.sdk.connection.client import mint_id
 from swell.sdk.connection.link import Link
 from swell.sdk.connection.notices import show_notices
-from swell.sdk.declare.source import name_script
 from swell.sdk.deploy.bundling import bundle
 from swell.sdk.deploy.environment import check_python
 from swell.sdk.deploy.specs import AppSpec
@@ -41,7 +40,6 @@ async def deploy(
     check_object_name(wanted, "App")
     check_tag(tag)
     how = strategy_named(strategy)
-    name_script()
     if link.welcome.wants_bundles:
         check_python(link.welcome.python)
     specs, environment, archive = bundle(app, is_for_elsewhere=link.welcome.wants_bundles)

@@ -26,7 +26,6 @@ from swell.sdk.connection.notices import show_notices
 from swell.sdk.connection.output import Output, current_output
 from swell.sdk.connection.private_server import PrivateServer
 from swell.sdk.connection.session import Session
-from swell.sdk.declare.source import name_script
 from swell.sdk.deploy.environment import check_python, command_line, present_environment
 from swell.sdk.deploy.specs import AppSpec, specs_of
 from swell.wire.context import current_input_id, is_local
@@ -119,7 +118,6 @@ class RunContext(Generic[A]):
         if app.session is not None:
             raise InvalidError(f"{app.description} is already running")
         self._owner = os.getpid()
-        name_script()
         specs = specs_of(app.describe()) if self._source_copy is None else self._source_copy.specs
         try:
             settings = Settings.load()
