@@ -311,6 +311,11 @@ class WebSpec(Struct, frozen=True):
     port: Integer = 0
     startup_timeout_s: Limit = 5.0
 
+    @property
+    def is_site(self) -> bool:
+        """Whether it answers at many paths, with pages that link each other."""
+        return self.kind != "endpoint"
+
 
 class ScheduleSpec(Struct, frozen=True, omit_defaults=True):
     """When the server runs a Function: at the times of a cron line, or each time a period has passed."""

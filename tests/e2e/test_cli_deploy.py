@@ -196,9 +196,9 @@ def test_urls_of_web_functions_are_told_and_answer(tmp_path: Path) -> None:
     try:
         place.told("start")
         for told in (place.told("deploy", "shop.py"), place.told("deploy", "shop.py")):
-            front = re.search(r"├── front: WSGI app => (http://127\.0\.0\.1:\d+/shop-front)$", told, re.MULTILINE)
+            front = re.search(r"├── front: WSGI app => (http://127\.0\.0\.1:\d+/shop-front/)$", told, re.MULTILINE)
             assert front, told
-            assert re.search(r"└── Desk: class, bell \(WSGI app\) => http://\S+/shop-desk-bell$", told, re.MULTILINE)
+            assert re.search(r"└── Desk: class, bell \(WSGI app\) => http://\S+/shop-desk-bell/$", told, re.MULTILINE)
             with urllib.request.urlopen(front[1], timeout=PATIENCE_S) as answer:
                 assert answer.read() == b"open"
     finally:

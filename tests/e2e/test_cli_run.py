@@ -294,9 +294,9 @@ def test_urls_of_web_functions_are_told_on_stderr_unless_quiet(tmp_path: Path, p
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )
     assert process.stderr is not None
-    assert re.fullmatch(r"swell: Created web function front => http://\S+/shop-front-dev\n", process.stderr.readline())
+    assert re.fullmatch(r"swell: Created web function front => http://\S+/shop-front-dev/\n", process.stderr.readline())
     assert re.fullmatch(
-        r"swell: Created web function Desk.bell => http://\S+/shop-desk-bell-dev\n", process.stderr.readline()
+        r"swell: Created web function Desk.bell => http://\S+/shop-desk-bell-dev/\n", process.stderr.readline()
     )
     (tmp_path / "told").touch()
     assert process.communicate(timeout=PATIENCE_S) == ("done\n", "")

@@ -151,7 +151,7 @@ def test_saves_are_served_mistakes_are_shown_and_ctrl_c_leaves_nothing(place: Pl
     place.environment["TMPDIR"] = str(temporary)
     with serving(place, "shop.py") as served:
         url = served.url("front")
-        assert url.endswith("/shop-front-dev")
+        assert url.endswith("/shop-front-dev/")
         assert fetch(url) == "one"
 
         (place.folder / "shop.py").write_text(SHOP.replace("TEXT.encode()", "(TEXT + '!').encode()"))

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import psutil
 import pytest
@@ -91,6 +91,15 @@ def test_what_is_no_label_is_not_found_and_only_the_admin_is_told_what_is() -> N
     told = ask(nowhere, authorization=f"Bearer {token}")
     assert told.status == 404
     assert b"webs-site-dev" in told.body
+
+
+def test_a_browser_is_sent_to_the_url_where_relative_links_work() -> None:
+    url = url_of(w.site)
+    sent = ask(f"{url}?a=1", accept="text/html")
+    assert (sent.status, urljoin(url, sent.headers["location"])) == (307, f"{url}/?a=1")
+    assert ask(f"{url}?a=1", accept="*/*").status == 200
+    assert ask(f"{url}?a=1", "POST", b"body", accept="text/html").status == 200
+    assert ask(f"{url_of(w.double)}?x=21", "POST", accept="text/html").body == b"42"
 
 
 def _arguments(name: str) -> list[str]:

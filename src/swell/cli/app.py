@@ -16,6 +16,7 @@ from swell.cli.options import environment_option, json_option, yes_option
 from swell.cli.resolve import match_app, resolve_app, resolve_container
 from swell.cli.rpc import ask
 from swell.cli.show import former, terminal
+from swell.cli.show.addresses import shown_url
 from swell.cli.show.describe import containers_text, inputs_text, plan_text, schedule_text, settings_text
 from swell.cli.show.json_output import fields_of, print_json
 from swell.cli.show.table import Column, print_table
@@ -129,7 +130,7 @@ def _print(found: AppDescription) -> None:
         terminal.line()
         terminal.line("  web endpoints", bold=True)
         for name, url in found.urls.items():
-            terminal.line(f"    {name:<12}{url}")
+            terminal.line(f"    {name:<12}{shown_url(url, is_site=name in found.sites)}")
 
 
 def _deployment_text(live: VersionRow) -> str:

@@ -199,10 +199,15 @@ class Queries:
         if app is not None:
             row, functions = self._snapshot.app_row(app), self._snapshot.functions(app)
             live = _version_row(app.deployment, app.deployment.version) if app.deployment.functions else None
-            urls = routes.urls(self._engine.state, app)
             to.send(
                 AppDescription(
-                    request=message.request, app=row, functions=functions, tags=app.tags, live=live, urls=urls
+                    request=message.request,
+                    app=row,
+                    functions=functions,
+                    tags=app.tags,
+                    live=live,
+                    urls=routes.urls(self._engine.state, app),
+                    sites=routes.sites(self._engine.state, app),
                 )
             )
             return

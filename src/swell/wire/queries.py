@@ -249,6 +249,7 @@ class AppDescription(Message, frozen=True, tag=152):
     tags: Tags = {}
     live: VersionRow | None = None  #: the live version, if the app was ever deployed
     urls: dict[Text, Text] = {}  #: URLs of web functions, by name: "site", "Model.site"
+    sites: list[Text] = []  #: names of those that answer at many paths
 
 
 class VersionList(Message, frozen=True, tag=153):

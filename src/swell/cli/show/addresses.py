@@ -14,13 +14,16 @@ from swell.sdk.web_url import web_url
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from swell.model import WebSpec
     from swell.sdk.app import App
 
-__all__ = ["created_line", "web_addresses"]
+__all__ = ["created_line", "shown_url", "web_addresses"]
 
 
 def web_addresses(app: App, client: Client, function_ids: Mapping[str, str]) -> dict[str, str]:
-    """Return the URL of every web function, by name; "Model.site" for a method. Waits until the edge listens.
+    """Return the URL of every web function as it is shown, by name; "Model.site" for a method.
+
+    Waits until the edge listens.
 
     Args:
         app: The App.
@@ -31,14 +34,19 @@ def web_addresses(app: App, client: Client, function_ids: Mapping[str, str]) -> 
         Error: nothing listens for HTTP; the message tells why.
     """
     found: dict[str, str] = {}
-    for name, spec_name, method in _web_functions(app):
+    for name, spec_name, method, web in _web_functions(app):
         function_id = function_ids.get(spec_name)
         if function_id is None:
             continue
         url = run_blocking(web_url(client.blocking_link(), function_id, method, b"", b""))
         if url is not None:
-            found[name] = url
+            found[name] = shown_url(url, is_site=web.is_site)
     return found
+
+
+def shown_url(url: str, *, is_site: bool) -> str:
+    """Return a URL as it is shown: people open it in a browser, where relative links need the slash at its end."""
+    return url + "/" if is_site else url
 
 
 def created_line(name: str, url: str) -> str:
@@ -46,12 +54,12 @@ def created_line(name: str, url: str) -> str:
     return f"Created web function {name} => {url}"
 
 
-def _web_functions(app: App) -> Iterator[tuple[str, str, str]]:
-    """Yield name, name of the spec, and method, "" for a function."""
+def _web_functions(app: App) -> Iterator[tuple[str, str, str, WebSpec]]:
+    """Yield name, name of the spec, method, "" for a function, and how it answers."""
     for name, function in app.registered_functions.items():
-        if function.is_web:
-            yield name, function.spec.name, ""
+        if function.spec.web is not None:
+            yield name, function.spec.name, "", function.spec.web
     for name, cls in app.registered_classes.items():
         for method in () if cls.spec.cls is None else cls.spec.cls.methods:
             if method.web is not None:
-                yield f"{name}.{method.name}", cls.spec.name, method.name
+                yield f"{name}.{method.name}", cls.spec.name, method.name, method.web

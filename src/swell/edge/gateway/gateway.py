@@ -22,6 +22,7 @@ from swell.edge.gateway.limits import Bucket
 from swell.edge.gateway.proxy_auth import OPEN, Authorization, ProxyTokens
 from swell.edge.gateway.resume_redirect import split_resume_key
 from swell.edge.gateway.routing import Match, labels
+from swell.edge.gateway.slash_redirect import slash_redirect
 from swell.edge.traffic import Traffic
 from swell.listening import accept_at
 from swell.wire.web import Route
@@ -30,6 +31,7 @@ __all__ = ["Gateway"]
 
 log = logging.getLogger("swell.edge")
 
+_REFUSED: Final = 400  #: from this status on, a request was refused; below, it was sent elsewhere
 _TURNED_AWAY_MAX: Final = 64  #: connections that are being told why there is no room for them
 
 
@@ -103,7 +105,8 @@ class Gateway:
         try:
             return self._admitted(client)
         except HTTPError as error:
-            self._traffic.was_refused(error.status)
+            if error.status >= _REFUSED:
+                self._traffic.was_refused(error.status)
             raise
 
     def _admitted(self, client: Downstream) -> RequestSink:
@@ -121,6 +124,9 @@ class Gateway:
         if match is None:
             raise HTTPError(404, self._unknown(head))
         authorization = self._authorised(head, match.route)
+        site = slash_redirect(head, match)
+        if site is not None:
+            raise site
         exchange = Exchange(
             self._context, client, match, authorization, partial(self._ended, match, time.perf_counter())
         )

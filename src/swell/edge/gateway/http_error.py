@@ -9,7 +9,7 @@ __all__ = ["BadMessage", "HTTPError", "TooLong"]
 
 
 class HTTPError(Exception):
-    """The response of the edge to a request that it does not serve, or sends elsewhere (303).
+    """The response of the edge to a request that it does not serve, or sends elsewhere (303, 307).
 
     Args:
         status: Of HTTP.

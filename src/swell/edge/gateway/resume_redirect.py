@@ -10,7 +10,7 @@ import string
 from typing import Final
 from urllib.parse import quote, unquote
 
-__all__ = ["resume_url", "split_resume_key"]
+__all__ = ["escaped", "resume_url", "split_resume_key"]
 
 _NAME: Final = b"__swell_call"
 #: What may stand in a Location as it is (RFC 3986). All else is escaped: a browser reads "\\" as "/", skips
@@ -25,9 +25,14 @@ def resume_url(target: bytes, key: str) -> bytes:
     another host, so that path is written with a dot, which means the same: /.//there/path.
     """
     path, _ = split_resume_key(target)
-    path = b"".join(bytes((each,)) if each in _SAFE else b"%%%02X" % each for each in path)
+    path = escaped(path)
     front = b"/." if path.startswith(b"//") else b""
     return front + path + (b"&" if b"?" in path else b"?") + _NAME + b"=" + quote(key).encode()
+
+
+def escaped(target: bytes) -> bytes:
+    """Return a target as it may stand in a Location."""
+    return b"".join(bytes((each,)) if each in _SAFE else b"%%%02X" % each for each in target)
 
 
 def split_resume_key(target: bytes) -> tuple[bytes, str]:

@@ -12,7 +12,7 @@ from swell.names import shown_name
 from swell.policy.labels import label_of
 from swell.wire.web import Route
 
-__all__ = ["routes", "routes_of", "urls", "urls_by_function"]
+__all__ = ["routes", "routes_of", "sites", "urls", "urls_by_function"]
 
 
 def routes(state: EngineState) -> Iterator[Route]:
@@ -52,6 +52,11 @@ def urls(state: EngineState, app: App) -> dict[str, str]:
     """Return where the web functions of an app answer, by name; none as long as nothing listens."""
     url = state.edges.latest.url
     return {_name_of(route): f"{url}/{route.label}" for route in routes(state) if url and route.app_id == app.id}
+
+
+def sites(state: EngineState, app: App) -> list[str]:
+    """Return the names of an app's web functions that are sites, with or without an edge."""
+    return [_name_of(route) for route in routes(state) if route.app_id == app.id and route.web.is_site]
 
 
 def urls_by_function(state: EngineState) -> dict[str, list[str]]:
