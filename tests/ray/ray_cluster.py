@@ -1,6 +1,7 @@
-"""A Ray cluster of several raylets on this machine, in a process of its own: `python ray_cluster.py TEMP_DIR`.
+"""A Ray cluster of several raylets on this machine, in a process of its own: `python ray_cluster.py`.
 
-It does what it reads, a JSON object a line, and answers each with a line. At the end of its input it ends the cluster.
+It lies in RAY_TMPDIR, where Ray also notes which cluster began last: to the machine's own notes it is unknown. It does
+what it reads, a JSON object a line, and answers each with a line. At the end of its input it ends the cluster.
 """
 
 from __future__ import annotations
@@ -8,20 +9,29 @@ from __future__ import annotations
 import json
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import ray
+from fake_cloud import HEAD, FakeCloud
 from ray._private import state
 from ray._raylet import GcsClient
 from ray.cluster_utils import Cluster
 
-SMALL = {"object_store_memory": 80 << 20, "memory": 1 << 30}
+SMALL = {"include_log_monitor": False, "object_store_memory": 80 << 20, "memory": 1 << 30}
 PREEMPTION = 2  #: the reason of a drain, as Ray numbers it
 
 
 class Commands:
-    def __init__(self, temp_dir: str) -> None:
-        head = {"num_cpus": 0, "include_dashboard": False, "temp_dir": temp_dir, **SMALL}
+    def __init__(self) -> None:
+        head = {
+            "num_cpus": 0,
+            "include_dashboard": False,
+            "no_monitor": True,  # an autoscaler that cannot scale
+            "env_vars": {"RAY_CLOUD_INSTANCE_ID": HEAD},
+            **SMALL,
+        }
+        self._cloud: FakeCloud | None = None
         self._cluster = Cluster(initialize_head=True, head_node_args=head)
         ray.init(address=self._cluster.address, log_to_driver=False, logging_level="ERROR")
         self._nodes: dict[str, Any] = {}
@@ -45,6 +55,15 @@ class Commands:
         accepted, _ = client.drain_node(node, PREEMPTION, "taken back", int((time.time() + seconds) * 1000))
         return accepted
 
+    def scale(self, cores: dict[str, int], machines_max: int) -> None:
+        """Have an autoscaler add machines of these types; a cluster has one at most."""
+        folder = Path(self._cluster.head_node.get_session_dir_path())
+        self._cloud = FakeCloud(self._cluster.address, folder, cores, machines_max)
+
+    def end_scaling(self) -> None:
+        if self._cloud is not None:
+            self._cloud.close()
+
     def actors(self) -> list[list[str]]:
         return sorted([each["namespace"], each["name"]] for each in ray.util.list_named_actors(all_namespaces=True))
 
@@ -58,10 +77,11 @@ class Commands:
 
 def main() -> None:
     answers, sys.stdout = sys.stdout, sys.stderr  # Ray prints, too
-    commands = Commands(sys.argv[1])
+    commands = Commands()
     for line in sys.stdin:
         name, *arguments = json.loads(line)
         print(json.dumps(getattr(commands, name)(*arguments)), file=answers, flush=True)
+    commands.end_scaling()
     ray.shutdown()
     commands._cluster.shutdown()
 

@@ -2,44 +2,79 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import shutil
+import os
 import subprocess
 import sys
-import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 from patience import wait_until
 from place import Place
 
-__all__ = ["START_S", "RayCluster", "RayPlace"]
+from swell.discovery import socket_path
+from swell.sdk.connection.blocking import run_blocking
+from swell.sdk.connection.client import Client
+from swell.wire.message import Message
+from swell.wire.queries import GetStatus
+from swell.wire.stats import Observe
+
+__all__ = ["RayCluster", "RayPlace", "wait_for_ray"]
 
 START_S = 60.0  #: for what takes Ray some seconds on a quiet machine
+#: Of the cluster: the autoscaler that clouds have by now; no workers but those that are asked for; and what Ray gives
+#: a raylet and a worker to start, which a busy machine may take.
+OF_RAY = {
+    "RAY_enable_autoscaler_v2": "1",
+    "RAY_prestart_worker_first_driver": "0",
+    "RAY_raylet_start_wait_time_s": "600",
+    "RAY_worker_register_timeout_seconds": "600",
+}
+PAUSE_S = 0.1  #: between two questions; each takes Ray some milliseconds
+
+T = TypeVar("T")
+
+
+def wait_for_ray(condition: Callable[[], T], what: object = "") -> T:
+    """Return what a condition gives once that is true."""
+    return wait_until(condition, what, seconds=START_S, pause_s=PAUSE_S)
 
 
 class RayCluster:
     """The process that has the cluster."""
 
-    def __init__(self) -> None:
-        self.temp_dir = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # short: Unix sockets are in it
-        self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).parent / "ray_cluster.py"), self.temp_dir],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        self.address: str = self("address")
-        self.nodes: list[str] = [self("add", 2), self("add", 2)]
+    def __init__(self, folder: Path) -> None:
+        self._said = folder / "cluster.log"
+        (folder / "ray").mkdir()  # Ray makes it too late to note there which cluster began last
+        with self._said.open("w") as said:
+            self._process = subprocess.Popen(
+                [sys.executable, str(Path(__file__).parent / "ray_cluster.py")],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                text=True,
+                env=os.environ | OF_RAY | {"RAY_TMPDIR": str(folder)},
+            )
+        self.address = ""
+        self.nodes: list[str] = []
+
+    def begin(self, *cpus: int) -> None:
+        """Wait for the head, and add machines of so many cores."""
+        self.address = self("address")
+        self.nodes = [self("add", each) for each in cpus]
 
     def __call__(self, name: str, *arguments: Any) -> Any:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps([name, *arguments]) + "\n")
-        self._process.stdin.flush()
-        return json.loads(self._process.stdout.readline())
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        assert answer, self._said.read_text()
+        return json.loads(answer)
 
     def close(self) -> None:
         assert self._process.stdin is not None
@@ -47,7 +82,6 @@ class RayCluster:
         self._process.stdin.close()
         self._process.wait()
         self._process.stdout.close()
-        shutil.rmtree(self.temp_dir, ignore_errors=True)
 
 
 class RayPlace(Place):
@@ -61,22 +95,38 @@ class RayPlace(Place):
         self.nodes(1)
 
     def names(self) -> list[str]:
-        return [node["name"] for node in self.json("node", "list")]
+        return [node.name for node in self._ask(Observe).nodes]
+
+    def states(self) -> list[str]:
+        return sorted(node.state for node in self._ask(Observe).nodes)
+
+    def cores(self) -> list[float]:
+        return sorted(node.cores for node in self._ask(Observe).nodes)
+
+    def trouble(self) -> str:
+        """Return what `swell status` says is wrong with the nodes."""
+        return self._ask(GetStatus).nodes_trouble
 
     def nodes(self, count: int) -> list[str]:
         """Wait until there are at least so many nodes."""
-        return wait_until(
+        return wait_for_ray(
             lambda: names if len(names := self.names()) >= count else None,
-            lambda: (self.names(), self.told("status"), (self.data_dir / "server.log").read_text()),
-            seconds=START_S,
-            pause_s=0.2,
+            lambda: (self.names(), self.trouble(), (self.data_dir / "server.log").read_text()),
         )
 
+    def _ask(self, question: Callable[[int], Message]) -> Any:
+        """Return what the server answers; a command that asks takes a third of a second of a core."""
+        link = Client(f"unix:{socket_path(str(self.data_dir))}").new_link()
+        try:
+            return run_blocking(link.request(1, question(1)))[0]
+        finally:
+            link.shut()
+
     def server(self) -> psutil.Process:
-        return psutil.Process(self.json("status")["pid"])
+        return psutil.Process(self._ask(GetStatus).pid)
 
     def broker(self) -> psutil.Process:
-        return wait_until(self._broker, "there is no broker", seconds=START_S)
+        return wait_for_ray(self._broker, "there is no broker")
 
     def _broker(self) -> psutil.Process | None:
         found = [each for each in self.server().children() if "swell.backends.ray.broker" in each.cmdline()]

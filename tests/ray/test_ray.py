@@ -6,16 +6,15 @@ from typing import Any
 
 import psutil
 import pytest
-from patience import wait_until
-from ray_place import START_S, RayCluster, RayPlace
+from ray_place import RayCluster, RayPlace, wait_for_ray
 
 
 @pytest.fixture(autouse=True)
 def nothing_is_held(cluster: RayCluster) -> Any:
     """Each test begins and ends with a cluster of which nobody holds anything."""
     yield
-    wait_until(lambda: cluster("actors") == [], lambda: cluster("actors"), seconds=START_S, pause_s=0.1)
-    wait_until(lambda: sum(cluster("free").values()) == 4.0, lambda: cluster("free"), seconds=START_S, pause_s=0.1)
+    wait_for_ray(lambda: cluster("actors") == [], lambda: cluster("actors"))
+    wait_for_ray(lambda: sum(cluster("free").values()) == 4.0, lambda: cluster("free"))
 
 
 def works(place: RayPlace, count: int = 5) -> None:
@@ -59,8 +58,8 @@ def test_the_broker_dies_and_its_agents_go_on(place: RayPlace, cluster: RayClust
     broker.kill()
     assert place.names() == names
     works(place)
-    wait_until(lambda: place.broker().pid != broker.pid, seconds=START_S, pause_s=0.1)
-    wait_until(lambda: not place.json("status")["nodes_trouble"], seconds=START_S, pause_s=0.1)
+    wait_for_ray(lambda: place.broker().pid != broker.pid)
+    wait_for_ray(lambda: not place.trouble())
     assert place.names() == names
 
 
@@ -70,7 +69,7 @@ def test_an_agent_that_ends_is_followed_by_another(place: RayPlace, cluster: Ray
     ((_, actor),) = cluster("actors")
     assert actor == name
     agent_of(place).kill()
-    wait_until(lambda: place.names() and place.names() != [name], seconds=START_S, pause_s=0.1)
+    wait_for_ray(lambda: place.names() and place.names() != [name])
     works(place)
 
 
@@ -93,14 +92,14 @@ def test_an_actor_is_killed_and_its_agent_ends(place: RayPlace, cluster: RayClus
     (name,) = place.names()
     agent = agent_of(place)
     psutil.Process(agent.ppid()).kill()
-    wait_until(lambda: not agent.is_running() or agent.status() == psutil.STATUS_ZOMBIE, seconds=START_S)
-    wait_until(lambda: place.names() and place.names() != [name], seconds=START_S, pause_s=0.1)
+    wait_for_ray(lambda: not agent.is_running() or agent.status() == psutil.STATUS_ZOMBIE)
+    wait_for_ray(lambda: place.names() and place.names() != [name])
 
 
 def test_the_server_is_killed_and_nothing_of_it_stays(place: RayPlace, cluster: RayCluster) -> None:
     place.begins(cluster)
     place.server().kill()
-    wait_until(lambda: cluster("actors") == [], lambda: cluster("actors"), seconds=START_S, pause_s=0.1)
+    wait_for_ray(lambda: cluster("actors") == [], lambda: cluster("actors"))
 
 
 def test_server_and_broker_are_killed_and_the_next_server_ends_what_is_left(
@@ -108,7 +107,7 @@ def test_server_and_broker_are_killed_and_the_next_server_ends_what_is_left(
 ) -> None:
     place.begins(cluster, SWELL_RAY_SLICES="cpu=2,memory=100MiB", SWELL_RAY_AGENTS_MIN="3")
     place.nodes(2)
-    wait_until(lambda: len(cluster("actors")) == 3, seconds=START_S, pause_s=0.1)  # one waits for its resources
+    wait_for_ray(lambda: len(cluster("actors")) == 3)  # one waits for its resources
     former = {name for _, name in cluster("actors")}
     server, broker = place.server(), place.broker()
     server.suspend()  # so that it starts no other broker
@@ -116,12 +115,7 @@ def test_server_and_broker_are_killed_and_the_next_server_ends_what_is_left(
     server.kill()
     place.environment["SWELL_RAY_AGENTS_MIN"] = "1"
     place.told("start")
-    wait_until(
-        lambda: not former & {name for _, name in cluster("actors")},
-        lambda: (former, cluster("actors")),
-        seconds=START_S,
-        pause_s=0.1,
-    )
+    wait_for_ray(lambda: not former & {name for _, name in cluster("actors")}, lambda: (former, cluster("actors")))
     place.nodes(1)
 
 
@@ -136,7 +130,7 @@ def test_two_servers_share_a_cluster_without_seeing_each_other(
     assert len(spaces) == 2
     names = other.names()
     place.told("stop")
-    wait_until(lambda: [name for _, name in cluster("actors")] == names, seconds=START_S, pause_s=0.1)
+    wait_for_ray(lambda: [name for _, name in cluster("actors")] == names)
     assert other.names() == names
 
 
@@ -145,7 +139,7 @@ def test_an_agent_takes_all_that_is_free_on_a_machine_unless_told_otherwise(
 ) -> None:
     place.begins(cluster, SWELL_RAY_SLICES="", SWELL_RAY_AGENTS_MIN="2")
     place.nodes(2)
-    assert {node["cores"] for node in place.json("node", "list")} == {2.0}
+    assert place.cores() == [2.0, 2.0]
     assert sum(cluster("free").values()) == 0.0
 
 
@@ -153,12 +147,7 @@ def test_what_no_machine_has_is_told(place: RayPlace, cluster: RayCluster) -> No
     del place.environment["SWELL_BACKEND"]
     place.environment |= {"SWELL_RAY_SLICES": "cpu=64"}
     place.told("start", "--backend", "ray", "--address", cluster.address)
-    said = wait_until(lambda: place.json("status")["nodes_trouble"], seconds=START_S, pause_s=0.2)
-    said = wait_until(
-        lambda: said if "waiting" in (said := place.json("status")["nodes_trouble"]) else "",
-        seconds=START_S,
-        pause_s=0.2,
-    )
+    said = wait_for_ray(lambda: said if "waiting" in (said := place.trouble()) else "")
     assert said.startswith("waiting for nodes: 1 of cpu=64 (Ray has not started them; none of 3 machines is as large")
     assert "waiting for nodes" in place.told("status")
 
@@ -168,14 +157,10 @@ def test_a_machine_that_is_taken_back_drains(place: RayPlace, cluster: RayCluste
     place.begins(cluster, SWELL_RAY_SLICES="", SWELL_RAY_AGENTS_MIN="3")
     place.nodes(3)
     assert cluster("drain", node, 600)
-    states = wait_until(
-        lambda: found if "drained" in (found := [each["state"] for each in place.json("node", "list")]) else [],
-        seconds=START_S,
-        pause_s=0.2,
-    )
-    assert sorted(states) == ["drained", "ready", "ready"]
+    states = wait_for_ray(lambda: found if "drained" in (found := place.states()) else [])
+    assert states == ["drained", "ready", "ready"]
     cluster("kill", node)
-    wait_until(lambda: [each["state"] for each in place.json("node", "list")] == ["ready", "ready"], seconds=START_S)
+    wait_for_ray(lambda: place.states() == ["ready", "ready"])
 
 
 def test_a_machine_dies_and_its_work_runs_elsewhere(place: RayPlace, cluster: RayCluster) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import psutil
 import pytest
-from patience import wait_until
-from ray_place import START_S, RayPlace
+from ray_place import RayPlace, wait_for_ray
 
 JOB = ("run", "--backend", "ray", "--address")
 
@@ -44,10 +43,7 @@ def test_a_cluster_that_cannot_be_reached_ends_the_run_and_says_why(place: RayPl
 def test_a_daemon_says_why_it_has_no_nodes(place: RayPlace) -> None:
     place.environment.pop("SWELL_BACKEND")
     place.told("start", "--backend", "ray", "--address", "127.0.0.1:1")
-    wait_until(
-        lambda: "Ray cannot be used: no Ray answers at 127.0.0.1:1" in place.json("status")["nodes_trouble"],
-        lambda: place.told("status"),
-        seconds=START_S,
-        pause_s=0.2,
+    wait_for_ray(
+        lambda: "Ray cannot be used: no Ray answers at 127.0.0.1:1" in place.trouble(), lambda: place.told("status")
     )
     assert "Ray cannot be used" in place.told("status")
