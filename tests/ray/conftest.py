@@ -19,7 +19,7 @@ from ray_place import RayCluster, RayPlace
 
 @pytest.fixture(scope="session")
 def ray_folder(request: pytest.FixtureRequest) -> Iterator[Path]:
-    """Where Rays keep their files, a short path because Unix sockets are among these; kept for reading if a test fails."""
+    """Where Rays keep their files: a short path, as Unix sockets are among them. Kept for reading if a test fails."""
     folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
     yield folder
     if not request.session.testsfailed:

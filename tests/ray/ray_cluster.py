@@ -7,13 +7,14 @@ what it reads, a JSON object a line, and answers each with a line. At the end of
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import ray
-from fake_cloud import HEAD, FakeCloud
+from fake_cloud import HEAD, STAYS, FakeCloud, environment_of
 from ray._private import state
 from ray._raylet import GcsClient
 from ray.cluster_utils import Cluster
@@ -28,20 +29,23 @@ class Commands:
             "num_cpus": 0,
             "include_dashboard": False,
             "no_monitor": True,  # an autoscaler that cannot scale
-            "env_vars": {"RAY_CLOUD_INSTANCE_ID": HEAD},
             **SMALL,
         }
+        os.environ |= environment_of(HEAD, HEAD)
         self._cloud: FakeCloud | None = None
         self._cluster = Cluster(initialize_head=True, head_node_args=head)
         ray.init(address=self._cluster.address, log_to_driver=False, logging_level="ERROR")
         self._nodes: dict[str, Any] = {}
+        self._names: dict[str, str] = {}  # of all that were added, as a cloud has them
 
     def address(self) -> str:
         return self._cluster.address
 
     def add(self, cpus: int) -> str:
+        name = f"{STAYS}-{len(self._names) + 1}"
+        os.environ |= environment_of(STAYS, name)
         node = self._cluster.add_node(num_cpus=cpus, **SMALL)
-        self._nodes[node.node_id] = node
+        self._nodes[node.node_id], self._names[node.node_id] = node, name
         return node.node_id
 
     def kill(self, node: str) -> None:
@@ -58,7 +62,9 @@ class Commands:
     def scale(self, cores: dict[str, int], machines_max: int) -> None:
         """Have an autoscaler add machines of these types; a cluster has one at most."""
         folder = Path(self._cluster.head_node.get_session_dir_path())
-        self._cloud = FakeCloud(self._cluster.address, folder, cores, machines_max)
+        self._cloud = FakeCloud(
+            self._cluster.address, folder, cores, most=machines_max, others=[self._names[each] for each in self._nodes]
+        )
 
     def end_scaling(self) -> None:
         if self._cloud is not None:

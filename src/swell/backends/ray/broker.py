@@ -40,6 +40,7 @@ from swell.backends.ray.messages import (
     Pong,
     RayNode,
     Release,
+    Scaling,
     Start,
     Started,
     ToServer,
@@ -75,6 +76,10 @@ class Cluster(Protocol):
 
     def nodes(self) -> tuple[RayNode, ...]:
         """Return the machines that are alive."""
+        ...
+
+    def scaling(self) -> Scaling:
+        """Return what the autoscaler does for agents that wait."""
         ...
 
     def start(self, agent: str, order: bytes, held: Slice, node: str = "") -> None:
@@ -125,6 +130,7 @@ class Broker:
         self._placed: dict[str, _Placed] = {}
         self._whole: dict[str, str] = {}  # machines by the agents that have all of them
         self._nodes: tuple[RayNode, ...] = ()
+        self._scaling = Scaling()
         self._nodes_at = 0.0
 
     def run(self) -> None:
@@ -219,10 +225,10 @@ class Broker:
             self._place(now)
 
     def _look_at_nodes(self) -> None:
-        nodes = self._cluster.nodes()
-        if nodes != self._nodes:
-            self._nodes = nodes
-            self._send(Nodes(nodes))
+        nodes, scaling = self._cluster.nodes(), self._cluster.scaling()
+        if (nodes, scaling) != (self._nodes, self._scaling):
+            self._nodes, self._scaling = nodes, scaling
+            self._send(Nodes(nodes, scaling))
 
     def _place(self, now: float) -> None:
         """Give agents that take all that is free on a machine one each."""

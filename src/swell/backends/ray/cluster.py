@@ -14,13 +14,14 @@ from __future__ import annotations
 import importlib
 import os
 import socket
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from swell.backends.ray.host import AgentHost
-from swell.backends.ray.messages import Begin, Connected, Gone, RayNode, Started
+from swell.backends.ray.messages import Begin, Connected, Gone, RayNode, Scaling, Started
 from swell.errors import Error
 from swell.slices import Slice
 
@@ -55,6 +56,8 @@ class RayCluster:
         self._services: Any = importlib.import_module("ray._private.services")
         self._state: Any = importlib.import_module("ray._private.state")
         self._strategies: Any = importlib.import_module("ray.util.scheduling_strategies")
+        self._worker: Any = importlib.import_module("ray._private.worker")
+        self._autoscaler: Any = importlib.import_module("ray.core.generated.autoscaler_pb2")
         self._runtime_env: dict[str, Any] = {}
         self._actors: dict[str, _Actor] = {}
 
@@ -114,6 +117,14 @@ class RayCluster:
             _node(node, free.get(node["NodeID"], {}), draining.get(node["NodeID"]))
             for node in sorted(alive, key=lambda node: node["NodeID"])
         )
+
+    def scaling(self) -> Scaling:
+        """Return what the autoscaler does for agents that wait; nothing if none does, or there is no autoscaler."""
+        if all(actor.begun is None for actor in self._actors.values()):
+            return Scaling()
+        client = self._worker.global_worker.gcs_client
+        reply = self._autoscaler.GetClusterStatusReply.FromString(client.get_cluster_status())
+        return _scaling(reply.autoscaling_state)
 
     def close(self) -> None:
         """Leave the cluster; end it, if it was started here."""
@@ -208,6 +219,25 @@ def _node(node: Mapping[str, Any], free: Mapping[str, float], draining_ms: int |
         gpus_free=free.get("GPU", 0.0),
         draining_until=None if draining_ms is None else draining_ms / 1000,
     )
+
+
+def _scaling(state: Any) -> Scaling:
+    starting = Counter[str]()
+    for each in state.pending_instance_requests:
+        starting[each.ray_node_type_name] += each.count
+    for each in state.pending_instances:
+        starting[each.ray_node_type_name] += 1
+    failures: list[Any] = sorted(state.failed_instance_requests, key=lambda each: each.failed_ts)
+    return Scaling(
+        is_there=state.autoscaler_state_version > 0,
+        starting=dict(starting),
+        infeasible=tuple(_slice(each.request.resources_bundle) for each in state.infeasible_resource_requests),
+        failure=_short(failures[-1].reason) if failures else "",
+    )
+
+
+def _slice(bundle: Mapping[str, float]) -> Slice:
+    return Slice(bundle.get("CPU", 0.0), int(bundle.get("memory", 0.0)), int(bundle.get("GPU", 0.0)))
 
 
 # ---------------------------------------------------------------- what Ray says, in fewer words

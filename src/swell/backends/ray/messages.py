@@ -30,6 +30,7 @@ __all__ = [
     "Pong",
     "RayNode",
     "Release",
+    "Scaling",
     "Start",
     "Started",
     "ToBroker",
@@ -126,10 +127,20 @@ class RayNode(Struct, frozen=True):
     draining_until: float | None = None  #: seconds since the epoch, 0 for no deadline; None: it is not draining
 
 
+class Scaling(Struct, frozen=True):
+    """What Ray's autoscaler does for agents that wait; told only while some do."""
+
+    is_there: bool = False  #: the cluster has one, and it tells what it does, as that of `ray up` and KubeRay
+    starting: dict[str, int] = {}  #: machines that are being added, by type
+    infeasible: tuple[Slice, ...] = ()  #: what is wanted, and no machine that it could add holds
+    failure: str = ""  #: why it could not add one, the last time
+
+
 class Nodes(Struct, frozen=True, tag="nodes"):
-    """The machines have changed, or what is free on them; all of them."""
+    """The machines have changed, or what is free on them, or what the autoscaler does; all of it."""
 
     nodes: tuple[RayNode, ...]
+    scaling: Scaling = Scaling()
 
 
 class Pong(Struct, frozen=True, tag="pong"):

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
 import secrets
 import time
 from collections import Counter
@@ -33,12 +34,13 @@ from swell.backends.ray.messages import (
     Nodes,
     Pong,
     Release,
+    Scaling,
     Start,
     Started,
     ToServer,
 )
 from swell.backends.ray.options import RayOptions
-from swell.backends.ray.placing import waiting_text
+from swell.backends.ray.waiting import next_change_s, waiting_text
 from swell.backends.ray.wanting import agents_to_await
 from swell.link.order import AgentOrder, encode
 from swell.model import Lack
@@ -51,7 +53,6 @@ log = logging.getLogger("swell.server")
 STOP_PATIENCE_S: Final = 10.0
 PAUSE_S: Final = 0.5  #: before an agent is started for one that has failed; doubled for each that was not let in
 PAUSE_MAX_S: Final = 30.0
-WAITS_S: Final = 5.0  #: after which it is worth a line that Ray has not started an agent
 ANSWERS_S: Final = 5.0  #: after which it is worth a line that Ray has not answered the broker
 
 SILENT: Final = "Ray does not answer: its head is stopped, busy or out of reach. The nodes that are there go on"
@@ -103,6 +104,8 @@ class RayAgents:
         self._unusable = ""  # why there is no cluster
         self._is_silent = False  # Ray has not answered the broker for a while
         self._failure = ""  # of the last agent
+        self._scaling = Scaling()
+        self._retelling: asyncio.TimerHandle | None = None  # when time alone changes what is told
         self._pause_s = PAUSE_S
         self._pause: asyncio.TimerHandle | None = None  # until it is over, no agent is asked for
         self._connecting: asyncio.Task[None] | None = None
@@ -129,8 +132,9 @@ class RayAgents:
     async def stop(self) -> None:
         """Wait for the agents, which were told to stop; then end the broker, which ends those that are left."""
         self._is_stopping = True
-        if self._pause is not None:
-            self._pause.cancel()
+        for timer in (self._pause, self._retelling):
+            if timer is not None:
+                timer.cancel()
         for name in list(self._agents):
             if self._inviter.withdraw(name):
                 self._broker.send(Release(name))
@@ -162,11 +166,13 @@ class RayAgents:
             return f"Ray cannot be used: {self._unusable}" if self._unusable else "Ray is being reached"
         if self._is_silent:
             return SILENT
-        until = time.monotonic() - WAITS_S
-        waiting = [each.start.slice for each in self._agents.values() if not each.machine and each.asked_at < until]
-        if not waiting:
-            return f"an agent has failed: {self._failure}" if self._failure else ""
-        return waiting_text(waiting, self._machines.alive)
+        waiting = waiting_text(self._waiting(), self._machines.alive, self._scaling)
+        return waiting or (f"an agent has failed: {self._failure}" if self._failure else "")
+
+    def _waiting(self) -> list[tuple[Slice | None, float]]:
+        """Return the slices of the agents that Ray has not started, and how long ago each was asked for."""
+        now = time.monotonic()
+        return [(each.start.slice, now - each.asked_at) for each in self._agents.values() if not each.machine]
 
     def _tell(self) -> None:
         """Have it known what is wrong with the nodes, if that is something else than before."""
@@ -176,6 +182,16 @@ class RayAgents:
             if trouble and (self._is_connected or self._unusable):
                 log.warning("%s", trouble)
             self._inviter.trouble_changed()
+        self._tell_later()
+
+    def _tell_later(self) -> None:
+        """Have it known again what is wrong when that will have changed by time alone."""
+        if self._retelling is not None:
+            self._retelling.cancel()
+            self._retelling = None
+        change_s = next_change_s(age_s for _, age_s in self._waiting())
+        if change_s < math.inf and not self._is_stopping:
+            self._retelling = asyncio.get_running_loop().call_later(change_s + 0.01, self._tell)
 
     def _ask(self, wanted: Slice | None) -> None:
         name = f"{self._run}{next(self._numbers)}"
@@ -190,7 +206,6 @@ class RayAgents:
         )
         agent = self._agents[name] = _Agent(Start(name, encode(order), wanted), time.monotonic())
         self._broker.send(agent.start)
-        asyncio.get_running_loop().call_later(WAITS_S + 0.1, self._tell)
 
     def _settle(self) -> None:
         """Ask for the agents that are wanted, and for as many as there are at least; give up those that are not."""
@@ -213,6 +228,7 @@ class RayAgents:
         for each, count in goal.items():
             for _ in range(count):
                 self._ask(each)
+        self._tell_later()
 
     def _pause_is_over(self) -> None:
         self._pause = None
@@ -245,7 +261,8 @@ class RayAgents:
                 self._unusable = why
                 if not any(map(self._inviter.has_node, self._agents)):
                     self._unreachable(f"Ray cannot be used: {why}")
-            case Nodes(nodes):
+            case Nodes(nodes, scaling):
+                self._scaling = scaling
                 self._tell_drains(self._machines.look_at(nodes))
             case Started(name, machine):
                 if (agent := self._agents.get(name)) is not None:

@@ -21,6 +21,7 @@ from swell.backends.ray.messages import (
     Pong,
     RayNode,
     Release,
+    Scaling,
     Start,
     Started,
     ToBroker,
@@ -56,6 +57,7 @@ class FakeRay:
         self.started: dict[str, tuple[Slice, str]] = {}
         self.ended: list[str] = []
         self.news: list[Started | Gone] = []
+        self.does = Scaling()
         self.is_closed = False
         self.answers, self.is_asked = threading.Event(), threading.Event()  # at once, unless told otherwise
         self.answers.set()
@@ -65,6 +67,9 @@ class FakeRay:
 
     def nodes(self) -> tuple[RayNode, ...]:
         return self.machines
+
+    def scaling(self) -> Scaling:
+        return self.does
 
     def start(self, agent: str, order: bytes, held: Slice, node: str = "") -> None:
         self.is_asked.set()
@@ -132,6 +137,12 @@ def server(ray: FakeRay) -> Iterator[Server]:
 def test_a_server_hears_of_agents_that_are_there_and_of_the_machines(server: Server, ray: FakeRay) -> None:
     assert server.hear() == Connected("h", "2", ("ray-0-1",), False)
     assert server.hear() == Nodes(ray.machines)
+
+
+def test_a_server_hears_when_the_autoscaler_does_something_else(server: Server, ray: FakeRay) -> None:
+    assert server.hear_of(Nodes) == Nodes(ray.machines)
+    ray.does = Scaling(is_there=True, starting={"large": 1})
+    assert server.hear_of(Nodes) == Nodes(ray.machines, ray.does)
 
 
 def test_an_agent_with_a_slice_is_started_wherever_ray_has_room(server: Server, ray: FakeRay) -> None:

@@ -14,6 +14,7 @@ from swell.backends.ray.messages import (
     Nodes,
     RayNode,
     Release,
+    Scaling,
     Start,
     Started,
     decode_to_broker,
@@ -53,7 +54,14 @@ NODE = RayNode(
 
 
 @pytest.mark.parametrize(
-    "message", [Connected("h", "2", ("a",), False), Started("a", "n"), Gone("a", "why"), Nodes((NODE,))]
+    "message",
+    [
+        Connected("h", "2", ("a",), False),
+        Started("a", "n"),
+        Gone("a", "why"),
+        Nodes((NODE,)),
+        Nodes((), Scaling(is_there=True, starting={"large": 2}, infeasible=(Slice(64.0),), failure="quota")),
+    ],
 )
 def test_what_the_server_is_told_arrives(message: Connected | Started | Gone | Nodes) -> None:
     assert decode_to_server(encode(message)[SIZE_BYTES:]) == message
