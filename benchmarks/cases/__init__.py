@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks.case import Case
 from benchmarks.cases import (
     batching,
+    cluster,
     cold_start,
     concurrency,
     drain,
@@ -49,5 +50,6 @@ CASES: dict[str, Case] = {
         web.LATENCY,
         web.FROM_ZERO,
         *nodes.ALL,
+        *cluster.ALL,
     )
 }

@@ -38,17 +38,19 @@ print(ray.get(greet.remote("world")))
 
 
 def swell_run(quick: bool) -> Measured:
-    return _whole([str(Path(sys.executable).with_name("swell")), "run", str(HELLO)], 3 if quick else 10)
+    return whole([str(Path(sys.executable).with_name("swell")), "run", str(HELLO)], 3 if quick else 10)
 
 
 def script(text: str, quick: bool) -> Measured:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "hello.py")
         path.write_text(text)
-        return _whole([sys.executable, str(path)], 1 if quick else 5)
+        return whole([sys.executable, str(path)], 1 if quick else 5)
 
 
-def _whole(command: list[str], times: int) -> Measured:
+def whole(command: list[str], times: int) -> Measured:
+    """Run a command so many times from start to exit; the value is the median in seconds."""
+
     def run() -> str:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 

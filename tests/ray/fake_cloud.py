@@ -5,6 +5,7 @@ The autoscaler is the one that `ray up` and KubeRay start, in a process of its o
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -83,7 +84,8 @@ class FakeCloud:
         self._process.kill()
         self._process.wait()
         for each in started:
-            each.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ended with its raylet
+                each.kill()
         psutil.wait_procs(started)
 
 

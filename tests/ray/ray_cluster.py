@@ -54,6 +54,9 @@ class Commands:
     def raylet(self, node: str) -> int:
         return self._nodes[node].all_processes["raylet"][0].process.pid
 
+    def head(self) -> int:
+        return self._cluster.head_node.all_processes["gcs_server"][0].process.pid
+
     def drain(self, node: str, seconds: float) -> bool:
         client = GcsClient(address=self._cluster.address)
         accepted, _ = client.drain_node(node, PREEMPTION, "taken back", int((time.time() + seconds) * 1000))
@@ -69,6 +72,12 @@ class Commands:
     def end_scaling(self) -> None:
         if self._cloud is not None:
             self._cloud.close()
+
+    def end(self) -> None:
+        """Kill all of it: nobody needs it any more, and to ask each process takes its time."""
+        self.end_scaling()
+        for node in [*self._cluster.worker_nodes, self._cluster.head_node]:
+            self._cluster.remove_node(node, allow_graceful=False)
 
     def actors(self) -> list[list[str]]:
         return sorted([each["namespace"], each["name"]] for each in ray.util.list_named_actors(all_namespaces=True))
@@ -87,9 +96,8 @@ def main() -> None:
     for line in sys.stdin:
         name, *arguments = json.loads(line)
         print(json.dumps(getattr(commands, name)(*arguments)), file=answers, flush=True)
-    commands.end_scaling()
     ray.shutdown()
-    commands._cluster.shutdown()
+    commands.end()
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from swell.wire.message import Message
 from swell.wire.queries import GetStatus
 from swell.wire.stats import Observe
 
-__all__ = ["RayCluster", "RayPlace", "wait_for_ray"]
+__all__ = ["START_S", "RayCluster", "RayPlace", "wait_for_ray"]
 
 START_S = 60.0  #: for what takes Ray some seconds on a quiet machine
 #: Of the cluster: the autoscaler that clouds have by now; no workers but those that are asked for; and what Ray gives
@@ -65,6 +65,11 @@ class RayCluster:
         """Wait for the head, and add machines of so many cores."""
         self.address = self("address")
         self.nodes = [self("add", each) for each in cpus]
+
+    @property
+    def pid(self) -> int:
+        """The process that has started those of the cluster."""
+        return self._process.pid
 
     def __call__(self, name: str, *arguments: Any) -> Any:
         assert self._process.stdin is not None

@@ -25,7 +25,7 @@ from swell.backends.ray.messages import Begin, Connected, Gone, RayNode, Scaling
 from swell.errors import Error
 from swell.slices import Slice
 
-__all__ = ["ClusterError", "RayCluster"]
+__all__ = ["ClusterError", "RayCluster", "scaling_of"]
 
 ANSWERS_S: Final = 5.0  #: how long connecting to the head may take
 STORE_BYTES: Final = 100 << 20  #: of the object store of a Ray that is started here: nothing passes through it
@@ -124,7 +124,7 @@ class RayCluster:
             return Scaling()
         client = self._worker.global_worker.gcs_client
         reply = self._autoscaler.GetClusterStatusReply.FromString(client.get_cluster_status())
-        return _scaling(reply.autoscaling_state)
+        return scaling_of(reply.autoscaling_state)
 
     def close(self) -> None:
         """Leave the cluster; end it, if it was started here."""
@@ -221,7 +221,8 @@ def _node(node: Mapping[str, Any], free: Mapping[str, float], draining_ms: int |
     )
 
 
-def _scaling(state: Any) -> Scaling:
+def scaling_of(state: Any) -> Scaling:
+    """Return what an autoscaler has written down of itself, an AutoscalingState."""
     starting = Counter[str]()
     for each in state.pending_instance_requests:
         starting[each.ray_node_type_name] += each.count
@@ -231,7 +232,7 @@ def _scaling(state: Any) -> Scaling:
     return Scaling(
         is_there=state.autoscaler_state_version > 0,
         starting=dict(starting),
-        infeasible=tuple(_slice(each.request.resources_bundle) for each in state.infeasible_resource_requests),
+        infeasible=tuple(_slice(each.resources_bundle) for each in state.infeasible_resource_requests),
         failure=_short(failures[-1].reason) if failures else "",
     )
 
