@@ -103,7 +103,7 @@ def agents_of(place: RayPlace) -> list[psutil.Process]:
 
 def trouble_of(place: RayPlace) -> str:
     """Return what the server says of its nodes."""
-    return place.json("status")["nodes_trouble"]
+    return place.trouble()
 
 
 def state_of(place: RayPlace) -> object:
