@@ -253,6 +253,7 @@ class Environment(Struct, frozen=True):
     bundle_dir: Text = ""  #: where they are unpacked: set by the server, or by the component that keeps its own copies
     argv: Annotated[tuple[bytes, ...], Meta(max_length=ARGUMENTS_MAX)] = ()  #: the program's command line, as the
     #: kernel has it, which need not be text; of a deployed version its name alone; () of versions that are older
+    raw_variables: Annotated[tuple[tuple[bytes, bytes], ...], Meta(max_length=10_000)] = ()  #: those that are no text
 
 
 class Source(Struct, frozen=True):

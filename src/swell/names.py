@@ -28,6 +28,7 @@ __all__ = [
     "function_label",
     "function_name_problem",
     "identifier_problem",
+    "is_text",
     "object_name_problem",
     "shown_name",
     "tag_problem",
@@ -113,6 +114,17 @@ def text_problem(text: str, kind: str) -> str:
     if len(text) <= TEXT_MAX and one_line(text) == text:
         return ""
     return f"Invalid {kind}: {text!r:.300}. Use one line of at most {TEXT_MAX} characters, without control characters"
+
+
+def is_text(text: str) -> bool:
+    """Tell whether a str is text that can be sent: one of bytes that are not UTF-8, as file names may be, is not."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def variables_problem(variables: Mapping[str, str]) -> str:

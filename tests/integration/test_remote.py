@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 import re
 import subprocess
 import sys
@@ -215,6 +216,14 @@ def test_a_container_that_imports_may_not_run_an_app() -> None:
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert re.search(r"global scope.*__main__", done.stderr.splitlines()[-1])
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_program_may_have_closed_its_standard_streams(closed: str, tmp_path: Path) -> None:
+    script, out = Path(__file__).parent / "apps" / "closed_app.py", tmp_path / "out"
+    environ = {**os.environb, b"ODD": b"\xff"}  # and variables that are no text
+    subprocess.run(["/bin/sh", "-c", f'exec "{sys.executable}" "{script}" "{out}" {closed}'], env=environ, check=True)
+    assert out.read_text() == repr((1, b"\xff"))
 
 
 async def test_a_run_has_an_async_form() -> None:

@@ -16,6 +16,7 @@ import click
 from swell.cli import exit_codes
 from swell.cli.show import terminal
 from swell.errors import InvalidError
+from swell.standard_streams import open_closed
 
 __all__ = ["main", "swell"]
 
@@ -90,6 +91,7 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
         arguments: Those after `swell`; by default the process's own.
     """
+    open_closed()
     # Not click's own main(): that one would swallow an EOFError or a broken pipe of the user's program.
     try:
         with swell.make_context("swell", list(sys.argv[1:] if arguments is None else arguments)) as ctx:

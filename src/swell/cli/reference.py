@@ -126,7 +126,10 @@ def load(reference: Reference) -> ModuleType:
 
 
 def _put_first(folder: str) -> None:
-    here = os.getcwd()
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:
+        raise InvalidError("the present directory has been deleted: change to another one, by cd") from None
     for path in (here, folder or here):
         if path in sys.path:
             sys.path.remove(path)

@@ -53,7 +53,8 @@ def portable_environment(environment: Environment, bundle: str) -> Environment:
     kept = {name: value for name, value in environment.variables.items() if not _is_of_a_machine(name)}
     if "PYTHONPATH" in environment.variables:
         kept["PYTHONPATH"] = ""
-    return Environment("", "", (), kept, bundle, argv=environment.argv)
+    raw = tuple(one for one in environment.raw_variables if not _is_of_a_machine(one[0].decode("utf-8", "replace")))
+    return Environment("", "", (), kept, bundle, argv=environment.argv, raw_variables=raw)
 
 
 def portable_spec(spec: FunctionSpec) -> FunctionSpec:

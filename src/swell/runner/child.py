@@ -10,6 +10,7 @@ import contextlib
 import os
 import resource
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Mapping
 from io import TextIOWrapper
@@ -55,7 +56,10 @@ def limit_memory(size_bytes: int) -> None:
 
 
 def run_and_exit(main: ChildMain) -> NoReturn:
-    """Run a child's main function, then exit without freeing the frozen heap: that would copy it page by page."""
+    """Run a child's main function, then exit as a program does: threads, exit functions, then what is buffered.
+
+    But without freeing the frozen heap, which would copy it page by page.
+    """
     code = 1
     try:
         code = main() or 0
@@ -64,6 +68,9 @@ def run_and_exit(main: ChildMain) -> NoReturn:
     except BaseException:
         with contextlib.suppress(BaseException):  # stderr may be what user code has put in its place
             traceback.print_exc()
+    # Threads that are no daemons end, and executors, whose workers multiprocessing's exit function would wait for.
+    with contextlib.suppress(BaseException):
+        threading._shutdown()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
     atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]  it prints what they raise
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(BaseException):  # user code may have closed it, or replaced it by anything

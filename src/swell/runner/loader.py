@@ -47,6 +47,7 @@ def enter_environment(environment: Environment, spec: FunctionSpec, variables: M
     """
     pythonpath = os.environ.get("PYTHONPATH", "")
     os.environ.update(environment.variables)
+    os.environb.update(environment.raw_variables)
     bundled = [environment.bundle_dir] if environment.bundle_dir else []
     if bundled and "PYTHONPATH" in environment.variables:
         others = environment.variables["PYTHONPATH"] or pythonpath

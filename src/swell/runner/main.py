@@ -98,9 +98,11 @@ class Container:
             program = self._load(load)
             front = self._open_front(load, program, ports, control)
         except KeyboardInterrupt:
+            limit_time(control.grace_s)
             raise
         except BaseException as error:
             self._report_failed_start(error)
+            limit_time(control.grace_s)  # for threads that the user's code has started
             return 1
         executor = self._executor(load, program, front)
         control.attach(executor.wake)

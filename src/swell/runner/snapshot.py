@@ -16,6 +16,7 @@ from swell.runner.hooks import HookCaller
 from swell.runner.lifecycle import Program, load_program
 from swell.runner.loader import enter_environment
 from swell.wire.context import enter_container
+from swell.wire.exception_pickle import text_of
 
 __all__ = ["SnapshotRejectedError", "take"]
 
@@ -44,7 +45,7 @@ def take(spec: FunctionSpec, environment: Environment) -> Program:
         for hook in program.enter_snap:
             hooks.call(hook)
     except BaseException as error:  # a container without a snapshot fails likewise, and reports it in full
-        raise SnapshotRejectedError(f"loading the code raised {type(error).__name__}: {error}") from error
+        raise SnapshotRejectedError(f"loading the code raised {type(error).__name__}: {text_of(error)}") from error
     found = [*_event_loops(), *_cuda(), *_children(), *_threads()]
     if found:
         raise SnapshotRejectedError("after loading the code there is " + ", and ".join(found))

@@ -43,6 +43,7 @@ from swell.runner.lifecycle import Program
 from swell.runner.loader import enter_command_line
 from swell.signals import reset_signals
 from swell.wire import codec
+from swell.wire.remote_traceback import plain
 from swell.wire.template import (
     DATAGRAM_MAX,
     FILES_MAX,
@@ -298,7 +299,7 @@ class Template:
         try:
             program = snapshot.take(template_spec.spec, template_spec.environment)
         except snapshot.SnapshotRejectedError as error:
-            channel.send(_encode_replies([SnapshotRejected(str(error)[:_TEXT_MAX])]))
+            channel.send(_encode_replies([SnapshotRejected(plain(str(error)[:_TEXT_MAX]))]))
             return 0
         freeze()
         child_main = Template(channel, "", self._run, program).serve()

@@ -40,6 +40,7 @@ from swell.server.paths import ServerPaths
 from swell.server.remembered import remembered
 from swell.server.server_log import ServerLog
 from swell.signals import is_ignored, reset_signals
+from swell.standard_streams import open_closed
 from swell.store.memory.store import MemoryStore
 from swell.wire.blob_file import file_bytes_max
 
@@ -279,6 +280,7 @@ def main() -> None:
         "--ready-fd", type=int, help="daemon: gets READY when clients can connect, or why it does not start"
     )
     options = parser.parse_args()
+    open_closed()
     # A daemon under nohup must keep ignoring SIGHUP, as a service manager may run it in a terminal.
     reset_signals(keep=() if options.data_dir is None else (signal.SIGHUP,))
     if options.data_dir is not None and options.ready_fd is not None:

@@ -16,14 +16,23 @@ import contextlib
 import copyreg
 import io
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import GetSetDescriptorType, MemberDescriptorType, MethodDescriptorType
 from typing import Any, Final, cast
 
 from swell.errors import SerializationError
 from swell.wire.script import ScriptUnpickler, by_value_pickler, marked, names_main
 
-__all__ = ["PROTOCOL", "blank", "blank_group", "pickled_exception", "restore", "text_of", "unpickled_exception"]
+__all__ = [
+    "PROTOCOL",
+    "blank",
+    "blank_group",
+    "pickled_exception",
+    "repr_of",
+    "restore",
+    "text_of",
+    "unpickled_exception",
+]
 
 PROTOCOL: Final = 5
 
@@ -37,12 +46,21 @@ _DICT: Final[Any] = vars(BaseException)["__dict__"]
 
 def text_of(error: BaseException) -> str:
     """Return the message of an exception, whatever its `__str__` does."""
+    return _asked(str, error)
+
+
+def repr_of(error: BaseException) -> str:
+    """Return the repr of an exception, whatever its `__repr__` does."""
+    return _asked(repr, error)
+
+
+def _asked(ask: Callable[[object], str], error: BaseException) -> str:
     try:
-        return str(error)
+        return ask(error)
     except KeyboardInterrupt:
         raise
     except BaseException as failure:
-        return f"<no text: str() raised {type(failure).__name__}>"
+        return f"<no text: {ask.__name__}() raised {type(failure).__name__}>"
 
 
 # ---------------------------------------------------------------- to bytes

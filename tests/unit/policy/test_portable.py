@@ -25,6 +25,8 @@ HERE = Environment(
     },
     bundle="d",
     bundle_dir="/people/ann/copies",
+    argv=(b"job.py", b"--fast"),
+    raw_variables=((b"LD_\xff", b"/people/ann/lib"), (b"ODD", b"\xff")),
 )
 
 
@@ -35,6 +37,8 @@ def test_no_path_of_the_machine_is_left_and_variables_that_users_set_are() -> No
     assert portable.bundle == "e"
     kept = {"LANG": "C.UTF-8", "MODEL": "small", "SWELL_FRAME_MAX": "1000000", "PYTHONPATH": ""}
     assert portable.variables == kept
+    assert portable.raw_variables == ((b"ODD", b"\xff"),)
+    assert portable.argv == (b"job.py", b"--fast")
 
 
 def test_what_is_installed_is_imported_by_its_name() -> None:

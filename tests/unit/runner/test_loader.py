@@ -47,10 +47,15 @@ def spec(**fields: Any) -> FunctionSpec:
 def test_environment_is_entered(tmp_path: Path) -> None:
     before = list(sys.path)
     environment = Environment(
-        sys.executable, str(tmp_path), (str(tmp_path), before[-1]), {"A": "client", "B": "client"}
+        sys.executable,
+        str(tmp_path),
+        (str(tmp_path), before[-1]),
+        {"A": "client", "B": "client"},
+        raw_variables=((b"ODD\xfe", b"\xff"),),
     )
     loader.enter_environment(environment, spec(variables={"B": "spec", "C": "spec"}), {"C": "container"})
     assert (os.environ["A"], os.environ["B"], os.environ["C"]) == ("client", "spec", "container")
+    assert os.environb[b"ODD\xfe"] == b"\xff"
     assert os.getcwd() == str(tmp_path)
     assert sys.path[:2] == [str(tmp_path), before[-1]]
     assert set(before) <= set(sys.path)

@@ -46,7 +46,11 @@ class Interpreter(Struct, frozen=True):
     @classmethod
     def own(cls, environ: Mapping[str, str]) -> Interpreter:
         """Return this process's own: the one that a client beside it most likely has, too."""
-        return cls.of(Environment(sys.executable, os.getcwd(), (), dict(environ)))
+        try:
+            here = os.getcwd()
+        except FileNotFoundError:  # it has been deleted: nothing is found by a path that is relative to it
+            here = "/"
+        return cls.of(Environment(sys.executable, here, (), dict(environ)))
 
     @classmethod
     def portable(cls, environ: Mapping[str, str]) -> Interpreter:

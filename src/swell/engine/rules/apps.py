@@ -291,6 +291,9 @@ def check_environment(environment: Environment) -> None:
     """
     if problem := variables_problem(environment.variables):
         raise InvalidError(problem)
+    for name, value in environment.raw_variables:
+        if not name or b"=" in name or b"\0" in name or b"\0" in value:
+            raise InvalidError(f"{name!r:.200} cannot be an environment variable, by its name or its value")
     for path in (environment.python, environment.cwd, *environment.sys_path):
         if "\0" in path:
             raise InvalidError(f"{path!r:.200} has a NUL in it, which no path can have")

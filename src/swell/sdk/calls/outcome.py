@@ -16,6 +16,7 @@ from swell.errors import (
 from swell.model import OutputStatus
 from swell.sdk.connection.link import Link
 from swell.wire import blobs
+from swell.wire.exception_pickle import text_of
 from swell.wire.json_payload import decode_json_exception, is_json
 from swell.wire.messages import Outputs
 from swell.wire.payload import decode_exception, loads
@@ -86,8 +87,9 @@ def _of_start(exc: BaseException) -> BaseException:
     if isinstance(exc, Exception):
         return exc
     error = RemoteError(
-        f"no container could be started: loading the code there raised {type(exc).__name__}: {exc}. It must neither "
-        'end the program nor read a command line that is for another; that belongs under `if __name__ == "__main__":`'
+        f"no container could be started: loading the code there raised {type(exc).__name__}: {text_of(exc)}. It must "
+        "neither end the program nor read a command line that is for another; that belongs under "
+        '`if __name__ == "__main__":`'
     )
     error.__cause__ = exc
     return error

@@ -8,6 +8,7 @@ the same time share its server. This module must not know what is run there.
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from typing import ClassVar
 from swell.discovery import socket_path
 from swell.private_files import bind_socket, check_directory, new_directory
 from swell.run_directory import new_run_dir
+from swell.standard_streams import beyond, stderr_for_child
 
 __all__ = ["PrivateServer"]
 
@@ -77,8 +79,8 @@ class PrivateServer:
         new_directory(run_dir)
         check_directory(run_dir)  # the directories above it were not made here
         path = socket_path(run_dir)
-        hold, self._lifeline = os.pipe()
-        with bind_socket(path) as listener:
+        hold, self._lifeline = map(beyond, os.pipe())
+        with socket.socket(fileno=beyond(bind_socket(path).detach())) as listener:
             listener.listen(4_096)
             try:
                 self._process = subprocess.Popen(
@@ -94,6 +96,7 @@ class PrivateServer:
                     pass_fds=(listener.fileno(), hold),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
+                    stderr=stderr_for_child(),
                     start_new_session=True,  # Ctrl-C in the terminal is for the client, which then stops the server
                 )
             finally:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from swell.bounds import ARGUMENTS_MAX
 from swell.errors import InvalidError, VersionError
 from swell.model import Environment
+from swell.names import is_text
 from swell.sdk.deploy.roots import Roots
 
 __all__ = ["check_python", "command_line", "deployed_environment", "present_environment"]
@@ -100,10 +101,42 @@ def check_python(theirs: str) -> None:
 
 
 def present_environment() -> Environment:
-    """Return the environment of this program; its containers find its code at the same paths."""
-    variables = {name: value for name, value in os.environ.items() if name not in _OWN_VARIABLES}
-    path = tuple(map(os.path.abspath, sys.path))
-    return Environment(sys.executable, os.getcwd(), path, variables, argv=command_line())
+    """Return the environment of this program; its containers find its code at the same paths.
+
+    Raises:
+        InvalidError: its working directory has been deleted, or a path has a name that is not UTF-8.
+    """
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:
+        raise InvalidError(
+            "the working directory of this program has been deleted, and its containers would begin there: change to "
+            "another one, by cd or os.chdir"
+        ) from None
+    variables: dict[str, str] = {}
+    raw: list[tuple[bytes, bytes]] = []
+    for name, value in os.environ.items():
+        if name in _OWN_VARIABLES:
+            continue
+        if is_text(name) and is_text(value):
+            variables[name] = value
+        else:
+            raw.append((os.fsencode(name), os.fsencode(value)))
+    path = tuple(_checked(os.path.abspath(entry), "sys.path") for entry in sys.path)
+    return Environment(
+        _checked(sys.executable, "the path of Python"),
+        _checked(here, "the path of the working directory"),
+        path,
+        variables,
+        argv=command_line(),
+        raw_variables=tuple(raw),
+    )
+
+
+def _checked(path: str, what: str) -> str:
+    if not is_text(path):
+        raise InvalidError(f"{what} has a name that is not UTF-8, which containers do not get: {path!r}; rename it")
+    return path
 
 
 def command_line() -> tuple[bytes, ...]:
@@ -136,8 +169,9 @@ def deployed_environment(roots: Roots, bundle: str) -> Environment:
     variables = {name: value for name, value in present.variables.items() if not _is_of_a_session(name)}
     if variables.get("PYTHONPATH"):
         variables["PYTHONPATH"] = Roots.kept_in(variables["PYTHONPATH"])
+    raw = tuple(one for one in present.raw_variables if not _is_of_a_session(os.fsdecode(one[0])))
     name = tuple(map(os.path.basename, present.argv[:1]))  # not its options: a version outlives what it was deployed by
-    return Environment(present.python, present.cwd, roots.kept, variables, bundle, argv=name)
+    return Environment(present.python, present.cwd, roots.kept, variables, bundle, argv=name, raw_variables=raw)
 
 
 def _is_of_a_session(name: str) -> bool:

@@ -29,7 +29,9 @@ from swell.sdk.connection.session import Session
 from swell.sdk.deploy.environment import check_python, command_line, present_environment
 from swell.sdk.deploy.specs import AppSpec, specs_of
 from swell.wire.context import current_input_id, is_local
+from swell.wire.exception_pickle import repr_of
 from swell.wire.messages import AppOpened, CloseApp, Done, Log, Notice, OpenApp, Progress
+from swell.wire.remote_traceback import plain
 
 if TYPE_CHECKING:
     from swell.sdk.deploy.bundling import SourceCopy
@@ -199,7 +201,7 @@ class RunContext(Generic[A]):
         try:
             if session is not None and self._link is not None:
                 session.end()
-                self._close(self._link, session.app_id, "" if exc is None else f"{exc!r}"[:1_000])
+                self._close(self._link, session.app_id, "" if exc is None else plain(repr_of(exc)[:1_000]))
         finally:
             app.session = None
             self._release()

@@ -8,11 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import msgspec
+
+from swell.errors import InvalidError
 from swell.model import FunctionSpec
+from swell.names import is_text
 from swell.sdk.declare.pool_spec import check_at_load
 from swell.sdk.declare.source import finish_source
 
 __all__ = ["AppSpec", "Declared", "specs_of"]
+
+_encode = msgspec.msgpack.Encoder().encode
 
 
 class Declared(NamedTuple):
@@ -35,12 +41,26 @@ def specs_of(app: AppSpec) -> list[FunctionSpec]:
     """Return the specs of everything that an App declares, complete and checked.
 
     Raises:
-        InvalidError: decorators accept a spec that no container could run with.
+        InvalidError: decorators accept a spec that no container could run with, or a name or option is no text.
         NotFoundError: an environment variable that a Secret requires is not set.
         SerializationError: a function that travels by value cannot be pickled.
     """
     specs: list[FunctionSpec] = []
     for spec, raw in app.declared:
         check_at_load(spec)
-        specs.append(finish_source(spec, raw))
+        specs.append(_checked_text(finish_source(spec, raw)))
     return specs
+
+
+def _checked_text(spec: FunctionSpec) -> FunctionSpec:
+    """Refuse a spec with something in it that is no text, and so cannot be sent."""
+    for name, value in spec.variables.items():
+        if not (is_text(name) and is_text(value)):  # not the value, which may be a secret
+            raise InvalidError(f"{spec.name}: the environment variable {name!r} is not UTF-8, by its name or its value")
+    try:
+        _encode(spec)
+    except UnicodeEncodeError as error:
+        raise InvalidError(
+            f"{spec.name}: {error.object!r:.300} is not UTF-8, and cannot be sent: use another name, or rename the file"
+        ) from None
+    return spec

@@ -54,6 +54,8 @@ VERSIONS: dict[str, dict[str, Any]] = {
     "client": {"provenance": Provenance(client=HOSTILE)},
     "commit": {"provenance": Provenance(commit=HOSTILE)},
     "directory": {"environment": Environment("/py", "/\0", ())},
+    "raw variable": {"environment": Environment("/py", "/", (), raw_variables=((b"A=", b""),))},
+    "raw value": {"environment": Environment("/py", "/", (), raw_variables=((b"A", b"\0"),))},
     "variable": {"environment": Environment("/py", "/", (), {"A=": ""})},
 }
 

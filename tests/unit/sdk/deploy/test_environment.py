@@ -45,6 +45,34 @@ def test_a_run_has_the_command_line_and_a_version_the_name_of_its_program(monkey
     assert deployed_environment(Roots(sys.path), "abc").argv == (b"prog.py",)
 
 
+def test_variables_that_are_no_text_come_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", {"A": "1", "ODD": "\udcff", "N\udcfe": "x", "TERM_SESSION_ID": "\udcff"})
+    present, deployed = present_environment(), deployed_environment(Roots(sys.path), "abc")
+    assert present.raw_variables == ((b"ODD", b"\xff"), (b"N\xfe", b"x"), (b"TERM_SESSION_ID", b"\xff"))
+    assert deployed.raw_variables == ((b"ODD", b"\xff"), (b"N\xfe", b"x"))
+    assert present.variables.keys() - OF_PYTEST == {"A"}
+
+
+def test_a_directory_that_was_deleted_is_told(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "gone").mkdir()
+    monkeypatch.chdir(here / "gone")
+    (here / "gone").rmdir()
+    with pytest.raises(InvalidError, match="the working directory of this program has been deleted"):
+        present_environment()
+
+
+def test_paths_that_are_no_text_are_told_by_name(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", ["/odd/\udcff"])
+    with pytest.raises(InvalidError, match=r"sys\.path has a name that is not UTF-8.*'/odd/\\udcff'"):
+        present_environment()
+    monkeypatch.setattr(sys, "path", [])
+    odd = here / "\udcff"
+    odd.mkdir()
+    monkeypatch.chdir(odd)
+    with pytest.raises(InvalidError, match="the path of the working directory has a name that is not UTF-8"):
+        present_environment()
+
+
 @pytest.mark.parametrize("argument", [None, 7, "\ud800"])
 def test_a_command_line_that_is_none_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, argument: object) -> None:
     monkeypatch.setattr(sys, "argv", ["prog.py", argument])

@@ -1,0 +1,31 @@
+"""A spec is complete and checked before anything is sent."""
+
+from __future__ import annotations
+
+import pytest
+
+from swell.errors import InvalidError
+from swell.sdk.app import App
+from swell.sdk.declare.image import Image
+from swell.sdk.declare.secret import Secret
+from swell.sdk.deploy.specs import specs_of
+
+
+def f() -> None:
+    """Do nothing."""
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"image": Image.debian_slim().workdir("/\udcff")}, r"f: '/\\udcff' is not UTF-8, and cannot be sent"),
+        ({"image": Image.debian_slim().env({"KEY": "\udcff"})}, "f: the environment variable 'KEY' is not UTF-8"),
+        ({"secrets": [Secret.from_dict({"KEY": "hush\udcff"})]}, "f: the environment variable 'KEY' is not UTF-8"),
+    ],
+)
+def test_what_is_no_text_is_told_by_name_and_no_secret_is_shown(options: dict[str, object], said: str) -> None:
+    app = App()
+    app.function(**options)(f)  # type: ignore[arg-type]
+    with pytest.raises(InvalidError, match=said) as told:
+        specs_of(app.describe())
+    assert "hush" not in str(told.value)
