@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import sys
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
 import pytest
-from snapshot_app import Broken, Snapped, WithLoop, WithThread, app, forked
+from snapshot_app import Broken, Snapped, WithLoop, WithThread, app, draws, forked
 
 import swell
 from swell.sdk.connection.output import PlainOutput
@@ -57,6 +58,9 @@ def test_containers_share_the_memory_of_what_was_loaded() -> None:
 
 def test_containers_do_not_share_their_randomness() -> None:
     assert len({forked.remote()[2] for _ in range(3)}) == 3
+    unseeded, seeded = zip(*(draws.remote() for _ in range(3)), strict=True)
+    assert len(set(unseeded)) == 3
+    assert set(seeded) == {random.Random(3).random()}
 
 
 @pytest.mark.nodes

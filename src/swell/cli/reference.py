@@ -106,13 +106,14 @@ class _ScriptLoader(SourceFileLoader):
 def load(reference: Reference) -> ModuleType:
     """Import the user's script, under the name of its file, or module.
 
-    Its directory and the working directory are put on `sys.path`, as containers will do.
+    Its directory (of a link, that of the file it leads to) and the working directory are put on `sys.path`, as
+    containers will do.
 
     Raises:
         InvalidError: there is no such module, its name is taken, or it must be run with `-m`.
         BaseException: whatever the user's code raises.
     """
-    _put_first("" if reference.is_module else os.path.dirname(os.path.abspath(reference.source)))
+    _put_first("" if reference.is_module else os.path.dirname(os.path.realpath(reference.source)))
     if not reference.is_module:
         return _load_script(os.path.abspath(reference.source), reference.command)
     try:

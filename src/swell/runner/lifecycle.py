@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -15,6 +15,9 @@ from swell.errors import InvalidError
 from swell.model import FunctionSpec
 from swell.runner.entry import EntryPoint, marks_of, raw
 from swell.runner.loader import find
+
+if TYPE_CHECKING:
+    from swell.runner.randomness import Generators
 
 __all__ = ["Program", "load_program"]
 
@@ -30,6 +33,7 @@ class Program:
         enter_snap: Hooks to run before a snapshot, in order.
         enter: Hooks to run after it, in order.
         exit: Hooks to run at the end, in order.
+        generators: Random number generators of the snapshot that it was loaded in; None if that was not in one.
     """
 
     def __init__(self, entries: dict[str, EntryPoint], web: Collection[str], instance: object | None = None) -> None:
@@ -38,6 +42,7 @@ class Program:
         self.enter_snap: list[Hook] = []
         self.enter: list[Hook] = []
         self.exit: list[Hook] = []
+        self.generators: Generators | None = None
         if instance is not None:
             self._find_hooks(instance)
 

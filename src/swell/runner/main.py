@@ -52,14 +52,14 @@ def run_container(address: str, container_id: str, token: str, program: Program 
         token: Proves to the server that this is the container it started.
         program: The user's code, if this process inherited it from a snapshot: loaded, and its snapshot hooks run.
     """
-    _begin_process()
+    _begin_process(program)
     try:
         return Container(address, container_id, token, program).serve()
     except KeyboardInterrupt:  # during the start: there is nothing to finish, and no exit hooks
         return 0
 
 
-def _begin_process() -> None:
+def _begin_process(program: Program | None) -> None:
     """Reset what this process inherited from the process that forked it: signals, random numbers, streams."""
     for number in range(1, signal.NSIG):  # valid_signals() makes an enum member of each
         if callable(signal.getsignal(number)):
@@ -67,7 +67,10 @@ def _begin_process() -> None:
     signal.set_wakeup_fd(-1)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    reseed()
+    if program is None or program.generators is None:
+        reseed()
+    else:
+        program.generators.tell_apart()
     for stream in (sys.stdout, sys.stderr):
         write_by_line(stream)
 

@@ -15,6 +15,7 @@ from swell.model import Environment, FunctionSpec
 from swell.runner.hooks import HookCaller
 from swell.runner.lifecycle import Program, load_program
 from swell.runner.loader import enter_environment
+from swell.runner.randomness import GeneratorWatch
 from swell.wire.context import enter_container
 from swell.wire.exception_pickle import text_of
 
@@ -35,20 +36,23 @@ def take(spec: FunctionSpec, environment: Environment) -> Program:
     """
     enter_environment(environment, spec, {"SWELL_IS_REMOTE": "1"})
     enter_container(lambda: None, {})  # for the user's code, this process is a container already
+    watch = GeneratorWatch()
     try:
-        program = load_program(spec, environment.bundle_dir)
-        if spec.web_methods:
-            from swell.runner.web.build import load
+        with watch:
+            program = load_program(spec, environment.bundle_dir)
+            if spec.web_methods:
+                from swell.runner.web.build import load
 
-            load(spec.web_methods.values())
-        hooks = HookCaller()
-        for hook in program.enter_snap:
-            hooks.call(hook)
+                load(spec.web_methods.values())
+            hooks = HookCaller()
+            for hook in program.enter_snap:
+                hooks.call(hook)
     except BaseException as error:  # a container without a snapshot fails likewise, and reports it in full
         raise SnapshotRejectedError(f"loading the code raised {type(error).__name__}: {text_of(error)}") from error
     found = [*_event_loops(), *_cuda(), *_children(), *_threads()]
     if found:
         raise SnapshotRejectedError("after loading the code there is " + ", and ".join(found))
+    program.generators = watch.found()
     return program
 
 

@@ -93,3 +93,12 @@ class Broken:
 
     @swell.method()
     def run(self) -> None: ...
+
+
+GENERATORS = (random.Random(), random.Random(3))
+
+
+@app.function(enable_memory_snapshot=True, single_use_containers=True)
+def draws() -> tuple[float, float]:
+    """What a generator gives that nobody seeded, and one that was."""
+    return GENERATORS[0].random(), GENERATORS[1].random()

@@ -91,6 +91,16 @@ def test_a_script_finds_its_neighbours_and_what_is_in_the_working_directory(here
     assert sys.path[:2] == [str(here / "sub"), str(here)]
 
 
+def test_a_script_that_is_a_link_finds_the_neighbours_of_the_file(here: Path) -> None:
+    write("real/job.py", "import beside_job\nfound = beside_job.value")
+    write("real/beside_job.py", "value = 'beside the file'")
+    write("bin/beside_job.py", "value = 'beside the link'")
+    Path("bin/job_link.py").symlink_to("../real/job.py")
+    module = load(parse("bin/job_link.py", is_module=False))
+    assert module.found == "beside the file"
+    assert (module.__name__, module.__file__) == ("job_link", str(here / "bin/job_link.py"))
+
+
 def test_a_script_that_was_edited_in_the_same_second_is_not_run_from_a_cache(here: Path) -> None:
     for value in "ab":
         write("some_job.py", f"value = {value!r}")

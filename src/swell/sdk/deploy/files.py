@@ -167,7 +167,7 @@ def _walk(
         if os.path.isdir(os.path.join(directory, path)):
             if not _is_left_out(os.path.join(directory, path)) and not ignore.closes(path):
                 yield from _walk(directory, ignore, path, above | {identity})
-        elif not name.endswith(_BYTE_CODE) and not ignore(path) and not _is_channel(os.path.join(directory, path)):
+        elif not name.endswith(_BYTE_CODE) and not ignore(path) and not _is_empty(os.path.join(directory, path)):
             yield path
 
 
@@ -175,10 +175,13 @@ def _is_left_out(folder: str) -> bool:
     return os.path.basename(folder) == "__pycache__" or os.path.exists(os.path.join(folder, "pyvenv.cfg"))
 
 
-def _is_channel(file: str) -> bool:
-    """Tell whether it is a socket or a pipe, which has no contents; an unreadable file is reported later."""
+def _is_empty(file: str) -> bool:
+    """Tell whether it has no contents: a socket, a pipe, or a link to nothing, as editors leave them as locks.
+
+    A file that cannot be read is reported later.
+    """
     try:
         mode = os.stat(file).st_mode
     except OSError:
-        return False
+        return os.path.islink(file) and not os.path.exists(file)
     return not stat.S_ISREG(mode)

@@ -5,6 +5,7 @@ This module must not know servers, or where a container will find the code.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -48,8 +49,22 @@ def specs_of(app: AppSpec) -> list[FunctionSpec]:
     specs: list[FunctionSpec] = []
     for spec, raw in app.declared:
         check_at_load(spec)
+        _check_file(spec)
         specs.append(_checked_text(finish_source(spec, raw)))
     return specs
+
+
+def _check_file(spec: FunctionSpec) -> None:
+    """Refuse a function of a script that is in an archive: a container reads scripts from files."""
+    file = spec.source.file
+    if spec.source.module != "__main__" or file is None or os.path.exists(file):
+        return
+    above = os.path.dirname(file)
+    if os.path.isfile(above):
+        raise InvalidError(
+            f"{spec.name} is defined in {os.path.basename(file)} of the archive {above}, and containers read a script "
+            "from a file: unpack the archive, or define the function in a module that the script imports"
+        )
 
 
 def _checked_text(spec: FunctionSpec) -> FunctionSpec:

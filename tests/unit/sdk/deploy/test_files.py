@@ -75,18 +75,25 @@ def test_what_has_no_contents_is_left_out_of_trees_and_refused_alone() -> None:
         collected.put("pipe", "p/pipe")
 
 
-@pytest.mark.parametrize("name", ["link.py", "vanished.py"])
-def test_a_file_that_cannot_be_read_is_told(name: str) -> None:
-    write("p/vanished.py")
+def test_a_link_to_nothing_is_left_out_of_trees_and_refused_alone() -> None:
+    write("p/a.py")
     Path("p/link.py").symlink_to("nowhere.py")
+    Path("p/data.csv").symlink_to("nowhere/data.csv")
+    Path("p/loop").symlink_to("loop")
     collected = files()
-    with pytest.raises(InvalidError, match=rf"p/{name} belongs to the app, and cannot be read: No such file"):
-        if name == "link.py":
-            collected.put_tree("p", "p", NOTHING)
-        else:
-            collected.put("vanished.py", "p/vanished.py")
-            Path("p/vanished.py").unlink()
-            collected.contents("vanished.py")
+    collected.put_tree("p", "p", NOTHING)
+    assert list(collected) == ["p/a.py"]
+    with pytest.raises(InvalidError, match=r"p/link\.py belongs to the app, and cannot be read: No such file"):
+        collected.put("link.py", "p/link.py")
+
+
+def test_a_file_that_cannot_be_read_is_told() -> None:
+    write("p/vanished.py")
+    collected = files()
+    collected.put("vanished.py", "p/vanished.py")
+    Path("p/vanished.py").unlink()
+    with pytest.raises(InvalidError, match=r"p/vanished\.py belongs to the app, and cannot be read: No such file"):
+        collected.contents("vanished.py")
 
 
 def test_a_directory_that_cannot_be_read_is_told() -> None:

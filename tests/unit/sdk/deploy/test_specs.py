@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+import zipfile
+from pathlib import Path
+from types import ModuleType
+
 import pytest
 
 from swell.errors import InvalidError
@@ -29,3 +34,17 @@ def test_what_is_no_text_is_told_by_name_and_no_secret_is_shown(options: dict[st
     with pytest.raises(InvalidError, match=said) as told:
         specs_of(app.describe())
     assert "hush" not in str(told.value)
+
+
+def test_a_function_in_an_archive_that_is_run_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = tmp_path / "prog.pyz"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("__main__.py", "def g(): pass")
+    main = ModuleType("__main__")
+    main.__file__ = str(archive / "__main__.py")
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    exec("def g(): pass", vars(main))
+    app = App()
+    app.function()(vars(main)["g"])
+    with pytest.raises(InvalidError, match=r"g is defined in __main__\.py of the archive .*prog\.pyz.*unpack"):
+        specs_of(app.describe())
