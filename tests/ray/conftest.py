@@ -40,14 +40,20 @@ def cluster(ray_folder: Path) -> Iterator[RayCluster]:
         cluster.close()
 
 
+def place_in(folder: Path, ray_folder: Path) -> RayPlace:
+    """Return a user's place in a new folder."""
+    folder.mkdir()
+    place = RayPlace(folder, folder / "data")
+    place.environment["RAY_TMPDIR"] = str(ray_folder)
+    return place
+
+
 @pytest.fixture
 def make_place(tmp_path: Path, ray_folder: Path) -> Iterator[Any]:
     places: list[RayPlace] = []
 
     def make(name: str) -> RayPlace:
-        (tmp_path / name).mkdir()
-        places.append(RayPlace(tmp_path / name, tmp_path / name / "data"))
-        places[-1].environment["RAY_TMPDIR"] = str(ray_folder)
+        places.append(place_in(tmp_path / name, ray_folder))
         return places[-1]
 
     yield make
@@ -58,3 +64,22 @@ def make_place(tmp_path: Path, ray_folder: Path) -> Iterator[Any]:
 @pytest.fixture
 def place(make_place: Any) -> RayPlace:
     return make_place("one")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, ray_folder: Path, cluster: RayCluster) -> Iterator[RayPlace]:
+    """A place with a server that has one node: each test of a module leaves it so to the next."""
+    place = place_in(tmp_path_factory.mktemp("served") / "place", ray_folder)
+    try:
+        place.begins(cluster)
+        yield place
+    finally:
+        place.end()
+    cluster.is_left()
+
+
+@pytest.fixture
+def held(cluster: RayCluster) -> Iterator[None]:
+    """At the end nobody holds anything of the cluster."""
+    yield
+    cluster.is_left()

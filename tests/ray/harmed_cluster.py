@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 import psutil
-from ray_place import RayCluster, wait_for_ray
+from ray_place import RayCluster
 
 __all__ = ["HarmedCluster"]
 
@@ -65,10 +65,6 @@ class HarmedCluster(RayCluster):
                 if "swell.agent.main" in process.cmdline():
                     found.append(process)
         return found
-
-    def is_empty(self) -> None:
-        """Wait until nobody holds anything of it."""
-        wait_for_ray(lambda: self("actors") == [], lambda: f"actors are left: {self('actors')}")
 
 
 def _send(process: psutil.Process | None, number: signal.Signals) -> None:

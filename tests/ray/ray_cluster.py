@@ -86,6 +86,10 @@ class Commands:
         """CPUs that nobody holds, by node."""
         return {node: has.get("CPU", 0.0) for node, has in state.available_resources_per_node().items()}
 
+    def cores(self) -> dict[str, float]:
+        """All CPUs, by node."""
+        return {each["NodeID"]: each["Resources"].get("CPU", 0.0) for each in ray.nodes() if each["Alive"]}
+
     def memory(self) -> float:
         return sum(has.get("memory", 0.0) for has in state.available_resources_per_node().values())
 

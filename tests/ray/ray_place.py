@@ -81,6 +81,11 @@ class RayCluster:
         assert answer, self._said.read_text()
         return json.loads(answer)
 
+    def is_left(self) -> None:
+        """Wait until nobody holds anything of it."""
+        wait_for_ray(lambda: self("actors") == [], lambda: f"actors are left: {self('actors')}")
+        wait_for_ray(lambda: self("free") == self("cores"), lambda: (self("free"), self("cores")))
+
     def close(self) -> None:
         assert self._process.stdin is not None
         assert self._process.stdout is not None

@@ -19,14 +19,6 @@ from ray_work import Work, agents_of, frozen, is_gone, state_of, trouble_of
 
 
 @pytest.fixture
-def held(cluster: RayCluster) -> Iterator[None]:
-    """At the end nobody holds anything of the cluster."""
-    yield
-    wait_until(lambda: cluster("actors") == [], lambda: cluster("actors"), seconds=START_S, pause_s=0.1)
-    wait_until(lambda: sum(cluster("free").values()) == 4.0, lambda: cluster("free"), seconds=START_S, pause_s=0.1)
-
-
-@pytest.fixture
 def work(place: RayPlace) -> Work:
     return Work(place)
 

@@ -203,6 +203,8 @@ def _small() -> dict[str, Any]:
         "include_dashboard": False,
         "object_store_memory": STORE_BYTES,
         "_node_ip_address": "127.0.0.1",
+        # A process for each core, which Ray would start although one is needed: the agent's actor.
+        "_system_config": {"prestart_worker_first_driver": False},
     }
 
 
