@@ -10,8 +10,9 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 from fake_cloud import HEAD, STAYS, FakeCloud, environment_of
@@ -19,8 +20,27 @@ from ray._private import state
 from ray._raylet import GcsClient
 from ray.cluster_utils import Cluster
 
+T = TypeVar("T")
+
 SMALL = {"include_log_monitor": False, "object_store_memory": 80 << 20, "memory": 1 << 30}
+TRIES = 10  #: to start a machine
+TOO_SLOW = "The current node timed out during startup"  #: what Ray says then
 PREEMPTION = 2  #: the reason of a drain, as Ray numbers it
+
+
+def started(start: Callable[[], T]) -> T:
+    """Start machines as often as it takes.
+
+    A raylet gives helpers of its own 15 s to come up, and aborts after that; nobody can tell it to be patient. On a busy
+    machine, that is too short now and then.
+    """
+    for _ in range(TRIES - 1):
+        try:
+            return start()
+        except Exception as error:
+            if TOO_SLOW not in str(error):
+                raise
+    return start()
 
 
 class Commands:
@@ -33,7 +53,7 @@ class Commands:
         }
         os.environ |= environment_of(HEAD, HEAD)
         self._cloud: FakeCloud | None = None
-        self._cluster = Cluster(initialize_head=True, head_node_args=head)
+        self._cluster = started(lambda: Cluster(initialize_head=True, head_node_args=head))
         ray.init(address=self._cluster.address, log_to_driver=False, logging_level="ERROR")
         self._nodes: dict[str, Any] = {}
         self._names: dict[str, str] = {}  # of all that were added, as a cloud has them
@@ -44,7 +64,7 @@ class Commands:
     def add(self, cpus: int) -> str:
         name = f"{STAYS}-{len(self._names) + 1}"
         os.environ |= environment_of(STAYS, name)
-        node = self._cluster.add_node(num_cpus=cpus, **SMALL)
+        node = started(lambda: self._cluster.add_node(num_cpus=cpus, **SMALL))
         self._nodes[node.node_id], self._names[node.node_id] = node, name
         return node.node_id
 

@@ -25,12 +25,12 @@ from swell.wire.stats import Observe
 __all__ = ["START_S", "RayCluster", "RayPlace", "wait_for_ray"]
 
 START_S = 60.0  #: for what takes Ray some seconds on a quiet machine
-#: Of the cluster: the autoscaler that clouds have by now; no workers but those that are asked for; and what Ray gives
-#: a raylet and a worker to start, which a busy machine may take.
+#: Of the cluster: the autoscaler that clouds have by now; no workers but those that are asked for; and for a
+#: worker, the time that it takes to start on a busy machine.
 OF_RAY = {
     "RAY_enable_autoscaler_v2": "1",
     "RAY_prestart_worker_first_driver": "0",
-    "RAY_raylet_start_wait_time_s": "600",
+    "RAY_raylet_start_wait_time_s": "20",
     "RAY_worker_register_timeout_seconds": "600",
 }
 PAUSE_S = 0.1  #: between two questions; each takes Ray some milliseconds

@@ -63,13 +63,8 @@ WHY_MAX: Final = 500  #: characters of the reason for which a broker ends
 END_S: Final = 15.0  #: how long ending what was started may take; Ray may not answer any more
 
 #: Of Ray, unless the user has said otherwise. It would take a program started by `uv run` for its driver, and send the
-#: directory of this process to all machines; it would tell its makers of each small Ray that is started here; and on a
-#: busy machine, that would not be given the time to start.
-_DEFAULTS: Final = {
-    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_raylet_start_wait_time_s": "120",
-}
+#: directory of this process to all machines; and it would tell its makers of each small Ray that is started here.
+_DEFAULTS: Final = {"RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 
 
 class Cluster(Protocol):
