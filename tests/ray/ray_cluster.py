@@ -31,7 +31,7 @@ PREEMPTION = 2  #: the reason of a drain, as Ray numbers it
 def started(start: Callable[[], T]) -> T:
     """Start machines as often as it takes.
 
-    A raylet gives helpers of its own 15 s to come up, and aborts after that; nobody can tell it to be patient. On a busy
+    A raylet gives helpers of its own 15 s to come up, and aborts after that; nothing makes it more patient. On a busy
     machine, that is too short now and then.
     """
     for _ in range(TRIES - 1):
