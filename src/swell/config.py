@@ -248,6 +248,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     web_rate: Annotated[
         float, Meta(gt=0, description="Requests per second that all web endpoints together accept.")
     ] = 200.0
+    web_trusted_proxies: Annotated[
+        str,
+        Meta(
+            description="Addresses and networks of proxies, with commas between, of which X-Forwarded-For, -Proto and "
+            "-Host, or Forwarded, are believed. Empty: of none."
+        ),
+    ] = "127.0.0.0/8, ::1"
     web_burst_s: Annotated[float, Meta(gt=0, description="Largest burst of requests, as seconds of web_rate.")] = 5.0
     web_body_max: Annotated[int, Meta(ge=0, description="Largest body of a request, in bytes.")] = 4 << 30
     web_head_max: Annotated[int, Meta(ge=1_024, description="Largest head of a request at either port, in bytes.")] = (
@@ -325,7 +332,19 @@ class Settings(Struct, frozen=True, kw_only=True):
                 choices = get_args(get_args(hints[name])[0])  # of a Literal
                 why = f"it is one of {', '.join(choices)}" if choices else str(error)
                 raise InvalidError(f"setting {name} (SWELL_{name.upper()}) = {value!r}: {why}") from None
+            if name == "web_trusted_proxies":
+                _check_networks(name, checked[name])
         return cls(**checked)
+
+
+def _check_networks(name: str, text: str) -> None:
+    import ipaddress  # slow to import, and most people do not set this
+
+    for each in filter(None, map(str.strip, text.split(","))):
+        try:
+            ipaddress.ip_network(each)
+        except ValueError as error:
+            raise InvalidError(f"setting {name} (SWELL_{name.upper()}) = {text!r}: {error}") from None
 
 
 def _from_file(path: str, known: set[str]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from messages import Maker
 from swell.config import Settings
 from swell.edge.gateway.client import RequestSink
 from swell.edge.gateway.downstream import Downstream
-from swell.edge.gateway.head import Forwarding, RequestHead, ResponseHead
+from swell.edge.gateway.head import Forwarding, Origin, RequestHead, ResponseHead
 from swell.edge.gateway.http_error import HTTPError
 from swell.edge.gateway.upstream import SiteAddress, Upstream
 from swell.edge.gateway.upstream_pool import UpstreamPool
@@ -85,7 +85,8 @@ class _Recorder:
             SiteAddress("site.sock"), UpstreamPool(PeerLog(logging.getLogger("fuzz")), 1, node_timeout_s=5.0)
         )
         self._upstream.connection_made(cast("object", self.wire))  # pyright: ignore[reportArgumentType]
-        self._upstream.begin(cast("object", self), head, _TO)  # pyright: ignore[reportArgumentType]
+        to = _TO._replace(origin=_TO.origin._replace(host=head.host))
+        self._upstream.begin(cast("object", self), head, to)  # pyright: ignore[reportArgumentType]
         self._owner = owner
         owner.recorders.append(self)
 
@@ -120,7 +121,9 @@ class _Recorder:
         del is_full
 
 
-_TO = Forwarding(b"/path", [(b"x-swell-input", b"fc-1")], "10.0.0.9", frozenset(), close=False)
+_TO = Forwarding(
+    b"/path", [(b"x-swell-input", b"fc-1")], Origin(b"10.0.0.9", b"http", b"here:80"), frozenset(), close=False
+)
 
 
 class _Owner(Owner):

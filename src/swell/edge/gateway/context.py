@@ -8,6 +8,7 @@ import logging
 from swell.config import Settings
 from swell.edge.gateway.leases import Leases
 from swell.edge.gateway.parking import Parking
+from swell.edge.gateway.proxies import Proxies
 from swell.edge.gateway.routing import Router
 from swell.edge.gateway.upstream_pool import UpstreamPool
 from swell.logs import PeerLog
@@ -44,4 +45,5 @@ class ExchangeContext:
         self.loop = loop
         self.peers = PeerLog(logging.getLogger("swell.edge"))
         self.upstreams = UpstreamPool(self.peers, upstreams_max, settings.node_timeout_s)
+        self.proxies = Proxies(settings.web_trusted_proxies)
         self.parking = Parking(loop, settings.web_connections_max)

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from swell.edge.gateway.http_error import BadMessage, HTTPError
 from swell.edge.session_cookie import SESSION_COOKIE
 
-__all__ = ["Forwarding", "Header", "RequestHead", "ResponseHead", "response_bytes"]
+__all__ = ["Forwarding", "Header", "Origin", "RequestHead", "ResponseHead", "is_host", "response_bytes"]
 
 Header = tuple[bytes, bytes]
 
@@ -35,10 +35,9 @@ _HOP: Final = frozenset(
 #: What Connection cannot take away, whatever it names: without these, a body would be read as the next request.
 _KEPT: Final = frozenset((b"content-length", b"host"))
 #: Fields that are not copied from a request: the gateway writes them from what it has parsed, or drops them, as a
-#: client can claim anything in them. X-Forwarded-For is kept, with the address of the client behind it.
+#: client can claim anything in them.
 _REWRITTEN: Final = _HOP | {b"content-length", b"host", b"forwarded", b"x-real-ip"}
 _HOP_OR_LENGTH: Final = _HOP | {b"content-length"}
-_FORWARDED_FOR: Final = b"x-forwarded-for"
 #: The cookie of a session of the dashboard. Browsers send it to every port of a host, and no app may see it.
 _SESSION: Final = SESSION_COOKIE.encode() + b"="
 #: Prefixes of names: what edge and containers tell each other, and what proxies claim of a client.
@@ -71,12 +70,20 @@ _REASONS: Final = {
 }
 
 
+class Origin(NamedTuple):
+    """Whom a request is from, as the app is told."""
+
+    chain: bytes  #: addresses; the last one is the client's, those before it are claims of the client
+    proto: bytes  #: "http" or "https"
+    host: bytes  #: that the client has asked
+
+
 class Forwarding(NamedTuple):
     """How a request is sent to a container."""
 
     path: bytes  #: what to ask for there, query included
     extra: list[Header]  #: headers that the gateway adds
-    client: str  #: address of the client
+    origin: Origin
     drop: frozenset[bytes]  #: names of headers that the container must not get
     close: bool  #: whether the connection ends after the response
 
@@ -170,15 +177,13 @@ class RequestHead:
 
     def written(self, to: Forwarding) -> bytes:
         """Return the head as it is sent to the container."""
-        lines = [b"%b %b HTTP/1.1" % (self.method, to.path), b"host: " + self.host]
-        forwarded_for: list[bytes] = []
+        origin = to.origin
+        lines = [b"%b %b HTTP/1.1" % (self.method, to.path), b"host: " + origin.host]
         named, drop = self._named, to.drop
         for name, value in self.headers:
             if name in _REWRITTEN or name in named or name in drop:
                 continue
-            if name == _FORWARDED_FOR:
-                forwarded_for.append(value)
-            elif name.startswith(_CLAIMS) or (b"_" in name and _is_claim(name)):
+            if name.startswith(_CLAIMS) or (b"_" in name and _is_claim(name)):
                 continue
             elif name == b"cookie" and _SESSION in value:
                 kept = b"; ".join(part for part in map(bytes.strip, value.split(b";")) if not part.startswith(_SESSION))
@@ -186,8 +191,7 @@ class RequestHead:
                     lines.append(b"cookie: " + kept)
             else:
                 lines.append(name + b": " + value)
-        forwarded_for.append(to.client.encode())
-        lines += (b"x-forwarded-for: " + b", ".join(forwarded_for), b"x-forwarded-proto: http")
+        lines += (b"x-forwarded-for: " + origin.chain, b"x-forwarded-proto: " + origin.proto)
         for name, value in to.extra:
             lines.append(name + b": " + value)
         if self.is_chunked:
@@ -199,6 +203,11 @@ class RequestHead:
         elif to.close:
             lines.append(b"connection: close")
         return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def is_host(host: bytes) -> bool:
+    """Tell whether that may be the host of a request."""
+    return _HOST.fullmatch(host) is not None
 
 
 def _is_claim(name: bytes) -> bool:
@@ -230,7 +239,7 @@ def _split(target: bytes, host: bytes) -> tuple[bytes, bytes]:
         target = path if path.startswith(b"/") else b"/" + path
         if not host:
             raise HTTPError(400, "the target of the request is a URL that names no host")
-    if not _HOST.fullmatch(host):
+    if not is_host(host):
         raise HTTPError(400, f"{_shown(host)} is not a valid host")
     return target, host
 

@@ -56,7 +56,7 @@ class UpstreamRequest(ResponseSink, ABC):
         context: What all exchanges share.
         match: Where the request goes.
         head: Of the request.
-        address: Of the client.
+        address: That has connected.
         drop: Names of headers that are not the container's business.
     """
 
@@ -224,7 +224,8 @@ class UpstreamRequest(ResponseSink, ABC):
             extra.append((b"x-swell-input", lease.call_id.encode()))
             if match.root:
                 extra.append((b"x-swell-root", match.root))
-        upstream.begin(self, self._head, Forwarding(match.path, extra, self._address, self._drop, is_server))
+        origin = self._context.proxies.origin(self._head, self._address)
+        upstream.begin(self, self._head, Forwarding(match.path, extra, origin, self._drop, is_server))
         if self._is_paused:
             upstream.pause(is_paused=True)
         unsent, self._unsent = self._unsent, []

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swell.edge.gateway.head import Forwarding, Header, RequestHead, ResponseHead, response_bytes
+from swell.edge.gateway.head import Forwarding, Header, Origin, RequestHead, ResponseHead, response_bytes
 from swell.edge.gateway.http_error import BadMessage, HTTPError
 
 NOTHING: frozenset[bytes] = frozenset()
@@ -49,7 +49,12 @@ def head(*headers: Header, method: bytes = b"GET", target: bytes = b"/", version
 
 
 def written(request: RequestHead, *extra: Header, drop: frozenset[bytes] = NOTHING, close: bool = False) -> Heard:
-    return parsed(request.written(Forwarding(request.target, list(extra), "10.0.0.9", drop, close)))
+    return parsed(request.written(Forwarding(request.target, list(extra), origin(request), drop, close)))
+
+
+def origin(request: RequestHead) -> Origin:
+    """Of a client that has connected itself."""
+    return Origin(b"10.0.0.9", b"http", request.host)
 
 
 def test_what_is_for_the_app_is_passed_on_in_order_and_as_often_as_it_came() -> None:
@@ -90,11 +95,6 @@ def test_a_name_with_underscores_is_no_way_around() -> None:
     assert heard.all(b"x-forwarded-for") == [b"10.0.0.9"]
 
 
-def test_who_has_passed_a_request_on_is_told_in_order() -> None:
-    heard = written(head((b"x-forwarded-for", b"1.1.1.1"), (b"x-forwarded-for", b"2.2.2.2, 3.3.3.3")))
-    assert heard.all(b"x-forwarded-for") == [b"1.1.1.1, 2.2.2.2, 3.3.3.3, 10.0.0.9"]
-
-
 def test_what_edge_and_container_say_to_each_other_comes_from_the_edge_alone() -> None:
     heard = written(head((b"x-swell-input", b"forged"), (b"x-swell-new", b"1")), (b"x-swell-input", b"fc-1"))
     assert heard.all(b"x-swell-input") == [b"fc-1"]
@@ -103,8 +103,19 @@ def test_what_edge_and_container_say_to_each_other_comes_from_the_edge_alone() -
 
 def test_who_asked_is_told_and_not_what_it_claims() -> None:
     heard = written(head((b"x-forwarded-for", b"1.1.1.1"), (b"x-forwarded-proto", b"https")))
-    assert heard.all(b"x-forwarded-for") == [b"1.1.1.1, 10.0.0.9"]
+    assert heard.all(b"x-forwarded-for") == [b"10.0.0.9"]
     assert heard.all(b"x-forwarded-proto") == [b"http"]
+
+
+def test_what_is_found_of_the_origin_is_told_in_place_of_all_claims() -> None:
+    request = head((b"x-forwarded-for", b"1.1.1.1"), (b"forwarded", b"for=1.1.1.1"), (b"x-forwarded-host", b"there"))
+    told = Origin(b"2.2.2.2", b"https", b"shop.example")
+    heard = parsed(request.written(Forwarding(b"/", [], told, NOTHING, close=False)))
+    assert heard.headers == [
+        (b"host", b"shop.example"),
+        (b"x-forwarded-for", b"2.2.2.2"),
+        (b"x-forwarded-proto", b"https"),
+    ]
 
 
 def test_tokens_are_dropped() -> None:
@@ -335,7 +346,7 @@ def test_the_edges_own_answers_are_whole() -> None:
 def test_connection_cannot_take_away_what_says_where_a_body_ends() -> None:
     named = (b"connection", b"content-length, host, x-mine")
     asked = RequestHead(b"POST", b"/", "1.1", [(b"host", b"x"), (b"content-length", b"5"), named, (b"x-mine", b"1")])
-    written = asked.written(Forwarding(b"/", [], "1.2.3.4", frozenset(), close=False))
+    written = asked.written(Forwarding(b"/", [], origin(asked), frozenset(), close=False))
     assert b"content-length: 5\r\n" in written
     assert b"host: x\r\n" in written
     assert b"x-mine" not in written

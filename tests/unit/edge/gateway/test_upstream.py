@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swell.edge.gateway.head import Forwarding, Header, RequestHead, ResponseHead
+from swell.edge.gateway.head import Forwarding, Header, Origin, RequestHead, ResponseHead
 from swell.edge.gateway.http_error import HTTPError
 from swell.edge.gateway.upstream import SiteAddress, Upstream
 from swell.edge.gateway.upstream_pool import UpstreamPool
@@ -81,7 +81,7 @@ class Taken:
         del is_full
 
 
-TO = Forwarding(b"/", [], "10.0.0.9", frozenset(), close=False)
+TO = Forwarding(b"/", [], Origin(b"10.0.0.9", b"http", b"here:80"), frozenset(), close=False)
 OFFER = [(b"upgrade", b"websocket"), (b"connection", b"upgrade")]
 
 
