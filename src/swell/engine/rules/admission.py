@@ -18,7 +18,7 @@ from swell.engine.state.span import Segment, Span
 from swell.errors import Error, InvalidError, NotFoundError, ResourceExhausted, ServiceError, to_wire
 from swell.ids import id_problem
 from swell.items import PackedItems
-from swell.model import CallKind
+from swell.model import CallKind, OutputStatus
 from swell.names import identifier_problem, text_problem
 from swell.policy.admission import admit
 from swell.records import CallGrown, CallRecord, SpanRecord
@@ -119,6 +119,8 @@ class Admission:
         state.bind(client, call)
         state.mark_dirty(pool)  # it is not idle now, also if there are no inputs yet
         self._take(call, 0, count, message.items(payload), now)
+        if call.kind is CallKind.WEB and pool.is_down and now < pool.start_backoff.not_before:
+            self._results.end_pending(call, OutputStatus.INIT_FAILURE, b"", now)
         if call.kind.is_async:
             self._accept(call, client)
         self._results.end_if_finished(call, now)

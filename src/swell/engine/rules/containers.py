@@ -245,3 +245,6 @@ class Containers:
         if pool.start_backoff.failures >= state.settings.start_failures_max and not pool.app.kind.is_durable:
             # An ephemeral app's user is watching: tell them what is wrong instead of trying for ever.
             self._results.fail_pending(pool, OutputStatus.INIT_FAILURE, payload or text.encode(), now)
+        elif pool.is_down:
+            # Whoever waits for a response does not wait for a person who mends the app. Starts go on, after pauses.
+            self._results.fail_requests(pool, OutputStatus.INIT_FAILURE, text.encode(), now)

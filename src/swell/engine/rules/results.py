@@ -17,7 +17,7 @@ from swell.engine.state.history import EventKind
 from swell.engine.state.pool import Pool
 from swell.engine.state.span import Segment, Span
 from swell.items import PackedItems, pack
-from swell.model import OutputStatus
+from swell.model import CallKind, OutputStatus
 from swell.records import CallEnded, OutputsRecord, SpansDone, Trace
 from swell.wire.messages import Outputs
 
@@ -96,6 +96,12 @@ class ResultPublisher:
         """End all inputs that wait in a pool."""
         for call in [*pool.backlog.calls(), *(call for call in pool.window.tails.values() if call.stored)]:
             self.end_pending(call, status, payload, now)
+
+    def fail_requests(self, pool: Pool, status: OutputStatus, payload: bytes, now: float) -> None:
+        """End the requests over HTTP that wait in a pool."""
+        for call in pool.backlog.calls() if pool.web_methods else ():
+            if call.kind is CallKind.WEB:
+                self.end_pending(call, status, payload, now)
 
     def end_pending(self, call: Call, status: OutputStatus, payload: bytes, now: float) -> None:
         """End all inputs of a call that wait."""

@@ -213,6 +213,11 @@ class Pool:
         return not (self.counts.open_calls or self.window.stored_calls)
 
     @property
+    def is_down(self) -> bool:
+        """True if containers cannot be started lately: the last start failed, none is ready, and none is starting."""
+        return bool(self.start_backoff.failures) and not self.fleet.ready and not self.fleet.starting
+
+    @property
     def is_idle(self) -> bool:
         """True while it has no containers and no calls, and its settings want no containers."""
         return not (

@@ -138,3 +138,26 @@ def test_an_edge_that_cannot_listen_says_why_to_who_asks(diary) -> None:
 
 def test_the_url_of_a_function_that_is_not_there_cannot_be_told(diary) -> None:
     assert diary.says(w.GetWebUrl(11, "fu-none")) == ["fail 11: function fu-none does not exist; is its app running?"]
+
+
+# ---------------------------------------------------------------- apps that cannot start
+
+
+def test_requests_of_a_deployed_app_that_cannot_start_are_answered_and_its_calls_wait(diary) -> None:
+    cls = ClassSpec((MethodSpec("run"), MethodSpec("site", web=WEB)))
+    diary.deploys("Shop.*", app="shop", cls=cls, max_containers=1)
+    diary.calls("fc-call", function="Shop.*", method="run")
+    diary.asks_for("fc-1", function="Shop.*", method="site")
+    told = "tell 7: fc-{}[0] INIT_FAILURE"
+    assert diary.at(10.0).fails_to_start("c1") == ["record the end of c1", told.format(1)]
+    assert diary.asks_for("fc-2", function="Shop.*", method="site") == [told.format(2)], "as long as starts pause"
+    assert diary.at(11.0).meanwhile == ["start c2"]
+    assert diary.asks_for("fc-3", function="Shop.*", method="site") == [], "it waits for the start that is on its way"
+    assert [call.id for call in diary.pool("Shop.*").backlog.calls()] == ["fc-call", "fc-3"]
+
+
+def test_requests_wait_for_the_last_of_several_starts(diary) -> None:
+    diary.deploys(web=WEB, min_containers=2)
+    diary.asks_for("fc-1")
+    assert diary.fails_to_start("c1") == ["record the end of c1"]
+    assert diary.fails_to_start("c2") == ["record the end of c2", "tell 7: fc-1[0] INIT_FAILURE"]
