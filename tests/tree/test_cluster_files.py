@@ -30,7 +30,7 @@ FAKES = {
     "scontrol": 'printf "node1\\nnode2\\nnode3\\n"',
     "ray": 'if [ "$1" = start ]; then exec sleep 1000; fi',
     "swell": """
-until [ "$(grep -rls -e --block "$CALLS" | wc -l)" = 2 ]; do sleep 0.05; done  # Ray has been started twice
+until [ "$(grep -rlsaP '^ray\\x00.*--block' "$CALLS" | wc -l)" = 2 ]; do sleep 0.05; done  # Ray is started twice
 echo "nodes: $SWELL_RAY_AGENTS_MIN"
 exit 3
 """,
