@@ -17,6 +17,7 @@ from swell.engine.state.container import Container
 from swell.engine.state.engine_state import EngineState
 from swell.engine.state.pool import Pool
 from swell.engine.state.timers import Timer
+from swell.escaping import one_line
 from swell.model import MemoryExcess, OutputStatus
 from swell.policy.placement import Place
 from swell.records import ContainerRecord
@@ -25,6 +26,8 @@ from swell.wire.leases import RecallLease
 from swell.wire.messages import Drain, Interrupt, Ready
 
 __all__ = ["Containers"]
+
+WHY_MAX = 300  #: characters of the reason of a failed start that are kept
 
 
 class Containers:
@@ -241,7 +244,7 @@ class Containers:
 
     def _start_failed(self, pool: Pool, text: str, payload: bytes, now: float) -> None:
         state = self._state
-        pool.start_backoff.failed(now, state.settings.start_backoff_s)
+        pool.start_backoff.failed(f"{one_line(text):.{WHY_MAX}}", now, state.settings.start_backoff_s)
         if pool.start_backoff.failures >= state.settings.start_failures_max and not pool.app.kind.is_durable:
             # An ephemeral app's user is watching: tell them what is wrong instead of trying for ever.
             self._results.fail_pending(pool, OutputStatus.INIT_FAILURE, payload or text.encode(), now)

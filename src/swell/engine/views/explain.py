@@ -218,7 +218,19 @@ def _function(request: int, pool: Pool, now: float) -> Story:
         f"inputs: {pool.counts.pending_total:,} waiting, {pool.running:,} running; "
         f"containers: {len(pool.fleet.containers):,}"
     )
-    return Story(request, f"function {pool.label}", state, [], lines)
+    return Story(request, f"function {pool.label}", f"{state}{_failing(pool, now)}", [], lines)
+
+
+def _failing(pool: Pool, now: float) -> str:
+    """Tell why containers cannot be started, if the last start failed and none is ready."""
+    backoff = pool.start_backoff
+    if not backoff.failures or pool.fleet.ready:
+        return ""
+    starts = "the last start failed" if backoff.failures == 1 else f"the last {backoff.failures:,} starts failed"
+    wait_s = backoff.not_before - now
+    then = f"; the next is not tried for {wait_s:.1f} s" if wait_s > 0 else ""
+    waiting = "; requests over HTTP are answered 500 meanwhile" if pool.web_methods else ""
+    return f"; {starts}: {backoff.why}{then}{waiting}"
 
 
 def _decided(decision: Decision) -> str:
