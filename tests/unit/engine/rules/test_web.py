@@ -153,7 +153,7 @@ def test_requests_of_a_deployed_app_that_cannot_start_are_answered_and_its_calls
     assert diary.asks_for("fc-2", function="Shop.*", method="site") == [told.format(2)], "as long as starts pause"
     assert diary.story(diary.function("Shop.*")).state == (
         "inputs: 1 waiting, 0 running; containers: 0; the last start failed: no module; "
-        "the next is not tried for 1.0 s; requests over HTTP are answered 500 meanwhile"
+        "the next is not tried for 0.5 s; requests over HTTP are answered 500 meanwhile"
     )
     assert diary.at(11.0).meanwhile == ["start c2"]
     assert diary.asks_for("fc-3", function="Shop.*", method="site") == [], "it waits for the start that is on its way"
