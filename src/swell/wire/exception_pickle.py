@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import copyreg
+import functools
 import io
 import pickle
 from collections.abc import Callable, Sequence
@@ -36,6 +37,7 @@ __all__ = [
 
 PROTOCOL: Final = 5
 
+_CLASSES_MAX: Final = 256  #: classes of which it is remembered what they hold
 _HEAP_TYPE: Final = 1 << 9  #: flag of classes that are not built into the interpreter
 #: Fields that are not set: the object that lacked an attribute, which may be anything, and what a group is made with.
 _LEFT_OUT: Final = {AttributeError: {"obj"}, BaseExceptionGroup: {"exceptions", "message"}}
@@ -130,6 +132,7 @@ def _fields(exc: BaseException) -> dict[str, Any]:
     return fields
 
 
+@functools.lru_cache(_CLASSES_MAX)
 def _members(cls: type[BaseException]) -> dict[str, Any]:
     """Return the descriptors of slots and of built-in fields by name, those of the class before those of its bases."""
     found: dict[str, Any] = {}

@@ -295,6 +295,8 @@ class _Graph:
         self.found = [exc]
         self._numbers = {id(exc): 0}
         self._beside: dict[int, Sequence[BaseException]] = {}
+        if not isinstance(exc, BaseExceptionGroup) and all(other is None for other in _raised_from(exc)):
+            return  # most are alone
         for one in self.found:  # which grows meanwhile
             members = _members_of(one)
             if len(self.found) + len(members) <= EXCEPTIONS_MAX:  # else they travel inside of it
