@@ -80,8 +80,13 @@ def _is_same(one: str | None, other: str | None) -> bool:
     """Tell whether two identities are those of one script: at the same path, though edited, or copied elsewhere."""
     if not one or not other:
         return one is not None and other is not None  # one that is not known may be any
-    mine, its = one.split(":", 2), other.split(":", 2)
-    return mine[0] == its[0] or (mine[1] == its[1] != "")
+    (path, content), (its_path, its_content) = _sums(one), _sums(other)
+    return path == its_path or content == its_content != ""
+
+
+def _sums(identity: str) -> tuple[str, str]:
+    path, _, rest = identity.partition(":")
+    return path, rest.partition(":")[0]
 
 
 # ---------------------------------------------------------------- pickles
