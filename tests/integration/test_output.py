@@ -10,7 +10,7 @@ import calls_app as c
 import pytest
 
 import swell
-from swell.exception import InvalidError, ServerWarning
+from swell.exception import ExecutionError, InvalidError, NotFoundError, ServerWarning
 from swell.sdk.connection.output import PlainOutput
 from swell.wire.messages import Log
 
@@ -102,6 +102,36 @@ def test_a_request_that_nothing_can_satisfy_fails_at_once_and_names_what_there_i
     app = swell.App("needs much")
     app.function(serialized=True, name="huge", memory=1 << 30)(lambda: 1)
     with pytest.raises(InvalidError, match=r"huge.*MiB"), app.run():
+        pass
+
+
+def test_what_nothing_can_satisfy_stops_no_other_function(capsys: Capture) -> None:
+    app = with_gpu()
+    app.function(serialized=True, name="other")(lambda: 2)
+    app.function(serialized=True, name="asks", secrets=[swell.Secret.from_name("s", required_keys=["NO_SUCH_KEY"])])(
+        lambda: 3
+    )
+    functions = app.registered_functions
+    with swell.enable_output(), app.run():
+        assert functions["other"].remote() == 2
+        for _ in range(2):
+            with pytest.raises(InvalidError, match=r"trains: no node has the GPUs asked for.*Z9000"):
+                functions["trains"].remote()
+            with pytest.raises(NotFoundError, match="asks: a Secret requires the environment variable NO_SUCH_KEY"):
+                functions["asks"].spawn()
+    err = capsys.readouterr().err
+    assert err.count("trains: no node has the GPUs") == 1
+    assert err.count("asks: a Secret requires") == 1
+    with pytest.raises(ExecutionError, match="its App is not running"):
+        functions["trains"].remote()
+
+
+def test_an_app_that_has_nothing_else_is_refused() -> None:
+    app = swell.App("asks")
+    app.function(serialized=True, name="asks", secrets=[swell.Secret.from_name("s", required_keys=["NO_SUCH_KEY"])])(
+        lambda: 3
+    )
+    with pytest.raises(NotFoundError, match="NO_SUCH_KEY"), app.run():
         pass
 
 

@@ -21,7 +21,6 @@ from swell.sdk.calls.results import MapForm
 from swell.sdk.connection.client import Client
 from swell.sdk.connection.link import Link
 from swell.sdk.connection.retrying import Retrying, RetryState
-from swell.sdk.connection.session import require_running
 from swell.sdk.connection.sync_async import SyncAsync, SyncAsyncIterator
 from swell.sdk.declare.options import VariantOptions
 from swell.sdk.declare.variants import with_batching, with_concurrency, with_options
@@ -356,7 +355,7 @@ class Function(Handle, Generic[P, R]):
         await self._find(link)
         function_id = self._find_id()
         if not function_id:
-            raise require_running(self.name)
+            raise self._not_here()
         if not self.is_web:
             return None
         parameters, defaults = self._pool_spec().parameters, self._root.spec.parameters

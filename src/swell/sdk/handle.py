@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
-from swell.errors import ExecutionError, InvalidError, NotFoundError
+from swell.errors import Error, ExecutionError, InvalidError, NotFoundError
 from swell.model import FunctionSpec, MethodSpec
 from swell.names import shown_name
 from swell.sdk.calls.target import CallTarget
@@ -187,6 +187,12 @@ class Handle:
             return session.function_ids.get(self.spec.name, "")
         return function_id_here(self.spec.name) or ""
 
+    def _not_here(self) -> Error:
+        """Return the error for a request while its id is not known: its App does not run, or runs without it."""
+        session = self._session()
+        problem = None if session is None else session.why_not(self.spec.name)
+        return problem or require_running(self.name)
+
     async def _find(self, link: Link) -> None:
         """Look it up by its name, if it has one and was not looked up."""
         root = self._root
@@ -209,7 +215,7 @@ class Handle:
             await self._find(link)
             base_id = self._find_id()
             if not base_id:
-                raise require_running(self.name)
+                raise self._not_here()
             target = await self._find_target(link, base_id)
             self._known = (base_id, target)
         return target

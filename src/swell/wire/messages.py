@@ -226,11 +226,15 @@ class Failed(Message, frozen=True, tag=41):
 
 
 class AppOpened(Message, frozen=True, tag=42):
-    """The app is created; `function_ids` has the ids of its functions by name."""
+    """The app is created; `function_ids` has the ids of its functions by name.
+
+    `problems` has those that it is without, by name, and why no node can run them.
+    """
 
     request: RequestNumber
     app_id: Id
     function_ids: dict[Name, Id]
+    problems: dict[Name, Text] = {}
 
 
 class Accepted(Message, frozen=True, tag=43):

@@ -31,6 +31,7 @@ from swell.sdk.connection.output import enable_output
 from swell.sdk.deploy.bundling import copy_sources
 from swell.sdk.deploy.roots import Roots
 from swell.sdk.deploy.running import run_app
+from swell.sdk.deploy.specs import without_missing_secrets
 from swell.signals import reset_signals
 from swell.wire.messages import CloseApp
 
@@ -81,7 +82,7 @@ def _open(options: argparse.Namespace, relay: Relay, stack: ExitStack) -> App | 
         app.set_description(_plain_name(meant))
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "installed as editable")  # those are watched by nobody, as ever
-            source_copy = copy_sources(app.describe(), options.copy_dir)
+            source_copy = copy_sources(without_missing_secrets(app.describe())[0], options.copy_dir)
         stack.enter_context(enable_output(relay))
         stack.enter_context(run_app(app, name=options.name, source_copy=source_copy))
     except BaseException as error:

@@ -70,7 +70,7 @@ class Apps:
             try:
                 check_text(message.name, "App name")
                 check_environment(message.environment)
-                specs = self.checked(message.functions, message.app_id, client, now)
+                specs = self._possible(message.functions, message.app_id, client, now)
             except Error as error:
                 self.fail(client, message.request, error)
                 return
@@ -86,34 +86,51 @@ class Apps:
             for spec in specs:
                 self.add_pool(app, spec, deployment, key=spec.name)
                 app.name_function(spec.name, derive_function_id(app.id, spec.name))
-        state.send_to_client(client, AppOpened(message.request, app.id, dict(app.function_ids)))
+        ids = dict(app.function_ids)
+        problems = {spec.name: self._impossible(spec) for spec in message.functions if spec.name not in ids}
+        state.send_to_client(client, AppOpened(message.request, app.id, ids, problems))
 
     def checked(self, specs: list[FunctionSpec], app_id: str, client: int, now: float) -> list[FunctionSpec]:
         """Return specs as they will be run, or raise what makes one impossible."""
-        if problem := id_problem(app_id, "an app"):
-            raise InvalidError(problem)
-        if name := _repeated(spec.name for spec in specs):
-            raise InvalidError(f"{one_line(name):.200}: two functions of one app have this name; rename one of them")
-        if label := _repeated(label for spec in specs for label in _labels(spec)):
-            raise InvalidError(f"two web functions of one app ask for the label {label!r:.200}; give one another label")
+        _check_together(specs, app_id)
         with unchanged(self._state):
             return [self._checked(spec, app_id, client, now) for spec in specs]
 
+    def _possible(self, specs: list[FunctionSpec], app_id: str, client: int, now: float) -> list[FunctionSpec]:
+        """As `checked`, but without those that no node can run, unless that is all: they must not stop the others."""
+        _check_together(specs, app_id)
+        with unchanged(self._state):
+            _check_each(specs, now)
+            never = {spec.name: why for spec in specs if (why := self._impossible(spec))}
+            possible = [spec for spec in specs if spec.name not in never]
+            if never and not possible:
+                raise InvalidError(next(iter(never.values())))
+            for why in never.values():
+                self._state.send_to_client(client, Notice(app_id, f"{why}. The other functions of the app run"))
+            return [self._checked(spec, app_id, client, now) for spec in possible]
+
     def _checked(self, spec: FunctionSpec, app_id: str, client: int, now: float) -> FunctionSpec:
-        unsound = spec_problem(spec) or (schedule_problem(spec.schedule, now) if spec.schedule else "")
-        if unsound:
-            raise InvalidError(f"{one_line(spec.name):.200}: {unsound}")
+        _check_each([spec], now)
+        if problem := self._impossible(spec):
+            raise InvalidError(problem)
         why = self._state.nodes.why_never(spec.resources)
         if not why:
             return spec
-        on_cpu = replace(spec, resources=replace(spec.resources, gpu=()))
+        text = f"{spec.name}: {why}; running on the CPU instead (gpu_fallback = cpu)"
+        self._state.send_to_client(client, Notice(app_id, text))
+        return _on_cpu(spec)
+
+    def _impossible(self, spec: FunctionSpec) -> str:
+        """Return why no node can ever run a function, nor its fallback; "" if one can."""
+        nodes = self._state.nodes
+        why = nodes.why_never(spec.resources)
+        if not why:
+            return ""
         may_fall_back = spec.resources.gpu and self._state.settings.gpu_fallback == "cpu"
-        if may_fall_back and not self._state.nodes.why_never(on_cpu.resources):
-            text = f"{spec.name}: {why}; running on the CPU instead (gpu_fallback = cpu)"
-            self._state.send_to_client(client, Notice(app_id, text))
-            return on_cpu
+        if may_fall_back and not nodes.why_never(_on_cpu(spec).resources):
+            return ""
         hint = ", or set gpu_fallback = cpu to run without" if spec.resources.gpu else ""
-        raise InvalidError(f"{spec.name}: {why}{hint}")
+        return f"{spec.name}: {why}{hint}"
 
     def varied(self, base: FunctionSpec, changes: bytes, app: App, client: int, now: float) -> FunctionSpec:
         """Return a variant of a function as it will be run, or raise what makes it impossible."""
@@ -281,6 +298,36 @@ class Apps:
     def fail(self, client: int, request: int, error: Error) -> None:
         """Tell a client why its request cannot be met."""
         self._state.send_to_client(client, Failed(request, *to_wire(error)))
+
+
+def _check_together(specs: list[FunctionSpec], app_id: str) -> None:
+    """Refuse functions that cannot be in one app.
+
+    Raises:
+        InvalidError: two have one name or label, or the app has no proper id.
+    """
+    if problem := id_problem(app_id, "an app"):
+        raise InvalidError(problem)
+    if name := _repeated(spec.name for spec in specs):
+        raise InvalidError(f"{one_line(name):.200}: two functions of one app have this name; rename one of them")
+    if label := _repeated(label for spec in specs for label in _labels(spec)):
+        raise InvalidError(f"two web functions of one app ask for the label {label!r:.200}; give one another label")
+
+
+def _check_each(specs: list[FunctionSpec], now: float) -> None:
+    """Refuse a spec that contradicts itself.
+
+    Raises:
+        InvalidError: one does.
+    """
+    for spec in specs:
+        unsound = spec_problem(spec) or (schedule_problem(spec.schedule, now) if spec.schedule else "")
+        if unsound:
+            raise InvalidError(f"{one_line(spec.name):.200}: {unsound}")
+
+
+def _on_cpu(spec: FunctionSpec) -> FunctionSpec:
+    return replace(spec, resources=replace(spec.resources, gpu=()))
 
 
 def check_environment(environment: Environment) -> None:

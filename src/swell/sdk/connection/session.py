@@ -5,7 +5,9 @@ This module must not know how an App is started or what its functions are.
 
 from __future__ import annotations
 
-from swell.errors import ExecutionError
+from collections.abc import Mapping
+
+from swell.errors import Error, ExecutionError
 from swell.sdk.connection.client import Client, client_from_settings
 
 __all__ = ["Session", "current_client", "require_running"]
@@ -16,10 +18,18 @@ class Session:
 
     _running: list[Session] = []  # noqa: RUF012  (shared on purpose: the runs of this process, the latest last)
 
-    def __init__(self, client: Client, app_id: str, function_ids: dict[str, str]) -> None:
+    def __init__(
+        self, client: Client, app_id: str, function_ids: dict[str, str], problems: Mapping[str, Error] | None = None
+    ) -> None:
         self.client = client
         self.app_id = app_id
         self.function_ids = function_ids
+        self._problems = problems or {}
+
+    def why_not(self, name: str) -> Error | None:
+        """Return the error for a request of a function that the run is without; None if it is not known why."""
+        error = self._problems.get(name)
+        return None if error is None else type(error)(str(error))
 
     def begin(self) -> None:
         """Make this the session of calls that belong to no App."""

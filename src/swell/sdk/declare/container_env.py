@@ -17,7 +17,7 @@ from swell.sdk.declare.image import Image
 from swell.sdk.declare.secret import Secret, check_variables
 from swell.sdk.declare.volume import Volume
 
-__all__ = ["ContainerEnv", "check_container_env", "parse_container_env"]
+__all__ = ["ContainerEnv", "check_container_env", "missing_secret", "parse_container_env"]
 
 
 class ContainerEnv(NamedTuple):
@@ -100,9 +100,8 @@ def check_container_env(spec: FunctionSpec) -> None:
         if name in paths:
             raise InvalidError(f"{spec.name}: the Volume {name!r} cannot be at two paths, {paths[name]} and {path}")
         paths[name] = path
-    for key in spec.recorded.get("required_keys", []):
-        if key not in os.environ and key not in spec.variables:
-            raise NotFoundError(f"{spec.name}: a Secret requires the environment variable {key}, which is not set")
+    if missing := missing_secret(spec):
+        raise NotFoundError(missing)
     if volumes:
         warnings.warn(
             f"{spec.name}: Volumes are recorded, not mounted; its containers see the directories of this machine at "
@@ -110,3 +109,11 @@ def check_container_env(spec: FunctionSpec) -> None:
             UserWarning,
             stacklevel=2,
         )
+
+
+def missing_secret(spec: FunctionSpec) -> str:
+    """Return which environment variable is not set that a Secret requires; "" if all are."""
+    for key in spec.recorded.get("required_keys", []):
+        if key not in os.environ and key not in spec.variables:
+            return f"{spec.name}: a Secret requires the environment variable {key}, which is not set"
+    return ""

@@ -8,13 +8,15 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import warnings
+from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from msgspec.structs import replace
 
 from swell.config import Settings
-from swell.errors import Error, InvalidError
+from swell.errors import Error, InvalidError, ServerWarning
 from swell.escaping import one_line
 from swell.ids import APP
 from swell.model import FunctionSpec
@@ -27,7 +29,7 @@ from swell.sdk.connection.output import Output, current_output
 from swell.sdk.connection.private_server import PrivateServer
 from swell.sdk.connection.session import Session
 from swell.sdk.deploy.environment import check_python, command_line, present_environment
-from swell.sdk.deploy.specs import AppSpec, specs_of
+from swell.sdk.deploy.specs import AppSpec, specs_of, without_missing_secrets
 from swell.wire.context import current_input_id, is_local
 from swell.wire.exception_pickle import repr_of
 from swell.wire.messages import AppOpened, CloseApp, Done, Log, Notice, OpenApp, Progress
@@ -120,17 +122,20 @@ class RunContext(Generic[A]):
         if app.session is not None:
             raise InvalidError(f"{app.description} is already running")
         self._owner = os.getpid()
-        specs = specs_of(app.describe()) if self._source_copy is None else self._source_copy.specs
+        described, problems = without_missing_secrets(app.describe())
+        specs = specs_of(described) if self._source_copy is None else self._source_copy.specs
         try:
             settings = Settings.load()
             client = self._client = Client(self._address(settings), settings.token, settings)
             link = self._link = client.new_link()
-            opened = self._open(link, specs)
+            opened = self._open(link, described, specs)
         except BaseException:
             self._release()
             raise
         app.app_id = opened.app_id
-        app.session = Session(client, opened.app_id, opened.function_ids)
+        _show(problems)
+        problems |= {name: InvalidError(why) for name, why in opened.problems.items()}
+        app.session = Session(client, opened.app_id, opened.function_ids, problems)
         app.session.begin()
         return app
 
@@ -144,7 +149,7 @@ class RunContext(Generic[A]):
         self._server = PrivateServer.join()
         return self._server.address
 
-    def _open(self, link: BlockingLink, specs: list[FunctionSpec]) -> AppOpened:
+    def _open(self, link: BlockingLink, described: AppSpec, specs: list[FunctionSpec]) -> AppOpened:
         output = current_output()
         environment, archive = present_environment(), b""
         is_for_elsewhere = link.welcome.wants_bundles
@@ -161,7 +166,7 @@ class RunContext(Generic[A]):
             # not change it.
             from swell.sdk.deploy.bundling import bundle
 
-            specs, environment, archive = bundle(self._app.describe(), is_for_elsewhere=is_for_elsewhere)
+            specs, environment, archive = bundle(described, is_for_elsewhere=is_for_elsewhere)
         environment = replace(environment, argv=command_line())
         self._close_request = link.next_request()
 
@@ -257,6 +262,17 @@ class RunContext(Generic[A]):
         import asyncio
 
         return await asyncio.to_thread(self.__exit__, kind, exc, traceback)
+
+
+def _show(problems: Mapping[str, Error]) -> None:
+    """Tell which functions the run is without, as what the server tells is told."""
+    output = current_output()
+    for problem in problems.values():
+        text = f"{problem}. The other functions of the app run"
+        if output is not None:
+            output.notice(text)
+        else:
+            warnings.warn(text, ServerWarning, stacklevel=2)
 
 
 def _listen(link: BlockingLink, mailbox: Mailbox, output: Output) -> None:

@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from swell.errors import InvalidError
+from swell.errors import Error, InvalidError, NotFoundError
 from swell.model import FunctionSpec
 from swell.names import is_text
+from swell.sdk.declare.container_env import missing_secret
 from swell.sdk.declare.pool_spec import check_at_load
 from swell.sdk.declare.source import finish_source
 
-__all__ = ["AppSpec", "Declared", "specs_of"]
+__all__ = ["AppSpec", "Declared", "specs_of", "without_missing_secrets"]
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -36,6 +37,18 @@ class AppSpec(NamedTuple):
     description: str  #: how it is shown if it has no name
     tags: Mapping[str, str]
     declared: tuple[Declared, ...]
+
+
+def without_missing_secrets(app: AppSpec) -> tuple[AppSpec, dict[str, Error]]:
+    """Return an App without the functions whose Secrets are missing here, and their errors, by name.
+
+    They must not stop the others. If there is no other, they are left in, and refused.
+    """
+    problems: dict[str, Error] = {
+        spec.name: NotFoundError(missing) for spec, _ in app.declared if (missing := missing_secret(spec))
+    }
+    left = tuple(declared for declared in app.declared if declared.spec.name not in problems)
+    return (app._replace(declared=left), problems) if left else (app, {})
 
 
 def specs_of(app: AppSpec) -> list[FunctionSpec]:
