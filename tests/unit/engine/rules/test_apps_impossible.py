@@ -30,7 +30,7 @@ def test_the_others_run_and_it_is_told_by_name(diary) -> None:
     assert (answer.function_ids.keys(), answer.problems.keys()) == ({"f"}, {"g"})
     assert "g: no node has the GPUs asked for (H100:1)" in answer.problems["g"]
     assert notices == [f"{answer.problems['g']}. The other functions of the app run"]
-    assert diary.calls("fc-1") == ["launch c1"]
+    assert diary.calls("fc-1") == ["start c1"]
 
 
 def test_a_client_that_asks_again_is_told_again(diary) -> None:
