@@ -24,6 +24,7 @@ from swell.wire.script import Script
 __all__ = ["MAIN", "load_script"]
 
 MAIN: Final = "__swell_main__"  #: what the top level of a script reads as its name; the module has it beside `__main__`
+_OF_POOLS: Final = "__mp_main__"  #: as which the workers of multiprocessing have it, and what they return names it
 _NAME: Final = "__name__"
 _READ: Final = "__swell_name__"  #: under which it finds that, while it runs
 _LOAD_NAME: Final = opcode.opmap["LOAD_NAME"]
@@ -45,14 +46,17 @@ def load_script(file: str, package: str, identity: str) -> ModuleType:
     if package:  # as `python -m` does; relative imports need it
         importlib.import_module(package)
     module, code = _read(file, package)
-    before, inherited = sys.modules["__main__"], (Script.module, Script.identity)
-    sys.modules["__main__"] = sys.modules[MAIN] = module
+    names = ["__main__", MAIN]
+    if _OF_POOLS in sys.modules:  # else multiprocessing sets it when it is imported
+        names.append(_OF_POOLS)
+    before, inherited = {name: sys.modules.get(name) for name in names}, (Script.module, Script.identity)
+    sys.modules.update(dict.fromkeys(names, module))
     Script.module, Script.identity = module, identity
     try:
         _run(code, vars(module))
     except BaseException:
-        sys.modules["__main__"] = before
         del sys.modules[MAIN]
+        sys.modules.update({name: former for name, former in before.items() if former is not None})
         Script.module, Script.identity = inherited
         raise
     return module

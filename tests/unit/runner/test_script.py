@@ -124,6 +124,14 @@ def test_a_script_with_many_names(tmp_path: Path) -> None:
     assert (module.name_699, module.read, module.f()) == (699, MAIN, "__main__")
 
 
+def test_what_workers_of_multiprocessing_return_is_of_the_script(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "__mp_main__", sys.modules["__main__"])  # as its import has left it
+    module = load(tmp_path, PLAIN)
+    assert type(pickle.loads(b"\x80\x05c__mp_main__\nPoint\n(K\x03tR.")) is module.Point
+
+
 def test_a_script_that_fails_leaves_the_process_as_it_was(tmp_path: Path) -> None:
     before = sys.modules["__main__"]
     with pytest.raises(LookupError):
