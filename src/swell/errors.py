@@ -149,7 +149,7 @@ def _describe_limit(limit: str, value: float | None, retry_after_s: float | None
     if value is None:
         return limit
     advice = "" if retry_after_s is None else f"; try again in {retry_after_s:g} s"
-    return f"Resource Exhausted: the limit {limit} = {value:g} is reached{advice}"
+    return f"Resource Exhausted: the limit {limit} = {value:.15g} is reached{advice}"
 
 
 # ---------------------------------------------------------------- the service, or the connection to it, failed

@@ -153,3 +153,8 @@ def test_a_refusal_survives_a_pickle() -> None:
 def test_a_preemption_cannot_be_in_the_past(wait: int) -> None:
     with pytest.raises(ValueError, match="more than 0"):
         exception.simulate_preemption(wait)
+
+
+def test_a_limit_is_a_number_as_people_write_it() -> None:
+    assert "the limit durable_pending_max = 1000000 is reached" in str(ResourceExhausted("durable_pending_max", 1e6))
+    assert "the limit payload = 0.5 is reached" in str(ResourceExhausted("payload", 0.5))
