@@ -21,20 +21,20 @@ from patience import patience
 
 import swell
 from swell.model import DeliveryMode, Environment, FunctionSpec, OutputStatus
+from swell.policy.leasing import may_lease
 from swell.wire import blobs, codec, payload
 from swell.wire.json_payload import decode_json_exception, is_json
+from swell.wire.leases import socket_name
 from swell.wire.messages import (
-    Cancel,
     Completed,
     Deliver,
     Drain,
     Hello,
-    ItemsTaken,
     Load,
     Message,
     Ready,
-    Reclaim,
     Returned,
+    ToContainer,
     ToServer,
     Yielded,
 )
@@ -101,11 +101,13 @@ class Peer:
         self.yielded: dict[tuple[int, int], list[Any]] = {}
         self.returned: list[tuple[int, int]] = []
         self.messages: list[Message] = []
+        self.payloads: list[bytes] = []  # of those
         self._deliveries = 0
         self.blob_dir = directory / "blobs"
         self.blob_dir.mkdir()
         # Short, because the path of a Unix socket may have 107 bytes at most.
         self.web_dir = tempfile.mkdtemp(prefix="swell-w-", dir="/tmp")
+        self.calls_at = os.path.join(self.web_dir, socket_name("ta-1"))
         address = directory / "server"
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(address))
@@ -135,6 +137,7 @@ class Peer:
             frame_max=FRAME_MAX,
             exit_grace_s=30.0,
             web_dir=self.web_dir,
+            calls_at=self.calls_at if may_lease(spec) else "",
         )
         self.data.send(load)
 
@@ -174,7 +177,7 @@ class Peer:
         )
         return self._deliveries
 
-    def order(self, message: Cancel | Reclaim | Drain | ItemsTaken) -> None:
+    def order(self, message: ToContainer) -> None:
         self.control.send(message)
 
     def read_one(self) -> Message | None:
@@ -184,6 +187,7 @@ class Peer:
             return None
         message, data = frame
         self.messages.append(message)
+        self.payloads.append(data)
         match message:
             case Completed():
                 self._note(message, data)

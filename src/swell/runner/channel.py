@@ -12,7 +12,7 @@ import signal
 import socket
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NoReturn
 
 from swell.errors import InvalidError
@@ -139,6 +139,12 @@ class Channel:
                 self._write(codec.encode(*waiting))
             for message in after:
                 self._write(codec.encode(message))
+
+    def send_together(self, messages: Sequence[tuple[Message, bytes]]) -> None:
+        """Send messages as one step: no other message comes between."""
+        frames = b"".join([codec.encode(message, payload) for message, payload in messages])
+        with self._lock:
+            self._write(frames)
 
     def _write(self, frame: bytes) -> None:
         try:

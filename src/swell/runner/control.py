@@ -1,4 +1,4 @@
-"""The thread that receives the server's commands while inputs run: cancel, reclaim, drain, interrupt.
+"""The thread that receives the server's commands while inputs run: cancel, reclaim, drain, interrupt, and of leases.
 
 This module must not know how inputs are run.
 """
@@ -11,7 +11,9 @@ from collections.abc import Callable
 
 from swell.runner.channel import Channel, die, die_if_raises
 from swell.runner.in_flight import InFlight
+from swell.runner.leases import Leases
 from swell.wire.codec import FrameError
+from swell.wire.leases import CancelDirect, OpenLease, RecallLease
 from swell.wire.messages import Cancel, Drain, Interrupt, ItemsTaken, Leaving, Reclaim, ToContainer
 
 __all__ = ["ControlListener"]
@@ -30,15 +32,22 @@ class ControlListener:
         self._in_flight = in_flight
         self._lock = threading.Lock()
         self._wake: Callable[[], None] | None = None
+        self._leases: Leases | None = None
 
     def start(self) -> None:
         """Start the thread that receives commands."""
         threading.Thread(target=die_if_raises, args=(self._listen,), name="swell-control", daemon=True).start()
 
-    def attach(self, wake: Callable[[], None]) -> None:
-        """Set the function that makes the executor notice a drain, and call it if the container drains already."""
+    def attach(self, wake: Callable[[], None], leases: Leases | None = None) -> None:
+        """Set the function that makes the executor notice a drain, and call it if the container drains already.
+
+        Args:
+            wake: That function.
+            leases: Those of this container, if it takes direct calls.
+        """
         with self._lock:
             self._wake = wake
+            self._leases = leases
             is_late = self._in_flight.is_draining
         if is_late:
             wake()
@@ -70,6 +79,12 @@ class ControlListener:
                     stream = in_flight.streams.get((delivery, position))
                 if stream is not None:
                     stream.acknowledge(count)
+            case OpenLease() if self._leases is not None:
+                self._leases.open(message)
+            case RecallLease(lease) if self._leases is not None:
+                self._leases.recall(lease)
+            case CancelDirect(call_id) if self._leases is not None:
+                self._leases.cancel(call_id)
             case Drain(grace_s):
                 self.grace_s = grace_s
                 self.drain()
@@ -90,10 +105,12 @@ class ControlListener:
             wake()
 
     def return_unstarted(self) -> None:
-        """Return inputs that have not started, and every delivery that still comes."""
+        """Return inputs that have not started, and every delivery that still comes; recall all leases."""
         with self._in_flight.lock:
             returned = self._in_flight.drain()
         self._channel.flush(self._in_flight.take, *returned)
+        if self._leases is not None:
+            self._leases.drain()
 
     def stop_fetching(self) -> None:
         """Tell the server that this container takes no more inputs; the server answers with a drain."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from swell.runner.hooks import HookCaller
+from swell.runner.leases import Leases
 from swell.runner.serial import SerialExecutor
 from swell.runner.slot import SlotContext
 
@@ -30,7 +31,13 @@ class Executor(Protocol):
 
 
 def choose_executor(
-    context: SlotContext, hooks: HookCaller, *, is_async: bool, max_inputs: int, web: Web | None = None
+    context: SlotContext,
+    hooks: HookCaller,
+    *,
+    is_async: bool,
+    max_inputs: int,
+    web: Web | None = None,
+    leases: Leases | None = None,
 ) -> Executor:
     """Return the executor for these callables: an event loop if one is async, threads if inputs run concurrently.
 
@@ -40,7 +47,9 @@ def choose_executor(
         is_async: True if a callable needs an event loop.
         max_inputs: How many inputs may run at the same time.
         web: What serves HTTP in this container, if anything does; it needs an event loop.
+        leases: The clients that send calls straight here, if any do; they need the executor of serial inputs.
     """
+    assert leases is None or not (is_async or max_inputs > 1), "no lease is granted on such a container"
     if is_async:
         from swell.runner.loop import LoopExecutor  # brings asyncio
 
@@ -49,4 +58,4 @@ def choose_executor(
         from swell.runner.threads import ThreadExecutor
 
         return ThreadExecutor(context, max_inputs)
-    return SerialExecutor(context)
+    return SerialExecutor(context, leases)

@@ -23,7 +23,7 @@ from swell.runner.generators import Stream
 from swell.runner.outbox import Outbox
 from swell.wire.messages import Completed, Deliver, Returned
 
-__all__ = ["Cancellable", "Delivery", "InFlight", "WorkItem"]
+__all__ = ["Cancellable", "Delivery", "Given", "InFlight", "WorkItem"]
 
 FINISHED_MAX: Final = 1024  #: finished deliveries that are remembered, so that a late command for one is recognised
 NO_BLOBS: Final[frozenset[int]] = frozenset()
@@ -36,6 +36,28 @@ class Cancellable(Protocol):
 
     def cancel(self) -> None:
         """Interrupt the input or batch that runs now. The caller, another thread, holds `InFlight.lock`."""
+        ...
+
+
+class Given(Protocol):
+    """What a slot must know of the inputs that it was given."""
+
+    @property
+    def kept(self) -> frozenset[str]:
+        """Calls whose results outlive the server."""
+        ...
+
+    @property
+    def traces(self) -> dict[str, dict[str, str]]:
+        """Trace contexts of the callers, by call."""
+        ...
+
+    def input(self, position: int, /) -> tuple[str, int]:
+        """Return (call id, index) of the input at a position."""
+        ...
+
+    def arguments(self, position: int, /) -> tuple[bytes, bool]:
+        """Return the input's bytes, and whether they name a blob instead of being pickled arguments."""
         ...
 
 

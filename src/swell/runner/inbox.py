@@ -5,7 +5,9 @@ This module must not know how inputs are run.
 
 from __future__ import annotations
 
+import select
 import signal
+import socket
 from collections.abc import Callable
 from types import FrameType
 from typing import TypeVar
@@ -37,6 +39,7 @@ class Inbox:
         self._channel = context.channel
         self._in_flight = context.in_flight
         self._slot = slot
+        self._poll: select.poll | None = None
         self._is_waiting = False  # true while SIGINT may cut a read short
 
     def catch_interrupts(self) -> None:
@@ -67,6 +70,19 @@ class Inbox:
         except KeyboardInterrupt:
             return None
         return found
+
+    def receive_unless(self, other: int) -> list[WorkItem] | None:
+        """As `receive`, but return no work items once another descriptor is readable."""
+        poll = self._poll
+        if poll is None:
+            poll = self._poll = select.poll()
+            poll.register(self._channel.data.connection, select.POLLIN)
+            poll.register(other, select.POLLIN)
+        ready = self.wait(poll.poll)
+        if ready is None:
+            return None
+        data = self._channel.data.connection.fileno()
+        return self.poll(socket.MSG_DONTWAIT) if any(fd == data for fd, _ in ready) else []
 
     def poll(self, flags: int) -> list[WorkItem] | None:
         """As `receive`, without waiting; `flags` must make the read non-blocking."""

@@ -20,6 +20,7 @@ from swell.runner.control import ControlListener
 from swell.runner.executor import Executor, choose_executor
 from swell.runner.hooks import HookCaller
 from swell.runner.in_flight import InFlight
+from swell.runner.leases import Leases
 from swell.runner.lifecycle import Program, load_program
 from swell.runner.loader import enter_command_line, enter_environment, reseed
 from swell.runner.result_codec import HIDDEN, ResultCodec, print_exception
@@ -107,9 +108,10 @@ class Container:
             self._report_failed_start(error)
             limit_time(control.grace_s)  # for threads that the user's code has started
             return 1
-        executor = self._executor(load, program, front)
-        control.attach(executor.wake)
-        self._channel.send(Ready(os.getpid(), perf_counter() - self._began))
+        leases = self._take_calls(load, program)
+        executor = self._executor(load, program, front, leases)
+        control.attach(executor.wake, leases)
+        self._channel.send(Ready(os.getpid(), perf_counter() - self._began, leases is not None))
         executor.run()
         limit_time(control.grace_s)
         control.return_unstarted()
@@ -168,16 +170,27 @@ class Container:
         front.open(load.spec, program.web, load.web_dir, self._id, ports)
         return front
 
+    def _take_calls(self, load: Load, program: Program) -> Leases | None:
+        """Listen for clients that have a lease, if the server and the program allow for any."""
+        if not load.calls_at or program.is_async or load.spec.concurrency.max_inputs > 1:
+            return None
+        return Leases(self._channel, self._in_flight, load.calls_at, load.function_id)
+
     def _report_failed_start(self, error: BaseException) -> None:
         print_exception(error)
         text = payload.format_exception(error, hide=HIDDEN)[:TEXT_MAX]
         self._channel.send(StartFailed(text), payload.encode_exception(error, where=self._id, hide=HIDDEN))
 
-    def _executor(self, load: Load, program: Program, front: Front | None) -> Executor:
+    def _executor(self, load: Load, program: Program, front: Front | None, leases: Leases | None) -> Executor:
         codec = ResultCodec(self._id, load.payload_inline_max, Shelf(load.blob_dir, load.shelf), load.payload_max)
         context = SlotContext(self._channel, self._in_flight, codec, program.entries)
         return choose_executor(
-            context, self._hooks, is_async=program.is_async, max_inputs=load.spec.concurrency.max_inputs, web=front
+            context,
+            self._hooks,
+            is_async=program.is_async,
+            max_inputs=load.spec.concurrency.max_inputs,
+            web=front,
+            leases=leases,
         )
 
 

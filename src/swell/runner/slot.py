@@ -24,7 +24,7 @@ from swell.runner.batch import Batch
 from swell.runner.channel import Channel
 from swell.runner.entry import EntryPoint
 from swell.runner.generators import DelayedFlush, Stream, values_of
-from swell.runner.in_flight import Delivery, InFlight, WorkItem
+from swell.runner.in_flight import Delivery, Given, InFlight, WorkItem
 from swell.runner.result_codec import TERMINATED, Outcome, ResultCodec, print_exception
 from swell.runner.tracing import continued
 from swell.wire.context import current
@@ -143,9 +143,9 @@ class Slot(ABC):
 
     def _guarded(
         self,
-        body: Callable[[EntryPoint, Delivery, int], Outcome],
+        body: Callable[[EntryPoint, Given, int], Outcome],
         entry: EntryPoint,
-        delivery: Delivery,
+        delivery: Given,
         position: int,
         batch: Batch | None = None,
     ) -> Outcome:
@@ -224,7 +224,7 @@ class Slot(ABC):
             busy_s = ended - began
             began = ended
 
-    def _call(self, entry: EntryPoint, delivery: Delivery, position: int) -> Outcome:
+    def _call(self, entry: EntryPoint, delivery: Given, position: int) -> Outcome:
         call_id, index = here = delivery.input(position)
         current.set(here)
         codec = self._codec
@@ -241,6 +241,17 @@ class Slot(ABC):
             value = entry.call(*args, **kwargs)
         return codec.encode_result(value, call_id, index, delivery.kept)
 
+    def run_direct(self, call: Given, method: str) -> Outcome:
+        """Run an input that is reported by the caller, which has noted that it begins.
+
+        Raises:
+            KeyboardInterrupt: as `run`.
+        """
+        try:
+            return self._guarded(self._call, self._context.entry(method), call, 0)
+        finally:
+            current.set(None)
+
     # ------------------------------------------------------------ generators
 
     def _run_generator(self, entry: EntryPoint, delivery: Delivery, position: int) -> Outcome:
@@ -253,7 +264,7 @@ class Slot(ABC):
             self._stream = None
             self._context.close_stream(stream)
 
-    def _iterate(self, entry: EntryPoint, delivery: Delivery, position: int) -> Outcome:
+    def _iterate(self, entry: EntryPoint, delivery: Given, position: int) -> Outcome:
         stream = self._stream
         assert stream is not None
         call_id, _ = here = delivery.input(position)
@@ -279,7 +290,7 @@ class Slot(ABC):
             return
         batch = Batch(entry, self._codec, delivery, positions)
 
-        def call(_entry: EntryPoint, _delivery: Delivery, first: int) -> Outcome:
+        def call(_entry: EntryPoint, _delivery: Given, first: int) -> Outcome:
             current.set(delivery.input(first))
             gathered = batch.gather()
             if gathered is not None:

@@ -20,12 +20,14 @@ from swell.config import Settings
 from swell.engine import events as e
 from swell.errors import AuthError, Error, InvalidError
 from swell.model import MemoryExcess
+from swell.policy.leasing import may_lease
 from swell.policy.portable import portable_environment, portable_spec
 from swell.ports import Backend, LaunchOrder
 from swell.server.bundles import Bundles
 from swell.server.connection import Connection
 from swell.server.paths import ServerPaths
 from swell.wire.bundle import EMPTY
+from swell.wire.leases import LeaseGranted, socket_name
 from swell.wire.messages import Deliver, Hello, Load
 from swell.wire.web import Leased
 from swell.wire.web_names import socket_path
@@ -41,7 +43,7 @@ LAST_MESSAGES_S = 1.0
 class _Container:
     """One container: its order and its two connections."""
 
-    __slots__ = ("control", "data", "end", "function_ids", "is_launched", "order", "was_killed", "web")
+    __slots__ = ("calls_at", "control", "data", "end", "function_ids", "is_launched", "order", "was_killed", "web")
 
     def __init__(self, order: LaunchOrder, function_ids: dict[str, str]) -> None:
         self.order = order
@@ -52,6 +54,7 @@ class _Container:
         self.is_launched = False  #: the backend has been asked for it
         self.was_killed = False  #: before it was launched
         self.web = ""  #: where the edge reaches it; "": on this machine
+        self.calls_at = ""  #: path of its socket for direct calls; "": it gets none
 
 
 class Containers:
@@ -204,6 +207,8 @@ class Containers:
         order, settings = known.order, self._settings
         paths = self._backend.paths_of(order.node)
         known.web = "" if paths is None else paths.web
+        if paths is None and settings.call_leases and may_lease(order.spec):
+            known.calls_at = os.path.join(self._paths.web_dir, socket_name(order.container_id))
         blob_dir, shelf = self.shelf_of(order.token)
         return Load(
             function_id=order.function_id,
@@ -217,6 +222,7 @@ class Containers:
             exit_grace_s=settings.exit_grace_s,
             web_dir=str(self._paths.web_dir) if paths is None else paths.web_dir,
             shelf=shelf,
+            calls_at=known.calls_at,
         )
 
     # ------------------------------------------------------------ what the backend reports
@@ -244,14 +250,18 @@ class Containers:
         for connection in (known.data, known.control):
             if connection is not None:
                 connection.close()
-        self._remove_sockets(known.order)
+        self._remove_sockets(known)
         self._feed(known.end)
 
-    def _remove_sockets(self, order: LaunchOrder) -> None:
-        """Remove the sockets of web functions that a killed container has left here; its node removes others."""
+    def _remove_sockets(self, known: _Container) -> None:
+        """Remove the sockets that a killed container has left here; its node removes others."""
+        order = known.order
         for method in order.spec.web_methods:
             with contextlib.suppress(FileNotFoundError, InvalidError):  # a socket with too long a path was never made
                 os.unlink(socket_path(str(self._paths.web_dir), order.container_id, method))
+        if known.calls_at:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(known.calls_at)
 
     # ------------------------------------------------------------ questions
 
@@ -261,9 +271,14 @@ class Containers:
         return None if known is None else known.order
 
     def located(self, lease: Leased) -> Leased:
-        """Return a lease with where its container is reached."""
+        """Return the lease of a request with where its container is reached."""
         known = self._known.get(lease.container_id)
         return lease if known is None or not known.web else replace(lease, where=known.web)
+
+    def addressed(self, lease: LeaseGranted) -> LeaseGranted:
+        """Return a lease of calls with the address of its container; one that has just exited has none."""
+        known = self._known.get(lease.container_id)
+        return lease if known is None or not known.calls_at else replace(lease, address=f"unix:{known.calls_at}")
 
     def has_exited(self, container_id: str) -> bool:
         """Tell whether a container can write nothing more."""

@@ -45,6 +45,7 @@ from swell.server.retention import Retention
 from swell.server.subscribers import Subscribers
 from swell.wire.apps import DeployApp
 from swell.wire.blob_names import input_name
+from swell.wire.leases import LeaseGranted
 from swell.wire.messages import Exec, ExecBytes, Failed, Hello, Message, OpenApp, Outputs, Welcome
 from swell.wire.web import Leased, Routes
 
@@ -450,6 +451,8 @@ class ControlPlane:
             return
         if isinstance(message, Leased):  # the engine knows containers, not how they are reached
             message = self._containers.located(message)
+        elif isinstance(message, LeaseGranted):
+            message = self._containers.addressed(message)
         if self._gathers:
             connection.gather(message, effect.payload)
         else:

@@ -25,6 +25,7 @@ __all__ = [
     "DIRECT_HEADER_MAX",
     "HEADER_MAX",
     "HELLO_MAX",
+    "CalleeDecoder",
     "FrameDecoder",
     "FrameError",
     "Misfit",
@@ -231,12 +232,21 @@ def for_container(frame_max: int) -> FrameDecoder[ToContainer]:
     return FrameDecoder(_decoder(ToContainer), frame_max)
 
 
-def for_callee() -> FrameDecoder[ToCallee]:
-    """Return a decoder of messages on a call lease to a container.
+class CalleeDecoder(FrameDecoder[ToCallee]):
+    """Decodes messages on a call lease to a container: until `trust`, one, without a payload, as `PeerDecoder`."""
 
-    It takes no payload until its `frame_max` is raised, when the token of the LeaseHello was found to be right.
-    """
-    return FrameDecoder(_decoder(ToCallee), 0, DIRECT_HEADER_MAX)
+    def __init__(self) -> None:
+        super().__init__(_decoder(ToCallee), 0, DIRECT_HEADER_MAX)
+        self._frames_max = 1
+
+    def trust(self, frame_max: int) -> None:
+        """Accept any frames, of at most `frame_max` bytes, from now on: the token of the LeaseHello was right."""
+        self.frame_max, self._frames_max = frame_max, sys.maxsize
+
+
+def for_callee() -> CalleeDecoder:
+    """Return a decoder of messages on a call lease to a container."""
+    return CalleeDecoder()
 
 
 def for_caller(frame_max: int) -> FrameDecoder[ToCaller]:
