@@ -88,7 +88,7 @@ class Leases:
             return
         with self._in_flight.lock:
             lease.is_closed = True
-            is_read = lease.connection is not None and lease.running is None
+            is_read = lease.connection is not None and (lease.running is None or lease.running.is_over)
             if lease.connection is not None:
                 with contextlib.suppress(OSError):  # the client is gone
                     lease.connection.shutdown(socket.SHUT_RD)  # what was sent before is still read
