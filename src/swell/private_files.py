@@ -256,16 +256,22 @@ def bind_socket(path: str | os.PathLike[str]) -> socket.socket:
     return bound
 
 
-def connect_socket(path: str | os.PathLike[str]) -> socket.socket:
+def connect_socket(path: str | os.PathLike[str], *, waits: bool = True) -> socket.socket:
     """Return a connection to a server of this user or root.
+
+    Args:
+        path: where it listens.
+        waits: for a server that has not accepted others yet.
 
     Raises:
         ConnectionError: the server is another user's, and must get no secret.
-        OSError: no server listens there.
+        OSError: no server listens there, or it would have to be waited for.
     """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        connection.setblocking(waits)
         _at(connection.connect, path)
+        connection.setblocking(True)
         check_peer(connection, os.fspath(path))
     except BaseException:
         connection.close()

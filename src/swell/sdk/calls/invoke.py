@@ -10,15 +10,17 @@ from typing import Any
 
 from swell.errors import ExecutionError, from_wire
 from swell.model import CallKind, OutputStatus
+from swell.sdk.calls.direct import DirectCall
 from swell.sdk.calls.inputs import Arguments, Source
-from swell.sdk.calls.outcome import InputFailure, outcomes
+from swell.sdk.calls.outcome import InputFailure, outcome, outcomes
 from swell.sdk.calls.target import CallTarget
 from swell.sdk.calls.tracing import current_trace
 from swell.sdk.calls.upload import Upload, open_inputs, store
 from swell.sdk.connection.client import mint_call_id
-from swell.sdk.connection.link import Link
+from swell.sdk.connection.link import Link, Received
 from swell.wire import blobs
 from swell.wire.blob_names import input_name
+from swell.wire.leases import CallAnswer
 from swell.wire.messages import Accepted, Items, OpenCall, Outputs, Refused, TakeItems
 from swell.wire.payload import loads
 
@@ -39,8 +41,24 @@ async def _open(
     call_id: str,
     resent: bool = False,
 ) -> None:
-    welcome = link.welcome
-    data = blobs.pickled((args, kwargs), welcome.payload_inline_max)
+    await _open_with(link, target, kind, _pickled(link, args, kwargs), call_id=call_id, resent=resent)
+
+
+def _pickled(link: Link, args: Arguments, kwargs: dict[str, Any]) -> bytes | list[memoryview]:
+    """Return arguments for a message, or the parts of a blob."""
+    return blobs.pickled((args, kwargs), link.welcome.payload_inline_max)
+
+
+async def _open_with(
+    link: Link,
+    target: CallTarget,
+    kind: CallKind,
+    data: bytes | list[memoryview],
+    *,
+    call_id: str,
+    resent: bool = False,
+    wants_lease: bool = False,
+) -> None:
     is_blob = not isinstance(data, bytes)
     if not isinstance(data, bytes):
         name = input_name(call_id, 0, is_kept=kind.is_async)
@@ -56,29 +74,54 @@ async def _open(
         parent=target.parent(),
         resent=resent,
         trace=current_trace(),
+        wants_lease=wants_lease,
     )
     link.send(message, data)
 
 
 async def remote(link: Link, target: CallTarget, args: Arguments, kwargs: dict[str, Any]) -> Any:
-    """Run one input and return its result, or raise its exception."""
+    """Run one input and return its result, or raise its exception: on a lease, if there is one, or by the server."""
     call_id = mint_call_id()
+    data = _pickled(link, args, kwargs)
+    leases = link.leases
+    received: Received | None = None
+    is_known = False
+    if leases is not None and isinstance(data, bytes) and (lease := await leases.take(target.function_id)) is not None:
+        call = DirectCall(link, leases, lease, target, call_id, data)
+        received = await call.run()
+        is_known = call.is_announced
+    if received is None:
+        received = await _remote_by_server(link, target, data, call_id, is_known=is_known)
+    message, payload = received
+    if isinstance(message, CallAnswer):
+        value = await outcome(message, payload, link)
+    elif isinstance(message, Outputs):
+        value = (await outcomes(message, payload, link, keep_blobs=False))[0]
+    else:
+        raise _refusal(message)
+    if type(value) is InputFailure:
+        raise value.exception
+    return value
+
+
+async def _remote_by_server(
+    link: Link, target: CallTarget, data: bytes | list[memoryview], call_id: str, *, is_known: bool
+) -> Received:
+    leases, kind = link.leases, CallKind.REMOTE
+    wants_lease = leases is not None and isinstance(data, bytes) and leases.wants(target.function_id)
     mailbox = link.open(call_id)
     finished = False
     try:
-        await _open(link, target, CallKind.REMOTE, args, kwargs, call_id=call_id)
-        message, payload = await link.receive(mailbox)
+        await _open_with(link, target, kind, data, call_id=call_id, resent=is_known, wants_lease=wants_lease)
+        received = await link.receive(mailbox)
         finished = True
     finally:
         link.close(mailbox)
         if not finished:
             link.abandon(call_id)
-    if isinstance(message, Outputs):
-        value = (await outcomes(message, payload, link, keep_blobs=False))[0]
-        if type(value) is InputFailure:
-            raise value.exception
-        return value
-    raise _refusal(message)
+    if leases is not None:
+        leases.called(target.function_id)
+    return received
 
 
 async def remote_items(

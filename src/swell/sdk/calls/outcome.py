@@ -18,11 +18,12 @@ from swell.sdk.connection.link import Link
 from swell.wire import blobs
 from swell.wire.exception_pickle import text_of
 from swell.wire.json_payload import decode_json_exception, is_json
+from swell.wire.leases import CallAnswer
 from swell.wire.messages import Outputs
 from swell.wire.payload import decode_exception, loads
 from swell.wire.shelf import Shelf
 
-__all__ = ["InputFailure", "outcomes"]
+__all__ = ["InputFailure", "outcome", "outcomes"]
 
 _ENCODED_EXCEPTIONS = (0x93, 0x96)  #: first bytes of encoded exceptions; no UTF-8 text begins with one
 
@@ -34,6 +35,15 @@ class InputFailure:
 
     def __init__(self, exception: BaseException) -> None:
         self.exception = exception
+
+
+async def outcome(message: CallAnswer, payload: bytes, link: Link) -> Any:
+    """Return the value of a direct call, or an InputFailure."""
+    if message.status != OutputStatus.SUCCESS:
+        return InputFailure(_exception(OutputStatus(message.status), payload))
+    if message.is_blob:
+        return await link.aside(lambda: _from_blob(payload, link.shelf, keep=False))
+    return _value(payload)
 
 
 async def outcomes(message: Outputs, payload: bytes, link: Link, *, keep_blobs: bool) -> list[Any]:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncGenerator, Coroutine, Generator
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-__all__ = ["run_blocking", "run_chunks", "running_loop"]
+__all__ = ["SIGNAL_CHECK_S", "run_blocking", "run_chunks", "running_loop"]
 
 R = TypeVar("R")
+
+#: How long a wait in the kernel may delay the handling of a signal. A signal does not end the wait if it comes just
+#: before the wait begins, or if another thread receives it: Ctrl-C would then take effect with the next message only.
+SIGNAL_CHECK_S: Final = 0.5
 
 
 def running_loop() -> bool:

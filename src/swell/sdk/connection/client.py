@@ -19,6 +19,7 @@ from swell.discovery import announced, data_dir, socket_path
 from swell.errors import ConnectionError, Error, ExecutionError
 from swell.ids import CALL_RANDOM_BYTES, RANDOM_BYTES, call_id, random_id
 from swell.sdk.connection.blocking import run_blocking
+from swell.sdk.connection.lease_pool import ThreadLeases
 from swell.sdk.connection.link import BlockingLink, connect, is_elsewhere
 from swell.sdk.connection.shared_link import SharedLink
 
@@ -145,7 +146,10 @@ class Client:
 
     def new_link(self) -> BlockingLink:
         """Return a new link, for a caller that must not share one."""
-        return run_blocking(BlockingLink.connect(self.address, self._token, self.settings.frame_max, self._shelf))
+        link = run_blocking(BlockingLink.connect(self.address, self._token, self.settings.frame_max, self._shelf))
+        if link.is_beside_containers:
+            link.leases = self._leases
+        return link
 
     async def loop_link(self) -> LoopLink:
         """Return the running event loop's link; connect if it has none that works.
@@ -176,6 +180,11 @@ class Client:
         return RemoteShelf(self.address, self._token)
 
     @cached_property
+    def _leases(self) -> ThreadLeases:
+        """The leases of all threads."""
+        return ThreadLeases(self.settings.frame_max)
+
+    @cached_property
     def stays(self) -> bool:
         """True if the server may restart: a request whose connection broke can then be made again."""
         return is_elsewhere(self.address) or self.address == f"unix:{socket_path(data_dir(self.settings))}"
@@ -183,6 +192,7 @@ class Client:
     def shut(self) -> None:
         """Close this thread's links and those of event loops that still run; the shared one when nobody waits there."""
         self._shared = None
+        self._leases.drop()
         idle = self._idle_links()
         while idle:
             idle.pop().shut()

@@ -18,15 +18,18 @@ import weakref
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from swell.errors import ConnectionError, Error, from_wire
 from swell.private_files import connect_socket
+from swell.sdk.connection.blocking import SIGNAL_CHECK_S
 from swell.wire import codec
+from swell.wire.leases import LeaseGranted
 from swell.wire.messages import PROTOCOL, Accepted, CancelCall, Failed, Hello, Items, Message, Outputs, Refused, Welcome
 from swell.wire.shelf import Shelf
 
 if TYPE_CHECKING:
+    from swell.sdk.connection.lease_pool import LeasePool
     from swell.sdk.connection.tls_socket import TlsSocket
 
 __all__ = ["UNSOLICITED", "BlockingLink", "Link", "Mailbox", "Received"]
@@ -42,9 +45,6 @@ UNSOLICITED = ""  #: key of messages that answer no request: the Welcome, and th
 _BY_CALL = (Outputs, Items, Accepted, Refused)
 #: Bytes of one read: few, and many after a read that was full. To allocate many costs as much as all else in a read.
 _READ_BYTES, _READ_BYTES_MAX = 16 << 10, 256 << 10
-#: How long a wait in the kernel may delay the handling of a signal. A signal does not end the wait if it comes just
-#: before the wait begins, or if another thread receives it: Ctrl-C would then take effect with the next message only.
-SIGNAL_CHECK_S = 0.5
 
 
 class Mailbox:
@@ -67,8 +67,14 @@ class Link(ABC):
         self._mailboxes: dict[Key, list[Mailbox]] = {}
         self.broken: Error | None = None  #: the error that closed this link
         self.welcome = Welcome("", 0, 0)  #: the server's answer to our Hello
+        self.leases: LeasePool[Any] | None = None  #: what the server grants here; None: it is not asked for leases
         self.shelf = shelf or Shelf("")  #: where blobs are: elsewhere, or as the Welcome says
         self.unsolicited = self.open(UNSOLICITED)
+
+    @property
+    def is_beside_containers(self) -> bool:
+        """True if the server and its containers are on this machine, and not those of another node."""
+        return not (self.shelf.is_elsewhere or self.welcome.shelf)
 
     def next_request(self) -> int:
         """Return a number for a request, unique in this process."""
@@ -176,6 +182,10 @@ class Link(ABC):
         """
 
     @abstractmethod
+    def fileno(self) -> int:
+        """Return the descriptor of the connection, for polling."""
+
+    @abstractmethod
     def poll(self) -> None:
         """Sort the messages that have arrived into mailboxes, without waiting."""
 
@@ -192,6 +202,10 @@ class Link(ABC):
             if key == 0 and isinstance(message, Failed):  # not an answer: the server closes this connection
                 self.broken = from_wire(message.code, message.text, message.fields)
                 raise self.broken
+            if key == UNSOLICITED and isinstance(message, LeaseGranted):
+                if self.leases is not None:
+                    self.leases.granted(message)
+                continue
             for mailbox in self._mailboxes.get(key, ()):
                 mailbox.messages.append(received)
                 served.append(mailbox)
@@ -280,6 +294,10 @@ class BlockingLink(Link):
                 raise TimeoutError
             self._read()
         return mailbox.messages.popleft()
+
+    def fileno(self) -> int:
+        """Return the descriptor of the connection, for polling."""
+        return self._socket.fileno()
 
     def is_quiet(self) -> bool:
         """Tell whether nothing has arrived that is not read yet, not even the end of the connection."""

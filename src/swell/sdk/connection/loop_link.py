@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from swell.errors import ConnectionError, Error
 from swell.sdk.connection.link import Link, Mailbox, Received, connect_here, how_it_broke, is_elsewhere
+from swell.sdk.connection.loop_lease import LoopLeases
 from swell.wire import codec
 from swell.wire.messages import Message
 from swell.wire.shelf import Shelf
@@ -55,6 +56,8 @@ class LoopLink(Link, asyncio.BufferedProtocol):
             link = await cls._connect_here(address, frame_max)
         await anext(link._end_of_loop)
         await link._greet(token)
+        if link.is_beside_containers:
+            link.leases = LoopLeases(frame_max, link._loop)
         return link
 
     @classmethod
@@ -128,6 +131,10 @@ class LoopLink(Link, asyncio.BufferedProtocol):
             except TimeoutError:
                 return
 
+    def fileno(self) -> int:
+        """Return the descriptor of the connection."""
+        return -1 if self._transport is None else self._transport.get_extra_info("socket").fileno()
+
     def poll(self) -> None:
         """Do nothing: the event loop reads."""
 
@@ -155,6 +162,8 @@ class LoopLink(Link, asyncio.BufferedProtocol):
     def shut(self) -> None:
         """Close the connection."""
         self._break("the connection was closed on this side")
+        if self.leases is not None:
+            self.leases.drop()
         if self._transport is not None:
             self._write()
             self._transport.close()

@@ -26,7 +26,8 @@ from collections import deque
 from contextlib import suppress
 
 from swell.errors import Error
-from swell.sdk.connection.link import SIGNAL_CHECK_S, BlockingLink, Mailbox, Received, how_it_broke
+from swell.sdk.connection.blocking import SIGNAL_CHECK_S
+from swell.sdk.connection.link import BlockingLink, Mailbox, Received, how_it_broke
 from swell.wire import codec
 from swell.wire.messages import Message
 from swell.wire.shelf import Shelf

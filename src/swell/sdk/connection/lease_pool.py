@@ -1,0 +1,249 @@
+"""The leases that a process holds, by function: which of them are free, and whether another one is wanted.
+
+Threads share one pool, and an event loop has its own. A call takes a free lease and gives it back. If there is none,
+but others are in use by calls that are soon over, it waits for one of them, for some milliseconds: as an ordinary call,
+it would make the server recall one. So that a pool with more containers is not left idle, one call in a while goes to
+the server nevertheless, and asks.
+
+A call that took long says that its function is no case for leases: none is wanted for some time, longer each time.
+
+This module must not know calls, or what a lease is connected to.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, Generic, TypeVar
+
+from swell.sdk.connection.lease import BlockingLease, Lease
+from swell.wire.leases import LeaseGranted
+
+__all__ = ["WAIT_MAX_S", "FunctionLeases", "LeasePool", "ThreadLeases", "Waiter"]
+
+L = TypeVar("L", bound=Lease)
+W = TypeVar("W", bound="Waiter[Any]")
+
+GAP_MAX_S: Final = 0.01  #: between two calls, above which the second wants no lease
+WAIT_MAX_S: Final = 0.005  #: how long a call waits for a lease that others use
+ASK_S, ASK_MAX_S = 0.02, 1.0  #: between two calls that ask for one more; twice as long each time that none comes
+PAUSE_S, PAUSE_MAX_S = 0.1, 30.0  #: without leases after a call that took long, or one that could not be used
+
+
+class Waiter(ABC, Generic[L]):
+    """A call that waits for a lease.
+
+    Attributes:
+        lease: The one that it got.
+    """
+
+    lease: L | None = None
+
+    @abstractmethod
+    def wake(self) -> None:
+        """Go on."""
+
+
+class FunctionLeases(Generic[L]):
+    """The leases on one function."""
+
+    def __init__(self) -> None:
+        self.free: list[L] = []  #: the one used last is taken first: those that are not needed become idle
+        self.used = 0  #: taken, and not given back
+        self.long = 0  #: of those, in use by a call that takes long
+        self.waiting: deque[Waiter[L]] = deque()
+        self.moves = True  #: nobody has waited in vain since a lease was given back
+        self.called_at = 0.0  #: when a call has ended last
+        self._no_leases_before = 0.0
+        self._pause_s = PAUSE_S
+        self._asks_at = 0.0
+        self._ask_s = ASK_S
+
+    def put(self, lease: L) -> None:
+        """Hand a lease to the call that waits longest, or keep it."""
+        self.moves = True
+        if self.waiting:
+            waiter = self.waiting.popleft()
+            waiter.lease = lease
+            self.used += 1
+            waiter.wake()
+        else:
+            self.free.append(lease)
+
+    def granted(self, lease: L) -> None:
+        """Hold a new lease."""
+        self._ask_s = ASK_S
+        self._asks_at = 0.0
+        self.put(lease)
+
+    def wants(self, now: float) -> bool:
+        """Tell whether a call that goes to the server should ask for a lease."""
+        return not self.free and now - self.called_at <= GAP_MAX_S and now >= self._no_leases_before
+
+    def should_wait(self, now: float) -> bool:
+        """Tell whether a call should wait for a lease in use: not if all are used for long, or to ask for one more."""
+        if self.used <= self.long or not self.moves:
+            return False
+        if now < self._asks_at:
+            return True
+        self._asks_at = now + self._ask_s
+        self._ask_s = min(2 * self._ask_s, ASK_MAX_S)
+        return False
+
+    def was_quick(self) -> None:
+        """Note that a call on a lease was soon over."""
+        self._pause_s = PAUSE_S
+
+    def was_useless(self, now: float) -> None:
+        """Note that a call on a lease took long, or that a lease could not be used."""
+        self._no_leases_before = now + self._pause_s
+        self._pause_s = min(2 * self._pause_s, PAUSE_MAX_S)
+
+
+class LeasePool(ABC, Generic[L]):
+    """The leases of all functions. Nothing but `take` waits."""
+
+    def __init__(self, make: Callable[[LeaseGranted], L]) -> None:
+        """`make` makes a lease of what the server has granted."""
+        self._make = make
+        self._functions: dict[str, FunctionLeases[L]] = {}
+        # Reentrant, for calls of a signal handler. What they find half changed is a count at worst.
+        self._lock = threading.RLock()
+
+    @abstractmethod
+    async def take(self, function_id: str) -> L | None:
+        """Return a free lease, or one that is soon free; None if the call is to go to the server."""
+
+    def granted(self, grant: LeaseGranted) -> None:
+        """Hold a lease from now on."""
+        with self._lock:
+            self._of(grant.function_id).granted(self._make(grant))
+
+    def give_back(self, lease: L) -> None:
+        """Put a lease back whose call was soon over."""
+        function = self._of(lease.grant.function_id)
+        with self._lock:
+            function.used -= 1
+            function.called_at = time.monotonic()
+            function.was_quick()
+            if not lease.is_over:
+                function.put(lease)
+
+    def takes_long(self, lease: L) -> None:
+        """Note that the call on a lease is not soon over."""
+        with self._lock:
+            self._of(lease.grant.function_id).long += 1
+
+    def end(self, lease: L, *, took_long: bool = False, was_useless: bool = False) -> None:
+        """Close a lease that was taken."""
+        function = self._of(lease.grant.function_id)
+        with self._lock:
+            function.used -= 1
+            function.long -= took_long
+            if took_long or was_useless:
+                function.was_useless(time.monotonic())
+        lease.drop()
+
+    def wants(self, function_id: str) -> bool:
+        """Tell whether a call that goes to the server should ask for a lease."""
+        known = self._functions.get(function_id)
+        return known is not None and known.wants(time.monotonic())
+
+    def called(self, function_id: str) -> None:
+        """Note that a call that went to the server has ended."""
+        self._of(function_id).called_at = time.monotonic()
+
+    def drop(self) -> None:
+        """Close the leases that are not in use."""
+        with self._lock:
+            functions, self._functions = self._functions, {}
+        for function in functions.values():
+            for lease in function.free:
+                lease.drop()
+
+    def _of(self, function_id: str) -> FunctionLeases[L]:
+        known = self._functions.get(function_id)
+        return self._functions.setdefault(function_id, FunctionLeases()) if known is None else known
+
+    def _take(self, function_id: str, make_waiter: Callable[[], W]) -> tuple[L | None, W | None]:
+        """Return a free lease; or a waiter that will get one, or neither."""
+        function = self._functions.get(function_id)
+        if function is None:
+            return None, None
+        with self._lock:
+            if function.free:
+                function.used += 1
+                return function.free.pop(), None
+            if not function.should_wait(time.monotonic()):
+                return None, None
+            waiter = make_waiter()
+            function.waiting.append(waiter)
+            return None, waiter
+
+    def _leave(self, function_id: str, waiter: Waiter[L], *, is_interrupted: bool = False) -> L | None:
+        """Wait no more; return the lease that was got."""
+        with self._lock:
+            function, lease = self._of(function_id), waiter.lease
+            if lease is None and waiter in function.waiting:
+                function.waiting.remove(waiter)
+                function.moves = False
+            elif lease is not None and is_interrupted:
+                function.used -= 1
+                function.put(lease)
+            return lease
+
+
+class _WaitingThread(Waiter[BlockingLease]):
+    """A thread that waits."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def wake(self) -> None:
+        """Go on."""
+        self._lock.release()
+
+    def wait(self) -> None:
+        """Wait until `wake`, but not for long."""
+        self._lock.acquire(timeout=WAIT_MAX_S)
+
+
+class ThreadLeases(LeasePool[BlockingLease]):
+    """The leases of all threads of a process. A forked child has none: both would read the answers."""
+
+    def __init__(self, frame_max: int) -> None:
+        """`frame_max` bounds what an answer may carry."""
+        super().__init__(self._new)
+        self._frame_max = frame_max
+        self._all: weakref.WeakSet[BlockingLease] = weakref.WeakSet()
+        forget = weakref.WeakMethod(self._forget)
+        os.register_at_fork(after_in_child=lambda: None if (method := forget()) is None else method())
+
+    def _new(self, grant: LeaseGranted) -> BlockingLease:
+        lease = BlockingLease(grant, self._frame_max)
+        self._all.add(lease)
+        return lease
+
+    async def take(self, function_id: str) -> BlockingLease | None:
+        """Return a free lease, or wait for one, which blocks the thread."""
+        lease, waiter = self._take(function_id, _WaitingThread)
+        if waiter is None:
+            return lease
+        try:
+            waiter.wait()
+        except BaseException:
+            self._leave(function_id, waiter, is_interrupted=True)
+            raise
+        return self._leave(function_id, waiter)
+
+    def _forget(self) -> None:
+        self._lock = threading.RLock()  # another thread may have held it
+        self._functions = {}
+        for lease in self._all:
+            lease.drop()
