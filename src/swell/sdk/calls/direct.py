@@ -21,6 +21,7 @@ __all__ = ["DirectCall"]
 
 SUCCESS: Final = int(OutputStatus.SUCCESS)
 FAILURE: Final = int(OutputStatus.FAILURE)
+LONG_S: Final = 0.02  #: a call that takes so long is no case for a lease; one that is announced may have been delayed
 
 
 class DirectCall:
@@ -77,14 +78,14 @@ class DirectCall:
                 answer = await lease.answer_or(self._link, self._mailbox)
                 if answer is None:
                     return True
-            may_stay = not is_long
+            may_stay = lease.waited_s < LONG_S
             return self._judge(answer)
         except LeaseLost:
             self._announce(is_lost=True)
             return True
         finally:
             if may_stay and not lease.is_over:
-                self._leases.give_back(lease)
+                self._leases.give_back(lease, took_long=is_long)
             else:
                 self._leases.end(lease, took_long=is_long)
 

@@ -115,12 +115,14 @@ async def _remote_by_server(
         await _open_with(link, target, kind, data, call_id=call_id, resent=is_known, wants_lease=wants_lease)
         received = await link.receive(mailbox)
         finished = True
+        if wants_lease:
+            link.poll()
     finally:
         link.close(mailbox)
         if not finished:
             link.abandon(call_id)
-    if leases is not None:
-        leases.called(target.function_id)
+        if leases is not None:
+            leases.called(target.function_id, asked=wants_lease)
     return received
 
 

@@ -1,9 +1,9 @@
 """The leases that a process holds, by function: which of them are free, and whether another one is wanted.
 
 Threads share one pool, and an event loop has its own. A call takes a free lease and gives it back. If there is none,
-but others are in use by calls that are soon over, it waits for one of them, for some milliseconds: as an ordinary call,
-it would make the server recall one. So that a pool with more containers is not left idle, one call in a while goes to
-the server nevertheless, and asks.
+but others are in use by calls that are soon over, or another call has just asked for one, it waits: as an ordinary
+call, it would make the server recall a lease, or grant none. So that a pool with more containers is not left idle, one
+call in a while goes to the server nevertheless, and asks.
 
 A call that took long says that its function is no case for leases: none is wanted for some time, longer each time.
 
@@ -30,7 +30,8 @@ L = TypeVar("L", bound=Lease)
 W = TypeVar("W", bound="Waiter[Any]")
 
 GAP_MAX_S: Final = 0.01  #: between two calls, above which the second wants no lease
-WAIT_MAX_S: Final = 0.005  #: how long a call waits for a lease that others use
+WAIT_MAX_S: Final = 0.05  #: how long a call waits for a lease; the next ones do not wait, then, until one is free
+QUICK_S: Final = 1.0  #: for so long after a call that was soon over, others wait for a lease that was asked for
 ASK_S, ASK_MAX_S = 0.02, 1.0  #: between two calls that ask for one more; twice as long each time that none comes
 PAUSE_S, PAUSE_MAX_S = 0.1, 30.0  #: without leases after a call that took long, or one that could not be used
 
@@ -58,11 +59,14 @@ class FunctionLeases(Generic[L]):
         self.long = 0  #: of those, in use by a call that takes long
         self.waiting: deque[Waiter[L]] = deque()
         self.moves = True  #: nobody has waited in vain since a lease was given back
+        self.asking = 0  #: calls that are with the server, and have asked for a lease
         self.called_at = 0.0  #: when a call has ended last
+        self._quick_at = -QUICK_S
         self._no_leases_before = 0.0
         self._pause_s = PAUSE_S
         self._asks_at = 0.0
         self._ask_s = ASK_S
+        self._held_when_asked = 0
 
     def put(self, lease: L) -> None:
         """Hand a lease to the call that waits longest, or keep it."""
@@ -77,8 +81,9 @@ class FunctionLeases(Generic[L]):
 
     def granted(self, lease: L) -> None:
         """Hold a new lease."""
-        self._ask_s = ASK_S
-        self._asks_at = 0.0
+        if len(self.free) + self.used >= self._held_when_asked:  # it is one more, and not in place of a recalled one
+            self._ask_s = ASK_S
+            self._asks_at = 0.0
         self.put(lease)
 
     def wants(self, now: float) -> bool:
@@ -87,17 +92,27 @@ class FunctionLeases(Generic[L]):
 
     def should_wait(self, now: float) -> bool:
         """Tell whether a call should wait for a lease in use: not if all are used for long, or to ask for one more."""
-        if self.used <= self.long or not self.moves:
+        if not self.moves:
             return False
+        if self.used <= self.long:
+            return self.asking > 0 and now - self._quick_at < QUICK_S
         if now < self._asks_at:
             return True
+        self._held_when_asked = len(self.free) + self.used
         self._asks_at = now + self._ask_s
         self._ask_s = min(2 * self._ask_s, ASK_MAX_S)
         return False
 
-    def was_quick(self) -> None:
+    def was_quick(self, now: float) -> None:
         """Note that a call on a lease was soon over."""
+        self.called_at = self._quick_at = now
         self._pause_s = PAUSE_S
+
+    def look(self) -> None:
+        """Let nobody wait if there is nothing to wait for."""
+        if self.used <= self.long and not self.asking:
+            while self.waiting:
+                self.waiting.popleft().wake()
 
     def was_useless(self, now: float) -> None:
         """Note that a call on a lease took long, or that a lease could not be used."""
@@ -124,20 +139,21 @@ class LeasePool(ABC, Generic[L]):
         with self._lock:
             self._of(grant.function_id).granted(self._make(grant))
 
-    def give_back(self, lease: L) -> None:
-        """Put a lease back whose call was soon over."""
+    def give_back(self, lease: L, *, took_long: bool) -> None:
+        """Put a lease back whose call is over."""
         function = self._of(lease.grant.function_id)
         with self._lock:
             function.used -= 1
-            function.called_at = time.monotonic()
-            function.was_quick()
-            if not lease.is_over:
-                function.put(lease)
+            function.long -= took_long
+            function.was_quick(time.monotonic())
+            function.put(lease)
 
     def takes_long(self, lease: L) -> None:
         """Note that the call on a lease is not soon over."""
         with self._lock:
-            self._of(lease.grant.function_id).long += 1
+            function = self._of(lease.grant.function_id)
+            function.long += 1
+            function.look()
 
     def end(self, lease: L, *, took_long: bool = False, was_useless: bool = False) -> None:
         """Close a lease that was taken."""
@@ -147,16 +163,24 @@ class LeasePool(ABC, Generic[L]):
             function.long -= took_long
             if took_long or was_useless:
                 function.was_useless(time.monotonic())
+            function.look()
         lease.drop()
 
     def wants(self, function_id: str) -> bool:
-        """Tell whether a call that goes to the server should ask for a lease."""
-        known = self._functions.get(function_id)
-        return known is not None and known.wants(time.monotonic())
+        """Tell whether a call that goes to the server should ask for a lease; `called` is to follow in any case."""
+        function = self._of(function_id)
+        if wants := function.wants(time.monotonic()):
+            with self._lock:
+                function.asking += 1
+        return wants
 
-    def called(self, function_id: str) -> None:
-        """Note that a call that went to the server has ended."""
-        self._of(function_id).called_at = time.monotonic()
+    def called(self, function_id: str, *, asked: bool) -> None:
+        """Note that a call that went to the server is over; a lease that it has asked for has come with its end."""
+        function = self._of(function_id)
+        with self._lock:
+            function.called_at = time.monotonic()
+            function.asking -= asked
+            function.look()
 
     def drop(self) -> None:
         """Close the leases that are not in use."""
