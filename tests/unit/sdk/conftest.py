@@ -43,6 +43,9 @@ class Wire(Link):
         assert mailbox.messages, f"nobody answers {self.received[-1]}"
         return mailbox.messages.popleft()
 
+    def fileno(self) -> int:
+        return -1  # nothing is waited for
+
     def poll(self) -> None:
         return None
 
