@@ -396,13 +396,47 @@ def test_a_long_call_is_announced_and_then_reported(start: Start) -> None:
     assert len(told(peer, Announce)) == 1
 
 
+def test_what_waits_behind_a_long_call_is_given_back(start: Start) -> None:
+    peer = start(function(), STUBBORN.replace("while True: time.sleep(60)", 'await_file("go")'))
+    peer.ready()
+    caller = leased(peer, announce_after_s=0.0)
+    caller.send("hang")
+    await_file(peer.mark("hanging"))
+    for name in ("second", "third"):
+        caller.send(name)
+    behind = [caller.answer(), caller.answer()]
+    assert [answer and (answer[0].call_id, answer[0].status) for answer in behind] == [("fc-2", 0), ("fc-3", 0)]
+    peer.mark("go").touch()
+    answer = caller.answer()
+    assert answer is not None and payload.loads(answer[1]) == "hang"
+    assert caller.call("fourth") == (SUCCESS, "fourth")
+    peer.read_until(lambda: len(reported(peer)) == 4)
+    assert reported(peer) == [("fc-2", NOT_BEGUN), ("fc-3", NOT_BEGUN), ("fc-1", SUCCESS), ("fc-4", SUCCESS)]
+
+
+def test_a_call_that_was_cancelled_before_it_begins_does_not_run(start: Start) -> None:
+    peer = start(function(), STUBBORN)
+    peer.ready()
+    caller = leased(peer)
+    caller.send("hang")
+    await_file(peer.mark("hanging"))
+    caller.send("wait")
+    peer.order(CancelDirect("fc-2"))
+    peer.order(CancelDirect("fc-1"))
+    answers = [caller.answer(), caller.answer()]
+    assert [answer and (answer[0].call_id, answer[0].status) for answer in answers] == [
+        ("fc-1", TERMINATED),
+        ("fc-2", TERMINATED),
+    ]
+
+
 def test_a_cancelled_call_is_terminated_and_the_next_one_is_not(start: Start) -> None:
     peer = start(function(), STUBBORN)
     peer.ready()
     caller = leased(peer)
     caller.send("hang")
     await_file(peer.mark("hanging"))
-    peer.order(CancelDirect("fc-2"))  # means nothing here
+    peer.order(CancelDirect("fc-9"))  # means nothing here
     peer.order(CancelDirect("fc-1"))
     answer = caller.answer()
     assert answer is not None and (answer[0].call_id, answer[0].status) == ("fc-1", TERMINATED)

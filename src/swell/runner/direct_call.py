@@ -9,17 +9,20 @@ from __future__ import annotations
 import select
 import socket
 from collections import deque
+from contextlib import suppress
 from time import perf_counter
 from typing import Final, Protocol
 
 from swell.model import OutputStatus
 from swell.runner.in_flight import Cancellable
-from swell.wire.codec import CalleeDecoder
-from swell.wire.leases import NOT_BEGUN, REPORTED_MAX, Announce, CallDirectly, DirectReport
+from swell.wire.codec import CalleeDecoder, FrameError, encode
+from swell.wire.leases import NOT_BEGUN, REPORTED_MAX, Announce, CallAnswer, CallDirectly, DirectReport
 
-__all__ = ["DirectCall", "DirectSlot", "Lease"]
+__all__ = ["READ_BYTES", "DirectCall", "DirectSlot", "Lease"]
 
 SUCCESS: Final = int(OutputStatus.SUCCESS)
+READ_BYTES: Final = 64 << 10  #: of one read from a client
+CANCELLED_MAX: Final = 64  #: calls of a lease that were cancelled and did not run; they may be on their way
 _NO_TRACES: Final[dict[str, dict[str, str]]] = {}
 _NO_CALLS: Final[frozenset[str]] = frozenset()
 
@@ -99,6 +102,7 @@ class Lease:
         is_closed: No call begins any more.
         is_told: The server knows that.
         running: The call that runs, or whose answer is being written.
+        queue: Calls that have come and were not begun. The main thread appends and takes while no call runs.
         ended: Calls that are over and not reported. The main thread appends, whoever reports takes from the left.
     """
 
@@ -111,22 +115,62 @@ class Lease:
         self.is_closed = False
         self.is_told = False
         self.running: DirectCall | None = None
+        self.queue: deque[DirectCall] = deque()
         self.ended: deque[DirectCall] = deque()
         self._slot: DirectSlot | None = None
+        self._cancelled: deque[str] = deque(maxlen=CANCELLED_MAX)
 
     def claim(self, call: DirectCall, slot: DirectSlot) -> bool:
         """Begin a call in a slot; False if the lease is closed. The caller holds `InFlight.lock`."""
         if self.is_closed:
             return False
+        call.began = perf_counter()
         self.running, self._slot = call, slot
-        slot.cancelled = False
+        slot.cancelled = call.call_id in self._cancelled  # which user code is told when it begins
         return True
 
     def cancel(self, call_id: str) -> None:
-        """Interrupt a call if it runs. The caller holds `InFlight.lock`."""
+        """Interrupt a call if it runs, or when it begins. The caller holds `InFlight.lock`."""
         call = self.running
-        if call is not None and call.call_id == call_id and not call.is_over and self._slot is not None:
+        if call is None or call.call_id != call_id:
+            self._cancelled.append(call_id)
+        elif not call.is_over and self._slot is not None:
             self._slot.cancel()
+
+    def take_back(self) -> bytes:
+        """Take what waits behind the call that runs; return the answers. The caller holds `InFlight.lock`.
+
+        It is read by another thread than the main one, which is in user code.
+        """
+        assert self.running is not None
+        connection, decoder = self.connection, self.decoder
+        if connection is None or decoder is None:
+            return b""
+        try:
+            while data := connection.recv(READ_BYTES, socket.MSG_DONTWAIT):
+                self.take_in(data)
+        except BlockingIOError:
+            pass
+        except (OSError, FrameError):
+            self.is_closed = True
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        answers = b"".join([encode(CallAnswer(call.call_id, NOT_BEGUN)) for call in self.queue])
+        self.ended += self.queue
+        self.queue.clear()
+        return answers
+
+    def take_in(self, data: bytes | memoryview) -> None:
+        """Queue the calls that are complete with what has come.
+
+        Raises:
+            FrameError: it is no call.
+        """
+        assert self.decoder is not None
+        for message, payload in self.decoder.feed(data):
+            if not isinstance(message, CallDirectly):
+                raise FrameError(f"a client with a lease sent {type(message).__name__}")
+            self.queue.append(DirectCall(message, payload))
 
     def is_client_gone(self) -> bool:
         """Tell whether the client has closed its connection. The caller holds `InFlight.lock`: it stays open."""

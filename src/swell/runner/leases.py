@@ -33,6 +33,7 @@ __all__ = ["Leases"]
 
 CLOSED_MAX: Final = 64  #: leases that have ended, and whose clients are turned away at once
 TICK_S: Final = 0.005  #: between two looks at what runs, while there is a lease; and at what came elsewhere
+BEHIND_MAX_S: Final = 0.02  #: how long calls of a lease wait behind a running one before they are given back
 #: The same as the kernel's struct timeval: how long the main thread waits for a call before it looks elsewhere.
 PATIENCE: Final = struct.pack("@ll", 0, int(TICK_S * 1_000_000))
 
@@ -171,6 +172,8 @@ class Leases:
                 with self._in_flight.lock:
                     call = lease.running
                     is_gone = call is not None and not call.is_abandoned and not call.is_over and lease.is_client_gone()
+                    if call is not None and not call.is_over and perf_counter() - call.began >= BEHIND_MAX_S:
+                        self._take_back(lease)
                 messages: list[tuple[Message, bytes]] = []
                 if is_due or lease.is_told:
                     messages += [(report, b"") for report in lease.reports()]
@@ -180,6 +183,19 @@ class Leases:
                     self._channel.send_together(messages)
                 if lease.is_told and call is None and not lease.ended:
                     del self._open[lease.id]
+
+    @staticmethod
+    def _take_back(lease: Lease) -> None:
+        """Have calls that wait behind a long one begun elsewhere. The caller holds `InFlight.lock`."""
+        answers = lease.take_back()
+        if not answers or lease.connection is None:
+            return
+        with contextlib.suppress(OSError):
+            if lease.connection.send(answers, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL) == len(answers):
+                return
+        # The client does not read, and there is no room for some hundred bytes.
+        with contextlib.suppress(OSError):
+            lease.connection.shutdown(socket.SHUT_RDWR)
 
     def _of_running(self, lease: Lease, call: DirectCall, *, is_gone: bool) -> list[tuple[Message, bytes]]:
         """Return what is to be told of a call that runs, or ran a moment ago and is not reported."""

@@ -123,6 +123,10 @@ class ResultCodec:
         name = output_name(call_id, index, is_kept=call_id in kept)
         return SUCCESS, blobs.store(parts, self._shelf, name, size_max=self._size_max), True
 
+    def discard(self, blob: bytes) -> None:
+        """Delete a stored value that nobody will read."""
+        blobs.discard(blob, self._shelf)
+
     def encode_item(self, value: object) -> bytes:
         """Encode a value that a generator yielded, or the number of its values.
 

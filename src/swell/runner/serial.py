@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Final
 
 from swell.errors import InputCancellation
-from swell.runner.direct_call import DirectCall, Lease
+from swell.runner.direct_call import READ_BYTES, DirectCall, Lease
 from swell.runner.in_flight import WorkItem
 from swell.runner.inbox import Inbox
 from swell.runner.leases import Leases
@@ -25,12 +25,11 @@ from swell.runner.result_codec import TERMINATED, Outcome
 from swell.runner.slot import Slot, SlotContext
 from swell.wire import codec
 from swell.wire.codec import FrameError
-from swell.wire.leases import NOT_BEGUN, CallAnswer, CallDirectly
+from swell.wire.leases import NOT_BEGUN, CallAnswer
 
 __all__ = ["CANCEL_SIGNAL", "MainSlot", "SerialExecutor"]
 
 CANCEL_SIGNAL: Final = signal.SIGRTMIN + 6  #: a signal that users and libraries do not use
-READ_BYTES: Final = 64 << 10  #: of one read from a client
 NOTHING_YET: Final = -1
 
 
@@ -104,16 +103,15 @@ class SerialExecutor:
         A wait for a call ends every few milliseconds, for a look at the data connection. To wait for both would take
         longer than all else.
         """
-        inbox, connection, decoder, view = self._inbox, lease.connection, lease.decoder, self._view
-        assert connection is not None and decoder is not None
+        inbox, connection, queue, view = self._inbox, lease.connection, lease.queue, self._view
+        assert connection is not None
         receive = partial(_receive, connection, view)
         size: int | None = 0
         try:
             while True:
-                for message, payload in decoder.feed(view[:size]):
-                    if not isinstance(message, CallDirectly):
-                        raise FrameError(f"a client with a lease sent {type(message).__name__}")
-                    self._answer(leases, lease, connection, DirectCall(message, payload))
+                lease.take_in(view[:size])
+                while queue:
+                    self._answer(leases, lease, connection, queue.popleft())
                     if inbox.is_interrupted:
                         return
                 while (size := inbox.wait(receive)) == NOTHING_YET:
@@ -137,8 +135,11 @@ class SerialExecutor:
             call.took_s = perf_counter() - call.began
         status, data, is_blob = outcome
         call.status = status
-        with suppress(OSError):  # the client is gone, which the next read shows
-            connection.sendall(codec.encode(CallAnswer(call.call_id, status, is_blob), data))
+        try:
+            connection.sendall(codec.encode(CallAnswer(call.call_id, status, is_blob), data), socket.MSG_NOSIGNAL)
+        except OSError:  # the client is gone, which the next read shows
+            if is_blob:
+                slot.discard(data)
         leases.report(lease, call)
 
     def _run_waiting(self) -> None:

@@ -252,6 +252,10 @@ class Slot(ABC):
         finally:
             current.set(None)
 
+    def discard(self, blob: bytes) -> None:
+        """Delete a result that nobody will read."""
+        self._codec.discard(blob)
+
     # ------------------------------------------------------------ generators
 
     def _run_generator(self, entry: EntryPoint, delivery: Delivery, position: int) -> Outcome:

@@ -28,12 +28,14 @@ class DirectCall:
     """One call on a lease that was taken; `run` gives the lease back.
 
     Attributes:
+        call_id: Its id.
         is_announced: The server knows of the call.
     """
 
     def __init__(
         self, link: Link, leases: LeasePool[Any], lease: Lease, target: CallTarget, call_id: str, data: bytes
     ) -> None:
+        self.call_id = call_id
         self.is_announced = False
         self._link = link
         self._leases = leases
@@ -57,7 +59,7 @@ class DirectCall:
             if self._mailbox is not None:
                 self._link.close(self._mailbox)
                 if not is_over:
-                    self._link.abandon(self._message.call_id)
+                    self._link.abandon(self.call_id)
         return received
 
     # ------------------------------------------------------------ the container
@@ -83,6 +85,10 @@ class DirectCall:
         except LeaseLost:
             self._announce(is_lost=True)
             return True
+        except BaseException:
+            if not lease.closes and not self.is_announced and self._link.broken is None:
+                self._announce()  # for `run` to cancel it: the container does not notice that nobody waits
+            raise
         finally:
             if may_stay and not lease.is_over:
                 self._leases.give_back(lease, took_long=is_long)
@@ -92,9 +98,9 @@ class DirectCall:
     def _judge(self, answer: Answer) -> bool:
         """Take the answer; return whether the server has the last word."""
         message, _ = answer
-        if message.call_id != self._message.call_id:
+        if message.call_id != self.call_id:
             self._lease.drop()
-            raise InternalFailure(f"a container answered {message.call_id}, and was sent {self._message.call_id}")
+            raise InternalFailure(f"a container answered {message.call_id}, and was sent {self.call_id}")
         status = message.status
         if status == NOT_BEGUN:
             self._lease.drop()

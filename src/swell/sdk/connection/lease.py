@@ -13,7 +13,7 @@ import time
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Sized
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from swell.errors import ConnectionError, Error
 from swell.private_files import connect_socket
@@ -71,21 +71,20 @@ class Lease(ABC):
     Attributes:
         grant: What the server has said of it.
         is_over: The connection has ended, or an answer is outstanding that nobody waits for.
+        closes: Its connection is its own, so that the container notices when it is dropped.
     """
 
-    def __init__(self, grant: LeaseGranted, frame_max: int) -> None:
+    closes: ClassVar[bool] = True
+
+    def __init__(self, grant: LeaseGranted) -> None:
         self.grant = grant
         self.is_over = False
         self.sent_at = 0.0  #: when the last call was sent, as a time of `time.monotonic()`
-        self._decoder = codec.for_caller(frame_max)
 
     @property
     def waited_s(self) -> float:
         """For how long a call has been on its way."""
         return max(0.0, time.monotonic() - self.sent_at)
-
-    def _first_words(self) -> bytes:
-        return codec.encode(LeaseHello(PROTOCOL, self.grant.lease, self.grant.token))
 
     @abstractmethod
     async def send(self, message: CallDirectly, data: bytes) -> bool:
@@ -110,25 +109,15 @@ class Lease(ABC):
 
     @abstractmethod
     def drop(self) -> None:
-        """Close the connection. Called from any thread."""
-
-    def _decoded(self, data: bytes | memoryview) -> Answer | None:
-        try:
-            frames = self._decoder.feed(data)
-        except codec.FrameError:
-            raise self._lost() from None
-        return frames[0] if frames else None
-
-    def _lost(self) -> LeaseLost:
-        self.drop()
-        return LeaseLost()
+        """Use it no more: close the connection, or leave the place. The loop's thread, or any thread if it `closes`."""
 
 
 class BlockingLease(Lease):
     """A lease for one thread at a time."""
 
     def __init__(self, grant: LeaseGranted, frame_max: int) -> None:
-        super().__init__(grant, frame_max)
+        super().__init__(grant)
+        self._decoder = codec.for_caller(frame_max)
         self._socket: socket.socket | None = None
 
     async def send(self, message: CallDirectly, data: bytes) -> bool:
@@ -143,7 +132,7 @@ class BlockingLease(Lease):
                 after_s = self.grant.announce_after_s
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(after_s))
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(SIGNAL_CHECK_S))
-                frame = self._first_words() + frame
+                frame = codec.encode(LeaseHello(PROTOCOL, self.grant.lease, self.grant.token)) + frame
             while (sent := _send(connection, frame)) < len(frame):
                 frame = memoryview(frame)[sent:]
         except (OSError, Error):  # it was recalled, or its container is gone
@@ -192,7 +181,15 @@ class BlockingLease(Lease):
             raise self._lost() from None
         if not data:
             raise self._lost()
-        return self._decoded(data)
+        try:
+            frames = self._decoder.feed(data)
+        except codec.FrameError:
+            raise self._lost() from None
+        return frames[0] if frames else None
+
+    def _lost(self) -> LeaseLost:
+        self.drop()
+        return LeaseLost()
 
     def drop(self) -> None:
         """Close the connection."""

@@ -67,6 +67,20 @@ class FunctionLeases(Generic[L]):
         self._asks_at = 0.0
         self._ask_s = ASK_S
         self._held_when_asked = 0
+        self._asks_now = False  # the present call is to ask
+
+    def choose(self, now: float) -> L | None:
+        """Return a free lease that is held no more; None if there is none, or to ask for one more."""
+        return self.free.pop() if self.free else None
+
+    def keep(self, lease: L) -> None:
+        """Hold a lease that is free."""
+        self.free.append(lease)
+
+    @property
+    def has_idle(self) -> bool:
+        """True if a lease is free on which no call is."""
+        return bool(self.free)
 
     def put(self, lease: L) -> None:
         """Hand a lease to the call that waits longest, or keep it."""
@@ -77,31 +91,39 @@ class FunctionLeases(Generic[L]):
             self.used += 1
             waiter.wake()
         else:
-            self.free.append(lease)
+            self.keep(lease)
 
-    def granted(self, lease: L) -> None:
-        """Hold a new lease."""
+    def granted(self, leases: list[L]) -> None:
+        """Hold a new lease, or its places."""
         if len(self.free) + self.used >= self._held_when_asked:  # it is one more, and not in place of a recalled one
             self._ask_s = ASK_S
             self._asks_at = 0.0
-        self.put(lease)
+        for lease in leases:
+            self.put(lease)
 
     def wants(self, now: float) -> bool:
         """Tell whether a call that goes to the server should ask for a lease."""
-        return not self.free and now - self.called_at <= GAP_MAX_S and now >= self._no_leases_before
+        return not self.has_idle and now - self.called_at <= GAP_MAX_S and now >= self._no_leases_before
 
     def should_wait(self, now: float) -> bool:
         """Tell whether a call should wait for a lease in use: not if all are used for long, or to ask for one more."""
-        if not self.moves:
+        asks, self._asks_now = self._asks_now, False
+        if asks or not self.moves:
             return False
         if self.used <= self.long:
             return self.asking > 0 and now - self._quick_at < QUICK_S
+        asks, self._asks_now = self.is_time_to_ask(now), False
+        return not asks
+
+    def is_time_to_ask(self, now: float) -> bool:
+        """Tell whether a call should go to the server to ask for one more lease, now that all are in use."""
         if now < self._asks_at:
-            return True
+            return False
         self._held_when_asked = len(self.free) + self.used
         self._asks_at = now + self._ask_s
         self._ask_s = min(2 * self._ask_s, ASK_MAX_S)
-        return False
+        self._asks_now = True
+        return True
 
     def was_quick(self, now: float) -> None:
         """Note that a call on a lease was soon over."""
@@ -123,12 +145,18 @@ class FunctionLeases(Generic[L]):
 class LeasePool(ABC, Generic[L]):
     """The leases of all functions. Nothing but `take` waits."""
 
-    def __init__(self, make: Callable[[LeaseGranted], L]) -> None:
-        """`make` makes a lease of what the server has granted."""
-        self._make = make
+    def __init__(self) -> None:
         self._functions: dict[str, FunctionLeases[L]] = {}
         # Reentrant, for calls of a signal handler. What they find half changed is a count at worst.
         self._lock = threading.RLock()
+
+    @abstractmethod
+    def new(self, grant: LeaseGranted) -> list[L]:
+        """Return what calls take of a lease that the server has granted."""
+
+    @abstractmethod
+    def new_function(self) -> FunctionLeases[L]:
+        """Return the leases on a function of which there is none yet."""
 
     @abstractmethod
     async def take(self, function_id: str) -> L | None:
@@ -137,7 +165,7 @@ class LeasePool(ABC, Generic[L]):
     def granted(self, grant: LeaseGranted) -> None:
         """Hold a lease from now on."""
         with self._lock:
-            self._of(grant.function_id).granted(self._make(grant))
+            self._of(grant.function_id).granted(self.new(grant))
 
     def give_back(self, lease: L, *, took_long: bool) -> None:
         """Put a lease back whose call is over."""
@@ -192,7 +220,7 @@ class LeasePool(ABC, Generic[L]):
 
     def _of(self, function_id: str) -> FunctionLeases[L]:
         known = self._functions.get(function_id)
-        return self._functions.setdefault(function_id, FunctionLeases()) if known is None else known
+        return self._functions.setdefault(function_id, self.new_function()) if known is None else known
 
     def _take(self, function_id: str, make_waiter: Callable[[], W]) -> tuple[L | None, W | None]:
         """Return a free lease; or a waiter that will get one, or neither."""
@@ -200,10 +228,11 @@ class LeasePool(ABC, Generic[L]):
         if function is None:
             return None, None
         with self._lock:
-            if function.free:
+            now = time.monotonic()
+            if (lease := function.choose(now)) is not None:
                 function.used += 1
-                return function.free.pop(), None
-            if not function.should_wait(time.monotonic()):
+                return lease, None
+            if not function.should_wait(now):
                 return None, None
             waiter = make_waiter()
             function.waiting.append(waiter)
@@ -243,16 +272,21 @@ class ThreadLeases(LeasePool[BlockingLease]):
 
     def __init__(self, frame_max: int) -> None:
         """`frame_max` bounds what an answer may carry."""
-        super().__init__(self._new)
+        super().__init__()
         self._frame_max = frame_max
         self._all: weakref.WeakSet[BlockingLease] = weakref.WeakSet()
         forget = weakref.WeakMethod(self._forget)
         os.register_at_fork(after_in_child=lambda: None if (method := forget()) is None else method())
 
-    def _new(self, grant: LeaseGranted) -> BlockingLease:
+    def new(self, grant: LeaseGranted) -> list[BlockingLease]:
+        """Return the lease."""
         lease = BlockingLease(grant, self._frame_max)
         self._all.add(lease)
-        return lease
+        return [lease]
+
+    def new_function(self) -> FunctionLeases[BlockingLease]:
+        """Return the leases on a function of which there is none yet."""
+        return FunctionLeases()
 
     async def take(self, function_id: str) -> BlockingLease | None:
         """Return a free lease, or wait for one, which blocks the thread."""
