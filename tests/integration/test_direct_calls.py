@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -74,7 +75,7 @@ class Fresh:
         return act
 
     def until_direct(self, cls: Any) -> Iterator[Any]:
-        """Yield a handle again and again, until a call of it went by a lease: a busy machine may lose the lease before."""
+        """Yield a handle again and again, until a call of it went by a lease, which may be lost on a busy machine."""
         for _ in range(TRIES):
             act = self.act(cls)
             before = len(self.direct)
@@ -87,6 +88,10 @@ class Fresh:
 @pytest.fixture
 def fresh(direct: Direct, board: ModuleType) -> Fresh:
     return Fresh(direct)
+
+
+def _is_running(act: Any) -> bool:
+    return act.get_current_stats().num_running_inputs == 1
 
 
 # ---------------------------------------------------------------- the usual
@@ -204,7 +209,7 @@ def test_a_long_call_is_answered_and_seen_meanwhile(fresh: Fresh, board: ModuleT
         with ThreadPoolExecutor(1) as thread:
             result = thread.submit(act.remote, "wait", 1)
             board.wait_for_count("ran")
-            wait_until(lambda: act.get_current_stats().num_running_inputs == 1, "it is not seen")
+            wait_until(partial(_is_running, act), "it is not seen")
             board.give("go-1")
             assert result.result() == 1
 

@@ -174,6 +174,7 @@ class DirectCalls:
         call, segment, index = delivery.locate(0)
         call.add_running(-1)
         self._results.done(call, segment, (index,), now)
+        self._state.histories.forget_call(call.id)  # else what the client says next would come after the end
         self._close(delivery, now)
 
     def abandoned(self, container: Container, message: Abandoned, now: float) -> None:

@@ -168,6 +168,10 @@ class Histories:
         while len(kept) > ENDED_MAX:
             kept.popitem(last=False)
 
+    def forget_call(self, call_id: str) -> None:
+        """Remember no more that a call has ended: it has not, but begins anew."""
+        self._calls.pop(call_id, None)
+
     def was_answered(self, call_id: str) -> bool:
         """Tell whether a call has ended, and its container gave its client the answer."""
         kept = self._calls.get(call_id)

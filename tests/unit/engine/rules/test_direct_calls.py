@@ -359,6 +359,13 @@ def test_an_announced_call_that_is_not_there_is_its_clients_to_send_again(diary)
     assert diary.calls("fc-2") == ["deliver #3 to c1: fc-2[0]"]
 
 
+def test_an_announced_call_that_is_not_there_runs_elsewhere_when_its_client_sees_the_end(diary) -> None:
+    diary.leased()
+    diary.at(1.1).announces("fc-2")
+    assert diary.closes_lease("c1") == []
+    assert diary.announces("fc-2", is_lost=True) == ["deliver #3 to c1: fc-2[0]"]
+
+
 def test_a_result_in_place_of_the_answer_goes_to_the_connection_that_announced_last(diary) -> None:
     diary.leased()
     diary.at(1.1).announces("fc-2", by=1)
