@@ -33,8 +33,18 @@ class DirectCall:
     """
 
     def __init__(
-        self, link: Link, leases: LeasePool[Any], lease: Lease, target: CallTarget, call_id: str, data: bytes
+        self, link: Link, leases: LeasePool[Any], lease: Lease, *, target: CallTarget, call_id: str, data: bytes
     ) -> None:
+        """Prepare.
+
+        Args:
+            link: to the server.
+            leases: where the lease was taken.
+            lease: the one that was.
+            target: of the call.
+            call_id: its id.
+            data: its arguments.
+        """
         self.call_id = call_id
         self.is_announced = False
         self._link = link

@@ -87,7 +87,7 @@ async def remote(link: Link, target: CallTarget, args: Arguments, kwargs: dict[s
     received: Received | None = None
     is_known = False
     if leases is not None and isinstance(data, bytes) and (lease := await leases.take(target.function_id)) is not None:
-        call = DirectCall(link, leases, lease, target, call_id, data)
+        call = DirectCall(link, leases, lease, target=target, call_id=call_id, data=data)
         received = await call.run()
         is_known = call.is_announced
     if received is None:
