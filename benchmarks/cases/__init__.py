@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks.case import Case
 from benchmarks.cases import (
     batching,
+    calls_together,
     cluster,
     cold_start,
     concurrency,
@@ -29,6 +30,8 @@ CASES: dict[str, Case] = {
     for case in (
         noop_map.CASE,
         round_trip.CASE,
+        calls_together.FROM_THREADS,
+        calls_together.FROM_TASKS,
         first_result.CASE,
         fleet.CASE,
         fleet.BY_MAP,
