@@ -414,20 +414,15 @@ def test_what_waits_behind_a_long_call_is_given_back(start: Start) -> None:
     assert reported(peer) == [("fc-2", NOT_BEGUN), ("fc-3", NOT_BEGUN), ("fc-1", SUCCESS), ("fc-4", SUCCESS)]
 
 
-def test_a_call_that_was_cancelled_before_it_begins_does_not_run(start: Start) -> None:
-    peer = start(function(), STUBBORN)
-    peer.ready()
-    caller = leased(peer)
-    caller.send("hang")
-    await_file(peer.mark("hanging"))
-    caller.send("wait")
-    peer.order(CancelDirect("fc-2"))
-    peer.order(CancelDirect("fc-1"))
-    answers = [caller.answer(), caller.answer()]
-    assert [answer and (answer[0].call_id, answer[0].status) for answer in answers] == [
-        ("fc-1", TERMINATED),
-        ("fc-2", TERMINATED),
-    ]
+def test_a_call_that_was_cancelled_before_it_begins_does_not_run(square: Any) -> None:
+    caller = leased(square)
+    assert caller.call(2) == (SUCCESS, 4)
+    square.order(CancelDirect("fc-2"))
+    square.order(OpenLease("le-2", "sesame", 3600.0))
+    square.order(RecallLease("le-2"))
+    await_told(square, LeaseClosed)  # so that the orders before it were carried out
+    assert caller.call(3) == (TERMINATED, b"")
+    assert caller.call(4) == (SUCCESS, 16)
 
 
 def test_a_cancelled_call_is_terminated_and_the_next_one_is_not(start: Start) -> None:
