@@ -15,6 +15,7 @@ import pytest
 sys.path += [str(Path(__file__).parent), str(Path(__file__).parent.parent / "e2e")]
 
 from ray_place import RayCluster, RayPlace
+from ray_work import Work
 
 
 @pytest.fixture(scope="session")
@@ -83,3 +84,8 @@ def held(cluster: RayCluster) -> Iterator[None]:
     """At the end nobody holds anything of the cluster."""
     yield
     cluster.is_left()
+
+
+@pytest.fixture
+def work(place: RayPlace) -> Work:
+    return Work(place)

@@ -43,6 +43,10 @@ def started(start: Callable[[], T]) -> T:
     return start()
 
 
+class Former:
+    """What an agent's actor may have been in another version."""
+
+
 class Commands:
     def __init__(self) -> None:
         head = {
@@ -101,6 +105,10 @@ class Commands:
 
     def actors(self) -> list[list[str]]:
         return sorted([each["namespace"], each["name"]] for each in ray.util.list_named_actors(all_namespaces=True))
+
+    def leave(self, namespace: str, name: str) -> None:
+        """Have an actor of a program that knows nothing of those of today."""
+        ray.remote(num_cpus=0)(Former).options(name=name, namespace=namespace, lifetime="detached").remote()
 
     def free(self) -> dict[str, float]:
         """CPUs that nobody holds, by node."""

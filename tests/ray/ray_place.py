@@ -99,10 +99,14 @@ class RayPlace(Place):
 
     def begins(self, cluster: RayCluster, **settings: str) -> None:
         """Start the daemon, and wait for the first node."""
+        self.starts(cluster, **settings)
+        self.nodes(1)
+
+    def starts(self, cluster: RayCluster, **settings: str) -> None:
+        """Start the daemon."""
         del self.environment["SWELL_BACKEND"]
         self.environment |= {"SWELL_RAY_SLICES": "cpu=1,memory=200MiB", "SWELL_NODE_TIMEOUT_S": "30", **settings}
         self.told("start", "--backend", "ray", "--address", cluster.address)
-        self.nodes(1)
 
     def names(self) -> list[str]:
         return [node.name for node in self._ask(Observe).nodes]

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 from patience import wait_until
 from ray_place import START_S, RayPlace
 
-__all__ = ["Work", "agents_of", "frozen", "is_gone", "state_of", "trouble_of"]
+import swell
+
+__all__ = [
+    "Work",
+    "agents_of",
+    "at_start_of_python",
+    "frozen",
+    "is_gone",
+    "other_swell",
+    "state_of",
+    "trouble_of",
+]
+
+SOURCE = Path(swell.__file__).parent
 
 #: Each input notes the process that runs it. What is not to end at once waits for a file.
 PROGRAM = """
@@ -109,3 +125,29 @@ def trouble_of(place: RayPlace) -> str:
 def state_of(place: RayPlace) -> object:
     """Return what may explain why something has not come true."""
     return place.names(), place.told("status"), (place.data_dir / "server.log").read_text()
+
+
+def other_swell(folder: Path, version: str, **constants: int) -> str:
+    """Return a directory with this swell as another version, of which constants in its modules are others.
+
+    Args:
+        folder: where it is made.
+        version: what it is called.
+        constants: such as LINK_PROTOCOL, by name.
+    """
+    tree = folder / f"swell-{version}"
+    shutil.copytree(SOURCE, tree / "swell", ignore=shutil.ignore_patterns("__pycache__"))
+    installed = tree / f"swell-{version}.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text(f"Metadata-Version: 2.1\nName: swell\nVersion: {version}\n")
+    for name, value in constants.items():
+        (found,) = [each for each in tree.rglob("*.py") if re.search(rf"^{name}: Final = \d+", each.read_text(), re.M)]
+        found.write_text(re.sub(rf"^{name}: Final = \d+", f"{name}: Final = {value}", found.read_text(), flags=re.M))
+    return str(tree)
+
+
+def at_start_of_python(folder: Path, program: str) -> str:
+    """Return a directory which makes each Python that has it in its path begin with a program."""
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(program)
+    return str(folder)

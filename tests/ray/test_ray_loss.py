@@ -18,11 +18,6 @@ from ray_place import START_S, RayCluster, RayPlace
 from ray_work import Work, agents_of, frozen, is_gone, state_of, trouble_of
 
 
-@pytest.fixture
-def work(place: RayPlace) -> Work:
-    return Work(place)
-
-
 def head_of(address: str) -> psutil.Process:
     """The process that listens at the address of a cluster."""
     port = int(address.rpartition(":")[2])

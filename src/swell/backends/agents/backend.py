@@ -42,6 +42,7 @@ REFUSED_MAX: Final = 100  #: nodes of which it is kept why they were not let in
 LOADS_TOLD_S: Final = 0.005  #: between two looks at all nodes because of loads: each node tells its own, often
 LOOK_S: Final = 100e-6  #: the same for each node, if that is longer: a look takes a few microseconds for each
 HANDSHAKES_MAX: Final = 128  #: connections that are no links yet; many agents may come together
+LOOPBACK: Final = ("", "127.0.0.1", "::1")  #: addresses that say nothing of which machine it is
 LINKS_PENDING_MAX: Final = 256  #: links whose agent has not said who it is
 
 
@@ -70,6 +71,10 @@ class AgentProvider(Protocol):
 
     def lost(self, name: str, why: str) -> None:
         """The link to an agent is over, or it was not let in: it ends, and another may be started."""
+        ...
+
+    def let_in(self, name: str) -> None:
+        """An agent was let in."""
         ...
 
     def trouble(self) -> str:
@@ -287,6 +292,8 @@ class AgentBackend:
         if name is None or name != greeting.node.name:
             return "the token is not one that lets an agent in, or was used before"
         if why := misfit(greeting, self._protocol):
+            if node.host not in LOOPBACK:
+                why = f"{why} (at {node.host})"
             self._provider.lost(name, f"it is refused: {why}")
             self.withdraw(name)
             self._refuse(name, why)
@@ -294,6 +301,7 @@ class AgentBackend:
         self.withdraw(name)
         self._refused.pop(name, None)
         self._nodes[name] = node
+        self._provider.let_in(name)
         return ""
 
     def _refuse(self, name: str, why: str) -> None:

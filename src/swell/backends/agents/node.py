@@ -123,6 +123,12 @@ class AgentNode:
         """Its name; "" before its agent is let in."""
         return "" if self.greeting is None else self.greeting.node.name
 
+    @property
+    def host(self) -> str:
+        """The address from which its agent has connected; "" if that has ended."""
+        transport = self._link.transport
+        return "" if transport is None else transport.get_extra_info("peername")[0]
+
     # ------------------------------------------------------------ what the backend wants
 
     def launch(self, order: LaunchOrder) -> None:
@@ -244,8 +250,7 @@ class AgentNode:
         """Note where the edge reaches the containers: at the machine from which the agent has connected."""
         if self._welcome is None or self._link.transport is None:
             raise LinkError("it was not let in")
-        host = self._link.transport.get_extra_info("peername")[0]
-        agent = TlsAddress(host, port, fingerprint_in(self._welcome.web_certificate))
+        agent = TlsAddress(self.host, port, fingerprint_in(self._welcome.web_certificate))
         self.web = str(WebAddress(agent, self._welcome.web_token))
 
     def opened(self, link: Link, number: int) -> Channel:

@@ -48,7 +48,7 @@ from swell.backends.ray.messages import (
     encode,
     size_of,
 )
-from swell.backends.ray.placing import all_free_on, freest
+from swell.backends.ray.placing import all_free_on, freest, with_room
 from swell.errors import Error
 from swell.linux import set_name
 from swell.signals import reset_signals
@@ -82,8 +82,8 @@ class Cluster(Protocol):
         """Return what the autoscaler does for agents that wait."""
         ...
 
-    def start(self, agent: str, order: bytes, held: Slice, node: str = "") -> None:
-        """Have an agent started, as soon as there is room."""
+    def start(self, agent: str, order: bytes, held: Slice, node: str = "", *, elsewhere: bool = False) -> None:
+        """Have an agent started as soon as there is room, on a certain machine or else, if it may be, elsewhere."""
         ...
 
     def end(self, agent: str) -> None:
@@ -185,11 +185,13 @@ class Broker:
 
     def _take(self, message: Begin | Start | Release) -> None:
         match message:
-            case Start(agent, order, held):
+            case Start(agent, order, held, avoid):
                 if held is None:
                     self._unplaced[agent] = message
                 else:
-                    self._start(agent, order, held)
+                    self._agents.add(agent)
+                    node = with_room(self._nodes, held, avoid) if avoid else ""
+                    self._cluster.start(agent, order, held, node, elsewhere=True)
             case Release(agent):
                 self._unplaced.pop(agent, None)
                 self._placed.pop(agent, None)
@@ -198,10 +200,6 @@ class Broker:
                 self._cluster.end(agent)
             case Begin():
                 raise BrokerError("it was told twice to begin")
-
-    def _start(self, agent: str, order: bytes, held: Slice, node: str = "") -> None:
-        self._agents.add(agent)
-        self._cluster.start(agent, order, held, node)
 
     def _send(self, message: ToServer) -> None:
         with contextlib.suppress(OSError), self._sending:  # it is gone, which `_read` notices
@@ -238,13 +236,14 @@ class Broker:
                 del self._placed[agent], self._whole[agent]
                 self._unplaced[agent] = placed.start
         for agent, start in list(self._unplaced.items()):
-            node = freest(self._nodes, self._whole.values())
+            node = freest(self._nodes, self._whole.values(), start.avoid)
             if node is None:
                 return
             del self._unplaced[agent]
             self._whole[agent] = node.node
             self._placed[agent] = _Placed(start, node.node, now + UNSTARTED_S)
-            self._start(agent, start.order, all_free_on(node), node.node)
+            self._agents.add(agent)
+            self._cluster.start(agent, start.order, all_free_on(node), node.node)
 
 
 def _load_ray() -> Cluster:

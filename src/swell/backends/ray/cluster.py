@@ -11,8 +11,10 @@ This module must not know servers, or which agents there should be.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+import re
 import socket
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -25,11 +27,13 @@ from swell.backends.ray.messages import Begin, Connected, Gone, RayNode, Scaling
 from swell.errors import Error
 from swell.slices import Slice
 
-__all__ = ["ClusterError", "RayCluster", "scaling_of"]
+__all__ = ["ClusterError", "RayCluster", "scaling_of", "words_of"]
 
 ANSWERS_S: Final = 5.0  #: how long connecting to the head may take
 STORE_BYTES: Final = 100 << 20  #: of the object store of a Ray that is started here: nothing passes through it
 WORDS_MAX: Final = 500  #: characters of what Ray says that are passed on
+_OURS: Final = re.compile(r"swell\.errors\.\w+: ")
+_ERROR: Final = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception): .+")  #: a line that ends a traceback
 
 
 class ClusterError(Error):
@@ -60,6 +64,7 @@ class RayCluster:
         self._autoscaler: Any = importlib.import_module("ray.core.generated.autoscaler_pb2")
         self._runtime_env: dict[str, Any] = {}
         self._actors: dict[str, _Actor] = {}
+        self._former: set[str] = set()  # agents of former servers, of whatever version: they are ended, and not asked
 
     # ------------------------------------------------------------ the cluster
 
@@ -69,7 +74,7 @@ class RayCluster:
         Raises:
             ClusterError: it cannot be reached, or this process does not fit it.
         """
-        self._runtime_env = msgspec.json.decode(begin.runtime_env) if begin.runtime_env else {}
+        self._runtime_env = self._checked(begin.runtime_env)
         address = self._find(begin)
         how: dict[str, Any] = {"address": address} if address else _small()
         try:
@@ -78,13 +83,25 @@ class RayCluster:
             raise ClusterError(_why_not(error, address)) from None
         names: list[str] = self._ray.util.list_named_actors()
         for name in names:
-            self._follow(name)
+            if name.startswith(begin.run):
+                self._follow(name)
+            else:
+                self._former.add(name)
         return Connected(
             host=self._ray.util.get_node_ip_address(),
             version=self._ray.__version__,
-            agents=tuple(self._actors),
+            agents=(*self._actors, *self._former),
             is_own=not address,
         )
+
+    def _checked(self, text: str) -> dict[str, Any]:
+        """Return a runtime environment, if it is one for this version of Ray."""
+        environment: dict[str, Any] = msgspec.json.decode(text) if text else {}
+        try:
+            self._ray.runtime_env.RuntimeEnv(**environment)
+            return environment
+        except (TypeError, ValueError) as error:
+            raise ClusterError(f"ray_runtime_env is none that Ray takes: {_short(str(error))}") from None
 
     def _find(self, begin: Begin) -> str:
         """Return the address of the cluster; "" if one is to be started."""
@@ -132,11 +149,22 @@ class RayCluster:
 
     # ------------------------------------------------------------ agents
 
-    def start(self, agent: str, order: bytes, held: Slice, node: str = "") -> None:
-        """Have an agent started where there is room for its slice, or on a machine, as soon as there is room."""
+    def start(self, agent: str, order: bytes, held: Slice, node: str = "", *, elsewhere: bool = False) -> None:
+        """Have an agent started where there is room for its slice, as soon as there is.
+
+        Args:
+            agent: its name.
+            order: what it is told.
+            held: its slice.
+            node: a machine on which it is to be; "" for any.
+            elsewhere: if that machine has no room any more, another one will do.
+
+        Raises:
+            ClusterError: Ray does not take the runtime environment.
+        """
         how: dict[str, Any] = {"memory": held.memory_bytes} if held.memory_bytes else {}
         if node:
-            how["scheduling_strategy"] = self._strategies.NodeAffinitySchedulingStrategy(node, soft=False)
+            how["scheduling_strategy"] = self._strategies.NodeAffinitySchedulingStrategy(node, soft=elsewhere)
         if self._runtime_env:
             how["runtime_env"] = self._runtime_env
         actor = self._ray.remote(AgentHost).options(
@@ -148,9 +176,12 @@ class RayCluster:
             **how,
         )
         try:
-            self._actors[agent] = _Actor(actor.remote(order, held))
-        except ValueError:  # the name is taken: it was started a moment before another broker ended
+            self._actors[agent] = _Actor(actor.remote(order, held.cpu, held.memory_bytes, held.gpus))
+        except (TypeError, ValueError) as error:
             self._follow(agent)
+            if agent not in self._actors:
+                raise ClusterError(f"ray_runtime_env is none that Ray takes: {_short(str(error))}") from None
+            # The name was taken: it was started a moment before another broker ended.
 
     def _follow(self, agent: str) -> None:
         try:
@@ -163,6 +194,10 @@ class RayCluster:
         actor = self._actors.pop(agent, None)
         if actor is not None:
             self._ray.kill(actor.handle)
+        elif agent in self._former:
+            self._former.discard(agent)
+            with contextlib.suppress(ValueError):  # it has ended meanwhile
+                self._ray.kill(self._ray.get_actor(agent))
 
     def take_news(self) -> list[Started | Gone]:
         """Return which agents have started since the last call, and which have ended."""
@@ -179,17 +214,23 @@ class RayCluster:
         try:
             value = self._ray.get(ref)
         except self._ray.exceptions.RayError as error:
-            yield self._gone(agent, _words(error))
+            yield self._gone(agent, actor, words_of(error))
             return
         if ref is actor.ended:
-            yield self._gone(agent, value)
+            yield self._gone(agent, actor, value)
         else:
             actor.begun = None
-            yield Started(agent, self._state.actors(actor.handle._actor_id.hex())["Address"]["NodeID"])
+            yield Started(agent, self._node_of(actor))
 
-    def _gone(self, agent: str, why: str) -> Gone:
+    def _gone(self, agent: str, actor: _Actor, why: str) -> Gone:
+        node = self._node_of(actor)
         self.end(agent)
-        return Gone(agent, why)
+        return Gone(agent, why, node)
+
+    def _node_of(self, actor: _Actor) -> str:
+        """Return the machine that Ray has chosen for an actor; "" if it has chosen none."""
+        known: dict[str, Any] | None = self._state.actors(actor.handle._actor_id.hex())
+        return known["Address"]["NodeID"] if known else ""
 
 
 def _awaited(actor: _Actor) -> list[Any]:
@@ -266,15 +307,17 @@ def _why_not(error: Exception, address: str) -> str:
     return f"{f'the Ray at {address}' if address else 'a Ray of its own'} does not serve this machine: {text}"
 
 
-def _words(error: Exception) -> str:
-    """Return why an actor has ended, from an error that may show a traceback."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if any("No module named 'swell" in line for line in lines):
-        return (
-            "swell is not installed on the machine that Ray has chosen: install it there, or name it in ray_runtime_env"
-        )
-    telling = [line for line in lines if line.startswith(("The actor", "swell.", "Failed to set up"))]
-    return _short(telling[-1] if telling else lines[-1] if lines else type(error).__name__)
+def words_of(error: Exception) -> str:
+    """Return why an actor has ended, from an error that may show tracebacks."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    last = next((line for line in reversed(lines) if _ERROR.fullmatch(line)), lines[-1])
+    if "No module named 'swell" in last:
+        return "the machine that Ray has chosen has no swell: install it there, or name it in ray_runtime_env"
+    if any("failed to import on the worker" in line for line in lines):
+        return f"the swell of the machine that Ray has chosen is not this one: {_short(last)}; install the same version"
+    if lines[0].startswith("Failed to set up runtime environment"):
+        return f"ray_runtime_env cannot be set up on the machine that Ray has chosen: {_short(last)}"
+    return _short(_OURS.sub("", last) if "creation task" in lines[0] else lines[0])
 
 
 def _short(text: str) -> str:

@@ -1,5 +1,10 @@
 """What an actor of Ray does: it starts one agent, holds the agent's slice for as long as that runs, and ends with it.
 
+The machine runs the swell that is installed there, which may be another version than the server's: then its agent is to
+come, and be refused by name. Ray sends the actor's class as names: of this module, of the class, and of what stands in
+it. So these stay as they are, for ever, and so does what they are given: numbers and bytes, nothing of swell's. Orders
+say more by new fields, which an older version does not read; all else is in `_Hosted`.
+
 The agent is a process of its own, since templates fork, and a process with Ray's threads must not. It is told to end by
 the end of its standard input, which the kernel closes whatever becomes of this process. The actor ends when its agent
 has: also without a broker, so that no slice is held for nothing.
@@ -43,17 +48,34 @@ OF_WORKERS: Final = ("RAY_RAYLET_PID", "RAY_JOB_ID", "RAY_LD_PRELOAD_ON_WORKERS"
 class AgentHost:
     """One actor. Its methods are called by the broker."""
 
-    def __init__(self, order: bytes, held: Slice) -> None:
+    def __init__(self, order: bytes, cpu: float, memory_bytes: int, gpus: int) -> None:
         """Start the agent.
 
         Args:
             order: an AgentOrder, of which the actor fills in what depends on the machine.
-            held: what Ray has given to the actor.
+            cpu: cores that Ray has given to the actor.
+            memory_bytes: likewise; 0: it has none of its own.
+            gpus: likewise.
 
         Raises:
             InvalidError: the GPUs that Ray has assigned are not there.
             OSError: the process cannot be started.
         """
+        self.agent = _Hosted(order, Slice(cpu, memory_bytes, gpus))
+
+    async def pid(self) -> int:
+        """Return the process of the agent."""
+        return self.agent.pid
+
+    async def ended(self) -> str:
+        """Wait until the agent has ended; return why."""
+        return await asyncio.shield(asyncio.wrap_future(self.agent.over))
+
+
+class _Hosted:
+    """The agent, as long as it runs."""
+
+    def __init__(self, order: bytes, held: Slice) -> None:
         environment = agent_environment(os.environ, held)
         gpus = tuple(NvmlProvider(environment).gpus()) if held.gpus else ()
         if len(gpus) != held.gpus:
@@ -76,21 +98,14 @@ class AgentHost:
             cwd="/",
             env=environment,
         )
+        self.pid = self._process.pid
+        self.over: Future[str] = Future()  #: why it has ended
         self._last: deque[str] = deque(maxlen=LINES_KEPT)
-        self._over: Future[str] = Future()
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):  # it has ended already
             self._process.stdin.write(encode(mine))
             self._process.stdin.flush()
         threading.Thread(target=self._watch, name="agent", daemon=True).start()
-
-    async def pid(self) -> int:
-        """Return the process of the agent."""
-        return self._process.pid
-
-    async def ended(self) -> str:
-        """Wait until the agent has ended; return why."""
-        return await asyncio.shield(asyncio.wrap_future(self._over))
 
     def _text(self) -> str:
         lines = " / ".join(self._last)
@@ -105,7 +120,7 @@ class AgentHost:
             log.warning("%s", text)
         self._process.wait()
         shutil.rmtree(self._directory, ignore_errors=True)
-        self._over.set_result(self._text())
+        self.over.set_result(self._text())
         threading.Timer(TOLD_S, os._exit, (0,)).start()
 
 

@@ -29,6 +29,10 @@ class Machines:
         self._leaving = leaving
         return news
 
+    def host_of(self, node: str) -> str:
+        """Return the address of a machine that is alive; "" if it is none."""
+        return next((each.host for each in self.alive if each.node == node), "")
+
     def gone_in_s(self, node: str, now: float) -> float | None:
         """Return in how many seconds a machine that goes away is gone; None if nobody has said."""
         until = self._leaving.get(node, 0.0)

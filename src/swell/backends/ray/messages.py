@@ -69,6 +69,7 @@ class Start(Struct, frozen=True, tag="start"):
     agent: str
     order: bytes  #: an AgentOrder
     slice: Slice | None  #: None: all that is free on a node without an agent of this server
+    avoid: tuple[str, ...] = ()  #: machines on which agents were not let in: they are tried when no other has room
 
 
 class Release(Struct, frozen=True, tag="release"):
@@ -111,6 +112,7 @@ class Gone(Struct, frozen=True, tag="gone"):
 
     agent: str
     why: str
+    node: str = ""  #: the machine, if Ray had chosen one
 
 
 class RayNode(Struct, frozen=True):

@@ -64,6 +64,7 @@ class _Agent(Struct):
     start: Start
     asked_at: float
     machine: str = ""  #: where it runs, as Ray has it; "" as long as Ray has not started it
+    is_in: bool = False  #: it was let in
 
 
 class RayAgents:
@@ -110,7 +111,7 @@ class RayAgents:
         self._pause: asyncio.TimerHandle | None = None  # until it is over, no agent is asked for
         self._connecting: asyncio.Task[None] | None = None
         self._lacks: Sequence[Lack] = ()
-        self._failed = ""  # the last agent that was not let in
+        self._unfit: dict[str, str] = {}  # the last agent that was not let in, by its machine; "": none that is known
         self._told = ""  # what `trouble` was when it was told last
 
     # ------------------------------------------------------------ the port
@@ -127,7 +128,13 @@ class RayAgents:
             return
         log.warning("node %s is lost: %s", name, why)
         self._broker.send(Release(name))
-        self._forget(name, why)
+        self._forget(name)  # if it was refused, the backend says so
+
+    def let_in(self, name: str) -> None:
+        """An agent was let in: its machine fits."""
+        if (agent := self._agents.get(name)) is not None:
+            agent.is_in, self._failure = True, ""
+            self._note_fit(agent.machine)
 
     async def stop(self) -> None:
         """Wait for the agents, which were told to stop; then end the broker, which ends those that are left."""
@@ -167,7 +174,8 @@ class RayAgents:
         if self._is_silent:
             return SILENT
         waiting = waiting_text(self._waiting(), self._machines.alive, self._scaling)
-        return waiting or (f"an agent has failed: {self._failure}" if self._failure else "")
+        failed = f"an agent has failed: {self._failure}" if self._failure else ""
+        return "; ".join(filter(None, (waiting, failed)))
 
     def _waiting(self) -> list[tuple[Slice | None, float]]:
         """Return the slices of the agents that Ray has not started, and how long ago each was asked for."""
@@ -204,7 +212,8 @@ class RayAgents:
             log_line_max=self._log_line_max,
             timeout_s=self._timeout_s,
         )
-        agent = self._agents[name] = _Agent(Start(name, encode(order), wanted), time.monotonic())
+        start = Start(name, encode(order), wanted, tuple(filter(None, self._unfit)))
+        agent = self._agents[name] = _Agent(start, time.monotonic())
         self._broker.send(agent.start)
 
     def _settle(self) -> None:
@@ -220,6 +229,8 @@ class RayAgents:
             len(self._agents) - len(coming),
             bounds=self._options.bounds,
         )
+        if not goal.total():
+            self._failure = ""  # nobody waits for what has failed
         for name, agent in coming.items():
             if goal[agent.start.slice] > 0:
                 goal[agent.start.slice] -= 1
@@ -234,20 +245,30 @@ class RayAgents:
         self._pause = None
         self._settle()
 
-    def _forget(self, name: str, why: str) -> None:
+    def _forget(self, name: str, failure: str = "", machine: str = "") -> None:
         """An agent is no more: others are asked for in a while, later each time if none is let in."""
-        del self._agents[name]
+        agent = self._agents.pop(name)
         if not self._agents:
             self._all_ended.set()
-        if self._inviter.withdraw(name):
-            self._failure = why
-            self._inviter.forget_refusal(self._failed)
-            self._failed = name
+        self._inviter.withdraw(name)
+        if not agent.is_in:
+            self._note_unfit(agent.machine or machine, name)
+            host = self._machines.host_of(agent.machine or machine)
+            self._failure = f"{failure} (at {host})" if failure and host else failure
             self._pause_s = min(2 * self._pause_s, PAUSE_MAX_S)
         else:
             self._pause_s = PAUSE_S
         if self._pause is None and not self._is_stopping:
             self._pause = asyncio.get_running_loop().call_later(self._pause_s, self._pause_is_over)
+
+    def _note_unfit(self, machine: str, name: str) -> None:
+        """An agent was not let in: its machine is avoided, and the one that failed there before is told no more."""
+        self._note_fit(machine)
+        self._unfit[machine] = name
+
+    def _note_fit(self, machine: str) -> None:
+        if (refused := self._unfit.pop(machine, None)) is not None:
+            self._inviter.forget_refusal(refused)
 
     # ------------------------------------------------------------ the broker
 
@@ -264,15 +285,18 @@ class RayAgents:
             case Nodes(nodes, scaling):
                 self._scaling = scaling
                 self._tell_drains(self._machines.look_at(nodes))
+                for machine in self._unfit.keys() - {each.node for each in nodes} - {""}:
+                    self._note_fit(machine)  # or rather, it is there no more
             case Started(name, machine):
                 if (agent := self._agents.get(name)) is not None:
-                    agent.machine, self._failure = machine, ""
-                    self._inviter.forget_refusal(self._failed)
-            case Gone(name, why):
+                    agent.machine = machine
+                    if agent.is_in:
+                        self._note_fit(machine)
+            case Gone(name, why, machine):
                 if name in self._agents:
                     if not self._is_stopping:
                         log.warning("node %s: %s", name, why)
-                    self._forget(name, why)
+                    self._forget(name, why, machine)
         self._tell()
 
     def _tell_drains(self, machines: Iterable[str]) -> None:
@@ -297,7 +321,7 @@ class RayAgents:
         for name in self._agents.keys() - set(found.agents):
             if not self._agents[name].machine:
                 self._broker.send(self._agents[name].start)
-            elif self._inviter.withdraw(name):
+            elif not self._agents[name].is_in:
                 self._forget(name, "it has ended while there was no broker")
         self._settle()
 

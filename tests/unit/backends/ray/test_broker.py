@@ -71,7 +71,7 @@ class FakeRay:
     def scaling(self) -> Scaling:
         return self.does
 
-    def start(self, agent: str, order: bytes, held: Slice, node: str = "") -> None:
+    def start(self, agent: str, order: bytes, held: Slice, node: str = "", *, elsewhere: bool = False) -> None:
         self.is_asked.set()
         assert self.answers.wait(60)
         self.started[agent] = (held, node)
@@ -149,6 +149,14 @@ def test_an_agent_with_a_slice_is_started_wherever_ray_has_room(server: Server, 
     server.send(Start("ray-1-1", b"", Slice(1.0)))
     assert server.hear_of(Started) == Started("ray-1-1", "any")
     assert ray.started == {"ray-1-1": (Slice(1.0), "")}
+
+
+def test_an_agent_with_a_slice_avoids_machines_while_another_has_room(server: Server, ray: FakeRay) -> None:
+    server.hear_of(Nodes)
+    server.send(Start("ray-1-1", b"", Slice(1.0), ("large",)))
+    assert server.hear_of(Started) == Started("ray-1-1", "small")
+    server.send(Start("ray-1-2", b"", Slice(4.0), ("large",)))
+    assert server.hear_of(Started) == Started("ray-1-2", "any")
 
 
 def test_agents_for_whole_machines_get_one_each_and_the_rest_wait(server: Server, ray: FakeRay) -> None:

@@ -40,3 +40,10 @@ def test_a_machine_that_is_dead_to_ray_goes_away() -> None:
     assert machines.look_at((machine("a"),)) == {"b"}
     assert machines.gone_in_s("b", 60.0) is None
     assert machines.look_at((machine("a"),)) == set()
+
+
+def test_a_machine_that_is_alive_has_an_address() -> None:
+    machines = Machines()
+    machines.look_at((machine("a"),))
+    assert machines.host_of("a") == "h"
+    assert machines.host_of("b") == machines.host_of("") == ""
