@@ -15,6 +15,7 @@ from swell.sim.large import CHECK_EVERY, draw_large
 from swell.sim.replay import Costs, read_trace, replay
 from swell.sim.swarm import draw
 from swell.sim.swarm_lasting import draw_lasting
+from swell.sim.swarm_leases import draw_leases
 from swell.sim.swarm_web import draw_web
 from swell.sim.transcript import Transcript
 from swell.sim.world import World
@@ -23,12 +24,15 @@ lasting_option = click.option(
     "--lasting", is_flag=True, help="With durable apps, and a server that is killed now and again."
 )
 web_option = click.option("--web", is_flag=True, help="With requests over HTTP.")
+leases_option = click.option("--leases", is_flag=True, help="With programs that hold call leases.")
 large_option = click.option("--large", is_flag=True, help="With thousands of containers or functions, or many nodes.")
 
 
-def _world(seed: int, *, lasting: bool, web: bool, large: bool) -> World:
-    if lasting + web + large > 1:
-        raise click.UsageError("--lasting, --web and --large are kinds of scenarios: choose one")
+def _world(seed: int, *, lasting: bool, web: bool, leases: bool, large: bool) -> World:
+    if lasting + web + leases + large > 1:
+        raise click.UsageError("--lasting, --web, --leases and --large are kinds of scenarios: choose one")
+    if leases:
+        return World(draw_leases(seed), seed)
     if large:
         return World(draw_large(seed), seed, check_every=CHECK_EVERY)
     return World(draw_lasting(seed) if lasting else draw_web(seed) if web else draw(seed), seed)
@@ -45,11 +49,12 @@ def main() -> None:
 @click.option("--digest", is_flag=True, help="Print a fingerprint of each history.")
 @lasting_option
 @web_option
+@leases_option
 @large_option
-def seeds(first: int, count: int, *, digest: bool, lasting: bool, web: bool, large: bool) -> None:
+def seeds(first: int, count: int, *, digest: bool, lasting: bool, web: bool, leases: bool, large: bool) -> None:
     """Run COUNT seeds from FIRST on; stop at the first that breaks a rule."""
     for seed in range(first, first + count):
-        world, transcript = _world(seed, lasting=lasting, web=web, large=large), Transcript()
+        world, transcript = _world(seed, lasting=lasting, web=web, leases=leases, large=large), Transcript()
         if digest:
             world.listeners.append(lambda event, effects, w=world, t=transcript: t.write(w.clock.now, event, effects))
         try:
@@ -67,10 +72,11 @@ def seeds(first: int, count: int, *, digest: bool, lasting: bool, web: bool, lar
 @click.option("--about", default="", help="Only what mentions this.")
 @lasting_option
 @web_option
+@leases_option
 @large_option
-def story(seed: int, about: str, *, lasting: bool, web: bool, large: bool) -> None:
+def story(seed: int, about: str, *, lasting: bool, web: bool, leases: bool, large: bool) -> None:
     """Tell everything that happens in SEED."""
-    world = _world(seed, lasting=lasting, web=web, large=large)
+    world = _world(seed, lasting=lasting, web=web, leases=leases, large=large)
 
     def tell(event: Event | None, effects: list[Effect]) -> None:
         lines = [f"{world.clock.now:.6f} {event or 'tick'}", *(f"    -> {effect}" for effect in effects)]

@@ -12,11 +12,14 @@ from msgspec import Struct
 from swell.errors import NotFoundError
 from swell.model import AutoscalerChange, CallKind, Environment, FunctionSpec, OutputStatus
 from swell.sim.bindings import Bindings
+from swell.sim.caller import Caller, LoopPlan
 from swell.sim.clock import Clock
 from swell.sim.following import Following
+from swell.sim.lease_socket import End, LeaseSocket
 from swell.sim.request import Request
 from swell.sim.work import CallPlan, Tuning
 from swell.wire import messages as m
+from swell.wire.leases import LeaseGranted
 from swell.wire.web import Leased
 
 __all__ = ["AppPlan", "FakeClient"]
@@ -38,6 +41,7 @@ class AppPlan(Struct, frozen=True):
     detach: bool = False
     take_items_every: int = 1
     tunings: tuple[Tuning, ...] = ()
+    loops: tuple[LoopPlan, ...] = ()  #: programs that call again and again
 
 
 class FakeClient:
@@ -49,12 +53,16 @@ class FakeClient:
         plan: AppPlan,
         clock: Clock,
         send: Callable[[m.Message, bytes], None],
+        *,
         kill: Callable[[str], None],
+        dial: Callable[[str, End], LeaseSocket | None],
     ) -> None:
         self.number = number
         self.plan = plan
         self.calls: dict[str, Following] = {}
         self.requests: dict[str, Request] = {}
+        self.callers: list[Caller] = []
+        self._of_calls: dict[str, Caller] = {}  # callers by the ids of their calls
         self.is_gone = False
         self.closed = False
         self.warnings: list[str] = []
@@ -62,6 +70,7 @@ class FakeClient:
         self._clock = clock
         self._send = send
         self._kill = kill
+        self._dial = dial
         self._functions: dict[str, str] = {}
         self._bindings = Bindings(self.send)
         self._closing = False
@@ -83,6 +92,12 @@ class FakeClient:
         """Send something, unless it is gone."""
         if not self.is_gone:
             self._send(message, payload)
+
+    def leave(self) -> None:
+        """It is gone, and all its connections with it."""
+        self.is_gone = True
+        for caller in self.callers:
+            caller.leave()
 
     def _open(self) -> None:
         plan = self.plan
@@ -116,6 +131,12 @@ class FakeClient:
                 self.requests[message.call_id].outputs(message)
             case m.Refused() if message.call_id in self.requests:
                 self.requests[message.call_id].refused()
+            case LeaseGranted():
+                self._granted(message)
+            case m.Outputs() if message.call_id in self._of_calls:
+                self._of_calls[message.call_id].outputs(message, payload)
+            case m.Refused() if message.call_id in self._of_calls:
+                self._of_calls[message.call_id].refused(message)
             case m.Outputs():
                 self.calls[message.call_id].outputs(message, payload)
             case m.Items():
@@ -146,11 +167,30 @@ class FakeClient:
                 raise AssertionError(f"a client is not told {type(message).__name__}")
         self._close_if_done()
 
+    def _granted(self, message: LeaseGranted) -> None:
+        """Give a lease to a program that has use for it, if there is one."""
+        wanting = (each for each in self.callers if each.function_id == message.function_id and each.wants_lease)
+        caller = next(wanting, None)
+        if caller is not None:
+            caller.granted(message)
+
+    def _loop(self, plan: LoopPlan, function_id: str) -> None:
+        """Begin a program, unless it is too late."""
+        if self.is_gone or self._closing:
+            return
+        caller = Caller(plan, function_id, self._clock, send=self.send, dial=self._dial, ended=self._close_if_done)
+        self.callers.append(caller)
+        for i in range(len(plan.works)):
+            self._of_calls[plan.call(i)] = caller
+
     def _opened(self, message: m.AppOpened) -> None:
         self._functions = message.function_ids
         for plan in self.plan.calls:
             function_id = message.function_ids[plan.function]
             self._clock.at(plan.opens_at, lambda p=plan, f=function_id: self.call(p, f))
+        for loop in self.plan.loops:
+            function_id = message.function_ids[loop.function]
+            self._clock.at(loop.opens_at, lambda p=loop, f=function_id: self._loop(p, f))
         for at, function, change in self.plan.updates:
             update = m.UpdateAutoscaler(2, message.function_ids[function], change)
             self._clock.at(at, lambda u=update: self.send(u))
@@ -197,8 +237,8 @@ class FakeClient:
         self._close_if_done()
 
     def _close_if_done(self) -> None:
-        all_of_them = [*self.calls.values(), *self.requests.values()]
-        all_made = len(all_of_them) == len(self.plan.calls)
+        all_of_them = [*self.calls.values(), *self.requests.values(), *self.callers]
+        all_made = len(all_of_them) == len(self.plan.calls) + len(self.plan.loops)
         if self._closes_when_done and all_made and all(call.is_over for call in all_of_them):
             self.close()
 

@@ -16,6 +16,7 @@ from swell.records import StoredOutput
 from swell.sim.client import AppPlan, FakeClient
 from swell.sim.clock import Clock
 from swell.sim.deployer import Deployer, LastingPlan
+from swell.sim.lease_socket import End, LeaseSocket
 from swell.sim.link import FRAME_MAX, Link
 from swell.sim.oracle.ledger import Ledger
 from swell.wire import codec
@@ -38,6 +39,7 @@ class Clients:
         *,
         feed: Callable[[Event], None],
         kill: Callable[[str], None],
+        dial: Callable[[str, End], LeaseSocket | None],
     ) -> None:
         """Begin without any.
 
@@ -48,12 +50,13 @@ class Clients:
             ledger: is told what their inputs do.
             feed: has the engine handle an event.
             kill: ends a container that answers a request, by its id.
+            dial: connects to a container for direct calls.
         """
         self.passing: dict[int, FakeClient] = {}  #: of apps that end with the server
         self.deployers: list[Deployer] = []
         self._clock, self._random, self._latency_s = clock, random, latency_s
         self._ledger = ledger
-        self._feed, self._kill = feed, kill
+        self._feed, self._kill, self._dial = feed, kill, dial
         self._links: dict[int, Link] = {}  # to each that is connected
         self._numbers = count(LASTING_FROM)
 
@@ -76,14 +79,19 @@ class Clients:
         """Bring in a client, which follows its plan."""
         for call in plan.calls:
             self._ledger.works[call.call_id] = call.works
+        for loop in plan.loops:
+            for i, work in enumerate(loop.works):
+                self._ledger.works[loop.call(i)] = (work,)
         to_server = self._to_server(number)
-        client = self.passing[number] = FakeClient(number, plan, self._clock, to_server.send, self._kill)
+        client = self.passing[number] = FakeClient(
+            number, plan, self._clock, to_server.send, kill=self._kill, dial=self._dial
+        )
         self._links[number] = self._link(codec.for_client(FRAME_MAX), client.receive)
 
         def vanish() -> None:
             link = self._links.pop(number, None)
             if link is not None:
-                client.is_gone = True
+                client.leave()
                 link.cut()
                 to_server.close(lambda: self._feed(ClientGone(number)))
 
@@ -112,7 +120,7 @@ class Clients:
             link.cut()
         self._links.clear()
         for client in self.passing.values():
-            client.is_gone = True
+            client.leave()
         for deployer in self.deployers:
             deployer.disconnected()
 

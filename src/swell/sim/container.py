@@ -12,6 +12,8 @@ from msgspec import Struct
 from swell.items import pack
 from swell.model import FunctionSpec, MemoryExcess, OutputStatus
 from swell.sim.clock import Time
+from swell.sim.direct_slot import DirectSlot
+from swell.sim.lease_socket import LeaseSocket
 from swell.sim.oracle.ledger import Ledger
 from swell.sim.parallel import BatchSlots, ParallelSlots
 from swell.sim.run import EXCESS
@@ -19,6 +21,7 @@ from swell.sim.serial import SerialSlot
 from swell.sim.slots import Held, Result, Slots
 from swell.sim.work import Mishap, Work, input_bytes
 from swell.wire import messages as m
+from swell.wire.leases import CancelDirect, OpenLease, RecallLease
 
 __all__ = ["FakeContainer", "Manners"]
 
@@ -35,6 +38,7 @@ class Manners(Struct, frozen=True):
     hangs_exit: bool = False
     resizes_to: tuple[int, ...] = ()  #: sets its own number of slots, one after each result
     leaves_after: int | None = None  #: says Leaving after so many inputs
+    takes_calls: bool = False  #: listens for direct calls
 
 
 class FakeContainer:
@@ -48,6 +52,7 @@ class FakeContainer:
         manners: Manners,
         ledger: Ledger,
         *,
+        function_id: str = "",
         send: Callable[[m.Message, bytes], None],
         exit: Callable[[str, bool, MemoryExcess | None], None],
     ) -> None:
@@ -69,13 +74,19 @@ class FakeContainer:
         self._refused: set[int] = set()
         self._inputs: dict[int, list[tuple[str, int]]] = {}
         self._cancelled: dict[int, set[int]] = {}
+        self._spec = spec
         self._slots = _slots(self, spec)
+        self._direct = DirectSlot(self, function_id, container_id) if manners.takes_calls else None
         clock.after(manners.start_s, self._started)
 
     @property
     def is_busy(self) -> bool:
         """True while it executes something."""
-        return self.alive and (not self._slots.is_idle)
+        return self.alive and not self._is_idle
+
+    @property
+    def _is_idle(self) -> bool:
+        return self._slots.is_idle and (self._direct is None or self._direct.is_idle)
 
     @property
     def is_starting(self) -> bool:
@@ -92,23 +103,29 @@ class FakeContainer:
             self.send(m.StartFailed("enter hook raised"), b"the exception of the start")
             self._end("exited with status 1")
         else:
-            self.send(m.Ready(1, self._manners.start_s))
+            self.send(m.Ready(1, self._manners.start_s, self._direct is not None))
 
     def kill(self) -> None:
         """Die at once; nothing more is said."""
         if self.alive:
             self.alive = False
-            self._slots.stop()
+            self._stop()
+
+    def _stop(self) -> None:
+        self._slots.stop()
+        if self._direct is not None:
+            self._direct.stop()
 
     def _end(self, reason: str) -> None:
         """Leave in order: all that was said arrives before the end is seen."""
         if self.alive:
             self.alive = False
-            self._slots.stop()
+            self._stop()
             self._exit(reason, True, None)
 
-    def _leave_when_idle(self) -> None:
-        if self._draining and self._slots.is_idle and not self._manners.hangs_exit:
+    def leave_when_idle(self) -> None:
+        """Leave, if it is to and has nothing to do."""
+        if self._draining and self._is_idle and not self._manners.hangs_exit:
             self.clock.after(self._manners.exit_s, lambda: self._end("exited with status 0"))
 
     # ------------------------------------------------------------ what it hears
@@ -117,6 +134,9 @@ class FakeContainer:
         """A message arrived on the data channel."""
         if not self.alive or not isinstance(message, m.Deliver):
             return
+        assert self._direct is None or not self._direct.is_held, (
+            f"{self.id} is given inputs, and its slot is a client's"
+        )
         self._last_read = message.delivery
         inputs = _inputs(message, payload)
         carried = [position for position, of in enumerate(inputs) if self.work(*of)[0].is_blob]
@@ -148,14 +168,18 @@ class FakeContainer:
                 if isinstance(self._slots, SerialSlot):
                     for number in self._slots.numbers():
                         self._slots.reclaim(number)
-                self._leave_when_idle()
+                if self._direct is not None:
+                    self._direct.drain()
+                self.leave_when_idle()
             case m.Interrupt():
                 self._draining = True
-                self._slots.stop()
+                self._stop()
                 if not self._manners.hangs_exit:
                     self.clock.after(self._manners.exit_s, lambda: self._end("exited with status 0"))
             case m.ItemsTaken():
                 self._slots.items_taken(message.delivery, message.position, message.count)
+            case OpenLease() | RecallLease() | CancelDirect() if self._direct is not None:
+                self._direct.hear(message)
             case _:
                 raise AssertionError(f"a container is not told {type(message).__name__}")
 
@@ -197,7 +221,7 @@ class FakeContainer:
         if self._manners.leaves_after is not None and not self._leaving and self._served >= self._manners.leaves_after:
             self._leaving = True
             self.send(m.Leaving())
-        self.clock.after(0.0, self._leave_when_idle)
+        self.clock.after(0.0, self.leave_when_idle)
 
     def _is_blob(self, delivery: int, position: int) -> bool:
         return self.work(*self._inputs[delivery][position])[0].is_blob
@@ -212,9 +236,35 @@ class FakeContainer:
         """Note that an input begins to execute."""
         self._ledger.began(delivery, call_id, index, at)
 
+    # ------------------------------------------------------------ what clients send it themselves
+
+    def accept(self, socket: LeaseSocket) -> bool:
+        """Let a client connect for direct calls; False if it does not listen."""
+        if not self.alive or self._direct is None:
+            return False
+        self._direct.accept(socket)
+        return True
+
+    def began_direct(self, call_id: str, at: float) -> None:
+        """Note that a direct call begins to execute."""
+        assert self._slots.is_idle, f"{self.id} runs an input, and begins {call_id}"
+        self._ledger.direct.began(self.id, self._spec, call_id, at)
+
+    def ended_direct(self, call_id: str, status: OutputStatus) -> None:
+        """Note that a direct call has ended."""
+        self._ledger.direct.ended(self.id, call_id, status, self.clock.now)
+
+    def die_of_direct(self, call_id: str, mishap: Mishap) -> None:
+        """Die of a direct call."""
+        self._ledger.direct.dies_of(call_id)
+        self._die(mishap)
+
     def die_of(self, delivery: int, call_id: str, index: int, mishap: Mishap) -> None:
         """Die of an input."""
         self._ledger.killed(delivery, call_id, index)
+        self._die(mishap)
+
+    def _die(self, mishap: Mishap) -> None:
         self.kill()
         if mishap is Mishap.OUTGROW:
             self._exit(f"killed: it {EXCESS}", True, EXCESS)

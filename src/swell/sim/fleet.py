@@ -20,8 +20,10 @@ from swell.engine.events import (
     StartContainer,
 )
 from swell.model import FunctionSpec, MemoryExcess
+from swell.policy.leasing import may_lease
 from swell.sim.clock import Clock
 from swell.sim.container import FakeContainer, Manners
+from swell.sim.lease_socket import End, LeaseSocket
 from swell.sim.link import FRAME_MAX, Link
 from swell.sim.node import FakeNode
 from swell.sim.oracle.ledger import Ledger
@@ -29,6 +31,7 @@ from swell.sim.run import EXCESS
 from swell.sim.scenario import Scenario
 from swell.wire import codec
 from swell.wire import messages as m
+from swell.wire.leases import DirectReport, LeaseClosed
 
 __all__ = ["Fleet"]
 
@@ -98,6 +101,7 @@ class Fleet:
             hangs_exit=troubled and random.random() < faults.exit_hangs,
             resizes_to=self._sizes(effect.spec) if troubled and random.random() < faults.resizes else (),
             leaves_after=random.randint(1, 20) if troubled and random.random() < faults.leaves else None,
+            takes_calls=self._scenario.node_faults is None and may_lease(effect.spec),
         )
         self._clock.after(0.0005, partial(node.passes, partial(self._make, effect, manners, node)))
 
@@ -139,6 +143,7 @@ class Fleet:
             node.clock,
             manners,
             self._ledger,
+            function_id=effect.function_id,
             send=to_server.send,
             exit=partial(self._exits, to_server, container_id),
         )
@@ -153,9 +158,16 @@ class Fleet:
         event = ContainerMessage(container_id, message, payload)
         self._feed(event)
         faults = self._scenario.faults
-        may_repeat = self._clock.now < faults.until and isinstance(message, m.Completed | m.Returned)
+        repeatable = m.Completed | m.Returned | DirectReport | LeaseClosed
+        may_repeat = self._clock.now < faults.until and isinstance(message, repeatable)
         if may_repeat and self._random.random() < faults.repeated:
             self._clock.after(self._random.choice((0.0, 0.01, 5.0)), lambda: self._feed(event))
+
+    def dial(self, container_id: str, caller: End) -> LeaseSocket | None:
+        """Connect a client to a container, for direct calls; None if nobody listens there."""
+        socket = LeaseSocket(self._clock, self._random, self._scenario.latency_s, caller)
+        container = self.containers.get(container_id)
+        return socket if container is not None and container.accept(socket) else None
 
     def _exits(
         self, to_server: Link, container_id: str, reason: str, in_order: bool, excess: MemoryExcess | None, /

@@ -14,13 +14,24 @@ from swell.engine.state.engine_state import EngineState
 from swell.engine.state.pool import Pool
 from swell.engine.state.timers import Timer
 from swell.model import CallKind, OutputStatus
+from swell.policy.leasing import HOLD_MIN_S, IDLE_MAX_S, may_lease
 from swell.policy.placement import find_place
 from swell.sim.deployer import Deployer
 from swell.sim.store import DurableStore
 from swell.sim.work import result_bytes
 from swell.wire.messages import Deliver, Drain, Refused
 
-__all__ = ["check_drains", "check_empty", "check_held", "check_kept", "check_promptness", "check_refusals", "resisting"]
+__all__ = [
+    "check_call_leases",
+    "check_drains",
+    "check_empty",
+    "check_held",
+    "check_kept",
+    "check_promptness",
+    "check_refusals",
+    "direct_calls",
+    "resisting",
+]
 
 EPSILON = 1e-6  #: of a float that counts seconds
 
@@ -34,7 +45,7 @@ def check_promptness(state: EngineState, now: float, slack_s: float) -> None:
         if pool.fleet.serving.batching is not None:
             _check_batches(pool, free, now, slack_s)
         elif pool.backlog.count:
-            idle = [container.id for container in free if not container.deliveries]
+            idle = [container.id for container in free if not container.is_held]
             assert not idle, f"{pool.backlog.count} inputs wait though {idle[0]} is idle"
         _check_window(pool, state)
         if pool.backlog.count and not pool.fleet.live:
@@ -69,6 +80,30 @@ def check_refusals(state: EngineState, effects: Sequence[Effect]) -> None:
                 most = state.settings.web_variants_max
                 full = [group for group in state.public_variants.values() if len(group.pools) == most]
                 assert not most or any(not group.idle for group in full), f"{effect.message.call_id}: there is room"
+
+
+def check_call_leases(state: EngineState, now: float, slack_s: float) -> None:
+    """Assert that no lease keeps inputs waiting for long, none is granted to what may not have one, and each ends."""
+    for pool in state.pools.values():
+        leases = pool.leases
+        if pool.app.closing or pool.id in state.agenda.later:
+            continue
+        for lease in leases.open.values():
+            name = lease.id
+            assert may_lease(lease.container.spec), f"{name}: of a container that runs its inputs in another way"
+            assert lease.deliveries or now - lease.used_at <= IDLE_MAX_S + slack_s, f"{name}: is not used, and goes on"
+        first = next(iter(leases.open.values()), None)
+        if first is not None and pool.backlog.count > len(leases.recalled):
+            age_s = now - first.granted_at
+            assert age_s <= HOLD_MIN_S + slack_s, (
+                f"{first.id}: {pool.backlog.count} inputs wait, and it is {age_s} s old"
+            )
+
+
+def direct_calls(state: EngineState) -> int:
+    """Return how many direct calls were counted, in pools that are there or are gone."""
+    there = sum(pool.measures.direct for pool in state.pools.values())
+    return there + sum(retired.direct for retired in state.retired_metrics.values())
 
 
 def check_held(state: EngineState, effects: Sequence[Effect]) -> None:
@@ -150,7 +185,7 @@ def check_drains(state: EngineState, effects: list[Effect], asked: Set[str], now
         if container.place.node in state.nodes.draining:
             _check_moved(state, pool)
             continue
-        assert not container.deliveries, f"{container.id} is busy and told to leave"
+        assert not container.is_held, f"{container.id} is busy and told to leave"
         floor = min(pool.settings.min_containers or 0, pool.scaling.plan.containers)
         idle_s = now - container.idle_since + EPSILON
         ceiling = pool.settings.max_containers or state.settings.containers_max
@@ -191,6 +226,7 @@ def check_empty(state: EngineState) -> None:
         "calls": list(state.calls),
         "containers": list(state.containers),
         "clients": [*state.clients.calls_of, *state.clients.apps_of, *state.clients.leases_of],
+        "call leases": [*state.call_leases.by_id, *state.call_leases.by_client],
         "blocked pools": [pool.id for pool in state.blocked],
         "pools that were put off": list(state.agenda.later),
         "effects": state.outbox,

@@ -35,12 +35,14 @@ from swell.sim.crash_points import CrashPoints, ServerKilled
 from swell.sim.deployer import Deployer
 from swell.sim.fleet import Fleet
 from swell.sim.invariants import (
+    check_call_leases,
     check_drains,
     check_empty,
     check_held,
     check_kept,
     check_promptness,
     check_refusals,
+    direct_calls,
     resisting,
 )
 from swell.sim.node_faults import NodeTrouble
@@ -82,7 +84,13 @@ class World:
         self.fleet = Fleet(scenario, self.clock, self.random, self.oracle.ledger, self.feed)
         self.nodes = Nodes(scenario.nodes, self.clock, self.random, self.fleet, self.feed)
         self.clients = Clients(
-            self.clock, self.random, scenario.latency_s, self.oracle.ledger, feed=self.feed, kill=self.fleet.die
+            self.clock,
+            self.random,
+            scenario.latency_s,
+            self.oracle.ledger,
+            feed=self.feed,
+            kill=self.fleet.die,
+            dial=self.fleet.dial,
         )
         self._ticks_here = 0
         self.clock.at(0.0, self.nodes.observe)
@@ -135,6 +143,7 @@ class World:
         self.oracle.tidied(input_of(name) for name in self.store.now("expire", 0.0, 0.0, 1_000))
         assert not self.oracle.left_blobs(), f"blobs are left: {self.oracle.left_blobs()[:5]}"
         check_kept(self.store, self.clients.deployers)
+        self.oracle.counted(direct_calls(self.engine.state))
         self.feed(ShutdownRequested("the simulation is over"))
         self.run(limit, done=lambda: not self.engine.state.apps)
         check_empty(self.engine.state)
@@ -186,6 +195,7 @@ class World:
             check_promptness(state, now, self.scenario.tick_late_s + EPSILON)
             check_drains(state, effects, self.fleet.leavers, now)
             check_refusals(state, effects)
+            check_call_leases(state, now, self.scenario.tick_late_s + EPSILON)
             self.fleet.leavers |= resisting(state)
             check_held(state, effects)
         self._gate.carry_out(effects)

@@ -393,7 +393,7 @@ class Container:
             self._serial_deliveries -= 1
             self.slots_used -= not self._serial_deliveries
         elif delivery.lease is not None:
-            self._leave_lease(delivery, delivery.lease)
+            self._leave_lease(delivery, delivery.lease, now)
         if not self.deliveries:
             if not self.leases:
                 self.idle_since = now
@@ -423,8 +423,9 @@ class Container:
                 self.idle_since = now
         self.pool.fleet.note_load(self)
 
-    def _leave_lease(self, delivery: Delivery, lease: CallLease) -> None:
+    def _leave_lease(self, delivery: Delivery, lease: CallLease, now: float) -> None:
         del lease.deliveries[delivery.id]
+        lease.use(now)
         if lease.deliveries or lease.id not in self.leases:
             return
         self._count_vacant(1)

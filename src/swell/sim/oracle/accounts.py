@@ -49,6 +49,9 @@ class CallAccount:
         self.kept: set[int] = set()  #: have results that a former server recorded
         self.doomed = False  #: cancelled, or its client or app is gone
         self.ended = 0
+        self.is_direct = False  #: it is, or was, only where its client has sent it: see `direct`
+        self.is_claimed = True  #: its client has said to the server that it waits
+        self.keeps_result = False  #: it has ended, and nobody was told
         self.is_sealed = message.sealed
 
 

@@ -131,7 +131,10 @@ class Custody:
         for call_id, first, count in message.parts:
             call = self._ledger.calls[call_id]
             assert call.method == message.method, f"{call_id} goes to {message.method!r} instead of {call.method!r}"
-            _check_order(call, first, now)
+            if call.is_direct:
+                call.returned.add(first)  # it was elsewhere until now
+            else:
+                _check_order(call, first, now)
             for index in range(first, first + count):
                 self._ledger.leaves(call, index, message.delivery, now)
                 inputs.append((call, index))

@@ -9,6 +9,7 @@ from swell.config import Settings
 from swell.model import CallKind, OutputStatus
 from swell.policy.retry import retry_delay
 from swell.sim.oracle.accounts import EPSILON, Account, CallAccount, Held
+from swell.sim.oracle.direct import DirectBook
 from swell.sim.work import Mishap, Work
 from swell.states import ENDS_AS, InputState, is_final, step
 
@@ -27,13 +28,16 @@ class Ledger:
         self.works: dict[str, tuple[Work, ...]] = {}
         self.expect_innocent_survival = True  #: False while containers are lost at random
         self.slack_s = EPSILON  #: by how much a time limit may be missed
+        self.direct = DirectBook(settings)
         self._limbo: dict[tuple[str, int], CallAccount] = {}  # answered just now; what comes of it is unsaid
 
     # ------------------------------------------------------------ what containers ask and tell
 
     def work(self, call_id: str, index: int) -> tuple[Work, int]:
         """Return the behaviour of an input and the number of mishaps behind it."""
-        call = self.calls[call_id]
+        call = self.calls.get(call_id)
+        if call is None or call.is_direct:
+            return self.works[call_id][index], self.direct.steps(call_id)
         return call.works[index], call.inputs[index].steps
 
     def began(self, delivery: int, call_id: str, index: int, at: float) -> None:
@@ -52,6 +56,8 @@ class Ledger:
 
     def leaves(self, call: CallAccount, index: int, delivery: int, now: float) -> None:
         """An input leaves for a container."""
+        if call.is_direct:
+            self._goes_round(call)
         account = call.inputs[index]
         if self._limbo.pop((call.id, index), None) is not None:
             self._retry(call, index, now)
@@ -64,6 +70,15 @@ class Ledger:
             call.frontier += 1
         else:
             call.returned.remove(index)
+
+    def _goes_round(self, call: CallAccount) -> None:
+        """A direct call is delivered like any other from now on, with what has happened to it before."""
+        call.is_direct = False
+        account, before = call.inputs[0], self.direct.calls.get(call.id)
+        account.state = step(account.state, InputState.PENDING)
+        if before is not None:
+            account.failures, account.crashes, account.steps = before.failures, before.crashes, before.steps
+            account.not_before = before.not_before
 
     def answered(self, held: Held, position: int, status: OutputStatus) -> None:
         """A container has answered an input, or it is stopped for that reason."""
@@ -100,8 +115,19 @@ class Ledger:
     def settled(self, now: float) -> None:
         """All effects of an event are known: what was answered and did not end goes round again."""
         for (_, index), call in self._limbo.items():
-            self._retry(call, index, now)
+            if call.is_claimed or not self._may_end_unheard(call, index):
+                self._retry(call, index, now)
+            else:  # its result is kept for its client
+                call.keeps_result = True
+                self._close(call, call.inputs[index], call.inputs[index].answer or OutputStatus.TERMINATED)
         self._limbo.clear()
+
+    def _may_end_unheard(self, call: CallAccount, index: int) -> bool:
+        """Tell whether the last answer ends an input, also if nobody is told."""
+        account = call.inputs[index]
+        if account.answer in COUNTED:
+            return retry_delay(call.spec.retry, account.failures, self.settings.retry_delay_min_s) is None
+        return account.answer in ENDS_WELL or call.doomed
 
     def _retry(self, call: CallAccount, index: int, now: float) -> None:
         account, name = call.inputs[index], f"{call.id}/{index}"
@@ -120,6 +146,14 @@ class Ledger:
     def end(self, call: CallAccount, index: int, status: OutputStatus) -> None:
         """An input has its result, which has to be one that it may have."""
         account, name = call.inputs[index], f"{call.id}/{index}"
+        if call.is_direct:
+            assert not is_final(account.state), f"{name} ends twice"
+            self.direct.check_end(call.id, status, doomed=call.doomed)
+            self._close(call, account, status)
+            return
+        if call.keeps_result and is_final(account.state):
+            call.keeps_result = False  # its client has asked for what was kept
+            return
         assert not is_final(account.state), f"{name} ends twice"
         self._check_end(call, index, status)
         is_answered = self._limbo.pop((call.id, index), None) is not None
@@ -187,6 +221,7 @@ class Ledger:
         return [
             f"{call.id}/{index} {account.state.value}"
             for call in self.calls.values()
+            if not call.is_direct  # whether they have ended is their clients' to know
             for index, account in enumerate(call.inputs)
             if not is_final(account.state)
         ]
@@ -194,3 +229,4 @@ class Ledger:
     def forget(self) -> None:
         """The server is killed: of what was answered just now, nothing comes."""
         self._limbo.clear()
+        self.direct.forget()

@@ -40,10 +40,13 @@ from swell.sim.store import DurableStore
 from swell.states import InputState
 from swell.wire import messages as m
 from swell.wire.apps import DeployApp, Deployed
+from swell.wire.leases import Abandoned, Announce, CancelDirect, DirectAnswered
 from swell.wire.queries import DrainNode, ResumeNode
 from swell.wire.web import Leased, Release
 
 __all__ = ["Oracle"]
+
+UNKNOWN = -1  #: the client of a call that only its container has announced
 
 
 class Oracle:
@@ -55,6 +58,7 @@ class Oracle:
         self._custody = Custody(self.ledger)
         self._kept = Kept(self.ledger)
         self._placements = Placements(settings)
+        self._announcements: set[str] = set()  # the calls that were announced
 
     @property
     def calls(self) -> dict[str, CallAccount]:
@@ -68,10 +72,15 @@ class Oracle:
         match event:
             case ClientMessage():
                 self._client_sent(event.client, event.message)
+            case ContainerMessage(message=Announce() as message):
+                self._announced(UNKNOWN, message)
+            case ContainerMessage(message=Abandoned() as message):
+                self._doom(message.call_id)
             case ContainerMessage():
                 self._custody.heard(event.container_id, event.message)
             case ContainerExited():
                 self._custody.exited(event.container_id, event.excess)
+                self.ledger.direct.gone(event.container_id, event.excess)
                 self._placements.exited(event.container_id)
             case NodesObserved():
                 self._placements.observed(event)
@@ -115,14 +124,34 @@ class Oracle:
                 call = self.calls.get(message.call_id)
                 if call is not None and call.client == client and self._custody.free(call):
                     self.ledger.released(call, OutputStatus(message.status))
-            case m.CancelCall():
-                call = self.calls.get(message.call_id)
-                if call is not None:
-                    call.doomed = True
+            case Announce():
+                self._announced(client, message)
+            case m.CancelCall() | DirectAnswered():
+                self._doom(message.call_id)
             case m.CloseApp() if not message.when_idle:
                 self._close(message.app_id)
             case _:
                 pass
+
+    def _doom(self, call_id: str) -> None:
+        call = self.calls.get(call_id)
+        if call is not None:
+            call.doomed = True
+
+    def _announced(self, client: int, message: Announce) -> None:
+        """A direct call is made known; whether the engine has use for that is its own to know."""
+        self._announcements.add(message.call_id)
+        call = self.calls.get(message.call_id)
+        if call is None:
+            spec, works = self._functions.specs[message.function_id], self.ledger.works[message.call_id]
+            opening = m.OpenCall(message.call_id, message.function_id, message.method, CallKind.REMOTE, [0], True)
+            call = self.calls[message.call_id] = CallAccount(client, opening, spec, works)
+            call.is_direct, call.is_claimed = True, client != UNKNOWN
+            call.inputs = [Account()]
+            call.inputs[0].state = InputState.RUNNING
+            call.frontier = 1
+        elif client != UNKNOWN:
+            call.client, call.is_claimed = client, True
 
     def _close(self, app_id: str) -> None:
         for call in self.calls.values():
@@ -138,6 +167,10 @@ class Oracle:
                 self._custody.delivered(container_id, message, now)
             case SendToContainer(container_id=container_id, message=m.Cancel() as message):
                 self._custody.cancelled(container_id, message, now)
+            case SendToContainer(message=CancelDirect() as message):
+                call = self.calls.get(message.call_id)
+                doomed = call is None or call.doomed
+                self.ledger.direct.cancelled(message.call_id, now, doomed=doomed, slack_s=self.ledger.slack_s)
             case SendToContainer(container_id=container_id, message=m.Drain()):
                 self._custody.drained(container_id)
             case KillContainer():
@@ -226,6 +259,10 @@ class Oracle:
     def unfinished(self) -> list[str]:
         """Return what has not ended, in words."""
         return self.ledger.unfinished() + [f"{call_id}, which no server has read" for call_id in self._kept.unread]
+
+    def counted(self, direct_calls: int) -> None:
+        """So many direct calls were counted by the last server."""
+        self.ledger.direct.check_counts(direct_calls, self._announcements)
 
     def unrecorded(self) -> list[str]:
         """Return the spawned calls whose end the store was not told."""
