@@ -35,7 +35,7 @@ from swell.sim.world import World
 from swell.wire.leases import Abandoned, Announce, CancelDirect, DirectAnswered, LeaseGranted, RecallLease
 
 FIRST = int(os.environ.get("SIM_FIRST", "0"))
-COUNT = int(os.environ.get("SIM_COUNT", "40"))
+COUNT = int(os.environ.get("SIM_COUNT", "20"))
 STRIDE = 10
 
 
@@ -205,6 +205,11 @@ def runs_what_has_ended_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Histories, "was_answered", lambda *_: True)
 
 
+def thinks_that_what_it_drops_has_ended(patch: pytest.MonkeyPatch) -> None:
+    """A client whose first words come late announces, and is turned away: it is heard after its lease is closed."""
+    patch.setattr(Histories, "forget_call", lambda *_: None)
+
+
 def counts_what_is_repeated(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Histories, "__contains__", lambda *_: False)
 
@@ -229,6 +234,7 @@ FAULTY = [
     does_not_believe_clients_that_have_an_answer,
     counts_a_failure_twice,
     runs_what_has_ended_again,
+    thinks_that_what_it_drops_has_ended,
     counts_what_is_repeated,
 ]
 

@@ -95,6 +95,9 @@ class _Stranger:
             return
         assert isinstance(message, cl.LeaseHello), f"a stranger begins with {message}"
         self.hello = message
+        self._slot.clock.after(self._slot.door_delay_s(), self._greet)
+
+    def _greet(self) -> None:
         self._slot.greeted(self)
 
     def hear_end(self) -> None:
@@ -126,11 +129,13 @@ class DirectSlot:
         self._function_id = function_id
         self._random = Random(seed)
         self._leases: dict[str, _Lease] = {}
+        self._sockets: list[LeaseSocket] = []  # all that were ever connected
         self._early: dict[str, _Stranger] = {}  # those whose lease is not known yet
         self._running: _Running | None = None
         self._ended: dict[str, list[Entry]] = {}  # by lease
         self._will_report = False
         self._is_draining = False
+        self._is_dead = False
 
     @property
     def is_idle(self) -> bool:
@@ -164,13 +169,20 @@ class DirectSlot:
                 raise AssertionError(f"{message} is about no lease")
 
     def accept(self, socket: LeaseSocket) -> None:
-        """Let a client in that will say who it is."""
+        """Let a client in that will say who it is. The thread that listens may be kept from running for a while."""
         socket.accept(_Stranger(self, socket))
+        self._sockets.append(socket)
+
+    def door_delay_s(self) -> float:
+        """Return how long it takes until the first words of a stranger are read."""
+        return self._random.choice((0.0, 0.0, 0.0, 0.0, 0.015))
 
     def greeted(self, stranger: _Stranger) -> None:
         """A stranger has said which lease is his; the server may say so later."""
         hello = stranger.hello
         assert hello is not None and hello.protocol == PROTOCOL
+        if self._is_dead:
+            return
         lease = self._leases.get(hello.lease)
         if lease is not None:
             self._attach(stranger, lease)
@@ -322,10 +334,9 @@ class DirectSlot:
         running, self._running = self._running, None
         if running is not None and running.run is not None:
             running.run.stop()
-        sockets = [lease.socket for lease in self._leases.values()] + [each.socket for each in self._early.values()]
-        for socket in sockets:
-            if socket is not None:
-                socket.hang_up()
+        self._is_dead = True
+        for socket in self._sockets:
+            socket.hang_up()
 
     # ------------------------------------------------------------ for the run
 

@@ -26,7 +26,7 @@ from swell.engine.rules.cancelling import Cancelling
 from swell.engine.rules.completion import Completion, ProtocolError
 from swell.engine.rules.deliveries import outcome_in
 from swell.engine.rules.losses import Losses
-from swell.engine.rules.results import ResultPublisher
+from swell.engine.rules.results import Outcome, ResultPublisher
 from swell.engine.state.call import Call
 from swell.engine.state.call_lease import NOBODY, CallLease
 from swell.engine.state.container import Container, Delivery
@@ -254,6 +254,9 @@ class DirectCalls:
     def _take_late(self, client: int, message: Announce, payload: bytes, now: float) -> None:
         """Take in a call whose lease is over: judge it by how that ended, or take it as one that was never begun."""
         state = self._state
+        if message.failed and (pool := state.pools.get(message.function_id)) is not None:
+            self._take_failed(client, message, payload, pool, now)
+            return
         end = state.call_leases.ends.get(message.lease)
         if end is None or state.pools.get(end.lease.container.pool.id) is not end.lease.container.pool:
             self._calls.open(client, _as_open(message, payload), payload, now)
@@ -264,28 +267,44 @@ class DirectCalls:
             self._admission.refuse(client, message.call_id, 0, problem)
             return
         delivery = self._begin(message, payload, end.lease, client, now)
-        if message.failed:
-            self._end(delivery, FAILURE, now)
-        else:
-            self._losses.settle(delivery, end.reason, now, end.excess, was_alone=end.was_alone, is_head=True)
+        self._losses.settle(delivery, end.reason, now, end.excess, was_alone=end.was_alone, is_head=True)
+
+    def _take_failed(self, client: int, message: Announce, payload: bytes, pool: Pool, now: float) -> None:
+        """Take in a call whose first attempt has failed, and of whose lease nothing is left."""
+        problem = self._admission.why_not(_as_open(message, payload), payload, pool)
+        if problem is not None:
+            self._admission.refuse(client, message.call_id, 0, problem)
+            return
+        call, segment = self._enroll(message, payload, pool, client, now)
+        pool.measures.count_direct(1)
+        if not self._attempts.retry(call, segment, 0, FAILURE, now):
+            ended = Outcome(0, TERMINATED, b"its function has no retries")
+            self._results.end(call, segment, [ended], now)
+        self._state.mark_dirty(pool)
+
+    def _enroll(
+        self, message: Announce, payload: bytes, pool: Pool, client: int, opened_at: float
+    ) -> tuple[Call, Segment]:
+        """Make a call of what is announced; where its input is, is to be said by whoever calls this."""
+        call = Call(
+            message.call_id, CallKind.REMOTE, pool, message.method, client, parent=message.parent, opened_at=opened_at
+        )
+        call.seal()
+        call.announce()
+        call.trace_from(message.trace)
+        call.add_accepted(1)
+        self._state.enroll(call)
+        if client != NOBODY:
+            self._state.bind(client, call)
+        return call, Segment(0, PackedItems([len(payload)], payload))
 
     def _begin(self, message: Announce, payload: bytes, lease: CallLease, client: int, now: float) -> Delivery:
         """Make an input of a direct call: it runs, in the slot of its lease."""
         state, container = self._state, lease.container
         pool = container.pool
         since = max(lease.granted_at, now - message.age_s)
-        call = Call(
-            message.call_id, CallKind.REMOTE, pool, message.method, client, parent=message.parent, opened_at=since
-        )
-        call.seal()
-        call.announce()
-        call.trace_from(message.trace)
-        call.add_accepted(1)
+        call, segment = self._enroll(message, payload, pool, client, since)
         call.add_running(1)
-        state.enroll(call)
-        if client != NOBODY:
-            state.bind(client, call)
-        segment = Segment(0, PackedItems([len(payload)], payload))
         part = Part(call, segment, 0, 1, queued_at=since, alone=False)
         delivery = Delivery(state.next_delivery(), container, DIRECT, [part], since)
         call.deliver(delivery)

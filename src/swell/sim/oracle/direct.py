@@ -19,11 +19,11 @@ __all__ = ["DirectBook", "DirectCall"]
 class DirectCall:
     """What is known of one call that was sent directly at least once."""
 
-    __slots__ = ("began_at", "container_id", "crashes", "ended_at", "failures", "not_before", "runs", "spec", "steps")
+    __slots__ = ("began_at", "crashes", "ended_at", "failures", "lost_in", "not_before", "runs", "spec", "steps")
 
     def __init__(self) -> None:
         self.spec: FunctionSpec | None = None
-        self.container_id = ""  #: where it runs directly
+        self.lost_in = ""  #: the container from which its client has heard no answer, if that is gone
         self.began_at: float | None = None
         self.runs = 0  #: times that it has begun, directly
         self.failures = 0  #: attempts that failed
@@ -41,6 +41,8 @@ class DirectBook:
         self.answers = 0  #: direct calls that have ended in their containers
         self._settings = settings
         self._running: dict[str, str] = {}  # by container
+        self._leases: dict[str, str] = {}  # their containers
+        self._gone: dict[str, bool] = {}  # containers -> were they killed for memory?
 
     def steps(self, call_id: str) -> int:
         """Return the mishaps that are behind a call."""
@@ -57,7 +59,7 @@ class DirectBook:
         call = self.calls.setdefault(call_id, DirectCall())
         assert not call.runs, f"{call_id} is sent directly for the second time"
         call.runs += 1
-        call.spec, call.container_id, call.began_at = spec, container_id, at
+        call.spec, call.began_at = spec, at
         self._running[container_id] = call_id
 
     def ended(self, container_id: str, call_id: str, status: OutputStatus, at: float) -> None:
@@ -66,12 +68,10 @@ class DirectBook:
         call = self.calls[call_id]
         self.answers += 1
         call.ended_at = at
-        if status is OutputStatus.FAILURE:
-            self._fail(call, at)
+        call.steps += status is OutputStatus.FAILURE
 
     def _fail(self, call: DirectCall, now: float) -> None:
         call.failures += 1
-        call.steps += 1
         assert call.spec is not None
         call.not_before = now + (retry_delay(call.spec.retry, call.failures, self._settings.retry_delay_min_s) or 0.0)
 
@@ -81,6 +81,7 @@ class DirectBook:
 
     def gone(self, container_id: str, excess: MemoryExcess | None) -> None:
         """A container is gone, and what it ran with it."""
+        self._gone[container_id] = excess is not None
         call_id = self._running.pop(container_id, None)
         if call_id is not None:
             call = self.calls[call_id]
@@ -90,6 +91,24 @@ class DirectBook:
     def forget(self) -> None:
         """All containers are gone with the server."""
         self._running.clear()
+
+    # ------------------------------------------------------------ what clients say
+
+    def granted(self, lease: str, container_id: str) -> None:
+        """A client gets a lease."""
+        self._leases[lease] = container_id
+
+    def failed(self, lease: str, call_id: str, now: float, *, is_news: bool) -> None:
+        """The engine hears that a first attempt has failed; once its container is gone, it has judged what it knew."""
+        call = self.calls.get(call_id)
+        if call is None or call.spec is None or call.failures or call.lost_in:
+            return
+        if is_news or self._leases[lease] not in self._gone:
+            self._fail(call, now)
+
+    def lost(self, lease: str, call_id: str) -> None:
+        """A client has no answer, and will get none; nobody but the container knows whether it had begun."""
+        self.calls.setdefault(call_id, DirectCall()).lost_in = self._leases[lease]
 
     # ------------------------------------------------------------ what the engine decides
 
@@ -103,6 +122,7 @@ class DirectBook:
         over_s = 0.0 if call.ended_at is None else now - call.ended_at
         assert over_s <= REPORT_EVERY_S + slack_s, f"{call_id} is stopped {over_s} s after it has ended"
         self._fail(call, now)
+        call.steps += 1
 
     def check_counts(self, counted: int, announced: set[str]) -> None:
         """Assert that no direct call was counted twice."""
@@ -116,10 +136,13 @@ class DirectBook:
             case OutputStatus.TERMINATED:
                 asked = doomed or call.crashes >= self._settings.poison_crashes_max
                 assert asked, f"{call_id} is terminated, but nobody asked for it"
-            case OutputStatus.TIMEOUT | OutputStatus.OUT_OF_MEMORY:
+            case OutputStatus.TIMEOUT:
                 assert call.failures, f"{call_id} ends as {status.name}, and has not failed"
+            case OutputStatus.OUT_OF_MEMORY:
+                assert call.failures or self._gone.get(call.lost_in), f"{call_id} used no more memory than it may"
             case OutputStatus.INTERNAL_FAILURE:
                 crashes, most = call.crashes, self._settings.poison_crashes_max
+                crashes += call.lost_in in self._gone and not call.crashes  # it may not have begun there
                 assert crashes >= most, f"{call_id} is blamed for {crashes} of {most} crashes"
             case OutputStatus.INIT_FAILURE:
                 pass  # it waits for a container again

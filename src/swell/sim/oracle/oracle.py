@@ -40,7 +40,7 @@ from swell.sim.store import DurableStore
 from swell.states import InputState
 from swell.wire import messages as m
 from swell.wire.apps import DeployApp, Deployed
-from swell.wire.leases import Abandoned, Announce, CancelDirect, DirectAnswered
+from swell.wire.leases import Abandoned, Announce, CancelDirect, DirectAnswered, DirectReport, LeaseGranted
 from swell.wire.queries import DrainNode, ResumeNode
 from swell.wire.web import Leased, Release
 
@@ -71,9 +71,13 @@ class Oracle:
         """Note an event that the engine is about to handle."""
         match event:
             case ClientMessage():
-                self._client_sent(event.client, event.message)
+                self._client_sent(event.client, event.message, now)
             case ContainerMessage(message=Announce() as message):
                 self._announced(UNKNOWN, message)
+            case ContainerMessage(message=DirectReport() as message):
+                for position, code in message.failures:
+                    if code == OutputStatus.FAILURE:
+                        self.ledger.direct.failed(message.lease, message.call_ids[position], now, is_news=False)
             case ContainerMessage(message=Abandoned() as message):
                 self._doom(message.call_id)
             case ContainerMessage():
@@ -101,7 +105,7 @@ class Oracle:
             case _:
                 pass
 
-    def _client_sent(self, client: int, message: m.Message) -> None:
+    def _client_sent(self, client: int, message: m.Message, now: float) -> None:
         match message:
             case DeployApp():
                 self._functions.deploys(client, message)
@@ -125,7 +129,12 @@ class Oracle:
                 if call is not None and call.client == client and self._custody.free(call):
                     self.ledger.released(call, OutputStatus(message.status))
             case Announce():
+                is_news = message.call_id not in self._announcements
                 self._announced(client, message)
+                if message.failed:
+                    self.ledger.direct.failed(message.lease, message.call_id, now, is_news=is_news)
+                if message.is_lost:
+                    self.ledger.direct.lost(message.lease, message.call_id)
             case m.CancelCall() | DirectAnswered():
                 self._doom(message.call_id)
             case m.CloseApp() if not message.when_idle:
@@ -144,7 +153,14 @@ class Oracle:
         call = self.calls.get(message.call_id)
         if call is None:
             spec, works = self._functions.specs[message.function_id], self.ledger.works[message.call_id]
-            opening = m.OpenCall(message.call_id, message.function_id, message.method, CallKind.REMOTE, [0], True)
+            opening = m.OpenCall(
+                call_id=message.call_id,
+                function_id=message.function_id,
+                method=message.method,
+                kind=CallKind.REMOTE,
+                ends=[0],
+                sealed=True,
+            )
             call = self.calls[message.call_id] = CallAccount(client, opening, spec, works)
             call.is_direct, call.is_claimed = True, client != UNKNOWN
             call.inputs = [Account()]
@@ -195,6 +211,8 @@ class Oracle:
                 self._functions.deployed(client, message)
             case m.Bound():
                 self._functions.bound(client, message)
+            case LeaseGranted():
+                self.ledger.direct.granted(message.lease, message.container_id)
             case Leased():
                 self._custody.leased(client, message, now)
             case m.Refused():

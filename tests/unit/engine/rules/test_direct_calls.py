@@ -256,6 +256,17 @@ def test_a_failed_attempt_counts_once_whoever_tells_first(diary, order: str) -> 
     assert diary.engine.state.calls["fc-2"].client == 1
 
 
+@pytest.mark.parametrize("how", ["closed", "lost"])
+def test_a_failed_attempt_counts_though_its_lease_is_over(diary, how: str) -> None:
+    diary.leased(retry=RETRY)
+    diary.at(1.1).reports("c1", "fc-2", status=FAILURE)
+    diary.closes_lease("c1") if how == "closed" else diary.exits("c1")
+    assert diary.announces("fc-2", failed=True) == []
+    assert diary.engine.state.calls["fc-2"].failures == {0: 1}
+    diary.at(2.11)
+    assert diary.meanwhile == (["deliver #2 to c1: fc-2[0]"] if how == "closed" else ["start c2"])
+
+
 # ---------------------------------------------------------------- containers and connections that are lost
 
 
