@@ -56,6 +56,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         place.end()
 
 
+@pytest.mark.nodes
 def test_results_outlive_the_server_and_who_spawned_them(daemon: Daemon) -> None:
     ids = daemon.python(
         DOUBLE

@@ -32,6 +32,7 @@ def running(run_app: Callable[..., swell.App]) -> None:
     run_app(app, retry_delay_min_s=0.05, start_backoff_s=0.05)
 
 
+@pytest.mark.nodes
 def test_memory_that_no_limit_of_a_process_counts_ends_the_input_at_once(board: ModuleType) -> None:
     assert maps.remote(20) == 20
     with pytest.raises(OutOfMemoryError) as caught:

@@ -15,6 +15,7 @@ import pytest
 
 import swell
 from swell.model import CallKind
+from swell.sdk.deploy.bundling import bundle
 from swell.sdk.deploy.environment import present_environment
 from swell.sdk.deploy.specs import specs_of
 from swell.server.connection_limits import PENDING_MAX
@@ -49,7 +50,8 @@ class Peer:
         self._frames: list[tuple[m.Message, bytes]] = []
         if greets:
             self.say(m.Hello("client", m.PROTOCOL, "one that does not read"))
-            assert isinstance(self.hear()[0], m.Welcome)
+            self.welcome = self.hear()[0]
+            assert isinstance(self.welcome, m.Welcome)
 
     def say(self, message: m.Message, payload: bytes = b"") -> None:
         self.socket.sendall(codec.encode(message, payload))
@@ -73,6 +75,16 @@ class Peer:
                 sent += not rest
         self.socket.settimeout(PATIENCE_S)
         return sent
+
+    def opens(self, app: swell.App) -> m.AppOpened:
+        """Open an app of its own with the functions of another, and watch it."""
+        specs, environment, archive = specs_of(app.describe()), present_environment(), b""
+        if self.welcome.wants_bundles:
+            specs, environment, archive = bundle(app.describe(), is_for_elsewhere=True)
+        self.say(m.OpenApp(3, "ap-unread", "unread", environment, specs, watch=True), archive)
+        while not isinstance((opened := self.hear()[0]), m.AppOpened):
+            assert not isinstance(opened, m.Failed), opened.text
+        return opened
 
     def calls(self, function_id: str, kind: CallKind, argument: int, count: int) -> str:
         call_id = f"fc-{os.urandom(8).hex()}"
@@ -168,22 +180,11 @@ def test_results_of_a_spawned_call_that_are_not_read_stay_in_the_store() -> None
             seen.update(i for first, many in message.parts for i in range(first, first + many))
 
 
+@pytest.mark.nodes
 def test_lines_that_are_not_read_are_left_out_and_counted() -> None:
     lines = 150_000  # of 1,000 bytes
     with peer() as one:
-        environment = present_environment()
-        one.say(
-            m.OpenApp(
-                request=3,
-                app_id="ap-unread",
-                name="unread",
-                environment=environment,
-                functions=specs_of(f.app.describe()),
-                watch=True,
-            )
-        )
-        while not isinstance((opened := one.hear()[0]), m.AppOpened):
-            pass
+        opened = one.opens(f.app)
         with bounded():
             one.calls(opened.function_ids["talk"], CallKind.REMOTE, lines, 1)
             with peer() as other:
