@@ -12,6 +12,7 @@ from typing import Protocol
 from swell.model import OutputStatus
 from swell.sim.clock import Time
 from swell.sim.lease_socket import LeaseSocket
+from swell.sim.oracle.direct import DOOR_S
 from swell.sim.run import Run
 from swell.sim.work import Mishap, Work, input_bytes
 from swell.wire import leases as cl
@@ -175,7 +176,7 @@ class DirectSlot:
 
     def door_delay_s(self) -> float:
         """Return how long it takes until the first words of a stranger are read."""
-        return self._random.choice((0.0, 0.0, 0.0, 0.0, 0.015))
+        return self._random.choice((0.0, 0.0, 0.0, 0.0, DOOR_S))
 
     def greeted(self, stranger: _Stranger) -> None:
         """A stranger has said which lease is his; the server may say so later."""

@@ -199,6 +199,7 @@ class DirectCalls:
         known = lease.announced.get(message.call_id)
         if known is not None:
             known.confirm()
+            known.begin(max(known.since, now - message.age_s))  # its client counts from when it was sent
         elif message.call_id not in self._state.calls and message.call_id not in self._state.histories:
             problem = self._admission.why_not(_as_open(message, payload), payload, container.pool)
             if problem is None:

@@ -16,14 +16,29 @@ from swell.wire.leases import REPORT_EVERY_S
 __all__ = ["DirectBook", "DirectCall"]
 
 
+DOOR_S = 0.015  #: how long a container may take to read what a client sends first
+
+
 class DirectCall:
     """What is known of one call that was sent directly at least once."""
 
-    __slots__ = ("began_at", "crashes", "ended_at", "failures", "lost_in", "not_before", "runs", "spec", "steps")
+    __slots__ = (
+        "began_at",
+        "crashes",
+        "ended_at",
+        "failures",
+        "is_lost",
+        "not_before",
+        "runs",
+        "sent_to",
+        "spec",
+        "steps",
+    )
 
     def __init__(self) -> None:
         self.spec: FunctionSpec | None = None
-        self.lost_in = ""  #: the container from which its client has heard no answer, if that is gone
+        self.sent_to = ""  #: the container that its client has sent it to, as the engine was told
+        self.is_lost = False  #: its client gets no answer from there
         self.began_at: float | None = None
         self.runs = 0  #: times that it has begun, directly
         self.failures = 0  #: attempts that failed
@@ -101,14 +116,16 @@ class DirectBook:
     def failed(self, lease: str, call_id: str, now: float, *, is_news: bool) -> None:
         """The engine hears that a first attempt has failed; once its container is gone, it has judged what it knew."""
         call = self.calls.get(call_id)
-        if call is None or call.spec is None or call.failures or call.lost_in:
+        if call is None or call.spec is None or call.failures or call.is_lost:
             return
         if is_news or self._leases[lease] not in self._gone:
             self._fail(call, now)
 
-    def lost(self, lease: str, call_id: str) -> None:
-        """A client has no answer, and will get none; nobody but the container knows whether it had begun."""
-        self.calls.setdefault(call_id, DirectCall()).lost_in = self._leases[lease]
+    def announced(self, lease: str, call_id: str, *, is_lost: bool) -> None:
+        """A client tells the engine where it has sent a call; nobody but the container knows whether it has begun."""
+        call = self.calls.setdefault(call_id, DirectCall())
+        call.sent_to = self._leases[lease]
+        call.is_lost = call.is_lost or is_lost
 
     # ------------------------------------------------------------ what the engine decides
 
@@ -118,7 +135,8 @@ class DirectBook:
         if doomed or call is None or call.spec is None or call.began_at is None:
             return
         took, limit = now - call.began_at, call.spec.timeout_s
-        assert took >= limit - slack_s, f"{call_id} is stopped after {took} s of {limit} s"
+        # Where only the client has announced it, its time counts from when it was sent.
+        assert took >= limit - slack_s - DOOR_S, f"{call_id} is stopped after {took} s of {limit} s"
         over_s = 0.0 if call.ended_at is None else now - call.ended_at
         assert over_s <= REPORT_EVERY_S + slack_s, f"{call_id} is stopped {over_s} s after it has ended"
         self._fail(call, now)
@@ -139,10 +157,10 @@ class DirectBook:
             case OutputStatus.TIMEOUT:
                 assert call.failures, f"{call_id} ends as {status.name}, and has not failed"
             case OutputStatus.OUT_OF_MEMORY:
-                assert call.failures or self._gone.get(call.lost_in), f"{call_id} used no more memory than it may"
+                assert call.failures or self._gone.get(call.sent_to), f"{call_id} used no more memory than it may"
             case OutputStatus.INTERNAL_FAILURE:
                 crashes, most = call.crashes, self._settings.poison_crashes_max
-                crashes += call.lost_in in self._gone and not call.crashes  # it may not have begun there
+                crashes += call.sent_to in self._gone and not call.crashes  # it may not have begun there
                 assert crashes >= most, f"{call_id} is blamed for {crashes} of {most} crashes"
             case OutputStatus.INIT_FAILURE:
                 pass  # it waits for a container again

@@ -133,8 +133,7 @@ class Oracle:
                 self._announced(client, message)
                 if message.failed:
                     self.ledger.direct.failed(message.lease, message.call_id, now, is_news=is_news)
-                if message.is_lost:
-                    self.ledger.direct.lost(message.lease, message.call_id)
+                self.ledger.direct.announced(message.lease, message.call_id, is_lost=message.is_lost)
             case m.CancelCall() | DirectAnswered():
                 self._doom(message.call_id)
             case m.CloseApp() if not message.when_idle:

@@ -171,6 +171,16 @@ def test_it_times_out(diary) -> None:
     assert diary.meanwhile == told
 
 
+def test_its_time_begins_when_its_container_begins_it_not_when_it_was_sent(diary) -> None:
+    diary.leased(timeout_s=2.0)
+    diary.at(1.6).announces("fc-2", age_s=0.5)
+    diary.announces("fc-2", by="c1", age_s=0.1)
+    diary.at(3.4)
+    assert not any("cancel" in line for line in diary.meanwhile)
+    diary.at(3.6)
+    assert "cancel fc-2 in c1" in diary.meanwhile
+
+
 def test_a_timeout_is_told_to_a_client_that_announces_late(diary) -> None:
     diary.leased(timeout_s=2.0)
     diary.at(1.1).announces("fc-2", by="c1", age_s=0.1)
