@@ -225,6 +225,9 @@ class Oracle:
         call = self.calls.get(message.call_id)
         if call is None or message.first >= len(call.inputs):
             return
+        if call.is_direct:  # its app is closing: what is announced is not taken any more
+            del self.calls[call.id]
+            return
         assert call.frontier <= message.first, f"{call.id}: refused what already left"
         del call.inputs[message.first :]
         call.is_sealed = False
