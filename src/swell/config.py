@@ -69,9 +69,10 @@ class Settings(Struct, frozen=True, kw_only=True):
         bool,
         Meta(
             description="Clients that call a function again and again may hold one of its containers for some "
-            "milliseconds, and send their calls straight to it."
+            "milliseconds, and send their calls straight to it. What such calls print stands in the container's log, "
+            "but not under the call."
         ),
-    ] = True
+    ] = False
     start_backoff_s: Annotated[
         Seconds, Meta(description="Seconds of pause after a first failed start; doubles up to a minute.")
     ] = 0.5

@@ -41,7 +41,7 @@ KEYS = itertools.count(1)  #: of pools
 
 @pytest.fixture(scope="module", autouse=True)
 def running(run_app: Callable[..., swell.App]) -> None:
-    run_app(d.app, retry_delay_min_s=0.05, start_backoff_s=0.05)
+    run_app(d.app, call_leases=True, retry_delay_min_s=0.05, start_backoff_s=0.05)
 
 
 @pytest.fixture

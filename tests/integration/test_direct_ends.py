@@ -33,6 +33,7 @@ def noted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     import board
 
     monkeypatch.setenv("BOARD", str(tmp_path))
+    monkeypatch.setenv("SWELL_CALL_LEASES", "1")
     return board
 
 

@@ -75,7 +75,11 @@ def crowd(seed: int, *, trouble: bool = True) -> Scenario:
     plan = AppPlan("ap-0", (function,), (beside,), loops=loops)
     faults = Faults(until=2.0, lost_per_s=1.0 * trouble, repeated=0.2 * trouble)
     settings = Settings(
-        cancel_grace_s=0.5, retry_delay_min_s=0.05, poison_crashes_max=1 + seed % 3, default_scaledown_window=1
+        call_leases=True,
+        cancel_grace_s=0.5,
+        retry_delay_min_s=0.05,
+        poison_crashes_max=1 + seed % 3,
+        default_scaledown_window=1,
     )
     return Scenario(settings=settings, nodes=(node(),), apps=(plan,), faults=faults)
 

@@ -25,6 +25,7 @@ def draw_leases(seed: int) -> Scenario:
     scenario = draw_steady(seed)
     settings = structs.replace(
         scenario.settings,
+        call_leases=True,
         pending_sync_max=max(60, scenario.settings.pending_sync_max),
         total_sync_max=max(100, scenario.settings.total_sync_max),
     )

@@ -112,7 +112,7 @@ class Diary:
     """One engine, one app, and everything that is said."""
 
     def __init__(self, **settings: Any) -> None:
-        self.settings = Settings(**{"timezone": "UTC"} | settings)
+        self.settings = Settings(**{"timezone": "UTC", "call_leases": True} | settings)
         self.engine = Engine(self.settings)
         self.now = 0.0
         self.meanwhile: list[str] = []

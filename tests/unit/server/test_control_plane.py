@@ -17,6 +17,7 @@ from swell.server.control_plane import ControlPlane
 from swell.server.paths import ServerPaths
 from swell.store.memory.store import MemoryStore
 from swell.wire.apps import DeployApp
+from swell.wire.leases import Announce
 from swell.wire.messages import Hello, OpenApp, ToServer
 
 
@@ -34,4 +35,4 @@ def test_every_message_to_a_server_is_routed_once(tmp_path: Path) -> None:
     connection = [Hello]
     routed = Counter([*engine, *server, *connection])
     assert set(routed) == set(get_args(ToServer))
-    assert set(routed.values()) == {1}, routed
+    assert {kind for kind, times in routed.items() if times > 1} == {Announce}, "clients and containers say that"
