@@ -37,6 +37,7 @@ from swell.model import (
     Strategy,
 )
 from swell.wire import messages as m
+from swell.wire.leases import DirectReport
 
 ENVIRONMENT = Environment("/py", "/", ())
 SOURCE = Source("m", "f")
@@ -107,6 +108,7 @@ class Babble:
             "is_rollover": lambda: self.random.random() < 0.3,
             "functions": lambda: [self.spec() for _ in range(pick((0, 1, 3)))],
             "kind": lambda: pick(list(CallKind)),
+            "lease": lambda: pick([*state.call_leases.by_id, *state.call_leases.ends, "le-none"]),
             "method": lambda: pick(("", "a")),
             "provenance": Provenance,
             "parts": lambda: [
@@ -121,6 +123,7 @@ class Babble:
             "tags": lambda: {"a": "b"},
             "trace": lambda: pick(({}, {"traceparent": "00-1-2-01"}, {"baggage": "x" * 10_000})),
             "terminate_containers": lambda: self.random.random() < 0.5,
+            "wants_lease": lambda: self.random.random() < 0.5,
             "watch": lambda: True,
         }
         texts = {"tag", "name", "parent", "reason", "role", "text", "token"}
@@ -128,10 +131,26 @@ class Babble:
 
     def message(self) -> tuple[m.Message, bytes]:
         kind = self.random.choice(get_args(m.ToServer))
+        if kind is DirectReport:
+            return self.report(), b""
         message = kind(**{name: self.field(name) for name in kind.__struct_fields__})
         ends = getattr(message, "ends", None)
         fits = ends and 0 <= ends[-1] < 100 and self.random.random() < 0.9
         return message, b"x" * (ends[-1] if fits else self.random.randint(0, 3))
+
+    def report(self) -> DirectReport:
+        """What a container says of direct calls; its lists are mostly as long as each other."""
+        count, pick = self.random.choice((0, 1, 1, 2, 5)), self.random.choice
+        odd = count + 1 if self.random.random() < 0.1 else count
+        times = [pick((0.0, 0.1, 1.0, 60.0, 1e12)) for _ in range(odd)]
+        return DirectReport(
+            self.field("lease"),
+            [self.field("call_id") for _ in range(count)],
+            times,
+            times[::-1],
+            failures=[(pick((0, 1, 4)), pick((0, 1, 2, 99))) for _ in range(pick((0, 0, 1, 2)))],
+            parents=[self.field("call_id") for _ in range(pick((0, count)))],
+        )
 
     def event(self) -> Event:
         container_id = self.random.choice([*self._engine.state.containers, "ta-gone"])
@@ -146,7 +165,7 @@ class Babble:
 
 def opened() -> Engine:
     """An engine with a node, and an app of four functions, half of whose first containers are ready."""
-    engine = Engine(Settings(pending_sync_max=20, poison_crashes_max=2, start_failures_max=2))
+    engine = Engine(Settings(pending_sync_max=20, poison_crashes_max=2, start_failures_max=2, call_leases=True))
     engine.handle(NodesObserved([NodeView(Node("n", 64, 1 << 40, (Gpu("g", "L4"),)))]), 0.0)
     functions = [
         FunctionSpec("f", SOURCE, retry=RetryPolicy(1)),
@@ -167,7 +186,7 @@ def opened() -> Engine:
         )
         engine.handle(ClientMessage(1, call, b"abc"), 0.0)
     for container_id in list(engine.state.containers)[::2]:
-        engine.handle(ContainerMessage(container_id, m.Ready(1, 0.0)), 0.1)
+        engine.handle(ContainerMessage(container_id, m.Ready(1, 0.0, takes_calls=True)), 0.1)
     engine.validate()
     return engine
 

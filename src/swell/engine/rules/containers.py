@@ -19,6 +19,7 @@ from swell.engine.state.pool import Pool
 from swell.engine.state.timers import Timer
 from swell.escaping import one_line
 from swell.model import MemoryExcess, OutputStatus
+from swell.policy.leasing import may_lease
 from swell.policy.placement import Place
 from swell.records import ContainerRecord
 from swell.states import ContainerState
@@ -64,7 +65,7 @@ class Containers:
 
     def ready(self, container: Container, message: Ready, now: float) -> None:
         """A container has checked in."""
-        if not container.check_in(now, takes_calls=message.takes_calls):
+        if not container.check_in(now, takes_calls=message.takes_calls and may_lease(container.spec)):
             return
         pool = container.pool
         took = now - container.requested_at

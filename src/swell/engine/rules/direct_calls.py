@@ -77,6 +77,8 @@ class DirectCalls:
 
     def reported(self, container: Container, message: DirectReport, now: float) -> None:
         """Count the calls that a container has run for the client of a lease, and end those that were announced."""
+        if not container.takes_calls:
+            raise ProtocolError("it reports direct calls, and can have had none")
         _check_shape(message)
         state, pool = self._state, container.pool
         state.mark_dirty(pool)

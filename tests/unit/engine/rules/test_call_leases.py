@@ -88,6 +88,13 @@ def test_a_container_that_does_not_listen_is_not_leased(diary) -> None:
     assert diary.completes("c1", 1, 0) == ["tell 1: fc-1[0]"]
 
 
+def test_a_container_that_can_have_had_no_direct_calls_reports_none(diary) -> None:
+    ready(diary, single_use=True)
+    (killed,) = diary.reports("c1", "fc-2", "fc-3")
+    assert killed.startswith("kill c1: ")
+    assert "can have had none" in killed
+
+
 def test_a_setting_turns_them_off(new_diary) -> None:
     diary = new_diary(call_leases=False)
     ready(diary)
