@@ -104,7 +104,11 @@ def test_its_parts_name_each_other(files: Path) -> None:
     found = documents(files)
     spec, name = found["RayCluster"]["spec"], found["RayCluster"]["metadata"]["name"]
     assert spec["authOptions"] == {"mode": "token"}
-    (volume,) = spec["headGroupSpec"]["template"]["spec"]["volumes"]
+    pod = spec["headGroupSpec"]["template"]["spec"]
+    assert pod["securityContext"]["fsGroupChangePolicy"] == "OnRootMismatch", (
+        "swell refuses what the group may write to"
+    )
+    (volume,) = pod["volumes"]
     assert volume["persistentVolumeClaim"]["claimName"] == found["PersistentVolumeClaim"]["metadata"]["name"]
     pods = {"matchLabels": {"ray.io/cluster": name}}
     policy = found["NetworkPolicy"]["spec"]

@@ -11,7 +11,7 @@ None of this decides where a request goes, or whether it is admitted. This modul
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
@@ -22,6 +22,8 @@ __all__ = ["Proxies"]
 _FOR, _PROTO, _HOST = b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"
 _SCHEMES: Final = {b"https": b"https", b"wss": b"https"}  #: all else is http
 _UNKNOWN: Final = b"unknown"  #: as RFC 7239 calls a node that is not told
+#: Addresses, the farthest first; and, by the client's place among them, protocol and host.
+_Told = tuple[list[bytes], Callable[[int], tuple[bytes, bytes]]]
 _KNOWN_MAX: Final = 4_096  #: addresses of which it is remembered whether they are trusted
 
 
@@ -51,10 +53,10 @@ class Proxies:
             return here
         if not self._trusts(here.chain):
             return here
-        hops, proto, host = _x_forwarded(head) or _forwarded(head)
-        addresses = [_address(hop) for hop in hops]
+        addresses, told = _x_forwarded(head) or _forwarded(head)
         while len(addresses) > 1 and self._trusts(addresses[-1]):
             addresses.pop()
+        proto, host = told(max(0, len(addresses) - 1))
         return Origin(
             b", ".join(addresses) or here.chain,
             _SCHEMES.get(proto.lower(), b"http"),
@@ -70,8 +72,8 @@ class Proxies:
         return any(found in network for network in self._networks)
 
 
-def _x_forwarded(head: RequestHead) -> tuple[list[bytes], bytes, bytes] | None:
-    """Return the hops, and protocol and host as the nearest proxy tells them; None if there is no such header."""
+def _x_forwarded(head: RequestHead) -> _Told | None:
+    """Return what X-Forwarded-* tell, protocol and host as the nearest proxy has them; None if there are none."""
     lists: dict[bytes, list[bytes]] = {_FOR: [], _PROTO: [], _HOST: []}
     for name, value in head.headers:
         if name in lists:
@@ -79,38 +81,28 @@ def _x_forwarded(head: RequestHead) -> tuple[list[bytes], bytes, bytes] | None:
     if not any(lists.values()):
         return None
     hops, protos, hosts = lists.values()
-    return [hop for hop in hops if hop], protos[-1] if protos else b"", hosts[-1] if hosts else b""
+    nearest = (protos[-1] if protos else b"", hosts[-1] if hosts else b"")
+    return [_address(hop) for hop in hops if hop], lambda _: nearest
 
 
-def _forwarded(head: RequestHead) -> tuple[list[bytes], bytes, bytes]:
-    """Return the same from `Forwarded`; of protocol and host, what the last proxy says that says any."""
-    hops, proto, host = list[bytes](), b"", b""
+def _forwarded(head: RequestHead) -> _Told:
+    """Return what `Forwarded` tells; protocol and host are those that the first proxy behind the client has noted.
+
+    Quotes do not bind: one that a client leaves open would make what a proxy adds a part of the client's own words. No
+    address, protocol or host has a comma or a semicolon in it.
+    """
+    elements: list[dict[bytes, bytes]] = []
     for name, value in head.headers:
-        for element in _split(value, b",") if name == b"forwarded" else ():
-            for pair in _split(element, b";"):
-                key, _, told = pair.partition(b"=")
-                key, told = key.strip().lower(), told.strip().strip(b'"')
-                if key == b"for":
-                    hops.append(told)
-                elif key == b"proto":
-                    proto = told
-                elif key == b"host":
-                    host = told
-    return hops, proto, host
+        for element in value.split(b",") if name == b"forwarded" else ():
+            pairs = (pair.partition(b"=") for pair in element.split(b";"))
+            elements.append({key.strip().lower(): told.strip().strip(b'"') for key, _, told in pairs})
 
+    def noted(client: int) -> tuple[bytes, bytes]:
+        behind = elements[client:]  # these were written by proxies that are trusted, and those before by anybody
+        proto, host = (next((each[key] for each in behind if each.get(key)), b"") for key in (b"proto", b"host"))
+        return proto, host
 
-def _split(value: bytes, mark: bytes) -> Iterator[bytes]:
-    """Split at marks that are not within quotes."""
-    part, is_quoted = bytearray(), False
-    for each in value:
-        if each == ord('"'):
-            is_quoted = not is_quoted
-        if each == mark[0] and not is_quoted:
-            yield bytes(part)
-            part.clear()
-        else:
-            part.append(each)
-    yield bytes(part)
+    return [_address(each.get(b"for", b"")) for each in elements], noted
 
 
 def _address(hop: bytes) -> bytes:
@@ -121,6 +113,6 @@ def _address(hop: bytes) -> bytes:
     elif text.count(":") == 1:
         text = text.partition(":")[0]
     try:
-        return str(ipaddress.ip_address(text)).encode()
+        return _UNKNOWN if "%" in text else str(ipaddress.ip_address(text)).encode()  # a zone may be any text
     except ValueError:
         return _UNKNOWN

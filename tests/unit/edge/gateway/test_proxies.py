@@ -78,7 +78,27 @@ def test_a_host_that_is_none_is_not_told(host: bytes) -> None:
 def test_the_standard_header_says_the_same() -> None:
     said = b'for="[2001:db8::17]:47011";proto=https;host="shop.example:8443", For=10.0.0.3; by=203.0.113.43'
     assert origin((b"forwarded", said)) == Origin(b"2001:db8::17", b"https", b"shop.example:8443")
-    assert origin((b"forwarded", b'for="a,b;c"'), (b"forwarded", b"for=1.1.1.1")).chain == b"unknown, 1.1.1.1"
+    assert origin((b"forwarded", b"for=_hidden"), (b"forwarded", b"for=1.1.1.1")).chain == b"unknown, 1.1.1.1"
+    assert origin((b"forwarded", b"for=1.1.1.1, for=10.0.0.3;proto=https")).proto == b"https"
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        b'for=9.9.9.9;proto=https;host=evil;x="',  # a quote that is left open
+        b"for=9.9.9.9;proto=https;host=evil",
+        b"proto=https;host=evil",
+    ],
+)
+def test_claims_of_the_client_are_not_what_its_proxy_notes(claims: bytes) -> None:
+    found = origin((b"forwarded", claims + b", for=1.2.3.4"))
+    assert found.chain.endswith(b", 1.2.3.4")
+    assert (found.proto, found.host) == (b"http", b"here:80")
+
+
+def test_a_zone_of_an_address_is_not_passed_on() -> None:
+    assert origin((b"x-forwarded-for", b"fe80::1%<script>")).chain == b"unknown"
+    assert origin((b"forwarded", b'for="[fe80::1%, 9.9.9.9]"')).chain == b"unknown, unknown"
 
 
 def test_the_standard_header_is_not_read_beside_the_others() -> None:
