@@ -28,6 +28,7 @@ from swell.wire.remote_traceback import (
     SOURCES_MAX,
     Frame,
     frames_of,
+    on_a_line,
     plain,
     remember_source,
     traceback_of,
@@ -388,14 +389,15 @@ def decode_exception(data: bytes) -> BaseException:
 
 
 def _rebuild_part(parts: Sequence[_RemoteException | _Other], number: int, rebuilt: dict[int, BaseException]) -> None:
-    if number in rebuilt or number >= len(parts):
+    if number in rebuilt:
         return
     part = parts[number]
+    members = [member for member in part.members if 0 <= member < len(parts)]
     rebuilt[number] = ExecutionError("a member of a group that holds itself")
-    for member in part.members:
+    for member in members:
         _rebuild_part(parts, member, rebuilt)
     try:
-        exc = _loads_exception(part.pickled, [rebuilt[member] for member in part.members])
+        exc = _loads_exception(part.pickled, [rebuilt[member] for member in members])
     except DeserializationError as error:
         exc = ExecutionError(f"the remote exception cannot be rebuilt: {error}. Where it was raised:\n{part.text}")
     if not isinstance(exc, BaseException):
@@ -419,11 +421,12 @@ def _link(exc: BaseException, part: _RemoteException | _Other, rebuilt: dict[int
     if context in rebuilt:
         _CONTEXT.__set__(exc, rebuilt[context])
     _SUPPRESSED.__set__(exc, is_suppressed)
-    lines = {(frame.file, frame.line): frame.source for frame in part.frames}
+    frames = [on_a_line(frame) for frame in part.frames]
+    lines = {(frame.file, frame.line): frame.source for frame in frames}
     remember_source(lines)
     with contextlib.suppress(Exception):  # a class may refuse attributes
         exc.__line_cache__ = lines  # pyright: ignore[reportAttributeAccessIssue]
-    BaseException.with_traceback(exc, traceback_of(part.frames))
+    BaseException.with_traceback(exc, traceback_of(frames))
 
 
 def exception_text(data: bytes) -> str:

@@ -15,9 +15,12 @@ import msgspec
 
 __all__ = [
     "FRAMES_MAX",
+    "LINE_MAX",
     "SOURCES_MAX",
+    "SOURCE_LINE_MAX",
     "Frame",
     "frames_of",
+    "on_a_line",
     "plain",
     "remember_source",
     "traceback_of",
@@ -26,6 +29,8 @@ __all__ = [
 
 FRAMES_MAX: Final = 256  #: frames of a traceback that travel: half from either end
 SOURCES_MAX: Final = 512  #: remote files of which source lines are kept for printing
+SOURCE_LINE_MAX: Final = 100_000  #: no source is kept of lines after it: `linecache` holds all that come before, too
+LINE_MAX: Final = (1 << 31) - 1  #: the largest that a code object can begin at
 
 
 class Frame(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -35,6 +40,16 @@ class Frame(msgspec.Struct, array_like=True, frozen=True, gc=False):
     line: int
     function: str
     source: str
+
+
+def on_a_line(frame: Frame) -> Frame:
+    """Return a frame at a line that a file can have: code that is generated may be at any, also at 0."""
+    line = _clamped(frame.line)
+    return frame if line == frame.line else msgspec.structs.replace(frame, line=line)
+
+
+def _clamped(line: int) -> int:
+    return min(max(line, 1), LINE_MAX)
 
 
 def plain(text: str) -> str:
@@ -63,7 +78,8 @@ def frames_of(tb: TracebackType | None, where: str, frames_max: int = FRAMES_MAX
         code = step.tb_frame.f_code
         line = step.tb_lineno or code.co_firstlineno
         source = _source_line(code.co_filename, line, step)
-        found.append(Frame(plain(f"<{where}>:{code.co_filename}"), line, plain(code.co_name), plain(source)))
+        file = plain(f"<{where}>:{code.co_filename}")
+        found.append(Frame(file, _clamped(line), plain(code.co_name), plain(source)))
     return found
 
 
@@ -104,6 +120,8 @@ _raising: Final = _without_columns(compile("1 / 0", "<remote>", "exec"))
 def remember_source(lines: dict[tuple[str, int], str]) -> None:
     """Let the standard traceback printers find the source of remote frames."""
     for (file, number), source in lines.items():
+        if number > SOURCE_LINE_MAX:
+            continue
         entry = linecache.cache.get(file)
         known = list(entry[2]) if entry is not None and len(entry) == 4 else []
         known.extend("\n" for _ in range(number - len(known)))

@@ -8,9 +8,10 @@ import traceback
 from typing import Any
 
 import pytest
+from msgspec import msgpack
 
 from swell.errors import DeserializationError, ExecutionError, ResourceExhausted, SerializationError
-from swell.wire import payload
+from swell.wire import payload, remote_traceback
 
 WHERE = "ta-0"
 
@@ -515,8 +516,6 @@ def test_a_loader_that_raises_anything_costs_a_line_of_source() -> None:
 def test_exceptions_of_an_older_version_are_read() -> None:
     import pickle
 
-    from msgspec import msgpack
-
     class Former:
         def __reduce__(self) -> Any:
             return payload._rebuild, (Slotted, ("slotted",), {"more": 1})
@@ -545,6 +544,47 @@ def test_frames_are_transplanted_with_lines_and_source() -> None:
     printed = "".join(traceback.format_exception(back))
     assert 'raise ValueError("deep down")' in printed
     assert "^" not in printed  # no markers: columns did not travel
+
+
+@pytest.mark.parametrize("first", [0, 1, remote_traceback.LINE_MAX - 1])
+def test_code_that_says_it_is_at_any_line_travels(first: int) -> None:
+    code = compile("raise ValueError('generated')", "<generated>", "exec").replace(co_firstlineno=first)
+    try:
+        exec(code, {})
+    except ValueError as error:
+        back = travel(error)
+    assert (type(back), back.args) == (ValueError, ("generated",))
+    frame = traceback.extract_tb(back.__traceback__)[-1]
+    assert (frame.filename, frame.lineno) == (f"<{WHERE}>:<generated>", max(1, first))
+    assert traceback.format_exception(back)
+
+
+@pytest.mark.parametrize("line", [-(1 << 63), -1, 0, 1, remote_traceback.LINE_MAX, 1 << 31, (1 << 64) - 1])
+def test_a_frame_at_any_line_is_read_and_costs_no_memory(line: int) -> None:
+    """What comes is as another version wrote it, or as code that is no runner did."""
+    file = f"<line-{line}>"
+    back = payload.decode_exception(
+        msgpack.encode((payload.dumps(ValueError("why")), "", [(file, line, "f", "x = 1\n")]))
+    )
+    assert (type(back), back.args) == (ValueError, ("why",))
+    [frame] = traceback.extract_tb(back.__traceback__)
+    assert (frame.filename, frame.lineno) == (file, min(max(line, 1), remote_traceback.LINE_MAX))
+    kept = linecache.getlines(file)
+    assert len(kept) <= remote_traceback.SOURCE_LINE_MAX
+    assert frame.line == ("x = 1" if line <= 1 else "")
+
+
+@pytest.mark.parametrize("member", [-1, 2, 1 << 40])
+def test_a_group_that_names_a_member_which_did_not_come_is_told_by_its_text(member: int) -> None:
+    links, group = (
+        (-1, -1, False),
+        payload.encode_exception(ExceptionGroup("two", [raised(OSError())]), where="", hide=()),
+    )
+    pickled, text, frames, _, _, others = msgpack.decode(group)
+    back = payload.decode_exception(msgpack.encode((pickled, text, frames, links, [member], others)))
+    assert type(back) is ExecutionError
+    assert "cannot be rebuilt" in str(back)
+    assert "two" in str(back)
 
 
 def test_frames_know_their_own_line() -> None:

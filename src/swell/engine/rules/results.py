@@ -136,7 +136,7 @@ class ResultPublisher:
         step = max(1, ALIKE_BYTES_MAX // max(1, len(payload)))
         for first in range(indexes.start, indexes.stop, step):
             told = range(first, min(first + step, indexes.stop))
-            self._state.send_to_client(call.client, *_as_equal_outputs(call.id, told, status, payload))
+            self._state.send_to_caller(call, *_as_equal_outputs(call.id, told, status, payload))
 
     def _write_alike(
         self, call: Call, indexes: range, status: OutputStatus, payload: bytes, now: float

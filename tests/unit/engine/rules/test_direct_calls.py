@@ -191,6 +191,31 @@ def test_a_timeout_is_told_to_a_client_that_announces_late(diary) -> None:
     assert "fc-2" not in diary.engine.state.calls
 
 
+def test_an_end_in_the_queue_is_told_to_a_client_that_announces_late(diary) -> None:
+    """Its container is lost, and with that it waits among others; its app closes while no client has announced it."""
+    diary.leased()
+    diary.at(1.1).announces("fc-2", by="c1")
+    diary.exits("c1")
+    assert diary.engine.state.calls["fc-2"].pending == 1
+    assert not any("fc-2" in line for line in diary.closes())
+    assert "fc-2" not in diary.engine.state.calls
+    assert diary.announces("fc-2", is_lost=True) == ["tell 1: fc-2[0] TERMINATED"]
+    assert diary.announces("fc-2", is_lost=True) == []  # once
+
+
+def test_that_no_container_starts_is_told_to_a_client_that_announces_late(diary) -> None:
+    diary.leased()
+    diary.at(1.1).announces("fc-2", by="c1")
+    diary.exits("c1")
+    for _ in range(100):
+        for name in diary.where():
+            assert not any("tell" in line for line in diary.fails_to_start(name))
+        if "fc-2" not in diary.engine.state.calls:
+            break
+        diary.at(diary.engine.next_deadline())
+    assert diary.announces("fc-2", is_lost=True) == ["tell 1: fc-2[0] INIT_FAILURE"]
+
+
 def test_a_timeout_is_retried(diary) -> None:
     diary.leased(timeout_s=2.0, retry=RETRY)
     diary.at(1.1).announces("fc-2", age_s=0.1)
