@@ -187,10 +187,17 @@ def test_keyboard_interrupt_of_user_code_makes_the_container_leave(start: Start,
 
 
 def test_interrupt_during_the_start_leaves_at_once(start: Start) -> None:
-    peer = start(function(), SIGNALS + "reached('loading')\nwhile True: time.sleep(60)")
+    code = """
+import atexit, threading
+atexit.register(print, "left")
+threading.Thread(target=threading.Event().wait).start()
+reached('loading')
+while True: time.sleep(60)
+"""
+    peer = start(function(), SIGNALS + code)
     await_file(peer.mark("loading"))
     peer.interrupt()
-    assert peer.wait()[0] == 0
+    assert peer.wait()[:2] == (0, "left\n")
 
 
 def test_stop_fetching_tells_the_server(start: Start) -> None:

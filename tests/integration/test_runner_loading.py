@@ -89,6 +89,20 @@ def test_failed_start_is_reported_and_the_container_leaves(
     assert kind.__name__ in err
 
 
+def test_a_failed_start_waits_for_no_thread(start: Start) -> None:
+    code = """
+import atexit, threading
+atexit.register(print, "left")
+threading.Thread(target=threading.Event().wait).start()
+raise ValueError("at import")
+"""
+    peer = start(function(), code)
+    message, _ = peer.data.read()
+    assert isinstance(message, StartFailed)
+    exit_code, out, err = peer.wait()
+    assert (exit_code, out) == (1, "left\n"), err
+
+
 def test_multiprocessing_finds_what_a_script_defines(start: Start, tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(
         """

@@ -9,9 +9,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from patience import wait_until
 from snapshot_app import Broken, Snapped, WithLoop, WithThread, app, draws, forked
 
 import swell
+import swell.linux as linux
 from swell.sdk.connection.output import PlainOutput
 from swell.wire.messages import Log
 
@@ -87,13 +89,18 @@ def test_each_set_of_parameters_has_a_snapshot(board: ModuleType) -> None:
 @pytest.mark.parametrize(
     ("cls", "found"), [(WithThread, "in-the-background"), (WithLoop, "event loop")], ids=["thread", "event loop"]
 )
-def test_what_cannot_be_forked_starts_plainly_with_one_warning_of_each_node(cls: Any, found: str, heard: Heard) -> None:
+def test_what_cannot_be_forked_starts_plainly_with_one_warning_of_each_node(
+    cls: Any, found: str, heard: Heard, board: ModuleType
+) -> None:
     runs = [cls().run.remote(), cls().run.remote()]
     assert all(is_plain for is_plain, _ in runs)
     sys.stdout.flush()
     warnings = heard.about(f"{cls.__name__}.* start without a memory snapshot")
     assert len(warnings) == len({node for _, node in runs})
     assert all(found in warning for warning in warnings)
+    processes = [[int(word) for word in line.split()] for line in board.notes("process")]
+    assert len(processes) == len(warnings) + 2  # those that were rejected, and the containers
+    wait_until(lambda: not any(linux.begun_at(pid) == begun for pid, begun in processes), "one of them never ended")
 
 
 def test_a_hook_that_raises_fails_the_start_with_its_own_exception() -> None:

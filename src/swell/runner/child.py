@@ -18,7 +18,7 @@ from typing import NoReturn
 
 import swell.linux as linux
 
-__all__ = ["ChildMain", "begin_session", "limit_memory", "run_and_exit", "write_by_line"]
+__all__ = ["ChildMain", "begin_session", "leave", "limit_memory", "run_and_exit", "write_by_line"]
 
 ChildMain = Callable[[], int | None]  #: the main function of a forked child; returns its exit code
 
@@ -56,10 +56,7 @@ def limit_memory(size_bytes: int) -> None:
 
 
 def run_and_exit(main: ChildMain) -> NoReturn:
-    """Run a child's main function, then exit as a program does: threads, exit functions, then what is buffered.
-
-    But without freeing the frozen heap, which would copy it page by page.
-    """
+    """Run a child's main function, then exit as a program does."""
     code = 1
     try:
         code = main() or 0
@@ -68,9 +65,25 @@ def run_and_exit(main: ChildMain) -> NoReturn:
     except BaseException:
         with contextlib.suppress(BaseException):  # stderr may be what user code has put in its place
             traceback.print_exc()
-    # Threads that are no daemons end, and executors, whose workers multiprocessing's exit function would wait for.
+    leave(code)
+
+
+def leave(code: int, *, waits: bool = True) -> NoReturn:
+    """End this process as a program ends: threads, exit functions, then what is buffered.
+
+    But without freeing the frozen heap, which would copy it page by page.
+
+    Args:
+        code: The exit code.
+        waits: If false, not even threads and processes are waited for that are no daemons: they have nothing to finish.
+    """
     with contextlib.suppress(BaseException):
-        threading._shutdown()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+        if waits:
+            # Executors end, too, whose workers multiprocessing's exit function would wait for.
+            threading._shutdown()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+        elif "multiprocessing.process" in sys.modules:
+            for process in sys.modules["multiprocessing.process"].active_children():
+                process.kill()  # or multiprocessing's exit function would wait for it
     atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]  it prints what they raise
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(BaseException):  # user code may have closed it, or replaced it by anything

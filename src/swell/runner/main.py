@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from swell.bounds import TEXT_MAX
 from swell.runner.channel import Channel, die
-from swell.runner.child import write_by_line
+from swell.runner.child import leave, write_by_line
 from swell.runner.concurrency import ConcurrencyLimit
 from swell.runner.control import ControlListener
 from swell.runner.executor import Executor, choose_executor
@@ -47,6 +47,9 @@ IMPOSED: Final = ("CUDA_VISIBLE_DEVICES", RUN_DIR)
 def run_container(address: str, container_id: str, token: str, program: Program | None = None) -> int:
     """Run as a container until the server drains or interrupts it; return the exit code of the process.
 
+    After a start that failed or was interrupted it does not return, but ends the process: what the user's code has
+    begun is not waited for.
+
     Args:
         address: Address of the server, as unix:/path.
         container_id: The id that the server gave this container.
@@ -57,7 +60,7 @@ def run_container(address: str, container_id: str, token: str, program: Program 
     try:
         return Container(address, container_id, token, program).serve()
     except KeyboardInterrupt:  # during the start: there is nothing to finish, and no exit hooks
-        return 0
+        leave(0, waits=False)
 
 
 def _begin_process(program: Program | None) -> None:
@@ -102,12 +105,12 @@ class Container:
             program = self._load(load)
             front = self._open_front(load, program, ports, control)
         except KeyboardInterrupt:
-            limit_time(control.grace_s)
+            limit_time(control.grace_s)  # for exit functions of the user's code
             raise
         except BaseException as error:
             self._report_failed_start(error)
-            limit_time(control.grace_s)  # for threads that the user's code has started
-            return 1
+            limit_time(control.grace_s)
+            leave(1, waits=False)
         leases = self._take_calls(load, program)
         executor = self._executor(load, program, front, leases)
         control.attach(executor.wake, leases)

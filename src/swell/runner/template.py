@@ -300,7 +300,7 @@ class Template:
             program = snapshot.take(template_spec.spec, template_spec.environment)
         except snapshot.SnapshotRejectedError as error:
             channel.send(_encode_replies([SnapshotRejected(plain(str(error)[:_TEXT_MAX]))]))
-            return 0
+            child.leave(0, waits=False)  # what it waited for may be the thread for which it was rejected
         freeze()
         child_main = Template(channel, "", self._run, program).serve()
         return None if child_main is None else child.run_and_exit(child_main)

@@ -12,6 +12,7 @@ from pathlib import Path
 import board
 
 import swell
+import swell.linux as linux
 
 LOADING_S = 0.4
 
@@ -26,6 +27,11 @@ app = swell.App("snapshots")
 def node() -> str:
     """What tells one node from another: where its agent keeps what it has. On one machine that is the server's."""
     return os.environ["SWELL_RUN_DIR"]
+
+
+def note_process() -> None:
+    """Note which process this is; its number alone may be given to another one."""
+    board.note("process", os.getpid(), linux.begun_at(os.getpid()))
 
 
 def private_bytes() -> int:
@@ -66,11 +72,17 @@ class WithThread:
     @swell.enter(snap=True)
     def before(self) -> None:
         self.loaded_in = os.getpid()
-        threading.Thread(target=threading.Event().wait, name="in-the-background", daemon=True).start()
+        note_process()
+        self.is_over = threading.Event()
+        threading.Thread(target=self.is_over.wait, name="in-the-background").start()
 
     @swell.method()
     def run(self) -> tuple[bool, str]:
         return self.loaded_in == os.getpid(), node()
+
+    @swell.exit()
+    def end(self) -> None:
+        self.is_over.set()
 
 
 @app.cls(enable_memory_snapshot=True, single_use_containers=True)
@@ -78,6 +90,7 @@ class WithLoop:
     @swell.enter(snap=True)
     def before(self) -> None:
         self.loaded_in = os.getpid()
+        note_process()
         self.loop = asyncio.new_event_loop()
 
     @swell.method()

@@ -13,9 +13,9 @@ import pytest
 from patience import patience
 
 BEGIN = """
-import atexit, sys, threading, time
+import atexit, multiprocessing, sys, threading, time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from swell.runner.child import run_and_exit
+from swell.runner.child import leave, run_and_exit
 
 def double(x): return 2 * x
 """
@@ -33,6 +33,14 @@ LEFT = {
         "worked\nleft\n",
     ),
 }
+#: What would never end.
+ENDLESS = {
+    "a thread": "threading.Thread(target=threading.Event().wait).start()",
+    "a pool of threads": "ThreadPoolExecutor(1).submit(threading.Event().wait)",
+    "a process": "multiprocessing.Process(target=time.sleep, args=(1000,)).start()",
+    "a pool of processes": "kept = ProcessPoolExecutor(1); kept.submit(double, 2).result()",
+    "a busy pool of processes": "kept = ProcessPoolExecutor(1); kept.submit(time.sleep, 1000)",
+}
 
 
 def run(body: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -49,6 +57,13 @@ def test_it_waits_for_what_a_program_waits_for_and_for_nothing_else(left: str, t
     code, said = LEFT[left]
     ended = run(f"{code}; threading.Timer(0.05, begun.set).start(); return 3", tmp_path)
     assert (ended.stdout, ended.returncode, ended.stderr) == (said, 3, "")
+
+
+@pytest.mark.parametrize("endless", ENDLESS)
+def test_what_waits_for_nothing_ends_whatever_it_has_begun(endless: str, tmp_path: Path) -> None:
+    body = f"atexit.register(print, 'left'); print('kept', end=' '); {ENDLESS[endless]}; leave(3, waits=False)"
+    ended = run(body, tmp_path)
+    assert (ended.stdout, ended.returncode, ended.stderr) == ("kept left\n", 3, "")
 
 
 def test_what_it_raises_is_told(tmp_path: Path) -> None:
