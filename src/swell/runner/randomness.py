@@ -52,7 +52,6 @@ class GeneratorWatch:
         self._randbits: Any = None
 
     def __enter__(self) -> GeneratorWatch:
-        reseed()
         for name in _CHOSEN:
             self._methods[name], self._functions[name] = getattr(random.Random, name), getattr(random, name)
             noting = self._noting(self._methods[name])
@@ -61,6 +60,11 @@ class GeneratorWatch:
         self._randbits = secrets.randbits
         for module in self._drawing():
             module.randbits = self._draw
+        reseed()
+        if "numpy" in sys.modules:
+            # After numpy.random.seed() nothing tells whether that had a seed; a new state knows what was drawn for it.
+            of_numpy: Any = sys.modules["numpy.random"]
+            of_numpy.mtrand._rand.__init__()
         return self
 
     def __exit__(

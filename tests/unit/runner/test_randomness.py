@@ -78,6 +78,7 @@ UNSEEDED: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "a class of the user's": (Own, lambda it: it.random()),
     "Random that was seeded by nothing": (unchosen, lambda it: it.random()),
     "numpy.random": (lambda: numpy.random.RandomState(), lambda it: it.random()),
+    "numpy.random, global": (lambda: None, lambda _: numpy.random.random()),
     "numpy.random, half of a pair": (
         lambda: (it := numpy.random.RandomState(), it.normal())[0],
         lambda it: it.normal(),
