@@ -133,9 +133,7 @@ class Function(Handle, Generic[P, R]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         if not self.is_hydrated:
-            raise InvalidError(
-                f"{self.name} hasn't been hydrated, so it cannot be sent anywhere: its App is not running"
-            )
+            raise InvalidError(f"{self.name} cannot be sent anywhere: {self._not_here()}")
         return _unpickled, (self.object_id, self._root.spec, self._pool_spec(), self._method)
 
     # ------------------------------------------------------------ calling

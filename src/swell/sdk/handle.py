@@ -17,7 +17,7 @@ from swell.sdk.calls.target import CallTarget
 from swell.sdk.connection.client import Client, client_from_settings, daemon_client
 from swell.sdk.connection.link import Link
 from swell.sdk.connection.notices import show_notices
-from swell.sdk.connection.session import Session, current_client, require_running
+from swell.sdk.connection.session import Session, current_client, not_of_this_container, require_running
 from swell.sdk.declare.pool_spec import check_at_load
 from swell.wire.apps import FindFunction, FunctionFound
 from swell.wire.context import function_id_here, is_local
@@ -105,7 +105,7 @@ class Handle:
         """
         if self._spec is None:
             if self._find_spec is None:
-                raise ExecutionError(f"{self.name} has not been hydrated: call it, or .hydrate(), first")
+                raise self._not_hydrated()
             self._spec = self._find_spec()
         return self._spec
 
@@ -153,7 +153,7 @@ class Handle:
         """Its id on the server. Raises AttributeError while it is not hydrated."""
         found = self._find_id()
         if not found:
-            raise AttributeError(f"{self.name} has no object_id: it has not been hydrated, its App is not running")
+            raise AttributeError(f"{self.name} has no object_id: {self._not_here()}")
         return found
 
     # ------------------------------------------------------------ finding the server
@@ -189,9 +189,15 @@ class Handle:
 
     def _not_here(self) -> Error:
         """Return the error for a request while its id is not known: its App does not run, or runs without it."""
+        if self._root._lookup is not None:
+            return self._not_hydrated()
         session = self._session()
-        problem = None if session is None else session.why_not(self.spec.name)
-        return problem or require_running(self.name)
+        if session is None:
+            return require_running(self.name) if is_local() else not_of_this_container(self.name)
+        return session.why_not(self.spec.name) or require_running(self.name)
+
+    def _not_hydrated(self) -> Error:
+        return ExecutionError(f"{self.name} has not been hydrated: call it, or .hydrate(), first")
 
     async def _find(self, link: Link) -> None:
         """Look it up by its name, if it has one and was not looked up."""

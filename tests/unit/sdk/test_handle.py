@@ -20,9 +20,11 @@ from swell.model import (
 )
 from swell.sdk.app import App
 from swell.sdk.cls import Cls
+from swell.sdk.connection.session import Session
 from swell.sdk.declare.parameters import encode_parameters
 from swell.sdk.function import Function
 from swell.sdk.handle import VARIANTS_KEPT
+from swell.wire import context
 from swell.wire.apps import FindFunction
 from swell.wire.messages import AutoscalerState, BindFunction, GetStats, OpenCall, Stats, UpdateAutoscaler
 
@@ -65,7 +67,7 @@ def test_what_is_not_known_yet_is_said_to_be_so(line, spec) -> None:
         _ = function.is_generator
     with pytest.raises(AttributeError, match="f has no object_id"):
         _ = function.object_id
-    with pytest.raises(InvalidError, match="hasn't been hydrated"):
+    with pytest.raises(InvalidError, match=r"f cannot be sent anywhere: f has not been hydrated: call it, or"):
         pickle.dumps(function)
 
 
@@ -275,3 +277,31 @@ def test_a_function_of_this_program_is_not_looked_up() -> None:
     assert not function.is_hydrated
     with pytest.raises(ExecutionError, match="its App is not running"):
         function.remote()
+
+
+def test_a_function_that_its_app_runs_without_says_so_in_a_container(line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(context._Process, "container", None)
+    monkeypatch.setattr("swell.sdk.handle.client_from_settings", lambda: line)
+    app = App("local")
+    there, missing = app.function(name="there")(plain), app.function(name="missing", gpu="H100")(plain)
+    context.enter_container(lambda: None, {"there": "fu-1"})
+    assert there.object_id == "fu-1"
+    with pytest.raises(ExecutionError, match="missing cannot be called from this container") as caught:
+        missing.remote()
+    assert "no node could run it" in str(caught.value)
+    assert "not running" not in str(caught.value)
+    with pytest.raises(InvalidError, match=r"missing cannot be sent anywhere: .* from this container"):
+        pickle.dumps(missing)
+    with pytest.raises(AttributeError, match=r"missing has no object_id: .* from this container"):
+        _ = missing.object_id
+
+
+def test_a_function_that_its_app_runs_without_says_why_in_the_program(line) -> None:
+    app = App("local")
+    missing = app.function(name="missing")(plain)
+    app.session = Session(line, "ap-1", {}, {"missing": InvalidError("missing: no node has a GPU H100")})
+    for use in (missing.remote, lambda: pickle.dumps(missing)):
+        with pytest.raises(InvalidError, match="missing: no node has a GPU H100"):
+            use()
+    with pytest.raises(AttributeError, match="missing: no node has a GPU H100"):
+        _ = missing.object_id

@@ -87,7 +87,7 @@ class Apps:
                 self.add_pool(app, spec, deployment, key=spec.name)
                 app.name_function(spec.name, derive_function_id(app.id, spec.name))
         ids = dict(app.function_ids)
-        problems = {spec.name: self._impossible(spec) for spec in message.functions if spec.name not in ids}
+        problems = {spec.name: self._why_without(spec) for spec in message.functions if spec.name not in ids}
         state.send_to_client(client, AppOpened(message.request, app.id, ids, problems))
 
     def checked(self, specs: list[FunctionSpec], app_id: str, client: int, now: float) -> list[FunctionSpec]:
@@ -131,6 +131,11 @@ class Apps:
             return ""
         hint = ", or set gpu_fallback = cpu to run without" if spec.resources.gpu else ""
         return f"{spec.name}: {why}{hint}"
+
+    def _why_without(self, spec: FunctionSpec) -> str:
+        """Return why an app that is open is without a function. Nodes may have come since, and it stays without."""
+        late = f"{spec.name}: no node could run it when its app was opened; one can now, so run the app again"
+        return self._impossible(spec) or late
 
     def varied(self, base: FunctionSpec, changes: bytes, app: App, client: int, now: float) -> FunctionSpec:
         """Return a variant of a function as it will be run, or raise what makes it impossible."""

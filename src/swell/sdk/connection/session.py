@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from swell.errors import Error, ExecutionError
 from swell.sdk.connection.client import Client, client_from_settings
 
-__all__ = ["Session", "current_client", "require_running"]
+__all__ = ["Session", "current_client", "not_of_this_container", "require_running"]
 
 
 class Session:
@@ -63,4 +63,13 @@ def require_running(name: str) -> ExecutionError:
     return ExecutionError(
         f"{name} has not been hydrated: it has no server to run on, because its App is not running. Call it inside "
         "`with app.run():`, or run the file with `swell run`; `.local()` calls the plain function"
+    )
+
+
+def not_of_this_container(name: str) -> ExecutionError:
+    """Return the error for a request, in a container, of a Function that its App does not have there."""
+    return ExecutionError(
+        f"{name} cannot be called from this container: the App that runs here is without it. If it is declared in this "
+        "App, no node could run it or its Secret is missing, and the program that runs the App was told which; a "
+        "Function of another App is called by its name, with `from_name`"
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from swell.model import Environment, FunctionSpec, GpuRequest, Resources, Source
+from swell.model import Environment, FunctionSpec, Gpu, GpuRequest, Node, Resources, Source
 from swell.wire import messages as m
 
 GPU = Resources(gpu=(GpuRequest("H100"),))
@@ -39,6 +39,16 @@ def test_a_client_that_asks_again_is_told_again(diary) -> None:
     _, again = opened(diary, *specs)
     assert again is not None
     assert again.problems.keys() == {"g"}
+
+
+def test_a_client_that_asks_again_when_a_node_has_come_is_told_what_is_so(diary) -> None:
+    specs = spec("f"), spec("g", resources=GPU)
+    opened(diary, *specs)
+    diary.observes(Node("small", 8.0, 1 << 40), Node("large", 8.0, 1 << 40, gpus=(Gpu("GPU-1", "H100"),)))
+    _, again = opened(diary, *specs)
+    assert again is not None
+    assert again.function_ids.keys() == {"f"}
+    assert again.problems == {"g": "g: no node could run it when its app was opened; one can now, so run the app again"}
 
 
 def test_an_app_of_which_nothing_could_run_is_refused(diary) -> None:
