@@ -23,6 +23,7 @@ __all__ = ["READ_BYTES", "DirectCall", "DirectSlot", "Lease"]
 SUCCESS: Final = int(OutputStatus.SUCCESS)
 READ_BYTES: Final = 64 << 10  #: of one read from a client
 CANCELLED_MAX: Final = 64  #: calls of a lease that were cancelled and did not run; they may be on their way
+ENDED_MAX: Final = 10 * REPORTED_MAX  #: calls that the server, which does not read, was not told of
 _NO_TRACES: Final[dict[str, dict[str, str]]] = {}
 _NO_CALLS: Final[frozenset[str]] = frozenset()
 
@@ -122,7 +123,7 @@ class Lease:
 
     def claim(self, call: DirectCall, slot: DirectSlot) -> bool:
         """Begin a call in a slot; False if the lease is closed. The caller holds `InFlight.lock`."""
-        if self.is_closed:
+        if self.is_closed or len(self.ended) >= ENDED_MAX:
             return False
         call.began = perf_counter()
         self.running, self._slot = call, slot

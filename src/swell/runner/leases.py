@@ -103,6 +103,7 @@ class Leases:
             lease_ids = list(self._open)
         for lease_id in lease_ids:
             self.recall(lease_id)
+        self._tell(is_due=True)  # what ended after its lease was told to be closed: the third thread may not come to it
 
     def cancel(self, call_id: str) -> None:
         """Interrupt a call if it runs."""
@@ -121,6 +122,11 @@ class Leases:
         """Note that user code has returned: the call is cancelled no more."""
         with self._in_flight.lock:
             call.is_over = True
+
+    def close(self, lease: Lease) -> None:
+        """Begin no more calls of a lease, of which the main thread will come to the end."""
+        with self._in_flight.lock:
+            lease.is_closed = True
 
     def report(self, lease: Lease, call: DirectCall) -> None:
         """Have a call reported that has ended, or was not begun; its answer is written."""

@@ -137,7 +137,8 @@ class SerialExecutor:
         call.status = status
         try:
             connection.sendall(codec.encode(CallAnswer(call.call_id, status, is_blob), data), socket.MSG_NOSIGNAL)
-        except OSError:  # the client is gone, which the next read shows
+        except OSError:  # the client is gone: what it has sent behind this is not begun
+            leases.close(lease)
             if is_blob:
                 slot.discard(data)
         leases.report(lease, call)

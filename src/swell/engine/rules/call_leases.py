@@ -56,7 +56,9 @@ class CallLeasing:
             needed = len(leases.open)
         else:
             ceiling = min(pool.settings.max_containers or self._state.settings.containers_max, pool.fleet.live)
-            needed = max(pool.backlog.count, pool.fleet.live - ceiling) - len(leases.recalled)
+            # A recalled lease on which a call runs may be long in coming back: it is not what others wait for.
+            coming = sum(not lease.deliveries for lease in leases.recalled.values())
+            needed = max(pool.backlog.count, pool.fleet.live - ceiling) - coming
         while needed > 0 and leases.open:
             lease = next(iter(leases.open.values()))
             if now < lease.granted_at + HOLD_MIN_S:

@@ -35,6 +35,7 @@ from swell.engine.state.history import DirectCall, DirectCallsOf, EventKind
 from swell.engine.state.pool import Pool
 from swell.engine.state.span import Part, Segment
 from swell.engine.state.timers import Timer
+from swell.errors import Error, InvalidError
 from swell.items import PackedItems
 from swell.model import CallKind, DeliveryMode, OutputStatus
 from swell.wire.leases import NOT_BEGUN, Abandoned, Announce, DirectAnswered, DirectReport, LeaseClosed
@@ -204,7 +205,7 @@ class DirectCalls:
             known.begin(max(known.since, now - message.age_s))  # its client counts from when it was sent
         elif message.call_id not in self._state.calls and message.call_id not in self._state.histories:
             problem = self._admission.why_not(_as_open(message, payload), payload, container.pool)
-            if problem is None:
+            if problem is None or _is_finishing(container.pool, problem):
                 self._begin(message, payload, lease, NOBODY, now).confirm()
             elif not container.pool.app.closing:
                 raise ProtocolError(f"it announces what is no call: {problem}")
@@ -214,8 +215,9 @@ class DirectCalls:
         state = self._state
         known = state.calls.get(message.call_id)
         if known is not None:
-            state.claim(client, known)
-            self._go_on(known, message, now)
+            if known.is_announced:  # any other is not a direct call, and whoever opened it waits for it
+                state.claim(client, known)
+                self._go_on(known, message, now)
             return
         kept = state.call_leases.take_unclaimed(message.call_id)
         if kept is not None:
@@ -235,7 +237,7 @@ class DirectCalls:
     def _take_in(self, client: int, message: Announce, payload: bytes, lease: CallLease, now: float) -> None:
         pool = lease.container.pool
         problem = self._admission.why_not(_as_open(message, payload), payload, pool)
-        if problem is not None:
+        if problem is not None and not _is_finishing(pool, problem):
             self._admission.refuse(client, message.call_id, 0, problem)
             return
         delivery = self._begin(message, payload, lease, client, now)
@@ -266,7 +268,7 @@ class DirectCalls:
             return
         pool = end.lease.container.pool
         problem = self._admission.why_not(_as_open(message, payload), payload, pool)
-        if problem is not None:
+        if problem is not None and not _is_finishing(pool, problem):
             self._admission.refuse(client, message.call_id, 0, problem)
             return
         delivery = self._begin(message, payload, end.lease, client, now)
@@ -353,6 +355,11 @@ def _as_open(message: Announce, payload: bytes) -> OpenCall:
         parent=message.parent,
         trace=message.trace,
     )
+
+
+def _is_finishing(pool: Pool, problem: Error) -> bool:
+    """Tell whether a call, which runs already, is refused for no more than that its pool takes no new ones."""
+    return pool.is_retired and not pool.app.closing and not isinstance(problem, InvalidError)
 
 
 def _check_shape(message: DirectReport) -> None:

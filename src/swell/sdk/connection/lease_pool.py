@@ -214,6 +214,11 @@ class LeasePool(ABC, Generic[L]):
         """Close the leases that are not in use."""
         with self._lock:
             functions, self._functions = self._functions, {}
+            waiting = [waiter for function in functions.values() for waiter in function.waiting]
+            for function in functions.values():
+                function.waiting.clear()
+        for waiter in waiting:
+            waiter.wake()
         for function in functions.values():
             for lease in function.free:
                 lease.drop()

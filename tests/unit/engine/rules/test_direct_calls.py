@@ -434,3 +434,44 @@ def test_messages_of_leases_pass_the_wire() -> None:
     from swell.wire.codec import encode
 
     assert for_client(1_000).feed(encode(granted)) == [(granted, b"")]
+
+
+# ---------------------------------------------------------------- what others have to do with it
+
+
+def test_nobody_is_told_the_result_of_a_call_that_another_client_has_opened(diary) -> None:
+    diary.leased()
+    diary.calls("fc-other", 1, client=2)
+    diary.spawns("fc-spawned", client=2)
+    for call_id in ("fc-other", "fc-spawned"):
+        assert diary.at(1.2).announces(call_id, by=9) == []
+        assert diary.engine.state.calls[call_id].client == 2
+
+
+@pytest.mark.parametrize("by", ["c1", 1])
+def test_a_call_that_runs_is_finished_by_a_deployment_without_its_function(diary, by: int | str) -> None:
+    diary.deploys("f", "g")
+    diary.finds("f")
+    diary.wants("fc-1")
+    diary.ready("c1", takes_calls=True)
+    diary.at(1.0).completes("c1", 1, 0)
+    diary.at(1.1).deploys("g", code="two")
+    assert diary.at(1.102).announces("fc-2", by=by) == []
+    assert "fc-2" in diary.engine.state.calls
+
+
+def test_a_lease_that_does_not_come_back_keeps_no_other_from_being_recalled(diary) -> None:
+    diary.opens(max_containers=2, min_containers=2)
+    diary.wants("fc-1")
+    for name in ("c1", "c2"):
+        diary.ready(name, takes_calls=True)
+    diary.at(1.0).completes("c1", 1, 0)
+    diary.wants("fc-2", client=2)
+    diary.completes("c2", 2, 0)
+    diary.at(1.01).announces("fc-long", "l1")  # it keeps its container from answering
+    diary.calls("fc-waits", 1, client=3)
+    told: list[str] = []
+    for turn in range(1, 10):
+        told += diary.at(1.01 + turn * 0.05).reports("c2", f"fc-short-{turn}", lease="l2")
+        told += diary.meanwhile
+    assert "recall l2 from c2" in told
