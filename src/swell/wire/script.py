@@ -77,16 +77,22 @@ def _sum_of(data: bytes) -> str:
 
 
 def _is_same(one: str | None, other: str | None) -> bool:
-    """Tell whether two identities are those of one script: at the same path, though edited, or copied elsewhere."""
+    """Tell whether two identities are those of one script: at the same path, though edited, or copied elsewhere.
+
+    In a container also one of the same name: a deployed version runs inputs of the versions before it, and each may
+    have been deployed from another directory.
+    """
     if not one or not other:
         return one is not None and other is not None  # one that is not known may be any
-    (path, content), (its_path, its_content) = _sums(one), _sums(other)
-    return path == its_path or content == its_content != ""
+    (path, content, name), (its_path, its_content, its_name) = _parts(one), _parts(other)
+    is_container = sys.modules["__main__"] is Script.module
+    return path == its_path or content == its_content != "" or (is_container and name == its_name != "")
 
 
-def _sums(identity: str) -> tuple[str, str]:
+def _parts(identity: str) -> tuple[str, str, str]:
     path, _, rest = identity.partition(":")
-    return path, rest.partition(":")[0]
+    content, _, name = rest.partition(":")
+    return path, content, name
 
 
 # ---------------------------------------------------------------- pickles

@@ -83,6 +83,21 @@ def test_a_link_to_a_script_is_that_script(monkeypatch: pytest.MonkeyPatch, tmp_
     assert payload.loads(sent).x == 3
 
 
+def test_a_container_reads_what_was_meant_for_an_earlier_version_of_its_script(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sent = payload.encode_arguments((program(monkeypatch, tmp_path / "first" / "app.py").Point(3),), {})
+    stored = payload.dumps(program(monkeypatch, tmp_path / "first" / "other.py", CODE + "# other").Point(4))
+    program(monkeypatch, tmp_path / "second" / "app.py", CODE + "# edited")
+    with pytest.raises(DeserializationError, match=r"in the script app\.py"):
+        payload.decode_arguments(sent)  # it is a program, which may be another one
+    there = container(monkeypatch, identity(), CODE + "# edited")
+    (point,), _ = payload.decode_arguments(sent)
+    assert type(point) is there.Point
+    with pytest.raises(DeserializationError, match=r"in the script other\.py"):
+        payload.loads(stored)
+
+
 @pytest.mark.parametrize("file", ["other.py", None])
 def test_another_program_with_a_class_of_that_name_is_told(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file: str | None
