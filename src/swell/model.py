@@ -260,7 +260,7 @@ class Source(Struct, frozen=True):
     """How a container obtains the user's callable: by importing it, or by unpickling `pickled`.
 
     `module` is the name the client knows the module by. "__main__" means the client ran `file` as a script; a container
-    then loads that file as its own "__main__", whose main guard does not run.
+    then loads that file as its own "__main__", whose main guard at the top level does not run.
     """
 
     module: Name

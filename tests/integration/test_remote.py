@@ -215,7 +215,7 @@ def test_a_container_that_imports_may_not_run_an_app() -> None:
     script = Path(__file__).parent / "apps" / "runs_itself_app.py"
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert re.search(r"global scope.*__main__", done.stderr.splitlines()[-1])
+    assert re.search(r"global scope.*__main__.* at the top level of the script$", done.stderr.splitlines()[-1])
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])

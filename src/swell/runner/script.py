@@ -1,8 +1,9 @@
 """Loads the client's script as the `__main__` of a container, without running what its main guard protects.
 
 What a script defines belongs to `__main__`: so pickle, multiprocessing and joblib find it, here and where the same
-script runs. But a guard, `if __name__ == "__main__":`, must not come true. Functions and classes take the name of their
-module from its globals; the top level alone reads `__name__` as one of its own names, and finds another one there.
+script runs. But a guard at the top level, `if __name__ == "__main__":`, must not come true. Functions and classes take
+the name of their module from its globals, and a guard inside one of them comes true; the top level alone reads
+`__name__` as one of its own names, and finds another one there.
 
 This module must not know specs, the server, or what the script defines.
 """

@@ -1,4 +1,4 @@
-"""A container's script is its `__main__`, and its guard does not come true, however it is written."""
+"""A container's script is its `__main__`, and its guard at the top level does not come true, however it is written."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def _of_start(exc: BaseException) -> BaseException:
     error = RemoteError(
         f"no container could be started: loading the code there raised {type(exc).__name__}: {text_of(exc)}. It must "
         "neither end the program nor read a command line that is for another; that belongs under "
-        '`if __name__ == "__main__":`'
+        '`if __name__ == "__main__":` at the top level of the script'
     )
     error.__cause__ = exc
     return error

@@ -93,7 +93,7 @@ def run_app(
     if not is_local() and current_input_id() is None:
         raise InvalidError(
             "app.run() was called in global scope while a container imported the module; put it under "
-            '`if __name__ == "__main__":`'
+            '`if __name__ == "__main__":` at the top level of the script'
         )
     if interactive and current_output() is None:
         raise InvalidError("interactive=True needs enabled output: put the run inside `with swell.enable_output():`")
