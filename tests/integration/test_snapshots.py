@@ -99,7 +99,7 @@ def test_what_cannot_be_forked_starts_plainly_with_one_warning_of_each_node(
     assert len(warnings) == len({node for _, node in runs})
     assert all(found in warning for warning in warnings)
     processes = [[int(word) for word in line.split()] for line in board.notes("process")]
-    assert len(processes) == len(warnings) + 2  # those that were rejected, and the containers
+    assert len(processes) >= len(warnings) + 2  # those that were rejected, and the containers
     wait_until(lambda: not any(linux.begun_at(pid) == begun for pid, begun in processes), "one of them never ended")
 
 
