@@ -196,6 +196,7 @@ def test_a_server_on_a_copy_leaves_the_run_directory_of_the_original(tmp_path: P
         copy.acquire()
         copy.release()
         assert Path(said.run_dir).exists()
+    shutil.rmtree(said.run_dir)  # its server was killed, and nobody starts it again
 
 
 def test_a_run_directory_is_removed_by_its_owner_when_nobody_lives_in_it() -> None:
