@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
 from msgspec import Meta, Struct, ValidationError, convert, structs
 
 from swell.errors import InvalidError
 
-__all__ = ["Settings", "describe"]
+if TYPE_CHECKING:
+    from ipaddress import IPv4Network, IPv6Network
+
+__all__ = ["Settings", "describe", "networks"]
 
 MIB = 1 << 20
 
@@ -334,18 +337,22 @@ class Settings(Struct, frozen=True, kw_only=True):
                 why = f"it is one of {', '.join(choices)}" if choices else str(error)
                 raise InvalidError(f"setting {name} (SWELL_{name.upper()}) = {value!r}: {why}") from None
             if name == "web_trusted_proxies":
-                _check_networks(name, checked[name])
+                try:
+                    networks(checked[name])
+                except ValueError as error:
+                    raise InvalidError(f"setting {name} (SWELL_{name.upper()}) = {value!r}: {error}") from None
         return cls(**checked)
 
 
-def _check_networks(name: str, text: str) -> None:
-    import ipaddress  # slow to import, and most people do not set this
+def networks(text: str) -> list[IPv4Network | IPv6Network]:
+    """Return the addresses and networks that a setting names, with commas between.
 
-    for each in filter(None, map(str.strip, text.split(","))):
-        try:
-            ipaddress.ip_network(each)
-        except ValueError as error:
-            raise InvalidError(f"setting {name} (SWELL_{name.upper()}) = {text!r}: {error}") from None
+    Raises:
+        ValueError: one is neither an address nor a network.
+    """
+    import ipaddress  # slow to import, and most programs do without
+
+    return [ipaddress.ip_network(each) for each in filter(None, map(str.strip, text.split(",")))]
 
 
 def _from_file(path: str, known: set[str]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
+from swell.config import networks
 from swell.edge.gateway.head import Origin, RequestHead, is_host
 
 __all__ = ["Proxies"]
@@ -38,7 +39,7 @@ class Proxies:
     """
 
     def __init__(self, trusted: str) -> None:
-        self._networks = [ipaddress.ip_network(each.strip()) for each in trusted.split(",") if each.strip()]
+        self._networks = networks(trusted)
         self._trusts = lru_cache(_KNOWN_MAX)(self._is_trusted)
 
     def origin(self, head: RequestHead, peer: str) -> Origin:
